@@ -1,0 +1,1 @@
+"""Durable execution for AWS Lambda durable functions, made to be seen into."""

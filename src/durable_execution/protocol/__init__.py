@@ -1,0 +1,36 @@
+"""The durable execution service's protocol as values and pure functions: no IO, no state.
+
+Both sides build on it: the runtime is the client, `durable_execution.local` is a service.
+On the wire everything is a JSON object with the member names of the Lambda API; `Wire` is such an
+object as received, and `Operation` reads one without copying it.
+"""
+
+from durable_execution.protocol.arn import ExecutionArn
+from durable_execution.protocol.enums import (
+    ExecutionStatus,
+    InvocationStatus,
+    OperationAction,
+    OperationStatus,
+    OperationSubType,
+    OperationType,
+)
+from durable_execution.protocol.envelope import InvocationInput
+from durable_execution.protocol.error_object import ErrorObject
+from durable_execution.protocol.ids import branch_id, operation_id
+from durable_execution.protocol.operation import Operation, Wire
+
+__all__ = [
+    "ErrorObject",
+    "ExecutionArn",
+    "ExecutionStatus",
+    "InvocationInput",
+    "InvocationStatus",
+    "Operation",
+    "OperationAction",
+    "OperationStatus",
+    "OperationSubType",
+    "OperationType",
+    "Wire",
+    "branch_id",
+    "operation_id",
+]

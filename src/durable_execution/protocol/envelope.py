@@ -1,0 +1,67 @@
+"""What the service hands to a durable handler, and what it gets back."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_execution.protocol.enums import InvocationStatus
+from durable_execution.protocol.error_object import ErrorObject
+from durable_execution.protocol.operation import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationInput:
+    """The envelope of one invocation.
+
+    Attributes:
+        execution_arn: Which execution.
+        checkpoint_token: Good for the first checkpoint of this invocation.
+        operations: First page of the execution's operations in wire form; the first is the EXECUTION operation.
+        next_marker: Where the next page starts; None when this is all.
+        updated_operation_ids: Operations that timers, callbacks and other functions changed since the last invocation.
+    """
+
+    execution_arn: str
+    checkpoint_token: str
+    operations: list[Wire]
+    next_marker: str | None = None
+    updated_operation_ids: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_event(cls, event: Any) -> "InvocationInput":
+        """Read a Lambda event.
+
+        Raises:
+            ValueError: The event is not the envelope of a durable invocation.
+        """
+        try:
+            state = event["InitialExecutionState"]
+            return cls(
+                execution_arn=_text(event["DurableExecutionArn"]),
+                checkpoint_token=_text(event["CheckpointToken"]),
+                operations=[operation for operation in state["Operations"] if operation["Id"]],
+                next_marker=state.get("NextMarker") or None,
+                updated_operation_ids=list(event.get("UpdatedOperationIds") or ()),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise ValueError("not the envelope of a durable invocation") from None
+
+
+def succeeded(result: str | None) -> Wire:
+    """The answer of an execution that has ended well; `result` is serialized."""
+    return {"Status": InvocationStatus.SUCCEEDED.value, "Result": result if result is not None else "null"}
+
+
+def failed(error: ErrorObject) -> Wire:
+    """The answer of an execution that has failed for good."""
+    return {"Status": InvocationStatus.FAILED.value, "Error": error.to_wire()}
+
+
+def pending() -> Wire:
+    """The answer of an invocation that waits for something outside."""
+    return {"Status": InvocationStatus.PENDING.value}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value

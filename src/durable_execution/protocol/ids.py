@@ -1,0 +1,26 @@
+"""Operation ids: which call of which context, hashed.
+
+The same derivation as AWS's SDK for Python, so that executions, tools and histories are interchangeable: blake2b-512 of
+`"<prefix>-<n>"`, first 64 hex characters, where the prefix is the id of the enclosing context and the root has none.
+"""
+
+from hashlib import blake2b
+
+
+def operation_id(prefix: str | None, position: int) -> str:
+    """The id of the n-th operation of a context.
+
+    Args:
+        prefix: Id of the enclosing context; None in the root context.
+        position: 1 for the first call of the context, 2 for the second, in call order.
+
+    Returns:
+        64 lower-case hexadecimal characters.
+    """
+    source = f"{prefix}-{position}" if prefix else str(position)
+    return blake2b(source.encode()).hexdigest()[:64]
+
+
+def branch_id(operation: str, index: int) -> str:
+    """The id of branch `index` (from 0) of a map or parallel operation."""
+    return blake2b(f"{operation}-{index}".encode()).hexdigest()[:64]

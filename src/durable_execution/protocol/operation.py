@@ -1,0 +1,133 @@
+"""One operation of an execution, read from the JSON object the service sent.
+
+Replaying ten thousand operations must cost what reading them costs, so nothing is copied or converted up front:
+`Operation` is a view, and each property reads its member when it is asked for.
+"""
+
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from durable_execution.protocol.enums import TERMINAL_OPERATION_STATUSES, OperationStatus, OperationType
+from durable_execution.protocol.error_object import ErrorObject
+from durable_execution.protocol.timestamps import to_datetime
+
+Wire: TypeAlias = dict[str, Any]
+"""A JSON object with the member names of the Lambda API."""
+
+DETAILS_MEMBER = {
+    OperationType.EXECUTION: "ExecutionDetails",
+    OperationType.CONTEXT: "ContextDetails",
+    OperationType.STEP: "StepDetails",
+    OperationType.WAIT: "WaitDetails",
+    OperationType.CALLBACK: "CallbackDetails",
+    OperationType.CHAINED_INVOKE: "ChainedInvokeDetails",
+}
+"""The member that holds the details of each type of operation."""
+
+
+class Operation:
+    """A read-only view of an operation in its wire form."""
+
+    __slots__ = ("wire",)
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+
+    def __repr__(self) -> str:
+        return f"Operation({self.type} {self.name or self.id} {self.status})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Operation) and self.wire == other.wire
+
+    __hash__ = None  # type: ignore[assignment]  # a view of a mutable object has no stable hash
+
+    @property
+    def id(self) -> str:
+        """The operation's id."""
+        return self.wire["Id"]  # type: ignore[no-any-return]
+
+    @property
+    def parent_id(self) -> str | None:
+        """Id of the CONTEXT the operation belongs to; None at the root."""
+        return self.wire.get("ParentId") or None
+
+    @property
+    def name(self) -> str | None:
+        """The name it was given."""
+        return self.wire.get("Name") or None
+
+    @property
+    def type(self) -> OperationType:
+        """What it is."""
+        return OperationType(self.wire["Type"])
+
+    @property
+    def subtype(self) -> str | None:
+        """What it is for: an `OperationSubType` or a user's own word."""
+        return self.wire.get("SubType") or None
+
+    @property
+    def status(self) -> OperationStatus:
+        """Where it stands."""
+        return OperationStatus(self.wire["Status"])
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it never changes again."""
+        return self.wire["Status"] in TERMINAL_OPERATION_STATUSES
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it started."""
+        return to_datetime(self.wire.get("StartTimestamp"))
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it reached its terminal status."""
+        return to_datetime(self.wire.get("EndTimestamp"))
+
+    @property
+    def details(self) -> Wire:
+        """The details object of its type, `{}` when absent."""
+        return self.wire.get(DETAILS_MEMBER[self.type]) or {}
+
+    @property
+    def result(self) -> str | None:
+        """The serialized result. For a polling STEP in PENDING or READY: the state it polls with."""
+        return self.details.get("Result")
+
+    @property
+    def error(self) -> ErrorObject | None:
+        """Why it failed; for a STEP in PENDING or READY, why its last attempt failed."""
+        return ErrorObject.from_wire(self.details.get("Error"))
+
+    @property
+    def attempt(self) -> int | None:
+        """STEP: the number of attempts that have finished while PENDING or READY, the number of the last one after."""
+        attempt = self.details.get("Attempt")
+        return int(attempt) if attempt is not None else None
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        """STEP in PENDING: when the next attempt may start."""
+        return to_datetime(self.details.get("NextAttemptTimestamp"))
+
+    @property
+    def scheduled_end_at(self) -> datetime | None:
+        """WAIT: when it is over."""
+        return to_datetime(self.details.get("ScheduledEndTimestamp"))
+
+    @property
+    def callback_id(self) -> str | None:
+        """CALLBACK: the id that completes it from outside."""
+        return self.details.get("CallbackId")
+
+    @property
+    def has_replay_children(self) -> bool:
+        """CONTEXT: whether its result was too large to keep, so that its body runs again over replayed children."""
+        return bool(self.details.get("ReplayChildren"))
+
+    @property
+    def input_payload(self) -> str | None:
+        """EXECUTION: the caller's payload."""
+        return self.details.get("InputPayload")

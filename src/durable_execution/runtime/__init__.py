@@ -1,0 +1,1 @@
+"""Execution state, operation ids, checkpoint batcher, event loop and suspension."""
