@@ -1,0 +1,87 @@
+# The only door to the project: `make help` lists what it opens.
+# Needs Python 3.11 or later and make; everything else is installed into .venv on first use.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# A Python under any of its usual names; `make PYTHON=/path/to/python …` chooses another.
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
+ifndef PYTHON
+PYTHON := $(shell for name in $(CANDIDATES); do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$name"; break; }; done)
+endif
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY_TO_RUN := $(VENV)/.ready-to-run
+READY_TO_WORK := $(VENV)/.ready-to-work
+
+# pip and pyright stay quiet about newer versions of themselves, and off the network.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+# `make test TESTS=tests/unit/local OPTIONS=-x` narrows it down.
+TESTS ?=
+WORKERS ?= auto
+OPTIONS ?=
+
+.PHONY: help demo test check lint types contracts docs format bench clean
+
+help: ## show this list
+	@echo "make <target>, where <target> is one of"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' Makefile
+
+demo: $(READY_TO_RUN) ## run the order workflow for real, then look at it in the debugger
+	@$(BIN)/python examples/demo.py
+
+test: $(READY_TO_WORK) ## run every test, in parallel and in random order
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(OPTIONS) $(TESTS)
+
+check: lint types contracts docs ## check without running: lint, format, types, layers, docs
+
+lint: $(READY_TO_WORK)
+	@echo "· ruff: lint and format"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "Not formatted: run 'make format'." >&2; exit 1; }
+
+types: $(READY_TO_WORK)
+	@echo "· mypy: types, strict"
+	@$(BIN)/mypy
+	@echo "· pyright: types, a second opinion"
+	@$(BIN)/pyright
+
+contracts: $(READY_TO_WORK)
+	@echo "· import-linter: layers"
+	@$(BIN)/lint-imports --no-logo
+
+docs: $(READY_TO_WORK)
+	@echo "· docs: links, names and code blocks"
+	@$(BIN)/python docs/check.py
+
+format: $(READY_TO_WORK) ## format, and mend what ruff can mend by itself
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+bench: $(READY_TO_WORK) ## measure next to AWS's SDK and print the ratios
+	@$(BIN)/python -m tests.benchmarks
+
+clean: ## forget the virtual environment, the caches and the local executions
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .durable build dist
+
+# The demo needs little, so it is not made to wait for the checkers. Made once, and again when the dependencies change.
+$(READY_TO_RUN): pyproject.toml
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		echo "No Python 3.11 or later under $(if $(PYTHON),the name $(PYTHON),the names $(CANDIDATES))." >&2; \
+		echo "Install one, or say where it is: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi
+	@if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		rm -rf $(VENV); echo "Creating $(VENV) with $$($(PYTHON) --version)"; \
+		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+			echo "This Python cannot create environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; fi
+	@echo "Installing the project into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --editable '.[debugger,otlp,server]'
+	@touch $@
+
+$(READY_TO_WORK): $(READY_TO_RUN)
+	@echo "Installing the tests' and checks' tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@

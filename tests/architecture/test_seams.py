@@ -1,0 +1,48 @@
+"""Time, chance and sleep come in through one module each: what replays must not ask the machine."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.source_tree import Module, modules
+
+ASKS_THE_MACHINE = {
+    "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
+    "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.sleep",
+    "random.random", "random.uniform", "random.randint", "random.choice", "random.Random", "random.SystemRandom",
+    "uuid.uuid1", "uuid.uuid4", "uuid4", "os.urandom", "secrets.token_hex", "secrets.token_bytes",
+}  # fmt: skip
+
+MAY_ASK = {
+    "durable_execution.clock": "is the clock",
+}
+
+
+def dotted(node: ast.expr) -> str:
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=attribute):
+            return f"{dotted(value)}.{attribute}"
+        case _:
+            return ""
+
+
+def questions(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            name = dotted(node.func)
+            if name in ASKS_THE_MACHINE or ".".join(name.split(".")[-2:]) in ASKS_THE_MACHINE:
+                yield f"{module.place}:{node.lineno} {name}"
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.name not in MAY_ASK], ids=lambda m: m.name)
+def test_only_the_seams_ask_the_machine(module: Module) -> None:
+    asked = list(questions(module))
+    assert not asked, "take a Clock (or the seam for ids and chance) instead:\n" + "\n".join(asked)
+
+
+def test_every_exception_is_still_needed() -> None:
+    needed = {module.name for module in modules() if any(questions(module))}
+    assert set(MAY_ASK) <= needed, f"no longer needed: {set(MAY_ASK) - needed}"

@@ -1,0 +1,48 @@
+"""What every test shares: how hard Hypothesis tries, and where to find recordings made elsewhere."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Machines differ in speed and CI machines are shared: an example is bounded by the test's timeout, not by a deadline.
+settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the work tree."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Recordings and requirements kept beside the repository; tests that need them are skipped where there are none."""
+    place = Path(os.environ.get("DURABLE_SHARED_DATA", REPOSITORY.parent / "shared"))
+    if not place.is_dir():
+        pytest.skip(f"no shared recordings at {place}; DURABLE_SHARED_DATA says where they are")
+    return place
+
+
+@pytest.fixture(scope="session")
+def shared_histories(shared_data: Path) -> Path:
+    """Histories recorded with other SDKs, as the API returns them."""
+    return _folder(shared_data, "histories")
+
+
+@pytest.fixture(scope="session")
+def shared_conformance(shared_data: Path) -> Path:
+    """Requirement files: what the service and the SDK owe each other, case by case."""
+    return _folder(shared_data, "conformance")
+
+
+def _folder(shared_data: Path, name: str) -> Path:
+    folder = shared_data / name
+    if not folder.is_dir():
+        pytest.skip(f"no {name} in {shared_data}")
+    return folder
