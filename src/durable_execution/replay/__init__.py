@@ -1,0 +1,1 @@
+"""Histories, replay traces, alignment and divergences, as values. Nothing here does IO."""

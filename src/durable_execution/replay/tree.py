@@ -1,0 +1,180 @@
+"""Operations in the order of their tree, with depth, position and path. Iterative: a tree may be any depth."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from durable_execution.observers import CallSite
+from durable_execution.protocol import OperationSubType, OperationType
+from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path
+from durable_execution.replay.event_fold import Fold, OperationDraft
+from durable_execution.replay.positions import Place, find_places
+from durable_execution.replay.recorded import RecordedOperation
+
+BATCHES = frozenset({OperationSubType.MAP, OperationSubType.PARALLEL})
+BRANCHES = frozenset({OperationSubType.MAP_ITERATION, OperationSubType.PARALLEL_BRANCH})
+DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
+
+
+def build_operations(fold: Fold, *, root: str, arn: str | None, traces: Sequence[Any]) -> tuple[RecordedOperation, ...]:
+    """All operations in depth-first order, siblings in call order.
+
+    Args:
+        fold: What the events say.
+        root: Name of the root context.
+        arn: The execution's ARN, which some SDKs hash into ids.
+        traces: Replay traces, which know call sites and who ran what.
+    """
+    builder = _Builder(fold, arn, _Seen(traces))
+    builder.walk(root_path(root))
+    return tuple(builder.operations)
+
+
+class _Seen:
+    """What the replay traces saw of each operation."""
+
+    def __init__(self, traces: Sequence[Any]) -> None:
+        self.sites: dict[str, CallSite] = {}
+        self.executed: dict[str, list[int]] = {}
+        self.replayed: dict[str, list[int]] = {}
+        self.invocations: set[int] = set()
+        for trace in traces:
+            self.invocations.add(trace.invocation)
+            for entry in trace.entries:
+                if entry.call_site is not None:
+                    self.sites[entry.id] = entry.call_site
+                (self.replayed if entry.happened == "replayed" else self.executed).setdefault(entry.id, []).append(
+                    trace.invocation
+                )
+
+
+class _Builder:
+    def __init__(self, fold: Fold, arn: str | None, seen: _Seen) -> None:
+        self.fold, self.arn, self.seen = fold, arn, seen
+        self.operations: list[RecordedOperation] = []
+        self.places: dict[str, Place] = {}
+        self.children: dict[str | None, list[OperationDraft]] = {}
+        for draft in fold.drafts.values():
+            parent = draft.parent_id if draft.parent_id in fold.drafts and draft.parent_id != draft.id else None
+            self.children.setdefault(parent, []).append(draft)
+        self.visited: set[str] = set()
+
+    def walk(self, root: str) -> None:
+        self._walk_from(self.children.get(None, []), root)
+        for draft in self.fold.drafts.values():
+            if draft.id not in self.visited:  # only reachable from itself: its parents run in a circle
+                self.fold.note(f"operation {draft.id[:12]} is its own ancestor; it is shown at the root")
+                self._walk_from([draft], root)
+
+    def _walk_from(self, roots: list[OperationDraft], path: str) -> None:
+        last = len(self.fold.invocations)
+        stack = list(reversed(self._labelled(roots, None, path, 0, last)))
+        while stack:
+            draft, path, depth, until = stack.pop()
+            if draft.id in self.visited:
+                continue
+            self.visited.add(draft.id)
+            self.operations.append(self._operation(draft, path, depth, until))
+            children = self.children.get(draft.id)
+            if children:
+                until = until if draft.details.get("replay_children") else min(until, draft.ended_in or until)
+                stack.extend(reversed(self._labelled(children, draft, path, depth + 1, until)))
+
+    def _labelled(
+        self, siblings: list[OperationDraft], parent: OperationDraft | None, path: str, depth: int, until: int
+    ) -> list[tuple[OperationDraft, str, int, int]]:
+        self._find_places(siblings, parent)
+        labels: dict[int | None, Labels] = {}
+        found = []
+        for index, draft in enumerate(self._in_call_order(siblings)):
+            place = self.places.get(draft.id)
+            flat = place.branch if place else None
+            branch = self._branch_index(draft, place, parent, index)
+            if branch is not None:
+                draft.details["branch_index"] = branch
+                found.append((draft, branch_path(path, branch), depth, until))
+                continue
+            if flat is not None:
+                draft.details["branch_index"] = flat
+            label = labels.setdefault(flat, Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
+            around = path if flat is None else branch_path(path, flat)
+            found.append((draft, child_path(around, label), depth, until))
+        return found
+
+    def _find_places(self, siblings: list[OperationDraft], parent: OperationDraft | None) -> None:
+        self.places |= find_places(
+            [draft.id for draft in siblings],
+            parent=parent.id if parent else None,
+            parent_place=self.places.get(parent.id) if parent else None,
+            arn=self.arn,
+            is_batch=parent is not None and parent.subtype in BATCHES,
+        )
+
+    def _in_call_order(self, siblings: list[OperationDraft]) -> list[OperationDraft]:
+        """By recovered position; what has none stays behind what was recorded before it."""
+        keys: dict[str, tuple[int, int]] = {}
+        latest = (-1, -1)
+        for draft in siblings:
+            place = self.places.get(draft.id)
+            latest = ((-1 if place.branch is None else place.branch), place.position) if place else latest
+            keys[draft.id] = latest
+        return sorted(siblings, key=lambda draft: keys[draft.id])
+
+    def _branch_index(
+        self, draft: OperationDraft, place: Place | None, parent: OperationDraft | None, index: int
+    ) -> int | None:
+        if draft.type is not OperationType.CONTEXT or parent is None or (place and place.branch is not None):
+            return None
+        default = DEFAULT_BRANCH_NAME.fullmatch(draft.name or "")
+        if draft.subtype in BRANCHES:
+            return place.position if place else int(default[1]) if default else index
+        is_named_like_one = default is not None and draft.subtype != OperationSubType.RUN_IN_CHILD_CONTEXT
+        return int(default[1]) if is_named_like_one and default else None
+
+    def _operation(self, draft: OperationDraft, path: str, depth: int, until: int) -> RecordedOperation:
+        return RecordedOperation(
+            id=draft.id,
+            parent_id=draft.parent_id,
+            depth=depth,
+            position=self._position(draft),
+            path=path,
+            type=draft.type,
+            subtype=draft.subtype,
+            name=draft.name,
+            status=draft.status,
+            started_at=draft.started_at,
+            ended_at=draft.ended_at,
+            input=draft.input,
+            result=draft.result,
+            error=draft.error,
+            attempts=tuple(draft.attempts),
+            call_site=self.seen.sites.get(draft.id),
+            executed_by=self._executed_by(draft),
+            replayed_by=self._replayed_by(draft, until),
+            details=draft.details,
+            events=tuple(draft.events),
+        )
+
+    def _position(self, draft: OperationDraft) -> int | None:
+        place = self.places.get(draft.id)
+        is_branch = draft.type is OperationType.CONTEXT and "branch_index" in draft.details
+        if is_branch and (place is None or place.branch is None):
+            return int(draft.details["branch_index"])
+        return place.position if place else None
+
+    def _executed_by(self, draft: OperationDraft) -> Sequence[int]:
+        traced = self.seen.executed.get(draft.id)
+        if traced is None:
+            return tuple(draft.executed_by)
+        return tuple(sorted({*traced, *(n for n in draft.executed_by if n not in self.seen.invocations)}))
+
+    def _replayed_by(self, draft: OperationDraft, until: int) -> Sequence[int]:
+        if draft.ended_in is None:
+            inferred = range(0)
+        else:
+            is_service = not draft.executed_by or draft.ended_in not in draft.executed_by
+            inferred = range(draft.ended_in + (not is_service), until + 1)
+        if not self.seen.invocations:
+            return inferred
+        traced = self.seen.replayed.get(draft.id, [])
+        return tuple(sorted({*traced, *(n for n in inferred if n not in self.seen.invocations)}))
