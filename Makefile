@@ -78,10 +78,10 @@ $(READY_TO_RUN): pyproject.toml
 		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 			echo "This Python cannot create environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; fi
 	@echo "Installing the project into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --editable '.[debugger,otlp,server]'
+	@$(BIN)/python -m pip install --quiet --quiet --editable '.[debugger,otlp,server]'
 	@touch $@
 
 $(READY_TO_WORK): $(READY_TO_RUN)
 	@echo "Installing the tests' and checks' tools into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --quiet --editable '.[dev]'
 	@touch $@
