@@ -1,1 +1,5 @@
 """Histories, replay traces, alignment and divergences, as values. Nothing here does IO."""
+
+from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side, explain
+
+__all__ = ["Divergence", "DivergenceKind", "Severity", "Side", "explain"]

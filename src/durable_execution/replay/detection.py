@@ -1,0 +1,292 @@
+"""Run-time detection: what a mismatch is, worked out from the call and the recorded operations around it.
+
+The runtime compares each call with the recorded operation at its id, a few comparisons on the hot path. Only when they
+differ does it ask here, so this may look around. With the one call at hand and nothing of what the code would have
+called next, some kinds can only be told apart by likelihood; the `Replayer` sees the calls after it and knows better.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from durable_execution.observers import OperationCall
+from durable_execution.protocol import Operation, OperationType, operation_id
+from durable_execution.protocol.paths import Labels, child_path, kind_of, root_path
+from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
+from durable_execution.replay.wording import effect_of, fix_of, likely_of
+
+LOOKAHEAD = 256
+"""How many recorded calls ahead to look for the one that was made."""
+
+WAIT_TOLERANCE_SECONDS = 1
+"""The service rounds: a wait's recorded end and start are this close to what was asked for."""
+
+
+def matches(call: OperationCall, recorded: Operation) -> bool:
+    """Whether a call is the recorded operation: type, subtype, name and parent agree."""
+    return (
+        recorded.type == call.type
+        and recorded.subtype == call.subtype
+        and recorded.name == call.name
+        and recorded.parent_id == call.parent_id
+    )
+
+
+def mismatch_at_call(
+    call: OperationCall, recorded: Operation, *, handler: str, operations: Mapping[str, Operation]
+) -> Divergence:
+    """Say what is wrong with a call whose recorded operation is another one.
+
+    Args:
+        call: What the code called.
+        recorded: What is recorded at the id of the call.
+        handler: `module:qualname` of the handler.
+        operations: All recorded operations by id.
+    """
+    later = _later(call, operations)
+    skipped = next((n for n, operation in enumerate(later, start=1) if matches(call, operation)), None)
+    kind = _kind(call, recorded, skipped=skipped)
+    recorded_side, replayed_side = side_of_operation(recorded, position=call.position), side_of_call(call)
+    return Divergence(
+        kind=kind,
+        severity=Severity.ERROR,
+        handler=handler,
+        path=call.path,
+        context_path=context_path(call, handler),
+        position=call.position,
+        recorded=recorded_side,
+        replayed=replayed_side,
+        likely=likely_of(kind, recorded_side, replayed_side),
+        effect=effect_of(kind, recorded_side, replayed_side, shifted=len(later), by=skipped or 1),
+        fix=fix_of(kind, recorded_side, replayed_side),
+        follow_on=len(later) if kind in (DivergenceKind.SKIPPED, DivergenceKind.INSERTED) else 0,
+    )
+
+
+def never_called(
+    context: OperationCall | None,
+    recorded: Sequence[Operation],
+    *,
+    handler: str,
+    operations: Mapping[str, Operation] | None = None,
+) -> Divergence:
+    """Say that a context finished without calling operations that are recorded in it.
+
+    Args:
+        context: The context that finished; None for the root.
+        recorded: The operations it did not call, in recorded order; at least one.
+        handler: `module:qualname` of the handler.
+        operations: All recorded operations by id; with them the path tells twins apart.
+    """
+    first = recorded[0]
+    around = context.path if context else root_path(handler)
+    position, path = _place(first, context.id if context else None, around, operations or {})
+    side = side_of_operation(first, position=position)
+    return Divergence(
+        kind=DivergenceKind.SKIPPED,
+        severity=Severity.ERROR,
+        handler=handler,
+        path=path,
+        context_path=around,
+        position=position,
+        recorded=side,
+        replayed=None,
+        likely=likely_of(DivergenceKind.SKIPPED, side, None),
+        effect=effect_of(DivergenceKind.SKIPPED, side, None, shifted=len(recorded) - 1),
+        fix=fix_of(DivergenceKind.SKIPPED, side, None),
+        follow_on=len(recorded) - 1,
+    )
+
+
+def configuration_mismatch(
+    call: OperationCall, recorded: Operation, *, handler: str, recorded_branches: int | None = None
+) -> Divergence | None:
+    """Compare what was asked for with what is recorded; None when nothing comparable differs.
+
+    Args:
+        call: What the code called; its type, subtype, name and parent match.
+        recorded: What is recorded at its id.
+        handler: `module:qualname` of the handler.
+        recorded_branches: How many branches are recorded below it, for a map or parallel; None when unknown.
+    """
+    asked = call.configuration
+    if not asked:
+        return None
+    known = recorded_configuration(recorded)
+    if recorded_branches is not None:
+        known["branches"] = recorded_branches
+    return compare_configuration(
+        call,
+        side_of_operation(recorded, position=call.position),
+        known,
+        handler=handler,
+        is_open=not recorded.is_terminal,
+    )
+
+
+def compare_configuration(
+    call: OperationCall, recorded: Side, known: Mapping[str, Any], *, handler: str, is_open: bool = False
+) -> Divergence | None:
+    """The first difference between a call's configuration and the recorded one, as far as both are known.
+
+    Args:
+        call: What the code called.
+        recorded: The recorded side.
+        known: The recorded configuration, under the names of `OperationCall.configuration`, and `input`.
+        handler: `module:qualname` of the handler.
+        is_open: Whether the recorded operation had not finished, so that it may still get more branches.
+    """
+    asked = dict(call.configuration or {})
+    if call.input is not None:
+        asked["input"] = call.input
+    for word, wanted in asked.items():
+        if word in known and not _is_same(word, wanted, known[word], is_open=is_open):
+            return _configuration_divergence(call, recorded, word, wanted, known[word], handler)
+    return None
+
+
+def recorded_configuration(recorded: Operation) -> dict[str, Any]:
+    """What the state of an operation tells of its configuration."""
+    known: dict[str, Any] = {}
+    if recorded.type == OperationType.WAIT and recorded.started_at and recorded.scheduled_end_at:
+        known["wait_seconds"] = round((recorded.scheduled_end_at - recorded.started_at).total_seconds())
+    return known
+
+
+def side_of_call(call: OperationCall) -> Side:
+    """The replayed side of a difference."""
+    return Side(
+        type=call.type,
+        subtype=call.subtype,
+        name=call.name,
+        id=call.id,
+        position=call.position,
+        call_site=call.call_site,
+        configuration=call.configuration or {},
+        detail=f"flat branch {call.position}, without a context of its own" if call.is_virtual else None,
+    )
+
+
+def side_of_operation(recorded: Operation, *, position: int | None = None, invocation: int | None = None) -> Side:
+    """The recorded side of a difference, from an operation of the execution's state."""
+    return Side(
+        type=str(recorded.type),
+        subtype=recorded.subtype,
+        name=recorded.name,
+        id=recorded.id,
+        position=position,
+        status=str(recorded.status),
+        invocation=invocation,
+        configuration=recorded_configuration(recorded),
+    )
+
+
+def context_path(call: OperationCall, handler: str) -> str:
+    """Path of the context a call was made in."""
+    path, slash, _ = call.path.rpartition("/")
+    if slash and not call.path.endswith(f"#{call.position}"):
+        return path
+    return call.path.rpartition("#")[0] or root_path(handler)
+
+
+def _kind(call: OperationCall, recorded: Operation, *, skipped: int | None) -> DivergenceKind:
+    if call.is_virtual:
+        return DivergenceKind.CHANGED_KIND
+    if skipped is not None:
+        return DivergenceKind.SKIPPED
+    is_same_type = recorded.type == call.type and recorded.subtype == call.subtype
+    if is_same_type:
+        return DivergenceKind.RENAMED if recorded.name != call.name else DivergenceKind.CHANGED_KIND
+    if recorded.name == call.name or not recorded.name or not call.name:
+        return DivergenceKind.CHANGED_KIND
+    return DivergenceKind.INSERTED
+
+
+def _later(call: OperationCall, operations: Mapping[str, Operation]) -> list[Operation]:
+    """The recorded operations behind the call in its context."""
+    found: list[Operation] = []
+    for position in range(call.position + 1, call.position + 1 + LOOKAHEAD):
+        operation = operations.get(operation_id(call.context_id, position))
+        if operation is None:
+            break
+        found.append(operation)
+    return found
+
+
+def _place(
+    wanted: Operation, prefix: str | None, around: str, operations: Mapping[str, Operation]
+) -> tuple[int | None, str]:
+    """Position and path of a recorded operation among its siblings."""
+    labels, missed, position = Labels(), 0, 0
+    while operations and missed < LOOKAHEAD:
+        position += 1
+        operation = operations.get(operation_id(prefix, position))
+        missed = missed + 1 if operation is None else 0
+        if operation is None:
+            continue
+        label = labels.label(kind_of(operation.type, operation.subtype), operation.name)
+        if operation.id == wanted.id:
+            return position, child_path(around, label)
+    return None, child_path(around, Labels().label(kind_of(wanted.type, wanted.subtype), wanted.name))
+
+
+def _is_same(word: str, asked: Any, known: Any, *, is_open: bool) -> bool:
+    if word == "wait_seconds":
+        return bool(abs(asked - known) <= WAIT_TOLERANCE_SECONDS)
+    if word == "branches" and is_open:
+        return bool(known <= asked)  # it may still get the rest
+    if word in ("timeout_seconds", "heartbeat_timeout_seconds"):
+        return bool((asked or 0) == (known or 0))
+    return bool(asked == known)
+
+
+def _configuration_divergence(
+    call: OperationCall, recorded: Side, word: str, asked: Any, known: Any, handler: str
+) -> Divergence:
+    kind = {"branches": DivergenceKind.BRANCH_COUNT, "input": DivergenceKind.INPUT}.get(
+        word, DivergenceKind.CONFIGURATION
+    )
+    replayed = side_of_call(call)
+    return Divergence(
+        kind=kind,
+        severity=Severity.ERROR if kind is DivergenceKind.BRANCH_COUNT else Severity.WARNING,
+        handler=handler,
+        path=call.path,
+        context_path=context_path(call, handler),
+        position=call.position,
+        recorded=_with_configuration(recorded, word, known),
+        replayed=_with_configuration(replayed, word, asked),
+        likely=likely_of(kind, recorded, replayed),
+        effect=effect_of(kind, recorded, replayed, word=word),
+        fix=fix_of(kind, recorded, replayed, word=word),
+    )
+
+
+def _with_configuration(side: Side, word: str, value: Any) -> Side:
+    shown = Side(
+        side.type,
+        side.subtype,
+        side.name,
+        side.id,
+        side.position,
+        side.status,
+        side.invocation,
+        side.call_site,
+        {**side.configuration, word: value},
+    )
+    return shown if word in ("wait_seconds", "branches", "function_name") else _with_detail(shown, word, value)
+
+
+def _with_detail(side: Side, word: str, value: Any) -> Side:
+    detail = f"{side.label}, {word.replace('_', ' ')} {value!r:.80}"
+    return Side(
+        side.type,
+        side.subtype,
+        side.name,
+        side.id,
+        side.position,
+        side.status,
+        side.invocation,
+        side.call_site,
+        {} if word == "input" else side.configuration,
+        detail,
+    )

@@ -1,0 +1,286 @@
+"""One difference between what is recorded and what the code did, and its explanation in five lines.
+
+The same value stands behind the exception, the span event, the replay trace, the report of the command line, pytest's
+output and the debugger, so that all of them say the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from durable_execution.observers import CallSite
+from durable_execution.protocol.paths import kind_of, root_path
+
+MAX_NAME_SHOWN = 80
+SHORT_ID = 8
+
+
+class DivergenceKind(StrEnum):
+    """What kind of difference it is."""
+
+    SKIPPED = "skipped"
+    INSERTED = "inserted"
+    CHANGED_KIND = "changed_kind"
+    RENAMED = "renamed"
+    REORDERED = "reordered"
+    BRANCH_COUNT = "branch_count"
+    CONFIGURATION = "configuration"
+    INPUT = "input"
+    RESULT = "result"
+    UNFINISHED = "unfinished"
+    OUTCOME = "outcome"
+    CODE_CHANGED = "code_changed"
+
+
+class Severity(StrEnum):
+    """How bad it is: an error breaks the execution, a warning makes a recorded value stale, info changes nothing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+TITLES = {
+    DivergenceKind.SKIPPED: "SKIPPED CALL",
+    DivergenceKind.INSERTED: "NEW CALL",
+    DivergenceKind.CHANGED_KIND: "CHANGED KIND",
+    DivergenceKind.RENAMED: "RENAMED",
+    DivergenceKind.REORDERED: "REORDERED",
+    DivergenceKind.BRANCH_COUNT: "BRANCH COUNT",
+    DivergenceKind.CONFIGURATION: "ARGUMENTS",
+    DivergenceKind.INPUT: "ARGUMENTS",
+    DivergenceKind.RESULT: "RESULT",
+    DivergenceKind.UNFINISHED: "UNFINISHED",
+    DivergenceKind.OUTCOME: "OUTCOME",
+    DivergenceKind.CODE_CHANGED: "CODE CHANGED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The recorded or the replayed side of a difference.
+
+    Attributes:
+        type: STEP, WAIT, …
+        subtype: `Step`, `Map`, … or a user's own word.
+        name: As given; None when unnamed.
+        id: Operation id.
+        position: Call number in its context.
+        status: The recorded status; None on the replayed side.
+        invocation: Which invocation recorded it; None where unknown.
+        call_site: Where the code called it; None where that was not recorded.
+        configuration: What was asked for: `wait_seconds`, `function_name`, `branches`, …
+        detail: What to show instead of a call, for example a value.
+    """
+
+    type: str
+    subtype: str | None = None
+    name: str | None = None
+    id: str | None = None
+    position: int | None = None
+    status: str | None = None
+    invocation: int | None = None
+    call_site: CallSite | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    detail: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The call in a few words: `step "charge"`, `wait "cool_down" 30 s`, `map "audit" 200 items`."""
+        words = [kind_of(self.type, self.subtype).replace("_", " ")]
+        words += [quoted(self.name)] if self.name else ["(unnamed)"]
+        wait, branches = self.configuration.get("wait_seconds"), self.configuration.get("branches")
+        words += [f"{wait} s"] if wait is not None else []
+        words += [f"{branches} {'items' if self.subtype == 'Map' else 'branches'}"] if branches is not None else []
+        function = self.configuration.get("function_name")
+        words += [f"of {quoted(str(function))}"] if function else []
+        return " ".join(words)
+
+    @property
+    def short_name(self) -> str:
+        """Its name in quotes, or `the step` when it has none."""
+        return quoted(self.name) if self.name else f"the {kind_of(self.type, self.subtype).replace('_', ' ')}"
+
+    def to_wire(self) -> dict[str, Any]:
+        """JSON-ready members that are set."""
+        wire = {
+            "type": self.type,
+            "subtype": self.subtype,
+            "name": self.name,
+            "id": self.id,
+            "position": self.position,
+            "status": self.status,
+            "invocation": self.invocation,
+            "call_site": self.call_site._asdict() if self.call_site else None,
+            "configuration": dict(self.configuration) or None,
+            "detail": self.detail,
+        }
+        return {key: value for key, value in wire.items() if value is not None}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Side":
+        """The opposite of `to_wire`."""
+        site = wire.get("call_site")
+        known = {
+            key: wire[key]
+            for key in ("subtype", "name", "id", "position", "status", "invocation", "detail")
+            if key in wire
+        }
+        return cls(
+            type=wire["type"],
+            call_site=CallSite(site["file"], site["line"], site["function"]) if site else None,
+            configuration=wire.get("configuration") or {},
+            **known,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """One difference between the recorded and the replayed side.
+
+    Attributes:
+        kind: What kind.
+        severity: How bad.
+        handler: `module:qualname` of the handler, or whatever names the workflow.
+        path: Path of the call, on the side that has one.
+        context_path: Path of the context it was found in.
+        position: Call number in that context, where known.
+        recorded: What the history has there; None when it has nothing.
+        replayed: What the code did there; None when it did nothing.
+        likely: A guess at the cause; None when there is none.
+        effect: What resuming would do.
+        fix: What to write.
+        is_root: Whether it is a cause; False when it only follows from another difference in the same context.
+        follow_on: How many further differences in the same context follow from it.
+        suspects: `file:line: what` of nondeterministic calls seen before it, nearest first.
+    """
+
+    kind: DivergenceKind
+    severity: Severity
+    handler: str
+    path: str
+    context_path: str
+    position: int | None
+    recorded: Side | None
+    replayed: Side | None
+    effect: str
+    fix: str
+    likely: str | None = None
+    is_root: bool = True
+    follow_on: int = 0
+    suspects: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The kind as a heading: `SKIPPED CALL`."""
+        return TITLES[self.kind]
+
+    @property
+    def call_sites(self) -> tuple[CallSite, ...]:
+        """Where the code stood, recorded side first."""
+        return tuple(side.call_site for side in (self.recorded, self.replayed) if side and side.call_site)
+
+    @property
+    def headline(self) -> str:
+        """Where and what, in one line."""
+        where = f" at call {self.position}" if self.position is not None else ""
+        return f"Nondeterminism in {readable(self.context_path)}{where}: {self.kind}"
+
+    def to_wire(self) -> dict[str, Any]:
+        """JSON-ready, complete."""
+        return {
+            "kind": self.kind.value,
+            "severity": self.severity.value,
+            "handler": self.handler,
+            "path": self.path,
+            "context_path": self.context_path,
+            "position": self.position,
+            "recorded": self.recorded.to_wire() if self.recorded else None,
+            "replayed": self.replayed.to_wire() if self.replayed else None,
+            "likely": self.likely,
+            "effect": self.effect,
+            "fix": self.fix,
+            "is_root": self.is_root,
+            "follow_on": self.follow_on,
+            "suspects": list(self.suspects),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Divergence":
+        """The opposite of `to_wire`.
+
+        Raises:
+            KeyError, ValueError, TypeError: It is not what `to_wire` writes.
+        """
+        recorded, replayed = wire.get("recorded"), wire.get("replayed")
+        return cls(
+            kind=DivergenceKind(wire["kind"]),
+            severity=Severity(wire["severity"]),
+            handler=wire.get("handler") or root_path(wire["path"]),
+            path=wire["path"],
+            context_path=wire["context_path"],
+            position=wire.get("position"),
+            recorded=Side.from_wire(recorded) if recorded else None,
+            replayed=Side.from_wire(replayed) if replayed else None,
+            likely=wire.get("likely"),
+            effect=wire["effect"],
+            fix=wire["fix"],
+            is_root=wire.get("is_root", True),
+            follow_on=wire.get("follow_on", 0),
+            suspects=tuple(wire.get("suspects") or ()),
+        )
+
+
+def explain(divergence: Divergence) -> str:
+    """The header and the five lines: recorded, replayed, likely, effect, fix."""
+    lines = explanation(divergence)
+    return "\n".join([divergence.headline, *(f"  {word:<10} {line}" for word, line in lines)])
+
+
+def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
+    """The five lines as pairs of word and text, for those who lay them out themselves."""
+    return (
+        ("recorded", _recorded_line(divergence)),
+        ("replayed", _replayed_line(divergence)),
+        ("likely", divergence.likely or "unknown"),
+        ("effect", divergence.effect),
+        ("fix", divergence.fix),
+    )
+
+
+def quoted(name: str | None) -> str:
+    """A name as it can be shown anywhere: on one line, without control characters, not too long."""
+    return f'"{readable(name or "", limit=MAX_NAME_SHOWN)}"'
+
+
+def readable(value: str, *, limit: int = 400) -> str:
+    """Text with control characters escaped and a long middle left out."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[: limit * 2 + 1])
+    return (
+        shown
+        if len(shown) <= limit and len(value) <= limit
+        else f"{shown[: limit // 2]}…{value[-limit // 4 :]!r:.{limit // 4}}"
+    )
+
+
+def _recorded_line(divergence: Divergence) -> str:
+    side = divergence.recorded
+    if side is None:
+        return "nothing: the recording has no such call"
+    parts = [f"{side.detail or side.label:<22}"]
+    parts += [f"id {side.id[:SHORT_ID]}…"] if side.id else []
+    facts = [f"invocation {side.invocation}"] if side.invocation is not None else []
+    facts += [side.status] if side.status else []
+    parts += [", ".join(facts)] if facts else []
+    parts += [readable(str(side.call_site))] if side.call_site else []
+    return "  ".join(parts).rstrip()
+
+
+def _replayed_line(divergence: Divergence) -> str:
+    side = divergence.replayed
+    if side is None:
+        return f"nothing: {readable(divergence.context_path)} never made this call"
+    parts = [f"{side.detail or side.label:<22}"]
+    parts += [readable(str(side.call_site))] if side.call_site else []
+    return "  ".join(parts).rstrip()
