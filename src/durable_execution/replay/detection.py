@@ -22,10 +22,10 @@ WAIT_TOLERANCE_SECONDS = 1
 
 
 def matches(call: OperationCall, recorded: Operation) -> bool:
-    """Whether a call is the recorded operation: type, subtype, name and parent agree."""
+    """Whether a call is the recorded operation: type, subtype, name and parent agree. A subtype may be absent."""
     return (
         recorded.type == call.type
-        and recorded.subtype == call.subtype
+        and (recorded.subtype or call.subtype) == call.subtype
         and recorded.name == call.name
         and recorded.parent_id == call.parent_id
     )
@@ -63,31 +63,25 @@ def mismatch_at_call(
 
 
 def never_called(
-    context: OperationCall | None,
-    recorded: Sequence[Operation],
-    *,
-    handler: str,
-    operations: Mapping[str, Operation] | None = None,
+    context: str, recorded: Sequence[Operation], *, handler: str, first_position: int | None = None
 ) -> Divergence:
     """Say that a context finished without calling operations that are recorded in it.
 
     Args:
-        context: The context that finished; None for the root.
+        context: Path of the context that finished.
         recorded: The operations it did not call, in recorded order; at least one.
-        handler: `module:qualname` of the handler.
-        operations: All recorded operations by id; with them the path tells twins apart.
+        handler: `module:qualname` of the handler, or the path of its root.
+        first_position: Call number of the first of them, where known.
     """
     first = recorded[0]
-    around = context.path if context else root_path(handler)
-    position, path = _place(first, context.id if context else None, around, operations or {})
-    side = side_of_operation(first, position=position)
+    side = side_of_operation(first, position=first_position)
     return Divergence(
         kind=DivergenceKind.SKIPPED,
         severity=Severity.ERROR,
         handler=handler,
-        path=path,
-        context_path=around,
-        position=position,
+        path=child_path(context, first.name or Labels().label(kind_of(first.type, first.subtype), None)),
+        context_path=context,
+        position=first_position,
         recorded=side,
         replayed=None,
         likely=likely_of(DivergenceKind.SKIPPED, side, None),
@@ -193,7 +187,7 @@ def _kind(call: OperationCall, recorded: Operation, *, skipped: int | None) -> D
         return DivergenceKind.CHANGED_KIND
     if skipped is not None:
         return DivergenceKind.SKIPPED
-    is_same_type = recorded.type == call.type and recorded.subtype == call.subtype
+    is_same_type = recorded.type == call.type and (recorded.subtype or call.subtype) == call.subtype
     if is_same_type:
         return DivergenceKind.RENAMED if recorded.name != call.name else DivergenceKind.CHANGED_KIND
     if recorded.name == call.name or not recorded.name or not call.name:
@@ -210,23 +204,6 @@ def _later(call: OperationCall, operations: Mapping[str, Operation]) -> list[Ope
             break
         found.append(operation)
     return found
-
-
-def _place(
-    wanted: Operation, prefix: str | None, around: str, operations: Mapping[str, Operation]
-) -> tuple[int | None, str]:
-    """Position and path of a recorded operation among its siblings."""
-    labels, missed, position = Labels(), 0, 0
-    while operations and missed < LOOKAHEAD:
-        position += 1
-        operation = operations.get(operation_id(prefix, position))
-        missed = missed + 1 if operation is None else 0
-        if operation is None:
-            continue
-        label = labels.label(kind_of(operation.type, operation.subtype), operation.name)
-        if operation.id == wanted.id:
-            return position, child_path(around, label)
-    return None, child_path(around, Labels().label(kind_of(wanted.type, wanted.subtype), wanted.name))
 
 
 def _is_same(word: str, asked: Any, known: Any, *, is_open: bool) -> bool:
