@@ -1,0 +1,105 @@
+"""Measures this SDK next to AWS's, case by case in alternating processes, and prints medians and ratios.
+
+`python -m tests.benchmarks [CASE …]` measures only the named cases; `--json` prints the figures as JSON.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+Figures = dict[str, Any]
+
+
+class Row(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        case: Which workload it is taken from.
+        title: What it says.
+        read: Takes the figure from a sample.
+        unit: What it is in.
+        more_is_better: Whether the ratio is turned round.
+    """
+
+    case: str
+    title: str
+    read: Callable[[Figures], float]
+    unit: str
+    more_is_better: bool = False
+
+
+def microseconds_cpu(figures: Figures) -> float:
+    return float(figures["cpu_seconds"]) * 1e6
+
+
+def microseconds_wall(figures: Figures) -> float:
+    return float(figures["wall_seconds"]) * 1e6
+
+
+def milliseconds(figures: Figures) -> float:
+    return float(figures["wall_seconds"]) * 1e3
+
+
+ROWS = (
+    Row("new_steps", "a new step, CPU", microseconds_cpu, "µs"),
+    Row("new_steps", "a new step, wall", microseconds_wall, "µs"),
+    Row("replay_1000", "a replayed operation of 1,000, CPU", microseconds_cpu, "µs"),
+    Row("replay_10000", "a replayed operation of 10,000, CPU", microseconds_cpu, "µs"),
+    Row("invocation", "an invocation that does nothing, wall", milliseconds, "ms"),
+    Row("map_10000", "map over 10,000 items, 100 at a time, 5 ms each", lambda f: float(f["wall_seconds"]), "s"),
+    Row("map_10000", "  its growth of peak memory", lambda f: float(f["memory_mib"]), "MiB"),
+    Row("map_10000", "  its threads", lambda f: float(f["threads"]), ""),
+    Row("durable_steps", "durable steps per second, SQLite", lambda f: 1 / float(f["wall_seconds"]), "/s", True),
+    Row("import_time", "import, boto3 loaded", milliseconds, "ms"),
+)
+
+
+def run_case(sdk: str, case: str) -> Figures:
+    """Measure in a process of its own."""
+    print(f"measuring {case} with {sdk} …", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.case", sdk, case], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{case} with {sdk} failed:\n{done.stderr}")
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def show(results: dict[str, dict[str, Figures]]) -> None:
+    """Print the table."""
+    print(
+        f"\nPython {platform.python_version()}, {platform.machine()}, "
+        f"durable-execution-sdk {version('durable-execution-sdk')}, "
+        f"aws-durable-execution-sdk-python {version('aws-durable-execution-sdk-python')} "
+        f"(emulator {version('aws-durable-execution-sdk-python-testing')})\n"
+    )
+    print(f"{'':50}{'ours':>14}{'AWS':>14}{'better by':>12}")
+    for row in ROWS:
+        if row.case not in results:
+            continue
+        ours, theirs = row.read(results[row.case]["ours"]), row.read(results[row.case]["aws"])
+        ratio = ours / theirs if row.more_is_better else theirs / ours
+        print(f"{row.title:50}{ours:>10,.1f} {row.unit:3}{theirs:>10,.1f} {row.unit:3}{ratio:>11,.1f}×")
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("case", nargs="*", help="only these cases")
+    parser.add_argument("--json", action="store_true", help="print figures, not a table")
+    arguments = parser.parse_args()
+    known = list(dict.fromkeys(row.case for row in ROWS))
+    if unknown := set(arguments.case) - set(known):
+        parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    results = {case: {sdk: run_case(sdk, case) for sdk in ("ours", "aws")} for case in arguments.case or known}
+    print(json.dumps(results, indent=2)) if arguments.json else show(results)
+
+
+if __name__ == "__main__":
+    main()

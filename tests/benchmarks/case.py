@@ -1,0 +1,82 @@
+"""Runs one workload of one SDK in this process and prints what it cost: `python -m tests.benchmarks.case ours new_steps`."""
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from statistics import median
+from types import ModuleType
+
+from tests.benchmarks.measuring import Sample, measure, measure_with_threads, medians, to_json
+
+IMPORTS = {"ours": "durable_execution", "aws": "aws_durable_execution_sdk_python"}
+TIME_IMPORT = (
+    "import boto3, sys, time; began = time.perf_counter(); import {0}; "
+    "[getattr({0}, name) for name in getattr({0}, '__all__', ())]; print(time.perf_counter() - began)"
+)
+
+
+def per_operation(run: Callable[[int], None], count: int, repeats: int) -> Sample:
+    """The cost of one operation: with `count` of them less with none, divided."""
+    run(count)
+    empty = medians([measure(lambda: run(0)) for _ in range(repeats)])
+    full = medians([measure(lambda: run(count)) for _ in range(repeats)])
+    return Sample(
+        (full.cpu_seconds - empty.cpu_seconds) / count,
+        (full.wall_seconds - empty.wall_seconds) / count,
+        full.memory_mib,
+        full.threads,
+    )
+
+
+def new_steps(sdk: ModuleType, _name: str) -> Sample:
+    """One new step, in a row of 300."""
+    return per_operation(lambda count: sdk.steps(count, recorded=0), 300, 5)
+
+
+def replay_1000(sdk: ModuleType, _name: str) -> Sample:
+    """One replayed operation of 1,000."""
+    return per_operation(lambda count: sdk.steps(count, recorded=count), 1_000, 7)
+
+
+def replay_10000(sdk: ModuleType, _name: str) -> Sample:
+    """One replayed operation of 10,000."""
+    return per_operation(lambda count: sdk.steps(count, recorded=count), 10_000, 3)
+
+
+def invocation(sdk: ModuleType, _name: str) -> Sample:
+    """An invocation that does nothing."""
+    sdk.steps(0, recorded=0)
+    return medians([measure(lambda: sdk.steps(0, recorded=0)) for _ in range(15)])
+
+
+def map_10000(sdk: ModuleType, _name: str) -> Sample:
+    """A map over 10,000 items, 100 at a time, one step of 5 ms each."""
+    sdk.map_items(10, concurrency=10, call_seconds=0.005)
+    return measure_with_threads(lambda: sdk.map_items(10_000, concurrency=100, call_seconds=0.005))
+
+
+def durable_steps(sdk: ModuleType, name: str) -> Sample:
+    """One step made durable in the local engine's SQLite file."""
+    count = 2_000 if name == "ours" else 200
+    return Sample(0, median(sdk.durable_steps(count) for _ in range(3)) / count, 0, 0)
+
+
+def import_time(_sdk: ModuleType, name: str) -> Sample:
+    """Importing the package and its public names, boto3 loaded before."""
+    script = TIME_IMPORT.format(IMPORTS[name])
+    runs = [
+        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+        for _ in range(9)
+    ]
+    return Sample(0, median(runs), 0, 0)
+
+
+CASES = {
+    case.__name__: case
+    for case in (new_steps, replay_1000, replay_10000, invocation, map_10000, durable_steps, import_time)
+}
+
+if __name__ == "__main__":
+    chosen, case_name = sys.argv[1:]
+    print(to_json(CASES[case_name](importlib.import_module(f"tests.benchmarks.{chosen}"), chosen)))
