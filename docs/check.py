@@ -1,0 +1,137 @@
+"""Checks what documentation promises without running it: links, names, commands, environment variables, length.
+
+Run by `make check`. Code blocks are executed by the tests.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import durable_execution
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = REPOSITORY / "README.md"
+SOURCES = (REPOSITORY / "src", REPOSITORY / "debugger")
+README_WORDS = 600
+
+LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *$", re.MULTILINE)
+FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"\bdurable-debug +(?P<verb>[a-z]+)\b")
+OPTION = re.compile(r"\bdurable-debug +(?P<verb>[a-z]+) [^`\n#]*?(?P<option>--[a-z][a-z-]*)")
+VARIABLE = re.compile(r"\bDURABLE_[A-Z_]+\b")
+MAKE = re.compile(r"`make (?P<target>[a-z]+)")
+
+
+def pages() -> list[Path]:
+    """Every page."""
+    folder = REPOSITORY / "docs"
+    return [README, REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "CHANGELOG.md", *sorted(folder.rglob("*.md"))]
+
+
+@cache
+def read(page: Path) -> str:
+    """The text of a page."""
+    return page.read_text(encoding="utf-8")
+
+
+def anchor(heading: str) -> str:
+    """The fragment a heading gets on GitHub."""
+    text = re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower())
+    return text.replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    """Every fragment of a page."""
+    return {anchor(match["text"]) for match in HEADING.finditer(FENCED.sub("", read(page)))}
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """Links to files and headings that are not there."""
+    for match in LINK.finditer(FENCED.sub("", read(page))):
+        target, _, fragment = match["target"].partition("#")
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        if not file.exists():
+            yield f"links to {match['target']}, which does not exist"
+        elif fragment and file.suffix == ".md" and fragment not in anchors(file):
+            yield f"links to {match['target']}, which has no such heading"
+
+
+@cache
+def help_of(*verb: str) -> str | None:
+    """What `durable-debug VERB --help` prints; None when there is no such verb."""
+    command = [sys.executable, "-m", "durable_debugger", *verb, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def unknown_commands(page: Path) -> Iterator[str]:
+    """Verbs and options that `--help` does not know."""
+    text = read(page)
+    for verb in sorted({match["verb"] for match in COMMAND.finditer(text)}):
+        if help_of(verb) is None:
+            yield f"speaks of `durable-debug {verb}`, which does not exist"
+    for verb, option in sorted({(match["verb"], match["option"]) for match in OPTION.finditer(text)}):
+        if option not in (help_of(verb) or option):
+            yield f"speaks of `durable-debug {verb} {option}`, which does not exist"
+
+
+def unknown_targets(page: Path) -> Iterator[str]:
+    """Targets the Makefile does not have."""
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    for target in sorted({match["target"] for match in MAKE.finditer(read(page))}):
+        if re.search(rf"^{target}:", makefile, re.MULTILINE) is None:
+            yield f"speaks of `make {target}`, which does not exist"
+
+
+@cache
+def variables_in_code() -> frozenset[str]:
+    """Environment variables the code reads."""
+    files = (file for source in SOURCES for file in source.rglob("*.py"))
+    return frozenset(name for file in files for name in VARIABLE.findall(file.read_text(encoding="utf-8")))
+
+
+def unknown_variables(page: Path) -> Iterator[str]:
+    """Environment variables the code does not read."""
+    for name in sorted(set(VARIABLE.findall(read(page))) - variables_in_code()):
+        yield f"speaks of {name}, which the code does not read"
+
+
+def undocumented() -> Iterator[str]:
+    """Public names and environment variables that no page mentions."""
+    everything = "\n".join(read(page) for page in pages())
+    for name in durable_execution.__all__:
+        if re.search(rf"\b{re.escape(name)}\b", everything) is None:
+            yield f"docs/: durable_execution.{name} is not mentioned anywhere"
+    for name in sorted(variables_in_code()):
+        if name not in everything:
+            yield f"docs/: the environment variable {name} is not mentioned anywhere"
+
+
+def too_long() -> Iterator[str]:
+    """A README nobody reads to its end."""
+    words = len(FENCED.sub("", read(README)).split())
+    if words >= README_WORDS:
+        yield f"README.md: {words} words, {README_WORDS - 1} are allowed"
+
+
+def problems() -> Iterator[str]:
+    """Everything that is wrong."""
+    for page in pages():
+        for check in (broken_links, unknown_commands, unknown_targets, unknown_variables):
+            for problem in check(page):
+                yield f"{page.relative_to(REPOSITORY)}: {problem}"
+    yield from undocumented()
+    yield from too_long()
+
+
+if __name__ == "__main__":
+    found = list(problems())
+    for line in found:
+        print(line, file=sys.stderr)
+    sys.exit(1 if found else 0)
