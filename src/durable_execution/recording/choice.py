@@ -1,0 +1,58 @@
+"""Which sink `DURABLE_REPLAY_TRACE` asks for."""
+
+from collections.abc import Mapping
+
+from durable_execution.errors import ConfigurationError
+from durable_execution.recording.recorder import TraceRecorder
+from durable_execution.recording.sinks import DirectorySink, S3Sink, TraceSink
+
+VARIABLE = "DURABLE_REPLAY_TRACE"
+PAYLOADS_VARIABLE = "DURABLE_REPLAY_TRACE_PAYLOADS"
+LOCALS_VARIABLE = "DURABLE_REPLAY_TRACE_LOCALS"
+OFF = frozenset({"", "off", "none", "0", "false"})
+ON = frozenset({"1", "on", "true", "yes"})
+
+
+def recorder_from_environment(
+    environment: Mapping[str, str], *, default: TraceSink | None = None
+) -> TraceRecorder | None:
+    """The recorder that the environment asks for; None when replay traces are off.
+
+    `DURABLE_REPLAY_TRACE` is `dir:PATH`, `s3://BUCKET/PREFIX` or `off`. `DURABLE_REPLAY_TRACE_PAYLOADS=1` adds inputs
+    and results, `DURABLE_REPLAY_TRACE_LOCALS=1` adds local variables at each call; both are redacted.
+
+    Args:
+        environment: Usually `os.environ`.
+        default: Where to write when the variable is not set; None writes nothing.
+
+    Raises:
+        ConfigurationError: The variable names nothing that can be written to.
+    """
+    setting = environment.get(VARIABLE)
+    sink = default if setting is None else sink_for(setting)
+    if sink is None:
+        return None
+    return TraceRecorder(
+        sink,
+        payloads=environment.get(PAYLOADS_VARIABLE, "").lower() in ON,
+        locals=environment.get(LOCALS_VARIABLE, "").lower() in ON,
+    )
+
+
+def sink_for(setting: str) -> TraceSink | None:
+    """The sink that a setting names; None for `off`.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
+    if setting.strip().lower() in OFF:
+        return None
+    if setting.startswith("s3://"):
+        bucket, _, prefix = setting.removeprefix("s3://").partition("/")
+        if bucket:
+            return S3Sink(bucket, prefix)
+    if setting.startswith("dir:") and setting.removeprefix("dir:"):
+        return DirectorySink(setting.removeprefix("dir:"))
+    raise ConfigurationError(
+        f"{VARIABLE}={setting!r} is not a place for replay traces: use dir:/some/directory, s3://bucket/prefix, or off"
+    )

@@ -1,0 +1,131 @@
+"""The observer that writes the replay trace while an invocation runs."""
+
+import logging
+import threading
+from typing import Any
+
+from durable_execution.observers import (
+    AttemptEnded,
+    CheckpointSent,
+    Diverged,
+    InvocationEnded,
+    InvocationStarted,
+    Observer,
+    OperationCompleted,
+    OperationReplayed,
+    OperationStarted,
+)
+from durable_execution.protocol.operation import DETAILS_MEMBER
+from durable_execution.recording.redaction import Redaction, secret_fields
+from durable_execution.recording.session import TraceSession
+from durable_execution.recording.sinks import TraceSink, TraceWriter
+
+logger = logging.getLogger("durable_execution")
+
+
+class TraceRecorder(Observer):
+    """Writes one replay trace per invocation.
+
+    It never fails an execution: when the sink fails, that is logged once and the rest of the invocation is not recorded.
+    Payloads are not written unless asked for; sizes and digests of them are. One recorder may serve invocations in
+    several threads.
+
+    Args:
+        sink: Where to write.
+        payloads: Whether to write inputs and results, redacted.
+        locals: Whether to write the local variables at each call, shortened and redacted.
+        redaction: What to hide.
+    """
+
+    def __init__(
+        self,
+        sink: TraceSink,
+        *,
+        payloads: bool = False,
+        locals: bool = False,  # noqa: A002  # the debugger's word
+        redaction: Redaction | None = None,
+    ) -> None:
+        self.sink = sink
+        self.payloads = payloads
+        self.locals = locals
+        self.redaction = redaction or Redaction()
+        self._thread = _ThreadSession()
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        """Write the header."""
+        redaction = self.redaction
+        if self.payloads:
+            redaction = redaction.with_keys(_secrets_of(happening.handler_function))
+        session = TraceSession(
+            self._open(happening),
+            happening.at,
+            payloads=self.payloads,
+            has_locals=self.locals,
+            redaction=redaction,
+        )
+        session.header(happening)
+        self._thread.session = session
+
+    def on_operation_started(self, happening: OperationStarted) -> None:
+        """Write a call that is not finished."""
+        session = self._thread.session
+        if session is not None:
+            session.call(happening.call, happening.at, "pending", happening.status)
+
+    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+        """Write a call that was answered from the record."""
+        session = self._thread.session
+        if session is not None:
+            wire = happening.recorded.wire
+            session.call(
+                happening.call, happening.at, "replayed", wire["Status"], wire.get(DETAILS_MEMBER[wire["Type"]])
+            )
+
+    def on_operation_completed(self, happening: OperationCompleted) -> None:
+        """Write the end of a call."""
+        session = self._thread.session
+        if session is not None:
+            session.ended(happening)
+
+    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+        """Write one run of a step's body."""
+        session = self._thread.session
+        if session is not None:
+            session.attempt(happening)
+
+    def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
+        """Hand lines to the sink, now and then."""
+        session = self._thread.session
+        if session is not None:
+            session.checkpoint(happening.at)
+
+    def on_diverged(self, happening: Diverged) -> None:
+        """Write a difference, at once."""
+        session = self._thread.session
+        if session is not None:
+            session.diverged(happening)
+
+    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+        """Write the end, and let the sink finish."""
+        session, self._thread.session = self._thread.session, None
+        if session is not None:
+            session.end(happening)
+
+    def _open(self, happening: InvocationStarted) -> TraceWriter | None:
+        moment = happening.at.strftime("%Y%m%dT%H%M%S.%fZ")
+        try:
+            return self.sink.open(happening.execution_arn, f"{moment}-{happening.request_id or 'local'}")
+        except Exception:
+            logger.warning("the replay trace cannot be written; the execution goes on without", exc_info=True)
+            return None
+
+
+class _ThreadSession(threading.local):
+    session: TraceSession | None = None
+
+
+def _secrets_of(function: Any) -> frozenset[str]:
+    names: frozenset[str] = frozenset()
+    for annotation in getattr(function, "__annotations__", {}).values():
+        names |= secret_fields(annotation)
+    return names

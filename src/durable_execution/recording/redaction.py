@@ -1,0 +1,119 @@
+"""What must not be written: secrets by the name of their key, by their look, or by their type."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+HIDDEN = "⊘"
+"""Stands where something was left out."""
+
+DEFAULT_KEYS = frozenset(
+    {
+        "password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "authorization", "cookie",
+        "credential", "credentials", "private_key", "access_key", "card_number", "cvv", "cvc", "iban", "ssn",
+    }
+)  # fmt: skip
+
+DEFAULT_PATTERNS = (
+    re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),  # AWS access key ids
+    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),  # JSON web tokens
+    re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+    re.compile(r"\b\d(?:[ -]?\d){12,18}\b"),  # payment card numbers
+)
+
+
+@dataclass(frozen=True)
+class Redaction:
+    """Rules that hide values before they leave the process.
+
+    Attributes:
+        keys: Names whose values are hidden: a name counts when it equals one of these, or ends in one after an
+            underscore or hyphen (`db_password`), whatever its case.
+        patterns: What matches is hidden wherever it stands, also inside longer text.
+    """
+
+    keys: frozenset[str] = DEFAULT_KEYS
+    patterns: tuple[re.Pattern[str], ...] = DEFAULT_PATTERNS
+    _in_text: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        words = "|".join(sorted(map(re.escape, self.keys), key=len, reverse=True)) or r"(?!)"
+        words = words.replace("_", "[_-]?")
+        value = r"""'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[^\s,;)}\]]+"""
+        object.__setattr__(self, "_in_text", re.compile(rf"(?i)((?:{words})['\"]?\s*[=:]\s*)({value})"))
+
+    def with_keys(self, keys: Iterable[str]) -> "Redaction":
+        """The same rules and some more names."""
+        return Redaction(self.keys | {key.lower() for key in keys}, self.patterns)
+
+    def hides(self, key: str) -> bool:
+        """Whether the value under this name is hidden."""
+        name = _snake(key)
+        return any(name == word or name.endswith(f"_{word}") for word in self.keys)
+
+    def value(self, value: Any) -> Any:
+        """A JSON value with what must be hidden hidden. Secrets of pydantic's secret types are always hidden."""
+        if isinstance(value, str):
+            return self._pattern_free(value)
+        if isinstance(value, Mapping):
+            return {
+                key: HIDDEN if self.hides(str(key)) and item is not None else self.value(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.value(item) for item in value]
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**11:
+            hidden = self._pattern_free(str(value))
+            return value if hidden == str(value) else hidden
+        return HIDDEN if hasattr(value, "get_secret_value") else value
+
+    def payload(self, payload: str) -> str:
+        """A serialized payload with what must be hidden hidden."""
+        try:
+            return json.dumps(self.value(json.loads(payload)), ensure_ascii=False, separators=(",", ":"))
+        except (ValueError, RecursionError):
+            return self.text(payload)
+
+    def text(self, text: str) -> str:
+        """Any text, for example a `repr`, with what must be hidden hidden."""
+        return self._pattern_free(self._in_text.sub(rf"\g<1>{HIDDEN}", text))
+
+    def _pattern_free(self, text: str) -> str:
+        for pattern in self.patterns:
+            text = pattern.sub(HIDDEN, text)
+        return text
+
+
+def secret_fields(annotation: Any) -> frozenset[str]:
+    """Names of the fields of a pydantic model that hold secrets, however deep. Other annotations have none."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    pending = [annotation]
+    while pending:
+        current = pending.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        pending.extend(getattr(current, "__args__", ()))
+        fields = getattr(current, "model_fields", None)
+        if not isinstance(fields, dict):
+            continue
+        for name, info in fields.items():
+            inner = getattr(info, "annotation", None)
+            pending.append(inner)
+            if _is_secret(inner):
+                found |= {name, *(alias for alias in (getattr(info, "alias", None),) if isinstance(alias, str))}
+    return frozenset(found)
+
+
+def _is_secret(annotation: Any) -> bool:
+    candidates = (annotation, *getattr(annotation, "__args__", ()))
+    return any(hasattr(candidate, "get_secret_value") for candidate in candidates)
+
+
+def _snake(key: str) -> str:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key)
+    return spaced.replace("-", "_").replace(" ", "_").lower()

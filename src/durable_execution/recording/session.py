@@ -1,0 +1,214 @@
+"""The lines of one invocation's trace, while it runs.
+
+Lines are put together by hand: with a JSON encoder, recording would cost several times as much.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from hashlib import blake2b
+from json import dumps
+from json.encoder import encode_basestring_ascii as text
+from typing import Any
+
+from durable_execution.observers import (
+    AttemptEnded,
+    CallSite,
+    Diverged,
+    InvocationEnded,
+    InvocationStarted,
+    OperationCall,
+    OperationCompleted,
+)
+from durable_execution.protocol import OperationStatus
+from durable_execution.recording.fingerprint import fingerprint_of
+from durable_execution.recording.frames import locals_at
+from durable_execution.recording.redaction import Redaction
+from durable_execution.recording.sinks import TraceWriter
+from durable_execution.replay.trace import SCHEMA, VERSION
+
+logger = logging.getLogger("durable_execution")
+
+SDK = "durable-execution-sdk"
+FLUSH_LINES = 64
+FLUSH_SECONDS = 0.25
+"""At a checkpoint, lines are handed to the writer once there are this many, or once the first is this old."""
+
+MAX_SITES = 4096
+
+
+class TraceSession:
+    """Collects the lines of one invocation and hands them on.
+
+    Attributes:
+        writer: Where they go; None once it has failed.
+    """
+
+    def __init__(
+        self, writer: TraceWriter | None, began: datetime, *, payloads: bool, has_locals: bool, redaction: Redaction
+    ) -> None:
+        self.writer = writer
+        self._began = self._flushed = began
+        self._payloads = payloads
+        self._has_locals = has_locals
+        self._redaction = redaction
+        self._lines: list[str] = []
+        self._seq = 0
+        self._seqs: dict[str, int] = {}
+        self._sites: dict[CallSite, str] = {}
+
+    def header(self, happening: InvocationStarted) -> None:
+        """The first line, handed on at once."""
+        source_file, source_digest = fingerprint_of(happening.handler_function)
+        header = {
+            "record": "invocation",
+            "schema": SCHEMA,
+            "version": VERSION,
+            "execution_arn": happening.execution_arn,
+            "request_id": happening.request_id,
+            "handler": happening.handler,
+            "source_file": source_file,
+            "source_digest": source_digest,
+            "sdk": SDK,
+            "started_at": happening.at.isoformat(),
+        }
+        self._lines.append(dumps({key: value for key, value in header.items() if value is not None}) + "\n")
+        self.flush(happening.at)
+
+    def call(
+        self,
+        call: OperationCall,
+        at: datetime,
+        happened: str,
+        status: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> int:
+        """A call, with the recorded details it was answered with. Returns its number."""
+        self._seq = seq = self._seq + 1
+        self._seqs[call.id] = seq
+        site, configuration = call.call_site, call.configuration
+        self._lines.append(
+            f'{{"record":"call","seq":{seq},"id":"{call.id}","path":{text(call.path)},"type":"{call.type}"'
+            f',"position":{call.position},"happened":"{happened}","status":"{status}","at":{self._offset(at)}'
+            f"{_place(call)}"
+            f"{'' if call.subtype is None else _member('subtype', call.subtype)}"
+            f"{'' if call.name is None else _member('name', call.name)}"
+            f"{'' if site is None else self._site(site)}"
+            f"{'' if not configuration else f',{CONFIGURATION}{dumps(configuration, default=str)}'}"
+            f"{'' if call.input is None else self._payload('input', call.input)}"
+            f"{'' if details is None else self._answer(details)}"
+            f"{self._locals(site) if self._has_locals else ''}}}\n"
+        )
+        return seq
+
+    def ended(self, happening: OperationCompleted) -> None:
+        """The end of a call."""
+        result, error, attempt = happening.result, happening.error, happening.attempt
+        self._lines.append(
+            f'{{"record":"ended","seq":{self._seq_of(happening.call, happening.at)},"status":"{happening.status}"'
+            f',"ended":{self._offset(happening.at)}'
+            f"{_number('attempt', attempt)}"
+            f"{'' if result is None else self._payload('result', result)}"
+            f"{_member('error_type', error.type) if error else ''}}}\n"
+        )
+
+    def attempt(self, happening: AttemptEnded) -> None:
+        """One run of a step's body."""
+        error = happening.error
+        self._lines.append(
+            f'{{"record":"attempt","seq":{self._seq_of(happening.call, happening.at)},"number":{happening.attempt}'
+            f',"started":{self._offset(happening.started_at)},"ended":{self._offset(happening.at)}'
+            f',"outcome":{text(happening.outcome)}'
+            f"{_member('error_type', error.type) if error else ''}"
+            f"{_number('next_attempt_delay_seconds', happening.next_attempt_delay_seconds)}}}\n"
+        )
+
+    def diverged(self, happening: Diverged) -> None:
+        """A difference from the record, handed on at once."""
+        seq = self._seq_of(happening.call, happening.at) if happening.call is not None else None
+        line = {"record": "diverged", "seq": seq, "divergence": happening.divergence.to_wire()}
+        self._lines.append(dumps(line, default=str) + "\n")
+        self.flush(happening.at)
+
+    def end(self, happening: InvocationEnded) -> None:
+        """The last line; nothing may follow."""
+        error = happening.error
+        self._lines.append(
+            f'{{"record":"end","ended_at":"{happening.at.isoformat()}","outcome":{text(happening.status)}'
+            f"{_member('error_type', error.type) if error else ''}}}\n"
+        )
+        self.flush(happening.at)
+        self._act(lambda writer: writer.close())
+
+    def checkpoint(self, at: datetime) -> None:
+        """Hand lines on if there are many, or old ones."""
+        if len(self._lines) >= FLUSH_LINES or (at - self._flushed).total_seconds() >= FLUSH_SECONDS:
+            self.flush(at)
+
+    def flush(self, at: datetime) -> None:
+        """Hand all lines on."""
+        lines, self._lines, self._flushed = "".join(self._lines), [], at
+        if lines:
+            self._act(lambda writer: writer.append(lines))
+
+    def _act(self, act: Callable[[TraceWriter], None]) -> None:
+        if self.writer is None:
+            return
+        try:
+            act(self.writer)
+        except Exception:
+            self.writer = None
+            logger.warning(
+                "the replay trace cannot be written: the execution goes on, the rest of this invocation is not recorded",
+                exc_info=True,
+            )
+
+    def _seq_of(self, call: OperationCall, at: datetime) -> int:
+        """The number of a call; one that was not announced yet is written first."""
+        return self._seqs.get(call.id) or self.call(call, at, "pending", OperationStatus.STARTED)
+
+    def _offset(self, at: datetime) -> str:
+        return format((at - self._began).total_seconds(), ".6f")
+
+    def _site(self, site: CallSite) -> str:
+        found = self._sites.get(site)
+        if found is None:
+            found = f',"call_site":{{"file":{text(site.file)},"line":{site.line},"function":{text(site.function)}}}'
+            if len(self._sites) < MAX_SITES:
+                self._sites[site] = found
+        return found
+
+    def _locals(self, site: CallSite | None) -> str:
+        return f',"locals":{dumps(locals_at(site, self._redaction))}' if site is not None else ""
+
+    def _answer(self, details: Mapping[str, Any]) -> str:
+        result, error = details.get("Result"), details.get("Error")
+        return (
+            f"{self._payload('result', result) if isinstance(result, str) else ''}"
+            f"{_number('attempt', details.get('Attempt'))}"
+            f"{_member('error_type', error.get('ErrorType')) if error else ''}"
+        )
+
+    def _payload(self, member: str, payload: str) -> str:
+        digest = blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        described = f',"{member}_size":{len(payload)},"{member}_digest":"{digest}"'
+        return f"{described}{_member(member, self._redaction.payload(payload))}" if self._payloads else described
+
+
+CONFIGURATION = '"configuration":'
+
+
+def _place(call: OperationCall) -> str:
+    parent, context = call.parent_id, call.context_id
+    place = f',"parent_id":"{parent}"' if parent is not None else ""
+    if context is not None and context != parent:
+        place += f',"context_id":"{context}"'
+    return f'{place},"is_virtual":true' if call.is_virtual else place
+
+
+def _member(name: str, value: Any) -> str:
+    return "" if value is None else f',"{name}":{text(str(value))}'
+
+
+def _number(name: str, value: Any) -> str:
+    return "" if value is None else f',"{name}":{int(value)}'

@@ -1,0 +1,164 @@
+"""Where replay traces are written."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+from durable_execution.protocol import ExecutionArn
+
+SUFFIX = ".trace.jsonl"
+MAX_NAME = 180
+
+
+class TraceWriter(Protocol):
+    """Takes the lines of one invocation, in order."""
+
+    def append(self, lines: str) -> None:
+        """Write complete lines, so that they survive the end of the process."""
+        ...
+
+    def close(self) -> None:
+        """The invocation has ended."""
+        ...
+
+
+class TraceSink(Protocol):
+    """A place for replay traces. Invocations of different executions may be written at once, from several threads."""
+
+    def open(self, execution_arn: str, invocation: str) -> TraceWriter:
+        """An invocation begins.
+
+        Args:
+            execution_arn: Which execution.
+            invocation: Names the invocation uniquely and sorts in order of time.
+        """
+        ...
+
+
+class DirectorySink:
+    """One file per execution, appended to.
+
+    Lines that were appended are with the operating system: they survive the process, not a power failure.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    def open(self, execution_arn: str, invocation: str) -> TraceWriter:
+        """Open the execution's file. A line that a crash left unfinished is ended first."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.path_of(execution_arn)
+        is_cut = _ends_in_mid_line(path)
+        file = path.open("ab", buffering=0)
+        if is_cut:
+            file.write(b"\n")
+        return _FileWriter(file)
+
+    def path_of(self, execution_arn: str) -> Path:
+        """Where the traces of an execution are."""
+        return self.directory / trace_file_name(execution_arn)
+
+
+class _FileWriter:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def append(self, lines: str) -> None:
+        self._file.write(lines.encode())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class MemorySink:
+    """Keeps the lines of every execution, for tests and for an engine that keeps nothing on disk.
+
+    Attributes:
+        texts: The lines written so far, by execution ARN.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def open(self, execution_arn: str, invocation: str) -> TraceWriter:
+        """Begin to keep lines."""
+        self.texts.setdefault(execution_arn, "")
+        return _MemoryWriter(self.texts, execution_arn)
+
+
+class _MemoryWriter:
+    def __init__(self, texts: dict[str, str], arn: str) -> None:
+        self._texts, self._arn = texts, arn
+
+    def append(self, lines: str) -> None:
+        self._texts[self._arn] += lines
+
+    def close(self) -> None:
+        pass
+
+
+class S3Sink:
+    """One object per invocation below `s3://bucket/prefix/<execution>/`, put when the invocation ends.
+
+    An object cannot be appended to, so an invocation that is killed leaves no trace here.
+
+    Args:
+        bucket: Name of the bucket.
+        prefix: What the keys begin with.
+        client: A boto3 S3 client; made when first needed.
+    """
+
+    def __init__(self, bucket: str, prefix: str = "", *, client: Any = None) -> None:
+        self.bucket = bucket
+        self.prefix = prefix.strip("/")
+        self._client = client
+
+    def open(self, execution_arn: str, invocation: str) -> TraceWriter:
+        """Begin an object."""
+        folder = trace_file_name(execution_arn).removesuffix(SUFFIX)
+        return _ObjectWriter(self, "/".join(part for part in (self.prefix, folder, _safe(invocation)) if part) + SUFFIX)
+
+    def put(self, key: str, body: bytes) -> None:
+        """Put one object."""
+        if self._client is None:
+            import boto3
+
+            self._client = boto3.client("s3")
+        self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType="application/x-ndjson")
+
+
+class _ObjectWriter:
+    def __init__(self, sink: S3Sink, key: str) -> None:
+        self._sink, self._key = sink, key
+        self._lines: list[str] = []
+
+    def append(self, lines: str) -> None:
+        self._lines.append(lines)
+
+    def close(self) -> None:
+        if self._lines:
+            self._sink.put(self._key, "".join(self._lines).encode())
+
+
+def trace_file_name(execution_arn: str) -> str:
+    """The name of an execution's trace file: its name and id, made safe for any file system."""
+    try:
+        arn = ExecutionArn.parse(execution_arn)
+    except ValueError:
+        digest = hashlib.blake2b(execution_arn.encode("utf-8", "replace"), digest_size=8).hexdigest()
+        return f"{_safe(execution_arn)[-80:]}-{digest}{SUFFIX}"
+    return f"{_safe(arn.name)}-{_safe(arn.id)}{SUFFIX}"
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:MAX_NAME] or "execution"
+
+
+def _ends_in_mid_line(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(-1, 2)
+            return file.read(1) != b"\n"
+    except OSError:
+        return False

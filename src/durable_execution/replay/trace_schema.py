@@ -1,0 +1,134 @@
+"""The lines of a trace file, as pydantic models: the schema that other tools can rely on.
+
+Imported only where a trace file is read or its JSON schema is asked for.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from durable_execution.replay.trace import SCHEMA, VERSION
+
+
+class Line(BaseModel):
+    """Members that are not known are kept: a newer version may have written them."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class HeaderLine(Line):
+    """First line of an invocation."""
+
+    record: Literal["invocation"] = "invocation"
+    schema_name: str = Field(alias="schema", default=SCHEMA)
+    version: int = VERSION
+    execution_arn: str
+    request_id: str | None = None
+    handler: str | None = None
+    source_file: str | None = None
+    source_digest: str | None = None
+    sdk: str | None = None
+    started_at: datetime | None = None
+
+
+class SiteLine(BaseModel):
+    """Where the code called."""
+
+    file: str
+    line: int
+    function: str
+
+
+class CallLine(Line):
+    """A call. `happened` is `replayed` or `diverged` at once; otherwise `pending` until an end line says `executed`."""
+
+    record: Literal["call"] = "call"
+    seq: int
+    id: str
+    path: str
+    type: str
+    parent_id: str | None = None
+    context_id: str | None = None
+    position: int | None = None
+    subtype: str | None = None
+    name: str | None = None
+    call_site: SiteLine | None = None
+    happened: str = "pending"
+    status: str | None = None
+    at: float | None = None
+    ended: float | None = None
+    attempt: int | None = None
+    configuration: dict[str, Any] = Field(default_factory=dict)
+    input_size: int | None = None
+    input_digest: str | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
+    error_type: str | None = None
+    input: str | None = None
+    result: str | None = None
+    locals: dict[str, str] = Field(default_factory=dict)
+    is_virtual: bool = False
+
+
+class EndLine(Line):
+    """The end of a call, completing the call line with the same `seq`."""
+
+    record: Literal["ended"] = "ended"
+    seq: int
+    status: str | None = None
+    ended: float | None = None
+    attempt: int | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
+    error_type: str | None = None
+    result: str | None = None
+
+
+class AttemptLine(Line):
+    """One run of a step's body, belonging to the call line with the same `seq`."""
+
+    record: Literal["attempt"] = "attempt"
+    seq: int
+    number: int
+    started: float | None = None
+    ended: float | None = None
+    outcome: str | None = None
+    error_type: str | None = None
+    next_attempt_delay_seconds: int | None = None
+
+
+class DivergenceLine(Line):
+    """A difference from the record."""
+
+    record: Literal["diverged"] = "diverged"
+    seq: int | None = None
+    divergence: dict[str, Any]
+
+
+class OutcomeLine(Line):
+    """Last line of an invocation."""
+
+    record: Literal["end"] = "end"
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    error_type: str | None = None
+
+
+LINES: dict[str, type[Line]] = {
+    "invocation": HeaderLine,
+    "call": CallLine,
+    "ended": EndLine,
+    "attempt": AttemptLine,
+    "diverged": DivergenceLine,
+    "end": OutcomeLine,
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a line of a trace file."""
+    from pydantic import TypeAdapter
+
+    kinds = HeaderLine | CallLine | EndLine | AttemptLine | DivergenceLine | OutcomeLine
+    schema: dict[str, Any] = TypeAdapter(kinds).json_schema(by_alias=True)
+    return schema
