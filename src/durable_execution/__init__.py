@@ -1,1 +1,157 @@
-"""Durable execution for AWS Lambda durable functions, made to be seen into."""
+"""Durable execution for AWS Lambda durable functions, made to be seen into.
+
+Names are loaded when they are first used: importing this package costs a cold start next to nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
+    from durable_execution.config import (
+        BatchItemStatus,
+        CallbackConfig,
+        ChildConfig,
+        CompletionConfig,
+        CompletionDecision,
+        CompletionItem,
+        CompletionOutcome,
+        CompletionStatus,
+        InvokeConfig,
+        MapConfig,
+        NestingType,
+        ParallelConfig,
+        StepConfig,
+        StepSemantics,
+        WaitForCallbackConfig,
+        WaitForConditionConfig,
+    )
+    from durable_execution.context.durable_context import DurableContext
+    from durable_execution.context.step_context import StepContext
+    from durable_execution.context.step_function import BoundStep, durable_step
+    from durable_execution.errors import (
+        CallbackError,
+        DurableError,
+        ExecutionError,
+        InvocationError,
+        NondeterminismError,
+        OperationError,
+        StepError,
+    )
+    from durable_execution.handler import DurableHandler, durable_execution
+    from durable_execution.observers import Observer
+    from durable_execution.operations.branches import ParallelBranch
+    from durable_execution.operations.callback import Callback
+    from durable_execution.retry import (
+        Jitter,
+        RetryDecision,
+        RetryPresets,
+        WaitDecision,
+        exponential_backoff,
+        linear_backoff,
+        poll_until,
+    )
+
+_HOMES = {
+    "BatchItem": "batch_result",
+    "BatchItemStatus": "config",
+    "BatchResult": "batch_result",
+    "BoundStep": "context.step_function",
+    "Callback": "operations.callback",
+    "CallbackConfig": "config",
+    "CallbackError": "errors",
+    "ChildConfig": "config",
+    "CompletionConfig": "config",
+    "CompletionDecision": "config",
+    "CompletionItem": "config",
+    "CompletionOutcome": "config",
+    "CompletionReason": "batch_result",
+    "CompletionStatus": "config",
+    "DurableContext": "context.durable_context",
+    "DurableError": "errors",
+    "DurableHandler": "handler",
+    "ExecutionError": "errors",
+    "InvocationError": "errors",
+    "InvokeConfig": "config",
+    "Jitter": "retry",
+    "MapConfig": "config",
+    "NestingType": "config",
+    "NondeterminismError": "errors",
+    "Observer": "observers",
+    "OperationError": "errors",
+    "ParallelBranch": "operations.branches",
+    "ParallelConfig": "config",
+    "RetryDecision": "retry",
+    "RetryPresets": "retry",
+    "StepConfig": "config",
+    "StepContext": "context.step_context",
+    "StepError": "errors",
+    "StepSemantics": "config",
+    "WaitDecision": "retry",
+    "WaitForCallbackConfig": "config",
+    "WaitForConditionConfig": "config",
+    "durable_execution": "handler",
+    "durable_step": "context.step_function",
+    "exponential_backoff": "retry",
+    "linear_backoff": "retry",
+    "poll_until": "retry",
+}
+
+__all__ = [
+    "BatchItem",
+    "BatchItemStatus",
+    "BatchResult",
+    "BoundStep",
+    "Callback",
+    "CallbackConfig",
+    "CallbackError",
+    "ChildConfig",
+    "CompletionConfig",
+    "CompletionDecision",
+    "CompletionItem",
+    "CompletionOutcome",
+    "CompletionReason",
+    "CompletionStatus",
+    "DurableContext",
+    "DurableError",
+    "DurableHandler",
+    "ExecutionError",
+    "InvocationError",
+    "InvokeConfig",
+    "Jitter",
+    "MapConfig",
+    "NestingType",
+    "NondeterminismError",
+    "Observer",
+    "OperationError",
+    "ParallelBranch",
+    "ParallelConfig",
+    "RetryDecision",
+    "RetryPresets",
+    "StepConfig",
+    "StepContext",
+    "StepError",
+    "StepSemantics",
+    "WaitDecision",
+    "WaitForCallbackConfig",
+    "WaitForConditionConfig",
+    "durable_execution",
+    "durable_step",
+    "exponential_backoff",
+    "linear_backoff",
+    "poll_until",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -194,7 +194,7 @@ class OperationError(DurableError):
         operation: str | None = None,
         operation_id: str | None = None,
     ) -> None:
-        super().__init__(message)
+        Exception.__init__(self, message)  # not super(): a class made by `failures` has a stranger there
         self.message = message
         self.error_type = error_type or type_name(type(self))
         self.data = data

@@ -1,0 +1,134 @@
+"""What a map or parallel comes to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from durable_execution.config import BatchItemStatus
+from durable_execution.errors import BatchError, ChildContextError
+from durable_execution.protocol.error_object import ErrorObject
+
+R = TypeVar("R")
+
+
+class CompletionReason(StrEnum):
+    """Why a batch was complete."""
+
+    ALL_COMPLETED = "ALL_COMPLETED"
+    MIN_SUCCESSFUL_REACHED = "MIN_SUCCESSFUL_REACHED"
+    FAILURE_TOLERANCE_EXCEEDED = "FAILURE_TOLERANCE_EXCEEDED"
+    CUSTOM_COMPLETION_SUCCEEDED = "CUSTOM_COMPLETION_SUCCEEDED"
+    CUSTOM_COMPLETION_FAILED = "CUSTOM_COMPLETION_FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem(Generic[R]):
+    """One branch that was started.
+
+    Attributes:
+        index: Its place among all branches, from 0.
+        status: Where it stood when the batch completed; STARTED when the batch did not wait for it.
+        result: What it returned, when it succeeded.
+        error: Why it failed, when it failed.
+    """
+
+    index: int
+    status: BatchItemStatus
+    result: R | None = None
+    error: ErrorObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult(Generic[R]):
+    """The outcome of a map or parallel, in the order of its branches. Never raises by itself.
+
+    Attributes:
+        all: The branches that were started, in index order.
+        completion_reason: Why the batch was complete.
+    """
+
+    all: list[BatchItem[R]]
+    completion_reason: CompletionReason
+
+    def __iter__(self) -> Iterator[BatchItem[R]]:
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def succeeded(self) -> list[BatchItem[R]]:
+        """Branches that succeeded."""
+        return self._with(BatchItemStatus.SUCCEEDED)
+
+    def failed(self) -> list[BatchItem[R]]:
+        """Branches that failed."""
+        return self._with(BatchItemStatus.FAILED)
+
+    def started(self) -> list[BatchItem[R]]:
+        """Branches that had not ended when the batch was complete."""
+        return self._with(BatchItemStatus.STARTED)
+
+    def get_results(self) -> list[R]:
+        """Results of the branches that succeeded, in index order."""
+        return [item.result for item in self.succeeded()]  # type: ignore[misc]  # None is a result too
+
+    def get_errors(self) -> list[ErrorObject]:
+        """Errors of the branches that failed, in index order."""
+        return [item.error or ErrorObject() for item in self.failed()]
+
+    def throw_if_error(self) -> None:
+        """Raise if the batch failed.
+
+        Raises:
+            ChildContextError: A branch failed; the first one's error. Also an instance of the original class where that
+                can be found.
+            BatchError: A completion rule judged the batch as failed, although no branch has failed.
+        """
+        for item in self.failed():
+            raise _raised(item)
+        if self.completion_reason is CompletionReason.CUSTOM_COMPLETION_FAILED:
+            raise BatchError(f"the batch was completed as failed by its rule ({self.completion_reason})")
+
+    @property
+    def status(self) -> BatchItemStatus:
+        """FAILED if any branch failed or the rule says so, else SUCCEEDED."""
+        if self.completion_reason is CompletionReason.CUSTOM_COMPLETION_FAILED:
+            return BatchItemStatus.FAILED
+        if self.completion_reason is CompletionReason.CUSTOM_COMPLETION_SUCCEEDED:
+            return BatchItemStatus.SUCCEEDED
+        return BatchItemStatus.FAILED if self.has_failure else BatchItemStatus.SUCCEEDED
+
+    @property
+    def has_failure(self) -> bool:
+        """Whether a branch failed."""
+        return any(item.status is BatchItemStatus.FAILED for item in self.all)
+
+    @property
+    def total_count(self) -> int:
+        """Branches that were started."""
+        return len(self.all)
+
+    @property
+    def success_count(self) -> int:
+        """Branches that succeeded."""
+        return len(self.succeeded())
+
+    @property
+    def failure_count(self) -> int:
+        """Branches that failed."""
+        return len(self.failed())
+
+    @property
+    def started_count(self) -> int:
+        """Branches that had not ended."""
+        return len(self.started())
+
+    def _with(self, status: BatchItemStatus) -> list[BatchItem[R]]:
+        return [item for item in self.all if item.status is status]
+
+
+def _raised(item: BatchItem[Any]) -> ChildContextError:
+    from durable_execution.failures import make_failure
+
+    return make_failure(ChildContextError, item.error, operation=f"branch {item.index}")  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""What user code is handed: the durable context, and what a step's body gets."""

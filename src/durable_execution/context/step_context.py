@@ -1,0 +1,49 @@
+"""What the body of a step is handed."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+
+    from durable_execution.runtime.call import Call
+
+
+class StepContext:
+    """Tells a step's body what it is part of.
+
+    Attributes:
+        attempt: Number of this attempt, from 1.
+    """
+
+    __slots__ = ("_call", "attempt")
+
+    def __init__(self, call: "Call", attempt: int) -> None:
+        self._call = call
+        self.attempt = attempt
+
+    @property
+    def operation_id(self) -> str:
+        """Id of the step: the same in every attempt and replay, so it serves as an idempotency key."""
+        return self._call.id
+
+    @property
+    def name(self) -> str | None:
+        """Name of the step."""
+        return self._call.name
+
+    @property
+    def execution_arn(self) -> str:
+        """The execution the step belongs to."""
+        return self._call.scope.state.execution_arn
+
+    @property
+    def path(self) -> str:
+        """Readable place of the step, for example `process_order/charge`."""
+        return self._call.path
+
+    @property
+    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """A logger whose records carry execution, operation and attempt."""
+        from durable_execution.context.logger import operation_logger
+
+        return operation_logger(self._call, self.attempt)

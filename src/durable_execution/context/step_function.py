@@ -1,0 +1,64 @@
+"""`@durable_step`: functions that know they are steps."""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from durable_execution.context.step_context import StepContext
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class BoundStep(Generic[T_co]):
+    """A step's function with its arguments, ready for `ctx.step`.
+
+    Attributes:
+        function: The decorated function.
+        name: Its name, which is the step's default name.
+    """
+
+    __slots__ = ("_arguments", "_options", "function", "name")
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.function = function
+        self.name: str = getattr(function, "__name__", type(function).__name__)
+        self._arguments = arguments
+        self._options = options
+
+    def __call__(self, step: StepContext) -> Any:
+        return self.function(step, *self._arguments, **self._options)
+
+    def __repr__(self) -> str:
+        return f"BoundStep({self.name})"
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is a coroutine function."""
+        return inspect.iscoroutinefunction(self.function)
+
+
+@overload
+def durable_step(
+    function: Callable[Concatenate[StepContext, P], Awaitable[T]],
+) -> Callable[P, BoundStep[T]]: ...
+@overload
+def durable_step(function: Callable[Concatenate[StepContext, P], T]) -> Callable[P, BoundStep[T]]: ...
+def durable_step(function: Callable[..., Any]) -> Callable[..., BoundStep[Any]]:
+    """Make a function whose calls are steps: `await ctx.step(charge(order))`.
+
+    Args:
+        function: Takes a `StepContext`, then the arguments of its calls. Its name is the step's default name, and its
+            return annotation the type that is restored on replay.
+
+    Returns:
+        A function of those arguments that runs nothing, but gives `ctx.step` what to run.
+    """
+
+    @functools.wraps(function)
+    def bind(*arguments: Any, **options: Any) -> BoundStep[Any]:
+        return BoundStep(function, arguments, options)
+
+    return bind

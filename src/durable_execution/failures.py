@@ -1,0 +1,58 @@
+"""Makes the error that a failed operation raises: the same whether it failed just now or is replayed.
+
+The original exception is gone on replay, but its class is recorded by name. Where that class can be found, the error
+raised is an instance of it too, so that `except ValueError` works for a step that raised `ValueError`, in every run.
+"""
+
+from durable_execution.errors import OperationError, resolve_type
+from durable_execution.protocol.error_object import ErrorObject
+
+_classes: dict[tuple[type[OperationError], type[Exception]], type[OperationError]] = {}
+
+
+def make_failure(
+    base: type[OperationError],
+    error: ErrorObject | None,
+    *,
+    operation: str | None = None,
+    operation_id: str | None = None,
+) -> OperationError:
+    """The error for a recorded failure.
+
+    Args:
+        base: The class for operations of its kind.
+        error: What is recorded.
+        operation: Readable path of the operation.
+        operation_id: Id of the operation.
+    """
+    recorded = error or ErrorObject()
+    cls = _class_for(base, resolve_type(recorded.type))
+    try:
+        raised = cls.__new__(cls, recorded.message)
+    except TypeError:  # the original class cannot be made from a message alone
+        raised = base.__new__(base, recorded.message)
+    OperationError.__init__(
+        raised,
+        recorded.message,
+        recorded.type,
+        recorded.data,
+        recorded.stack_trace,
+        operation=operation,
+        operation_id=operation_id,
+    )
+    return raised
+
+
+def _class_for(base: type[OperationError], original: type[Exception] | None) -> type[OperationError]:
+    if original is None or issubclass(base, original):
+        return base
+    if issubclass(original, base):
+        return original
+    found = _classes.get((base, original))
+    if found is None:
+        try:
+            found = type(base.__name__, (base, original), {"__module__": base.__module__, "__doc__": base.__doc__})
+        except TypeError:  # the layouts of the two classes do not go together
+            found = base
+        _classes[base, original] = found
+    return found

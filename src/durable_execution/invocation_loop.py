@@ -1,0 +1,304 @@
+"""One invocation from envelope to answer."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.clock import Clock
+from durable_execution.context.durable_context import DurableContext
+from durable_execution.errors import (
+    CheckpointRejectedError,
+    InvocationError,
+    NondeterminismError,
+    PayloadError,
+    SerializationError,
+    ServiceError,
+    ServiceUnavailableError,
+)
+from durable_execution.observers import InvocationEnded, InvocationStarted, Observer
+from durable_execution.operations.lifecycle import described
+from durable_execution.protocol import ErrorObject, InvocationInput, InvocationStatus, Operation, Wire
+from durable_execution.protocol.envelope import failed, pending, succeeded
+from durable_execution.protocol.limits import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES
+from durable_execution.protocol.paths import root_path
+from durable_execution.runtime.announcer import Announcer
+from durable_execution.runtime.guard import check_finished
+from durable_execution.runtime.invocation import Invocation
+from durable_execution.runtime.loop import EnvironmentLoop, run_in_environment
+from durable_execution.runtime.scope import ContextScope
+from durable_execution.runtime.service import ServiceClient
+from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
+from durable_execution.runtime.workers import shared_workers
+from durable_execution.serdes.codec import is_plain_annotation
+
+if TYPE_CHECKING:
+    import logging
+
+TRACE_HEADER_VARIABLE = "_X_AMZN_TRACE_ID"
+
+
+class InvocationLoop:
+    """Runs the handler's function once over what is recorded, and makes the answer."""
+
+    def __init__(
+        self,
+        *,
+        function: Callable[..., Any],
+        name: str,
+        envelope: InvocationInput,
+        lambda_context: Any,
+        client: ServiceClient,
+        clock: Clock,
+        observers: Sequence[Observer],
+        policy: NondeterminismPolicy,
+        logs_while_replaying: bool,
+        logger: "logging.Logger | None",
+    ) -> None:
+        self._function = function
+        self._name = name
+        self._envelope = envelope
+        self._lambda_context = lambda_context
+        self._client = client
+        self._clock = clock
+        self._announcer = Announcer(observers) if observers else None
+        self._policy = policy
+        self._logs_while_replaying = logs_while_replaying
+        self._logger = logger
+        self._operations: dict[str, Wire] = {}
+        self._started: InvocationStarted | None = None
+
+    def run(self) -> Wire:
+        """Run on the environment's loop.
+
+        Raises:
+            InvocationError: The invocation is to be retried.
+        """
+        return run_in_environment(self._run_on)
+
+    def _run_on(self, environment: EnvironmentLoop) -> Wire:
+        invocation = Invocation(self._make_state)
+        return environment.run(self._answer(invocation), invocation.on_idle)
+
+    async def _answer(self, invocation: Invocation) -> Wire:
+        failure = await self._read_operations()
+        if failure is not None:
+            return self._refuse(invocation, failure)
+        state, outcome = await invocation.run(self._main)
+        try:
+            answer, outcome = await self._answer_to(invocation, state, outcome)
+        except InvocationError as error:
+            self._announce_end(invocation, InvocationStatus.RETRY, described(error), error, None)
+            raise
+        status = InvocationStatus(answer["Status"])
+        error_object = ErrorObject.from_wire(answer.get("Error"))
+        self._announce_end(invocation, status, error_object, outcome.error, answer.get("Result"))
+        return answer
+
+    async def _read_operations(self) -> BaseException | None:
+        """Read the pages the envelope has no room for. Returns what went wrong for good, if anything."""
+        wires, marker = self._envelope.operations, self._envelope.next_marker
+        self._operations = {wire["Id"]: wire for wire in wires}
+        try:
+            while marker:
+                page = await self._client.get_state(
+                    self._envelope.execution_arn, self._envelope.checkpoint_token, marker
+                )
+                for wire in page.operations:
+                    self._operations[wire["Id"]] = wire
+                marker = page.next_marker
+        except ServiceError as error:
+            return _judged(error)
+        return None
+
+    def _refuse(self, invocation: Invocation, failure: BaseException) -> Wire:
+        if isinstance(failure, InvocationError):
+            raise failure
+        return failed(described(failure))
+
+    def _make_state(self) -> ExecutionState:
+        return ExecutionState(
+            execution_arn=self._envelope.execution_arn,
+            token=self._envelope.checkpoint_token,
+            operations=self._operations,
+            client=self._client,
+            clock=self._clock,
+            announcer=self._announcer,
+            policy=self._policy,
+            workers=shared_workers(),
+            handler=self._name,
+            updated_ids=self._envelope.updated_operation_ids,
+            logs_while_replaying=self._logs_while_replaying,
+            user_logger=self._logger,
+        )
+
+    async def _main(self, state: ExecutionState) -> Any:
+        payload = self._read_payload()
+        self._announce_start(state, payload)
+        scope = ContextScope(state, prefix=None, parent_id=None, path=root_path(self._name))
+        argument = self._fitted(payload)
+        if inspect.iscoroutinefunction(self._function):
+            value = await self._function(argument, DurableContext(scope, self._lambda_context))
+        else:
+            from durable_execution.context.blocking import run_blocking
+
+            value = await run_blocking(self._function, argument, DurableContext(scope, self._lambda_context))
+        await check_finished(scope)
+        return _write_result(value, self._function)
+
+    def _read_payload(self) -> Any:
+        execution = self._execution()
+        text = execution.input_payload if execution is not None else None
+        if text is None or not text.strip():
+            return {}
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise PayloadError(f"the execution's payload is not JSON: {error}") from None
+
+    def _fitted(self, payload: Any) -> Any:
+        annotation = _payload_annotation(self._function)
+        if annotation is None or is_plain_annotation(annotation):
+            return payload
+        from durable_execution.serdes.typed import validate_payload
+
+        return validate_payload(annotation, payload)
+
+    async def _answer_to(
+        self, invocation: Invocation, state: ExecutionState, outcome: Outcome
+    ) -> tuple[Wire, Outcome]:
+        match outcome.ending:
+            case Ending.SUSPENDED:
+                return pending(), outcome
+            case Ending.RETURNED:
+                return await self._success(invocation, state, outcome)
+            case Ending.RAISED | Ending.FAILED:
+                error = outcome.error or RuntimeError("the invocation ended without a reason")
+                return self._failure(error), outcome
+
+    async def _success(self, invocation: Invocation, state: ExecutionState, outcome: Outcome) -> tuple[Wire, Outcome]:
+        result: str = outcome.value
+        if len(result) <= MAX_RESPONSE_BYTES and len(result.encode()) <= MAX_RESPONSE_BYTES:
+            return succeeded(result), outcome
+        update = {
+            "Id": f"execution-result-{round(self._clock.now().timestamp() * 1000)}",
+            "Type": "EXECUTION",
+            "Action": "SUCCEED",
+            "Payload": result,
+        }
+        trouble = await invocation.store_result(state, update)
+        if trouble is None:
+            return succeeded(""), outcome
+        return await self._answer_to(invocation, state, trouble)
+
+    def _failure(self, error: BaseException) -> Wire:
+        """The answer to an error that ended the handler.
+
+        Raises:
+            InvocationError: The error asks for a retry.
+        """
+        judged = _judged(error)
+        if isinstance(judged, NondeterminismError) and self._policy is NondeterminismPolicy.RETRY:
+            raise InvocationError(str(judged)) from judged
+        if isinstance(judged, InvocationError):
+            raise judged
+        if not isinstance(judged, Exception):
+            raise judged
+        return failed(bounded(described(judged)))
+
+    def _execution(self) -> Operation | None:
+        first = next(iter(self._operations.values()), None)
+        return Operation(first) if first is not None and first["Type"] == "EXECUTION" else None
+
+    def _announce_start(self, state: ExecutionState, payload: Any) -> None:
+        if self._announcer is None:
+            return
+        execution = self._execution()
+        self._started = InvocationStarted(
+            execution_arn=self._envelope.execution_arn,
+            request_id=getattr(self._lambda_context, "aws_request_id", None),
+            is_first=state.recorded_count <= 0,
+            at=self._clock.now(),
+            execution_started_at=_started_at(execution),
+            handler=self._name,
+            operations=OperationViews(state.operations),
+            updated_operation_ids=self._envelope.updated_operation_ids,
+            input=payload,
+            trace_header=os.environ.get(TRACE_HEADER_VARIABLE) or getattr(self._lambda_context, "trace_header", None),
+            lambda_context=self._lambda_context,
+            handler_function=self._function,
+        )
+        self._announcer.announce("on_invocation_started", self._started)
+
+    def _announce_end(
+        self,
+        invocation: Invocation,
+        status: InvocationStatus,
+        error: ErrorObject | None,
+        exception: BaseException | None,
+        result: str | None,
+    ) -> None:
+        if self._announcer is None or self._started is None:
+            return
+        happening = InvocationEnded(
+            self._started, self._clock.now(), status, result, error, exception, OperationViews(self._operations)
+        )
+        invocation.context.run(self._announcer.announce, "on_invocation_ended", happening)
+
+
+def bounded(error: ErrorObject) -> ErrorObject:
+    """An error that fits into what the service takes: the stack trace is what goes first."""
+    if len(json.dumps(error.to_wire())) <= MAX_ERROR_BYTES:
+        return error
+    data = error.data if error.data is None or len(error.data) <= MAX_ERROR_BYTES // 2 else None
+    return ErrorObject(error.message, error.type, data, None)
+
+
+def _judged(error: BaseException) -> BaseException:
+    """A service's error as what it means for the execution."""
+    if not isinstance(error, ServiceError):
+        return error
+    if error.is_retriable:
+        judged: Exception = ServiceUnavailableError(f"the durable execution service did not take a call: {error}")
+    else:
+        judged = CheckpointRejectedError(f"the durable execution service refused a call for good: {error}")
+    judged.__cause__ = error
+    return judged
+
+
+def _started_at(execution: Operation | None) -> datetime | None:
+    return execution.started_at if execution is not None else None
+
+
+def _payload_annotation(function: Callable[..., Any]) -> Any:
+    import typing
+
+    name = next(iter(inspect.signature(function).parameters))
+    if name not in getattr(function, "__annotations__", {}):
+        return None
+    try:
+        return typing.get_type_hints(function).get(name)
+    except Exception as error:
+        raise PayloadError(
+            f"the annotation of {name!r} in {function.__qualname__} cannot be resolved: {error}. Define the type at "
+            "module level"
+        ) from error
+
+
+def _write_result(value: Any, function: Callable[..., Any]) -> str:
+    """The handler's result as JSON. Nobody restores it, so anything that has a JSON form will do."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        pass  # not plain JSON: pydantic knows more types
+    from durable_execution.serdes.typed import to_json
+
+    try:
+        return to_json(value)
+    except SerializationError as error:
+        raise SerializationError(
+            f"the result of {function.__qualname__} cannot be written: {error}. Return JSON values, a pydantic model "
+            "or a dataclass"
+        ) from error

@@ -1,0 +1,1 @@
+"""One file per operation, and the life cycle they share."""

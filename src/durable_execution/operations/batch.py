@@ -1,0 +1,187 @@
+"""The engine under `ctx.map` and `ctx.parallel`: branches, how many at once, and when it is enough."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
+from durable_execution.config import (
+    BatchItemStatus,
+    CompletionConfig,
+    CompletionItem,
+    MapConfig,
+    NestingType,
+    ParallelConfig,
+)
+from durable_execution.errors import OperationError, error_object
+from durable_execution.operations.batch_codec import Decision, batch_codec, read_decision, summarize
+from durable_execution.operations.child import run_context
+from durable_execution.operations.completion import CompletionPolicy
+from durable_execution.protocol import OperationSubType, OperationType, branch_id
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.scope import ContextScope
+from durable_execution.serdes.codec import Codec, codec_for
+
+BranchBody = Callable[[ContextScope], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """The branches of one batch, made one at a time as they are started.
+
+    Attributes:
+        total: How many.
+        subtype: `MapIteration` or `ParallelBranch`.
+        name: Name of branch i.
+        body: Body of branch i.
+        result_type: Type of branch i's result, when known.
+    """
+
+    total: int
+    subtype: OperationSubType
+    name: Callable[[int], str]
+    body: Callable[[int], BranchBody]
+    result_type: Callable[[int], Any]
+
+
+async def run_batch(call: Call, branches: Branches, config: MapConfig | ParallelConfig) -> BatchResult[Any]:
+    """Run a batch in its context operation, or answer it from the record."""
+    arn = call.scope.state.execution_arn
+
+    def item_codec(index: int) -> Codec:
+        annotation = config.result_type if config.result_type is not None else branches.result_type(index)
+        return codec_for(config.item_serdes, annotation, operation_id=call.id, execution_arn=arn)
+
+    codec = batch_codec(item_codec)
+    if config.serdes is not None:
+        codec = codec_for(config.serdes, None, operation_id=call.id, execution_arn=arn)
+    recorded = call.scope.state.operations.get(call.id)
+    decision = read_decision((recorded.get("ContextDetails") or {}).get("Result")) if recorded is not None else None
+
+    async def body(scope: ContextScope) -> BatchResult[Any]:
+        batch = Batch(scope, branches, config)
+        if scope.is_rebuilding and decision is not None:
+            return await batch.rebuild(decision)
+        return await batch.run()
+
+    kind = "MapResult" if branches.subtype is OperationSubType.MAP_ITERATION else "ParallelResult"
+    result: BatchResult[Any] = await run_context(
+        call, body, codec, summarize=lambda value: summarize(kind, value, config.summary_generator)
+    )
+    return result
+
+
+class Batch:
+    """One run of a batch's branches.
+
+    Branches are started in index order, `max_concurrency` at a time; a branch that waits keeps its place. As soon as the
+    batch is complete, those that still run are cancelled and reported as STARTED.
+    """
+
+    def __init__(self, scope: ContextScope, branches: Branches, config: MapConfig | ParallelConfig) -> None:
+        self._scope = scope
+        self._branches = branches
+        self._config = config
+        self._limit = config.max_concurrency or max(branches.total, 1)
+        self._items: dict[int, BatchItem[Any]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._policy = CompletionPolicy(branches.total, config.completion_config)
+        self._complete: asyncio.Future[CompletionReason] = scope.state.loop.create_future()
+        self._queue: Iterator[int] = iter(range(branches.total))
+
+    async def run(self) -> BatchResult[Any]:
+        """Run until the batch is complete."""
+        if self._branches.total == 0:
+            return BatchResult([], CompletionReason.ALL_COMPLETED)
+        try:
+            self._start_more()
+            reason = await self._complete
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        return BatchResult([self._items[index] for index in sorted(self._items)], reason)
+
+    async def rebuild(self, decision: Decision) -> BatchResult[Any]:
+        """Run again, over their recorded operations, the branches that had ended when the batch was complete."""
+        finished = [index for index in range(decision.started_total) if index not in decision.unfinished]
+        self._policy = CompletionPolicy(len(finished), CompletionConfig.all_completed())
+        self._queue = iter(finished)
+        for index in decision.unfinished:
+            self._items[index] = BatchItem(index, BatchItemStatus.STARTED)
+        if finished:
+            self._start_more()
+            await self._complete
+        return BatchResult([self._items[index] for index in sorted(self._items)], decision.reason)
+
+    def _start_more(self) -> None:
+        while len(self._tasks) < self._limit and not self._complete.done():
+            index = next(self._queue, None)
+            if index is None:
+                return
+            self._items[index] = BatchItem(index, BatchItemStatus.STARTED)
+            task = self._scope.state.loop.create_task(self._run_branch(index))
+            self._tasks.add(task)
+            task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            self._start_more()
+
+    async def _run_branch(self, index: int) -> None:
+        try:
+            result = await self._branch_result(index)
+        except OperationError as error:
+            self._finish(BatchItem(index, BatchItemStatus.FAILED, error=error_object(error)))
+        except Exception as error:  # not a failure of the branch: it ends the execution or the invocation
+            if not self._complete.done():
+                self._complete.set_exception(error)
+        else:
+            self._finish(BatchItem(index, BatchItemStatus.SUCCEEDED, result))
+
+    async def _branch_result(self, index: int) -> Any:
+        scope, branches, config = self._scope, self._branches, self._config
+        owner = scope.owner
+        if owner is None:
+            raise AssertionError("a batch runs in the context of its operation")
+        call = Call(
+            scope,
+            branch_id(owner.id, index),
+            index,
+            OperationType.CONTEXT.value,
+            branches.subtype.value,
+            branches.name(index),
+            None,
+        )
+        call.is_virtual = config.nesting_type is NestingType.FLAT
+        codec = codec_for(
+            config.item_serdes,
+            config.result_type if config.result_type is not None else branches.result_type(index),
+            operation_id=call.id,
+            execution_arn=scope.state.execution_arn,
+        )
+        return await run_context(call, branches.body(index), codec)
+
+    def _finish(self, item: BatchItem[Any]) -> None:
+        if self._complete.done():
+            return
+        self._items[item.index] = item
+        if item.status is BatchItemStatus.SUCCEEDED:
+            self._policy.succeeded += 1
+        else:
+            self._policy.failed += 1
+        try:
+            reason = self._policy.reason(self._snapshot)
+        except Exception as error:  # the user's completion rule raised
+            self._complete.set_exception(error)
+            return
+        if reason is not None:
+            self._complete.set_result(reason)
+
+    def _snapshot(self) -> Sequence[CompletionItem]:
+        started = self._items
+        return [
+            CompletionItem(index, self._branches.name(index), started[index].status if index in started else None)
+            for index in range(self._branches.total)
+        ]

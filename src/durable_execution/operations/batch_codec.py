@@ -1,0 +1,105 @@
+"""How a `BatchResult` is stored: in the tagged format of AWS's SDK for Python, and as a summary when it is large."""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
+from durable_execution.config import BatchItemStatus
+from durable_execution.errors import SerializationError
+from durable_execution.protocol.error_object import ErrorObject
+from durable_execution.serdes import tagged
+from durable_execution.serdes.codec import TAGGED, Codec
+
+
+def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
+    """The codec of a batch whose item i has codec `item_codec(i)`."""
+
+    def encode(batch: BatchResult[Any]) -> str:
+        items = [_item_to_wire(entry, item_codec(entry.index)) for entry in batch.all]
+        wire = json.loads(tagged.dumps({"all": items, "completionReason": batch.completion_reason.value}))
+        return json.dumps({"t": "br", "v": wire["v"]}, separators=(",", ":"))
+
+    def decode(text: str) -> BatchResult[Any]:
+        value = tagged.loads(text)
+        try:
+            entries = [_item_from_wire(entry, item_codec(entry["index"])) for entry in value["all"]]
+            return BatchResult(entries, CompletionReason(value["completionReason"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SerializationError(f"stored text {text[:60]!r} is not a batch result: {error!r}") from None
+
+    return Codec(encode, decode)
+
+
+class Decision(NamedTuple):
+    """What is kept of a batch whose result was too large: enough to rebuild it from its branches.
+
+    Attributes:
+        reason: Why it was complete.
+        started_total: How many branches were started: those with an index below.
+        unfinished: Indexes of those that had not ended.
+    """
+
+    reason: CompletionReason
+    started_total: int
+    unfinished: frozenset[int]
+
+
+def summarize(kind: str, batch: BatchResult[Any], custom: Callable[[Any], str] | None) -> str:
+    """The text stored in place of a batch above 256 KiB.
+
+    Args:
+        kind: `MapResult` or `ParallelResult`.
+        batch: The batch.
+        custom: The user's own summary, if any.
+    """
+    unfinished = [item.index for item in batch.all if item.status is BatchItemStatus.STARTED]
+    finished = [item.index for item in batch.all if item.status is not BatchItemStatus.STARTED]
+    indexes = {"startedIndexes": unfinished} if len(unfinished) <= len(finished) else {"completedIndexes": finished}
+    fields: dict[str, Any] = {
+        "type": kind,
+        "totalCount": batch.total_count,
+        "completionReason": batch.completion_reason.value,
+        **indexes,
+        "startedCount": batch.started_count,
+        "successCount": batch.success_count,
+        "failureCount": batch.failure_count,
+        "status": batch.status.value,
+    }
+    if custom is not None:
+        fields["summary"] = str(custom(batch))
+    return json.dumps(fields)
+
+
+def read_decision(summary: str | None) -> Decision | None:
+    """The decision in a stored summary; None when there is none to be read."""
+    try:
+        fields = json.loads(summary or "")
+        total = int(fields["totalCount"])
+        if "startedIndexes" in fields:
+            unfinished = frozenset(map(int, fields["startedIndexes"]))
+        else:
+            unfinished = frozenset(range(total)) - frozenset(map(int, fields["completedIndexes"]))
+        return Decision(CompletionReason(fields["completionReason"]), total, unfinished)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _item_to_wire(item: BatchItem[Any], codec: Codec) -> dict[str, Any]:
+    result = item.result
+    if codec is not TAGGED and item.status is BatchItemStatus.SUCCEEDED:
+        result = codec.encode(result)
+    return {
+        "index": item.index,
+        "status": item.status.value,
+        "result": result,
+        "error": item.error.to_wire() if item.error is not None else None,
+    }
+
+
+def _item_from_wire(wire: dict[str, Any], codec: Codec) -> BatchItem[Any]:
+    status = BatchItemStatus(wire["status"])
+    result = wire.get("result")
+    if codec is not TAGGED and status is BatchItemStatus.SUCCEEDED and isinstance(result, str):
+        result = codec.decode(result)
+    return BatchItem(wire["index"], status, result, ErrorObject.from_wire(wire.get("error")))

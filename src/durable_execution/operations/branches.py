@@ -1,0 +1,79 @@
+"""The branches of a map or parallel as the batch engine wants them."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.config import MapConfig
+from durable_execution.operations.batch import BranchBody, Branches
+from durable_execution.protocol import OperationSubType
+from durable_execution.runtime.scope import ContextScope
+from durable_execution.serdes.codec import return_annotation
+
+if TYPE_CHECKING:
+    from durable_execution.context.durable_context import DurableContext
+
+MakeContext = Callable[[ContextScope], "DurableContext"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelBranch:
+    """A branch of `ctx.parallel` with a name.
+
+    Attributes:
+        function: Takes a `DurableContext`.
+        name: Name of the branch's context.
+    """
+
+    function: "Callable[[DurableContext], Awaitable[Any]]"
+    name: str | None = None
+
+
+def map_branches(items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext) -> Branches:
+    """A branch for every item."""
+    namer = config.item_namer
+    result_type = return_annotation(function)
+    takes = _positional_parameters(function)
+
+    def name(index: int) -> str:
+        return namer(items[index], index) if namer is not None else f"map-item-{index}"
+
+    def body(index: int) -> BranchBody:
+        async def run(scope: ContextScope) -> Any:
+            return await function(*(make(scope), items[index], index)[:takes])
+
+        return run
+
+    return Branches(len(items), OperationSubType.MAP_ITERATION, name, body, lambda _: result_type)
+
+
+def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
+    """A branch for every function."""
+    branches = [branch if isinstance(branch, ParallelBranch) else ParallelBranch(branch) for branch in functions]
+
+    def name(index: int) -> str:
+        return branches[index].name or f"parallel-branch-{index}"
+
+    def body(index: int) -> BranchBody:
+        async def run(scope: ContextScope) -> Any:
+            return await branches[index].function(make(scope))
+
+        return run
+
+    def result_type(index: int) -> Any:
+        return return_annotation(branches[index].function)
+
+    return Branches(len(branches), OperationSubType.PARALLEL_BRANCH, name, body, result_type)
+
+
+def _positional_parameters(function: Callable[..., Any]) -> int:
+    """How many of (context, item, index) the function takes."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 3
+    if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
+        return 3
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return min(3, sum(parameter.kind in positional for parameter in parameters))

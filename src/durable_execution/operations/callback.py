@@ -1,0 +1,139 @@
+"""`ctx.create_callback`: an id for the outside world, and its answer."""
+
+from typing import Any, Generic, TypeVar
+
+from durable_execution.config import CallbackConfig
+from durable_execution.errors import (
+    CallbackError,
+    CallbackFailedError,
+    CallbackHeartbeatError,
+    CallbackTimeoutError,
+    ExecutionError,
+)
+from durable_execution.operations.lifecycle import (
+    announce_replayed,
+    announce_settled,
+    announce_started,
+    failure,
+    recorded_state,
+    store,
+)
+from durable_execution.operations.step import decode
+from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.guard import check_configuration
+from durable_execution.serdes.codec import Codec, codec_for
+
+T = TypeVar("T")
+
+DEFAULT_CONFIG = CallbackConfig()
+TEXT = Codec(str, str)
+HEARTBEAT_LAPSED = "Callback.Heartbeat"
+
+
+class Callback(Generic[T]):
+    """A callback that has been created.
+
+    Attributes:
+        callback_id: What the external system completes it with, through the Lambda API
+            (`SendDurableExecutionCallbackSuccess`, `...Failure`, `...Heartbeat`) or `durable-debug callback`.
+    """
+
+    __slots__ = ("_call", "_codec", "_is_reported", "callback_id")
+
+    def __init__(self, call: Call, callback_id: str, codec: Codec, *, is_reported: bool) -> None:
+        self.callback_id = callback_id
+        self._call = call
+        self._codec = codec
+        self._is_reported = is_reported
+
+    def __repr__(self) -> str:
+        return f"Callback({self._call.path!r}, callback_id={self.callback_id!r})"
+
+    async def result(self) -> T:
+        """Wait for the answer, suspending the execution meanwhile.
+
+        Returns:
+            What was sent: the text itself, or the value the configured type or serializer reads from it. None when
+            nothing was sent.
+
+        Raises:
+            CallbackFailedError: The external system reported a failure.
+            CallbackTimeoutError: Nobody answered in time.
+            CallbackHeartbeatError: The heartbeats stopped.
+        """
+        state = self._call.scope.state
+        if state.is_decided:
+            await state.park()
+        recorded = state.operations[self._call.id]
+        if recorded["Status"] == "STARTED":
+            recorded = await state.until_changed(self._call)
+        if not self._is_reported:
+            self._is_reported = True
+            announce_settled(self._call, recorded, is_replayed=state.recorded_count > 0)
+        return self._answer(recorded)
+
+    def _answer(self, recorded: Wire) -> Any:
+        view = Operation(recorded)
+        if view.status is OperationStatus.SUCCEEDED:
+            return decode(self._call, self._codec, view.result) if view.result is not None else None
+        raise failure(self._call, failure_class(view), view.error or ErrorObject("the callback was cancelled"))
+
+
+def failure_class(callback: Operation) -> type[CallbackError]:
+    """The error a callback's end stands for."""
+    if callback.status is OperationStatus.TIMED_OUT:
+        is_heartbeat = callback.error is not None and callback.error.type == HEARTBEAT_LAPSED
+        return CallbackHeartbeatError if is_heartbeat else CallbackTimeoutError
+    return CallbackFailedError if callback.status is OperationStatus.FAILED else CallbackError
+
+
+async def create_callback(call: Call, config: CallbackConfig) -> Callback[Any]:
+    """Create the callback, or find it again. Its failure, if any, is raised by `result()`, never here."""
+    state = call.scope.state
+    recorded = await recorded_state(call)
+    is_reported = False
+    if recorded is None:
+        announce_started(call)
+        update = call.update("START")
+        update["CallbackOptions"] = _options(config)
+        await store(call, update)
+        recorded = state.operations.get(call.id)
+    else:
+        if state.announcer is not None:
+            await check_configuration(call, recorded)
+        if recorded["Status"] == "STARTED":
+            announce_started(call, recorded)
+        else:
+            is_reported = True
+            announce_replayed(call, recorded)
+    callback_id = Operation(recorded).callback_id if recorded is not None else None
+    if not callback_id:
+        raise ExecutionError(f"the service has not given {call.path} a callback id")
+    return Callback(call, callback_id, _codec(call, config), is_reported=is_reported)
+
+
+def recorded_options(config: CallbackConfig) -> dict[str, int]:
+    """The options a recording can be compared with."""
+    options: dict[str, int] = {}
+    if config.timeout is not None:
+        options["timeout_seconds"] = round(config.timeout.total_seconds())
+    if config.heartbeat_timeout is not None:
+        options["heartbeat_timeout_seconds"] = round(config.heartbeat_timeout.total_seconds())
+    return options
+
+
+def _codec(call: Call, config: CallbackConfig) -> Codec:
+    if config.serdes is None and config.result_type is None:
+        return TEXT
+    arn = call.scope.state.execution_arn
+    return codec_for(config.serdes, config.result_type, operation_id=call.id, execution_arn=arn)
+
+
+def _options(config: CallbackConfig) -> dict[str, int]:
+    options: dict[str, int] = {}
+    if config.timeout is not None:
+        options["TimeoutSeconds"] = round(config.timeout.total_seconds())
+    if config.heartbeat_timeout is not None:
+        options["HeartbeatTimeoutSeconds"] = round(config.heartbeat_timeout.total_seconds())
+    return options

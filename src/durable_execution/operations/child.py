@@ -1,0 +1,151 @@
+"""`ctx.run_in_child_context`, and the life of every context: child, branch, and those of composed operations."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.config import ChildConfig
+from durable_execution.errors import ChildContextError, ExecutionError, InvocationError, OperationError
+from durable_execution.operations.lifecycle import (
+    announce_completed,
+    announce_entered,
+    announce_left,
+    announce_replayed,
+    announce_started,
+    described,
+    failure,
+    recorded_state,
+    store,
+)
+from durable_execution.operations.step import decode, encode
+from durable_execution.protocol import Operation, OperationStatus, Wire
+from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.guard import check_finished
+from durable_execution.runtime.scope import ContextScope
+from durable_execution.serdes.codec import Codec
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+DEFAULT_CONFIG = ChildConfig()
+
+Body = Callable[[ContextScope], Awaitable[Any]]
+Summary = Callable[[Any], str]
+
+
+async def run_context(call: Call, body: Body, codec: Codec, *, summarize: Summary | None = None) -> Any:
+    """Answer a context from the record, or run its body in it and checkpoint what comes of it.
+
+    Args:
+        call: The CONTEXT operation.
+        body: Run with the scope inside the context.
+        codec: Of the result.
+        summarize: Makes what is stored in place of a result above 256 KiB; nothing by default.
+
+    Raises:
+        ChildContextError: The body raised, now or when it was recorded.
+    """
+    recorded = await recorded_state(call)
+    if recorded is not None:
+        status = recorded["Status"]
+        details = recorded.get("ContextDetails") or {}
+        if status == "SUCCEEDED" and not details.get("ReplayChildren"):
+            announce_replayed(call, recorded)
+            result = details.get("Result")
+            return decode(call, codec, result) if result is not None else None
+        if status not in ("STARTED", "SUCCEEDED"):
+            announce_replayed(call, recorded)
+            raise failure(call, ChildContextError, Operation(recorded).error)
+        if status == "STARTED":
+            announce_started(call, recorded)
+    else:
+        announce_started(call)
+        if not call.is_virtual:
+            call.scope.check_open(call)
+            call.scope.state.batcher.add(call.update("START"))
+    return await _run_body(call, body, codec, recorded, summarize)
+
+
+async def _run_body(call: Call, body: Body, codec: Codec, recorded: Wire | None, summarize: Summary | None) -> Any:
+    state = call.scope.state
+    is_rebuilding = recorded is not None and recorded["Status"] == "SUCCEEDED"
+    scope = ContextScope.of(call)
+    scope.is_rebuilding = scope.is_rebuilding or is_rebuilding
+    started_at = _started_at(call, recorded)
+    entered_at = announce_entered(call, is_replaying_children=is_rebuilding)
+    outcome = "INCOMPLETE"
+    error: Exception | None = None
+    try:
+        value = await body(scope)
+        await check_finished(scope)
+        payload = encode(call, codec, value)
+        result = decode(call, codec, payload)
+        outcome = "SUCCEEDED"
+    except Exception as raised:
+        error = raised
+        if _ends_execution(raised):
+            raise
+    finally:
+        scope.is_closed = True
+        description = described(error) if error is not None and state.announcer is not None else None
+        announce_left(
+            call,
+            entered_at,
+            "FAILED" if error is not None else outcome,
+            is_replaying_children=is_rebuilding,
+            error=description,
+            exception=error,
+        )
+    if error is not None:
+        await _fail(call, error, recorded, started_at)
+    if is_rebuilding and recorded is not None:
+        announce_replayed(call, recorded)
+        return result
+    await _succeed(call, value, payload, recorded, started_at, summarize)
+    return result
+
+
+async def _succeed(
+    call: Call, value: Any, payload: str, recorded: Wire | None, started_at: "datetime | None", summarize: Summary | None
+) -> None:
+    if not call.is_virtual:
+        update = call.update("SUCCEED")
+        is_large = len(payload) > MAX_CONTEXT_RESULT_BYTES
+        if is_large:
+            update["ContextOptions"] = {"ReplayChildren": True}
+            update["Payload"] = summarize(value) if summarize is not None else ""
+        else:
+            update["Payload"] = payload
+        await store(call, update)
+    announce_completed(
+        call, OperationStatus.SUCCEEDED, started_at=started_at, is_replayed=recorded is not None, result=payload
+    )
+
+
+async def _fail(call: Call, error: Exception, recorded: Wire | None, started_at: "datetime | None") -> None:
+    description = described(error)
+    if not call.is_virtual and not (recorded is not None and recorded["Status"] == "SUCCEEDED"):
+        update = call.update("FAIL")
+        update["Error"] = description.to_wire()
+        await store(call, update)
+    announce_completed(
+        call,
+        OperationStatus.FAILED,
+        started_at=started_at,
+        is_replayed=recorded is not None,
+        error=description,
+        exception=error,
+    )
+    raise failure(call, ChildContextError, description) from None
+
+
+def _ends_execution(error: Exception) -> bool:
+    """Whether an error is no failure of the context: it ends the execution, or the invocation, as it is."""
+    return isinstance(error, (ExecutionError, InvocationError)) and not isinstance(error, OperationError)
+
+
+def _started_at(call: Call, recorded: Wire | None) -> "datetime | None":
+    state = call.scope.state
+    if state.announcer is None:
+        return None
+    return Operation(recorded).started_at if recorded is not None else state.clock.now()

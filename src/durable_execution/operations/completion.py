@@ -1,0 +1,79 @@
+"""When a map or parallel is complete, and why. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from durable_execution.batch_result import CompletionReason
+from durable_execution.config import (
+    CompletionConfig,
+    CompletionDecision,
+    CompletionItem,
+    CompletionOutcome,
+    CompletionStatus,
+)
+
+Items = Callable[[], Sequence[CompletionItem]]
+
+
+@dataclass(slots=True)
+class CompletionPolicy:
+    """Counts branches as they end, and says when the batch is complete.
+
+    Attributes:
+        total: All branches, started or not.
+        config: The criteria.
+        succeeded: Branches that succeeded so far.
+        failed: Branches that failed so far.
+    """
+
+    total: int
+    config: CompletionConfig
+    succeeded: int = 0
+    failed: int = 0
+
+    def reason(self, items: Items) -> CompletionReason | None:
+        """Why the batch is complete; None while it is not.
+
+        A tolerance that is exceeded comes first, then a custom rule, then the last branch, then the minimum.
+        """
+        if self._is_tolerance_exceeded():
+            return CompletionReason.FAILURE_TOLERANCE_EXCEEDED
+        decided = self._custom(items)
+        if decided is not None:
+            return decided
+        if self.succeeded + self.failed >= self.total:
+            return CompletionReason.ALL_COMPLETED
+        minimum = self.config.min_successful
+        if minimum is not None and self.succeeded >= minimum:
+            return CompletionReason.MIN_SUCCESSFUL_REACHED
+        return None
+
+    def _is_tolerance_exceeded(self) -> bool:
+        config = self.config
+        if config.should_complete is not None:
+            return False
+        if not config.has_criteria:
+            return self.failed > 0
+        if config.tolerated_failure_count is not None and self.failed > config.tolerated_failure_count:
+            return True
+        percentage = config.tolerated_failure_percentage
+        return percentage is not None and self.total > 0 and self.failed / self.total * 100 > percentage
+
+    def _custom(self, items: Items) -> CompletionReason | None:
+        rule = self.config.should_complete
+        if rule is None:
+            return None
+        decision: CompletionDecision = rule(
+            CompletionStatus(
+                success_count=self.succeeded,
+                failure_count=self.failed,
+                completed_count=self.succeeded + self.failed,
+                total_count=self.total,
+                items=tuple(items()),
+            )
+        )
+        if decision.outcome is None:
+            return None
+        if decision.outcome is CompletionOutcome.FAILED:
+            return CompletionReason.CUSTOM_COMPLETION_FAILED
+        return CompletionReason.CUSTOM_COMPLETION_SUCCEEDED

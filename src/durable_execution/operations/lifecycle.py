@@ -1,0 +1,189 @@
+"""What every operation does the same way: look at the record, announce, store, fail.
+
+Nothing is announced, and no happening is made, unless somebody observes.
+"""
+
+from datetime import datetime
+
+from durable_execution.errors import OperationError, error_object
+from durable_execution.failures import make_failure
+from durable_execution.observers import (
+    AttemptEnded,
+    AttemptStarted,
+    ContextEntered,
+    ContextLeft,
+    OperationCompleted,
+    OperationReplayed,
+    OperationStarted,
+)
+from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.guard import check_recorded
+
+MAX_MESSAGE_LENGTH = 8_000
+"""Characters of an exception's message that are kept; an error object may have 32,768 bytes in all."""
+
+
+
+async def recorded_state(call: Call) -> Wire | None:
+    """What is recorded of this call, compared with it; None when it is new."""
+    state = call.scope.state
+    if state.outcome.done():
+        await state.park()
+    recorded = state.operations.get(call.id)
+    if recorded is not None:
+        await check_recorded(call, recorded)
+    return recorded
+
+
+async def store(call: Call, update: Wire) -> None:
+    """Checkpoint an update and wait until it is stored."""
+    state = call.scope.state
+    if state.outcome.done():
+        await state.park()
+    call.scope.check_open(call)
+    await state.batcher.store(update)
+
+
+def announce_started(call: Call, recorded: Wire | None = None) -> None:
+    """The operation is under way: new, or as recorded."""
+    state = call.scope.state
+    if state.announcer is None:
+        return
+    view = Operation(recorded) if recorded is not None else None
+    at = (view.started_at if view is not None else None) or state.clock.now()
+    status = view.status if view is not None else OperationStatus.STARTED
+    state.announcer.announce(
+        "on_operation_started", OperationStarted(call.info(), at, view is not None, status, view)
+    )
+
+
+def announce_replayed(call: Call, recorded: Wire) -> None:
+    """The call was answered from the record.
+
+    Something that came to its end outside, between invocations, has not been reported as completed yet: that happens here.
+    """
+    state = call.scope.state
+    if state.announcer is None:
+        return
+    view = Operation(recorded)
+    if call.id in state.updated_ids:
+        announce_settled(call, recorded, is_replayed=True)
+        return
+    state.announcer.announce("on_operation_replayed", OperationReplayed(call.info(), state.clock.now(), view))
+
+
+def announce_settled(call: Call, recorded: Wire, *, is_replayed: bool) -> None:
+    """The operation reached its end outside this process: a timer, a callback, another function."""
+    state = call.scope.state
+    if state.announcer is None:
+        return
+    view = Operation(recorded)
+    state.announcer.announce(
+        "on_operation_completed",
+        OperationCompleted(
+            call.info(),
+            view.ended_at or state.clock.now(),
+            view.started_at,
+            view.status,
+            result=view.result,
+            error=view.error,
+            is_replayed=is_replayed,
+        ),
+    )
+
+
+def announce_completed(
+    call: Call,
+    status: OperationStatus,
+    *,
+    started_at: datetime | None,
+    is_replayed: bool,
+    result: str | None = None,
+    error: ErrorObject | None = None,
+    exception: BaseException | None = None,
+    attempt: int | None = None,
+) -> None:
+    """The operation reached its end in this process."""
+    state = call.scope.state
+    if state.announcer is not None:
+        state.announcer.announce(
+            "on_operation_completed",
+            OperationCompleted(
+                call.info(), state.clock.now(), started_at, status, result, error, exception, attempt, is_replayed
+            ),
+        )
+
+
+def announce_attempt(call: Call, attempt: int) -> datetime | None:
+    """A body is about to run. Returns when, for `announce_attempt_ended`."""
+    state = call.scope.state
+    if state.announcer is None:
+        return None
+    at = state.clock.now()
+    state.announcer.announce("on_attempt_started", AttemptStarted(call.info(), attempt, at))
+    return at
+
+
+def announce_attempt_ended(
+    call: Call,
+    attempt: int,
+    started_at: datetime | None,
+    outcome: str,
+    *,
+    error: ErrorObject | None = None,
+    exception: BaseException | None = None,
+    delay: int | None = None,
+) -> None:
+    """A body has ended."""
+    state = call.scope.state
+    if state.announcer is not None and started_at is not None:
+        state.announcer.announce(
+            "on_attempt_ended",
+            AttemptEnded(call.info(), attempt, state.clock.now(), started_at, outcome, error, exception, delay),
+        )
+
+
+def announce_entered(call: Call, *, is_replaying_children: bool) -> datetime | None:
+    """A context's body is about to run. Returns when, for `announce_left`."""
+    state = call.scope.state
+    if state.announcer is None:
+        return None
+    at = state.clock.now()
+    state.announcer.announce("on_context_entered", ContextEntered(call.info(), at, is_replaying_children))
+    return at
+
+
+def announce_left(
+    call: Call,
+    entered_at: datetime | None,
+    outcome: str,
+    *,
+    is_replaying_children: bool,
+    error: ErrorObject | None = None,
+    exception: BaseException | None = None,
+) -> None:
+    """A context's body has ended."""
+    state = call.scope.state
+    if state.announcer is not None and entered_at is not None:
+        state.announcer.announce(
+            "on_context_left",
+            ContextLeft(call.info(), state.clock.now(), entered_at, is_replaying_children, outcome, error, exception),
+        )
+
+
+def failure(call: Call, base: type[OperationError], error: ErrorObject | None) -> OperationError:
+    """The error a failed operation raises; see `make_failure`."""
+    return make_failure(base, error, operation=call.path, operation_id=call.id)
+
+
+def described(error: BaseException) -> ErrorObject:
+    """An exception as it is checkpointed, with its traceback, bounded."""
+    from durable_execution.operations.stack_trace import stack_trace_of
+
+    data = getattr(error, "error_data", None)
+    plain = error_object(error, stack_trace=stack_trace_of(error))
+    message = plain.message
+    if message is not None and len(message) > MAX_MESSAGE_LENGTH:
+        message = message[:MAX_MESSAGE_LENGTH] + "…"
+    return ErrorObject(message, plain.type, plain.data or (data if isinstance(data, str) else None), plain.stack_trace)

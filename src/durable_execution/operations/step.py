@@ -1,0 +1,255 @@
+"""`ctx.step`: run a function once, checkpoint its result, replay it ever after."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from durable_execution.config import StepConfig, StepSemantics
+from durable_execution.context.step_context import StepContext
+from durable_execution.context.step_function import BoundStep
+from durable_execution.errors import (
+    ExecutionError,
+    InvocationError,
+    SerializationError,
+    StepError,
+    StepInterruptedError,
+)
+from durable_execution.operations.lifecycle import (
+    announce_attempt,
+    announce_attempt_ended,
+    announce_completed,
+    announce_replayed,
+    announce_started,
+    described,
+    failure,
+    recorded_state,
+    store,
+)
+from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
+from durable_execution.retry import RetryDecision, RetryPresets
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.loop import IN_STEP
+from durable_execution.runtime.loop import scope as running_scope
+from durable_execution.serdes.codec import Codec, codec_for, return_annotation
+
+DEFAULT_CONFIG = StepConfig()
+DEFAULT_RETRY = RetryPresets.default()
+
+INTERRUPTED = ErrorObject(
+    "the invocation ended while the step's body ran, and at-most-once semantics forbid running it again in the same "
+    "attempt: nobody knows whether it took effect",
+    "durable_execution.errors.StepInterruptedError",
+)
+
+
+async def run_step(call: Call, function: Callable[[StepContext], Any], config: StepConfig) -> Any:
+    """Answer a step from the record, or run its body and checkpoint what comes of it."""
+    recorded = await recorded_state(call)
+    annotation = config.result_type if config.result_type is not None else return_annotation(function.function if type(function) is BoundStep else function)
+    codec = codec_for(config.serdes, annotation, operation_id=call.id, execution_arn=call.scope.state.execution_arn)
+    if recorded is not None:
+        status = recorded["Status"]
+        if status == "SUCCEEDED":
+            announce_replayed(call, recorded)
+            result = recorded["StepDetails"].get("Result")
+            return decode(call, codec, result) if result is not None else None
+        if status == "FAILED":
+            announce_replayed(call, recorded)
+            raise failure(call, _error_class(recorded), Operation(recorded).error)
+        announce_started(call, recorded)
+    else:
+        announce_started(call)
+    return await StepRun(call, function, config, codec, recorded).finish()
+
+
+class StepRun:
+    """A step that is not finished: its attempts in this invocation."""
+
+    __slots__ = ("_attempt", "_call", "_codec", "_config", "_function", "_recorded", "_started_at")
+
+    def __init__(
+        self,
+        call: Call,
+        function: Callable[[StepContext], Any],
+        config: StepConfig,
+        codec: Codec,
+        recorded: Wire | None,
+    ) -> None:
+        self._call = call
+        self._function = function
+        self._config = config
+        self._codec = codec
+        self._recorded = recorded
+        self._attempt = 1 if recorded is None else attempts_made(recorded) + 1
+        view = Operation(recorded) if recorded is not None else None
+        self._started_at = view.started_at if view is not None else self._now()
+
+    async def finish(self) -> Any:
+        """Run attempts until the step has succeeded or failed for good."""
+        recorded = self._recorded
+        while True:
+            if recorded is not None and recorded["Status"] == "PENDING":
+                recorded = await self._call.scope.state.until_changed(self._call)
+                self._attempt = attempts_made(recorded) + 1
+            is_cut_off = recorded is not None and recorded["Status"] == "STARTED"
+            if is_cut_off and self._is_at_most_once:
+                await self._fail_attempt(failure(self._call, StepInterruptedError, INTERRUPTED), None)
+            else:
+                if not is_cut_off:
+                    await self._start()
+                finished, result = await self._try()
+                if finished:
+                    return result
+            recorded = self._call.scope.state.operations[self._call.id]
+
+    @property
+    def _is_at_most_once(self) -> bool:
+        return self._config.step_semantics is StepSemantics.AT_MOST_ONCE_PER_RETRY
+
+    async def _start(self) -> None:
+        update = self._call.update("START")
+        if self._is_at_most_once:
+            await store(self._call, update)
+        else:
+            self._call.scope.check_open(self._call)
+            self._call.scope.state.batcher.add(update)
+
+    async def _try(self) -> tuple[bool, Any]:
+        call = self._call
+        began = announce_attempt(call, self._attempt)
+        outcome = "INCOMPLETE"
+        error: Exception | None = None
+        try:
+            value = await run_body(call, self._function, StepContext(call, self._attempt))
+            payload = encode(call, self._codec, value)
+            result = decode(call, self._codec, payload)
+            outcome = "SUCCEEDED"
+        except Exception as raised:
+            outcome, error = "FAILED", raised
+        finally:
+            if error is None:
+                announce_attempt_ended(call, self._attempt, began, outcome)
+        if error is not None:
+            await self._fail_attempt(error, began)
+            return False, None
+        update = call.update("SUCCEED")
+        update["Payload"] = payload
+        await store(call, update)
+        announce_completed(
+            call,
+            OperationStatus.SUCCEEDED,
+            started_at=self._started_at,
+            is_replayed=self._recorded is not None,
+            result=payload,
+            attempt=self._attempt,
+        )
+        return True, result
+
+    async def _fail_attempt(self, error: Exception, began: Any) -> None:
+        """Store a failed attempt: as one that is tried again, or as the step's failure, which is then raised."""
+        call = self._call
+        description = described(error)
+        if isinstance(error, InvocationError):
+            announce_attempt_ended(call, self._attempt, began, "FAILED", error=description, exception=error)
+            await call.scope.state.fail(error)
+        decision = self._decide(error)
+        delay = decision.delay_seconds if decision.should_retry else None
+        announce_attempt_ended(call, self._attempt, began, "FAILED", error=description, exception=error, delay=delay)
+        update = call.update("RETRY" if decision.should_retry else "FAIL")
+        update["Error"] = description.to_wire()
+        if decision.should_retry:
+            update["StepOptions"] = {"NextAttemptDelaySeconds": decision.delay_seconds}
+            await store(call, update)
+            return
+        await store(call, update)
+        await self._raise_failure(error, description)
+
+    def _decide(self, error: Exception) -> RetryDecision:
+        if isinstance(error, ExecutionError):
+            return RetryDecision.stop()
+        return (self._config.retry_strategy or DEFAULT_RETRY)(error, self._attempt)
+
+    async def _raise_failure(self, error: Exception, description: ErrorObject) -> NoReturn:
+        call = self._call
+        announce_completed(
+            call,
+            OperationStatus.FAILED,
+            started_at=self._started_at,
+            is_replayed=self._recorded is not None,
+            error=description,
+            exception=error,
+            attempt=self._attempt,
+        )
+        base = StepInterruptedError if isinstance(error, StepInterruptedError) else StepError
+        raise failure(call, base, description) from None
+
+    def _now(self) -> Any:
+        state = self._call.scope.state
+        return state.clock.now() if state.announcer is not None else None
+
+
+async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a step's function: on the loop when it is a coroutine function, else in a worker thread."""
+    state = call.scope.state
+    token = running_scope.set(IN_STEP)
+    state.busy += 1
+    try:
+        if is_async(function):
+            return await function(*arguments)
+        value = await state.workers.run(lambda: function(*arguments))
+        return await value if inspect.isawaitable(value) else value
+    finally:
+        state.busy -= 1
+        running_scope.reset(token)
+
+
+def is_async(function: Any) -> bool:
+    """Whether calling the function gives a coroutine."""
+    if type(function) is BoundStep:
+        return function.is_async
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def encode(call: Call, codec: Codec, value: Any) -> str:
+    """The text of a value of this operation.
+
+    Raises:
+        SerializationError: It has none; the message names the operation and the cure.
+    """
+    try:
+        return codec.encode(value)
+    except SerializationError as error:
+        raise SerializationError(
+            f"the result of {call.path} cannot be stored: {error}. Annotate what the function returns (a pydantic "
+            "model, a dataclass, an enum …), return plain JSON values, or configure a serdes",
+            operation=call.path,
+        ) from error
+
+
+def decode(call: Call, codec: Codec, text: str) -> Any:
+    """The value of a stored text of this operation.
+
+    Raises:
+        SerializationError: It cannot be read; the message names the operation and the cure.
+    """
+    try:
+        return codec.decode(text)
+    except SerializationError as error:
+        raise SerializationError(
+            f"the stored result of {call.path} cannot be restored: {error}. If the type has changed since it was "
+            "stored, keep it able to read the old form",
+            operation=call.path,
+        ) from error
+
+
+def attempts_made(recorded: Wire) -> int:
+    """Attempts that have finished."""
+    return int((recorded.get("StepDetails") or {}).get("Attempt") or 0)
+
+
+def _error_class(recorded: Wire) -> type[StepError]:
+    error = (recorded.get("StepDetails") or {}).get("Error") or {}
+    is_interrupted = str(error.get("ErrorType", "")).endswith("StepInterruptedError")
+    return StepInterruptedError if is_interrupted else StepError
+
+

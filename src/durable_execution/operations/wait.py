@@ -1,0 +1,57 @@
+"""`ctx.wait`: pause for a while, without paying for it."""
+
+import math
+from datetime import timedelta
+
+from durable_execution.errors import ConfigurationError
+from durable_execution.operations.lifecycle import (
+    announce_replayed,
+    announce_settled,
+    announce_started,
+    recorded_state,
+    store,
+)
+from durable_execution.protocol.limits import MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.guard import check_configuration
+
+
+def wait_seconds(duration: timedelta) -> int:
+    """A wait's length on the wire: whole seconds, rounded up so that it is never shorter than asked for.
+
+    Raises:
+        ConfigurationError: Not a timedelta, below one second, or above 366 days.
+    """
+    if not isinstance(duration, timedelta):
+        raise ConfigurationError(f"a wait takes a timedelta, not {duration!r}: write timedelta(seconds=...)")
+    seconds = duration.total_seconds()
+    if not MIN_DELAY_SECONDS <= seconds <= MAX_DELAY_SECONDS:
+        raise ConfigurationError(
+            f"a wait takes from 1 second to 366 days, not {seconds:g} seconds: the service's timers have a resolution "
+            "of one second. For a shorter pause use asyncio.sleep() inside a step"
+        )
+    return math.ceil(seconds)
+
+
+async def run_wait(call: Call, seconds: int) -> None:
+    """Return when the wait is over."""
+    state = call.scope.state
+    recorded = await recorded_state(call)
+    if recorded is None:
+        announce_started(call)
+        update = call.update("START")
+        update["WaitOptions"] = {"WaitSeconds": seconds}
+        await store(call, update)
+        recorded = state.operations.get(call.id)
+        is_replayed = False
+    else:
+        if state.announcer is not None:
+            await check_configuration(call, recorded)
+        if recorded["Status"] != "STARTED":
+            announce_replayed(call, recorded)
+            return
+        announce_started(call, recorded)
+        is_replayed = True
+    if recorded is None or recorded["Status"] == "STARTED":
+        recorded = await state.until_changed(call)
+    announce_settled(call, recorded, is_replayed=is_replayed)

@@ -1,0 +1,110 @@
+"""`ctx.wait_for_callback`: create a callback, hand its id to somebody, wait for the answer."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.config import CallbackConfig, StepConfig, WaitForCallbackConfig
+from durable_execution.context.step_context import StepContext
+from durable_execution.errors import (
+    CallbackError,
+    CallbackFailedError,
+    CallbackHeartbeatError,
+    CallbackSubmitterError,
+    CallbackTimeoutError,
+    ChildContextError,
+    StepError,
+)
+from durable_execution.failures import make_failure
+from durable_execution.operations.callback import create_callback
+from durable_execution.operations.child import run_context
+from durable_execution.operations.step import is_async, run_step
+from durable_execution.protocol import ErrorObject, OperationSubType, OperationType
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.scope import ContextScope
+from durable_execution.serdes.codec import codec_for
+
+if TYPE_CHECKING:
+    from durable_execution.serdes.codec import Codec
+
+DEFAULT_CONFIG = WaitForCallbackConfig()
+
+SUBMITTER_FAILED = "durable_execution.errors.CallbackSubmitterError"
+BASES_BY_TYPE: dict[str, type[CallbackError]] = {
+    SUBMITTER_FAILED: CallbackSubmitterError,
+    "Callback.Timeout": CallbackTimeoutError,
+    "Callback.Heartbeat": CallbackHeartbeatError,
+}
+"""By the error type the service writes; every other failure of a callback was reported from outside."""
+
+Submitter = Callable[[str, StepContext], Any]
+
+
+async def run_wait_for_callback(call: Call, submitter: Submitter, config: WaitForCallbackConfig) -> Any:
+    """Run the callback and its submitter in a context of their own.
+
+    Raises:
+        CallbackSubmitterError: The submitter failed for good.
+        CallbackFailedError: The external system reported a failure.
+        CallbackTimeoutError: Nobody answered in time, or (CallbackHeartbeatError) the heartbeats stopped.
+    """
+
+    async def body(scope: ContextScope) -> Any:
+        prefix = f"{call.name} " if call.name else ""
+        created = scope.reserve(
+            OperationType.CALLBACK.value,
+            config.sub_type or OperationSubType.CALLBACK.value,
+            f"{prefix}create callback id" if call.name else None,
+        )
+        callback = await create_callback(created, _callback_config(config))
+        submitted = scope.reserve(
+            OperationType.STEP.value, OperationSubType.STEP.value, f"{prefix}submitter" if call.name else None
+        )
+        try:
+            submit = _with_callback_id(submitter, callback.callback_id)
+            await run_step(submitted, submit, StepConfig(retry_strategy=config.retry_strategy))
+        except StepError as error:
+            raise _submitter_failed(error) from None
+        return await callback.result()
+
+    try:
+        return await run_context(call, body, _codec(call, config))
+    except ChildContextError as error:
+        raise _as_callback_error(error) from None
+
+
+def _with_callback_id(submitter: Submitter, callback_id: str) -> Callable[[StepContext], Any]:
+    if not is_async(submitter):
+        return lambda step: submitter(callback_id, step)
+
+    async def submit(step: StepContext) -> Any:
+        return await submitter(callback_id, step)
+
+    return submit
+
+
+def _callback_config(config: WaitForCallbackConfig) -> CallbackConfig:
+    return CallbackConfig(
+        timeout=config.timeout,
+        heartbeat_timeout=config.heartbeat_timeout,
+        serdes=config.serdes,
+        result_type=config.result_type,
+        sub_type=config.sub_type,
+    )
+
+
+def _codec(call: Call, config: WaitForCallbackConfig) -> "Codec":
+    """The context stores what the callback gave. A custom serializer only reads the callback's text."""
+    arn = call.scope.state.execution_arn
+    return codec_for(None, config.result_type, operation_id=call.id, execution_arn=arn)
+
+
+def _submitter_failed(error: StepError) -> CallbackSubmitterError:
+    message = f"the submitter failed: {error.message}"
+    return CallbackSubmitterError(message, SUBMITTER_FAILED, error.data, error.stack_trace)
+
+
+def _as_callback_error(error: ChildContextError) -> Exception:
+    """The callback's own error, whichever it was, instead of the context's around it."""
+    recorded = ErrorObject(error.message, error.error_type, error.data, error.stack_trace)
+    base = BASES_BY_TYPE.get(error.error_type, CallbackFailedError)
+    return make_failure(base, recorded, operation=error.operation, operation_id=error.operation_id)

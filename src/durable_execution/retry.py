@@ -1,0 +1,268 @@
+"""Retry and wait strategies: plain functions from what happened to what happens next.
+
+A strategy runs once per failed attempt; its decision is checkpointed, so jitter does not disturb replay.
+"""
+
+import math
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from durable_execution.errors import ConfigurationError
+
+DEFAULT_INITIAL_DELAY = timedelta(seconds=5)
+DEFAULT_MAX_DELAY = timedelta(minutes=5)
+
+
+class Jitter(StrEnum):
+    """How a delay is spread, so that many executions do not retry at once.
+
+    FULL draws from 0 to the delay, HALF from half of it to all of it, NONE keeps it. The outcome is rounded up to whole
+    seconds and is at least 1, the smallest delay the service accepts.
+    """
+
+    NONE = "NONE"
+    HALF = "HALF"
+    FULL = "FULL"
+
+    def apply(self, delay: timedelta) -> timedelta:
+        """The delay to wait for."""
+        seconds = delay.total_seconds()
+        if self is Jitter.FULL:
+            seconds *= random.random()  # noqa: S311  # spreading load, not a secret
+        elif self is Jitter.HALF:
+            seconds *= 0.5 + random.random() / 2  # noqa: S311
+        return timedelta(seconds=max(1, math.ceil(seconds)))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDecision:
+    """What a retry strategy decides after a failed attempt.
+
+    Attributes:
+        should_retry: Whether there is another attempt.
+        delay: How long until then; at least one second is waited.
+    """
+
+    should_retry: bool
+    delay: timedelta = timedelta(seconds=1)
+
+    @classmethod
+    def retry(cls, delay: timedelta) -> "RetryDecision":
+        """Try again after `delay`."""
+        return cls(True, delay)
+
+    @classmethod
+    def stop(cls) -> "RetryDecision":
+        """Give up: the operation fails with the last error."""
+        return cls(False)
+
+    @property
+    def delay_seconds(self) -> int:
+        """Whole seconds, rounded up, at least 1."""
+        return max(1, math.ceil(self.delay.total_seconds()))
+
+
+RetryStrategy: TypeAlias = Callable[[Exception, int], RetryDecision]
+"""Called with the error and the number of attempts made so far (from 1)."""
+
+
+def exponential_backoff(
+    *,
+    max_attempts: int = 3,
+    initial_delay: timedelta = DEFAULT_INITIAL_DELAY,
+    max_delay: timedelta = DEFAULT_MAX_DELAY,
+    backoff_rate: float = 2.0,
+    jitter: Jitter = Jitter.FULL,
+    retryable_errors: Sequence[type[Exception] | str | re.Pattern[str]] | None = None,
+) -> RetryStrategy:
+    """Retry with growing delays: `initial_delay * backoff_rate ** (attempt - 1)`, at most `max_delay`, then jitter.
+
+    Args:
+        max_attempts: Attempts in all, the first included.
+        initial_delay: Delay after the first attempt.
+        max_delay: Upper bound of the delay.
+        backoff_rate: Factor from one delay to the next.
+        jitter: How delays are spread.
+        retryable_errors: Which errors are retried: exception classes, texts that the message contains, or patterns
+            that are found in it. None retries every error.
+
+    Raises:
+        ConfigurationError: A value is out of range.
+    """
+    _check(max_attempts, initial_delay, max_delay)
+    if backoff_rate < 1:
+        raise ConfigurationError(f"backoff_rate must be at least 1, not {backoff_rate}")
+
+    def decide(error: Exception, attempts_made: int) -> RetryDecision:
+        if attempts_made >= max_attempts or not _is_retryable(error, retryable_errors):
+            return RetryDecision.stop()
+        return RetryDecision.retry(jitter.apply(_grown(initial_delay, backoff_rate, attempts_made, max_delay)))
+
+    return decide
+
+
+def linear_backoff(
+    *,
+    max_attempts: int = 6,
+    initial_delay: timedelta = timedelta(seconds=1),
+    increment: timedelta = timedelta(seconds=1),
+    max_delay: timedelta = DEFAULT_MAX_DELAY,
+    jitter: Jitter = Jitter.FULL,
+    retryable_errors: Sequence[type[Exception] | str | re.Pattern[str]] | None = None,
+) -> RetryStrategy:
+    """Retry with delays that grow by `increment`. Arguments as for `exponential_backoff`."""
+    _check(max_attempts, initial_delay, max_delay)
+
+    def decide(error: Exception, attempts_made: int) -> RetryDecision:
+        if attempts_made >= max_attempts or not _is_retryable(error, retryable_errors):
+            return RetryDecision.stop()
+        return RetryDecision.retry(jitter.apply(min(initial_delay + increment * (attempts_made - 1), max_delay)))
+
+    return decide
+
+
+class RetryPresets:
+    """Strategies with a name. Figures are those of AWS's SDK for Python 3.0."""
+
+    @staticmethod
+    def none() -> RetryStrategy:
+        """One attempt."""
+        return exponential_backoff(max_attempts=1)
+
+    @staticmethod
+    def default() -> RetryStrategy:
+        """What a step does when nothing is configured: 6 attempts, 5 s to 60 s, doubling, full jitter."""
+        return exponential_backoff(max_attempts=6, max_delay=timedelta(seconds=60))
+
+    @staticmethod
+    def transient() -> RetryStrategy:
+        """Passing trouble: 3 attempts, from 5 s, doubling, half jitter."""
+        return exponential_backoff(max_attempts=3, jitter=Jitter.HALF)
+
+    @staticmethod
+    def resource_availability() -> RetryStrategy:
+        """Something has to come up: 5 attempts, 5 s to 5 min, doubling, full jitter."""
+        return exponential_backoff(max_attempts=5)
+
+    @staticmethod
+    def critical() -> RetryStrategy:
+        """It must work: 10 attempts, 1 s to 60 s, times 1.5, no jitter."""
+        return exponential_backoff(
+            max_attempts=10,
+            initial_delay=timedelta(seconds=1),
+            max_delay=timedelta(minutes=1),
+            backoff_rate=1.5,
+            jitter=Jitter.NONE,
+        )
+
+    @staticmethod
+    def linear() -> RetryStrategy:
+        """6 attempts after 1, 2, 3, 4, 5 s."""
+        return linear_backoff(jitter=Jitter.NONE)
+
+    @staticmethod
+    def fixed(interval: timedelta = DEFAULT_INITIAL_DELAY) -> RetryStrategy:
+        """5 attempts, `interval` apart."""
+        return exponential_backoff(
+            max_attempts=5, initial_delay=interval, max_delay=interval, backoff_rate=1, jitter=Jitter.NONE
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WaitDecision:
+    """What a wait strategy decides after a check.
+
+    Attributes:
+        should_continue: Whether to check again.
+        delay: How long until then; at least one second is waited.
+    """
+
+    should_continue: bool
+    delay: timedelta = timedelta(seconds=1)
+
+    @classmethod
+    def check_again(cls, delay: timedelta) -> "WaitDecision":
+        """Check again after `delay`."""
+        return cls(True, delay)
+
+    @classmethod
+    def done(cls) -> "WaitDecision":
+        """The condition is met."""
+        return cls(False)
+
+    @property
+    def delay_seconds(self) -> int:
+        """Whole seconds, rounded up, at least 1."""
+        return max(1, math.ceil(self.delay.total_seconds()))
+
+
+WaitStrategy: TypeAlias = Callable[[Any, int], WaitDecision]
+"""Called with the state the check returned and the number of checks made so far (from 1)."""
+
+
+class ConditionNotMetError(Exception):
+    """A wait strategy has run out of checks."""
+
+
+def poll_until(
+    is_met: Callable[[Any], bool],
+    *,
+    max_attempts: int = 60,
+    initial_delay: timedelta = DEFAULT_INITIAL_DELAY,
+    max_delay: timedelta = DEFAULT_MAX_DELAY,
+    backoff_rate: float = 1.5,
+    jitter: Jitter = Jitter.FULL,
+) -> WaitStrategy:
+    """Check until `is_met(state)`, with growing delays.
+
+    Args:
+        is_met: Whether the state that the check returned ends the wait.
+        max_attempts: Checks in all; after them the operation fails with `WaitForConditionError`.
+        initial_delay: Delay after the first check.
+        max_delay: Upper bound of the delay.
+        backoff_rate: Factor from one delay to the next.
+        jitter: How delays are spread.
+    """
+    _check(max_attempts, initial_delay, max_delay)
+
+    def decide(state: Any, attempts_made: int) -> WaitDecision:
+        if is_met(state):
+            return WaitDecision.done()
+        if attempts_made >= max_attempts:
+            raise ConditionNotMetError(f"the condition was not met in {attempts_made} checks (max_attempts)")
+        return WaitDecision.check_again(jitter.apply(_grown(initial_delay, backoff_rate, attempts_made, max_delay)))
+
+    return decide
+
+
+def _grown(initial: timedelta, rate: float, attempts_made: int, limit: timedelta) -> timedelta:
+    try:
+        seconds = initial.total_seconds() * rate ** (attempts_made - 1)
+    except OverflowError:
+        return limit
+    return min(timedelta(seconds=min(seconds, limit.total_seconds())), limit)
+
+
+def _is_retryable(error: Exception, wanted: Sequence[type[Exception] | str | re.Pattern[str]] | None) -> bool:
+    if wanted is None:
+        return True
+    return any(
+        isinstance(error, rule)
+        if isinstance(rule, type)
+        else rule in str(error)
+        if isinstance(rule, str)
+        else rule.search(str(error)) is not None
+        for rule in wanted
+    )
+
+
+def _check(max_attempts: int, initial_delay: timedelta, max_delay: timedelta) -> None:
+    if max_attempts < 1:
+        raise ConfigurationError(f"max_attempts counts the first attempt too, so it is at least 1, not {max_attempts}")
+    if initial_delay < timedelta(0) or max_delay < timedelta(0):
+        raise ConfigurationError("delays cannot be negative")

@@ -1,0 +1,202 @@
+"""Collects updates and sends them, one call at a time.
+
+Everything that is queued while a call is in flight goes into the next one, up to the client's limits. No timer delays a
+workflow that waits; updates nobody waits for are sent with the next ones, or when the loop has been idle for a while.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from durable_execution.errors import ServiceError
+from durable_execution.observers import CheckpointSent
+from durable_execution.protocol import Wire
+from durable_execution.protocol.limits import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
+from durable_execution.runtime.service import ServiceClient
+
+if TYPE_CHECKING:
+    from durable_execution.clock import Clock
+    from durable_execution.runtime.announcer import Announcer
+
+UPDATE_OVERHEAD_BYTES = 320
+"""Id, parent id, names and braces of an update as JSON, without its payload."""
+
+IDLE_FLUSH_SECONDS = 1.0
+"""How long an update that nobody waits for may wait while a step's body runs (as AWS's SDK for Python)."""
+
+
+class Queued(NamedTuple):
+    """An update, its estimated size, and the future of whoever waits until it is stored."""
+
+    update: Wire
+    size: int
+    stored: "asyncio.Future[None] | None"
+
+
+class CheckpointBatcher:
+    """Sends the updates of one invocation.
+
+    Attributes:
+        is_sending: Whether a call is in flight.
+        is_revoked: Whether the service has answered without a token: nothing can be stored any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: ServiceClient,
+        execution_arn: str,
+        token: str,
+        merge: Callable[[list[Wire]], None],
+        on_failure: Callable[[Exception], None],
+        on_revoked: Callable[[], None],
+        clock: "Clock",
+        announcer: "Announcer | None",
+    ) -> None:
+        self.is_sending = False
+        self.is_revoked = False
+        self._client = client
+        self._arn = execution_arn
+        self._token = token
+        self._merge = merge
+        self._on_failure = on_failure
+        self._on_revoked = on_revoked
+        self._clock = clock
+        self._announcer = announcer
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Queued] = deque()
+        self._is_wanted = False
+        self._wake: asyncio.Future[None] | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._settled: asyncio.Future[None] | None = None
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether updates wait to be sent."""
+        return bool(self._queue)
+
+    def add(self, update: Wire) -> None:
+        """Queue an update nobody waits for."""
+        self._queue.append(Queued(update, _size(update), None))
+
+    def store(self, update: Wire) -> "asyncio.Future[None]":
+        """Queue an update and have it sent; the future is done when the service has stored it."""
+        stored: asyncio.Future[None] = self._loop.create_future()
+        self._queue.append(Queued(update, _size(update), stored))
+        self.flush()
+        return stored
+
+    def flush(self) -> None:
+        """Have everything that is queued sent, or ask the service what is new when nothing is."""
+        self._is_wanted = True
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def flush_later(self) -> bool:
+        """Have what is queued sent after a while. Returns whether a timer was set."""
+        if self._flush_timer is not None or not self._queue or self.is_sending:
+            return False
+        self._flush_timer = self._loop.call_later(IDLE_FLUSH_SECONDS, self._flush_on_timer)
+        return True
+
+    async def run(self) -> None:
+        """Send batches until cancelled, failed or revoked."""
+        try:
+            while not self.is_revoked:
+                if not self._is_wanted:
+                    self._wake = self._loop.create_future()
+                    await self._wake
+                await self._send_batch()
+                self._settle()
+        except Exception as error:
+            self.is_sending = False
+            self._on_failure(error)
+            self._settle()
+
+    async def settled(self) -> None:
+        """Wait until the call that is in flight has been answered."""
+        if self.is_sending:
+            self._settled = self._loop.create_future()
+            await self._settled
+
+    def close(self) -> None:
+        """Forget the timer."""
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+
+    def _settle(self) -> None:
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
+
+    async def _send_batch(self) -> None:
+        batch, size = self._take()
+        updates = [queued.update for queued in batch]
+        self.is_sending = True
+        began = time.perf_counter()
+        try:
+            answer = await self._client.checkpoint(self._arn, self._token, updates)
+            operations = answer.operations
+            marker = answer.next_marker
+            while marker and answer.token:
+                page = await self._client.get_state(self._arn, answer.token, marker)
+                operations = [*operations, *page.operations]
+                marker = page.next_marker
+        except Exception as error:
+            self._announce(updates, size, began, error)
+            raise
+        self.is_sending = False
+        if self._announcer is not None:
+            self._announce(updates, size, began, None)
+        self._merge(operations)
+        for queued in batch:
+            if queued.stored is not None and not queued.stored.done():
+                queued.stored.set_result(None)
+        self._renew(answer.token, updates)
+
+    def _renew(self, token: str | None, updates: list[Wire]) -> None:
+        if token:
+            self._token = token
+            return
+        self.is_revoked = True
+        if not (updates and updates[-1]["Type"] == "EXECUTION"):
+            self._on_revoked()
+
+    def _take(self) -> tuple[list[Queued], int]:
+        queue = self._queue
+        batch: list[Queued] = []
+        size = 0
+        while queue and len(batch) < MAX_BATCH_UPDATES and (not batch or size + queue[0].size <= MAX_BATCH_BYTES):
+            queued = queue.popleft()
+            batch.append(queued)
+            size += queued.size
+        self._is_wanted = any(queued.stored is not None for queued in queue) if queue else False
+        return batch, size
+
+    def _flush_on_timer(self) -> None:
+        self._flush_timer = None
+        if self._queue:
+            self.flush()
+
+    def _announce(self, updates: list[Wire], size: int, began: float, error: BaseException | None) -> None:
+        if self._announcer is not None:
+            self._announcer.announce(
+                "on_checkpoint_sent",
+                CheckpointSent(self._arn, self._clock.now(), time.perf_counter() - began, updates, size, error),
+            )
+
+
+def as_service_error(error: Exception) -> ServiceError:
+    """Whatever a client raised, as the one error the runtime has rules for."""
+    if isinstance(error, ServiceError):
+        return error
+    return ServiceError(type(error).__name__, str(error), status=None)
+
+
+def _size(update: dict[str, Any]) -> int:
+    payload = update.get("Payload")
+    if payload is not None:
+        return UPDATE_OVERHEAD_BYTES + len(payload) + payload.count('"')
+    error = update.get("Error")
+    return UPDATE_OVERHEAD_BYTES + (len(str(error)) if error else 0)

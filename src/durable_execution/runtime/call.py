@@ -1,0 +1,104 @@
+"""One call of an operation, from the moment its id is reserved."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.observers import CallSite, OperationCall
+from durable_execution.protocol.paths import branch_path, child_path
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from durable_execution.runtime.scope import ContextScope
+
+SDK_PREFIX = __name__.rpartition(".")[0].rpartition(".")[0] + "."
+
+
+class Call:
+    """Identity of an operation call.
+
+    What only observers and error messages need (path, call site, `OperationCall`) is made when it is asked for.
+    """
+
+    __slots__ = (
+        "_info", "configuration", "id", "input", "is_virtual", "label", "name", "position", "scope", "site", "subtype",
+        "type",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        scope: "ContextScope",
+        operation_id: str,
+        position: int,
+        type: str,  # noqa: A002  # the protocol's word
+        subtype: str,
+        name: str | None,
+        label: str | None,
+    ) -> None:
+        self.scope = scope
+        self.id = operation_id
+        self.position = position
+        self.type = type
+        self.subtype = subtype
+        self.name = name
+        self.label = label
+        self.site: CallSite | None = None
+        self.configuration: dict[str, Any] | None = None
+        self.input: str | None = None
+        self.is_virtual = False
+        self._info: OperationCall | None = None
+
+    @property
+    def parent_id(self) -> str | None:
+        """Id of the CONTEXT operation this call is checkpointed under."""
+        return self.scope.parent_id
+
+    @property
+    def path(self) -> str:
+        """Readable place; a branch (which has no label) is `<operation>#<index>`."""
+        if self.label is None:
+            return branch_path(self.scope.path, self.position)
+        return child_path(self.scope.path, self.label)
+
+    def info(self) -> OperationCall:
+        """What observers are told of this call."""
+        if self._info is None:
+            self._info = OperationCall(
+                id=self.id,
+                parent_id=self.scope.parent_id,
+                context_id=self.scope.ids.prefix,
+                position=self.position,
+                path=self.path,
+                type=self.type,
+                subtype=self.subtype,
+                name=self.name,
+                call_site=self.site,
+                configuration=self.configuration,
+                input=self.input,
+                is_virtual=self.is_virtual,
+            )
+        return self._info
+
+    def update(self, action: str) -> dict[str, Any]:
+        """A checkpoint update of this operation, in wire form."""
+        wire: dict[str, Any] = {"Id": self.id, "Type": self.type, "SubType": self.subtype, "Action": action}
+        if self.name is not None:
+            wire["Name"] = self.name
+        if self.scope.parent_id is not None:
+            wire["ParentId"] = self.scope.parent_id
+        return wire
+
+
+def call_site_of(frame: "FrameType | None") -> CallSite | None:
+    """The nearest frame that is not the SDK's own."""
+    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX):
+        frame = frame.f_back
+    if frame is None:
+        return None
+    code = frame.f_code
+    return CallSite(code.co_filename, frame.f_lineno, code.co_qualname)
+
+
+def current_call_site() -> CallSite | None:
+    """Where user code called into the SDK."""
+    return call_site_of(sys._getframe(1))

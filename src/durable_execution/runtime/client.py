@@ -1,0 +1,93 @@
+"""The service through boto3: the only module of the SDK's run time that imports it, when the first call is made."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from durable_execution.errors import ServiceError
+from durable_execution.protocol import Wire
+from durable_execution.runtime.service import CheckpointAnswer, StatePage
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+T = TypeVar("T")
+
+
+class Boto3ServiceClient:
+    """Calls the Lambda API on a thread of its own, so that the event loop goes on.
+
+    Args:
+        client: A boto3 Lambda client; by default one is made when the first call is made, from the environment.
+    """
+
+    def __init__(self, client: "LambdaClient | None" = None) -> None:
+        self._client: Any = client
+        self._thread: ThreadPoolExecutor | None = None
+
+    async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
+        """Send updates; see `ServiceClient`."""
+        answer = await self._call(
+            lambda client: client.checkpoint_durable_execution(
+                DurableExecutionArn=execution_arn, CheckpointToken=token, Updates=updates
+            )
+        )
+        state = answer.get("NewExecutionState") or {}
+        return CheckpointAnswer(
+            answer.get("CheckpointToken") or None, state.get("Operations") or [], state.get("NextMarker") or None
+        )
+
+    async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:
+        """Read a page of operations; see `ServiceClient`."""
+        answer = await self._call(
+            lambda client: client.get_durable_execution_state(
+                DurableExecutionArn=execution_arn, CheckpointToken=token, Marker=marker, MaxItems=1000
+            )
+        )
+        return StatePage(answer.get("Operations") or [], answer.get("NextMarker") or None)
+
+    async def _call(self, call: Callable[[Any], T]) -> T:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="durable-service")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, call)
+
+    def _run(self, call: Callable[[Any], T]) -> T:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if self._client is None:
+            self._client = _make_client()
+        try:
+            return call(self._client)
+        except ClientError as error:
+            raise _as_service_error(error) from error
+        except BotoCoreError as error:
+            raise ServiceError(type(error).__name__, str(error), status=_status_of(error)) from error
+
+
+def _make_client() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("lambda", config=Config(connect_timeout=5, read_timeout=50, retries={"mode": "standard"}))
+
+
+def _as_service_error(error: Any) -> ServiceError:
+    details = error.response.get("Error") or {}
+    metadata = error.response.get("ResponseMetadata") or {}
+    code = details.get("Code") or type(error).__name__
+    message = details.get("Message") or str(error)
+    return ServiceError(code, message, status=metadata.get("HTTPStatusCode"))
+
+
+def _status_of(error: Exception) -> int | None:
+    """400 for what a retry cannot mend (parameters, credentials, region); None for a network that did not answer."""
+    from botocore import exceptions
+
+    hopeless = (
+        exceptions.ParamValidationError,
+        exceptions.NoCredentialsError,
+        exceptions.NoRegionError,
+        exceptions.PartialCredentialsError,
+    )
+    return 400 if isinstance(error, hopeless) else None

@@ -1,0 +1,121 @@
+"""Compares each call with what is recorded at its id, and deals with a difference.
+
+Only the comparison is on the hot path; what a difference means is worked out in `durable_execution.replay`.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.errors import NondeterminismError
+from durable_execution.observers import Diverged
+from durable_execution.protocol import Operation, Wire
+from durable_execution.runtime.call import Call, call_site_of, current_call_site
+from durable_execution.runtime.scope import ContextScope
+from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+logger = logging.getLogger("durable_execution")
+
+
+async def check_recorded(call: Call, recorded: Wire) -> None:
+    """Compare a call with what is recorded at its id. Does not return after a difference, unless the policy is WARN."""
+    if (
+        recorded["Type"] == call.type
+        and (recorded.get("Name") or None) == call.name
+        and (recorded.get("ParentId") or None) == call.scope.parent_id
+        and (recorded.get("SubType") or call.subtype) == call.subtype
+        and not call.is_virtual
+    ):
+        return
+    from durable_execution.replay.detection import mismatch_at_call
+
+    state = call.scope.state
+    if call.site is None:
+        call.site = current_call_site() or _awaiting_site()
+        call._info = None  # the call site is part of it
+    divergence = mismatch_at_call(
+        call.info(), Operation(recorded), handler=call.scope.state.handler, operations=OperationViews(state.operations)
+    )
+    await _diverge(state, call, divergence)
+
+
+async def check_configuration(call: Call, recorded: Wire) -> None:
+    """Report, as a warning, a call that is configured otherwise than recorded. Costs nothing without observers."""
+    state = call.scope.state
+    if state.announcer is None:
+        return
+    from durable_execution.replay.detection import configuration_mismatch
+
+    divergence = configuration_mismatch(call.info(), Operation(recorded), handler=call.scope.state.handler)
+    if divergence is not None:
+        state.announcer.announce("on_diverged", Diverged(state.clock.now(), call.info(), divergence))
+
+
+async def check_finished(scope: ContextScope) -> None:
+    """After a context's body: report recorded calls that the code has not made again.
+
+    Ids are positional, so the calls a context might have made next are looked up by their ids; what others wrote into the
+    execution is never blamed. While other tasks of the handler still run, nothing can be said.
+    """
+    missing = _never_called(scope)
+    if not missing or _others_run(scope.state):
+        return
+    from durable_execution.replay.detection import never_called
+
+    state = scope.state
+    divergence = never_called(
+        scope.path,
+        [Operation(state.operations[key]) for key in missing],
+        handler=scope.state.handler,
+        first_position=scope.ids.position + 1,
+    )
+    await _diverge(state, None, divergence)
+
+
+def _never_called(scope: ContextScope) -> list[str]:
+    state = scope.state
+    if not state.recorded_count:
+        return []
+    is_virtual = scope.owner is not None and scope.owner.is_virtual
+    ahead = 1 if is_virtual else max(1, state.recorded_children(scope.parent_id) - scope.ids.position)
+    keys = (scope.ids.peek(step) for step in range(1, ahead + 1))
+    return [key for key in keys if key in state.operations]
+
+
+def _others_run(state: ExecutionState) -> bool:
+    return sum(not task.done() for task in state.tasks) > 1
+
+
+async def _diverge(state: ExecutionState, call: Call | None, divergence: Any) -> None:
+    from durable_execution.replay.divergence import explain
+
+    text = explain(divergence)
+    if state.announcer is not None:
+        happening = Diverged(state.clock.now(), call.info() if call is not None else None, divergence)
+        state.announcer.announce("on_diverged", happening)
+    if state.policy is NondeterminismPolicy.WARN:
+        logger.warning("%s", text, extra={"executionArn": state.execution_arn})
+        return
+    logger.error("%s", text, extra={"executionArn": state.execution_arn})
+    state.decide(Outcome(Ending.FAILED, error=NondeterminismError(text, divergence=divergence)))
+    await state.park()
+
+
+def _awaiting_site() -> Any:
+    """Where the coroutine that runs now is awaited from, when the call itself is no longer on the stack."""
+    import asyncio
+
+    task = asyncio.current_task()
+    if task is None:
+        return None
+    for frame in reversed(task.get_stack()):
+        site = _foreign(frame)
+        if site is not None:
+            return site
+    return None
+
+
+def _foreign(frame: "FrameType") -> Any:
+    return call_site_of(frame) if not str(frame.f_globals.get("__name__", "")).startswith("durable_execution.") else None

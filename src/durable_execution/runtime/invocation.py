@@ -1,0 +1,97 @@
+"""Runs one invocation on the environment's loop: from the handler's first line to the decision how it ends."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any
+
+from durable_execution.runtime.loop import cancel_all
+from durable_execution.runtime.loop import scope as running_scope
+from durable_execution.runtime.state import Ending, ExecutionState, Outcome
+
+logger = logging.getLogger("durable_execution")
+
+
+class Invocation:
+    """One run of a handler.
+
+    Attributes:
+        context: The context variables the handler runs with; observers are told of the start in it.
+    """
+
+    def __init__(self, make_state: Callable[[], ExecutionState]) -> None:
+        self.context: Context = copy_context()
+        self._make_state = make_state
+        self._state: ExecutionState | None = None
+
+    def on_idle(self, timeout: float | None) -> bool:
+        """The loop is about to sleep; see `ExecutionState.on_idle`."""
+        return self._state is not None and self._state.on_idle(timeout)
+
+    async def run(self, main: Callable[[ExecutionState], Coroutine[Any, Any, Any]]) -> tuple[ExecutionState, Outcome]:
+        """Run the handler until it returns, raises, is suspended, or cannot go on.
+
+        Args:
+            main: Given the state, the coroutine of the handler.
+
+        Returns:
+            The state as it was at the end, and how the invocation ends.
+        """
+        state = self._state = self._make_state()
+        self.context.run(running_scope.set, state.tasks)
+        sender = state.loop.create_task(state.batcher.run())
+        handler = state.loop.create_task(_conclude(state, main), context=self.context)
+        try:
+            outcome = await state.outcome
+            outcome = await self._settle(state, outcome)
+        finally:
+            state.batcher.close()
+            sender.cancel()
+            handler.cancel()
+            left = await cancel_all(state.tasks)
+            self._state = None
+        if left and outcome.ending is Ending.SUSPENDED:
+            logger.warning(
+                "%d task(s) of the handler swallowed the suspension or are still cleaning up; the invocation answers "
+                "PENDING all the same. Write `except Exception`, not `except BaseException` or a bare `except`",
+                left,
+                extra={"executionArn": state.execution_arn},
+            )
+        return state, outcome
+
+    async def store_result(self, state: ExecutionState, update: dict[str, Any]) -> Outcome | None:
+        """Checkpoint the execution's own end, for a result too large to return.
+
+        Returns:
+            What went wrong; None when it is stored.
+        """
+        state.outcome = state.loop.create_future()
+        sender = state.loop.create_task(state.batcher.run())
+        stored = state.batcher.store(update)
+        try:
+            await asyncio.wait({stored, state.outcome}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sender.cancel()
+        return state.outcome.result() if state.outcome.done() else None
+
+    async def _settle(self, state: ExecutionState, outcome: Outcome) -> Outcome:
+        """Let the call that is in flight finish: its answer may say that nothing can be stored any more."""
+        if state.batcher.is_sending and outcome.ending is not Ending.FAILED:
+            await state.batcher.settled()
+        if state.batcher.is_revoked and outcome.ending is not Ending.FAILED:
+            return Outcome(Ending.SUSPENDED)
+        return outcome
+
+
+async def _conclude(state: ExecutionState, main: Callable[[ExecutionState], Coroutine[Any, Any, Any]]) -> None:
+    try:
+        value = await main(state)
+    except Exception as error:
+        state.decide(Outcome(Ending.RAISED, error=error))
+    except asyncio.CancelledError as error:
+        if not state.is_decided:
+            state.decide(Outcome(Ending.RAISED, error=RuntimeError(f"the handler was cancelled by its own code: {error}")))
+        raise
+    else:
+        state.decide(Outcome(Ending.RETURNED, value))

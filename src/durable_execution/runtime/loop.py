@@ -1,0 +1,133 @@
+"""The event loop of one environment, and how it notices that nothing is left to do.
+
+The loop asks its selector to block when every task waits for something. That is the moment a suspension is decided, so the
+selector is wrapped: before it blocks, a hook may say that something has been scheduled and the loop should look again.
+"""
+
+import asyncio
+import selectors
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
+
+T = TypeVar("T")
+
+ABANDON_AFTER_ROUNDS = 5
+"""How often a task that survives its cancellation is cancelled again before it is left alone."""
+
+
+class StepScope:
+    """Marks the code of a step's body, where durable operations cannot be called."""
+
+
+IN_STEP: Final = StepScope()
+
+scope: "ContextVar[WeakSet[asyncio.Task[Any]] | StepScope | None]" = ContextVar("durable_execution_scope", default=None)
+"""Whose code runs: the tasks of an invocation's orchestration, IN_STEP in a step's body, None elsewhere."""
+
+_abandoned: "list[asyncio.Task[Any]]" = []
+_thread_state = threading.local()
+
+
+class IdleSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # chosen by platform at run time
+    """A selector that calls `on_idle(timeout)` before it would block, and does not block if that returns True."""
+
+    on_idle: Callable[[float | None], bool] | None = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for files to be ready; see `selectors.BaseSelector.select`."""
+        if self.on_idle is None or (timeout is not None and timeout <= 0):
+            return super().select(timeout)  # type: ignore[no-any-return]
+        ready = super().select(0)
+        if ready or self.on_idle(timeout):
+            return ready  # type: ignore[no-any-return]
+        return super().select(timeout)  # type: ignore[no-any-return]
+
+
+class EnvironmentLoop:
+    """The event loop of one thread of an environment, kept across its invocations.
+
+    Keeping it lets clients that user code made at module level live on in a warm environment. What an invocation leaves
+    behind when it is suspended is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.selector = IdleSelector()
+        self.loop = asyncio.SelectorEventLoop(self.selector)
+        self.loop.set_task_factory(_owning_task_factory)
+
+    def run(self, main: Coroutine[Any, Any, T], on_idle: Callable[[float | None], bool]) -> T:
+        """Run a coroutine to its end, calling `on_idle` whenever the loop is about to sleep."""
+        self.selector.on_idle = on_idle
+        try:
+            return self.loop.run_until_complete(main)
+        finally:
+            self.selector.on_idle = None
+
+    def close(self) -> None:
+        """Close the loop."""
+        self.loop.close()
+
+
+def environment_loop() -> EnvironmentLoop:
+    """This thread's loop, made when first asked for."""
+    found: EnvironmentLoop | None = getattr(_thread_state, "loop", None)
+    if found is None or found.loop.is_closed():
+        found = _thread_state.loop = EnvironmentLoop()
+    return found
+
+
+def run_in_environment(run: Callable[[EnvironmentLoop], T]) -> T:
+    """Call `run` with a loop that is free: this thread's, or another thread's where one runs here already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run(environment_loop())
+    return _run_in_thread(run)
+
+
+def _run_in_thread(run: Callable[[EnvironmentLoop], T]) -> T:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def in_thread() -> T:
+        environment = EnvironmentLoop()
+        try:
+            return run(environment)
+        finally:
+            environment.close()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="durable-execution") as pool:
+        return pool.submit(in_thread).result()
+
+
+def _owning_task_factory(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
+) -> "asyncio.Task[T]":
+    task: asyncio.Task[T] = asyncio.Task(coroutine, loop=loop, **options)
+    owner = scope.get()
+    if owner is not None and owner is not IN_STEP:
+        owner.add(task)  # type: ignore[union-attr]  # what is neither None nor IN_STEP is a set
+    return task
+
+
+async def cancel_all(tasks: "WeakSet[asyncio.Task[Any]]") -> int:
+    """Cancel what is still running.
+
+    Returns:
+        How many tasks would not end: they swallow cancellation, or still clean up.
+    """
+    for _ in range(ABANDON_AFTER_ROUNDS):
+        alive = [task for task in tasks if not task.done()]
+        if not alive:
+            return 0
+        for task in alive:
+            task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    for task in alive:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # abandoned on purpose, as gather() does
+    del _abandoned[: max(0, len(_abandoned) - 100)]
+    _abandoned.extend(alive)
+    return len(alive)

@@ -1,0 +1,114 @@
+"""One context of an execution as the runtime sees it: where its calls belong, and whether they still may be made."""
+
+from typing import TYPE_CHECKING
+
+from durable_execution.errors import ConfigurationError, ExecutionError, NestedOperationError
+from durable_execution.protocol.limits import MAX_NAME_LENGTH
+from durable_execution.protocol.paths import Labels, kind_of
+from durable_execution.runtime.call import Call, current_call_site
+from durable_execution.runtime.ids import OperationIdGenerator
+from durable_execution.runtime.loop import IN_STEP
+from durable_execution.runtime.loop import scope as running_scope
+
+if TYPE_CHECKING:
+    from durable_execution.runtime.state import ExecutionState
+
+
+class ContextScope:
+    """The root context, a child context, or a branch.
+
+    Attributes:
+        state: The invocation's state.
+        ids: Reserves ids in call order.
+        parent_id: Id of the CONTEXT operation that calls are checkpointed under; None at the root.
+        path: Readable place of the context.
+        owner: The call this is the context of; None at the root.
+        is_rebuilding: Whether the body runs only to rebuild a result that was too large to keep.
+        is_closed: Whether the context's body has ended, so that its orphans may not checkpoint any more.
+    """
+
+    __slots__ = ("_is_replaying", "ids", "is_closed", "is_rebuilding", "labels", "outer", "owner", "parent_id", "path", "state")
+
+    def __init__(
+        self,
+        state: "ExecutionState",
+        *,
+        prefix: str | None,
+        parent_id: str | None,
+        path: str,
+        owner: Call | None = None,
+    ) -> None:
+        self.state = state
+        self.ids = OperationIdGenerator(prefix)
+        self.parent_id = parent_id
+        self.path = path
+        self.owner = owner
+        self.outer: ContextScope | None = owner.scope if owner is not None else None
+        self.labels = Labels()
+        self.is_closed = False
+        self.is_rebuilding = self.outer is not None and self.outer.is_rebuilding
+        self._is_replaying = self.outer._is_replaying if self.outer is not None else state.recorded_count > 0
+
+    @classmethod
+    def of(cls, call: Call) -> "ContextScope":
+        """The scope inside a context operation. A virtual one checkpoints its calls under the context around it."""
+        parent_id = call.scope.parent_id if call.is_virtual else call.id
+        return cls(call.scope.state, prefix=call.id, parent_id=parent_id, path=call.path, owner=call)
+
+    def reserve(self, type: str, subtype: str, name: str | None) -> Call:  # noqa: A002  # the protocol's word
+        """Reserve the next operation of this context.
+
+        Raises:
+            NestedOperationError: Called from a step's body.
+            ConfigurationError: The name is not one the service takes.
+        """
+        if running_scope.get() is IN_STEP:
+            raise _nested(kind_of(type, subtype), name)
+        if name is not None and not (0 < len(name) <= MAX_NAME_LENGTH and name.isascii() and name.isprintable()):
+            raise ConfigurationError(
+                f"operation name {name[:40]!r} must be 1 to {MAX_NAME_LENGTH} printable ASCII characters"
+            )
+        operation_id = self.ids.next_id()
+        label = self.labels.label(kind_of(type, subtype), name)
+        call = Call(self, operation_id, self.ids.position, type, subtype, name, label)
+        if self.state.announcer is not None:
+            call.site = current_call_site()
+        return call
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the context's code is still going over what earlier invocations have done.
+
+        True from the start of the context until the next call to be made is one that is not recorded. Code between the
+        last recorded call and the first new one counts as new once that last call had ended before this invocation.
+        """
+        if self.is_rebuilding or not self._is_replaying:
+            return self.is_rebuilding
+        recorded = self.state.operations.get(self.ids.peek())
+        if recorded is None:
+            self._is_replaying = False
+        return self._is_replaying
+
+    def check_open(self, call: Call) -> None:
+        """Refuse a call whose context has ended.
+
+        Raises:
+            ExecutionError: It has.
+        """
+        scope: ContextScope | None = self
+        while scope is not None:
+            if scope.is_closed:
+                raise ExecutionError(
+                    f"{call.path} went on after its context {scope.path} had ended, so nothing of it can be stored: "
+                    "await everything you start in a context before the context's function returns"
+                )
+            scope = scope.outer
+
+
+def _nested(kind: str, name: str | None) -> NestedOperationError:
+    called = f"{kind} {name!r}" if name else f"a {kind}"
+    return NestedOperationError(
+        f"{called} was called inside a step. A step's body runs once and is then replayed as one result, so nothing "
+        "durable can happen in it. Call it from the handler, or make the step a child context: "
+        "ctx.run_in_child_context(function)"
+    )

@@ -1,0 +1,249 @@
+"""What one invocation knows: the recorded operations, who waits for what, and whether it has been decided how it ends."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from weakref import WeakSet
+
+from durable_execution.errors import ServiceError
+from durable_execution.observers import OperationsChanged, Suspended
+from durable_execution.protocol import Operation, Wire
+from durable_execution.protocol.enums import TERMINAL_OPERATION_STATUSES
+from durable_execution.runtime.batcher import CheckpointBatcher, as_service_error
+
+if TYPE_CHECKING:
+    import logging
+
+    from durable_execution.clock import Clock
+    from durable_execution.runtime.announcer import Announcer
+    from durable_execution.runtime.call import Call
+    from durable_execution.runtime.service import ServiceClient
+    from durable_execution.runtime.workers import Workers
+
+RESUMING_STATUSES = TERMINAL_OPERATION_STATUSES | {"READY"}
+"""Statuses in which an operation that was waited for can go on."""
+
+STATE_TYPES_NOT_REREAD = frozenset({"STEP", "CONTEXT"})
+
+
+class Ending(Enum):
+    """How an invocation ends."""
+
+    RETURNED = "returned"
+    RAISED = "raised"
+    SUSPENDED = "suspended"
+    FAILED = "failed"
+
+
+class Outcome(NamedTuple):
+    """How an invocation ends, with the handler's value or the error that decided it."""
+
+    ending: Ending
+    value: Any = None
+    error: BaseException | None = None
+
+
+class NondeterminismPolicy(Enum):
+    """What happens when the code leaves the recorded path.
+
+    FAIL ends the execution as failed. RETRY fails the invocation, so that rolling the code back saves the execution.
+    WARN reports it and goes on with whatever is recorded.
+    """
+
+    FAIL = "fail"
+    RETRY = "retry"
+    WARN = "warn"
+
+
+class ExecutionState:
+    """The state of one invocation. Made, used and dropped on the invocation's event loop.
+
+    Attributes:
+        execution_arn: Which execution.
+        operations: Every operation that is recorded, by id, in wire form.
+        handler: `module:qualname` of the handler.
+        updated_ids: Operations that timers, callbacks and other functions changed since the last invocation.
+        logs_while_replaying: Whether context loggers speak while their context replays.
+        user_logger: Where context loggers write; None for the SDK's own logger.
+        recorded_count: How many were recorded before this invocation, the EXECUTION operation not counted.
+        outcome: Done as soon as it is decided how the invocation ends.
+        busy: Number of step bodies and of blocking handlers' threads that run.
+        tasks: Tasks of the user's orchestration code.
+    """
+
+    def __init__(
+        self,
+        *,
+        execution_arn: str,
+        token: str,
+        operations: dict[str, Wire],
+        client: "ServiceClient",
+        clock: "Clock",
+        announcer: "Announcer | None",
+        policy: NondeterminismPolicy,
+        workers: "Workers",
+        handler: str = "handler",
+        updated_ids: Iterable[str] = (),
+        logs_while_replaying: bool = False,
+        user_logger: "logging.Logger | None" = None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.execution_arn = execution_arn
+        self.operations = operations
+        self.recorded_count = len(operations) - 1
+        self.clock = clock
+        self.announcer = announcer
+        self.policy = policy
+        self.workers = workers
+        self.handler = handler
+        self.updated_ids = frozenset(updated_ids)
+        self.logs_while_replaying = logs_while_replaying
+        self.user_logger = user_logger
+        self.outcome: asyncio.Future[Outcome] = self.loop.create_future()
+        self.busy = 0
+        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.batcher = CheckpointBatcher(
+            client=client,
+            execution_arn=execution_arn,
+            token=token,
+            merge=self._merge,
+            on_failure=self._on_checkpoint_failure,
+            on_revoked=self._on_revoked,
+            clock=clock,
+            announcer=announcer,
+        )
+        self._waiters: dict[str, tuple[Call, list[asyncio.Future[None]]]] = {}
+        self._children: dict[str | None, int] | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is decided how the invocation ends: whatever user code does now is of no consequence."""
+        return self.outcome.done()
+
+    def decide(self, outcome: Outcome) -> None:
+        """Decide how the invocation ends; the first decision counts."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    async def fail(self, error: BaseException) -> NoReturn:
+        """End the invocation with an error that user code must not catch. Does not return."""
+        self.decide(Outcome(Ending.FAILED, error=error))
+        await self.park()
+
+    async def park(self) -> NoReturn:
+        """Wait until cancelled: for code that runs on after the invocation's end was decided."""
+        while True:
+            await self.loop.create_future()
+
+    async def until_changed(self, call: "Call") -> Wire:
+        """Wait until the operation reaches a status in which it can go on: ended, or ready for its next attempt.
+
+        While nothing else runs, this is where an invocation is suspended: it then never returns.
+        """
+        changed: asyncio.Future[None] = self.loop.create_future()
+        entry = self._waiters.get(call.id)
+        if entry is None:
+            entry = self._waiters[call.id] = (call, [])
+        entry[1].append(changed)
+        try:
+            await changed
+        finally:
+            self._stop_waiting(call.id, changed)
+        return self.operations[call.id]
+
+    def recorded_children(self, parent_id: str | None) -> int:
+        """How many operations with this parent were recorded before this invocation."""
+        if self._children is None:
+            counts: dict[str | None, int] = {}
+            for wire in self.operations.values():
+                parent = wire.get("ParentId")
+                counts[parent] = counts.get(parent, 0) + 1
+            counts[None] = counts.get(None, 1) - 1  # the EXECUTION operation
+            self._children = counts
+        return self._children.get(parent_id, 0)
+
+    def on_idle(self, timeout: float | None) -> bool:
+        """Called when the event loop is about to sleep: send what is left, or suspend.
+
+        Returns:
+            Whether something was scheduled, so that the loop must look again.
+        """
+        batcher = self.batcher
+        if self.outcome.done() or batcher.is_sending:
+            return False
+        if self.busy:
+            return batcher.flush_later()
+        if not self._waiters:
+            return False
+        if batcher.has_unsent:
+            batcher.flush()
+            return True
+        self._suspend()
+        return True
+
+    def _suspend(self) -> None:
+        if self.announcer is not None:
+            pending = [call.info() for call, _ in self._waiters.values()]
+            self.announcer.announce("on_suspended", Suspended(self.execution_arn, self.clock.now(), pending))
+        self.decide(Outcome(Ending.SUSPENDED))
+
+    def _stop_waiting(self, operation_id: str, changed: "asyncio.Future[None]") -> None:
+        entry = self._waiters.get(operation_id)
+        if entry is None:
+            return
+        entry[1].remove(changed)
+        if not entry[1]:
+            del self._waiters[operation_id]
+
+    def _merge(self, wires: Iterable[Wire]) -> None:
+        operations, waiters = self.operations, self._waiters
+        is_observed = self.announcer is not None
+        for wire in wires:
+            operation_id = wire["Id"]
+            status = wire["Status"]
+            if is_observed or status != "SUCCEEDED" or wire["Type"] not in STATE_TYPES_NOT_REREAD:
+                operations[operation_id] = wire
+            elif operation_id not in waiters:
+                # Nobody reads the result of an own step or context again: ten thousand of them are not kept.
+                operations.pop(operation_id, None)
+                continue
+            if operation_id in waiters and status in RESUMING_STATUSES:
+                for changed in waiters[operation_id][1]:
+                    if not changed.done():
+                        changed.set_result(None)
+        if is_observed:
+            self._announce_changes(wires)
+
+    def _announce_changes(self, wires: Iterable[Wire]) -> None:
+        updated = {wire["Id"]: Operation(wire) for wire in wires}
+        if updated and self.announcer is not None:
+            self.announcer.announce(
+                "on_operations_changed",
+                OperationsChanged(self.execution_arn, self.clock.now(), updated, OperationViews(self.operations)),
+            )
+
+    def _on_checkpoint_failure(self, error: Exception) -> None:
+        failure: ServiceError = as_service_error(error)
+        self.decide(Outcome(Ending.FAILED, error=failure))
+
+    def _on_revoked(self) -> None:
+        self.decide(Outcome(Ending.SUSPENDED))
+
+
+class OperationViews(Mapping[str, Operation]):
+    """A live, read-only view of the recorded operations; making one costs nothing."""
+
+    __slots__ = ("_operations",)
+
+    def __init__(self, operations: Mapping[str, Wire]) -> None:
+        self._operations = operations
+
+    def __getitem__(self, key: str) -> Operation:
+        return Operation(self._operations[key])
+
+    def __iter__(self) -> Any:
+        return iter(self._operations)
+
+    def __len__(self) -> int:
+        return len(self._operations)

@@ -1,0 +1,74 @@
+"""Threads for synchronous step bodies, so that a blocking one does not stop the event loop."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+MAX_WORKERS = 32
+"""Synchronous step bodies that run at once."""
+
+Job = tuple[contextvars.Context, Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+
+
+class Workers:
+    """A small pool of daemon threads, started as they are needed and kept across invocations."""
+
+    def __init__(self, limit: int = MAX_WORKERS) -> None:
+        self._limit = limit
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._threads = 0
+        self._idle = threading.Semaphore(0)
+
+    def run(self, function: Callable[[], T]) -> "asyncio.Future[T]":
+        """Call a function in a worker thread, in a copy of the current context."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put((contextvars.copy_context(), function, future, loop))
+        if not self._idle.acquire(blocking=False) and self._threads < self._limit:
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"durable-step-{self._threads}", daemon=True).start()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            context, function, future, loop = self._jobs.get()
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = context.run(function)
+            except BaseException as raised:  # carried to whoever waits for the future
+                error = raised
+            del context, function
+            self._idle.release()
+            try:
+                loop.call_soon_threadsafe(_settle, future, result, error)
+            except RuntimeError:
+                pass  # the loop was closed: nobody waits any more
+            del future, result, error
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, StopIteration):
+        future.set_exception(RuntimeError(f"a step raised StopIteration: {error}"))
+    else:
+        future.set_exception(error)
+
+
+_shared: Workers | None = None
+
+
+def shared_workers() -> Workers:
+    """The environment's pool."""
+    global _shared  # noqa: PLW0603  # one pool per environment, made when first needed
+    if _shared is None:
+        _shared = Workers()
+    return _shared

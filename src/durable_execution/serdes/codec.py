@@ -1,0 +1,127 @@
+"""Which serializer a value gets: the one configured, the one its annotation asks for, or tagged JSON.
+
+A codec is the pair of functions an operation uses. Plain annotations (`str`, `dict`, `Any`, none at all) need no
+pydantic, which is only loaded for a type that needs it.
+"""
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple, get_args, get_origin
+
+from durable_execution.errors import DurableError, SerializationError
+from durable_execution.serdes import tagged
+from durable_execution.serdes.interface import SerDes, SerDesContext
+
+PLAIN_TYPES = frozenset({None, Any, object, str, int, float, bool, type(None), dict, list, inspect.Parameter.empty})
+PLAIN_ORIGINS = frozenset({dict, list, typing.Union, types.UnionType})
+
+
+class Codec(NamedTuple):
+    """A pair of functions: value to text, text to value."""
+
+    encode: Callable[[Any], str]
+    decode: Callable[[str], Any]
+
+
+TAGGED = Codec(tagged.dumps, tagged.loads)
+
+
+def codec_for(serdes: SerDes[Any] | None, annotation: Any, *, operation_id: str, execution_arn: str) -> Codec:
+    """The codec of one value of one operation.
+
+    Args:
+        serdes: What the user configured; wins over everything.
+        annotation: The value's type; None when unknown.
+        operation_id: For the serializer's context.
+        execution_arn: For the serializer's context.
+    """
+    if serdes is not None:
+        return _custom(serdes, SerDesContext(operation_id, execution_arn))
+    if annotation is None:
+        return TAGGED
+    return typed_codec(annotation)
+
+
+def typed_codec(annotation: Any) -> Codec:
+    """The codec of an annotation: tagged JSON for plain types, pydantic for the others."""
+    try:
+        return _typed_codec(annotation)
+    except TypeError:  # an unhashable annotation cannot be cached
+        return _typed_codec.__wrapped__(annotation)
+
+
+@functools.cache
+def _typed_codec(annotation: Any) -> Codec:
+    if is_plain_annotation(annotation):
+        return TAGGED
+    from durable_execution.serdes.typed import pydantic_codec
+
+    return pydantic_codec(annotation)
+
+
+def is_plain_annotation(annotation: Any) -> bool:
+    """Whether JSON restores every value of this annotation, so that no model is needed."""
+    try:
+        if annotation in PLAIN_TYPES:
+            return True
+    except TypeError:
+        return False
+    if isinstance(annotation, typing.TypeVar):
+        return True
+    origin = get_origin(annotation)
+    return origin in PLAIN_ORIGINS and all(is_plain_annotation(argument) for argument in get_args(annotation))
+
+
+@functools.lru_cache(maxsize=4096)
+def _return_annotation(code_owner: Any) -> Any:
+    raw = getattr(code_owner, "__annotations__", {}).get("return")
+    if raw is None:
+        return None
+    try:
+        annotation = typing.get_type_hints(code_owner).get("return")
+    except Exception:  # noqa: BLE001  # a forward reference that does not resolve: the type is not known
+        return None
+    if get_origin(annotation) in (Awaitable, Coroutine) or get_origin(annotation) is Awaitable.__mro__[0]:
+        annotation = get_args(annotation)[-1]
+    return annotation if annotation is not type(None) else None
+
+
+def return_annotation(function: Any) -> Any:
+    """The type a function says it returns; None when it does not say."""
+    annotations = getattr(function, "__annotations__", None)
+    if annotations is None:
+        function = getattr(function, "func", None) or getattr(type(function), "__call__", None)
+        annotations = getattr(function, "__annotations__", None)
+    if not annotations or "return" not in annotations:
+        return None
+    try:
+        return _return_annotation(function)
+    except TypeError:
+        return None
+
+
+def _custom(serdes: SerDes[Any], context: SerDesContext) -> Codec:
+    def encode(value: Any) -> str:
+        with_name = type(serdes).__name__
+        try:
+            text = serdes.serialize(value, context)
+        except DurableError:
+            raise
+        except Exception as error:
+            raise SerializationError(f"{with_name} could not write {type(value).__name__}: {error!r}") from error
+        if not isinstance(text, str):
+            raise SerializationError(f"{with_name}.serialize returned {type(text).__name__}: it must return str")
+        return text
+
+    def decode(text: str) -> Any:
+        try:
+            return serdes.deserialize(text, context)
+        except DurableError:
+            raise
+        except Exception as error:
+            raise SerializationError(f"{type(serdes).__name__} could not read {text[:60]!r}: {error!r}") from error
+
+    return Codec(encode, decode)

@@ -1,0 +1,130 @@
+"""JSON that remembers which Python types it came from.
+
+Scalars and lists of scalars are plain JSON. Everything else is a tree of `{"t": tag, "v": value}`, the format of AWS's SDK
+for Python, so that either SDK can finish an execution the other has started. Tags: n None, s str, i int, f float, b bool,
+B bytes (base64), u UUID, d Decimal, dt datetime, D date, t tuple, l list, m dict, br batch result.
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from durable_execution.errors import SerializationError
+
+if TYPE_CHECKING:
+    from durable_execution.serdes.interface import SerDesContext
+
+SCALARS = frozenset({str, int, float, bool, type(None)})
+_encode_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class TaggedSerDes:
+    """The default serializer of values whose type is not known."""
+
+    def serialize(self, value: Any, context: "SerDesContext | None" = None) -> str:
+        """JSON text that `deserialize` restores exactly."""
+        return dumps(value)
+
+    def deserialize(self, data: str, context: "SerDesContext | None" = None) -> Any:
+        """The value of a text of this format; plain JSON is read as what it is."""
+        return loads(data)
+
+
+def dumps(value: Any) -> str:
+    """Write a value.
+
+    Raises:
+        SerializationError: The value, or something in it, is of a type this format cannot restore.
+    """
+    try:
+        return _encode_compact(value if is_plain(value) else _tag(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SerializationError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
+
+
+def loads(data: str) -> Any:
+    """Read a text written by `dumps`, by AWS's SDK for Python, or plain JSON.
+
+    Raises:
+        SerializationError: The text is not JSON, or its tags make no sense.
+    """
+    try:
+        value = json.loads(data)
+        return _untag(value) if type(value) is dict and _is_tagged(value) else value
+    except (TypeError, ValueError, KeyError, RecursionError, ArithmeticError) as error:
+        raise SerializationError(f"stored text {data[:60]!r} cannot be read: {error}") from None
+
+
+def is_plain(value: Any) -> bool:
+    """Whether plain JSON restores the value exactly, without tags: a scalar or a list of such."""
+    kind = type(value)
+    if kind in SCALARS:
+        return True
+    return kind is list and all(is_plain(item) for item in value)
+
+
+def _tag(value: Any) -> dict[str, Any]:
+    encode = ENCODERS.get(type(value))
+    if encode is None:
+        raise SerializationError(
+            f"a value of type {type(value).__name__} cannot be restored from JSON when its type is not known"
+        )
+    tag, encoded = encode(value)
+    return {"t": tag, "v": encoded}
+
+
+def _tag_dict(value: dict[Any, Any]) -> tuple[str, dict[str, Any]]:
+    for key in value:
+        if type(key) is not str:
+            raise SerializationError(
+                f"the dict key {key!r} is {type(key).__name__}: JSON keys are text. Use str keys, or a typed model"
+            )
+    return "m", {key: _tag(item) for key, item in value.items()}
+
+
+ENCODERS: dict[type, Callable[[Any], tuple[str, Any]]] = {
+    str: lambda value: ("s", value),
+    dict: _tag_dict,
+    int: lambda value: ("i", value),
+    bool: lambda value: ("b", value),
+    type(None): lambda value: ("n", None),
+    float: lambda value: ("f", value),
+    list: lambda value: ("l", [_tag(item) for item in value]),
+    tuple: lambda value: ("t", [_tag(item) for item in value]),
+    bytes: lambda value: ("B", base64.b64encode(value).decode()),
+    UUID: lambda value: ("u", str(value)),
+    Decimal: lambda value: ("d", str(value)),
+    datetime: lambda value: ("dt", value.isoformat()),
+    date: lambda value: ("D", value.isoformat()),
+}
+
+DECODERS: dict[str, Callable[[Any], Any]] = {
+    "n": lambda value: None,
+    "s": str,
+    "i": int,
+    "f": float,
+    "b": bool,
+    "B": base64.b64decode,
+    "u": UUID,
+    "d": Decimal,
+    "dt": datetime.fromisoformat,
+    "D": date.fromisoformat,
+    "t": lambda value: tuple(_untag(item) for item in value),
+    "l": lambda value: [_untag(item) for item in value],
+    "m": lambda value: {key: _untag(item) for key, item in value.items()},
+    "br": lambda value: {key: _untag(item) for key, item in value.items()},
+}
+
+
+def _is_tagged(value: dict[str, Any]) -> bool:
+    return len(value) == 2 and "t" in value and "v" in value and value["t"] in DECODERS
+
+
+def _untag(value: Any) -> Any:
+    if type(value) is dict and _is_tagged(value):
+        return DECODERS[value["t"]](value["v"])
+    return value
