@@ -1,0 +1,57 @@
+"""A person decides: the workflow hands out a callback id and waits, for as long as it takes, for somebody to answer.
+
+As a script it runs on this machine, without an AWS account: `python examples/callback_workflow.py`. There the approver is
+a function that is called when the execution waits; on Lambda it is whoever calls `SendDurableExecutionCallbackSuccess`.
+On Lambda the handler is `callback_workflow.approve_expense`.
+"""
+
+from datetime import timedelta
+
+from pydantic import BaseModel
+
+from durable_execution import (
+    CallbackConfig,
+    CallbackFailedError,
+    CallbackTimeoutError,
+    DurableContext,
+    StepContext,
+    durable_execution,
+    durable_step,
+)
+
+
+class Expense(BaseModel):
+    """What the caller sends."""
+
+    employee: str
+    amount: float
+
+
+class ApprovalResponse(BaseModel):
+    """What the approver sends."""
+
+    approved: bool
+    approver: str
+
+
+@durable_step
+async def notify_approver(step: StepContext, callback_id: str, expense: Expense) -> None:
+    # An e-mail with a link, a ticket, a message in a chat: whatever carries the id to somebody who can answer.
+    step.logger.info("%s asks for %.2f, answer with %s", expense.employee, expense.amount, callback_id)
+
+
+@durable_execution
+async def approve_expense(expense: Expense, ctx: DurableContext) -> str:
+    """Ask for an approval and say what came of it."""
+    callback = await ctx.create_callback(
+        "approval",
+        config=CallbackConfig(timeout=timedelta(hours=24), result_type=ApprovalResponse),
+    )
+    await ctx.step(notify_approver(callback.callback_id, expense))
+    try:
+        approval: ApprovalResponse = await callback.result()
+    except CallbackTimeoutError:
+        return "nobody answered within a day"
+    except CallbackFailedError as error:
+        return f"could not be decided: {error}"
+    return f"{'approved' if approval.approved else 'rejected'} by {approval.approver}"
