@@ -1,0 +1,94 @@
+"""`durable-debug`: finds the verb, runs it, and turns what goes wrong into a message and an exit code."""
+
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from durable_debugger.cli.exits import CommandError, Exit
+from durable_debugger.cli.missing import say_ambiguous, say_not_found
+from durable_debugger.cli.output import Output
+from durable_debugger.sources.found import AmbiguousError, NotFoundError, UnreachableError, UnreadableError
+from durable_execution.errors import DurableError
+
+VERBS = {
+    "open": "open an execution in the debugger (also: durable-debug EXECUTION)",
+    "show": "print an execution as a tree, a timeline, its events, or JSON",
+}
+"""Verbs in the order of the help; each is the module `cli.<verb>` with `add_arguments` and `run`."""
+
+DESCRIPTION = "Look into durable executions: what happened, when, why, and where today's code leaves the recorded path."
+EPILOG = """\
+exit codes: 0 fine or same, 1 diverged or finding, 2 usage, 3 cannot load, 4 the handler failed, 130 interrupted
+stdout is data, stderr is narration; NO_COLOR and --ascii are honoured
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `durable-debug`.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] not in VERBS and words[0] not in ("-h", "--help", "--version"):
+        words.insert(0, "open")
+    arguments = _parser(words[0] if words else "").parse_args(words or ["--help"])
+    output = Output(is_ascii=True if getattr(arguments, "ascii", False) else None)
+    try:
+        return int(_run(arguments, output))
+    except KeyboardInterrupt:
+        output.say("interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        return Exit.OK
+
+
+def _run(arguments: Namespace, output: Output) -> int:
+    try:
+        return int(import_module(f"durable_debugger.cli.{_module(arguments.verb)}").run(arguments, output))
+    except CommandError as error:
+        output.say(f"durable-debug: {error}")
+        return error.exit
+    except NotFoundError as error:
+        say_not_found(error, output)
+        return Exit.USAGE
+    except AmbiguousError as error:
+        say_ambiguous(error, output)
+        return Exit.USAGE
+    except (UnreadableError, UnreachableError) as error:
+        output.say(f"durable-debug: {error}")
+        return Exit.UNLOADABLE
+    except DurableError as error:
+        output.say(f"durable-debug: {error}")
+        return Exit.UNLOADABLE
+
+
+def _parser(wanted: str) -> ArgumentParser:
+    """The parser, with the arguments of the one verb that is wanted: the others' modules are not loaded."""
+    parser = ArgumentParser(
+        prog="durable-debug", description=DESCRIPTION, epilog=EPILOG, formatter_class=RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"durable-debug {_version()}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, summary in VERBS.items():
+        child = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if verb == wanted:
+            import_module(f"durable_debugger.cli.{_module(verb)}").add_arguments(child)
+    return parser
+
+
+def _module(verb: str) -> str:
+    return f"{verb}_verb"
+
+
+def _version() -> str:
+    try:
+        return version("durable-execution-sdk")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"

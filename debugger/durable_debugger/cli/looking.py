@@ -1,0 +1,33 @@
+"""Options that say where executions are, and finding one by them."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from durable_debugger.sources.aws import AwsPlace
+from durable_debugger.sources.found import Loaded
+from durable_debugger.sources.places import AwsExecutions, Place, find
+
+
+def add_place_options(parser: ArgumentParser) -> None:
+    """Where to look for executions."""
+    group = parser.add_argument_group("where to look")
+    group.add_argument("--function", metavar="NAME", help="on AWS, search the executions of this function")
+    group.add_argument("--region", metavar="REGION", help="AWS region (default: the ARN's, or the environment's)")
+    group.add_argument("--profile", metavar="NAME", help="AWS profile (default: the environment's)")
+    group.add_argument("--endpoint-url", metavar="URL", help="a Lambda API elsewhere, for example durable-debug serve")
+
+
+def places(arguments: Namespace) -> Sequence[Place]:
+    """The places in the order they are asked."""
+    place = AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
+    return [AwsExecutions(place, arguments.function)]
+
+
+def find_execution(arguments: Namespace) -> Loaded:
+    """The execution that was asked for."""
+    return find(arguments.execution, places(arguments), trace=getattr(arguments, "trace", None))
+
+
+EXECUTION_HELP = (
+    "id, unique beginning of an id, name, ARN, console URL, history .json, trace .jsonl, bundle, or - for stdin"
+)

@@ -1,0 +1,34 @@
+"""Saying that an execution was not found: where it was looked for, what is close, what to do."""
+
+from durable_debugger.cli.output import Output
+from durable_debugger.model.states import state_of
+from durable_debugger.sources.found import AmbiguousError, Listed, NotFoundError
+from durable_debugger.text.cells import pad, safe
+from durable_debugger.text.durations import age
+from durable_execution.clock import SystemClock
+
+
+def say_not_found(error: NotFoundError, output: Output) -> None:
+    """All that is known about an execution that was not found."""
+    output.say(f"durable-debug: {error}")
+    for index, (place, finding) in enumerate(error.looked_in):
+        output.say(f"  {'looked in' if not index else '':<10} {pad(safe(place), 32)} {safe(finding)}")
+    for index, each in enumerate(error.nearest):
+        output.say(f"  {'closest' if not index else '':<10} {describe(each)}")
+    output.say("  to see all  durable-debug list")
+
+
+def say_ambiguous(error: AmbiguousError, output: Output) -> None:
+    """What the reference could mean."""
+    output.say(f"durable-debug: {error}; say more of the one you mean:")
+    for each in error.candidates[:10]:
+        output.say(f"  {describe(each)}")
+    if len(error.candidates) > 10:
+        output.say(f"  and {len(error.candidates) - 10} more")
+
+
+def describe(each: Listed) -> str:
+    """An execution in a line."""
+    state = state_of(each.status)
+    when = age(each.started_at, SystemClock().now()) if each.started_at else ""
+    return f"{pad(safe(each.name), 28)}  {pad(safe(each.id), 36)}  {state.glyph} {each.status:<10} {when}"

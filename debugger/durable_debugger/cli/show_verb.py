@@ -1,0 +1,41 @@
+"""`durable-debug show EXECUTION`: an execution as text or JSON."""
+
+from argparse import ArgumentParser, Namespace
+
+from durable_debugger.cli.exits import Exit
+from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find_execution
+from durable_debugger.cli.output import Output
+from durable_debugger.model.report import execution_report
+from durable_debugger.model.session import Session
+from durable_debugger.views.chrome import status_line
+from durable_debugger.views.events import event_line
+from durable_debugger.views.outline import outline_line
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
+    parser.add_argument("--trace", metavar="FILE", help="a replay trace to read with a history file")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--events", action="store_true", help="the raw history, a line per event")
+    form.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument("--ascii", action="store_true", help="write ASCII only")
+    add_place_options(parser)
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Print an execution."""
+    loaded = find_execution(arguments)
+    if arguments.json:
+        output.json(execution_report(loaded.execution))
+        return Exit.OK
+    session = Session(loaded.execution, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title)
+    session.outline.unfold_all()
+    output.line(status_line(session, output.width))
+    if arguments.events:
+        output.lines(event_line(session, index, output.width) for index in range(len(loaded.execution.events)))
+    else:
+        output.lines(outline_line(session, row, output.width) for row in session.outline.visible)
+    for note in loaded.execution.notes:
+        output.say(f"note: {note}")
+    return Exit.OK

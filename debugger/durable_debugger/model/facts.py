@@ -1,0 +1,142 @@
+"""What can be said about an operation in a few words: its label, its kind, its duration, a note."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from durable_debugger.model.states import State, state_of
+from durable_debugger.text import durations
+from durable_debugger.text.cells import safe
+from durable_execution.protocol import OperationType
+from durable_execution.replay.recorded import RecordedOperation
+
+KINDS = {
+    OperationType.STEP: "step",
+    OperationType.WAIT: "wait",
+    OperationType.CALLBACK: "callback",
+    OperationType.CONTEXT: "context",
+    OperationType.CHAINED_INVOKE: "invoke",
+    OperationType.EXECUTION: "execution",
+}
+SUBTYPE_KINDS = {
+    "Map": "map",
+    "MapIteration": "item",
+    "Parallel": "parallel",
+    "ParallelBranch": "branch",
+    "WaitForCondition": "condition",
+    "WaitForCallback": "callback",
+    "RunInChildContext": "context",
+}
+WELL_KNOWN = frozenset({"Step", "Wait", "Callback", "ChainedInvoke", "Context", *SUBTYPE_KINDS})
+
+
+def kind(operation: RecordedOperation) -> str:
+    """What it is, in one lower-case word; a user's own subtype is kept."""
+    subtype = operation.subtype
+    if subtype in SUBTYPE_KINDS:
+        return SUBTYPE_KINDS[subtype]
+    if subtype and subtype not in WELL_KNOWN:
+        return safe(subtype)
+    return KINDS[operation.type]
+
+
+def label(operation: RecordedOperation) -> str:
+    """Its name; for an unnamed one its kind and place."""
+    if operation.name:
+        return safe(operation.name)
+    where = operation.details.get("branch_index") if operation.is_branch else operation.position
+    return f"{kind(operation)} {where}" if where is not None else f"{kind(operation)} {operation.id[:8]}"
+
+
+def state(operation: RecordedOperation) -> State:
+    """Where it stands at the end of the recording."""
+    return state_of(operation.status, operation.type)
+
+
+def duration(operation: RecordedOperation) -> float | None:
+    """Seconds from start to end; None while it is not finished."""
+    return durations.between(operation.started_at, operation.ended_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How the children of a context stand.
+
+    Attributes:
+        total: Number of children.
+        succeeded: Those that succeeded.
+        failed: Those that failed or timed out.
+        is_map: Whether they are the items of a map.
+    """
+
+    total: int
+    succeeded: int
+    failed: int
+    is_map: bool
+
+    @property
+    def text(self) -> str:
+        """In a note."""
+        if self.failed:
+            open_count = self.total - self.succeeded - self.failed
+            rest = f" · {open_count} open" if open_count else ""
+            noun = "items" if self.is_map else "branches"
+            return f"{self.total} {noun} · {self.succeeded} ok · {self.failed} failed{rest}"
+        if self.is_map and self.succeeded == self.total:
+            return f"{self.total} item{'' if self.total == 1 else 's'}"
+        return f"{self.succeeded} of {self.total}"
+
+
+def note(operation: RecordedOperation, tally: Tally | None, as_of: datetime | None) -> str:
+    """What is worth saying beside the name, beyond state and duration.
+
+    Args:
+        operation: The operation.
+        tally: How its children stand, when it is a map or parallel.
+        as_of: The moment "until now" is counted to.
+    """
+    shown = state(operation)
+    if tally is not None:
+        return tally.text
+    if shown is State.RETRYING:
+        return _retry_note(operation)
+    if shown is State.WAITING:
+        waited = durations.between(operation.started_at, as_of)
+        return _waiting_note(operation, waited)
+    attempts = f"↻{len(operation.attempts)} attempts" if len(operation.attempts) > 1 else ""
+    if shown.is_failure and operation.error is not None:
+        error = safe(str(operation.error))
+        return f"{attempts} · {error}" if attempts else error
+    if shown is State.RUNNING and operation.started_at is not None and operation.type is not OperationType.CONTEXT:
+        return f"running {durations.short(durations.between(operation.started_at, as_of))}"
+    return attempts or _target(operation)
+
+
+def _retry_note(operation: RecordedOperation) -> str:
+    last = operation.attempts[-1] if operation.attempts else None
+    delay = last.next_attempt_delay_seconds if last else None
+    number = (last.number if last else 1) + 1
+    return f"attempt {number} after {durations.short(float(delay))}" if delay is not None else f"attempt {number} next"
+
+
+def _waiting_note(operation: RecordedOperation, waited: float | None) -> str:
+    target = _target(operation)
+    text = f"waiting {durations.short(waited)}" if waited is not None else "waiting"
+    return f"{text} · {target}" if target else text
+
+
+def _target(operation: RecordedOperation) -> str:
+    if operation.type is OperationType.CHAINED_INVOKE and operation.details.get("function_name"):
+        name = str(operation.details["function_name"])
+        return safe(name.rpartition(":function:")[2] or name)
+    return ""
+
+
+def due_at(operation: RecordedOperation) -> datetime | None:
+    """When the service will move it on: end of a wait, next attempt."""
+    scheduled = operation.details.get("scheduled_end_at")
+    if isinstance(scheduled, datetime):
+        return scheduled
+    last = operation.attempts[-1] if operation.attempts else None
+    if last is not None and last.ended_at is not None and last.next_attempt_delay_seconds is not None:
+        return last.ended_at + timedelta(seconds=last.next_attempt_delay_seconds)
+    return None

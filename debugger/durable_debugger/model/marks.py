@@ -1,0 +1,102 @@
+"""Divergences, placed on the rows they belong to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from durable_execution.replay.divergence import Divergence, DivergenceKind
+from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is different about one recorded call.
+
+    Attributes:
+        kind: Kind of the divergence, as shown: `skipped`, `renamed`, …
+        is_root: Whether it is a difference of its own; follow-on marks only shift because of one.
+        note: A few words for the row.
+        divergence: The divergence it comes from.
+        invocation: In which invocation it was found; None when it was found by replaying.
+    """
+
+    kind: str
+    is_root: bool
+    note: str
+    divergence: Divergence | None = None
+    invocation: int | None = None
+
+    def invocation_of(self, operation: RecordedOperation) -> int | None:
+        """The invocation in which stepping should stop for it."""
+        if self.invocation is not None:
+            return self.invocation
+        return next(iter(operation.executed_by), None)
+
+
+def row_of(divergence: Divergence, rows: Mapping[str, int]) -> int | None:
+    """The row a divergence belongs to: that of the recorded call, else of what is recorded in the replayed call's place."""
+    for side in (divergence.recorded, divergence.replayed):
+        if side is not None and side.id is not None and side.id in rows:
+            return rows[side.id]
+    return None
+
+
+NOTES = {
+    DivergenceKind.SKIPPED: "your code skips this",
+    DivergenceKind.INSERTED: "your code calls {replayed} here",
+    DivergenceKind.CHANGED_KIND: "your code: {replayed}",
+    DivergenceKind.RENAMED: "your code: {replayed}",
+    DivergenceKind.REORDERED: "your code: another order",
+    DivergenceKind.BRANCH_COUNT: "your code: {replayed}",
+    DivergenceKind.CONFIGURATION: "other arguments",
+    DivergenceKind.INPUT: "other arguments",
+    DivergenceKind.RESULT: "another result",
+    DivergenceKind.UNFINISHED: "unfinished",
+}
+
+
+def note_of(divergence: Divergence) -> str:
+    """A few words about a divergence, for its row."""
+    replayed = divergence.replayed.label if divergence.replayed else "nothing"
+    return NOTES.get(divergence.kind, divergence.title.lower()).format(replayed=replayed)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """All marks of an execution.
+
+    Attributes:
+        by_row: Mark of each row that has one.
+        roots: Rows of root divergences, in order.
+        unplaced: Root divergences that belong to no recorded row.
+    """
+
+    by_row: Mapping[int, Mark] = field(default_factory=dict)
+    roots: list[int] = field(default_factory=list)
+    unplaced: tuple[Divergence, ...] = ()
+
+    @classmethod
+    def of_execution(cls, execution: RecordedExecution, rows: Mapping[str, int]) -> "Marks":
+        """What the invocations themselves noticed, from their replay traces."""
+        by_row: dict[int, Mark] = {}
+        unplaced: list[Divergence] = []
+        for trace in execution.traces:
+            for divergence in trace.divergences:
+                row = row_of(divergence, rows)
+                if row is None:
+                    unplaced += [divergence] if divergence.is_root else []
+                elif row not in by_row or (divergence.is_root and not by_row[row].is_root):
+                    by_row[row] = Mark(
+                        divergence.kind, divergence.is_root, note_of(divergence), divergence, trace.invocation
+                    )
+        roots = sorted(row for row, mark in by_row.items() if mark.is_root)
+        return cls(by_row, roots, tuple(unplaced))
+
+    @property
+    def follow_on_count(self) -> int:
+        """Number of calls that only shifted."""
+        return len(self.by_row) - len(self.roots)
+
+    @property
+    def root_count(self) -> int:
+        """Number of differences."""
+        return len(self.roots) + len(self.unplaced)

@@ -1,0 +1,259 @@
+"""A recording as a sequence of moments: what the code did, call by call, in every invocation.
+
+History events say what was checkpointed; which calls an invocation answered from the record comes from its replay trace,
+or is inferred: every finished operation whose context was still running.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, NamedTuple
+
+from durable_debugger.model.outline import ROOT
+from durable_debugger.model.states import State, state_of
+from durable_execution.protocol import OperationStatus, OperationType
+from durable_execution.protocol.timestamps import to_datetime
+from durable_execution.replay.event_fold import OPERATION_EVENTS
+from durable_execution.replay.recorded import RecordedExecution, RecordedInvocation, RecordedOperation
+from durable_execution.replay.trace import InvocationTrace, TraceEntry
+
+SERVICE_TYPES = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
+
+
+class Happening(Enum):
+    """What a moment is. The value is how it reads after the name of the call."""
+
+    INVOCATION_STARTED = "starts"
+    CALLED = "called"
+    REPLAYED = "answered from the record"
+    RESUMED = "called again, still open"
+    ATTEMPT_STARTED = "attempt starts"
+    ATTEMPT_ENDED = "attempt ends"
+    ANSWERED = "finished"
+    SETTLED = "settled from outside"
+    INVOCATION_ENDED = "ends"
+    EXECUTION_ENDED = "execution ends"
+
+
+CALLS = frozenset({Happening.CALLED, Happening.REPLAYED, Happening.RESUMED})
+"""Moments at which the code calls an operation."""
+
+STOPS = CALLS | {Happening.INVOCATION_ENDED, Happening.EXECUTION_ENDED}
+"""Moments at which stepping from call to call halts."""
+
+
+class Moment(NamedTuple):
+    """One step of the recording.
+
+    Attributes:
+        happening: What it is.
+        row: Row of the operation; `ROOT` for the execution and its invocations.
+        invocation: Number of the invocation it belongs to, from 1.
+        at: When; None where nothing tells.
+        state: State of the operation after it.
+        attempt: Number of the attempt it is about; 0 where there is none.
+    """
+
+    happening: Happening
+    row: int
+    invocation: int
+    at: datetime | None
+    state: State
+    attempt: int = 0
+
+
+def read_moments(execution: RecordedExecution, rows: Mapping[str, int]) -> list[Moment]:
+    """All moments of a recording in order.
+
+    Args:
+        execution: The recording.
+        rows: Row of each operation by id.
+    """
+    return list(_Reader(execution, rows).read())
+
+
+class _Reader:
+    def __init__(self, execution: RecordedExecution, rows: Mapping[str, int]) -> None:
+        self.execution, self.rows = execution, rows
+        self.by_id = execution.by_id()
+        self.replayed: dict[int, list[RecordedOperation]] = defaultdict(list)
+        self.status: dict[str, OperationStatus] = {}
+        self.attempts: dict[str, int] = defaultdict(int)
+        self.traces = {trace.invocation: trace for trace in execution.traces}
+
+    def read(self) -> Iterator[Moment]:
+        for operation in self.execution.operations:
+            for number in operation.replayed_by:
+                self.replayed[number].append(operation)
+        segments = _segments(self.execution)
+        for invocation, inside, after in segments:
+            yield Moment(Happening.INVOCATION_STARTED, ROOT, invocation.number, invocation.started_at, State.RUNNING)
+            yield from self._inside(invocation, inside)
+            if invocation.outcome is not None:
+                yield self._ended(invocation)
+            yield from self._between(invocation.number, after)
+        if self.execution.ended_at is not None:
+            number = segments[-1][0].number if segments else 0
+            end = state_of(self.execution.status)
+            yield Moment(Happening.EXECUTION_ENDED, ROOT, number, self.execution.ended_at, end)
+
+    def _inside(self, invocation: RecordedInvocation, events: Sequence[Any]) -> Iterator[Moment]:
+        number = invocation.number
+        trace = self.traces.get(number)
+        if trace is None:
+            yield from self._called_again(number)
+            for event in events:
+                yield from self._from_event(number, event)
+            return
+        yield from self._merged(trace, events)
+
+    def _merged(self, trace: InvocationTrace, events: Sequence[Any]) -> Iterator[Moment]:
+        """Calls from the trace, results from the history, in the order of time."""
+        waiting = list(reversed(events))
+        called: set[str] = set()
+        for entry in trace.entries:
+            while waiting and self._comes_before(waiting[-1], entry, called, trace):
+                yield from self._from_event(trace.invocation, waiting.pop(), called)
+            yield from self._from_entry(trace, entry)
+            called.add(entry.id)
+        for event in reversed(waiting):
+            yield from self._from_event(trace.invocation, event, called)
+
+    def _comes_before(self, event: Any, entry: TraceEntry, called: set[str], trace: InvocationTrace) -> bool:
+        identifier = event.get("Id")
+        if identifier == entry.id:
+            return False
+        if identifier in called:
+            at, called_at = to_datetime(event.get("EventTimestamp")), _called_at(trace, entry)
+            return at is None or called_at is None or at <= called_at
+        return False
+
+    def _from_entry(self, trace: InvocationTrace, entry: TraceEntry) -> Iterator[Moment]:
+        row = self.rows.get(entry.id)
+        if row is None:
+            return
+        operation = self.by_id[entry.id]
+        at = _called_at(trace, entry)
+        if entry.happened == "replayed":
+            yield Moment(Happening.REPLAYED, row, trace.invocation, at, state_of(operation.status, operation.type))
+        elif entry.id in self.status:
+            yield Moment(Happening.RESUMED, row, trace.invocation, at, self._state(operation))
+        else:
+            self.status[entry.id] = OperationStatus.STARTED
+            state = state_of(OperationStatus.STARTED, operation.type)
+            yield Moment(Happening.CALLED, row, trace.invocation, at, state)
+
+    def _called_again(self, number: int) -> Iterator[Moment]:
+        """What an invocation calls before it gets to anything new, in the order of the tree."""
+        again = [*self.replayed.get(number, ()), *self._open_before()] if number > 1 else []
+        for operation in sorted(again, key=lambda operation: self.rows[operation.id]):
+            row = self.rows[operation.id]
+            if self.status.get(operation.id, OperationStatus.STARTED).is_terminal:
+                state = state_of(operation.status, operation.type)
+                yield Moment(Happening.REPLAYED, row, number, None, state)
+            else:
+                yield Moment(Happening.RESUMED, row, number, None, self._state(operation))
+
+    def _open_before(self) -> list[RecordedOperation]:
+        return [self.by_id[key] for key, status in self.status.items() if not status.is_terminal]
+
+    def _state(self, operation: RecordedOperation) -> State:
+        return state_of(self.status.get(operation.id), operation.type)
+
+    def _from_event(self, number: int, event: Any, called: set[str] | None = None) -> Iterator[Moment]:
+        known = OPERATION_EVENTS.get(str(event.get("EventType")))
+        identifier = event.get("Id")
+        operation = self.by_id.get(identifier) if identifier else None
+        if known is None or operation is None:
+            return
+        row, at = self.rows[operation.id], _at(event)
+        is_new = operation.id not in self.status
+        if is_new:
+            self.status[operation.id] = OperationStatus.STARTED
+            yield Moment(Happening.CALLED, row, number, at, state_of(OperationStatus.STARTED, operation.type))
+        if known[1] is OperationStatus.STARTED:
+            yield from self._attempt_started(operation, row, number, at, is_new=is_new)
+        else:
+            yield self._moved(operation, row, number, at, event, known[1])
+
+    def _attempt_started(
+        self, operation: RecordedOperation, row: int, number: int, at: datetime | None, *, is_new: bool
+    ) -> Iterator[Moment]:
+        is_retry = self.status[operation.id] is OperationStatus.PENDING
+        self.status[operation.id] = OperationStatus.STARTED
+        if operation.type is OperationType.STEP and (is_retry or not is_new) and self.attempts[operation.id]:
+            attempt = self.attempts[operation.id] + 1
+            yield Moment(Happening.ATTEMPT_STARTED, row, number, at, State.RUNNING, attempt)
+
+    def _moved(
+        self,
+        operation: RecordedOperation,
+        row: int,
+        number: int,
+        at: datetime | None,
+        event: Any,
+        status: OperationStatus,
+    ) -> Moment:
+        if operation.type is OperationType.STEP:
+            self.attempts[operation.id] += 1
+            if _will_retry(event):
+                self.status[operation.id] = OperationStatus.PENDING
+                attempt = self.attempts[operation.id]
+                return Moment(Happening.ATTEMPT_ENDED, row, number, at, State.RETRYING, attempt)
+        self.status[operation.id] = status
+        is_outside = operation.type in SERVICE_TYPES and status is not OperationStatus.CANCELLED
+        happening = Happening.SETTLED if is_outside else Happening.ANSWERED
+        return Moment(happening, row, number, at, state_of(status, operation.type), self.attempts[operation.id])
+
+    def _ended(self, invocation: RecordedInvocation) -> Moment:
+        outcome = {"PENDING": State.WAITING, "RETRY": State.RETRYING}.get(invocation.outcome or "")
+        state = outcome or state_of(invocation.outcome)
+        return Moment(Happening.INVOCATION_ENDED, ROOT, invocation.number, invocation.ended_at, state)
+
+    def _between(self, number: int, events: Sequence[Any]) -> Iterator[Moment]:
+        for event in events:
+            yield from self._from_event(number, event)
+
+
+def _segments(execution: RecordedExecution) -> list[tuple[RecordedInvocation, list[Any], list[Any]]]:
+    """Each invocation with the events inside it and those between it and the next."""
+    invocations = execution.invocations
+    segments: list[tuple[RecordedInvocation, list[Any], list[Any]]] = [(each, [], []) for each in invocations]
+    if not segments:
+        return []
+    current, is_inside = 0, True
+    for index, event in enumerate(execution.events, start=1):
+        number = event.get("EventId", index)
+        if not is_inside and current + 1 < len(segments) and not _is_outside(event):
+            current, is_inside = current + 1, True
+        (segments[current][1] if is_inside else segments[current][2]).append(event)
+        last = invocations[current].last_event
+        if is_inside and last is not None and number >= last and current + 1 <= len(segments):
+            is_inside = False
+    return segments
+
+
+def _is_outside(event: Any) -> bool:
+    known = OPERATION_EVENTS.get(str(event.get("EventType")))
+    if known is None:
+        return str(event.get("EventType", "")).startswith("Execution")
+    return known[0] in SERVICE_TYPES and known[1] is not OperationStatus.STARTED
+
+
+def _will_retry(event: Any) -> bool:
+    details = event.get(f"{event.get('EventType')}Details") or {}
+    return bool((details.get("RetryDetails") or {}).get("NextAttemptDelaySeconds"))
+
+
+def _called_at(trace: InvocationTrace, entry: TraceEntry) -> datetime | None:
+    if trace.started_at is None or entry.at is None:
+        return None
+    return trace.started_at + timedelta(seconds=entry.at)
+
+
+def _at(event: Any) -> datetime | None:
+    try:
+        return to_datetime(event.get("EventTimestamp"))
+    except ValueError:
+        return None

@@ -1,0 +1,182 @@
+"""The search language: plain words, and `key:value` terms.
+
+`charge` looks in names, paths, ids, errors and values. `kind:step status:failed >2s attempt:>1 div:root file:flow.py inv:2`
+narrow down; `-` before a term turns it around; quotes keep blanks together. All terms must hold.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from durable_debugger.model import facts
+from durable_debugger.model.marks import Mark
+from durable_execution.replay.recorded import RecordedOperation
+
+TERM = re.compile(r'(-?)(?:([a-z]+):)?("[^"]*"?|\S+)')
+COMPARISON = re.compile(r"(>=|<=|>|<|=)?(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+
+
+class Candidate(NamedTuple):
+    """What a query is asked about.
+
+    Attributes:
+        operation: The operation.
+        mark: Its divergence.
+    """
+
+    operation: RecordedOperation
+    mark: Mark | None
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition.
+
+    Attributes:
+        key: What is compared; `text` for plain words, `duration` for `>2s`.
+        value: With what.
+        is_negated: Whether it must not hold.
+    """
+
+    key: str
+    value: str
+    is_negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search, parsed.
+
+    Attributes:
+        text: As typed.
+        terms: The conditions that were understood.
+        problem: What was not understood, with the nearest key; None when all was.
+    """
+
+    text: str
+    terms: tuple[Term, ...]
+    problem: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it asks for nothing."""
+        return not self.terms
+
+    def accepts(self, call: "Candidate") -> bool:
+        """Whether a call fulfils every term."""
+        return all(KEYS[term.key](term.value, call) != term.is_negated for term in self.terms)
+
+
+def parse(text: str) -> Query:
+    """Read a search. Never fails: what is not understood is left out and named in `problem`."""
+    terms: list[Term] = []
+    problem: str | None = None
+    for minus, key, raw in TERM.findall(text):
+        value = raw.strip('"')
+        if key and key not in KEYS:
+            problem = problem or _unknown(key)
+        elif key in NUMERIC and not COMPARISON.fullmatch(value):
+            problem = problem or f"{key}: wants a number, as in {key}:>1"
+        elif not key and raw[0] in "<>" and COMPARISON.fullmatch(value):
+            terms.append(Term("duration", value, bool(minus)))
+        elif value:
+            terms.append(Term(key or "text", value.casefold(), bool(minus)))
+    return Query(text, tuple(terms), problem)
+
+
+def matching_rows(query: Query, operations: Sequence[RecordedOperation], marks: Mapping[int, Mark]) -> list[int]:
+    """Rows of the operations that fulfil a query, in order."""
+    return [row for row, each in enumerate(operations) if query.accepts(Candidate(each, marks.get(row)))]
+
+
+def _unknown(key: str) -> str:
+    near = get_close_matches(key, SHOWN_KEYS, n=1, cutoff=0.5)
+    hint = f": did you mean {near[0]}:?" if near else f": known are {', '.join(f'{known}:' for known in SHOWN_KEYS)}"
+    return f"no such key {key}{hint}"
+
+
+def _text(value: str, call: Candidate) -> bool:
+    return (
+        value in facts.label(call.operation).casefold()
+        or value in call.operation.path.casefold()
+        or call.operation.id.startswith(value)
+        or _in_error(value, call.operation)
+        or any(
+            payload is not None and value in payload.casefold()
+            for payload in (call.operation.result, call.operation.input)
+        )
+    )
+
+
+def _in_error(value: str, operation: RecordedOperation) -> bool:
+    return operation.error is not None and value in str(operation.error).casefold()
+
+
+def _kind(value: str, call: Candidate) -> bool:
+    words = (facts.kind(call.operation), str(call.operation.type), call.operation.subtype or "")
+    return any(word.casefold().startswith(value) for word in words)
+
+
+def _status(value: str, call: Candidate) -> bool:
+    words = (str(call.operation.status), facts.state(call.operation).word, facts.state(call.operation).name)
+    return any(word.casefold().startswith(value) for word in words)
+
+
+def _div(value: str, call: Candidate) -> bool:
+    mark = call.mark
+    if mark is None:
+        return value in ("none", "no")
+    return (
+        value in ("any", "yes") or value == ("root" if mark.is_root else "follow-on") or value in mark.kind.casefold()
+    )
+
+
+def _file(value: str, call: Candidate) -> bool:
+    return (
+        call.operation.call_site is not None
+        and value in f"{call.operation.call_site.file}:{call.operation.call_site.line}".casefold()
+    )
+
+
+def _invocation(value: str, call: Candidate) -> bool:
+    return any(_compare(value, number) for number in (*call.operation.executed_by, *call.operation.replayed_by))
+
+
+def _compare(condition: str, found: float | None) -> bool:
+    match = COMPARISON.fullmatch(condition)
+    if match is None or found is None:
+        return False
+    wanted = float(match[2]) * UNITS.get(match[3] or "", 1.0)
+    return COMPARE[match[1] or "="](found, wanted)
+
+
+Accepts = Callable[[str, Candidate], bool]
+
+KEYS: dict[str, Accepts] = {
+    "text": _text,
+    "kind": _kind,
+    "status": _status,
+    "name": lambda value, call: value in facts.label(call.operation).casefold(),
+    "id": lambda value, call: call.operation.id.startswith(value),
+    "path": lambda value, call: value in call.operation.path.casefold(),
+    "error": lambda value, call: _in_error(value, call.operation),
+    "value": lambda value, call: value in f"{call.operation.result} {call.operation.input}".casefold(),
+    "attempt": lambda value, call: _compare(value, len(call.operation.attempts)),
+    "div": _div,
+    "file": _file,
+    "inv": _invocation,
+    "duration": lambda value, call: _compare(value, facts.duration(call.operation)),
+}
+NUMERIC = frozenset({"attempt", "inv", "duration"})
+SHOWN_KEYS: Sequence[str] = [key for key in KEYS if key != "text"]

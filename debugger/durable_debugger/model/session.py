@@ -1,0 +1,233 @@
+"""The state of one debugging session: an execution, where the reader is in it, and how it is compared.
+
+All views show the same session, so a call selected in one is selected in all.
+"""
+
+from datetime import datetime
+
+from durable_debugger.model import facts
+from durable_debugger.model.marks import Mark, Marks
+from durable_debugger.model.moments import Happening, Moment, read_moments
+from durable_debugger.model.outline import ROOT, Outline
+from durable_debugger.model.playback import Playback
+from durable_debugger.model.search import Query, matching_rows
+from durable_debugger.model.states import State, state_of
+from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+
+BATCH_SUBTYPES = frozenset({"Map", "Parallel"})
+
+
+class Session:
+    """What is looked at.
+
+    Args:
+        execution: The recorded execution.
+        as_of: The moment "until now" is counted to: now for a live source, the last event for a file.
+        origin: Where it was read from, in words.
+        title: What to call an execution that has no name.
+        marks: Divergences by row.
+
+    Attributes:
+        cursor: Selected row.
+        is_travelling: Whether the tree shows the moment of `playback` instead of the end.
+        breakpoints: Names of calls to stop at.
+        hits: Rows that match the search, in order; None without a search.
+    """
+
+    def __init__(
+        self,
+        execution: RecordedExecution,
+        *,
+        as_of: datetime | None,
+        origin: str = "",
+        title: str = "",
+        marks: Marks | None = None,
+    ) -> None:
+        self.execution = execution
+        self.as_of = as_of
+        self.origin = origin
+        self._title = title
+        self.operations = execution.operations
+        self.rows = {operation.id: row for row, operation in enumerate(self.operations)}
+        self.outline = Outline([operation.depth for operation in self.operations])
+        self.marks = marks or Marks.of_execution(execution, self.rows)
+        self.cursor = ROOT
+        self.is_travelling = False
+        self.breakpoints: set[str] = set()
+        self.hits: list[int] | None = None
+        self.query: Query | None = None
+        self._playback: Playback | None = None
+        self._tallies: dict[int, facts.Tally] = {}
+        self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
+
+    @property
+    def playback(self) -> Playback:
+        """The recording as moments; read when it is first needed."""
+        if self._playback is None:
+            self._playback = Playback(read_moments(self.execution, self.rows), self.outline)
+        return self._playback
+
+    @property
+    def moment(self) -> Moment | None:
+        """The moment that is shown; None when the end is."""
+        return self.playback.current if self.is_travelling else None
+
+    @property
+    def title(self) -> str:
+        """The execution's name, or what stands for it."""
+        execution = self.execution
+        return execution.name or self._title or execution.id or execution.function_name or "execution"
+
+    @property
+    def handler(self) -> str:
+        """Name of the root context."""
+        execution = self.execution
+        return execution.handler or execution.function_name or "execution"
+
+    @property
+    def status(self) -> State:
+        """Where the execution stands."""
+        state = state_of(self.execution.status)
+        return State.WAITING if state is State.RUNNING and self.waiting_for() is not None else state
+
+    def operation(self, row: int) -> RecordedOperation | None:
+        """The operation of a row; None for the execution."""
+        return None if row == ROOT else self.operations[row]
+
+    def state(self, row: int) -> State:
+        """State of a row at the moment that is shown."""
+        if row == ROOT:
+            return self._root_state()
+        return self.playback.state(row) if self.is_travelling else facts.state(self.operations[row])
+
+    def is_reached(self, row: int) -> bool:
+        """Whether the code has got to the call at the moment that is shown."""
+        if not self.is_travelling or row == ROOT:
+            return True
+        moment = self.playback.current
+        if moment is None or moment.happening is Happening.EXECUTION_ENDED:
+            return moment is not None
+        return self.playback.is_called(row)
+
+    def mark(self, row: int) -> Mark | None:
+        """The divergence of a row."""
+        return self.marks.by_row.get(row)
+
+    def tally(self, row: int) -> facts.Tally | None:
+        """How the children of a map or parallel stand; None for other operations."""
+        operation = self.operations[row]
+        if operation.subtype not in BATCH_SUBTYPES or not self.outline.has_children(row):
+            return None
+        if row not in self._tallies:
+            states = [facts.state(self.operations[child]) for child in self.outline.children(row)]
+            failed = sum(state.is_failure for state in states)
+            is_map = operation.subtype == "Map"
+            self._tallies[row] = facts.Tally(len(states), states.count(State.SUCCEEDED), failed, is_map)
+        return self._tallies[row]
+
+    def waiting_for(self) -> RecordedOperation | None:
+        """What a running execution waits for: the last open call that only the outside world can end."""
+        if state_of(self.execution.status) is not State.RUNNING:
+            return None
+        still = (State.WAITING, State.RETRYING)
+        is_running = any(
+            facts.state(operation) is State.RUNNING and operation.type != "CONTEXT" for operation in self.operations
+        )
+        if is_running:
+            return None
+        return next((each for each in reversed(self.operations) if facts.state(each) in still), None)
+
+    def select(self, row: int) -> None:
+        """Move the cursor, unfolding what hides the row."""
+        self.cursor = max(ROOT, min(row, len(self.operations) - 1))
+        self.outline.reveal(self.cursor)
+
+    def move(self, rows: int) -> None:
+        """Move the cursor by visible rows."""
+        visible = self.outline.visible
+        index = self.outline.index_of(self.cursor) + rows
+        self.cursor = visible[max(0, min(index, len(visible) - 1))]
+
+    def seek(self, position: int | None) -> bool:
+        """Travel to a moment, the cursor following; None goes nowhere.
+
+        Returns:
+            Whether there was somewhere to go.
+        """
+        if position is None:
+            return False
+        self.playback.seek(position)
+        self.is_travelling = True
+        if self.playback.current is not None:
+            self.select(self.playback.current.row)
+        return True
+
+    def leave_travel(self) -> None:
+        """Show the end again."""
+        self.is_travelling = False
+
+    def next_mark(self, direction: int) -> int | None:
+        """The next (1) or previous (-1) row that diverges at the root."""
+        return _neighbour(self.marks.roots, self.cursor, direction)
+
+    def next_failure(self, direction: int = 1) -> int | None:
+        """The next row that failed, deepest first where a failure made its parents fail; wraps around."""
+        failed = [row for row, each in enumerate(self.operations) if facts.state(each).is_failure]
+        found = _neighbour(failed, self.cursor, direction)
+        return found if found is not None else (failed[0 if direction > 0 else -1] if failed else None)
+
+    def search(self, query: Query | None) -> None:
+        """Find rows; None ends the search."""
+        self.query = query
+        self.hits = (
+            None if query is None or query.is_empty else matching_rows(query, self.operations, self.marks.by_row)
+        )
+
+    def next_hit(self, direction: int) -> int | None:
+        """The next or previous hit; wraps around."""
+        if not self.hits:
+            return None
+        found = _neighbour(self.hits, self.cursor, direction)
+        return found if found is not None else self.hits[0 if direction > 0 else -1]
+
+    def toggle_breakpoint(self, row: int) -> bool:
+        """Stop, or stop no more, at calls of this name.
+
+        Returns:
+            Whether there is a breakpoint afterwards.
+        """
+        name = facts.label(self.operations[row])
+        self.breakpoints ^= {name}
+        return name in self.breakpoints
+
+    def is_stop(self, moment: Moment) -> bool:
+        """Whether `c` halts there: a divergence, a breakpoint or a failure."""
+        if moment.row == ROOT:
+            return False
+        mark = self.marks.by_row.get(moment.row)
+        if mark is not None and mark.is_root and moment.invocation == mark.invocation_of(self.operations[moment.row]):
+            return True
+        if moment.happening is Happening.CALLED or moment.happening is Happening.REPLAYED:
+            return facts.label(self.operations[moment.row]) in self.breakpoints
+        return moment.state.is_failure and moment.happening in (Happening.ANSWERED, Happening.SETTLED)
+
+    def _root_state(self) -> State:
+        if not self.is_travelling:
+            return self.status
+        moment = self.playback.current
+        if moment is None:
+            return State.NOT_REACHED
+        is_boundary = moment.happening in (Happening.EXECUTION_ENDED, Happening.INVOCATION_ENDED)
+        if is_boundary:
+            return moment.state
+        return State.WAITING if moment.happening is Happening.SETTLED else State.RUNNING
+
+    def _hides_root(self, row: int) -> bool:
+        return any(row < root < self.outline.ends[row] for root in self.marks.roots)
+
+
+def _neighbour(rows: list[int], row: int, direction: int) -> int | None:
+    """The nearest of sorted rows after (1) or before (-1) a row."""
+    if direction > 0:
+        return next((each for each in rows if each > row), None)
+    return next((each for each in reversed(rows) if each < row), None)

@@ -1,0 +1,1 @@
+"""Screens of the app, and what its actions do."""

@@ -1,0 +1,240 @@
+"""The one screen on which an execution is looked at: panes, their arrangement, and which action is possible."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Input
+
+from durable_debugger.actions import ACTIONS, BY_ID, Action
+from durable_debugger.model.session import Session
+from durable_debugger.screens import looking, moving, stepping  # noqa: F401  # imported for what they register
+from durable_debugger.screens.document import DocumentScreen
+from durable_debugger.screens.handlers import HANDLERS
+from durable_debugger.screens.help import HelpScreen
+from durable_debugger.text.lines import Line
+from durable_debugger.widgets.chrome import FooterBar, Prompt, StatusBar, TabBar
+from durable_debugger.widgets.lines import LineView
+from durable_debugger.widgets.panes import (
+    EventPane,
+    EventsPane,
+    InspectorPane,
+    MomentPane,
+    OutlinePane,
+    TrackPane,
+)
+
+MAIN_PANE = {"tree": "outline", "timeline": "timeline", "step": "outline", "diff": "diff", "events": "events"}
+
+
+def _bindings() -> list[BindingType]:
+    return [
+        Binding(action.keys, f"perform('{action.id}')", action.label, id=action.id, show=False) for action in ACTIONS
+    ]
+
+
+class MainScreen(Screen[None]):
+    """Shows a session.
+
+    Args:
+        session: What is looked at.
+        view: Which view to open.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = _bindings()
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (140, "-wide")]  # noqa: RUF012  # as Screen types it
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (24, "-high")]  # noqa: RUF012  # as Screen types it
+    CSS_PATH = "main.tcss"
+    AUTO_FOCUS = "#outline"
+
+    def __init__(self, session: Session, *, view: str = "tree") -> None:
+        super().__init__()
+        self.session = session
+        self.view = view
+        self._views_before: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        """Chrome above and below, panes between."""
+        yield StatusBar(id="status")
+        yield TabBar(id="tabs")
+        with Container(id="body"):
+            with Container(id="upper"):
+                yield OutlinePane(self.session, id="outline", classes="pane")
+                yield EventsPane(self.session, id="events", classes="pane")
+                yield EventPane(id="event", classes="pane")
+                yield InspectorPane(self.session, id="inspector", classes="pane")
+            yield MomentPane(id="moment", classes="pane")
+            yield TrackPane(id="track")
+        yield Prompt(id="prompt")
+        yield FooterBar(id="footer")
+
+    def on_mount(self) -> None:
+        """Show the first view."""
+        self.query_one("#track").add_class("pane")
+        self.open_view(self.view)
+        self._views_before.clear()
+
+    def on_resize(self) -> None:
+        """Lay the lines out for the new width, once it is known to all panes."""
+        self.call_after_refresh(self.show)
+
+    @property
+    def focused_pane(self) -> LineView | None:
+        """The pane that has the focus."""
+        return self.focused if isinstance(self.focused, LineView) else None
+
+    @property
+    def panes(self) -> list[LineView]:
+        """The panes that can be seen, in the order of focus."""
+        return [pane for pane in self.query(LineView).filter(".pane") if pane.display and pane.size.height > 0]
+
+    def show(self) -> None:
+        """Draw what can be seen of the session."""
+        session, view = self.session, self.view
+        self.query_one(StatusBar).update(session)
+        self.query_one(TabBar).update(session, view)
+        self.query_one(FooterBar).update(view)
+        self.query_one(OutlinePane).update(session)
+        if view == "events":
+            events = self.query_one(EventsPane)
+            events.update(session)
+            self.query_one(EventPane).update(session, events.index)
+        if view == "step":
+            self.query_one(MomentPane).update(session)
+            self.query_one(TrackPane).update(session)
+        self.query_one(InspectorPane).update(session)
+
+    def open_view(self, view: str) -> None:
+        """Change the view, keeping the selected call."""
+        if view != self.view:
+            self._views_before.append(self.view)
+        if view == "step" and not self.session.is_travelling:
+            self.session.seek(0)
+        self.remove_class(*(f"-{name}" for name in MAIN_PANE))
+        self.view = view
+        self.add_class(f"-{view}")
+        self.call_after_refresh(self._settle)
+        self.show()
+
+    def go_back(self) -> None:
+        """The view before this one."""
+        view = self._views_before.pop() if self._views_before else "tree"
+        self.open_view(view)
+        if self._views_before:
+            self._views_before.pop()
+
+    def focus_pane(self, direction: int) -> None:
+        """Focus the next or previous pane."""
+        panes = self.panes
+        if panes:
+            current = panes.index(self.focused_pane) if self.focused_pane in panes else -direction
+            panes[(current + direction) % len(panes)].focus()
+
+    def say(self, text: str) -> None:
+        """A short remark."""
+        self.notify(text, timeout=3, markup=False)
+
+    def ask(
+        self,
+        label: str,
+        hint: str,
+        accept: "Callable[[MainScreen, str], None]",
+        *,
+        preview: "Callable[[MainScreen, str], str] | None" = None,
+        cancelled: "Callable[[MainScreen], None] | None" = None,
+    ) -> None:
+        """Ask for a line of text above the footer.
+
+        Args:
+            label: Before the input.
+            hint: Shown while it is empty.
+            accept: What to do with the text.
+            preview: Called while it is typed; answers what to say beside it.
+            cancelled: Called when it is left with escape.
+        """
+        self.query_one(Prompt).open(
+            label,
+            hint,
+            accept=lambda text: accept(self, text),
+            preview=None if preview is None else lambda text: preview(self, text),
+            cancelled=None if cancelled is None else lambda: cancelled(self),
+        )
+
+    def open_help(self) -> None:
+        """The keys of this view."""
+        _ = self.app.push_screen(HelpScreen(self.view))
+
+    def open_document(self, title: str, lines: list[Line]) -> None:
+        """Text to read, over everything."""
+        _ = self.app.push_screen(DocumentScreen(title, lines))
+
+    def action_perform(self, action_id: str) -> None:
+        """Do what an action does."""
+        HANDLERS[action_id](self)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action belongs to this view."""
+        if action != "perform":
+            return True
+        found = BY_ID.get(str(parameters[0]))
+        return found is not None and self.view in found.views and found.id in HANDLERS
+
+    def available(self) -> list[Action]:
+        """The actions of this view."""
+        return [action for action in ACTIONS if self.view in action.views]
+
+    @on(LineView.Picked, "#outline")
+    def outline_picked(self, event: LineView.Picked) -> None:
+        """Select a row; fold it where its marker was clicked, or at a double click."""
+        self.query_one(OutlinePane).pick(event.index, event.column, is_double=event.is_double)
+        self.show()
+
+    @on(LineView.Picked, "#events")
+    def event_picked(self, event: LineView.Picked) -> None:
+        """Select an event."""
+        pane = self.query_one(EventsPane)
+        pane.move(event.index - pane.index)
+        self.show()
+
+    @on(LineView.Picked, "#track")
+    def track_picked(self, event: LineView.Picked) -> None:
+        """Go to the moment under the mouse."""
+        position = self.query_one(TrackPane).columns.get(event.column)
+        if event.index == 0 and position is not None:
+            self.session.seek(position)
+            self.show()
+
+    @on(TabBar.Chosen)
+    def tab_chosen(self, event: TabBar.Chosen) -> None:
+        """Open the view whose tab was clicked."""
+        self.open_view(event.view)
+
+    @on(FooterBar.Chosen)
+    def footer_chosen(self, event: FooterBar.Chosen) -> None:
+        """Do what was clicked in the footer."""
+        self.action_perform(event.action_id)
+
+    @on(Input.Submitted)
+    def prompt_submitted(self, event: Input.Submitted) -> None:
+        """Take what was typed."""
+        event.stop()
+        self.query_one(Prompt).accept(event.value)
+        self._settle()
+
+    def on_prompt_closed(self, event: Prompt.Closed) -> None:
+        """Back to the panes."""
+        self._settle()
+
+    def _settle(self) -> None:
+        """Have the focus on a pane that can be seen."""
+        if self.query_one(Prompt).is_open:
+            return
+        panes = self.panes
+        wanted = next((pane for pane in panes if pane.id == MAIN_PANE[self.view]), panes[0] if panes else None)
+        if self.focused not in panes or self.focused is None:
+            self.set_focus(wanted)
+        self.show()

@@ -1,0 +1,1 @@
+"""Where executions are read from: files, the local engine's store, AWS."""

@@ -1,0 +1,139 @@
+"""Executions in files: histories of the API or the AWS CLI, replay traces, exported bundles, or any of them on stdin."""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from durable_debugger.sources.found import Loaded, UnreadableError
+from durable_execution.errors import DurableError
+from durable_execution.replay.history import read_history
+from durable_execution.replay.recorded import RecordedExecution
+from durable_execution.replay.trace import SCHEMA as TRACE_SCHEMA
+from durable_execution.replay.trace import InvocationTrace, read_traces
+
+TRACE_SUFFIX = ".trace.jsonl"
+STDIN = "-"
+BUNDLE_MEMBER = "durable_bundle"
+SUFFIXES = (".json", ".jsonl", ".bundle")
+
+
+def is_file_reference(reference: str) -> bool:
+    """Whether something is meant to be a file: it exists, is stdin, or looks like one."""
+    if reference == STDIN or reference.endswith(SUFFIXES):
+        return True
+    try:
+        return Path(reference).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def load_file(reference: str, *, trace: str | None = None) -> Loaded:
+    """Read an execution from a file.
+
+    Args:
+        reference: Path of the file, or `-` for stdin.
+        trace: Path of a replay trace that belongs to it; one of the same name beside the file is found by itself.
+
+    Raises:
+        UnreadableError: It is not there, or holds no execution.
+    """
+    text = _text(reference)
+    try:
+        execution = read_execution(text, traces=_traces_beside(reference, trace))
+    except DurableError as error:
+        raise UnreadableError(f"{_shown(reference)} holds no execution: {error}") from error
+    title = "stdin" if reference == STDIN else _stem(Path(reference).name)
+    return Loaded(execution, _shown(reference), last_moment(execution), title=title)
+
+
+def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> RecordedExecution:
+    """Make sense of the text of a file: a bundle, a history or a replay trace.
+
+    Raises:
+        DurableError: It is none of these.
+    """
+    if _is_trace(text):
+        own = read_traces(text)
+        return read_history([], arn=own[0].execution_arn, traces=own, execution=_execution_of(own))
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UnreadableError(f"it is not JSON ({error})") from error
+    except RecursionError as error:
+        raise UnreadableError("it is nested too deeply to be a history") from error
+    if isinstance(value, dict) and BUNDLE_MEMBER in value:
+        return _bundle(value)
+    return read_history(value, traces=traces)
+
+
+def last_moment(execution: RecordedExecution) -> datetime | None:
+    """The latest moment anything is recorded for."""
+    moments = [execution.ended_at, execution.started_at]
+    moments += [each.ended_at for each in execution.invocations]
+    for operation in execution.operations:
+        moments += [operation.ended_at, operation.started_at]
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _bundle(value: dict[str, Any]) -> RecordedExecution:
+    traces = value.get("traces")
+    return read_history(
+        value.get("events") or [],
+        arn=value.get("arn"),
+        traces=read_traces(traces) if traces else (),
+        execution=value.get("execution"),
+    )
+
+
+def _execution_of(traces: Sequence[InvocationTrace]) -> dict[str, Any]:
+    """What traces tell of an execution without a history."""
+    first, last = traces[0], traces[-1]
+    is_over = last.outcome in ("SUCCEEDED", "FAILED")
+    return {
+        "StartTimestamp": first.started_at,
+        "EndTimestamp": last.ended_at if is_over else None,
+        "Status": last.outcome if is_over else "RUNNING",
+    }
+
+
+def _is_trace(text: str) -> bool:
+    return TRACE_SCHEMA in text[:400] and text.lstrip().startswith("{") and BUNDLE_MEMBER not in text[:400]
+
+
+def _traces_beside(reference: str, trace: str | None) -> Sequence[InvocationTrace]:
+    if trace is not None:
+        try:
+            return read_traces(_text(trace))
+        except DurableError as error:
+            raise UnreadableError(f"{trace} holds no replay trace: {error}") from error
+    if reference == STDIN:
+        return ()
+    beside = Path(reference).with_name(_stem(Path(reference).name) + TRACE_SUFFIX)
+    if not beside.is_file() or beside == Path(reference):
+        return ()
+    return read_traces(_text(str(beside)))
+
+
+def _text(reference: str) -> str:
+    try:
+        return sys.stdin.read() if reference == STDIN else Path(reference).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UnreadableError(f"there is no file {reference}") from error
+    except IsADirectoryError as error:
+        raise UnreadableError(f"{reference} is a directory: name a file in it") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"{_shown(reference)} cannot be read: {error}") from error
+
+
+def _stem(name: str) -> str:
+    for suffix in (TRACE_SUFFIX, ".history.json", ".bundle.json", *SUFFIXES):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return name
+
+
+def _shown(reference: str) -> str:
+    return "stdin" if reference == STDIN else reference

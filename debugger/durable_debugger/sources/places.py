@@ -1,0 +1,135 @@
+"""Looking for an execution: which places there are, and in which order they are asked."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from durable_debugger.sources import api, aws
+from durable_debugger.sources.files import is_file_reference, load_file
+from durable_debugger.sources.found import (
+    AmbiguousError,
+    Listed,
+    Loaded,
+    LookedIn,
+    NotFoundError,
+    UnreachableError,
+)
+from durable_debugger.sources.references import arn_in, matching, nearest
+from durable_execution.clock import SystemClock
+
+
+class Place(Protocol):
+    """Somewhere executions are kept."""
+
+    @property
+    def words(self) -> str:
+        """The place, in words."""
+        ...
+
+    def find(self, reference: str, arn: str | None) -> Loaded | LookedIn:
+        """The execution, or what was found instead.
+
+        Raises:
+            AmbiguousError: Several executions go by the reference.
+        """
+        ...
+
+    def executions(self) -> Iterator[Listed]:
+        """Its executions, latest first.
+
+        Raises:
+            UnreachableError: They cannot be listed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AwsExecutions:
+    """Executions on AWS, or on anything that speaks its API.
+
+    Attributes:
+        place: Which AWS.
+        function: The function whose executions are searched by name; None looks only for ARNs.
+        now: Tells the time.
+    """
+
+    place: aws.AwsPlace
+    function: str | None = None
+    now: Callable[[], datetime] = field(default_factory=lambda: SystemClock().now)
+
+    @property
+    def words(self) -> str:
+        """The place, in words."""
+        return self.place.words
+
+    def find(self, reference: str, arn: str | None) -> Loaded | LookedIn:
+        """By ARN; by name or id among the executions of a function."""
+        if arn is None and self.function is None:
+            return LookedIn(self.words, "needs the whole ARN, or --function NAME to search by name")
+        try:
+            if arn is None:
+                found = matching(reference, list(self.executions()))
+                if len(found) > 1:
+                    raise AmbiguousError(reference, found)
+                if not found:
+                    return LookedIn(self.words, f"function {self.function}: none match")
+                arn = found[0].arn
+            place = self.place.for_arn(arn)
+            return api.load_from(aws.lambda_client(place), arn, place=place.words, now=self.now)
+        except Exception as error:  # noqa: BLE001  # explained, or raised again as it is
+            if aws.is_absent(error):
+                return LookedIn(self.words, "no such execution")
+            aws.explain(error, "GetDurableExecution")
+
+    def executions(self) -> Iterator[Listed]:
+        """The executions of the function."""
+        if self.function is None:
+            raise UnreachableError("AWS lists executions by function: name it with --function NAME")
+        try:
+            yield from api.list_from(aws.lambda_client(self.place), self.function, place=self.words)
+        except Exception as error:  # noqa: BLE001  # explained, or raised again as it is
+            aws.explain(error, "ListDurableExecutionsByFunction")
+
+
+def find(reference: str, places: Sequence[Place], *, trace: str | None = None) -> Loaded:
+    """Find an execution.
+
+    Args:
+        reference: A file, an ARN, a console URL, an id, the unique beginning of an id or name, or a name.
+        places: Where to look, in order.
+        trace: A replay trace to read with a file.
+
+    Raises:
+        NotFoundError: It is in none of the places; the error says where it was looked for and what is close.
+        AmbiguousError: Several executions go by the reference.
+        UnreadableError: A file or store cannot be read.
+        UnreachableError: The only place that could have it does not answer.
+    """
+    if is_file_reference(reference):
+        return load_file(reference, trace=trace)
+    arn = arn_in(reference)
+    looked_in = [LookedIn("files", f"no file {reference}")]
+    unreachable: UnreachableError | None = None
+    for place in places:
+        try:
+            found = place.find(reference, arn)
+        except UnreachableError as error:
+            unreachable = error
+            found = LookedIn(place.words, str(error))
+        if isinstance(found, Loaded):
+            return found
+        looked_in.append(found)
+    if unreachable is not None and arn is not None:
+        raise unreachable
+    raise NotFoundError(reference, looked_in, nearest(reference, _known(places)))
+
+
+def _known(places: Sequence[Place]) -> list[Listed]:
+    known: list[Listed] = []
+    for place in places:
+        try:
+            known += place.executions()
+        except UnreachableError:  # said where it was looked in
+            continue
+    return known

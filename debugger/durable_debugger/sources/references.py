@@ -1,0 +1,40 @@
+"""What people type to name an execution: an ARN, a console URL, an id, the beginning of one, or a name."""
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from urllib.parse import unquote
+
+from durable_debugger.sources.found import Listed
+from durable_execution.protocol.arn import PATTERN
+
+MAX_NEAREST = 3
+NEAR_ENOUGH = 0.55
+
+
+def arn_in(text: str) -> str | None:
+    """The execution ARN that a reference is, or that a console URL holds; None when there is none."""
+    if PATTERN.fullmatch(text):
+        return text
+    decoded = unquote(unquote(text)) if "://" in text else text
+    match = re.search(PATTERN.pattern.replace(r"(?P<id>[^/]+)", r"(?P<id>[^/?#&\s]+)"), decoded)
+    return match[0] if match else None
+
+
+def matching(reference: str, executions: Sequence[Listed]) -> list[Listed]:
+    """The executions a reference names: by ARN, id or name, else by the beginning of an id or name."""
+    exact = [each for each in executions if reference in (each.arn, each.id, each.name)]
+    if exact:
+        return exact
+    return [each for each in executions if each.id.startswith(reference) or each.name.startswith(reference)]
+
+
+def nearest(reference: str, executions: Sequence[Listed]) -> list[Listed]:
+    """Executions whose id or name is close to a reference, closest first."""
+    scored = [(max(_likeness(reference, each.name), _likeness(reference, each.id)), each) for each in executions]
+    close = [pair for pair in scored if pair[0] >= NEAR_ENOUGH]
+    return [each for _, each in sorted(close, key=lambda pair: -pair[0])[:MAX_NEAREST]]
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.casefold(), other.casefold()[: len(one) + 8]).ratio()

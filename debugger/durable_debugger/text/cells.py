@@ -1,0 +1,123 @@
+"""How many terminal cells text takes, and how to cut, pad and wrap it by cells.
+
+Payloads and names come from anywhere: they may hold escape sequences, text that runs right to left, or characters whose
+width differs from one terminal to the next. `safe` makes all of them visible and of a known width, so columns stay
+aligned and nothing can drive the terminal.
+"""
+
+import unicodedata
+from functools import lru_cache
+
+ELLIPSIS = "…"
+DROPPED = frozenset("\u200d\u200c\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
+"""Joiners and modifiers: they only change the look of a neighbour, and terminals disagree about the width of the result."""
+
+DISPUTED = (
+    (0x1160, 0x11FF),
+    (0x2028, 0x2029),
+    (0x2630, 0x2637),
+    (0x268A, 0x268F),
+    (0x302E, 0x302F),
+    (0x3164, 0x3164),
+    (0x4DC0, 0x4DFF),
+    (0xD7B0, 0xD7FF),
+    (0x16FF0, 0x16FF1),
+    (0x1D300, 0x1D376),
+    (0x1F1E6, 0x1F1FF),
+)
+"""Code points whose width differs between Unicode versions, hence between terminals."""
+
+ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e"}
+HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+ZERO_WIDTH_CATEGORIES = frozenset({"Mn", "Me", "Mc"})
+
+
+def width(text: str) -> int:
+    """Cells that safe text takes."""
+    return len(text) if text.isascii() else sum(map(char_width, text))
+
+
+@lru_cache(maxsize=8192)
+def char_width(char: str) -> int:
+    """Cells of one character: 0, 1 or 2."""
+    if unicodedata.category(char) in ZERO_WIDTH_CATEGORIES:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def safe(text: str) -> str:
+    """The text on one line with everything invisible, unassigned or of disputed width spelled out.
+
+    Args:
+        text: Anything.
+
+    Returns:
+        Text whose cells `width` counts right in any terminal.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def cut(text: str, cells: int) -> str:
+    """Safe text in at most that many cells; an ellipsis says when something is missing."""
+    if cells <= 0:
+        return ""
+    if width(text) <= cells:
+        return text
+    return take(text, cells - 1) + ELLIPSIS
+
+
+def take(text: str, cells: int) -> str:
+    """The longest beginning of safe text that fits."""
+    if text.isascii():
+        return text[: max(cells, 0)]
+    used = 0
+    for index, char in enumerate(text):
+        used += char_width(char)
+        if used > cells:
+            return text[:index]
+    return text
+
+
+def pad(text: str, cells: int) -> str:
+    """Safe text cut or filled with blanks to exactly that many cells."""
+    fitted = cut(text, cells)
+    return fitted + " " * (cells - width(fitted))
+
+
+def pad_left(text: str, cells: int) -> str:
+    """As `pad`, aligned right."""
+    fitted = cut(text, cells)
+    return " " * (cells - width(fitted)) + fitted
+
+
+def wrap(text: str, cells: int) -> list[str]:
+    """Safe text in lines of at most that many cells, broken at blanks where there are some."""
+    cells = max(cells, 1)
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        if line and width(line) + 1 + width(word) > cells:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+        while width(line) > cells:
+            head = take(line, cells) or line[:1]
+            lines.append(head)
+            line = line[len(head) :]
+    lines.append(line)
+    return lines
+
+
+@lru_cache(maxsize=8192)
+def _visible(char: str) -> str:
+    if char in DROPPED:
+        return ""
+    if char in ESCAPES:
+        return ESCAPES[char]
+    code = ord(char)
+    if unicodedata.category(char) in HIDDEN_CATEGORIES or any(low <= code <= high for low, high in DISPUTED):
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return char

@@ -1,0 +1,83 @@
+"""Durations, ages and clock times as people read them, in few cells."""
+
+from datetime import datetime, timedelta
+
+UNKNOWN = "—"
+SECOND = 1.0
+MINUTE = 60.0
+HOUR = 3600.0
+DAY = 86400.0
+
+
+def short(seconds: float | None) -> str:
+    """A duration in at most seven cells: `0ms`, `120ms`, `6.1s`, `02:41`, `3h 04m`, `12d 3h`; a dash when unknown."""
+    if seconds is None:
+        return UNKNOWN
+    seconds = max(seconds, 0.0)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    return _long(round(seconds))
+
+
+def _long(whole: int) -> str:
+    if whole < HOUR:
+        return f"{whole // 60:02d}:{whole % 60:02d}"
+    if whole < DAY:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600}h"
+
+
+def offset(seconds: float | None) -> str:
+    """A point in an execution's time: `00:41.2`, `1:02:03`, `2d 03:04`."""
+    if seconds is None:
+        return UNKNOWN
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    tenths = round(seconds * 10)
+    if tenths < HOUR * 10:
+        return f"{sign}{tenths // 600:02d}:{tenths % 600 // 10:02d}.{tenths % 10}"
+    whole = tenths // 10
+    if whole < DAY:
+        return f"{sign}{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+    return f"{sign}{whole // 86400}d {whole % 86400 // 3600:02d}:{whole % 3600 // 60:02d}"
+
+
+def tick(seconds: float) -> str:
+    """A mark on a time axis, as short as it can be: `0s`, `250ms`, `8.6s`, `2m`, `3h`, `5d`."""
+    if seconds < SECOND:
+        return f"{seconds * 1000:.0f}ms" if seconds else "0s"
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")):
+        if seconds >= size:
+            value = seconds / size
+            return f"{value:.0f}{unit}" if abs(value - round(value)) < 0.05 else f"{value:.1f}{unit}"
+    return "0s"
+
+
+def age(since: datetime, now: datetime) -> str:
+    """How long ago, in words."""
+    seconds = (now - since).total_seconds()
+    if seconds < 5:
+        return "just now"
+    for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+def between(start: datetime | None, end: datetime | None) -> float | None:
+    """Seconds from start to end; None when either is unknown."""
+    return (end - start).total_seconds() if start is not None and end is not None else None
+
+
+def stamp(at: datetime | None) -> str:
+    """A moment with its date, to the millisecond, in UTC."""
+    if at is None:
+        return UNKNOWN
+    return at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def span(delta: timedelta) -> str:
+    """`short` of a timedelta."""
+    return short(delta.total_seconds())

@@ -1,0 +1,120 @@
+"""The lines around the views: status, tabs, and what is under the cursor."""
+
+from durable_debugger.model import facts
+from durable_debugger.model.moments import Happening
+from durable_debugger.model.outline import ROOT
+from durable_debugger.model.session import Session
+from durable_debugger.model.states import State
+from durable_debugger.text import durations, glyphs
+from durable_debugger.text.cells import cut, safe
+from durable_debugger.text.lines import Line, Part, flush
+
+VIEWS = ("tree", "timeline", "step", "diff", "events")
+NARROW = 100
+
+
+def status_line(session: Session, cells: int, *, follow: str = "") -> Line:
+    """Execution, state, size, divergences, and whether it is followed."""
+    execution, state = session.execution, session.status
+    waiting = session.waiting_for()
+    word = "WAITING" if state is State.WAITING and execution.status == "RUNNING" else execution.status
+    what = f" {facts.label(waiting)}" if waiting is not None else ""
+    left = [
+        Part(f" {cut(safe(session.title), max(12, cells // 3))}  ", "title"),
+        Part(f"{state.glyph} {word}", state.role),
+        Part(f"{cut(what, 24)}   "),
+        Part(_size(session, cells), "dim"),
+    ]
+    right = [*_divergences(session), Part(f"  {follow}" if follow else "", "dim"), Part(" ")]
+    return flush(left, right, cells)
+
+
+def tab_line(view: str, cells: int, right: str) -> tuple[Line, dict[str, tuple[int, int]]]:
+    """The view tabs with a remark at the right, and in which columns each tab is."""
+    parts: Line = [Part(" ")]
+    columns: dict[str, tuple[int, int]] = {}
+    at = 1
+    for number, name in enumerate(VIEWS, start=1):
+        label = f"{number} {name.capitalize()}"
+        text = f"[{label}] " if name == view else f" {label}  "
+        columns[name] = (at, at + len(text) - 1)
+        at += len(text)
+        parts.append(Part(text, "title" if name == view else "dim"))
+    return flush(parts, [Part(f"{right} ", "dim")], cells), columns
+
+
+def position_remark(session: Session) -> str:
+    """Where in the recording the views are."""
+    total = len(session.execution.invocations)
+    moment = session.moment
+    if moment is None:
+        count = f"{total} invocation{'' if total == 1 else 's'}"
+        return f"{len(session.hits)} hits · {count}" if session.hits is not None else count
+    playback = session.playback
+    return f"moment {playback.position + 1} of {len(playback)} · invocation {moment.invocation} of {total}"
+
+
+def inspector_title(session: Session) -> str:
+    """Name and place of the selected call."""
+    operation = session.operation(session.cursor)
+    if operation is None:
+        return f"{safe(session.handler)} · execution"
+    parent = session.outline.parent(session.cursor)
+    around = session.handler if parent == ROOT else facts.label(session.operations[parent])
+    siblings = sum(1 for _ in session.outline.children(parent)) if len(session.outline) < 5000 else None
+    if operation.position is None:
+        return f"{facts.label(operation)} · in {safe(around)}"
+    if operation.is_branch:
+        return f"{facts.label(operation)} · branch {operation.position} of {safe(around)}"
+    of = f" of {siblings}" if siblings and operation.position <= siblings else ""
+    return f"{facts.label(operation)} · call {operation.position}{of} in {safe(around)}"
+
+
+def moment_words(session: Session) -> str:
+    """The current moment as a sentence."""
+    moment = session.moment
+    if moment is None:
+        return "the end of the recording"
+    if moment.happening is Happening.EXECUTION_ENDED:
+        return f"the execution ends: {session.execution.status}"
+    if moment.row == ROOT:
+        ends = (
+            f" ends: {_outcome(session, moment.invocation)}" if moment.happening is Happening.INVOCATION_ENDED else ""
+        )
+        return f"invocation {moment.invocation}{ends or ' starts'}"
+    operation = session.operations[moment.row]
+    attempt = f" {moment.attempt}" if moment.attempt and moment.happening.value.startswith("attempt") else ""
+    words = moment.happening.value.replace("attempt", f"attempt{attempt}", 1)
+    if moment.happening in (Happening.ANSWERED, Happening.SETTLED):
+        words = f"{words}: {moment.state.word}"
+    return f"{facts.kind(operation)} {facts.label(operation)} {words}"
+
+
+def _outcome(session: Session, number: int) -> str:
+    outcome = next((each.outcome for each in session.execution.invocations if each.number == number), None)
+    return {"PENDING": "suspended, something is pending", "RETRY": "failed, it is invoked again"}.get(
+        outcome or "", (outcome or "still running").lower()
+    )
+
+
+def _size(session: Session, cells: int) -> str:
+    count = len(session.operations)
+    text = f"{count:,} op{'' if count == 1 else 's'}".replace(",", " ")
+    if cells < NARROW:
+        return text
+    execution = session.execution
+    end = execution.ended_at or session.as_of
+    seconds = durations.between(execution.started_at, end)
+    invocations = len(execution.invocations)
+    plural = "" if invocations == 1 else "s"
+    return f"{safe(session.handler)}   {text} · {invocations} invocation{plural} · {durations.offset(seconds)}"
+
+
+def _divergences(session: Session) -> Line:
+    marks = session.marks
+    if not marks.root_count:
+        return []
+    parts = [Part(f"{glyphs.ROOT} {marks.root_count} root", "divergence")]
+    if marks.follow_on_count:
+        parts.append(Part(f" · {marks.follow_on_count} follow-on", "follow_on"))
+    return parts

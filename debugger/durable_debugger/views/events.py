@@ -1,0 +1,109 @@
+"""The raw history: a line per event, and one event in full."""
+
+import json
+from typing import Any
+
+from durable_debugger.model import facts
+from durable_debugger.model.session import Session
+from durable_debugger.model.states import state_of
+from durable_debugger.text import durations, payloads
+from durable_debugger.text.cells import pad, pad_left, safe
+from durable_debugger.text.lines import Line, Part, fit
+from durable_execution.protocol.timestamps import to_datetime
+from durable_execution.replay.event_fold import OPERATION_EVENTS
+
+TYPE_WIDTH = 23
+
+
+def event_line(session: Session, index: int, cells: int, *, is_cursor: bool = False) -> Line:
+    """One event of the history.
+
+    Args:
+        session: The session.
+        index: Place of the event in the history, from 0.
+        cells: Width of the line.
+        is_cursor: Whether the event is selected.
+    """
+    event = session.execution.events[index]
+    kind = str(event.get("EventType"))
+    known = OPERATION_EVENTS.get(kind)
+    role = state_of(known[1], known[0]).role if known else "dim"
+    parts = [
+        Part("▌" if is_cursor else " ", "accent"),
+        Part(pad_left(str(event.get("EventId", index + 1)), 6), "dim"),
+        Part(pad_left(_offset(session, event), 10) + "  "),
+        Part(pad(safe(kind), TYPE_WIDTH) + " ", role),
+        Part(pad(_name(session, event), 24) + " ", "name"),
+        Part(_gist(event, max(cells - TYPE_WIDTH - 44, 0)), "dim"),
+    ]
+    return fit(parts, cells)
+
+
+def event_lines(session: Session, index: int) -> list[Line]:
+    """One event in full, as JSON."""
+    if not session.execution.events:
+        return [[Part(" This recording has no history events.", "dim")]]
+    event = session.execution.events[min(index, len(session.execution.events) - 1)]
+    text = json.dumps(_unpacked(event), indent=2, default=str, ensure_ascii=False)
+    return [[Part(" " + safe(each))] for each in text.splitlines()]
+
+
+def row_of_event(session: Session, index: int) -> int | None:
+    """The row an event belongs to; None for events of the execution."""
+    identifier = session.execution.events[index].get("Id") if session.execution.events else None
+    return session.rows.get(str(identifier)) if identifier else None
+
+
+def first_event_of(session: Session, row: int) -> int | None:
+    """Place of the first event of an operation."""
+    numbers = session.operations[row].events
+    if not numbers:
+        return None
+    first = numbers[0]
+    events = session.execution.events
+    if first <= len(events) and events[first - 1].get("EventId", first) == first:
+        return first - 1
+    return next((index for index, event in enumerate(events) if event.get("EventId") == first), None)
+
+
+def _offset(session: Session, event: Any) -> str:
+    try:
+        at = to_datetime(event.get("EventTimestamp"))
+    except ValueError:
+        at = None
+    return durations.offset(durations.between(session.execution.started_at, at))
+
+
+def _name(session: Session, event: Any) -> str:
+    row = session.rows.get(str(event.get("Id")))
+    if row is not None:
+        return facts.label(session.operations[row])
+    return safe(str(event.get("Name") or ""))
+
+
+def _gist(event: Any, cells: int) -> str:
+    """The payload or the outcome of an event, in a few words."""
+    details = event.get(f"{event.get('EventType')}Details")
+    if not isinstance(details, dict) or cells <= 0:
+        return ""
+    for member in ("Error", "Result", "Input"):
+        found = details.get(member)
+        if isinstance(found, dict) and found.get("Payload") not in (None, "", {}):
+            payload = found["Payload"]
+            if isinstance(payload, dict):
+                payload = f"{payload.get('ErrorType')}: {payload.get('ErrorMessage')}"
+            return payloads.summary(str(payload), cells)
+    shown = {key: value for key, value in details.items() if value not in ({}, None) and "Timestamp" not in key}
+    return payloads.summary(json.dumps(shown, default=str), cells) if shown else ""
+
+
+def _unpacked(event: Any) -> Any:
+    """Payloads that hold JSON as the value they hold, so that they can be read."""
+    if not isinstance(event, dict):
+        return event
+    return {
+        key: payloads.parse(value)
+        if key == "Payload" and isinstance(value, str) and len(value) < payloads.PARSE_LIMIT
+        else _unpacked(value)
+        for key, value in event.items()
+    }

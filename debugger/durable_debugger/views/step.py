@@ -1,0 +1,128 @@
+"""Where the playback is: the current moment, and the track of all calls."""
+
+from durable_debugger.model import facts
+from durable_debugger.model.moments import CALLS, Happening, Moment
+from durable_debugger.model.outline import ROOT
+from durable_debugger.model.session import Session
+from durable_debugger.text import durations, glyphs, payloads
+from durable_debugger.text.cells import safe
+from durable_debugger.text.lines import Line, Part, fit, flush, line_width
+from durable_debugger.views.chrome import moment_words
+
+ANSWERS = frozenset({Happening.REPLAYED, Happening.ANSWERED, Happening.SETTLED, Happening.ATTEMPT_ENDED})
+
+
+def moment_lines(session: Session, cells: int) -> list[Line]:
+    """What happens at the current moment, and what comes before and after it."""
+    playback = session.playback
+    position = playback.position
+    lines: list[Line] = []
+    for index in range(max(0, position - 1), min(len(playback), position + 3)):
+        lines.append(_neighbour(session, index, cells, is_current=index == position))
+        if index == position:
+            lines += _answer(session, playback.moments[index], cells)
+    return lines
+
+
+def _neighbour(session: Session, index: int, cells: int, *, is_current: bool) -> Line:
+    moment = session.playback.moments[index]
+    at = durations.offset(durations.between(session.execution.started_at, moment.at)) if moment.at else ""
+    glyph = glyphs.POINTER if is_current else " "
+    words = moment_phrase(session, moment)
+    left = [
+        Part(f" {glyph} ", "accent"),
+        Part(f"{moment.state.glyph} ", moment.state.role if is_current else "dim"),
+        Part(words, "title" if is_current else "dim"),
+    ]
+    return flush(left, [Part(f"{at}  inv {moment.invocation} ", "dim")], cells)
+
+
+def moment_phrase(session: Session, moment: Moment) -> str:
+    """A moment as a sentence."""
+    if moment is session.playback.current:
+        return moment_words(session)
+    if moment.row == ROOT:
+        if moment.happening is Happening.EXECUTION_ENDED:
+            return f"the execution ends: {session.execution.status}"
+        return f"invocation {moment.invocation} {moment.happening.value}"
+    return f"{facts.label(session.operations[moment.row])} {moment.happening.value}"
+
+
+def _answer(session: Session, moment: Moment, cells: int) -> list[Line]:
+    """The value an operation gave, where it gave one at this moment."""
+    if moment.row == ROOT or moment.happening not in ANSWERS:
+        return []
+    operation = session.operations[moment.row]
+    attempt = next((each for each in operation.attempts if each.number == moment.attempt), None)
+    if moment.happening is Happening.ATTEMPT_ENDED and attempt is not None:
+        error, result = attempt.error, attempt.result
+    else:
+        error, result = operation.error, operation.result
+    if error is not None:
+        return [fit([Part("       raised   ", "key"), Part(safe(str(error)), "fail")], cells)]
+    if result is None:
+        return []
+    return [fit([Part("       gave     ", "key"), Part(payloads.summary(result, cells - 17))], cells)]
+
+
+def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int]]:
+    """All calls as glyphs, grouped by invocation, windowed around the cursor.
+
+    Returns:
+        Two lines, and in which column of the first each moment is, by column.
+    """
+    playback = session.playback
+    position = playback.position
+    cells_of: list[tuple[Part, int]] = []
+    at = 0
+    cursor_at = 0
+    last_call = max((index for index in playback.calls if index <= position), default=-1)
+    for index, moment in enumerate(playback.moments):
+        if moment.happening is Happening.INVOCATION_STARTED:
+            part = Part(f"{'    ' if cells_of else ''}inv {moment.invocation} ", "dim")
+        elif moment.happening in CALLS:
+            part = _call_part(session, index, moment, is_current=index == last_call)
+        elif moment.happening is Happening.INVOCATION_ENDED:
+            part = Part(f" {moment.state.glyph}", moment.state.role)
+        else:
+            continue
+        if index <= position:
+            cursor_at = at
+        cells_of.append((part, index))
+        at += line_width([part])
+    shown, columns = _window(cells_of, cursor_at, cells - 2)
+    current = playback.current
+    offset = durations.offset(durations.between(session.execution.started_at, current.at)) if current else ""
+    left = [Part(f" call {playback.call_number()} of {len(playback.calls_of(playback.invocation))}", "text")]
+    left.append(Part(f" in invocation {playback.invocation}   {offset}", "dim"))
+    right = [Part(f"{moment_words(session)} ", "accent")]
+    return [[Part(" "), *shown], flush(left, right, cells)], columns
+
+
+def _call_part(session: Session, index: int, moment: Moment, *, is_current: bool) -> Part:
+    mark = session.mark(moment.row)
+    glyph, role = moment.state.glyph, moment.state.role
+    final = facts.state(session.operations[moment.row])
+    if moment.happening is Happening.CALLED:
+        glyph, role = final.glyph, final.role
+    if mark is not None and mark.invocation in (None, moment.invocation):
+        glyph, role = (glyphs.ROOT, "divergence") if mark.is_root else (glyphs.FOLLOW_ON, "follow_on")
+    if is_current:
+        return Part(f"[{glyph}]", role)
+    return Part(f" {glyph}", role if index <= session.playback.position else "dim")
+
+
+def _window(parts: list[tuple[Part, int]], cursor_at: int, cells: int) -> tuple[Line, dict[int, int]]:
+    """The stretch of the track around the cursor, and which moment each column is."""
+    start = max(0, cursor_at - cells * 2 // 3)
+    shown: Line = []
+    columns: dict[int, int] = {}
+    at = used = 0
+    for part, index in parts:
+        size = line_width([part])
+        if at >= start and used + size <= cells:
+            columns.update({used + 1 + column: index for column in range(size)})
+            shown.append(part)
+            used += size
+        at += size
+    return shown, columns

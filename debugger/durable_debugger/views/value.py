@@ -1,0 +1,36 @@
+"""The values of a call in full."""
+
+from durable_debugger.model.outline import ROOT
+from durable_debugger.model.session import Session
+from durable_debugger.text import payloads
+from durable_debugger.text.cells import safe
+from durable_debugger.text.lines import Line, Part
+from durable_execution.protocol import ErrorObject
+
+
+def value_lines(session: Session) -> list[Line]:
+    """Input, result, error and attempts of the selected row, JSON indented."""
+    subject = session.execution if session.cursor == ROOT else session.operations[session.cursor]
+    lines = _section("input", subject.input) + _section("result", subject.result) + _error(subject.error)
+    if session.cursor != ROOT:
+        for attempt in session.operations[session.cursor].attempts[:-1]:
+            lines += _section(f"result of attempt {attempt.number}", attempt.result)
+            lines += _error(attempt.error, f"error of attempt {attempt.number}")
+    return lines or [[Part(" no values were recorded", "dim")]]
+
+
+def _section(name: str, payload: str | None) -> list[Line]:
+    if payload is None:
+        return []
+    head: Line = [Part(f" {name}  ", "title"), Part(payloads.size(len(payload)), "dim")]
+    return [head, *([Part(f"   {text}")] for text in payloads.pretty(payload)), []]
+
+
+def _error(error: ErrorObject | None, name: str = "error") -> list[Line]:
+    if error is None:
+        return []
+    lines: list[Line] = [[Part(f" {name}  ", "title"), Part(safe(error.type or ""), "fail")]]
+    lines += [[Part(f"   {safe(text)}", "fail")] for text in (error.message or "").splitlines()]
+    lines += [[Part(f"   {text}")] for text in (payloads.pretty(error.data) if error.data else [])]
+    frames = [text for entry in error.stack_trace or () for text in str(entry).splitlines()]
+    return [*lines, *([Part(f"   {safe(frame)}", "dim")] for frame in frames), []]

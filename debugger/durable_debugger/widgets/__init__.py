@@ -1,0 +1,1 @@
+"""Panes of the app: Textual widgets that draw a line at a time from a session."""

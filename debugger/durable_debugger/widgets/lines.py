@@ -1,0 +1,183 @@
+"""The base of all panes: a scrollable list of lines that are made when they are drawn."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from durable_debugger.text.glyphs import to_ascii
+from durable_debugger.text.lines import ROLES, Line, fit
+
+COMPONENTS = {role: f"lines--{role.replace('_', '-')}" for role in ROLES}
+
+
+class LineView(ScrollView, can_focus=True, inherit_bindings=False):
+    """Lines over a flat model. Subclasses say how many there are and what each looks like.
+
+    Attributes:
+        is_ascii: Whether to draw with ASCII only.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {*COMPONENTS.values(), "lines--cursor", "lines--cursor-blurred"}
+    DEFAULT_CSS = """
+    LineView { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
+    LineView > .lines--text { color: $foreground; }
+    LineView > .lines--dim { color: $text-muted; }
+    LineView > .lines--name { color: $foreground; }
+    LineView > .lines--title { color: $foreground; text-style: bold; }
+    LineView > .lines--key { color: $text-muted; }
+    LineView > .lines--accent { color: $accent; text-style: bold; }
+    LineView > .lines--ok { color: $op-ok; }
+    LineView > .lines--fail { color: $op-fail; text-style: bold; }
+    LineView > .lines--run { color: $op-run; }
+    LineView > .lines--wait { color: $op-wait; }
+    LineView > .lines--off { color: $text-muted; }
+    LineView > .lines--divergence { color: $op-div; text-style: bold reverse; }
+    LineView > .lines--follow-on { color: $op-div; text-style: dim; }
+    LineView > .lines--recorded { color: $op-recorded; }
+    LineView > .lines--replayed { color: $op-replayed; }
+    LineView > .lines--match { color: $accent; text-style: underline; }
+    LineView > .lines--warning { color: $op-wait; text-style: bold; }
+    LineView > .lines--cursor { background: $cursor-row; text-style: bold; }
+    LineView > .lines--cursor-blurred { text-style: bold; }
+    """
+
+    is_ascii: bool = False
+    TITLE: ClassVar[str] = ""
+
+    @dataclass
+    class Picked(Message):
+        """A line was clicked.
+
+        Attributes:
+            view: The pane.
+            index: The line.
+            column: Where in the line.
+            is_double: Whether it was a double click.
+        """
+
+        view: "LineView"
+        index: int
+        column: int
+        is_double: bool
+
+        @property
+        def control(self) -> "LineView":
+            """The pane."""
+            return self.view
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002  # Textual's word
+        super().__init__(id=id, classes=classes)
+        self._styles: dict[str, Style] = {}
+        self.count = 0
+        if self.TITLE:
+            self.set_title(self.TITLE)
+
+    def set_title(self, title: str) -> None:
+        """The text in the line above."""
+        self.border_title = f" {to_ascii(title) if self.is_ascii else title} "
+
+    def line(self, index: int, cells: int) -> Line:
+        """The line at an index, for a width."""
+        raise NotImplementedError
+
+    def cursor_index(self) -> int | None:
+        """The selected line; None when nothing is selected."""
+        return None
+
+    def show(self, count: int) -> None:
+        """The model changed: draw again, keeping the cursor in sight."""
+        self.count = count
+        self.virtual_size = Size(self.size.width, count)
+        cursor = self.cursor_index()
+        if cursor is not None:
+            self.keep_visible(cursor)
+        self.refresh()
+
+    def keep_visible(self, index: int) -> None:
+        """Scroll as little as needed to have a line in sight."""
+        height = self.scrollable_content_region.height
+        top = self.scroll_offset.y
+        if height <= 0:
+            return
+        if index < top:
+            self.scroll_to(y=index, animate=False)
+        elif index >= top + height:
+            self.scroll_to(y=index - height + 1, animate=False)
+
+    def move(self, rows: int) -> None:
+        """Move the cursor; without one, scroll."""
+        self.scroll_to(y=max(0, min(self.scroll_offset.y + rows, self.max_scroll_y)), animate=False)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the line at a row of the screen."""
+        width = self.scrollable_content_region.width
+        index = y + self.scroll_offset.y
+        base = self.rich_style
+        if not 0 <= index < self.count:
+            return Strip.blank(width, base)
+        is_cursor = index == self.cursor_index()
+        if is_cursor:
+            base += self._style("cursor" if self.has_focus else "cursor-blurred")
+        segments = [
+            Segment(to_ascii(part.text) if self.is_ascii else part.text, base + self._style(part.role))
+            for part in fit(self.line(index, width), width)
+            if part.text
+        ]
+        return Strip(segments, width)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Keep the cursor in sight when the room changes."""
+        self.show(self.count)
+
+    def notify_style_update(self) -> None:
+        """Forget styles of the theme before."""
+        super().notify_style_update()
+        self._styles.clear()
+
+    def on_click(self, event: events.Click) -> None:
+        """Say which line was clicked."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        index = offset.y + self.scroll_offset.y
+        if 0 <= index < self.count:
+            event.stop()
+            self.post_message(self.Picked(self, index, offset.x, event.chain > 1))
+
+    def _style(self, role: str) -> Style:
+        style = self._styles.get(role)
+        if style is None:
+            style = self._styles[role] = self.get_component_rich_style(
+                COMPONENTS.get(role, f"lines--{role}"), partial=True
+            )
+        return style
+
+
+class StaticLines(LineView):
+    """Lines that are all there at once: an inspector, an explanation.
+
+    Attributes:
+        lines: What is shown.
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.lines: list[Line] = []
+
+    def line(self, index: int, cells: int) -> Line:
+        """A line as it was given."""
+        return self.lines[index]
+
+    def show_lines(self, lines: list[Line], *, is_new: bool = False) -> None:
+        """Show other lines; from the top when they are about something else."""
+        self.lines = lines
+        if is_new:
+            self.scroll_to(y=0, animate=False)
+        self.show(len(lines))

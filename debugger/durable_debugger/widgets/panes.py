@@ -1,0 +1,137 @@
+"""The panes over a session, each a few lines: what to draw, and what is selected."""
+
+from durable_debugger.model.outline import ROOT
+from durable_debugger.model.session import Session
+from durable_debugger.text.lines import Line
+from durable_debugger.views.chrome import inspector_title
+from durable_debugger.views.events import event_line, event_lines, first_event_of, row_of_event
+from durable_debugger.views.inspector import inspector_lines
+from durable_debugger.views.outline import fold_marker_column, outline_line
+from durable_debugger.views.step import moment_lines, track_lines
+from durable_debugger.widgets.lines import LineView, StaticLines
+
+
+class OutlinePane(LineView):
+    """The operation tree."""
+
+    TITLE = "Operations"
+
+    def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.session = session
+
+    def update(self, session: Session) -> None:
+        """Show a session."""
+        self.session = session
+        self.show(len(session.outline.visible))
+
+    def cursor_index(self) -> int | None:
+        """The selected row."""
+        return self.session.outline.index_of(self.session.cursor)
+
+    def pick(self, index: int, column: int, *, is_double: bool) -> None:
+        """Select the row at a line; fold or unfold it when its marker, or twice, was clicked."""
+        session = self.session
+        session.cursor = session.outline.visible[index]
+        if is_double or column == fold_marker_column(session, session.cursor):
+            session.outline.toggle(session.cursor)
+
+    def move(self, rows: int) -> None:
+        """Move the session's cursor."""
+        self.session.move(rows)
+
+    def line(self, index: int, cells: int) -> Line:
+        """A row of the tree."""
+        row = self.session.outline.visible[index]
+        return outline_line(self.session, row, cells, is_cursor=row == self.session.cursor)
+
+
+class InspectorPane(StaticLines):
+    """Everything about the selected call."""
+
+    def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.session = session
+        self._shown: tuple[int, int, int] | None = None
+
+    def update(self, session: Session) -> None:
+        """Show the selected call of a session."""
+        self.session = session
+        key = (session.cursor, id(session.execution), self.size.width)
+        self.set_title(inspector_title(session))
+        self.show_lines(inspector_lines(session, max(self.size.width, 20)), is_new=key != self._shown)
+        self._shown = key
+
+    def on_resize(self) -> None:  # type: ignore[override]  # the event is of no interest
+        """Wrap again."""
+        self.update(self.session)
+
+
+class EventsPane(LineView):
+    """The raw history."""
+
+    TITLE = "Events"
+
+    def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.session = session
+        self.index = 0
+
+    def update(self, session: Session) -> None:
+        """Show a session, at the first event of the selected call unless an event of it is selected already."""
+        self.session = session
+        events = session.execution.events
+        if session.cursor != ROOT:
+            identifier = session.operations[session.cursor].id
+            if not events or events[min(self.index, len(events) - 1)].get("Id") != identifier:
+                self.index = first_event_of(session, session.cursor) or 0
+        self.index = min(self.index, max(len(events) - 1, 0))
+        self.show(len(events))
+
+    def cursor_index(self) -> int | None:
+        """The selected event."""
+        return self.index
+
+    def move(self, rows: int) -> None:
+        """Select another event, and the call it belongs to."""
+        self.index = max(0, min(self.index + rows, self.count - 1))
+        row = row_of_event(self.session, self.index)
+        self.session.select(ROOT if row is None else row)
+
+    def line(self, index: int, cells: int) -> Line:
+        """An event."""
+        return event_line(self.session, index, cells, is_cursor=index == self.index)
+
+
+class EventPane(StaticLines):
+    """One event in full."""
+
+    def update(self, session: Session, index: int) -> None:
+        """Show an event."""
+        self.set_title(f"Event {index + 1}")
+        self.show_lines(event_lines(session, index), is_new=True)
+
+
+class MomentPane(StaticLines):
+    """What happens at the current moment of the playback."""
+
+    TITLE = "Moment"
+
+    def update(self, session: Session) -> None:
+        """Show where the playback is."""
+        self.show_lines(moment_lines(session, max(self.size.width, 20)))
+
+
+class TrackPane(StaticLines):
+    """All calls of all invocations as a row of glyphs. A click goes there."""
+
+    TITLE = "Track"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.columns: dict[int, int] = {}
+
+    def update(self, session: Session) -> None:
+        """Show where the playback is."""
+        lines, self.columns = track_lines(session, max(self.size.width, 20))
+        self.show_lines(lines)
