@@ -28,8 +28,8 @@ class BoundStep(Generic[T_co]):
         self._arguments = arguments
         self._options = options
 
-    def __call__(self, step: StepContext) -> Any:
-        return self.function(step, *self._arguments, **self._options)
+    def __call__(self, step: StepContext) -> Awaitable[T_co] | T_co:
+        return self.function(step, *self._arguments, **self._options)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"BoundStep({self.name})"

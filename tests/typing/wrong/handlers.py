@@ -30,7 +30,7 @@ async def unknown_policy(order: Order, ctx: DurableContext) -> None: ...
 @durable_execution
 async def handler(order: Order, ctx: DurableContext) -> None:
     ctx.step(charge(order))  # E: [unused-coroutine]
-    number: int = await ctx.step(charge(order))  # E: [assignment]
+    number: int = await ctx.step(charge(order))  # E: [arg-type]
     await ctx.step(charge("A-17"))  # E: [arg-type]
     await ctx.step(charge())  # E: [call-arg]
     await ctx.step(charge(order), config=MapConfig())  # E: [call-overload]
