@@ -1,0 +1,218 @@
+"""`configure()`: tracer and meter providers for applications that have none, set up by the standard `OTEL_*` variables."""
+
+import importlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.errors import ConfigurationError
+from durable_execution.telemetry.settings import VIEW, VIEWS
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+logger = logging.getLogger("durable_execution")
+
+QUEUE_SIZE = 16_384
+"""Spans kept until they are delivered: an invocation of 3,000 operations ends with twice as many at once."""
+
+PROTOCOLS = ("http/protobuf", "grpc")
+DEFAULT_PROTOCOL = "http/protobuf"
+DEFAULT_TIMEOUT_SECONDS = "3"
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What `configure()` set up.
+
+    Attributes:
+        tracer_provider: The tracer provider in use.
+        meter_provider: The meter provider in use; None when metrics were not asked for and none was there.
+        is_ours: Whether the tracer provider was made by `configure()`; otherwise the application had one, which is used
+            as it is.
+    """
+
+    tracer_provider: Any
+    meter_provider: Any
+    is_ours: bool
+
+    def flush(self, timeout_seconds: float = 5.0) -> bool:
+        """Deliver what is waiting. Returns whether that was done in time."""
+        from durable_execution.telemetry.flushing import Flusher
+
+        flushes = [p.force_flush for p in (self.tracer_provider, self.meter_provider) if hasattr(p, "force_flush")]
+        return Flusher().flush(flushes, timeout_seconds).is_complete
+
+    def shutdown(self) -> None:
+        """Deliver what is waiting and stop, if the providers are ours."""
+        if self.is_ours:
+            for provider in (self.tracer_provider, self.meter_provider):
+                if hasattr(provider, "shutdown"):
+                    provider.shutdown()
+
+
+def configure(
+    *,
+    service_name: str | None = None,
+    view: str | None = None,
+    metrics: bool = True,
+    resource_attributes: Mapping[str, str] | None = None,
+    span_exporter: "SpanExporter | None" = None,
+) -> Telemetry:
+    """Send spans and metrics of every execution by OTLP.
+
+    Call it once, at module level, in applications that have no OpenTelemetry set-up of their own. Where there is one (the
+    ADOT layer, the community's layer, your own code), that one is used and nothing is changed.
+
+    Where to send, how, and what to sample is said by OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_ENDPOINT`,
+    `OTEL_EXPORTER_OTLP_PROTOCOL` (`http/protobuf` or `grpc`), `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`,
+    `OTEL_RESOURCE_ATTRIBUTES`, and so on; `OTEL_TRACES_EXPORTER=none` and `OTEL_METRICS_EXPORTER=none` turn a signal off.
+
+    Args:
+        service_name: Name of the service; by default `OTEL_SERVICE_NAME`, else the Lambda function's name.
+        view: `execution` or `invocation`; by default `DURABLE_TRACE_VIEW`.
+        metrics: Whether to send metrics too.
+        resource_attributes: Further attributes of the resource.
+        span_exporter: Where spans go instead of OTLP.
+
+    Raises:
+        ConfigurationError: The OTLP exporters are not installed, or an option makes no sense.
+    """
+    if view is not None:
+        _choose_view(view)
+    from opentelemetry import metrics as metrics_api
+    from opentelemetry import trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+    current, current_meters = trace.get_tracer_provider(), metrics_api.get_meter_provider()
+    has_meters = isinstance(current_meters, MeterProvider)
+    if isinstance(current, TracerProvider):
+        return Telemetry(current, current_meters if has_meters else None, is_ours=False)
+    resource = _resource(service_name, resource_attributes or {})
+    provider = _tracer_provider(resource, span_exporter)
+    trace.set_tracer_provider(provider)
+    meters = current_meters if has_meters else (_meter_provider(resource) if metrics else None)
+    if meters is not None and not has_meters:
+        metrics_api.set_meter_provider(meters)
+    return Telemetry(provider, meters, is_ours=True)
+
+
+def lambda_resource(environment: Mapping[str, str]) -> dict[str, str | int]:
+    """What Lambda says about itself, by OpenTelemetry's conventions."""
+    name = environment.get("AWS_LAMBDA_FUNCTION_NAME")
+    if not name:
+        return {}
+    found: dict[str, str | int] = {
+        "faas.name": name,
+        "faas.version": environment.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
+        "faas.instance": environment.get("AWS_LAMBDA_LOG_STREAM_NAME", ""),
+        "cloud.provider": "aws",
+        "cloud.platform": "aws_lambda",
+        "cloud.region": environment.get("AWS_REGION", ""),
+        "aws.log.group.names": environment.get("AWS_LAMBDA_LOG_GROUP_NAME", ""),
+    }
+    memory = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    if memory.isdigit():
+        found["faas.max_memory"] = int(memory) * 1_024 * 1_024
+    return {key: value for key, value in found.items() if value != ""}
+
+
+def _choose_view(view: str) -> None:
+    if view not in VIEWS:
+        raise ConfigurationError(f"view {view!r} is none of {', '.join(VIEWS)}")
+    os.environ[VIEW.name] = view
+
+
+def _resource(service_name: str | None, further: Mapping[str, str]) -> "Resource":
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+
+    known: dict[str, Any] = {**lambda_resource(os.environ), **further}
+    named = service_name or (os.environ.get("AWS_LAMBDA_FUNCTION_NAME") if not _is_service_named() else None)
+    if named:
+        known[SERVICE_NAME] = named
+    return Resource.create(known)
+
+
+def _is_service_named() -> bool:
+    return bool(os.environ.get("OTEL_SERVICE_NAME")) or "service.name=" in os.environ.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    )
+
+
+def _tracer_provider(resource: "Resource", exporter: "SpanExporter | None") -> "TracerProvider":
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=resource)
+    chosen = exporter or _exporter("traces")
+    if chosen is not None:
+        provider.add_span_processor(BatchSpanProcessor(chosen, max_queue_size=_queue_size()))
+    return provider
+
+
+def _meter_provider(resource: "Resource") -> "MeterProvider | None":
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    exporter = _exporter("metrics")
+    if exporter is None:
+        return None
+    return MeterProvider([PeriodicExportingMetricReader(exporter)], resource=resource)
+
+
+def _exporter(signal: str) -> Any:
+    chosen = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "otlp").strip().lower() or "otlp"
+    if chosen == "none":
+        return None
+    if chosen == "console":
+        return _console(signal)
+    if chosen != "otlp":
+        raise ConfigurationError(
+            f"OTEL_{signal.upper()}_EXPORTER={chosen!r} is none of otlp, console, none; for another exporter set a "
+            "provider of opentelemetry.sdk yourself instead of calling configure()"
+        )
+    return _otlp(signal, _protocol(signal))
+
+
+def _console(signal: str) -> Any:
+    if signal == "traces":
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+
+        return ConsoleSpanExporter()
+    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+
+    return ConsoleMetricExporter()
+
+
+def _otlp(signal: str, protocol: str) -> Any:
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", DEFAULT_TIMEOUT_SECONDS)
+    package = "opentelemetry.exporter.otlp.proto." + ("grpc" if protocol == "grpc" else "http")
+    module, kind = (
+        ("trace_exporter", "OTLPSpanExporter") if signal == "traces" else ("metric_exporter", "OTLPMetricExporter")
+    )
+    try:
+        exporters = importlib.import_module(f"{package}.{module}")
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the OTLP exporter for {protocol} is not installed: {error}. Install durable-execution-sdk[otlp]"
+        ) from error
+    return getattr(exporters, kind)()
+
+
+def _protocol(signal: str) -> str:
+    specific = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL")
+    protocol = (specific or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or DEFAULT_PROTOCOL).strip().lower()
+    if protocol not in PROTOCOLS:
+        raise ConfigurationError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is none of {', '.join(PROTOCOLS)}")
+    return protocol
+
+
+def _queue_size() -> int:
+    text = os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "")
+    return int(text) if text.isdigit() and int(text) else QUEUE_SIZE

@@ -1,0 +1,66 @@
+"""What an invocation's telemetry consists of, given what the application has configured.
+
+Asked at the start of every invocation, so the answer "nothing" has to be cheap: nothing is imported to find it.
+"""
+
+import logging
+import sys
+from typing import Any
+
+from durable_execution.observers import Observer
+from durable_execution.telemetry.logs import LogPlaces, is_asked_for
+from durable_execution.telemetry.settings import Settings
+
+logger = logging.getLogger("durable_execution")
+STAND_INS = ("Proxy", "_Proxy", "NoOp")
+"""What the API hands out while nothing is configured."""
+
+_warned: set[str] = set()
+
+
+def observers_from_environment() -> tuple[Observer, ...]:
+    """Observers for one invocation: none, unless the application has a tracer or meter provider, or correlates logs."""
+    tracer_provider = configured_provider("trace", "get_tracer_provider", "TracerProvider")
+    meter_provider = configured_provider("metrics", "get_meter_provider", "MeterProvider")
+    places: tuple[Observer, ...] = (LogPlaces(),) if is_asked_for() else ()
+    if tracer_provider is None and meter_provider is None:
+        return places
+    settings = Settings.read()
+    for problem in settings.problems:
+        warn_once(problem)
+    if not settings.is_on:
+        return places
+    from durable_execution.telemetry.assembly import assemble
+
+    return (*places, *assemble(tracer_provider, meter_provider, settings))
+
+
+def configured_provider(signal: str, getter: str, kind: str) -> Any:
+    """The application's provider of one signal, if it has one that can be used.
+
+    Args:
+        signal: `trace` or `metrics`.
+        getter: The function of OpenTelemetry's API that hands it out.
+        kind: The SDK's class of it: deterministic ids need OpenTelemetry's own SDK.
+    """
+    api = sys.modules.get(f"opentelemetry.{signal}")
+    if api is None:
+        return None
+    provider = getattr(api, getter)()
+    expected = getattr(sys.modules.get(f"opentelemetry.sdk.{signal}"), kind, None)
+    if expected is not None and isinstance(provider, expected):
+        return provider
+    if not type(provider).__name__.startswith(STAND_INS):
+        warn_once(
+            f"the {type(provider).__module__}.{type(provider).__qualname__} that is set as OpenTelemetry's {signal} "
+            "provider is not the OpenTelemetry SDK's, so executions send nothing to it: their spans need ids that are "
+            "the same in every invocation. Set a provider of opentelemetry.sdk that exports to your backend"
+        )
+    return None
+
+
+def warn_once(message: str) -> None:
+    """Log a problem of the set-up, the first time it is met."""
+    if message not in _warned:
+        _warned.add(message)
+        logger.warning("%s", message)

@@ -1,0 +1,55 @@
+"""What a failure looks like on a span: its type, and an `exception` event with message and stack."""
+
+import traceback
+from dataclasses import dataclass
+
+from durable_execution.errors import type_name
+from durable_execution.protocol import ErrorObject
+from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry.bounded import MAX_TEXT, bounded, bounded_trace
+from durable_execution.telemetry.open_span import OpenSpan
+from durable_execution.telemetry.spans import AttributeValue, SpanEvent
+
+UNKNOWN = "Error"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error with everything that is known of it."""
+
+    type: str
+    message: str
+    stack: str | None
+
+    @classmethod
+    def of(cls, error: ErrorObject | None, exception: BaseException | None) -> "Failure | None":
+        """What is recorded goes before what was raised: an operation's error stands for the original one."""
+        if error is None and exception is None:
+            return None
+        kind = (error.type if error else None) or (type_name(type(exception)) if exception is not None else UNKNOWN)
+        message = (error.message if error else None) or (str(exception) if exception is not None else "")
+        return cls(bounded(kind, 256), bounded(message, MAX_TEXT), _stack(error, exception))
+
+    def mark(self, span: OpenSpan, at_ns: int, late: dict[str, AttributeValue]) -> None:
+        """Make the span a failed one. `late` are the attributes it gets at its end."""
+        late[names.ERROR_TYPE] = self.type
+        span.fail(self.message)
+        span.events.append(self.event(at_ns))
+
+    def event(self, at_ns: int) -> SpanEvent:
+        """The event of OpenTelemetry's conventions for exceptions."""
+        known: dict[str, AttributeValue] = {
+            names.EXCEPTION_TYPE: self.type,
+            names.EXCEPTION_MESSAGE: self.message,
+        }
+        if self.stack:
+            known[names.EXCEPTION_STACK] = self.stack
+        return SpanEvent("exception", at_ns, known)
+
+
+def _stack(error: ErrorObject | None, exception: BaseException | None) -> str | None:
+    if exception is not None and exception.__traceback__ is not None:
+        return bounded_trace("".join(traceback.format_exception(exception)))
+    if error is not None and error.stack_trace:
+        return bounded_trace("".join(line if line.endswith("\n") else f"{line}\n" for line in error.stack_trace))
+    return None

@@ -1,0 +1,242 @@
+"""Numbers about executions, with attributes of few values only, and meters of how close an execution is to its limits."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from durable_execution.observers import (
+    AttemptEnded,
+    CheckpointSent,
+    Diverged,
+    InvocationEnded,
+    InvocationStarted,
+    Observer,
+    OperationCall,
+    OperationCompleted,
+    OperationReplayed,
+)
+from durable_execution.protocol import Operation, OperationSubType
+from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES, MAX_EXECUTION_BYTES, MAX_OPERATIONS
+from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry.nondeterminism import kind_of_divergence, severity_of
+from durable_execution.telemetry.replaying import ReplayTally
+
+logger = logging.getLogger("durable_execution")
+
+WARN_AT = 0.8
+KNOWN_SUBTYPES = frozenset(OperationSubType)
+OWN_SUBTYPE = "custom"
+
+Labels = Mapping[str, str | bool]
+
+
+class Metric(NamedTuple):
+    """An instrument.
+
+    Attributes:
+        name: What it is called.
+        kind: `counter` or `histogram`.
+        unit: In UCUM, as OpenTelemetry wants it.
+        meaning: What it counts or measures.
+        labels: Its attributes.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+STATUS_LABEL = "replay.status"
+OUTCOME_LABEL = "replay.outcome"
+LIMIT_LABEL = "replay.limit"
+KIND_LABEL = "replay.kind"
+SEVERITY_LABEL = "replay.severity"
+TYPE_LABELS = (names.OPERATION_TYPE, names.OPERATION_SUBTYPE)
+
+INVOCATIONS = Metric("replay.invocations", "counter", "{invocation}", "Invocations that ended.", (STATUS_LABEL,))
+INVOCATION_DURATION = Metric("replay.invocation.duration", "histogram", "s", "How long they took.", (STATUS_LABEL,))
+OPERATIONS = Metric(
+    "replay.operations", "counter", "{operation}", "Operations that ended.", (*TYPE_LABELS, names.OPERATION_STATUS)
+)
+OPERATION_DURATION = Metric(
+    "replay.operation.duration",
+    "histogram",
+    "s",
+    "From an operation's start to its end, waiting included.",
+    TYPE_LABELS,
+)
+ATTEMPTS = Metric("replay.attempts", "counter", "{attempt}", "Attempts that ended.", (*TYPE_LABELS, OUTCOME_LABEL))
+ATTEMPT_DURATION = Metric("replay.attempt.duration", "histogram", "s", "How long they took.", TYPE_LABELS)
+CHECKPOINTS = Metric("replay.checkpoints", "counter", "{call}", "Checkpoint calls.", (OUTCOME_LABEL,))
+CHECKPOINT_DURATION = Metric("replay.checkpoint.duration", "histogram", "s", "How long they took.")
+CHECKPOINT_SIZE = Metric("replay.checkpoint.size", "histogram", "By", "How large they were.")
+CHECKPOINT_BATCH = Metric("replay.checkpoint.batch_size", "histogram", "{update}", "How many updates they carried.")
+REPLAYED = Metric("replay.replayed_operations", "counter", "{operation}", "Calls answered from the record.")
+REPLAY_DURATION = Metric(
+    "replay.replay.duration", "histogram", "s", "From an invocation's start to the last answer from the record."
+)
+RESUME_LATENCY = Metric(
+    "replay.resume_latency", "histogram", "s", "From the end of what was waited for to the invocation that went on."
+)
+NONDETERMINISM = Metric(
+    "replay.nondeterminism", "counter", "{divergence}", "Times the code left the record.", (KIND_LABEL, SEVERITY_LABEL)
+)
+FLUSH_DURATION = Metric("replay.flush.duration", "histogram", "s", "How long invocations waited for their telemetry.")
+DROPPED = Metric(
+    "replay.dropped_spans", "counter", "{span}", "Spans that were not delivered when their invocation answered."
+)
+LIMIT_OPERATIONS = Metric(
+    "replay.limit.operations", "histogram", "{operation}", "Operations of an execution, of 3,000."
+)
+LIMIT_STORAGE = Metric("replay.limit.storage", "histogram", "By", "Payloads an execution keeps, of 100 MB.")
+LIMIT_PAYLOAD = Metric(
+    "replay.limit.payload", "histogram", "By", "Its largest result, of the 256 KiB that are kept in one piece."
+)
+LIMIT_WARNINGS = Metric(
+    "replay.limit.warnings", "counter", "{warning}", "Executions at 80 % of a limit or more.", (LIMIT_LABEL,)
+)
+METRICS = (
+    INVOCATIONS, INVOCATION_DURATION, OPERATIONS, OPERATION_DURATION, ATTEMPTS, ATTEMPT_DURATION, CHECKPOINTS,
+    CHECKPOINT_DURATION, CHECKPOINT_SIZE, CHECKPOINT_BATCH, REPLAYED, REPLAY_DURATION, RESUME_LATENCY, NONDETERMINISM,
+    FLUSH_DURATION, DROPPED, LIMIT_OPERATIONS, LIMIT_STORAGE, LIMIT_PAYLOAD, LIMIT_WARNINGS,
+)  # fmt: skip
+
+
+class Meter(Protocol):
+    """What is needed of OpenTelemetry's `Meter`."""
+
+    def create_counter(self, name: str, unit: str, description: str) -> Any:
+        """A counter."""
+
+    def create_histogram(self, name: str, unit: str, description: str) -> Any:
+        """A histogram."""
+
+
+class Instruments:
+    """The instruments of one meter; made once per provider."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._made = {metric.name: _make(meter, metric) for metric in METRICS}
+
+    def count(self, metric: Metric, amount: int = 1, labels: Labels | None = None) -> None:
+        """Add to a counter."""
+        self._made[metric.name].add(amount, labels)
+
+    def measure(self, metric: Metric, value: float, labels: Labels | None = None) -> None:
+        """Add a measurement to a histogram."""
+        self._made[metric.name].record(value, labels)
+
+
+class Metrics(Observer):
+    """The numbers of one invocation. One object per invocation."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self._started: InvocationStarted | None = None
+        self._replay: ReplayTally | None = None
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        """Begin to count."""
+        self._started = happening
+        self._replay = ReplayTally(happening.at)
+
+    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+        """Counted together, when the invocation ends."""
+        if self._replay is not None:
+            self._replay.count(happening.recorded, happening.at)
+
+    def on_operation_completed(self, happening: OperationCompleted) -> None:
+        """An operation ended."""
+        labels = type_labels(happening.call)
+        status = {**labels, names.OPERATION_STATUS: str(happening.status)}
+        self._instruments.count(OPERATIONS, labels=status)
+        if happening.started_at is not None:
+            seconds = (happening.at - happening.started_at).total_seconds()
+            self._instruments.measure(OPERATION_DURATION, max(0.0, seconds), labels)
+        if happening.is_replayed and self._started is not None and happening.at < self._started.at:
+            self._instruments.measure(RESUME_LATENCY, (self._started.at - happening.at).total_seconds())
+
+    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+        """An attempt ended."""
+        labels = type_labels(happening.call)
+        self._instruments.count(ATTEMPTS, labels={**labels, OUTCOME_LABEL: happening.outcome})
+        seconds = (happening.at - happening.started_at).total_seconds()
+        self._instruments.measure(ATTEMPT_DURATION, max(0.0, seconds), labels)
+
+    def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
+        """A checkpoint call was answered."""
+        outcome = "accepted" if happening.error is None else "refused"
+        self._instruments.count(CHECKPOINTS, labels={OUTCOME_LABEL: outcome})
+        self._instruments.measure(CHECKPOINT_DURATION, happening.duration_seconds)
+        self._instruments.measure(CHECKPOINT_SIZE, happening.size_bytes)
+        self._instruments.measure(CHECKPOINT_BATCH, len(happening.updates))
+
+    def on_diverged(self, happening: Diverged) -> None:
+        """The code left the record."""
+        divergence = happening.divergence
+        labels = {KIND_LABEL: kind_of_divergence(divergence), SEVERITY_LABEL: severity_of(divergence)}
+        self._instruments.count(NONDETERMINISM, labels=labels)
+
+    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+        """Sum up, and see how close the execution is to its limits."""
+        labels = {STATUS_LABEL: names.invocation_word(happening.status)}
+        self._instruments.count(INVOCATIONS, labels=labels)
+        seconds = (happening.at - happening.started.at).total_seconds()
+        self._instruments.measure(INVOCATION_DURATION, max(0.0, seconds), labels)
+        if self._replay is not None and self._replay.operations:
+            self._instruments.count(REPLAYED, self._replay.operations)
+            self._instruments.measure(REPLAY_DURATION, self._replay.duration_seconds)
+        self._meter_limits(happening.started.execution_arn, usage_of(happening.operations.values()))
+
+    def _meter_limits(self, arn: str, usage: "Usage") -> None:
+        for metric, used, limit, what in (
+            (LIMIT_OPERATIONS, usage.operations, MAX_OPERATIONS, "operations"),
+            (LIMIT_STORAGE, usage.stored_bytes, MAX_EXECUTION_BYTES, "bytes of payload"),
+            (LIMIT_PAYLOAD, usage.largest_bytes, MAX_CONTEXT_RESULT_BYTES, "bytes in its largest result"),
+        ):
+            self._instruments.measure(metric, used)
+            if used >= WARN_AT * limit:
+                self._instruments.count(LIMIT_WARNINGS, labels={LIMIT_LABEL: metric.name})
+                logger.warning(
+                    "the execution has %s %s of %s: beyond that the service fails it, or keeps less of it. Split the "
+                    "work into chained invokes, or keep large values elsewhere and pass their place",
+                    f"{used:,}",
+                    what,
+                    f"{limit:,}",
+                    extra={"executionArn": arn},
+                )
+
+
+class Usage(NamedTuple):
+    """What an execution takes up."""
+
+    operations: int
+    stored_bytes: int
+    largest_bytes: int
+
+
+def usage_of(operations: Iterable[Operation]) -> Usage:
+    """Count what is recorded. Characters stand for bytes: payloads are JSON, which is ASCII by default."""
+    count, stored, largest = 0, 0, 0
+    for operation in operations:
+        if operation.wire.get("Type") == "EXECUTION":
+            stored += len(operation.input_payload or "")
+            continue
+        size = len(operation.result or "")
+        count += 1
+        stored += size
+        largest = max(largest, size)
+    return Usage(count, stored, largest)
+
+
+def type_labels(call: OperationCall) -> dict[str, str]:
+    """Type and subtype; subtypes that users make up are not told apart, since nobody knows how many there are."""
+    subtype = call.subtype if call.subtype in KNOWN_SUBTYPES else OWN_SUBTYPE
+    return {names.OPERATION_TYPE: str(call.type), names.OPERATION_SUBTYPE: str(subtype)}
+
+
+def _make(meter: Meter, metric: Metric) -> Any:
+    create = meter.create_counter if metric.kind == "counter" else meter.create_histogram
+    return create(metric.name, unit=metric.unit, description=metric.meaning)

@@ -1,0 +1,345 @@
+"""Which spans an invocation has: what both views share.
+
+A view listens to one invocation's happenings and tells an outlet of spans. Live tracing and backfill are the same view
+with another outlet, so they agree by construction.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple
+
+from durable_execution.observers import (
+    AttemptEnded,
+    AttemptStarted,
+    ContextEntered,
+    ContextLeft,
+    Diverged,
+    InvocationEnded,
+    InvocationStarted,
+    Observer,
+    OperationCall,
+    OperationCompleted,
+    OperationReplayed,
+    OperationStarted,
+)
+from durable_execution.protocol import InvocationStatus, OperationStatus, OperationType
+from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry import ids
+from durable_execution.telemetry.execution_spans import invocation_span, root_span, workflow_span
+from durable_execution.telemetry.failures import Failure
+from durable_execution.telemetry.identity import TraceIdentity
+from durable_execution.telemetry.nondeterminism import mark_divergence
+from durable_execution.telemetry.novelty import Novelty
+from durable_execution.telemetry.open_span import Links, OpenSpan, SpanOutlet
+from durable_execution.telemetry.replaying import ReplayTally
+from durable_execution.telemetry.spans import SpanStatus, to_ns
+from durable_execution.telemetry.trace_context import xray_header
+from durable_execution.telemetry.waiting import due_of_wait, resume_span
+
+UNFINISHED = "STARTED"
+INCOMPLETE = "INCOMPLETE"
+
+ENDED = frozenset({InvocationStatus.SUCCEEDED, InvocationStatus.FAILED})
+STATUS_OF_INVOCATION = {
+    InvocationStatus.SUCCEEDED: SpanStatus.OK,
+    InvocationStatus.PENDING: SpanStatus.OK,
+    InvocationStatus.FAILED: SpanStatus.ERROR,
+}
+STATUS_OF_OUTCOME = {"SUCCEEDED": SpanStatus.OK, "FAILED": SpanStatus.ERROR}
+
+
+class Surroundings(NamedTuple):
+    """What a view is told about an invocation besides its happenings.
+
+    Attributes:
+        invocation_parent_id: A span of the same trace that is current where the invocation begins.
+        has_root: Whether the synthetic root is sent with this invocation.
+        is_cold: Whether it is the first invocation of this environment; None when nobody knows.
+        is_xray: Whether the trace came from X-Ray.
+    """
+
+    invocation_parent_id: int | None = None
+    has_root: bool = False
+    is_cold: bool | None = None
+    is_xray: bool = False
+
+
+class SpanView(Observer):
+    """The spans of one invocation. One object per invocation."""
+
+    view: ClassVar[str]
+
+    def __init__(
+        self, identity: TraceIdentity, started: InvocationStarted, outlet: SpanOutlet, around: Surroundings
+    ) -> None:
+        self.identity = identity
+        self.started = started
+        self.outlet = outlet
+        self.operations: dict[str, OpenSpan] = {}
+        self.novelty = Novelty(is_first=started.is_first)
+        self.now_ns = to_ns(started.at)
+        self._replay = ReplayTally(started.at)
+        self._attempts: dict[tuple[str, int], tuple[OpenSpan, Any]] = {}
+        self._entered: dict[str, Any] = {}
+        self._due_for_attempt: dict[str, datetime] = {}
+        self._invocation_token: Any = None
+        if around.has_root:
+            self.send(root_span(identity))
+        self.workflow = workflow_span(identity, started, is_xray=around.is_xray)
+        outlet.open(self.workflow)
+        self.invocation = invocation_span(
+            identity,
+            started,
+            parent_id=around.invocation_parent_id,
+            is_cold=around.is_cold,
+            is_xray=around.is_xray,
+        )
+        outlet.open(self.invocation)
+
+    # What the views differ in.
+
+    def attempt_links(self) -> Links:
+        """Links of an attempt's span."""
+        raise NotImplementedError
+
+    def outer_span(self) -> OpenSpan:
+        """What an operation outside of all contexts goes under."""
+        raise NotImplementedError
+
+    def open_operation(self, call: OperationCall, at: datetime, *, is_later: bool) -> OpenSpan:
+        """Begin an operation's span; `is_later` when an earlier invocation began it."""
+        raise NotImplementedError
+
+    def close_unfinished(self, happening: InvocationEnded) -> None:
+        """The invocation ends, and these operations have not."""
+        raise NotImplementedError
+
+    def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
+        """An operation ended while nothing ran."""
+        raise NotImplementedError
+
+    # What happens.
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        """The handler's own code runs under the Invocation."""
+        self._invocation_token = self.outlet.enter(self.invocation)
+
+    def on_operation_started(self, happening: OperationStarted) -> None:
+        """An operation's span begins, or goes on."""
+        call, recorded = happening.call, happening.recorded
+        if not happening.is_replayed:
+            self._advance(happening.at)
+        if recorded is not None and recorded.next_attempt_at is not None:
+            self._due_for_attempt[call.id] = recorded.next_attempt_at
+        if call.id not in self.operations:
+            self._begin(call, happening.at, is_later=happening.is_replayed)
+
+    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+        """Answered from the record: no span, but it counts."""
+        self._advance(happening.at)
+        self._replay.count(happening.recorded, happening.at)
+        self.novelty.replay(happening.call.context_id)
+
+    def on_operation_completed(self, happening: OperationCompleted) -> None:
+        """An operation's span ends."""
+        call = happening.call
+        span = self.operations.get(call.id)
+        if span is None:
+            span = self._begin(call, happening.started_at or happening.at, is_later=happening.is_replayed)
+        if happening.is_replayed and happening.at < self.started.at:
+            self.announce_wait(call, since=happening.started_at, due=happening.at)
+            self._announce_resumption(call, happening.at)
+        if not happening.is_replayed:
+            self._advance(happening.at)
+        if call.is_virtual and not self.novelty.is_in(call.id, call.context_id) and not span.is_live:
+            del self.operations[call.id]
+            return
+        failure = Failure.of(happening.error, happening.exception) if happening.error is not None else None
+        attempt = happening.attempt if call.type == OperationType.STEP else None
+        self.close_operation(span, call.id, happening.status, to_ns(happening.at), attempt=attempt, failure=failure)
+
+    def on_attempt_started(self, happening: AttemptStarted) -> None:
+        """An attempt's span begins, and the body runs under it."""
+        call = happening.call
+        self._advance(happening.at)
+        operation = self.operations.get(call.id)
+        if operation is None:
+            operation = self._begin(call, happening.at, is_later=happening.attempt > 1)
+        due = self._due_for_attempt.pop(call.id, None)
+        if due is not None:
+            self._announce_resumption(call, due)
+        known = names.call_attributes(self.identity.arn, call)
+        known[names.ATTEMPT_NUMBER] = happening.attempt
+        span = OpenSpan(
+            f"{call.name or call.id} attempt {happening.attempt}",
+            self.identity.trace_id,
+            ids.attempt_span_id(self.identity.arn, call.id, happening.attempt, self.identity.invocation),
+            parent=operation,
+            start_ns=to_ns(happening.at),
+            attributes=known,
+            links=self.attempt_links(),
+        )
+        self.outlet.open(span)
+        self._attempts[call.id, happening.attempt] = (span, self.outlet.enter(span))
+
+    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+        """An attempt's span ends."""
+        self._advance(happening.at)
+        span, token = self._attempts.pop((happening.call.id, happening.attempt), (None, None))
+        if span is None:
+            return
+        self.outlet.leave(token)
+        late: dict[str, Any] = {}
+        if happening.next_attempt_delay_seconds is not None:
+            late[names.NEXT_ATTEMPT_DELAY] = happening.next_attempt_delay_seconds
+        failure = Failure.of(happening.error, happening.exception) if happening.outcome == "FAILED" else None
+        self._close_attempt(span, happening.outcome, to_ns(happening.at), late, failure)
+
+    def on_context_entered(self, happening: ContextEntered) -> None:
+        """A context's body runs under its operation's span."""
+        self._advance(happening.at)
+        span = self.operations.get(happening.call.id)
+        if span is not None:
+            self.novelty.enter(happening.call.id)
+            self._entered[happening.call.id] = self.outlet.enter(span)
+
+    def on_context_left(self, happening: ContextLeft) -> None:
+        """A context's body has ended."""
+        self._advance(happening.at)
+        if happening.call.id in self._entered:
+            self.outlet.leave(self._entered.pop(happening.call.id))
+
+    def on_diverged(self, happening: Diverged) -> None:
+        """The Invocation tells of both sides."""
+        self._advance(happening.at)
+        mark_divergence(self.invocation, happening)
+
+    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+        """Everything that is open ends, innermost first."""
+        self._advance(happening.at)
+        for call_id in reversed(list(self._entered)):
+            self.outlet.leave(self._entered.pop(call_id))
+        for key in reversed(list(self._attempts)):
+            span, token = self._attempts.pop(key)
+            self.outlet.leave(token)
+            self._close_attempt(span, INCOMPLETE, self.now_ns, {}, None)
+        self.outlet.leave(self._invocation_token)
+        self.close_unfinished(happening)
+        failure = Failure.of(happening.error, happening.exception) if happening.error is not None else None
+        self._close_invocation(happening.status, failure)
+        if happening.status in ENDED:
+            self._close_workflow(happening.status, failure)
+
+    def trace_header(self, call: OperationCall) -> str:
+        """A chained execution's own spans go under the operation that invoked it."""
+        operation = ids.operation_span_id(self.identity.arn, call.id)
+        return xray_header(self.identity.trace_id, operation, is_sampled=self.outlet.is_sampled)
+
+    # How spans are made.
+
+    def operation_span(
+        self, call: OperationCall, at: datetime, *, span_id: int, start_ns: int, links: Links, is_live: bool
+    ) -> OpenSpan:
+        """An operation's span, open."""
+        known = names.call_attributes(self.identity.arn, call)
+        known.update(names.place_attributes(call))
+        if call.type == OperationType.WAIT:
+            due = due_of_wait(call, at, self.started.operations.get(call.id))
+            known.update({names.DUE: names.iso(due)} if due is not None else {})
+        span = OpenSpan(
+            call.name or call.id,
+            self.identity.trace_id,
+            span_id,
+            parent=self.parent_of(call),
+            start_ns=start_ns,
+            attributes=known,
+            links=links,
+            is_live=is_live,
+        )
+        self.operations[call.id] = span
+        self.outlet.open(span)
+        return span
+
+    def close_operation(
+        self,
+        span: OpenSpan,
+        operation_id: str,
+        status: str,
+        end_ns: int,
+        *,
+        attempt: int | None = None,
+        failure: Failure | None = None,
+    ) -> None:
+        """End an operation's span."""
+        del self.operations[operation_id]
+        late: dict[str, Any] = {names.OPERATION_STATUS: str(status)}
+        if attempt is not None:
+            late[names.ATTEMPT_NUMBER] = attempt
+        span.finish(end_ns)
+        if failure is not None:
+            failure.mark(span, span.end_ns, late)
+        elif status == OperationStatus.SUCCEEDED:
+            span.status = SpanStatus.OK
+        self._close(span, late)
+
+    def parent_of(self, call: OperationCall) -> OpenSpan:
+        """The innermost context around a call that has a span."""
+        for context_id in (call.context_id, call.parent_id):
+            if context_id is not None and (parent := self.operations.get(context_id)) is not None:
+                return parent
+        return self.outer_span()
+
+    def send(self, span: OpenSpan) -> None:
+        """A span that is complete from the start."""
+        self.outlet.open(span)
+        self.outlet.close(span, {})
+
+    def _begin(self, call: OperationCall, at: datetime, *, is_later: bool) -> OpenSpan:
+        self.novelty.happen(call.context_id, is_virtual=call.is_virtual)
+        return self.open_operation(call, at, is_later=is_later)
+
+    def _close_attempt(
+        self, span: OpenSpan, outcome: str, end_ns: int, late: dict[str, Any], failure: Failure | None
+    ) -> None:
+        late[names.ATTEMPT_OUTCOME] = outcome
+        span.finish(end_ns)
+        span.status = STATUS_OF_OUTCOME.get(outcome, SpanStatus.UNSET)
+        if failure is not None:
+            failure.mark(span, span.end_ns, late)
+        self._close(span, late)
+
+    def _close_invocation(self, status: InvocationStatus, failure: Failure | None) -> None:
+        span = self.invocation
+        late: dict[str, Any] = {names.INVOCATION_STATUS: names.invocation_word(status)}
+        span.finish(self.now_ns)
+        span.events.extend(self._replay.events(span.end_ns))
+        if failure is not None:
+            late[names.ERROR_TYPE] = failure.type
+            span.events.append(failure.event(span.end_ns))
+        if span.status is not SpanStatus.ERROR:
+            span.status = STATUS_OF_INVOCATION.get(status, SpanStatus.UNSET)
+            span.message = failure.message if failure is not None and span.status is SpanStatus.ERROR else ""
+        self._close(span, late)
+
+    def _close_workflow(self, status: InvocationStatus, failure: Failure | None) -> None:
+        span = self.workflow
+        late: dict[str, Any] = {names.EXECUTION_STATUS: status.value}
+        span.finish(self.invocation.end_ns)
+        span.status = SpanStatus.OK if status is InvocationStatus.SUCCEEDED else SpanStatus.ERROR
+        if failure is not None:
+            failure.mark(span, span.end_ns, late)
+        self._close(span, late)
+
+    def _close(self, span: OpenSpan, late: dict[str, Any]) -> None:
+        span.attributes.update(late)
+        self.outlet.close(span, late)
+
+    def _advance(self, at: datetime) -> None:
+        """What this process saw happen last. Recorded moments do not count: they are another clock's."""
+        self.now_ns = max(self.now_ns, to_ns(at))
+
+    def _announce_resumption(self, call: OperationCall, due: datetime) -> None:
+        if due >= self.started.at:
+            return
+        parent = self.parent_of(call)
+        around = None if parent.is_live else parent
+        self.send(resume_span(self.identity, call, due=due, resumed=self.started.at, parent=around))

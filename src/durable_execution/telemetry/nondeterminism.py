@@ -1,0 +1,51 @@
+"""A divergence as it stands on a span: both sides, where, and what to do."""
+
+from typing import Any
+
+from durable_execution.observers import Diverged
+from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry.bounded import MAX_TEXT, bounded
+from durable_execution.telemetry.open_span import OpenSpan
+from durable_execution.telemetry.spans import AttributeValue, SpanEvent, to_ns
+
+NONDETERMINISM = "replay.nondeterminism"
+KIND = "replay.nondeterminism.kind"
+SEVERITY = "replay.nondeterminism.severity"
+LINES = "replay.nondeterminism."
+"""The five lines of the explanation follow: recorded, replayed, likely, effect, fix."""
+
+
+def mark_divergence(span: OpenSpan, happening: Diverged) -> None:
+    """Put the event on the span, and make it a failed one unless the difference only deserves a warning."""
+    divergence = happening.divergence
+    span.events.append(SpanEvent(NONDETERMINISM, to_ns(happening.at), divergence_attributes(divergence)))
+    if severity_of(divergence) == "error":
+        span.fail(str(getattr(divergence, "headline", divergence)))
+
+
+def divergence_attributes(divergence: Any) -> dict[str, AttributeValue]:
+    """Both sides and the rest of the explanation, a text each."""
+    from durable_execution.replay.divergence import Divergence, explanation
+
+    if not isinstance(divergence, Divergence):
+        return {LINES + "recorded": bounded(str(divergence), MAX_TEXT)}
+    known: dict[str, AttributeValue] = {
+        KIND: divergence.kind.value,
+        SEVERITY: divergence.severity.value,
+        names.PATH: bounded(divergence.path),
+    }
+    known.update({LINES + word: bounded(line) for word, line in explanation(divergence)})
+    side = divergence.replayed
+    if side is not None and side.call_site is not None:
+        known.update(names.code_attributes(side.call_site))
+    return known
+
+
+def severity_of(divergence: Any) -> str:
+    """How bad it is: `error`, `warning` or `info`. What cannot tell is taken for an error."""
+    return str(getattr(divergence, "severity", "error"))
+
+
+def kind_of_divergence(divergence: Any) -> str:
+    """What kind of difference it is, in one word."""
+    return str(getattr(divergence, "kind", "unknown"))

@@ -1,0 +1,51 @@
+"""What an invocation took from the record, told in one event instead of a span each."""
+
+from datetime import datetime
+
+from durable_execution.protocol import Operation
+from durable_execution.telemetry.spans import SpanEvent, to_ns
+
+REPLAY_COMPLETED = "replay.completed"
+REPLAYED_COUNT = "replay.operations"
+REPLAYED_BYTES = "replay.bytes"
+REPLAYED_MILLISECONDS = "replay.duration_ms"
+
+
+class ReplayTally:
+    """Counts operations answered from the record.
+
+    Attributes:
+        operations: How many.
+        size_bytes: Characters of their serialized results.
+        ended_at: When the last of them was answered; the invocation's start until then.
+    """
+
+    __slots__ = ("_began_at", "ended_at", "operations", "size_bytes")
+
+    def __init__(self, began_at: datetime) -> None:
+        self._began_at = began_at
+        self.operations = 0
+        self.size_bytes = 0
+        self.ended_at = began_at
+
+    def count(self, recorded: Operation, at: datetime) -> None:
+        """One more was answered."""
+        self.operations += 1
+        self.size_bytes += len(recorded.result or "")
+        self.ended_at = max(self.ended_at, at)
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the start of the invocation to the last answer."""
+        return (self.ended_at - self._began_at).total_seconds()
+
+    def events(self, latest_ns: int) -> list[SpanEvent]:
+        """One event, or none when nothing was replayed."""
+        if not self.operations:
+            return []
+        known = {
+            REPLAYED_COUNT: self.operations,
+            REPLAYED_BYTES: self.size_bytes,
+            REPLAYED_MILLISECONDS: self.duration_seconds * 1_000,
+        }
+        return [SpanEvent(REPLAY_COMPLETED, min(to_ns(self.ended_at), latest_ns), known)]

@@ -1,0 +1,44 @@
+"""Which executions' synthetic root was sent, so that it is sent once unless something was lost."""
+
+from collections import OrderedDict
+from threading import Lock
+
+from durable_execution.observers import InvocationStarted
+from durable_execution.telemetry.identity import TraceIdentity
+
+REMEMBERED = 1_024
+
+
+class RootLedger:
+    """Remembers the roots this process has sent."""
+
+    def __init__(self) -> None:
+        self._has_arrived: OrderedDict[tuple[str, int], bool] = OrderedDict()
+        self._lock = Lock()
+
+    def is_due(self, identity: TraceIdentity, started: InvocationStarted) -> bool:
+        """Whether to send the root with this invocation; if so, it counts as sent.
+
+        The first invocation of an execution sends it. A later one does when nothing happened outside since the one
+        before, which therefore must have been cut off and may have lost its spans, and when the trace rolled over.
+        """
+        if identity.is_remote:
+            return False
+        key = (identity.arn, identity.trace_id)
+        with self._lock:
+            has_arrived = self._has_arrived.get(key)
+            was_cut_off = not started.updated_operation_ids
+            may_be_missing = has_arrived is None and (was_cut_off or identity.generation > 0)
+            is_due = started.is_first or has_arrived is False or may_be_missing
+            if is_due:
+                self._has_arrived[key] = True
+                self._has_arrived.move_to_end(key)
+            while len(self._has_arrived) > REMEMBERED:
+                self._has_arrived.popitem(last=False)
+        return is_due
+
+    def lose(self, identity: TraceIdentity) -> None:
+        """Spans of this invocation may not have arrived."""
+        with self._lock:
+            if (identity.arn, identity.trace_id) in self._has_arrived:
+                self._has_arrived[identity.arn, identity.trace_id] = False

@@ -1,0 +1,135 @@
+"""A span as a value: what live tracing sends, backfill computes, the store keeps and the tree shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+AttributeValue: TypeAlias = "str | bool | int | float | tuple[str, ...]"
+Attributes: TypeAlias = Mapping[str, AttributeValue]
+
+
+class SpanStatus(StrEnum):
+    """OpenTelemetry's status codes."""
+
+    UNSET = "UNSET"
+    OK = "OK"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLink:
+    """A pointer to another span, in hexadecimal."""
+
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEvent:
+    """Something that happened inside a span.
+
+    Attributes:
+        name: For example `exception`.
+        at_ns: When, in nanoseconds since 1970.
+        attributes: What is known about it.
+    """
+
+    name: str
+    at_ns: int
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRecord:
+    """A finished span.
+
+    Attributes:
+        name: What it is called.
+        trace_id: 32 hexadecimal digits.
+        span_id: 16 hexadecimal digits.
+        parent_id: Of its parent; None for the root of a trace.
+        start_ns: When it began, in nanoseconds since 1970.
+        end_ns: When it ended.
+        attributes: What is known about it.
+        events: What happened inside.
+        links: Other spans it belongs with.
+        status: How it ended.
+        message: Why, with ERROR.
+        kind: OpenTelemetry's span kind.
+    """
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    start_ns: int
+    end_ns: int
+    attributes: Attributes = field(default_factory=dict)
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[SpanLink, ...] = ()
+    status: SpanStatus = SpanStatus.UNSET
+    message: str = ""
+    kind: str = "INTERNAL"
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads."""
+        return {
+            "name": self.name,
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "parent_id": self.parent_id,
+            "kind": self.kind,
+            "start_ns": self.start_ns,
+            "end_ns": self.end_ns,
+            "status": self.status.value,
+            "message": self.message,
+            "attributes": {key: _plain(value) for key, value in self.attributes.items()},
+            "events": [
+                {"name": event.name, "at_ns": event.at_ns, "attributes": dict(event.attributes)}
+                for event in self.events
+            ],
+            "links": [{"trace_id": link.trace_id, "span_id": link.span_id} for link in self.links],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "SpanRecord":
+        """Read what `to_json` wrote. Unknown members are ignored.
+
+        Raises:
+            KeyError: A member is missing.
+            ValueError: A member has a value that no span has.
+            TypeError: It is not an object of the right shape.
+        """
+        return cls(
+            name=str(data["name"]),
+            trace_id=str(data["trace_id"]),
+            span_id=str(data["span_id"]),
+            parent_id=data["parent_id"],
+            start_ns=int(data["start_ns"]),
+            end_ns=int(data["end_ns"]),
+            attributes={key: _restored(value) for key, value in data["attributes"].items()},
+            events=tuple(SpanEvent(event["name"], event["at_ns"], event["attributes"]) for event in data["events"]),
+            links=tuple(SpanLink(link["trace_id"], link["span_id"]) for link in data["links"]),
+            status=SpanStatus(data["status"]),
+            message=str(data.get("message", "")),
+            kind=str(data.get("kind", "INTERNAL")),
+        )
+
+
+def to_ns(moment: datetime) -> int:
+    """Nanoseconds since 1970, without the rounding of a float."""
+    delta = moment - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1_000
+
+
+def _plain(value: AttributeValue) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _restored(value: Any) -> AttributeValue:
+    return tuple(value) if isinstance(value, list) else value
+
+
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
