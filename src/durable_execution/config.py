@@ -332,7 +332,7 @@ def _check_sub_type(sub_type: str | None) -> None:
         return
     if SUBTYPE_PATTERN.fullmatch(sub_type) is None:
         raise ConfigurationError(f"sub_type {sub_type!r} must be 1 to 32 characters of A-Z a-z 0-9 _ -")
-    if sub_type in OperationSubType:
+    if sub_type in OperationSubType.__members__.values():
         raise ConfigurationError(f"sub_type {sub_type!r} is one of the SDK's own words: choose another")
 
 

@@ -28,6 +28,7 @@ from durable_execution.runtime.announcer import Announcer
 from durable_execution.runtime.guard import check_finished
 from durable_execution.runtime.invocation import Invocation
 from durable_execution.runtime.loop import EnvironmentLoop, run_in_environment
+from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.service import ServiceClient
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
@@ -138,13 +139,15 @@ class InvocationLoop:
         payload = self._read_payload()
         self._announce_start(state, payload)
         scope = ContextScope(state, prefix=None, parent_id=None, path=root_path(self._name))
+        running_scope.set(scope)
         argument = self._fitted(payload)
         if inspect.iscoroutinefunction(self._function):
             value = await self._function(argument, DurableContext(scope, self._lambda_context))
         else:
             from durable_execution.context.blocking import run_blocking
 
-            value = await run_blocking(self._function, argument, DurableContext(scope, self._lambda_context))
+            context = DurableContext(scope, self._lambda_context)
+            value = await run_blocking(self._function, context, argument, context_last=True)
         await check_finished(scope)
         return _write_result(value, self._function)
 

@@ -58,6 +58,11 @@ class DurableContext:
         self.lambda_context = lambda_context
 
     @property
+    def scope(self) -> ContextScope:
+        """The runtime's side of this context; not part of the public interface."""
+        return self._scope
+
+    @property
     def execution_arn(self) -> str:
         """The execution's ARN."""
         return self._scope.state.execution_arn

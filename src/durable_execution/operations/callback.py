@@ -71,7 +71,8 @@ class Callback(Generic[T]):
         if not self._is_reported:
             self._is_reported = True
             announce_settled(self._call, recorded, is_replayed=state.recorded_count > 0)
-        return self._answer(recorded)
+        answer: T = self._answer(recorded)
+        return answer
 
     def _answer(self, recorded: Wire) -> Any:
         view = Operation(recorded)

@@ -1,7 +1,7 @@
 """`ctx.run_in_child_context`, and the life of every context: child, branch, and those of composed operations."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_execution.config import ChildConfig
 from durable_execution.errors import ChildContextError, ExecutionError, InvocationError, OperationError
@@ -21,6 +21,7 @@ from durable_execution.protocol import Operation, OperationStatus, Wire
 from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_finished
+from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.serdes.codec import Codec
 
@@ -73,31 +74,37 @@ async def _run_body(call: Call, body: Body, codec: Codec, recorded: Wire | None,
     scope.is_rebuilding = scope.is_rebuilding or is_rebuilding
     started_at = _started_at(call, recorded)
     entered_at = announce_entered(call, is_replaying_children=is_rebuilding)
-    outcome = "INCOMPLETE"
-    error: Exception | None = None
+    token = running_scope.set(scope)
+
+    def leave(outcome: str, error: Exception | None = None) -> None:
+        scope.is_closed = True
+        if state.announcer is not None:
+            description = described(error) if error is not None else None
+            announce_left(
+                call,
+                entered_at,
+                outcome,
+                is_replaying_children=is_rebuilding,
+                error=description,
+                exception=error,
+            )
+
     try:
         value = await body(scope)
         await check_finished(scope)
         payload = encode(call, codec, value)
         result = decode(call, codec, payload)
-        outcome = "SUCCEEDED"
-    except Exception as raised:
-        error = raised
-        if _ends_execution(raised):
+    except Exception as error:
+        leave("FAILED", error)
+        if _ends_execution(error):
             raise
-    finally:
-        scope.is_closed = True
-        description = described(error) if error is not None and state.announcer is not None else None
-        announce_left(
-            call,
-            entered_at,
-            "FAILED" if error is not None else outcome,
-            is_replaying_children=is_rebuilding,
-            error=description,
-            exception=error,
-        )
-    if error is not None:
         await _fail(call, error, recorded, started_at)
+    except BaseException:
+        leave("INCOMPLETE")
+        raise
+    finally:
+        running_scope.reset(token)
+    leave("SUCCEEDED")
     if is_rebuilding and recorded is not None:
         announce_replayed(call, recorded)
         return result
@@ -122,7 +129,7 @@ async def _succeed(
     )
 
 
-async def _fail(call: Call, error: Exception, recorded: Wire | None, started_at: "datetime | None") -> None:
+async def _fail(call: Call, error: Exception, recorded: Wire | None, started_at: "datetime | None") -> NoReturn:
     description = described(error)
     if not call.is_virtual and not (recorded is not None and recorded["Status"] == "SUCCEEDED"):
         update = call.update("FAIL")

@@ -117,21 +117,17 @@ class StepRun:
     async def _try(self) -> tuple[bool, Any]:
         call = self._call
         began = announce_attempt(call, self._attempt)
-        outcome = "INCOMPLETE"
-        error: Exception | None = None
         try:
             value = await run_body(call, self._function, StepContext(call, self._attempt))
             payload = encode(call, self._codec, value)
             result = decode(call, self._codec, payload)
-            outcome = "SUCCEEDED"
-        except Exception as raised:
-            outcome, error = "FAILED", raised
-        finally:
-            if error is None:
-                announce_attempt_ended(call, self._attempt, began, outcome)
-        if error is not None:
+        except Exception as error:
             await self._fail_attempt(error, began)
             return False, None
+        except BaseException:
+            announce_attempt_ended(call, self._attempt, began, "INCOMPLETE")
+            raise
+        announce_attempt_ended(call, self._attempt, began, "SUCCEEDED")
         update = call.update("SUCCEED")
         update["Payload"] = payload
         await store(call, update)

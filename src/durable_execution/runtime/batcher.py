@@ -195,7 +195,7 @@ def as_service_error(error: Exception) -> ServiceError:
 
 
 def _size(update: dict[str, Any]) -> int:
-    payload = update.get("Payload")
+    payload: str | None = update.get("Payload")
     if payload is not None:
         return UPDATE_OVERHEAD_BYTES + len(payload) + payload.count('"')
     error = update.get("Error")

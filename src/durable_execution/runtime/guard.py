@@ -57,10 +57,10 @@ async def check_finished(scope: ContextScope) -> None:
     """After a context's body: report recorded calls that the code has not made again.
 
     Ids are positional, so the calls a context might have made next are looked up by their ids; what others wrote into the
-    execution is never blamed. While other tasks of the handler still run, nothing can be said.
+    execution is never blamed. While tasks that the context has started still run, nothing can be said.
     """
     missing = _never_called(scope)
-    if not missing or _others_run(scope.state):
+    if not missing or scope.has_running_tasks:
         return
     from durable_execution.replay.detection import never_called
 
@@ -82,10 +82,6 @@ def _never_called(scope: ContextScope) -> list[str]:
     ahead = 1 if is_virtual else max(1, state.recorded_children(scope.parent_id) - scope.ids.position)
     keys = (scope.ids.peek(step) for step in range(1, ahead + 1))
     return [key for key in keys if key in state.operations]
-
-
-def _others_run(state: ExecutionState) -> bool:
-    return sum(not task.done() for task in state.tasks) > 1
 
 
 async def _diverge(state: ExecutionState, call: Call | None, divergence: Any) -> None:

@@ -7,10 +7,12 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from durable_execution.runtime.loop import cancel_all
-from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.state import Ending, ExecutionState, Outcome
 
 logger = logging.getLogger("durable_execution")
+
+UNWINDING_SECONDS = 1.0
+"""How long a blocking thread may take to clean up once its invocation is over."""
 
 
 class Invocation:
@@ -39,17 +41,16 @@ class Invocation:
             The state as it was at the end, and how the invocation ends.
         """
         state = self._state = self._make_state()
-        self.context.run(running_scope.set, state.tasks)
         sender = state.loop.create_task(state.batcher.run())
         handler = state.loop.create_task(_conclude(state, main), context=self.context)
+        state.tasks.add(handler)
         try:
             outcome = await state.outcome
             outcome = await self._settle(state, outcome)
         finally:
             state.batcher.close()
             sender.cancel()
-            handler.cancel()
-            left = await cancel_all(state.tasks)
+            left = await cancel_all(state.tasks) + await _join(state)
             self._state = None
         if left and outcome.ending is Ending.SUSPENDED:
             logger.warning(
@@ -70,7 +71,7 @@ class Invocation:
         sender = state.loop.create_task(state.batcher.run())
         stored = state.batcher.store(update)
         try:
-            await asyncio.wait({stored, state.outcome}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stored, state.outcome], return_when=asyncio.FIRST_COMPLETED)
         finally:
             sender.cancel()
         return state.outcome.result() if state.outcome.done() else None
@@ -82,6 +83,14 @@ class Invocation:
         if state.batcher.is_revoked and outcome.ending is not Ending.FAILED:
             return Outcome(Ending.SUSPENDED)
         return outcome
+
+
+async def _join(state: ExecutionState) -> int:
+    """Let threads that are being unwound come to their end. Returns how many have not."""
+    if not state.threads:
+        return 0
+    _, left = await asyncio.wait(state.threads, timeout=UNWINDING_SECONDS)
+    return len(left)
 
 
 async def _conclude(state: ExecutionState, main: Callable[[ExecutionState], Coroutine[Any, Any, Any]]) -> None:

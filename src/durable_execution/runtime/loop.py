@@ -9,7 +9,7 @@ import selectors
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakSet
 
 T = TypeVar("T")
@@ -18,20 +18,31 @@ ABANDON_AFTER_ROUNDS = 5
 """How often a task that survives its cancellation is cancelled again before it is left alone."""
 
 
+class TaskOwner(Protocol):
+    """Whose code creates a task: a context of an invocation."""
+
+    def adopt(self, task: "asyncio.Task[Any]") -> None:
+        """Take note of a task that the context's code has created."""
+        ...
+
+
 class StepScope:
-    """Marks the code of a step's body, where durable operations cannot be called."""
+    """Marks the code of a step's body, where durable operations cannot be called. Its tasks are nobody's."""
+
+    def adopt(self, task: "asyncio.Task[Any]") -> None:
+        """Leave the task alone: a client that a step starts lives on in a warm environment."""
 
 
 IN_STEP: Final = StepScope()
 
-scope: "ContextVar[WeakSet[asyncio.Task[Any]] | StepScope | None]" = ContextVar("durable_execution_scope", default=None)
-"""Whose code runs: the tasks of an invocation's orchestration, IN_STEP in a step's body, None elsewhere."""
+scope: ContextVar[TaskOwner | None] = ContextVar("durable_execution_scope", default=None)
+"""Whose code runs: a context's, IN_STEP in a step's body, None elsewhere."""
 
 _abandoned: "list[asyncio.Task[Any]]" = []
 _thread_state = threading.local()
 
 
-class IdleSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # chosen by platform at run time
+class IdleSelector(selectors.DefaultSelector):
     """A selector that calls `on_idle(timeout)` before it would block, and does not block if that returns True."""
 
     on_idle: Callable[[float | None], bool] | None = None
@@ -39,11 +50,11 @@ class IdleSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc] 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for files to be ready; see `selectors.BaseSelector.select`."""
         if self.on_idle is None or (timeout is not None and timeout <= 0):
-            return super().select(timeout)  # type: ignore[no-any-return]
+            return super().select(timeout)
         ready = super().select(0)
         if ready or self.on_idle(timeout):
-            return ready  # type: ignore[no-any-return]
-        return super().select(timeout)  # type: ignore[no-any-return]
+            return ready
+        return super().select(timeout)
 
 
 class EnvironmentLoop:
@@ -56,7 +67,7 @@ class EnvironmentLoop:
     def __init__(self) -> None:
         self.selector = IdleSelector()
         self.loop = asyncio.SelectorEventLoop(self.selector)
-        self.loop.set_task_factory(_owning_task_factory)
+        self.loop.set_task_factory(_owning_task_factory)  # type: ignore[arg-type]  # typeshed wants a Protocol with exact keywords
 
     def run(self, main: Coroutine[Any, Any, T], on_idle: Callable[[float | None], bool]) -> T:
         """Run a coroutine to its end, calling `on_idle` whenever the loop is about to sleep."""
@@ -107,8 +118,8 @@ def _owning_task_factory(
 ) -> "asyncio.Task[T]":
     task: asyncio.Task[T] = asyncio.Task(coroutine, loop=loop, **options)
     owner = scope.get()
-    if owner is not None and owner is not IN_STEP:
-        owner.add(task)  # type: ignore[union-attr]  # what is neither None nor IN_STEP is a set
+    if owner is not None:
+        owner.adopt(task)
     return task
 
 
@@ -118,6 +129,7 @@ async def cancel_all(tasks: "WeakSet[asyncio.Task[Any]]") -> int:
     Returns:
         How many tasks would not end: they swallow cancellation, or still clean up.
     """
+    alive: list[asyncio.Task[Any]] = []
     for _ in range(ABANDON_AFTER_ROUNDS):
         alive = [task for task in tasks if not task.done()]
         if not alive:

@@ -1,6 +1,8 @@
 """One context of an execution as the runtime sees it: where its calls belong, and whether they still may be made."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from durable_execution.errors import ConfigurationError, ExecutionError, NestedOperationError
 from durable_execution.protocol.limits import MAX_NAME_LENGTH
@@ -23,11 +25,12 @@ class ContextScope:
         parent_id: Id of the CONTEXT operation that calls are checkpointed under; None at the root.
         path: Readable place of the context.
         owner: The call this is the context of; None at the root.
+        tasks: Tasks that this context's code has created.
         is_rebuilding: Whether the body runs only to rebuild a result that was too large to keep.
         is_closed: Whether the context's body has ended, so that its orphans may not checkpoint any more.
     """
 
-    __slots__ = ("_is_replaying", "ids", "is_closed", "is_rebuilding", "labels", "outer", "owner", "parent_id", "path", "state")
+    __slots__ = ("_is_replaying", "ids", "is_closed", "is_rebuilding", "labels", "outer", "owner", "parent_id", "path", "state", "tasks")
 
     def __init__(
         self,
@@ -46,14 +49,27 @@ class ContextScope:
         self.outer: ContextScope | None = owner.scope if owner is not None else None
         self.labels = Labels()
         self.is_closed = False
-        self.is_rebuilding = self.outer is not None and self.outer.is_rebuilding
-        self._is_replaying = self.outer._is_replaying if self.outer is not None else state.recorded_count > 0
+        self.tasks: WeakSet[asyncio.Task[Any]] | None = None
+        self.is_rebuilding: bool = self.outer is not None and self.outer.is_rebuilding
+        self._is_replaying: bool = self.outer._is_replaying if self.outer is not None else state.recorded_count > 0
 
     @classmethod
     def of(cls, call: Call) -> "ContextScope":
         """The scope inside a context operation. A virtual one checkpoints its calls under the context around it."""
         parent_id = call.scope.parent_id if call.is_virtual else call.id
         return cls(call.scope.state, prefix=call.id, parent_id=parent_id, path=call.path, owner=call)
+
+    def adopt(self, task: "asyncio.Task[Any]") -> None:
+        """Take note of a task that this context's code has created, so that it ends with the invocation."""
+        self.state.tasks.add(task)
+        if self.tasks is None:
+            self.tasks = WeakSet()
+        self.tasks.add(task)
+
+    @property
+    def has_running_tasks(self) -> bool:
+        """Whether tasks that this context's code has created have not ended."""
+        return self.tasks is not None and any(not task.done() for task in self.tasks)
 
     def reserve(self, type: str, subtype: str, name: str | None) -> Call:  # noqa: A002  # the protocol's word
         """Reserve the next operation of this context.

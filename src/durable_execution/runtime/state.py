@@ -69,6 +69,7 @@ class ExecutionState:
         recorded_count: How many were recorded before this invocation, the EXECUTION operation not counted.
         outcome: Done as soon as it is decided how the invocation ends.
         busy: Number of step bodies and of blocking handlers' threads that run.
+        threads: Threads of the user's blocking orchestration code, each as the future of its end.
         tasks: Tasks of the user's orchestration code.
     """
 
@@ -102,6 +103,7 @@ class ExecutionState:
         self.user_logger = user_logger
         self.outcome: asyncio.Future[Outcome] = self.loop.create_future()
         self.busy = 0
+        self.threads: set[asyncio.Future[Any]] = set()
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self.batcher = CheckpointBatcher(
             client=client,

@@ -1,0 +1,218 @@
+"""The context of a plain `def` handler: the operations of `DurableContext`, without `await`.
+
+A thin face: every method hands the operation to the event loop and waits. Functions given to `run_in_child_context`, `map`
+and `parallel` get a `BlockingContext` of their own, on a thread of their own; coroutine functions get a `DurableContext`.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from durable_execution.config import (
+    CallbackConfig,
+    ChildConfig,
+    InvokeConfig,
+    MapConfig,
+    ParallelConfig,
+    StepConfig,
+    WaitForCallbackConfig,
+    WaitForConditionConfig,
+)
+from durable_execution.context.durable_context import NO_MAP_CONFIG, NO_PARALLEL_CONFIG, DurableContext
+from durable_execution.context.step_context import StepContext
+from durable_execution.context.step_function import BoundStep
+from durable_execution.operations.branches import ParallelBranch
+from durable_execution.operations.callback import Callback
+from durable_execution.operations.step import is_async
+from durable_execution.runtime.blocking import BlockingThread
+
+if TYPE_CHECKING:
+    import logging
+
+    from durable_execution.batch_result import BatchResult
+
+T = TypeVar("T")
+R = TypeVar("R")
+S = TypeVar("S")
+
+DEFAULT_BRANCH_THREADS = 100
+"""Branches in flight at once when `max_concurrency` is not set: each needs a thread."""
+
+
+class BlockingCallback(Generic[T]):
+    """A callback that has been created; see `Callback`.
+
+    Attributes:
+        callback_id: What the external system completes it with.
+    """
+
+    __slots__ = ("_callback", "_thread", "callback_id")
+
+    def __init__(self, callback: Callback[T], thread: BlockingThread) -> None:
+        self.callback_id = callback.callback_id
+        self._callback = callback
+        self._thread = thread
+
+    def result(self) -> T:
+        """Wait for the answer; see `Callback.result`."""
+        return self._thread.call(self._callback.result)
+
+
+class BlockingContext:
+    """What a plain `def` handler, child context or branch calls its operations on; see `DurableContext` for each."""
+
+    __slots__ = ("_context", "_thread")
+
+    def __init__(self, context: DurableContext, thread: BlockingThread) -> None:
+        self._context = context
+        self._thread = thread
+
+    @property
+    def execution_arn(self) -> str:
+        """The execution's ARN."""
+        return self._context.execution_arn
+
+    @property
+    def path(self) -> str:
+        """Readable place of this context."""
+        return self._context.path
+
+    @property
+    def lambda_context(self) -> Any:
+        """Lambda's own context object."""
+        return self._context.lambda_context
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether this context's code is still going over what earlier invocations have done."""
+        return self._context.is_replaying
+
+    @property
+    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """A standard logger that is silent while this context replays."""
+        return self._context.logger
+
+    @overload
+    def step(self, function: BoundStep[T], name: str | None = None, *, config: StepConfig | None = None) -> T: ...
+    @overload
+    def step(
+        self,
+        function: Callable[[StepContext], Awaitable[T]],
+        name: str | None = None,
+        *,
+        config: StepConfig | None = None,
+    ) -> T: ...
+    @overload
+    def step(
+        self, function: Callable[[StepContext], T], name: str | None = None, *, config: StepConfig | None = None
+    ) -> T: ...
+    def step(
+        self, function: Callable[[StepContext], Any], name: str | None = None, *, config: StepConfig | None = None
+    ) -> Any:
+        """Run a function once and checkpoint its result; see `DurableContext.step`."""
+        return self._thread.call(lambda: self._context.step(function, name, config=config))
+
+    def wait(self, duration: timedelta, name: str | None = None) -> None:
+        """Pause for at least `duration`; see `DurableContext.wait`."""
+        return self._thread.call(lambda: self._context.wait(duration, name))
+
+    def create_callback(
+        self, name: str | None = None, *, config: CallbackConfig | None = None
+    ) -> BlockingCallback[Any]:
+        """Create a callback; see `DurableContext.create_callback`."""
+        callback = self._thread.call(lambda: self._context.create_callback(name, config=config))
+        return BlockingCallback(callback, self._thread)
+
+    def invoke(
+        self, function_name: str, payload: Any = None, *, name: str | None = None, config: InvokeConfig | None = None
+    ) -> Any:
+        """Call another function and wait for its result; see `DurableContext.invoke`."""
+        return self._thread.call(lambda: self._context.invoke(function_name, payload, name=name, config=config))
+
+    def run_in_child_context(
+        self, function: "Callable[[BlockingContext], T]", name: str | None = None, *, config: ChildConfig | None = None
+    ) -> T:
+        """Run a function with a context of its own; see `DurableContext.run_in_child_context`."""
+        body = as_coroutine_function(function)
+        result: T = self._thread.call(lambda: self._context.run_in_child_context(body, name, config=config))
+        return result
+
+    def map(
+        self,
+        items: Sequence[S],
+        function: "Callable[[BlockingContext, S, int], R]",
+        name: str | None = None,
+        *,
+        config: MapConfig | None = None,
+    ) -> "BatchResult[R]":
+        """Run a function for every item, concurrently; see `DurableContext.map`."""
+        config = config or NO_MAP_CONFIG
+        if config.max_concurrency is None:
+            config = replace(config, max_concurrency=DEFAULT_BRANCH_THREADS)
+        body = as_coroutine_function(function)
+        return self._thread.call(lambda: self._context.map(items, body, name, config=config))
+
+    def parallel(
+        self,
+        functions: "Sequence[Callable[[BlockingContext], Any] | ParallelBranch]",
+        name: str | None = None,
+        *,
+        config: ParallelConfig | None = None,
+    ) -> "BatchResult[Any]":
+        """Run functions concurrently; see `DurableContext.parallel`."""
+        config = config or NO_PARALLEL_CONFIG
+        if config.max_concurrency is None:
+            config = replace(config, max_concurrency=DEFAULT_BRANCH_THREADS)
+        branches = [_as_branch(function) for function in functions]
+        return self._thread.call(lambda: self._context.parallel(branches, name, config=config))
+
+    def wait_for_condition(
+        self, check: Callable[[S, StepContext], S], name: str | None = None, *, config: WaitForConditionConfig
+    ) -> S:
+        """Poll until a state is reached; see `DurableContext.wait_for_condition`."""
+        return self._thread.call(lambda: self._context.wait_for_condition(check, name, config=config))
+
+    def wait_for_callback(
+        self,
+        submitter: Callable[[str, StepContext], Any],
+        name: str | None = None,
+        *,
+        config: WaitForCallbackConfig | None = None,
+    ) -> Any:
+        """Create a callback, hand out its id in a step, wait for the answer; see `DurableContext.wait_for_callback`."""
+        return self._thread.call(lambda: self._context.wait_for_callback(submitter, name, config=config))
+
+
+async def run_blocking(function: Callable[..., T], context: DurableContext, *arguments: Any, context_last: bool) -> T:
+    """Run a blocking function on a thread of its own.
+
+    Args:
+        function: The handler, or the body of a context.
+        context: The context it is to work with.
+        arguments: Its other arguments.
+        context_last: Whether the context comes after them, as in a handler, or before.
+    """
+    thread = BlockingThread(context.scope.state)
+    blocking = BlockingContext(context, thread)
+    given = (*arguments, blocking) if context_last else (blocking, *arguments)
+    return await thread.run(lambda: function(*given))
+
+
+def as_coroutine_function(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """A body as the operations want it: a blocking one runs on a thread of its own."""
+    if is_async(function):
+        return function
+
+    @functools.wraps(function)
+    async def body(context: DurableContext, *arguments: Any) -> Any:
+        return await run_blocking(function, context, *arguments, context_last=False)
+
+    return body
+
+
+def _as_branch(branch: Any) -> ParallelBranch:
+    if isinstance(branch, ParallelBranch):
+        return ParallelBranch(as_coroutine_function(branch.function), branch.name)
+    return ParallelBranch(as_coroutine_function(branch))

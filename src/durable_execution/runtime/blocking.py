@@ -1,0 +1,123 @@
+"""Threads that run blocking orchestration code, and how they call operations that live on the event loop.
+
+A blocking handler, child context or branch has a thread of its own. While its code runs, the invocation is busy; while it
+waits for an operation, it is not, so that suspension is decided by the same rule as for coroutines. A thread whose
+invocation is over is unwound by `SuspendExecution`.
+"""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from durable_execution.errors import NestedOperationError, SuspendExecution
+from durable_execution.runtime.loop import IN_STEP
+from durable_execution.runtime.loop import scope as running_scope
+from durable_execution.runtime.state import ExecutionState
+from durable_execution.runtime.workers import Workers
+
+T = TypeVar("T")
+
+MAX_THREADS = 10_000
+_threads = Workers(MAX_THREADS)
+
+
+class BlockingThread:
+    """One thread of blocking orchestration code."""
+
+    def __init__(self, state: ExecutionState) -> None:
+        self._state = state
+        self._context = contextvars.copy_context()
+        self._lock = threading.Lock()
+        self._waiting: set[Future[Any]] = set()
+        self._is_over = False
+        self._thread: threading.Thread | None = None
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run the code to its end.
+
+        Raises:
+            Exception: What the code raised.
+        """
+        state = self._state
+        state.busy += 1
+        ended = _threads.run(lambda: self._run(function))
+        state.threads.add(ended)
+        ended.add_done_callback(state.threads.discard)
+        try:
+            result, error = await asyncio.shield(ended)
+        finally:
+            state.busy -= 1
+            self._unwind()
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    def call(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """From the thread: run an operation on the event loop and wait for its result.
+
+        Raises:
+            SuspendExecution: The invocation is over.
+            NestedOperationError: Called from a step's body.
+        """
+        if running_scope.get() is IN_STEP:
+            raise NestedOperationError(
+                "a durable operation was called inside a step. A step's body runs once and is then replayed as one "
+                "result, so nothing durable can happen in it. Call it from the handler, or make the step a child context"
+            )
+        answer: Future[T] = Future()
+        with self._lock:
+            if self._is_over:
+                raise SuspendExecution
+            self._waiting.add(answer)
+        is_own = threading.current_thread() is self._thread
+        self._state.loop.call_soon_threadsafe(self._start, operation, answer, is_own, context=self._context.copy())
+        return answer.result()
+
+    def _run(self, function: Callable[[], T]) -> tuple[Any, BaseException | None]:
+        self._thread = threading.current_thread()
+        try:
+            return function(), None
+        except SuspendExecution:
+            return None, None
+        except Exception as error:
+            return None, error
+
+    def _start(self, operation: Callable[[], Coroutine[Any, Any, Any]], answer: "Future[Any]", is_own: bool) -> None:
+        try:
+            task = self._state.loop.create_task(operation())
+        except Exception as error:
+            self._settle(answer, None, error)
+            return
+        if is_own:
+            self._state.busy -= 1
+        task.add_done_callback(lambda done: self._finish(done, answer, is_own))
+
+    def _finish(self, task: "asyncio.Task[Any]", answer: "Future[Any]", is_own: bool) -> None:
+        if is_own:
+            self._state.busy += 1
+        if task.cancelled():
+            self._settle(answer, None, SuspendExecution())
+        else:
+            error = task.exception()
+            self._settle(answer, None if error is not None else task.result(), error)
+
+    def _settle(self, answer: "Future[Any]", result: Any, error: BaseException | None) -> None:
+        with self._lock:
+            self._waiting.discard(answer)
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)
+
+    def _unwind(self) -> None:
+        with self._lock:
+            self._is_over = True
+            for answer in self._waiting:
+                if not answer.done():
+                    answer.set_exception(SuspendExecution())
+            self._waiting.clear()
