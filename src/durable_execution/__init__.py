@@ -24,7 +24,9 @@ if TYPE_CHECKING:
         StepSemantics,
         WaitForCallbackConfig,
         WaitForConditionConfig,
+        WithRetryConfig,
     )
+    from durable_execution.context.blocking import BlockingCallback, BlockingContext
     from durable_execution.context.durable_context import DurableContext
     from durable_execution.context.step_context import StepContext
     from durable_execution.context.step_function import BoundStep, durable_step
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from durable_execution.observers import Observer
     from durable_execution.operations.branches import ParallelBranch
     from durable_execution.operations.callback import Callback
+    from durable_execution.operations.concurrency import Settled
     from durable_execution.retry import (
         Jitter,
         RetryDecision,
@@ -55,6 +58,8 @@ _HOMES = {
     "BatchItem": "batch_result",
     "BatchItemStatus": "config",
     "BatchResult": "batch_result",
+    "BlockingCallback": "context.blocking",
+    "BlockingContext": "context.blocking",
     "BoundStep": "context.step_function",
     "Callback": "operations.callback",
     "CallbackConfig": "config",
@@ -82,6 +87,7 @@ _HOMES = {
     "ParallelConfig": "config",
     "RetryDecision": "retry",
     "RetryPresets": "retry",
+    "Settled": "operations.concurrency",
     "StepConfig": "config",
     "StepContext": "context.step_context",
     "StepError": "errors",
@@ -89,6 +95,7 @@ _HOMES = {
     "WaitDecision": "retry",
     "WaitForCallbackConfig": "config",
     "WaitForConditionConfig": "config",
+    "WithRetryConfig": "config",
     "durable_execution": "handler",
     "durable_step": "context.step_function",
     "exponential_backoff": "retry",
@@ -100,6 +107,8 @@ __all__ = [
     "BatchItem",
     "BatchItemStatus",
     "BatchResult",
+    "BlockingCallback",
+    "BlockingContext",
     "BoundStep",
     "Callback",
     "CallbackConfig",
@@ -127,6 +136,7 @@ __all__ = [
     "ParallelConfig",
     "RetryDecision",
     "RetryPresets",
+    "Settled",
     "StepConfig",
     "StepContext",
     "StepError",
@@ -134,6 +144,7 @@ __all__ = [
     "WaitDecision",
     "WaitForCallbackConfig",
     "WaitForConditionConfig",
+    "WithRetryConfig",
     "durable_execution",
     "durable_step",
     "exponential_backoff",

@@ -327,6 +327,21 @@ class WaitForConditionConfig:
     result_type: Any = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithRetryConfig:
+    """Options of `ctx.with_retry`.
+
+    Attributes:
+        retry_strategy: Decides after each failed attempt of the block; default `exponential_backoff()`: 3 attempts.
+        child_context: Whether the block runs in a child context of its own, so that a replay skips it once it has ended.
+        child_config: Options of that context.
+    """
+
+    retry_strategy: RetryStrategy | None = None
+    child_context: bool = True
+    child_config: ChildConfig | None = None
+
+
 def _check_sub_type(sub_type: str | None) -> None:
     if sub_type is None:
         return

@@ -7,7 +7,7 @@ and `parallel` get a `BlockingContext` of their own, on a thread of their own; c
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from durable_execution.config import (
@@ -19,6 +19,7 @@ from durable_execution.config import (
     StepConfig,
     WaitForCallbackConfig,
     WaitForConditionConfig,
+    WithRetryConfig,
 )
 from durable_execution.context.durable_context import NO_MAP_CONFIG, NO_PARALLEL_CONFIG, DurableContext
 from durable_execution.context.step_context import StepContext
@@ -30,6 +31,8 @@ from durable_execution.runtime.blocking import BlockingThread
 
 if TYPE_CHECKING:
     import logging
+    import random
+    from uuid import UUID
 
     from durable_execution.batch_result import BatchResult
 
@@ -183,6 +186,38 @@ class BlockingContext:
     ) -> Any:
         """Create a callback, hand out its id in a step, wait for the answer; see `DurableContext.wait_for_callback`."""
         return self._thread.call(lambda: self._context.wait_for_callback(submitter, name, config=config))
+
+    def with_retry(
+        self,
+        function: "Callable[[BlockingContext, int], T]",
+        name: str | None = None,
+        *,
+        config: WithRetryConfig | None = None,
+    ) -> T:
+        """Run a block of operations again when it raises; see `DurableContext.with_retry`."""
+        body = as_coroutine_function(function)
+        result: T = self._thread.call(lambda: self._context.with_retry(body, name, config=config))
+        return result
+
+    def now(self, name: str | None = None) -> datetime:
+        """The time, checkpointed; see `DurableContext.now`."""
+        return self._thread.call(lambda: self._context.now(name))
+
+    def uuid(self) -> "UUID":
+        """A UUID that is the same on every replay."""
+        return self._context.uuid()
+
+    def random(self) -> "random.Random":
+        """A random generator that draws the same numbers on every replay."""
+        return self._context.random()
+
+    def patched(self, change_id: str) -> bool:
+        """Whether this execution runs with a change; see `DurableContext.patched`."""
+
+        async def ask() -> bool:
+            return self._context.patched(change_id)
+
+        return self._thread.call(ask)
 
 
 async def run_blocking(function: Callable[..., T], context: DurableContext, *arguments: Any, context_last: bool) -> T:

@@ -5,7 +5,7 @@ not depend on scheduling: `gather`, `TaskGroup`, `create_task` and awaiting in a
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durable_execution.config import (
@@ -17,10 +17,23 @@ from durable_execution.config import (
     StepConfig,
     WaitForCallbackConfig,
     WaitForConditionConfig,
+    WithRetryConfig,
 )
 from durable_execution.context.step_context import StepContext
 from durable_execution.context.step_function import BoundStep
-from durable_execution.operations import callback, child, condition, invoke, step, wait, wait_for_callback
+from durable_execution.errors import ConfigurationError
+from durable_execution.operations import (
+    callback,
+    child,
+    concurrency,
+    condition,
+    invoke,
+    replay_safe,
+    step,
+    wait,
+    wait_for_callback,
+    with_retry,
+)
 from durable_execution.operations.batch import run_batch
 from durable_execution.operations.branches import ParallelBranch, map_branches, parallel_branches
 from durable_execution.protocol import OperationSubType, OperationType
@@ -29,6 +42,8 @@ from durable_execution.serdes.codec import codec_for, return_annotation
 
 if TYPE_CHECKING:
     import logging
+    import random
+    from uuid import UUID
 
     from durable_execution.batch_result import BatchResult
 
@@ -38,6 +53,7 @@ S = TypeVar("S")
 
 NO_MAP_CONFIG = MapConfig()
 NO_PARALLEL_CONFIG = ParallelConfig()
+NO_RETRY_CONFIG = WithRetryConfig()
 
 STEP = OperationType.STEP.value
 CONTEXT = OperationType.CONTEXT.value
@@ -50,11 +66,12 @@ class DurableContext:
         lambda_context: Lambda's own context object, for the remaining time and the request id.
     """
 
-    __slots__ = ("_logger", "_scope", "lambda_context")
+    __slots__ = ("_logger", "_random", "_scope", "lambda_context")
 
     def __init__(self, scope: ContextScope, lambda_context: Any = None) -> None:
         self._scope = scope
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
+        self._random: replay_safe.Randomness | None = None
         self.lambda_context = lambda_context
 
     @property
@@ -294,6 +311,99 @@ class DurableContext:
         """
         call = self._scope.reserve(CONTEXT, OperationSubType.WAIT_FOR_CALLBACK.value, name)
         return wait_for_callback.run_wait_for_callback(call, submitter, config or wait_for_callback.DEFAULT_CONFIG)
+
+    def with_retry(
+        self,
+        function: "Callable[[DurableContext, int], Awaitable[T]]",
+        name: str | None = None,
+        *,
+        config: WithRetryConfig | None = None,
+    ) -> Coroutine[Any, Any, T]:
+        """Run a block of operations, and run it again, after a durable pause, when it raises.
+
+        Args:
+            function: Takes a `DurableContext` and the number of the attempt, from 1.
+            name: Name of the block; its pauses are waits named `<name>-backoff-<attempt>`.
+            config: Retry strategy; whether the block has a child context of its own.
+
+        Raises:
+            ChildContextError: The last attempt raised; without a child context, what it raised.
+        """
+        config = config or NO_RETRY_CONFIG
+        strategy = config.retry_strategy or with_retry.DEFAULT_RETRY
+        if not config.child_context:
+            return with_retry.run_attempts(self, function, name, strategy)
+        child_config = config.child_config
+        if child_config is None:
+            child_config = ChildConfig(result_type=return_annotation(function))
+
+        async def block(context: DurableContext) -> T:
+            return await with_retry.run_attempts(context, function, name, strategy)
+
+        return self.run_in_child_context(block, name, config=child_config)
+
+    def all(self, *awaitables: Awaitable[T], name: str | None = None) -> "Coroutine[Any, Any, list[T]]":
+        """Wait for all, and return their values in order; raise the first error as soon as it happens.
+
+        Which error came first is recorded, so a replay raises the same. The others are cancelled.
+        """
+        call = self._scope.reserve(STEP, "All", name)
+        return concurrency.run_all(call, awaitables)
+
+    def race(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
+        """Wait for the first to end, and return its value or raise its error.
+
+        The winner is recorded, so a replay picks the same one. The others are cancelled.
+        """
+        if not awaitables:
+            raise ConfigurationError("ctx.race needs something to wait for")
+        call = self._scope.reserve(STEP, "Race", name)
+        return concurrency.run_race(call, awaitables)
+
+    def any(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
+        """Wait for the first to succeed, and return its value; raise an ExceptionGroup when all fail.
+
+        The winner is recorded, so a replay picks the same one. The others are cancelled.
+        """
+        call = self._scope.reserve(STEP, "Any", name)
+        return concurrency.run_any(call, awaitables)
+
+    def all_settled(
+        self, *awaitables: Awaitable[T]
+    ) -> "Coroutine[Any, Any, list[concurrency.Settled[T]]]":
+        """Wait for all to end, and return how each did, in order. Nothing is recorded but the operations themselves."""
+        return concurrency.run_all_settled(awaitables)
+
+    def now(self, name: str | None = None) -> Coroutine[Any, Any, datetime]:
+        """The time, checkpointed: every replay gets the time of the first run. Costs a step."""
+        return self.step(replay_safe.read_clock, name if name is not None else "now")
+
+    def uuid(self) -> "UUID":
+        """A UUID that is the same on every replay. Costs nothing: it is derived from the execution's ARN and the call."""
+        return self._randomness().uuid()
+
+    def random(self) -> "random.Random":
+        """A random generator that draws the same numbers on every replay. Not for secrets."""
+        return self._randomness().generator
+
+    def patched(self, change_id: str) -> bool:
+        """Whether this execution runs with a change that was made while others were in flight.
+
+        ```python
+        if ctx.patched("check-stock-first"):
+            await ctx.step(check_stock)
+        ```
+
+        True where the execution has not been yet, which is then recorded; False where an execution that was recorded
+        without the change replays what it has done. The numbering of calls is not disturbed either way. Within one context
+        the answer for a change never varies.
+        """
+        return replay_safe.is_patched(self._scope, change_id)
+
+    def _randomness(self) -> "replay_safe.Randomness":
+        if self._random is None:
+            self._random = replay_safe.Randomness(self.execution_arn, self._scope.ids.prefix)
+        return self._random
 
     def _child(self, scope: ContextScope) -> "DurableContext":
         return DurableContext(scope, self.lambda_context)

@@ -1,5 +1,6 @@
 """What the body of a step is handed."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class StepContext:
     def path(self) -> str:
         """Readable place of the step, for example `process_order/charge`."""
         return self._call.path
+
+    def now(self) -> datetime:
+        """The time, aware and in UTC. Outside a step, use `ctx.now()`, which a replay repeats."""
+        return self._call.scope.state.clock.now()
 
     @property
     def logger(self) -> "logging.LoggerAdapter[logging.Logger]":

@@ -71,7 +71,8 @@ class Invocation:
         sender = state.loop.create_task(state.batcher.run())
         stored = state.batcher.store(update)
         try:
-            await asyncio.wait([stored, state.outcome], return_when=asyncio.FIRST_COMPLETED)
+            futures: list[asyncio.Future[Any]] = [stored, state.outcome]
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         finally:
             sender.cancel()
         return state.outcome.result() if state.outcome.done() else None

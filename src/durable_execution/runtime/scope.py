@@ -25,12 +25,13 @@ class ContextScope:
         parent_id: Id of the CONTEXT operation that calls are checkpointed under; None at the root.
         path: Readable place of the context.
         owner: The call this is the context of; None at the root.
+        patches: What `patched` has answered in this context.
         tasks: Tasks that this context's code has created.
         is_rebuilding: Whether the body runs only to rebuild a result that was too large to keep.
         is_closed: Whether the context's body has ended, so that its orphans may not checkpoint any more.
     """
 
-    __slots__ = ("_is_replaying", "ids", "is_closed", "is_rebuilding", "labels", "outer", "owner", "parent_id", "path", "state", "tasks")
+    __slots__ = ("_is_replaying", "ids", "is_closed", "is_rebuilding", "labels", "outer", "owner", "parent_id", "patches", "path", "state", "tasks")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class ContextScope:
         self.outer: ContextScope | None = owner.scope if owner is not None else None
         self.labels = Labels()
         self.is_closed = False
+        self.patches: dict[str, bool] = {}
         self.tasks: WeakSet[asyncio.Task[Any]] | None = None
         self.is_rebuilding: bool = self.outer is not None and self.outer.is_rebuilding
         self._is_replaying: bool = self.outer._is_replaying if self.outer is not None else state.recorded_count > 0

@@ -1,0 +1,191 @@
+"""`ctx.all`, `ctx.any`, `ctx.race`, `ctx.all_settled`: concurrency whose outcome is recorded, so that a replay repeats it.
+
+Which of several operations ends first depends on the outside world. The combinator is a step of its own whose stored
+result says who it was; a replay awaits that one, and does not even start the others.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from durable_execution.errors import ExecutionError, InvocationError, OperationError
+from durable_execution.operations.lifecycle import (
+    announce_completed,
+    announce_replayed,
+    announce_started,
+    recorded_state,
+    store,
+)
+from durable_execution.protocol import OperationStatus
+from durable_execution.runtime.call import Call
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[T]):
+    """How one awaitable of `ctx.all_settled` ended.
+
+    Attributes:
+        value: Its value, when it succeeded.
+        error: What it raised, otherwise None.
+    """
+
+    value: T | None = None
+    error: Exception | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether it returned a value."""
+        return self.error is None
+
+
+async def run_all(call: Call, awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+    """Every value, in order; the first error as soon as it happens."""
+    return await _Contest(call, awaitables).first_failure_or_all()
+
+
+async def run_race(call: Call, awaitables: Sequence[Awaitable[Any]]) -> Any:
+    """The value or error of whichever ends first."""
+    return await _Contest(call, awaitables).first_to_end()
+
+
+async def run_any(call: Call, awaitables: Sequence[Awaitable[Any]]) -> Any:
+    """The first value. An ExceptionGroup of all errors when there is none."""
+    return await _Contest(call, awaitables).first_success()
+
+
+async def run_all_settled(awaitables: Sequence[Awaitable[Any]]) -> list[Settled[Any]]:
+    """How each ended, in order. Nothing needs recording: every ending is recorded already."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    if tasks:
+        await asyncio.wait(tasks)
+    return [_settled(task) for task in tasks]
+
+
+class _Contest:
+    """Several awaitables, and the record of which one decided."""
+
+    def __init__(self, call: Call, awaitables: Sequence[Awaitable[Any]]) -> None:
+        self._call = call
+        self._awaitables = list(awaitables)
+
+    async def first_failure_or_all(self) -> list[Any]:
+        decided = await self._recorded()
+        if isinstance(decided, int):
+            await self._only(decided)
+            raise ExecutionError(f"{self._call.path}: the recorded failure did not happen again")
+        tasks = self._start()
+        index = await self._until(tasks, lambda task: task.exception() is not None)
+        if decided is None:
+            await self._record(index)
+        if index is not None:
+            self._cancel(tasks)
+            tasks[index].result()
+        return [task.result() for task in tasks]
+
+    async def first_to_end(self) -> Any:
+        decided = await self._recorded()
+        if isinstance(decided, int):
+            return await self._only(decided)
+        tasks = self._start()
+        index = await self._until(tasks, lambda task: True)
+        await self._record(index)
+        self._cancel(tasks)
+        return tasks[index or 0].result()
+
+    async def first_success(self) -> Any:
+        decided = await self._recorded()
+        if isinstance(decided, int):
+            return await self._only(decided)
+        tasks = self._start()
+        index = await self._until(tasks, lambda task: task.exception() is None)
+        if decided is None:
+            await self._record(index)
+        if index is None:
+            raise ExceptionGroup(
+                f"{self._call.path}: none of {len(tasks)} succeeded",
+                [error for task in tasks if isinstance(error := task.exception(), Exception)],
+            )
+        self._cancel(tasks)
+        return tasks[index].result()
+
+    async def _recorded(self) -> int | bool | None:
+        """The index that decided; False when it is recorded that none did; None when nothing is recorded."""
+        recorded = await recorded_state(self._call)
+        if recorded is None or recorded["Status"] != "SUCCEEDED":
+            announce_started(self._call, recorded)
+            return None
+        announce_replayed(self._call, recorded)
+        index = json.loads(recorded["StepDetails"].get("Result") or "null")
+        return index if isinstance(index, int) and not isinstance(index, bool) else False
+
+    async def _record(self, index: int | None) -> None:
+        call = self._call
+        state = call.scope.state
+        started_at = state.clock.now() if state.announcer is not None else None
+        if call.id not in state.operations:
+            state.batcher.add(call.update("START"))
+        update = call.update("SUCCEED")
+        update["Payload"] = json.dumps(index)
+        await store(call, update)
+        announce_completed(
+            call, OperationStatus.SUCCEEDED, started_at=started_at, is_replayed=False, result=update["Payload"]
+        )
+
+    def _start(self) -> list["asyncio.Future[Any]"]:
+        return [asyncio.ensure_future(awaitable) for awaitable in self._awaitables]
+
+    async def _only(self, index: int) -> Any:
+        for other, awaitable in enumerate(self._awaitables):
+            if other != index:
+                _drop(awaitable)
+        return await self._awaitables[index]
+
+    async def _until(self, tasks: Sequence["asyncio.Future[Any]"], decides: Any) -> int | None:
+        """The index of the first task that decides, in order of ending; None when all have ended and none does.
+
+        Raises:
+            Exception: A task ended with an error that ends the execution or the invocation.
+        """
+        waiting = set(tasks)
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            _raise_fatal(done)
+            index = next((position for position, task in enumerate(tasks) if task in done and decides(task)), None)
+            if index is not None:
+                return index
+        return None
+
+    def _cancel(self, tasks: Iterable["asyncio.Future[Any]"]) -> None:
+        for task in tasks:
+            if not task.done():
+                task.cancel()
+            elif not task.cancelled():
+                task.exception()  # so that asyncio does not complain that nobody looked
+
+
+def _raise_fatal(done: Iterable["asyncio.Future[Any]"]) -> None:
+    for task in done:
+        error = task.exception()
+        if isinstance(error, (ExecutionError, InvocationError)) and not isinstance(error, OperationError):
+            raise error
+
+
+def _drop(awaitable: Awaitable[Any]) -> None:
+    if asyncio.iscoroutine(awaitable):
+        awaitable.close()
+    elif isinstance(awaitable, asyncio.Future):
+        awaitable.cancel()
+
+
+def _settled(task: "asyncio.Future[Any]") -> Settled[Any]:
+    error = task.exception()
+    if error is None:
+        return Settled(task.result())
+    if not isinstance(error, Exception):
+        raise error
+    _raise_fatal([task])
+    return Settled(error=error)

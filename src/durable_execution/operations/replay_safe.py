@@ -1,0 +1,69 @@
+"""`ctx.now`, `ctx.uuid`, `ctx.random`, `ctx.patched`: what code may read, or be changed by, without leaving its path."""
+
+import random
+from datetime import datetime
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from durable_execution.errors import ConfigurationError
+from durable_execution.runtime.call import Call
+
+if TYPE_CHECKING:
+    from durable_execution.context.step_context import StepContext
+    from durable_execution.runtime.scope import ContextScope
+
+PATCH_SUBTYPE = "Patch"
+PATCH_PREFIX = "patch-"
+
+
+async def read_clock(step: "StepContext") -> datetime:
+    """The body of the step that `ctx.now` is."""
+    return step.now()
+
+
+class Randomness:
+    """Random numbers that are the same on every replay: drawn from the execution and the context, not from the system."""
+
+    __slots__ = ("_count", "_seed", "generator")
+
+    def __init__(self, execution_arn: str, prefix: str | None) -> None:
+        self._seed = f"{execution_arn}:{prefix or ''}".encode()
+        self._count = 0
+        self.generator = random.Random(blake2b(self._seed, digest_size=16).digest())  # noqa: S311  # not for secrets
+
+    def uuid(self) -> UUID:
+        """The next UUID (version 4 in form)."""
+        self._count += 1
+        digest = blake2b(self._seed + b":uuid:%d" % self._count, digest_size=16).digest()
+        return UUID(bytes=digest, version=4)
+
+
+def patch_id(prefix: str | None, change_id: str) -> str:
+    """The id of the marker of a change in a context. It stands outside the numbering of calls, so it shifts nothing."""
+    return blake2b(f"{prefix or ''}-patch-{change_id}".encode()).hexdigest()[:64]
+
+
+def is_patched(scope: "ContextScope", change_id: str) -> bool:
+    """Whether the code at this place runs with the change; see `DurableContext.patched`."""
+    if not change_id or not change_id.isascii() or not change_id.isprintable() or len(change_id) > 200:
+        raise ConfigurationError(f"change id {change_id!r:.40} must be 1 to 200 printable ASCII characters")
+    known = scope.patches.get(change_id)
+    if known is None:
+        known = scope.patches[change_id] = _decide(scope, change_id)
+    return known
+
+
+def _decide(scope: "ContextScope", change_id: str) -> bool:
+    marker = patch_id(scope.ids.prefix, change_id)
+    if marker in scope.state.operations:
+        return True
+    if scope.is_replaying or scope.state.is_decided:
+        return False
+    call = Call(scope, marker, 0, "STEP", PATCH_SUBTYPE, PATCH_PREFIX + change_id, PATCH_PREFIX + change_id)
+    scope.check_open(call)
+    scope.state.batcher.add(call.update("START"))
+    update = call.update("SUCCEED")
+    update["Payload"] = "true"
+    scope.state.batcher.add(update)
+    return True

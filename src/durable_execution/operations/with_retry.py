@@ -1,0 +1,47 @@
+"""`ctx.with_retry`: a block of operations that is tried again as a whole, with durable pauses in between."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from durable_execution.errors import ExecutionError, InvocationError, OperationError
+from durable_execution.retry import RetryStrategy, exponential_backoff
+
+if TYPE_CHECKING:
+    from durable_execution.context.durable_context import DurableContext
+
+T = TypeVar("T")
+
+DEFAULT_RETRY = exponential_backoff()
+
+
+async def run_attempts(
+    context: "DurableContext",
+    function: "Callable[[DurableContext, int], Awaitable[T]]",
+    name: str | None,
+    strategy: RetryStrategy,
+) -> T:
+    """Call the function until it returns, or the strategy gives up.
+
+    Attempts share the context's numbering of calls, so ids depend on how many operations each attempt ran.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await function(context, attempt)
+        except Exception as error:
+            if _is_final(error):
+                raise
+            decision = strategy(error, attempt)
+            if not decision.should_retry:
+                raise
+        await context.wait(timedelta(seconds=decision.delay_seconds), _backoff(name, attempt))
+
+
+def _is_final(error: Any) -> bool:
+    return isinstance(error, (ExecutionError, InvocationError)) and not isinstance(error, OperationError)
+
+
+def _backoff(name: str | None, attempt: int) -> str | None:
+    return f"{name}-backoff-{attempt}" if name else None
