@@ -9,6 +9,7 @@ from dataclasses import dataclass
 ALL = frozenset({"tree", "timeline", "step", "diff", "events"})
 TREES = frozenset({"tree", "timeline", "step"})
 SEARCHABLE = ALL - {"step"}
+TIMELINE = frozenset({"timeline"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,21 @@ ACTIONS: tuple[Action, ...] = (
         frozenset({"step"}),
         3,
         group=STEP,
+    ),
+    Action("zoom_in", "plus,equals_sign", "Zoom in", "Widen the time axis.", TIMELINE, 1, shown_key="+", group=TIME),
+    Action("zoom_out", "minus", "Zoom out", "Narrow the time axis.", TIMELINE, 1, shown_key="-", group=TIME),
+    Action("zoom_fit", "0", "Fit", "Show the whole execution.", TIMELINE, 1, group=TIME),
+    Action("pan_left", "left,h", "Earlier", "Move to earlier times.", TIMELINE, group=TIME),
+    Action("pan_right", "right,l", "Later", "Move to later times.", TIMELINE, group=TIME),
+    Action("fold_idle", "x", "Fold idle", "Fold idle time, or show it to scale.", TIMELINE, 1, group=TIME),
+    Action(
+        "critical",
+        "P",
+        "Critical path",
+        "Mark the calls that made the execution last this long.",
+        TIMELINE,
+        2,
+        group=TIME,
     ),
     Action("commands", "colon,ctrl+p", "Commands", "Find any action by name.", shown_key=":"),
     Action("help", "question_mark,f1", "Help", "Show the keys of this view.", footer=9, shown_key="?"),

@@ -8,7 +8,7 @@ from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find
 from durable_debugger.cli.output import Output
 from durable_debugger.model.session import Session
 
-VIEWS = ("tree", "step", "events")
+VIEWS = ("tree", "timeline", "step", "events")
 
 
 def add_arguments(parser: ArgumentParser) -> None:

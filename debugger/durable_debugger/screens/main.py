@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from durable_debugger.actions import ACTIONS, BY_ID, Action
 from durable_debugger.model.session import Session
-from durable_debugger.screens import looking, moving, stepping  # noqa: F401  # imported for what they register
+from durable_debugger.screens import looking, moving, stepping, timing  # noqa: F401  # imported for what they register
 from durable_debugger.screens.document import DocumentScreen
 from durable_debugger.screens.handlers import HANDLERS
 from durable_debugger.screens.help import HelpScreen
@@ -23,8 +23,10 @@ from durable_debugger.widgets.panes import (
     EventPane,
     EventsPane,
     InspectorPane,
+    LegendPane,
     MomentPane,
     OutlinePane,
+    TimelinePane,
     TrackPane,
 )
 
@@ -55,6 +57,7 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.session = session
         self.view = view
+        self.remark = ""
         self._views_before: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -64,9 +67,11 @@ class MainScreen(Screen[None]):
         with Container(id="body"):
             with Container(id="upper"):
                 yield OutlinePane(self.session, id="outline", classes="pane")
+                yield TimelinePane(self.session, id="timeline", classes="pane")
                 yield EventsPane(self.session, id="events", classes="pane")
                 yield EventPane(id="event", classes="pane")
                 yield InspectorPane(self.session, id="inspector", classes="pane")
+            yield LegendPane(id="legend", classes="pane")
             yield MomentPane(id="moment", classes="pane")
             yield TrackPane(id="track")
         yield Prompt(id="prompt")
@@ -74,9 +79,15 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show the first view."""
+        self.watch(self.query_one(OutlinePane), "scroll_y", self.sync_timeline, init=False)
         self.query_one("#track").add_class("pane")
         self.open_view(self.view)
         self._views_before.clear()
+
+    def sync_timeline(self) -> None:
+        """Keep the bars beside the rows of the tree."""
+        if self.view == "tree":
+            self.query_one(TimelinePane).scroll_to(y=self.query_one(OutlinePane).scroll_offset.y, animate=False)
 
     def on_resize(self) -> None:
         """Lay the lines out for the new width, once it is known to all panes."""
@@ -96,9 +107,13 @@ class MainScreen(Screen[None]):
         """Draw what can be seen of the session."""
         session, view = self.session, self.view
         self.query_one(StatusBar).update(session)
-        self.query_one(TabBar).update(session, view)
+        self.query_one(TabBar).update(session, view, self.remark)
+        self.remark = ""
         self.query_one(FooterBar).update(view)
         self.query_one(OutlinePane).update(session)
+        timeline = self.query_one(TimelinePane)
+        timeline.update(session, has_labels=view != "tree")
+        self.query_one(LegendPane).update(session, timeline.chart)
         if view == "events":
             events = self.query_one(EventsPane)
             events.update(session)
@@ -135,8 +150,9 @@ class MainScreen(Screen[None]):
             panes[(current + direction) % len(panes)].focus()
 
     def say(self, text: str) -> None:
-        """A short remark."""
-        self.notify(text, timeout=3, markup=False)
+        """A short remark, shown until the next thing happens."""
+        self.remark = text
+        self.query_one(TabBar).update(self.session, self.view, text)
 
     def ask(
         self,
@@ -174,6 +190,7 @@ class MainScreen(Screen[None]):
 
     def action_perform(self, action_id: str) -> None:
         """Do what an action does."""
+        self.remark = ""
         HANDLERS[action_id](self)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -191,6 +208,14 @@ class MainScreen(Screen[None]):
     def outline_picked(self, event: LineView.Picked) -> None:
         """Select a row; fold it where its marker was clicked, or at a double click."""
         self.query_one(OutlinePane).pick(event.index, event.column, is_double=event.is_double)
+        self.show()
+
+    @on(LineView.Picked, "#timeline")
+    def bar_picked(self, event: LineView.Picked) -> None:
+        """Select a row."""
+        self.session.cursor = self.session.outline.visible[event.index]
+        if event.is_double:
+            self.session.outline.toggle(self.session.cursor)
         self.show()
 
     @on(LineView.Picked, "#events")

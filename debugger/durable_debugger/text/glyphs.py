@@ -21,6 +21,7 @@ LAST = "└"
 PIPE = "│"
 RULE = "─"
 RUN = "█"
+SPAN = "━"
 GAP = "·"
 WAIT = "░"
 HALF = "▌"
@@ -47,6 +48,7 @@ STAND_INS = {
     PIPE: "|",
     RULE: "-",
     RUN: "#",
+    SPAN: "=",
     GAP: ".",
     WAIT: "-",
     IDLE: ":",

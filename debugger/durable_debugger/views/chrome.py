@@ -29,7 +29,7 @@ def status_line(session: Session, cells: int, *, follow: str = "") -> Line:
     return flush(left, right, cells)
 
 
-def tab_line(view: str, cells: int, right: str) -> tuple[Line, dict[str, tuple[int, int]]]:
+def tab_line(view: str, cells: int, right: str, *, role: str = "dim") -> tuple[Line, dict[str, tuple[int, int]]]:
     """The view tabs with a remark at the right, and in which columns each tab is."""
     parts: Line = [Part(" ")]
     columns: dict[str, tuple[int, int]] = {}
@@ -40,7 +40,7 @@ def tab_line(view: str, cells: int, right: str) -> tuple[Line, dict[str, tuple[i
         columns[name] = (at, at + len(text) - 1)
         at += len(text)
         parts.append(Part(text, "title" if name == view else "dim"))
-    return flush(parts, [Part(f"{right} ", "dim")], cells), columns
+    return flush(parts, [Part(f"{right} ", role)], cells), columns
 
 
 def position_remark(session: Session) -> str:

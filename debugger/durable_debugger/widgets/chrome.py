@@ -40,9 +40,10 @@ class TabBar(StaticLines, can_focus=False):
         super().__init__(id=id)
         self._columns: dict[str, tuple[int, int]] = {}
 
-    def update(self, session: Session, view: str) -> None:
-        """Show which view is open, and where it is in the recording."""
-        line, self._columns = tab_line(view, max(self.size.width, 20), position_remark(session))
+    def update(self, session: Session, view: str, remark: str = "") -> None:
+        """Show which view is open, and a remark, or else where it is in the recording."""
+        role, text = ("accent", remark) if remark else ("dim", position_remark(session))
+        line, self._columns = tab_line(view, max(self.size.width, 20), text, role=role)
         self.show_lines([line])
 
     def on_click(self, event: events.Click) -> None:

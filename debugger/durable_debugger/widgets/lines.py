@@ -22,6 +22,8 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     Attributes:
         is_ascii: Whether to draw with ASCII only.
+        TITLE: Text in the line above.
+        HEADER: How many lines at the top do not scroll.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {*COMPONENTS.values(), "lines--cursor", "lines--cursor-blurred"}
@@ -50,6 +52,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     is_ascii: bool = False
     TITLE: ClassVar[str] = ""
+    HEADER: ClassVar[int] = 0
 
     @dataclass
     class Picked(Message):
@@ -87,6 +90,10 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         """The line at an index, for a width."""
         raise NotImplementedError
 
+    def header_line(self, number: int, cells: int) -> Line:
+        """A line that does not scroll."""
+        raise NotImplementedError
+
     def cursor_index(self) -> int | None:
         """The selected line; None when nothing is selected."""
         return None
@@ -94,7 +101,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
     def show(self, count: int) -> None:
         """The model changed: draw again, keeping the cursor in sight."""
         self.count = count
-        self.virtual_size = Size(self.size.width, count)
+        self.virtual_size = Size(self.size.width, count + self.HEADER)
         cursor = self.cursor_index()
         if cursor is not None:
             self.keep_visible(cursor)
@@ -102,7 +109,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def keep_visible(self, index: int) -> None:
         """Scroll as little as needed to have a line in sight."""
-        height = self.scrollable_content_region.height
+        height = self.scrollable_content_region.height - self.HEADER
         top = self.scroll_offset.y
         if height <= 0:
             return
@@ -118,19 +125,16 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """Draw the line at a row of the screen."""
         width = self.scrollable_content_region.width
-        index = y + self.scroll_offset.y
+        index = y - self.HEADER + self.scroll_offset.y
         base = self.rich_style
+        if y < self.HEADER:
+            return self._strip(self.header_line(y, width), width, base)
         if not 0 <= index < self.count:
             return Strip.blank(width, base)
         is_cursor = index == self.cursor_index()
         if is_cursor:
             base += self._style("cursor" if self.has_focus else "cursor-blurred")
-        segments = [
-            Segment(to_ascii(part.text) if self.is_ascii else part.text, base + self._style(part.role))
-            for part in fit(self.line(index, width), width)
-            if part.text
-        ]
-        return Strip(segments, width)
+        return self._strip(self.line(index, width), width, base)
 
     def on_resize(self, event: events.Resize) -> None:
         """Keep the cursor in sight when the room changes."""
@@ -146,10 +150,18 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         offset = event.get_content_offset(self)
         if offset is None:
             return
-        index = offset.y + self.scroll_offset.y
-        if 0 <= index < self.count:
+        index = offset.y - self.HEADER + self.scroll_offset.y
+        if offset.y >= self.HEADER and 0 <= index < self.count:
             event.stop()
             self.post_message(self.Picked(self, index, offset.x, event.chain > 1))
+
+    def _strip(self, line: Line, cells: int, base: Style) -> Strip:
+        segments = [
+            Segment(to_ascii(part.text) if self.is_ascii else part.text, base + self._style(part.role))
+            for part in fit(line, cells)
+            if part.text
+        ]
+        return Strip(segments, cells)
 
     def _style(self, role: str) -> Style:
         style = self._styles.get(role)

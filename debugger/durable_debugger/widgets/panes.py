@@ -8,6 +8,7 @@ from durable_debugger.views.events import event_line, event_lines, first_event_o
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.outline import fold_marker_column, outline_line
 from durable_debugger.views.step import moment_lines, track_lines
+from durable_debugger.views.timeline import Chart, axis_line, timeline_legend, timeline_line
 from durable_debugger.widgets.lines import LineView, StaticLines
 
 
@@ -44,6 +45,62 @@ class OutlinePane(LineView):
         """A row of the tree."""
         row = self.session.outline.visible[index]
         return outline_line(self.session, row, cells, is_cursor=row == self.session.cursor)
+
+
+class TimelinePane(LineView):
+    """A bar per row of the tree, below an axis."""
+
+    HEADER = 1
+
+    def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.session = session
+        self.chart = Chart()
+
+    def update(self, session: Session, *, has_labels: bool) -> None:
+        """Show a session; without names where the tree stands beside it."""
+        self.session = session
+        self.chart.has_labels = has_labels
+        self.show(len(session.outline.visible))
+
+    def cursor_index(self) -> int | None:
+        """The selected row."""
+        return self.session.outline.index_of(self.session.cursor)
+
+    def move(self, rows: int) -> None:
+        """Move the session's cursor."""
+        self.session.move(rows)
+
+    def header_line(self, number: int, cells: int) -> Line:
+        """The axis."""
+        return axis_line(self.session, self.chart, cells)
+
+    def line(self, index: int, cells: int) -> Line:
+        """A row's bar."""
+        row = self.session.outline.visible[index]
+        return timeline_line(self.session, self.chart, row, cells, is_cursor=row == self.session.cursor)
+
+    def zoom(self, factor: float) -> None:
+        """Widen or narrow the axis around the middle of what is shown."""
+        before = self.chart.zoom
+        self.chart.zoom = max(1.0, min(before * factor, 256.0))
+        middle = self.chart.pan + self.size.width / 4
+        self.chart.pan = round(middle * self.chart.zoom / before - self.size.width / 4)
+
+    def pan(self, direction: int) -> None:
+        """Move along the axis by a fourth of the pane."""
+        self.chart.pan += direction * max(self.size.width // 4, 4)
+
+
+class LegendPane(StaticLines):
+    """What is worth saying about time."""
+
+    TITLE = "Time"
+
+    def update(self, session: Session, chart: Chart) -> None:
+        """Show a session."""
+        self.set_title(inspector_title(session))
+        self.show_lines(timeline_legend(session, chart, max(self.size.width, 20)))
 
 
 class InspectorPane(StaticLines):

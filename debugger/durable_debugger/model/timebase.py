@@ -1,0 +1,154 @@
+"""A time axis on which idle time is folded, so that days of waiting do not flatten the work.
+
+An execution works while an invocation runs, and idles between. Idle stretches that are long beside the work get a few
+cells however long they are; everything else is to scale.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from durable_debugger.text.durations import between
+from durable_execution.replay.recorded import RecordedExecution
+
+IDLE_SHARE = 0.15
+"""An idle stretch is folded when it is longer than this share of all work."""
+
+FOLD_WIDTHS = ((2, 13), (4, 7), (40, 1))
+"""How many cells a folded stretch gets, by how many there are."""
+
+MIN_SPAN = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the axis.
+
+    Attributes:
+        start: Seconds from the start of the execution.
+        end: Seconds.
+        is_folded: Whether it is idle and folded.
+        column: Where it starts, in cells.
+        cells: How wide it is.
+    """
+
+    start: float
+    end: float
+    is_folded: bool
+    column: float = 0.0
+    cells: float = 0.0
+
+
+class Timebase:
+    """Maps seconds to columns.
+
+    Args:
+        busy: When work was done, as pairs of seconds; may overlap.
+        end: Where the axis ends.
+        cells: Width of the axis.
+        is_folding: Whether idle time is folded.
+    """
+
+    def __init__(self, busy: Iterable[tuple[float, float]], end: float, cells: int, *, is_folding: bool = True) -> None:
+        self.cells = max(cells, 1)
+        self.end = max(end, MIN_SPAN)
+        stretches = _stretches(_merged(busy), self.end) if is_folding else [Stretch(0.0, self.end, False)]
+        self.stretches = _laid_out(stretches, self.cells)
+        self._starts = [stretch.start for stretch in self.stretches]
+
+    def column(self, seconds: float) -> float:
+        """Where a point in time is."""
+        if seconds <= 0:
+            return 0.0
+        stretch = self.stretches[max(bisect_right(self._starts, seconds) - 1, 0)]
+        span = stretch.end - stretch.start
+        share = min((seconds - stretch.start) / span, 1.0) if span > 0 else 0.0
+        return stretch.column + share * stretch.cells
+
+    def seconds(self, column: float) -> float:
+        """The point in time at a column."""
+        for stretch in self.stretches:
+            if column < stretch.column + stretch.cells:
+                share = (column - stretch.column) / stretch.cells if stretch.cells else 0.0
+                return stretch.start + share * (stretch.end - stretch.start)
+        return self.end
+
+    @property
+    def idle(self) -> float:
+        """Seconds that are folded away."""
+        return sum(stretch.end - stretch.start for stretch in self.stretches if stretch.is_folded)
+
+
+def busy_times(execution: RecordedExecution, until: float) -> list[tuple[float, float]]:
+    """When invocations ran, in seconds from the start; when attempts ran where invocations are not timed."""
+    start = execution.started_at
+    spans: list[tuple[float, float]] = []
+    for invocation in execution.invocations:
+        begun = between(start, invocation.started_at)
+        if begun is not None:
+            ended = between(start, invocation.ended_at)
+            spans.append((begun, until if ended is None else ended))
+    if spans:
+        return spans
+    for operation in execution.operations:
+        for attempt in operation.attempts:
+            ended = between(start, attempt.ended_at)
+            begun = between(start, attempt.started_at)
+            if ended is not None:
+                spans.append((ended if begun is None else begun, ended))
+    return spans
+
+
+def _merged(busy: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(busy):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, max(start, end)))
+    return merged
+
+
+def _stretches(busy: Sequence[tuple[float, float]], end: float) -> list[Stretch]:
+    work = sum(stop - start for start, stop in busy) or MIN_SPAN
+    stretches: list[Stretch] = []
+    at = 0.0
+    for start, stop in [*busy, (end, end)]:
+        gap = start - at
+        if gap > work * IDLE_SHARE and gap > MIN_SPAN:
+            _append(stretches, Stretch(at, start, is_folded=True))
+        elif gap > 0:
+            _append(stretches, Stretch(at, start, is_folded=False))
+        if stop > start:
+            _append(stretches, Stretch(start, stop, is_folded=False))
+        at = max(at, stop)
+    return stretches or [Stretch(0.0, end, is_folded=False)]
+
+
+def _append(stretches: list[Stretch], stretch: Stretch) -> None:
+    """Add a stretch, joined to the one before when neither is folded."""
+    last = stretches[-1] if stretches else None
+    if last is not None and not last.is_folded and not stretch.is_folded:
+        stretches[-1] = Stretch(last.start, stretch.end, is_folded=False)
+    else:
+        stretches.append(stretch)
+
+
+def _laid_out(stretches: Sequence[Stretch], cells: int) -> list[Stretch]:
+    """Columns for every stretch: a few cells for folded ones, the rest by duration, but at least one each."""
+    folded = sum(stretch.is_folded for stretch in stretches)
+    fold_cells = next((width for most, width in FOLD_WIDTHS if folded <= most), 0)
+    while fold_cells and fold_cells * folded > cells // 2:
+        fold_cells = fold_cells // 2
+    room = cells - fold_cells * folded
+    open_ones = len(stretches) - folded
+    least = min(3.0, room / open_ones / 2) if open_ones else 0.0
+    work = sum(stretch.end - stretch.start for stretch in stretches if not stretch.is_folded) or MIN_SPAN
+    scale = max(room - least * open_ones, 0.0) / work
+    laid_out: list[Stretch] = []
+    column = 0.0
+    for stretch in stretches:
+        width = float(fold_cells) if stretch.is_folded else least + (stretch.end - stretch.start) * scale
+        laid_out.append(Stretch(stretch.start, stretch.end, stretch.is_folded, column, width))
+        column += width
+    return laid_out
