@@ -1,0 +1,31 @@
+"""The durable execution service on this computer, for development and tests.
+
+```python
+from durable_execution import local
+
+result = local.run(process_order, {"order_id": "7", "amount": 9.5})
+```
+"""
+
+from durable_execution.local.clocks import RealClock, SkippingClock
+from durable_execution.local.engine import ExecutionResult, LocalEngine
+from durable_execution.local.hosts import Answer, Failure, FunctionHost, Invocation, Missing
+from durable_execution.local.identity import CountingIds, RandomIds
+from durable_execution.local.limits import EngineLimits
+from durable_execution.local.running import run
+
+__all__ = [
+    "Answer",
+    "CountingIds",
+    "EngineLimits",
+    "ExecutionResult",
+    "Failure",
+    "FunctionHost",
+    "Invocation",
+    "LocalEngine",
+    "Missing",
+    "RandomIds",
+    "RealClock",
+    "SkippingClock",
+    "run",
+]

@@ -1,0 +1,178 @@
+"""Checkpoints: a batch of updates, applied whole or not at all, and what has changed since the last one."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from durable_execution.local.backend import Backend, Transaction
+from durable_execution.local.batches import require_batch, require_update
+from durable_execution.local.callback_ids import make_callback_id
+from durable_execution.local.chained_invokes import start_chained_invoke
+from durable_execution.local.journal import Journal
+from durable_execution.local.lifecycle import encode_error, keep_outcome
+from durable_execution.local.pages import cut, make_marker, page_size, read_marker, state_page
+from durable_execution.local.pauses import become_paused
+from durable_execution.local.rows import OperationRow
+from durable_execution.local.timers import fire_due
+from durable_execution.local.tokens import current_token, require_current
+from durable_execution.local.transitions import new_operation, transition
+from durable_execution.local.updates import Update, read_updates
+from durable_execution.local.wire import operation_size, operation_wire
+from durable_execution.protocol import ErrorObject, Wire
+
+
+class Checkpoints:
+    """The two calls a running invocation makes."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def max_page_items(self) -> int:
+        """Operations a page of state has at most."""
+        return self._backend.limits.max_page_items
+
+    def checkpoint(self, arn: str, token: str, updates: Any, client_token: str | None = None) -> Wire:
+        """Apply a batch of updates.
+
+        Returns:
+            `CheckpointToken` (absent when the invocation may not go on) and `NewExecutionState`.
+
+        Raises:
+            ServiceError: The token is stale, or the batch is refused; nothing has changed then.
+        """
+        limits = self._backend.limits
+        with self._backend.transaction() as transaction:
+            row = transaction.store.executions.by_arn(arn)
+            since_ms = transaction.now_ms - int(limits.client_token_window.total_seconds() * 1000)
+            if client_token is not None and row is not None:
+                kept = transaction.store.outbox.answer(row.key, client_token, token, since_ms)
+                if kept is not None:
+                    repeated: Wire = json.loads(kept)
+                    return repeated
+            journal = transaction.journal(require_current(row, token))
+            batch = read_updates(updates, limits.payload_characters)
+            answer = self._apply(transaction, journal, batch)
+            if client_token is not None:
+                encoded = json.dumps(answer)
+                transaction.store.outbox.keep_answer(
+                    journal.row.key, client_token, token, encoded, transaction.now_ms, since_ms
+                )
+        return answer
+
+    def get_state(self, arn: str, token: str, marker: Any = None, max_items: Any = None) -> Wire:
+        """A page of the operations a replay needs. Does not consume the token.
+
+        Raises:
+            ServiceError: The token is stale, or the marker is not one.
+        """
+        size = page_size(max_items, self._backend.limits)
+        position = read_marker("state", marker, 1) or [0]
+        store = self._backend.store
+        with store.snapshot():
+            row = require_current(store.executions.by_arn(arn), token)
+            page, next_marker = state_page(store, row.key, position[0], self._backend.limits, size)
+        return _state(page, next_marker)
+
+    def _apply(self, transaction: Transaction, journal: Journal, batch: Sequence[Update]) -> Wire:
+        fire_due(journal, "STEP")
+        require_batch(batch, journal.operation)
+        if (excess := self._excess(journal, batch)) is not None:
+            return _refuse(journal, excess)
+        for update in batch:
+            self._apply_update(transaction, journal, update)
+        if batch:
+            journal.set(is_changed=1)
+        fire_due(journal)
+        delta = self._delta(journal)
+        journal.set(token_sequence=journal.row.token_sequence + 1)
+        if journal.row.ending is not None:
+            return _state(delta[0], None, wrap=True)
+        if journal.row.status == "PAUSING":
+            become_paused(journal)
+            journal.set(invoke_ms=journal.now_ms)
+            return _state(delta[0], None, wrap=True)
+        return {"CheckpointToken": current_token(journal.row), **_state(*delta, wrap=True)}
+
+    def _apply_update(self, transaction: Transaction, journal: Journal, update: Update) -> None:
+        current = journal.operation(update.id)
+        require_update(update, current, self._backend.limits)
+        if update.type == "EXECUTION":
+            _end_by_checkpoint(journal, update)
+            return
+        operation = current or self._new_operation(journal, update)
+        outcome = transition(update, operation, journal.now_ms)
+        if update.type == "CHAINED_INVOKE":
+            start_chained_invoke(self._backend, transaction, journal, outcome)
+            return
+        journal.put(outcome.operation)
+        journal.happen(outcome.event, outcome.operation, details=outcome.details, data=outcome.data)
+
+    def _new_operation(self, journal: Journal, update: Update) -> OperationRow:
+        sequence = journal.row.operation_count + 1
+        operation = new_operation(update, journal.row.key, sequence, journal.now_ms)
+        if update.type == "CALLBACK":
+            operation = operation._replace(
+                callback_id=make_callback_id(journal.row.key, sequence, self._backend.ids.new())
+            )
+        return operation
+
+    def _excess(self, journal: Journal, batch: Sequence[Update]) -> ErrorObject | None:
+        """The quota that a batch exceeds."""
+        limits, row = self._backend.limits, journal.row
+        added = {update.id for update in batch if update.type != "EXECUTION" and journal.operation(update.id) is None}
+        if row.operation_count + len(added) > limits.operations:
+            return ErrorObject(
+                f"The execution exceeded the limit of {limits.operations} operations.",
+                "DurableExecution.OperationLimitExceeded",
+            )
+        written = sum(len(text) for update in batch for text in (update.payload, update.error) if text)
+        if row.written_bytes + written > limits.execution_bytes:
+            return ErrorObject(
+                f"The execution exceeded the limit of {limits.execution_bytes} bytes written.",
+                "DurableExecution.StorageLimitExceeded",
+            )
+        return None
+
+    def _delta(self, journal: Journal) -> tuple[list[OperationRow], str | None]:
+        """What the handler does not know yet, and where the rest of it starts."""
+        told = {operation.sequence: operation for operation in journal.changed}
+        store, key = journal.store, journal.row.key
+        undelivered = store.outbox.pending(key)
+        for sequence in undelivered:
+            if sequence not in told and (operation := store.operations.at(key, sequence)) is not None:
+                told[sequence] = operation
+        if undelivered:
+            store.outbox.clear(key)
+        journal.mark_delivered()
+        limits = self._backend.limits
+        page, following = cut(
+            [told[sequence] for sequence in sorted(told)],
+            operation_size,
+            max_bytes=limits.page_bytes,
+            max_items=limits.max_page_items,
+        )
+        return page, make_marker("state", following.sequence) if following else None
+
+
+def _refuse(journal: Journal, excess: ErrorObject) -> Wire:
+    """Drop the batch, and fail the execution when its invocation ends."""
+    keep_outcome(journal, error=encode_error(excess))
+    journal.set(ending="FAILED", token_sequence=journal.row.token_sequence + 1)
+    return _state([], None, wrap=True)
+
+
+def _end_by_checkpoint(journal: Journal, update: Update) -> None:
+    if update.action == "SUCCEED":
+        keep_outcome(journal, result=update.payload)
+        journal.set(ending="SUCCEEDED")
+    else:
+        keep_outcome(journal, error=update.error or "{}")
+        journal.set(ending="FAILED")
+
+
+def _state(page: list[OperationRow], next_marker: str | None, *, wrap: bool = False) -> Wire:
+    state: Wire = {"Operations": [operation_wire(operation) for operation in page]}
+    if next_marker is not None:
+        state["NextMarker"] = next_marker
+    return {"NewExecutionState": state} if wrap else state

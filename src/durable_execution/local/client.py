@@ -1,0 +1,277 @@
+"""The engine with the methods of `boto3.client("lambda")`: same names, keyword arguments and answers.
+
+Code written for boto3 runs against it unchanged. Timestamps are `datetime`, the payload of `invoke` is a stream, other
+payloads are strings, and errors are `durable_execution.errors.ServiceError` with the API's codes, which also have the
+`response` of botocore's `ClientError`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from durable_execution.errors import ServiceError
+from durable_execution.local.callbacks import Callbacks
+from durable_execution.local.checkpoints import Checkpoints
+from durable_execution.local.clocks import millis, moment
+from durable_execution.local.control import Control
+from durable_execution.local.faults import ApiError, invalid
+from durable_execution.local.functions import read_target
+from durable_execution.local.invoking import Invoking
+from durable_execution.local.queries import Queries
+from durable_execution.protocol import Wire
+from durable_execution.protocol.timestamps import to_datetime
+
+_CLIENT_TOKEN = re.compile(r"[\x21-\x7E]{1,64}")
+_TIMESTAMPS = frozenset(
+    {
+        "StartTimestamp",
+        "EndTimestamp",
+        "EventTimestamp",
+        "NextAttemptTimestamp",
+        "ScheduledEndTimestamp",
+        "PauseRequestTimestamp",
+        "ResumeRequestTimestamp",
+        "ExpectedExecutionTimeoutTimestamp",
+    }
+)
+_NESTED_TIMESTAMPS = frozenset(
+    {
+        "StepDetails",
+        "WaitDetails",
+        "PauseDetails",
+        "WaitStartedDetails",
+        "InvocationCompletedDetails",
+        "ExecutionPausedDetails",
+        "ExecutionResumedDetails",
+    }
+)
+
+
+class LocalLambdaClient:
+    """The durable execution operations of the Lambda API, on the local engine."""
+
+    def __init__(
+        self, checkpoints: Checkpoints, callbacks: Callbacks, control: Control, queries: Queries, invoking: Invoking
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._callbacks = callbacks
+        self._control = control
+        self._queries = queries
+        self._invoking = invoking
+
+    def checkpoint_durable_execution(
+        self,
+        *,
+        DurableExecutionArn: str,
+        CheckpointToken: str,
+        Updates: Sequence[Mapping[str, Any]] | None = None,
+        ClientToken: str | None = None,
+    ) -> Wire:
+        """CheckpointDurableExecution: apply updates, all or nothing, and learn what has changed."""
+        _require_text(CheckpointToken, "CheckpointToken")
+        answer = self._checkpoints.checkpoint(
+            _arn(DurableExecutionArn), CheckpointToken, Updates, _client_token(ClientToken)
+        )
+        state = answer["NewExecutionState"]
+        return {
+            **answer,
+            "NewExecutionState": {**state, "Operations": [_dated(found) for found in state["Operations"]]},
+        }
+
+    def get_durable_execution_state(
+        self, *, DurableExecutionArn: str, CheckpointToken: str, Marker: str | None = None, MaxItems: int | None = None
+    ) -> Wire:
+        """GetDurableExecutionState: a page of the operations a replay needs."""
+        _require_text(CheckpointToken, "CheckpointToken")
+        page = self._checkpoints.get_state(_arn(DurableExecutionArn), CheckpointToken, Marker, MaxItems)
+        return {**page, "Operations": [_dated(found) for found in page["Operations"]]}
+
+    def get_durable_execution(self, *, DurableExecutionArn: str, IncludeExecutionData: bool | None = None) -> Wire:
+        """GetDurableExecution: one execution, with its data unless told otherwise."""
+        return _dated(self._queries.execution(_arn(DurableExecutionArn), with_data=_flag(IncludeExecutionData, True)))
+
+    def get_durable_execution_history(
+        self,
+        *,
+        DurableExecutionArn: str,
+        IncludeExecutionData: bool | None = None,
+        MaxItems: int | None = None,
+        Marker: str | None = None,
+        ReverseOrder: bool | None = None,
+    ) -> Wire:
+        """GetDurableExecutionHistory: a page of events, without payloads unless asked for."""
+        page = self._queries.history(
+            _arn(DurableExecutionArn),
+            with_data=_flag(IncludeExecutionData, False),
+            newest_first=_flag(ReverseOrder, False),
+            marker=Marker,
+            max_items=MaxItems,
+        )
+        return {**page, "Events": [_dated(event) for event in page["Events"]]}
+
+    def list_durable_executions_by_function(
+        self,
+        *,
+        FunctionName: str,
+        Qualifier: str | None = None,
+        DurableExecutionName: str | None = None,
+        Statuses: Sequence[str] | None = None,
+        StartedAfter: datetime | None = None,
+        StartedBefore: datetime | None = None,
+        ReverseOrder: bool | None = None,
+        Marker: str | None = None,
+        MaxItems: int | None = None,
+    ) -> Wire:
+        """ListDurableExecutionsByFunction: a page of executions, the newest first unless told otherwise."""
+        target = read_target(FunctionName, Qualifier)
+        self._invoking.require_known(target)
+        page = self._queries.executions(
+            target,
+            name=DurableExecutionName,
+            statuses=Statuses,
+            started_after_ms=_millis(StartedAfter, "StartedAfter"),
+            started_before_ms=_millis(StartedBefore, "StartedBefore"),
+            oldest_first=_flag(ReverseOrder, False),
+            marker=Marker,
+            max_items=MaxItems,
+        )
+        return {**page, "DurableExecutions": [_dated(found) for found in page["DurableExecutions"]]}
+
+    def stop_durable_execution(self, *, DurableExecutionArn: str, Error: Mapping[str, Any] | None = None) -> Wire:
+        """StopDurableExecution: end an execution as STOPPED."""
+        return {"StopTimestamp": moment(self._control.stop(_arn(DurableExecutionArn), Error))}
+
+    def send_durable_execution_callback_success(self, *, CallbackId: str, Result: bytes | str | None = None) -> Wire:
+        """SendDurableExecutionCallbackSuccess: complete a callback with a result."""
+        self._callbacks.succeed(CallbackId, _blob(Result, "Result"))
+        return {}
+
+    def send_durable_execution_callback_failure(
+        self, *, CallbackId: str, Error: Mapping[str, Any] | None = None
+    ) -> Wire:
+        """SendDurableExecutionCallbackFailure: complete a callback with an error."""
+        self._callbacks.fail(CallbackId, Error)
+        return {}
+
+    def send_durable_execution_callback_heartbeat(self, *, CallbackId: str) -> Wire:
+        """SendDurableExecutionCallbackHeartbeat: say that the work behind a callback goes on."""
+        self._callbacks.heartbeat(CallbackId)
+        return {}
+
+    def pause_durable_execution(
+        self,
+        *,
+        DurableExecutionArn: str,
+        ClientToken: str | None = None,
+        Reason: str | None = None,
+        ExecutionTimeoutPaused: bool | None = None,
+    ) -> Wire:
+        """PauseDurableExecution: invoke the handler no more until the execution is resumed."""
+        self._control.pause(_arn(DurableExecutionArn), Reason, ExecutionTimeoutPaused, _client_token(ClientToken))
+        return {}
+
+    def resume_durable_execution(
+        self, *, DurableExecutionArn: str, ClientToken: str | None = None, Reason: str | None = None
+    ) -> Wire:
+        """ResumeDurableExecution: let a paused execution go on."""
+        self._control.resume(_arn(DurableExecutionArn), Reason, _client_token(ClientToken))
+        return {}
+
+    def delete_durable_execution(self, *, DurableExecutionArn: str) -> Wire:
+        """DeleteDurableExecution: remove an ended execution and its history."""
+        return {"DeletionRequestTimestamp": moment(self._control.delete(_arn(DurableExecutionArn)))}
+
+    def invoke(
+        self,
+        *,
+        FunctionName: str,
+        InvocationType: str = "RequestResponse",
+        LogType: str | None = None,
+        ClientContext: str | None = None,
+        DurableExecutionName: str | None = None,
+        Payload: bytes | str | None = None,
+        Qualifier: str | None = None,
+        TenantId: str | None = None,
+    ) -> Wire:
+        """Invoke: start a durable execution, or run a plain function."""
+        del LogType  # a tail of the log is not kept
+        return self._invoking.invoke(
+            read_target(FunctionName, Qualifier),
+            _blob(Payload, "Payload"),
+            kind=InvocationType,
+            name=DurableExecutionName,
+            tenant_id=TenantId,
+            client_context=ClientContext,
+        )
+
+    @property
+    def exceptions(self) -> "ExceptionClasses":
+        """Exception classes by code, as boto3 clients have them."""
+        return ExceptionClasses()
+
+
+class ExceptionClasses:
+    """`client.exceptions.ResourceNotFoundException` and its like."""
+
+    ClientError = ServiceError
+
+    def __getattr__(self, code: str) -> type[ServiceError]:
+        return ApiError.of(code)
+
+
+def _dated(wire: Wire) -> Wire:
+    """Milliseconds turned into datetimes, in the places where the API has timestamps."""
+    dated: Wire = {}
+    for name, value in wire.items():
+        if name in _TIMESTAMPS and isinstance(value, int):
+            dated[name] = moment(value)
+        elif name in _NESTED_TIMESTAMPS:
+            dated[name] = _dated(value)
+        else:
+            dated[name] = value
+    return dated
+
+
+def _arn(value: Any) -> str:
+    _require_text(value, "DurableExecutionArn")
+    if len(value) > 1024:
+        raise invalid("DurableExecutionArn must have at most 1024 characters.")
+    return str(value)
+
+
+def _require_text(value: Any, name: str) -> None:
+    if not isinstance(value, str) or not value:
+        raise invalid(f"{name} must be a string of at least one character.")
+
+
+def _client_token(value: Any) -> str | None:
+    if value is not None and (not isinstance(value, str) or not _CLIENT_TOKEN.fullmatch(value)):
+        raise invalid(f"ClientToken must match {_CLIENT_TOKEN.pattern}.")
+    return value
+
+
+def _flag(value: Any, default: bool) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"{value!r:.80} is not a boolean.")
+    return default if value is None else value
+
+
+def _blob(value: Any, name: str) -> bytes:
+    if value is None:
+        return b""
+    if hasattr(value, "read"):
+        value = value.read()
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, (bytes, bytearray)):
+        raise invalid(f"{name} must be bytes, not {type(value).__name__}.")
+    return bytes(value)
+
+
+def _millis(value: Any, name: str) -> int | None:
+    try:
+        found = to_datetime(value)
+    except (ValueError, OverflowError):
+        raise invalid(f"{name} must be a timestamp, not {value!r:.80}.") from None
+    return millis(found) if found else None

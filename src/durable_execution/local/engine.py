@@ -1,0 +1,399 @@
+"""The local engine: the durable execution service in this process, over an SQLite file."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from durable_execution.errors import EngineError
+from durable_execution.local.backend import Backend
+from durable_execution.local.callbacks import Callbacks
+from durable_execution.local.checkpoints import Checkpoints
+from durable_execution.local.client import LocalLambdaClient
+from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock
+from durable_execution.local.control import Control
+from durable_execution.local.functions import LATEST, Function, Functions, Target
+from durable_execution.local.hosts import CallableHost, DurableHost, DurableTarget, FunctionHost
+from durable_execution.local.identity import IdSource, RandomIds
+from durable_execution.local.invocations import Assignment, Invocations
+from durable_execution.local.invoking import Invoking
+from durable_execution.local.leases import Lease
+from durable_execution.local.lifecycle import Start
+from durable_execution.local.limits import EngineLimits
+from durable_execution.local.queries import Queries
+from durable_execution.local.recovery import Recovery
+from durable_execution.local.rows import ExecutionRow
+from durable_execution.local.scheduler import Scheduler, Skips
+from durable_execution.local.service_client import LocalServiceClient
+from durable_execution.local.store import MEMORY, Store
+from durable_execution.local.traces import TraceSink, observers_for
+from durable_execution.protocol import ErrorObject, ExecutionStatus
+
+DEFAULT_STORE = ".durable/executions.db"
+DEFAULT_CONCURRENCY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResult:
+    """How an execution ended.
+
+    Attributes:
+        arn: Its ARN.
+        status: SUCCEEDED, FAILED, TIMED_OUT or STOPPED.
+        result: What it returned, decoded; None unless it SUCCEEDED.
+        error: Why it did not.
+    """
+
+    arn: str
+    status: ExecutionStatus
+    result: Any
+    error: ErrorObject | None
+
+
+class LocalEngine:
+    """Runs durable functions on this computer, with everything the service does: checkpoints, timers, retries, callbacks,
+    chained invokes, history.
+
+    What is acknowledged is on disk: a process that is killed at any moment loses nothing, and `resume` continues.
+
+    Example:
+        ```python
+        with LocalEngine(time="skip", store=None) as engine:
+            engine.register("orders", process_order)
+            result = engine.run("orders", {"order_id": "7", "amount": 9.5})
+        ```
+
+    Args:
+        store: File to keep executions in; None or `:memory:` for memory. Missing directories are created.
+        time: `real`, or `skip` to jump over waits and retry delays.
+        clock: A clock instead of the one `time` stands for.
+        limits: Sizes, quotas and time-outs.
+        ids: Where ids come from.
+        trace_sink: Where replay traces go: a sink, a directory, `False` for nowhere, or None for `traces/` beside the store.
+        max_concurrency: Invocations at the same time; 1 with a skipping clock, so that runs repeat exactly.
+        create: Whether to create a store file that does not exist.
+
+    Attributes:
+        client: The engine with the methods of `boto3.client("lambda")`.
+
+    Raises:
+        EngineError: The store cannot be used.
+    """
+
+    def __init__(
+        self,
+        store: str | Path | None = DEFAULT_STORE,
+        *,
+        time: Literal["real", "skip"] = "real",
+        clock: EngineClock | None = None,
+        limits: EngineLimits | None = None,
+        ids: IdSource | None = None,
+        trace_sink: TraceSink = None,
+        max_concurrency: int | None = None,
+        create: bool = True,
+    ) -> None:
+        clock = clock or (SkippingClock() if time == "skip" else RealClock())
+        ids = ids or RandomIds()
+        self._store = Store(MEMORY if store is None else store, create=create)
+        self._functions = Functions()
+        self._limits = limits or EngineLimits()
+        self._backend = Backend(self._store, clock, ids, self._limits, self._functions, owner=ids.new())
+        self._lease = Lease(self._store.path, self._backend.owner)
+        self._trace_sink = trace_sink
+        self._checkpoints = Checkpoints(self._backend)
+        self._callbacks = Callbacks(self._backend)
+        self._control = Control(self._backend)
+        self._queries = Queries(self._backend)
+        self._invocations = Invocations(self._backend)
+        concurrency = max_concurrency or (1 if clock.is_skipping else DEFAULT_CONCURRENCY)
+        self._scheduler = Scheduler(
+            self._backend, self._invocations, LocalServiceClient(self._checkpoints), self._observers_for, concurrency
+        )
+        self._recovery = Recovery(self._backend, self._invocations, self._lease)
+        self._invoking = Invoking(self._backend, self._control, self._scheduler, self._recovery)
+        self.client = LocalLambdaClient(
+            self._checkpoints, self._callbacks, self._control, self._queries, self._invoking
+        )
+
+    def __enter__(self) -> "LocalEngine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(wait=timedelta(seconds=5) if kind is None else timedelta(0))
+
+    @property
+    def store_path(self) -> Path | None:
+        """The store's file; None when it is in memory."""
+        return self._store.path
+
+    @property
+    def clock(self) -> EngineClock:
+        """The engine's clock."""
+        return self._backend.clock
+
+    def register(
+        self,
+        name: str,
+        target: DurableTarget | FunctionHost | Callable[[Any, Any], Any],
+        *,
+        durable: bool | None = None,
+        execution_timeout: timedelta | None = None,
+        retention: timedelta | None = None,
+        timeout: timedelta | None = None,
+        tenant_isolated: bool = False,
+    ) -> None:
+        """Make a function known under a name.
+
+        Args:
+            name: Function name: 1 to 64 letters, digits, `-` and `_`.
+            target: A handler made with `@durable_execution`; any callable `(event, lambda_context) -> result`; or an object
+                that runs functions elsewhere.
+            durable: Whether invocations are durable executions. By default only for handlers made with this SDK.
+            execution_timeout: How long an execution may run.
+            retention: How long an ended execution is kept.
+            timeout: How long one invocation may run.
+            tenant_isolated: Whether every invocation needs a tenant id.
+
+        Raises:
+            EngineError: The name cannot be a function's, or the target cannot be called.
+        """
+        host, is_durable = _host(name, target)
+        self._functions.add(
+            Function(
+                name,
+                host,
+                is_durable if durable is None else durable,
+                execution_timeout,
+                retention or self._limits.retention,
+                timeout or self._limits.function_timeout,
+                tenant_isolated,
+            )
+        )
+
+    def start(
+        self,
+        function: str,
+        payload: Any = None,
+        *,
+        name: str | None = None,
+        timeout: timedelta | None = None,
+        tenant_id: str | None = None,
+        trace_header: str | None = None,
+    ) -> str:
+        """Start an execution and return at once.
+
+        Args:
+            function: Name of a registered function.
+            payload: Anything that can be written as JSON.
+            name: Execution name; starting twice with the same name and payload gives the same execution, also after a crash.
+            timeout: How long it may run.
+            tenant_id: Tenant.
+            trace_header: `XAmznTraceId` to hand to the handler.
+
+        Returns:
+            The execution's ARN.
+
+        Raises:
+            EngineError: The function is not registered, or the payload cannot be written as JSON.
+            ServiceError: The name is taken by an execution with another payload.
+        """
+        return self._start(function, payload, name, timeout, tenant_id, trace_header).arn
+
+    def run(
+        self,
+        function: str,
+        payload: Any = None,
+        *,
+        name: str | None = None,
+        timeout: timedelta | None = None,
+        tenant_id: str | None = None,
+    ) -> ExecutionResult:
+        """Start an execution and wait for its end. Arguments and errors as for `start`."""
+        return self._await(self._start(function, payload, name, timeout, tenant_id, None), None)
+
+    def wait(self, arn: str, *, timeout: timedelta | None = None) -> ExecutionResult:
+        """Wait for the end of an execution.
+
+        Args:
+            arn: The execution.
+            timeout: How long to wait, in real time. With the real clock None waits for ever; with a skipping clock it waits
+                until nothing but the outside can move the execution.
+
+        Raises:
+            EngineError: It does not end in that time, or is unknown.
+        """
+        return self._await(self._row(arn), timeout)
+
+    def run_until_idle(self, *, skips: Skips = "work", timeout: timedelta | None = None) -> None:
+        """Run until no execution goes on by itself: all have ended, or wait for something from outside.
+
+        Args:
+            skips: How far a skipping clock may jump.
+            timeout: How long to wait, in real time.
+        """
+        seconds = None if timeout is None else timeout / timedelta(seconds=1)
+        self._scheduler.run_until(self._scheduler.is_idle, timeout=seconds, skips=skips)
+
+    def result(self, arn: str) -> ExecutionResult | None:
+        """How an execution ended; None while it has not.
+
+        Raises:
+            EngineError: It is unknown.
+        """
+        row = self._row(arn)
+        root = self._store.operations.at(row.key, 0)
+        if row.ended_ms is None or root is None:
+            return None
+        decoded = json.loads(root.result) if root.result and row.status == "SUCCEEDED" else None
+        error = ErrorObject.from_wire(json.loads(root.error)) if root.error else None
+        return ExecutionResult(arn, ExecutionStatus(row.status), decoded, error)
+
+    def wait_for_callback_id(self, arn: str, name: str | None = None, *, timeout: timedelta | None = None) -> str:
+        """Wait until an execution waits for a callback.
+
+        Args:
+            arn: The execution.
+            name: The callback's name; None for the first one that is open. The name of a `wait_for_callback` finds the
+                callback in it.
+            timeout: How long to wait, in real time.
+
+        Returns:
+            The id to complete it with, see `client.send_durable_execution_callback_success`.
+
+        Raises:
+            EngineError: The execution ends, or has nothing left to do, without such a callback.
+        """
+        seconds = None if timeout is None else timeout / timedelta(seconds=1)
+        key = self._row(arn).key
+        self._scheduler.run_until(
+            lambda: self._callback_id(key, name) is not None or self._is_over(key), timeout=seconds, skips="work"
+        )
+        found = self._callback_id(key, name)
+        if found is None:
+            wanted = f"a callback named {name!r}" if name else "a callback"
+            state = self._row(arn).status
+            raise EngineError(
+                f"the execution {arn} is {state} and does not wait for {wanted}. Check the name in create_callback or "
+                "wait_for_callback, and that the code reaches it with this input."
+            )
+        return found
+
+    def resume(self) -> list[str]:
+        """Continue every unfinished execution of a registered function that no living engine runs.
+
+        Returns:
+            Their ARNs.
+        """
+        adopted = self._recovery.adopt_all()
+        self._control.remove_expired()
+        if adopted and not self._backend.clock.is_skipping:
+            self._scheduler.drive()
+        return adopted
+
+    def close(self, *, wait: timedelta = timedelta(seconds=5)) -> None:
+        """Begin nothing more and let go of the store. Executions that have not ended can be resumed.
+
+        Args:
+            wait: How long to wait for invocations that run.
+        """
+        if self._scheduler.is_closed:
+            return
+        self._scheduler.close(wait=wait / timedelta(seconds=1))
+        self._functions.close()
+        self._lease.release()
+        self._store.close()
+
+    def _observers_for(self, assignment: Assignment) -> Sequence[Any]:
+        return observers_for(assignment, self._store.path, self._trace_sink)
+
+    def _start(
+        self,
+        function: str,
+        payload: Any,
+        name: str | None,
+        timeout: timedelta | None,
+        tenant_id: str | None,
+        trace_header: str | None,
+    ) -> ExecutionRow:
+        found = self._functions.get(function)
+        if found is None:
+            known = ", ".join(self._functions.names()) or "none"
+            raise EngineError(
+                f"no function named {function!r} is registered on this engine (registered: {known}). "
+                f"Call engine.register({function!r}, handler) first."
+            )
+        try:
+            text = json.dumps(payload)
+        except (TypeError, ValueError) as error:
+            raise EngineError(
+                f"the payload cannot be written as JSON: {error}. Pass dictionaries, lists, texts, numbers, booleans and "
+                "None; for a pydantic model, pass model.model_dump(mode='json')."
+            ) from None
+        target = Target(function, LATEST)
+        return self._invoking.start(
+            Start(found, target, text, name=name, timeout=timeout, tenant_id=tenant_id, trace_header=trace_header)
+        )
+
+    def _await(self, row: ExecutionRow, timeout: timedelta | None) -> ExecutionResult:
+        if not self._invoking.wait(row.key, timeout):
+            raise EngineError(self._why_unfinished(row.arn))
+        found = self.result(row.arn)
+        assert found is not None, "an execution that has ended has a result"
+        return found
+
+    def _why_unfinished(self, arn: str) -> str:
+        row = self._row(arn)
+        waiting = ", ".join(
+            operation.name or operation.id for operation in self._store.operations.open_callbacks(row.key)
+        )
+        cause = f"it waits for the callback {waiting}" if waiting else "its owner is another engine, or it is paused"
+        return (
+            f"the execution {arn} is {row.status} and did not end while it was waited for: {cause}. Complete a callback with "
+            "engine.client.send_durable_execution_callback_success(CallbackId=engine.wait_for_callback_id(arn), Result=b'...'), "
+            "resume what is paused, or wait longer."
+        )
+
+    def _row(self, arn: str) -> ExecutionRow:
+        with self._store.snapshot():
+            row = self._store.executions.by_arn(arn)
+        if row is None:
+            raise EngineError(
+                f"no execution {arn} in {self._store.path or 'the store in memory'}. `durable-debug list` shows what is there."
+            )
+        return row
+
+    def _is_over(self, key: int) -> bool:
+        with self._store.snapshot():
+            row = self._store.executions.by_key(key)
+        return row is None or row.ended_ms is not None
+
+    def _callback_id(self, key: int, name: str | None) -> str | None:
+        """The open callback of a name, once the invocation that created it is over."""
+        with self._store.snapshot():
+            row = self._store.executions.by_key(key)
+            if row is None or row.is_running:
+                return None
+            for operation in self._store.operations.open_callbacks(key):
+                parent = self._store.operations.by_id(key, operation.parent_id) if operation.parent_id else None
+                is_inside = parent is not None and parent.subtype == "WaitForCallback" and parent.name == name
+                if name is None or operation.name == name or is_inside:
+                    return operation.callback_id
+        return None
+
+
+def _host(name: str, target: Any) -> tuple[FunctionHost, bool]:
+    if isinstance(target, DurableTarget):
+        return DurableHost(target), True
+    if hasattr(target, "invoke") and hasattr(target, "close"):
+        return target, True
+    if callable(target):
+        return CallableHost(target), False
+    raise EngineError(
+        f"{target!r:.100} cannot be registered as {name!r}: pass a handler made with @durable_execution, or any callable "
+        "(event, lambda_context) -> result."
+    )

@@ -1,0 +1,61 @@
+"""The API's errors, as the engine raises them."""
+
+from functools import cache
+from typing import Any
+
+from durable_execution.errors import ServiceError
+
+STATUS_CODES = {
+    "InvalidParameterValueException": 400,
+    "CallbackTimeoutException": 400,
+    "InvalidRequestContentException": 400,
+    "ResourceNotFoundException": 404,
+    "ResourceConflictException": 409,
+    "DurableExecutionAlreadyStartedException": 409,
+    "RequestTooLargeException": 413,
+    "TooManyRequestsException": 429,
+    "ServiceException": 500,
+}
+CAPITAL_MESSAGE = frozenset(
+    {
+        "ResourceNotFoundException",
+        "CallbackTimeoutException",
+        "ServiceException",
+        "DurableExecutionAlreadyStartedException",
+    }
+)
+"""Errors whose text is the member `Message`; in the others it is `message` (service model)."""
+
+
+class ApiError(ServiceError):
+    """A `ServiceError` that also has the `response` of botocore's `ClientError`, for code written for boto3."""
+
+    @staticmethod
+    @cache
+    def of(code: str) -> type["ApiError"]:
+        """The class of errors with a code; the same one every time."""
+        return type(code, (ApiError,), {"__doc__": f"The API's {code}.", "__module__": __name__})
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """What botocore would have parsed."""
+        return {
+            "Error": {"Code": self.code, "Message": self.message},
+            "ResponseMetadata": {"HTTPStatusCode": self.status, "RequestId": "", "HTTPHeaders": {}, "RetryAttempts": 0},
+            "Type": "User" if (self.status or 500) < 500 else "Service",
+        }
+
+
+def fault(code: str, message: str) -> ApiError:
+    """An error of the API."""
+    return ApiError.of(code)(code, message, status=STATUS_CODES[code])
+
+
+def invalid(message: str) -> ApiError:
+    """A request that can never work."""
+    return fault("InvalidParameterValueException", message)
+
+
+def unknown_execution(arn: str) -> ApiError:
+    """No such execution, or none any more."""
+    return fault("ResourceNotFoundException", f"Durable execution not found: {arn}")

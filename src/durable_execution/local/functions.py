@@ -1,0 +1,121 @@
+"""The functions an engine can invoke, and the ways to name one."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from durable_execution.errors import EngineError
+from durable_execution.local.faults import invalid
+from durable_execution.local.hosts import FunctionHost
+from durable_execution.protocol.arn import LOCAL_ACCOUNT, LOCAL_REGION
+
+LATEST = "$LATEST"
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_TARGET = re.compile(
+    r"(?:arn:aws[a-zA-Z-]*:lambda:)?(?:(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d):)?(?:(?P<account>\d{12}):)?(?:function:)?"
+    r"(?P<name>[a-zA-Z0-9_.-]+)(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9_-]+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of this engine.
+
+    Attributes:
+        name: Its name.
+        host: Where it runs.
+        is_durable: Whether an invocation of it starts a durable execution.
+        execution_timeout: How long an execution of it may run; None for the engine's limit.
+        retention: How long an ended execution is kept.
+        timeout: How long one invocation may run.
+        is_tenant_isolated: Whether every invocation needs a tenant id.
+    """
+
+    name: str
+    host: FunctionHost
+    is_durable: bool
+    execution_timeout: timedelta | None
+    retention: timedelta
+    timeout: timedelta
+    is_tenant_isolated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A function as a caller names it.
+
+    Attributes:
+        name: Function name.
+        qualifier: Version or alias; None when the caller gave none.
+    """
+
+    name: str
+    qualifier: str | None
+
+    @property
+    def version(self) -> str:
+        """The version that runs: the engine has one of each function, and takes an alias for it."""
+        if self.qualifier and (self.qualifier.isdigit() or self.qualifier.startswith("$")):
+            return self.qualifier
+        return LATEST
+
+
+def read_target(text: Any, qualifier: Any = None) -> Target:
+    """Read a function's name, `name:qualifier`, partial ARN or full ARN.
+
+    Args:
+        text: The name.
+        qualifier: The qualifier when it is given apart.
+
+    Raises:
+        ServiceError: It is none of these, or is in another account or region.
+    """
+    match = _TARGET.fullmatch(text) if isinstance(text, str) and len(text) <= 256 else None
+    if match is None:
+        raise invalid(f"Invalid function name or ARN: {text!r:.300}")
+    if match["account"] and match["account"] != LOCAL_ACCOUNT:
+        raise invalid(
+            f"The function {text} is in another account than {LOCAL_ACCOUNT}, which cannot be invoked from here."
+        )
+    if match["region"] and match["region"] != LOCAL_REGION:
+        raise invalid(
+            f"The function {text} is in another region than {LOCAL_REGION}, which cannot be invoked from here."
+        )
+    if qualifier is not None and not re.fullmatch(r"\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9_-]{1,128}", str(qualifier)):
+        raise invalid(f"Invalid qualifier: {qualifier!r:.200}")
+    if match["qualifier"] and qualifier and match["qualifier"] != qualifier:
+        raise invalid(f"The function name {text} and the qualifier {qualifier} contradict each other.")
+    return Target(match["name"], qualifier or match["qualifier"])
+
+
+class Functions:
+    """The functions of an engine, by name."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Function] = {}
+
+    def add(self, function: Function) -> None:
+        """Add a function, or replace the one that has its name.
+
+        Raises:
+            EngineError: The name is not one a Lambda function can have.
+        """
+        if not _NAME.fullmatch(function.name):
+            raise EngineError(
+                f"{function.name!r} cannot be the name of a function: use 1 to 64 letters, digits, '-' and '_', as Lambda does."
+            )
+        self._by_name[function.name] = function
+
+    def get(self, name: str) -> Function | None:
+        """The function with a name."""
+        return self._by_name.get(name)
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._by_name)
+
+    def close(self) -> None:
+        """Let go of whatever runs the functions."""
+        for function in self._by_name.values():
+            function.host.close()

@@ -1,0 +1,151 @@
+"""Invoke: how callers start executions and run plain functions."""
+
+import io
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+from durable_execution.local.backend import Backend
+from durable_execution.local.control import Control
+from durable_execution.local.faults import fault, invalid
+from durable_execution.local.functions import Function, Target
+from durable_execution.local.lifecycle import Start
+from durable_execution.local.recovery import Recovery
+from durable_execution.local.rows import ExecutionRow
+from durable_execution.local.scheduler import Scheduler
+from durable_execution.protocol import Wire
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_TENANT = re.compile(r"[a-zA-Z0-9._:/=+\-@ ]{1,256}")
+KINDS = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
+UNHANDLED = "Unhandled"
+
+
+class Invoking:
+    """Starts executions, and waits for their end where a caller wants that."""
+
+    def __init__(self, backend: Backend, control: Control, scheduler: Scheduler, recovery: Recovery) -> None:
+        self._backend = backend
+        self._control = control
+        self._scheduler = scheduler
+        self._recovery = recovery
+
+    def require_known(self, target: Target) -> None:
+        """Check that a function is registered, or at least has executions in the store.
+
+        Raises:
+            ServiceError: Nothing is known of it.
+        """
+        if self._backend.functions.get(target.name) is not None:
+            return
+        store = self._backend.store
+        with store.snapshot():
+            known = store.executions.listed(["function = ?"], (target.name,), newest_first=True, limit=1)
+        if not known:
+            raise fault("ResourceNotFoundException", f"Function not found: {target.name}")
+
+    def invoke(
+        self, target: Target, payload: bytes, *, kind: Any, name: Any, tenant_id: Any, client_context: Any = None
+    ) -> Wire:
+        """Invoke a function as a caller of the API.
+
+        Returns:
+            `StatusCode`, and depending on the kind `Payload`, `FunctionError`, `ExecutedVersion` and `DurableExecutionArn`.
+
+        Raises:
+            ServiceError: The request is refused; what user code does is an answer, not an error.
+        """
+        if kind not in KINDS:
+            raise invalid(f"InvocationType must be one of {', '.join(KINDS)}, not {kind!r:.80}.")
+        function = self._function(target, name, tenant_id)
+        text = self._payload(payload, kind)
+        if kind == "DryRun":
+            return {"StatusCode": KINDS[kind], "Payload": io.BytesIO(b"")}
+        start = Start(function, target, text, name=name, tenant_id=tenant_id, client_context=client_context)
+        row = self.start(start)
+        answer: Wire = {"StatusCode": KINDS[kind], "ExecutedVersion": row.version, "Payload": io.BytesIO(b"")}
+        if function.is_durable:
+            answer["DurableExecutionArn"] = row.arn
+        return self._wait(row, answer) if kind == "RequestResponse" else answer
+
+    def start(self, start: Start) -> ExecutionRow:
+        """Start an execution, or find the one that has its name."""
+        self._recovery.hold_lease()
+        row, is_new = self._control.start(start)
+        if not is_new:
+            self._recovery.adopt(row)
+        if not self._backend.clock.is_skipping:
+            self._scheduler.drive()
+        return row
+
+    def wait(self, key: int, timeout: timedelta | None) -> bool:
+        """Wait for an execution's end.
+
+        Returns:
+            Whether it has ended, or is gone.
+        """
+        seconds = None if timeout is None else timeout / timedelta(seconds=1)
+        return self._scheduler.run_until(lambda: self._has_ended(key), timeout=seconds)
+
+    def _has_ended(self, key: int) -> bool:
+        store = self._backend.store
+        with store.snapshot():
+            row = store.executions.by_key(key)
+        return row is None or row.ended_ms is not None
+
+    def _function(self, target: Target, name: Any, tenant_id: Any) -> Function:
+        function = self._backend.functions.get(target.name)
+        if function is None:
+            raise fault("ResourceNotFoundException", f"Function not found: {target.name}")
+        if function.is_durable and target.qualifier is None:
+            raise invalid(
+                f"A durable function must be invoked with a qualified identifier: use {target.name}:$LATEST, or a version or alias."
+            )
+        if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
+            raise invalid(f"DurableExecutionName must match {_NAME.pattern}, but is {name!r:.100}.")
+        if name is not None and not function.is_durable:
+            raise invalid(f"DurableExecutionName cannot be used with {target.name}, which is not a durable function.")
+        if tenant_id is not None and (not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id)):
+            raise invalid(f"TenantId must match {_TENANT.pattern}.")
+        return function
+
+    def _payload(self, payload: bytes, kind: str) -> str:
+        limits = self._backend.limits
+        most = limits.async_payload_bytes if kind == "Event" else limits.sync_payload_bytes
+        if len(payload) > most:
+            raise fault(
+                "RequestTooLargeException", f"The payload has {len(payload)} bytes; at most {most} are allowed."
+            )
+        try:
+            text = payload.decode()
+            if text:
+                json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise fault("InvalidRequestContentException", f"Could not parse request body into json: {error}") from None
+        return text
+
+    def _wait(self, row: ExecutionRow, answer: Wire) -> Wire:
+        limits = self._backend.limits
+        has_ended = self.wait(row.key, None if self._backend.clock.is_skipping else limits.invoke_wait)
+        store = self._backend.store
+        with store.snapshot():
+            root = store.operations.at(row.key, 0)
+            ended = store.executions.by_key(row.key)
+        if not has_ended or root is None or ended is None:
+            raise fault("ServiceException", f"The execution did not end while it was waited for: {row.arn}")
+        if ended.status == "SUCCEEDED":
+            return {**answer, "Payload": io.BytesIO((root.result or "").encode())}
+        body = function_error(json.loads(root.error) if root.error else {})
+        return {**answer, "FunctionError": UNHANDLED, "Payload": io.BytesIO(json.dumps(body).encode())}
+
+
+def function_error(error: Wire) -> Wire:
+    """An error object as Lambda writes it into the body of an answer."""
+    names = {
+        "ErrorMessage": "errorMessage",
+        "ErrorType": "errorType",
+        "ErrorData": "errorData",
+        "StackTrace": "stackTrace",
+    }
+    return {ours: error[theirs] for theirs, ours in names.items() if theirs in error}

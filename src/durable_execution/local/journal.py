@@ -1,0 +1,143 @@
+"""One execution within one transaction: what is read of it, what changes, and the events that say so."""
+
+import json
+from typing import Any
+
+from durable_execution.local.rows import EventRow, ExecutionRow, OperationRow
+from durable_execution.local.store import Store
+
+
+class Journal:
+    """Collects the changes of one execution and writes them when `save` is called.
+
+    Events get their ids here, at the moment they happen; they never change afterwards.
+
+    Args:
+        store: The store, inside a transaction.
+        row: The execution.
+        now_ms: The time of everything that happens in this transaction.
+
+    Attributes:
+        has_new_wake: Whether saving found that the scheduler must look at the execution at another time than before.
+    """
+
+    def __init__(self, store: Store, row: ExecutionRow, now_ms: int) -> None:
+        self.store = store
+        self.row = row
+        self.now_ms = now_ms
+        self.has_new_wake = False
+        self._changed: dict[str, OperationRow] = {}
+        self._known: dict[str, OperationRow | None] = {}
+        self._events: list[EventRow] = []
+        self._undelivered: list[int] = []
+
+    @property
+    def changed(self) -> list[OperationRow]:
+        """Operations that changed in this transaction, in order of their start."""
+        return sorted(self._changed.values(), key=lambda operation: operation.sequence)
+
+    def mark_delivered(self) -> None:
+        """The running handler is being told of every change made so far."""
+        self._undelivered.clear()
+        self.set(invoke_ms=None)
+
+    def set(self, **columns: Any) -> None:
+        """Change columns of the execution."""
+        self.row = self.row._replace(**columns)
+
+    def operation(self, operation_id: str) -> OperationRow | None:
+        """An operation, changes of this transaction included."""
+        if operation_id in self._known:
+            return self._known[operation_id]
+        found = self._known[operation_id] = self.store.operations.by_id(self.row.key, operation_id)
+        return found
+
+    def root(self) -> OperationRow:
+        """The EXECUTION operation."""
+        for operation in self._changed.values():
+            if operation.sequence == 0:
+                return operation
+        found = self.store.operations.at(self.row.key, 0)
+        assert found is not None, "every execution has an EXECUTION operation"
+        self._known[found.id] = found
+        return found
+
+    def put(self, operation: OperationRow) -> None:
+        """Add or change an operation."""
+        before = self.operation(operation.id)
+        pending = operation.is_pending - (before.is_pending if before else False)
+        if pending or before is None:
+            self.set(
+                pending_count=self.row.pending_count + pending,
+                operation_count=max(self.row.operation_count, operation.sequence),
+            )
+        self._known[operation.id] = self._changed[operation.id] = operation
+
+    def settle(self, operation: OperationRow) -> None:
+        """Change an operation from outside the handler, who must be told."""
+        self.put(operation)
+        self._undelivered.append(operation.sequence)
+        self.set(is_changed=1)
+        if self.row.invoke_ms is None and not self.row.is_held:
+            self.set(invoke_ms=self.now_ms)
+
+    def happen(
+        self,
+        kind: str,
+        operation: OperationRow | None,
+        *,
+        details: dict[str, Any] | None = None,
+        data: str | None = None,
+    ) -> None:
+        """Write an event.
+
+        Args:
+            kind: Event type.
+            operation: What it is about; None for what is about the execution's invocations.
+            details: Details except the payload.
+            data: The payload: text, or an error object as JSON.
+        """
+        number = self.row.event_count + 1
+        self.set(event_count=number, written_bytes=self.row.written_bytes + (len(data) if data else 0))
+        encoded = json.dumps(details, separators=(",", ":")) if details else None
+        if operation is None:
+            event = EventRow(self.row.key, number, kind, self.now_ms, None, None, None, None, encoded, data)
+        else:
+            about = (operation.id, operation.name, operation.parent_id, operation.subtype)
+            event = EventRow(self.row.key, number, kind, self.now_ms, *about, encoded, data)
+        self._events.append(event)
+
+    def flush(self) -> None:
+        """Write operations and events, so that queries within this transaction see them."""
+        for operation in self._changed.values():
+            self.store.operations.save(operation)
+        for event in self._events:
+            self.store.events.append(event)
+        if self._undelivered:
+            self.store.outbox.add(self.row.key, self._undelivered)
+        for written in (self._changed, self._events, self._undelivered):
+            written.clear()
+
+    def save(self, turn: int) -> None:
+        """Write everything, and work out when the scheduler must look at the execution again.
+
+        Args:
+            turn: Place in the queue, used if the execution becomes ready in this transaction.
+        """
+        self.flush()
+        wake_ms = self._wake()
+        if wake_ms != self.row.wake_ms:
+            self.has_new_wake = True
+            self.set(wake_ms=wake_ms, turn=turn)
+        self.store.executions.update(self.row)
+
+    def _wake(self) -> int | None:
+        row = self.row
+        if row.ended_ms is not None:
+            return None
+        moments = [row.timeout_ms]
+        if row.status == "RUNNING" and not row.is_running:
+            moments.append(row.invoke_ms)
+        if row.pending_count:  # whatever has a timer is pending
+            moments.append(self.store.operations.next_due(row.key))
+        return min((moment for moment in moments if moment is not None), default=None)

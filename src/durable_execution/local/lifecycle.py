@@ -1,0 +1,225 @@
+"""How executions begin and end, and what that means for the execution that invoked them."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+from durable_execution.local.backend import Backend, Transaction
+from durable_execution.local.faults import fault, invalid
+from durable_execution.local.functions import Function, Target
+from durable_execution.local.journal import Journal
+from durable_execution.local.rows import ExecutionRow, OperationRow
+from durable_execution.protocol import ErrorObject, ExecutionArn
+from durable_execution.protocol.limits import MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
+
+END_EVENTS = {
+    "SUCCEEDED": "ExecutionSucceeded",
+    "FAILED": "ExecutionFailed",
+    "TIMED_OUT": "ExecutionTimedOut",
+    "STOPPED": "ExecutionStopped",
+}
+INVOKE_EVENTS = {
+    "SUCCEEDED": "ChainedInvokeSucceeded",
+    "FAILED": "ChainedInvokeFailed",
+    "TIMED_OUT": "ChainedInvokeTimedOut",
+    "STOPPED": "ChainedInvokeStopped",
+}
+HOLD_MS = 250
+"""How long a chained invoke waits, in real time, for its parent's invocation to end, so that a parent that suspends at
+once sees the same order of events every time, and one that works on is not held up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an execution is started with.
+
+    Attributes:
+        function: The function.
+        target: How the caller named it.
+        payload: Serialized payload.
+        name: Execution name; None for one of the engine's choice.
+        tenant_id: Tenant.
+        timeout: How long it may run; None for the function's own.
+        trace_header: `XAmznTraceId`.
+        client_context: Base64 client context.
+        parent: Key of the execution and id of the operation that invoke it.
+    """
+
+    function: Function
+    target: Target
+    payload: str
+    name: str | None = None
+    tenant_id: str | None = None
+    timeout: timedelta | None = None
+    trace_header: str | None = None
+    client_context: str | None = None
+    parent: tuple[int, str] | None = None
+
+
+def encode_error(error: ErrorObject) -> str:
+    """An error object as the store keeps it."""
+    return json.dumps(error.to_wire(), separators=(",", ":"))
+
+
+def begin_execution(backend: Backend, transaction: Transaction, start: Start) -> tuple[ExecutionRow, bool]:
+    """Start an execution, or find the one that was started with the same name and payload.
+
+    Returns:
+        The execution, and whether it is new.
+
+    Raises:
+        ServiceError: The name is taken by an execution with another payload, or the tenant is missing.
+    """
+    function = start.function
+    if function.is_tenant_isolated and start.tenant_id is None:
+        raise invalid(f"The function {function.name} is tenant-isolated: every invocation of it needs a TenantId.")
+    if start.name is not None and function.is_durable:
+        existing = backend.store.executions.by_name(function.name, start.name)
+        if existing is not None:
+            return _same_start(backend, existing, start), False
+    row = _new_row(backend, transaction.now_ms, start)
+    key = backend.store.executions.insert(row)
+    row = row._replace(key=key)
+    journal = transaction.journal(row)
+    root = OperationRow(
+        key,
+        0,
+        ExecutionArn.parse(row.arn).id,
+        None,
+        row.name,
+        "EXECUTION",
+        None,
+        "STARTED",
+        row.started_ms,
+        input=start.payload,
+    )
+    journal.put(root)
+    if function.is_durable:
+        journal.happen("ExecutionStarted", root, details={"ExecutionTimeout": row.timeout_seconds}, data=start.payload)
+    return journal.row, True
+
+
+def end_execution(backend: Backend, transaction: Transaction, journal: Journal, status: str) -> None:
+    """End an execution whose EXECUTION operation holds the result or the error already."""
+    row, root = journal.row, journal.root()
+    journal.put(root._replace(status=status, ended_ms=journal.now_ms))
+    if row.is_durable:
+        data = root.result if status == "SUCCEEDED" else root.error
+        journal.happen(END_EVENTS[status], root, data=data)
+    journal.set(
+        status=status,
+        ended_ms=journal.now_ms,
+        expires_ms=journal.now_ms + row.retention_days * 86_400_000,
+        timeout_ms=None,
+        invoke_ms=None,
+        ending=None,
+        pause_request_ms=None,
+        paused_ms=None,
+    )
+    if row.parent_key is not None:
+        _tell_parent(transaction, journal)
+
+
+def keep_outcome(journal: Journal, *, result: str | None = None, error: str | None = None) -> None:
+    """Write down how an execution is about to end."""
+    journal.put(journal.root()._replace(result=result, error=error))
+
+
+def fail_execution(backend: Backend, transaction: Transaction, journal: Journal, error: ErrorObject) -> None:
+    """End an execution as FAILED."""
+    keep_outcome(journal, error=encode_error(error))
+    end_execution(backend, transaction, journal, "FAILED")
+
+
+def release_children(transaction: Transaction, journal: Journal) -> None:
+    """Let the executions begin that wait for an invocation to end."""
+    for row in transaction.store.executions.children(journal.row.key):
+        child = transaction.journal(row)
+        if child.row.is_held:
+            child.set(is_held=0, invoke_ms=journal.now_ms)
+
+
+def _same_start(backend: Backend, existing: ExecutionRow, start: Start) -> ExecutionRow:
+    root = backend.store.operations.at(existing.key, 0)
+    if root is None or root.input != start.payload:
+        raise fault(
+            "DurableExecutionAlreadyStartedException",
+            f"An execution named {start.name} of the function {start.function.name} was started with another payload. "
+            "Use another name, or the same payload to get the execution that exists.",
+        )
+    return existing
+
+
+def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
+    function, identity = start.function, backend.ids.new()
+    chosen = start.timeout or function.execution_timeout
+    timeout = int((chosen or backend.limits.execution_timeout).total_seconds())
+    if not MIN_DELAY_SECONDS <= timeout <= MAX_DELAY_SECONDS:
+        raise invalid(
+            f"ExecutionTimeout must be from {MIN_DELAY_SECONDS} to {MAX_DELAY_SECONDS} seconds, not {timeout}."
+        )
+    is_held = start.parent is not None
+    # A skipping clock must not jump to a time-out that nobody asked for.
+    times_out = function.is_durable and (chosen is not None or not backend.clock.is_skipping)
+    held_until = None if backend.holds_children else now_ms + HOLD_MS
+    name = start.name or identity
+    return ExecutionRow(
+        key=0,
+        arn=str(ExecutionArn(function.name, name, identity, start.target.version)),
+        name=name,
+        function=function.name,
+        version=start.target.version,
+        is_durable=int(function.is_durable),
+        status="RUNNING",
+        started_ms=now_ms,
+        ended_ms=None,
+        timeout_seconds=timeout,
+        timeout_ms=now_ms + timeout * 1000 if times_out else None,
+        retention_days=max(1, function.retention.days),
+        expires_ms=None,
+        tenant_id=start.tenant_id,
+        trace_header=start.trace_header,
+        client_context=start.client_context,
+        parent_key=start.parent[0] if start.parent else None,
+        parent_operation=start.parent[1] if start.parent else None,
+        is_held=int(is_held),
+        owner=backend.owner,
+        wake_ms=None,
+        turn=0,
+        event_count=0,
+        operation_count=0,
+        written_bytes=0,
+        pending_count=0,
+        invocation=0,
+        request_id=None,
+        invocation_ms=None,
+        token_sequence=0,
+        is_changed=0,
+        invoke_ms=held_until if is_held else now_ms,
+        failures=0,
+        idle_answers=0,
+        ending=None,
+        pause_request_ms=None,
+        pause_reason=None,
+        pauses_timeout=0,
+        paused_ms=None,
+        frozen_timeout_ms=None,
+    )
+
+
+def _tell_parent(transaction: Transaction, child: Journal) -> None:
+    row = child.row
+    assert row.parent_key is not None and row.parent_operation is not None
+    parent = transaction.journal_of(row.parent_key)
+    operation = parent.operation(row.parent_operation) if parent else None
+    if parent is None or operation is None or parent.row.ended_ms is not None or operation.status != "STARTED":
+        return
+    root, status = child.root(), row.status
+    error = root.error
+    if status == "TIMED_OUT":
+        error = encode_error(
+            ErrorObject(f"CHAINED_INVOKE timed out after {row.timeout_seconds} seconds.", "ChainedInvoke.Timeout")
+        )
+    settled = operation._replace(status=status, ended_ms=child.now_ms, result=root.result, error=error)
+    parent.settle(settled)
+    parent.happen(INVOKE_EVENTS[status], settled, data=root.result if status == "SUCCEEDED" else error)

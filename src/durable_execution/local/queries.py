@@ -1,0 +1,164 @@
+"""Reading executions: one, its history, and lists."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from durable_execution.local.backend import Backend
+from durable_execution.local.faults import invalid, unknown_execution
+from durable_execution.local.functions import Target
+from durable_execution.local.pages import cut, make_marker, page_size, read_marker
+from durable_execution.local.rows import EventRow, ExecutionRow
+from durable_execution.local.wire import event_size, event_wire
+from durable_execution.protocol import ExecutionArn, ExecutionStatus, Wire
+
+_STATUSES = frozenset(status.value for status in ExecutionStatus)
+
+
+class Queries:
+    """What a caller may know about executions. Timestamps are Unix milliseconds."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def execution(self, arn: str, *, with_data: bool = True) -> Wire:
+        """One execution, as GetDurableExecution answers."""
+        store = self._backend.store
+        with store.snapshot():
+            row = self._row(arn)
+            root = store.operations.at(row.key, 0)
+        assert root is not None, "every execution has an EXECUTION operation"
+        wire = {
+            **_summary(row),
+            "Version": row.version,
+            "ExecutionDataIncluded": with_data,
+            "DurableConfig": {"RetentionPeriodInDays": row.retention_days, "ExecutionTimeout": row.timeout_seconds},
+        }
+        if row.trace_header is not None:
+            wire["TraceHeader"] = {"XAmznTraceId": row.trace_header}
+        if row.ended_ms is None:
+            wire["ExpectedExecutionTimeoutTimestamp"] = row.timeout_ms or row.started_ms + row.timeout_seconds * 1000
+        if row.pause_request_ms is not None:
+            wire["PauseDetails"] = _pause(row, with_data)
+        if with_data:
+            wire["InputPayload"] = root.input or ""
+            if row.ended_ms is not None and root.result is not None:
+                wire["Result"] = root.result
+            if row.ended_ms is not None and root.error is not None:
+                wire["Error"] = json.loads(root.error)
+        return wire
+
+    def history(
+        self,
+        arn: str,
+        *,
+        with_data: bool = False,
+        newest_first: bool = False,
+        marker: Any = None,
+        max_items: Any = None,
+    ) -> Wire:
+        """A page of an execution's events, as GetDurableExecutionHistory answers."""
+        size, kind = page_size(max_items, self._backend.limits), "newest" if newest_first else "oldest"
+        position = read_marker(kind, marker, 1)
+        store = self._backend.store
+        with store.snapshot():
+            row = self._row(arn)
+            if newest_first:
+                events = store.events.until(row.key, position[0] if position else row.event_count)
+            else:
+                events = store.events.since(row.key, position[0] if position else 1)
+            weigh = event_size if with_data else _small
+            page, following = cut(events, weigh, max_bytes=self._backend.limits.page_bytes, max_items=size)
+        wire: Wire = {"Events": [event_wire(event, with_data=with_data) for event in page]}
+        if following is not None:
+            wire["NextMarker"] = make_marker(kind, following.id)
+        return wire
+
+    def executions(
+        self,
+        target: Target | None,
+        *,
+        name: str | None = None,
+        statuses: Sequence[str] | None = None,
+        started_after_ms: int | None = None,
+        started_before_ms: int | None = None,
+        oldest_first: bool = False,
+        marker: Any = None,
+        max_items: Any = None,
+    ) -> Wire:
+        """A page of executions, as ListDurableExecutionsByFunction answers.
+
+        Args:
+            target: The function, and the version if only one is of interest; None for executions of all functions.
+            name: Execution name.
+            statuses: Only executions in one of these.
+            started_after_ms: Only those that started later.
+            started_before_ms: Only those that started earlier.
+            oldest_first: Order; by default the newest comes first.
+            marker: Where to go on.
+            max_items: Executions of a page at most.
+        """
+        size, kind = page_size(max_items, self._backend.limits), "early" if oldest_first else "late"
+        position = read_marker(kind, marker, 2)
+        conditions, values = _conditions(target, name, statuses, started_after_ms, started_before_ms)
+        if position is not None:
+            conditions.append(f"(started_ms, key) {'>=' if oldest_first else '<='} (?, ?)")
+            values.extend(position)
+        store = self._backend.store
+        with store.snapshot():
+            rows = store.executions.listed(conditions, tuple(values), newest_first=not oldest_first, limit=size + 1)
+        wire: Wire = {"DurableExecutions": [_summary(row) for row in rows[:size]]}
+        if len(rows) > size:
+            wire["NextMarker"] = make_marker(kind, rows[size].started_ms, rows[size].key)
+        return wire
+
+    def _row(self, arn: str) -> ExecutionRow:
+        row = self._backend.store.executions.by_arn(arn)
+        if row is None or not row.is_durable:
+            raise unknown_execution(arn)
+        return row
+
+
+def _conditions(
+    target: Target | None, name: str | None, statuses: Sequence[str] | None, after_ms: int | None, before_ms: int | None
+) -> tuple[list[str], list[Any]]:
+    found: list[tuple[str, list[Any]]] = []
+    if target is not None:
+        found.append(("function = ?", [target.name]))
+        if target.qualifier is not None:
+            found.append(("version = ?", [target.version]))
+    if name is not None:
+        found.append(("name = ?", [name]))
+    if statuses is not None:
+        if not 1 <= len(statuses) <= 10 or not set(statuses) <= _STATUSES:
+            raise invalid(f"Statuses must be 1 to 10 of {', '.join(sorted(_STATUSES))}.")
+        found.append((f"status IN ({', '.join('?' * len(statuses))})", list(statuses)))
+    if after_ms is not None:
+        found.append(("started_ms > ?", [after_ms]))
+    if before_ms is not None:
+        found.append(("started_ms < ?", [before_ms]))
+    return [condition for condition, _ in found], [value for _, values in found for value in values]
+
+
+def _summary(row: ExecutionRow) -> Wire:
+    wire: Wire = {
+        "DurableExecutionArn": row.arn,
+        "DurableExecutionName": row.name,
+        "FunctionArn": ExecutionArn.parse(row.arn).function_arn,
+        "Status": row.status,
+        "StartTimestamp": row.started_ms,
+    }
+    if row.ended_ms is not None:
+        wire["EndTimestamp"] = row.ended_ms
+    return wire
+
+
+def _pause(row: ExecutionRow, with_data: bool) -> Wire:
+    wire: Wire = {"PauseRequestTimestamp": row.pause_request_ms, "ExecutionTimeoutPaused": bool(row.pauses_timeout)}
+    if with_data and row.pause_reason is not None:
+        wire["Reason"] = row.pause_reason
+    return wire
+
+
+def _small(event: EventRow) -> int:
+    return 300

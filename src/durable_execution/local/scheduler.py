@@ -1,0 +1,328 @@
+"""What happens when: picks up executions that are due, fires their timers, and has their handlers invoked.
+
+One thread at a time drives. With the real clock that is a thread of the engine; with the skipping clock it is whoever
+waits for something, and time jumps only when nothing runs and nothing is ready to run.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from durable_execution.errors import DurableError, EngineError
+from durable_execution.local.backend import Backend, Transaction
+from durable_execution.local.clocks import moment
+from durable_execution.local.hosts import Failure, Invocation, Outcome
+from durable_execution.local.invocations import Assignment, Invocations
+from durable_execution.local.journal import Journal
+from durable_execution.local.lifecycle import encode_error, end_execution, keep_outcome
+from durable_execution.local.timers import fire_due
+from durable_execution.observers import Observer
+from durable_execution.protocol import ErrorObject
+from durable_execution.runtime.service import ServiceClient
+
+LOGGER = logging.getLogger(__name__)
+POLL_SECONDS = 0.1
+"""How often the store is checked for changes made by other processes."""
+
+Skips = Literal["everything", "work", "nothing"]
+"""How far a skipping clock may jump: to whatever is due next; only as long as some execution goes on by itself, so not to
+the time-outs of callbacks and executions that wait for the outside; or not at all."""
+
+ObserversFor = Callable[[Assignment], Sequence[Observer]]
+
+
+@dataclass(slots=True)
+class _Running:
+    assignment: Assignment
+    deadline: float
+
+
+class Scheduler:
+    """Drives the executions of one engine.
+
+    Args:
+        backend: The engine's parts.
+        invocations: Records beginnings and ends.
+        client: The service, for handlers in this process.
+        observers_for: Who listens to an invocation.
+        max_concurrency: Invocations at the same time.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        invocations: Invocations,
+        client: ServiceClient,
+        observers_for: ObserversFor,
+        max_concurrency: int,
+    ) -> None:
+        self._backend = backend
+        self._invocations = invocations
+        self._client = client
+        self._observers_for = observers_for
+        self._max_concurrency = max_concurrency
+        self._changed = threading.Condition()
+        self._version = 0
+        self._has_news = True
+        self._running: dict[str, _Running] = {}
+        self._workers = 0
+        self._work: queue.SimpleQueue[Assignment | None] = queue.SimpleQueue()
+        self._here = threading.local()
+        self._driver = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._failure: BaseException | None = None
+        backend.on_change = self.wake
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is scheduled any more."""
+        return self._is_closed
+
+    def wake(self) -> None:
+        """Something has changed."""
+        with self._changed:
+            self._announce()
+
+    def drive(self) -> None:
+        """Have a thread of the engine drive from here on."""
+        with self._changed:
+            if self._thread is None and not self._is_closed:
+                self._thread = threading.Thread(target=self._drive_forever, name="durable-engine", daemon=True)
+                self._thread.start()
+
+    def close(self, *, wait: float) -> None:
+        """Begin no more invocations, and wait for those that run, at most so many seconds."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._running, timeout=wait)
+        for _ in range(self._workers):
+            self._work.put(None)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=5)
+
+    def run_until(
+        self, is_done: Callable[[], bool], *, timeout: float | None = None, skips: Skips = "everything"
+    ) -> bool:
+        """Drive, or watch another thread drive, until something is the case.
+
+        Args:
+            is_done: Tells whether it is. Asked after every change.
+            timeout: Real seconds to wait for something from outside; with the real clock None waits for ever.
+            skips: How far a skipping clock may jump.
+
+        Returns:
+            Whether it is the case; False when nothing is left that could bring it about, or the time is over.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        if not self._backend.clock.is_skipping:
+            self.drive()
+        with self._room_for_others():
+            while True:
+                self._require_healthy()
+                version = self._version
+                if is_done():
+                    return True
+                if end is not None and time.monotonic() >= end:
+                    return False
+                if not self._advance(is_done, skips):
+                    if self._backend.clock.is_skipping and timeout is None:
+                        return is_done()
+                    self._sleep(version, end)
+
+    def is_idle(self) -> bool:
+        """Whether nothing runs, and no execution goes on by itself."""
+        with self._changed:
+            if self._running:
+                return False
+        return self._backend.store.executions.next_work(self._backend.owner) is None
+
+    @contextmanager
+    def _room_for_others(self) -> Iterator[None]:
+        """While user code in an invocation waits for another execution, its place is free."""
+        is_worker = getattr(self._here, "is_worker", False)
+        with self._changed:
+            self._max_concurrency += is_worker
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._max_concurrency -= is_worker
+
+    def _announce(self) -> None:
+        self._version += 1
+        self._has_news = True
+        self._changed.notify_all()
+
+    def _require_healthy(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._is_closed:
+            raise EngineError("the engine is closed: create a new one on the same store to go on.")
+
+    def _sleep(self, version: int, end: float | None) -> None:
+        """Wait for the next change; wake up now and then in case another process made it."""
+        with self._changed:
+            left = POLL_SECONDS if self._backend.store.path is not None else 1.0
+            if end is not None:
+                left = min(left, max(0.0, end - time.monotonic()))
+            self._changed.wait_for(lambda: self._version != version, timeout=left)
+
+    def _advance(self, is_done: Callable[[], bool], skips: Skips) -> bool:
+        """With the skipping clock, and unless another thread does: let run what is ready, or jump to what is due.
+
+        Returns:
+            Whether something was done, so that it is worth looking again.
+        """
+        if not self._backend.clock.is_skipping or not self._driver.acquire(blocking=False):
+            return False
+        try:
+            return self._drive_once(is_done, skips)
+        finally:
+            self._driver.release()
+
+    def _drive_once(self, is_done: Callable[[], bool], skips: Skips) -> bool:
+        self._start_due()
+        with self._changed:
+            if self._running:
+                self._changed.wait_for(lambda: not self._running or self._has_news, timeout=1.0)
+                return True
+        executions, owner = self._backend.store.executions, self._backend.owner
+        next_ms = executions.next_wake(owner)
+        if next_ms is None:
+            return False
+        if next_ms > self._backend.now_ms():
+            if is_done():
+                return True
+            if skips == "nothing" or (skips == "work" and executions.next_work(owner) is None):
+                return False
+            self._backend.clock.advance_to(moment(next_ms))
+        return True
+
+    def _drive_forever(self) -> None:
+        try:
+            while not self._is_closed:
+                with self._driver:
+                    self._start_due()
+                self._await_next()
+        except BaseException as error:
+            LOGGER.exception("the local engine stops: its scheduler failed")
+            self._failure = error
+            self.wake()
+
+    def _await_next(self) -> None:
+        """With the real clock: sleep until something is due or has changed."""
+        next_ms = self._backend.store.executions.next_wake(self._backend.owner)
+        with self._changed:
+            if self._has_news or self._is_closed:
+                return
+            seconds = POLL_SECONDS if self._backend.store.path is not None else 60.0
+            if next_ms is not None and (len(self._running) < self._max_concurrency):
+                seconds = min(seconds, max(0.0, (next_ms - self._backend.now_ms()) / 1000))
+            self._changed.wait(timeout=seconds)
+
+    def _start_due(self) -> None:
+        """Fire timers, end what is out of time, and begin invocations as far as there is room."""
+        with self._changed:
+            self._has_news = False
+            room = self._max_concurrency - len(self._running)
+        self._abandon_overdue()
+        if self._is_closed:
+            return
+        begun: list[Assignment] = []
+        owner, store = self._backend.owner, self._backend.store
+        if not store.executions.awake(owner, self._backend.now_ms(), 1):
+            return
+        with self._backend.transaction() as transaction:
+            for row in store.executions.awake(owner, transaction.now_ms, 100):
+                assignment = self._look_at(transaction, transaction.journal(row), has_room=len(begun) < room)
+                if assignment is not None:
+                    begun.append(assignment)
+        for assignment in begun:
+            self._dispatch(assignment)
+
+    def _look_at(self, transaction: Transaction, journal: Journal, *, has_room: bool) -> Assignment | None:
+        row = journal.row
+        if row.timeout_ms is not None and row.timeout_ms <= journal.now_ms:
+            error = ErrorObject(f"Execution timed out after {row.timeout_seconds} seconds.", "Execution.Timeout")
+            keep_outcome(journal, error=encode_error(error))
+            end_execution(self._backend, transaction, journal, "TIMED_OUT")
+            return None
+        fire_due(journal)
+        row = journal.row
+        is_ready = row.status == "RUNNING" and not row.is_running and row.invoke_ms is not None
+        if not is_ready or not has_room or (row.invoke_ms or 0) > journal.now_ms:
+            return None
+        return self._invocations.begin(transaction, journal)
+
+    def _dispatch(self, assignment: Assignment) -> None:
+        deadline = time.monotonic() + assignment.function.timeout / timedelta(seconds=1)
+        with self._changed:
+            self._running[assignment.request_id] = _Running(assignment, deadline)
+            if self._workers < min(len(self._running), self._max_concurrency):
+                self._workers += 1
+                threading.Thread(
+                    target=self._work_forever, name=f"durable-invocation-{self._workers}", daemon=True
+                ).start()
+        self._work.put(assignment)
+
+    def _abandon_overdue(self) -> None:
+        """Give up on invocations that are out of time; what they still return is ignored, and their tokens are stale."""
+        now = time.monotonic()
+        with self._changed:
+            overdue = [running.assignment for running in self._running.values() if running.deadline <= now]
+        for assignment in overdue:
+            seconds = assignment.function.timeout / timedelta(seconds=1)
+            message = f"{assignment.request_id} Task timed out after {seconds:.2f} seconds"
+            self._finish(assignment, Failure(ErrorObject(message, "Sandbox.Timedout")))
+            with self._changed:
+                self._workers -= 1  # its thread may never come back
+
+    def _work_forever(self) -> None:
+        self._here.is_worker = True
+        while (assignment := self._work.get()) is not None:
+            outcome = self._carry_out(assignment)
+            with self._changed:
+                is_abandoned = assignment.request_id not in self._running
+            if is_abandoned:
+                return
+            self._finish(assignment, outcome)
+
+    def _carry_out(self, assignment: Assignment) -> Outcome:
+        try:
+            observers = self._observers_for(assignment) if assignment.is_durable else ()
+            return assignment.function.host.invoke(
+                Invocation(
+                    event=assignment.event,
+                    context=assignment.context,
+                    client=self._client,
+                    observers=observers,
+                    clock=self._backend.clock,
+                    execution_arn=assignment.arn if assignment.is_durable else None,
+                    number=assignment.number,
+                    trace_header=assignment.trace_header,
+                )
+            )
+        except Exception as error:
+            LOGGER.exception("the host of function %s failed", assignment.function.name)
+            return Failure(ErrorObject(f"{type(error).__name__}: {error}", "Runtime.HostError"))
+
+    def _finish(self, assignment: Assignment, outcome: Outcome) -> None:
+        try:
+            self._invocations.end(assignment.key, assignment.request_id, outcome)
+        except DurableError as error:
+            if not self._is_closed:
+                LOGGER.error("the end of invocation %s could not be recorded: %s", assignment.request_id, error)
+                self._failure = error
+        finally:
+            with self._changed:
+                self._running.pop(assignment.request_id, None)
+                self._announce()

@@ -1,0 +1,277 @@
+"""The SQL, one class per table. Each call is one statement; transactions are the store's business."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+from durable_execution.local.rows import EventRow, ExecutionRow, OperationRow, Parameters
+
+EXECUTION_COLUMNS = ", ".join(ExecutionRow._fields)
+OPERATION_COLUMNS = ", ".join(OperationRow._fields)
+EVENT_COLUMNS = ", ".join(EventRow._fields)
+_MUTABLE = ExecutionRow._fields[ExecutionRow._fields.index("status") :]
+_FIRST_MUTABLE = ExecutionRow._fields.index("status")
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+class Executions:
+    """Executions and plain invocations."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+
+    def by_arn(self, arn: str) -> ExecutionRow | None:
+        """The execution with an ARN."""
+        return self._one(f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE arn = ?", (arn,))
+
+    def by_key(self, key: int) -> ExecutionRow | None:
+        """The execution with a key."""
+        return self._one(f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE key = ?", (key,))
+
+    def by_name(self, function: str, name: str) -> ExecutionRow | None:
+        """The durable execution of a function that has a name."""
+        return self._one(
+            f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE function = ? AND name = ? AND is_durable = 1",
+            (function, name),
+        )
+
+    def children(self, key: int) -> list[ExecutionRow]:
+        """The executions an execution has invoked and that have not ended."""
+        return self._all(
+            f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE parent_key = ? AND ended_ms IS NULL ORDER BY key", (key,)
+        )
+
+    def unfinished(self) -> list[ExecutionRow]:
+        """Every execution that has not ended, oldest first."""
+        return self._all(f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE ended_ms IS NULL ORDER BY key", ())
+
+    def awake(self, owner: str, now_ms: int, limit: int) -> list[ExecutionRow]:
+        """An engine's executions that must be looked at by now, in the order they are due."""
+        return self._all(
+            f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE wake_ms IS NOT NULL AND wake_ms <= ? AND owner = ? "
+            "ORDER BY wake_ms, turn LIMIT ?",
+            (now_ms, owner, limit),
+        )
+
+    def next_wake(self, owner: str) -> int | None:
+        """When the first of an engine's executions is due."""
+        found: tuple[int] | None = self._execute(
+            "SELECT wake_ms FROM executions WHERE wake_ms IS NOT NULL AND owner = ? ORDER BY wake_ms LIMIT 1", (owner,)
+        ).fetchone()
+        return found[0] if found else None
+
+    def next_work(self, owner: str) -> int | None:
+        """When the first of an engine's executions goes on by itself: time-outs that only bound a wait do not count."""
+        found: int | None = self._execute(
+            "SELECT MIN(due) FROM ("
+            "SELECT MIN(invoke_ms) AS due FROM executions "
+            "WHERE wake_ms IS NOT NULL AND owner = ? AND status = 'RUNNING' AND request_id IS NULL "
+            "UNION ALL SELECT MIN(due_ms) FROM operations JOIN executions ON key = execution "
+            "WHERE due_ms IS NOT NULL AND type IN ('WAIT', 'STEP') AND wake_ms IS NOT NULL AND owner = ?)",
+            (owner, owner),
+        ).fetchone()[0]
+        return found
+
+    def last_turn(self) -> int:
+        """The highest place in the queue ever given."""
+        found: int | None = self._execute("SELECT MAX(turn) FROM executions").fetchone()[0]
+        return found or 0
+
+    def insert(self, row: ExecutionRow) -> int:
+        """Add an execution; its key is chosen here."""
+        cursor = self._execute(
+            f"INSERT INTO executions ({EXECUTION_COLUMNS}) VALUES ({_marks(len(row))})", (None, *row[1:])
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def update(self, row: ExecutionRow) -> None:
+        """Replace what may change of an execution."""
+        self._execute(UPDATE_EXECUTION, (*row[_FIRST_MUTABLE:], row.key))
+
+    def expired(self, now_ms: int, limit: int) -> list[int]:
+        """Keys of ended executions whose retention is over."""
+        rows = self._execute(
+            "SELECT key FROM executions WHERE expires_ms IS NOT NULL AND expires_ms <= ? LIMIT ?", (now_ms, limit)
+        )
+        return [key for (key,) in rows]
+
+    def delete(self, key: int) -> None:
+        """Remove an execution and all it has."""
+        for table in ("operations", "events", "undelivered", "answers"):
+            self._execute(f"DELETE FROM {table} WHERE execution = ?", (key,))
+        self._execute("DELETE FROM executions WHERE key = ?", (key,))
+
+    def listed(
+        self, conditions: Sequence[str], values: Parameters, *, newest_first: bool, limit: int
+    ) -> list[ExecutionRow]:
+        """Durable executions that meet conditions, by start."""
+        order = "DESC" if newest_first else "ASC"
+        where = " AND ".join(("is_durable = 1", *conditions))
+        return self._all(
+            f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE {where} ORDER BY started_ms {order}, key {order} LIMIT ?",
+            (*values, limit),
+        )
+
+    def _one(self, statement: str, values: Parameters) -> ExecutionRow | None:
+        found = self._execute(statement, values).fetchone()
+        return ExecutionRow._make(found) if found else None
+
+    def _all(self, statement: str, values: Parameters) -> list[ExecutionRow]:
+        return [ExecutionRow._make(row) for row in self._execute(statement, values)]
+
+
+class Operations:
+    """Operations of executions."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+
+    def by_id(self, execution: int, operation_id: str) -> OperationRow | None:
+        """One operation."""
+        found = self._execute(SELECT_OPERATION_BY_ID, (execution, operation_id)).fetchone()
+        return OperationRow._make(found) if found else None
+
+    def at(self, execution: int, sequence: int) -> OperationRow | None:
+        """The operation that was started as the n-th."""
+        found = self._execute(
+            f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND sequence = ?", (execution, sequence)
+        ).fetchone()
+        return OperationRow._make(found) if found else None
+
+    def since(self, execution: int, sequence: int) -> Iterator[OperationRow]:
+        """Operations from the n-th on, in order of their start, read as they are asked for."""
+        return map(
+            OperationRow._make,
+            self._execute(
+                f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND sequence >= ? ORDER BY sequence",
+                (execution, sequence),
+            ),
+        )
+
+    def contexts_before(
+        self, execution: int, sequence: int
+    ) -> Iterator[tuple[str, str | None, int | None, int | None]]:
+        """Id, parent, end and `replay_children` of the contexts before the n-th operation."""
+        return self._execute(
+            "SELECT id, parent_id, ended_ms, replay_children FROM operations "
+            "WHERE execution = ? AND sequence < ? AND type = 'CONTEXT' ORDER BY sequence",
+            (execution, sequence),
+        )
+
+    def due(self, execution: int, now_ms: int) -> list[OperationRow]:
+        """Operations whose timer has run out, in the order it did."""
+        return [
+            OperationRow._make(row)
+            for row in self._execute(
+                f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND due_ms IS NOT NULL AND due_ms <= ? "
+                "ORDER BY due_ms, sequence",
+                (execution, now_ms),
+            )
+        ]
+
+    def next_due(self, execution: int) -> int | None:
+        """When the next timer of an execution runs out."""
+        found: tuple[int] | None = self._execute(
+            "SELECT due_ms FROM operations WHERE execution = ? AND due_ms IS NOT NULL ORDER BY due_ms LIMIT 1",
+            (execution,),
+        ).fetchone()
+        return found[0] if found else None
+
+    def open_callbacks(self, execution: int) -> list[OperationRow]:
+        """Callbacks nobody has completed, in order of their start."""
+        return [
+            OperationRow._make(row)
+            for row in self._execute(
+                f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND type = 'CALLBACK' "
+                "AND status = 'STARTED' ORDER BY sequence",
+                (execution,),
+            )
+        ]
+
+    def save(self, row: OperationRow) -> None:
+        """Add an operation, or replace it."""
+        self._execute(SAVE_OPERATION, row)
+
+
+class Events:
+    """Histories."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+
+    def append(self, row: EventRow) -> None:
+        """Add an event."""
+        self._execute(APPEND_EVENT, row)
+
+    def since(self, execution: int, event: int) -> Iterator[EventRow]:
+        """Events with this id and higher, ascending, read as they are asked for."""
+        return map(
+            EventRow._make,
+            self._execute(
+                f"SELECT {EVENT_COLUMNS} FROM events WHERE execution = ? AND id >= ? ORDER BY id", (execution, event)
+            ),
+        )
+
+    def until(self, execution: int, event: int) -> Iterator[EventRow]:
+        """Events with this id and lower, descending, read as they are asked for."""
+        return map(
+            EventRow._make,
+            self._execute(
+                f"SELECT {EVENT_COLUMNS} FROM events WHERE execution = ? AND id <= ? ORDER BY id DESC",
+                (execution, event),
+            ),
+        )
+
+
+class Outbox:
+    """What handlers and callers have still to be told: undelivered changes, and answers to repeat."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+
+    def add(self, execution: int, sequences: Iterable[int]) -> None:
+        """Note operations that something outside the handler changed."""
+        for sequence in sequences:
+            self._execute(
+                "INSERT OR IGNORE INTO undelivered (execution, sequence) VALUES (?, ?)", (execution, sequence)
+            )
+
+    def pending(self, execution: int) -> list[int]:
+        """Operations that were changed and not delivered, in order of their start."""
+        return [
+            sequence
+            for (sequence,) in self._execute(
+                "SELECT sequence FROM undelivered WHERE execution = ? ORDER BY sequence", (execution,)
+            )
+        ]
+
+    def clear(self, execution: int) -> None:
+        """They have been delivered."""
+        self._execute("DELETE FROM undelivered WHERE execution = ?", (execution,))
+
+    def answer(self, execution: int, client_token: str, request: str, since_ms: int) -> str | None:
+        """The answer to an equal request made since a moment."""
+        found: tuple[str] | None = self._execute(
+            "SELECT answer FROM answers WHERE execution = ? AND client_token = ? AND request = ? AND at_ms >= ?",
+            (execution, client_token, request, since_ms),
+        ).fetchone()
+        return found[0] if found else None
+
+    def keep_answer(
+        self, execution: int, client_token: str, request: str, answer: str, now_ms: int, since_ms: int
+    ) -> None:
+        """Keep an answer for a while, and forget those that are too old."""
+        self._execute("DELETE FROM answers WHERE at_ms < ?", (since_ms,))
+        self._execute(
+            "INSERT OR REPLACE INTO answers (execution, client_token, request, answer, at_ms) VALUES (?, ?, ?, ?, ?)",
+            (execution, client_token, request, answer, now_ms),
+        )
+
+
+UPDATE_EXECUTION = f"UPDATE executions SET {', '.join(f'{name} = ?' for name in _MUTABLE)} WHERE key = ?"
+SELECT_OPERATION_BY_ID = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND id = ?"
+SAVE_OPERATION = f"INSERT OR REPLACE INTO operations ({OPERATION_COLUMNS}) VALUES ({_marks(len(OperationRow._fields))})"
+APPEND_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({_marks(len(EventRow._fields))})"

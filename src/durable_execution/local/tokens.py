@@ -1,0 +1,36 @@
+"""Checkpoint tokens: opaque to clients, good for one checkpoint of one invocation of one execution."""
+
+from base64 import b64encode
+
+from durable_execution.errors import STALE_TOKEN_PREFIX
+from durable_execution.local.faults import ApiError, invalid
+from durable_execution.local.rows import ExecutionRow
+
+
+def current_token(row: ExecutionRow) -> str:
+    """The only token that is good for the execution as it stands."""
+    return b64encode(f"{row.key}.{row.invocation}.{row.token_sequence}.{row.request_id}".encode()).decode()
+
+
+def require_current(row: ExecutionRow | None, token: str) -> ExecutionRow:
+    """Check a token.
+
+    Raises:
+        ServiceError: It is stale, consumed, of another execution, or the execution has ended.
+    """
+    if (
+        row is None
+        or not row.is_running
+        or not row.is_durable
+        or row.ending
+        or row.status not in ("RUNNING", "PAUSING")
+    ):
+        raise stale_token()
+    if token != current_token(row):
+        raise stale_token()
+    return row
+
+
+def stale_token() -> ApiError:
+    """The error whose text SDKs look for."""
+    return invalid(STALE_TOKEN_PREFIX)
