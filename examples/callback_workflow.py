@@ -11,13 +11,12 @@ from pydantic import BaseModel
 
 from durable_execution import (
     CallbackConfig,
-    CallbackFailedError,
-    CallbackTimeoutError,
     DurableContext,
     StepContext,
     durable_execution,
     durable_step,
 )
+from durable_execution.errors import CallbackFailedError, CallbackTimeoutError
 
 
 class Expense(BaseModel):
@@ -55,3 +54,17 @@ async def approve_expense(expense: Expense, ctx: DurableContext) -> str:
     except CallbackFailedError as error:
         return f"could not be decided: {error}"
     return f"{'approved' if approval.approved else 'rejected'} by {approval.approver}"
+
+
+if __name__ == "__main__":
+    from durable_execution.local import LocalEngine
+
+    with LocalEngine(store=None) as engine:
+        engine.register("approve_expense", approve_expense)
+        execution = engine.start("approve_expense", {"employee": "Ada", "amount": 120.0})
+        # The approver, on Lambda: aws lambda send-durable-execution-callback-success --callback-id … --result …
+        answer = ApprovalResponse(approved=True, approver="Grace").model_dump_json()
+        engine.client.send_durable_execution_callback_success(
+            CallbackId=engine.wait_for_callback_id(execution, "approval"), Result=answer
+        )
+        print(engine.wait(execution).result)
