@@ -1,7 +1,7 @@
 """What one invocation knows: the recorded operations, who waits for what, and whether it has been decided how it ends."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from weakref import WeakSet
@@ -71,6 +71,8 @@ class ExecutionState:
         busy: Number of step bodies and of blocking handlers' threads that run.
         threads: Threads of the user's blocking orchestration code, each as the future of its end.
         tasks: Tasks of the user's orchestration code.
+        stand_in: Called instead of a step's body, with the step's call; None runs bodies. A replay without side effects
+            sets it.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class ExecutionState:
         self.busy = 0
         self.threads: set[asyncio.Future[Any]] = set()
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.stand_in: Callable[[Call], Awaitable[Any]] | None = None
         self.batcher = CheckpointBatcher(
             client=client,
             execution_arn=execution_arn,
