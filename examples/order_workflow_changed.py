@@ -1,7 +1,7 @@
 """The order workflow as somebody changed it while executions were in flight: a fraud check before the cooling-off.
 
 Replaying a recorded execution of `order_workflow` against this shows what a deploy would have broken. The safe way to write
-the change is in the last lines of the explanation: `if await ctx.patched("fraud-check"): ...`
+the change is in the last lines of the explanation: `if ctx.patched("fraud-check"): ...`
 """
 
 from datetime import timedelta

@@ -1,5 +1,6 @@
 """Every code block of the documentation runs, and prints what the page says."""
 
+import ast
 import json
 import sys
 import tomllib
@@ -35,7 +36,7 @@ def test_the_code_of_a_page_runs(
 )
 def test_a_block_is_what_it_says_it_is(page: Path, block: Block) -> None:
     readers: dict[str, Callable[[str], object]] = {
-        "python": lambda text: compile(text, str(page), "exec"),
+        "python": lambda text: compile(text, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT),
         "json": json.loads,
         "toml": tomllib.loads,
     }

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 T = TypeVar("T")
 
@@ -68,6 +68,7 @@ class EnvironmentLoop:
         self.selector = IdleSelector()
         self.loop = asyncio.SelectorEventLoop(self.selector)
         self.loop.set_task_factory(_owning_task_factory)  # type: ignore[arg-type]  # typeshed wants a Protocol with exact keywords
+        finalize(self, _close_quietly, self.loop)
 
     def run(self, main: Coroutine[Any, Any, T], on_idle: Callable[[float | None], bool]) -> T:
         """Run a coroutine to its end, calling `on_idle` whenever the loop is about to sleep."""
@@ -80,6 +81,12 @@ class EnvironmentLoop:
     def close(self) -> None:
         """Close the loop."""
         self.loop.close()
+
+
+def _close_quietly(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the loop of a thread that has ended; one that still runs belongs to a daemon thread at the process's end."""
+    if not loop.is_running():
+        loop.close()
 
 
 def environment_loop() -> EnvironmentLoop:
