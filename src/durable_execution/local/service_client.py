@@ -8,6 +8,8 @@ from durable_execution.runtime.service import CheckpointAnswer, StatePage
 class LocalServiceClient:
     """A `ServiceClient` for handlers in this process. Calls commit before they return."""
 
+    answers_immediately = True
+
     def __init__(self, checkpoints: Checkpoints) -> None:
         self._checkpoints = checkpoints
 

@@ -42,7 +42,12 @@ async def store(call: Call, update: Wire) -> None:
     if state.outcome.done():
         await state.park()
     call.scope.check_open(call)
-    await state.batcher.store(update)
+    if state.batcher.can_store_at_once and len(state.tasks) <= 1:
+        await state.batcher.store_at_once(update)
+        if state.outcome.done():
+            await state.park()
+    else:
+        await state.batcher.store(update)
 
 
 def announce_started(call: Call, recorded: Wire | None = None) -> None:

@@ -203,6 +203,9 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
 
 def is_async(function: Any) -> bool:
     """Whether calling the function gives a coroutine."""
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        return bool(code.co_flags & inspect.CO_COROUTINE) or inspect.iscoroutinefunction(function)
     if type(function) is BoundStep:
         return function.is_async
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004

@@ -58,6 +58,7 @@ class CheckpointBatcher:
         self.is_sending = False
         self.is_revoked = False
         self._client = client
+        self._is_immediate = bool(getattr(client, "answers_immediately", False))
         self._arn = execution_arn
         self._token = token
         self._merge = merge
@@ -87,6 +88,24 @@ class CheckpointBatcher:
         self._queue.append(Queued(update, _size(update), stored))
         self.flush()
         return stored
+
+    @property
+    def can_store_at_once(self) -> bool:
+        """Whether `store_at_once` may be used: the service is in this process, and no call is in flight."""
+        return self._is_immediate and not self.is_sending
+
+    async def store_at_once(self, update: Wire) -> None:
+        """Store an update, and all that is queued, without a turn of the event loop.
+
+        For a workflow in which nothing else runs, so that there is nothing to wait for that could share the call.
+        """
+        self.add(update)
+        try:
+            while self._queue and not self.is_revoked:
+                await self._send_batch()
+        except Exception as error:
+            self.is_sending = False
+            self._on_failure(error)
 
     def flush(self) -> None:
         """Have everything that is queued sent, or ask the service what is new when nothing is."""
@@ -171,7 +190,7 @@ class CheckpointBatcher:
             queued = queue.popleft()
             batch.append(queued)
             size += queued.size
-        self._is_wanted = any(queued.stored is not None for queued in queue) if queue else False
+        self._is_wanted = bool(queue) and any(queued.stored is not None for queued in queue)
         return batch, size
 
     def _flush_on_timer(self) -> None:

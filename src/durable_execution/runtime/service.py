@@ -27,7 +27,11 @@ class StatePage(NamedTuple):
 
 
 class ServiceClient(Protocol):
-    """The two calls a running invocation makes. Both raise `durable_execution.errors.ServiceError`."""
+    """The two calls a running invocation makes. Both raise `durable_execution.errors.ServiceError`.
+
+    A client whose service is in this process, so that `checkpoint` never waits for anything, may say so with an attribute
+    `answers_immediately = True`: sequential workflows then store without a turn of the event loop.
+    """
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
         """Send updates, all or nothing. An empty list only asks for what has changed."""
