@@ -1,3 +1,4 @@
+# ruff: noqa: N803  # the arguments are named as in the API
 """The engine with the methods of `boto3.client("lambda")`: same names, keyword arguments and answers.
 
 Code written for boto3 runs against it unchanged. Timestamps are `datetime`, the payload of `invoke` is a stream, other

@@ -43,7 +43,7 @@ class Control:
             if journal.row.ended_ms is not None:
                 return journal.row.ended_ms
             keep_outcome(journal, error=encoded)
-            end_execution(self._backend, transaction, journal, "STOPPED")
+            end_execution(transaction, journal, "STOPPED")
             return journal.now_ms
 
     def pause(self, arn: str, reason: Any, pauses_timeout: Any, client_token: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from durable_execution.errors import EngineError
 from durable_execution.local.backend import Backend
@@ -25,12 +25,16 @@ from durable_execution.local.lifecycle import Start
 from durable_execution.local.limits import EngineLimits
 from durable_execution.local.queries import Queries
 from durable_execution.local.recovery import Recovery
-from durable_execution.local.rows import ExecutionRow
+from durable_execution.local.rows import ExecutionRow, OperationRow
 from durable_execution.local.scheduler import Scheduler, Skips
 from durable_execution.local.service_client import LocalServiceClient
 from durable_execution.local.store import MEMORY, Store
-from durable_execution.local.traces import TraceSink, observers_for
+from durable_execution.local.traces import Traces
+from durable_execution.observers import Observer
 from durable_execution.protocol import ErrorObject, ExecutionStatus
+
+if TYPE_CHECKING:
+    from durable_execution.recording import TraceSink
 
 DEFAULT_STORE = ".durable/executions.db"
 DEFAULT_CONCURRENCY = 16
@@ -54,10 +58,9 @@ class ExecutionResult:
 
 
 class LocalEngine:
-    """Runs durable functions on this computer, with everything the service does: checkpoints, timers, retries, callbacks,
-    chained invokes, history.
+    """Runs durable functions on this computer, with everything the service does.
 
-    What is acknowledged is on disk: a process that is killed at any moment loses nothing, and `resume` continues.
+    Checkpoints, timers, retries, callbacks, chained invokes, history, pause and resume, idempotent starts, quotas. What is acknowledged is on disk: a process that is killed at any moment loses nothing, and `resume` continues.
 
     Example:
         ```python
@@ -72,7 +75,8 @@ class LocalEngine:
         clock: A clock instead of the one `time` stands for.
         limits: Sizes, quotas and time-outs.
         ids: Where ids come from.
-        trace_sink: Where replay traces go: a sink, a directory, `False` for nowhere, or None for `traces/` beside the store.
+        trace_sink: Where replay traces go: a sink, a directory, `False` for nowhere, or None for `traces/` beside the store
+            (nowhere when the store is in memory, or where `DURABLE_REPLAY_TRACE` says).
         max_concurrency: Invocations at the same time; 1 with a skipping clock, so that runs repeat exactly.
         create: Whether to create a store file that does not exist.
 
@@ -91,7 +95,7 @@ class LocalEngine:
         clock: EngineClock | None = None,
         limits: EngineLimits | None = None,
         ids: IdSource | None = None,
-        trace_sink: TraceSink = None,
+        trace_sink: "TraceSink | str | Path | Literal[False] | None" = None,
         max_concurrency: int | None = None,
         create: bool = True,
     ) -> None:
@@ -102,7 +106,7 @@ class LocalEngine:
         self._limits = limits or EngineLimits()
         self._backend = Backend(self._store, clock, ids, self._limits, self._functions, owner=ids.new())
         self._lease = Lease(self._store.path, self._backend.owner)
-        self._trace_sink = trace_sink
+        self._traces = Traces(self._store.path, trace_sink)
         self._checkpoints = Checkpoints(self._backend)
         self._callbacks = Callbacks(self._backend)
         self._control = Control(self._backend)
@@ -110,7 +114,7 @@ class LocalEngine:
         self._invocations = Invocations(self._backend)
         concurrency = max_concurrency or (1 if clock.is_skipping else DEFAULT_CONCURRENCY)
         self._scheduler = Scheduler(
-            self._backend, self._invocations, LocalServiceClient(self._checkpoints), self._observers_for, concurrency
+            self._backend, self._invocations, LocalServiceClient(self._checkpoints), self.observers_for, concurrency
         )
         self._recovery = Recovery(self._backend, self._invocations, self._lease)
         self._invoking = Invoking(self._backend, self._control, self._scheduler, self._recovery)
@@ -118,7 +122,7 @@ class LocalEngine:
             self._checkpoints, self._callbacks, self._control, self._queries, self._invoking
         )
 
-    def __enter__(self) -> "LocalEngine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -245,13 +249,8 @@ class LocalEngine:
         Raises:
             EngineError: It is unknown.
         """
-        row = self._row(arn)
-        root = self._store.operations.at(row.key, 0)
-        if row.ended_ms is None or root is None:
-            return None
-        decoded = json.loads(root.result) if root.result and row.status == "SUCCEEDED" else None
-        error = ErrorObject.from_wire(json.loads(root.error)) if root.error else None
-        return ExecutionResult(arn, ExecutionStatus(row.status), decoded, error)
+        row, root = self._outcome(self._row(arn).key)
+        return None if row.ended_ms is None else _result(arn, row, root)
 
     def wait_for_callback_id(self, arn: str, name: str | None = None, *, timeout: timedelta | None = None) -> str:
         """Wait until an execution waits for a callback.
@@ -308,8 +307,14 @@ class LocalEngine:
         self._lease.release()
         self._store.close()
 
-    def _observers_for(self, assignment: Assignment) -> Sequence[Any]:
-        return observers_for(assignment, self._store.path, self._trace_sink)
+    def observers_for(self, assignment: Assignment) -> Sequence[Observer]:
+        """Who listens to an invocation in this process; override it to add observers.
+
+        Args:
+            assignment: The invocation.
+        """
+        del assignment
+        return self._traces.observers()
 
     def _start(
         self,
@@ -342,9 +347,14 @@ class LocalEngine:
     def _await(self, row: ExecutionRow, timeout: timedelta | None) -> ExecutionResult:
         if not self._invoking.wait(row.key, timeout):
             raise EngineError(self._why_unfinished(row.arn))
-        found = self.result(row.arn)
-        assert found is not None, "an execution that has ended has a result"
-        return found
+        return _result(row.arn, *self._outcome(row.key))
+
+    def _outcome(self, key: int) -> tuple[ExecutionRow, OperationRow]:
+        with self._store.snapshot():
+            row, root = self._store.executions.by_key(key), self._store.operations.root(key)
+        if row is None:
+            raise EngineError("the execution was deleted while it was waited for.")
+        return row, root
 
     def _why_unfinished(self, arn: str) -> str:
         row = self._row(arn)
@@ -384,6 +394,12 @@ class LocalEngine:
                 if name is None or operation.name == name or is_inside:
                     return operation.callback_id
         return None
+
+
+def _result(arn: str, row: ExecutionRow, root: OperationRow) -> ExecutionResult:
+    decoded = json.loads(root.result) if root.result and row.status == "SUCCEEDED" else None
+    error = ErrorObject.from_wire(json.loads(root.error)) if root.error else None
+    return ExecutionResult(arn, ExecutionStatus(row.status), decoded, error)
 
 
 def _host(name: str, target: Any) -> tuple[FunctionHost, bool]:

@@ -150,9 +150,9 @@ def guarded(call: Callable[[], Any]) -> Outcome:
     """Run user code: what it raises fails the invocation, not the engine."""
     try:
         return Answer(call())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever user code raises is an outcome
         return Failure(error_object(error, stack_trace=tuple(traceback.format_tb(error.__traceback__))))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         # SystemExit and the like end a Lambda environment; here they end the invocation.
         reason = f"Runtime exited with error: {type(error).__name__}" + (f" {error}" if str(error) else "")
         return Failure(exit_error(reason))

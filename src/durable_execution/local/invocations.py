@@ -70,10 +70,11 @@ class Invocations:
         backend = self._backend
         function = backend.functions.get(journal.row.function)
         if function is None:
-            fail_execution(backend, transaction, journal, missing_function(journal.row.function))
+            fail_execution(transaction, journal, missing_function(journal.row.function))
             return None
+        request_id = backend.ids.new()
         journal.set(
-            request_id=backend.ids.new(),
+            request_id=request_id,
             invocation=journal.row.invocation + 1,
             invocation_ms=journal.now_ms,
             token_sequence=0,
@@ -82,15 +83,14 @@ class Invocations:
             invoke_ms=None,
         )
         row = journal.row
-        assert row.request_id is not None
         return Assignment(
             key=row.key,
             arn=row.arn,
-            request_id=row.request_id,
+            request_id=request_id,
             number=row.invocation,
             function=function,
             event=self._envelope(journal) if row.is_durable else _payload(journal),
-            context=_context(backend, row, function),
+            context=_context(backend, row, function, request_id, journal.now_ms),
             trace_header=row.trace_header,
             is_durable=bool(row.is_durable),
         )
@@ -126,7 +126,7 @@ class Invocations:
                 error = ErrorObject(message, "ResourceNotFoundException")
                 self._complete(transaction, journal, error)
                 if not self._is_over(transaction, journal):
-                    fail_execution(self._backend, transaction, journal, error)
+                    fail_execution(transaction, journal, error)
 
     def _complete(self, transaction: Transaction, journal: Journal, error: ErrorObject | None) -> None:
         row = journal.row
@@ -145,7 +145,7 @@ class Invocations:
         if journal.row.ended_ms is not None:
             return True
         if journal.row.ending is not None:
-            end_execution(self._backend, transaction, journal, journal.row.ending)
+            end_execution(transaction, journal, journal.row.ending)
             return True
         return False
 
@@ -159,7 +159,7 @@ class Invocations:
                 journal.set(invoke_ms=journal.now_ms)
             case Ended(status, result, error):
                 keep_outcome(journal, result=result, error=error)
-                end_execution(self._backend, transaction, journal, status)
+                end_execution(transaction, journal, status)
             case Waiting():
                 self._wait(transaction, journal)
 
@@ -175,7 +175,7 @@ class Invocations:
         else:
             journal.set(idle_answers=row.idle_answers + 1, invoke_ms=journal.now_ms)
             if journal.row.idle_answers >= self._backend.limits.idle_answers:
-                fail_execution(self._backend, transaction, journal, Idle.error)
+                fail_execution(transaction, journal, Idle.error)
                 return
         self._pause_if_asked(journal)
 
@@ -183,7 +183,7 @@ class Invocations:
         limits = self._backend.limits
         journal.set(failures=journal.row.failures + 1)
         if journal.row.failures >= limits.failed_invocations:
-            fail_execution(self._backend, transaction, journal, error)
+            fail_execution(transaction, journal, error)
             return
         journal.set(invoke_ms=journal.now_ms + int(limits.retry_delay / timedelta(milliseconds=1)))
         self._pause_if_asked(journal)
@@ -198,9 +198,9 @@ class Invocations:
             return
         match outcome:
             case Failure(error):
-                fail_execution(self._backend, transaction, journal, error)
+                fail_execution(transaction, journal, error)
             case Missing(message):
-                fail_execution(self._backend, transaction, journal, ErrorObject(message, "ResourceNotFoundException"))
+                fail_execution(transaction, journal, ErrorObject(message, "ResourceNotFoundException"))
             case Answer(value):
                 self._end_plain_with(transaction, journal, value)
 
@@ -210,17 +210,17 @@ class Invocations:
             result = json.dumps(value)
         except (TypeError, ValueError) as error:
             unserializable = ErrorObject(f"Unable to marshal response: {error}", "Runtime.MarshalError")
-            fail_execution(self._backend, transaction, journal, unserializable)
+            fail_execution(transaction, journal, unserializable)
             return
         most = limits.invoke_bytes if journal.row.parent_key is not None else limits.response_bytes
         if len(result.encode()) > most:
             too_large = ErrorObject(
                 f"Response payload size exceeded the maximum of {most} bytes.", "Function.ResponseSizeTooLarge"
             )
-            fail_execution(self._backend, transaction, journal, too_large)
+            fail_execution(transaction, journal, too_large)
             return
         keep_outcome(journal, result=result)
-        end_execution(self._backend, transaction, journal, "SUCCEEDED")
+        end_execution(transaction, journal, "SUCCEEDED")
 
     def _envelope(self, journal: Journal) -> dict[str, Any]:
         store, row = journal.store, journal.row
@@ -251,17 +251,16 @@ def _payload(journal: Journal) -> Any:
     return json.loads(text) if text else {}
 
 
-def _context(backend: Backend, row: ExecutionRow, function: Function) -> LambdaContext:
+def _context(backend: Backend, row: ExecutionRow, function: Function, request_id: str, now_ms: int) -> LambdaContext:
     identity = ExecutionArn.parse(row.arn)
     decoded = json.loads(b64decode(row.client_context)) if row.client_context else None
-    assert row.request_id is not None and row.invocation_ms is not None
     return LambdaContext(
-        aws_request_id=row.request_id,
+        aws_request_id=request_id,
         function_name=row.function,
         function_version=row.version,
         invoked_function_arn=identity.function_arn,
         tenant_id=row.tenant_id,
         client_context=decoded,
-        deadline=moment(row.invocation_ms) + function.timeout,
+        deadline=moment(now_ms) + function.timeout,
         clock=backend.clock,
     )

@@ -57,8 +57,7 @@ class Journal:
         for operation in self._changed.values():
             if operation.sequence == 0:
                 return operation
-        found = self.store.operations.at(self.row.key, 0)
-        assert found is not None, "every execution has an EXECUTION operation"
+        found = self.store.operations.root(self.row.key)
         self._known[found.id] = found
         return found
 

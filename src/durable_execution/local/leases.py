@@ -67,5 +67,4 @@ class Lease:
             self._file = None
 
     def _path(self, owner: str) -> Path:
-        assert self._directory is not None
-        return self._directory / f"{owner}.lock"
+        return (self._directory or Path()) / f"{owner}.lock"

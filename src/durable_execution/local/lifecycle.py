@@ -99,7 +99,7 @@ def begin_execution(backend: Backend, transaction: Transaction, start: Start) ->
     return journal.row, True
 
 
-def end_execution(backend: Backend, transaction: Transaction, journal: Journal, status: str) -> None:
+def end_execution(transaction: Transaction, journal: Journal, status: str) -> None:
     """End an execution whose EXECUTION operation holds the result or the error already."""
     row, root = journal.row, journal.root()
     journal.put(root._replace(status=status, ended_ms=journal.now_ms))
@@ -125,10 +125,10 @@ def keep_outcome(journal: Journal, *, result: str | None = None, error: str | No
     journal.put(journal.root()._replace(result=result, error=error))
 
 
-def fail_execution(backend: Backend, transaction: Transaction, journal: Journal, error: ErrorObject) -> None:
+def fail_execution(transaction: Transaction, journal: Journal, error: ErrorObject) -> None:
     """End an execution as FAILED."""
     keep_outcome(journal, error=encode_error(error))
-    end_execution(backend, transaction, journal, "FAILED")
+    end_execution(transaction, journal, "FAILED")
 
 
 def release_children(transaction: Transaction, journal: Journal) -> None:
@@ -140,8 +140,7 @@ def release_children(transaction: Transaction, journal: Journal) -> None:
 
 
 def _same_start(backend: Backend, existing: ExecutionRow, start: Start) -> ExecutionRow:
-    root = backend.store.operations.at(existing.key, 0)
-    if root is None or root.input != start.payload:
+    if backend.store.operations.root(existing.key).input != start.payload:
         raise fault(
             "DurableExecutionAlreadyStartedException",
             f"An execution named {start.name} of the function {start.function.name} was started with another payload. "
@@ -209,9 +208,8 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
 
 def _tell_parent(transaction: Transaction, child: Journal) -> None:
     row = child.row
-    assert row.parent_key is not None and row.parent_operation is not None
-    parent = transaction.journal_of(row.parent_key)
-    operation = parent.operation(row.parent_operation) if parent else None
+    parent = transaction.journal_of(row.parent_key or 0)
+    operation = parent.operation(row.parent_operation or "") if parent else None
     if parent is None or operation is None or parent.row.ended_ms is not None or operation.status != "STARTED":
         return
     root, status = child.root(), row.status

@@ -26,8 +26,7 @@ class Queries:
         store = self._backend.store
         with store.snapshot():
             row = self._row(arn)
-            root = store.operations.at(row.key, 0)
-        assert root is not None, "every execution has an EXECUTION operation"
+            root = store.operations.root(row.key)
         wire = {
             **_summary(row),
             "Version": row.version,
@@ -160,5 +159,5 @@ def _pause(row: ExecutionRow, with_data: bool) -> Wire:
     return wire
 
 
-def _small(event: EventRow) -> int:
+def _small(_event: EventRow) -> int:
     return 300

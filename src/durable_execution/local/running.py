@@ -19,8 +19,9 @@ def run(
     time: Literal["real", "skip"] = "real",
     timeout: timedelta | None = None,
 ) -> ExecutionResult:
-    """Run a workflow on the local engine and wait for its end. Ctrl+C interrupts it; running it again with the same name
-    and payload continues where it was.
+    """Run a workflow on the local engine and wait for its end.
+
+    Ctrl+C interrupts it; running it again with the same name and payload continues where it was.
 
     Args:
         handler: A handler made with `@durable_execution`. It is registered under the name of its function.

@@ -35,6 +35,7 @@ Skips = Literal["everything", "work", "nothing"]
 the time-outs of callbacks and executions that wait for the outside; or not at all."""
 
 ObserversFor = Callable[[Assignment], Sequence[Observer]]
+"""Who listens to an invocation of a durable function."""
 
 
 @dataclass(slots=True)
@@ -254,7 +255,7 @@ class Scheduler:
         if row.timeout_ms is not None and row.timeout_ms <= journal.now_ms:
             error = ErrorObject(f"Execution timed out after {row.timeout_seconds} seconds.", "Execution.Timeout")
             keep_outcome(journal, error=encode_error(error))
-            end_execution(self._backend, transaction, journal, "TIMED_OUT")
+            end_execution(transaction, journal, "TIMED_OUT")
             return None
         fire_due(journal)
         row = journal.row
@@ -320,7 +321,7 @@ class Scheduler:
             self._invocations.end(assignment.key, assignment.request_id, outcome)
         except DurableError as error:
             if not self._is_closed:
-                LOGGER.error("the end of invocation %s could not be recorded: %s", assignment.request_id, error)
+                LOGGER.exception("the end of invocation %s could not be recorded", assignment.request_id)
                 self._failure = error
         finally:
             with self._changed:

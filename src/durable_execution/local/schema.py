@@ -32,11 +32,11 @@ TABLES = (
     "CREATE INDEX operations_by_due ON operations (execution, due_ms) WHERE due_ms IS NOT NULL",
     f"CREATE TABLE events ({_columns(EventRow)}, PRIMARY KEY (execution, id)) WITHOUT ROWID",
     # Operations that something outside the handler changed and that no handler has been told of yet.
-    "CREATE TABLE undelivered (execution INTEGER NOT NULL, sequence INTEGER NOT NULL, "
-    "PRIMARY KEY (execution, sequence)) WITHOUT ROWID",
+    """CREATE TABLE undelivered (execution INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    PRIMARY KEY (execution, sequence)) WITHOUT ROWID""",
     # Answers that a repeated request with the same ClientToken gets again.
-    "CREATE TABLE answers (execution INTEGER NOT NULL, client_token TEXT NOT NULL, request TEXT NOT NULL, "
-    "answer TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (execution, client_token)) WITHOUT ROWID",
+    """CREATE TABLE answers (execution INTEGER NOT NULL, client_token TEXT NOT NULL, request TEXT NOT NULL,
+    answer TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (execution, client_token)) WITHOUT ROWID""",
     "CREATE INDEX answers_by_age ON answers (at_ms)",
 )
 

@@ -1,8 +1,10 @@
+# ruff: noqa: S608  # the statements are put together from column names of this package, never from values
 """The SQL, one class per table. Each call is one statement; transactions are the store's business."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
+from durable_execution.errors import EngineError
 from durable_execution.local.rows import EventRow, ExecutionRow, OperationRow, Parameters
 
 EXECUTION_COLUMNS = ", ".join(ExecutionRow._fields)
@@ -84,8 +86,7 @@ class Executions:
         cursor = self._execute(
             f"INSERT INTO executions ({EXECUTION_COLUMNS}) VALUES ({_marks(len(row))})", (None, *row[1:])
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        return cursor.lastrowid or 0
 
     def update(self, row: ExecutionRow) -> None:
         """Replace what may change of an execution."""
@@ -133,6 +134,20 @@ class Operations:
         """One operation."""
         found = self._execute(SELECT_OPERATION_BY_ID, (execution, operation_id)).fetchone()
         return OperationRow._make(found) if found else None
+
+    def root(self, execution: int) -> OperationRow:
+        """The EXECUTION operation, which every execution has.
+
+        Raises:
+            EngineError: The store is damaged.
+        """
+        found = self.at(execution, 0)
+        if found is None:
+            raise EngineError(
+                f"execution {execution} of the store has lost its EXECUTION operation: the file is damaged, or was changed by "
+                "something else. Move it away to start with an empty store."
+            )
+        return found
 
     def at(self, execution: int, sequence: int) -> OperationRow | None:
         """The operation that was started as the n-th."""

@@ -50,7 +50,7 @@ def transition(update: Update, operation: OperationRow, now_ms: int) -> Transiti
     return _APPLY[update.type, update.action](update, operation, now_ms)
 
 
-def _start_step(update: Update, operation: OperationRow, now_ms: int) -> Transition:
+def _start_step(_update: Update, operation: OperationRow, _now_ms: int) -> Transition:
     return Transition(operation._replace(status="STARTED", scheduled_ms=None), "StepStarted")
 
 
@@ -75,8 +75,8 @@ def _fail_step(update: Update, operation: OperationRow, now_ms: int) -> Transiti
 
 
 def _retry_step(update: Update, operation: OperationRow, now_ms: int) -> Transition:
-    assert update.delay_seconds is not None
-    next_ms = now_ms + update.delay_seconds * 1000
+    delay_seconds = update.delay_seconds or 0
+    next_ms = now_ms + delay_seconds * 1000
     waiting = operation._replace(
         status="PENDING",
         attempt=operation.attempt + 1,
@@ -86,7 +86,7 @@ def _retry_step(update: Update, operation: OperationRow, now_ms: int) -> Transit
         error=update.error,
     )
     event, data = ("StepSucceeded", update.payload) if update.error is None else ("StepFailed", update.error)
-    return Transition(waiting, event, _retry_details(waiting, update.delay_seconds), data)
+    return Transition(waiting, event, _retry_details(waiting, delay_seconds), data)
 
 
 def _retry_details(operation: OperationRow, delay_seconds: int | None = None) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _retry_details(operation: OperationRow, delay_seconds: int | None = None) ->
     return {"RetryDetails": details}
 
 
-def _start_context(update: Update, operation: OperationRow, now_ms: int) -> Transition:
+def _start_context(_update: Update, operation: OperationRow, _now_ms: int) -> Transition:
     return Transition(operation, "ContextStarted")
 
 
@@ -112,10 +112,10 @@ def _fail_context(update: Update, operation: OperationRow, now_ms: int) -> Trans
 
 
 def _start_wait(update: Update, operation: OperationRow, now_ms: int) -> Transition:
-    assert update.wait_seconds is not None
-    end_ms = now_ms + update.wait_seconds * 1000
-    started = operation._replace(seconds=update.wait_seconds, scheduled_ms=end_ms, due_ms=end_ms)
-    return Transition(started, "WaitStarted", {"Duration": update.wait_seconds, "ScheduledEndTimestamp": end_ms})
+    seconds = update.wait_seconds or 0
+    end_ms = now_ms + seconds * 1000
+    started = operation._replace(seconds=seconds, scheduled_ms=end_ms, due_ms=end_ms)
+    return Transition(started, "WaitStarted", {"Duration": seconds, "ScheduledEndTimestamp": end_ms})
 
 
 def _cancel_wait(update: Update, operation: OperationRow, now_ms: int) -> Transition:
@@ -149,7 +149,7 @@ def with_callback_timer(operation: OperationRow) -> OperationRow:
     return operation._replace(due_ms=min(moments, default=None))
 
 
-def _start_chained_invoke(update: Update, operation: OperationRow, now_ms: int) -> Transition:
+def _start_chained_invoke(update: Update, operation: OperationRow, _now_ms: int) -> Transition:
     started = operation._replace(
         function=update.function, tenant_id=update.tenant_id, trace_header=update.trace_header, input=update.payload
     )

@@ -123,7 +123,7 @@ def _callback(row: OperationRow) -> tuple[str, dict[str, Any]]:
     return "CallbackDetails", {"CallbackId": row.callback_id}
 
 
-def _chained_invoke(row: OperationRow) -> tuple[str, dict[str, Any]]:
+def _chained_invoke(_row: OperationRow) -> tuple[str, dict[str, Any]]:
     return "ChainedInvokeDetails", {}
 
 
