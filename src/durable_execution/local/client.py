@@ -114,7 +114,7 @@ class LocalLambdaClient:
     def list_durable_executions_by_function(
         self,
         *,
-        FunctionName: str,
+        FunctionName: str | None = None,
         Qualifier: str | None = None,
         DurableExecutionName: str | None = None,
         Statuses: Sequence[str] | None = None,
@@ -124,9 +124,13 @@ class LocalLambdaClient:
         Marker: str | None = None,
         MaxItems: int | None = None,
     ) -> Wire:
-        """ListDurableExecutionsByFunction: a page of executions, the newest first unless told otherwise."""
-        target = read_target(FunctionName, Qualifier)
-        self._invoking.require_known(target)
+        """ListDurableExecutionsByFunction: a page of executions, the newest first unless told otherwise.
+
+        Without a function, which the API does not know: the executions of all functions in the store.
+        """
+        target = None if FunctionName is None else read_target(FunctionName, Qualifier)
+        if target is not None:
+            self._invoking.require_known(target)
         page = self._queries.executions(
             target,
             name=DurableExecutionName,
