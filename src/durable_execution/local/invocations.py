@@ -263,4 +263,5 @@ def _context(backend: Backend, row: ExecutionRow, function: Function, request_id
         client_context=decoded,
         deadline=moment(now_ms) + function.timeout,
         clock=backend.clock,
+        trace_header=row.trace_header,
     )

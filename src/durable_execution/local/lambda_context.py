@@ -20,6 +20,7 @@ class LambdaContext:
         client_context: The caller's client context, decoded; None without one.
         deadline: When the invocation runs out of time.
         clock: Tells how much of it is left.
+        trace_header: What Lambda puts into `_X_AMZN_TRACE_ID`; None when the execution was started without.
         memory_limit_in_mb: Always 128 here.
         identity: Always None here.
     """
@@ -32,6 +33,7 @@ class LambdaContext:
     client_context: Any
     deadline: datetime
     clock: Clock
+    trace_header: str | None = None
     memory_limit_in_mb: int = 128
     identity: Any = None
 
