@@ -6,19 +6,18 @@ called next, some kinds can only be told apart by likelihood; the `Replayer` see
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation, OperationType, operation_id
 from durable_execution.protocol.paths import Labels, child_path, kind_of, root_path
+from durable_execution.replay.configuration import WAIT_TOLERANCE_SECONDS, difference, divergence_of
 from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.replay.wording import effect_of, fix_of, likely_of
 
 LOOKAHEAD = 256
 """How many recorded calls ahead to look for the one that was made."""
-
-WAIT_TOLERANCE_SECONDS = 1
-"""The service rounds: a wait's recorded end and start are this close to what was asked for."""
 
 
 def matches(call: OperationCall, recorded: Operation) -> bool:
@@ -45,13 +44,16 @@ def mismatch_at_call(
     later = _later(call, operations)
     skipped = next((n for n, operation in enumerate(later, start=1) if matches(call, operation)), None)
     kind = _kind(call, recorded, skipped=skipped)
-    recorded_side, replayed_side = side_of_operation(recorded, position=call.position), side_of_call(call)
+    around = context_path(call, handler)
+    path = _recorded_path(call, recorded, around, operations)
+    recorded_side = replace(side_of_operation(recorded, position=call.position), path=path)
+    replayed_side = side_of_call(call)
     return Divergence(
         kind=kind,
         severity=Severity.ERROR,
         handler=handler,
-        path=call.path,
-        context_path=context_path(call, handler),
+        path=call.path if kind is DivergenceKind.INSERTED else path,
+        context_path=around,
         position=call.position,
         recorded=recorded_side,
         replayed=replayed_side,
@@ -74,12 +76,13 @@ def never_called(
         first_position: Call number of the first of them, where known.
     """
     first = recorded[0]
-    side = side_of_operation(first, position=first_position)
+    path = child_path(context, first.name or Labels().label(kind_of(first.type, first.subtype), None))
+    side = replace(side_of_operation(first, position=first_position), path=path)
     return Divergence(
         kind=DivergenceKind.SKIPPED,
         severity=Severity.ERROR,
         handler=handler,
-        path=child_path(context, first.name or Labels().label(kind_of(first.type, first.subtype), None)),
+        path=path,
         context_path=context,
         position=first_position,
         recorded=side,
@@ -91,51 +94,21 @@ def never_called(
     )
 
 
-def configuration_mismatch(
-    call: OperationCall, recorded: Operation, *, handler: str, recorded_branches: int | None = None
-) -> Divergence | None:
-    """Compare what was asked for with what is recorded; None when nothing comparable differs.
+def configuration_mismatch(call: OperationCall, recorded: Operation, *, handler: str) -> Divergence | None:
+    """Compare what was asked for with what the execution's state tells; None when nothing comparable differs.
 
     Args:
         call: What the code called; its type, subtype, name and parent match.
         recorded: What is recorded at its id.
         handler: `module:qualname` of the handler.
-        recorded_branches: How many branches are recorded below it, for a map or parallel; None when unknown.
     """
-    asked = call.configuration
-    if not asked:
+    if not call.configuration:
         return None
-    known = recorded_configuration(recorded)
-    if recorded_branches is not None:
-        known["branches"] = recorded_branches
-    return compare_configuration(
-        call,
-        side_of_operation(recorded, position=call.position),
-        known,
-        handler=handler,
-        is_open=not recorded.is_terminal,
-    )
-
-
-def compare_configuration(
-    call: OperationCall, recorded: Side, known: Mapping[str, Any], *, handler: str, is_open: bool = False
-) -> Divergence | None:
-    """The first difference between a call's configuration and the recorded one, as far as both are known.
-
-    Args:
-        call: What the code called.
-        recorded: The recorded side.
-        known: The recorded configuration, under the names of `OperationCall.configuration`, and `input`.
-        handler: `module:qualname` of the handler.
-        is_open: Whether the recorded operation had not finished, so that it may still get more branches.
-    """
-    asked = dict(call.configuration or {})
-    if call.input is not None:
-        asked["input"] = call.input
-    for word, wanted in asked.items():
-        if word in known and not _is_same(word, wanted, known[word], is_open=is_open):
-            return _configuration_divergence(call, recorded, word, wanted, known[word], handler)
-    return None
+    found = difference(call.configuration, recorded_configuration(recorded), tolerance=WAIT_TOLERANCE_SECONDS)
+    if found is None:
+        return None
+    left = replace(side_of_operation(recorded, position=call.position), path=call.path)
+    return divergence_of(*found, left, side_of_call(call), context_path=context_path(call, handler), handler=handler)
 
 
 def recorded_configuration(recorded: Operation) -> dict[str, Any]:
@@ -157,6 +130,7 @@ def side_of_call(call: OperationCall) -> Side:
         call_site=call.call_site,
         configuration=call.configuration or {},
         detail=f"flat branch {call.position}, without a context of its own" if call.is_virtual else None,
+        path=call.path,
     )
 
 
@@ -195,6 +169,18 @@ def _kind(call: OperationCall, recorded: Operation, *, skipped: int | None) -> D
     return DivergenceKind.INSERTED
 
 
+def _recorded_path(call: OperationCall, recorded: Operation, around: str, operations: Mapping[str, Operation]) -> str:
+    """Path of what is recorded in the place of a call: its label counts the calls recorded before it."""
+    if call.path.endswith(f"#{call.position}"):
+        return call.path
+    labels = Labels()
+    for position in range(1, call.position):
+        before = operations.get(operation_id(call.context_id, position))
+        if before is not None:
+            labels.label(kind_of(before.type, before.subtype), before.name)
+    return child_path(around, labels.label(kind_of(recorded.type, recorded.subtype), recorded.name))
+
+
 def _later(call: OperationCall, operations: Mapping[str, Operation]) -> list[Operation]:
     """The recorded operations behind the call in its context."""
     found: list[Operation] = []
@@ -204,66 +190,3 @@ def _later(call: OperationCall, operations: Mapping[str, Operation]) -> list[Ope
             break
         found.append(operation)
     return found
-
-
-def _is_same(word: str, asked: Any, known: Any, *, is_open: bool) -> bool:
-    if word == "wait_seconds":
-        return bool(abs(asked - known) <= WAIT_TOLERANCE_SECONDS)
-    if word == "branches" and is_open:
-        return bool(known <= asked)  # it may still get the rest
-    if word in ("timeout_seconds", "heartbeat_timeout_seconds"):
-        return bool((asked or 0) == (known or 0))
-    return bool(asked == known)
-
-
-def _configuration_divergence(
-    call: OperationCall, recorded: Side, word: str, asked: Any, known: Any, handler: str
-) -> Divergence:
-    kind = {"branches": DivergenceKind.BRANCH_COUNT, "input": DivergenceKind.INPUT}.get(
-        word, DivergenceKind.CONFIGURATION
-    )
-    replayed = side_of_call(call)
-    return Divergence(
-        kind=kind,
-        severity=Severity.ERROR if kind is DivergenceKind.BRANCH_COUNT else Severity.WARNING,
-        handler=handler,
-        path=call.path,
-        context_path=context_path(call, handler),
-        position=call.position,
-        recorded=_with_configuration(recorded, word, known),
-        replayed=_with_configuration(replayed, word, asked),
-        likely=likely_of(kind, recorded, replayed),
-        effect=effect_of(kind, recorded, replayed, word=word),
-        fix=fix_of(kind, recorded, replayed, word=word),
-    )
-
-
-def _with_configuration(side: Side, word: str, value: Any) -> Side:
-    shown = Side(
-        side.type,
-        side.subtype,
-        side.name,
-        side.id,
-        side.position,
-        side.status,
-        side.invocation,
-        side.call_site,
-        {**side.configuration, word: value},
-    )
-    return shown if word in ("wait_seconds", "branches", "function_name") else _with_detail(shown, word, value)
-
-
-def _with_detail(side: Side, word: str, value: Any) -> Side:
-    detail = f"{side.label}, {word.replace('_', ' ')} {value!r:.80}"
-    return Side(
-        side.type,
-        side.subtype,
-        side.name,
-        side.id,
-        side.position,
-        side.status,
-        side.invocation,
-        side.call_site,
-        {} if word == "input" else side.configuration,
-        detail,
-    )

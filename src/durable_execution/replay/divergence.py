@@ -72,6 +72,7 @@ class Side:
         call_site: Where the code called it; None where that was not recorded.
         configuration: What was asked for: `wait_seconds`, `function_name`, `branches`, …
         detail: What to show instead of a call, for example a value.
+        path: Readable place of the call on this side.
     """
 
     type: str
@@ -84,6 +85,7 @@ class Side:
     call_site: CallSite | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
     detail: str | None = None
+    path: str | None = None
 
     @property
     def label(self) -> str:
@@ -115,6 +117,7 @@ class Side:
             "call_site": self.call_site._asdict() if self.call_site else None,
             "configuration": dict(self.configuration) or None,
             "detail": self.detail,
+            "path": self.path,
         }
         return {key: value for key, value in wire.items() if value is not None}
 
@@ -124,7 +127,7 @@ class Side:
         site = wire.get("call_site")
         known = {
             key: wire[key]
-            for key in ("subtype", "name", "id", "position", "status", "invocation", "detail")
+            for key in ("subtype", "name", "id", "position", "status", "invocation", "detail", "path")
             if key in wire
         }
         return cls(

@@ -1,0 +1,199 @@
+"""Calls as a tree, the form in which two sides are compared: recorded and replayed, or two recordings."""
+
+import json
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_execution.protocol import OperationSubType, OperationType
+from durable_execution.protocol.paths import branch_path
+from durable_execution.replay.divergence import Side
+from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+
+BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
+BRANCH_OF = {
+    OperationSubType.MAP.value: OperationSubType.MAP_ITERATION.value,
+    OperationSubType.PARALLEL.value: OperationSubType.PARALLEL_BRANCH.value,
+}
+DEFAULT_SUBTYPES = {
+    OperationType.STEP.value: OperationSubType.STEP.value,
+    OperationType.WAIT.value: OperationSubType.WAIT.value,
+    OperationType.CALLBACK.value: OperationSubType.CALLBACK.value,
+    OperationType.CHAINED_INVOKE.value: OperationSubType.CHAINED_INVOKE.value,
+    OperationType.CONTEXT.value: OperationSubType.RUN_IN_CHILD_CONTEXT.value,
+}
+FOREIGN_CONTEXT = "Context"
+"""The one subtype some SDKs write for every kind of context: it says nothing."""
+
+REASON = re.compile(r'completionReason"\s*:\s*(?:\{[^{}]{0,40}"v"\s*:\s*)?"([A-Z_]+)"')
+
+
+@dataclass(slots=True, eq=False)
+class CallNode:
+    """One call of one side.
+
+    Attributes:
+        side: The call, as a side of a difference.
+        children: Calls made in it; None when it was not looked into.
+        is_ended: Recorded: it has reached its end. Replayed: its body has run to its end.
+        is_virtual: Whether it leaves no checkpoint.
+        branch: Index of a branch; None for any other call.
+        known: What is known of its configuration, under the names of `OperationCall.configuration`, and `input`.
+        is_partial: Whether a batch may have had more branches than are recorded.
+        result: Serialized result, where it can be compared.
+        body: Fingerprint of the step's body, where known.
+    """
+
+    side: Side
+    children: "list[CallNode] | None" = field(default_factory=list)
+    is_ended: bool = True
+    is_virtual: bool = False
+    branch: int | None = None
+    known: Mapping[str, Any] = field(default_factory=dict)
+    is_partial: bool = False
+    result: str | None = None
+    body: str | None = None
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether its children are branches."""
+        return self.side.subtype in BATCHES
+
+    def key(self, *, within: "CallNode", is_loose: bool) -> Hashable:
+        """What makes two calls the same call: type, subtype and name.
+
+        Args:
+            within: The context. What a wait_for_callback calls is named by its SDK, not by the user.
+            is_loose: Whether subtypes of contexts are not to be compared.
+        """
+        side = self.side
+        is_unnamed = within.side.subtype == OperationSubType.WAIT_FOR_CALLBACK
+        subtype = side.subtype or DEFAULT_SUBTYPES.get(side.type)
+        if is_loose and side.type == OperationType.CONTEXT:
+            subtype = None
+        return side.type, subtype, None if is_unnamed else side.name
+
+
+def tree_of(execution: RecordedExecution) -> CallNode:
+    """A recorded execution as a tree of calls, flat branches included as virtual calls."""
+    root = CallNode(root_side(execution), is_ended=execution.status in ("SUCCEEDED", "FAILED"))
+    nodes: dict[str, CallNode] = {}
+    virtual: dict[tuple[str, int], CallNode] = {}
+    for operation in execution.operations:
+        node = node_of(operation)
+        parent = nodes.get(operation.parent_id) if operation.parent_id else None
+        around = parent or root
+        branch = operation.details.get("branch_index")
+        if parent is not None and branch is not None and not operation.is_branch:
+            around = _flat_branch(virtual, parent, operation, int(branch))
+        if around.children is not None:
+            around.children.append(node)
+        nodes[operation.id] = node
+    for node in nodes.values():
+        if node.is_batch:
+            _count_branches(node)
+    return root
+
+
+def root_side(execution: RecordedExecution) -> Side:
+    """The root context as a side."""
+    root = execution.handler or execution.function_name or execution.name or "execution"
+    return Side(OperationType.EXECUTION.value, name=root, status=execution.status)
+
+
+def node_of(operation: RecordedOperation) -> CallNode:
+    """One recorded operation as a node without children."""
+    known = known_configuration(operation)
+    return CallNode(
+        side_of_recorded(operation, known),
+        is_ended=operation.status.is_terminal,
+        branch=operation.details.get("branch_index") if operation.is_branch else None,
+        known=known,
+        result=operation.result if operation.type is OperationType.CONTEXT else None,
+        body=operation.details.get("body"),
+    )
+
+
+def side_of_recorded(operation: RecordedOperation, known: Mapping[str, Any] | None = None) -> Side:
+    """A recorded operation as a side of a difference."""
+    invocations = operation.executed_by
+    shown = {key: value for key, value in (known or {}).items() if key != "input"}
+    return Side(
+        type=operation.type.value,
+        subtype=operation.subtype,
+        name=operation.name,
+        id=operation.id,
+        position=operation.position,
+        status=operation.status.value,
+        invocation=invocations[0] if invocations else None,
+        call_site=operation.call_site,
+        configuration=shown,
+        path=operation.path,
+    )
+
+
+def known_configuration(operation: RecordedOperation) -> dict[str, Any]:
+    """What the history tells of an operation's configuration."""
+    details = operation.details
+    known: dict[str, Any] = {}
+    match operation.type:
+        case OperationType.WAIT:
+            seconds = details.get("duration_seconds")
+            if seconds is not None:
+                known["wait_seconds"] = seconds
+        case OperationType.CHAINED_INVOKE:
+            if details.get("function_name"):
+                known["function_name"] = details["function_name"]
+            if operation.input is not None and not details.get("input_truncated"):
+                known["input"] = operation.input
+        case OperationType.CALLBACK:
+            words = ("timeout_seconds", "heartbeat_timeout_seconds")
+            if any(word in details for word in words):
+                known |= {word: details.get(word) or 0 for word in words}
+        case _:
+            pass
+    return known
+
+
+def completion_reason(result: str | None) -> str | None:
+    """Why a recorded batch was complete, read from its result; SDKs write it in several shapes."""
+    found = REASON.search(result) if result else None
+    return found[1] if found else None
+
+
+def is_same_json(left: str | None, right: str | None) -> bool:
+    """Whether two serialized values are the same value."""
+    if left == right or (left or "null") == (right or "null"):
+        return True
+    if left is None or right is None:
+        return False
+    try:
+        return bool(json.loads(left) == json.loads(right))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _flat_branch(
+    virtual: dict[tuple[str, int], CallNode], batch: CallNode, operation: RecordedOperation, index: int
+) -> CallNode:
+    key = (operation.parent_id or "", index)
+    if key not in virtual:
+        subtype = BRANCH_OF.get(batch.side.subtype or "")
+        path = branch_path(batch.side.path, index) if batch.side.path else None
+        side = Side(OperationType.CONTEXT.value, subtype, None, position=index, path=path)
+        virtual[key] = CallNode(side, is_ended=batch.is_ended, is_virtual=True, branch=index)
+        if batch.children is not None:
+            batch.children.append(virtual[key])
+    return virtual[key]
+
+
+def _count_branches(batch: CallNode) -> None:
+    """How many branches a recorded batch had: exactly when it completed all of them, else at least."""
+    indexes = [child.branch for child in batch.children or () if child.branch is not None]
+    count = max(indexes, default=-1) + 1
+    is_whole = batch.is_ended and completion_reason(batch.result) == "ALL_COMPLETED"
+    flat = any(child.is_virtual for child in batch.children or ())
+    batch.is_partial = not is_whole or flat
+    if count or is_whole:
+        batch.known = {**batch.known, "branches": count}
