@@ -60,6 +60,8 @@ async def run_batch(call: Call, branches: Branches, config: MapConfig | Parallel
     decision = read_decision((recorded.get("ContextDetails") or {}).get("Result")) if recorded is not None else None
 
     async def body(scope: ContextScope) -> BatchResult[Any]:
+        # Branches have ids of their own, numbered from 0: recorded beyond the last one are branches that are gone.
+        scope.ids.position = branches.total - 1
         batch = Batch(scope, branches, config)
         if scope.is_rebuilding and decision is not None:
             return await batch.rebuild(decision)
