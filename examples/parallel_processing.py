@@ -84,4 +84,4 @@ async def price_basket(basket: Basket, ctx: DurableContext) -> dict[str, object]
 if __name__ == "__main__":
     from durable_execution.local import run
 
-    print(run(price_basket, {"items": ["tea", "cup", "spoon", "pot"], "country": "DE"}))
+    print(run(price_basket, {"items": ["tea", "cup", "spoon", "pot"], "country": "DE"}).result)

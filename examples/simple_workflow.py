@@ -63,4 +63,4 @@ async def process_order(order: Order, ctx: DurableContext) -> Receipt:
 if __name__ == "__main__":
     from durable_execution.local import run
 
-    print(run(process_order, {"order_id": "A-17", "amount": 42.5}))
+    print(run(process_order, {"order_id": "A-17", "amount": 42.5}).result)
