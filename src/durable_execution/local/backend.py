@@ -82,12 +82,19 @@ class Backend:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Everything done inside is kept together, or not at all when it raises."""
+        self.store.begin()
         try:
-            with self.store.transaction():
-                transaction = Transaction(self.store, self.now_ms())
-                yield transaction
-                has_news = transaction.save(self._turns)
-        except UnicodeEncodeError:
+            transaction = Transaction(self.store, self.now_ms())
+            yield transaction
+            has_news = transaction.save(self._turns)
+        except UnicodeEncodeError as error:
+            self.store.roll_back(error)
             raise invalid("A text holds half of a surrogate pair, which is not valid Unicode.") from None
+        except BaseException as error:
+            explained = self.store.roll_back(error)
+            if explained is error:
+                raise
+            raise explained from error
+        self.store.commit()
         if has_news:
             self.on_change()

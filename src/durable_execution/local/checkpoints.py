@@ -81,11 +81,11 @@ class Checkpoints:
             return _refuse(journal, excess)
         for update in batch:
             self._apply_update(transaction, journal, update)
-        if batch:
-            journal.set(is_changed=1)
         fire_due(journal)
         delta = self._delta(journal)
-        journal.set(token_sequence=journal.row.token_sequence + 1)
+        journal.set(
+            token_sequence=journal.row.token_sequence + 1, is_changed=int(bool(batch)) or journal.row.is_changed
+        )
         if journal.row.ending is not None:
             return _state(delta[0], None, wrap=True)
         if journal.row.status == "PAUSING":
@@ -109,7 +109,7 @@ class Checkpoints:
         journal.happen(outcome.event, outcome.operation, details=outcome.details, data=outcome.data)
 
     def _new_operation(self, journal: Journal, update: Update) -> OperationRow:
-        sequence = journal.row.operation_count + 1
+        sequence = journal.operation_count + 1
         operation = new_operation(update, journal.row.key, sequence, journal.now_ms)
         if update.type == "CALLBACK":
             operation = operation._replace(
@@ -119,15 +119,15 @@ class Checkpoints:
 
     def _excess(self, journal: Journal, batch: Sequence[Update]) -> ErrorObject | None:
         """The quota that a batch exceeds."""
-        limits, row = self._backend.limits, journal.row
+        limits = self._backend.limits
         added = {update.id for update in batch if update.type != "EXECUTION" and journal.operation(update.id) is None}
-        if row.operation_count + len(added) > limits.operations:
+        if journal.operation_count + len(added) > limits.operations:
             return ErrorObject(
                 f"The execution exceeded the limit of {limits.operations} operations.",
                 "DurableExecution.OperationLimitExceeded",
             )
         written = sum(len(text) for update in batch for text in (update.payload, update.error) if text)
-        if row.written_bytes + written > limits.execution_bytes:
+        if journal.written_bytes + written > limits.execution_bytes:
             return ErrorObject(
                 f"The execution exceeded the limit of {limits.execution_bytes} bytes written.",
                 "DurableExecution.StorageLimitExceeded",
@@ -138,13 +138,15 @@ class Checkpoints:
         """What the handler does not know yet, and where the rest of it starts."""
         told = {operation.sequence: operation for operation in journal.changed}
         store, key = journal.store, journal.row.key
-        undelivered = store.outbox.pending(key)
+        has_news = journal.row.invoke_ms is not None  # set by whatever changes an operation from outside
+        undelivered = store.outbox.pending(key) if has_news else []
         for sequence in undelivered:
             if sequence not in told and (operation := store.operations.at(key, sequence)) is not None:
                 told[sequence] = operation
         if undelivered:
             store.outbox.clear(key)
-        journal.mark_delivered()
+        if has_news:
+            journal.mark_delivered()
         limits = self._backend.limits
         page, following = cut(
             [told[sequence] for sequence in sorted(told)],

@@ -13,7 +13,7 @@ from durable_execution.local.backend import Backend
 from durable_execution.local.callbacks import Callbacks
 from durable_execution.local.checkpoints import Checkpoints
 from durable_execution.local.client import LocalLambdaClient
-from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock
+from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock, millis
 from durable_execution.local.control import Control
 from durable_execution.local.functions import LATEST, Function, Functions, Target
 from durable_execution.local.hosts import CallableHost, DurableHost, DurableTarget, FunctionHost
@@ -242,6 +242,20 @@ class LocalEngine:
         """
         seconds = None if timeout is None else timeout / timedelta(seconds=1)
         self._scheduler.run_until(self._scheduler.is_idle, timeout=seconds, skips=skips)
+
+    def advance(self, duration: timedelta) -> None:
+        """With a skipping clock: let so much time pass, and run what becomes due on the way, each at its own time.
+
+        Raises:
+            EngineError: The clock is real, so nothing can make time pass.
+        """
+        clock = self._backend.clock
+        if not clock.is_skipping:
+            raise EngineError("time cannot be advanced on a real clock: create the engine with time='skip'.")
+        end = clock.now() + duration
+        self._scheduler.run_until(lambda: False, horizon_ms=millis(end))
+        clock.advance_to(end)
+        self.run_until_idle(skips="nothing")
 
     def result(self, arn: str) -> ExecutionResult | None:
         """How an execution ended; None while it has not.

@@ -168,7 +168,7 @@ class Invocations:
         if row.status == "PAUSED":
             return
         has_news = bool(journal.store.outbox.pending(row.key)) or row.invoke_ms is not None
-        if has_news or row.pending_count:
+        if has_news or journal.pending_count:
             journal.set(idle_answers=0, invoke_ms=journal.now_ms if has_news else None)
         elif row.is_changed:
             journal.set(idle_answers=0, invoke_ms=journal.now_ms)

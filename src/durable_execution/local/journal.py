@@ -18,7 +18,11 @@ class Journal:
         now_ms: The time of everything that happens in this transaction.
 
     Attributes:
+        row: The execution, changes of this transaction included, except the counts that are attributes here.
         has_new_wake: Whether saving found that the scheduler must look at the execution at another time than before.
+        operation_count: Operations it has, the EXECUTION operation not counted.
+        pending_count: Operations that wait for a timer, a callback or another function.
+        written_bytes: Payload bytes it has written.
     """
 
     def __init__(self, store: Store, row: ExecutionRow, now_ms: int) -> None:
@@ -26,8 +30,14 @@ class Journal:
         self.row = row
         self.now_ms = now_ms
         self.has_new_wake = False
+        self.operation_count = row.operation_count
+        self.pending_count = row.pending_count
+        self.written_bytes = row.written_bytes
+        self._recorded = row
+        self._event_count = row.event_count
         self._changed: dict[str, OperationRow] = {}
         self._known: dict[str, OperationRow | None] = {}
+        self._stored: set[str] = set()
         self._events: list[EventRow] = []
         self._undelivered: list[int] = []
 
@@ -50,6 +60,8 @@ class Journal:
         if operation_id in self._known:
             return self._known[operation_id]
         found = self._known[operation_id] = self.store.operations.by_id(self.row.key, operation_id)
+        if found is not None:
+            self._stored.add(operation_id)
         return found
 
     def root(self) -> OperationRow:
@@ -59,17 +71,14 @@ class Journal:
                 return operation
         found = self.store.operations.root(self.row.key)
         self._known[found.id] = found
+        self._stored.add(found.id)
         return found
 
     def put(self, operation: OperationRow) -> None:
         """Add or change an operation."""
         before = self.operation(operation.id)
-        pending = operation.is_pending - (before.is_pending if before else False)
-        if pending or before is None:
-            self.set(
-                pending_count=self.row.pending_count + pending,
-                operation_count=max(self.row.operation_count, operation.sequence),
-            )
+        self.pending_count += operation.is_pending - (before.is_pending if before else False)
+        self.operation_count = max(self.operation_count, operation.sequence)
         self._known[operation.id] = self._changed[operation.id] = operation
 
     def settle(self, operation: OperationRow) -> None:
@@ -96,8 +105,8 @@ class Journal:
             details: Details except the payload.
             data: The payload: text, or an error object as JSON.
         """
-        number = self.row.event_count + 1
-        self.set(event_count=number, written_bytes=self.row.written_bytes + (len(data) if data else 0))
+        number = self._event_count = self._event_count + 1
+        self.written_bytes += len(data) if data else 0
         encoded = json.dumps(details, separators=(",", ":")) if details else None
         if operation is None:
             event = EventRow(self.row.key, number, kind, self.now_ms, None, None, None, None, encoded, data)
@@ -108,10 +117,12 @@ class Journal:
 
     def flush(self) -> None:
         """Write operations and events, so that queries within this transaction see them."""
-        for operation in self._changed.values():
-            self.store.operations.save(operation)
-        for event in self._events:
-            self.store.events.append(event)
+        operations = self.store.operations
+        for identity, operation in self._changed.items():
+            (operations.replace if identity in self._stored else operations.add)(operation)
+        self._stored.update(self._changed)
+        if self._events:
+            self.store.events.append(self._events)
         if self._undelivered:
             self.store.outbox.add(self.row.key, self._undelivered)
         for written in (self._changed, self._events, self._undelivered):
@@ -125,10 +136,16 @@ class Journal:
         """
         self.flush()
         wake_ms = self._wake()
-        if wake_ms != self.row.wake_ms:
-            self.has_new_wake = True
-            self.set(wake_ms=wake_ms, turn=turn)
-        self.store.executions.update(self.row)
+        self.has_new_wake = wake_ms != self.row.wake_ms
+        self.set(
+            event_count=self._event_count,
+            operation_count=self.operation_count,
+            pending_count=self.pending_count,
+            written_bytes=self.written_bytes,
+            wake_ms=wake_ms,
+            turn=turn if self.has_new_wake else self.row.turn,
+        )
+        self.store.executions.update(self._recorded, self.row)
 
     def _wake(self) -> int | None:
         row = self.row
@@ -137,6 +154,6 @@ class Journal:
         moments = [row.timeout_ms]
         if row.status == "RUNNING" and not row.is_running:
             moments.append(row.invoke_ms)
-        if row.pending_count:  # whatever has a timer is pending
+        if self.pending_count:  # whatever has a timer is pending
             moments.append(self.store.operations.next_due(row.key))
         return min((moment for moment in moments if moment is not None), default=None)

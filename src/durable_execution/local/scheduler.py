@@ -111,7 +111,12 @@ class Scheduler:
             thread.join(timeout=5)
 
     def run_until(
-        self, is_done: Callable[[], bool], *, timeout: float | None = None, skips: Skips = "everything"
+        self,
+        is_done: Callable[[], bool],
+        *,
+        timeout: float | None = None,
+        skips: Skips = "everything",
+        horizon_ms: int | None = None,
     ) -> bool:
         """Drive, or watch another thread drive, until something is the case.
 
@@ -119,6 +124,7 @@ class Scheduler:
             is_done: Tells whether it is. Asked after every change.
             timeout: Real seconds to wait for something from outside; with the real clock None waits for ever.
             skips: How far a skipping clock may jump.
+            horizon_ms: The last moment it may jump to; None for no such limit.
 
         Returns:
             Whether it is the case; False when nothing is left that could bring it about, or the time is over.
@@ -134,7 +140,7 @@ class Scheduler:
                     return True
                 if end is not None and time.monotonic() >= end:
                     return False
-                if not self._advance(is_done, skips):
+                if not self._advance(is_done, skips, horizon_ms):
                     if self._backend.clock.is_skipping and timeout is None:
                         return is_done()
                     self._sleep(version, end)
@@ -177,7 +183,7 @@ class Scheduler:
                 left = min(left, max(0.0, end - time.monotonic()))
             self._changed.wait_for(lambda: self._version != version, timeout=left)
 
-    def _advance(self, is_done: Callable[[], bool], skips: Skips) -> bool:
+    def _advance(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
         """With the skipping clock, and unless another thread does: let run what is ready, or jump to what is due.
 
         Returns:
@@ -186,11 +192,11 @@ class Scheduler:
         if not self._backend.clock.is_skipping or not self._driver.acquire(blocking=False):
             return False
         try:
-            return self._drive_once(is_done, skips)
+            return self._drive_once(is_done, skips, horizon_ms)
         finally:
             self._driver.release()
 
-    def _drive_once(self, is_done: Callable[[], bool], skips: Skips) -> bool:
+    def _drive_once(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
         self._start_due()
         with self._changed:
             if self._running:
@@ -204,6 +210,8 @@ class Scheduler:
             if is_done():
                 return True
             if skips == "nothing" or (skips == "work" and executions.next_work(owner) is None):
+                return False
+            if horizon_ms is not None and next_ms > horizon_ms:
                 return False
             self._backend.clock.advance_to(moment(next_ms))
         return True

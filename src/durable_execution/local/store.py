@@ -34,77 +34,102 @@ class Store:
         if self.path is not None:
             _prepare(self.path, create)
         self._lock = threading.RLock()
-        with _explained(self.path):
-            self.connection = sqlite3.connect(
-                self.path or MEMORY,
-                isolation_level=None,
-                check_same_thread=False,
-                timeout=BUSY_SECONDS,
-                cached_statements=256,
-            )
-            try:
-                _initialize(self.connection, is_file=self.path is not None)
-            except BaseException:
-                self.connection.close()
-                raise
+        self.connection = _connect(self.path)
         self.executions = Executions(self.connection)
         self.operations = Operations(self.connection)
         self.events = Events(self.connection)
         self.outbox = Outbox(self.connection)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Everything done inside is kept together, or not at all when it raises."""
-        execute = self.connection.execute
-        with self._lock, _explained(self.path):
-            execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                execute("ROLLBACK")
-                raise
-            execute("COMMIT")
+    def begin(self) -> None:
+        """Begin a transaction that writes. `commit` or `roll_back` must follow."""
+        self._lock.acquire()
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            self._lock.release()
+            raise self._explained(error) from error
+
+    def commit(self) -> None:
+        """Keep everything done since `begin`."""
+        try:
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._forget()
+            raise self._explained(error) from error
+        finally:
+            self._lock.release()
+
+    def roll_back(self, cause: BaseException) -> BaseException:
+        """Undo everything done since `begin`.
+
+        Returns:
+            The error to raise: the cause, or what it means for the store.
+        """
+        try:
+            self._forget()
+        finally:
+            self._lock.release()
+        return self._explained(cause)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Everything read inside is as of one moment."""
-        execute = self.connection.execute
-        with self._lock, _explained(self.path):
+        with self._lock:
             if self.connection.in_transaction:
                 yield
                 return
-            execute("BEGIN")
             try:
+                self.connection.execute("BEGIN")
                 yield
+            except sqlite3.Error as error:
+                raise self._explained(error) from error
             finally:
-                execute("COMMIT")
+                self._forget()
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
             self.connection.close()
 
+    def _forget(self) -> None:
+        if self.connection.in_transaction:  # SQLite ends a transaction itself on some errors
+            self.connection.execute("ROLLBACK")
 
-@contextmanager
-def _explained(path: Path | None) -> Iterator[None]:
-    """SQLite's errors, as something a user can act on."""
+    def _explained(self, error: BaseException) -> BaseException:
+        return explained(error, self.path)
+
+
+def explained(error: BaseException, path: Path | None) -> BaseException:
+    """What an error of SQLite means, as something a user can act on; any other error as it is."""
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return EngineError("the engine is closed: create a new one to work with the store again.")
+    if not isinstance(error, (sqlite3.OperationalError, sqlite3.DatabaseError)):
+        return error
+    place = path or "the store in memory"
+    if "locked" in str(error) or "busy" in str(error):
+        return EngineError(
+            f"{place} has been locked by another process for {BUSY_SECONDS:.0f} seconds ({error}). Find out what "
+            "holds it (an open sqlite3 shell in a transaction, a backup), or name another file."
+        )
+    return EngineError(
+        f"{place} cannot be used: SQLite says {str(error)!r}. If the disk is full or read-only, mend that; if the file is "
+        "damaged, move it away to start with an empty store, or try `sqlite3 FILE .recover` on a copy."
+    )
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
     try:
-        yield
-    except sqlite3.ProgrammingError as error:
-        if "closed" not in str(error):
+        connection = sqlite3.connect(
+            path or MEMORY, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS, cached_statements=256
+        )
+        try:
+            _initialize(connection, is_file=path is not None)
+        except BaseException:
+            connection.close()
             raise
-        raise EngineError("the engine is closed: create a new one to work with the store again.") from error
-    except sqlite3.DatabaseError as error:
-        place = path or "the store in memory"
-        if "locked" in str(error) or "busy" in str(error):
-            raise EngineError(
-                f"{place} has been locked by another process for {BUSY_SECONDS:.0f} seconds ({error}). Find out what "
-                "holds it (an open sqlite3 shell in a transaction, a backup), or name another file."
-            ) from error
-        raise EngineError(
-            f"{place} cannot be used: SQLite says {str(error)!r}. If the disk is full or read-only, mend that; if the file is "
-            "damaged, move it away to start with an empty store, or try `sqlite3 FILE .recover` on a copy."
-        ) from error
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+    return connection
 
 
 def _prepare(path: Path, create: bool) -> None:

@@ -3,6 +3,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 from durable_execution.errors import EngineError
 from durable_execution.local.rows import EventRow, ExecutionRow, OperationRow, Parameters
@@ -10,8 +11,7 @@ from durable_execution.local.rows import EventRow, ExecutionRow, OperationRow, P
 EXECUTION_COLUMNS = ", ".join(ExecutionRow._fields)
 OPERATION_COLUMNS = ", ".join(OperationRow._fields)
 EVENT_COLUMNS = ", ".join(EventRow._fields)
-_MUTABLE = ExecutionRow._fields[ExecutionRow._fields.index("status") :]
-_FIRST_MUTABLE = ExecutionRow._fields.index("status")
+_PLACES = range(1, len(ExecutionRow._fields))
 
 
 def _marks(count: int) -> str:
@@ -88,9 +88,16 @@ class Executions:
         )
         return cursor.lastrowid or 0
 
-    def update(self, row: ExecutionRow) -> None:
-        """Replace what may change of an execution."""
-        self._execute(UPDATE_EXECUTION, (*row[_FIRST_MUTABLE:], row.key))
+    def update(self, before: ExecutionRow, row: ExecutionRow) -> None:
+        """Write what has changed of an execution.
+
+        Args:
+            before: As it is in the store.
+            row: As it is to be.
+        """
+        changed = tuple(place for place in _PLACES if before[place] != row[place])
+        if changed:
+            self._execute(_update_statement(changed), (*[row[place] for place in changed], row.key))
 
     def expired(self, now_ms: int, limit: int) -> list[int]:
         """Keys of ended executions whose retention is over."""
@@ -206,9 +213,13 @@ class Operations:
             )
         ]
 
-    def save(self, row: OperationRow) -> None:
-        """Add an operation, or replace it."""
-        self._execute(SAVE_OPERATION, row)
+    def add(self, row: OperationRow) -> None:
+        """Add an operation."""
+        self._execute(ADD_OPERATION, row)
+
+    def replace(self, row: OperationRow) -> None:
+        """Replace an operation."""
+        self._execute(REPLACE_OPERATION, row)
 
 
 class Events:
@@ -216,10 +227,11 @@ class Events:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
+        self._execute_many = connection.executemany
 
-    def append(self, row: EventRow) -> None:
-        """Add an event."""
-        self._execute(APPEND_EVENT, row)
+    def append(self, rows: Sequence[EventRow]) -> None:
+        """Add events."""
+        self._execute_many(APPEND_EVENT, rows)
 
     def since(self, execution: int, event: int) -> Iterator[EventRow]:
         """Events with this id and higher, ascending, read as they are asked for."""
@@ -286,7 +298,13 @@ class Outbox:
         )
 
 
-UPDATE_EXECUTION = f"UPDATE executions SET {', '.join(f'{name} = ?' for name in _MUTABLE)} WHERE key = ?"
+@cache
+def _update_statement(places: tuple[int, ...]) -> str:
+    columns = ", ".join(f"{ExecutionRow._fields[place]} = ?" for place in places)
+    return f"UPDATE executions SET {columns} WHERE key = ?"
+
+
 SELECT_OPERATION_BY_ID = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND id = ?"
-SAVE_OPERATION = f"INSERT OR REPLACE INTO operations ({OPERATION_COLUMNS}) VALUES ({_marks(len(OperationRow._fields))})"
+ADD_OPERATION = f"INSERT INTO operations ({OPERATION_COLUMNS}) VALUES ({_marks(len(OperationRow._fields))})"
+REPLACE_OPERATION = ADD_OPERATION.replace("INSERT", "INSERT OR REPLACE", 1)
 APPEND_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({_marks(len(EventRow._fields))})"

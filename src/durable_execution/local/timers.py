@@ -16,7 +16,7 @@ def fire_due(journal: Journal, *types: str) -> None:
         journal: The execution.
         types: Types of operations to look at; all when none is given.
     """
-    if not journal.row.pending_count:
+    if not journal.pending_count:
         return
     for recorded in journal.store.operations.due(journal.row.key, journal.now_ms):
         operation = journal.operation(recorded.id)
