@@ -1,8 +1,8 @@
 """One execution within one transaction: what is read of it, what changes, and the events that say so."""
 
-import json
 from typing import Any
 
+from durable_execution.local.compact import compact
 from durable_execution.local.rows import EventRow, ExecutionRow, OperationRow
 from durable_execution.local.store import Store
 
@@ -107,7 +107,7 @@ class Journal:
         """
         number = self._event_count = self._event_count + 1
         self.written_bytes += len(data) if data else 0
-        encoded = json.dumps(details, separators=(",", ":")) if details else None
+        encoded = compact(details) if details else None
         if operation is None:
             event = EventRow(self.row.key, number, kind, self.now_ms, None, None, None, None, encoded, data)
         else:

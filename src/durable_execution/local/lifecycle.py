@@ -1,10 +1,10 @@
 """How executions begin and end, and what that means for the execution that invoked them."""
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 
 from durable_execution.local.backend import Backend, Transaction
+from durable_execution.local.compact import compact
 from durable_execution.local.faults import fault, invalid
 from durable_execution.local.functions import Function, Target
 from durable_execution.local.journal import Journal
@@ -58,7 +58,7 @@ class Start:
 
 def encode_error(error: ErrorObject) -> str:
     """An error object as the store keeps it."""
-    return json.dumps(error.to_wire(), separators=(",", ":"))
+    return compact(error.to_wire())
 
 
 def begin_execution(backend: Backend, transaction: Transaction, start: Start) -> tuple[ExecutionRow, bool]:

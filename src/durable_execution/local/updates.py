@@ -1,10 +1,10 @@
 """Operation updates of a checkpoint, read and held against the shapes of the service model."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from durable_execution.local.compact import compact
 from durable_execution.local.faults import invalid
 from durable_execution.protocol import OperationAction, OperationType
 from durable_execution.protocol.limits import MAX_CALLBACK_TIMEOUT_SECONDS, MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
@@ -93,7 +93,7 @@ def read_error(wire: Any, member: str = "Error") -> str | None:
         if not isinstance(trace, (list, tuple)) or not all(isinstance(line, str) for line in trace):
             raise invalid(f"{member}.StackTrace must be a list of strings.")
         error["StackTrace"] = list(trace)
-    return json.dumps(error, separators=(",", ":"))
+    return compact(error)
 
 
 def _read_update(wire: Any, max_payload: int) -> Update:
