@@ -243,6 +243,22 @@ class LocalEngine:
         seconds = None if timeout is None else timeout / timedelta(seconds=1)
         self._scheduler.run_until(self._scheduler.is_idle, timeout=seconds, skips=skips)
 
+    def run_until(
+        self, is_done: Callable[[], bool], *, skips: Skips = "everything", timeout: timedelta | None = None
+    ) -> bool:
+        """Run until something is the case.
+
+        Args:
+            is_done: Tells whether it is. Asked after every change, and at least every second while a handler runs.
+            skips: How far a skipping clock may jump.
+            timeout: How long to wait for the outside, in real time. With a skipping clock None does not wait for it.
+
+        Returns:
+            Whether it is the case; False when nothing is left that could bring it about, or the time is over.
+        """
+        seconds = None if timeout is None else timeout / timedelta(seconds=1)
+        return self._scheduler.run_until(is_done, timeout=seconds, skips=skips)
+
     def advance(self, duration: timedelta) -> None:
         """With a skipping clock: let so much time pass, and run what becomes due on the way, each at its own time.
 
