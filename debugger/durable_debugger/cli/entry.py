@@ -14,7 +14,11 @@ from durable_execution.errors import DurableError
 
 VERBS = {
     "open": "open an execution in the debugger (also: durable-debug EXECUTION)",
+    "list": "list recent executions",
+    "run": "run a handler on the local engine, with live progress",
     "show": "print an execution as a tree, a timeline, its events, or JSON",
+    "stop": "end a running execution",
+    "callback": "complete a callback from outside: succeed, fail or heartbeat",
 }
 """Verbs in the order of the help; each is the module `cli.<verb>` with `add_arguments` and `run`."""
 

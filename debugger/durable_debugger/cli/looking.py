@@ -2,15 +2,24 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 from durable_debugger.sources.aws import AwsPlace
 from durable_debugger.sources.found import Loaded
+from durable_debugger.sources.local import DEFAULT_STORE, LocalExecutions
 from durable_debugger.sources.places import AwsExecutions, Place, find
 
 
 def add_place_options(parser: ArgumentParser) -> None:
     """Where to look for executions."""
     group = parser.add_argument_group("where to look")
+    group.add_argument(
+        "--store",
+        metavar="FILE",
+        type=Path,
+        default=DEFAULT_STORE,
+        help="the local engine's store (default: %(default)s)",
+    )
     group.add_argument("--function", metavar="NAME", help="on AWS, search the executions of this function")
     group.add_argument("--region", metavar="REGION", help="AWS region (default: the ARN's, or the environment's)")
     group.add_argument("--profile", metavar="NAME", help="AWS profile (default: the environment's)")
@@ -20,7 +29,7 @@ def add_place_options(parser: ArgumentParser) -> None:
 def places(arguments: Namespace) -> Sequence[Place]:
     """The places in the order they are asked."""
     place = AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
-    return [AwsExecutions(place, arguments.function)]
+    return [LocalExecutions(arguments.store), AwsExecutions(place, arguments.function)]
 
 
 def find_execution(arguments: Namespace) -> Loaded:

@@ -31,6 +31,7 @@ class Session:
         cursor: Selected row.
         is_travelling: Whether the tree shows the moment of `playback` instead of the end.
         breakpoints: Names of calls to stop at.
+        has_call_sites: Whether it is known where the code made its calls.
         hits: Rows that match the search, in order; None without a search.
     """
 
@@ -56,6 +57,7 @@ class Session:
         self.breakpoints: set[str] = set()
         self.hits: list[int] | None = None
         self.query: Query | None = None
+        self.has_call_sites = any(operation.call_site is not None for operation in self.operations)
         self._playback: Playback | None = None
         self._tallies: dict[int, facts.Tally] = {}
         self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
@@ -76,13 +78,15 @@ class Session:
     def title(self) -> str:
         """The execution's name, or what stands for it."""
         execution = self.execution
+        if execution.function_name and execution.id and execution.name in (None, execution.id):
+            return f"{execution.function_name} {execution.id[:8]}"
         return execution.name or self._title or execution.id or execution.function_name or "execution"
 
     @property
     def handler(self) -> str:
         """Name of the root context."""
         execution = self.execution
-        return execution.handler or execution.function_name or "execution"
+        return (execution.handler or "").rpartition(":")[2] or execution.function_name or "execution"
 
     @property
     def status(self) -> State:

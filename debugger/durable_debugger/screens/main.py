@@ -16,6 +16,7 @@ from durable_debugger.screens import looking, moving, stepping, timing  # noqa: 
 from durable_debugger.screens.document import DocumentScreen
 from durable_debugger.screens.handlers import HANDLERS
 from durable_debugger.screens.help import HelpScreen
+from durable_debugger.sources.code import SourceTexts
 from durable_debugger.text.lines import Line
 from durable_debugger.widgets.chrome import FooterBar, Prompt, StatusBar, TabBar
 from durable_debugger.widgets.lines import LineView
@@ -29,6 +30,7 @@ from durable_debugger.widgets.panes import (
     TimelinePane,
     TrackPane,
 )
+from durable_debugger.widgets.source import LocalsPane, SourcePane
 
 MAIN_PANE = {"tree": "outline", "timeline": "timeline", "step": "outline", "diff": "diff", "events": "events"}
 
@@ -45,16 +47,18 @@ class MainScreen(Screen[None]):
     Args:
         session: What is looked at.
         view: Which view to open.
+        texts: Finds source files.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = _bindings()
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (140, "-wide")]  # noqa: RUF012  # as Screen types it
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (24, "-high")]  # noqa: RUF012  # as Screen types it
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (24, "-high"), (40, "-tall")]  # noqa: RUF012  # as Screen types it
     CSS_PATH = "main.tcss"
     AUTO_FOCUS = "#outline"
 
-    def __init__(self, session: Session, *, view: str = "tree") -> None:
+    def __init__(self, session: Session, *, view: str = "tree", texts: SourceTexts | None = None) -> None:
         super().__init__()
+        self.texts = texts or SourceTexts()
         self.session = session
         self.view = view
         self.remark = ""
@@ -71,6 +75,9 @@ class MainScreen(Screen[None]):
                 yield EventsPane(self.session, id="events", classes="pane")
                 yield EventPane(id="event", classes="pane")
                 yield InspectorPane(self.session, id="inspector", classes="pane")
+            with Container(id="middle"):
+                yield SourcePane(self.session, self.texts, id="source", classes="pane")
+                yield LocalsPane(id="locals", classes="pane")
             yield LegendPane(id="legend", classes="pane")
             yield MomentPane(id="moment", classes="pane")
             yield TrackPane(id="track")
@@ -118,6 +125,11 @@ class MainScreen(Screen[None]):
             events = self.query_one(EventsPane)
             events.update(session)
             self.query_one(EventPane).update(session, events.index)
+        has_code = session.has_call_sites
+        self.set_class(has_code, "-sourced")
+        if has_code:
+            self.query_one(SourcePane).update(session)
+            self.query_one(LocalsPane).update(session)
         if view == "step":
             self.query_one(MomentPane).update(session)
             self.query_one(TrackPane).update(session)
@@ -132,7 +144,7 @@ class MainScreen(Screen[None]):
         self.remove_class(*(f"-{name}" for name in MAIN_PANE))
         self.view = view
         self.add_class(f"-{view}")
-        self.call_after_refresh(self._settle)
+        self.call_after_refresh(self.settle)
         self.show()
 
     def go_back(self) -> None:
@@ -218,6 +230,14 @@ class MainScreen(Screen[None]):
             self.session.outline.toggle(self.session.cursor)
         self.show()
 
+    @on(LineView.Picked, "#source")
+    def source_picked(self, event: LineView.Picked) -> None:
+        """Select the call on a line."""
+        rows = self.query_one(SourcePane).calls_at(event.index)
+        if rows:
+            self.session.select(rows[0])
+            self.show()
+
     @on(LineView.Picked, "#events")
     def event_picked(self, event: LineView.Picked) -> None:
         """Select an event."""
@@ -248,13 +268,13 @@ class MainScreen(Screen[None]):
         """Take what was typed."""
         event.stop()
         self.query_one(Prompt).accept(event.value)
-        self._settle()
+        self.settle()
 
     def on_prompt_closed(self, event: Prompt.Closed) -> None:
         """Back to the panes."""
-        self._settle()
+        self.settle()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Have the focus on a pane that can be seen."""
         if self.query_one(Prompt).is_open:
             return

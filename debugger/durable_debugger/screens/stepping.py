@@ -73,6 +73,13 @@ def breakpoint_here(screen: "MainScreen") -> None:
     screen.show()
 
 
+@handles("tree_or_source")
+def tree_or_source(screen: "MainScreen") -> None:
+    """Change what a narrow step view shows."""
+    screen.toggle_class("-show-tree")
+    screen.call_after_refresh(screen.settle)
+
+
 @handles("go_to")
 def go_to(screen: "MainScreen") -> None:
     """Ask where to go."""

@@ -16,15 +16,18 @@ PAGE = 1000
 class ExecutionClient(Protocol):
     """What is needed of a Lambda client."""
 
-    def get_durable_execution(self, **arguments: Any) -> Any:
+    @property
+    def get_durable_execution(self) -> Callable[..., Any]:
         """One execution."""
         ...
 
-    def get_durable_execution_history(self, **arguments: Any) -> Any:
+    @property
+    def get_durable_execution_history(self) -> Callable[..., Any]:
         """A page of its history."""
         ...
 
-    def list_durable_executions_by_function(self, **arguments: Any) -> Any:
+    @property
+    def list_durable_executions_by_function(self) -> Callable[..., Any]:
         """A page of a function's executions."""
         ...
 
@@ -62,9 +65,10 @@ def load_from(
     return Loaded(execution, place, execution.ended_at or now(), reload=again)
 
 
-def list_from(client: ExecutionClient, function: str, *, place: str, **filters: Any) -> Iterator[Listed]:
-    """The executions of a function, latest first, read page by page as they are asked for."""
-    for page in _pages(client.list_durable_executions_by_function, FunctionName=function, ReverseOrder=True, **filters):
+def list_from(client: ExecutionClient, function: str | None, *, place: str, **filters: Any) -> Iterator[Listed]:
+    """The executions of a function, latest first, read page by page as they are asked for; None asks for all functions."""
+    filters = {**filters, "FunctionName": function} if function is not None else filters
+    for page in _pages(client.list_durable_executions_by_function, **filters):
         for each in page.get("DurableExecutions") or ():
             yield listed(each, place)
 

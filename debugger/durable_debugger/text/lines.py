@@ -27,6 +27,11 @@ ROLES = (
     "replayed",
     "match",
     "warning",
+    "code_keyword",
+    "code_string",
+    "code_comment",
+    "code_number",
+    "code_name",
 )
 
 

@@ -46,6 +46,11 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
     LineView > .lines--replayed { color: $op-replayed; }
     LineView > .lines--match { color: $accent; text-style: underline; }
     LineView > .lines--warning { color: $op-wait; text-style: bold; }
+    LineView > .lines--code-keyword { color: $op-run; }
+    LineView > .lines--code-string { color: $op-ok; }
+    LineView > .lines--code-comment { color: $text-muted; text-style: italic; }
+    LineView > .lines--code-number { color: $op-wait; }
+    LineView > .lines--code-name { text-style: bold; }
     LineView > .lines--cursor { background: $cursor-row; text-style: bold; }
     LineView > .lines--cursor-blurred { text-style: bold; }
     """

@@ -1,0 +1,85 @@
+"""Source files behind call sites, as they are on this computer, and whether they are still those of the recording."""
+
+import ast
+import inspect
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+
+MAX_BYTES = 4_000_000
+TAB = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SourceText:
+    """A source file.
+
+    Attributes:
+        path: Where it was found.
+        lines: Its lines, tabs expanded.
+    """
+
+    path: Path
+    lines: tuple[str, ...]
+
+    def digest_of(self, qualname: str) -> str | None:
+        """The fingerprint of a function in it, as replay traces record it; None when it is not there."""
+        start = _first_line(self.lines, qualname)
+        if start is None:
+            return None
+        try:
+            block = inspect.getblock([f"{line}\n" for line in self.lines[start - 1 :]])
+        except (SyntaxError, IndentationError):
+            return None
+        return blake2b("".join(block).encode(), digest_size=16).hexdigest()
+
+
+class SourceTexts:
+    """Finds source files; each is read once.
+
+    Args:
+        roots: Directories in which files recorded on other computers are looked for.
+    """
+
+    def __init__(self, roots: tuple[Path, ...] = (Path(),)) -> None:
+        self._roots = roots
+        self._known: dict[str, SourceText | None] = {}
+
+    def get(self, file: str) -> SourceText | None:
+        """The file of a call site; None when it is not on this computer."""
+        if file not in self._known:
+            self._known[file] = self._read(file)
+        return self._known[file]
+
+    def _read(self, file: str) -> SourceText | None:
+        for path in self._candidates(file):
+            try:
+                if path.is_file() and path.stat().st_size <= MAX_BYTES:
+                    text = path.read_text(encoding="utf-8", errors="replace")
+                    return SourceText(path, tuple(line.expandtabs(TAB) for line in text.splitlines()))
+            except (OSError, ValueError):  # a path no file can have here
+                continue
+        return None
+
+    def _candidates(self, file: str) -> list[Path]:
+        """The path itself, then its endings below the roots, longest first: `/var/task/app/flow.py` is `./app/flow.py`."""
+        parts = PurePosixPath(file.replace("\\", "/")).parts
+        endings = [Path(*parts[start:]) for start in range(1, len(parts))]
+        return [Path(file), *(root / ending for root in self._roots for ending in endings)]
+
+
+def _first_line(lines: tuple[str, ...], qualname: str) -> int | None:
+    try:
+        node: ast.AST = ast.parse("\n".join(lines))
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    for name in qualname.split("."):
+        if name == "<locals>":
+            continue
+        found = next((child for child in ast.walk(node) if getattr(child, "name", None) == name), None)
+        if found is None:
+            return None
+        node = found
+    decorators = getattr(node, "decorator_list", [])
+    line: int = min([node.lineno, *(each.lineno for each in decorators)])  # type: ignore[attr-defined]
+    return line

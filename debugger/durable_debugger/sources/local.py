@@ -1,0 +1,94 @@
+"""Executions in the local engine's store, with the replay traces beside it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from durable_debugger.sources import api
+from durable_debugger.sources.found import AmbiguousError, Listed, Loaded, LookedIn, UnreadableError
+from durable_debugger.sources.references import matching
+from durable_execution.clock import SystemClock
+from durable_execution.errors import DurableError, EngineError, ServiceError
+from durable_execution.local import LocalEngine
+from durable_execution.recording.sinks import trace_file_name
+from durable_execution.replay.trace import InvocationTrace, read_traces
+
+DEFAULT_STORE = Path(".durable/executions.db")
+TRACES = "traces"
+
+
+class LocalExecutions:
+    """The executions of one store.
+
+    Args:
+        path: The store's file.
+        now: Tells the time.
+    """
+
+    def __init__(self, path: Path = DEFAULT_STORE, *, now: Callable[[], datetime] | None = None) -> None:
+        self.path = path
+        self._now = now or SystemClock().now
+        self._engine: LocalEngine | None = None
+
+    @property
+    def words(self) -> str:
+        """The place, in words."""
+        return f"local store {self.path}"
+
+    @property
+    def engine(self) -> LocalEngine:
+        """The engine on the store; it runs nothing unless asked to.
+
+        Raises:
+            UnreadableError: The store is not there, or is none.
+        """
+        if self._engine is None:
+            try:
+                self._engine = LocalEngine(self.path, create=False)
+            except EngineError as error:
+                raise UnreadableError(str(error)) from error
+        return self._engine
+
+    def find(self, reference: str, arn: str | None) -> Loaded | LookedIn:
+        """By ARN, id, name, or the unique beginning of an id or name."""
+        if not self.path.exists():
+            return LookedIn(self.words, "there is no store yet")
+        known = list(self.executions())
+        found = matching(arn or reference, known)
+        if len(found) > 1:
+            raise AmbiguousError(reference, found)
+        if not found:
+            return LookedIn(self.words, f"{len(known)} executions, none match")
+        return self.load(found[0].arn)
+
+    def load(self, arn: str) -> Loaded:
+        """The execution with an ARN.
+
+        Raises:
+            UnreadableError: The store does not have it, or cannot be read.
+        """
+        try:
+            return api.load_from(self.engine.client, arn, place=self.words, now=self._now, traces=self.traces)
+        except ServiceError as error:
+            raise UnreadableError(str(error)) from error
+
+    def executions(self) -> Iterator[Listed]:
+        """All executions, latest first."""
+        if self.path.exists():
+            yield from api.list_from(self.engine.client, None, place=self.words)
+
+    def traces(self, arn: str) -> Sequence[InvocationTrace]:
+        """The replay traces of an execution; none when they were not written or cannot be read."""
+        path = self.path.parent / TRACES / trace_file_name(arn)
+        if not path.is_file():
+            return ()
+        try:
+            return read_traces(path.read_text(encoding="utf-8", errors="replace"))
+        except (DurableError, OSError):  # the history tells enough without them
+            return ()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None

@@ -1,0 +1,183 @@
+"""The code around a call, with what each line's calls gave."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from durable_debugger.model import facts
+from durable_debugger.model.session import Session
+from durable_debugger.model.states import State
+from durable_debugger.text import glyphs, payloads
+from durable_debugger.text.cells import cut, safe, width
+from durable_debugger.text.lines import Line, Part, fit, line_width
+from durable_execution.observers import CallSite
+from durable_execution.replay.trace import TraceEntry
+
+NUMBER_WIDTH = 6
+NOTE_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A file as it is shown.
+
+    Attributes:
+        file: The file, as call sites name it.
+        lines: Its lines, coloured or not.
+        title: Name of the file and function, and whether it has changed.
+    """
+
+    file: str
+    lines: list[Line]
+    title: str
+
+
+def current_site(session: Session) -> CallSite | None:
+    """The call site to show: of the current moment, else of the selected call, else of what is around it."""
+    moment = session.moment
+    row = moment.row if moment is not None and moment.row >= 0 else session.cursor
+    while row >= 0:
+        site = session.operations[row].call_site
+        if site is not None:
+            return site
+        row = session.outline.parent(row)
+    return next((each.call_site for each in session.operations if each.call_site is not None), None)
+
+
+def calls_by_line(session: Session, file: str) -> dict[int, list[int]]:
+    """Rows of the calls made on each line of a file."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for row, operation in enumerate(session.operations):
+        if operation.call_site is not None and operation.call_site.file == file:
+            found[operation.call_site.line].append(row)
+    return found
+
+
+def source_line(
+    session: Session, listing: Listing, calls: dict[int, list[int]], index: int, cells: int, *, current: int | None
+) -> Line:
+    """A line of source.
+
+    Args:
+        session: The session.
+        listing: The file.
+        calls: Calls by line.
+        index: The line, from 0.
+        cells: Width.
+        current: Number of the line that is being run.
+    """
+    number = index + 1
+    rows = calls.get(number, [])
+    is_current = number == current
+    pointer = glyphs.POINTER if is_current else " "
+    mark, mark_role = _mark(session, rows, is_current=is_current)
+    left: Line = [
+        Part(f"{glyphs.CURSOR if is_current else ' '} {pointer}", "accent"),
+        Part(f"{number:>{NUMBER_WIDTH - 1}} ", "accent" if is_current else "dim"),
+        Part(f"{mark} ", mark_role),
+        *listing.lines[index],
+    ]
+    note = _note(session, rows, int(cells * NOTE_SHARE))
+    if not note:
+        return left
+    room = cells - line_width(note) - 1
+    return [*fit(left, max(room, 0)), Part(" "), *note]
+
+
+def _mark(session: Session, rows: list[int], *, is_current: bool) -> tuple[str, str]:
+    marks = [mark for row in rows if (mark := session.mark(row)) is not None]
+    if any(mark.is_root for mark in marks):
+        return glyphs.RECORDED if not is_current else glyphs.ROOT, "divergence"
+    shown = [row for row in rows if session.is_reached(row) and session.state(row) is not State.NOT_REACHED]
+    if not shown:
+        return " ", "dim"
+    states = [session.state(row) for row in shown]
+    worst = next((state for state in states if state.is_failure), None)
+    state = worst or states[-1]
+    return state.glyph, state.role
+
+
+def _note(session: Session, rows: list[int], cells: int) -> Line:
+    """What the calls of a line gave."""
+    shown = [row for row in rows if session.is_reached(row) and session.state(row) is not State.NOT_REACHED]
+    if not shown:
+        return []
+    if len(shown) > 1:
+        good = sum(session.state(row) is State.SUCCEEDED for row in shown)
+        return [Part(f"{glyphs.ARROW} {good} of {len(shown)} calls", "dim")]
+    row = shown[0]
+    operation, state = session.operations[row], session.state(row)
+    if operation.error is not None and state.is_failure:
+        return [Part(cut(f"{glyphs.ARROW} {safe(str(operation.error))}", cells), "fail")]
+    if state is not State.SUCCEEDED:
+        return [Part(cut(f"{glyphs.ARROW} {state.word}", cells), state.role)]
+    tally = session.tally(row)
+    text = (
+        tally.text
+        if tally is not None
+        else payloads.summary(operation.result, cells - 2, absent=_without_result(session, row))
+    )
+    return [Part(f"{glyphs.ARROW} {cut(text, cells - 2)}", "dim")]
+
+
+def _without_result(session: Session, row: int) -> str:
+    operation = session.operations[row]
+    seconds = facts.duration(operation)
+    return f"{seconds:.1f} s" if operation.type == "WAIT" and seconds is not None else State.SUCCEEDED.word
+
+
+def source_title(site: CallSite | None, note: str = "") -> str:
+    """File and function, and a remark."""
+    if site is None:
+        return "Source"
+    name = site.file.replace("\\", "/").rpartition("/")[2]
+    return " · ".join(part for part in (safe(name), safe(site.function), note) if part)
+
+
+def locals_lines(session: Session, cells: int) -> list[Line]:
+    """The local variables at the current call; a star marks what changed since the call before it in the same function."""
+    entry, before = _entries(session)
+    if entry is None or not entry.locals:
+        return _no_locals(session)
+    longest = min(max(map(width, entry.locals)), 20)
+    lines: list[Line] = []
+    for name, value in entry.locals.items():
+        is_changed = before is not None and before.locals.get(name) != value
+        sign = Part("* " if is_changed else "  ", "accent")
+        role = "dim" if value == glyphs.HIDDEN else "text"
+        text = f"{glyphs.HIDDEN} hidden" if value == glyphs.HIDDEN else safe(value)
+        lines.append(
+            fit([Part(" "), sign, Part(f"{cut(safe(name), longest):<{longest}}  ", "key"), Part(text, role)], cells)
+        )
+    return lines
+
+
+def _entries(session: Session) -> tuple[TraceEntry | None, TraceEntry | None]:
+    """The trace entry of the current call, and of the call before it in the same function."""
+    moment = session.moment
+    row = moment.row if moment is not None else session.cursor
+    if row < 0:
+        return None, None
+    number = moment.invocation if moment is not None else None
+    wanted = session.operations[row].id
+    for trace in reversed(session.execution.traces):
+        if number is not None and trace.invocation != number:
+            continue
+        before: dict[str, TraceEntry] = {}
+        for entry in trace.entries:
+            function = entry.call_site.function if entry.call_site else ""
+            if entry.id == wanted:
+                return entry, before.get(function)
+            before[function] = entry
+    return None, None
+
+
+def _no_locals(session: Session) -> list[Line]:
+    if not session.execution.traces:
+        return [
+            [Part(" no replay trace was recorded: source and locals", "dim")],
+            [Part(" are unknown; calls can be stepped all the same", "dim")],
+        ]
+    return [
+        [Part(" locals were not recorded", "dim")],
+        [Part(" to record them: DURABLE_REPLAY_TRACE_LOCALS=1", "dim")],
+    ]
