@@ -44,14 +44,13 @@ if TYPE_CHECKING:
     from durable_execution.operations.branches import ParallelBranch
     from durable_execution.operations.callback import Callback
     from durable_execution.operations.concurrency import Settled
+    from durable_execution.polling import WaitDecision, poll_until
     from durable_execution.retry import (
         Jitter,
         RetryDecision,
         RetryPresets,
-        WaitDecision,
         exponential_backoff,
         linear_backoff,
-        poll_until,
     )
 
 _HOMES = {
@@ -92,7 +91,7 @@ _HOMES = {
     "StepContext": "context.step_context",
     "StepError": "errors",
     "StepSemantics": "config",
-    "WaitDecision": "retry",
+    "WaitDecision": "polling",
     "WaitForCallbackConfig": "config",
     "WaitForConditionConfig": "config",
     "WithRetryConfig": "config",
@@ -100,7 +99,7 @@ _HOMES = {
     "durable_step": "context.step_function",
     "exponential_backoff": "retry",
     "linear_backoff": "retry",
-    "poll_until": "retry",
+    "poll_until": "polling",
 }
 
 __all__ = [

@@ -1,11 +1,13 @@
 """What a map or parallel comes to."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from durable_execution.config import BatchItemStatus
+from durable_execution.config.completion import BatchItemStatus
 from durable_execution.errors import BatchError, ChildContextError
 from durable_execution.protocol.error_object import ErrorObject
 

@@ -1,5 +1,7 @@
 """The clock, behind a seam: nothing else in the project asks the system what time it is."""
 
+from __future__ import annotations
+
 import time
 from datetime import UTC, datetime
 from typing import Protocol

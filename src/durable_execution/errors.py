@@ -32,6 +32,8 @@ SuspendExecution                   a BaseException that ends a blocking handler'
 ```
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -56,12 +58,12 @@ class DurableError(Exception):
     is_retriable = False
 
     @staticmethod
-    def execution(message: str) -> "ExecutionError":
+    def execution(message: str) -> ExecutionError:
         """An error that fails the execution without a retry."""
         return ExecutionError(message)
 
     @staticmethod
-    def invocation(message: str) -> "InvocationError":
+    def invocation(message: str) -> InvocationError:
         """An error that fails this invocation, so that Lambda retries it."""
         return InvocationError(message)
 

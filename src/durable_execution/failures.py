@@ -4,6 +4,8 @@ The original exception is gone on replay, but its class is recorded by name. Whe
 raised is an instance of it too, so that `except ValueError` works for a step that raised `ValueError`, in every run.
 """
 
+from __future__ import annotations
+
 from durable_execution.errors import OperationError, resolve_type
 from durable_execution.protocol.error_object import ErrorObject
 

@@ -4,6 +4,8 @@ The handler reads the service's envelope, runs the function over what is recorde
 It raises only to have the invocation retried: a user's exception is an answer, a broken service is not.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -12,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 from durable_execution.clock import Clock, SystemClock
 from durable_execution.errors import ConfigurationError, NotDurableError
 from durable_execution.invocation_loop import InvocationLoop
-from durable_execution.observers import Observer
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.runtime.client import Boto3ServiceClient
 from durable_execution.runtime.service import ServiceClient
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import logging
 
     from mypy_boto3_lambda import LambdaClient
+
+    from durable_execution.observers import Observer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,11 +45,11 @@ class DurableHandler(Generic[F]):
         self,
         function: F,
         *,
-        client: "ServiceClient | LambdaClient | None" = None,
+        client: ServiceClient | LambdaClient | None = None,
         observers: Sequence[Observer] = (),
         on_nondeterminism: Policy = "fail",
         log_while_replaying: bool = False,
-        logger: "logging.Logger | None" = None,
+        logger: logging.Logger | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -123,11 +126,11 @@ def durable_execution(function: F) -> DurableHandler[F]: ...
 @overload
 def durable_execution(
     *,
-    client: "ServiceClient | LambdaClient | None" = None,
+    client: ServiceClient | LambdaClient | None = None,
     observers: Sequence[Observer] = (),
     on_nondeterminism: Policy = "fail",
     log_while_replaying: bool = False,
-    logger: "logging.Logger | None" = None,
+    logger: logging.Logger | None = None,
 ) -> Callable[[F], DurableHandler[F]]: ...
 def durable_execution(function: Any = None, **options: Any) -> Any:
     """Make a workflow function a Lambda handler.

@@ -1,5 +1,7 @@
 """One invocation from envelope to answer."""
 
+from __future__ import annotations
+
 import inspect
 import json
 import os
@@ -18,13 +20,11 @@ from durable_execution.errors import (
     ServiceError,
     ServiceUnavailableError,
 )
-from durable_execution.observers import InvocationEnded, InvocationStarted, Observer
 from durable_execution.operations.lifecycle import described
 from durable_execution.protocol import ErrorObject, InvocationInput, InvocationStatus, Operation, Wire
 from durable_execution.protocol.envelope import failed, pending, succeeded
 from durable_execution.protocol.limits import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES
 from durable_execution.protocol.paths import root_path
-from durable_execution.runtime.announcer import Announcer
 from durable_execution.runtime.guard import check_finished
 from durable_execution.runtime.invocation import Invocation
 from durable_execution.runtime.loop import EnvironmentLoop, run_in_environment
@@ -37,6 +37,9 @@ from durable_execution.serdes.codec import is_plain_annotation
 
 if TYPE_CHECKING:
     import logging
+
+    from durable_execution.observers import InvocationStarted, Observer
+    from durable_execution.runtime.announcer import Announcer
 
 TRACE_HEADER_VARIABLE = "_X_AMZN_TRACE_ID"
 
@@ -56,7 +59,7 @@ class InvocationLoop:
         observers: Sequence[Observer],
         policy: NondeterminismPolicy,
         logs_while_replaying: bool,
-        logger: "logging.Logger | None",
+        logger: logging.Logger | None,
     ) -> None:
         self._function = function
         self._name = name
@@ -64,7 +67,7 @@ class InvocationLoop:
         self._lambda_context = lambda_context
         self._client = client
         self._clock = clock
-        self._announcer = Announcer(observers) if observers else None
+        self._announcer = _announcer(observers, clock, envelope.execution_arn)
         self._policy = policy
         self._logs_while_replaying = logs_while_replaying
         self._logger = logger
@@ -169,9 +172,7 @@ class InvocationLoop:
 
         return validate_payload(annotation, payload)
 
-    async def _answer_to(
-        self, invocation: Invocation, state: ExecutionState, outcome: Outcome
-    ) -> tuple[Wire, Outcome]:
+    async def _answer_to(self, invocation: Invocation, state: ExecutionState, outcome: Outcome) -> tuple[Wire, Outcome]:
         match outcome.ending:
             case Ending.SUSPENDED:
                 return pending(), outcome
@@ -218,6 +219,8 @@ class InvocationLoop:
     def _announce_start(self, state: ExecutionState, payload: Any) -> None:
         if self._announcer is None:
             return
+        from durable_execution.observers import InvocationStarted
+
         execution = self._execution()
         self._started = InvocationStarted(
             execution_arn=self._envelope.execution_arn,
@@ -245,10 +248,20 @@ class InvocationLoop:
     ) -> None:
         if self._announcer is None or self._started is None:
             return
+        from durable_execution.observers import InvocationEnded
+
         happening = InvocationEnded(
             self._started, self._clock.now(), status, result, error, exception, OperationViews(self._operations)
         )
         invocation.context.run(self._announcer.announce, "on_invocation_ended", happening)
+
+
+def _announcer(observers: Sequence[Observer], clock: Clock, execution_arn: str) -> Announcer | None:
+    if not observers:
+        return None
+    from durable_execution.runtime.announcer import Announcer
+
+    return Announcer(observers, clock=clock, execution_arn=execution_arn)
 
 
 def bounded(error: ErrorObject) -> ErrorObject:

@@ -1,7 +1,9 @@
-"""Retry and wait strategies: plain functions from what happened to what happens next.
+"""Retry strategies: plain functions from what happened to what happens next.
 
 A strategy runs once per failed attempt; its decision is checkpointed, so jitter does not disturb replay.
 """
+
+from __future__ import annotations
 
 import math
 import random
@@ -10,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from durable_execution.errors import ConfigurationError
 
@@ -33,9 +35,9 @@ class Jitter(StrEnum):
         """The delay to wait for."""
         seconds = delay.total_seconds()
         if self is Jitter.FULL:
-            seconds *= random.random()  # noqa: S311  # spreading load, not a secret
+            seconds *= random.random()  # spreading load, not a secret
         elif self is Jitter.HALF:
-            seconds *= 0.5 + random.random() / 2  # noqa: S311
+            seconds *= 0.5 + random.random() / 2
         return timedelta(seconds=max(1, math.ceil(seconds)))
 
 
@@ -52,12 +54,12 @@ class RetryDecision:
     delay: timedelta = timedelta(seconds=1)
 
     @classmethod
-    def retry(cls, delay: timedelta) -> "RetryDecision":
+    def retry(cls, delay: timedelta) -> RetryDecision:
         """Try again after `delay`."""
         return cls(True, delay)
 
     @classmethod
-    def stop(cls) -> "RetryDecision":
+    def stop(cls) -> RetryDecision:
         """Give up: the operation fails with the last error."""
         return cls(False)
 
@@ -94,14 +96,14 @@ def exponential_backoff(
     Raises:
         ConfigurationError: A value is out of range.
     """
-    _check(max_attempts, initial_delay, max_delay)
+    check_delays(max_attempts, initial_delay, max_delay)
     if backoff_rate < 1:
         raise ConfigurationError(f"backoff_rate must be at least 1, not {backoff_rate}")
 
     def decide(error: Exception, attempts_made: int) -> RetryDecision:
         if attempts_made >= max_attempts or not _is_retryable(error, retryable_errors):
             return RetryDecision.stop()
-        return RetryDecision.retry(jitter.apply(_grown(initial_delay, backoff_rate, attempts_made, max_delay)))
+        return RetryDecision.retry(jitter.apply(grown(initial_delay, backoff_rate, attempts_made, max_delay)))
 
     return decide
 
@@ -116,7 +118,7 @@ def linear_backoff(
     retryable_errors: Sequence[type[Exception] | str | re.Pattern[str]] | None = None,
 ) -> RetryStrategy:
     """Retry with delays that grow by `increment`. Arguments as for `exponential_backoff`."""
-    _check(max_attempts, initial_delay, max_delay)
+    check_delays(max_attempts, initial_delay, max_delay)
 
     def decide(error: Exception, attempts_made: int) -> RetryDecision:
         if attempts_made >= max_attempts or not _is_retryable(error, retryable_errors):
@@ -173,74 +175,8 @@ class RetryPresets:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class WaitDecision:
-    """What a wait strategy decides after a check.
-
-    Attributes:
-        should_continue: Whether to check again.
-        delay: How long until then; at least one second is waited.
-    """
-
-    should_continue: bool
-    delay: timedelta = timedelta(seconds=1)
-
-    @classmethod
-    def check_again(cls, delay: timedelta) -> "WaitDecision":
-        """Check again after `delay`."""
-        return cls(True, delay)
-
-    @classmethod
-    def done(cls) -> "WaitDecision":
-        """The condition is met."""
-        return cls(False)
-
-    @property
-    def delay_seconds(self) -> int:
-        """Whole seconds, rounded up, at least 1."""
-        return max(1, math.ceil(self.delay.total_seconds()))
-
-
-WaitStrategy: TypeAlias = Callable[[Any, int], WaitDecision]
-"""Called with the state the check returned and the number of checks made so far (from 1)."""
-
-
-class ConditionNotMetError(Exception):
-    """A wait strategy has run out of checks."""
-
-
-def poll_until(
-    is_met: Callable[[Any], bool],
-    *,
-    max_attempts: int = 60,
-    initial_delay: timedelta = DEFAULT_INITIAL_DELAY,
-    max_delay: timedelta = DEFAULT_MAX_DELAY,
-    backoff_rate: float = 1.5,
-    jitter: Jitter = Jitter.FULL,
-) -> WaitStrategy:
-    """Check until `is_met(state)`, with growing delays.
-
-    Args:
-        is_met: Whether the state that the check returned ends the wait.
-        max_attempts: Checks in all; after them the operation fails with `WaitForConditionError`.
-        initial_delay: Delay after the first check.
-        max_delay: Upper bound of the delay.
-        backoff_rate: Factor from one delay to the next.
-        jitter: How delays are spread.
-    """
-    _check(max_attempts, initial_delay, max_delay)
-
-    def decide(state: Any, attempts_made: int) -> WaitDecision:
-        if is_met(state):
-            return WaitDecision.done()
-        if attempts_made >= max_attempts:
-            raise ConditionNotMetError(f"the condition was not met in {attempts_made} checks (max_attempts)")
-        return WaitDecision.check_again(jitter.apply(_grown(initial_delay, backoff_rate, attempts_made, max_delay)))
-
-    return decide
-
-
-def _grown(initial: timedelta, rate: float, attempts_made: int, limit: timedelta) -> timedelta:
+def grown(initial: timedelta, rate: float, attempts_made: int, limit: timedelta) -> timedelta:
+    """`initial * rate ** (attempts_made - 1)`, at most `limit`."""
     try:
         seconds = initial.total_seconds() * rate ** (attempts_made - 1)
     except OverflowError:
@@ -261,7 +197,12 @@ def _is_retryable(error: Exception, wanted: Sequence[type[Exception] | str | re.
     )
 
 
-def _check(max_attempts: int, initial_delay: timedelta, max_delay: timedelta) -> None:
+def check_delays(max_attempts: int, initial_delay: timedelta, max_delay: timedelta) -> None:
+    """Refuse what no strategy can work with.
+
+    Raises:
+        ConfigurationError: Fewer than one attempt, or a negative delay.
+    """
     if max_attempts < 1:
         raise ConfigurationError(f"max_attempts counts the first attempt too, so it is at least 1, not {max_attempts}")
     if initial_delay < timedelta(0) or max_delay < timedelta(0):

@@ -4,6 +4,8 @@ A thin face: every method hands the operation to the event loop and waits. Funct
 and `parallel` get a `BlockingContext` of their own, on a thread of their own; coroutine functions get a `DurableContext`.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -21,10 +23,10 @@ from durable_execution.config import (
     WaitForConditionConfig,
     WithRetryConfig,
 )
-from durable_execution.context.durable_context import NO_MAP_CONFIG, NO_PARALLEL_CONFIG, DurableContext
+from durable_execution.context.durable_context import DurableContext
 from durable_execution.context.step_context import StepContext
 from durable_execution.context.step_function import BoundStep
-from durable_execution.operations.branches import ParallelBranch
+from durable_execution.operations.branches import NO_MAP_CONFIG, NO_PARALLEL_CONFIG, ParallelBranch
 from durable_execution.operations.callback import Callback
 from durable_execution.operations.step import is_async
 from durable_execution.runtime.blocking import BlockingThread
@@ -93,7 +95,7 @@ class BlockingContext:
         return self._context.is_replaying
 
     @property
-    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A standard logger that is silent while this context replays."""
         return self._context.logger
 
@@ -135,7 +137,7 @@ class BlockingContext:
         return self._thread.call(lambda: self._context.invoke(function_name, payload, name=name, config=config))
 
     def run_in_child_context(
-        self, function: "Callable[[BlockingContext], T]", name: str | None = None, *, config: ChildConfig | None = None
+        self, function: Callable[[BlockingContext], T], name: str | None = None, *, config: ChildConfig | None = None
     ) -> T:
         """Run a function with a context of its own; see `DurableContext.run_in_child_context`."""
         body = as_coroutine_function(function)
@@ -145,11 +147,11 @@ class BlockingContext:
     def map(
         self,
         items: Sequence[S],
-        function: "Callable[[BlockingContext, S, int], R]",
+        function: Callable[[BlockingContext, S, int], R],
         name: str | None = None,
         *,
         config: MapConfig | None = None,
-    ) -> "BatchResult[R]":
+    ) -> BatchResult[R]:
         """Run a function for every item, concurrently; see `DurableContext.map`."""
         config = config or NO_MAP_CONFIG
         if config.max_concurrency is None:
@@ -159,11 +161,11 @@ class BlockingContext:
 
     def parallel(
         self,
-        functions: "Sequence[Callable[[BlockingContext], Any] | ParallelBranch]",
+        functions: Sequence[Callable[[BlockingContext], Any] | ParallelBranch],
         name: str | None = None,
         *,
         config: ParallelConfig | None = None,
-    ) -> "BatchResult[Any]":
+    ) -> BatchResult[Any]:
         """Run functions concurrently; see `DurableContext.parallel`."""
         config = config or NO_PARALLEL_CONFIG
         if config.max_concurrency is None:
@@ -189,7 +191,7 @@ class BlockingContext:
 
     def with_retry(
         self,
-        function: "Callable[[BlockingContext, int], T]",
+        function: Callable[[BlockingContext, int], T],
         name: str | None = None,
         *,
         config: WithRetryConfig | None = None,
@@ -203,11 +205,11 @@ class BlockingContext:
         """The time, checkpointed; see `DurableContext.now`."""
         return self._thread.call(lambda: self._context.now(name))
 
-    def uuid(self) -> "UUID":
+    def uuid(self) -> UUID:
         """A UUID that is the same on every replay."""
         return self._context.uuid()
 
-    def random(self) -> "random.Random":
+    def random(self) -> random.Random:
         """A random generator that draws the same numbers on every replay."""
         return self._context.random()
 

@@ -4,38 +4,16 @@ Operation methods are plain functions that reserve the operation's id when they 
 not depend on scheduling: `gather`, `TaskGroup`, `create_task` and awaiting in any order all work.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from durable_execution.config import (
-    CallbackConfig,
-    ChildConfig,
-    InvokeConfig,
-    MapConfig,
-    ParallelConfig,
-    StepConfig,
-    WaitForCallbackConfig,
-    WaitForConditionConfig,
-    WithRetryConfig,
-)
+from durable_execution.config.step import StepConfig
 from durable_execution.context.step_context import StepContext
 from durable_execution.context.step_function import BoundStep
-from durable_execution.errors import ConfigurationError
-from durable_execution.operations import (
-    callback,
-    child,
-    concurrency,
-    condition,
-    invoke,
-    replay_safe,
-    step,
-    wait,
-    wait_for_callback,
-    with_retry,
-)
-from durable_execution.operations.batch import run_batch
-from durable_execution.operations.branches import ParallelBranch, map_branches, parallel_branches
+from durable_execution.operations import step, wait
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.serdes.codec import codec_for, return_annotation
@@ -46,14 +24,25 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from durable_execution.batch_result import BatchResult
+    from durable_execution.config import (
+        CallbackConfig,
+        ChildConfig,
+        InvokeConfig,
+        MapConfig,
+        ParallelConfig,
+        WaitForCallbackConfig,
+        WaitForConditionConfig,
+        WithRetryConfig,
+    )
+    from durable_execution.operations.branches import ParallelBranch
+    from durable_execution.operations.callback import Callback
+    from durable_execution.operations.child import Body
+    from durable_execution.operations.concurrency import Settled
+    from durable_execution.operations.replay_safe import Randomness
 
 T = TypeVar("T")
 R = TypeVar("R")
 S = TypeVar("S")
-
-NO_MAP_CONFIG = MapConfig()
-NO_PARALLEL_CONFIG = ParallelConfig()
-NO_RETRY_CONFIG = WithRetryConfig()
 
 STEP = OperationType.STEP.value
 CONTEXT = OperationType.CONTEXT.value
@@ -71,7 +60,7 @@ class DurableContext:
     def __init__(self, scope: ContextScope, lambda_context: Any = None) -> None:
         self._scope = scope
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
-        self._random: replay_safe.Randomness | None = None
+        self._random: Randomness | None = None
         self.lambda_context = lambda_context
 
     @property
@@ -95,7 +84,7 @@ class DurableContext:
         return self._scope.is_replaying
 
     @property
-    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A standard logger that is silent while this context replays, and whose records say where they come from."""
         if self._logger is None:
             from durable_execution.context.logger import context_logger
@@ -154,13 +143,15 @@ class DurableContext:
 
     def create_callback(
         self, name: str | None = None, *, config: CallbackConfig | None = None
-    ) -> Coroutine[Any, Any, "callback.Callback[Any]"]:
+    ) -> Coroutine[Any, Any, Callback[Any]]:
         """Create a callback: its `callback_id` is for the outside world, `await callback.result()` for its answer.
 
         Args:
             name: Name of the operation.
             config: Timeouts, serializer, type.
         """
+        from durable_execution.operations import callback
+
         config = config or callback.DEFAULT_CONFIG
         subtype = config.sub_type or OperationSubType.CALLBACK.value
         call = self._scope.reserve(OperationType.CALLBACK.value, subtype, name)
@@ -186,6 +177,8 @@ class DurableContext:
         Raises:
             InvokeError: The function failed, does not exist, or (InvokeTimeoutError, InvokeStoppedError) did not finish.
         """
+        from durable_execution.operations import invoke
+
         config = config or invoke.DEFAULT_CONFIG
         call = self._scope.reserve(OperationType.CHAINED_INVOKE.value, OperationSubType.CHAINED_INVOKE.value, name)
         call.configuration = {"function_name": function_name}
@@ -194,7 +187,7 @@ class DurableContext:
 
     def run_in_child_context(
         self,
-        function: "Callable[[DurableContext], Awaitable[T]]",
+        function: Callable[[DurableContext], Awaitable[T]],
         name: str | None = None,
         *,
         config: ChildConfig | None = None,
@@ -209,6 +202,8 @@ class DurableContext:
         Raises:
             ChildContextError: The function raised; also an instance of the original exception's class.
         """
+        from durable_execution.operations import child
+
         config = config or child.DEFAULT_CONFIG
         subtype = config.sub_type or OperationSubType.RUN_IN_CHILD_CONTEXT.value
         call = self._scope.reserve(CONTEXT, subtype, name)
@@ -220,11 +215,11 @@ class DurableContext:
     def map(
         self,
         items: Sequence[S],
-        function: "Callable[[DurableContext, S, int], Awaitable[R]]",
+        function: Callable[[DurableContext, S, int], Awaitable[R]],
         name: str | None = None,
         *,
         config: MapConfig | None = None,
-    ) -> "Coroutine[Any, Any, BatchResult[R]]":
+    ) -> Coroutine[Any, Any, BatchResult[R]]:
         """Run a function for every item, concurrently, each in a context of its own.
 
         Args:
@@ -237,19 +232,21 @@ class DurableContext:
             The items' results and errors in index order. Failures of items are not raised; see
             `BatchResult.throw_if_error`.
         """
-        config = config or NO_MAP_CONFIG
+        from durable_execution.operations import branches
+
+        config = config or branches.NO_MAP_CONFIG
         items = list(items)
         call = self._scope.reserve(CONTEXT, OperationSubType.MAP.value, name)
         call.configuration = {"branches": len(items)}
-        return run_batch(call, map_branches(items, function, config, self._child), config)
+        return branches.run_map(call, items, function, config, self._child)
 
     def parallel(
         self,
-        functions: "Sequence[Callable[[DurableContext], Awaitable[Any]] | ParallelBranch]",
+        functions: Sequence[Callable[[DurableContext], Awaitable[Any]] | ParallelBranch],
         name: str | None = None,
         *,
         config: ParallelConfig | None = None,
-    ) -> "Coroutine[Any, Any, BatchResult[Any]]":
+    ) -> Coroutine[Any, Any, BatchResult[Any]]:
         """Run functions concurrently, each in a context of its own.
 
         Args:
@@ -261,10 +258,12 @@ class DurableContext:
             The branches' results and errors in order. Failures of branches are not raised; see
             `BatchResult.throw_if_error`.
         """
-        config = config or NO_PARALLEL_CONFIG
+        from durable_execution.operations import branches
+
+        config = config or branches.NO_PARALLEL_CONFIG
         call = self._scope.reserve(CONTEXT, OperationSubType.PARALLEL.value, name)
         call.configuration = {"branches": len(functions)}
-        return run_batch(call, parallel_branches(list(functions), self._child), config)
+        return branches.run_parallel(call, list(functions), config, self._child)
 
     def wait_for_condition(
         self,
@@ -287,6 +286,8 @@ class DurableContext:
         Raises:
             WaitForConditionError: The strategy gave up, or the check raised.
         """
+        from durable_execution.operations import condition
+
         call = self._scope.reserve(STEP, OperationSubType.WAIT_FOR_CONDITION.value, name)
         return condition.run_condition(call, check, config)
 
@@ -309,12 +310,14 @@ class DurableContext:
             CallbackFailedError: The external system reported a failure.
             CallbackTimeoutError: Nobody answered in time, or (CallbackHeartbeatError) the heartbeats stopped.
         """
+        from durable_execution.operations import wait_for_callback
+
         call = self._scope.reserve(CONTEXT, OperationSubType.WAIT_FOR_CALLBACK.value, name)
         return wait_for_callback.run_wait_for_callback(call, submitter, config or wait_for_callback.DEFAULT_CONFIG)
 
     def with_retry(
         self,
-        function: "Callable[[DurableContext, int], Awaitable[T]]",
+        function: Callable[[DurableContext, int], Awaitable[T]],
         name: str | None = None,
         *,
         config: WithRetryConfig | None = None,
@@ -329,7 +332,10 @@ class DurableContext:
         Raises:
             ChildContextError: The last attempt raised; without a child context, what it raised.
         """
-        config = config or NO_RETRY_CONFIG
+        from durable_execution.config.child import ChildConfig
+        from durable_execution.operations import with_retry
+
+        config = config or with_retry.DEFAULT_CONFIG
         strategy = config.retry_strategy or with_retry.DEFAULT_RETRY
         if not config.child_context:
             return with_retry.run_attempts(self, function, name, strategy)
@@ -342,11 +348,13 @@ class DurableContext:
 
         return self.run_in_child_context(block, name, config=child_config)
 
-    def all(self, *awaitables: Awaitable[T], name: str | None = None) -> "Coroutine[Any, Any, list[T]]":
+    def all(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, list[T]]:
         """Wait for all, and return their values in order; raise the first error as soon as it happens.
 
         Which error came first is recorded, so a replay raises the same. The others are cancelled.
         """
+        from durable_execution.operations import concurrency
+
         call = self._scope.reserve(STEP, "All", name)
         return concurrency.run_all(call, awaitables)
 
@@ -355,6 +363,9 @@ class DurableContext:
 
         The winner is recorded, so a replay picks the same one. The others are cancelled.
         """
+        from durable_execution.errors import ConfigurationError
+        from durable_execution.operations import concurrency
+
         if not awaitables:
             raise ConfigurationError("ctx.race needs something to wait for")
         call = self._scope.reserve(STEP, "Race", name)
@@ -365,24 +376,28 @@ class DurableContext:
 
         The winner is recorded, so a replay picks the same one. The others are cancelled.
         """
+        from durable_execution.operations import concurrency
+
         call = self._scope.reserve(STEP, "Any", name)
         return concurrency.run_any(call, awaitables)
 
-    def all_settled(
-        self, *awaitables: Awaitable[T]
-    ) -> "Coroutine[Any, Any, list[concurrency.Settled[T]]]":
+    def all_settled(self, *awaitables: Awaitable[T]) -> Coroutine[Any, Any, list[Settled[T]]]:
         """Wait for all to end, and return how each did, in order. Nothing is recorded but the operations themselves."""
+        from durable_execution.operations import concurrency
+
         return concurrency.run_all_settled(awaitables)
 
     def now(self, name: str | None = None) -> Coroutine[Any, Any, datetime]:
         """The time, checkpointed: every replay gets the time of the first run. Costs a step."""
+        from durable_execution.operations import replay_safe
+
         return self.step(replay_safe.read_clock, name if name is not None else "now")
 
-    def uuid(self) -> "UUID":
+    def uuid(self) -> UUID:
         """A UUID that is the same on every replay. Costs nothing: it is derived from the execution's ARN and the call."""
         return self._randomness().uuid()
 
-    def random(self) -> "random.Random":
+    def random(self) -> random.Random:
         """A random generator that draws the same numbers on every replay. Not for secrets."""
         return self._randomness().generator
 
@@ -398,17 +413,21 @@ class DurableContext:
         without the change replays what it has done. The numbering of calls is not disturbed either way. Within one context
         the answer for a change never varies.
         """
+        from durable_execution.operations import replay_safe
+
         return replay_safe.is_patched(self._scope, change_id)
 
-    def _randomness(self) -> "replay_safe.Randomness":
+    def _randomness(self) -> Randomness:
         if self._random is None:
-            self._random = replay_safe.Randomness(self.execution_arn, self._scope.ids.prefix)
+            from durable_execution.operations.replay_safe import Randomness
+
+            self._random = Randomness(self.execution_arn, self._scope.ids.prefix)
         return self._random
 
-    def _child(self, scope: ContextScope) -> "DurableContext":
+    def _child(self, scope: ContextScope) -> DurableContext:
         return DurableContext(scope, self.lambda_context)
 
-    def _body(self, function: "Callable[[DurableContext], Awaitable[T]]") -> child.Body:
+    def _body(self, function: Callable[[DurableContext], Awaitable[T]]) -> Body:
         async def body(scope: ContextScope) -> T:
             return await function(self._child(scope))
 

@@ -1,5 +1,7 @@
 """Loggers that know what they log about, and keep quiet while the code only replays."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ class DurableLogger(logging.LoggerAdapter[logging.Logger]):
     with `@durable_execution(log_while_replaying=True)`.
     """
 
-    def __init__(self, logger: logging.Logger, fields: dict[str, Any], scope: "ContextScope | None") -> None:
+    def __init__(self, logger: logging.Logger, fields: dict[str, Any], scope: ContextScope | None) -> None:
         super().__init__(logger, fields)
         self._scope = scope
 
@@ -35,7 +37,7 @@ class DurableLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-def context_logger(scope: "ContextScope") -> DurableLogger:
+def context_logger(scope: ContextScope) -> DurableLogger:
     """The logger of a context."""
     fields: dict[str, Any] = {"executionArn": scope.state.execution_arn}
     if scope.owner is not None:
@@ -43,14 +45,14 @@ def context_logger(scope: "ContextScope") -> DurableLogger:
     return DurableLogger(scope.state.user_logger or logging.getLogger(LOGGER_NAME), fields, scope)
 
 
-def operation_logger(call: "Call", attempt: int) -> DurableLogger:
+def operation_logger(call: Call, attempt: int) -> DurableLogger:
     """The logger of a step's body, which only ever runs for real."""
     state = call.scope.state
     fields = {"executionArn": state.execution_arn, **_fields_of(call), "attempt": attempt}
     return DurableLogger(state.user_logger or logging.getLogger(LOGGER_NAME), fields, None)
 
 
-def _fields_of(call: "Call") -> dict[str, Any]:
+def _fields_of(call: Call) -> dict[str, Any]:
     fields: dict[str, Any] = {"operationId": call.id, "operationPath": call.path}
     if call.name is not None:
         fields["operationName"] = call.name

@@ -1,5 +1,7 @@
 """What the body of a step is handed."""
 
+from __future__ import annotations
+
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ class StepContext:
 
     __slots__ = ("_call", "attempt")
 
-    def __init__(self, call: "Call", attempt: int) -> None:
+    def __init__(self, call: Call, attempt: int) -> None:
         self._call = call
         self.attempt = attempt
 
@@ -47,7 +49,7 @@ class StepContext:
         return self._call.scope.state.clock.now()
 
     @property
-    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger whose records carry execution, operation and attempt."""
         from durable_execution.context.logger import operation_logger
 

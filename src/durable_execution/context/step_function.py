@@ -1,5 +1,7 @@
 """`@durable_step`: functions that know they are steps."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Awaitable, Callable

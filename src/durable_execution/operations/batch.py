@@ -1,5 +1,7 @@
 """The engine under `ctx.map` and `ctx.parallel`: branches, how many at once, and when it is enough."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -126,7 +128,7 @@ class Batch:
             self._tasks.add(task)
             task.add_done_callback(self._on_task_done)
 
-    def _on_task_done(self, task: "asyncio.Task[None]") -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is None:
             self._start_more()

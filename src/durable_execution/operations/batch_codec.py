@@ -1,11 +1,13 @@
 """How a `BatchResult` is stored: in the tagged format of AWS's SDK for Python, and as a summary when it is large."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
-from durable_execution.config import BatchItemStatus
+from durable_execution.config.completion import BatchItemStatus
 from durable_execution.errors import SerializationError
 from durable_execution.protocol.error_object import ErrorObject
 from durable_execution.serdes import tagged

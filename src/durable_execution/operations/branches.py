@@ -1,13 +1,17 @@
-"""The branches of a map or parallel as the batch engine wants them."""
+"""`ctx.map` and `ctx.parallel`: the same function for many items, or many functions, as branches of one batch."""
+
+from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from durable_execution.config import MapConfig
-from durable_execution.operations.batch import BranchBody, Branches
+from durable_execution.batch_result import BatchResult
+from durable_execution.config.batch import MapConfig, ParallelConfig
+from durable_execution.operations.batch import BranchBody, Branches, run_batch
 from durable_execution.protocol import OperationSubType
+from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.serdes.codec import return_annotation
 
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
     from durable_execution.context.durable_context import DurableContext
 
 MakeContext = Callable[[ContextScope], "DurableContext"]
+
+NO_MAP_CONFIG = MapConfig()
+NO_PARALLEL_CONFIG = ParallelConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +33,22 @@ class ParallelBranch:
         name: Name of the branch's context.
     """
 
-    function: "Callable[[DurableContext], Awaitable[Any]]"
+    function: Callable[[DurableContext], Awaitable[Any]]
     name: str | None = None
+
+
+async def run_map(
+    call: Call, items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext
+) -> BatchResult[Any]:
+    """Run a function for every item; `make` gives each branch its context."""
+    return await run_batch(call, map_branches(items, function, config, make), config)
+
+
+async def run_parallel(
+    call: Call, functions: Sequence[Any], config: ParallelConfig, make: MakeContext
+) -> BatchResult[Any]:
+    """Run every function; `make` gives each branch its context."""
+    return await run_batch(call, parallel_branches(functions, make), config)
 
 
 def map_branches(items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext) -> Branches:

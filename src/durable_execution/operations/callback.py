@@ -1,5 +1,7 @@
 """`ctx.create_callback`: an id for the outside world, and its answer."""
 
+from __future__ import annotations
+
 from typing import Any, Generic, TypeVar
 
 from durable_execution.config import CallbackConfig

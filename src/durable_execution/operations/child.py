@@ -1,5 +1,7 @@
 """`ctx.run_in_child_context`, and the life of every context: child, branch, and those of composed operations."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -113,7 +115,7 @@ async def _run_body(call: Call, body: Body, codec: Codec, recorded: Wire | None,
 
 
 async def _succeed(
-    call: Call, value: Any, payload: str, recorded: Wire | None, started_at: "datetime | None", summarize: Summary | None
+    call: Call, value: Any, payload: str, recorded: Wire | None, started_at: datetime | None, summarize: Summary | None
 ) -> None:
     if not call.is_virtual:
         update = call.update("SUCCEED")
@@ -129,7 +131,7 @@ async def _succeed(
     )
 
 
-async def _fail(call: Call, error: Exception, recorded: Wire | None, started_at: "datetime | None") -> NoReturn:
+async def _fail(call: Call, error: Exception, recorded: Wire | None, started_at: datetime | None) -> NoReturn:
     description = described(error)
     if not call.is_virtual and not (recorded is not None and recorded["Status"] == "SUCCEEDED"):
         update = call.update("FAIL")
@@ -151,7 +153,7 @@ def _ends_execution(error: Exception) -> bool:
     return isinstance(error, (ExecutionError, InvocationError)) and not isinstance(error, OperationError)
 
 
-def _started_at(call: Call, recorded: Wire | None) -> "datetime | None":
+def _started_at(call: Call, recorded: Wire | None) -> datetime | None:
     state = call.scope.state
     if state.announcer is None:
         return None

@@ -1,5 +1,7 @@
 """When a map or parallel is complete, and why. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

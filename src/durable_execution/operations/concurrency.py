@@ -4,6 +4,8 @@ Which of several operations ends first depends on the outside world. The combina
 result says who it was; a replay awaits that one, and does not even start the others.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import Awaitable, Iterable, Sequence
@@ -135,7 +137,7 @@ class _Contest:
             call, OperationStatus.SUCCEEDED, started_at=started_at, is_replayed=False, result=update["Payload"]
         )
 
-    def _start(self) -> list["asyncio.Future[Any]"]:
+    def _start(self) -> list[asyncio.Future[Any]]:
         return [asyncio.ensure_future(awaitable) for awaitable in self._awaitables]
 
     async def _only(self, index: int) -> Any:
@@ -144,7 +146,7 @@ class _Contest:
                 _drop(awaitable)
         return await self._awaitables[index]
 
-    async def _until(self, tasks: Sequence["asyncio.Future[Any]"], decides: Any) -> int | None:
+    async def _until(self, tasks: Sequence[asyncio.Future[Any]], decides: Any) -> int | None:
         """The index of the first task that decides, in order of ending; None when all have ended and none does.
 
         Raises:
@@ -159,7 +161,7 @@ class _Contest:
                 return index
         return None
 
-    def _cancel(self, tasks: Iterable["asyncio.Future[Any]"]) -> None:
+    def _cancel(self, tasks: Iterable[asyncio.Future[Any]]) -> None:
         for task in tasks:
             if not task.done():
                 task.cancel()
@@ -167,7 +169,7 @@ class _Contest:
                 task.exception()  # so that asyncio does not complain that nobody looked
 
 
-def _raise_fatal(done: Iterable["asyncio.Future[Any]"]) -> None:
+def _raise_fatal(done: Iterable[asyncio.Future[Any]]) -> None:
     for task in done:
         error = task.exception()
         if isinstance(error, (ExecutionError, InvocationError)) and not isinstance(error, OperationError):
@@ -181,7 +183,7 @@ def _drop(awaitable: Awaitable[Any]) -> None:
         awaitable.cancel()
 
 
-def _settled(task: "asyncio.Future[Any]") -> Settled[Any]:
+def _settled(task: asyncio.Future[Any]) -> Settled[Any]:
     error = task.exception()
     if error is None:
         return Settled(task.result())

@@ -1,5 +1,7 @@
 """`ctx.wait_for_condition`: poll until a state is reached, suspended between the polls."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +20,8 @@ from durable_execution.operations.lifecycle import (
     store,
 )
 from durable_execution.operations.step import attempts_made, decode, encode, run_body
+from durable_execution.polling import WaitDecision
 from durable_execution.protocol import Operation, OperationStatus, Wire
-from durable_execution.retry import WaitDecision
 from durable_execution.runtime.call import Call
 from durable_execution.serdes.codec import codec_for, return_annotation
 

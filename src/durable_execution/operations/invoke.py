@@ -1,5 +1,7 @@
 """`ctx.invoke`: call another function, durable or not, and wait for its result."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 

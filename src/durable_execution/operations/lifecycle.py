@@ -3,26 +3,18 @@
 Nothing is announced, and no happening is made, unless somebody observes.
 """
 
+from __future__ import annotations
+
 from datetime import datetime
 
 from durable_execution.errors import OperationError, error_object
 from durable_execution.failures import make_failure
-from durable_execution.observers import (
-    AttemptEnded,
-    AttemptStarted,
-    ContextEntered,
-    ContextLeft,
-    OperationCompleted,
-    OperationReplayed,
-    OperationStarted,
-)
-from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
+from durable_execution.protocol import ErrorObject, OperationStatus, Wire
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_recorded
 
 MAX_MESSAGE_LENGTH = 8_000
 """Characters of an exception's message that are kept; an error object may have 32,768 bytes in all."""
-
 
 
 async def recorded_state(call: Call) -> Wire | None:
@@ -52,50 +44,23 @@ async def store(call: Call, update: Wire) -> None:
 
 def announce_started(call: Call, recorded: Wire | None = None) -> None:
     """The operation is under way: new, or as recorded."""
-    state = call.scope.state
-    if state.announcer is None:
-        return
-    view = Operation(recorded) if recorded is not None else None
-    at = (view.started_at if view is not None else None) or state.clock.now()
-    status = view.status if view is not None else OperationStatus.STARTED
-    state.announcer.announce(
-        "on_operation_started", OperationStarted(call.info(), at, view is not None, status, view)
-    )
+    announcer = call.scope.state.announcer
+    if announcer is not None:
+        announcer.started(call, recorded)
 
 
 def announce_replayed(call: Call, recorded: Wire) -> None:
-    """The call was answered from the record.
-
-    Something that came to its end outside, between invocations, has not been reported as completed yet: that happens here.
-    """
-    state = call.scope.state
-    if state.announcer is None:
-        return
-    view = Operation(recorded)
-    if call.id in state.updated_ids:
-        announce_settled(call, recorded, is_replayed=True)
-        return
-    state.announcer.announce("on_operation_replayed", OperationReplayed(call.info(), state.clock.now(), view))
+    """The call was answered from the record."""
+    announcer = call.scope.state.announcer
+    if announcer is not None:
+        announcer.replayed(call, recorded)
 
 
 def announce_settled(call: Call, recorded: Wire, *, is_replayed: bool) -> None:
     """The operation reached its end outside this process: a timer, a callback, another function."""
-    state = call.scope.state
-    if state.announcer is None:
-        return
-    view = Operation(recorded)
-    state.announcer.announce(
-        "on_operation_completed",
-        OperationCompleted(
-            call.info(),
-            view.ended_at or state.clock.now(),
-            view.started_at,
-            view.status,
-            result=view.result,
-            error=view.error,
-            is_replayed=is_replayed,
-        ),
-    )
+    announcer = call.scope.state.announcer
+    if announcer is not None:
+        announcer.settled(call, recorded, is_replayed=is_replayed)
 
 
 def announce_completed(
@@ -110,24 +75,24 @@ def announce_completed(
     attempt: int | None = None,
 ) -> None:
     """The operation reached its end in this process."""
-    state = call.scope.state
-    if state.announcer is not None:
-        state.announcer.announce(
-            "on_operation_completed",
-            OperationCompleted(
-                call.info(), state.clock.now(), started_at, status, result, error, exception, attempt, is_replayed
-            ),
+    announcer = call.scope.state.announcer
+    if announcer is not None:
+        announcer.completed(
+            call,
+            status,
+            started_at=started_at,
+            is_replayed=is_replayed,
+            result=result,
+            error=error,
+            exception=exception,
+            attempt=attempt,
         )
 
 
 def announce_attempt(call: Call, attempt: int) -> datetime | None:
-    """A body is about to run. Returns when, for `announce_attempt_ended`."""
-    state = call.scope.state
-    if state.announcer is None:
-        return None
-    at = state.clock.now()
-    state.announcer.announce("on_attempt_started", AttemptStarted(call.info(), attempt, at))
-    return at
+    """A body is about to run. Returns when, for `announce_attempt_ended`; None when nobody observes."""
+    announcer = call.scope.state.announcer
+    return announcer.attempt_started(call, attempt) if announcer is not None else None
 
 
 def announce_attempt_ended(
@@ -141,22 +106,15 @@ def announce_attempt_ended(
     delay: int | None = None,
 ) -> None:
     """A body has ended."""
-    state = call.scope.state
-    if state.announcer is not None and started_at is not None:
-        state.announcer.announce(
-            "on_attempt_ended",
-            AttemptEnded(call.info(), attempt, state.clock.now(), started_at, outcome, error, exception, delay),
-        )
+    announcer = call.scope.state.announcer
+    if announcer is not None and started_at is not None:
+        announcer.attempt_ended(call, attempt, started_at, outcome, error=error, exception=exception, delay=delay)
 
 
 def announce_entered(call: Call, *, is_replaying_children: bool) -> datetime | None:
-    """A context's body is about to run. Returns when, for `announce_left`."""
-    state = call.scope.state
-    if state.announcer is None:
-        return None
-    at = state.clock.now()
-    state.announcer.announce("on_context_entered", ContextEntered(call.info(), at, is_replaying_children))
-    return at
+    """A context's body is about to run. Returns when, for `announce_left`; None when nobody observes."""
+    announcer = call.scope.state.announcer
+    return announcer.entered(call, is_replaying_children=is_replaying_children) if announcer is not None else None
 
 
 def announce_left(
@@ -169,11 +127,10 @@ def announce_left(
     exception: BaseException | None = None,
 ) -> None:
     """A context's body has ended."""
-    state = call.scope.state
-    if state.announcer is not None and entered_at is not None:
-        state.announcer.announce(
-            "on_context_left",
-            ContextLeft(call.info(), state.clock.now(), entered_at, is_replaying_children, outcome, error, exception),
+    announcer = call.scope.state.announcer
+    if announcer is not None and entered_at is not None:
+        announcer.left(
+            call, entered_at, outcome, is_replaying_children=is_replaying_children, error=error, exception=exception
         )
 
 

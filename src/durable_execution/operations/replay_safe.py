@@ -1,5 +1,7 @@
 """`ctx.now`, `ctx.uuid`, `ctx.random`, `ctx.patched`: what code may read, or be changed by, without leaving its path."""
 
+from __future__ import annotations
+
 import random
 from datetime import datetime
 from hashlib import blake2b
@@ -17,7 +19,7 @@ PATCH_SUBTYPE = "Patch"
 PATCH_PREFIX = "patch-"
 
 
-async def read_clock(step: "StepContext") -> datetime:
+async def read_clock(step: StepContext) -> datetime:
     """The body of the step that `ctx.now` is."""
     return step.now()
 
@@ -30,7 +32,7 @@ class Randomness:
     def __init__(self, execution_arn: str, prefix: str | None) -> None:
         self._seed = f"{execution_arn}:{prefix or ''}".encode()
         self._count = 0
-        self.generator = random.Random(blake2b(self._seed, digest_size=16).digest())  # noqa: S311  # not for secrets
+        self.generator = random.Random(blake2b(self._seed, digest_size=16).digest())  # not for secrets
 
     def uuid(self) -> UUID:
         """The next UUID (version 4 in form)."""
@@ -44,7 +46,7 @@ def patch_id(prefix: str | None, change_id: str) -> str:
     return blake2b(f"{prefix or ''}-patch-{change_id}".encode()).hexdigest()[:64]
 
 
-def is_patched(scope: "ContextScope", change_id: str) -> bool:
+def is_patched(scope: ContextScope, change_id: str) -> bool:
     """Whether the code at this place runs with the change; see `DurableContext.patched`."""
     if not change_id or not change_id.isascii() or not change_id.isprintable() or len(change_id) > 200:
         raise ConfigurationError(f"change id {change_id!r:.40} must be 1 to 200 printable ASCII characters")
@@ -54,7 +56,7 @@ def is_patched(scope: "ContextScope", change_id: str) -> bool:
     return known
 
 
-def _decide(scope: "ContextScope", change_id: str) -> bool:
+def _decide(scope: ContextScope, change_id: str) -> bool:
     marker = patch_id(scope.ids.prefix, change_id)
     if marker in scope.state.operations:
         return True

@@ -1,5 +1,7 @@
 """Tracebacks as they are stored: user code only where possible, and never too long."""
 
+from __future__ import annotations
+
 import traceback
 
 MAX_FRAMES = 20

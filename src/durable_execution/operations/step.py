@@ -1,10 +1,12 @@
 """`ctx.step`: run a function once, checkpoint its result, replay it ever after."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from durable_execution.config import StepConfig, StepSemantics
+from durable_execution.config.step import StepConfig, StepSemantics
 from durable_execution.context.step_context import StepContext
 from durable_execution.context.step_function import BoundStep
 from durable_execution.errors import (
@@ -45,7 +47,11 @@ INTERRUPTED = ErrorObject(
 async def run_step(call: Call, function: Callable[[StepContext], Any], config: StepConfig) -> Any:
     """Answer a step from the record, or run its body and checkpoint what comes of it."""
     recorded = await recorded_state(call)
-    annotation = config.result_type if config.result_type is not None else return_annotation(function.function if type(function) is BoundStep else function)
+    annotation = (
+        config.result_type
+        if config.result_type is not None
+        else return_annotation(function.function if type(function) is BoundStep else function)
+    )
     codec = codec_for(config.serdes, annotation, operation_id=call.id, execution_arn=call.scope.state.execution_arn)
     if recorded is not None:
         status = recorded["Status"]
@@ -252,5 +258,3 @@ def _error_class(recorded: Wire) -> type[StepError]:
     error = (recorded.get("StepDetails") or {}).get("Error") or {}
     is_interrupted = str(error.get("ErrorType", "")).endswith("StepInterruptedError")
     return StepInterruptedError if is_interrupted else StepError
-
-

@@ -1,5 +1,7 @@
 """`ctx.wait`: pause for a while, without paying for it."""
 
+from __future__ import annotations
+
 import math
 from datetime import timedelta
 

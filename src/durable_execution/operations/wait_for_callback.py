@@ -1,5 +1,7 @@
 """`ctx.wait_for_callback`: create a callback, hand its id to somebody, wait for the answer."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +94,7 @@ def _callback_config(config: WaitForCallbackConfig) -> CallbackConfig:
     )
 
 
-def _codec(call: Call, config: WaitForCallbackConfig) -> "Codec":
+def _codec(call: Call, config: WaitForCallbackConfig) -> Codec:
     """The context stores what the callback gave. A custom serializer only reads the callback's text."""
     arn = call.scope.state.execution_arn
     return codec_for(None, config.result_type, operation_id=call.id, execution_arn=arn)

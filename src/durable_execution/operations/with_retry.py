@@ -1,9 +1,12 @@
 """`ctx.with_retry`: a block of operations that is tried again as a whole, with durable pauses in between."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from durable_execution.config.child import WithRetryConfig
 from durable_execution.errors import ExecutionError, InvocationError, OperationError
 from durable_execution.retry import RetryStrategy, exponential_backoff
 
@@ -12,12 +15,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DEFAULT_CONFIG = WithRetryConfig()
 DEFAULT_RETRY = exponential_backoff()
 
 
 async def run_attempts(
-    context: "DurableContext",
-    function: "Callable[[DurableContext, int], Awaitable[T]]",
+    context: DurableContext,
+    function: Callable[[DurableContext, int], Awaitable[T]],
     name: str | None,
     strategy: RetryStrategy,
 ) -> T:

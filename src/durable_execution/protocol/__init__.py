@@ -5,7 +5,8 @@ On the wire everything is a JSON object with the member names of the Lambda API;
 object as received, and `Operation` reads one without copying it.
 """
 
-from durable_execution.protocol.arn import ExecutionArn
+from typing import TYPE_CHECKING, Any
+
 from durable_execution.protocol.enums import (
     ExecutionStatus,
     InvocationStatus,
@@ -18,6 +19,9 @@ from durable_execution.protocol.envelope import InvocationInput
 from durable_execution.protocol.error_object import ErrorObject
 from durable_execution.protocol.ids import branch_id, operation_id
 from durable_execution.protocol.operation import Operation, Wire
+
+if TYPE_CHECKING:
+    from durable_execution.protocol.arn import ExecutionArn
 
 __all__ = [
     "ErrorObject",
@@ -34,3 +38,11 @@ __all__ = [
     "branch_id",
     "operation_id",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ExecutionArn":  # loaded when used: a running invocation never takes an ARN apart
+        from durable_execution.protocol.arn import ExecutionArn
+
+        return ExecutionArn
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

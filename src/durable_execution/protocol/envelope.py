@@ -1,5 +1,7 @@
 """What the service hands to a durable handler, and what it gets back."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The protocol's picture of an error."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -4,6 +4,8 @@ The same derivation as AWS's SDK for Python, so that executions, tools and histo
 `"<prefix>-<n>"`, first 64 hex characters, where the prefix is the id of the enclosing context and the root has none.
 """
 
+from __future__ import annotations
+
 from hashlib import blake2b
 
 

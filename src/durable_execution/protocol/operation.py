@@ -4,6 +4,8 @@ Replaying ten thousand operations must cost what reading them costs, so nothing 
 `Operation` is a view, and each property reads its member when it is asked for.
 """
 
+from __future__ import annotations
+
 from datetime import datetime
 from typing import Any, TypeAlias
 

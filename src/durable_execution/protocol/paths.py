@@ -5,6 +5,8 @@ runtime makes paths while the code runs and a recorded history is given paths af
 same operation has the same path on the recorded and on the replayed side.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 
 from durable_execution.protocol.enums import OperationSubType, OperationType

@@ -4,6 +4,8 @@ The handler's event carries integers in Unix milliseconds, the HTTP API carries 
 prints ISO 8601, and boto3 hands out `datetime` objects. Everything inside this project is an aware `datetime` in UTC.
 """
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from typing import Any
 

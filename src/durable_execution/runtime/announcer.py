@@ -1,10 +1,35 @@
-"""Tells observers what happens, and keeps their trouble away from the execution."""
+"""Tells observers what happens, and keeps their trouble away from the execution.
+
+Loaded only when somebody observes; without observers no happening is made.
+"""
+
+from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from durable_execution.observers import Observer, OperationCall
+from durable_execution.clock import Clock
+from durable_execution.observers import (
+    AttemptEnded,
+    AttemptStarted,
+    CheckpointSent,
+    ContextEntered,
+    ContextLeft,
+    Diverged,
+    Observer,
+    OperationCall,
+    OperationCompleted,
+    OperationReplayed,
+    OperationsChanged,
+    OperationStarted,
+    Suspended,
+)
+from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
+
+if TYPE_CHECKING:
+    from durable_execution.runtime.call import Call
 
 logger = logging.getLogger("durable_execution")
 
@@ -12,8 +37,10 @@ logger = logging.getLogger("durable_execution")
 class Announcer:
     """Calls every observer in turn; one that raises is logged once and goes on being told."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
+    def __init__(self, observers: Sequence[Observer], *, clock: Clock, execution_arn: str) -> None:
         self._observers = tuple(observers)
+        self._clock = clock
+        self._arn = execution_arn
         self._logged: set[int] = set()
 
     def announce(self, hook: str, happening: Any) -> None:
@@ -35,6 +62,133 @@ class Announcer:
                 if header is not None:
                     return header
         return None
+
+    def started(self, call: Call, recorded: Wire | None = None) -> None:
+        """The operation is under way: new, or as recorded."""
+        view = Operation(recorded) if recorded is not None else None
+        at = (view.started_at if view is not None else None) or self._clock.now()
+        status = view.status if view is not None else OperationStatus.STARTED
+        self.announce("on_operation_started", OperationStarted(call.info(), at, view is not None, status, view))
+
+    def replayed(self, call: Call, recorded: Wire) -> None:
+        """The call was answered from the record.
+
+        Something that came to its end outside, between invocations, has not been reported as completed yet: that happens here.
+        """
+        view = Operation(recorded)
+        if call.id in call.scope.state.updated_ids:
+            self.settled(call, recorded, is_replayed=True)
+            return
+        self.announce("on_operation_replayed", OperationReplayed(call.info(), self._clock.now(), view))
+
+    def settled(self, call: Call, recorded: Wire, *, is_replayed: bool) -> None:
+        """The operation reached its end outside this process: a timer, a callback, another function."""
+        view = Operation(recorded)
+        self.announce(
+            "on_operation_completed",
+            OperationCompleted(
+                call.info(),
+                view.ended_at or self._clock.now(),
+                view.started_at,
+                view.status,
+                result=view.result,
+                error=view.error,
+                is_replayed=is_replayed,
+            ),
+        )
+
+    def completed(
+        self,
+        call: Call,
+        status: OperationStatus,
+        *,
+        started_at: datetime | None,
+        is_replayed: bool,
+        result: str | None = None,
+        error: ErrorObject | None = None,
+        exception: BaseException | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        """The operation reached its end in this process."""
+        self.announce(
+            "on_operation_completed",
+            OperationCompleted(
+                call.info(), self._clock.now(), started_at, status, result, error, exception, attempt, is_replayed
+            ),
+        )
+
+    def attempt_started(self, call: Call, attempt: int) -> datetime:
+        """A body is about to run. Returns when, for `attempt_ended`."""
+        at = self._clock.now()
+        self.announce("on_attempt_started", AttemptStarted(call.info(), attempt, at))
+        return at
+
+    def attempt_ended(
+        self,
+        call: Call,
+        attempt: int,
+        started_at: datetime,
+        outcome: str,
+        *,
+        error: ErrorObject | None = None,
+        exception: BaseException | None = None,
+        delay: int | None = None,
+    ) -> None:
+        """A body has ended."""
+        self.announce(
+            "on_attempt_ended",
+            AttemptEnded(call.info(), attempt, self._clock.now(), started_at, outcome, error, exception, delay),
+        )
+
+    def entered(self, call: Call, *, is_replaying_children: bool) -> datetime:
+        """A context's body is about to run. Returns when, for `left`."""
+        at = self._clock.now()
+        self.announce("on_context_entered", ContextEntered(call.info(), at, is_replaying_children))
+        return at
+
+    def left(
+        self,
+        call: Call,
+        entered_at: datetime,
+        outcome: str,
+        *,
+        is_replaying_children: bool,
+        error: ErrorObject | None = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        """A context's body has ended."""
+        self.announce(
+            "on_context_left",
+            ContextLeft(call.info(), self._clock.now(), entered_at, is_replaying_children, outcome, error, exception),
+        )
+
+    def checkpoint_sent(
+        self,
+        updates: Sequence[Mapping[str, Any]],
+        size_bytes: int,
+        duration_seconds: float,
+        error: BaseException | None = None,
+    ) -> None:
+        """A checkpoint call was answered, or failed."""
+        self.announce(
+            "on_checkpoint_sent",
+            CheckpointSent(self._arn, self._clock.now(), duration_seconds, updates, size_bytes, error),
+        )
+
+    def operations_changed(self, wires: Sequence[Wire], operations: Mapping[str, Operation]) -> None:
+        """The service told of operations that changed."""
+        updated = {wire["Id"]: Operation(wire) for wire in wires}
+        if updated:
+            self.announce("on_operations_changed", OperationsChanged(self._arn, self._clock.now(), updated, operations))
+
+    def suspended(self, pending: Sequence[Call]) -> None:
+        """The invocation has nothing left to do but wait."""
+        calls = [call.info() for call in pending]
+        self.announce("on_suspended", Suspended(self._arn, self._clock.now(), calls))
+
+    def diverged(self, call: Call | None, divergence: Any) -> None:
+        """The code called something else than what is recorded."""
+        self.announce("on_diverged", Diverged(self._clock.now(), call.info() if call is not None else None, divergence))
 
     def _log_once(self, observer: Observer, hook: str) -> None:
         if id(observer) in self._logged:

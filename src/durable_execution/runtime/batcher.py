@@ -4,6 +4,8 @@ Everything that is queued while a call is in flight goes into the next one, up t
 workflow that waits; updates nobody waits for are sent with the next ones, or when the loop has been idle for a while.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections import deque
@@ -11,13 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durable_execution.errors import ServiceError
-from durable_execution.observers import CheckpointSent
 from durable_execution.protocol import Wire
 from durable_execution.protocol.limits import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
 from durable_execution.runtime.service import ServiceClient
 
 if TYPE_CHECKING:
-    from durable_execution.clock import Clock
     from durable_execution.runtime.announcer import Announcer
 
 UPDATE_OVERHEAD_BYTES = 320
@@ -32,7 +32,7 @@ class Queued(NamedTuple):
 
     update: Wire
     size: int
-    stored: "asyncio.Future[None] | None"
+    stored: asyncio.Future[None] | None
 
 
 class CheckpointBatcher:
@@ -52,8 +52,7 @@ class CheckpointBatcher:
         merge: Callable[[list[Wire]], None],
         on_failure: Callable[[Exception], None],
         on_revoked: Callable[[], None],
-        clock: "Clock",
-        announcer: "Announcer | None",
+        announcer: Announcer | None,
     ) -> None:
         self.is_sending = False
         self.is_revoked = False
@@ -64,7 +63,6 @@ class CheckpointBatcher:
         self._merge = merge
         self._on_failure = on_failure
         self._on_revoked = on_revoked
-        self._clock = clock
         self._announcer = announcer
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Queued] = deque()
@@ -82,7 +80,7 @@ class CheckpointBatcher:
         """Queue an update nobody waits for."""
         self._queue.append(Queued(update, _size(update), None))
 
-    def store(self, update: Wire) -> "asyncio.Future[None]":
+    def store(self, update: Wire) -> asyncio.Future[None]:
         """Queue an update and have it sent; the future is done when the service has stored it."""
         stored: asyncio.Future[None] = self._loop.create_future()
         self._queue.append(Queued(update, _size(update), stored))
@@ -163,11 +161,12 @@ class CheckpointBatcher:
                 operations = [*operations, *page.operations]
                 marker = page.next_marker
         except Exception as error:
-            self._announce(updates, size, began, error)
+            if self._announcer is not None:
+                self._announcer.checkpoint_sent(updates, size, time.perf_counter() - began, error)
             raise
         self.is_sending = False
         if self._announcer is not None:
-            self._announce(updates, size, began, None)
+            self._announcer.checkpoint_sent(updates, size, time.perf_counter() - began)
         self._merge(operations)
         for queued in batch:
             if queued.stored is not None and not queued.stored.done():
@@ -197,13 +196,6 @@ class CheckpointBatcher:
         self._flush_timer = None
         if self._queue:
             self.flush()
-
-    def _announce(self, updates: list[Wire], size: int, began: float, error: BaseException | None) -> None:
-        if self._announcer is not None:
-            self._announcer.announce(
-                "on_checkpoint_sent",
-                CheckpointSent(self._arn, self._clock.now(), time.perf_counter() - began, updates, size, error),
-            )
 
 
 def as_service_error(error: Exception) -> ServiceError:

@@ -5,6 +5,8 @@ waits for an operation, it is not, so that suspension is decided by the same rul
 invocation is over is unwound by `SuspendExecution`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import threading
@@ -85,7 +87,7 @@ class BlockingThread:
         except Exception as error:
             return None, error
 
-    def _start(self, operation: Callable[[], Coroutine[Any, Any, Any]], answer: "Future[Any]", is_own: bool) -> None:
+    def _start(self, operation: Callable[[], Coroutine[Any, Any, Any]], answer: Future[Any], is_own: bool) -> None:
         try:
             task = self._state.loop.create_task(operation())
         except Exception as error:
@@ -95,7 +97,7 @@ class BlockingThread:
             self._state.busy -= 1
         task.add_done_callback(lambda done: self._finish(done, answer, is_own))
 
-    def _finish(self, task: "asyncio.Task[Any]", answer: "Future[Any]", is_own: bool) -> None:
+    def _finish(self, task: asyncio.Task[Any], answer: Future[Any], is_own: bool) -> None:
         if is_own:
             self._state.busy += 1
         if task.cancelled():
@@ -104,7 +106,7 @@ class BlockingThread:
             error = task.exception()
             self._settle(answer, None if error is not None else task.result(), error)
 
-    def _settle(self, answer: "Future[Any]", result: Any, error: BaseException | None) -> None:
+    def _settle(self, answer: Future[Any], result: Any, error: BaseException | None) -> None:
         with self._lock:
             self._waiting.discard(answer)
             if answer.done():

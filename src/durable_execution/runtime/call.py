@@ -1,14 +1,16 @@
 """One call of an operation, from the moment its id is reserved."""
 
+from __future__ import annotations
+
 import sys
 from typing import TYPE_CHECKING, Any
 
-from durable_execution.observers import CallSite, OperationCall
 from durable_execution.protocol.paths import branch_path, child_path
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from durable_execution.observers import CallSite, OperationCall
     from durable_execution.runtime.scope import ContextScope
 
 SDK_PREFIX = __name__.rpartition(".")[0].rpartition(".")[0] + "."
@@ -27,7 +29,7 @@ class Call:
 
     def __init__(
         self,
-        scope: "ContextScope",
+        scope: ContextScope,
         operation_id: str,
         position: int,
         type: str,  # noqa: A002  # the protocol's word
@@ -63,6 +65,8 @@ class Call:
     def info(self) -> OperationCall:
         """What observers are told of this call."""
         if self._info is None:
+            from durable_execution.observers import OperationCall
+
             self._info = OperationCall(
                 id=self.id,
                 parent_id=self.scope.parent_id,
@@ -89,12 +93,14 @@ class Call:
         return wire
 
 
-def call_site_of(frame: "FrameType | None") -> CallSite | None:
+def call_site_of(frame: FrameType | None) -> CallSite | None:
     """The nearest frame that is not the SDK's own."""
     while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX):
         frame = frame.f_back
     if frame is None:
         return None
+    from durable_execution.observers import CallSite
+
     code = frame.f_code
     return CallSite(code.co_filename, frame.f_lineno, code.co_qualname)
 

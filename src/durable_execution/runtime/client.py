@@ -1,5 +1,7 @@
 """The service through boto3: the only module of the SDK's run time that imports it, when the first call is made."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +24,7 @@ class Boto3ServiceClient:
         client: A boto3 Lambda client; by default one is made when the first call is made, from the environment.
     """
 
-    def __init__(self, client: "LambdaClient | None" = None) -> None:
+    def __init__(self, client: LambdaClient | None = None) -> None:
         self._client: Any = client
         self._thread: ThreadPoolExecutor | None = None
 

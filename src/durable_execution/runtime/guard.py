@@ -3,11 +3,12 @@
 Only the comparison is on the hot path; what a difference means is worked out in `durable_execution.replay`.
 """
 
+from __future__ import annotations
+
 import logging
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import NondeterminismError
-from durable_execution.observers import Diverged
 from durable_execution.protocol import Operation, OperationSubType, Wire
 from durable_execution.runtime.call import Call, call_site_of, current_call_site
 from durable_execution.runtime.scope import ContextScope
@@ -52,7 +53,7 @@ async def check_configuration(call: Call, recorded: Wire) -> None:
 
     divergence = configuration_mismatch(call.info(), Operation(recorded), handler=call.scope.state.handler)
     if divergence is not None:
-        state.announcer.announce("on_diverged", Diverged(state.clock.now(), call.info(), divergence))
+        state.announcer.diverged(call, divergence)
 
 
 async def check_finished(scope: ContextScope) -> None:
@@ -96,8 +97,7 @@ async def _diverge(state: ExecutionState, call: Call | None, divergence: Any) ->
 
     text = explain(divergence)
     if state.announcer is not None:
-        happening = Diverged(state.clock.now(), call.info() if call is not None else None, divergence)
-        state.announcer.announce("on_diverged", happening)
+        state.announcer.diverged(call, divergence)
     if state.policy is NondeterminismPolicy.WARN:
         logger.warning("%s", text, extra={"executionArn": state.execution_arn})
         return
@@ -120,5 +120,7 @@ def _awaiting_site() -> Any:
     return None
 
 
-def _foreign(frame: "FrameType") -> Any:
-    return call_site_of(frame) if not str(frame.f_globals.get("__name__", "")).startswith("durable_execution.") else None
+def _foreign(frame: FrameType) -> Any:
+    return (
+        call_site_of(frame) if not str(frame.f_globals.get("__name__", "")).startswith("durable_execution.") else None
+    )

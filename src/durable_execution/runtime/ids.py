@@ -1,5 +1,7 @@
 """Operation ids in call order."""
 
+from __future__ import annotations
+
 from durable_execution.protocol.ids import operation_id
 
 

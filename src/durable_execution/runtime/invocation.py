@@ -1,5 +1,7 @@
 """Runs one invocation on the environment's loop: from the handler's first line to the decision how it ends."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
@@ -101,7 +103,9 @@ async def _conclude(state: ExecutionState, main: Callable[[ExecutionState], Coro
         state.decide(Outcome(Ending.RAISED, error=error))
     except asyncio.CancelledError as error:
         if not state.is_decided:
-            state.decide(Outcome(Ending.RAISED, error=RuntimeError(f"the handler was cancelled by its own code: {error}")))
+            state.decide(
+                Outcome(Ending.RAISED, error=RuntimeError(f"the handler was cancelled by its own code: {error}"))
+            )
         raise
     else:
         state.decide(Outcome(Ending.RETURNED, value))

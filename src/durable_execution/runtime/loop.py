@@ -4,6 +4,8 @@ The loop asks its selector to block when every task waits for something. That is
 selector is wrapped: before it blocks, a hook may say that something has been scheduled and the loop should look again.
 """
 
+from __future__ import annotations
+
 import asyncio
 import selectors
 import threading
@@ -21,7 +23,7 @@ ABANDON_AFTER_ROUNDS = 5
 class TaskOwner(Protocol):
     """Whose code creates a task: a context of an invocation."""
 
-    def adopt(self, task: "asyncio.Task[Any]") -> None:
+    def adopt(self, task: asyncio.Task[Any]) -> None:
         """Take note of a task that the context's code has created."""
         ...
 
@@ -29,7 +31,7 @@ class TaskOwner(Protocol):
 class StepScope:
     """Marks the code of a step's body, where durable operations cannot be called. Its tasks are nobody's."""
 
-    def adopt(self, task: "asyncio.Task[Any]") -> None:
+    def adopt(self, task: asyncio.Task[Any]) -> None:
         """Leave the task alone: a client that a step starts lives on in a warm environment."""
 
 
@@ -38,7 +40,7 @@ IN_STEP: Final = StepScope()
 scope: ContextVar[TaskOwner | None] = ContextVar("durable_execution_scope", default=None)
 """Whose code runs: a context's, IN_STEP in a step's body, None elsewhere."""
 
-_abandoned: "list[asyncio.Task[Any]]" = []
+_abandoned: list[asyncio.Task[Any]] = []
 _thread_state = threading.local()
 
 
@@ -122,7 +124,7 @@ def _run_in_thread(run: Callable[[EnvironmentLoop], T]) -> T:
 
 def _owning_task_factory(
     loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
-) -> "asyncio.Task[T]":
+) -> asyncio.Task[T]:
     task: asyncio.Task[T] = asyncio.Task(coroutine, loop=loop, **options)
     owner = scope.get()
     if owner is not None:
@@ -130,7 +132,7 @@ def _owning_task_factory(
     return task
 
 
-async def cancel_all(tasks: "WeakSet[asyncio.Task[Any]]") -> int:
+async def cancel_all(tasks: WeakSet[asyncio.Task[Any]]) -> int:
     """Cancel what is still running.
 
     Returns:

@@ -1,5 +1,7 @@
 """One context of an execution as the runtime sees it: where its calls belong, and whether they still may be made."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -31,11 +33,24 @@ class ContextScope:
         is_closed: Whether the context's body has ended, so that its orphans may not checkpoint any more.
     """
 
-    __slots__ = ("_is_replaying", "ids", "is_closed", "is_rebuilding", "labels", "outer", "owner", "parent_id", "patches", "path", "state", "tasks")
+    __slots__ = (
+        "_is_replaying",
+        "ids",
+        "is_closed",
+        "is_rebuilding",
+        "labels",
+        "outer",
+        "owner",
+        "parent_id",
+        "patches",
+        "path",
+        "state",
+        "tasks",
+    )
 
     def __init__(
         self,
-        state: "ExecutionState",
+        state: ExecutionState,
         *,
         prefix: str | None,
         parent_id: str | None,
@@ -56,12 +71,12 @@ class ContextScope:
         self._is_replaying: bool = self.outer._is_replaying if self.outer is not None else state.recorded_count > 0
 
     @classmethod
-    def of(cls, call: Call) -> "ContextScope":
+    def of(cls, call: Call) -> ContextScope:
         """The scope inside a context operation. A virtual one checkpoints its calls under the context around it."""
         parent_id = call.scope.parent_id if call.is_virtual else call.id
         return cls(call.scope.state, prefix=call.id, parent_id=parent_id, path=call.path, owner=call)
 
-    def adopt(self, task: "asyncio.Task[Any]") -> None:
+    def adopt(self, task: asyncio.Task[Any]) -> None:
         """Take note of a task that this context's code has created, so that it ends with the invocation."""
         self.state.tasks.add(task)
         if self.tasks is None:

@@ -1,5 +1,7 @@
 """What the runtime needs of the durable execution service."""
 
+from __future__ import annotations
+
 from typing import NamedTuple, Protocol
 
 from durable_execution.protocol import Wire

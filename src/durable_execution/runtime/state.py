@@ -1,5 +1,7 @@
 """What one invocation knows: the recorded operations, who waits for what, and whether it has been decided how it ends."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
@@ -7,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from weakref import WeakSet
 
 from durable_execution.errors import ServiceError
-from durable_execution.observers import OperationsChanged, Suspended
 from durable_execution.protocol import Operation, Wire
 from durable_execution.protocol.enums import TERMINAL_OPERATION_STATUSES
 from durable_execution.runtime.batcher import CheckpointBatcher, as_service_error
@@ -81,15 +82,15 @@ class ExecutionState:
         execution_arn: str,
         token: str,
         operations: dict[str, Wire],
-        client: "ServiceClient",
-        clock: "Clock",
-        announcer: "Announcer | None",
+        client: ServiceClient,
+        clock: Clock,
+        announcer: Announcer | None,
         policy: NondeterminismPolicy,
-        workers: "Workers",
+        workers: Workers,
         handler: str = "handler",
         updated_ids: Iterable[str] = (),
         logs_while_replaying: bool = False,
-        user_logger: "logging.Logger | None" = None,
+        user_logger: logging.Logger | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.execution_arn = execution_arn
@@ -115,7 +116,6 @@ class ExecutionState:
             merge=self._merge,
             on_failure=self._on_checkpoint_failure,
             on_revoked=self._on_revoked,
-            clock=clock,
             announcer=announcer,
         )
         self._waiters: dict[str, tuple[Call, list[asyncio.Future[None]]]] = {}
@@ -141,7 +141,7 @@ class ExecutionState:
         while True:
             await self.loop.create_future()
 
-    async def until_changed(self, call: "Call") -> Wire:
+    async def until_changed(self, call: Call) -> Wire:
         """Wait until the operation reaches a status in which it can go on: ended, or ready for its next attempt.
 
         While nothing else runs, this is where an invocation is suspended: it then never returns.
@@ -189,11 +189,10 @@ class ExecutionState:
 
     def _suspend(self) -> None:
         if self.announcer is not None:
-            pending = [call.info() for call, _ in self._waiters.values()]
-            self.announcer.announce("on_suspended", Suspended(self.execution_arn, self.clock.now(), pending))
+            self.announcer.suspended([call for call, _ in self._waiters.values()])
         self.decide(Outcome(Ending.SUSPENDED))
 
-    def _stop_waiting(self, operation_id: str, changed: "asyncio.Future[None]") -> None:
+    def _stop_waiting(self, operation_id: str, changed: asyncio.Future[None]) -> None:
         entry = self._waiters.get(operation_id)
         if entry is None:
             return
@@ -201,7 +200,7 @@ class ExecutionState:
         if not entry[1]:
             del self._waiters[operation_id]
 
-    def _merge(self, wires: Iterable[Wire]) -> None:
+    def _merge(self, wires: list[Wire]) -> None:
         operations, waiters = self.operations, self._waiters
         is_observed = self.announcer is not None
         for wire in wires:
@@ -217,16 +216,8 @@ class ExecutionState:
                 for changed in waiters[operation_id][1]:
                     if not changed.done():
                         changed.set_result(None)
-        if is_observed:
-            self._announce_changes(wires)
-
-    def _announce_changes(self, wires: Iterable[Wire]) -> None:
-        updated = {wire["Id"]: Operation(wire) for wire in wires}
-        if updated and self.announcer is not None:
-            self.announcer.announce(
-                "on_operations_changed",
-                OperationsChanged(self.execution_arn, self.clock.now(), updated, OperationViews(self.operations)),
-            )
+        if self.announcer is not None:
+            self.announcer.operations_changed(wires, OperationViews(self.operations))
 
     def _on_checkpoint_failure(self, error: Exception) -> None:
         failure: ServiceError = as_service_error(error)

@@ -1,5 +1,7 @@
 """Threads for synchronous step bodies, so that a blocking one does not stop the event loop."""
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import threading
@@ -24,7 +26,7 @@ class Workers:
         self._threads = 0
         self._idle = threading.Semaphore(0)
 
-    def run(self, function: Callable[[], T]) -> "asyncio.Future[T]":
+    def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Call a function in a worker thread, in a copy of the current context."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -52,7 +54,7 @@ class Workers:
             del future, result, error
 
 
-def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
         return
     if error is None:

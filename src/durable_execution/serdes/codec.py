@@ -4,6 +4,8 @@ A codec is the pair of functions an operation uses. Plain annotations (`str`, `d
 pydantic, which is only loaded for a type that needs it.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import types

@@ -1,5 +1,7 @@
 """The serializer interface, and the two plainest serializers."""
 
+from __future__ import annotations
+
 import json
 from typing import Any, NamedTuple, Protocol, TypeVar
 

@@ -5,6 +5,8 @@ for Python, so that either SDK can finish an execution the other has started. Ta
 B bytes (base64), u UUID, d Decimal, dt datetime, D date, t tuple, l list, m dict, br batch result.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 from collections.abc import Callable
@@ -25,11 +27,11 @@ _encode_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encod
 class TaggedSerDes:
     """The default serializer of values whose type is not known."""
 
-    def serialize(self, value: Any, context: "SerDesContext | None" = None) -> str:
+    def serialize(self, value: Any, context: SerDesContext | None = None) -> str:
         """JSON text that `deserialize` restores exactly."""
         return dumps(value)
 
-    def deserialize(self, data: str, context: "SerDesContext | None" = None) -> Any:
+    def deserialize(self, data: str, context: SerDesContext | None = None) -> Any:
         """The value of a text of this format; plain JSON is read as what it is."""
         return loads(data)
 

@@ -3,6 +3,8 @@
 The only module of the SDK's run time that imports pydantic; it is loaded when a type needs it.
 """
 
+from __future__ import annotations
+
 import json
 from typing import Any
 
@@ -60,7 +62,7 @@ def to_json(value: Any) -> str:
         raise SerializationError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
 
 
-def _adapter(annotation: Any) -> "pydantic.TypeAdapter[Any]":
+def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
     try:
         return pydantic.TypeAdapter(annotation)
     except pydantic.errors.PydanticUserError as error:

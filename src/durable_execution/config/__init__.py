@@ -1,0 +1,73 @@
+"""What can be configured, one value per operation. All options have defaults; all are keyword arguments.
+
+Names are loaded when they are first used: a cold start pays for what a function configures.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from durable_execution.config.batch import MapConfig, NestingType, ParallelConfig
+    from durable_execution.config.callback import CallbackConfig, WaitForCallbackConfig
+    from durable_execution.config.child import ChildConfig, WithRetryConfig
+    from durable_execution.config.completion import (
+        BatchItemStatus,
+        CompletionConfig,
+        CompletionDecision,
+        CompletionItem,
+        CompletionOutcome,
+        CompletionStatus,
+    )
+    from durable_execution.config.condition import WaitForConditionConfig
+    from durable_execution.config.invoke import InvokeConfig
+    from durable_execution.config.step import StepConfig, StepSemantics
+
+_HOMES = {
+    "BatchItemStatus": "completion",
+    "CallbackConfig": "callback",
+    "ChildConfig": "child",
+    "CompletionConfig": "completion",
+    "CompletionDecision": "completion",
+    "CompletionItem": "completion",
+    "CompletionOutcome": "completion",
+    "CompletionStatus": "completion",
+    "InvokeConfig": "invoke",
+    "MapConfig": "batch",
+    "NestingType": "batch",
+    "ParallelConfig": "batch",
+    "StepConfig": "step",
+    "StepSemantics": "step",
+    "WaitForCallbackConfig": "callback",
+    "WaitForConditionConfig": "condition",
+    "WithRetryConfig": "child",
+}
+
+__all__ = [
+    "BatchItemStatus",
+    "CallbackConfig",
+    "ChildConfig",
+    "CompletionConfig",
+    "CompletionDecision",
+    "CompletionItem",
+    "CompletionOutcome",
+    "CompletionStatus",
+    "InvokeConfig",
+    "MapConfig",
+    "NestingType",
+    "ParallelConfig",
+    "StepConfig",
+    "StepSemantics",
+    "WaitForCallbackConfig",
+    "WaitForConditionConfig",
+    "WithRetryConfig",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,28 @@
+"""What can be configured of a wait for a condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.polling import WaitStrategy
+
+if TYPE_CHECKING:
+    from durable_execution.serdes import SerDes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitForConditionConfig:
+    """Options of `ctx.wait_for_condition`.
+
+    Attributes:
+        wait_strategy: Decides after each check whether and when to check again; see `retry.poll_until`.
+        initial_state: What the first check is given.
+        serdes: Serializer of the state.
+        result_type: Type of the state, when the check's annotation does not tell.
+    """
+
+    wait_strategy: WaitStrategy
+    initial_state: Any = None
+    serdes: SerDes[Any] | None = None
+    result_type: Any = None

@@ -1,0 +1,26 @@
+"""What can be configured of an invoke."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from durable_execution.serdes import SerDes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeConfig:
+    """Options of `ctx.invoke`.
+
+    Attributes:
+        payload_serdes: Serializer of the payload; default JSON.
+        result_serdes: Reads the result; default JSON.
+        result_type: Type of the result.
+        tenant_id: Tenant the function runs for; required by tenant-isolated functions.
+    """
+
+    payload_serdes: SerDes[Any] | None = None
+    result_serdes: SerDes[Any] | None = None
+    result_type: Any = None
+    tenant_id: str | None = None
