@@ -7,13 +7,13 @@ waits for something, and time jumps only when nothing runs and nothing is ready 
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError, EngineError
 from durable_execution.local.backend import Backend, Transaction
 from durable_execution.local.clocks import moment
@@ -68,6 +68,7 @@ class Scheduler:
         self._client = client
         self._observers_for = observers_for
         self._max_concurrency = max_concurrency
+        self._stopwatch = SystemClock()
         self._changed = threading.Condition()
         self._version = 0
         self._has_news = True
@@ -129,7 +130,7 @@ class Scheduler:
         Returns:
             Whether it is the case; False when nothing is left that could bring it about, or the time is over.
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        end = None if timeout is None else self._stopwatch.monotonic() + timeout
         if not self._backend.clock.is_skipping:
             self.drive()
         with self._room_for_others():
@@ -138,7 +139,7 @@ class Scheduler:
                 version = self._version
                 if is_done():
                     return True
-                if end is not None and time.monotonic() >= end:
+                if end is not None and self._stopwatch.monotonic() >= end:
                     return False
                 if not self._advance(is_done, skips, horizon_ms):
                     if self._backend.clock.is_skipping and timeout is None:
@@ -180,7 +181,7 @@ class Scheduler:
         with self._changed:
             left = POLL_SECONDS if self._backend.store.path is not None else 1.0
             if end is not None:
-                left = min(left, max(0.0, end - time.monotonic()))
+                left = min(left, max(0.0, end - self._stopwatch.monotonic()))
             self._changed.wait_for(lambda: self._version != version, timeout=left)
 
     def _advance(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
@@ -273,7 +274,7 @@ class Scheduler:
         return self._invocations.begin(transaction, journal)
 
     def _dispatch(self, assignment: Assignment) -> None:
-        deadline = time.monotonic() + assignment.function.timeout / timedelta(seconds=1)
+        deadline = self._stopwatch.monotonic() + assignment.function.timeout / timedelta(seconds=1)
         with self._changed:
             self._running[assignment.request_id] = _Running(assignment, deadline)
             if self._workers < min(len(self._running), self._max_concurrency):
@@ -285,7 +286,7 @@ class Scheduler:
 
     def _abandon_overdue(self) -> None:
         """Give up on invocations that are out of time; what they still return is ignored, and their tokens are stale."""
-        now = time.monotonic()
+        now = self._stopwatch.monotonic()
         with self._changed:
             overdue = [running.assignment for running in self._running.values() if running.deadline <= now]
         for assignment in overdue:
