@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from durable_execution.protocol.enums import InvocationStatus
 from durable_execution.protocol.error_object import ErrorObject
 from durable_execution.protocol.operation import Wire
 
 
-@dataclass(frozen=True, slots=True)
-class InvocationInput:
+class InvocationInput(NamedTuple):
     """The envelope of one invocation.
 
     Attributes:
@@ -26,7 +25,7 @@ class InvocationInput:
     checkpoint_token: str
     operations: list[Wire]
     next_marker: str | None = None
-    updated_operation_ids: list[str] = field(default_factory=list)
+    updated_operation_ids: Sequence[str] = ()
 
     @classmethod
     def from_event(cls, event: Any) -> "InvocationInput":
