@@ -18,9 +18,10 @@ from durable_execution.observers import (
 )
 from durable_execution.telemetry.identity import InvocationNames, TraceIdentity, identify
 from durable_execution.telemetry.model import Surroundings
-from durable_execution.telemetry.provider_outlet import ProviderOutlet
+from durable_execution.telemetry.provider import outlet_for
 from durable_execution.telemetry.roots import RootLedger
 from durable_execution.telemetry.trace_context import NOTHING, TraceContext, incoming
+from durable_execution.telemetry.trace_outlet import TraceOutlet
 from durable_execution.telemetry.views import VIEWS
 
 invocation_names = InvocationNames()
@@ -48,14 +49,14 @@ class LiveTracing(Observer):
         self._view = VIEWS[view]
         self._joins_incoming = joins_incoming
         self._spans: Observer = Observer()
-        self.outlet: ProviderOutlet | None = None
+        self.outlet: TraceOutlet | None = None
         self.identity: TraceIdentity | None = None
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
         """Work out the ids and open the Invocation."""
         context = incoming(happening.trace_header, happening.lambda_context) if self._joins_incoming else NOTHING
         identity = identify(happening, context, invocation_names)
-        outlet = ProviderOutlet(self._provider, identity)
+        outlet = outlet_for(self._provider, identity)
         around = Surroundings(
             invocation_parent_id=outlet.ambient_id,
             has_root=sent_roots.is_due(identity, happening),

@@ -145,7 +145,7 @@ class SpanView(Observer):
         span = self.operations.get(call.id)
         if span is None:
             span = self._begin(call, happening.started_at or happening.at, is_later=happening.is_replayed)
-        if happening.is_replayed and happening.at < self.started.at:
+        if happening.is_replayed and happening.at <= self.started.at:
             self.announce_wait(call, since=happening.started_at, due=happening.at)
             self._announce_resumption(call, happening.at)
         if not happening.is_replayed:

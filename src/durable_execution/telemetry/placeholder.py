@@ -1,14 +1,22 @@
 """Stands for a span that is sent later: a parent for spans inside it, and what the user's code sees as the current span."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from traceback import format_exception
 from typing import Any
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
+from durable_execution.clock import SystemClock
+from durable_execution.errors import type_name
+from durable_execution.telemetry.bounded import bounded, bounded_trace
 from durable_execution.telemetry.open_span import OpenSpan
+from durable_execution.telemetry.spans import to_ns
 
 MAX_KEPT = 128
 """What a user may add to a span that is held back: OpenTelemetry's default limits."""
+
+NO_STATUS = Status(StatusCode.UNSET)
 
 
 class PlaceholderSpan(Span):
@@ -16,30 +24,43 @@ class PlaceholderSpan(Span):
 
     Some processors look at a parent's `kind`, `attributes`, `name` and `status`, which only spans of the OpenTelemetry SDK
     have; so does this one.
+
+    Attributes:
+        has_additions: Whether anything was added.
+        added_attributes: Attributes that were added.
+        added_links: Links that were added.
     """
 
     kind = SpanKind.INTERNAL
-    status = Status(StatusCode.UNSET)
+    status = NO_STATUS
+    parent = None
 
     def __init__(self, context: SpanContext, span: OpenSpan | None = None) -> None:
         """Stand for a span; for one of another process when `span` is None."""
         self._context = context
         self._span = span
-        self.name = span.name if span is not None else ""
+        self.has_additions = False
+
+    def __getattr__(self, name: str) -> Any:
+        """Places for additions are made when the first one comes: most spans get none."""
+        if name not in ("added_attributes", "added_events", "added_links"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         self.added_attributes: dict[str, Any] = {}
-        self.added_events: list[tuple[str, Mapping[str, Any] | None, int | None]] = []
+        self.added_events: list[tuple[str, Mapping[str, Any] | None, int]] = []
         self.added_links: list[tuple[SpanContext, Mapping[str, Any] | None]] = []
-        self.added_exceptions: list[tuple[BaseException, Mapping[str, Any] | None, int | None]] = []
+        return getattr(self, name)
+
+    @property
+    def name(self) -> str:
+        """The span's name."""
+        return self._span.name if self._span is not None else ""
 
     @property
     def attributes(self) -> Mapping[str, Any]:
         """What is known so far."""
-        return self._span.attributes | self.added_attributes if self._span is not None else {}
-
-    @property
-    def parent(self) -> SpanContext | None:
-        """Not known here."""
-        return None
+        if self._span is None:
+            return {}
+        return {**self._span.attributes, **self.added_attributes} if self.has_additions else self._span.attributes
 
     def get_span_context(self) -> SpanContext:
         """The context of the span it stands for."""
@@ -57,16 +78,19 @@ class PlaceholderSpan(Span):
     def set_attribute(self, key: str, value: Any) -> None:
         """Keep it."""
         if self.is_recording() and (key in self.added_attributes or len(self.added_attributes) < MAX_KEPT):
+            self.has_additions = True
             self.added_attributes[key] = value
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
         """Keep it."""
         if self.is_recording() and len(self.added_events) < MAX_KEPT:
-            self.added_events.append((name, attributes, timestamp))
+            self.has_additions = True
+            self.added_events.append((name, attributes, timestamp or to_ns(SystemClock().now())))
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         """Keep it."""
         if self.is_recording() and len(self.added_links) < MAX_KEPT:
+            self.has_additions = True
             self.added_links.append((context, attributes))
 
     def record_exception(
@@ -74,11 +98,17 @@ class PlaceholderSpan(Span):
         exception: BaseException,
         attributes: Mapping[str, Any] | None = None,
         timestamp: int | None = None,
-        escaped: bool = False,  # OpenTelemetry's signature
+        escaped: bool = False,
     ) -> None:
-        """Keep it."""
-        if self.is_recording() and len(self.added_exceptions) < MAX_KEPT:
-            self.added_exceptions.append((exception, attributes, timestamp))
+        """Keep it as an event, as OpenTelemetry's SDK does."""
+        known: dict[str, Any] = {
+            "exception.type": type_name(type(exception)),
+            "exception.message": bounded(str(exception)),
+            "exception.stacktrace": bounded_trace("".join(format_exception(exception))),
+            "exception.escaped": str(escaped),
+            **(attributes or {}),
+        }
+        self.add_event("exception", known, timestamp)
 
     def update_name(self, name: str) -> None:
         """Its name is the operation's."""
@@ -89,13 +119,17 @@ class PlaceholderSpan(Span):
     def end(self, end_time: int | None = None) -> None:
         """It ends when the operation does."""
 
+    def finished_events(self) -> Iterator[tuple[str, BoundedAttributes, int]]:
+        """What was added, as a finished span has it."""
+        for name, attributes, timestamp in self.added_events:
+            yield name, BoundedAttributes(MAX_KEPT, attributes, immutable=True), timestamp
+
     def hand_over(self, span: Span) -> None:
         """Give what was added to the real span."""
-        if self.added_attributes:
-            span.set_attributes(self.added_attributes)
+        if not self.has_additions:
+            return
+        span.set_attributes(self.added_attributes)
         for name, attributes, timestamp in self.added_events:
             span.add_event(name, attributes, timestamp)
         for context, attributes in self.added_links:
             span.add_link(context, attributes)
-        for exception, attributes, timestamp in self.added_exceptions:
-            span.record_exception(exception, attributes, timestamp)

@@ -106,7 +106,9 @@ def traceparent(trace_id: int, span_id: int, *, is_sampled: bool) -> str:
 
 
 def _client_context(lambda_context: Any) -> Mapping[str, Any]:
-    custom = getattr(getattr(lambda_context, "client_context", None), "custom", None)
+    """The `custom` part of a client context, which Lambda hands over as an object and emulators as a dictionary."""
+    given = getattr(lambda_context, "client_context", None)
+    custom = given.get("custom") if isinstance(given, Mapping) else getattr(given, "custom", None)
     return custom if isinstance(custom, Mapping) else {}
 
 

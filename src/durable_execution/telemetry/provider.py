@@ -1,0 +1,73 @@
+"""The application's tracer provider, used as it is.
+
+Deterministic ids need an id source of our own. A tracer is a small object that carries its provider's sampler, processors,
+limits and resource; each invocation works with a copy of it that differs in the id source only. Neither the provider nor
+the tracer that others get from it is changed.
+"""
+
+import copy
+from typing import Any
+
+from opentelemetry.sdk.trace import SpanProcessor, Tracer, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+from durable_execution.telemetry.chosen_ids import ChosenIds
+from durable_execution.telemetry.decisions import Sampling
+from durable_execution.telemetry.deferred_outlet import DeferredOutlet
+from durable_execution.telemetry.identity import TraceIdentity
+from durable_execution.telemetry.started_outlet import StartedOutlet
+from durable_execution.telemetry.trace_outlet import TraceOutlet
+
+SCOPE = "durable_execution"
+
+IGNORE_STARTS = frozenset({SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start})
+IGNORE_ENDINGS = frozenset(
+    getattr(processor, "_on_ending", None) for processor in (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
+)
+MOST_ATTRIBUTES = 32
+"""More than any span of ours has."""
+
+
+def outlet_for(provider: TracerProvider, identity: TraceIdentity) -> TraceOutlet:
+    """Where an invocation's spans go."""
+    source = ChosenIds()
+    tracer = provider.get_tracer(SCOPE)
+    if not isinstance(tracer, Tracer):
+        return DeferredOutlet(identity, Sampling.off(), None)
+    own = copy.copy(tracer)
+    own.id_generator = source
+    sampling = Sampling.decide(identity, own.sampler)
+    if sampling.is_uniform and sees_only_ends(own):
+        return DeferredOutlet(identity, sampling, own)
+    source.fall_back_to(tracer.id_generator)
+    return StartedOutlet(identity, sampling, own, source)
+
+
+def sees_only_ends(tracer: Tracer) -> bool:
+    """Whether nobody can tell a span that was started from one that is handed over when it has ended.
+
+    True for the processors that OpenTelemetry's SDK comes with, its default limits, and without metrics about itself.
+    Whatever cannot be told for sure counts as no.
+    """
+    processors = getattr(tracer.span_processor, "_span_processors", None)
+    limits = getattr(tracer, "_span_limits", None)
+    if not isinstance(processors, tuple) or limits is None or type(tracer) is not Tracer:
+        return False
+    return (
+        all(_ignores_starts(processor) for processor in processors)
+        and _is_unlimited(limits)
+        and type(getattr(tracer, "_tracer_metrics", None)).__name__ == "NoOpTracerMetrics"
+        and bool(getattr(tracer, "_is_enabled", bool)())
+    )
+
+
+def _ignores_starts(processor: Any) -> bool:
+    kind = type(processor)
+    return kind.on_start in IGNORE_STARTS and getattr(kind, "_on_ending", None) in IGNORE_ENDINGS
+
+
+def _is_unlimited(limits: Any) -> bool:
+    """Whether the provider's limits leave our spans as they are."""
+    lengths = (limits.max_span_attribute_length, limits.max_attribute_length)
+    counts = (limits.max_span_attributes, limits.max_event_attributes, limits.max_events, limits.max_links)
+    return lengths == (None, None) and all(count is None or count >= MOST_ATTRIBUTES for count in counts)

@@ -1,0 +1,95 @@
+"""What both ways of sending spans to a provider share: the current span, links, contexts, and other people's errors."""
+
+import logging
+from contextvars import Token
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, SpanContext
+
+from durable_execution.telemetry.decisions import Sampling
+from durable_execution.telemetry.identity import TraceIdentity
+from durable_execution.telemetry.open_span import OpenSpan
+from durable_execution.telemetry.placeholder import PlaceholderSpan
+from durable_execution.telemetry.spans import Attributes
+
+logger = logging.getLogger("durable_execution")
+
+
+class TraceOutlet:
+    """The spans of one invocation on their way to the application's provider.
+
+    Attributes:
+        sent: How many spans were handed to the provider's processors.
+        is_sampled: Whether spans are sent.
+    """
+
+    def __init__(self, identity: TraceIdentity, sampling: Sampling) -> None:
+        self.sent = 0
+        self.is_sampled = sampling.is_sampled
+        self.identity = identity
+        self.sampling = sampling
+        self._links: dict[tuple[int, int], Link] = {}
+        self._has_logged = False
+        if sampling.error is not None:
+            self.log_once("ask the sampler", sampling.error)
+
+    @property
+    def ambient_id(self) -> int | None:
+        """The span of the same trace that is current here, which the Invocation goes under."""
+        ambient = self.sampling.ambient
+        return ambient.get_span_context().span_id if ambient is not None else None
+
+    def open(self, span: OpenSpan) -> None:
+        """See `SpanOutlet`."""
+        raise NotImplementedError
+
+    def close(self, span: OpenSpan, attributes: Attributes) -> None:
+        """See `SpanOutlet`."""
+        raise NotImplementedError
+
+    def enter(self, span: OpenSpan) -> "Token[Context] | object":
+        """Make the span the current one."""
+        return otel_context.attach(trace.set_span_in_context(span.handle))
+
+    def leave(self, token: Any) -> None:
+        """Make the span before it the current one again, where this is still possible."""
+        if not isinstance(token, Token):
+            return
+        try:
+            token.var.reset(token)
+        except (ValueError, RuntimeError):
+            logger.debug("a span's context was left in another task than it was entered in")
+
+    def hold(self, span: OpenSpan) -> None:
+        """Give a span that is sent later a context, for what is inside it."""
+        state = self.sampling.ancestor.trace_state
+        context = SpanContext(
+            span.trace_id, span.span_id, is_remote=False, trace_flags=self.sampling.flags, trace_state=state
+        )
+        span.handle = PlaceholderSpan(context, span)
+
+    def links_of(self, span: OpenSpan) -> list[Link]:
+        """The span's links as the SDK wants them."""
+        found = []
+        for place in span.links:
+            link = self._links.get(place)
+            if link is None:
+                link = Link(SpanContext(*place, is_remote=False, trace_flags=self.sampling.flags))
+                self._links[place] = link
+            found.append(link)
+        return found
+
+    def log_once(self, what: str, error: Exception) -> None:
+        """Tell of an error in the application's part of OpenTelemetry."""
+        if not self._has_logged:
+            self._has_logged = True
+            logger.error(
+                "OpenTelemetry could not %s: the execution goes on, its trace is incomplete. Look at the span "
+                "processors, the sampler and the exporter of the tracer provider; further errors in this invocation are "
+                "not logged",
+                what,
+                exc_info=error,
+            )

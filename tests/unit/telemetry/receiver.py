@@ -1,0 +1,134 @@
+"""An OTLP/HTTP collector for tests: takes the real protobuf of the real exporter, and answers as it is told."""
+
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
+KIND = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
+
+
+@dataclass(frozen=True)
+class Received:
+    """A span as it arrived."""
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    start_ns: int
+    end_ns: int
+    kind: str
+    status: str
+    message: str
+    service_name: str
+    attributes: dict[str, Any]
+    links: tuple[tuple[str, str], ...]
+    events: tuple[tuple[str, int, dict[str, Any]], ...]
+
+
+@dataclass
+class Collector:
+    """What has arrived."""
+
+    endpoint: str = ""
+    spans: list[Received] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    status: int = 200
+    hangs: threading.Event | None = None
+    requests: int = 0
+
+    def named(self, name: str) -> list[Received]:
+        return [span for span in self.spans if span.name == name]
+
+    def take(self, path: str, body: bytes) -> Message:
+        self.requests += 1
+        if path == "/v1/metrics":
+            request = ExportMetricsServiceRequest.FromString(body)
+            self.metrics.update(
+                {m.name: m for r in request.resource_metrics for s in r.scope_metrics for m in s.metrics}
+            )
+            return ExportTraceServiceResponse()
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            known = _attributes(resource.resource.attributes)
+            for scope in resource.scope_spans:
+                self.spans.extend(_span(span, known.get("service.name", "")) for span in scope.spans)
+        return ExportTraceServiceResponse()
+
+
+@contextmanager
+def collector() -> Iterator[Collector]:
+    """Listen on a free port."""
+    received = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            if received.hangs is not None:
+                received.hangs.wait(30)
+            answer = received.take(self.path, body).SerializeToString() if received.status == 200 else b""
+            self.send_response(received.status)
+            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    received.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield received
+    finally:
+        if received.hangs is not None:
+            received.hangs.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def _span(span: Any, service_name: str) -> Received:
+    return Received(
+        name=span.name,
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_span_id=span.parent_span_id.hex() or None,
+        start_ns=span.start_time_unix_nano,
+        end_ns=span.end_time_unix_nano,
+        kind=KIND[span.kind],
+        status=STATUS[span.status.code],
+        message=span.status.message,
+        service_name=service_name,
+        attributes=_attributes(span.attributes),
+        links=tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
+        events=tuple((event.name, event.time_unix_nano, _attributes(event.attributes)) for event in span.events),
+    )
+
+
+def _attributes(pairs: Any) -> dict[str, Any]:
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: AnyValue) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return tuple(_value(item) for item in value.array_value.values)
+    return getattr(value, kind) if kind else None
