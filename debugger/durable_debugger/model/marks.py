@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from durable_debugger.model.differences import Differences, DiffRow
 from durable_execution.replay.divergence import Divergence, DivergenceKind
 from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
 
@@ -60,6 +61,22 @@ def note_of(divergence: Divergence) -> str:
     return NOTES.get(divergence.kind, divergence.title.lower()).format(replayed=replayed)
 
 
+def _mark_of(row: DiffRow) -> Mark:
+    if row.divergence is not None and row.is_root:
+        return Mark(row.divergence.kind, is_root=True, note=note_of(row.divergence), divergence=row.divergence)
+    kind = row.divergence.kind.value if row.divergence else "shifted"
+    return Mark(kind, is_root=False, note=shift_note(row), divergence=row.divergence)
+
+
+def shift_note(row: DiffRow) -> str:
+    """How a call moved because of a difference before it."""
+    was = row.recorded.side.position if row.recorded else None
+    now = row.replayed.side.position if row.replayed else None
+    if was is None or now is None or was == now:
+        return "follow-on"
+    return f"follow-on: now {now}, was {was}"
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """All marks of an execution.
@@ -88,6 +105,25 @@ class Marks:
                     by_row[row] = Mark(
                         divergence.kind, divergence.is_root, note_of(divergence), divergence, trace.invocation
                     )
+        roots = sorted(row for row, mark in by_row.items() if mark.is_root)
+        return cls(by_row, roots, tuple(unplaced))
+
+    @classmethod
+    def of_differences(cls, differences: Differences) -> "Marks":
+        """What a comparison with another side found."""
+        by_row: dict[int, Mark] = {}
+        unplaced: list[Divergence] = []
+        recorded = [each.row for each in differences.aligned]
+        for index, each in enumerate(differences.aligned):
+            if not (each.is_root or each.is_follow_on):
+                continue
+            row = each.row
+            if row is None:  # a new call: its mark goes to the recorded call that comes next
+                row = next((found for found in recorded[index:] if found is not None), None)
+            if row is None:
+                unplaced += [each.divergence] if each.is_root and each.divergence else []
+            elif row not in by_row or (each.is_root and not by_row[row].is_root):
+                by_row[row] = _mark_of(each)
         roots = sorted(row for row, mark in by_row.items() if mark.is_root)
         return cls(by_row, roots, tuple(unplaced))
 

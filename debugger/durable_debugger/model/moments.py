@@ -249,7 +249,7 @@ def _will_retry(event: Any) -> bool:
 def _called_at(trace: InvocationTrace, entry: TraceEntry) -> datetime | None:
     if trace.started_at is None or entry.at is None:
         return None
-    return trace.started_at + timedelta(seconds=entry.at)
+    return trace.started_at + timedelta(seconds=max(entry.at, 0.0))
 
 
 def _at(event: Any) -> datetime | None:

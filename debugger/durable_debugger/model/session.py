@@ -6,6 +6,7 @@ All views show the same session, so a call selected in one is selected in all.
 from datetime import datetime
 
 from durable_debugger.model import facts
+from durable_debugger.model.differences import Differences
 from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import Happening, Moment, read_moments
 from durable_debugger.model.outline import ROOT, Outline
@@ -25,7 +26,7 @@ class Session:
         as_of: The moment "until now" is counted to: now for a live source, the last event for a file.
         origin: Where it was read from, in words.
         title: What to call an execution that has no name.
-        marks: Divergences by row.
+        differences: How another side differs from it.
 
     Attributes:
         cursor: Selected row.
@@ -42,7 +43,7 @@ class Session:
         as_of: datetime | None,
         origin: str = "",
         title: str = "",
-        marks: Marks | None = None,
+        differences: Differences | None = None,
     ) -> None:
         self.execution = execution
         self.as_of = as_of
@@ -51,7 +52,8 @@ class Session:
         self.operations = execution.operations
         self.rows = {operation.id: row for row, operation in enumerate(self.operations)}
         self.outline = Outline([operation.depth for operation in self.operations])
-        self.marks = marks or Marks.of_execution(execution, self.rows)
+        self.differences = differences
+        self.marks = Marks.of_differences(differences) if differences else Marks.of_execution(execution, self.rows)
         self.cursor = ROOT
         self.is_travelling = False
         self.breakpoints: set[str] = set()

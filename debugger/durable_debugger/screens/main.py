@@ -12,13 +12,14 @@ from textual.widgets import Input
 
 from durable_debugger.actions import ACTIONS, BY_ID, Action
 from durable_debugger.model.session import Session
-from durable_debugger.screens import looking, moving, stepping, timing  # noqa: F401  # imported for what they register
+from durable_debugger.screens import comparing, looking, moving, stepping, timing  # noqa: F401  # imported for what they register
 from durable_debugger.screens.document import DocumentScreen
 from durable_debugger.screens.handlers import HANDLERS
 from durable_debugger.screens.help import HelpScreen
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.text.lines import Line
 from durable_debugger.widgets.chrome import FooterBar, Prompt, StatusBar, TabBar
+from durable_debugger.widgets.diff import DiffPane, WhyPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import (
     EventPane,
@@ -73,6 +74,8 @@ class MainScreen(Screen[None]):
                 yield OutlinePane(self.session, id="outline", classes="pane")
                 yield TimelinePane(self.session, id="timeline", classes="pane")
                 yield EventsPane(self.session, id="events", classes="pane")
+                yield DiffPane(self.session, id="diff", classes="pane")
+                yield WhyPane(id="why", classes="pane")
                 yield EventPane(id="event", classes="pane")
                 yield InspectorPane(self.session, id="inspector", classes="pane")
             with Container(id="middle"):
@@ -114,7 +117,8 @@ class MainScreen(Screen[None]):
         """Draw what can be seen of the session."""
         session, view = self.session, self.view
         self.query_one(StatusBar).update(session)
-        self.query_one(TabBar).update(session, view, self.remark)
+        remark = self.remark or (self.query_one(DiffPane).mode.words if view == "diff" else "")
+        self.query_one(TabBar).update(session, view, remark, is_new=bool(self.remark))
         self.remark = ""
         self.query_one(FooterBar).update(view)
         self.query_one(OutlinePane).update(session)
@@ -125,6 +129,10 @@ class MainScreen(Screen[None]):
             events = self.query_one(EventsPane)
             events.update(session)
             self.query_one(EventPane).update(session, events.index)
+        if view == "diff":
+            diff = self.query_one(DiffPane)
+            diff.update(session)
+            self.query_one(WhyPane).update(*diff.why())
         has_code = session.has_call_sites
         self.set_class(has_code, "-sourced")
         if has_code:
@@ -237,6 +245,12 @@ class MainScreen(Screen[None]):
         if rows:
             self.session.select(rows[0])
             self.show()
+
+    @on(LineView.Picked, "#diff")
+    def difference_picked(self, event: LineView.Picked) -> None:
+        """Select a row of the comparison."""
+        self.query_one(DiffPane).select(event.index)
+        self.show()
 
     @on(LineView.Picked, "#events")
     def event_picked(self, event: LineView.Picked) -> None:

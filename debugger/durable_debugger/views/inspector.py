@@ -8,6 +8,7 @@ from durable_debugger.model.states import State
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import cut, safe, wrap
 from durable_debugger.text.lines import Line, Part, line
+from durable_debugger.views.diff import why_lines
 from durable_execution.protocol import ErrorObject, OperationType
 from durable_execution.replay.recorded import RecordedAttempt, RecordedOperation
 
@@ -27,13 +28,15 @@ def inspector_lines(session: Session, cells: int) -> list[Line]:
 def _operation(session: Session, operation: RecordedOperation, cells: int) -> list[Line]:
     state = session.state(session.cursor)
     room = cells - LABEL_WIDTH - 2
-    lines = [*_headline(session, operation, state)]
+    lines = [*_headline(session, operation, state, cells)]
     lines += _error(operation.error, room)
     lines += _waiting(session, operation)
     if operation.type is OperationType.CHAINED_INVOKE or operation.input is not None:
         lines.append(_payload("input", operation.input, room, operation.details.get("input_truncated")))
-    if state is not State.NOT_REACHED and operation.error is None:
-        lines.append(_payload("result", _shown_result(operation), room, operation.details.get("result_truncated")))
+    if operation.status.is_terminal and operation.error is None and operation.type is not OperationType.WAIT:
+        lines.append(
+            _payload("result", operation.result, room, operation.details.get("result_truncated"), absent="none")
+        )
     lines += _fact("code", str(operation.call_site) if operation.call_site else "", room)
     lines += _who(operation, room)
     lines += _times(session, operation, room)
@@ -48,24 +51,28 @@ def _operation(session: Session, operation: RecordedOperation, cells: int) -> li
     return lines
 
 
-def _headline(session: Session, operation: RecordedOperation, state: State) -> list[Line]:
+def _headline(session: Session, operation: RecordedOperation, state: State, cells: int) -> list[Line]:
     mark = session.mark(session.cursor)
     subtype = f" · {safe(operation.subtype)}" if operation.subtype else ""
     head = line((f"{state.glyph} {state.word}", state.role), (f"   {operation.type}{subtype}", "dim"))
     seconds = facts.duration(operation)
     if seconds is not None:
         head.append(Part(f"   {durations.short(seconds)}"))
-    if mark is not None and not mark.is_root:
+    if mark is not None and mark.is_root:
+        return [*_unindented(why_lines(mark.divergence, None, cells)), [], head]
+    if mark is not None:
         return [head, line(("≈ follow-on   ", "follow_on"), (mark.note, "follow_on"))]
     return [head]
 
 
-def _shown_result(operation: RecordedOperation) -> str | None:
-    return operation.result
+def _unindented(lines: list[Line]) -> list[Line]:
+    return [[Part(parts[0].text.removeprefix(" "), parts[0].role), *parts[1:]] for parts in lines]
 
 
-def _payload(name: str, payload: str | None, room: int, is_truncated: object = None) -> Line:
-    absent = "cut by the service: read it with execution data" if is_truncated else "not recorded"
+def _payload(
+    name: str, payload: str | None, room: int, is_truncated: object = None, *, absent: str = "not recorded"
+) -> Line:
+    absent = "cut by the service: read it with execution data" if is_truncated else absent
     role = "text" if payload is not None else "dim"
     size = f"  {payloads.size(len(payload))}" if payload is not None and len(payload) > room else ""
     text = payloads.summary(payload, room - len(size), absent=absent)
@@ -253,4 +260,6 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 
 def _run(run: Sequence[int]) -> str:
-    return str(run[0]) if run[0] == run[-1] else f"{run[0]}-{run[-1]}"
+    if run[-1] - run[0] < 2:
+        return ", ".join(map(str, dict.fromkeys((run[0], run[-1]))))
+    return f"{run[0]}-{run[-1]}"

@@ -40,9 +40,10 @@ class TabBar(StaticLines, can_focus=False):
         super().__init__(id=id)
         self._columns: dict[str, tuple[int, int]] = {}
 
-    def update(self, session: Session, view: str, remark: str = "") -> None:
+    def update(self, session: Session, view: str, remark: str = "", *, is_new: bool = True) -> None:
         """Show which view is open, and a remark, or else where it is in the recording."""
-        role, text = ("accent", remark) if remark else ("dim", position_remark(session))
+        role = "accent" if remark and is_new else "dim"
+        text = remark or position_remark(session)
         line, self._columns = tab_line(view, max(self.size.width, 20), text, role=role)
         self.show_lines([line])
 

@@ -89,7 +89,9 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def set_title(self, title: str) -> None:
         """The text in the line above."""
-        self.border_title = f" {to_ascii(title) if self.is_ascii else title} "
+        shown = to_ascii(title) if self.is_ascii else title
+        has_corner = bool(self.styles.border_left[0])  # beside a corner, Textual puts a blank itself
+        self.border_title = f"{shown} " if has_corner else f" {shown} "
 
     def line(self, index: int, cells: int) -> Line:
         """The line at an index, for a width."""

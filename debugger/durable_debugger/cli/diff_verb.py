@@ -1,0 +1,47 @@
+"""`durable-debug diff A B`: two executions, aligned."""
+
+from argparse import ArgumentParser, Namespace
+
+from durable_debugger.cli.comparing import comparison_report, exit_code, print_comparison, wants_text
+from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, places
+from durable_debugger.cli.open_verb import add_screen_options, open_session
+from durable_debugger.cli.output import Output
+from durable_debugger.model.differences import Differences
+from durable_debugger.model.session import Session
+from durable_debugger.sources.places import find
+from durable_execution.replay.call_tree import tree_of
+from durable_execution.replay.comparison import compare
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("execution", metavar="A", help=f"the recorded side: {EXECUTION_HELP}")
+    parser.add_argument("other", metavar="B", help="the other side")
+    parser.add_argument("--headless", action="store_true", help="print text, also in a terminal")
+    parser.add_argument("--json", action="store_true", help="print the differences as JSON")
+    add_screen_options(parser)
+    add_place_options(parser)
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Compare two executions."""
+    where = places(arguments)
+    loaded, other = find(arguments.execution, where), find(arguments.other, where)
+    recorded = loaded.execution
+    handler = recorded.handler or recorded.function_name or "execution"
+    rows = {operation.id: row for row, operation in enumerate(recorded.operations)}
+    titles = tuple(
+        Session(each.execution, as_of=each.as_of, origin=each.origin, title=each.title).title
+        for each in (loaded, other)
+    )
+    comparison = compare(tree_of(recorded), tree_of(other.execution), handler=handler)
+    differences = Differences(comparison, rows, replayed_by="", labels=(titles[0], titles[1]))
+    session = Session(recorded, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title, differences=differences)
+    if arguments.json:
+        output.json(comparison_report(differences))
+    elif wants_text(arguments, output):
+        print_comparison(session, differences, output)
+    else:
+        arguments.view = "diff"
+        return open_session(session, arguments)
+    return exit_code(differences)

@@ -1,0 +1,227 @@
+"""The comparison: a line per call of either side, and why a difference is one."""
+
+from dataclasses import dataclass
+
+from durable_debugger.model.differences import Differences, DiffRow
+from durable_debugger.model.facts import KINDS, SUBTYPE_KINDS
+from durable_debugger.model.marks import note_of
+from durable_debugger.model.session import Session
+from durable_debugger.model.states import state_of
+from durable_debugger.text import glyphs, payloads
+from durable_debugger.text.cells import cut, pad, safe, wrap
+from durable_debugger.text.lines import Line, Part, fit, line
+from durable_execution.observers import CallSite
+from durable_execution.protocol import OperationType
+from durable_execution.replay.call_tree import CallNode
+from durable_execution.replay.divergence import Divergence, Severity, explanation
+
+SITE_WIDTH = 20
+LABEL_WIDTH = 10
+
+
+@dataclass(slots=True)
+class DiffMode:
+    """How the comparison is shown.
+
+    Attributes:
+        is_by_position: Pairs by number instead of aligned.
+        is_with_values: Recorded results instead of remarks.
+    """
+
+    is_by_position: bool = False
+    is_with_values: bool = False
+
+    @property
+    def words(self) -> str:
+        """For the tab line."""
+        values = "names [values]" if self.is_with_values else "[names] values"
+        return f"by position · {values}" if self.is_by_position else f"aligned · {values}"
+
+
+def diff_rows(differences: Differences, mode: DiffMode) -> list[DiffRow]:
+    """The rows of a mode."""
+    return list(differences.by_position) if mode.is_by_position else differences.aligned
+
+
+def diff_header(differences: Differences, cells: int) -> Line:
+    """Which side is which."""
+    recorded, replayed = differences.labels
+    left = f" {glyphs.RECORDED} {recorded} "
+    by = f" by {differences.replayed_by}" if differences.replayed_by else ""
+    return fit(
+        [Part(left, "recorded"), Part("── ", "dim"), Part(f"{glyphs.REPLAYED} {replayed}{by} ", "replayed")], cells
+    )
+
+
+def diff_line(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_cursor: bool = False) -> Line:
+    """One row of the comparison."""
+    return (
+        _pair(row, cells, is_cursor=is_cursor)
+        if mode.is_by_position
+        else _aligned(session, mode, row, cells, is_cursor=is_cursor)
+    )
+
+
+def why_lines(divergence: Divergence | None, row: DiffRow | None, cells: int) -> list[Line]:
+    """The five lines about a difference, wrapped."""
+    if divergence is None:
+        return [
+            line(
+                (
+                    " the same on both sides" if row is not None else " no differences: both sides make the same calls",
+                    "ok",
+                )
+            )
+        ]
+    more = (
+        f"   {divergence.follow_on} more follow{'s' if divergence.follow_on == 1 else ''} from it"
+        if divergence.follow_on
+        else ""
+    )
+    tier = "" if divergence.severity is Severity.ERROR else f"   {divergence.severity.value}"
+    lines: list[Line] = [
+        line(
+            (f" {glyphs.ROOT} {divergence.title}", "divergence"),
+            (f"   first difference here{tier}{more}" if more or tier else "", "dim"),
+        )
+    ]
+    roles = {"recorded": "recorded", "replayed": "replayed"}
+    for word, text in explanation(divergence):
+        for index, piece in enumerate(wrap(safe(text), max(cells - LABEL_WIDTH - 3, 20))):
+            label = f" {word.capitalize() if not index else '':<{LABEL_WIDTH}}"
+            lines.append([Part(label, roles.get(word, "key")), Part(piece)])
+    for index, suspect in enumerate(divergence.suspects):
+        lines.append(
+            [
+                Part(f" {'Suspects' if not index else '':<{LABEL_WIDTH}}", "key"),
+                Part(cut(safe(suspect), cells - LABEL_WIDTH - 2), "warning"),
+            ]
+        )
+    return lines
+
+
+def why_title(divergence: Divergence | None) -> str:
+    """Heading of the explanation."""
+    if divergence is None:
+        return "Why"
+    where = f" at call {divergence.position}" if divergence.position is not None else ""
+    return f"Why · {divergence.title}{where} of {safe(divergence.context_path)}"
+
+
+def _aligned(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_cursor: bool) -> Line:
+    node = row.recorded or row.replayed
+    if node is None:
+        return []
+    sign, role = _sign(row)
+    side = _side(row)
+    number = node.side.position
+    site = _site(_call_site(row))
+    glyph, state_role = _state(row.recorded)
+    remark, remark_role = _remark(session, mode, row)
+    head: Line = [
+        Part(glyphs.CURSOR if is_cursor else " ", "accent"),
+        Part(sign, role),
+        Part(f" {side} ", "recorded" if side == glyphs.RECORDED else "replayed"),
+        Part("  " * min(row.depth, 6) + f"{number if number is not None else '':>2}  ", "dim"),
+        Part(f"{glyph} ", state_role),
+        Part(f"{_kind(node):<9} ", "dim"),
+        Part(pad(_name(node), 22) + " ", "name"),
+        Part(remark, remark_role),
+    ]
+    return [*fit(head, max(cells - SITE_WIDTH, 30)), Part(f"{cut(site, SITE_WIDTH - 1):>{SITE_WIDTH - 1}} ", "dim")]
+
+
+def _pair(row: DiffRow, cells: int, *, is_cursor: bool) -> Line:
+    half = (cells - 6) // 2
+    is_other = row.is_shifted
+    sign = Part(glyphs.FOLLOW_ON if is_other else " ", "follow_on")
+    left = fit(_half(row.recorded, row.depth), half)
+    right = fit(_half(row.replayed, row.depth), half)
+    return fit(
+        [
+            Part(glyphs.CURSOR if is_cursor else " ", "accent"),
+            sign,
+            Part(" "),
+            *left,
+            Part(f" {glyphs.PIPE} ", "dim"),
+            *right,
+        ],
+        cells,
+    )
+
+
+def _half(node: CallNode | None, depth: int) -> Line:
+    if node is None:
+        return [Part(glyphs.DASH, "dim")]
+    position = node.side.position
+    return [
+        Part("  " * min(depth, 4) + f"{position if position is not None else '':>2}  ", "dim"),
+        Part(f"{_kind(node):<9} ", "dim"),
+        Part(_name(node), "name"),
+    ]
+
+
+def _sign(row: DiffRow) -> tuple[str, str]:
+    if row.is_root:
+        return glyphs.ROOT, "divergence"
+    return (glyphs.FOLLOW_ON, "follow_on") if row.is_follow_on else (" ", "dim")
+
+
+def _side(row: DiffRow) -> str:
+    if row.recorded is None:
+        return glyphs.REPLAYED
+    return glyphs.RECORDED if row.replayed is None else " "
+
+
+def _state(node: CallNode | None) -> tuple[str, str]:
+    if node is None or node.side.status is None:
+        return " ", "dim"
+    state = state_of(node.side.status, node.side.type)
+    return state.glyph, state.role
+
+
+def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
+    if mode.is_with_values and row.row is not None:
+        return payloads.summary(session.operations[row.row].result, 60, absent=""), "text"
+    if row.divergence is not None and row.is_root:
+        below = f", with {row.hidden} calls in it" if row.hidden and row.replayed is None else ""
+        text = "new in your code" if row.recorded is None else note_of(row.divergence)
+        return f"{text}{below}", "divergence"
+    if row.is_follow_on:
+        now = row.replayed.side.position if row.replayed else None
+        return (f"now called as {now}" if now is not None else "never called"), "follow_on"
+    if row.recorded is None:
+        return "after the recording ends", "dim"
+    if row.replayed is None:
+        return "not reached", "dim"
+    return (f"{row.hidden} calls in it are the same" if row.hidden else ""), "dim"
+
+
+def _call_site(row: DiffRow) -> CallSite | None:
+    for node in (row.recorded, row.replayed):
+        if node is not None and node.side.call_site is not None:
+            return node.side.call_site
+    return None
+
+
+def _site(site: CallSite | None) -> str:
+    if site is None:
+        return ""
+    name = site.file.replace("\\", "/").rpartition("/")[2]
+    return f"{safe(name)}:{site.line}"
+
+
+def _kind(node: CallNode) -> str:
+    subtype = node.side.subtype or ""
+    if subtype in SUBTYPE_KINDS:
+        return SUBTYPE_KINDS[subtype]
+    try:
+        return KINDS[OperationType(node.side.type)]
+    except ValueError:
+        return node.side.type.lower()
+
+
+def _name(node: CallNode) -> str:
+    if node.side.name:
+        return safe(node.side.name)
+    return f"branch {node.branch}" if node.branch is not None else "(unnamed)"
