@@ -77,8 +77,17 @@ class EnvironmentLoop:
         self.selector.on_idle = on_idle
         try:
             return self.loop.run_until_complete(main)
+        except (KeyboardInterrupt, SystemExit):
+            self._abandon()
+            raise
         finally:
             self.selector.on_idle = None
+
+    def _abandon(self) -> None:
+        """Let go of a loop that was left in the middle of its work: the next invocation must not go on with it."""
+        self.selector.on_idle = None
+        self.loop.run_until_complete(cancel_all(WeakSet(asyncio.all_tasks(self.loop))))
+        self.close()
 
     def close(self) -> None:
         """Close the loop."""
