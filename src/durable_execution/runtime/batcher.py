@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 UPDATE_OVERHEAD_BYTES = 320
 """Id, parent id, names and braces of an update as JSON, without its payload."""
 
+TURNS_TO_QUEUE = 4
+"""Turns of the loop from a branch's last checkpoint to the first one of the branch that takes its place."""
+
 IDLE_FLUSH_SECONDS = 1.0
 """How long an update that nobody waits for may wait while a step's body runs (as AWS's SDK for Python)."""
 
@@ -67,6 +70,7 @@ class CheckpointBatcher:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Queued] = deque()
         self._is_wanted = False
+        self._served = 0
         self._wake: asyncio.Future[None] | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
         self._settled: asyncio.Future[None] | None = None
@@ -127,6 +131,7 @@ class CheckpointBatcher:
                     await self._wake
                 await self._send_batch()
                 self._settle()
+                await self._let_branches_join()
         except Exception as error:
             self.is_sending = False
             self._on_failure(error)
@@ -142,6 +147,13 @@ class CheckpointBatcher:
         """Forget the timer."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
+
+    async def _let_branches_join(self) -> None:
+        """After a call that several branches waited for, give them the turns they need to queue what comes next."""
+        for _ in range(TURNS_TO_QUEUE if self._served > 1 else 0):
+            if len(self._queue) >= MAX_BATCH_UPDATES:
+                return
+            await asyncio.sleep(0)
 
     def _settle(self) -> None:
         if self._settled is not None and not self._settled.done():
@@ -168,9 +180,11 @@ class CheckpointBatcher:
         if self._announcer is not None:
             self._announcer.checkpoint_sent(updates, size, time.perf_counter() - began)
         self._merge(operations)
+        self._served = 0
         for queued in batch:
             if queued.stored is not None and not queued.stored.done():
                 queued.stored.set_result(None)
+                self._served += 1
         self._renew(answer.token, updates)
 
     def _renew(self, token: str | None, updates: list[Wire]) -> None:

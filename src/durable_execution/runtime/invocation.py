@@ -50,7 +50,7 @@ class Invocation:
             outcome = await state.outcome
             outcome = await self._settle(state, outcome)
         finally:
-            state.batcher.close()
+            state.close()
             sender.cancel()
             left = await cancel_all(state.tasks) + await _join(state)
             self._state = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from weakref import WeakSet
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 RESUMING_STATUSES = TERMINAL_OPERATION_STATUSES | {"READY"}
 """Statuses in which an operation that was waited for can go on."""
+
+DUE_MARGIN_SECONDS = 0.2
+"""How long after a timer is due the service is asked about it: its clock and ours need not agree to the millisecond."""
 
 STATE_TYPES_NOT_REREAD = frozenset({"STEP", "CONTEXT"})
 
@@ -119,6 +123,7 @@ class ExecutionState:
             announcer=announcer,
         )
         self._waiters: dict[str, tuple[Call, list[asyncio.Future[None]]]] = {}
+        self._due_timer: asyncio.TimerHandle | None = None
         self._children: dict[str | None, int] | None = None
 
     @property
@@ -178,7 +183,7 @@ class ExecutionState:
         if self.outcome.done() or batcher.is_sending:
             return False
         if self.busy:
-            return batcher.flush_later()
+            return batcher.flush_later() or self._ask_when_due()
         if not self._waiters:
             return False
         if batcher.has_unsent:
@@ -186,6 +191,32 @@ class ExecutionState:
             return True
         self._suspend()
         return True
+
+    def close(self) -> None:
+        """Forget timers."""
+        self.batcher.close()
+        if self._due_timer is not None:
+            self._due_timer.cancel()
+
+    def _ask_when_due(self) -> bool:
+        """While a body runs on, have the service asked as soon as a timer that somebody waits for is due.
+
+        Returns:
+            Whether a timer was set.
+        """
+        if self._due_timer is not None or not self._waiters:
+            return False
+        due = [at for key in self._waiters if (at := _due_at(self.operations.get(key))) is not None]
+        if not due:
+            return False
+        seconds = (min(due) - self.clock.now()).total_seconds()
+        self._due_timer = self.loop.call_later(max(seconds, 0) + DUE_MARGIN_SECONDS, self._ask)
+        return True
+
+    def _ask(self) -> None:
+        self._due_timer = None
+        if self.busy and not self.outcome.done():
+            self.batcher.flush()
 
     def _suspend(self) -> None:
         if self.announcer is not None:
@@ -225,6 +256,13 @@ class ExecutionState:
 
     def _on_revoked(self) -> None:
         self.decide(Outcome(Ending.SUSPENDED))
+
+
+def _due_at(wire: Wire | None) -> datetime | None:
+    if wire is None:
+        return None
+    view = Operation(wire)
+    return view.next_attempt_at or view.scheduled_end_at
 
 
 class OperationViews(Mapping[str, Operation]):
