@@ -25,3 +25,7 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds from an arbitrary start; never goes back."""
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Come back after so many seconds."""
+        time.sleep(seconds)

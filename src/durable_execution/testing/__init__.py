@@ -1,0 +1,90 @@
+"""Testing durable functions: on this computer without waiting, or deployed.
+
+```python
+from durable_execution.testing import LocalRunner
+
+
+def test_order() -> None:
+    with LocalRunner(process_order) as runner:
+        result = runner.run({"order_id": "A-17", "amount": 9.5})
+    assert result.result == {"status": "completed", "payment_id": "pay_A-17"}
+    assert result.step("charge").attempt_count == 1
+```
+
+Names are loaded when they are first used: pytest imports this package in every run.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from durable_execution.testing.cloud_runner import CloudRunner
+    from durable_execution.testing.faults import update_of
+    from durable_execution.testing.local_runner import LocalExecution, LocalRunner
+    from durable_execution.testing.problems import OperationNotFoundError, RunnerError
+    from durable_execution.testing.report import RunResult
+    from durable_execution.testing.runner import Execution, Runner
+    from durable_execution.testing.views import (
+        BatchView,
+        CallbackView,
+        ConditionView,
+        ContextView,
+        InvokeView,
+        OperationView,
+        StepView,
+        WaitView,
+    )
+
+_HOMES = {
+    "BatchView": "views",
+    "CallbackView": "views",
+    "CloudRunner": "cloud_runner",
+    "ConditionView": "views",
+    "ContextView": "views",
+    "Execution": "runner",
+    "InvokeView": "views",
+    "LocalExecution": "local_runner",
+    "LocalRunner": "local_runner",
+    "OperationNotFoundError": "problems",
+    "OperationView": "views",
+    "RunResult": "report",
+    "Runner": "runner",
+    "RunnerError": "problems",
+    "StepView": "views",
+    "WaitView": "views",
+    "update_of": "faults",
+}
+
+__all__ = [
+    "BatchView",
+    "CallbackView",
+    "CloudRunner",
+    "ConditionView",
+    "ContextView",
+    "Execution",
+    "InvokeView",
+    "LocalExecution",
+    "LocalRunner",
+    "OperationNotFoundError",
+    "OperationView",
+    "RunResult",
+    "Runner",
+    "RunnerError",
+    "StepView",
+    "WaitView",
+    "update_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,114 @@
+"""Running durable functions where they are deployed, with the face of the local runner."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from durable_execution.clock import SystemClock
+from durable_execution.testing.calls import ServiceCalls
+from durable_execution.testing.problems import RunnerError
+from durable_execution.testing.runner import Execution, Runner
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+DEFAULT_TIMEOUT = timedelta(minutes=15)
+POLL_INTERVAL = timedelta(seconds=1)
+
+
+class Patience(Protocol):
+    """Lets time pass between two looks at an execution."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Come back after so many seconds."""
+        ...
+
+
+class CloudExecution(Execution):
+    """An execution of a deployed function. It runs by itself; a test looks at it now and then."""
+
+    def __init__(
+        self, arn: str, calls: ServiceCalls, timeout: timedelta, poll_interval: timedelta, patience: Patience
+    ) -> None:
+        super().__init__(arn, calls, timeout)
+        self._poll_interval = poll_interval
+        self._patience = patience
+
+    def _run_until(self, is_done: Callable[[], bool], timeout: timedelta) -> None:
+        end = self._patience.monotonic() + timeout.total_seconds()
+        while not is_done():
+            if self._patience.monotonic() >= end:
+                raise RunnerError(
+                    f"the execution {self.arn} has not come that far in {timeout.total_seconds():g} seconds. Give timeout= "
+                    f"if it needs longer.\n{self.report().describe()}"
+                )
+            self._patience.sleep(self._poll_interval.total_seconds())
+
+
+class CloudRunner(Runner[CloudExecution]):
+    """Runs executions of a deployed function, on AWS Lambda or on anything that speaks its API.
+
+    Needs permission for `lambda:InvokeFunction`, `lambda:GetDurableExecution`, `lambda:GetDurableExecutionHistory`, and for
+    what else a test does: `lambda:SendDurableExecutionCallback*`, `lambda:StopDurableExecution` and so on.
+
+    Example:
+        ```python
+        runner = CloudRunner("process-order")
+        result = runner.run({"order_id": "A-17"})
+        assert result.step("charge").attempt_count == 1
+        ```
+
+    Args:
+        function_name: Name or ARN of the function.
+        qualifier: Version or alias; a durable function needs one.
+        client: A boto3 Lambda client; by default one is made from the environment. With `endpoint_url` it can be one for
+            `durable-debug serve`.
+        timeout: How long a test waits for an execution.
+        poll_interval: How often it is looked at.
+        patience: How time passes in between; a test of a test may have its own.
+    """
+
+    def __init__(
+        self,
+        function_name: str,
+        *,
+        qualifier: str | None = "$LATEST",
+        client: "LambdaClient | Any | None" = None,
+        timeout: timedelta = DEFAULT_TIMEOUT,
+        poll_interval: timedelta = POLL_INTERVAL,
+        patience: Patience | None = None,
+    ) -> None:
+        super().__init__(ServiceCalls(client if client is not None else _make_client()), timeout)
+        self._function_name = function_name
+        self._qualifier = qualifier
+        self._poll_interval = poll_interval
+        self._patience = patience or SystemClock()
+
+    def start(self, payload: Any = None, *, name: str | None = None) -> CloudExecution:
+        """Start an execution. It runs by itself from here on.
+
+        Raises:
+            ServiceError: The service refuses it.
+            RunnerError: The function is not durable.
+        """
+        arn = self.calls.start(self._function_name, self._qualifier, payload, name)
+        if arn is None:
+            raise RunnerError(
+                f"{self._function_name} was invoked, but started no durable execution: it has no DurableConfig, which can "
+                "only be set when a function is created"
+            )
+        return self.execution(arn)
+
+    def execution(self, arn: str) -> CloudExecution:
+        """An execution that was started elsewhere."""
+        return CloudExecution(arn, self.calls, self.timeout, self._poll_interval, self._patience)
+
+
+def _make_client() -> Any:
+    import boto3
+
+    return boto3.client("lambda")

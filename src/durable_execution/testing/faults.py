@@ -1,0 +1,152 @@
+"""Trouble on demand: a process that dies, or a service that refuses, at a checkpoint the test chooses."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from durable_execution.errors import ServiceError
+from durable_execution.local.hosts import FunctionHost, Invocation, Outcome
+from durable_execution.observers import Observer
+from durable_execution.protocol import Wire
+from durable_execution.runtime.service import CheckpointAnswer, ServiceClient, StatePage
+from durable_execution.testing.problems import RunnerError
+
+UpdateRule = Callable[[Sequence[Wire]], bool]
+"""Given the updates of a checkpoint in wire form, says whether it is the one."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """What is to happen at a checkpoint.
+
+    Attributes:
+        at: Number of the checkpoint in its execution, from 1; None for any.
+        when: Whether it is this one; None for any.
+        error: What the call raises; None when the process dies.
+        is_stored: Whether the service stores the updates all the same.
+        times: How often it happens at most.
+        count: How often it has happened.
+    """
+
+    at: int | None
+    when: UpdateRule | None
+    error: ServiceError | None
+    is_stored: bool
+    times: int
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        if self.at is None and self.when is None:
+            raise RunnerError(
+                "say at which checkpoint: its number with at=, or a rule with when=, such as update_of('charge')"
+            )
+        if self.at is not None and self.at < 1:
+            raise RunnerError(f"checkpoints are counted from 1, so there is no checkpoint {self.at}")
+
+    def strikes(self, number: int, updates: Sequence[Wire]) -> bool:
+        """Whether it happens at this checkpoint; counts it if so."""
+        if self.count >= self.times or (self.at is not None and number != self.at):
+            return False
+        if self.when is not None and not self.when(updates):
+            return False
+        self.count += 1
+        return True
+
+    def __str__(self) -> str:
+        what = "crash" if self.error is None else f"{self.error.code}"
+        return f"{what} at checkpoint {self.at}" if self.at is not None else f"{what} at a chosen update"
+
+
+def update_of(name: str | None = None, *, action: str | None = None, type: str | None = None) -> UpdateRule:  # noqa: A002  # the protocol's word
+    """A rule for faults: the checkpoint that holds an update of an operation.
+
+    Args:
+        name: Name of the operation; None for any.
+        action: `START`, `SUCCEED`, `FAIL`, `RETRY` or `CANCEL`; None for any.
+        type: `STEP`, `WAIT`, `CALLBACK`, `CONTEXT`, `CHAINED_INVOKE` or `EXECUTION`; None for any.
+    """
+    wanted = {"Name": name, "Action": action, "Type": type}
+
+    def holds(updates: Sequence[Wire]) -> bool:
+        return any(
+            all(value is None or update.get(member) == value for member, value in wanted.items()) for update in updates
+        )
+
+    return holds
+
+
+class Faults:
+    """The faults of one runner, and the checkpoints each execution has made."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._counts: dict[str, int] = {}
+
+    def add(self, fault: Fault) -> None:
+        """Have something happen."""
+        self._faults.append(fault)
+
+    def next(self, execution_arn: str, updates: Sequence[Wire]) -> Fault | None:
+        """Count a checkpoint. Returns what happens at it, if anything."""
+        number = self._counts[execution_arn] = self._counts.get(execution_arn, 0) + 1
+        return next((fault for fault in self._faults if fault.strikes(number, updates)), None)
+
+    def pending(self) -> list[str]:
+        """What never happened, with how many checkpoints there were."""
+        made = max(self._counts.values(), default=0)
+        return [f"{fault} (the execution made {made} checkpoints)" for fault in self._faults if not fault.count]
+
+
+class FaultyClient:
+    """A service client with faults."""
+
+    def __init__(self, inner: ServiceClient, faults: Faults) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
+        """Send updates, unless a fault has it otherwise."""
+        fault = self._faults.next(execution_arn, updates)
+        if fault is None:
+            return await self._inner.checkpoint(execution_arn, token, updates)
+        if fault.is_stored:
+            await self._inner.checkpoint(execution_arn, token, updates)
+        if fault.error is None:
+            await _die()
+        raise fault.error
+
+    async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:
+        """Read a page of operations."""
+        return await self._inner.get_state(execution_arn, token, marker)
+
+
+class FaultyHost:
+    """Runs a function with faults, and with the observers of a test."""
+
+    def __init__(self, inner: FunctionHost, faults: Faults, observers: Iterable[Observer]) -> None:
+        self._inner = inner
+        self._faults = faults
+        self._observers = tuple(observers)
+
+    def invoke(self, invocation: Invocation) -> Outcome:
+        """Run it once."""
+        client = FaultyClient(invocation.client, self._faults)
+        observers = (*invocation.observers, *self._observers)
+        return self._inner.invoke(replace(invocation, client=client, observers=observers))
+
+    def close(self) -> None:
+        """Let go of whatever runs the function."""
+        self._inner.close()
+
+
+async def _die() -> NoReturn:
+    """End the environment under the handler: nothing of its code runs on, as when its process is killed."""
+    loop = asyncio.get_running_loop()
+    loop.call_soon(_exit)
+    while True:
+        await loop.create_future()
+
+
+def _exit() -> NoReturn:
+    raise SystemExit("a crash that the test asked for")

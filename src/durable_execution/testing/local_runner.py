@@ -1,0 +1,191 @@
+"""Running durable functions in this process, in memory, without waiting for time to pass."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from durable_execution.clock import SystemClock
+from durable_execution.errors import ServiceError
+from durable_execution.local import EngineLimits, LocalEngine, SkippingClock
+from durable_execution.local.hosts import DurableHost, DurableTarget
+from durable_execution.local.identity import IdSource
+from durable_execution.local.running import function_name
+from durable_execution.observers import Observer
+from durable_execution.testing.calls import ServiceCalls
+from durable_execution.testing.faults import Fault, Faults, FaultyHost, UpdateRule
+from durable_execution.testing.problems import RunnerError
+from durable_execution.testing.report import RunResult
+from durable_execution.testing.runner import Execution, Runner
+
+DEFAULT_TIMEOUT = timedelta(seconds=30)
+THROTTLED = ServiceError("TooManyRequestsException", "Rate exceeded", status=429)
+
+
+class LocalExecution(Execution):
+    """An execution on a `LocalRunner`. It runs only while a test lets it."""
+
+    def __init__(self, arn: str, calls: ServiceCalls, timeout: timedelta, engine: LocalEngine) -> None:
+        super().__init__(arn, calls, timeout)
+        self._engine = engine
+
+    def until_waiting(self, *, timeout: timedelta | None = None) -> RunResult:
+        """Let it run, without any time passing, until it has ended or waits.
+
+        Raises:
+            RunnerError: The handler runs for longer than `timeout` without an end.
+        """
+        self._drive(lambda: False, timeout or self._timeout, skips="nothing")
+        return self.report()
+
+    def advance(self, duration: timedelta) -> RunResult:
+        """Let so much time pass, and everything run that becomes due in it: waits, retries, time-outs of callbacks."""
+        self._engine.advance(duration)
+        return self.report()
+
+    def _run_until(self, is_done: Callable[[], bool], timeout: timedelta) -> None:
+        self._drive(is_done, timeout, skips="everything")
+
+    def _drive(self, is_done: Callable[[], bool], timeout: timedelta, *, skips: Any) -> None:
+        clock = SystemClock()
+        end = clock.monotonic() + timeout.total_seconds()
+
+        def check() -> bool:
+            if is_done():
+                return True
+            if clock.monotonic() > end:
+                raise RunnerError(
+                    f"the handler has been running for {timeout.total_seconds():g} seconds of real time: it waits for "
+                    "something that is no durable operation, or loops. Give timeout= if it needs longer.\n"
+                    f"{self.report().describe()}"
+                )
+            return False
+
+        self._engine.run_until(check, skips=skips)
+
+
+class LocalRunner(Runner[LocalExecution]):
+    """Runs executions of a handler in this process: in memory, with time that jumps over waits and retry delays.
+
+    Example:
+        ```python
+        with LocalRunner(process_order) as runner:
+            result = runner.run({"order_id": "A-17"})
+        assert result.status is ExecutionStatus.SUCCEEDED
+        ```
+
+    Args:
+        handler: A handler made with `@durable_execution`.
+        functions: Other functions it invokes, by name: handlers, or any callable `(event, lambda_context) -> result`.
+        name: Name of its function; by default that of its Python function.
+        timeout: How long a test waits for an execution, in real time.
+        now: The time at which everything starts; the computer's by default.
+        observers: Told of everything that happens.
+        limits: Sizes, quotas and time-outs of the service.
+        ids: Where ids of executions and callbacks come from.
+
+    Attributes:
+        engine: The engine behind it, for what has no method here.
+        executions: What was started on it, in order.
+    """
+
+    def __init__(
+        self,
+        handler: DurableTarget,
+        *,
+        functions: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        timeout: timedelta = DEFAULT_TIMEOUT,
+        now: datetime | None = None,
+        observers: Iterable[Observer] = (),
+        limits: EngineLimits | None = None,
+        ids: IdSource | None = None,
+    ) -> None:
+        if not isinstance(handler, DurableTarget):
+            raise RunnerError(f"{handler!r:.80} is no durable handler: decorate its function with @durable_execution")
+        self.engine = LocalEngine(None, clock=SkippingClock(now), limits=limits, ids=ids)
+        super().__init__(ServiceCalls(self.engine.client), timeout)
+        self._function = name or function_name(handler)
+        self._faults = Faults()
+        self.executions: list[LocalExecution] = []
+        for other, target in (functions or {}).items():
+            self.register(other, target)
+        self.engine.register(self._function, FaultyHost(DurableHost(handler), self._faults, observers), durable=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if kind is None:
+            self.assert_faults_happened()
+
+    def start(self, payload: Any = None, *, name: str | None = None) -> LocalExecution:
+        """Start an execution. It does nothing until it is let: see `LocalExecution`."""
+        arn = self.engine.start(self._function, payload, name=name)
+        self.executions.append(LocalExecution(arn, self.calls, self.timeout, self.engine))
+        return self.executions[-1]
+
+    def register(self, name: str, target: Any, **options: Any) -> None:
+        """Make another function known, for `ctx.invoke`.
+
+        Args:
+            name: Its name.
+            target: A handler, or any callable `(event, lambda_context) -> result`.
+            options: As for `LocalEngine.register`: `execution_timeout`, `tenant_isolated` …
+        """
+        self.engine.register(name, target, **options)
+
+    def now(self) -> datetime:
+        """The time for the executions."""
+        return self.engine.clock.now()
+
+    def crash(
+        self, *, at: int | None = None, when: UpdateRule | None = None, stored: bool = False, times: int = 1
+    ) -> None:
+        """Have the process die at a checkpoint; the service then invokes the handler again.
+
+        Args:
+            at: Number of the checkpoint in its execution, from 1, counted over all invocations.
+            when: Which checkpoint, for example `update_of("charge", action="SUCCEED")`.
+            stored: Whether the process dies after the service has stored the updates, instead of before.
+            times: How often, in all executions of this runner.
+        """
+        self._faults.add(Fault(at, when, None, stored, times))
+
+    def fail_checkpoint(
+        self,
+        error: ServiceError = THROTTLED,
+        *,
+        at: int | None = None,
+        when: UpdateRule | None = None,
+        stored: bool = False,
+        times: int = 1,
+    ) -> None:
+        """Have the service refuse a checkpoint.
+
+        Args:
+            error: What it answers; by default that it is asked too often, which retries the invocation.
+            at: Number of the checkpoint in its execution, from 1, counted over all invocations.
+            when: Which checkpoint, for example `update_of("charge", action="SUCCEED")`.
+            stored: Whether it stores the updates all the same, as when its answer is lost.
+            times: How often, in all executions of this runner.
+        """
+        self._faults.add(Fault(at, when, error, stored, times))
+
+    def assert_faults_happened(self) -> None:
+        """Check that every crash and error that was asked for has happened. Leaving a `with` block does it.
+
+        Raises:
+            AssertionError: One has not: the test has not tested what it says.
+        """
+        __tracebackhide__ = True
+        pending = self._faults.pending()
+        if pending:
+            raise AssertionError("never happened: " + "; ".join(pending))
+
+    def close(self) -> None:
+        """Let go of the engine. Executions that have not ended are forgotten."""
+        self.engine.close(wait=timedelta(seconds=1))
