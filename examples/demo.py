@@ -1,0 +1,123 @@
+"""`make demo`: runs the order workflow for real, shows what happened, and what a changed handler would have broken.
+
+Kill it at any moment and run it again: it goes on with the execution it had begun.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import order_workflow
+import order_workflow_changed
+
+from durable_debugger.cli import main as durable_debug
+from durable_debugger.cli.output import Output
+from durable_debugger.cli.progress import Progress
+from durable_execution.errors import EngineError, ServiceError
+from durable_execution.local import LocalEngine
+from durable_execution.protocol import ExecutionArn
+from durable_execution.replayer import Replayer
+
+ORDER = {
+    "order_id": "A-17",
+    "email": "ada@example.com",
+    "lines": [
+        {"article": "tea", "price": "4.20"},
+        {"article": "pot", "price": "24.50"},
+        {"article": "cups", "price": "36.00"},
+        {"article": "tin", "price": "6.30"},
+    ],
+}
+THE_APPROVER_THINKS_SECONDS = 1.0
+LOOK_EVERY_SECONDS = 0.1
+
+
+def execution_name(note: Path) -> str:
+    """The execution this demo works on: the one an earlier run has noted and not finished, or a new one."""
+    with contextlib.suppress(FileNotFoundError):
+        return note.read_text(encoding="utf-8")
+    name = f"demo-{uuid.uuid4().hex[:8]}"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    draft = note.with_suffix(".draft")
+    draft.write_text(name, encoding="utf-8")
+    draft.replace(note)
+    return name
+
+
+def approve(engine: LocalEngine, execution: str) -> None:
+    """The outside world: somebody who answers the callback. On Lambda this is another program, or a person."""
+    # Already answered before the demo was killed, or never reached: then there is nothing to answer.
+    with contextlib.suppress(EngineError, ServiceError):
+        callback_id = engine.wait_for_callback_id(execution, "manager_approval")
+        if not engine.clock.is_skipping:
+            time.sleep(THE_APPROVER_THINKS_SECONDS)
+        answer = json.dumps({"approved": True, "by": "Grace"})
+        engine.client.send_durable_execution_callback_success(CallbackId=callback_id, Result=answer)
+
+
+def run_order(engine: LocalEngine, name: str, output: Output) -> str:
+    """Run the workflow to its end, saying what happens. Returns the execution's ARN."""
+    engine.register("process_order", order_workflow.process_order)
+    engine.register(order_workflow.INVOICE_FUNCTION, order_workflow.issue_invoice)
+    execution = engine.start("process_order", ORDER, name=name)
+    engine.resume()
+    approver = threading.Thread(target=approve, args=(engine, execution), daemon=True)
+    approver.start()
+    progress = Progress(engine.client, execution)
+    while (result := engine.result(execution)) is None:
+        output.lines(progress.news())
+        time.sleep(LOOK_EVERY_SECONDS)
+    approver.join()
+    output.lines(progress.news())
+    print(f"\n{result.status}: {json.dumps(result.result)}")
+    return execution
+
+
+def show(execution: str, store: Path) -> None:
+    """The tree of what happened, and the debugger where there is a terminal for it."""
+    heading("What happened")
+    identifier = ExecutionArn.parse(execution).id
+    durable_debug(["show", identifier, "--store", str(store)])
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        durable_debug([identifier, "--store", str(store)])
+    else:
+        print(f"\nTo step through it in a terminal:\n  .venv/bin/durable-debug {identifier}")
+
+
+def show_divergence(engine: LocalEngine, execution: str) -> bool:
+    """The same execution replayed against a changed handler. Returns whether the difference was found."""
+    heading("The same execution, replayed against a changed handler (examples/order_workflow_changed.py)")
+    report = Replayer(order_workflow_changed.process_order).replay(execution, engine)
+    print(report)
+    return True
+
+
+def heading(text: str) -> None:
+    """A line between the parts."""
+    print(f"\n── {text} ".ljust(100, "─") + "\n")
+
+
+def main() -> int:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", type=Path, default=Path(".durable/executions.db"), help="where executions are kept")
+    parser.add_argument("--time", choices=("real", "skip"), default="real", help="skip: do not wait for real")
+    arguments = parser.parse_args()
+    note = arguments.store.with_name("demo-in-progress")
+    heading("An order, from payment to delivery (examples/order_workflow.py)")
+    with LocalEngine(arguments.store, time=arguments.time) as engine:
+        execution = run_order(engine, execution_name(note), Output())
+    show(execution, arguments.store)
+    is_found = show_divergence(engine, execution)
+    note.unlink(missing_ok=True)
+    return 0 if is_found else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
