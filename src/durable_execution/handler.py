@@ -132,7 +132,7 @@ def durable_execution(
     log_while_replaying: bool = False,
     logger: logging.Logger | None = None,
 ) -> Callable[[F], DurableHandler[F]]: ...
-def durable_execution(function: Any = None, **options: Any) -> Any:
+def durable_execution(function: Any = None, **options: Any) -> Any:  # noqa: D417  # options are documented by name
     """Make a workflow function a Lambda handler.
 
     Args:

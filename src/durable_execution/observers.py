@@ -192,11 +192,13 @@ class AttemptStarted:
         call: The operation.
         attempt: From 1.
         at: When.
+        is_replayed: Whether an earlier invocation started the operation.
     """
 
     call: OperationCall
     attempt: int
     at: datetime
+    is_replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ class AttemptEnded:
         error: What it raised.
         exception: The exception itself.
         next_attempt_delay_seconds: When it will be tried again; None when this was the last attempt.
+        is_replayed: Whether an earlier invocation started the operation.
     """
 
     call: OperationCall
@@ -222,6 +225,7 @@ class AttemptEnded:
     error: ErrorObject | None = None
     exception: BaseException | None = None
     next_attempt_delay_seconds: int | None = None
+    is_replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ ASKS_THE_MACHINE = {
 
 MAY_ASK = {
     "durable_execution.clock": "is the clock",
+    "durable_execution.operations.replay_safe": "seeds a generator from the execution, so that replays draw the same",
 }
 
 

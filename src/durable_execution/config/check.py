@@ -8,7 +8,7 @@ from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.enums import OperationSubType
 from durable_execution.protocol.limits import MAX_SUBTYPE_LENGTH
 
-SUBTYPE_PATTERN = r"[A-Za-z0-9_-]{1,%d}" % MAX_SUBTYPE_LENGTH
+SUBTYPE_PATTERN = rf"[A-Za-z0-9_-]{{1,{MAX_SUBTYPE_LENGTH}}}"
 
 
 def check_sub_type(sub_type: str | None) -> None:

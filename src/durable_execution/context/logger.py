@@ -14,8 +14,9 @@ LOGGER_NAME = "durable_execution.user"
 
 
 class DurableLogger(logging.LoggerAdapter[logging.Logger]):
-    """A standard logger that adds `executionArn`, `operationId`, `parentId`, `operationName`, `operationPath` and
-    `attempt` to its records.
+    """A standard logger that says in its records where they come from.
+
+    They carry `executionArn`, `operationId`, `parentId`, `operationName`, `operationPath` and `attempt`.
 
     While its context replays what earlier invocations have logged already, it says nothing, unless the function was made
     with `@durable_execution(log_while_replaying=True)`.

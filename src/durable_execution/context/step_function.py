@@ -31,6 +31,7 @@ class BoundStep(Generic[T_co]):
         self._options = options
 
     def __call__(self, step: StepContext) -> Awaitable[T_co] | T_co:
+        """Run the function with its arguments."""
         return self.function(step, *self._arguments, **self._options)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:

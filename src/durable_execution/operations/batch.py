@@ -138,7 +138,7 @@ class Batch:
             result = await self._branch_result(index)
         except OperationError as error:
             self._finish(BatchItem(index, BatchItemStatus.FAILED, error=error_object(error)))
-        except Exception as error:  # not a failure of the branch: it ends the execution or the invocation
+        except Exception as error:  # noqa: BLE001  # not a failure of the branch: it ends the execution or the invocation
             if not self._complete.done():
                 self._complete.set_exception(error)
         else:
@@ -177,7 +177,7 @@ class Batch:
             self._policy.failed += 1
         try:
             reason = self._policy.reason(self._snapshot)
-        except Exception as error:  # the user's completion rule raised
+        except Exception as error:  # noqa: BLE001  # the user's completion rule raised
             self._complete.set_exception(error)
             return
         if reason is not None:

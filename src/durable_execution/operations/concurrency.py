@@ -93,7 +93,7 @@ class _Contest:
         if isinstance(decided, int):
             return await self._only(decided)
         tasks = self._start()
-        index = await self._until(tasks, lambda task: True)
+        index = await self._until(tasks, lambda _: True)
         await self._record(index)
         self._cancel(tasks)
         return tasks[index or 0].result()

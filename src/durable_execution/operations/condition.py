@@ -90,15 +90,17 @@ class Poll:
 
     async def _poll_once(self, text: str, attempt: int) -> tuple[str, WaitDecision]:
         call = self._call
-        began = announce_attempt(call, attempt)
+        began = announce_attempt(call, attempt, is_replayed=self._is_replayed)
         try:
             state = decode(call, self._codec, text)
             answered = await run_body(call, self._check, state, StepContext(call, attempt))
             new_text = encode(call, self._codec, answered)
             decision = self._config.wait_strategy(decode(call, self._codec, new_text), attempt)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the check's error is the operation's
             description = described(error)
-            announce_attempt_ended(call, attempt, began, "FAILED", error=description, exception=error)
+            announce_attempt_ended(
+                call, attempt, began, "FAILED", is_replayed=self._is_replayed, error=description, exception=error
+            )
             if isinstance(error, InvocationError):
                 await call.scope.state.fail(error)
             update = call.update("FAIL")
@@ -114,8 +116,11 @@ class Poll:
                 attempt=attempt,
             )
             raise failure(call, WaitForConditionError, description) from None
+        except BaseException:
+            announce_attempt_ended(call, attempt, began, "INCOMPLETE", is_replayed=self._is_replayed)
+            raise
         delay = decision.delay_seconds if decision.should_continue else None
-        announce_attempt_ended(call, attempt, began, "SUCCEEDED", delay=delay)
+        announce_attempt_ended(call, attempt, began, "SUCCEEDED", is_replayed=self._is_replayed, delay=delay)
         return new_text, decision
 
     async def _succeed(self, text: str, attempt: int) -> Any:

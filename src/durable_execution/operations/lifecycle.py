@@ -89,10 +89,10 @@ def announce_completed(
         )
 
 
-def announce_attempt(call: Call, attempt: int) -> datetime | None:
+def announce_attempt(call: Call, attempt: int, *, is_replayed: bool) -> datetime | None:
     """A body is about to run. Returns when, for `announce_attempt_ended`; None when nobody observes."""
     announcer = call.scope.state.announcer
-    return announcer.attempt_started(call, attempt) if announcer is not None else None
+    return announcer.attempt_started(call, attempt, is_replayed=is_replayed) if announcer is not None else None
 
 
 def announce_attempt_ended(
@@ -101,6 +101,7 @@ def announce_attempt_ended(
     started_at: datetime | None,
     outcome: str,
     *,
+    is_replayed: bool,
     error: ErrorObject | None = None,
     exception: BaseException | None = None,
     delay: int | None = None,
@@ -108,7 +109,16 @@ def announce_attempt_ended(
     """A body has ended."""
     announcer = call.scope.state.announcer
     if announcer is not None and started_at is not None:
-        announcer.attempt_ended(call, attempt, started_at, outcome, error=error, exception=exception, delay=delay)
+        announcer.attempt_ended(
+            call,
+            attempt,
+            started_at,
+            outcome,
+            is_replayed=is_replayed,
+            error=error,
+            exception=exception,
+            delay=delay,
+        )
 
 
 def announce_entered(call: Call, *, is_replaying_children: bool) -> datetime | None:

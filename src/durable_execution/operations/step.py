@@ -112,6 +112,10 @@ class StepRun:
     def _is_at_most_once(self) -> bool:
         return self._config.step_semantics is StepSemantics.AT_MOST_ONCE_PER_RETRY
 
+    @property
+    def _is_replayed(self) -> bool:
+        return self._recorded is not None
+
     async def _start(self) -> None:
         update = self._call.update("START")
         if self._is_at_most_once:
@@ -122,18 +126,18 @@ class StepRun:
 
     async def _try(self) -> tuple[bool, Any]:
         call = self._call
-        began = announce_attempt(call, self._attempt)
+        began = announce_attempt(call, self._attempt, is_replayed=self._is_replayed)
         try:
             value = await run_body(call, self._function, StepContext(call, self._attempt))
             payload = encode(call, self._codec, value)
             result = decode(call, self._codec, payload)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the body's error is the step's
             await self._fail_attempt(error, began)
             return False, None
         except BaseException:
-            announce_attempt_ended(call, self._attempt, began, "INCOMPLETE")
+            self._announce_end(began, "INCOMPLETE")
             raise
-        announce_attempt_ended(call, self._attempt, began, "SUCCEEDED")
+        self._announce_end(began, "SUCCEEDED")
         update = call.update("SUCCEED")
         update["Payload"] = payload
         await store(call, update)
@@ -141,7 +145,7 @@ class StepRun:
             call,
             OperationStatus.SUCCEEDED,
             started_at=self._started_at,
-            is_replayed=self._recorded is not None,
+            is_replayed=self._is_replayed,
             result=payload,
             attempt=self._attempt,
         )
@@ -152,11 +156,11 @@ class StepRun:
         call = self._call
         description = described(error)
         if isinstance(error, InvocationError):
-            announce_attempt_ended(call, self._attempt, began, "FAILED", error=description, exception=error)
+            self._announce_end(began, "FAILED", description, error)
             await call.scope.state.fail(error)
         decision = self._decide(error)
         delay = decision.delay_seconds if decision.should_retry else None
-        announce_attempt_ended(call, self._attempt, began, "FAILED", error=description, exception=error, delay=delay)
+        self._announce_end(began, "FAILED", description, error, delay)
         update = call.update("RETRY" if decision.should_retry else "FAIL")
         update["Error"] = description.to_wire()
         if decision.should_retry:
@@ -165,6 +169,25 @@ class StepRun:
             return
         await store(call, update)
         await self._raise_failure(error, description)
+
+    def _announce_end(
+        self,
+        began: Any,
+        outcome: str,
+        description: ErrorObject | None = None,
+        error: Exception | None = None,
+        delay: int | None = None,
+    ) -> None:
+        announce_attempt_ended(
+            self._call,
+            self._attempt,
+            began,
+            outcome,
+            is_replayed=self._is_replayed,
+            error=description,
+            exception=error,
+            delay=delay,
+        )
 
     def _decide(self, error: Exception) -> RetryDecision:
         if isinstance(error, ExecutionError):
@@ -177,7 +200,7 @@ class StepRun:
             call,
             OperationStatus.FAILED,
             started_at=self._started_at,
-            is_replayed=self._recorded is not None,
+            is_replayed=self._is_replayed,
             error=description,
             exception=error,
             attempt=self._attempt,

@@ -28,7 +28,7 @@ class InvocationInput(NamedTuple):
     updated_operation_ids: Sequence[str] = ()
 
     @classmethod
-    def from_event(cls, event: Any) -> "InvocationInput":
+    def from_event(cls, event: Any) -> InvocationInput:
         """Read a Lambda event.
 
         Raises:

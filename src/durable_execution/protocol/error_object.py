@@ -24,7 +24,7 @@ class ErrorObject:
     stack_trace: tuple[str, ...] | None = None
 
     @classmethod
-    def from_wire(cls, wire: Mapping[str, Any] | None) -> "ErrorObject | None":
+    def from_wire(cls, wire: Mapping[str, Any] | None) -> ErrorObject | None:
         """Read `{ErrorMessage, ErrorType, ErrorData, StackTrace}`; None and `{}` give None."""
         if not wire:
             return None

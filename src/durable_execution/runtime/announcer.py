@@ -48,7 +48,7 @@ class Announcer:
         for observer in self._observers:
             try:
                 getattr(observer, hook)(happening)
-            except Exception:
+            except Exception:  # noqa: BLE001  # an observer's trouble is not the execution's
                 self._log_once(observer, hook)
 
     def trace_header(self, call: OperationCall) -> str | None:
@@ -56,7 +56,7 @@ class Announcer:
         for observer in self._observers:
             try:
                 header = observer.trace_header(call)
-            except Exception:
+            except Exception:  # noqa: BLE001  # an observer's trouble is not the execution's
                 self._log_once(observer, "trace_header")
             else:
                 if header is not None:
@@ -117,10 +117,10 @@ class Announcer:
             ),
         )
 
-    def attempt_started(self, call: Call, attempt: int) -> datetime:
+    def attempt_started(self, call: Call, attempt: int, *, is_replayed: bool) -> datetime:
         """A body is about to run. Returns when, for `attempt_ended`."""
         at = self._clock.now()
-        self.announce("on_attempt_started", AttemptStarted(call.info(), attempt, at))
+        self.announce("on_attempt_started", AttemptStarted(call.info(), attempt, at, is_replayed))
         return at
 
     def attempt_ended(
@@ -130,6 +130,7 @@ class Announcer:
         started_at: datetime,
         outcome: str,
         *,
+        is_replayed: bool,
         error: ErrorObject | None = None,
         exception: BaseException | None = None,
         delay: int | None = None,
@@ -137,7 +138,9 @@ class Announcer:
         """A body has ended."""
         self.announce(
             "on_attempt_ended",
-            AttemptEnded(call.info(), attempt, self._clock.now(), started_at, outcome, error, exception, delay),
+            AttemptEnded(
+                call.info(), attempt, self._clock.now(), started_at, outcome, error, exception, delay, is_replayed
+            ),
         )
 
     def entered(self, call: Call, *, is_replaying_children: bool) -> datetime:
@@ -194,7 +197,7 @@ class Announcer:
         if id(observer) in self._logged:
             return
         self._logged.add(id(observer))
-        logger.exception(
+        logger.exception(  # noqa: LOG004  # called from the handlers
             "observer %s raised in %s: the execution goes on as if it had not; further errors of this observer are "
             "not logged in this invocation",
             type(observer).__name__,

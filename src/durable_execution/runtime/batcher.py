@@ -105,7 +105,7 @@ class CheckpointBatcher:
         try:
             while self._queue and not self.is_revoked:
                 await self._send_batch()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the invocation ends with whatever went wrong
             self.is_sending = False
             self._on_failure(error)
 
@@ -132,7 +132,7 @@ class CheckpointBatcher:
                 await self._send_batch()
                 self._settle()
                 await self._let_branches_join()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the invocation ends with whatever went wrong
             self.is_sending = False
             self._on_failure(error)
             self._settle()

@@ -84,13 +84,13 @@ class BlockingThread:
             return function(), None
         except SuspendExecution:
             return None, None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # carried to the event loop or back
             return None, error
 
     def _start(self, operation: Callable[[], Coroutine[Any, Any, Any]], answer: Future[Any], is_own: bool) -> None:
         try:
             task = self._state.loop.create_task(operation())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # carried to the event loop or back
             self._settle(answer, None, error)
             return
         if is_own:

@@ -50,6 +50,11 @@ class Call:
         self.is_virtual = False
         self._info: OperationCall | None = None
 
+    def locate(self, site: CallSite | None) -> None:
+        """Say where the call was made."""
+        self.site = site
+        self._info = None
+
     @property
     def parent_id(self) -> str | None:
         """Id of the CONTEXT operation this call is checkpointed under."""
@@ -107,4 +112,4 @@ def call_site_of(frame: FrameType | None) -> CallSite | None:
 
 def current_call_site() -> CallSite | None:
     """Where user code called into the SDK."""
-    return call_site_of(sys._getframe(1))
+    return call_site_of(sys._getframe(1))  # noqa: SLF001  # inspect.stack() costs a thousand times more

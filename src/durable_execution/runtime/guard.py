@@ -36,8 +36,7 @@ async def check_recorded(call: Call, recorded: Wire) -> None:
 
     state = call.scope.state
     if call.site is None:
-        call.site = current_call_site() or _awaiting_site()
-        call._info = None  # the call site is part of it
+        call.locate(current_call_site() or _awaiting_site())
     divergence = mismatch_at_call(
         call.info(), Operation(recorded), handler=call.scope.state.handler, operations=OperationViews(state.operations)
     )

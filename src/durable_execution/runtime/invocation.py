@@ -99,7 +99,7 @@ async def _join(state: ExecutionState) -> int:
 async def _conclude(state: ExecutionState, main: Callable[[ExecutionState], Coroutine[Any, Any, Any]]) -> None:
     try:
         value = await main(state)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # the handler's error is the execution's
         state.decide(Outcome(Ending.RAISED, error=error))
     except asyncio.CancelledError as error:
         if not state.is_decided:

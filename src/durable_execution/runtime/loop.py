@@ -157,7 +157,7 @@ async def cancel_all(tasks: WeakSet[asyncio.Task[Any]]) -> int:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     for task in alive:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # abandoned on purpose, as gather() does
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # abandoned on purpose, as gather() does
     del _abandoned[: max(0, len(_abandoned) - 100)]
     _abandoned.extend(alive)
     return len(alive)

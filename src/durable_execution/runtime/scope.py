@@ -29,12 +29,13 @@ class ContextScope:
         owner: The call this is the context of; None at the root.
         patches: What `patched` has answered in this context.
         tasks: Tasks that this context's code has created.
+        may_replay: Whether recorded calls may lie ahead; `is_replaying` looks whether they do.
         is_rebuilding: Whether the body runs only to rebuild a result that was too large to keep.
         is_closed: Whether the context's body has ended, so that its orphans may not checkpoint any more.
     """
 
     __slots__ = (
-        "_is_replaying",
+        "may_replay",
         "ids",
         "is_closed",
         "is_rebuilding",
@@ -68,7 +69,7 @@ class ContextScope:
         self.patches: dict[str, bool] = {}
         self.tasks: WeakSet[asyncio.Task[Any]] | None = None
         self.is_rebuilding: bool = self.outer is not None and self.outer.is_rebuilding
-        self._is_replaying: bool = self.outer._is_replaying if self.outer is not None else state.recorded_count > 0
+        self.may_replay: bool = self.outer.may_replay if self.outer is not None else state.recorded_count > 0
 
     @classmethod
     def of(cls, call: Call) -> ContextScope:
@@ -115,12 +116,12 @@ class ContextScope:
         True from the start of the context until the next call to be made is one that is not recorded. Code between the
         last recorded call and the first new one counts as new once that last call had ended before this invocation.
         """
-        if self.is_rebuilding or not self._is_replaying:
+        if self.is_rebuilding or not self.may_replay:
             return self.is_rebuilding
         recorded = self.state.operations.get(self.ids.peek())
         if recorded is None:
-            self._is_replaying = False
-        return self._is_replaying
+            self.may_replay = False
+        return self.may_replay
 
     def check_open(self, call: Call) -> None:
         """Refuse a call whose context has ended.

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -43,14 +44,12 @@ class Workers:
             error: BaseException | None = None
             try:
                 result = context.run(function)
-            except BaseException as raised:  # carried to whoever waits for the future
+            except BaseException as raised:  # noqa: BLE001  # carried to whoever waits for the future
                 error = raised
             del context, function
             self._idle.release()
-            try:
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(_settle, future, result, error)
-            except RuntimeError:
-                pass  # the loop was closed: nobody waits any more
             del future, result, error
 
 

@@ -95,7 +95,7 @@ def return_annotation(function: Any) -> Any:
     """The type a function says it returns; None when it does not say."""
     annotations = getattr(function, "__annotations__", None)
     if annotations is None:
-        function = getattr(function, "func", None) or getattr(type(function), "__call__", None)
+        function = getattr(function, "func", None) or getattr(type(function), "__call__", None)  # noqa: B004  # its annotations are wanted
         annotations = getattr(function, "__annotations__", None)
     if not annotations or "return" not in annotations:
         return None

@@ -93,7 +93,7 @@ ENCODERS: dict[type, Callable[[Any], tuple[str, Any]]] = {
     dict: _tag_dict,
     int: lambda value: ("i", value),
     bool: lambda value: ("b", value),
-    type(None): lambda value: ("n", None),
+    type(None): lambda _: ("n", None),
     float: lambda value: ("f", value),
     list: lambda value: ("l", [_tag(item) for item in value]),
     tuple: lambda value: ("t", [_tag(item) for item in value]),
@@ -105,7 +105,7 @@ ENCODERS: dict[type, Callable[[Any], tuple[str, Any]]] = {
 }
 
 DECODERS: dict[str, Callable[[Any], Any]] = {
-    "n": lambda value: None,
+    "n": lambda _: None,
     "s": str,
     "i": int,
     "f": float,
