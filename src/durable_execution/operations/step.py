@@ -178,6 +178,8 @@ class StepRun:
         error: Exception | None = None,
         delay: int | None = None,
     ) -> None:
+        if began is None:
+            return
         announce_attempt_ended(
             self._call,
             self._attempt,

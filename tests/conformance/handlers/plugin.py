@@ -1,0 +1,449 @@
+"""Observers that print what they are told, one JSON object per line."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from durable_execution import (
+    DurableContext,
+    Jitter,
+    Observer,
+    ParallelBranch,
+    ParallelConfig,
+    RetryPresets,
+    StepConfig,
+    StepContext,
+    durable_execution,
+    exponential_backoff,
+)
+from durable_execution.observers import (
+    AttemptEnded,
+    AttemptStarted,
+    ContextEntered,
+    ContextLeft,
+    InvocationEnded,
+    InvocationStarted,
+    OperationCall,
+    OperationCompleted,
+    OperationsChanged,
+    OperationStarted,
+)
+from durable_execution.protocol import Operation
+from tests.conformance.registry import requirement
+
+SECOND = timedelta(seconds=1)
+ONCE = StepConfig(retry_strategy=RetryPresets.none())
+TWICE = StepConfig(retry_strategy=exponential_backoff(max_attempts=2, initial_delay=SECOND, jitter=Jitter.NONE))
+
+
+class Printing(Observer):
+    """Prints records that carry the ARN of the execution."""
+
+    def __init__(self, plugin: str = "CONFPLUGIN") -> None:
+        self.plugin = plugin
+        self.arn = ""
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        self.arn = happening.execution_arn
+
+    def write(self, hook: str, **fields: Any) -> None:
+        """Print a record; fields without a value are left out."""
+        found = {name: _plain(value) for name, value in fields.items() if value is not None}
+        print(json.dumps({"plugin": self.plugin, "hook": hook, **found, "durableExecutionArn": self.arn}))
+
+
+class Invocations(Printing):
+    """Prints invocations."""
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        super().on_invocation_started(happening)
+        self.write("invocation-start", first=happening.is_first)
+
+    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+        error = happening.error.message if happening.error is not None else None
+        self.write("invocation-end", status=happening.status, result=happening.result, error=error)
+
+
+class Operations(Printing):
+    """Prints operations of a type, or of all types."""
+
+    def __init__(self, plugin: str = "CONFPLUGIN", only: str | None = None) -> None:
+        super().__init__(plugin)
+        self.only = only
+
+    def on_operation_started(self, happening: OperationStarted) -> None:
+        if self.only in {None, happening.call.type}:
+            replay, status = happening.is_replayed, happening.status
+            self.write("operation-start", op=happening.call.id, replay=replay, status=status)
+
+    def on_operation_completed(self, happening: OperationCompleted) -> None:
+        call = happening.call
+        if self.only in {None, call.type}:
+            self.write("operation-end", op=call.id, parent=call.parent_id or "NONE", status=happening.status)
+
+
+class Attempts(Operations):
+    """Prints attempts as well."""
+
+    def on_attempt_started(self, happening: AttemptStarted) -> None:
+        self.write("attempt-start", n=happening.attempt, op=happening.call.id)
+
+    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+        self.write("attempt-end", n=happening.attempt, op=happening.call.id, outcome=happening.outcome)
+
+
+class Healthy(Invocations, Attempts):
+    """Prints everything."""
+
+    def on_attempt_started(self, happening: AttemptStarted) -> None:
+        self.write("attempt-start", op=happening.call.id)
+
+
+class Faulty(Healthy):
+    """Prints which hook was called, and raises."""
+
+    def write(self, hook: str, **fields: Any) -> None:
+        super().write(hook)
+        raise RuntimeError(f"{hook} is broken")
+
+
+class UpdatedWaits(Printing):
+    """Prints waits that ended while nobody was running."""
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        super().on_invocation_started(happening)
+        for operation_id in happening.updated_operation_ids:
+            operation = happening.operations[operation_id]
+            if operation.type == "WAIT":
+                status = operation.status
+                self.write("updated-on-invoke", op=operation_id, status=status, first=happening.is_first)
+
+
+class Changes(Printing):
+    """Prints every operation that the service says has changed."""
+
+    def on_operations_changed(self, happening: OperationsChanged) -> None:
+        for operation_id, operation in happening.updated.items():
+            is_known = happening.operations[operation_id] == operation
+            self.write("operation-change", total=len(happening.operations), known=is_known, **_dumped(operation))
+
+
+class UserFunctions(Printing):
+    """Prints bodies of contexts."""
+
+    def on_context_entered(self, happening: ContextEntered) -> None:
+        self.write("fn-start", name=happening.call.name, op=happening.call.id)
+
+    def on_context_left(self, happening: ContextLeft) -> None:
+        call = happening.call
+        self.write("fn-end", name=call.name, op=call.id, outcome=happening.outcome)
+
+
+class InvocationFields(Printing):
+    """Prints every field of an invocation."""
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        super().on_invocation_started(happening)
+        self.write(
+            "invocation-start",
+            updatedOperationsCount=len(happening.updated_operation_ids),
+            **self._fields(happening, len(happening.operations)),
+        )
+
+    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+        self.write(
+            "invocation-end",
+            status=happening.status,
+            terminal=happening.status in {"SUCCEEDED", "FAILED"},
+            executionError=happening.error.message if happening.error is not None else None,
+            **self._fields(happening.started, len(happening.operations)),
+        )
+
+    def _fields(self, started: InvocationStarted, count: int) -> dict[str, Any]:
+        return {
+            "isFirstInvocation": started.is_first,
+            "requestId": started.request_id,
+            "operationsCount": count,
+            "executionStartTimestamp": started.execution_started_at,
+        }
+
+
+class OperationFields(Printing):
+    """Prints every field of an operation."""
+
+    def on_operation_started(self, happening: OperationStarted) -> None:
+        self.write(
+            "operation-start",
+            **_call(happening.call),
+            startTimestamp=happening.at,
+            isReplay=happening.is_replayed,
+            status=happening.status,
+        )
+
+    def on_operation_completed(self, happening: OperationCompleted) -> None:
+        self.write(
+            "operation-end",
+            **_call(happening.call),
+            startTimestamp=happening.started_at,
+            endTimestamp=happening.at,
+            isReplay=happening.is_replayed,
+            status=happening.status,
+            result=happening.result,
+            error=happening.error.message if happening.error is not None else None,
+            attempt=happening.attempt,
+        )
+
+
+class AttemptFields(Printing):
+    """Prints every field of an attempt."""
+
+    def on_attempt_started(self, happening: AttemptStarted) -> None:
+        self.write(
+            "attempt-start",
+            **_call(happening.call),
+            attempt=happening.attempt,
+            startTimestamp=happening.at,
+            isReplay=happening.is_replayed,
+        )
+
+    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+        self.write(
+            "attempt-end",
+            **_call(happening.call),
+            attempt=happening.attempt,
+            startTimestamp=happening.started_at,
+            endTimestamp=happening.at,
+            isReplay=happening.is_replayed,
+            outcome=happening.outcome,
+            error=happening.error.message if happening.error is not None else None,
+        )
+
+
+class ContextFields(Printing):
+    """Prints every field of a context."""
+
+    def on_operation_started(self, happening: OperationStarted) -> None:
+        if happening.call.type == "CONTEXT":
+            self.write("operation-start", **_call(happening.call), isReplay=happening.is_replayed)
+
+    def on_context_entered(self, happening: ContextEntered) -> None:
+        self.write("fn-start", **_call(happening.call), isReplayingChildren=happening.is_replaying_children)
+
+
+def _call(call: OperationCall) -> dict[str, Any]:
+    return {"id": call.id, "name": call.name, "type": call.type, "subType": call.subtype, "parentId": call.parent_id}
+
+
+def _dumped(operation: Operation) -> dict[str, Any]:
+    return {
+        "id": operation.id,
+        "name": operation.name,
+        "type": operation.type,
+        "subType": operation.subtype,
+        "parentId": operation.parent_id,
+        "status": operation.status,
+        "startTimestamp": operation.started_at,
+        "endTimestamp": operation.ended_at,
+        "result": operation.result,
+        "error": operation.error.message if operation.error is not None else None,
+        "attempt": operation.attempt,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+async def greeting(name: str, ctx: DurableContext) -> str:
+    return await ctx.step(lambda _: f"Hello, {name}!")
+
+
+async def flaky(ctx: DurableContext, name: str | None = None, result: str = "Operation succeeded") -> str:
+    def work(step: StepContext) -> str:
+        if step.attempt == 1:
+            raise RuntimeError("not yet")
+        return result
+
+    return await ctx.step(work, name, config=TWICE)
+
+
+def fail(_step: StepContext) -> None:
+    raise ValueError("broken for good")
+
+
+@requirement("10-1")
+@durable_execution(observers=[Invocations()])
+async def invocation_lifecycle(name: str, ctx: DurableContext) -> str:
+    async def greet(step: StepContext) -> str:
+        step.logger.info("Greeting step running for: %s", name)
+        return f"Hello, {name}!"
+
+    return await ctx.step(greet)
+
+
+@requirement("10-2")
+@durable_execution(observers=[Operations()])
+async def operation_lifecycle(name: str, ctx: DurableContext) -> str:
+    await ctx.wait(SECOND)
+    return await greeting(name, ctx)
+
+
+@requirement("10-3")
+@durable_execution(observers=[Attempts(only="STEP")])
+async def attempts(_event: Any, ctx: DurableContext) -> str:
+    return await flaky(ctx)
+
+
+@requirement("10-4")
+@durable_execution(observers=[Faulty("CONFPLUGIN-FAULTY")])
+async def faulty(name: str, ctx: DurableContext) -> str:
+    return await greeting(name, ctx)
+
+
+@requirement("10-5")
+@durable_execution(observers=[Invocations("CONFPLUGIN-A"), Invocations("CONFPLUGIN-B")])
+async def two_plugins(name: str, ctx: DurableContext) -> str:
+    return await greeting(name, ctx)
+
+
+@requirement("10-6")
+@durable_execution(observers=[Invocations()])
+async def suspended(name: str, ctx: DurableContext) -> str:
+    await ctx.wait(SECOND)
+    return await greeting(name, ctx)
+
+
+@requirement("10-7")
+@durable_execution(observers=[Invocations()])
+async def terminal_failure(_event: Any, ctx: DurableContext) -> None:
+    await ctx.step(fail, config=ONCE)
+
+
+@requirement("10-8")
+@durable_execution(observers=[Changes()])
+async def changes(name: str, ctx: DurableContext) -> str:
+    await ctx.step(lambda _: "first", name="first")
+    return await greeting(name, ctx)
+
+
+@requirement("10-9")
+@durable_execution(observers=[UpdatedWaits()])
+async def updated_outside(_event: Any, ctx: DurableContext) -> None:
+    await ctx.wait(timedelta(seconds=2))
+
+
+@requirement("10-10")
+@durable_execution(observers=[Operations(only="WAIT")])
+async def ends_once(_event: Any, ctx: DurableContext) -> str:
+    await ctx.wait(SECOND, name="one")
+    await ctx.wait(SECOND, name="two")
+    return "done"
+
+
+@requirement("10-11")
+@durable_execution(observers=[Operations()])
+async def parents(name: str, ctx: DurableContext) -> str:
+    async def child(inner: DurableContext) -> str:
+        return await greeting(name, inner)
+
+    return await ctx.run_in_child_context(child)
+
+
+@requirement("10-12")
+@durable_execution(observers=[UserFunctions()])
+async def user_functions(_event: Any, ctx: DurableContext) -> list[Any]:
+    async def good(_branch: DurableContext) -> str:
+        return "good"
+
+    async def bad(_branch: DurableContext) -> str:
+        raise ValueError("bad")
+
+    branches = [ParallelBranch(good, "good"), ParallelBranch(bad, "bad")]
+    batch = await ctx.parallel(branches, "both", config=ParallelConfig(max_concurrency=1))
+    return batch.get_results()
+
+
+@requirement("10-13")
+@durable_execution(observers=[Operations(only="STEP")])
+async def replayed_starts(_event: Any, ctx: DurableContext) -> str:
+    await ctx.step(lambda _: "a")
+    return await flaky(ctx)
+
+
+@requirement("10-14")
+@durable_execution(observers=[Invocations()])
+async def result_content(name: str, ctx: DurableContext) -> str:
+    if name == "nobody":
+        await ctx.step(fail, config=ONCE)
+    return await greeting(name, ctx)
+
+
+@requirement("10-15")
+@durable_execution(observers=[Attempts(only="STEP")])
+async def exhausted(_event: Any, ctx: DurableContext) -> None:
+    await ctx.step(fail, config=TWICE)
+
+
+@requirement("10-16")
+@durable_execution(observers=[Invocations()])
+async def every_invocation(_event: Any, ctx: DurableContext) -> str:
+    await ctx.wait(SECOND)
+    await ctx.wait(SECOND)
+    return "done"
+
+
+@requirement("10-17")
+@durable_execution(observers=[Faulty("CONFPLUGIN-FAULTY"), Healthy("CONFPLUGIN-HEALTHY", only="STEP")])
+async def faulty_and_healthy(name: str, ctx: DurableContext) -> str:
+    return await greeting(name, ctx)
+
+
+@requirement("10-18")
+@durable_execution(observers=[Operations(only="WAIT")])
+async def pending_wait(names: str, ctx: DurableContext) -> Any:
+    callback = await ctx.create_callback(names)
+    await ctx.wait(timedelta(seconds=5), name="long")
+    return await callback.result()
+
+
+@requirement("10-19")
+@durable_execution(observers=[InvocationFields()])
+async def invocation_fields(text: str, ctx: DurableContext) -> str:
+    await ctx.wait(timedelta(seconds=2))
+    return f"done-{text}"
+
+
+@requirement("10-20")
+@durable_execution(observers=[OperationFields()])
+async def operation_fields(_event: Any, ctx: DurableContext) -> str:
+    async def child(inner: DurableContext) -> str:
+        return await flaky(inner, "flaky", "ok")
+
+    return await ctx.run_in_child_context(child, name="child")
+
+
+@requirement("10-21")
+@durable_execution(observers=[AttemptFields()])
+async def attempt_fields(_event: Any, ctx: DurableContext) -> str:
+    return await flaky(ctx, "flaky", "ok")
+
+
+@requirement("10-22")
+@durable_execution(observers=[Changes()])
+async def change_fields(_event: Any, ctx: DurableContext) -> str:
+    return await flaky(ctx, "flaky", "ok")
+
+
+@requirement("10-23")
+@durable_execution(observers=[ContextFields()])
+async def context_fields(_event: Any, ctx: DurableContext) -> list[Any]:
+    async def first(branch: DurableContext) -> str:
+        await branch.step(lambda _: "x", name="inner")
+        await branch.wait(timedelta(seconds=2))
+        return "a-done"
+
+    async def second(_branch: DurableContext) -> str:
+        return "b-done"
+
+    branches = [ParallelBranch(first, "branch-a"), ParallelBranch(second, "branch-b")]
+    return (await ctx.parallel(branches, "ctx", config=ParallelConfig(max_concurrency=1))).get_results()
