@@ -8,6 +8,7 @@ from durable_execution.local.backend import Backend, Transaction
 from durable_execution.local.batches import require_batch, require_update
 from durable_execution.local.callback_ids import make_callback_id
 from durable_execution.local.chained_invokes import start_chained_invoke
+from durable_execution.local.faults import invalid
 from durable_execution.local.journal import Journal
 from durable_execution.local.lifecycle import encode_error, keep_outcome
 from durable_execution.local.pages import cut, make_marker, page_size, read_marker, state_page
@@ -98,7 +99,7 @@ class Checkpoints:
         current = journal.operation(update.id)
         require_update(update, current, self._backend.limits)
         if update.type == "EXECUTION":
-            _end_by_checkpoint(journal, update)
+            self._end_execution(journal, update)
             return
         operation = current or self._new_operation(journal, update)
         outcome = transition(update, operation, journal.now_ms)
@@ -107,6 +108,18 @@ class Checkpoints:
             return
         journal.put(outcome.operation)
         journal.happen(outcome.event, outcome.operation, details=outcome.details, data=outcome.data)
+
+    def _end_execution(self, journal: Journal, update: Update) -> None:
+        """The execution ends as soon as its invocation does."""
+        if update.action == "FAIL":
+            keep_outcome(journal, error=update.error or "{}")
+            journal.set(ending="FAILED")
+            return
+        most = self._backend.limits.invoke_bytes
+        if journal.row.parent_key is not None and update.payload and len(update.payload.encode()) > most:
+            raise invalid(f"The result of an execution that another one has invoked must be at most {most} bytes.")
+        keep_outcome(journal, result=update.payload)
+        journal.set(ending="SUCCEEDED")
 
     def _new_operation(self, journal: Journal, update: Update) -> OperationRow:
         sequence = journal.operation_count + 1
@@ -162,15 +175,6 @@ def _refuse(journal: Journal, excess: ErrorObject) -> Wire:
     keep_outcome(journal, error=encode_error(excess))
     journal.set(ending="FAILED", token_sequence=journal.row.token_sequence + 1)
     return _state([], None, wrap=True)
-
-
-def _end_by_checkpoint(journal: Journal, update: Update) -> None:
-    if update.action == "SUCCEED":
-        keep_outcome(journal, result=update.payload)
-        journal.set(ending="SUCCEEDED")
-    else:
-        keep_outcome(journal, error=update.error or "{}")
-        journal.set(ending="FAILED")
 
 
 def _state(page: list[OperationRow], next_marker: str | None, *, wrap: bool = False) -> Wire:

@@ -47,7 +47,7 @@ class ExecutionResult:
     Attributes:
         arn: Its ARN.
         status: SUCCEEDED, FAILED, TIMED_OUT or STOPPED.
-        result: What it returned, decoded; None unless it SUCCEEDED.
+        result: What it returned, decoded if it is JSON; None unless it SUCCEEDED.
         error: Why it did not.
     """
 
@@ -427,9 +427,16 @@ class LocalEngine:
 
 
 def _result(arn: str, row: ExecutionRow, root: OperationRow) -> ExecutionResult:
-    decoded = json.loads(root.result) if root.result and row.status == "SUCCEEDED" else None
+    decoded = _decoded(root.result) if root.result and row.status == "SUCCEEDED" else None
     error = ErrorObject.from_wire(json.loads(root.error)) if root.error else None
     return ExecutionResult(arn, ExecutionStatus(row.status), decoded, error)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # written by a serializer of the user's own
 
 
 def _host(name: str, target: Any) -> tuple[FunctionHost, bool]:

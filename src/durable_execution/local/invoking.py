@@ -56,7 +56,7 @@ class Invoking:
         Raises:
             ServiceError: The request is refused; what user code does is an answer, not an error.
         """
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise invalid(f"InvocationType must be one of {', '.join(KINDS)}, not {kind!r:.80}.")
         function = self._function(target, name, tenant_id)
         text = self._payload(payload, kind)

@@ -129,7 +129,8 @@ def _conditions(
     if name is not None:
         found.append(("name = ?", [name]))
     if statuses is not None:
-        if not 1 <= len(statuses) <= 10 or not set(statuses) <= _STATUSES:
+        is_list = isinstance(statuses, (list, tuple)) and 1 <= len(statuses) <= 10
+        if not is_list or not all(isinstance(status, str) and status in _STATUSES for status in statuses):
             raise invalid(f"Statuses must be 1 to 10 of {', '.join(sorted(_STATUSES))}.")
         found.append((f"status IN ({', '.join('?' * len(statuses))})", list(statuses)))
     if after_ms is not None:

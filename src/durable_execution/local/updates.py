@@ -101,9 +101,9 @@ def _read_update(wire: Any, max_payload: int) -> Update:
         raise invalid(f"Each update must be an object, not {type(wire).__name__}.")
     get = wire.get
     kind, action = get("Type"), get("Action")
-    if kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in _TYPES:
         raise invalid(f"Type must be one of {', '.join(sorted(_TYPES))}, not {kind!r:.80}.")
-    if action not in _ACTIONS:
+    if not isinstance(action, str) or action not in _ACTIONS:
         raise invalid(f"Action must be one of {', '.join(sorted(_ACTIONS))}, not {action!r:.80}.")
     payload = get("Payload")
     if payload is not None and (not isinstance(payload, str) or len(payload) > max_payload):

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from durable_execution.local import EngineLimits, LocalEngine
-from tests.unit.local.scripts import PENDING, Session, done, invoke, register, step, wait
+from durable_execution.protocol import Wire
+from tests.unit.local.scripts import PENDING, Body, Session, done, invoke, register, step, wait
 
 STEPS = 30
 
@@ -20,8 +21,8 @@ def note(path: Path, line: str) -> None:
     os.close(file)
 
 
-def flow(log: Path):
-    def body(session: Session) -> dict:
+def flow(log: Path) -> Body:
+    def body(session: Session) -> Wire:
         for number in range(STEPS):
             identity = f"s{number}"
             if session.status(identity) is None:
@@ -47,7 +48,7 @@ def flow(log: Path):
     return body
 
 
-def child(session: Session) -> dict:
+def child(session: Session) -> Wire:
     if session.status("c") is None:
         session.send(step("c", "START"), step("c", "SUCCEED", Payload='"from the child"'))
     return done('"from the child"')

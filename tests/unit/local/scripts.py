@@ -118,12 +118,16 @@ def invoke(identity: str, function: str, payload: str | None = "{}", **options: 
 
 def history(engine: LocalEngine, arn: str, **options: Any) -> list[Wire]:
     """All events of an execution, with data."""
-    found = engine.client.get_durable_execution_history(
-        DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=1000, **options
-    )
-    assert "NextMarker" not in found
-    events: list[Wire] = found["Events"]
-    return events
+    events: list[Wire] = []
+    marker: Wire = {}
+    while True:
+        found = engine.client.get_durable_execution_history(
+            DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=1000, **marker, **options
+        )
+        events.extend(found["Events"])
+        if "NextMarker" not in found:
+            return events
+        marker = {"Marker": found["NextMarker"]}
 
 
 def kinds(engine: LocalEngine, arn: str) -> list[str]:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from durable_execution.local import LocalEngine
+from durable_execution.protocol import Wire
 from tests.unit.local.killed_program import STEPS, child, flow
 from tests.unit.local.scripts import PENDING, Session, details, done, history, kinds, register, step
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def start(store: Path, log: Path) -> subprocess.Popen:
+def start(store: Path, log: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.unit.local.killed_program", str(store), str(log)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
@@ -29,8 +30,7 @@ def test_a_killed_process_is_continued_without_loss_or_repetition(store_file: Pa
         while not log.exists() or log.read_text().count("acknowledged") < acknowledged:
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+        process.communicate()
     with start(store_file, log) as process:
         output, _ = process.communicate(timeout=40)
 
@@ -56,7 +56,7 @@ def test_an_engine_takes_over_what_a_dead_one_was_running(store_file: Path) -> N
     """The death of the first engine is its lease being gone while its invocation is still recorded as running."""
     dead = LocalEngine(store_file, time="skip")
 
-    def dies(session: Session) -> dict:
+    def dies(session: Session) -> Wire:
         session.send(step("a", "START"), step("a", "SUCCEED", Payload="1"))
         session.send(step("b", "START"))
         dead._lease.release()
@@ -67,7 +67,7 @@ def test_an_engine_takes_over_what_a_dead_one_was_running(store_file: Path) -> N
             events.extend(kinds(engine, session.arn))
         return PENDING
 
-    def goes_on(session: Session) -> dict:
+    def goes_on(session: Session) -> Wire:
         assert session.status("a") == "SUCCEEDED"
         assert session.status("b") == "STARTED"
         session.send(step("b", "SUCCEED"))

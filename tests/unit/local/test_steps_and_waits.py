@@ -1,14 +1,16 @@
 """Steps, retries and waits: events, numbering, and the state handlers see."""
 
 from datetime import timedelta
+from typing import Any
 
 from durable_execution.local import LocalEngine
+from durable_execution.protocol import Wire
 from tests.unit.local.conftest import START
 from tests.unit.local.scripts import PENDING, Session, details, done, history, kinds, register, retry, step, wait
 
 
 def test_a_step_is_two_events_in_one_invocation(engine: LocalEngine) -> None:
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         session.send(step("a", "START", Name="greet"), step("a", "SUCCEED", Name="greet", Payload='"hi"'))
         return done('"hi"')
 
@@ -36,9 +38,9 @@ def test_a_step_is_two_events_in_one_invocation(engine: LocalEngine) -> None:
 
 
 def test_a_retried_step_starts_again_after_its_delay(engine: LocalEngine) -> None:
-    seen: list[tuple] = []
+    seen: list[tuple[Any, ...]] = []
 
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         attempt = session.operations["a"]["StepDetails"]["Attempt"] if "a" in session.operations else 0
         seen.append((session.status("a"), attempt, session.updated))
         session.send(step("a", "START"))
@@ -70,7 +72,7 @@ def test_a_retried_step_starts_again_after_its_delay(engine: LocalEngine) -> Non
 
 
 def test_a_final_failure_has_no_delay(engine: LocalEngine) -> None:
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         session.send(step("a", "START"), step("a", "FAIL", Error={"ErrorMessage": "no"}))
         return done()
 
@@ -83,7 +85,7 @@ def test_a_final_failure_has_no_delay(engine: LocalEngine) -> None:
 def test_a_poll_that_continues_succeeds_with_its_state_and_a_delay(engine: LocalEngine) -> None:
     states: list[str | None] = []
 
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         state = session.operations["p"]["StepDetails"].get("Result") if "p" in session.operations else "0"
         states.append(state)
         following = str(int(state or "0") + 1)
@@ -108,7 +110,7 @@ def test_a_poll_that_continues_succeeds_with_its_state_and_a_delay(engine: Local
 
 
 def test_a_step_that_polls_once_has_an_empty_result_without_a_payload(engine: LocalEngine) -> None:
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         session.send(step("a", "START"), step("a", "SUCCEED"))
         return done(None)
 
@@ -121,7 +123,7 @@ def test_a_step_that_polls_once_has_an_empty_result_without_a_payload(engine: Lo
 
 
 def test_waits_end_between_invocations_at_their_time(engine: LocalEngine) -> None:
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         for identity, seconds in (("w1", 3600), ("w2", 31_622_400)):
             if session.status(identity) is None:
                 session.send(wait(identity, seconds, Name=identity))
@@ -152,7 +154,7 @@ def test_waits_end_between_invocations_at_their_time(engine: LocalEngine) -> Non
 
 
 def test_a_timer_that_is_due_during_an_invocation_is_told_in_the_next_checkpoint(engine: LocalEngine) -> None:
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         session.send(wait("w", 1))
         engine.clock.advance_to(START + timedelta(seconds=2))
         changed = session.send(step("a", "START"))
@@ -178,7 +180,7 @@ def test_a_timer_that_is_due_during_an_invocation_is_told_in_the_next_checkpoint
 def test_a_change_nobody_was_told_of_brings_another_invocation(engine: LocalEngine) -> None:
     updated: list[list[str]] = []
 
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         updated.append(session.updated)
         if session.status("w") is None:
             session.send(wait("w", 1), wait("long", 100))
@@ -195,7 +197,7 @@ def test_a_change_nobody_was_told_of_brings_another_invocation(engine: LocalEngi
 def test_a_change_the_handler_was_told_of_does_not(engine: LocalEngine) -> None:
     invocations: list[str | None] = []
 
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         invocations.append(session.status("long"))
         if session.status("w") is None:
             session.send(wait("w", 1), wait("long", 100))
@@ -212,7 +214,7 @@ def test_a_change_the_handler_was_told_of_does_not(engine: LocalEngine) -> None:
 def test_timers_that_are_due_together_share_an_invocation(engine: LocalEngine) -> None:
     updated: list[list[str]] = []
 
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         updated.append(session.updated)
         if session.status("w1") is None:
             session.send(wait("w1", 5), wait("w2", 5))
@@ -233,7 +235,7 @@ def test_timers_that_are_due_together_share_an_invocation(engine: LocalEngine) -
 
 
 def test_a_cancelled_wait_never_ends(engine: LocalEngine) -> None:
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         session.send(wait("w", 5))
         session.send({"Id": "w", "Type": "WAIT", "Action": "CANCEL"})
         assert session.status("w") == "CANCELLED"
@@ -247,7 +249,7 @@ def test_a_cancelled_wait_never_ends(engine: LocalEngine) -> None:
 
 
 def test_time_does_not_pass_while_a_handler_runs(engine: LocalEngine) -> None:
-    def body(session: Session) -> dict:
+    def body(session: Session) -> Wire:
         if session.status("w") is None:
             session.send(wait("w", 1))
             for number in range(50):
