@@ -214,12 +214,14 @@ class _Context:
         *,
         severity: Severity = Severity.ERROR,
     ) -> Divergence:
+        """A difference at one place: what each side has in that place, even where it is about one of them only."""
+        position = self._position(kind, recorded, replayed)
+        if kind in (Kind.SKIPPED, Kind.INSERTED, Kind.REORDERED) and position is not None:
+            recorded = recorded if kind is Kind.SKIPPED else self._at(self.left, position)
+            replayed = replayed if kind is Kind.INSERTED else self._at(self.right, position)
         left = recorded.side if recorded else None
         right = _flat_side(replayed) if replayed else None
-        anchor = right if left is None else left
-        position = (
-            right.position if right is not None and kind is not Kind.SKIPPED else anchor.position if anchor else None
-        )
+        anchor = right if kind is Kind.INSERTED or left is None else left
         return Divergence(
             kind=kind,
             severity=severity,
@@ -233,6 +235,16 @@ class _Context:
             effect=effect_of(kind, left, right),
             fix=fix_of(kind, left, right),
         )
+
+    def _position(self, kind: DivergenceKind, recorded: CallNode | None, replayed: CallNode | None) -> int | None:
+        left = recorded.side.position if recorded else None
+        right = replayed.side.position if replayed else None
+        if kind is Kind.REORDERED and left is not None and right is not None:
+            return min(left, right)
+        return right if kind is not Kind.SKIPPED and right is not None else left
+
+    def _at(self, nodes: list[CallNode], position: int) -> CallNode | None:
+        return next((node for node in nodes if node.side.position == position), None)
 
     def _with_root(self, rows: list[Row]) -> list[Row]:
         """Mark the first error as the root, and count what follows from it."""

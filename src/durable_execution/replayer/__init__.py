@@ -1,0 +1,1 @@
+"""Replays recorded executions against today's code, without side effects, and says where they part."""

@@ -1,0 +1,289 @@
+"""Keeps a replay from acting on the world: no network, no processes, no files written, no AWS credentials.
+
+An audit hook sees what the interpreter is about to do. It is installed once per process and does nothing unless a replay
+runs in the current context, so that other threads are left alone.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from durable_execution.replayer.frames import Owner, base_name, owner_of, user_stack
+from durable_execution.replayer.suspects import SuspectKind, SuspectList
+
+SLEEP_BUDGET_SECONDS = 1.0
+"""How long orchestration code may block in `time.sleep` during one replay, all in all."""
+
+WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+QUIET_READERS = ("zoneinfo", "linecache", "tokenize", "encodings", "locale", "gettext", "inspect", "pkgutil")
+"""Standard modules whose reading of files is their own affair."""
+
+CREDENTIAL_VARIABLES = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)  # fmt: skip
+CREDENTIAL_FILES = (str(Path(".aws") / "credentials"), str(Path(".aws") / "config"))
+
+
+class SideEffectBlockedError(OSError):
+    """Orchestration code tried to act on the world during a replay."""
+
+
+class Isolation:
+    """What one replay may do, and what it tried."""
+
+    def __init__(self, suspects: SuspectList) -> None:
+        self.suspects = suspects
+        self._slept = 0.0
+
+    def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """The interpreter is about to do something.
+
+        Raises:
+            SideEffectBlockedError: It must not be done during a replay.
+        """
+        EVENTS[event](self, event, arguments, sys._getframe(2))  # noqa: SLF001  # who is doing it
+
+    def block(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
+        """Refuse, unless it is the SDK's own doing."""
+        stack = user_stack(frame)
+        if not stack:
+            return
+        self.suspects.add(kind, what, stack, is_blocked=True)
+        raise SideEffectBlockedError(
+            f"{what} is refused while {stack[0].function} is replayed: outside a step it would happen on every replay. "
+            "Do it in a step"
+        )
+
+    def note(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
+        """Take note, unless it is the SDK's own doing."""
+        self.suspects.add(kind, what, user_stack(frame))
+
+    def on_open(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """A file is about to be opened."""
+        path, mode, flags = (*arguments, None, None)[:3]
+        if isinstance(path, int) or not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        name = os.fsdecode(path)
+        if name.endswith(CREDENTIAL_FILES):
+            self.block(SuspectKind.CREDENTIALS, f"reading {base_name(name)} of AWS", frame)
+        is_writing = any(letter in str(mode or "") for letter in "wax+") or bool(int(flags or 0) & WRITE_FLAGS)
+        if is_writing and name != os.devnull:
+            self.block(SuspectKind.FILE, f"writing {_short(name)}", frame)
+        elif name != os.devnull and not _is_quiet(frame):
+            self.note(SuspectKind.FILE, f"reading {_short(name)}", frame)
+
+    def on_change(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """A file or directory is about to be changed."""
+        self.block(SuspectKind.FILE, f"{event}({_shown(arguments)})", frame)
+
+    def on_listing(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """A directory is about to be listed."""
+        if not _is_quiet(frame):
+            self.note(SuspectKind.FILE, f"{event}({_shown(arguments[:1])})", frame)
+
+    def on_network(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """The network is about to be used."""
+        self.block(
+            SuspectKind.NETWORK,
+            f"{event}({_shown(arguments[1:] if event != 'socket.getaddrinfo' else arguments[:2])})",
+            frame,
+        )
+
+    def on_name(self, event: str, _arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """The host is asked for its name."""
+        self.note(SuspectKind.PROCESS, f"{event}()", frame)
+
+    def on_process(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """A process is about to be started."""
+        self.block(SuspectKind.PROCESS, f"{event}({_shown(arguments[:1])})", frame)
+
+    def on_database(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """A database file is about to be opened."""
+        if arguments and arguments[0] != ":memory:":
+            self.block(SuspectKind.FILE, f"sqlite3.connect({_shown(arguments[:1])})", frame)
+
+    def on_sleep(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """The thread is about to sleep."""
+        seconds = float(arguments[0]) if arguments else 0.0
+        self._slept += seconds
+        if self._slept > SLEEP_BUDGET_SECONDS:
+            self.block(SuspectKind.SLEEP, f"time.sleep({seconds:g})", frame)
+        self.note(SuspectKind.SLEEP, f"time.sleep({seconds:g})", frame)
+
+    def on_thread(self, _event: str, _arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """A thread is about to be started. One that asyncio starts takes this context with it; others would not."""
+        outer: FrameType | None = frame
+        while outer is not None:
+            owner = owner_of(outer.f_code.co_filename)
+            if owner is Owner.SDK:
+                return
+            if owner is Owner.USER:
+                self.block(SuspectKind.THREAD, "starting a thread", frame)
+            if outer.f_code.co_filename == asyncio.base_events.__file__:
+                self.note(SuspectKind.THREAD, "work in another thread", frame)
+                return
+            outer = outer.f_back
+
+
+Handler = Callable[[Isolation, str, tuple[Any, ...], FrameType], None]
+
+EVENTS: dict[str, Handler] = {
+    "open": Isolation.on_open,
+    "time.sleep": Isolation.on_sleep,
+    "_thread.start_new_thread": Isolation.on_thread,
+    "sqlite3.connect": Isolation.on_database,
+    "socket.gethostname": Isolation.on_name,
+    **dict.fromkeys(("os.listdir", "os.scandir"), Isolation.on_listing),
+    **dict.fromkeys(
+        ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "os.chown",
+         "os.utime", "shutil.copyfile", "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp"),
+        Isolation.on_change,
+    ),
+    **dict.fromkeys(
+        ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname",
+         "socket.gethostbyaddr", "socket.getnameinfo"),
+        Isolation.on_network,
+    ),
+    **dict.fromkeys(
+        ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "pty.spawn",
+         "os.startfile", "os.kill"),
+        Isolation.on_process,
+    ),
+}  # fmt: skip
+
+_current: ContextVar[Isolation | None] = ContextVar("durable_execution_isolation", default=None)
+_hook_lock = threading.Lock()
+_is_hooked = False
+
+
+@contextmanager
+def isolated(suspects: SuspectList) -> Iterator[Isolation]:
+    """Isolate what runs in this context, and in the tasks and threads that take it with them."""
+    _install_hook()
+    isolation = Isolation(suspects)
+    with _without_credentials(), _watched_environment():
+        token = _current.set(isolation)
+        try:
+            yield isolation
+        finally:
+            _current.reset(token)
+
+
+def _install_hook() -> None:
+    global _is_hooked  # noqa: PLW0603  # a hook cannot be removed, so there is one per process
+    with _hook_lock:
+        if not _is_hooked:
+            sys.addaudithook(_hook)
+            _is_hooked = True
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if event not in EVENTS:
+        return
+    isolation = _current.get(None)
+    if isolation is not None:
+        isolation.on_event(event, arguments)
+
+
+REPLACED = {
+    **dict.fromkeys(CREDENTIAL_VARIABLES),
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+"""The environment of a replay, where it differs; None is not set."""
+
+_environment_lock = threading.RLock()
+_replays = 0
+_saved: dict[str, str | None] = {}
+
+
+@contextmanager
+def _without_credentials() -> Iterator[None]:
+    """Take AWS credentials out of the environment while any replay runs."""
+    global _replays  # noqa: PLW0603  # the environment is one per process
+    with _environment_lock:
+        _replays += 1
+        if _replays == 1:
+            _saved.update({name: os.environ.get(name) for name in REPLACED})
+            _set_environment(REPLACED)
+    try:
+        yield
+    finally:
+        with _environment_lock:
+            _replays -= 1
+            if not _replays:
+                _set_environment(_saved)
+
+
+def _set_environment(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+_read_variable: Any = type(os.environ).__getitem__
+_watchers = 0
+
+
+@contextmanager
+def _watched_environment() -> Iterator[None]:
+    """Take note of variables that are read."""
+    global _watchers  # noqa: PLW0603  # counts replays at work
+    with _environment_lock:
+        _watchers += 1
+        _set_reader(_noting_read)
+    try:
+        yield
+    finally:
+        with _environment_lock:
+            _watchers -= 1
+            if not _watchers:
+                _set_reader(_read_variable)
+
+
+def _set_reader(reader: Any) -> None:
+    environ: Any = type(os.environ)
+    environ.__getitem__ = reader
+
+
+def _noting_read(environ: Any, key: str) -> Any:
+    isolation = _current.get(None)
+    if isolation is not None:
+        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # who reads
+        while outer is not None and outer.f_globals.get("__name__") in ("_collections_abc", "os"):
+            outer = outer.f_back
+        if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
+            is_secret = key in CREDENTIAL_VARIABLES
+            kind = SuspectKind.CREDENTIALS if is_secret else SuspectKind.ENVIRONMENT
+            isolation.note(kind, f"os.environ[{key!r}]", outer)
+    return _read_variable(environ, key)
+
+
+def _is_quiet(frame: FrameType) -> bool:
+    outer: FrameType | None = frame
+    while outer is not None and owner_of(outer.f_code.co_filename) is not Owner.USER:
+        name = str(outer.f_globals.get("__name__", "")).partition(".")[0]
+        if name in QUIET_READERS or owner_of(outer.f_code.co_filename) is Owner.IMPORT:
+            return True
+        outer = outer.f_back
+    return False
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 80 else f"…{path[-79:]}"
+
+
+def _shown(arguments: tuple[Any, ...]) -> str:
+    return ", ".join(f"{argument!r:.80}" for argument in arguments)

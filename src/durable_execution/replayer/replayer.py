@@ -1,0 +1,353 @@
+"""`Replayer`: a recorded execution and a handler in, a report out."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from durable_execution.protocol import ErrorObject, OperationType
+from durable_execution.replay.call_tree import CallNode, is_same_json, tree_of
+from durable_execution.replay.comparison import Comparison, compare
+from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
+from durable_execution.replay.history import read_history
+from durable_execution.replay.recorded import RecordedExecution
+from durable_execution.replay.wording import effect_of, fix_of, likely_of
+from durable_execution.replayer.explore import Exploration, explore
+from durable_execution.replayer.isolation import SideEffectBlockedError
+from durable_execution.replayer.likely import VARYING, with_suspects
+from durable_execution.replayer.replayed_tree import tree_of_run
+from durable_execution.replayer.report import ReplayReport, Verdict
+from durable_execution.replayer.run import ReplayRun, handler_parts
+from durable_execution.replayer.suspects import Suspect
+from durable_execution.replayer.world import World
+
+DEFAULT_SECONDS = 30.0
+TERMINAL = ("SUCCEEDED", "FAILED")
+
+
+@dataclass(frozen=True, slots=True)
+class Replayer:
+    """Replays recordings against a handler, without side effects.
+
+    Completed operations give their recorded results, failed ones raise as recorded. Bodies of steps never run; where the
+    recording ends, the branch ends. Orchestration code has no network, no AWS credentials, and writes no files.
+
+    Example:
+        ```python
+        report = Replayer(process_order).replay(json.loads(Path("order.history.json").read_text()))
+        assert report.is_same, report.root
+        ```
+
+    Attributes:
+        handler: A handler made with `@durable_execution`.
+        seconds: Time limit for the replays of one recording.
+        inside: Whether contexts that have ended are looked into as well, although a resumed execution would skip them.
+    """
+
+    handler: Any
+    seconds: float = DEFAULT_SECONDS
+    inside: bool = True
+
+    def replay(
+        self,
+        recording: RecordedExecution | Iterable[Any] | Mapping[str, Any],
+        *,
+        until_event: int | None = None,
+        source: str | None = None,
+    ) -> ReplayReport:
+        """Replay one recording.
+
+        Args:
+            recording: A recorded execution, or the events of a history.
+            until_event: Replay the state after this EventId instead of the whole recording.
+            source: What to call the recording in the report.
+
+        Raises:
+            UnreadableHistoryError: The recording is no history.
+            UnusableHandlerError: The handler is not durable.
+        """
+        execution = recording if isinstance(recording, RecordedExecution) else read_history(recording)
+        if until_event is not None:
+            execution = state_at(execution, until_event)
+        _, name = handler_parts(self.handler)
+        return _Replay(self, execution, name).report(source or execution.arn or execution.name or "recording")
+
+
+def state_at(execution: RecordedExecution, event_id: int) -> RecordedExecution:
+    """A recording as it stood after one of its events."""
+    kept = [event for number, event in enumerate(execution.events, start=1) if event.get("EventId", number) <= event_id]
+    return read_history(kept, arn=execution.arn, traces=execution.traces)
+
+
+class _Replay:
+    """One recording on its way to a report."""
+
+    def __init__(self, replayer: Replayer, execution: RecordedExecution, name: str) -> None:
+        self._replayer = replayer
+        self._execution = replace(execution, handler=name) if execution.handler is None else execution
+        self._name = name
+        self._deadline = time.monotonic() + replayer.seconds
+        self._replays = 0
+        self._notes: list[str] = list(execution.notes)
+
+    def report(self, source: str) -> ReplayReport:
+        explored = self._explore(frozenset())
+        first = explored.first
+        compared = self._compare(explored)
+        divergences = self._judged(list(compared.divergences), first)
+        if self._replayer.inside and not first.is_timed_out:
+            divergences += self._inside(divergences)
+        divergences += self._outcome(explored, divergences)
+        suspects = first.suspects
+        divergences = [with_suspects(one, suspects) if one.is_root else one for one in divergences]
+        effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
+        return ReplayReport(
+            source=source,
+            handler=self._name,
+            verdict=self._verdict(explored, divergences, effects),
+            divergences=tuple(divergences),
+            rows=compared.rows,
+            suspects=suspects,
+            effects=effects,
+            outcome=_outcome_of(first),
+            error=self._error(first),
+            calls=len(first.collector.calls),
+            ends=tuple(_ends(first)),
+            notes=tuple(self._notes),
+            replays=self._replays,
+            execution=self._execution,
+        )
+
+    def _explore(self, opened: frozenset[str] | None) -> Exploration:
+        left = max(0.5, self._deadline - time.monotonic())
+        world = World.of(self._execution, opened=opened)
+        explored = explore(self._replayer.handler, world, seconds=left, watch=opened == frozenset())
+        self._replays += explored.replays
+        return explored
+
+    def _compare(self, explored: Exploration) -> Comparison:
+        replayed = tree_of_run(explored.last, explored.world, self._name)
+        return compare(tree_of(self._execution), replayed, handler=self._name)
+
+    def _judged(self, divergences: list[Divergence], run: ReplayRun) -> list[Divergence]:
+        """Where recorded results are missing, code that depends on them takes another way: nothing to blame."""
+        missing = missing_data(self._execution)
+        if not missing:
+            return divergences
+        self._notes.append(
+            f"{missing} recorded payloads are missing, so what depends on them was not checked; export the history with "
+            "--include-execution-data"
+        )
+        return [replace(one, severity=Severity.INFO) if one.recorded else one for one in divergences]
+
+    def _inside(self, found: list[Divergence]) -> list[Divergence]:
+        """Differences inside contexts that have ended; checked once more with only those contexts opened."""
+        ended = {
+            operation.id: operation
+            for operation in self._execution.operations
+            if operation.type is OperationType.CONTEXT and operation.status.is_terminal
+        }
+        if not ended or time.monotonic() > self._deadline:
+            return []
+        known = {(one.kind, one.path) for one in found}
+        within = self._within(self._compare(self._explore(None)), ended.keys(), known)
+        if not within:
+            return []
+        needed = frozenset(id_ for one in within for id_ in _contexts_around(one, self._execution))
+        again = self._within(self._compare(self._explore(needed)), ended.keys(), known)
+        is_over = self._execution.status in TERMINAL
+        return again if is_over else [_harmless(one) for one in again]
+
+    def _within(
+        self, compared: Comparison, ended: Iterable[str], known: set[tuple[DivergenceKind, str]]
+    ) -> list[Divergence]:
+        inside = set(ended)
+        return [
+            one
+            for one in compared.divergences
+            if (one.kind, one.path) not in known and inside & set(_contexts_around(one, self._execution))
+        ]
+
+    def _outcome(self, explored: Exploration, found: list[Divergence]) -> list[Divergence]:
+        run = explored.first
+        if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or _is_blocked(run):
+            return []
+        difference = _outcome_difference(self._execution, explored.first)
+        if difference is None:
+            return []
+        kind, recorded, replayed, severity = difference
+        if severity is Severity.WARNING and (missing_data(self._execution) or self._varies(explored.first)):
+            severity = Severity.INFO
+        left = Side(OperationType.EXECUTION.value, name=self._name, detail=recorded, status=self._execution.status)
+        right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed)
+        path = root_of(self._name)
+        return [
+            Divergence(
+                kind=kind,
+                severity=severity,
+                handler=self._name,
+                path=path,
+                context_path=path,
+                position=None,
+                recorded=left,
+                replayed=right,
+                likely=likely_of(kind, left, right),
+                effect=effect_of(kind, left, right),
+                fix=fix_of(kind, left, right),
+            )
+        ]
+
+    def _varies(self, first: ReplayRun) -> bool:
+        """Whether the outcome is another one in every replay, or may depend on where it is replayed."""
+        if not any(suspect.kind in VARYING for suspect in first.suspects):
+            return False
+        again = self._explore(frozenset()).first
+        return not is_same_json(_result_of(first), _result_of(again)) or _depends_on_place(first.suspects)
+
+    def _verdict(self, explored: Exploration, divergences: Sequence[Divergence], effects: Sequence[Suspect]) -> Verdict:
+        if any(one.is_root and one.severity is not Severity.INFO for one in divergences):
+            is_failure = all(
+                one.kind is DivergenceKind.OUTCOME and one.severity is Severity.ERROR
+                for one in divergences
+                if one.severity is not Severity.INFO
+            )
+            return Verdict.FAILED if is_failure else Verdict.DIVERGED
+        if explored.first.is_timed_out:
+            return Verdict.STUCK
+        if effects:
+            return Verdict.EFFECTS
+        if self._failed(explored.first):
+            return Verdict.FAILED
+        return Verdict.SAME
+
+    def _failed(self, run: ReplayRun) -> bool:
+        if missing_data(self._execution):
+            return False
+        if run.error is not None:
+            return True
+        return _outcome_of(run) == "FAILED" and self._execution.status not in ("FAILED", "STOPPED", "TIMED_OUT")
+
+    def _error(self, run: ReplayRun) -> str | None:
+        if run.is_timed_out:
+            where = f" at {run.stuck_at}" if run.stuck_at else ""
+            return (
+                f"{self._name} did not come to an end within {self._replayer.seconds:g} s{where}: orchestration code must "
+                "not wait for anything but durable operations"
+            )
+        if run.error is not None:
+            return f"{type(run.error).__name__}: {run.error}"
+        error = ErrorObject.from_wire((run.answer or {}).get("Error"))
+        return str(error) if error is not None and run.collector.diverged is None else None
+
+
+def missing_data(execution: RecordedExecution) -> int:
+    """How many recorded payloads are not in the recording."""
+    count = sum(1 for operation in execution.operations if operation.details.get("result_truncated"))
+    if execution.events and execution.input is None:
+        count += 1
+    return count
+
+
+def root_of(name: str) -> str:
+    """Path of a handler's root context."""
+    from durable_execution.protocol.paths import root_path
+
+    return root_path(name)
+
+
+def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
+    """Ids of the recorded contexts around a difference, by its path."""
+    by_path = {
+        operation.path: operation.id for operation in execution.operations if operation.type is OperationType.CONTEXT
+    }
+    root = divergence.context_path.partition("/")[0]
+    found: list[str] = []
+    rest = divergence.path if divergence.kind is DivergenceKind.RESULT else divergence.context_path
+    while rest and rest != root:
+        recorded = by_path.get(rest) or by_path.get(_with_recorded_root(rest, execution))
+        if recorded is not None:
+            found.append(recorded)
+        slash, hash_ = rest.rfind("/"), rest.rfind("#")
+        rest = rest[: max(slash, hash_, 0)]
+    return found
+
+
+def _with_recorded_root(path: str, execution: RecordedExecution) -> str:
+    recorded = execution.operations[0].path.partition("/")[0] if execution.operations else ""
+    return "/".join([recorded, *path.split("/")[1:]])
+
+
+def _harmless(divergence: Divergence) -> Divergence:
+    effect = "none on this execution: the context has ended and is not run again; one that is still in it would break"
+    return replace(divergence, severity=Severity.INFO, effect=effect)
+
+
+def _outcome_difference(
+    execution: RecordedExecution, run: ReplayRun
+) -> tuple[DivergenceKind, str, str, Severity] | None:
+    outcome = _outcome_of(run)
+    if execution.status not in TERMINAL or outcome is None:
+        return None
+    if outcome == "PENDING":
+        if any(not collected.is_recorded for collected in run.collector.calls.values()):
+            return None
+        return DivergenceKind.UNFINISHED, f"the execution {execution.status.lower()}", "still waiting", Severity.ERROR
+    if outcome != execution.status:
+        error = ErrorObject.from_wire((run.answer or {}).get("Error"))
+        shown = f"{outcome.lower()}: {error}" if error else outcome.lower()
+        return DivergenceKind.OUTCOME, execution.status.lower(), shown, Severity.ERROR
+    return _value_difference(execution, run)
+
+
+def _value_difference(execution: RecordedExecution, run: ReplayRun) -> tuple[DivergenceKind, str, str, Severity] | None:
+    if execution.status == "FAILED":
+        recorded = execution.error.type if execution.error else None
+        replayed = ((run.answer or {}).get("Error") or {}).get("ErrorType")
+        if recorded is None or _last_name(recorded) == _last_name(replayed):
+            return None
+        return DivergenceKind.OUTCOME, f"error {recorded}", f"error {replayed}", Severity.WARNING
+    result = _result_of(run)
+    if execution.result is None or is_same_json(execution.result, result):
+        return None
+    return DivergenceKind.OUTCOME, f"result {execution.result:.60}", f"result {result or 'null':.60}", Severity.WARNING
+
+
+def _last_name(error_type: str | None) -> str:
+    return (error_type or "").rpartition(".")[2]
+
+
+def _is_blocked(run: ReplayRun) -> bool:
+    """Whether the handler failed because it was kept from acting on the world."""
+    error = (run.answer or {}).get("Error") or {}
+    return str(error.get("ErrorType", "")).endswith(SideEffectBlockedError.__name__)
+
+
+def _outcome_of(run: ReplayRun) -> str | None:
+    return str(run.answer["Status"]) if run.answer is not None and "Status" in run.answer else None
+
+
+def _result_of(run: ReplayRun) -> str | None:
+    """The result, also one that was too large to return and was checkpointed instead."""
+    for update in run.service.updates:
+        if update["Type"] == OperationType.EXECUTION:
+            payload: str | None = update.get("Payload")
+            return payload
+    return (run.answer or {}).get("Result")
+
+
+def _depends_on_place(suspects: Sequence[Suspect]) -> bool:
+    return any(
+        suspect.kind in ("environment", "file", "process", "lambda_context") or "today" in suspect.what
+        for suspect in suspects
+    )
+
+
+def _ends(run: ReplayRun) -> list[str]:
+    return [
+        collected.call.path
+        for collected in run.collector.calls.values()
+        if not collected.is_recorded and not collected.is_entered
+    ]
+
+
+__all__ = ["CallNode", "Replayer", "missing_data", "state_at"]

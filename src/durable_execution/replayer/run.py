@@ -1,0 +1,200 @@
+"""One replay: the handler runs once over a recorded state, in a thread of its own, isolated and with a time limit."""
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_execution.clock import SystemClock
+from durable_execution.errors import DurableError
+from durable_execution.invocation_loop import InvocationLoop
+from durable_execution.protocol import InvocationInput, Wire
+from durable_execution.replayer.collector import Collector
+from durable_execution.replayer.fake_lambda import ReplayLambdaContext
+from durable_execution.replayer.isolation import isolated
+from durable_execution.replayer.replay_thread import ReplayThread, ReplayTimeoutError, abandon
+from durable_execution.replayer.service import ReplayService
+from durable_execution.replayer.suspects import Profiler, Suspect, SuspectList, profile_threads
+from durable_execution.replayer.world import World
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.loop import EnvironmentLoop
+from durable_execution.runtime.state import ExecutionState, NondeterminismPolicy
+
+DEFAULT_ARN = "arn:aws:lambda:us-east-1:123456789012:function:replayed:$LATEST/durable-execution/replay/replay"
+
+
+class UnusableHandlerError(DurableError):
+    """What was given is no durable handler, or it cannot be replayed."""
+
+
+@dataclass(slots=True)
+class ReplayRun:
+    """What came of one replay.
+
+    Attributes:
+        collector: The calls the code made, and the first difference.
+        service: The updates it sent.
+        suspects: What it depended on besides the recording.
+        answer: The handler's answer; None when it gave none.
+        error: What it raised instead.
+        is_timed_out: Whether it had to be stopped.
+        stuck_at: Where it was when it was stopped.
+    """
+
+    collector: Collector
+    service: ReplayService
+    suspects: tuple[Suspect, ...] = ()
+    answer: Wire | None = None
+    error: BaseException | None = None
+    is_timed_out: bool = False
+    stuck_at: str | None = None
+    has_ended: bool = field(default=False)
+
+
+def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) -> ReplayRun:
+    """Run a handler once over a recorded state.
+
+    Args:
+        handler: A `DurableHandler`.
+        world: The recorded state.
+        seconds: Time limit.
+        watch: Whether to watch for clocks, random numbers and the like as well; costs time.
+    """
+    function, name = handler_parts(handler)
+    collector = Collector()
+    operations = world.operations()
+    run = ReplayRun(collector, ReplayService(set(world.rooms)))
+    suspects = SuspectList(lambda: _progress(collector))
+    arn = world.execution.arn or DEFAULT_ARN
+    loop = ReplayLoop(
+        function=_watched(function, Profiler(suspects)) if watch else function,
+        name=name,
+        envelope=InvocationInput(arn, "replay-0", operations),
+        lambda_context=ReplayLambdaContext(suspects),
+        client=run.service,
+        clock=SystemClock(),
+        observers=(collector,),
+        policy=NondeterminismPolicy.FAIL,
+        logs_while_replaying=False,
+        logger=_silent_logger(),
+    )
+    worker = ReplayThread(lambda: _replay(run, loop, suspects), lambda: loop.loop)
+    run.is_timed_out, run.stuck_at = worker.run(seconds)
+    run.suspects = tuple(suspects)
+    run.has_ended = run.answer is not None and run.answer.get("Status") != "PENDING"
+    return run
+
+
+def handler_parts(handler: Any) -> tuple[Callable[..., Any], str]:
+    """The function and the name of a durable handler.
+
+    Raises:
+        UnusableHandlerError: It is none.
+    """
+    function, name = getattr(handler, "function", None), getattr(handler, "name", None)
+    if not callable(function) or not isinstance(name, str) or not callable(getattr(handler, "invoke", None)):
+        raise UnusableHandlerError(
+            f"{handler!r:.80} is not a durable handler: it is not decorated with @durable_execution"
+        )
+    return function, name
+
+
+class ReplayLoop(InvocationLoop):
+    """An invocation whose step bodies never run."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def _run_on(self, environment: EnvironmentLoop) -> Wire:
+        self.loop = environment.loop
+        return super()._run_on(environment)
+
+    def _make_state(self) -> ExecutionState:
+        state = super()._make_state()
+        service = self._client
+        if not isinstance(service, ReplayService):
+            raise TypeError("a replay needs a ReplayService")
+        state.stand_in = functools.partial(_stand_in, service)
+        return state
+
+
+async def _stand_in(service: ReplayService, call: Call) -> Any:
+    """Instead of a step's body: nothing, or, where calls are answered at once, an empty answer."""
+    info = call.info()
+    if service.is_in_room(info.id, info.parent_id, info.context_id):
+        return None
+    return await call.scope.state.until_changed(call)
+
+
+def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList) -> None:
+    with isolated(suspects), _quiet_log():
+        try:
+            run.answer = loop.run()
+        except ReplayTimeoutError:
+            abandon(loop.loop)
+            raise
+        except Exception as error:  # noqa: BLE001  # an invocation that raises is retried: that is an outcome, too
+            run.error = error
+        finally:
+            profile_threads(None)
+
+
+def _watched(function: Callable[..., Any], profiler: Profiler) -> Callable[..., Any]:
+    """The handler's function, with the profile function set in the thread it runs in."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def watched_coroutine(*arguments: Any, **options: Any) -> Any:
+            profile_threads(profiler)
+            return await function(*arguments, **options)
+
+        return watched_coroutine
+
+    @functools.wraps(function)
+    def watched(*arguments: Any, **options: Any) -> Any:
+        profile_threads(profiler)
+        try:
+            return function(*arguments, **options)
+        finally:
+            profile_threads(None)
+
+    return watched
+
+
+def _progress(collector: Collector) -> tuple[int, str | None]:
+    if not collector.calls:
+        return 0, None
+    last = next(reversed(collector.calls.values()))
+    return len(collector.calls), last.call.path
+
+
+def _silent_logger() -> logging.Logger:
+    logger = logging.Logger("durable_execution.replayed")  # noqa: LOG001  # not one that anybody configures
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
+
+
+_is_replaying: contextvars.ContextVar[bool] = contextvars.ContextVar("durable_execution_is_replay", default=False)
+
+
+class _Quiet(logging.Filter):
+    """Keeps the runtime's log lines about a replay back: the report says the same."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _is_replaying.get()
+
+
+_QUIET = _Quiet()
+
+
+class _quiet_log:  # noqa: N801  # used as a function
+    def __enter__(self) -> None:
+        logging.getLogger("durable_execution").addFilter(_QUIET)
+        self._token = _is_replaying.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _is_replaying.reset(self._token)

@@ -1,0 +1,200 @@
+"""Notes what a replay must not depend on while orchestration code runs: clocks, random numbers, environment, and so on.
+
+A profile function sees every call, also of functions written in C and of names imported before; nothing is replaced. It
+is set in the threads that run orchestration code only.
+"""
+
+import datetime as dt
+import os
+import random
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from durable_execution.observers import CallSite
+from durable_execution.replayer.frames import Owner, base_name, owner_of, user_stack
+
+MAX_SUSPECTS = 200
+
+
+class SuspectKind(StrEnum):
+    """What the code depended on."""
+
+    CLOCK = "clock"
+    RANDOM = "random"
+    UUID = "uuid"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    NETWORK = "network"
+    PROCESS = "process"
+    THREAD = "thread"
+    SLEEP = "sleep"
+    CREDENTIALS = "credentials"
+    CONTEXT = "lambda_context"
+    ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A call that may give another value on every replay.
+
+    Attributes:
+        kind: What it depends on.
+        what: The call, for example `datetime.now()`.
+        stack: The user's frames, innermost first.
+        after: How many durable calls had been made before.
+        path: Path of the durable call made last before it; None when there was none.
+        is_blocked: Whether it was refused.
+    """
+
+    kind: SuspectKind
+    what: str
+    stack: tuple[CallSite, ...]
+    after: int
+    path: str | None = None
+    is_blocked: bool = False
+
+    @property
+    def site(self) -> CallSite:
+        """Where the user's code made the call."""
+        return self.stack[0]
+
+    def __str__(self) -> str:
+        return f"{base_name(self.site.file)}:{self.site.line}: {self.what}"
+
+
+class SuspectList:
+    """Suspects of one replay, each place once."""
+
+    def __init__(self, calls: Callable[[], tuple[int, str | None]]) -> None:
+        self._calls = calls
+        self._found: dict[tuple[SuspectKind, str, CallSite], Suspect] = {}
+
+    def add(self, kind: SuspectKind, what: str, stack: tuple[CallSite, ...], *, is_blocked: bool = False) -> None:
+        """Note a call; the first one of each place counts, and the last."""
+        if not stack:
+            return
+        key = (kind, what, stack[0])
+        if key not in self._found and len(self._found) >= MAX_SUSPECTS:
+            return
+        after, path = self._calls()
+        self._found.pop(key, None)
+        self._found[key] = Suspect(kind, what, stack, after, path, is_blocked)
+
+    def __iter__(self) -> Any:
+        return iter(tuple(self._found.values()))
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def _watched() -> dict[Any, tuple[SuspectKind, str]]:
+    clock = {
+        getattr(time, name): (SuspectKind.CLOCK, f"time.{name}()")
+        for name in (
+            "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "localtime",
+            "gmtime", "ctime", "strftime", "clock_gettime",
+        )
+        if hasattr(time, name)
+    }  # fmt: skip
+    dates = {
+        getattr(owner, name): (SuspectKind.CLOCK, f"{owner.__name__}.{name}()")
+        for owner, names in ((dt.datetime, ("now", "utcnow", "today")), (dt.date, ("today",)))
+        for name in names
+    }
+    shared: Any = getattr(random, "_inst", None)
+    numbers = {getattr(shared, name): (SuspectKind.RANDOM, "random") for name in ("random", "getrandbits")}
+    process = {
+        getattr(os, name): (SuspectKind.PROCESS, f"os.{name}()")
+        for name in ("getpid", "getppid", "getcwd", "cpu_count", "getloadavg", "times", "uname")
+        if hasattr(os, name)
+    }
+    system = {
+        os.urandom: (SuspectKind.RANDOM, "os.urandom()"),
+        getattr(os, "getrandom", None): (SuspectKind.RANDOM, "os.getrandom()"),
+    }
+    thread = {threading.get_ident: (SuspectKind.PROCESS, "threading.get_ident()")}
+    return {**clock, **dates, **numbers, **process, **system, **thread}
+
+
+WATCHED = _watched()
+STANDARD_MAKERS = frozenset({random.__file__, uuid.__file__, str(Path(random.__file__).with_name("secrets.py"))})
+"""Modules of the standard library whose functions make the values that the C functions above give."""
+
+UUID_CODES = {
+    uuid.uuid1.__code__: "uuid.uuid1()",
+    uuid.uuid4.__code__: "uuid.uuid4()",
+}
+
+
+class Profiler:
+    """The profile function of one replay."""
+
+    def __init__(self, suspects: SuspectList) -> None:
+        self._suspects = suspects
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        """Called by the interpreter on every call and return."""
+        if event == "c_call":
+            found = WATCHED.get(arg) or _dynamic(arg)
+            if found is not None:
+                self._note(frame, *found)
+        elif event == "call" and frame.f_code in UUID_CODES:
+            stack = user_stack(frame.f_back)
+            if stack and _is_direct(frame.f_back):
+                self._suspects.add(SuspectKind.UUID, UUID_CODES[frame.f_code], stack)
+
+    def _note(self, frame: FrameType, kind: SuspectKind, what: str) -> None:
+        maker = ""
+        outer: FrameType | None = frame
+        while outer is not None and outer.f_code.co_filename in STANDARD_MAKERS:
+            maker = f"{outer.f_globals.get('__name__')}.{outer.f_code.co_name}()"
+            outer = outer.f_back
+        if maker.startswith("uuid."):
+            return  # noted as a whole when it was called
+        if maker.startswith("random.") and _is_seeded(frame):
+            return
+        if not _is_direct(outer):
+            return
+        stack = user_stack(outer)
+        shown = maker or (f"random.{what}()" if what == "random" else what)
+        self._suspects.add(kind, shown, stack)
+
+
+def profile_threads(profiler: Profiler | None) -> None:
+    """Watch this thread and those it starts, or stop to."""
+    threading.setprofile(profiler)
+    sys.setprofile(profiler)
+
+
+def _is_direct(frame: FrameType | None) -> bool:
+    """Whether a frame is the user's, or of a library the user called; not machinery such as logging or asyncio."""
+    return frame is not None and owner_of(frame.f_code.co_filename) in (Owner.USER, Owner.LIBRARY)
+
+
+def _is_seeded(frame: FrameType) -> bool:
+    """Whether the number comes from a generator of the user's own, which is as deterministic as its seed."""
+    own = frame.f_locals.get("self")
+    return (
+        isinstance(own, random.Random)
+        and not isinstance(own, random.SystemRandom)
+        and own is not getattr(random, "_inst", None)
+    )
+
+
+def _dynamic(function: Any) -> tuple[SuspectKind, str] | None:
+    """Class methods of subclasses of `datetime`, which are not known beforehand."""
+    name = getattr(function, "__name__", None)
+    if name not in ("now", "utcnow", "today"):
+        return None
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type) and issubclass(owner, dt.date):
+        return SuspectKind.CLOCK, f"{owner.__name__}.{name}()"
+    return None

@@ -1,0 +1,274 @@
+"""A recording as the state that an invocation is given, with calls removed or made room for.
+
+Ids are positional. To see what the code would call behind a call that was inserted or removed, the recorded operations
+behind it are moved to the ids they would then have. The same makes executions of SDKs with other id schemes replayable:
+their operations get this SDK's ids, place by place.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from durable_execution.protocol import (
+    ErrorObject,
+    OperationStatus,
+    OperationSubType,
+    OperationType,
+    Wire,
+    operation_id,
+)
+from durable_execution.protocol.operation import DETAILS_MEMBER
+from durable_execution.protocol.timestamps import to_millis
+from durable_execution.replay.call_tree import BATCHES, FOREIGN_CONTEXT
+from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+
+EXECUTION_ID = "recorded-execution"
+EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+FAR_FUTURE_MS = 253_402_300_799_000
+
+ContextKey = tuple[str | None, int | None]
+"""A context: the id of its recorded operation (None is the root) and, for a flat branch, its index."""
+
+ROOT: ContextKey = (None, None)
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place for a call in a context.
+
+    Attributes:
+        operation: What is recorded there; None when there is only room.
+        is_room: Whether room was made for a call the recording does not have.
+    """
+
+    operation: RecordedOperation | None
+    is_room: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an operation of the state comes from.
+
+    Attributes:
+        context: The context.
+        index: Index in the context's slots.
+        prefix: Id that prefixes the ids of the context in the state; None for the root.
+    """
+
+    context: ContextKey
+    index: int
+    prefix: str | None
+
+
+@dataclass(slots=True)
+class World:
+    """A recording, arranged as slots.
+
+    Attributes:
+        execution: The recording.
+        slots: The calls of each context in call order. Of a batch, by index of the branch.
+        places: Where each operation of the last state comes from, by its id there.
+        opened: Contexts that have ended but are run again, by recorded id; None is all of them.
+    """
+
+    execution: RecordedExecution
+    slots: dict[ContextKey, list[Slot]]
+    opened: frozenset[str] | None = frozenset()
+    places: dict[str, Place] = field(default_factory=dict)
+    rooms: set[str] = field(default_factory=set)
+    _by_id: Mapping[str, RecordedOperation] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by_id = self.execution.by_id()
+
+    @classmethod
+    def of(cls, execution: RecordedExecution, *, opened: frozenset[str] | None = frozenset()) -> "World":
+        """Arrange a recording."""
+        groups: dict[ContextKey, list[RecordedOperation]] = {}
+        known = {operation.id for operation in execution.operations}
+        for operation in execution.operations:
+            parent = operation.parent_id if operation.parent_id in known else None
+            branch = None if operation.is_branch else operation.details.get("branch_index")
+            groups.setdefault((parent, branch), []).append(operation)
+        return cls(execution, {key: _arranged(group) for key, group in groups.items()}, opened)
+
+    def operations(self) -> list[Wire]:
+        """The state: EXECUTION, then every operation, parents before children."""
+        self.places.clear()
+        self.rooms.clear()
+        wires = [self._execution()]
+        flat = self._flat_branches()
+        pending: list[tuple[ContextKey, str | None, str | None]] = [(ROOT, None, None)]
+        while pending:
+            context, prefix, parent = pending.pop()
+            first = 0 if self._is_batch(context) else 1
+            for index, slot in enumerate(self.slots.get(context, ())):
+                id_ = operation_id(prefix, index + first)
+                self.places[id_] = Place(context, index, prefix)
+                if slot.is_room:
+                    self.rooms.add(id_)
+                if slot.operation is None:
+                    continue
+                wires.append(self._wire(slot.operation, id_, parent, is_named=self._has_own_names(context)))
+                pending.extend(self._below(slot.operation, id_, flat))
+        return wires
+
+    def find(self, id_: str) -> RecordedOperation | None:
+        """What is recorded at an id of the last state."""
+        place = self.places.get(id_)
+        return self.slots[place.context][place.index].operation if place else None
+
+    def siblings(self, context: ContextKey) -> list[ContextKey]:
+        """The other branches of the batch that a context is a branch of; empty for any other context."""
+        recorded_id, branch = context
+        if recorded_id is None:
+            return []
+        if branch is not None:
+            return [key for key in self.slots if key[0] == recorded_id and key[1] not in (None, branch)]
+        operation = self._by_id.get(recorded_id)
+        if operation is None or not operation.is_branch:
+            return []
+        others = self.slots.get((operation.parent_id, None), ())
+        ids = [slot.operation.id for slot in others if slot.operation is not None]
+        return [(id_, None) for id_ in ids if id_ != recorded_id and (id_, None) in self.slots]
+
+    def take_out(self, context: ContextKey, start: int, stop: int) -> None:
+        """Remove the calls of a context from one index up to, but not including, another."""
+        del self.slots[context][start:stop]
+
+    def make_room(self, context: ContextKey, index: int, *, like: RecordedOperation | None = None) -> None:
+        """Make room for a call, to be answered with what another call is recorded to have given, if any."""
+        self.slots.setdefault(context, []).insert(index, Slot(like, is_room=True))
+
+    def _below(
+        self, operation: RecordedOperation, id_: str, flat: Mapping[str, list[int]]
+    ) -> Iterable[tuple[ContextKey, str, str]]:
+        if (operation.id, None) in self.slots:
+            yield (operation.id, None), id_, id_
+        for branch in flat.get(operation.id, ()):
+            yield (operation.id, branch), operation_id(id_, branch), id_
+
+    def _flat_branches(self) -> Mapping[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for parent, branch in self.slots:
+            if parent is not None and branch is not None:
+                found.setdefault(parent, []).append(branch)
+        return found
+
+    def _is_batch(self, context: ContextKey) -> bool:
+        return context[1] is None and context[0] is not None and self._subtype(context[0]) in BATCHES
+
+    def _has_own_names(self, context: ContextKey) -> bool:
+        return context[0] is None or self._subtype(context[0]) != OperationSubType.WAIT_FOR_CALLBACK
+
+    def _subtype(self, recorded_id: str) -> str | None:
+        operation = self._by_id.get(recorded_id)
+        return operation.subtype if operation else None
+
+    def _is_opened(self, operation: RecordedOperation) -> bool:
+        return operation.type is OperationType.CONTEXT and (self.opened is None or operation.id in self.opened)
+
+    def _execution(self) -> Wire:
+        execution = self.execution
+        return {
+            "Id": EXECUTION_ID,
+            "Type": OperationType.EXECUTION.value,
+            "Status": OperationStatus.STARTED.value,
+            "StartTimestamp": to_millis(execution.started_at or EPOCH),
+            "ExecutionDetails": {"InputPayload": execution.input if execution.input is not None else "{}"},
+        }
+
+    def _wire(self, operation: RecordedOperation, id_: str, parent: str | None, *, is_named: bool) -> Wire:
+        status = self._status(operation)
+        wire: Wire = {
+            "Id": id_,
+            "Type": operation.type.value,
+            "Status": status.value,
+            "StartTimestamp": to_millis(operation.started_at or EPOCH),
+            DETAILS_MEMBER[operation.type]: _details(operation, status),
+        }
+        if parent is not None:
+            wire["ParentId"] = parent
+        if operation.name is not None:
+            wire["Name"] = operation.name
+        if operation.subtype is not None and operation.subtype != FOREIGN_CONTEXT:
+            wire["SubType"] = operation.subtype
+        if operation.ended_at is not None and status.is_terminal:
+            wire["EndTimestamp"] = to_millis(operation.ended_at)
+        return wire
+
+    def _status(self, operation: RecordedOperation) -> OperationStatus:
+        """The recorded status; a step whose body runs is shown as waiting for its next attempt, which never comes."""
+        if operation.type is OperationType.STEP and not operation.status.is_terminal:
+            return OperationStatus.PENDING
+        if self._is_opened(operation) and operation.status.is_terminal:
+            return OperationStatus.STARTED
+        return operation.status
+
+
+def _arranged(operations: list[RecordedOperation]) -> list[Slot]:
+    """Slots by recorded position; without positions, in recorded order."""
+    positions = [operation.position for operation in operations]
+    if any(position is None for position in positions) or len(set(positions)) < len(positions):
+        return [Slot(operation) for operation in operations]
+    first = 0 if operations[0].is_branch else 1
+    last = max(position for position in positions if position is not None)
+    if last - first > 4 * len(operations) + 1000:
+        return [Slot(operation) for operation in operations]
+    slots = [Slot(None) for _ in range(first, last + 1)]
+    for operation in operations:
+        if operation.position is not None:
+            slots[operation.position - first] = Slot(operation)
+    return slots
+
+
+def _details(operation: RecordedOperation, status: OperationStatus) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    match operation.type:
+        case OperationType.STEP:
+            details["Attempt"] = _attempts(operation, status)
+            if status is OperationStatus.PENDING:
+                details["NextAttemptTimestamp"] = FAR_FUTURE_MS
+        case OperationType.WAIT:
+            end = operation.details.get("scheduled_end_at") or operation.ended_at
+            details["ScheduledEndTimestamp"] = to_millis(end) if end else FAR_FUTURE_MS
+        case OperationType.CALLBACK:
+            details["CallbackId"] = operation.details.get("callback_id") or f"recorded-{operation.id[:16]}"
+        case OperationType.CONTEXT if status is OperationStatus.SUCCEEDED:
+            details["ReplayChildren"] = is_rebuilt(operation)
+        case _:
+            pass
+    if operation.result is not None:
+        details["Result"] = operation.result
+    error: ErrorObject | None = operation.error
+    if error is not None:
+        details["Error"] = error.to_wire()
+    elif status in (OperationStatus.FAILED, OperationStatus.TIMED_OUT):
+        details["Error"] = {"ErrorMessage": "the error was not recorded", "ErrorType": "Error"}
+    return details
+
+
+def _attempts(operation: RecordedOperation, status: OperationStatus) -> int:
+    if status.is_terminal:
+        return operation.attempts[-1].number if operation.attempts else 1
+    return sum(1 for attempt in operation.attempts if attempt.ended_at is not None)
+
+
+def is_rebuilt(operation: RecordedOperation) -> bool:
+    """Whether a context's result was too large to keep, so that its children are replayed. The history does not say.
+
+    In place of such a result stand an empty text or the summary of a batch.
+    """
+    if "replay_children" in operation.details:
+        return bool(operation.details["replay_children"])
+    if operation.result == "":
+        return True
+    if operation.subtype not in BATCHES or not operation.result:
+        return False
+    try:
+        summary = json.loads(operation.result)
+    except ValueError:
+        return False
+    return isinstance(summary, dict) and str(summary.get("type", "")).endswith("Result") and "totalCount" in summary
