@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 PATTERN = re.compile(
-    r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]*):(?P<account>\d{12}):function:(?P<function>[^:/]+):"
-    r"(?P<version>\$LATEST(?:\.PUBLISHED)?|\d+)/durable-execution/(?P<name>[^/]+)/(?P<id>[^/]+)"
+    r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]*):(?P<account>\d{12}):function:(?P<function>[^:/\s]+):"
+    r"(?P<version>\$LATEST(?:\.PUBLISHED)?|\d+)/durable-execution/(?P<name>[^/\s]+)/(?P<id>[^/\s]+)"
 )
 LOCAL_REGION = "us-east-1"
 LOCAL_ACCOUNT = "123456789012"

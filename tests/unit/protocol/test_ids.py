@@ -1,0 +1,39 @@
+"""Operation ids are those of AWS's SDK for Python."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable_execution.protocol import branch_id, operation_id
+
+FIRST = "1ced8f5be2db23a6513eba4d819c73806424748a7bc6fa0d792cc1c7d1775a97"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "position", "expected"),
+    [
+        (None, 1, FIRST),
+        (None, 2, "c5faca15ac2f93578b39ef4b6bbb871bdedce4ddd584fd31f0bb66fade3947e6"),
+        (FIRST, 1, "974bfc6321e227b0ff101342eaf19b336f002dc6cc99c18f0941a7755cc20fc4"),
+    ],
+)
+def test_vectors(prefix: str | None, position: int, expected: str) -> None:
+    assert operation_id(prefix, position) == expected
+
+
+def test_vector_of_the_first_branch() -> None:
+    assert branch_id(FIRST, 0) == "1712f93e2f51df042e2b933907d75accfe34a48fe4a42a24e0b08131bc72d591"
+
+
+@given(st.text("0123456789abcdef", min_size=64, max_size=64), st.integers(1, 10_000))
+def test_an_id_is_one_the_service_takes(prefix: str, position: int) -> None:
+    made = operation_id(prefix, position)
+    assert len(made) == 64
+    assert set(made) <= set("0123456789abcdef")
+    assert made == branch_id(prefix, position)
+
+
+def test_calls_of_one_execution_never_share_an_id() -> None:
+    root = [operation_id(None, n) for n in range(1, 200)]
+    inner = [operation_id(root[0], n) for n in range(1, 200)]
+    assert len({*root, *inner, branch_id(root[0], 0)}) == 399
