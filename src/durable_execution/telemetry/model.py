@@ -4,6 +4,7 @@ A view listens to one invocation's happenings and tells an outlet of spans. Live
 with another outlet, so they agree by construction.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,7 +22,7 @@ from durable_execution.observers import (
     OperationReplayed,
     OperationStarted,
 )
-from durable_execution.protocol import InvocationStatus, OperationStatus, OperationType
+from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus, OperationType
 from durable_execution.telemetry import attributes as names
 from durable_execution.telemetry import ids
 from durable_execution.telemetry.execution_spans import invocation_span, root_span, workflow_span
@@ -63,6 +64,13 @@ class Surroundings(NamedTuple):
     is_xray: bool = False
 
 
+class Unreported(NamedTuple):
+    """An operation whose end no happening told of, parents before children."""
+
+    call: OperationCall
+    recorded: Operation
+
+
 class SpanView(Observer):
     """The spans of one invocation. One object per invocation."""
 
@@ -82,6 +90,7 @@ class SpanView(Observer):
         self._entered: dict[str, Any] = {}
         self._due_for_attempt: dict[str, datetime] = {}
         self._invocation_token: Any = None
+        self._updated = frozenset(started.updated_operation_ids)
         if around.has_root:
             self.send(root_span(identity))
         self.workflow = workflow_span(identity, started, is_xray=around.is_xray)
@@ -111,6 +120,10 @@ class SpanView(Observer):
 
     def close_unfinished(self, happening: InvocationEnded) -> None:
         """The invocation ends, and these operations have not."""
+        raise NotImplementedError
+
+    def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
+        """The execution was stopped or timed out, and no invocation told of these operations' end."""
         raise NotImplementedError
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
@@ -145,7 +158,7 @@ class SpanView(Observer):
         span = self.operations.get(call.id)
         if span is None:
             span = self._begin(call, happening.started_at or happening.at, is_later=happening.is_replayed)
-        if happening.is_replayed and happening.at <= self.started.at:
+        if happening.is_replayed and (happening.at <= self.started.at or call.id in self._updated):
             self.announce_wait(call, since=happening.started_at, due=happening.at)
             self._announce_resumption(call, happening.at)
         if not happening.is_replayed:
@@ -227,12 +240,18 @@ class SpanView(Observer):
         failure = Failure.of(happening.error, happening.exception) if happening.error is not None else None
         self._close_invocation(happening.status, failure)
         if happening.status in ENDED:
-            self._close_workflow(happening.status, failure)
+            self._close_workflow(happening.status.value, failure, self.invocation.end_ns)
 
     def trace_header(self, call: OperationCall) -> str:
         """A chained execution's own spans go under the operation that invoked it."""
         operation = ids.operation_span_id(self.identity.arn, call.id)
         return xray_header(self.identity.trace_id, operation, is_sampled=self.outlet.is_sampled)
+
+    def conclude(self, status: str, at: datetime, error: ErrorObject | None, unreported: Iterable[Unreported]) -> None:
+        """The execution was stopped or timed out after this invocation: told by whoever knows, since no handler does."""
+        self._advance(at)
+        self.close_unreported(unreported, at)
+        self._close_workflow(status, Failure.of(error, None), to_ns(at))
 
     # How spans are made.
 
@@ -320,11 +339,11 @@ class SpanView(Observer):
             span.message = failure.message if failure is not None and span.status is SpanStatus.ERROR else ""
         self._close(span, late)
 
-    def _close_workflow(self, status: InvocationStatus, failure: Failure | None) -> None:
+    def _close_workflow(self, status: str, failure: Failure | None, end_ns: int) -> None:
         span = self.workflow
-        late: dict[str, Any] = {names.EXECUTION_STATUS: status.value}
-        span.finish(self.invocation.end_ns)
-        span.status = SpanStatus.OK if status is InvocationStatus.SUCCEEDED else SpanStatus.ERROR
+        late: dict[str, Any] = {names.EXECUTION_STATUS: status}
+        span.finish(end_ns)
+        span.status = SpanStatus.OK if status == InvocationStatus.SUCCEEDED else SpanStatus.ERROR
         if failure is not None:
             failure.mark(span, span.end_ns, late)
         self._close(span, late)
@@ -338,7 +357,7 @@ class SpanView(Observer):
         self.now_ns = max(self.now_ns, to_ns(at))
 
     def _announce_resumption(self, call: OperationCall, due: datetime) -> None:
-        if due >= self.started.at:
+        if due > self.started.at and call.id not in self._updated:
             return
         parent = self.parent_of(call)
         around = None if parent.is_live else parent

@@ -7,7 +7,8 @@ from typing import ClassVar
 from durable_execution.observers import InvocationEnded, OperationCall
 from durable_execution.protocol import Operation, OperationType
 from durable_execution.telemetry import ids
-from durable_execution.telemetry.model import ENDED, UNFINISHED, SpanView
+from durable_execution.telemetry.failures import Failure
+from durable_execution.telemetry.model import ENDED, UNFINISHED, SpanView, Unreported
 from durable_execution.telemetry.open_span import Links, OpenSpan
 from durable_execution.telemetry.spans import to_ns
 from durable_execution.telemetry.waiting import WAITED_FOR, wait_span
@@ -42,14 +43,24 @@ class ExecutionView(SpanView):
         if happening.status not in ENDED:
             self.operations.clear()
             return
-        for operation in _never_called_again(happening.operations.values(), self.operations):
-            self.open_operation(_call_of(operation), operation.started_at or happening.at, is_later=True)
-        for operation_id in reversed(list(self.operations)):
-            span = self.operations[operation_id]
-            self.close_operation(span, operation_id, UNFINISHED, self.now_ns)
+        self.close_unreported(_never_called_again(happening.operations.values(), self.operations), happening.at)
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
         """The operation's own span covers it."""
+
+    def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
+        """Send them as they are, and with them whatever is open."""
+        found: dict[str, Operation] = {}
+        for call, recorded in operations:
+            found[call.id] = recorded
+            self.open_operation(call, recorded.started_at or at, is_later=True)
+        for operation_id in reversed(list(self.operations)):
+            span, known = self.operations[operation_id], found.get(operation_id)
+            if known is not None and known.is_terminal:
+                end_ns, failure = to_ns(known.ended_at or at), Failure.of(known.error, None)
+                self.close_operation(span, operation_id, known.status, end_ns, failure=failure)
+            else:
+                self.close_operation(span, operation_id, UNFINISHED, to_ns(at))
 
 
 class InvocationView(SpanView):
@@ -88,14 +99,17 @@ class InvocationView(SpanView):
         if since is not None and call.type in WAITED_FOR:
             self.send(wait_span(self.identity, call, since=since, due=due))
 
+    def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
+        """No invocation came to tell of them; their last segments have been sent."""
+
 
 VIEWS: dict[str, type[SpanView]] = {view.view: view for view in (ExecutionView, InvocationView)}
 
 
-def _never_called_again(recorded: Iterable[Operation], called: dict[str, OpenSpan]) -> list[Operation]:
+def _never_called_again(recorded: Iterable[Operation], called: dict[str, OpenSpan]) -> list[Unreported]:
     """Operations of branches that were given up, which this invocation did not come by; parents first."""
     return [
-        operation
+        Unreported(_call_of(operation), operation)
         for operation in recorded
         if not operation.is_terminal and operation.type is not OperationType.EXECUTION and operation.id not in called
     ]

@@ -45,7 +45,7 @@ def resume_span(
         resumed: When the invocation began.
         parent: What was open meanwhile; None when that is only the ancestor of all invocations.
     """
-    return _span("resume latency", identity, call, since=due, until=resumed, due=due, parent=parent)
+    return _span("resume latency", identity, call, since=min(due, resumed), until=resumed, due=due, parent=parent)
 
 
 def _span(
@@ -74,5 +74,5 @@ def _span(
         },
         is_live=False,
     )
-    span.finish(to_ns(until))
+    span.finish(max(to_ns(until), span.start_ns))
     return span

@@ -1,0 +1,92 @@
+"""Flat branches: contexts that leave no event of their own, told from the operations that were called in them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from durable_execution.observers import OperationCall
+from durable_execution.protocol import Operation, OperationStatus, OperationSubType, OperationType, branch_id
+from durable_execution.protocol.paths import branch_path
+
+if TYPE_CHECKING:
+    from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+
+BRANCHES = {
+    OperationSubType.MAP.value: (OperationSubType.MAP_ITERATION, "map-item"),
+    OperationSubType.PARALLEL.value: (OperationSubType.PARALLEL_BRANCH, "parallel-branch"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FlatBranch:
+    """One flat branch of a map or parallel.
+
+    Attributes:
+        call: The call it would have been; its name is the default one, a name of the user's own is not recorded.
+        depth: Of the operations called in it.
+        operations: Those operations.
+    """
+
+    call: OperationCall
+    depth: int
+    operations: "tuple[RecordedOperation, ...]"
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the first of its operations began."""
+        return min((o.started_at for o in self.operations if o.started_at), default=None)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the last of its operations ended."""
+        return max((o.ended_at for o in self.operations if o.ended_at), default=None)
+
+    def unfinished(self) -> Operation:
+        """What would be recorded of it while it runs."""
+        return Operation(
+            {"Id": self.call.id, "Type": "CONTEXT", "Status": "STARTED", "StartTimestamp": self.started_at}
+        )
+
+    @property
+    def status(self) -> OperationStatus:
+        """How it ended: as its last operation did, unless something has not ended."""
+        if any(not operation.status.is_terminal for operation in self.operations):
+            return OperationStatus.STARTED
+        last = self.operations[-1].status
+        return OperationStatus.SUCCEEDED if last is OperationStatus.SUCCEEDED else OperationStatus.FAILED
+
+
+def flat_branches(execution: "RecordedExecution") -> dict[str, FlatBranch]:
+    """The flat branches of an execution, by the id of each operation that was called in one."""
+    by_id = execution.by_id()
+    members: dict[str, list[RecordedOperation]] = {}
+    batches: dict[str, tuple[RecordedOperation, int]] = {}
+    for operation in execution:
+        batch = by_id.get(operation.parent_id or "")
+        index = operation.details.get("branch_index")
+        if batch is None or batch.subtype not in BRANCHES or index is None or operation.is_branch:
+            continue
+        branch = branch_id(batch.id, index)
+        members.setdefault(branch, []).append(operation)
+        batches[branch] = (batch, index)
+    return {
+        operation.id: branch
+        for branch in (_branch(identity, *batches[identity], found) for identity, found in members.items())
+        for operation in branch.operations
+    }
+
+
+def _branch(identity: str, batch: "RecordedOperation", index: int, operations: "list[RecordedOperation]") -> FlatBranch:
+    subtype, word = BRANCHES[batch.subtype or ""]
+    call = OperationCall(
+        id=identity,
+        parent_id=batch.id,
+        context_id=batch.id,
+        position=index,
+        path=branch_path(batch.path, index),
+        type=OperationType.CONTEXT,
+        subtype=subtype,
+        name=f"{word}-{index}",
+        is_virtual=True,
+    )
+    return FlatBranch(call, operations[0].depth, tuple(operations))

@@ -1,0 +1,267 @@
+"""A recorded execution told again as the happenings that its invocations announced."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.observers import (
+    AttemptEnded,
+    AttemptStarted,
+    ContextEntered,
+    ContextLeft,
+    InvocationEnded,
+    InvocationStarted,
+    OperationCall,
+    OperationCompleted,
+    OperationReplayed,
+    OperationStarted,
+)
+from durable_execution.protocol import InvocationStatus, Operation, OperationStatus, OperationType
+from durable_execution.telemetry.history_branches import FlatBranch
+from durable_execution.telemetry.history_calls import RecordedCalls, wire_of
+from durable_execution.telemetry.model import Unreported
+
+if TYPE_CHECKING:
+    from durable_execution.replay.recorded import (
+        RecordedAttempt,
+        RecordedExecution,
+        RecordedInvocation,
+        RecordedOperation,
+    )
+
+Told = tuple[str, Any]
+"""The name of an observer's method, and what to call it with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """When an invocation ran."""
+
+    start: datetime
+    end: datetime
+
+    def fit(self, moment: datetime | None) -> datetime:
+        """A moment of the record as this invocation saw it: other clocks' moments can be a little outside."""
+        return self.start if moment is None else min(max(moment, self.start), self.end)
+
+
+class InvocationStory:
+    """The happenings of one invocation: what was open is gone on with, then everything in the order of the tree."""
+
+    def __init__(self, execution: "RecordedExecution", invocation: "RecordedInvocation", calls: RecordedCalls) -> None:
+        """Prepare.
+
+        Raises:
+            ValueError: The history has no timestamps.
+        """
+        start = invocation.started_at or execution.started_at
+        if start is None:
+            raise ValueError("the history has no timestamps, so nothing in it can be placed in time")
+        self._execution = execution
+        self._invocation = invocation
+        self._calls = calls
+        self._number = invocation.number
+        self.ran = Run(start, max(start, invocation.ended_at or start))
+        self._inside: list[RecordedOperation | FlatBranch] = []
+        self._entered: set[str] = set()
+
+    def started(self) -> InvocationStarted:
+        """How it began."""
+        began_before = (self._calls.began_in(operation) < self._number for operation in self._execution)
+        return InvocationStarted(
+            execution_arn=self._calls.arn,
+            request_id=self._invocation.request_id,
+            is_first=not any(began_before),
+            at=self.ran.start,
+            execution_started_at=self._execution.started_at,
+            handler=self._execution.handler or self._execution.function_name or "",
+            operations=self._calls.waits,
+            updated_operation_ids=[o.id for o in self._execution if self._ended_before(o)],
+            input=None,
+            trace_header=None,
+            lambda_context=None,
+        )
+
+    def tell(self) -> Iterator[Told]:
+        """Everything between start and end."""
+        for operation in self._execution:
+            yield from self._go_on_with(operation)
+        for operation in self._execution:
+            yield from self._leave_for(operation)
+            yield from self._run(operation)
+        yield from self._leave_for(None)
+
+    def ended(self, started: InvocationStarted) -> InvocationEnded | None:
+        """How it ended; None while it runs."""
+        if self._invocation.outcome is None or self._invocation.ended_at is None:
+            return None
+        status = InvocationStatus(self._invocation.outcome)
+        error = self._invocation.error
+        if error is None and status is InvocationStatus.FAILED:
+            error = self._execution.error
+        return InvocationEnded(started, self.ran.end, status, None, error, None, self._calls.unfinished)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no invocation came after it."""
+        return self._number == len(self._execution.invocations)
+
+    def unreported(self) -> list[Unreported]:
+        """What had not ended, or ended after this invocation and was never told of; parents first."""
+        found: dict[str, Unreported] = {}
+        for operation in self._execution:
+            if self._calls.ended_in(operation) <= self._number:
+                continue
+            branch = self._calls.branch_of(operation)
+            if branch is not None:
+                found.setdefault(branch.call.id, Unreported(branch.call, branch.unfinished()))
+            found[operation.id] = Unreported(self._calls.call(operation), Operation(wire_of(operation)))
+        return list(found.values())
+
+    def _go_on_with(self, operation: "RecordedOperation") -> Iterator[Told]:
+        """What earlier invocations began: replayed when it had ended, otherwise gone on with."""
+        if self._calls.began_in(operation) >= self._number:
+            return
+        is_replayed = self._calls.ended_in(operation) < self._number
+        if is_replayed and self._number not in operation.replayed_by:
+            return
+        branch = self._calls.branch_of(operation)
+        if branch is not None:
+            yield from self._enter_branch(branch, self.ran.start)
+        call = self._calls.call(operation)
+        if is_replayed:
+            yield "on_operation_replayed", OperationReplayed(call, self.ran.start, Operation(wire_of(operation)))
+            return
+        recorded = self._before(operation)
+        began = operation.started_at or self.ran.start
+        yield "on_operation_started", OperationStarted(call, began, True, recorded.status, recorded)
+        yield from self._enter(operation, call)
+
+    def _run(self, operation: "RecordedOperation") -> Iterator[Told]:
+        """What this invocation began, tried, and finished."""
+        call, began_in, ended_in = (
+            self._calls.call(operation),
+            self._calls.began_in(operation),
+            self._calls.ended_in(operation),
+        )
+        branch = self._calls.branch_of(operation)
+        if branch is not None and branch.call.id in self._entered and branch not in self._inside:
+            self._inside.append(branch)
+        if began_in > self._number or ended_in < self._number:
+            return
+        if began_in == self._number:
+            began = self.ran.fit(operation.started_at)
+            if branch is not None and branch not in self._inside:
+                yield from self._enter_branch(branch, began)
+                self._inside.append(branch)
+            yield "on_operation_started", OperationStarted(call, began, False, OperationStatus.STARTED, None)
+            yield from self._enter(operation, call)
+        for attempt in operation.attempts:
+            yield from self._attempt(call, attempt)
+        if operation.type is OperationType.CONTEXT:
+            self._inside.append(operation)
+        elif ended_in == self._number:
+            yield self._completed(operation, call)
+
+    def _attempt(self, call: OperationCall, attempt: "RecordedAttempt") -> Iterator[Told]:
+        """An attempt ran in the invocation it ended in, and before that, cut off, in the one that began it."""
+        is_here = attempt.invocation == self._number
+        was_cut_off = (attempt.invocation or 0) > self._number == self._calls.invocation_at(attempt.started_at)
+        if not is_here and not was_cut_off:
+            return
+        began = self.ran.fit(attempt.started_at or attempt.ended_at)
+        yield "on_attempt_started", AttemptStarted(call, attempt.number, began)
+        if not is_here or attempt.outcome is None:
+            return
+        ended = AttemptEnded(
+            call,
+            attempt.number,
+            max(began, self.ran.fit(attempt.ended_at or self.ran.end)),
+            began,
+            attempt.outcome,
+            attempt.error,
+            None,
+            attempt.next_attempt_delay_seconds,
+        )
+        yield "on_attempt_ended", ended
+
+    def _leave_for(self, operation: "RecordedOperation | None") -> Iterator[Told]:
+        """Contexts that the next operation is not inside of end here."""
+        while self._inside and not self._is_inside(operation, self._inside[-1]):
+            around = self._inside.pop()
+            if isinstance(around, FlatBranch):
+                yield from self._leave_branch(around)
+            else:
+                yield from self._leave_context(around)
+
+    def _is_inside(self, operation: "RecordedOperation | None", around: "RecordedOperation | FlatBranch") -> bool:
+        if operation is None:
+            return False
+        if isinstance(around, FlatBranch):
+            return operation.depth > around.depth or self._calls.branch_of(operation) is around
+        return operation.depth > around.depth
+
+    def _leave_context(self, context: "RecordedOperation") -> Iterator[Told]:
+        call, is_over = self._calls.call(context), self._calls.ended_in(context) == self._number
+        at = self.ran.fit(context.ended_at) if is_over else self.ran.end
+        outcome = context.status.value if is_over else "INCOMPLETE"
+        yield "on_context_left", ContextLeft(call, at, self.ran.start, False, outcome)
+        if is_over:
+            yield self._completed(context, call)
+
+    def _completed(self, operation: "RecordedOperation", call: OperationCall) -> Told:
+        ended = operation.ended_at or self.ran.end
+        happening = OperationCompleted(
+            call,
+            ended if self._ended_before(operation) else self.ran.fit(ended),
+            operation.started_at,
+            operation.status,
+            operation.result,
+            operation.error,
+            None,
+            operation.attempts[-1].number if operation.attempts else None,
+            self._calls.began_in(operation) < self._number,
+        )
+        return "on_operation_completed", happening
+
+    def _enter(self, operation: "RecordedOperation", call: OperationCall) -> Iterator[Told]:
+        if operation.type is OperationType.CONTEXT:
+            yield "on_context_entered", ContextEntered(call, self.ran.fit(operation.started_at), False)
+
+    def _enter_branch(self, branch: FlatBranch, at: datetime) -> Iterator[Told]:
+        if branch.call.id not in self._entered:
+            self._entered.add(branch.call.id)
+            yield "on_operation_started", OperationStarted(branch.call, at, False, OperationStatus.STARTED, None)
+            yield "on_context_entered", ContextEntered(branch.call, at, False)
+
+    def _leave_branch(self, branch: FlatBranch) -> Iterator[Told]:
+        last = max(self._calls.ended_in(operation) for operation in branch.operations)
+        is_over = last <= self._number
+        at = self.ran.fit(branch.ended_at) if is_over else self.ran.end
+        outcome = branch.status.value if is_over else "INCOMPLETE"
+        yield "on_context_left", ContextLeft(branch.call, at, self.ran.start, False, outcome)
+        if is_over:
+            error = branch.operations[-1].error if branch.status is OperationStatus.FAILED else None
+            happening = OperationCompleted(branch.call, at, branch.started_at, branch.status, error=error)
+            yield "on_operation_completed", happening
+
+    def _ended_before(self, operation: "RecordedOperation") -> bool:
+        """Whether it ended after the invocation before this one, and before this one began."""
+        is_mine = self._calls.ended_in(operation) == self._number > self._calls.began_in(operation)
+        is_service = operation.type in (OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE)
+        ended = operation.ended_at
+        return is_mine and is_service and ended is not None and ended <= self.ran.start
+
+    def _before(self, operation: "RecordedOperation") -> Operation:
+        """What was recorded of it when this invocation began."""
+        before = [attempt for attempt in operation.attempts if (attempt.invocation or 0) < self._number]
+        wire = wire_of(operation, last_attempt=before[-1] if before else None)
+        return Operation({**wire, "Status": OperationStatus.STARTED.value})
+
+
+def stories(execution: "RecordedExecution", arn: str) -> Iterator[InvocationStory]:
+    """The invocations of an execution, in order."""
+    calls = RecordedCalls(execution, arn)
+    for invocation in execution.invocations:
+        yield InvocationStory(execution, invocation, calls)
