@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from durable_debugger.model.session import Session
 from durable_debugger.screens.main import MainScreen
+from durable_debugger.sources.code import SourceTexts
 from durable_debugger.themes import DEFAULT_THEME, DURABLE_SAFE, DURABLE_SAFE_LIGHT, ROLE_COLOURS
 from durable_debugger.widgets.lines import LineView
 
@@ -21,6 +22,7 @@ class DebuggerApp(App[int]):
         view: Which view to open.
         theme: Name of a theme.
         is_ascii: Whether to draw with ASCII only.
+        texts: Finds source files.
     """
 
     TITLE = "durable-debug"
@@ -28,11 +30,18 @@ class DebuggerApp(App[int]):
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
 
     def __init__(
-        self, session: Session, *, view: str = "tree", theme: str | None = None, is_ascii: bool = False
+        self,
+        session: Session,
+        *,
+        view: str = "tree",
+        theme: str | None = None,
+        is_ascii: bool = False,
+        texts: SourceTexts | None = None,
     ) -> None:
         super().__init__()
         self.session = session
         self._first_view = view
+        self._texts = texts
         self._theme_name = theme or DEFAULT_THEME
         self._is_ascii = is_ascii
 
@@ -46,7 +55,7 @@ class DebuggerApp(App[int]):
         self.register_theme(DURABLE_SAFE_LIGHT)
         self.theme = self._theme_name
         LineView.is_ascii = self._is_ascii
-        _ = self.push_screen(MainScreen(self.session, view=self._first_view))
+        _ = self.push_screen(MainScreen(self.session, view=self._first_view, texts=self._texts))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the view that is open, and Textual's own for themes and screenshots."""

@@ -16,6 +16,7 @@ class Mark:
         kind: Kind of the divergence, as shown: `skipped`, `renamed`, …
         is_root: Whether it is a difference of its own; follow-on marks only shift because of one.
         note: A few words for the row.
+        short: The same in fewer words.
         divergence: The divergence it comes from.
         invocation: In which invocation it was found; None when it was found by replaying.
     """
@@ -23,6 +24,7 @@ class Mark:
     kind: str
     is_root: bool
     note: str
+    short: str = ""
     divergence: Divergence | None = None
     invocation: int | None = None
 
@@ -65,7 +67,9 @@ def _mark_of(row: DiffRow) -> Mark:
     if row.divergence is not None and row.is_root:
         return Mark(row.divergence.kind, is_root=True, note=note_of(row.divergence), divergence=row.divergence)
     kind = row.divergence.kind.value if row.divergence else "shifted"
-    return Mark(kind, is_root=False, note=shift_note(row), divergence=row.divergence)
+    note = shift_note(row)
+    short = note.removeprefix("follow-on: ")
+    return Mark(kind, is_root=False, note=note, short=short, divergence=row.divergence)
 
 
 def shift_note(row: DiffRow) -> str:

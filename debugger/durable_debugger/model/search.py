@@ -33,10 +33,12 @@ class Candidate(NamedTuple):
     Attributes:
         operation: The operation.
         mark: Its divergence.
+        text: Its name, path, id and error, case folded.
     """
 
     operation: RecordedOperation
     mark: Mark | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,22 @@ def parse(text: str) -> Query:
     return Query(text, tuple(terms), problem)
 
 
-def matching_rows(query: Query, operations: Sequence[RecordedOperation], marks: Mapping[int, Mark]) -> list[int]:
-    """Rows of the operations that fulfil a query, in order."""
-    return [row for row, each in enumerate(operations) if query.accepts(Candidate(each, marks.get(row)))]
+def matching_rows(
+    query: Query, operations: Sequence[RecordedOperation], marks: Mapping[int, Mark], texts: Sequence[str]
+) -> list[int]:
+    """Rows of the operations that fulfil a query, in order.
+
+    Args:
+        query: The query.
+        operations: The operations.
+        marks: Divergences by row.
+        texts: `text_of` of each operation.
+    """
+    return [
+        row
+        for row, (each, text) in enumerate(zip(operations, texts, strict=True))
+        if query.accepts(Candidate(each, marks.get(row), text))
+    ]
 
 
 def _unknown(key: str) -> str:
@@ -106,16 +121,19 @@ def _unknown(key: str) -> str:
     return f"no such key {key}{hint}"
 
 
+def text_of(operation: RecordedOperation) -> str:
+    """What plain words are looked for in, besides values."""
+    error = str(operation.error) if operation.error else ""
+    return f"{facts.label(operation)}\n{operation.path}\n{operation.id}\n{error}".casefold()
+
+
 def _text(value: str, call: Candidate) -> bool:
-    return (
-        value in facts.label(call.operation).casefold()
-        or value in call.operation.path.casefold()
-        or call.operation.id.startswith(value)
-        or _in_error(value, call.operation)
-        or any(
-            payload is not None and value in payload.casefold()
-            for payload in (call.operation.result, call.operation.input)
-        )
+    return value in call.text or _in_value(value, call)
+
+
+def _in_value(value: str, call: Candidate) -> bool:
+    return any(
+        payload is not None and value in payload.casefold() for payload in (call.operation.result, call.operation.input)
     )
 
 
@@ -171,7 +189,7 @@ KEYS: dict[str, Accepts] = {
     "id": lambda value, call: call.operation.id.startswith(value),
     "path": lambda value, call: value in call.operation.path.casefold(),
     "error": lambda value, call: _in_error(value, call.operation),
-    "value": lambda value, call: value in f"{call.operation.result} {call.operation.input}".casefold(),
+    "value": _in_value,
     "attempt": lambda value, call: _compare(value, len(call.operation.attempts)),
     "div": _div,
     "file": _file,

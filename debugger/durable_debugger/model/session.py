@@ -11,8 +11,9 @@ from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import Happening, Moment, read_moments
 from durable_debugger.model.outline import ROOT, Outline
 from durable_debugger.model.playback import Playback
-from durable_debugger.model.search import Query, matching_rows
+from durable_debugger.model.search import Query, matching_rows, text_of
 from durable_debugger.model.states import State, state_of
+from durable_execution.protocol import OperationType
 from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
 
 BATCH_SUBTYPES = frozenset({"Map", "Parallel"})
@@ -61,6 +62,8 @@ class Session:
         self.query: Query | None = None
         self.has_call_sites = any(operation.call_site is not None for operation in self.operations)
         self._playback: Playback | None = None
+        self._waiting_for = _waiting_for(execution)
+        self._texts: list[str] = []
         self._tallies: dict[int, facts.Tally] = {}
         self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
 
@@ -133,15 +136,7 @@ class Session:
 
     def waiting_for(self) -> RecordedOperation | None:
         """What a running execution waits for: the last open call that only the outside world can end."""
-        if state_of(self.execution.status) is not State.RUNNING:
-            return None
-        still = (State.WAITING, State.RETRYING)
-        is_running = any(
-            facts.state(operation) is State.RUNNING and operation.type != "CONTEXT" for operation in self.operations
-        )
-        if is_running:
-            return None
-        return next((each for each in reversed(self.operations) if facts.state(each) in still), None)
+        return self._waiting_for
 
     def select(self, row: int) -> None:
         """Move the cursor, unfolding what hides the row."""
@@ -167,6 +162,16 @@ class Session:
         if self.playback.current is not None:
             self.select(self.playback.current.row)
         return True
+
+    def travel_to_cursor(self) -> bool:
+        """Travel to the first call of the selected operation; to the first call of all when none is selected.
+
+        Returns:
+            Whether anything is recorded to travel through.
+        """
+        playback = self.playback
+        found = None if self.cursor == ROOT else playback.first_call_of(self.cursor)
+        return self.seek(next(iter(playback.calls), 0) if found is None else found) if len(playback) else False
 
     def leave_travel(self) -> None:
         """Show the end again."""
@@ -230,6 +235,19 @@ class Session:
 
     def _hides_root(self, row: int) -> bool:
         return any(row < root < self.outline.ends[row] for root in self.marks.roots)
+
+
+def _waiting_for(execution: RecordedExecution) -> RecordedOperation | None:
+    if state_of(execution.status) is not State.RUNNING:
+        return None
+    found: RecordedOperation | None = None
+    for operation in execution.operations:
+        state = facts.state(operation)
+        if state is State.RUNNING and operation.type is not OperationType.CONTEXT:
+            return None
+        if state in (State.WAITING, State.RETRYING):
+            found = operation
+    return found
 
 
 def _neighbour(rows: list[int], row: int, direction: int) -> int | None:

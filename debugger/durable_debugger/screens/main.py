@@ -122,9 +122,11 @@ class MainScreen(Screen[None]):
         self.remark = ""
         self.query_one(FooterBar).update(view)
         self.query_one(OutlinePane).update(session)
-        timeline = self.query_one(TimelinePane)
-        timeline.update(session, has_labels=view != "tree")
-        self.query_one(LegendPane).update(session, timeline.chart)
+        if view in ("tree", "timeline"):
+            timeline = self.query_one(TimelinePane)
+            timeline.update(session, has_labels=view != "tree")
+            if view == "timeline":
+                self.query_one(LegendPane).update(session, timeline.chart)
         if view == "events":
             events = self.query_one(EventsPane)
             events.update(session)
@@ -148,7 +150,7 @@ class MainScreen(Screen[None]):
         if view != self.view:
             self._views_before.append(self.view)
         if view == "step" and not self.session.is_travelling:
-            self.session.seek(0)
+            self.session.travel_to_cursor()
         self.remove_class(*(f"-{name}" for name in MAIN_PANE))
         self.view = view
         self.add_class(f"-{view}")

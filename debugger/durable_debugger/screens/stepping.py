@@ -51,13 +51,10 @@ _register("previous_moment", lambda session: _by_one(session, -1), START)
 @handles("step_here")
 def step_here(screen: "MainScreen") -> None:
     """Open the step view at the first call of the selected operation."""
-    session = screen.session
-    if not len(session.playback):
+    if screen.session.travel_to_cursor():
+        screen.open_view("step")
+    else:
         screen.say("nothing is recorded that could be stepped through")
-        return
-    found = None if session.cursor == ROOT else session.playback.first_call_of(session.cursor)
-    session.seek(found if found is not None else 0)
-    screen.open_view("step")
 
 
 @handles("breakpoint")

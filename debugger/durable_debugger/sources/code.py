@@ -63,8 +63,8 @@ class SourceTexts:
 
     def _candidates(self, file: str) -> list[Path]:
         """The path itself, then its endings below the roots, longest first: `/var/task/app/flow.py` is `./app/flow.py`."""
-        parts = PurePosixPath(file.replace("\\", "/")).parts
-        endings = [Path(*parts[start:]) for start in range(1, len(parts))]
+        parts = [part for part in PurePosixPath(file.replace("\\", "/")).parts if part != "/"]
+        endings = [Path(*parts[start:]) for start in range(len(parts))]
         return [Path(file), *(root / ending for root in self._roots for ending in endings)]
 
 

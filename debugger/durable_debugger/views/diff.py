@@ -16,6 +16,7 @@ from durable_execution.replay.call_tree import CallNode
 from durable_execution.replay.divergence import Divergence, Severity, explanation
 
 SITE_WIDTH = 20
+NARROW = 100
 LABEL_WIDTH = 10
 
 
@@ -62,8 +63,17 @@ def diff_line(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_
     )
 
 
-def why_lines(divergence: Divergence | None, row: DiffRow | None, cells: int) -> list[Line]:
-    """The five lines about a difference, wrapped."""
+def why_lines(
+    divergence: Divergence | None, row: DiffRow | None, cells: int, *, is_compact: bool = False
+) -> list[Line]:
+    """The five lines about a difference.
+
+    Args:
+        divergence: The difference; None where there is none.
+        row: The row that is explained.
+        cells: Width.
+        is_compact: Whether each is cut to one line instead of wrapped.
+    """
     if divergence is None:
         return [
             line(
@@ -74,7 +84,7 @@ def why_lines(divergence: Divergence | None, row: DiffRow | None, cells: int) ->
             )
         ]
     more = (
-        f"   {divergence.follow_on} more follow{'s' if divergence.follow_on == 1 else ''} from it"
+        f"; {divergence.follow_on} more follow{'s' if divergence.follow_on == 1 else ''} from it"
         if divergence.follow_on
         else ""
     )
@@ -82,12 +92,14 @@ def why_lines(divergence: Divergence | None, row: DiffRow | None, cells: int) ->
     lines: list[Line] = [
         line(
             (f" {glyphs.ROOT} {divergence.title}", "divergence"),
-            (f"   first difference here{tier}{more}" if more or tier else "", "dim"),
+            (f"   first difference{tier}{more}" if more or tier else "", "dim"),
         )
     ]
     roles = {"recorded": "recorded", "replayed": "replayed"}
     for word, text in explanation(divergence):
-        for index, piece in enumerate(wrap(safe(text), max(cells - LABEL_WIDTH - 3, 20))):
+        room = max(cells - LABEL_WIDTH - 3, 20)
+        shown = " ".join(safe(text).split())
+        for index, piece in enumerate([cut(shown, room)] if is_compact else wrap(shown, room)):
             label = f" {word.capitalize() if not index else '':<{LABEL_WIDTH}}"
             lines.append([Part(label, roles.get(word, "key")), Part(piece)])
     for index, suspect in enumerate(divergence.suspects):
@@ -125,7 +137,7 @@ def _aligned(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_c
         Part("  " * min(row.depth, 6) + f"{number if number is not None else '':>2}  ", "dim"),
         Part(f"{glyph} ", state_role),
         Part(f"{_kind(node):<9} ", "dim"),
-        Part(pad(_name(node), 22) + " ", "name"),
+        Part(pad(_name(node), 18 if cells < NARROW else 26) + " ", "name"),
         Part(remark, remark_role),
     ]
     return [*fit(head, max(cells - SITE_WIDTH, 30)), Part(f"{cut(site, SITE_WIDTH - 1):>{SITE_WIDTH - 1}} ", "dim")]

@@ -18,17 +18,27 @@ MAX_STACK_LINES = 40
 MAX_ATTEMPTS = 12
 
 
-def inspector_lines(session: Session, cells: int) -> list[Line]:
-    """Facts about the selected row, wrapped to a width."""
+def inspector_lines(session: Session, cells: int, *, is_compact: bool = False) -> list[Line]:
+    """Facts about the selected row, wrapped to a width.
+
+    Args:
+        session: The session.
+        cells: Width.
+        is_compact: Whether there is little room, so that a divergence is told in one line each.
+    """
     operation = session.operation(session.cursor)
-    lines = _execution(session, cells) if operation is None else _operation(session, operation, cells)
+    lines = (
+        _execution(session, cells)
+        if operation is None
+        else _operation(session, operation, cells, is_compact=is_compact)
+    )
     return [[Part(" "), *each] for each in lines]
 
 
-def _operation(session: Session, operation: RecordedOperation, cells: int) -> list[Line]:
+def _operation(session: Session, operation: RecordedOperation, cells: int, *, is_compact: bool) -> list[Line]:
     state = session.state(session.cursor)
     room = cells - LABEL_WIDTH - 2
-    lines = [*_headline(session, operation, state, cells)]
+    lines = [*_headline(session, operation, state, cells, is_compact=is_compact)]
     lines += _error(operation.error, room)
     lines += _waiting(session, operation)
     if operation.type is OperationType.CHAINED_INVOKE or operation.input is not None:
@@ -51,7 +61,9 @@ def _operation(session: Session, operation: RecordedOperation, cells: int) -> li
     return lines
 
 
-def _headline(session: Session, operation: RecordedOperation, state: State, cells: int) -> list[Line]:
+def _headline(
+    session: Session, operation: RecordedOperation, state: State, cells: int, *, is_compact: bool
+) -> list[Line]:
     mark = session.mark(session.cursor)
     subtype = f" · {safe(operation.subtype)}" if operation.subtype else ""
     head = line((f"{state.glyph} {state.word}", state.role), (f"   {operation.type}{subtype}", "dim"))
@@ -59,7 +71,7 @@ def _headline(session: Session, operation: RecordedOperation, state: State, cell
     if seconds is not None:
         head.append(Part(f"   {durations.short(seconds)}"))
     if mark is not None and mark.is_root:
-        return [*_unindented(why_lines(mark.divergence, None, cells)), [], head]
+        return [*_unindented(why_lines(mark.divergence, None, cells, is_compact=is_compact)), head]
     if mark is not None:
         return [head, line(("≈ follow-on   ", "follow_on"), (mark.note, "follow_on"))]
     return [head]

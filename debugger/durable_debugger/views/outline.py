@@ -29,9 +29,10 @@ def outline_line(session: Session, row: int, cells: int, *, is_cursor: bool = Fa
     tail = _tail(session, row, cells)
     room = cells - line_width(tail)
     head = [*_gutter(session, row, is_cursor=is_cursor), *_guides(session, row), *_name(session, row)]
-    note = _note(session, row)
-    if note and cells >= SHOW_NOTE_FROM:
-        head = [*column(head, _note_column(room)), note]
+    if cells >= SHOW_NOTE_FROM:
+        at = max(_note_column(room), line_width(head) + 2)
+        note = _note(session, row, room - at)
+        head = [*column(head, _note_column(room)), note] if note else head
     return [*fit(head, room), *tail]
 
 
@@ -90,13 +91,14 @@ def _name(session: Session, row: int) -> Line:
     return [Part(f"{state.glyph} ", role), Part(name, "name" if is_reached else "dim")]
 
 
-def _note(session: Session, row: int) -> Part | None:
+def _note(session: Session, row: int, cells: int) -> Part | None:
     if row == ROOT:
         return None
     mark = session.mark(row)
     operation = session.operations[row]
     if mark is not None and mark.note:
-        return Part(mark.note, "divergence" if mark.is_root else "follow_on")
+        text = mark.short if mark.short and width(mark.note) > cells else mark.note
+        return Part(text, "divergence" if mark.is_root else "follow_on")
     if session.is_travelling:
         return _travel_note(session, row)
     text = facts.note(operation, session.tally(row), session.as_of)

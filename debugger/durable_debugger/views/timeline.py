@@ -38,7 +38,9 @@ class Chart:
     has_labels: bool = True
     _base: Timebase | None = None
     _key: tuple[int, int, float, bool] | None = None
-    _critical: frozenset[int] = field(default_factory=frozenset)
+    _path: tuple[int, ...] | None = None
+    _on_path: frozenset[int] = field(default_factory=frozenset)
+    _path_of: int = 0
 
     def base(self, session: Session, cells: int) -> Timebase:
         """The axis for a width; made again only when something it depends on changed."""
@@ -48,13 +50,20 @@ class Chart:
             busy = busy_times(session.execution, end)
             self._base = Timebase(busy, end, round(cells * self.zoom), is_folding=self.is_folding)
             self._key = key
-            self._critical = frozenset(critical_path(session.operations))
         self.pan = max(0, min(self.pan, self._base.cells - cells))
         return self._base
 
-    def is_on_path(self, row: int) -> bool:
+    def path(self, session: Session) -> tuple[int, ...]:
+        """The critical path; found again only when the execution changed."""
+        if self._path is None or self._path_of != id(session.execution):
+            self._path = tuple(critical_path(session.operations))
+            self._path_of = id(session.execution)
+            self._on_path = frozenset(self._path)
+        return self._path
+
+    def is_on_path(self, session: Session, row: int) -> bool:
         """Whether a row is on the critical path and that is shown."""
-        return self.is_critical and row in self._critical
+        return self.is_critical and bool(self.path(session)) and row in self._on_path
 
 
 def span(session: Session) -> float:
@@ -102,7 +111,7 @@ def timeline_line(session: Session, chart: Chart, row: int, cells: int, *, is_cu
 def timeline_legend(session: Session, chart: Chart, cells: int) -> list[Line]:
     """What is worth saying about time: the selected call, the critical path, the signs."""
     execution = session.execution
-    path = critical_path(session.operations)
+    path = chart.path(session)
     names = " → ".join(
         f"{facts.label(session.operations[row])} {durations.short(facts.duration(session.operations[row]))}"
         for row in longest(path, session.operations, 3)
@@ -187,7 +196,7 @@ def _paint_invocations(paint: _Paint, session: Session, base: Timebase) -> None:
 def _paint_row(paint: _Paint, session: Session, chart: Chart, base: Timebase, row: int) -> None:
     mark = session.mark(row)
     for start, end, char, role in _strokes(session, row):
-        shown = "accent" if chart.is_on_path(row) else role
+        shown = "accent" if chart.is_on_path(session, row) else role
         if mark is not None:
             shown = "divergence" if mark.is_root else "follow_on"
         paint.stroke(base.column(start), base.column(end), char, shown)
@@ -238,7 +247,7 @@ def _label(session: Session, chart: Chart, row: int, cells: int, *, is_cursor: b
     state = session.state(row)
     shown = durations.short(facts.duration(operation)) if state is not State.NOT_REACHED else ""
     name_cells = cells - 3 - len(indent) - len(fold) - 2 - 9
-    role = "accent" if chart.is_on_path(row) else "name"
+    role = "accent" if chart.is_on_path(session, row) else "name"
     return [
         cursor,
         sign,

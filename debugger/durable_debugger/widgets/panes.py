@@ -11,6 +11,8 @@ from durable_debugger.views.step import moment_lines, track_lines
 from durable_debugger.views.timeline import Chart, axis_line, timeline_legend, timeline_line
 from durable_debugger.widgets.lines import LineView, StaticLines
 
+COMPACT_BELOW = 14
+
 
 class OutlinePane(LineView):
     """The operation tree."""
@@ -116,7 +118,10 @@ class InspectorPane(StaticLines):
         self.session = session
         key = (session.cursor, id(session.execution), self.size.width)
         self.set_title(inspector_title(session))
-        self.show_lines(inspector_lines(session, max(self.size.width, 20)), is_new=key != self._shown)
+        self.show_lines(
+            inspector_lines(session, max(self.size.width, 20), is_compact=self.size.height < COMPACT_BELOW),
+            is_new=key != self._shown,
+        )
         self._shown = key
 
     def on_resize(self) -> None:  # type: ignore[override]  # the event is of no interest

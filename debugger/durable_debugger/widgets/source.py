@@ -11,6 +11,9 @@ from durable_debugger.views.source import Listing, calls_by_line, current_site, 
 from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.observers import CallSite
 
+MARGIN = 2
+"""Lines around the current one that are kept in sight."""
+
 
 class SourcePane(LineView):
     """A source file with marks and results; follows the playback, or the selected call."""
@@ -64,11 +67,11 @@ class SourcePane(LineView):
         return source_line(self.session, self.listing, self._calls, index, cells, current=current)
 
     def keep_visible(self, index: int) -> None:
-        """Keep some lines around the current one in sight."""
+        """Keep the current line and some around it in sight; in the middle when it was not."""
         height = self.scrollable_content_region.height
-        margin = min(3, height // 3)
-        super().keep_visible(max(index - margin, 0))
-        super().keep_visible(min(index + margin, max(self.count - 1, 0)))
+        top = self.scroll_offset.y
+        if height > 0 and not top + MARGIN <= index < top + height - MARGIN:
+            self.scroll_to(y=max(index - height // 2, 0), animate=False)
 
     def calls_at(self, index: int) -> list[int]:
         """Rows of the calls made on a line."""

@@ -1,0 +1,94 @@
+"""The app, driven without a terminal, and its screens as text that a reviewer can read."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from durable_debugger.app import DebuggerApp
+from durable_debugger.model.differences import Differences
+from durable_debugger.model.session import Session
+from durable_debugger.sources.code import SourceTexts
+from durable_execution.replay.call_tree import tree_of
+from durable_execution.replay.comparison import compare
+from tests.tui.recordings import FLOW_TEXT, START, order_execution
+
+GOLDENS = Path(__file__).parent / "goldens"
+UPDATE = "DURABLE_UPDATE_GOLDENS"
+
+Script = Callable[[DebuggerApp, Pilot[int]], Awaitable[None]]
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> SourceTexts:
+    """Finds the order's source."""
+    (tmp_path / "flow.py").write_text(FLOW_TEXT)
+    return SourceTexts((tmp_path,))
+
+
+@pytest.fixture
+def order() -> Session:
+    """The order, compared with changed code that skips the courier."""
+    return order_session()
+
+
+def order_session(*, with_differences: bool = True, with_traces: bool = True) -> Session:
+    """A session on the order, two minutes after its last event."""
+    execution = order_execution(with_traces=with_traces)
+    rows = {operation.id: row for row, operation in enumerate(execution.operations)}
+    differences = None
+    if with_differences:
+        changed = order_execution(with_courier=False, with_traces=with_traces)
+        comparison = compare(tree_of(execution), tree_of(changed), handler="flow:process_order")
+        differences = Differences(comparison, rows)
+    return Session(execution, as_of=START + timedelta(seconds=161.2), origin="order.json", differences=differences)
+
+
+@pytest.fixture
+def drive(texts: SourceTexts) -> Callable[..., DebuggerApp]:
+    """Runs the app on a session and lets a script press keys."""
+
+    def run(session: Session, script: Script, *, size: tuple[int, int] = (80, 24), **options: object) -> DebuggerApp:
+        app = DebuggerApp(session, texts=texts, **options)  # type: ignore[arg-type]
+
+        async def go() -> None:
+            async with app.run_test(size=size) as pilot:
+                await settled(app, pilot)
+                await script(app, pilot)
+
+        asyncio.run(go())
+        return app
+
+    return run
+
+
+async def settled(app: DebuggerApp, pilot: Pilot[int]) -> None:
+    """Wait until nothing more is drawn by itself."""
+    await pilot.pause()
+    await app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+def screen_text(app: DebuggerApp) -> str:
+    """What is on the screen."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compares text with a file beside the tests; DURABLE_UPDATE_GOLDENS=1 writes it."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDENS / f"{name}.txt"
+        if os.environ.get(UPDATE):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n", encoding="utf-8")
+        assert path.is_file(), f"there is no golden {name}: look at the text, then run with {UPDATE}=1\n{text}"
+        assert text == path.read_text(encoding="utf-8").removesuffix("\n"), f"differs from goldens/{name}.txt"
+
+    return check

@@ -1,0 +1,27 @@
+"""Every view at every size, as text; and what must always be on the screen."""
+
+import pytest
+
+from durable_debugger.model.session import Session
+from tests.tui.conftest import screen_text, settled
+
+SIZES = [(60, 16), (80, 24), (100, 30), (140, 40), (160, 48), (220, 60)]
+VIEWS = ["tree", "timeline", "step", "diff", "events"]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_every_view_looks_as_it_should(size, order: Session, drive, golden):
+    async def look(app, pilot):
+        await pilot.press("full_stop")
+        for number, view in enumerate(VIEWS, start=1):
+            await pilot.press(str(number))
+            await settled(app, pilot)
+            text = screen_text(app)
+            lines = text.splitlines()
+            assert "order-7f3a9c" in lines[0]
+            assert "1 root · 3 follow-on" in lines[0]
+            assert "Commands" in lines[-1]
+            assert len(lines) == size[1]
+            golden(f"order/{view}-{size[0]}x{size[1]}", text)
+
+    drive(order, look, size=size)
