@@ -235,9 +235,11 @@ class Scheduler:
             if self._has_news or self._is_closed:
                 return
             seconds = POLL_SECONDS if self._backend.store.path is not None else 60.0
+            for running in self._running.values():
+                seconds = min(seconds, running.deadline - self._stopwatch.monotonic())
             if next_ms is not None and (len(self._running) < self._max_concurrency):
-                seconds = min(seconds, max(0.0, (next_ms - self._backend.now_ms()) / 1000))
-            self._changed.wait(timeout=seconds)
+                seconds = min(seconds, (next_ms - self._backend.now_ms()) / 1000)
+            self._changed.wait(timeout=max(0.0, seconds))
 
     def _start_due(self) -> None:
         """Fire timers, end what is out of time, and begin invocations as far as there is room."""

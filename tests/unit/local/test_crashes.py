@@ -46,9 +46,9 @@ def test_a_killed_process_is_continued_without_loss_or_repetition(store_file: Pa
     bodies = [line for line in lines if line.startswith("body")]
     assert len(bodies) == len(set(bodies))
     crashes = [details(event) for event in events if event["EventType"] == "InvocationCompleted"]
-    assert [crash["Error"]["Payload"]["ErrorType"] for crash in crashes if "Error" in crash] == [
-        "Runtime.ExitError"
-    ] * 3
+    errors = [crash["Error"]["Payload"]["ErrorType"] for crash in crashes if "Error" in crash]
+    assert 1 <= len(errors) <= 3  # a process may also die between two invocations
+    assert set(errors) == {"Runtime.ExitError"}
     assert [event["EventId"] for event in events] == list(range(1, len(events) + 1))
 
 
