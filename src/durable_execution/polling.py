@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from durable_execution.retry import DEFAULT_INITIAL_DELAY, DEFAULT_MAX_DELAY, Jitter, check_delays, grown
+from durable_execution.retry import DEFAULT_INITIAL_DELAY, DEFAULT_MAX_DELAY, Jitter, check_delays, grown, whole_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,7 @@ class WaitDecision:
 
     Attributes:
         should_continue: Whether to check again.
-        delay: How long until then; at least one second is waited.
+        delay: How long until then; at least one second is waited, and at most 366 days.
     """
 
     should_continue: bool
@@ -35,8 +34,8 @@ class WaitDecision:
 
     @property
     def delay_seconds(self) -> int:
-        """Whole seconds, rounded up, at least 1."""
-        return max(1, math.ceil(self.delay.total_seconds()))
+        """Whole seconds, rounded up, from 1 second to 366 days."""
+        return whole_seconds(self.delay)
 
 
 WaitStrategy: TypeAlias = Callable[[Any, int], WaitDecision]
@@ -65,8 +64,11 @@ def poll_until(
         max_delay: Upper bound of the delay.
         backoff_rate: Factor from one delay to the next.
         jitter: How delays are spread.
+
+    Raises:
+        ConfigurationError: A value is out of range.
     """
-    check_delays(max_attempts, initial_delay, max_delay)
+    check_delays(max_attempts, initial_delay, max_delay, backoff_rate=backoff_rate)
 
     def decide(state: Any, attempts_made: int) -> WaitDecision:
         if is_met(state):

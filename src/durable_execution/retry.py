@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from durable_execution.errors import ConfigurationError
+from durable_execution.protocol.limits import MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
 
 DEFAULT_INITIAL_DELAY = timedelta(seconds=5)
 DEFAULT_MAX_DELAY = timedelta(minutes=5)
@@ -38,7 +39,7 @@ class Jitter(StrEnum):
             seconds *= random.random()  # spreading load, not a secret
         elif self is Jitter.HALF:
             seconds *= 0.5 + random.random() / 2
-        return timedelta(seconds=max(1, math.ceil(seconds)))
+        return timedelta(seconds=_whole(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class RetryDecision:
 
     Attributes:
         should_retry: Whether there is another attempt.
-        delay: How long until then; at least one second is waited.
+        delay: How long until then; at least one second is waited, and at most 366 days.
     """
 
     should_retry: bool
@@ -65,8 +66,8 @@ class RetryDecision:
 
     @property
     def delay_seconds(self) -> int:
-        """Whole seconds, rounded up, at least 1."""
-        return max(1, math.ceil(self.delay.total_seconds()))
+        """Whole seconds, rounded up, from 1 second to 366 days."""
+        return whole_seconds(self.delay)
 
 
 RetryStrategy: TypeAlias = Callable[[Exception, int], RetryDecision]
@@ -96,9 +97,7 @@ def exponential_backoff(
     Raises:
         ConfigurationError: A value is out of range.
     """
-    check_delays(max_attempts, initial_delay, max_delay)
-    if backoff_rate < 1:
-        raise ConfigurationError(f"backoff_rate must be at least 1, not {backoff_rate}")
+    check_delays(max_attempts, initial_delay, max_delay, backoff_rate=backoff_rate)
 
     def decide(error: Exception, attempts_made: int) -> RetryDecision:
         if attempts_made >= max_attempts or not _is_retryable(error, retryable_errors):
@@ -119,11 +118,14 @@ def linear_backoff(
 ) -> RetryStrategy:
     """Retry with delays that grow by `increment`. Arguments as for `exponential_backoff`."""
     check_delays(max_attempts, initial_delay, max_delay)
+    if increment < timedelta(0):
+        raise ConfigurationError("delays cannot shrink: increment is negative")
 
     def decide(error: Exception, attempts_made: int) -> RetryDecision:
         if attempts_made >= max_attempts or not _is_retryable(error, retryable_errors):
             return RetryDecision.stop()
-        return RetryDecision.retry(jitter.apply(min(initial_delay + increment * (attempts_made - 1), max_delay)))
+        seconds = initial_delay.total_seconds() + increment.total_seconds() * (attempts_made - 1)
+        return RetryDecision.retry(jitter.apply(_at_most(seconds, max_delay)))
 
     return decide
 
@@ -181,7 +183,20 @@ def grown(initial: timedelta, rate: float, attempts_made: int, limit: timedelta)
         seconds = initial.total_seconds() * rate ** (attempts_made - 1)
     except OverflowError:
         return limit
-    return min(timedelta(seconds=min(seconds, limit.total_seconds())), limit)
+    return _at_most(seconds, limit)
+
+
+def whole_seconds(delay: timedelta) -> int:
+    """A delay as the service takes it: whole seconds, rounded up, from 1 second to 366 days."""
+    return _whole(delay.total_seconds())
+
+
+def _whole(seconds: float) -> int:
+    return min(max(MIN_DELAY_SECONDS, math.ceil(seconds)), MAX_DELAY_SECONDS)
+
+
+def _at_most(seconds: float, limit: timedelta) -> timedelta:
+    return limit if seconds >= limit.total_seconds() else timedelta(seconds=seconds)
 
 
 def _is_retryable(error: Exception, wanted: Sequence[type[Exception] | str | re.Pattern[str]] | None) -> bool:
@@ -197,13 +212,17 @@ def _is_retryable(error: Exception, wanted: Sequence[type[Exception] | str | re.
     )
 
 
-def check_delays(max_attempts: int, initial_delay: timedelta, max_delay: timedelta) -> None:
+def check_delays(
+    max_attempts: int, initial_delay: timedelta, max_delay: timedelta, *, backoff_rate: float = 1.0
+) -> None:
     """Refuse what no strategy can work with.
 
     Raises:
-        ConfigurationError: Fewer than one attempt, or a negative delay.
+        ConfigurationError: Fewer than one attempt, a negative delay, or delays that shrink.
     """
     if max_attempts < 1:
         raise ConfigurationError(f"max_attempts counts the first attempt too, so it is at least 1, not {max_attempts}")
     if initial_delay < timedelta(0) or max_delay < timedelta(0):
         raise ConfigurationError("delays cannot be negative")
+    if not backoff_rate >= 1:
+        raise ConfigurationError(f"backoff_rate must be at least 1, not {backoff_rate}")

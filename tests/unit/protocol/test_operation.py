@@ -48,7 +48,12 @@ def test_terminal_statuses_never_change(status: OperationStatus) -> None:
         ("CONTEXT", {"ContextDetails": {"ReplayChildren": True}}, "has_replay_children", True),
         ("CONTEXT", {}, "has_replay_children", False),
         ("EXECUTION", {"ExecutionDetails": {"InputPayload": "{}"}}, "input_payload", "{}"),
-        ("WAIT", {"WaitDetails": {"ScheduledEndTimestamp": 1000}}, "scheduled_end_at", datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)),
+        (
+            "WAIT",
+            {"WaitDetails": {"ScheduledEndTimestamp": 1000}},
+            "scheduled_end_at",
+            datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC),
+        ),
     ],
 )
 def test_members_of_the_other_types(kind: str, details: dict[str, Any], attribute: str, value: Any) -> None:
