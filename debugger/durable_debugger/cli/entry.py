@@ -17,6 +17,7 @@ VERBS = {
     "list": "list recent executions",
     "run": "run a handler on the local engine, with live progress",
     "show": "print an execution as a tree, a timeline, its events, or JSON",
+    "replay": "replay a recording against the code of today, without side effects",
     "diff": "compare two executions, aligned",
     "stop": "end a running execution",
     "callback": "complete a callback from outside: succeed, fail or heartbeat",

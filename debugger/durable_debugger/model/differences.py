@@ -4,10 +4,14 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from durable_execution.replay.call_tree import CallNode
 from durable_execution.replay.comparison import Comparison, Row
 from durable_execution.replay.divergence import Divergence
+
+if TYPE_CHECKING:
+    from durable_execution.replayer.report import ReplayReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Differences:
         self.comparison = comparison
         self.replayed_by = replayed_by
         self.labels = labels
-        self.aligned = _aligned(comparison, rows)
+        self.aligned = [*_aligned(comparison, rows), *_elsewhere(comparison, rows)]
         self.roots = [index for index, row in enumerate(self.aligned) if row.is_root]
         self._by_position: list[DiffRow] | None = None
 
@@ -127,6 +131,32 @@ def _aligned(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
         )
         index = end if hidden else index + 1
     return found
+
+
+def _elsewhere(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
+    """Differences that no row has: another outcome, something inside a context that has ended."""
+    placed = {id(each.divergence) for each in comparison.rows}
+    return [
+        DiffRow(0, None, None, each, row=rows.get(each.recorded.id or "") if each.recorded else None)
+        for each in comparison.divergences
+        if id(each) not in placed
+    ]
+
+
+def of_report(report: "ReplayReport") -> Comparison:
+    """A replay's report as a comparison: its rows, with its judgement of each difference."""
+    judged = {_place(each): each for each in report.divergences}
+    found: list[Row] = []
+    for row in report.rows:
+        divergence = judged.pop(_place(row.divergence), row.divergence) if row.divergence is not None else None
+        found.append(Row(row.depth, row.recorded, row.replayed, divergence, row.is_shifted))
+    placed = [row.divergence for row in found if row.divergence is not None]
+    return Comparison(tuple(found), (*placed, *judged.values()))
+
+
+def _place(divergence: Divergence) -> tuple[str, str, int | None, str | None]:
+    recorded = divergence.recorded.id if divergence.recorded else None
+    return divergence.kind, divergence.path, divergence.position, recorded
 
 
 def _is_dull(source: Row, below: Sequence[Row]) -> bool:

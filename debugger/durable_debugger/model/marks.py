@@ -89,11 +89,13 @@ class Marks:
         by_row: Mark of each row that has one.
         roots: Rows of root divergences, in order.
         unplaced: Root divergences that belong to no recorded row.
+        follow_on_count: Number of calls that only shifted.
     """
 
     by_row: Mapping[int, Mark] = field(default_factory=dict)
     roots: list[int] = field(default_factory=list)
     unplaced: tuple[Divergence, ...] = ()
+    follow_on_count: int = 0
 
     @classmethod
     def of_execution(cls, execution: RecordedExecution, rows: Mapping[str, int]) -> "Marks":
@@ -110,7 +112,7 @@ class Marks:
                         divergence.kind, divergence.is_root, note_of(divergence), divergence, trace.invocation
                     )
         roots = sorted(row for row, mark in by_row.items() if mark.is_root)
-        return cls(by_row, roots, tuple(unplaced))
+        return cls(by_row, roots, tuple(unplaced), len(by_row) - len(roots))
 
     @classmethod
     def of_differences(cls, differences: Differences) -> "Marks":
@@ -129,12 +131,7 @@ class Marks:
             elif row not in by_row or (each.is_root and not by_row[row].is_root):
                 by_row[row] = _mark_of(each)
         roots = sorted(row for row, mark in by_row.items() if mark.is_root)
-        return cls(by_row, roots, tuple(unplaced))
-
-    @property
-    def follow_on_count(self) -> int:
-        """Number of calls that only shifted."""
-        return len(self.by_row) - len(self.roots)
+        return cls(by_row, roots, tuple(unplaced), differences.follow_on)
 
     @property
     def root_count(self) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from durable_debugger.model import facts
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.marks import Mark, Marks
-from durable_debugger.model.moments import Happening, Moment, read_moments
+from durable_debugger.model.moments import CALLS, Happening, Moment, read_moments
 from durable_debugger.model.outline import ROOT, Outline
 from durable_debugger.model.playback import Playback
 from durable_debugger.model.search import Query, matching_rows, text_of
@@ -190,9 +190,11 @@ class Session:
     def search(self, query: Query | None) -> None:
         """Find rows; None ends the search."""
         self.query = query
-        self.hits = (
-            None if query is None or query.is_empty else matching_rows(query, self.operations, self.marks.by_row)
-        )
+        if query is None or query.is_empty:
+            self.hits = None
+            return
+        self._texts = self._texts or [text_of(operation) for operation in self.operations]
+        self.hits = matching_rows(query, self.operations, self.marks.by_row, self._texts)
 
     def next_hit(self, direction: int) -> int | None:
         """The next or previous hit; wraps around."""
@@ -215,12 +217,13 @@ class Session:
         """Whether `c` halts there: a divergence, a breakpoint or a failure."""
         if moment.row == ROOT:
             return False
+        operation = self.operations[moment.row]
+        if moment.happening not in CALLS:
+            return moment.state.is_failure and moment.happening in (Happening.ANSWERED, Happening.SETTLED)
         mark = self.marks.by_row.get(moment.row)
-        if mark is not None and mark.is_root and moment.invocation == mark.invocation_of(self.operations[moment.row]):
+        if mark is not None and mark.is_root and moment.invocation == mark.invocation_of(operation):
             return True
-        if moment.happening is Happening.CALLED or moment.happening is Happening.REPLAYED:
-            return facts.label(self.operations[moment.row]) in self.breakpoints
-        return moment.state.is_failure and moment.happening in (Happening.ANSWERED, Happening.SETTLED)
+        return facts.label(operation) in self.breakpoints
 
     def _root_state(self) -> State:
         if not self.is_travelling:

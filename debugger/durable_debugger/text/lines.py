@@ -91,7 +91,11 @@ def column(parts: Line, at: int) -> Line:
 def flush(left: Line, right: Line, cells: int) -> Line:
     """Two pieces on one line, the second at the right edge; the first gives way when there is no room."""
     right_width = line_width(right)
-    return [*fit(left, max(cells - right_width, 0)), *right] if right_width < cells else fit(right, cells)
+    if right_width >= cells:
+        return fit(right, cells)
+    room = cells - right_width
+    is_tight = line_width(left) > room - 1
+    return [*fit(left, max(room - 1, 0)), Part(" "), *right] if is_tight else [*fit(left, room), *right]
 
 
 def words(text: str, role: str = "text") -> Line:

@@ -123,11 +123,10 @@ def why_title(divergence: Divergence | None) -> str:
 def _aligned(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_cursor: bool) -> Line:
     node = row.recorded or row.replayed
     if node is None:
-        return []
+        return _elsewhere(row, is_cursor=is_cursor)
     sign, role = _sign(row)
     side = _side(row)
     number = node.side.position
-    site = _site(_call_site(row))
     glyph, state_role = _state(row.recorded)
     remark, remark_role = _remark(session, mode, row)
     head: Line = [
@@ -141,6 +140,23 @@ def _aligned(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_c
         Part(remark, remark_role),
     ]
     return [*fit(head, max(cells - SITE_WIDTH, 30)), Part(f"{cut(site, SITE_WIDTH - 1):>{SITE_WIDTH - 1}} ", "dim")]
+
+
+def _elsewhere(row: DiffRow, *, is_cursor: bool) -> Line:
+    """A difference that belongs to no call."""
+    if row.divergence is None:
+        return []
+    sides = [row.divergence.recorded, row.divergence.replayed]
+    recorded, replayed = (safe(side.detail or side.label) if side else glyphs.DASH for side in sides)
+    return [
+        Part(glyphs.CURSOR if is_cursor else " ", "accent"),
+        Part(glyphs.ROOT if row.is_root else glyphs.FOLLOW_ON, "divergence" if row.is_root else "follow_on"),
+        Part(f"   {row.divergence.title.lower():<10} ", "name"),
+        Part(f"{recorded} ", "recorded"),
+        Part(f"{glyphs.ARROW} ", "dim"),
+        Part(replayed, "replayed"),
+        Part(f"   {safe(row.divergence.path)}", "dim"),
+    ]
 
 
 def _pair(row: DiffRow, cells: int, *, is_cursor: bool) -> Line:
@@ -216,11 +232,13 @@ def _call_site(row: DiffRow) -> CallSite | None:
     return None
 
 
-def _site(site: CallSite | None) -> str:
+def _site(site: CallSite | None, cells: int) -> str:
+    """File and line; the name of the file gives way."""
     if site is None:
         return ""
-    name = site.file.replace("\\", "/").rpartition("/")[2]
-    return f"{safe(name)}:{site.line}"
+    name = safe(site.file.replace("\\", "/").rpartition("/")[2])
+    line = f":{site.line}"
+    return f"{cut(name, cells - len(line))}{line}"
 
 
 def _kind(node: CallNode) -> str:

@@ -1,0 +1,65 @@
+"""`durable-debug replay EXECUTION MODULE:HANDLER`: a recording against the code of today."""
+
+from argparse import ArgumentParser, Namespace
+
+from durable_debugger.cli.comparing import print_comparison, wants_text
+from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find_execution
+from durable_debugger.cli.open_verb import add_screen_options, open_session
+from durable_debugger.cli.output import Output
+from durable_debugger.cli.targets import load_handler
+from durable_debugger.model.differences import Differences, of_report
+from durable_debugger.model.session import Session
+from durable_execution.replayer.replayer import DEFAULT_SECONDS, Replayer
+from durable_execution.replayer.report import ReplayReport
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
+    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="the handler to replay it against")
+    parser.add_argument("--trace", metavar="FILE", help="a replay trace to read with a history file")
+    parser.add_argument("--headless", action="store_true", help="print text, also in a terminal")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=DEFAULT_SECONDS,
+        metavar="N",
+        help="time the replay may take (default: %(default)s)",
+    )
+    add_screen_options(parser)
+    add_place_options(parser)
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Replay an execution."""
+    loaded = find_execution(arguments)
+    handler = load_handler(arguments.target)
+    report = Replayer(handler, seconds=arguments.seconds).replay(loaded.execution, source=loaded.origin)
+    if arguments.json:
+        output.json(report.to_wire())
+        return int(report.exit_code)
+    execution = report.execution or loaded.execution
+    rows = {operation.id: row for row, operation in enumerate(execution.operations)}
+    differences = Differences(of_report(report), rows)
+    session = Session(execution, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title, differences=differences)
+    if wants_text(arguments, output):
+        print_comparison(session, differences, output)
+        _say_rest(report, output)
+    else:
+        arguments.view = "diff"
+        open_session(session, arguments)
+    return int(report.exit_code)
+
+
+def _say_rest(report: ReplayReport, output: Output) -> None:
+    """What else the replay found, as narration."""
+    for suspect in report.effects:
+        output.say(f"refused: {suspect}")
+    if report.error:
+        output.say(f"the handler failed: {report.error}")
+    for path in report.ends:
+        output.say(f"the recording ends here: {path}")
+    for note in report.notes:
+        output.say(f"note: {note}")
+    output.say(f"{report.verdict.value}: {report.calls} calls, {report.replays} replays")
