@@ -139,7 +139,8 @@ def _aligned(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_c
         Part(pad(_name(node), 18 if cells < NARROW else 26) + " ", "name"),
         Part(remark, remark_role),
     ]
-    return [*fit(head, max(cells - SITE_WIDTH, 30)), Part(f"{cut(site, SITE_WIDTH - 1):>{SITE_WIDTH - 1}} ", "dim")]
+    room = 14 if cells < NARROW else SITE_WIDTH
+    return [*fit(head, max(cells - room, 30)), Part(pad_left(_site(_call_site(row), room - 2), room - 1) + " ", "dim")]
 
 
 def _elsewhere(row: DiffRow, *, is_cursor: bool) -> Line:

@@ -1,6 +1,8 @@
 """The base of all panes: a scrollable list of lines that are made when they are drawn."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from traceback import format_exception
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -11,8 +13,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from durable_debugger.text.cells import safe
 from durable_debugger.text.glyphs import to_ascii
-from durable_debugger.text.lines import ROLES, Line, fit
+from durable_debugger.text.lines import ROLES, Line, Part, fit
 
 COMPONENTS = {role: f"lines--{role.replace('_', '-')}" for role in ROLES}
 
@@ -22,6 +25,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     Attributes:
         is_ascii: Whether to draw with ASCII only.
+        failure: Traceback of the first line that could not be drawn.
         TITLE: Text in the line above.
         HEADER: How many lines at the top do not scroll.
     """
@@ -84,6 +88,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id, classes=classes)
         self._styles: dict[str, Style] = {}
         self.count = 0
+        self.failure = ""
         if self.TITLE:
             self.set_title(self.TITLE)
 
@@ -135,13 +140,13 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         index = y - self.HEADER + self.scroll_offset.y
         base = self.rich_style
         if y < self.HEADER:
-            return self._strip(self.header_line(y, width), width, base)
+            return self._strip(self._drawn(self.header_line, y, width), width, base)
         if not 0 <= index < self.count:
             return Strip.blank(width, base)
         is_cursor = index == self.cursor_index()
         if is_cursor:
             base += self._style("cursor" if self.has_focus else "cursor-blurred")
-        return self._strip(self.line(index, width), width, base)
+        return self._strip(self._drawn(self.line, index, width), width, base)
 
     def on_resize(self, event: events.Resize) -> None:
         """Keep the cursor in sight when the room changes."""
@@ -161,6 +166,14 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         if offset.y >= self.HEADER and 0 <= index < self.count:
             event.stop()
             self.post_message(self.Picked(self, index, offset.x, event.chain > 1))
+
+    def _drawn(self, draw: Callable[[int, int], Line], index: int, cells: int) -> Line:
+        """A line, or what went wrong with it: one that cannot be drawn must not take the app down."""
+        try:
+            return draw(index, cells)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other lines can be drawn
+            self.failure = self.failure or "".join(format_exception(error))
+            return [Part(f" this line cannot be drawn: {safe(repr(error))} (y copies the report)", "fail")]
 
     def _strip(self, line: Line, cells: int, base: Style) -> Strip:
         segments = [
