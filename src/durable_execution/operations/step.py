@@ -227,6 +227,9 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
             return await function(*arguments)
         value = await state.workers.run(lambda: function(*arguments))
         return await value if inspect.isawaitable(value) else value
+    except SystemExit:
+        await state.batcher.drain()  # what was under way when the process ended is worth knowing
+        raise
     finally:
         state.busy -= 1
         running_scope.reset(token)

@@ -137,6 +137,13 @@ class CheckpointBatcher:
             self._on_failure(error)
             self._settle()
 
+    async def drain(self) -> None:
+        """Send everything that is queued, and wait until it has been answered."""
+        while self._queue and not self.is_revoked:
+            self.flush()
+            self._settled = self._loop.create_future()
+            await self._settled
+
     async def settled(self) -> None:
         """Wait until the call that is in flight has been answered."""
         if self.is_sending:

@@ -69,6 +69,7 @@ class EnvironmentLoop:
     def __init__(self) -> None:
         self.selector = IdleSelector()
         self.loop = asyncio.SelectorEventLoop(self.selector)
+        self.loop.set_exception_handler(_report)
         self.loop.set_task_factory(_owning_task_factory)  # type: ignore[arg-type]  # typeshed wants a Protocol with exact keywords
         finalize(self, _close_quietly, self.loop)
 
@@ -94,6 +95,12 @@ class EnvironmentLoop:
         self.loop.close()
 
 
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio does with an error nobody looked at. An exit of the process has been seen by whoever called the handler."""
+    if not isinstance(context.get("exception"), (KeyboardInterrupt, SystemExit)):
+        loop.default_exception_handler(context)
+
+
 def _close_quietly(loop: asyncio.AbstractEventLoop) -> None:
     """Close the loop of a thread that has ended; one that still runs belongs to a daemon thread at the process's end."""
     if not loop.is_running():
@@ -110,11 +117,15 @@ def environment_loop() -> EnvironmentLoop:
 
 def run_in_environment(run: Callable[[EnvironmentLoop], T]) -> T:
     """Call `run` with a loop that is free: this thread's, or another thread's where one runs here already."""
+    return _run_in_thread(run) if _is_loop_running() else run(environment_loop())
+
+
+def _is_loop_running() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return run(environment_loop())
-    return _run_in_thread(run)
+        return False
+    return True
 
 
 def _run_in_thread(run: Callable[[EnvironmentLoop], T]) -> T:
