@@ -43,6 +43,7 @@ class CallNode:
         is_partial: Whether a batch may have had more branches than are recorded.
         result: Serialized result, where it can be compared.
         body: Fingerprint of the step's body, where known.
+        is_foreign: Whether somebody else wrote it into the execution.
     """
 
     side: Side
@@ -54,6 +55,7 @@ class CallNode:
     is_partial: bool = False
     result: str | None = None
     body: str | None = None
+    is_foreign: bool = False
 
     @property
     def is_batch(self) -> bool:
@@ -78,10 +80,12 @@ class CallNode:
 def tree_of(execution: RecordedExecution) -> CallNode:
     """A recorded execution as a tree of calls, flat branches included as virtual calls."""
     root = CallNode(root_side(execution), is_ended=execution.status in ("SUCCEEDED", "FAILED"))
+    foreign = execution.foreign()
     nodes: dict[str, CallNode] = {}
     virtual: dict[tuple[str, int], CallNode] = {}
     for operation in execution.operations:
         node = node_of(operation)
+        node.is_foreign = operation.id in foreign
         parent = nodes.get(operation.parent_id) if operation.parent_id else None
         around = parent or root
         branch = operation.details.get("branch_index")
@@ -124,7 +128,7 @@ def side_of_recorded(operation: RecordedOperation, known: Mapping[str, Any] | No
         subtype=operation.subtype,
         name=operation.name,
         id=operation.id,
-        position=operation.position,
+        position=operation.position if "virtual_index" not in operation.details else None,
         status=operation.status.value,
         invocation=invocations[0] if invocations else None,
         call_site=operation.call_site,

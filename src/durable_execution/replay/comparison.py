@@ -160,9 +160,8 @@ class _Context:
                 rows.append(Row(self.depth, recorded, None, self._alone(Kind.REORDERED, recorded, target)))
             elif recorded is not None:
                 is_unknown = index > last_match and not self.replayed.is_ended
-                found = (
-                    None if is_unknown or self._is_branch_gap(recorded) else self._alone(Kind.SKIPPED, recorded, None)
-                )
+                is_blameless = recorded.branch is not None or recorded.is_foreign
+                found = None if is_unknown or is_blameless else self._alone(Kind.SKIPPED, recorded, None)
                 rows.append(Row(self.depth, recorded, None, found))
             elif replayed is not None:
                 rows.append(Row(self.depth, None, replayed, self._extra(replayed, is_last=index > last_match)))
@@ -193,9 +192,6 @@ class _Context:
         if recorded.is_batch or is_same_json(recorded.result, replayed.result):
             return None
         return self._alone(Kind.RESULT, recorded, replayed, severity=Severity.WARNING)
-
-    def _is_branch_gap(self, recorded: CallNode) -> bool:
-        return recorded.branch is not None
 
     def _extra(self, replayed: CallNode, *, is_last: bool) -> Divergence | None:
         """A call the recording does not have. Behind the last recorded call, the recording may just end."""

@@ -29,12 +29,20 @@ class Place:
     Attributes:
         position: Call number, from 1; of a branch its index, from 0.
         branch: Index of the flat branch that made the call; None where there is none.
+        virtual: Call number of the context without checkpoints that made the call; None where there is none.
         unhashed: What the scheme needs to know about this place to find the places below it.
     """
 
     position: int
     branch: int | None = None
+    virtual: int | None = None
     unhashed: str | None = None
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Sorts the calls checkpointed under one context."""
+        outer = self.branch if self.branch is not None else self.virtual
+        return (self.position,) if outer is None else (outer, self.position)
 
 
 def find_places(
@@ -89,7 +97,7 @@ def _virtual(siblings: set[str], parent: str | None, *, is_batch: bool) -> dict[
             candidate = operation_id(prefix, position)
             gap = 0 if candidate in siblings else gap + 1
             if not gap:
-                found[candidate] = Place(position, branch=index if is_batch else None)
+                found[candidate] = Place(position, branch=index) if is_batch else Place(position, virtual=index)
             position += 1
         missed = 0 if len(found) > before else missed + 1
         index += 1

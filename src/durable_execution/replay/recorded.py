@@ -1,5 +1,6 @@
 """A recorded execution as values: what happened, in which invocation, and what came of it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,6 +8,9 @@ from typing import Any
 
 from durable_execution.observers import CallSite
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType, Wire
+
+DERIVABLE = (16, 64)
+"""Lengths of ids whose place can always be told: AWS's SDKs for JavaScript and Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class RecordedOperation:
             every later invocation in which the context around it was still running. A `range` where it is one.
         details: What its type adds: `duration_seconds`, `scheduled_end_at`, `callback_id`, `timeout_seconds`,
             `heartbeat_timeout_seconds`, `function_name`, `child_execution_arn`, `tenant_id`, `executed_version`,
-            `replay_children`, `branch_index` (also for what a flat branch called), `result_truncated`,
+            `replay_children`, `branch_index` (also for what a flat branch called), `virtual_index` (call number of the
+            context without checkpoints that called it), `result_truncated`,
             `input_truncated`, `error_truncated`.
         events: Ids of its events in the history.
     """
@@ -160,6 +165,15 @@ class RecordedExecution:
 
     def __iter__(self) -> Iterator[RecordedOperation]:
         return iter(self.operations)
+
+    def foreign(self) -> frozenset[str]:
+        """Ids of operations that no call of this SDK's scheme has: what others wrote into the execution."""
+        lengths = Counter(len(operation.id) for operation in self.operations if operation.position is not None)
+        if not lengths:
+            return frozenset()
+        scheme = lengths.most_common(1)[0][0]
+        unplaced = (operation for operation in self.operations if operation.position is None)
+        return frozenset(one.id for one in unplaced if len(one.id) != scheme or scheme in DERIVABLE)
 
     def by_id(self) -> dict[str, RecordedOperation]:
         """The operations by id."""

@@ -84,11 +84,11 @@ class _Builder:
         self, siblings: list[OperationDraft], parent: OperationDraft | None, path: str, depth: int, until: int
     ) -> list[tuple[OperationDraft, str, int, int]]:
         self._find_places(siblings, parent)
-        labels: dict[int | None, Labels] = {}
+        labels: dict[tuple[int | None, int | None], Labels] = {}
         found = []
         for index, draft in enumerate(self._in_call_order(siblings)):
             place = self.places.get(draft.id)
-            flat = place.branch if place else None
+            flat, virtual = (place.branch, place.virtual) if place else (None, None)
             branch = self._branch_index(draft, place, parent, index)
             if branch is not None:
                 draft.details["branch_index"] = branch
@@ -96,8 +96,11 @@ class _Builder:
                 continue
             if flat is not None:
                 draft.details["branch_index"] = flat
-            label = labels.setdefault(flat, Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
+            label = labels.setdefault((flat, virtual), Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
             around = path if flat is None else branch_path(path, flat)
+            if virtual is not None:
+                draft.details["virtual_index"] = virtual
+                around = child_path(path, f"context@{virtual}")  # its name left no trace
             found.append((draft, child_path(around, label), depth, until))
         return found
 
@@ -112,11 +115,11 @@ class _Builder:
 
     def _in_call_order(self, siblings: list[OperationDraft]) -> list[OperationDraft]:
         """By recovered position; what has none stays behind what was recorded before it."""
-        keys: dict[str, tuple[int, int]] = {}
-        latest = (-1, -1)
+        keys: dict[str, tuple[int, ...]] = {}
+        latest: tuple[int, ...] = ()
         for draft in siblings:
             place = self.places.get(draft.id)
-            latest = ((-1 if place.branch is None else place.branch), place.position) if place else latest
+            latest = place.order if place else latest
             keys[draft.id] = latest
         return sorted(siblings, key=lambda draft: keys[draft.id])
 

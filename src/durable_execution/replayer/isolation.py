@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,9 +18,6 @@ from typing import Any
 
 from durable_execution.replayer.frames import Owner, base_name, owner_of, user_stack
 from durable_execution.replayer.suspects import SuspectKind, SuspectList
-
-SLEEP_BUDGET_SECONDS = 1.0
-"""How long orchestration code may block in `time.sleep` during one replay, all in all."""
 
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 QUIET_READERS = ("zoneinfo", "linecache", "tokenize", "encodings", "locale", "gettext", "inspect", "pkgutil")
@@ -42,7 +40,6 @@ class Isolation:
 
     def __init__(self, suspects: SuspectList) -> None:
         self.suspects = suspects
-        self._slept = 0.0
 
     def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         """The interpreter is about to do something.
@@ -66,6 +63,10 @@ class Isolation:
     def note(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
         """Take note, unless it is the SDK's own doing."""
         self.suspects.add(kind, what, user_stack(frame))
+
+    def note_effect(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
+        """Take note of something that was not done, without refusing it."""
+        self.suspects.add(kind, what, user_stack(frame), is_blocked=True)
 
     def on_open(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
         """A file is about to be opened."""
@@ -111,14 +112,6 @@ class Isolation:
         if arguments and arguments[0] != ":memory:":
             self.block(SuspectKind.FILE, f"sqlite3.connect({_shown(arguments[:1])})", frame)
 
-    def on_sleep(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """The thread is about to sleep."""
-        seconds = float(arguments[0]) if arguments else 0.0
-        self._slept += seconds
-        if self._slept > SLEEP_BUDGET_SECONDS:
-            self.block(SuspectKind.SLEEP, f"time.sleep({seconds:g})", frame)
-        self.note(SuspectKind.SLEEP, f"time.sleep({seconds:g})", frame)
-
     def on_thread(self, _event: str, _arguments: tuple[Any, ...], frame: FrameType) -> None:
         """A thread is about to be started. One that asyncio starts takes this context with it; others would not."""
         outer: FrameType | None = frame
@@ -138,7 +131,6 @@ Handler = Callable[[Isolation, str, tuple[Any, ...], FrameType], None]
 
 EVENTS: dict[str, Handler] = {
     "open": Isolation.on_open,
-    "time.sleep": Isolation.on_sleep,
     "_thread.start_new_thread": Isolation.on_thread,
     "sqlite3.connect": Isolation.on_database,
     "socket.gethostname": Isolation.on_name,
@@ -170,7 +162,7 @@ def isolated(suspects: SuspectList) -> Iterator[Isolation]:
     """Isolate what runs in this context, and in the tasks and threads that take it with them."""
     _install_hook()
     isolation = Isolation(suspects)
-    with _without_credentials(), _watched_environment():
+    with _without_credentials(), _watched_functions():
         token = _current.set(isolation)
         try:
             yield isolation
@@ -234,28 +226,48 @@ def _set_environment(variables: Mapping[str, str | None]) -> None:
 
 
 _read_variable: Any = type(os.environ).__getitem__
+_sleep: Any = time.sleep
+_sleep_async: Any = asyncio.sleep
 _watchers = 0
 
 
 @contextmanager
-def _watched_environment() -> Iterator[None]:
-    """Take note of variables that are read."""
+def _watched_functions() -> Iterator[None]:
+    """Take note of variables that are read, and skip sleeps. What another context does is left alone."""
     global _watchers  # noqa: PLW0603  # counts replays at work
     with _environment_lock:
         _watchers += 1
-        _set_reader(_noting_read)
+        _replace_functions(_noting_read, _skipped_sleep, _skipped_async_sleep)
     try:
         yield
     finally:
         with _environment_lock:
             _watchers -= 1
             if not _watchers:
-                _set_reader(_read_variable)
+                _replace_functions(_read_variable, _sleep, _sleep_async)
 
 
-def _set_reader(reader: Any) -> None:
+def _replace_functions(read_variable: Any, sleep: Any, sleep_async: Any) -> None:
     environ: Any = type(os.environ)
-    environ.__getitem__ = reader
+    environ.__getitem__ = read_variable
+    time.sleep = sleep
+    asyncio.sleep = sleep_async
+
+
+def _skipped_sleep(seconds: float) -> None:
+    isolation = _current.get(None)
+    if isolation is None:
+        _sleep(seconds)
+    else:
+        isolation.note_effect(SuspectKind.SLEEP, f"time.sleep({seconds:g})", sys._getframe(1))  # noqa: SLF001  # who sleeps
+
+
+async def _skipped_async_sleep(delay: float, result: Any = None) -> Any:
+    isolation = _current.get(None)
+    if isolation is None or delay <= 0:
+        return await _sleep_async(delay, result)
+    isolation.note_effect(SuspectKind.SLEEP, f"asyncio.sleep({delay:g})", sys._getframe(1))  # noqa: SLF001  # who sleeps
+    return await _sleep_async(0, result)
 
 
 def _noting_read(environ: Any, key: str) -> Any:
@@ -265,9 +277,10 @@ def _noting_read(environ: Any, key: str) -> Any:
         while outer is not None and outer.f_globals.get("__name__") in ("_collections_abc", "os"):
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
-            is_secret = key in CREDENTIAL_VARIABLES
-            kind = SuspectKind.CREDENTIALS if is_secret else SuspectKind.ENVIRONMENT
-            isolation.note(kind, f"os.environ[{key!r}]", outer)
+            if key in CREDENTIAL_VARIABLES:
+                isolation.note_effect(SuspectKind.CREDENTIALS, f"os.environ[{key!r}]", outer)
+            else:
+                isolation.note(SuspectKind.ENVIRONMENT, f"os.environ[{key!r}]", outer)
     return _read_variable(environ, key)
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 from durable_execution.replayer.frames import Owner, owner_of, user_stack
 
@@ -68,26 +69,34 @@ class ReplayThread:
 
     def _where(self) -> str | None:
         """Where the user's code stands: in this thread, in one it has started, or awaiting something."""
-        for frame in (*self._frames(), *self._awaiting()):
+        for frame in self._frames():
             current: FrameType | None = frame
             while current is not None and owner_of(current.f_code.co_filename) is not Owner.USER:
                 current = current.f_back
             stack = user_stack(current)
             if stack:
                 return str(stack[0])
-        return None
+        return next(self._awaiting(), None)
 
     def _frames(self) -> Iterator[FrameType]:
         for ident, frame in sys._current_frames().items():  # noqa: SLF001  # the only way to look into a thread
             if ident == self._thread.ident or ident not in self._before:
                 yield frame
 
-    def _awaiting(self) -> Iterator[FrameType]:
+    def _awaiting(self) -> Iterator[str]:
+        """The innermost user frames of suspended coroutines."""
         loop = self._loop()
         if loop is None:
             return
         for task in asyncio.all_tasks(loop):
-            yield from reversed(task.get_stack())
+            found = None
+            coroutine: Any = task.get_coro()
+            while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+                if owner_of(frame.f_code.co_filename) is Owner.USER:
+                    found = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+                coroutine = coroutine.cr_await
+            if found is not None:
+                yield found
 
     def _interrupt(self) -> None:
         """Throw into the thread, and into the loop in case it sleeps."""

@@ -1,6 +1,7 @@
 """The calls of one replay as a tree that can be compared with the recorded one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from durable_execution.protocol import OperationStatus, OperationType
@@ -46,6 +47,9 @@ def tree_of_run(run: ReplayRun, world: World, name: str) -> CallNode:
     for node in nodes.values():
         if node.children:
             node.children.sort(key=_position)
+    for node in reversed(nodes.values()):
+        if node.children:
+            node.children = list(_without_virtual(node.children))
     if diverged is not None and diverged.call is None:
         _mark_finished(diverged.divergence.recorded, world, nodes)
     return root
@@ -69,6 +73,17 @@ def _node(collected: Collected, results: Mapping[str, str | None]) -> CallNode:
         result=results.get(call.id) if is_context else None,
         body=body,
     )
+
+
+def _without_virtual(nodes: list[CallNode]) -> Iterator[CallNode]:
+    """The calls with those of contexts that leave no checkpoint in their place: that is how they are recorded."""
+    for node in nodes:
+        if not node.is_virtual or node.branch is not None:
+            yield node
+            continue
+        for child in node.children or ():
+            child.side = replace(child.side, position=None)
+            yield child
 
 
 def _mark_finished(missing: Side | None, world: World, nodes: Mapping[str | None, CallNode]) -> None:

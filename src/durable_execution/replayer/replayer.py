@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from durable_execution.protocol import ErrorObject, OperationType
+from durable_execution.protocol.paths import root_path
 from durable_execution.replay.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.replay.comparison import Comparison, compare
 from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
@@ -84,7 +85,7 @@ class _Replay:
 
     def __init__(self, replayer: Replayer, execution: RecordedExecution, name: str) -> None:
         self._replayer = replayer
-        self._execution = replace(execution, handler=name) if execution.handler is None else execution
+        self._execution = rooted_at(execution, name)
         self._name = name
         self._deadline = time.monotonic() + replayer.seconds
         self._replays = 0
@@ -180,7 +181,7 @@ class _Replay:
             severity = Severity.INFO
         left = Side(OperationType.EXECUTION.value, name=self._name, detail=recorded, status=self._execution.status)
         right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed)
-        path = root_of(self._name)
+        path = root_path(self._name)
         return [
             Divergence(
                 kind=kind,
@@ -240,19 +241,21 @@ class _Replay:
         return str(error) if error is not None and run.collector.diverged is None else None
 
 
+def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
+    """A recording whose paths begin with the name of the handler it is replayed against."""
+    root = root_path(handler)
+    operations = tuple(
+        replace(operation, path=f"{root}/{operation.path.partition('/')[2]}") for operation in execution.operations
+    )
+    return replace(execution, operations=operations, handler=handler)
+
+
 def missing_data(execution: RecordedExecution) -> int:
     """How many recorded payloads are not in the recording."""
     count = sum(1 for operation in execution.operations if operation.details.get("result_truncated"))
     if execution.events and execution.input is None:
         count += 1
     return count
-
-
-def root_of(name: str) -> str:
-    """Path of a handler's root context."""
-    from durable_execution.protocol.paths import root_path
-
-    return root_path(name)
 
 
 def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
@@ -264,17 +267,12 @@ def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> li
     found: list[str] = []
     rest = divergence.path if divergence.kind is DivergenceKind.RESULT else divergence.context_path
     while rest and rest != root:
-        recorded = by_path.get(rest) or by_path.get(_with_recorded_root(rest, execution))
+        recorded = by_path.get(rest)
         if recorded is not None:
             found.append(recorded)
         slash, hash_ = rest.rfind("/"), rest.rfind("#")
         rest = rest[: max(slash, hash_, 0)]
     return found
-
-
-def _with_recorded_root(path: str, execution: RecordedExecution) -> str:
-    recorded = execution.operations[0].path.partition("/")[0] if execution.operations else ""
-    return "/".join([recorded, *path.split("/")[1:]])
 
 
 def _harmless(divergence: Divergence) -> Divergence:

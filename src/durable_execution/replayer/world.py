@@ -14,7 +14,6 @@ from typing import Any
 from durable_execution.protocol import (
     ErrorObject,
     OperationStatus,
-    OperationSubType,
     OperationType,
     Wire,
     operation_id,
@@ -29,7 +28,7 @@ EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 FAR_FUTURE_MS = 253_402_300_799_000
 
 ContextKey = tuple[str | None, int | None]
-"""A context: the id of its recorded operation (None is the root) and, for a flat branch, its index."""
+"""A context: the id of its recorded operation (None is the root) and, for one that leaves no checkpoint, its number."""
 
 ROOT: ContextKey = (None, None)
 
@@ -71,11 +70,13 @@ class World:
         slots: The calls of each context in call order. Of a batch, by index of the branch.
         places: Where each operation of the last state comes from, by its id there.
         opened: Contexts that have ended but are run again, by recorded id; None is all of them.
+        foreign: What others wrote into the execution; it stands in the state as it is.
     """
 
     execution: RecordedExecution
     slots: dict[ContextKey, list[Slot]]
     opened: frozenset[str] | None = frozenset()
+    foreign: frozenset[str] = frozenset()
     places: dict[str, Place] = field(default_factory=dict)
     rooms: set[str] = field(default_factory=set)
     _by_id: Mapping[str, RecordedOperation] = field(init=False)
@@ -88,11 +89,13 @@ class World:
         """Arrange a recording."""
         groups: dict[ContextKey, list[RecordedOperation]] = {}
         known = {operation.id for operation in execution.operations}
+        foreign = execution.foreign()
         for operation in execution.operations:
+            if operation.id in foreign:
+                continue
             parent = operation.parent_id if operation.parent_id in known else None
-            branch = None if operation.is_branch else operation.details.get("branch_index")
-            groups.setdefault((parent, branch), []).append(operation)
-        return cls(execution, {key: _arranged(group) for key, group in groups.items()}, opened)
+            groups.setdefault((parent, _virtual_context(operation)), []).append(operation)
+        return cls(execution, {key: _arranged(group) for key, group in groups.items()}, opened, foreign=foreign)
 
     def operations(self) -> list[Wire]:
         """The state: EXECUTION, then every operation, parents before children."""
@@ -101,6 +104,8 @@ class World:
         wires = [self._execution()]
         flat = self._flat_branches()
         pending: list[tuple[ContextKey, str | None, str | None]] = [(ROOT, None, None)]
+        pending.extend(((None, number), operation_id(None, number), None) for number in flat.get(None, ()))
+        ids: dict[str | None, str | None] = {None: None}
         while pending:
             context, prefix, parent = pending.pop()
             first = 0 if self._is_batch(context) else 1
@@ -111,8 +116,15 @@ class World:
                     self.rooms.add(id_)
                 if slot.operation is None:
                     continue
-                wires.append(self._wire(slot.operation, id_, parent, is_named=self._has_own_names(context)))
+                ids[slot.operation.id] = id_
+                wires.append(self._wire(slot.operation, id_, parent))
                 pending.extend(self._below(slot.operation, id_, flat))
+        by_id = self._by_id
+        wires.extend(
+            self._wire(by_id[id_], id_, ids.get(by_id[id_].parent_id))
+            for id_ in sorted(self.foreign)
+            if id_ not in self.places
+        )
         return wires
 
     def find(self, id_: str) -> RecordedOperation | None:
@@ -125,7 +137,7 @@ class World:
         recorded_id, branch = context
         if recorded_id is None:
             return []
-        if branch is not None:
+        if branch is not None and self._subtype(recorded_id) in BATCHES:
             return [key for key in self.slots if key[0] == recorded_id and key[1] not in (None, branch)]
         operation = self._by_id.get(recorded_id)
         if operation is None or not operation.is_branch:
@@ -143,25 +155,22 @@ class World:
         self.slots.setdefault(context, []).insert(index, Slot(like, is_room=True))
 
     def _below(
-        self, operation: RecordedOperation, id_: str, flat: Mapping[str, list[int]]
+        self, operation: RecordedOperation, id_: str, flat: Mapping[str | None, list[int]]
     ) -> Iterable[tuple[ContextKey, str, str]]:
         if (operation.id, None) in self.slots:
             yield (operation.id, None), id_, id_
         for branch in flat.get(operation.id, ()):
             yield (operation.id, branch), operation_id(id_, branch), id_
 
-    def _flat_branches(self) -> Mapping[str, list[int]]:
-        found: dict[str, list[int]] = {}
+    def _flat_branches(self) -> Mapping[str | None, list[int]]:
+        found: dict[str | None, list[int]] = {}
         for parent, branch in self.slots:
-            if parent is not None and branch is not None:
+            if branch is not None:
                 found.setdefault(parent, []).append(branch)
         return found
 
     def _is_batch(self, context: ContextKey) -> bool:
         return context[1] is None and context[0] is not None and self._subtype(context[0]) in BATCHES
-
-    def _has_own_names(self, context: ContextKey) -> bool:
-        return context[0] is None or self._subtype(context[0]) != OperationSubType.WAIT_FOR_CALLBACK
 
     def _subtype(self, recorded_id: str) -> str | None:
         operation = self._by_id.get(recorded_id)
@@ -180,7 +189,7 @@ class World:
             "ExecutionDetails": {"InputPayload": execution.input if execution.input is not None else "{}"},
         }
 
-    def _wire(self, operation: RecordedOperation, id_: str, parent: str | None, *, is_named: bool) -> Wire:
+    def _wire(self, operation: RecordedOperation, id_: str, parent: str | None) -> Wire:
         status = self._status(operation)
         wire: Wire = {
             "Id": id_,
@@ -206,6 +215,13 @@ class World:
         if self._is_opened(operation) and operation.status.is_terminal:
             return OperationStatus.STARTED
         return operation.status
+
+
+def _virtual_context(operation: RecordedOperation) -> int | None:
+    """Number of the context without checkpoints that made a call: a flat branch, or a virtual child context."""
+    details = operation.details
+    number = details.get("virtual_index", None if operation.is_branch else details.get("branch_index"))
+    return None if number is None else int(number)
 
 
 def _arranged(operations: list[RecordedOperation]) -> list[Slot]:
