@@ -12,7 +12,7 @@ from durable_execution.errors import EngineError
 from durable_execution.local.backend import Backend
 from durable_execution.local.callbacks import Callbacks
 from durable_execution.local.checkpoints import Checkpoints
-from durable_execution.local.client import LocalLambdaClient
+from durable_execution.local.client import LocalLambdaClient, dated
 from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock, millis
 from durable_execution.local.control import Control
 from durable_execution.local.functions import LATEST, Function, Functions, Target
@@ -28,10 +28,11 @@ from durable_execution.local.recovery import Recovery
 from durable_execution.local.rows import ExecutionRow, OperationRow
 from durable_execution.local.scheduler import Scheduler, Skips
 from durable_execution.local.service_client import LocalServiceClient
+from durable_execution.local.spans import Spans
 from durable_execution.local.store import MEMORY, Store
 from durable_execution.local.traces import Traces
 from durable_execution.observers import Observer
-from durable_execution.protocol import ErrorObject, ExecutionStatus
+from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
 
 if TYPE_CHECKING:
     from durable_execution.recording import TraceSink
@@ -76,7 +77,8 @@ class LocalEngine:
         limits: Sizes, quotas and time-outs.
         ids: Where ids come from.
         trace_sink: Where replay traces go: a sink, a directory, `False` for nowhere, or None for `traces/` beside the store
-            (nowhere when the store is in memory, or where `DURABLE_REPLAY_TRACE` says).
+            (nowhere when the store is in memory, or where `DURABLE_REPLAY_TRACE` says). Spans are kept in `spans/` beside
+            the store, unless this is `False`.
         max_concurrency: Invocations at the same time; 1 with a skipping clock, so that runs repeat exactly.
         create: Whether to create a store file that does not exist.
 
@@ -107,6 +109,7 @@ class LocalEngine:
         self._backend = Backend(self._store, clock, ids, self._limits, self._functions, owner=ids.new())
         self._lease = Lease(self._store.path, self._backend.owner)
         self._traces = Traces(self._store.path, trace_sink)
+        self._spans = Spans(self._store.path, is_wanted=trace_sink is not False)
         self._checkpoints = Checkpoints(self._backend)
         self._callbacks = Callbacks(self._backend)
         self._control = Control(self._backend)
@@ -312,6 +315,29 @@ class LocalEngine:
             )
         return found
 
+    def executions(
+        self,
+        *,
+        name: str | None = None,
+        statuses: Sequence[str] | None = None,
+        oldest_first: bool = False,
+        marker: str | None = None,
+        max_items: int | None = None,
+    ) -> Wire:
+        """A page of the durable executions of all functions, as ListDurableExecutionsByFunction shows those of one.
+
+        Args:
+            name: Only executions with this name.
+            statuses: Only executions in one of these.
+            oldest_first: Order; by default the newest comes first.
+            marker: `NextMarker` of the page before.
+            max_items: Executions of a page at most.
+        """
+        page = self._queries.executions(
+            None, name=name, statuses=statuses, oldest_first=oldest_first, marker=marker, max_items=max_items
+        )
+        return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
+
     def resume(self) -> list[str]:
         """Continue every unfinished execution of a registered function that no living engine runs.
 
@@ -344,7 +370,7 @@ class LocalEngine:
             assignment: The invocation.
         """
         del assignment
-        return self._traces.observers()
+        return (*self._traces.observers(), *self._spans.observers())
 
     def _start(
         self,

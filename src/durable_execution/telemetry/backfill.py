@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from durable_execution.telemetry.history_happenings import InvocationStory, stories
 from durable_execution.telemetry.identity import InvocationNames, identify
-from durable_execution.telemetry.model import Surroundings, SpanView
+from durable_execution.telemetry.model import SpanView, Surroundings
 from durable_execution.telemetry.open_span import RecordOutlet
 from durable_execution.telemetry.roots import RootLedger
 from durable_execution.telemetry.spans import SpanRecord
@@ -68,7 +68,7 @@ class _Writer:
         identity = identify(started, self._context, self._names)
         around = Surroundings(
             has_root=self._roots.is_due(identity, started),
-            is_xray=self._context.trace_id is not None and self._context.is_timed,
+            is_xray=self._context.is_xray,
         )
         spans = self._view(identity, started, self._outlet, around)
         spans.on_invocation_started(started)

@@ -84,6 +84,10 @@ class InvocationNames:
         return f"{request_id}#{occurrence + 1}" if occurrence else request_id
 
 
+invocation_names = InvocationNames()
+"""Of this process."""
+
+
 def identify(started: InvocationStarted, context: TraceContext, names: InvocationNames) -> TraceIdentity:
     """Work out the ids of an invocation.
 

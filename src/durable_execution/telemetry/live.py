@@ -2,34 +2,21 @@
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from durable_execution.observers import (
-    AttemptEnded,
-    AttemptStarted,
-    ContextEntered,
-    ContextLeft,
-    Diverged,
-    InvocationEnded,
-    InvocationStarted,
-    Observer,
-    OperationCall,
-    OperationCompleted,
-    OperationReplayed,
-    OperationStarted,
-)
-from durable_execution.telemetry.identity import InvocationNames, TraceIdentity, identify
-from durable_execution.telemetry.model import Surroundings
+from durable_execution.observers import InvocationStarted
+from durable_execution.telemetry.forwarding import ForwardingObserver
+from durable_execution.telemetry.identity import TraceIdentity, identify, invocation_names
+from durable_execution.telemetry.model import SpanView, Surroundings
 from durable_execution.telemetry.provider import outlet_for
 from durable_execution.telemetry.roots import RootLedger
-from durable_execution.telemetry.trace_context import NOTHING, TraceContext, incoming
+from durable_execution.telemetry.trace_context import NOTHING, incoming
 from durable_execution.telemetry.trace_outlet import TraceOutlet
 from durable_execution.telemetry.views import VIEWS
 
-invocation_names = InvocationNames()
 sent_roots = RootLedger()
 _cold = [True]
 
 
-class LiveTracing(Observer):
+class LiveTracing(ForwardingObserver):
     """Spans of one invocation. One object per invocation.
 
     Attributes:
@@ -45,74 +32,27 @@ class LiveTracing(Observer):
             view: `execution` or `invocation`.
             joins_incoming: Whether to join the trace that came in with the invocation.
         """
+        super().__init__()
         self._provider = provider
         self._view = VIEWS[view]
         self._joins_incoming = joins_incoming
-        self._spans: Observer = Observer()
         self.outlet: TraceOutlet | None = None
         self.identity: TraceIdentity | None = None
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
+    def make_view(self, started: InvocationStarted) -> SpanView:
         """Work out the ids and open the Invocation."""
-        context = incoming(happening.trace_header, happening.lambda_context) if self._joins_incoming else NOTHING
-        identity = identify(happening, context, invocation_names)
-        outlet = outlet_for(self._provider, identity)
+        context = incoming(started.trace_header, started.lambda_context) if self._joins_incoming else NOTHING
+        self.identity = identity = identify(started, context, invocation_names)
+        self.outlet = outlet = outlet_for(self._provider, identity)
         around = Surroundings(
             invocation_parent_id=outlet.ambient_id,
-            has_root=sent_roots.is_due(identity, happening),
+            has_root=sent_roots.is_due(identity, started),
             is_cold=_is_cold(),
-            is_xray=_is_xray(context),
+            is_xray=context.is_xray,
         )
-        self.identity, self.outlet = identity, outlet
-        self._spans = self._view(identity, happening, outlet, around)
-        self._spans.on_invocation_started(happening)
-
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        """Close what is open."""
-        spans, self._spans = self._spans, Observer()
-        spans.on_invocation_ended(happening)
-
-    def on_operation_started(self, happening: OperationStarted) -> None:
-        """See `SpanView`."""
-        self._spans.on_operation_started(happening)
-
-    def on_operation_replayed(self, happening: OperationReplayed) -> None:
-        """See `SpanView`."""
-        self._spans.on_operation_replayed(happening)
-
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
-        """See `SpanView`."""
-        self._spans.on_operation_completed(happening)
-
-    def on_attempt_started(self, happening: AttemptStarted) -> None:
-        """See `SpanView`."""
-        self._spans.on_attempt_started(happening)
-
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
-        """See `SpanView`."""
-        self._spans.on_attempt_ended(happening)
-
-    def on_context_entered(self, happening: ContextEntered) -> None:
-        """See `SpanView`."""
-        self._spans.on_context_entered(happening)
-
-    def on_context_left(self, happening: ContextLeft) -> None:
-        """See `SpanView`."""
-        self._spans.on_context_left(happening)
-
-    def on_diverged(self, happening: Diverged) -> None:
-        """See `SpanView`."""
-        self._spans.on_diverged(happening)
-
-    def trace_header(self, call: OperationCall) -> str | None:
-        """See `SpanView`."""
-        return self._spans.trace_header(call)
+        return self._view(identity, started, outlet, around)
 
 
 def _is_cold() -> bool:
     is_cold, _cold[0] = _cold[0], False
     return is_cold
-
-
-def _is_xray(context: TraceContext) -> bool:
-    return context.trace_id is not None and context.is_timed

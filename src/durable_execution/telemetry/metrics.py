@@ -20,6 +20,7 @@ from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES, MAX_EXEC
 from durable_execution.telemetry import attributes as names
 from durable_execution.telemetry.nondeterminism import kind_of_divergence, severity_of
 from durable_execution.telemetry.replaying import ReplayTally
+from durable_execution.telemetry.waiting import WAITED_FOR
 
 logger = logging.getLogger("durable_execution")
 
@@ -155,7 +156,8 @@ class Metrics(Observer):
         if happening.started_at is not None:
             seconds = (happening.at - happening.started_at).total_seconds()
             self._instruments.measure(OPERATION_DURATION, max(0.0, seconds), labels)
-        if happening.is_replayed and self._started is not None and happening.at < self._started.at:
+        is_waited_for = happening.is_replayed and happening.call.type in WAITED_FOR
+        if is_waited_for and self._started is not None and happening.at <= self._started.at:
             self._instruments.measure(RESUME_LATENCY, (self._started.at - happening.at).total_seconds())
 
     def on_attempt_ended(self, happening: AttemptEnded) -> None:

@@ -34,7 +34,7 @@ from durable_execution.telemetry.open_span import Links, OpenSpan, SpanOutlet
 from durable_execution.telemetry.replaying import ReplayTally
 from durable_execution.telemetry.spans import SpanStatus, to_ns
 from durable_execution.telemetry.trace_context import xray_header
-from durable_execution.telemetry.waiting import due_of_wait, resume_span
+from durable_execution.telemetry.waiting import WAITED_FOR, due_of_wait, resume_span
 
 UNFINISHED = "STARTED"
 INCOMPLETE = "INCOMPLETE"
@@ -158,7 +158,7 @@ class SpanView(Observer):
         span = self.operations.get(call.id)
         if span is None:
             span = self._begin(call, happening.started_at or happening.at, is_later=happening.is_replayed)
-        if happening.is_replayed and (happening.at <= self.started.at or call.id in self._updated):
+        if call.type in WAITED_FOR and happening.is_replayed and self._is_before(call, happening.at):
             self.announce_wait(call, since=happening.started_at, due=happening.at)
             self._announce_resumption(call, happening.at)
         if not happening.is_replayed:
@@ -356,8 +356,12 @@ class SpanView(Observer):
         """What this process saw happen last. Recorded moments do not count: they are another clock's."""
         self.now_ns = max(self.now_ns, to_ns(at))
 
+    def _is_before(self, call: OperationCall, moment: datetime) -> bool:
+        """Whether the invocation found it so. Its clock and the service's can differ."""
+        return moment <= self.started.at or call.id in self._updated
+
     def _announce_resumption(self, call: OperationCall, due: datetime) -> None:
-        if due > self.started.at and call.id not in self._updated:
+        if not self._is_before(call, due):
             return
         parent = self.parent_of(call)
         around = None if parent.is_live else parent

@@ -39,6 +39,11 @@ class TraceContext:
     is_timed: bool = True
     trace_state: str | None = None
 
+    @property
+    def is_xray(self) -> bool:
+        """Whether X-Ray's header named the trace."""
+        return self.trace_id is not None and self.is_timed
+
 
 NOTHING = TraceContext()
 

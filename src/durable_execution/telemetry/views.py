@@ -11,7 +11,7 @@ from durable_execution.telemetry.failures import Failure
 from durable_execution.telemetry.model import ENDED, UNFINISHED, SpanView, Unreported
 from durable_execution.telemetry.open_span import Links, OpenSpan
 from durable_execution.telemetry.spans import to_ns
-from durable_execution.telemetry.waiting import WAITED_FOR, wait_span
+from durable_execution.telemetry.waiting import wait_span
 
 
 class ExecutionView(SpanView):
@@ -96,7 +96,7 @@ class InvocationView(SpanView):
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
         """No segment covers the time between invocations."""
-        if since is not None and call.type in WAITED_FOR:
+        if since is not None:
             self.send(wait_span(self.identity, call, since=since, due=due))
 
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:

@@ -1,0 +1,39 @@
+"""Spans of the invocations an engine runs in its own process, kept beside its store so that no collector is needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from durable_execution.observers import Observer
+
+if TYPE_CHECKING:
+    from durable_execution.telemetry.store import SpanSink
+
+DIRECTORY = "spans"
+
+
+class Spans:
+    """Decides whether the spans of invocations are kept.
+
+    Args:
+        store: The store's file; None when it is in memory, where nothing is kept.
+        is_wanted: Whether the engine leaves anything beside its store.
+    """
+
+    def __init__(self, store: Path | None, *, is_wanted: bool) -> None:
+        self._directory = store.parent / DIRECTORY if store is not None and is_wanted else None
+        self._sink: SpanSink | None = None
+
+    def observers(self) -> Sequence[Observer]:
+        """The observers of one invocation that keep its spans."""
+        if self._directory is None:
+            return ()
+        from durable_execution.telemetry.settings import Settings
+        from durable_execution.telemetry.store import SpanKeeper, SpanSink
+
+        settings = Settings.read()
+        if not settings.is_on:
+            return ()
+        if self._sink is None:
+            self._sink = SpanSink(self._directory)
+        return (SpanKeeper(self._sink, view=settings.view),)

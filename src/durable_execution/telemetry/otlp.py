@@ -1,0 +1,164 @@
+"""Spans as OTLP: a JSON document that collectors, Jaeger and others read, and its delivery over HTTP.
+
+Neither needs OpenTelemetry to be installed.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
+
+from durable_execution.errors import DurableError
+from durable_execution.telemetry.spans import AttributeValue, SpanEvent, SpanLink, SpanRecord, SpanStatus
+
+SCOPE = "durable_execution"
+KINDS = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
+CODES = {SpanStatus.UNSET: 0, SpanStatus.OK: 1, SpanStatus.ERROR: 2}
+DEFAULT_ENDPOINT = "http://localhost:4318"
+PATH = "/v1/traces"
+SPANS_PER_REQUEST = 512
+
+
+class ExportError(DurableError):
+    """Spans could not be delivered."""
+
+
+def to_otlp(records: Sequence[SpanRecord], *, service_name: str, resource: Mapping[str, str] | None = None) -> Any:
+    """The JSON form of an `ExportTraceServiceRequest`.
+
+    Args:
+        records: The spans.
+        service_name: What the backend lists them under.
+        resource: Further attributes of the resource.
+
+    Returns:
+        A JSON-ready object; `json.dump` it to a file, or post it to `/v1/traces`.
+    """
+    known: dict[str, AttributeValue] = {"service.name": service_name, **(resource or {})}
+    scope = {"scope": {"name": SCOPE}, "spans": [_span(record) for record in records]}
+    return {"resourceSpans": [{"resource": {"attributes": _attributes(known)}, "scopeSpans": [scope]}]}
+
+
+def send_otlp(
+    records: Sequence[SpanRecord],
+    *,
+    service_name: str,
+    endpoint: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_seconds: float = 10.0,
+) -> int:
+    """Deliver spans to a collector over OTLP/HTTP.
+
+    Args:
+        records: The spans.
+        service_name: What the backend lists them under.
+        endpoint: The collector's address, for example `http://localhost:4318`; by default `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`
+            or `OTEL_EXPORTER_OTLP_ENDPOINT`.
+        headers: Further headers; by default those of `OTEL_EXPORTER_OTLP_HEADERS`.
+        timeout_seconds: Longest wait for one answer.
+
+    Returns:
+        How many spans were delivered.
+
+    Raises:
+        ExportError: The collector cannot be reached, or refuses.
+    """
+    url = traces_url(endpoint)
+    sent = dict(headers) if headers is not None else headers_from_environment()
+    for part in _parts(records):
+        document = json.dumps(to_otlp(part, service_name=service_name)).encode()
+        _post(url, document, {**sent, "content-type": "application/json"}, timeout_seconds)
+    return len(records)
+
+
+def traces_url(endpoint: str | None = None) -> str:
+    """Where spans are posted to.
+
+    Raises:
+        ExportError: It is not an http address.
+    """
+    specific = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") if endpoint is None else None
+    base = specific or endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ExportError(f"{base!r} is not the address of a collector: write it like {DEFAULT_ENDPOINT}")
+    return base if specific or parts.path.endswith(PATH) else base.rstrip("/") + PATH
+
+
+def headers_from_environment() -> dict[str, str]:
+    """`OTEL_EXPORTER_OTLP_HEADERS`: `key=value` pairs with commas between them, percent-encoded."""
+    text = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS") or os.environ.get("OTEL_EXPORTER_OTLP_HEADERS") or ""
+    pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
+    return {unquote(key).strip().lower(): unquote(value).strip() for key, _, value in pairs if key.strip()}
+
+
+def _parts(records: Sequence[SpanRecord]) -> Iterator[Sequence[SpanRecord]]:
+    for start in range(0, len(records), SPANS_PER_REQUEST):
+        yield records[start : start + SPANS_PER_REQUEST]
+
+
+def _post(url: str, document: bytes, headers: Mapping[str, str], timeout_seconds: float) -> None:
+    request = Request(url, data=document, headers=dict(headers), method="POST")  # noqa: S310  # checked to be http
+    try:
+        with urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310  # checked to be http
+            answer.read()
+    except HTTPError as error:
+        reason = error.read(500).decode("utf-8", "replace").strip()
+        raise ExportError(
+            f"the collector at {url} refused the spans: {error.code} {error.reason} {reason}".rstrip()
+            + ". Check the path, and the credentials in OTEL_EXPORTER_OTLP_HEADERS"
+        ) from None
+    except (URLError, OSError) as error:
+        raise ExportError(
+            f"no collector answers at {url}: {getattr(error, 'reason', error)}. Start one, or name another with --endpoint or "
+            "OTEL_EXPORTER_OTLP_ENDPOINT"
+        ) from None
+
+
+def _span(record: SpanRecord) -> dict[str, Any]:
+    span: dict[str, Any] = {
+        "traceId": record.trace_id,
+        "spanId": record.span_id,
+        "name": record.name,
+        "kind": KINDS.get(record.kind, 1),
+        "startTimeUnixNano": str(record.start_ns),
+        "endTimeUnixNano": str(record.end_ns),
+        "attributes": _attributes(record.attributes),
+        "events": [_event(event) for event in record.events],
+        "links": [_link(link) for link in record.links],
+        "status": {"code": CODES[record.status]},
+    }
+    if record.parent_id is not None:
+        span["parentSpanId"] = record.parent_id
+    if record.message:
+        span["status"]["message"] = record.message
+    return span
+
+
+def _event(event: SpanEvent) -> dict[str, Any]:
+    return {"name": event.name, "timeUnixNano": str(event.at_ns), "attributes": _attributes(event.attributes)}
+
+
+def _link(link: SpanLink) -> dict[str, Any]:
+    return {"traceId": link.trace_id, "spanId": link.span_id}
+
+
+def _attributes(attributes: Mapping[str, AttributeValue]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
+
+
+def _value(value: AttributeValue) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case str():
+            return {"stringValue": value}
+        case _:
+            return {"arrayValue": {"values": [_value(item) for item in value]}}
