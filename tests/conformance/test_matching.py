@@ -8,12 +8,12 @@ from tests.conformance.matching import complaints
 from tests.conformance.requirement import Requirement
 from tests.conformance.running import Outcome
 
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {"EventId": 1, "EventType": "ExecutionStarted"},
     {"EventId": 2, "EventType": "StepStarted", "Id": "a", "StepStartedDetails": {}},
     {"EventId": 3, "EventType": "StepSucceeded", "Id": "a", "StepSucceededDetails": {"Result": {"Payload": "1"}}},
 ]
-RECORDS = [{"hook": "start", "n": 1, "first": True}, {"message": "running"}, {"hook": "end", "n": 1}]
+RECORDS: list[dict[str, Any]] = [{"hook": "start", "n": 1, "first": True}, {"message": "running"}, {"hook": "end", "n": 1}]
 
 
 def judged(
