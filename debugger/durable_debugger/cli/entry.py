@@ -19,6 +19,7 @@ VERBS = {
     "show": "print an execution as a tree, a timeline, its events, or JSON",
     "replay": "replay a recording against the code of today, without side effects",
     "diff": "compare two executions, aligned",
+    "export": "write an execution as spans (OTLP), JSON, HTML, a Perfetto trace or a bundle",
     "stop": "end a running execution",
     "callback": "complete a callback from outside: succeed, fail or heartbeat",
 }

@@ -34,7 +34,7 @@ def places(arguments: Namespace) -> Sequence[Place]:
 
 def find_execution(arguments: Namespace) -> Loaded:
     """The execution that was asked for."""
-    return find(arguments.execution, places(arguments), trace=getattr(arguments, "trace", None))
+    return find(arguments.execution, places(arguments), trace=getattr(arguments, "replay_trace", None))
 
 
 EXECUTION_HELP = (

@@ -14,7 +14,7 @@ VIEWS = ("tree", "timeline", "step", "diff", "events")
 def add_arguments(parser: ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
-    parser.add_argument("--trace", metavar="FILE", help="a replay trace to read with a history file")
+    parser.add_argument("--replay-trace", metavar="FILE", help="a replay trace to read with a history file")
     parser.add_argument("--view", choices=VIEWS, default="tree", help="the view to open (default: tree)")
     add_screen_options(parser)
     add_place_options(parser)

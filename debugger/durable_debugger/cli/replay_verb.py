@@ -17,7 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
     parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="the handler to replay it against")
-    parser.add_argument("--trace", metavar="FILE", help="a replay trace to read with a history file")
+    parser.add_argument("--replay-trace", metavar="FILE", help="a replay trace to read with a history file")
     parser.add_argument("--headless", action="store_true", help="print text, also in a terminal")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from durable_debugger.model.bundle import MEMBER as BUNDLE_MEMBER
+from durable_debugger.model.bundle import read_bundle
 from durable_debugger.sources.found import Loaded, UnreadableError
 from durable_execution.errors import DurableError
 from durable_execution.replay.history import read_history
@@ -16,7 +18,6 @@ from durable_execution.replay.trace import InvocationTrace, read_traces
 
 TRACE_SUFFIX = ".trace.jsonl"
 STDIN = "-"
-BUNDLE_MEMBER = "durable_bundle"
 SUFFIXES = (".json", ".jsonl", ".bundle")
 
 
@@ -65,7 +66,7 @@ def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> Reco
     except RecursionError as error:
         raise UnreadableError("it is nested too deeply to be a history") from error
     if isinstance(value, dict) and BUNDLE_MEMBER in value:
-        return _bundle(value)
+        return read_bundle(value)
     return read_history(value, traces=traces)
 
 
@@ -76,16 +77,6 @@ def last_moment(execution: RecordedExecution) -> datetime | None:
     for operation in execution.operations:
         moments += [operation.ended_at, operation.started_at]
     return max((moment for moment in moments if moment is not None), default=None)
-
-
-def _bundle(value: dict[str, Any]) -> RecordedExecution:
-    traces = value.get("traces")
-    return read_history(
-        value.get("events") or [],
-        arn=value.get("arn"),
-        traces=read_traces(traces) if traces else (),
-        execution=value.get("execution"),
-    )
 
 
 def _execution_of(traces: Sequence[InvocationTrace]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from durable_debugger.model.marks import note_of
 from durable_debugger.model.session import Session
 from durable_debugger.model.states import state_of
 from durable_debugger.text import glyphs, payloads
-from durable_debugger.text.cells import cut, pad, safe, wrap
+from durable_debugger.text.cells import cut, pad, pad_left, safe, wrap
 from durable_debugger.text.lines import Line, Part, fit, line
 from durable_execution.observers import CallSite
 from durable_execution.protocol import OperationType

@@ -1,0 +1,40 @@
+"""An execution in one file, to send to someone: its history, its replay traces, and what the API says about it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from durable_execution.replay.history import read_history
+from durable_execution.replay.recorded import RecordedExecution
+from durable_execution.replay.trace import read_traces, write_traces
+
+MEMBER = "durable_bundle"
+VERSION = 1
+
+
+def bundle_of(execution: RecordedExecution) -> dict[str, Any]:
+    """The execution as a JSON-ready bundle."""
+    return {
+        MEMBER: VERSION,
+        "arn": execution.arn,
+        "execution": {
+            "DurableExecutionName": execution.name,
+            "Status": execution.status,
+            "StartTimestamp": execution.started_at,
+            "EndTimestamp": execution.ended_at,
+            "InputPayload": execution.input,
+            "Result": execution.result,
+        },
+        "events": list(execution.events),
+        "traces": "".join(write_traces(execution.traces)),
+    }
+
+
+def read_bundle(value: Mapping[str, Any]) -> RecordedExecution:
+    """The execution of a bundle."""
+    traces = value.get("traces")
+    return read_history(
+        value.get("events") or [],
+        arn=value.get("arn"),
+        traces=read_traces(traces) if traces else (),
+        execution=value.get("execution"),
+    )
