@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from durable_execution.config.completion import BatchItemStatus
 from durable_execution.errors import BatchError, ChildContextError
@@ -73,7 +73,7 @@ class BatchResult(Generic[R]):
 
     def get_results(self) -> list[R]:
         """Results of the branches that succeeded, in index order."""
-        return [item.result for item in self.succeeded()]  # type: ignore[misc]  # None is a result too
+        return cast("list[R]", [item.result for item in self.succeeded()])
 
     def get_errors(self) -> list[ErrorObject]:
         """Errors of the branches that failed, in index order."""
@@ -133,4 +133,4 @@ class BatchResult(Generic[R]):
 def _raised(item: BatchItem[Any]) -> ChildContextError:
     from durable_execution.failures import make_failure
 
-    return make_failure(ChildContextError, item.error, operation=f"branch {item.index}")  # type: ignore[return-value]
+    return make_failure(ChildContextError, item.error, operation=f"branch {item.index}")

@@ -6,19 +6,23 @@ raised is an instance of it too, so that `except ValueError` works for a step th
 
 from __future__ import annotations
 
+from typing import TypeVar, cast
+
 from durable_execution.errors import OperationError, resolve_type
 from durable_execution.protocol.error_object import ErrorObject
+
+E = TypeVar("E", bound=OperationError)
 
 _classes: dict[tuple[type[OperationError], type[Exception]], type[OperationError]] = {}
 
 
 def make_failure(
-    base: type[OperationError],
+    base: type[E],
     error: ErrorObject | None,
     *,
     operation: str | None = None,
     operation_id: str | None = None,
-) -> OperationError:
+) -> E:
     """The error for a recorded failure.
 
     Args:
@@ -28,7 +32,7 @@ def make_failure(
         operation_id: Id of the operation.
     """
     recorded = error or ErrorObject()
-    cls = _class_for(base, resolve_type(recorded.type))
+    cls = cast("type[E]", _class_for(base, resolve_type(recorded.type)))
     try:
         raised = cls.__new__(cls, recorded.message)
     except TypeError:  # the original class cannot be made from a message alone

@@ -144,6 +144,7 @@ class BlockingContext:
         result: T = self._thread.call(lambda: self._context.run_in_child_context(body, name, config=config))
         return result
 
+    @overload
     def map(
         self,
         items: Sequence[S],
@@ -151,7 +152,24 @@ class BlockingContext:
         name: str | None = None,
         *,
         config: MapConfig | None = None,
-    ) -> BatchResult[R]:
+    ) -> BatchResult[R]: ...
+    @overload
+    def map(
+        self,
+        items: Sequence[S],
+        function: Callable[[BlockingContext, S], R],
+        name: str | None = None,
+        *,
+        config: MapConfig | None = None,
+    ) -> BatchResult[R]: ...
+    def map(
+        self,
+        items: Sequence[Any],
+        function: Callable[..., Any],
+        name: str | None = None,
+        *,
+        config: MapConfig | None = None,
+    ) -> BatchResult[Any]:
         """Run a function for every item, concurrently; see `DurableContext.map`."""
         config = config or NO_MAP_CONFIG
         if config.max_concurrency is None:

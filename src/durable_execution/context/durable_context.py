@@ -212,6 +212,7 @@ class DurableContext:
         codec = codec_for(config.serdes, annotation, operation_id=call.id, execution_arn=self.execution_arn)
         return child.run_context(call, self._body(function), codec, summarize=config.summary_generator)
 
+    @overload
     def map(
         self,
         items: Sequence[S],
@@ -219,12 +220,29 @@ class DurableContext:
         name: str | None = None,
         *,
         config: MapConfig | None = None,
-    ) -> Coroutine[Any, Any, BatchResult[R]]:
+    ) -> Coroutine[Any, Any, BatchResult[R]]: ...
+    @overload
+    def map(
+        self,
+        items: Sequence[S],
+        function: Callable[[DurableContext, S], Awaitable[R]],
+        name: str | None = None,
+        *,
+        config: MapConfig | None = None,
+    ) -> Coroutine[Any, Any, BatchResult[R]]: ...
+    def map(
+        self,
+        items: Sequence[Any],
+        function: Callable[..., Awaitable[Any]],
+        name: str | None = None,
+        *,
+        config: MapConfig | None = None,
+    ) -> Coroutine[Any, Any, BatchResult[Any]]:
         """Run a function for every item, concurrently, each in a context of its own.
 
         Args:
             items: The items. Their number and order must be the same on every replay.
-            function: Takes the item's `DurableContext`, the item, and its index; shorter signatures work as well.
+            function: Takes the item's `DurableContext`, the item, and its index, or only the context and the item.
             name: Name of the operation.
             config: Concurrency, completion, serializers, nesting, names of items.
 

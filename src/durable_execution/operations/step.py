@@ -50,7 +50,7 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
     annotation = (
         config.result_type
         if config.result_type is not None
-        else return_annotation(function.function if type(function) is BoundStep else function)
+        else return_annotation(function.function if isinstance(function, BoundStep) else function)
     )
     codec = codec_for(config.serdes, annotation, operation_id=call.id, execution_arn=call.scope.state.execution_arn)
     if recorded is not None:

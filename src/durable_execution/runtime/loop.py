@@ -11,7 +11,7 @@ import selectors
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 from weakref import WeakSet, finalize
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class EnvironmentLoop:
         self.selector = IdleSelector()
         self.loop = asyncio.SelectorEventLoop(self.selector)
         self.loop.set_exception_handler(_report)
-        self.loop.set_task_factory(_owning_task_factory)  # type: ignore[arg-type]  # typeshed wants a Protocol with exact keywords
+        self.loop.set_task_factory(cast("Any", _owning_task_factory))  # typeshed also wants generators
         finalize(self, _close_quietly, self.loop)
 
     def run(self, main: Coroutine[Any, Any, T], on_idle: Callable[[float | None], bool]) -> T:
@@ -168,7 +168,7 @@ async def cancel_all(tasks: WeakSet[asyncio.Task[Any]]) -> int:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     for task in alive:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # abandoned on purpose, as gather() does
+        cast("Any", task)._log_destroy_pending = False  # noqa: SLF001  # abandoned on purpose, as gather() does
     del _abandoned[: max(0, len(_abandoned) - 100)]
     _abandoned.extend(alive)
     return len(alive)

@@ -35,11 +35,11 @@ class ContextScope:
     """
 
     __slots__ = (
-        "may_replay",
         "ids",
         "is_closed",
         "is_rebuilding",
         "labels",
+        "may_replay",
         "outer",
         "owner",
         "parent_id",

@@ -86,7 +86,7 @@ def _return_annotation(code_owner: Any) -> Any:
         annotation = typing.get_type_hints(code_owner).get("return")
     except Exception:  # noqa: BLE001  # a forward reference that does not resolve: the type is not known
         return None
-    if get_origin(annotation) in (Awaitable, Coroutine) or get_origin(annotation) is Awaitable.__mro__[0]:
+    if get_origin(annotation) in (Awaitable, Coroutine):
         annotation = get_args(annotation)[-1]
     return annotation if annotation is not type(None) else None
 
