@@ -6,7 +6,6 @@ Kill it at any moment and run it again: it goes on with the execution it had beg
 import argparse
 import contextlib
 import json
-import os
 import sys
 import threading
 import time
@@ -15,14 +14,16 @@ from pathlib import Path
 
 import order_workflow
 import order_workflow_changed
-
 from durable_debugger.cli import main as durable_debug
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.progress import Progress
+from durable_debugger.sources.local import LocalExecutions
+from durable_debugger.sources.places import find
 from durable_execution.errors import EngineError, ServiceError
 from durable_execution.local import LocalEngine
 from durable_execution.protocol import ExecutionArn
-from durable_execution.replayer import Replayer
+from durable_execution.replay.divergence import explain
+from durable_execution.replayer.replayer import Replayer
 
 ORDER = {
     "order_id": "A-17",
@@ -70,10 +71,10 @@ def run_order(engine: LocalEngine, name: str, output: Output) -> str:
     approver = threading.Thread(target=approve, args=(engine, execution), daemon=True)
     approver.start()
     progress = Progress(engine.client, execution)
-    while (result := engine.result(execution)) is None:
+    while approver.is_alive() or (not engine.clock.is_skipping and engine.result(execution) is None):
         output.lines(progress.news())
         time.sleep(LOOK_EVERY_SECONDS)
-    approver.join()
+    result = engine.wait(execution)
     output.lines(progress.news())
     print(f"\n{result.status}: {json.dumps(result.result)}")
     return execution
@@ -90,11 +91,15 @@ def show(execution: str, store: Path) -> None:
         print(f"\nTo step through it in a terminal:\n  .venv/bin/durable-debug {identifier}")
 
 
-def show_divergence(engine: LocalEngine, execution: str) -> bool:
+def show_divergence(execution: str, store: Path) -> bool:
     """The same execution replayed against a changed handler. Returns whether the difference was found."""
     heading("The same execution, replayed against a changed handler (examples/order_workflow_changed.py)")
-    report = Replayer(order_workflow_changed.process_order).replay(execution, engine)
-    print(report)
+    recorded = find(execution, [LocalExecutions(store)]).execution
+    report = Replayer(order_workflow_changed.process_order).replay(recorded)
+    if report.root is None:
+        print("No difference found: has examples/order_workflow_changed.py been mended?")
+        return False
+    print(explain(report.root))
     return True
 
 
@@ -114,7 +119,7 @@ def main() -> int:
     with LocalEngine(arguments.store, time=arguments.time) as engine:
         execution = run_order(engine, execution_name(note), Output())
     show(execution, arguments.store)
-    is_found = show_divergence(engine, execution)
+    is_found = show_divergence(execution, arguments.store)
     note.unlink(missing_ok=True)
     return 0 if is_found else 1
 
