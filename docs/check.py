@@ -23,6 +23,7 @@ FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"\bdurable-debug +(?P<verb>[a-z]+)\b")
 OPTION = re.compile(r"\bdurable-debug +(?P<verb>[a-z]+) [^`\n#]*?(?P<option>--[a-z][a-z-]*)")
 VARIABLE = re.compile(r"\bDURABLE_[A-Z_]+\b")
+VARIABLE_IN_CODE = re.compile(r"['\"](DURABLE_[A-Z_]+)['\"]")
 MAKE = re.compile(r"`make (?P<target>[a-z]+)")
 
 
@@ -93,7 +94,7 @@ def unknown_targets(page: Path) -> Iterator[str]:
 def variables_in_code() -> frozenset[str]:
     """Environment variables the code reads."""
     files = (file for source in SOURCES for file in source.rglob("*.py"))
-    return frozenset(name for file in files for name in VARIABLE.findall(file.read_text(encoding="utf-8")))
+    return frozenset(name for file in files for name in VARIABLE_IN_CODE.findall(file.read_text(encoding="utf-8")))
 
 
 def unknown_variables(page: Path) -> Iterator[str]:
