@@ -73,7 +73,8 @@ class Backend:
         self.owner = owner
         self.holds_children = clock.is_skipping
         self.on_change: Callable[[], None] = lambda: None
-        self._turns = itertools.count(store.executions.last_turn() + 1)
+        with store.snapshot():
+            self._turns = itertools.count(store.executions.last_turn() + 1)
 
     def now_ms(self) -> int:
         """Now."""

@@ -77,7 +77,7 @@ class LocalLambdaClient:
         state = answer["NewExecutionState"]
         return {
             **answer,
-            "NewExecutionState": {**state, "Operations": [_dated(found) for found in state["Operations"]]},
+            "NewExecutionState": {**state, "Operations": [dated(found) for found in state["Operations"]]},
         }
 
     def get_durable_execution_state(
@@ -86,11 +86,11 @@ class LocalLambdaClient:
         """GetDurableExecutionState: a page of the operations a replay needs."""
         _require_text(CheckpointToken, "CheckpointToken")
         page = self._checkpoints.get_state(_arn(DurableExecutionArn), CheckpointToken, Marker, MaxItems)
-        return {**page, "Operations": [_dated(found) for found in page["Operations"]]}
+        return {**page, "Operations": [dated(found) for found in page["Operations"]]}
 
     def get_durable_execution(self, *, DurableExecutionArn: str, IncludeExecutionData: bool | None = None) -> Wire:
         """GetDurableExecution: one execution, with its data unless told otherwise."""
-        return _dated(self._queries.execution(_arn(DurableExecutionArn), with_data=_flag(IncludeExecutionData, True)))
+        return dated(self._queries.execution(_arn(DurableExecutionArn), with_data=_flag(IncludeExecutionData, True)))
 
     def get_durable_execution_history(
         self,
@@ -109,7 +109,7 @@ class LocalLambdaClient:
             marker=Marker,
             max_items=MaxItems,
         )
-        return {**page, "Events": [_dated(event) for event in page["Events"]]}
+        return {**page, "Events": [dated(event) for event in page["Events"]]}
 
     def list_durable_executions_by_function(
         self,
@@ -141,7 +141,7 @@ class LocalLambdaClient:
             marker=Marker,
             max_items=MaxItems,
         )
-        return {**page, "DurableExecutions": [_dated(found) for found in page["DurableExecutions"]]}
+        return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
 
     def stop_durable_execution(self, *, DurableExecutionArn: str, Error: Mapping[str, Any] | None = None) -> Wire:
         """StopDurableExecution: end an execution as STOPPED."""
@@ -225,17 +225,17 @@ class ExceptionClasses:
         return ApiError.of(code)
 
 
-def _dated(wire: Wire) -> Wire:
+def dated(wire: Wire) -> Wire:
     """Milliseconds turned into datetimes, in the places where the API has timestamps."""
-    dated: Wire = {}
+    found: Wire = {}
     for name, value in wire.items():
         if name in _TIMESTAMPS and isinstance(value, int):
-            dated[name] = moment(value)
+            found[name] = moment(value)
         elif name in _NESTED_TIMESTAMPS:
-            dated[name] = _dated(value)
+            found[name] = dated(value)
         else:
-            dated[name] = value
-    return dated
+            found[name] = value
+    return found
 
 
 def _arn(value: Any) -> str:

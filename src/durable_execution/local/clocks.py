@@ -47,7 +47,8 @@ class SkippingClock:
 
     def __init__(self, start: datetime | None = None) -> None:
         self._lock = threading.Lock()
-        self._now = (start or SystemClock().now()).astimezone(UTC)
+        # Whole milliseconds, as the protocol's timers have them: a wait is never a moment too short.
+        self._now = moment(millis((start or SystemClock().now()).astimezone(UTC)))
 
     def now(self) -> datetime:
         """The time, aware and in UTC."""

@@ -344,6 +344,7 @@ class LocalEngine:
         Returns:
             Their ARNs.
         """
+        self._scheduler.require_open()
         adopted = self._recovery.adopt_all()
         self._control.remove_expired()
         if adopted and not self._backend.clock.is_skipping:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from base64 import b64decode
 from datetime import timedelta
 from typing import Any
 
@@ -58,7 +59,7 @@ class Invoking:
         """
         if not isinstance(kind, str) or kind not in KINDS:
             raise invalid(f"InvocationType must be one of {', '.join(KINDS)}, not {kind!r:.80}.")
-        function = self._function(target, name, tenant_id)
+        function = self._function(target, name, tenant_id, client_context)
         text = self._payload(payload, kind)
         if kind == "DryRun":
             return {"StatusCode": KINDS[kind], "Payload": io.BytesIO(b"")}
@@ -71,6 +72,7 @@ class Invoking:
 
     def start(self, start: Start) -> ExecutionRow:
         """Start an execution, or find the one that has its name."""
+        self._scheduler.require_open()
         self._recovery.hold_lease()
         row, is_new = self._control.start(start)
         if not is_new:
@@ -94,7 +96,7 @@ class Invoking:
             row = store.executions.by_key(key)
         return row is None or row.ended_ms is not None
 
-    def _function(self, target: Target, name: Any, tenant_id: Any) -> Function:
+    def _function(self, target: Target, name: Any, tenant_id: Any, client_context: Any) -> Function:
         function = self._backend.functions.get(target.name)
         if function is None:
             raise fault("ResourceNotFoundException", f"Function not found: {target.name}")
@@ -108,6 +110,7 @@ class Invoking:
             raise invalid(f"DurableExecutionName cannot be used with {target.name}, which is not a durable function.")
         if tenant_id is not None and (not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id)):
             raise invalid(f"TenantId must match {_TENANT.pattern}.")
+        _require_client_context(client_context)
         return function
 
     def _payload(self, payload: bytes, kind: str) -> str:
@@ -138,6 +141,15 @@ class Invoking:
             return {**answer, "Payload": io.BytesIO((root.result or "").encode())}
         body = function_error(json.loads(root.error) if root.error else {})
         return {**answer, "FunctionError": UNHANDLED, "Payload": io.BytesIO(json.dumps(body).encode())}
+
+
+def _require_client_context(client_context: Any) -> None:
+    if client_context is None:
+        return
+    try:
+        json.loads(b64decode(client_context, validate=True))
+    except (TypeError, ValueError, RecursionError):
+        raise fault("InvalidRequestContentException", "ClientContext must be JSON, encoded as Base64.") from None
 
 
 def function_error(error: Wire) -> Wire:

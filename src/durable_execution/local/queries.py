@@ -129,8 +129,8 @@ def _conditions(
     if name is not None:
         found.append(("name = ?", [name]))
     if statuses is not None:
-        is_list = isinstance(statuses, (list, tuple)) and 1 <= len(statuses) <= 10
-        if not is_list or not all(isinstance(status, str) and status in _STATUSES for status in statuses):
+        is_acceptable = 1 <= len(statuses) <= 10 and all(str(status) in _STATUSES for status in statuses)
+        if isinstance(statuses, str) or not is_acceptable:
             raise invalid(f"Statuses must be 1 to 10 of {', '.join(sorted(_STATUSES))}.")
         found.append((f"status IN ({', '.join('?' * len(statuses))})", list(statuses)))
     if after_ms is not None:

@@ -135,14 +135,16 @@ class Scheduler:
             self.drive()
         with self._room_for_others():
             while True:
-                self._require_healthy()
+                self.require_open()
                 version = self._version
                 if is_done():
                     return True
                 if end is not None and self._stopwatch.monotonic() >= end:
                     return False
-                if not self._advance(is_done, skips, horizon_ms):
-                    if self._backend.clock.is_skipping and timeout is None:
+                if not self._backend.clock.is_skipping or not self._driver.acquire(blocking=False):
+                    self._sleep(version, end)
+                elif not self._advance(is_done, skips, horizon_ms):
+                    if timeout is None:
                         return is_done()
                     self._sleep(version, end)
 
@@ -170,7 +172,12 @@ class Scheduler:
         self._has_news = True
         self._changed.notify_all()
 
-    def _require_healthy(self) -> None:
+    def require_open(self) -> None:
+        """Check that the engine can go on.
+
+        Raises:
+            EngineError: It is closed, or its store cannot be written any more.
+        """
         if self._failure is not None:
             raise self._failure
         if self._is_closed:
@@ -185,13 +192,11 @@ class Scheduler:
             self._changed.wait_for(lambda: self._version != version, timeout=left)
 
     def _advance(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
-        """With the skipping clock, and unless another thread does: let run what is ready, or jump to what is due.
+        """With the skipping clock, as the one thread that drives: let run what is ready, or jump to what is due.
 
         Returns:
             Whether something was done, so that it is worth looking again.
         """
-        if not self._backend.clock.is_skipping or not self._driver.acquire(blocking=False):
-            return False
         try:
             return self._drive_once(is_done, skips, horizon_ms)
         finally:

@@ -16,6 +16,7 @@ from durable_execution.local.tables import Events, Executions, Operations, Outbo
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 60.0
+RETRY_SECONDS = 0.02
 
 
 class Store:
@@ -75,16 +76,17 @@ class Store:
     def snapshot(self) -> Iterator[None]:
         """Everything read inside is as of one moment."""
         with self._lock:
-            if self.connection.in_transaction:
-                yield
-                return
             try:
+                if self.connection.in_transaction:
+                    yield
+                    return
                 self.connection.execute("BEGIN")
-                yield
+                try:
+                    yield
+                finally:
+                    self._forget()
             except sqlite3.Error as error:
                 raise self._explained(error) from error
-            finally:
-                self._forget()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -162,9 +164,22 @@ def _initialize(connection: sqlite3.Connection, *, is_file: bool) -> None:
         connection.execute("COMMIT")
     if is_file:
         # Only after the header says what this file is: in WAL mode that would stay in a second file for a while.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Switch the journal; SQLite does not wait for another process that is about to do the same."""
+    pause = threading.Event()
+    for _ in range(int(BUSY_SECONDS / RETRY_SECONDS)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            pause.wait(RETRY_SECONDS)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -11,6 +11,7 @@ from durable_execution.protocol import Wire
 from tests.unit.local.conftest import START
 from tests.unit.local.scripts import (
     PENDING,
+    Body,
     Session,
     callback,
     context,
@@ -25,7 +26,7 @@ from tests.unit.local.scripts import (
 )
 
 
-def awaiting(*starts: Wire, seen: list[list[str]] | None = None):
+def awaiting(*starts: Wire, seen: list[list[str]] | None = None) -> Body:
     """A handler that starts callbacks (and waits) and is done when all have ended."""
 
     def body(session: Session) -> Wire:
@@ -305,6 +306,6 @@ def test_waiting_for_a_callback_that_never_comes_says_so(engine: LocalEngine) ->
 def test_waiting_for_the_end_of_what_waits_for_a_callback_says_how_to_complete_it(engine: LocalEngine) -> None:
     register(engine, awaiting(callback("cb", Name="approval")))
     with pytest.raises(
-        EngineError, match="it waits for the callback approval.*send_durable_execution_callback_success"
+        EngineError, match=r"it waits for the callback approval.*send_durable_execution_callback_success"
     ):
         engine.run("flow")

@@ -294,7 +294,8 @@ def test_a_child_may_have_waits_and_children_of_its_own(engine: LocalEngine) -> 
             session.send(wait("w", 60))
         if session.status("w") == "STARTED":
             return PENDING
-        return calling(invoke("i", "echo", '"deep"'))(session)
+        answer: Wire = calling(invoke("i", "echo", '"deep"'))(session)
+        return answer
 
     register(engine, calling(invoke("i", "middle")))
     register(engine, middle, "middle")

@@ -12,13 +12,10 @@ STALE = "Invalid checkpoint token"
 
 def require_stale(session: Session, token: str, arn: str | None = None) -> None:
     client = session.client
-    arn = arn or session.arn
-    for call in (
-        lambda: client.checkpoint_durable_execution(DurableExecutionArn=arn, CheckpointToken=token, Updates=[]),
-        lambda: client.get_durable_execution_state(DurableExecutionArn=arn, CheckpointToken=token),
-    ):
+    call = {"DurableExecutionArn": arn or session.arn, "CheckpointToken": token}
+    for method in (client.checkpoint_durable_execution, client.get_durable_execution_state):
         with pytest.raises(ServiceError) as refused:
-            call()
+            method(**call)
         assert (refused.value.code, refused.value.status) == ("InvalidParameterValueException", 400)
         assert refused.value.message.startswith(STALE)
         assert refused.value.is_stale_token
