@@ -10,7 +10,7 @@ from durable_execution.replay.call_tree import CallNode, is_same_json
 from durable_execution.replay.configuration import configuration_divergence
 from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.replay.gap_pairing import pair_gap
-from durable_execution.replay.wording import effect_of, fix_of, likely_of
+from durable_execution.replay.wording import APPENDED, effect_of, fix_of, likely_of
 
 Kind = DivergenceKind
 
@@ -199,8 +199,10 @@ class _Context:
             return None
         if is_last and not self.recorded.is_ended:
             return None
-        severity = Severity.WARNING if is_last else Severity.ERROR
-        return self._alone(Kind.INSERTED, None, replayed, severity=severity)
+        if not is_last:
+            return self._alone(Kind.INSERTED, None, replayed)
+        found = self._alone(Kind.INSERTED, None, replayed, severity=Severity.WARNING)
+        return replace(found, likely=APPENDED.likely, effect=APPENDED.effect, fix=APPENDED.fix)
 
     def _alone(
         self,

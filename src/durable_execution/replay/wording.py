@@ -1,5 +1,7 @@
 """The sentences of an explanation: what likely caused a difference, what resuming would do, what to write."""
 
+from typing import NamedTuple
+
 from durable_execution.protocol.paths import kind_of
 from durable_execution.replay.divergence import DivergenceKind, Side
 
@@ -46,6 +48,22 @@ FIXES = {
     Kind.OUTCOME: "compute the result from recorded values, or let running executions finish before changing it",
     Kind.CODE_CHANGED: "nothing to do",
 }
+
+
+class Sentences(NamedTuple):
+    """The guessed and advising lines of an explanation."""
+
+    likely: str
+    effect: str
+    fix: str
+
+
+APPENDED = Sentences(
+    likely="the call was added behind the last recorded one",
+    effect="none on recorded calls: an execution that has not come so far will make the new call as well",
+    fix="nothing to do if that is meant; record the execution again",
+)
+"""For a new call where the recording has ended."""
 
 
 def likely_of(kind: DivergenceKind, recorded: Side | None, replayed: Side | None) -> str:

@@ -1,1 +1,32 @@
 """Replays recorded executions against today's code, without side effects, and says where they part."""
+
+from durable_execution.replayer.checking import Handlers, Source, check
+from durable_execution.replayer.formats import FORMATS, render
+from durable_execution.replayer.gating import fetch_history, running_executions
+from durable_execution.replayer.loading import history_files, load_handler, load_history
+from durable_execution.replayer.replayer import Replayer, state_at
+from durable_execution.replayer.report import ExitCode, ReplayReport, Verdict, worst
+from durable_execution.replayer.run import UnusableHandlerError
+from durable_execution.replayer.suspects import Suspect, SuspectKind
+
+__all__ = [
+    "FORMATS",
+    "ExitCode",
+    "Handlers",
+    "ReplayReport",
+    "Replayer",
+    "Source",
+    "Suspect",
+    "SuspectKind",
+    "UnusableHandlerError",
+    "Verdict",
+    "check",
+    "fetch_history",
+    "history_files",
+    "load_handler",
+    "load_history",
+    "render",
+    "running_executions",
+    "state_at",
+    "worst",
+]
