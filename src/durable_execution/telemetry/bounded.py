@@ -16,7 +16,7 @@ KEPT_CONTROLS = frozenset("\n\t")
 
 def bounded_name(text: str) -> str:
     """A span name: one printable line of at most `MAX_NAME` characters."""
-    if len(text) <= MAX_NAME and text.isprintable():
+    if text and len(text) <= MAX_NAME and text.isprintable():
         return text
     return _printable(_cut(text, MAX_NAME), kept=frozenset()) or REPLACEMENT
 

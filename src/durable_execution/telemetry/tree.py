@@ -57,7 +57,7 @@ def _rows(spans: list[SpanRecord]) -> Iterator[_Row]:
     """Depth first, children by start. Iterative, since a trace may be of any depth."""
     known = {span.span_id for span in spans}
     children: dict[str | None, list[SpanRecord]] = {}
-    for span in sorted(spans, key=lambda span: (span.start_ns, span.end_ns, span.name)):
+    for span in sorted(spans, key=_order):
         parent = span.parent_id if span.parent_id in known and span.parent_id != span.span_id else None
         children.setdefault(parent, []).append(span)
     seen: set[str] = set()
@@ -70,6 +70,11 @@ def _rows(spans: list[SpanRecord]) -> Iterator[_Row]:
         yield row
         below = children.get(row.span.span_id, [])
         stack.extend(_Row(span, (*row.branches, span is not below[-1])) for span in reversed(below))
+
+
+def _order(span: SpanRecord) -> tuple[int, int, str]:
+    """By start. Recorded starts are whole milliseconds, so within one the end decides."""
+    return span.start_ns // 1_000_000, span.end_ns, span.name
 
 
 def _line(row: _Row, began: int) -> str:
