@@ -111,6 +111,8 @@ ACTIONS: tuple[Action, ...] = (
         group=LOOK,
     ),
     Action("copy", "y", "Copy", "Copy what is known about the selected call.", footer=10, group=LOOK),
+    Action("follow", "f", "Follow", "Stay at the end of an execution that goes on.", footer=8, group=LOOK),
+    Action("edit", "e", "Editor", "Open the code of the call in $EDITOR.", footer=9, group=LOOK),
     Action("maximise", "z", "Maximise", "Give the focused pane the whole screen.", group=LOOK),
     Action("breakpoint", "b", "Break", "Stop, or stop no more, at calls of this name.", TREES, 7, group=STEP),
     Action("step_over", "n", "Over", "Go to the next call that is not deeper.", frozenset({"step"}), 1, group=STEP),

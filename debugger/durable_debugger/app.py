@@ -2,64 +2,97 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import ClassVar
 
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from durable_debugger.model.session import Session
 from durable_debugger.screens.main import MainScreen
+from durable_debugger.screens.opener import OpenerScreen
 from durable_debugger.sources.code import SourceTexts
+from durable_debugger.sources.found import Loaded, NotFoundError
+from durable_debugger.sources.places import Library
 from durable_debugger.themes import DEFAULT_THEME, DURABLE_SAFE, DURABLE_SAFE_LIGHT, ROLE_COLOURS
 from durable_debugger.widgets.lines import LineView
+from durable_execution.errors import DurableError
 
 
 class DebuggerApp(App[int]):
-    """Looks at one execution.
+    """Looks at one execution, or asks which.
 
     Args:
-        session: The execution.
+        session: The execution; None asks.
+        loaded: Where it was read from, so that it can be followed.
+        library: Executions to choose from.
+        missing: What was looked for in vain.
         view: Which view to open.
         theme: Name of a theme.
         is_ascii: Whether to draw with ASCII only.
+        keymap: Keys a user chose, by action id.
         texts: Finds source files.
     """
 
     TITLE = "durable-debug"
     COMMAND_PALETTE_BINDING = "ctrl+backslash"  # the registry of actions binds the palette
-    ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
 
     def __init__(
         self,
-        session: Session,
+        session: Session | None = None,
         *,
+        loaded: Loaded | None = None,
+        library: Library | None = None,
+        missing: NotFoundError | None = None,
         view: str = "tree",
         theme: str | None = None,
         is_ascii: bool = False,
+        keymap: dict[str, str] | None = None,
         texts: SourceTexts | None = None,
     ) -> None:
         super().__init__()
-        self.session = session
-        self._first_view = view
-        self._texts = texts
-        self._theme_name = theme or DEFAULT_THEME
-        self._is_ascii = is_ascii
+        self.shown_keys = keymap or {}
+        self._session, self._loaded = session, loaded
+        self._library, self._missing = library or Library(()), missing
+        self._first_view, self._texts = view, texts
+        self._theme_name, self._is_ascii = theme or DEFAULT_THEME, is_ascii
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours of roles for themes that do not know them."""
         return ROLE_COLOURS
 
     def on_mount(self) -> None:
-        """Open the execution."""
+        """Open the execution, or ask which."""
         self.register_theme(DURABLE_SAFE)
         self.register_theme(DURABLE_SAFE_LIGHT)
         self.theme = self._theme_name
+        self.set_keymap(self.shown_keys)
         LineView.is_ascii = self._is_ascii
-        _ = self.push_screen(MainScreen(self.session, view=self._first_view, texts=self._texts))
+        if self._session is not None:
+            self._open(self._session, self._loaded)
+        else:
+            _ = self.push_screen(OpenerScreen(self._library, self._missing))
+
+    @on(OpenerScreen.Chosen)
+    def chosen(self, event: OpenerScreen.Chosen) -> None:
+        """Read the chosen execution."""
+        self._load(event.execution.arn)
+
+    @work(thread=True, exclusive=True, exit_on_error=False)
+    def _load(self, arn: str) -> None:
+        try:
+            loaded = self._library.load(arn)
+        except DurableError as error:
+            self.call_from_thread(self.notify, str(error), severity="error", markup=False)
+            return
+        session = Session(loaded.execution, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title)
+        self.call_from_thread(self._open, session, loaded)
+
+    def _open(self, session: Session, loaded: Loaded | None) -> None:
+        _ = self.push_screen(MainScreen(session, view=self._first_view, texts=self._texts, loaded=loaded))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the view that is open, and Textual's own for themes and screenshots."""
-        main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
+        main = next((each for each in reversed(self.screen_stack) if isinstance(each, MainScreen)), None)
         if main is not None:
             for action in main.available():
                 yield SystemCommand(action.label, action.help, partial(main.action_perform, action.id))

@@ -3,8 +3,8 @@
 from argparse import ArgumentParser, Namespace
 
 from durable_debugger.cli.comparing import comparison_report, exit_code, print_comparison, wants_text
+from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, places
-from durable_debugger.cli.open_verb import add_screen_options, open_session
 from durable_debugger.cli.output import Output
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.session import Session
@@ -43,5 +43,5 @@ def run(arguments: Namespace, output: Output) -> int:
         print_comparison(session, differences, output)
     else:
         arguments.view = "diff"
-        return open_session(session, arguments)
+        return launch(arguments, session)
     return exit_code(differences)

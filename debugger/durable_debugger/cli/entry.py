@@ -42,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and words[0] not in VERBS and words[0] not in ("-h", "--help", "--version"):
+    if not words or (words[0] not in VERBS and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "open")
-    arguments = _parser(words[0] if words else "").parse_args(words or ["--help"])
+    arguments = _parser(words[0]).parse_args(words)
     output = Output(is_ascii=True if getattr(arguments, "ascii", False) else None)
     try:
         return int(_run(arguments, output))

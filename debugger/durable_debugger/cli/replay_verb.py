@@ -3,8 +3,8 @@
 from argparse import ArgumentParser, Namespace
 
 from durable_debugger.cli.comparing import print_comparison, wants_text
+from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find_execution
-from durable_debugger.cli.open_verb import add_screen_options, open_session
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.targets import load_handler
 from durable_debugger.model.differences import Differences, of_report
@@ -48,7 +48,7 @@ def run(arguments: Namespace, output: Output) -> int:
         _say_rest(report, output)
     else:
         arguments.view = "diff"
-        open_session(session, arguments)
+        launch(arguments, session)
     return int(report.exit_code)
 
 

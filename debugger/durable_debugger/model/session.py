@@ -67,6 +67,37 @@ class Session:
         self._tallies: dict[int, facts.Tally] = {}
         self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
 
+    def grown(self, execution: RecordedExecution, as_of: datetime | None) -> "Session":
+        """A session on the same execution, further on, with everything where it was."""
+        session = Session(execution, as_of=as_of, origin=self.origin, title=self._title)
+        session.breakpoints = self.breakpoints
+        known = {self.operations[row].id for row in range(len(self.operations))}
+        folded = {self.operations[row].id for row in self.outline.folded_rows()}
+        refold = [
+            row
+            for row in range(len(session.operations))
+            if session.operations[row].id in folded
+            or (session.operations[row].id not in known and session.outline.is_folded(row))
+        ]
+        session.outline.unfold_all()
+        session.outline.fold_rows(refold)
+        if self.query is not None:
+            session.search(self.query)
+        if self.cursor != ROOT:
+            session.cursor = session.rows.get(self.operations[self.cursor].id, ROOT)
+        if self.is_travelling and self._playback is not None:
+            session.playback.seek(self._playback.position)
+            session.is_travelling = True
+        return session
+
+    def latest(self) -> int:
+        """The row that changed last: where following leads."""
+        return max(
+            range(len(self.operations)),
+            key=lambda row: (self.operations[row].events[-1:] or (0,))[-1],
+            default=ROOT,
+        )
+
     @property
     def playback(self) -> Playback:
         """The recording as moments; read when it is first needed."""

@@ -29,7 +29,7 @@ def help_lines(view: str, keymap: dict[str, str]) -> list[Line]:
         lines.append([Part(f" {group}", "title")])
         for action in actions:
             if action.group == group:
-                keys = keymap.get(action.id) or action.shown_key or key_text(action.keys)
+                keys = key_text(keymap[action.id]) if action.id in keymap else action.shown_key or key_text(action.keys)
                 lines.append(
                     [
                         Part(f"   {pad(keys, KEY_WIDTH)}", "accent"),

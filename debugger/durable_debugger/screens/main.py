@@ -10,13 +10,15 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import Input
 
-from durable_debugger.actions import ACTIONS, BY_ID, Action
+from durable_debugger.actions import ACTIONS, BY_ID, MOVE, STEP, Action
 from durable_debugger.model.session import Session
-from durable_debugger.screens import comparing, looking, moving, stepping, timing  # noqa: F401  # imported for what they register
+from durable_debugger.screens import comparing, editing, looking, moving, stepping, timing  # noqa: F401  # imported for what they register
 from durable_debugger.screens.document import DocumentScreen
+from durable_debugger.screens.following import Follower
 from durable_debugger.screens.handlers import HANDLERS
 from durable_debugger.screens.help import HelpScreen
 from durable_debugger.sources.code import SourceTexts
+from durable_debugger.sources.found import Loaded
 from durable_debugger.text.lines import Line
 from durable_debugger.widgets.chrome import FooterBar, Prompt, StatusBar, TabBar
 from durable_debugger.widgets.diff import DiffPane, WhyPane
@@ -34,6 +36,8 @@ from durable_debugger.widgets.panes import (
 from durable_debugger.widgets.source import LocalsPane, SourcePane
 
 MAIN_PANE = {"tree": "outline", "timeline": "timeline", "step": "outline", "diff": "diff", "events": "events"}
+LEAVES_FOLLOWING = frozenset({MOVE, STEP})
+"""Groups of actions with which the reader goes somewhere else than the end."""
 
 
 def _bindings() -> list[BindingType]:
@@ -49,6 +53,7 @@ class MainScreen(Screen[None]):
         session: What is looked at.
         view: Which view to open.
         texts: Finds source files.
+        loaded: Where the execution was read from, so that it can be followed.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = _bindings()
@@ -57,8 +62,16 @@ class MainScreen(Screen[None]):
     CSS_PATH = "main.tcss"
     AUTO_FOCUS = "#outline"
 
-    def __init__(self, session: Session, *, view: str = "tree", texts: SourceTexts | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        view: str = "tree",
+        texts: SourceTexts | None = None,
+        loaded: Loaded | None = None,
+    ) -> None:
         super().__init__()
+        self.follower = Follower(self, loaded) if loaded is not None else None
         self.texts = texts or SourceTexts()
         self.session = session
         self.view = view
@@ -116,7 +129,7 @@ class MainScreen(Screen[None]):
     def show(self) -> None:
         """Draw what can be seen of the session."""
         session, view = self.session, self.view
-        self.query_one(StatusBar).update(session)
+        self.query_one(StatusBar).update(session, follow=self.follower.words if self.follower else "")
         remark = self.remark or (self.query_one(DiffPane).mode.words if view == "diff" else "")
         self.query_one(TabBar).update(session, view, remark, is_new=bool(self.remark))
         self.remark = ""
@@ -204,7 +217,7 @@ class MainScreen(Screen[None]):
 
     def open_help(self) -> None:
         """The keys of this view."""
-        _ = self.app.push_screen(HelpScreen(self.view))
+        _ = self.app.push_screen(HelpScreen(self.view, getattr(self.app, "shown_keys", {})))
 
     def open_document(self, title: str, lines: list[Line]) -> None:
         """Text to read, over everything."""
@@ -213,6 +226,8 @@ class MainScreen(Screen[None]):
     def action_perform(self, action_id: str) -> None:
         """Do what an action does."""
         self.remark = ""
+        if self.follower is not None and BY_ID[action_id].group in LEAVES_FOLLOWING:
+            self.follower.leave()
         HANDLERS[action_id](self)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -229,6 +244,8 @@ class MainScreen(Screen[None]):
     @on(LineView.Picked, "#outline")
     def outline_picked(self, event: LineView.Picked) -> None:
         """Select a row; fold it where its marker was clicked, or at a double click."""
+        if self.follower is not None:
+            self.follower.leave()
         self.query_one(OutlinePane).pick(event.index, event.column, is_double=event.is_double)
         self.show()
 

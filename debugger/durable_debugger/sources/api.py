@@ -1,6 +1,7 @@
 """Executions behind the durable-execution operations of a Lambda client: AWS's, or the local engine with the same face."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from durable_execution.replay.history import read_history
 from durable_execution.replay.trace import InvocationTrace
 
 PAGE = 1000
+TERMINAL = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
 
 
 class ExecutionClient(Protocol):
@@ -32,37 +34,69 @@ class ExecutionClient(Protocol):
         ...
 
 
-def load_from(
-    client: ExecutionClient,
-    arn: str,
-    *,
-    place: str,
-    now: Callable[[], datetime],
-    traces: Callable[[str], Sequence[InvocationTrace]] | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Loaded:
-    """Read an execution with its whole history.
+@dataclass(slots=True)
+class ExecutionReader:
+    """Reads one execution, and again what has been added since.
 
-    Args:
+    Attributes:
         client: The client.
         arn: The execution's ARN.
         place: The place, in words.
         now: Tells the time.
         traces: Reads the replay traces of an execution.
-        progress: Told the number of events read so far.
+        poll_seconds: How often to look for news.
+        events: The history read so far.
     """
-    described = client.get_durable_execution(DurableExecutionArn=arn)
-    events: list[Any] = []
-    for page in _pages(client.get_durable_execution_history, DurableExecutionArn=arn, IncludeExecutionData=True):
-        events += page["Events"]
-        if progress is not None:
-            progress(len(events))
-    execution = read_history(events, arn=arn, traces=traces(arn) if traces else (), execution=described)
 
-    def again() -> Loaded:
-        return load_from(client, arn, place=place, now=now, traces=traces)
+    client: ExecutionClient
+    arn: str
+    place: str
+    now: Callable[[], datetime]
+    traces: Callable[[str], Sequence[InvocationTrace]] | None = None
+    poll_seconds: float = 2.0
+    events: list[Any] = field(default_factory=list)
+    _status: str = ""
 
-    return Loaded(execution, place, execution.ended_at or now(), reload=again)
+    def read(self) -> Loaded:
+        """The execution as it is."""
+        described = self.client.get_durable_execution(DurableExecutionArn=self.arn)
+        self.events += self._news()
+        self._status = str(described.get("Status"))
+        traces = self.traces(self.arn) if self.traces else ()
+        execution = read_history(self.events, arn=self.arn, traces=traces, execution=described)
+        is_over = self._status in TERMINAL
+        as_of = (execution.ended_at if is_over else None) or self.now()
+        return Loaded(
+            execution,
+            self.place,
+            as_of,
+            reload=None if is_over else self.read_if_changed,
+            poll_seconds=self.poll_seconds,
+        )
+
+    def read_if_changed(self) -> Loaded | None:
+        """The execution as it is; None when nothing was added."""
+        page = self.client.get_durable_execution_history(DurableExecutionArn=self.arn, ReverseOrder=True, MaxItems=1)
+        latest = page["Events"][0]["EventId"] if page["Events"] else 0
+        return None if latest == self._last else self.read()
+
+    @property
+    def _last(self) -> int:
+        return int(self.events[-1]["EventId"]) if self.events else 0
+
+    def _news(self) -> list[Any]:
+        """Events that are not known yet: all of them at first, afterwards from the newest back."""
+        operation, last = self.client.get_durable_execution_history, self._last
+        arguments = {"DurableExecutionArn": self.arn, "IncludeExecutionData": True}
+        if not last:
+            return [event for page in _pages(operation, **arguments) for event in page["Events"]]
+        fresh: list[Any] = []
+        for page in _pages(operation, ReverseOrder=True, **arguments):
+            added = [event for event in page["Events"] if event["EventId"] > last]
+            fresh += added
+            if len(added) < len(page["Events"]):
+                break
+        return fresh[::-1]
 
 
 def list_from(client: ExecutionClient, function: str | None, *, place: str, **filters: Any) -> Iterator[Listed]:

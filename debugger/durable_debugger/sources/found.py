@@ -17,14 +17,16 @@ class Loaded:
         execution: What is recorded.
         origin: Where it was read from, in words.
         as_of: The moment up to which it is known.
-        reload: Reads it again; None where it can never change.
+        reload: Reads it again, giving None when nothing was added; None itself where it can never change.
+        poll_seconds: How often to look for news.
         title: What to call it when it has no name of its own.
     """
 
     execution: RecordedExecution
     origin: str
     as_of: datetime | None
-    reload: "Callable[[], Loaded] | None" = None
+    reload: "Callable[[], Loaded | None] | None" = None
+    poll_seconds: float = 2.0
     title: str = ""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from durable_debugger.sources import api
+from durable_debugger.sources.api import ExecutionReader, list_from
 from durable_debugger.sources.found import AmbiguousError, Listed, Loaded, LookedIn, UnreadableError
 from durable_debugger.sources.references import matching
 from durable_execution.clock import SystemClock
@@ -15,6 +15,7 @@ from durable_execution.replay.trace import InvocationTrace, read_traces
 
 DEFAULT_STORE = Path(".durable/executions.db")
 TRACES = "traces"
+POLL_SECONDS = 0.25
 
 
 class LocalExecutions:
@@ -68,14 +69,16 @@ class LocalExecutions:
             UnreadableError: The store does not have it, or cannot be read.
         """
         try:
-            return api.load_from(self.engine.client, arn, place=self.words, now=self._now, traces=self.traces)
+            return ExecutionReader(
+                self.engine.client, arn, self.words, self._now, self.traces, poll_seconds=POLL_SECONDS
+            ).read()
         except ServiceError as error:
             raise UnreadableError(str(error)) from error
 
     def executions(self) -> Iterator[Listed]:
         """All executions, latest first."""
         if self.path.exists():
-            yield from api.list_from(self.engine.client, None, place=self.words)
+            yield from list_from(self.engine.client, None, place=self.words)
 
     def traces(self, arn: str) -> Sequence[InvocationTrace]:
         """The replay traces of an execution; none when they were not written or cannot be read."""

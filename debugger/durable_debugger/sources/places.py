@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Protocol
 
-from durable_debugger.sources import api, aws
+from durable_debugger.sources import aws
+from durable_debugger.sources.api import ExecutionReader, list_from
 from durable_debugger.sources.files import is_file_reference, load_file
 from durable_debugger.sources.found import (
     AmbiguousError,
@@ -14,9 +16,12 @@ from durable_debugger.sources.found import (
     LookedIn,
     NotFoundError,
     UnreachableError,
+    UnreadableError,
 )
 from durable_debugger.sources.references import arn_in, matching, nearest
 from durable_execution.clock import SystemClock
+
+OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Place(Protocol):
@@ -76,7 +81,7 @@ class AwsExecutions:
                     return LookedIn(self.words, f"function {self.function}: none match")
                 arn = found[0].arn
             place = self.place.for_arn(arn)
-            return api.load_from(aws.lambda_client(place), arn, place=place.words, now=self.now)
+            return ExecutionReader(aws.lambda_client(place), arn, place.words, self.now).read()
         except Exception as error:  # noqa: BLE001  # explained, or raised again as it is
             if aws.is_absent(error):
                 return LookedIn(self.words, "no such execution")
@@ -87,7 +92,7 @@ class AwsExecutions:
         if self.function is None:
             raise UnreachableError("AWS lists executions by function: name it with --function NAME")
         try:
-            yield from api.list_from(aws.lambda_client(self.place), self.function, place=self.words)
+            yield from list_from(aws.lambda_client(self.place), self.function, place=self.words)
         except Exception as error:  # noqa: BLE001  # explained, or raised again as it is
             aws.explain(error, "ListDurableExecutionsByFunction")
 
@@ -123,6 +128,31 @@ def find(reference: str, places: Sequence[Place], *, trace: str | None = None) -
     if unreachable is not None and arn is not None:
         raise unreachable
     raise NotFoundError(reference, looked_in, nearest(reference, _known(places)))
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The executions of several places.
+
+    Attributes:
+        places: The places, in the order they are asked.
+    """
+
+    places: Sequence[Place]
+
+    def executions(self, limit: int = 200) -> list[Listed]:
+        """The latest executions of the places that can list theirs."""
+        found: list[Listed] = []
+        for place in self.places:
+            try:
+                found += islice(place.executions(), limit)
+            except (UnreachableError, UnreadableError):  # a place that cannot list leaves the others
+                continue
+        return sorted(found, key=lambda each: each.started_at or OLDEST, reverse=True)
+
+    def load(self, reference: str) -> Loaded:
+        """An execution; see `find`."""
+        return find(reference, self.places)
 
 
 def _known(places: Sequence[Place]) -> list[Listed]:

@@ -77,7 +77,8 @@ class FooterBar(StaticLines, can_focus=False):
         self._columns = [(room, cells, "commands")]
         at = 1
         for action in footer_of(view):
-            key = keymap.get(action.id) or action.shown_key or key_text(action.keys.split(",")[0])
+            keys = keymap.get(action.id, action.keys)
+            key = key_text(keys.split(",")[0]) if action.id in keymap or not action.shown_key else action.shown_key
             size = width(key) + 1 + width(action.label) + 2
             if at + size > room:
                 break

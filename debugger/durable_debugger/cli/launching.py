@@ -1,0 +1,67 @@
+"""Starting the app: from here on Textual is loaded."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from durable_debugger.cli.exits import CommandError, Exit
+from durable_debugger.cli.preferences import read_preferences
+from durable_debugger.model.session import Session
+from durable_debugger.sources.found import Loaded, NotFoundError
+from durable_debugger.sources.places import Library
+
+
+def add_screen_options(parser: ArgumentParser) -> None:
+    """How the debugger looks."""
+    parser.add_argument("--theme", metavar="NAME", help="colours: durable-safe, durable-safe-light, ansi-dark, …")
+    parser.add_argument("--ascii", action="store_true", help="draw with ASCII only")
+
+
+def launch(
+    arguments: Namespace,
+    session: Session | None = None,
+    *,
+    loaded: Loaded | None = None,
+    library: Library | None = None,
+    missing: NotFoundError | None = None,
+) -> int:
+    """Run the app until it is left.
+
+    Raises:
+        CommandError: Textual is not installed, or there is no such theme.
+    """
+    try:
+        from durable_debugger.app import DebuggerApp
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
+            raise
+        raise CommandError(
+            "the debugger needs Textual: pip install 'durable-execution-sdk[debugger]'", Exit.UNLOADABLE
+        ) from error
+    preferences = read_preferences()
+    app = DebuggerApp(
+        session,
+        loaded=loaded,
+        library=library,
+        missing=missing,
+        view=getattr(arguments, "view", "tree"),
+        theme=_known_theme(arguments.theme or preferences.theme),
+        is_ascii=arguments.ascii or preferences.is_ascii or not _is_unicode(),
+        keymap=preferences.keymap,
+    )
+    return app.run() or Exit.OK
+
+
+def _known_theme(name: str | None) -> str | None:
+    from textual.theme import BUILTIN_THEMES
+
+    from durable_debugger.themes import DURABLE_SAFE, DURABLE_SAFE_LIGHT
+
+    known = [DURABLE_SAFE.name, DURABLE_SAFE_LIGHT.name, *sorted(BUILTIN_THEMES)]
+    if name is not None and name not in known:
+        raise CommandError(f"there is no theme {name!r}; there are {', '.join(known)}")
+    return name
+
+
+def _is_unicode() -> bool:
+    """Whether the terminal can be expected to show more than ASCII."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16")

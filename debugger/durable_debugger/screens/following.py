@@ -1,0 +1,121 @@
+"""Following an execution that goes on: reading what was added, and staying at its end."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual.worker import get_current_worker
+
+from durable_debugger.screens.handlers import handles
+from durable_debugger.sources.found import Loaded
+from durable_execution.errors import DurableError
+
+if TYPE_CHECKING:
+    from durable_debugger.screens.main import MainScreen
+
+
+class Follower:
+    """Keeps a screen's session as new as its source.
+
+    Args:
+        screen: The screen.
+        loaded: Where its execution was read from.
+
+    Attributes:
+        is_following: Whether the cursor stays at what changed last.
+        unseen: Operations added since following was left.
+    """
+
+    def __init__(self, screen: "MainScreen", loaded: Loaded) -> None:
+        self._screen = screen
+        self._reload: Callable[[], Loaded | None] | None = loaded.reload
+        self._poll_seconds = loaded.poll_seconds
+        self._is_reading = False
+        self.is_following = loaded.reload is not None
+        self.unseen = 0
+        self.trouble = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the execution can still change."""
+        return self._reload is not None
+
+    @property
+    def words(self) -> str:
+        """For the status line."""
+        if not self.is_live:
+            return ""
+        if self.trouble:
+            return f"◌ reconnecting: {self.trouble}"
+        if self.is_following:
+            return "● following"
+        return f"○ follow off · {self.unseen} new" if self.unseen else "○ follow off"
+
+    def start(self) -> None:
+        """Begin to look for news."""
+        if self.is_live:
+            self._screen.set_interval(self._poll_seconds, self._poll)
+            self._go_to_latest()
+
+    def leave(self) -> None:
+        """Stay where the reader is."""
+        self.is_following = False
+
+    def join(self) -> None:
+        """Go to the end and stay there."""
+        self.is_following, self.unseen = True, 0
+        self._go_to_latest()
+
+    def _poll(self) -> None:
+        if self._reload is not None and not self._is_reading:
+            self._is_reading = True
+            self._screen.run_worker(self._read, thread=True, group="follow", exclusive=True, exit_on_error=False)
+
+    def _read(self) -> None:
+        worker = get_current_worker()
+        news: Loaded | None = None
+        trouble = ""
+        try:
+            news = self._reload() if self._reload else None
+        except (DurableError, OSError) as error:
+            trouble = str(error)
+        if not worker.is_cancelled:
+            self._screen.app.call_from_thread(self._take, news, trouble)
+
+    def _take(self, news: Loaded | None, trouble: str) -> None:
+        self._is_reading = False
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._screen.show()
+        if news is None:
+            return
+        before = self._screen.session
+        session = before.grown(news.execution, news.as_of)
+        self.unseen += len(session.operations) - len(before.operations)
+        self._reload = news.reload
+        self._screen.session = session
+        if self.is_following:
+            self.unseen = 0
+            self._go_to_latest()
+        if not self.is_live:
+            self._screen.say(f"{session.title} {news.execution.status.lower().replace('_', ' ')}")
+        self._screen.show()
+
+    def _go_to_latest(self) -> None:
+        session = self._screen.session
+        if not session.is_travelling:
+            session.select(session.latest())
+
+
+@handles("follow")
+def follow(screen: "MainScreen") -> None:
+    """Follow, or follow no more."""
+    follower = screen.follower
+    if follower is None or not follower.is_live:
+        screen.say("this recording does not change any more")
+        return
+    if follower.is_following:
+        follower.leave()
+    else:
+        screen.session.leave_travel()
+        follower.join()
+    screen.show()

@@ -1,0 +1,215 @@
+"""Choosing an execution: the latest ones, and what is known when one was not found."""
+
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Input
+
+from durable_debugger.model.states import state_of
+from durable_debugger.sources.found import Listed, NotFoundError
+from durable_debugger.sources.places import Library
+from durable_debugger.text.cells import pad, pad_left, safe
+from durable_debugger.text.durations import age, between, short
+from durable_debugger.text.lines import Line, Part
+from durable_debugger.widgets.lines import LineView, StaticLines
+from durable_execution.clock import Clock, SystemClock
+
+TITLE = " durable-debug"
+
+
+class ExecutionList(LineView):
+    """Executions, a line each.
+
+    Attributes:
+        shown: The executions that match what was typed.
+        index: The selected one.
+    """
+
+    TITLE = "Executions"
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002  # Textual's word
+        super().__init__(id=id)
+        self._clock = clock
+        self.shown: list[Listed] = []
+        self.index = 0
+
+    def put(self, executions: list[Listed]) -> None:
+        """Show other executions."""
+        self.shown = executions
+        self.index = max(0, min(self.index, len(executions) - 1))
+        self.show(len(executions))
+
+    def cursor_index(self) -> int | None:
+        """The selected execution."""
+        return self.index
+
+    def move(self, rows: int) -> None:
+        """Select another one."""
+        self.index = max(0, min(self.index + rows, self.count - 1))
+        self.show(self.count)
+
+    def line(self, index: int, cells: int) -> Line:
+        """An execution."""
+        each = self.shown[index]
+        state = state_of(each.status)
+        now = self._clock.now()
+        name = each.name if each.name != each.id else f"{each.function} {each.id[:8]}"
+        took = short(between(each.started_at, each.ended_at)) if each.ended_at else ""
+        return [
+            Part("▌ " if index == self.index else "  ", "accent"),
+            Part(f"{state.glyph} {each.status:<10} ", state.role),
+            Part(pad(safe(name), max(cells - 44, 16)) + " ", "name"),
+            Part(pad_left(took, 8) + "  "),
+            Part(age(each.started_at, now) if each.started_at else "", "dim"),
+        ]
+
+
+class OpenerScreen(Screen[None]):
+    """Asks which execution to look at.
+
+    Args:
+        library: Where executions are.
+        missing: What was looked for in vain.
+        clock: Tells the time.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False, priority=True),
+        Binding("down", "move(1)", show=False, priority=True),
+        Binding("pageup", "move(-15)", show=False, priority=True),
+        Binding("pagedown", "move(15)", show=False, priority=True),
+        Binding("ctrl+r", "refresh_list", show=False),
+        Binding("escape,ctrl+q,ctrl+c", "leave", show=False, priority=True),
+        Binding("q", "leave_at_once", show=False, priority=True),
+    ]
+    DEFAULT_CSS = """
+    OpenerScreen { background: $background; }
+    OpenerScreen #heading { height: 1; background: $panel; }
+    OpenerScreen #report { height: auto; max-height: 50%; }
+    OpenerScreen #list { height: 1fr; border-top: solid $secondary 60%; border-title-color: $text-muted; }
+    OpenerScreen Input { height: 1; background: $panel; }
+    OpenerScreen #hints { height: 1; background: $panel; }
+    """
+
+    class Chosen(Message):
+        """An execution was chosen.
+
+        Attributes:
+            execution: The execution.
+        """
+
+        def __init__(self, execution: Listed) -> None:
+            super().__init__()
+            self.execution = execution
+
+    def __init__(self, library: Library, missing: NotFoundError | None = None, *, clock: Clock | None = None) -> None:
+        super().__init__()
+        self._library = library
+        self._missing = missing
+        self._clock = clock or SystemClock()
+        self._all: list[Listed] = []
+
+    def compose(self) -> ComposeResult:
+        """What was not found, a list, a line to type into."""
+        yield StaticLines(id="heading")
+        report = StaticLines(id="report")
+        report.can_focus = False
+        yield report
+        executions = ExecutionList(self._clock, id="list")
+        executions.can_focus = False
+        yield executions
+        yield Input(placeholder="type to filter", compact=True)
+        yield StaticLines(id="hints")
+
+    def on_mount(self) -> None:
+        """Look for executions."""
+        self.query_one("#heading", StaticLines).show_lines([[Part(TITLE, "title")]])
+        hints: Line = []
+        for key, word in (("enter", "Open"), ("^r", "Retry"), ("esc", "Quit")):
+            hints += [Part(f" {key} ", "accent"), Part(f"{word}  ", "dim")]
+        self.query_one("#hints", StaticLines).show_lines([hints])
+        lines = _missing_lines(self._missing)
+        report = self.query_one("#report", StaticLines)
+        report.styles.height = len(lines)
+        report.show_lines(lines)
+        self.query_one(Input).focus()
+        self.action_refresh_list()
+
+    def action_refresh_list(self) -> None:
+        """Read the list again."""
+        self._read()
+
+    def action_move(self, rows: int) -> None:
+        """Select another execution."""
+        self.query_one(ExecutionList).move(rows)
+
+    def action_leave(self) -> None:
+        """Quit."""
+        self.app.exit(2 if self._missing else 0)
+
+    def action_leave_at_once(self) -> None:
+        """Quit, where nothing was typed yet."""
+        self.action_leave()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A letter is typed, once something is."""
+        if action == "leave_at_once":
+            return self._missing is not None and not self.query_one(Input).value
+        return True
+
+    @on(Input.Changed)
+    def narrow(self, event: Input.Changed) -> None:
+        """Show what matches."""
+        self._show(event.value)
+
+    @on(Input.Submitted)
+    def choose(self) -> None:
+        """Open the selected execution."""
+        listed = self.query_one(ExecutionList)
+        if listed.shown:
+            self.post_message(self.Chosen(listed.shown[listed.index]))
+
+    @on(LineView.Picked, "#list")
+    def picked(self, event: LineView.Picked) -> None:
+        """Select with a click, open with two."""
+        listed = self.query_one(ExecutionList)
+        listed.move(event.index - listed.index)
+        if event.is_double:
+            self.choose()
+
+    @work(thread=True, exclusive=True, exit_on_error=False)
+    def _read(self) -> None:
+        found = self._library.executions()
+        self.app.call_from_thread(self._take, found)
+
+    def _take(self, found: list[Listed]) -> None:
+        near = list(self._missing.nearest) if self._missing else []
+        known = {each.arn for each in near}
+        self._all = [*near, *(each for each in found if each.arn not in known)]
+        self._show(self.query_one(Input).value)
+
+    def _show(self, text: str) -> None:
+        words = text.casefold().split()
+        listed = self.query_one(ExecutionList)
+        listed.put([each for each in self._all if all(word in _haystack(each) for word in words)])
+        listed.set_title("closest first" if self._missing and self._missing.nearest else "latest executions")
+        if not self._all:
+            listed.set_title("no executions yet: durable-debug run MODULE:HANDLER --input JSON")
+
+
+def _haystack(each: Listed) -> str:
+    return f"{each.name} {each.id} {each.function} {each.status}".casefold()
+
+
+def _missing_lines(missing: NotFoundError | None) -> list[Line]:
+    if missing is None:
+        return [[]]
+    lines: list[Line] = [[], [Part(f"   No execution found for {safe(missing.reference)}", "fail")], []]
+    for index, (place, finding) in enumerate(missing.looked_in):
+        label = "   Looked in" if not index else ""
+        lines.append([Part(f"{label:<15}", "key"), Part(pad(safe(place), 32) + " "), Part(safe(finding), "dim")])
+    return [*lines, []]
