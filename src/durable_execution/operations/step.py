@@ -158,7 +158,10 @@ class StepRun:
         if isinstance(error, InvocationError):
             self._announce_end(began, "FAILED", description, error)
             await call.scope.state.fail(error)
-        decision = self._decide(error)
+        try:
+            decision = self._decide(error)
+        except Exception as broken:  # noqa: BLE001  # a strategy is user code too: its bug must not leave the step open
+            decision, description = RetryDecision.stop(), _undecided(description, broken)
         delay = decision.delay_seconds if decision.should_retry else None
         self._announce_end(began, "FAILED", description, error, delay)
         update = call.update("RETRY" if decision.should_retry else "FAIL")
@@ -280,6 +283,11 @@ def decode(call: Call, codec: Codec, text: str) -> Any:
 def attempts_made(recorded: Wire) -> int:
     """Attempts that have finished."""
     return int((recorded.get("StepDetails") or {}).get("Attempt") or 0)
+
+
+def _undecided(failure: ErrorObject, broken: Exception) -> ErrorObject:
+    message = f"{failure.message} (no further attempt: the retry strategy raised {broken!r})"
+    return ErrorObject(message, failure.type, failure.data, failure.stack_trace)
 
 
 def _error_class(recorded: Wire) -> type[StepError]:
