@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import durable_execution
+from tables import outdated
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
@@ -127,6 +128,8 @@ def problems() -> Iterator[str]:
         for check in (broken_links, unknown_commands, unknown_targets, unknown_variables):
             for problem in check(page):
                 yield f"{page.relative_to(REPOSITORY)}: {problem}"
+    for page in outdated():
+        yield f"{page.relative_to(REPOSITORY)}: a table differs from the code: run `python docs/tables.py`"
     yield from undocumented()
     yield from too_long()
 

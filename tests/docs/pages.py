@@ -1,7 +1,7 @@
 """The documentation's pages, and the Python in them.
 
 The blocks of a page are one program, read from top to bottom. A line `#> text` says what the `print` before it prints.
-A block marked ```` ```python notest ```` is only compiled.
+A block marked ```` ```python notest ```` is only compiled. A page with a comment `<!-- own process: why -->` gets one.
 """
 
 import re
@@ -70,3 +70,8 @@ def program(page: Path) -> str:
 def printed(page: Path) -> list[str]:
     """What the page says its program prints."""
     return [match["text"] for line in program(page).splitlines() if (match := PRINTED.match(line))]
+
+
+def needs_own_process(page: Path) -> bool:
+    """Whether its program changes what is global to a process."""
+    return "<!-- own process:" in page.read_text(encoding="utf-8")

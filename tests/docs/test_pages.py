@@ -2,15 +2,16 @@
 
 import ast
 import json
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from tests.docs.pages import Block, blocks, pages, printed, program, title
+from tests.docs.pages import REPOSITORY, Block, blocks, needs_own_process, pages, printed, program, title
+from tests.docs.run_page import run
 
 WITH_CODE = [page for page in pages() if program(page).strip()]
 ALL_BLOCKS = [(page, block) for page in pages() for block in blocks(page)]
@@ -18,15 +19,16 @@ ALL_BLOCKS = [(page, block) for page in pages() for block in blocks(page)]
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=title)
 def test_the_code_of_a_page_runs(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    module = ModuleType("page_" + page.stem.replace("-", "_"))
-    module.__file__ = str(page)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(compile(program(page), str(page), "exec"), vars(module))
+    if needs_own_process(page):
+        monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+        subprocess.run([sys.executable, "-m", "tests.docs.run_page", str(page)], check=True, timeout=50)
+    else:
+        run(page)
     if expected := printed(page):
-        assert capsys.readouterr().out.splitlines() == expected
+        assert capfd.readouterr().out.splitlines() == expected
 
 
 @pytest.mark.parametrize(
