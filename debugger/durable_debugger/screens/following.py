@@ -7,6 +7,7 @@ from textual.worker import get_current_worker
 
 from durable_debugger.screens.handlers import handles
 from durable_debugger.sources.found import Loaded
+from durable_execution.clock import Clock, SystemClock
 from durable_execution.errors import DurableError
 
 if TYPE_CHECKING:
@@ -19,17 +20,19 @@ class Follower:
     Args:
         screen: The screen.
         loaded: Where its execution was read from.
+        clock: Tells the time.
 
     Attributes:
         is_following: Whether the cursor stays at what changed last.
         unseen: Operations added since following was left.
     """
 
-    def __init__(self, screen: "MainScreen", loaded: Loaded) -> None:
+    def __init__(self, screen: "MainScreen", loaded: Loaded, *, clock: Clock | None = None) -> None:
         self._screen = screen
         self._reload: Callable[[], Loaded | None] | None = loaded.reload
         self._poll_seconds = loaded.poll_seconds
         self._is_reading = False
+        self._clock = clock or SystemClock()
         self.is_following = loaded.reload is not None
         self.unseen = 0
         self.trouble = ""
@@ -87,6 +90,7 @@ class Follower:
             self.trouble = trouble
             self._screen.show()
         if news is None:
+            self._tick()
             return
         before = self._screen.session
         session = before.grown(news.execution, news.as_of)
@@ -99,6 +103,13 @@ class Follower:
         if not self.is_live:
             self._screen.say(f"{session.title} {news.execution.status.lower().replace('_', ' ')}")
         self._screen.show()
+
+    def _tick(self) -> None:
+        """Let what waits be seen waiting, once a second."""
+        session, now = self._screen.session, self._clock.now()
+        if session.as_of is None or (now - session.as_of).total_seconds() >= 1:
+            session.as_of = now
+            self._screen.show()
 
     def _go_to_latest(self) -> None:
         session = self._screen.session

@@ -106,11 +106,16 @@ class MainScreen(Screen[None]):
         self.query_one("#track").add_class("pane")
         self.open_view(self.view)
         self._views_before.clear()
+        if self.follower is not None:
+            self.follower.start()
+            self.show()
 
     def sync_timeline(self) -> None:
         """Keep the bars beside the rows of the tree."""
         if self.view == "tree":
-            self.query_one(TimelinePane).scroll_to(y=self.query_one(OutlinePane).scroll_offset.y, animate=False)
+            self.query_one(TimelinePane).scroll_to(
+                y=self.query_one(OutlinePane).scroll_offset.y, animate=False, force=True
+            )
 
     def on_resize(self) -> None:
         """Lay the lines out for the new width, once it is known to all panes."""

@@ -54,7 +54,7 @@ class ExecutionReader:
     now: Callable[[], datetime]
     traces: Callable[[str], Sequence[InvocationTrace]] | None = None
     poll_seconds: float = 2.0
-    events: list[Any] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list, repr=False)
     _status: str = ""
 
     def read(self) -> Loaded:

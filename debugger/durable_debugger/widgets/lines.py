@@ -126,13 +126,13 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         if height <= 0:
             return
         if index < top:
-            self.scroll_to(y=index, animate=False)
+            self.scroll_to(y=index, animate=False, force=True)
         elif index >= top + height:
-            self.scroll_to(y=index - height + 1, animate=False)
+            self.scroll_to(y=index - height + 1, animate=False, force=True)
 
     def move(self, rows: int) -> None:
         """Move the cursor; without one, scroll."""
-        self.scroll_to(y=max(0, min(self.scroll_offset.y + rows, self.max_scroll_y)), animate=False)
+        self.scroll_to(y=max(0, min(self.scroll_offset.y + rows, self.max_scroll_y)), animate=False, force=True)
 
     def render_line(self, y: int) -> Strip:
         """Draw the line at a row of the screen."""
@@ -211,5 +211,5 @@ class StaticLines(LineView):
         """Show other lines; from the top when they are about something else."""
         self.lines = lines
         if is_new:
-            self.scroll_to(y=0, animate=False)
+            self.scroll_to(y=0, animate=False, force=True)
         self.show(len(lines))

@@ -71,7 +71,7 @@ class SourcePane(LineView):
         height = self.scrollable_content_region.height
         top = self.scroll_offset.y
         if height > 0 and not top + MARGIN <= index < top + height - MARGIN:
-            self.scroll_to(y=max(index - height // 2, 0), animate=False)
+            self.scroll_to(y=max(index - height // 2, 0), animate=False, force=True)
 
     def calls_at(self, index: int) -> list[int]:
         """Rows of the calls made on a line."""
