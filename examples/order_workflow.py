@@ -162,12 +162,8 @@ async def ship(order: Order, ctx: DurableContext) -> str:
     return await ctx.run_in_child_context(shipping, name="shipping")
 
 
-@durable_execution
-async def process_order(order: Order, ctx: DurableContext) -> Delivery:
-    """Take an order from payment to delivery."""
-    total = await ctx.step(validate(order))
-    payment_id = await ctx.step(charge_card(order, total), config=UNTIL_THE_GATEWAY_ANSWERS)
-    await ctx.wait(timedelta(seconds=3), name="cooling_off")
+async def deliver(order: Order, total: Decimal, payment_id: str, ctx: DurableContext) -> Delivery:
+    """Everything after the payment."""
     await notify(order, ctx)
     shelves = await reserve_goods(order, ctx)
     approval = await approval_of(ctx)
@@ -186,6 +182,15 @@ async def process_order(order: Order, ctx: DurableContext) -> Delivery:
         label=label,
         invoice=invoice["number"],
     )
+
+
+@durable_execution
+async def process_order(order: Order, ctx: DurableContext) -> Delivery:
+    """Take an order from payment to delivery."""
+    total = await ctx.step(validate(order))
+    payment_id = await ctx.step(charge_card(order, total), config=UNTIL_THE_GATEWAY_ANSWERS)
+    await ctx.wait(timedelta(seconds=3), name="cooling_off")
+    return await deliver(order, total, payment_id, ctx)
 
 
 @durable_step
