@@ -12,12 +12,18 @@ from durable_debugger.sources.local import DEFAULT_STORE, LocalExecutions
 from durable_execution.errors import ServiceError
 
 
-def add_acting_options(parser: ArgumentParser) -> None:
-    """On which engine to act."""
-    group = parser.add_argument_group("on which engine (default: the local store)")
-    group.add_argument(
-        "--store", metavar="FILE", type=Path, default=DEFAULT_STORE, help="the store (default: %(default)s)"
-    )
+def add_acting_options(parser: ArgumentParser, *, is_aws_default: bool = False) -> None:
+    """On which engine to act.
+
+    Args:
+        parser: The verb's parser.
+        is_aws_default: Whether AWS is meant unless a store is named; else the local store unless AWS is spoken of.
+    """
+    default = "AWS" if is_aws_default else "the local store"
+    group = parser.add_argument_group(f"on which engine (default: {default})")
+    store = None if is_aws_default else DEFAULT_STORE
+    of_store = "a local store" if is_aws_default else "the store (default: %(default)s)"
+    group.add_argument("--store", metavar="FILE", type=Path, default=store, help=of_store)
     group.add_argument("--region", metavar="REGION", help="on AWS, in this region")
     group.add_argument("--profile", metavar="NAME", help="on AWS, with this profile")
     group.add_argument("--endpoint-url", metavar="URL", help="a Lambda API elsewhere, for example durable-debug serve")
@@ -25,7 +31,7 @@ def add_acting_options(parser: ArgumentParser) -> None:
 
 def is_on_aws(arguments: Namespace) -> bool:
     """Whether AWS is spoken of."""
-    return bool(arguments.region or arguments.profile or arguments.endpoint_url)
+    return arguments.store is None or bool(arguments.region or arguments.profile or arguments.endpoint_url)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.missing import say_ambiguous, say_not_found
 from durable_debugger.cli.output import Output
-from durable_debugger.sources.found import AmbiguousError, NotFoundError, UnreachableError, UnreadableError
+from durable_debugger.sources.found import AmbiguousError, NotFoundError
 from durable_execution.errors import DurableError
 
 VERBS = {
@@ -18,6 +18,8 @@ VERBS = {
     "run": "run a handler on the local engine, with live progress",
     "show": "print an execution as a tree, a timeline, its events, or JSON",
     "replay": "replay a recording against the code of today, without side effects",
+    "check": "replay many recordings, for CI: text, JSON, JUnit, SARIF or GitHub annotations",
+    "gate": "check all running executions of a deployed function against new code",
     "diff": "compare two executions, aligned",
     "export": "write an execution as spans (OTLP), JSON, HTML, a Perfetto trace or a bundle",
     "stop": "end a running execution",
@@ -68,10 +70,10 @@ def _run(arguments: Namespace, output: Output) -> int:
     except AmbiguousError as error:
         say_ambiguous(error, output)
         return Exit.USAGE
-    except (UnreadableError, UnreachableError) as error:
-        output.say(f"durable-debug: {error}")
-        return Exit.UNLOADABLE
     except DurableError as error:
+        if type(error).__name__ == "UnusableHandlerError":  # its module is not loaded for verbs that need no handler
+            output.say(f"durable-debug: {error}")
+            return Exit.HANDLER_FAILED
         output.say(f"durable-debug: {error}")
         return Exit.UNLOADABLE
 

@@ -6,9 +6,9 @@ from durable_debugger.cli.comparing import print_comparison, wants_text
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find_execution
 from durable_debugger.cli.output import Output
-from durable_debugger.cli.targets import load_handler
 from durable_debugger.model.differences import Differences, of_report
 from durable_debugger.model.session import Session
+from durable_execution.replayer.loading import load_handler
 from durable_execution.replayer.replayer import DEFAULT_SECONDS, Replayer
 from durable_execution.replayer.report import ReplayReport
 

@@ -11,7 +11,7 @@ from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.payload import read_json
 from durable_debugger.cli.progress import Progress
-from durable_debugger.cli.targets import function_name, handlers_beside, load_handler
+from durable_debugger.cli.targets import function_name, handlers_beside
 from durable_debugger.model.states import state_of
 from durable_debugger.sources.local import DEFAULT_STORE
 from durable_debugger.text import payloads
@@ -19,6 +19,7 @@ from durable_debugger.text.lines import Part
 from durable_execution.errors import ServiceError
 from durable_execution.local import ExecutionResult, LocalEngine
 from durable_execution.protocol import ExecutionArn
+from durable_execution.replayer.loading import load_handler
 
 POLL_SECONDS = 0.1
 

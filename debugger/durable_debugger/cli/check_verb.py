@@ -1,0 +1,78 @@
+"""`durable-debug check SOURCE... MODULE:HANDLER`: many recordings against the code of today, for CI."""
+
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from durable_debugger.cli.exits import CommandError, Exit
+from durable_debugger.cli.looking import add_place_options, places
+from durable_debugger.cli.output import Output
+from durable_debugger.cli.reporting import add_report_options, report_all
+from durable_debugger.sources.files import STDIN, load_file
+from durable_debugger.sources.places import Place, find
+from durable_execution.replay.recorded import RecordedExecution
+from durable_execution.replayer.checking import Handlers, Source, check
+from durable_execution.replayer.loading import history_files
+from durable_execution.replayer.replayer import DEFAULT_SECONDS
+
+HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_][\w.{}]*")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument(
+        "words",
+        metavar="SOURCE... MODULE_OR_FILE:HANDLER",
+        nargs="+",
+        help="recordings: files, directories of .json files, ids, ARNs, or - for stdin; and the handler. Several functions: "
+        "FUNCTION=MODULE:HANDLER for each, or a rule like shop.workflows:{function}",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=DEFAULT_SECONDS,
+        metavar="N",
+        help="time for each recording (default: %(default)s)",
+    )
+    add_report_options(parser)
+    add_place_options(parser)
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Check recordings."""
+    names = [word for word in arguments.words if not is_handler(word)]
+    references = [word for word in arguments.words if is_handler(word)]
+    if not references:
+        raise CommandError("name the handler to check against, for example shop.orders:process_order")
+    if not names:
+        raise CommandError("name what to check: history files, a directory of them, ids or ARNs")
+    sources = list(_sources(names, places(arguments)))
+    if not sources:
+        raise CommandError(f"there are no .json files in {', '.join(names)}", Exit.UNLOADABLE)
+    reports = check(sources, Handlers.parse(references), seconds=arguments.seconds)
+    return report_all(reports, len(sources), arguments, output)
+
+
+def is_handler(word: str) -> bool:
+    """Whether a word names a handler and not a recording."""
+    return bool(HANDLER.fullmatch(word)) and not word.startswith("arn:") and not Path(word).exists()
+
+
+def _sources(names: Sequence[str], where: Sequence[Place]) -> Iterator[Source]:
+    for name in names:
+        path = Path(name)
+        if name != STDIN and (path.is_dir() or path.is_file()):
+            for file in history_files([path]):
+                yield Source(str(file), partial(_from_file, str(file)))
+        else:
+            yield Source(name, partial(_from_anywhere, name, where))
+
+
+def _from_file(name: str) -> RecordedExecution:
+    return load_file(name).execution
+
+
+def _from_anywhere(name: str, where: Sequence[Place]) -> RecordedExecution:
+    return find(name, where).execution

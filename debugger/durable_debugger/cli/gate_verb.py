@@ -1,0 +1,42 @@
+"""`durable-debug gate FUNCTION MODULE:HANDLER`: would a deploy break executions that are running?"""
+
+from argparse import ArgumentParser, Namespace
+
+from durable_debugger.cli.acting import acting_client, add_acting_options
+from durable_debugger.cli.exits import Exit
+from durable_debugger.cli.output import Output
+from durable_debugger.cli.reporting import add_report_options, report_all
+from durable_execution.replayer.checking import check
+from durable_execution.replayer.gating import running_executions
+from durable_execution.replayer.loading import load_handler
+from durable_execution.replayer.replayer import DEFAULT_SECONDS
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("function", metavar="FUNCTION", help="the deployed function, by name or ARN")
+    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="the code that is to be deployed")
+    parser.add_argument("--qualifier", metavar="VERSION", help="only executions of this version or alias")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=DEFAULT_SECONDS,
+        metavar="N",
+        help="time for each execution (default: %(default)s)",
+    )
+    add_report_options(parser)
+    add_acting_options(parser, is_aws_default=True)
+
+
+def run(arguments: Namespace, output: Output) -> int:
+    """Check every running execution of a function."""
+    handler = load_handler(arguments.target)
+    with acting_client(arguments) as client:
+        running = list(running_executions(client, arguments.function, qualifier=arguments.qualifier))
+        if not running:
+            output.say(f"no execution of {arguments.function} is running: nothing can break")
+            return Exit.OK
+        code = report_all(check(running, handler, seconds=arguments.seconds), len(running), arguments, output)
+    safe = "may" if code == Exit.OK else "must not"
+    output.say(f"{len(running)} running: {arguments.target} {safe} be deployed while they run")
+    return code
