@@ -34,9 +34,10 @@ EFFECTS = {
     Kind.CODE_CHANGED: "none: the same calls are made in the same order",
 }
 FIXES = {
-    Kind.SKIPPED: f"keep calling {{recorded}} until running executions have finished; {READ_IN_STEP}",
-    Kind.INSERTED: f"make the new call behind the recorded ones, or only in executions that begin from now on; "
-    f"{READ_IN_STEP}",
+    Kind.SKIPPED: f"{READ_IN_STEP}; or leave the call out only `if ctx.patched({{change}}):`, which is false where "
+    "the recording made it",
+    Kind.INSERTED: f"{READ_IN_STEP}; or guard the new call with `if ctx.patched({{change}}):`, which is false where the "
+    "recording went on without it",
     Kind.RENAMED: "keep the recorded name ({name}) until running executions have finished",
     Kind.CHANGED_KIND: f"keep the {{kind}} until running executions have finished; {READ_IN_STEP}",
     Kind.REORDERED: "make the calls in the recorded order; iterate over sorted(...) instead of a set",
@@ -106,6 +107,7 @@ def fix_of(kind: DivergenceKind, recorded: Side | None, replayed: Side | None, *
         name=f"name={recorded.short_name}" if recorded and recorded.name else "none",
         kind=kind_of(recorded.type, recorded.subtype).replace("_", " ") if recorded else "kind",
         word=(word or "argument").replace("_", " "),
+        change=f'"{_change_id(recorded if replayed is None else replayed)}"',
     )
 
 
@@ -124,6 +126,12 @@ def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: i
         return "recorded results would go to other calls"
     taken = f"{replayed.short_name} would take the recorded result of {recorded.short_name}"
     return f"{taken}; {count(shifted, 'later call')} shift{'s' if shifted == 1 else ''} by {by}" if shifted else taken
+
+
+def _change_id(side: Side | None) -> str:
+    """A name for the change: what was called, in the spelling of ids."""
+    name = (side.name if side is not None else None) or "my change"
+    return "-".join(name.replace("_", " ").split())[:60]
 
 
 def _short(side: Side | None) -> str:
