@@ -152,7 +152,12 @@ class InvocationLoop:
             context = DurableContext(scope, self._lambda_context)
             value = await run_blocking(self._function, context, argument, context_last=True)
         await check_finished(scope)
-        return _write_result(value, self._function)
+        text = _write_result(value, self._function)
+        if len(text) > MAX_RESPONSE_BYTES // 8:
+            from durable_execution.serdes.sizes import report_handler_size
+
+            report_handler_size(text, handler=scope.path, execution_arn=state.execution_arn)
+        return text
 
     def _read_payload(self) -> Any:
         execution = self._execution()

@@ -78,7 +78,8 @@ class FakeService:
     def _apply(self, update: Wire) -> Wire:
         wire = self.operations.get(update["Id"])
         if wire is None:
-            identity = {key: update[key] for key in ("Id", "Type", "SubType", "Name", "ParentId") if key in update}
+            members = ("Id", "Type", "SubType", "Name", "ParentId")
+            identity: Wire = {key: update[key] for key in members if key in update}
             wire = self.operations[update["Id"]] = {**identity, "StartTimestamp": 1_700_000_000_000}
         wire["Status"] = STATUSES[update["Action"]]
         details = wire.setdefault(DETAILS.get(update["Type"], "Details"), {})

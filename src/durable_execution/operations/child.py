@@ -119,8 +119,7 @@ async def _succeed(
 ) -> None:
     if not call.is_virtual:
         update = call.update("SUCCEED")
-        is_large = len(payload) > MAX_CONTEXT_RESULT_BYTES
-        if is_large:
+        if _is_large(payload):
             update["ContextOptions"] = {"ReplayChildren": True}
             update["Payload"] = summarize(value) if summarize is not None else ""
         else:
@@ -129,6 +128,14 @@ async def _succeed(
     announce_completed(
         call, OperationStatus.SUCCEEDED, started_at=started_at, is_replayed=recorded is not None, result=payload
     )
+
+
+def _is_large(payload: str) -> bool:
+    if len(payload) <= MAX_CONTEXT_RESULT_BYTES // 4:
+        return False
+    from durable_execution.serdes.sizes import size_in_bytes
+
+    return size_in_bytes(payload) > MAX_CONTEXT_RESULT_BYTES
 
 
 async def _fail(call: Call, error: Exception, recorded: Wire | None, started_at: datetime | None) -> NoReturn:

@@ -28,6 +28,7 @@ from durable_execution.operations.lifecycle import (
     store,
 )
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
+from durable_execution.protocol.limits import LOOK_FROM_CHARACTERS
 from durable_execution.retry import RetryDecision, RetryPresets
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import IN_STEP
@@ -255,13 +256,28 @@ def encode(call: Call, codec: Codec, value: Any) -> str:
         SerializationError: It has none; the message names the operation and the cure.
     """
     try:
-        return codec.encode(value)
+        text = codec.encode(value)
     except SerializationError as error:
         raise SerializationError(
             f"the result of {call.path} cannot be stored: {error}. Annotate what the function returns (a pydantic "
             "model, a dataclass, an enum …), return plain JSON values, or configure a serdes",
             operation=call.path,
         ) from error
+    if len(text) > LOOK_FROM_CHARACTERS:
+        _report_size(call, text)
+    return text
+
+
+def _report_size(call: Call, text: str) -> None:
+    from durable_execution.serdes.sizes import report_operation_size
+
+    state = call.scope.state
+    recorded = state.operations.get(call.id)
+    is_stored = recorded is not None and recorded["Status"] == "SUCCEEDED"
+    if not is_stored and not call.is_virtual:
+        report_operation_size(
+            text, operation=call.path, execution_arn=state.execution_arn, is_context=call.type == "CONTEXT"
+        )
 
 
 def decode(call: Call, codec: Codec, text: str) -> Any:

@@ -10,6 +10,9 @@ MAX_CALLBACK_TIMEOUT_SECONDS = 99_999_999
 MAX_CONTEXT_RESULT_BYTES = 256 * 1024
 """A context's result above this is not kept: its children are replayed instead (AWS's SDKs)."""
 
+LOOK_FROM_CHARACTERS = MAX_CONTEXT_RESULT_BYTES * 8 // 10 // 4
+"""Text from here on may come near that limit: a character has at most four bytes, and 80 % is near."""
+
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 - 50
 """A handler's result above this is checkpointed instead of returned (Lambda's 6 MiB, less the envelope)."""
 

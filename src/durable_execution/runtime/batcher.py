@@ -7,6 +7,7 @@ workflow that waits; updates nobody waits for are sent with the next ones, or wh
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Callable
@@ -229,6 +230,8 @@ def as_service_error(error: Exception) -> ServiceError:
 def _size(update: dict[str, Any]) -> int:
     payload: str | None = update.get("Payload")
     if payload is not None:
-        return UPDATE_OVERHEAD_BYTES + len(payload) + payload.count('"')
+        return UPDATE_OVERHEAD_BYTES + (
+            len(payload) + payload.count('"') + payload.count("\\") if payload.isascii() else len(json.dumps(payload))
+        )
     error = update.get("Error")
     return UPDATE_OVERHEAD_BYTES + (len(str(error)) if error else 0)

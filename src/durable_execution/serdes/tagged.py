@@ -57,7 +57,7 @@ def loads(data: str) -> Any:
     try:
         value = json.loads(data)
         return _untag(value) if type(value) is dict and _is_tagged(value) else value
-    except (TypeError, ValueError, KeyError, RecursionError, ArithmeticError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError, ArithmeticError) as error:
         raise SerializationError(f"stored text {data[:60]!r} cannot be read: {error}") from None
 
 

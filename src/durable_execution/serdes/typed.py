@@ -1,18 +1,25 @@
 """Typed values through pydantic: models, dataclasses, enums, datetimes, Decimals and everything else it knows.
 
-The only module of the SDK's run time that imports pydantic; it is loaded when a type needs it.
+Bytes are base64, as in the tagged format, and infinite numbers stay what they are. A pydantic model decides for itself.
+Loaded when a type needs it; nothing else of the SDK's run time imports pydantic.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 import pydantic
 import pydantic_core
+import typing_extensions
 
 from durable_execution.errors import PayloadError, SerializationError
 from durable_execution.serdes.codec import Codec
+from durable_execution.serdes.typed_dicts import known_to_pydantic
+
+FORMS = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
+"""What pydantic leaves to choice."""
 
 
 def pydantic_codec(annotation: Any) -> Codec:
@@ -22,8 +29,11 @@ def pydantic_codec(annotation: Any) -> Codec:
         SerializationError: pydantic cannot make a schema for the type.
     """
     adapter = _adapter(annotation)
+    takes_none = _takes_none(adapter)
 
     def encode(value: Any) -> str:
+        if value is None and not takes_none:
+            raise SerializationError(f"None is not a {_name(annotation)}")
         try:
             return adapter.dump_json(value, warnings="error").decode()
         except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
@@ -57,19 +67,40 @@ def to_json(value: Any) -> str:
         SerializationError: Something in it has no JSON form.
     """
     try:
-        return pydantic_core.to_json(value, inf_nan_mode="constants").decode()
+        return pydantic_core.to_json(value, bytes_mode="base64", inf_nan_mode="constants").decode()
     except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
         raise SerializationError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
 
 
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
     try:
-        return pydantic.TypeAdapter(annotation)
-    except pydantic.errors.PydanticUserError as error:
+        return _cached_adapter(annotation)
+    except TypeError:  # an unhashable annotation cannot be cached
+        return _cached_adapter.__wrapped__(annotation)
+
+
+@functools.lru_cache(maxsize=1024)
+def _cached_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
+    try:
+        # An alias may have a configuration where a dataclass or a model itself may not.
+        alias: Any = typing_extensions.TypeAliasType("Value", known_to_pydantic(annotation))
+        adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(alias, config=FORMS)
+        if not adapter.pydantic_complete:
+            adapter.rebuild()
+    except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
         raise SerializationError(
             f"pydantic cannot make a schema for {_name(annotation)}: {error.message.splitlines()[0]}. Use a pydantic "
             "model, a dataclass or plain JSON values, or configure a serdes"
         ) from None
+    return adapter
+
+
+def _takes_none(adapter: pydantic.TypeAdapter[Any]) -> bool:
+    try:
+        adapter.validate_json("null")
+    except pydantic.ValidationError:
+        return False
+    return True
 
 
 def _name(annotation: Any) -> str:
