@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from durable_execution.observers import OperationCall
-from durable_execution.protocol import Operation, OperationStatus, OperationSubType, OperationType, branch_id
+from durable_execution.protocol import OperationStatus, OperationSubType, OperationType, branch_id
 from durable_execution.protocol.paths import branch_path
 
 if TYPE_CHECKING:
@@ -40,12 +40,6 @@ class FlatBranch:
     def ended_at(self) -> datetime | None:
         """When the last of its operations ended."""
         return max((o.ended_at for o in self.operations if o.ended_at), default=None)
-
-    def unfinished(self) -> Operation:
-        """What would be recorded of it while it runs."""
-        return Operation(
-            {"Id": self.call.id, "Type": "CONTEXT", "Status": "STARTED", "StartTimestamp": self.started_at}
-        )
 
     @property
     def status(self) -> OperationStatus:

@@ -109,15 +109,12 @@ class InvocationStory:
 
     def unreported(self) -> list[Unreported]:
         """What had not ended, or ended after this invocation and was never told of; parents first."""
-        found: dict[str, Unreported] = {}
+        found: list[Unreported] = []
         for operation in self._execution:
             if self._calls.ended_in(operation) <= self._number:
                 continue
-            branch = self._calls.branch_of(operation)
-            if branch is not None:
-                found.setdefault(branch.call.id, Unreported(branch.call, branch.unfinished()))
-            found[operation.id] = Unreported(self._calls.call(operation), Operation(wire_of(operation)))
-        return list(found.values())
+            found.append(Unreported(self._calls.call(operation), Operation(wire_of(operation))))
+        return found
 
     def _go_on_with(self, operation: "RecordedOperation") -> Iterator[Told]:
         """What earlier invocations began: replayed when it had ended, otherwise gone on with."""

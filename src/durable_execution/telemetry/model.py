@@ -301,11 +301,9 @@ class SpanView(Observer):
         self._close(span, late)
 
     def parent_of(self, call: OperationCall) -> OpenSpan:
-        """The innermost context around a call that has a span."""
-        for context_id in (call.context_id, call.parent_id):
-            if context_id is not None and (parent := self.operations.get(context_id)) is not None:
-                return parent
-        return self.outer_span()
+        """The CONTEXT it is checkpointed under: what a flat context calls goes beside that context's own span."""
+        parent = self.operations.get(call.parent_id) if call.parent_id is not None else None
+        return parent if parent is not None else self.outer_span()
 
     def send(self, span: OpenSpan) -> None:
         """A span that is complete from the start."""

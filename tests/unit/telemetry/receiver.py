@@ -87,7 +87,7 @@ def collector() -> Iterator[Collector]:
             self.end_headers()
             self.wfile.write(answer)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name it is called with
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
