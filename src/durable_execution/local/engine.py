@@ -338,6 +338,14 @@ class LocalEngine:
         )
         return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
 
+    def drive(self) -> None:
+        """Have a thread of the engine run executions from here on, also while nobody waits for one.
+
+        With the real clock that happens by itself. With a skipping clock, waits and retries are jumped over; while only the
+        outside can move executions, time passes as it does.
+        """
+        self._scheduler.drive()
+
     def resume(self) -> list[str]:
         """Continue every unfinished execution of a registered function that no living engine runs.
 

@@ -1,15 +1,14 @@
 """What happens when: picks up executions that are due, fires their timers, and has their handlers invoked.
 
-One thread at a time drives. With the real clock that is a thread of the engine; with the skipping clock it is whoever
-waits for something, and time jumps only when nothing runs and nothing is ready to run.
+One thread at a time drives. With the real clock that is a thread of the engine. With the skipping clock it is whoever
+waits for something, and time jumps only when nothing runs and nothing is ready to run; a server that nobody waits on has
+a thread drive there too.
 """
 
 import logging
-import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
@@ -22,13 +21,20 @@ from durable_execution.local.invocations import Assignment, Invocations
 from durable_execution.local.journal import Journal
 from durable_execution.local.lifecycle import encode_error, end_execution, keep_outcome
 from durable_execution.local.timers import fire_due
+from durable_execution.local.workers import Workers
 from durable_execution.observers import Observer
 from durable_execution.protocol import ErrorObject
 from durable_execution.runtime.service import ServiceClient
 
 LOGGER = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
-"""How often the store is checked for changes made by other processes."""
+"""How often a store in a file is checked for changes made by other processes."""
+
+LONG_SECONDS = 1.0
+"""How long to sleep when nothing is known to come."""
+
+BATCH = 100
+"""Executions looked at in one transaction."""
 
 Skips = Literal["everything", "work", "nothing"]
 """How far a skipping clock may jump: to whatever is due next; only as long as some execution goes on by itself, so not to
@@ -36,12 +42,6 @@ the time-outs of callbacks and executions that wait for the outside; or not at a
 
 ObserversFor = Callable[[Assignment], Sequence[Observer]]
 """Who listens to an invocation of a durable function."""
-
-
-@dataclass(slots=True)
-class _Running:
-    assignment: Assignment
-    deadline: float
 
 
 class Scheduler:
@@ -70,12 +70,8 @@ class Scheduler:
         self._max_concurrency = max_concurrency
         self._stopwatch = SystemClock()
         self._changed = threading.Condition()
+        self._workers = Workers(self._carry_out, self._finished, self.wake, self._stopwatch)
         self._version = 0
-        self._has_news = True
-        self._running: dict[str, _Running] = {}
-        self._workers = 0
-        self._work: queue.SimpleQueue[Assignment | None] = queue.SimpleQueue()
-        self._here = threading.local()
         self._driver = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -87,13 +83,29 @@ class Scheduler:
         """Whether nothing is scheduled any more."""
         return self._is_closed
 
+    def require_open(self) -> None:
+        """Check that the engine can go on.
+
+        Raises:
+            EngineError: It is closed, or its store cannot be written any more.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._is_closed:
+            raise EngineError("the engine is closed: create a new one on the same store to go on.")
+
     def wake(self) -> None:
         """Something has changed."""
         with self._changed:
-            self._announce()
+            self._version += 1
+            self._changed.notify_all()
 
     def drive(self) -> None:
-        """Have a thread of the engine drive from here on."""
+        """Have a thread of the engine drive from here on.
+
+        With a skipping clock it jumps over waits and retries. While only the outside can move executions, time passes as it
+        does, so that the time-outs of callbacks leave somebody the time to complete them.
+        """
         with self._changed:
             if self._thread is None and not self._is_closed:
                 self._thread = threading.Thread(target=self._drive_forever, name="durable-engine", daemon=True)
@@ -101,12 +113,11 @@ class Scheduler:
 
     def close(self, *, wait: float) -> None:
         """Begin no more invocations, and wait for those that run, at most so many seconds."""
+        self._is_closed = True
+        self.wake()
         with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._running, timeout=wait)
-        for _ in range(self._workers):
-            self._work.put(None)
+            self._changed.wait_for(lambda: not self._workers.running, timeout=wait)
+        self._workers.close()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5)
@@ -141,7 +152,7 @@ class Scheduler:
                     return True
                 if end is not None and self._stopwatch.monotonic() >= end:
                     return False
-                if not self._backend.clock.is_skipping or not self._driver.acquire(blocking=False):
+                if self._thread is not None or not self._driver.acquire(blocking=False):
                     self._sleep(version, end)
                 elif not self._advance(is_done, skips, horizon_ms):
                     if timeout is None:
@@ -150,46 +161,30 @@ class Scheduler:
 
     def is_idle(self) -> bool:
         """Whether nothing runs, and no execution goes on by itself."""
-        with self._changed:
-            if self._running:
-                return False
-        return self._backend.store.executions.next_work(self._backend.owner) is None
+        return not self._workers.running and self._next_work() is None
 
     @contextmanager
     def _room_for_others(self) -> Iterator[None]:
         """While user code in an invocation waits for another execution, its place is free."""
-        is_worker = getattr(self._here, "is_worker", False)
+        here = int(self._workers.is_here)
         with self._changed:
-            self._max_concurrency += is_worker
+            self._max_concurrency += here
         try:
             yield
         finally:
             with self._changed:
-                self._max_concurrency -= is_worker
-
-    def _announce(self) -> None:
-        self._version += 1
-        self._has_news = True
-        self._changed.notify_all()
-
-    def require_open(self) -> None:
-        """Check that the engine can go on.
-
-        Raises:
-            EngineError: It is closed, or its store cannot be written any more.
-        """
-        if self._failure is not None:
-            raise self._failure
-        if self._is_closed:
-            raise EngineError("the engine is closed: create a new one on the same store to go on.")
+                self._max_concurrency -= here
 
     def _sleep(self, version: int, end: float | None) -> None:
         """Wait for the next change; wake up now and then in case another process made it."""
+        left = POLL_SECONDS if self._backend.store.path is not None else LONG_SECONDS
+        if end is not None:
+            left = min(left, max(0.0, end - self._stopwatch.monotonic()))
+        self._await_change(version, left)
+
+    def _await_change(self, version: int, seconds: float) -> None:
         with self._changed:
-            left = POLL_SECONDS if self._backend.store.path is not None else 1.0
-            if end is not None:
-                left = min(left, max(0.0, end - self._stopwatch.monotonic()))
-            self._changed.wait_for(lambda: self._version != version, timeout=left)
+            self._changed.wait_for(lambda: self._version != version or self._is_closed, timeout=max(0.0, seconds))
 
     def _advance(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
         """With the skipping clock, as the one thread that drives: let run what is ready, or jump to what is due.
@@ -198,73 +193,90 @@ class Scheduler:
             Whether something was done, so that it is worth looking again.
         """
         try:
-            return self._drive_once(is_done, skips, horizon_ms)
+            version = self._version
+            self._start_due()
+            if self._workers.running:
+                self._await_change(version, LONG_SECONDS)
+                return True
+            return self._jump(is_done, skips, horizon_ms)
         finally:
             self._driver.release()
 
-    def _drive_once(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
-        self._start_due()
-        with self._changed:
-            if self._running:
-                self._changed.wait_for(lambda: not self._running or self._has_news, timeout=1.0)
-                return True
-        executions, owner = self._backend.store.executions, self._backend.owner
-        next_ms = executions.next_wake(owner)
+    def _jump(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
+        next_ms = self._next_wake()
         if next_ms is None:
             return False
-        if next_ms > self._backend.now_ms():
-            if is_done():
-                return True
-            if skips == "nothing" or (skips == "work" and executions.next_work(owner) is None):
-                return False
-            if horizon_ms is not None and next_ms > horizon_ms:
-                return False
-            self._backend.clock.advance_to(moment(next_ms))
+        if next_ms <= self._backend.now_ms() or is_done():
+            return True
+        if skips == "nothing" or (skips == "work" and self._next_work() is None):
+            return False
+        if horizon_ms is not None and next_ms > horizon_ms:
+            return False
+        self._backend.clock.advance_to(moment(next_ms))
         return True
 
     def _drive_forever(self) -> None:
+        turn = self._drive_skipping if self._backend.clock.is_skipping else self._drive_real
         try:
             while not self._is_closed:
-                with self._driver:
-                    self._start_due()
-                self._await_next()
+                turn()
         except BaseException as error:
-            LOGGER.exception("the local engine stops: its scheduler failed")
-            self._failure = error
+            if not self._is_closed:
+                LOGGER.exception("the local engine stops: its scheduler failed")
+                self._failure = error
             self.wake()
 
-    def _await_next(self) -> None:
-        """With the real clock: sleep until something is due or has changed."""
-        next_ms = self._backend.store.executions.next_wake(self._backend.owner)
-        with self._changed:
-            if self._has_news or self._is_closed:
-                return
-            seconds = POLL_SECONDS if self._backend.store.path is not None else 60.0
-            for running in self._running.values():
-                seconds = min(seconds, running.deadline - self._stopwatch.monotonic())
-            if next_ms is not None and (len(self._running) < self._max_concurrency):
-                seconds = min(seconds, (next_ms - self._backend.now_ms()) / 1000)
-            self._changed.wait(timeout=max(0.0, seconds))
+    def _drive_real(self) -> None:
+        """Do what is due, and sleep until something else is, or has changed."""
+        version = self._version
+        self._start_due()
+        seconds = POLL_SECONDS if self._backend.store.path is not None else LONG_SECONDS * 60
+        left = self._workers.seconds_left()
+        if left is not None:
+            seconds = min(seconds, left)
+        next_ms = self._next_wake()
+        if next_ms is not None and self._workers.running < self._max_concurrency:
+            seconds = min(seconds, (next_ms - self._backend.now_ms()) / 1000)
+        self._await_change(version, seconds)
+
+    def _drive_skipping(self) -> None:
+        """Do what is ready, jump as long as executions go on by themselves, and then let time pass with the outside."""
+        version = self._version
+        with self._driver:
+            self._start_due()
+            has_jumped = not self._workers.running and self._jump(lambda: False, "work", None)
+        if self._workers.running:
+            self._await_change(version, LONG_SECONDS)
+        elif not has_jumped:
+            self._pass_time(version)
+
+    def _pass_time(self, version: int) -> None:
+        clock, started = self._backend.clock, self._stopwatch.monotonic()
+        before, next_ms = clock.now(), self._next_wake()
+        seconds = POLL_SECONDS if self._backend.store.path is not None else LONG_SECONDS
+        if next_ms is not None:
+            seconds = min(seconds, (next_ms - self._backend.now_ms()) / 1000)
+        self._await_change(version, seconds)
+        clock.advance_to(before + timedelta(seconds=self._stopwatch.monotonic() - started))
 
     def _start_due(self) -> None:
         """Fire timers, end what is out of time, and begin invocations as far as there is room."""
-        with self._changed:
-            self._has_news = False
-            room = self._max_concurrency - len(self._running)
-        self._abandon_overdue()
+        self._workers.give_up_overdue()
         if self._is_closed:
             return
-        begun: list[Assignment] = []
-        owner, store = self._backend.owner, self._backend.store
-        if not store.executions.awake(owner, self._backend.now_ms(), 1):
+        next_ms = self._next_wake()
+        if next_ms is None or next_ms > self._backend.now_ms():
             return
+        room = self._max_concurrency - self._workers.running
+        begun: list[Assignment] = []
+        executions, owner = self._backend.store.executions, self._backend.owner
         with self._backend.transaction() as transaction:
-            for row in store.executions.awake(owner, transaction.now_ms, 100):
+            for row in executions.awake(owner, transaction.now_ms, BATCH):
                 assignment = self._look_at(transaction, transaction.journal(row), has_room=len(begun) < room)
                 if assignment is not None:
                     begun.append(assignment)
         for assignment in begun:
-            self._dispatch(assignment)
+            self._workers.start(assignment)
 
     def _look_at(self, transaction: Transaction, journal: Journal, *, has_room: bool) -> Assignment | None:
         row = journal.row
@@ -279,39 +291,6 @@ class Scheduler:
         if not is_ready or not has_room or (row.invoke_ms or 0) > journal.now_ms:
             return None
         return self._invocations.begin(transaction, journal)
-
-    def _dispatch(self, assignment: Assignment) -> None:
-        deadline = self._stopwatch.monotonic() + assignment.function.timeout / timedelta(seconds=1)
-        with self._changed:
-            self._running[assignment.request_id] = _Running(assignment, deadline)
-            if self._workers < min(len(self._running), self._max_concurrency):
-                self._workers += 1
-                threading.Thread(
-                    target=self._work_forever, name=f"durable-invocation-{self._workers}", daemon=True
-                ).start()
-        self._work.put(assignment)
-
-    def _abandon_overdue(self) -> None:
-        """Give up on invocations that are out of time; what they still return is ignored, and their tokens are stale."""
-        now = self._stopwatch.monotonic()
-        with self._changed:
-            overdue = [running.assignment for running in self._running.values() if running.deadline <= now]
-        for assignment in overdue:
-            seconds = assignment.function.timeout / timedelta(seconds=1)
-            message = f"{assignment.request_id} Task timed out after {seconds:.2f} seconds"
-            self._finish(assignment, Failure(ErrorObject(message, "Sandbox.Timedout")))
-            with self._changed:
-                self._workers -= 1  # its thread may never come back
-
-    def _work_forever(self) -> None:
-        self._here.is_worker = True
-        while (assignment := self._work.get()) is not None:
-            outcome = self._carry_out(assignment)
-            with self._changed:
-                is_abandoned = assignment.request_id not in self._running
-            if is_abandoned:
-                return
-            self._finish(assignment, outcome)
 
     def _carry_out(self, assignment: Assignment) -> Outcome:
         try:
@@ -332,14 +311,20 @@ class Scheduler:
             LOGGER.exception("the host of function %s failed", assignment.function.name)
             return Failure(ErrorObject(f"{type(error).__name__}: {error}", "Runtime.HostError"))
 
-    def _finish(self, assignment: Assignment, outcome: Outcome) -> None:
+    def _finished(self, assignment: Assignment, outcome: Outcome) -> None:
         try:
             self._invocations.end(assignment.key, assignment.request_id, outcome)
         except DurableError as error:
             if not self._is_closed:
                 LOGGER.exception("the end of invocation %s could not be recorded", assignment.request_id)
                 self._failure = error
-        finally:
-            with self._changed:
-                self._running.pop(assignment.request_id, None)
-                self._announce()
+
+    def _next_wake(self) -> int | None:
+        store = self._backend.store
+        with store.snapshot():
+            return store.executions.next_wake(self._backend.owner)
+
+    def _next_work(self) -> int | None:
+        store = self._backend.store
+        with store.snapshot():
+            return store.executions.next_work(self._backend.owner)
