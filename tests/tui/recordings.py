@@ -122,13 +122,13 @@ def order_recording(*, with_courier: bool = True) -> Recording:
     recording.add(
         "ExecutionStarted", 0, {"Input": {"Payload": order}, "ExecutionTimeout": 86400}, Id="x", Name="order-7f3a9c"
     )
-    recording.step("reserve_stock", 0.2, 0.32, '{"sku": "A1", "qty": 2}')
+    recording.step("reserve_stock", 0.02, 0.14, '{"sku": "A1", "qty": 2}')
     _charge(recording)
     recording.invocation(0.0, 8.6, 1)
     recording.add("WaitSucceeded", 38.6, {"Duration": 30}, **recording.members("cooling_off", "Wait", None))
     if with_courier:
         recording.step("reserve_courier", 38.6, 39.24, '{"id": "DHL-88"}')
-    recording.step("ship_parcel", 39.2, 40.4, '{"tracking": "00340434"}')
+    recording.step("ship_parcel", 39.26, 40.3, '{"tracking": "00340434"}')
     _audit(recording)
     recording.call("manager_approval")
     details = {"CallbackId": "Y2FsbGJhY2s=", "Timeout": 86400}
@@ -140,13 +140,13 @@ def order_recording(*, with_courier: bool = True) -> Recording:
 def _charge(recording: Recording) -> None:
     recording.call("charge_card")
     members = recording.members("charge_card", "Step", None)
-    recording.add("StepStarted", 0.4, **members)
+    recording.add("StepStarted", 0.14, **members)
     recording.failed_attempt("charge_card", 1.4, delay=2, error="gateway did not answer", attempt=1)
     recording.add("StepStarted", 3.4, **members)
     recording.failed_attempt("charge_card", 3.6, delay=2, error="gateway did not answer", attempt=2)
     recording.add("StepStarted", 5.6, **members)
     details = {"Result": {"Payload": '{"total": "81.20"}'}, "RetryDetails": {"CurrentAttempt": 3}}
-    recording.add("StepSucceeded", 6.5, details, **members)
+    recording.add("StepSucceeded", 6.2, details, **members)
     recording.open("notify_all", "Parallel", 6.2)
     for index, (name, seconds) in enumerate((("email", 0.31), ("sms", 2.4))):
         recording.open(name, "ParallelBranch", 6.2, parent="notify_all", branch=index)
@@ -170,10 +170,10 @@ def _audit(recording: Recording) -> None:
 
 def order_traces(recording: Recording) -> tuple[InvocationTrace, ...]:
     """What two invocations called, with call sites and local variables."""
-    first = [("reserve_stock", 0.2), ("charge_card", 0.4), ("notify_all", 6.2), ("cooling_off", 8.6)]
+    first = [("reserve_stock", 0.02), ("charge_card", 0.14), ("notify_all", 6.2), ("cooling_off", 8.6)]
     second = [(name, 0.0) for name, _ in first]
     second += [("reserve_courier", 0.0)] if "reserve_courier" in recording.ids else []
-    second += [("ship_parcel", 0.6), ("audit", 1.7), ("manager_approval", 2.6)]
+    second += [("ship_parcel", 0.66), ("audit", 1.7), ("manager_approval", 2.6)]
     return (
         _trace(recording, 1, 0.0, 8.6, first, ()),
         _trace(recording, 2, 38.6, 41.2, second, {name for name, _ in first}),

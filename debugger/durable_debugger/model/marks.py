@@ -109,7 +109,11 @@ class Marks:
                     unplaced += [divergence] if divergence.is_root else []
                 elif row not in by_row or (divergence.is_root and not by_row[row].is_root):
                     by_row[row] = Mark(
-                        divergence.kind, divergence.is_root, note_of(divergence), divergence, trace.invocation
+                        divergence.kind,
+                        divergence.is_root,
+                        note_of(divergence),
+                        divergence=divergence,
+                        invocation=trace.invocation,
                     )
         roots = sorted(row for row, mark in by_row.items() if mark.is_root)
         return cls(by_row, roots, tuple(unplaced), len(by_row) - len(roots))

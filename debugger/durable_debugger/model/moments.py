@@ -93,8 +93,8 @@ class _Reader:
             if invocation.outcome is not None:
                 yield self._ended(invocation)
             yield from self._between(invocation.number, after)
-        if self.execution.ended_at is not None:
-            number = segments[-1][0].number if segments else 0
+        if self.execution.ended_at is not None and segments:
+            number = segments[-1][0].number
             end = state_of(self.execution.status)
             yield Moment(Happening.EXECUTION_ENDED, ROOT, number, self.execution.ended_at, end)
 
@@ -112,22 +112,14 @@ class _Reader:
         """Calls from the trace, results from the history, in the order of time."""
         waiting = list(reversed(events))
         called: set[str] = set()
+        traced = {entry.id for entry in trace.entries}
         for entry in trace.entries:
-            while waiting and self._comes_before(waiting[-1], entry, called, trace):
+            while waiting and _comes_before(waiting[-1], entry, trace, called, traced):
                 yield from self._from_event(trace.invocation, waiting.pop(), called)
             yield from self._from_entry(trace, entry)
             called.add(entry.id)
         for event in reversed(waiting):
             yield from self._from_event(trace.invocation, event, called)
-
-    def _comes_before(self, event: Any, entry: TraceEntry, called: set[str], trace: InvocationTrace) -> bool:
-        identifier = event.get("Id")
-        if identifier == entry.id:
-            return False
-        if identifier in called:
-            at, called_at = to_datetime(event.get("EventTimestamp")), _called_at(trace, entry)
-            return at is None or called_at is None or at <= called_at
-        return False
 
     def _from_entry(self, trace: InvocationTrace, entry: TraceEntry) -> Iterator[Moment]:
         row = self.rows.get(entry.id)
@@ -244,6 +236,15 @@ def _is_outside(event: Any) -> bool:
 def _will_retry(event: Any) -> bool:
     details = event.get(f"{event.get('EventType')}Details") or {}
     return bool((details.get("RetryDetails") or {}).get("NextAttemptDelaySeconds"))
+
+
+def _comes_before(event: Any, entry: TraceEntry, trace: InvocationTrace, called: set[str], traced: set[str]) -> bool:
+    """Whether an event of the history was written before the code made a call."""
+    identifier = event.get("Id")
+    if identifier == entry.id or (identifier in traced and identifier not in called):
+        return False
+    at, called_at = _at(event), _called_at(trace, entry)
+    return at is None or called_at is None or at <= called_at
 
 
 def _called_at(trace: InvocationTrace, entry: TraceEntry) -> datetime | None:

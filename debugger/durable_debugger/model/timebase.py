@@ -122,7 +122,8 @@ def _stretches(busy: Sequence[tuple[float, float]], end: float) -> list[Stretch]
         if stop > start:
             _append(stretches, Stretch(start, stop, is_folded=False))
         at = max(at, stop)
-    return stretches or [Stretch(0.0, end, is_folded=False)]
+    has_work = any(not stretch.is_folded for stretch in stretches)
+    return stretches if has_work else [Stretch(0.0, end, is_folded=False)]
 
 
 def _append(stretches: list[Stretch], stretch: Stretch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from durable_debugger.model.bundle import MEMBER as BUNDLE_MEMBER
 from durable_debugger.model.bundle import read_bundle
 from durable_debugger.sources.found import Loaded, UnreadableError
+from durable_debugger.sources.traces import events_of
 from durable_execution.errors import DurableError
 from durable_execution.replay.history import read_history
 from durable_execution.replay.recorded import RecordedExecution
@@ -58,7 +59,7 @@ def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> Reco
     """
     if _is_trace(text):
         own = read_traces(text)
-        return read_history([], arn=own[0].execution_arn, traces=own, execution=_execution_of(own))
+        return read_history(events_of(own), arn=own[0].execution_arn, traces=own, execution=_execution_of(own))
     try:
         value = json.loads(text)
     except ValueError as error:

@@ -118,6 +118,9 @@ def _visible(char: str) -> str:
     if char in ESCAPES:
         return ESCAPES[char]
     code = ord(char)
-    if unicodedata.category(char) in HIDDEN_CATEGORIES or any(low <= code <= high for low, high in DISPUTED):
+    category = unicodedata.category(char)
+    if category == "Zs":
+        return " "
+    if category in HIDDEN_CATEGORIES or any(low <= code <= high for low, high in DISPUTED):
         return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
     return char

@@ -7,7 +7,7 @@ pipe, says how that looks. No meaning is carried by a role alone.
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
-from durable_debugger.text.cells import cut, safe, take, width
+from durable_debugger.text.cells import ELLIPSIS, safe, take, width
 
 ROLES = (
     "text",
@@ -74,11 +74,14 @@ def fit(parts: Line, cells: int) -> Line:
     left = cells
     for part in parts:
         size = width(part.text)
-        if size >= left:
-            fitted.append(Part(cut(part.text, left) if size > left else take(part.text, left - 1) + "…", part.role))
-            break
-        fitted.append(part)
-        left -= size
+        if size < left:
+            fitted.append(part)
+            left -= size
+            continue
+        if left > 0:
+            shown = take(part.text, left - 1) + ELLIPSIS
+            fitted.append(Part(shown + " " * (left - width(shown)), part.role))
+        break
     return fitted
 
 

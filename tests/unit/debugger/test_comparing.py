@@ -1,0 +1,132 @@
+"""Differences as rows, and where their marks go."""
+
+from durable_debugger.model import facts
+from durable_debugger.model.differences import Differences, of_report
+from durable_debugger.model.marks import Marks
+from durable_debugger.model.session import Session
+from durable_debugger.text.lines import line_width, plain
+from durable_debugger.views.diff import DiffMode, diff_line, diff_rows, why_lines
+from durable_execution.replay.call_tree import tree_of
+from durable_execution.replay.comparison import compare
+from durable_execution.replay.divergence import DivergenceKind, Severity
+from durable_execution.replay.recorded import RecordedExecution
+from tests.tui.conftest import order_session
+from tests.tui.recordings import order_execution, renamed
+
+
+def differences(recorded: RecordedExecution, replayed: RecordedExecution) -> Differences:
+    rows = {operation.id: row for row, operation in enumerate(recorded.operations)}
+    return Differences(compare(tree_of(recorded), tree_of(replayed), handler="flow:process_order"), rows)
+
+
+def test_a_skipped_call_is_one_root_and_later_calls_follow():
+    session = order_session()
+    rows = session.differences.aligned
+    assert [facts.label(session.operations[row.row]) for row in rows if row.is_root] == ["reserve_courier"]
+    assert [facts.label(session.operations[row.row]) for row in rows if row.is_follow_on] == [
+        "ship_parcel",
+        "audit",
+        "manager_approval",
+    ]
+    assert (session.marks.root_count, session.marks.follow_on_count) == (1, 3)
+
+
+def test_equal_calls_below_a_call_are_folded_away():
+    session = order_session()
+    hidden = {facts.label(session.operations[row.row]): row.hidden for row in session.differences.aligned}
+    assert hidden["notify_all"] == 4
+    assert hidden["audit"] == 200
+    assert len(session.differences.aligned) == 8
+
+
+def test_by_position_the_shifted_calls_stand_beside_each_other():
+    pairs = [
+        (row.recorded.side.name if row.recorded else None, row.replayed.side.name if row.replayed else None)
+        for row in order_session().differences.by_position
+    ]
+    assert pairs[4:] == [
+        ("reserve_courier", "ship_parcel"),
+        ("ship_parcel", "audit"),
+        ("audit", "manager_approval"),
+        ("manager_approval", None),
+    ]
+
+
+def test_a_new_call_is_marked_on_the_recorded_call_it_comes_before():
+    found = differences(order_execution(with_courier=False), order_execution())
+    marks = Marks.of_differences(found)
+    execution = order_execution(with_courier=False)
+    assert [facts.label(execution.operations[row]) for row in marks.roots] == ["ship_parcel"]
+    assert marks.by_row[marks.roots[0]].kind == DivergenceKind.INSERTED
+
+
+def test_a_renamed_call_keeps_its_place():
+    found = differences(order_execution(), renamed(order_execution(), {"ship_parcel": "send_parcel"}))
+    marks = Marks.of_differences(found)
+    assert [mark.note for mark in marks.by_row.values()] == ['your code: step "send_parcel"']
+
+
+def test_the_same_recording_has_no_differences():
+    found = differences(order_execution(), order_execution())
+    assert not found.roots
+    assert not Marks.of_differences(found).by_row
+    assert plain(why_lines(None, None, 80)[0]).strip() == "no differences: both sides make the same calls"
+
+
+def test_the_nearest_row_of_a_folded_call_is_the_call_around_it():
+    session = order_session()
+    item = next(row for row, each in enumerate(session.operations) if each.name == "line-100")
+    place = session.differences.index_of(item)
+    assert facts.label(session.operations[session.differences.aligned[place].row]) == "audit"
+    assert session.differences.index_of(-5) is None
+
+
+def test_a_follow_on_is_explained_by_its_root():
+    session = order_session()
+    index = next(i for i, row in enumerate(session.differences.aligned) if row.is_follow_on)
+    assert session.differences.why(index).kind is DivergenceKind.SKIPPED
+
+
+def test_every_line_of_the_comparison_fits():
+    session = order_session()
+    for mode in (DiffMode(), DiffMode(is_with_values=True), DiffMode(is_by_position=True)):
+        for row in diff_rows(session.differences, mode):
+            for cells in (60, 80, 160):
+                assert line_width(diff_line(session, mode, row, cells)) <= cells
+
+
+def test_the_explanation_has_its_five_words_wrapped_or_compact():
+    divergence = next(iter(order_session().differences.comparison.roots))
+    for is_compact in (False, True):
+        lines = [plain(line) for line in why_lines(divergence, None, 60, is_compact=is_compact)]
+        for word in ("Recorded", "Replayed", "Likely", "Effect", "Fix"):
+            assert any(line.startswith(f" {word}") for line in lines)
+        assert max(map(len, lines)) <= 60
+
+
+def test_a_report_of_a_replay_keeps_its_judgement_and_what_belongs_to_no_row():
+    from dataclasses import replace
+
+    from durable_execution.replayer.report import ReplayReport, Verdict
+
+    recorded = order_execution()
+    compared = compare(tree_of(recorded), tree_of(order_execution(with_courier=False)), handler="flow:process_order")
+    judged = [replace(each, severity=Severity.INFO) for each in compared.divergences]
+    elsewhere = replace(judged[0], kind=DivergenceKind.OUTCOME, path="process_order")
+    report = ReplayReport("order", "flow", Verdict.SAME, divergences=(*judged, elsewhere), rows=compared.rows)
+    rows = {operation.id: row for row, operation in enumerate(recorded.operations)}
+    found = Differences(of_report(report), rows)
+    assert found.comparison.divergences == (*judged, elsewhere)
+    assert found.aligned[-1].divergence is elsewhere
+    assert line_width(diff_line(Session(recorded, as_of=None), DiffMode(), found.aligned[-1], 120)) <= 140
+
+
+def test_marks_come_from_what_invocations_noticed_themselves():
+    from dataclasses import replace
+
+    execution = order_execution()
+    divergence = next(iter(order_session().differences.comparison.roots))
+    traces = (replace(execution.traces[0], divergences=(divergence,)), *execution.traces[1:])
+    session = Session(replace(execution, traces=traces), as_of=None)
+    assert [facts.label(session.operations[row]) for row in session.marks.roots] == ["reserve_courier"]
+    assert session.marks.by_row[session.marks.roots[0]].invocation == 1
