@@ -1,39 +1,37 @@
-"""The shape of the source: sizes, names, docstrings. `pytest -s` prints the sizes."""
+"""The shape of the source: sizes, names, docstrings. `make test TESTS=tests/architecture OPTIONS=-s` prints the sizes."""
 
 import ast
 from statistics import median, quantiles
 
-import pytest
-
-from tests.architecture.source_tree import Module, modules
+from tests.architecture.source_tree import modules
 
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 60
 NO_NAMES = {"_lib", "lib", "utils", "util", "helpers", "helper", "common", "misc", "shared"}
 
 
-def by_name(module: Module) -> str:
-    return module.name
+def test_a_module_says_why_it_exists() -> None:
+    silent = [module.place for module in modules() if not ast.get_docstring(module.tree)]
+    assert not silent, "no docstring: " + ", ".join(silent)
 
 
-@pytest.mark.parametrize("module", modules(), ids=by_name)
-def test_a_module_says_why_it_exists(module: Module) -> None:
-    assert ast.get_docstring(module.tree), f"{module.place} has no docstring"
+def test_a_module_is_a_noun_that_says_what_is_inside() -> None:
+    vague = [module.place for module in modules() if not NO_NAMES.isdisjoint(module.name.split("."))]
+    assert not vague, "name it after the one idea it holds: " + ", ".join(vague)
 
 
-@pytest.mark.parametrize("module", modules(), ids=by_name)
-def test_a_module_is_a_noun_that_says_what_is_inside(module: Module) -> None:
-    assert NO_NAMES.isdisjoint(module.name.split(".")), f"{module.place}: name it after the one idea it holds"
+def test_a_file_can_be_read_in_one_sitting() -> None:
+    long = [f"{module.place}: {module.lines} lines" for module in modules() if module.lines > LONGEST_FILE]
+    assert not long, "holds more than one idea: " + ", ".join(long)
 
 
-@pytest.mark.parametrize("module", modules(), ids=by_name)
-def test_a_file_can_be_read_in_one_sitting(module: Module) -> None:
-    assert module.lines <= LONGEST_FILE, f"{module.place} has {module.lines} lines: it holds more than one idea"
-
-
-@pytest.mark.parametrize("module", modules(), ids=by_name)
-def test_a_function_can_be_seen_at_once(module: Module) -> None:
-    long = [f"{module.place}:{f.line} {f.name}: {f.lines}" for f in module.functions() if f.lines > LONGEST_FUNCTION]
+def test_a_function_can_be_seen_at_once() -> None:
+    long = [
+        f"{module.place}:{function.line} {function.name}: {function.lines} lines"
+        for module in modules()
+        for function in module.functions()
+        if function.lines > LONGEST_FUNCTION
+    ]
     assert not long, "\n".join(long)
 
 

@@ -37,7 +37,7 @@ async def handler(order: Order, ctx: DurableContext) -> None:
     await ctx.step(charge(order), None, StepConfig())  # E: [call-overload]
     await ctx.wait(5)  # E: [arg-type]
     await ctx.wait(timedelta(seconds=5), name=5)  # E: [arg-type]
-    await ctx.map(5, lambda inner, item, index: inner.step(charge(order)))  # E: [arg-type]
+    await ctx.map(5, lambda inner, item, index: inner.step(charge(order)))  # E: [call-overload]
     await ctx.create_callback(timeout=timedelta(hours=1))  # E: [call-arg]
     await ctx.nap(timedelta(seconds=5))  # E: [attr-defined]
     print(number)
