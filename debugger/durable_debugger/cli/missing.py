@@ -3,7 +3,7 @@
 from durable_debugger.cli.output import Output
 from durable_debugger.model.states import state_of
 from durable_debugger.sources.found import AmbiguousError, Listed, NotFoundError
-from durable_debugger.text.cells import pad, safe
+from durable_debugger.text.cells import pad, safe, width
 from durable_debugger.text.durations import age
 from durable_execution.clock import SystemClock
 
@@ -11,8 +11,9 @@ from durable_execution.clock import SystemClock
 def say_not_found(error: NotFoundError, output: Output) -> None:
     """All that is known about an execution that was not found."""
     output.say(f"durable-debug: {error}")
+    room = max(width(safe(place)) for place, _ in error.looked_in)
     for index, (place, finding) in enumerate(error.looked_in):
-        output.say(f"  {'looked in' if not index else '':<10} {pad(safe(place), 32)} {safe(finding)}")
+        output.say(f"  {'looked in' if not index else '':<10} {pad(safe(place), room)}  {safe(finding)}")
     for index, each in enumerate(error.nearest):
         output.say(f"  {'closest' if not index else '':<10} {describe(each)}")
     output.say("  to see all  durable-debug list")

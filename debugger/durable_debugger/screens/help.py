@@ -6,7 +6,7 @@ from durable_debugger.text.cells import pad
 from durable_debugger.text.lines import Line, Part
 
 KEY_WIDTH = 10
-LABEL_WIDTH = 17
+LABEL_WIDTH = 20
 
 
 class HelpScreen(DocumentScreen):

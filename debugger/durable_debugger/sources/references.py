@@ -10,6 +10,7 @@ from durable_execution.protocol.arn import PATTERN
 
 MAX_NEAREST = 3
 NEAR_ENOUGH = 0.55
+ARN_LIKE = re.compile(r"arn:[^\s?#&]+")
 
 
 def arn_in(text: str) -> str | None:
@@ -17,8 +18,7 @@ def arn_in(text: str) -> str | None:
     if PATTERN.fullmatch(text):
         return text
     decoded = unquote(unquote(text)) if "://" in text else text
-    match = re.search(PATTERN.pattern.replace(r"(?P<id>[^/]+)", r"(?P<id>[^/?#&\s]+)"), decoded)
-    return match[0] if match else None
+    return next((found for found in ARN_LIKE.findall(decoded) if PATTERN.fullmatch(found)), None)
 
 
 def matching(reference: str, executions: Sequence[Listed]) -> list[Listed]:

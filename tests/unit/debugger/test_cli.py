@@ -1,0 +1,376 @@
+"""The command line: what goes to stdout and stderr, and exit codes, which are an interface."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from durable_debugger.cli import main
+from durable_debugger.cli.entry import VERBS
+from tests.tui.recordings import order_recording
+
+WORKFLOWS = Path(__file__).with_name("workflows.py")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty directory to work in, without a way to AWS."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    return tmp_path
+
+
+@pytest.fixture
+def order_file(here):
+    path = here / "order.history.json"
+    path.write_text(json.dumps(order_recording().events))
+    return str(path)
+
+
+@pytest.fixture
+def changed_file(here):
+    path = here / "changed.json"
+    path.write_text(json.dumps(order_recording(with_courier=False).events))
+    return str(path)
+
+
+def run(handler: str, *more: str) -> int:
+    return main(["run", f"{WORKFLOWS}:{handler}", "--time", "skip", *more])
+
+
+def test_a_workflow_runs_and_prints_its_id_and_nothing_else_to_stdout(here, capsys):
+    assert run("greet", "--input", '{"name": "Ada"}') == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", out)
+    for said in (
+        "look_up",
+        "sleep_on_it",
+        "waiting for 1h 00m",
+        "✓ SUCCEEDED",
+        '"hello Ada"',
+        f"durable-debug {out.strip()}",
+    ):
+        assert said in err
+
+
+def test_a_failed_workflow_exits_with_4_and_json_tells_why(here, capsys):
+    assert run("fail", "--json") == 4
+    told = json.loads(capsys.readouterr().out)
+    assert told["status"] == "FAILED"
+    assert told["error"]["ErrorMessage"] == "not today"
+
+
+def test_the_input_may_come_from_a_file(here, capsys):
+    (here / "input.json").write_text('{"name": "file"}')
+    assert run("greet", "--input", "@input.json") == 0
+    assert '"hello file"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (["greet", "--input", "{nope"], "--input is not JSON", 2),
+        (["greet", "--input", "Ada"], """for a text write --input '"Ada"'""", 2),
+        (["greet", "--input", "@missing.json"], "cannot be read", 2),
+        (["gret"], "did you mean greet", 4),
+        (["not_durable"], "decorate it with @durable_execution", 4),
+    ],
+)
+def test_bad_input_gets_a_clear_answer(here, capsys, words, said, code):
+    assert run(*words) == code
+    out, err = capsys.readouterr()
+    assert said in err
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_executions_are_listed_and_shown_by_the_beginning_of_their_id(here, capsys):
+    run("greet")
+    execution = capsys.readouterr().out.strip()
+    assert main(["list"]) == 0
+    assert execution in capsys.readouterr().out
+    assert main(["list", "--json", "--status", "succeeded"]) == 0
+    assert [each["id"] for each in json.loads(capsys.readouterr().out)] == [execution]
+    assert main(["list", "--status", "failed"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["show", execution[:6]]) == 0
+    shown = capsys.readouterr().out
+    assert "✓ look_up" in shown
+    assert "1h 00m" in shown
+
+
+def test_an_execution_shows_call_sites_when_it_was_traced(here, capsys):
+    run("greet")
+    main(["show", capsys.readouterr().out.strip(), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [operation["call_site"]["file"] for operation in told["operations"]] == [str(WORKFLOWS)] * 3
+    assert told["operations"][0]["replayed_by"] == [2]
+
+
+@pytest.mark.parametrize("form", [[], ["--timeline"], ["--events"], ["--trace"]], ids=" ".join)
+def test_a_history_is_shown_in_every_form(order_file, capsys, form):
+    assert main(["show", order_file, *form]) == 0
+    out, err = capsys.readouterr()
+    assert "charge_card" in out
+    assert err == ""
+    if not form:
+        assert max(map(len, out.splitlines())) <= 100
+
+
+def test_ascii_is_only_ascii(order_file, capsys):
+    for form in ([], ["--timeline"], ["--events"]):
+        main(["show", order_file, "--ascii", *form])
+        assert capsys.readouterr().out.isascii()
+
+
+def test_a_history_may_come_from_stdin(order_file, capsys, monkeypatch):
+    with Path(order_file).open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert main(["show", "-"]) == 0
+    assert "charge_card" in capsys.readouterr().out
+
+
+def test_an_unknown_execution_says_where_it_was_looked_for_and_what_is_close(here, capsys):
+    run("greet", "--name", "greeting-1")
+    capsys.readouterr()
+    assert main(["show", "greeting-2"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no execution found for 'greeting-2'" in err
+    assert "local store .durable/executions.db" in err
+    assert "1 executions, none match" in err
+    assert "AWS Lambda" in err
+    assert "closest    greeting-1" in err
+
+
+def test_an_ambiguous_beginning_lists_what_it_could_mean(here, capsys):
+    run("greet", "--name", "twin-1")
+    run("greet", "--name", "twin-2")
+    capsys.readouterr()
+    assert main(["show", "twin"]) == 2
+    assert "2 executions go by 'twin'" in capsys.readouterr().err
+
+
+def test_a_store_that_is_none_says_so(here, capsys):
+    Path("broken.db").write_text("not a store")
+    assert main(["list", "--store", "broken.db"]) == 3
+    assert "broken.db" in capsys.readouterr().err
+
+
+def test_files_that_hold_nothing_exit_with_3(here, capsys):
+    Path("empty.json").write_text("{}")
+    assert main(["show", "empty.json"]) == 3
+    assert main(["show", "missing.json"]) == 3
+    assert "there is no file missing.json" in capsys.readouterr().err
+
+
+def test_an_arn_without_credentials_exits_with_3(here, capsys):
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:f:1/durable-execution/a/b"
+    assert main(["show", arn]) == 3
+    assert "no credentials" in capsys.readouterr().err
+
+
+def test_without_a_terminal_the_debugger_says_what_to_use(order_file, capsys):
+    assert main([order_file]) == 2
+    assert "durable-debug show" in capsys.readouterr().err
+    assert main([]) == 2
+
+
+def test_two_executions_are_compared(order_file, changed_file, capsys):
+    assert main(["diff", order_file, changed_file]) == 1
+    out = capsys.readouterr().out
+    assert "your code skips this" in out
+    assert "SKIPPED CALL   first difference; 3 more follow from it" in out
+    assert main(["diff", order_file, changed_file, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["divergences"][0]["kind"] == "skipped"
+    assert main(["diff", order_file, order_file]) == 0
+
+
+def test_a_recording_is_replayed_against_code(here, capsys):
+    run("greet")
+    execution = capsys.readouterr().out.strip()
+    assert main(["replay", execution, f"{WORKFLOWS}:greet"]) == 0
+    assert "no differences" in capsys.readouterr().out
+    assert main(["replay", execution, f"{WORKFLOWS}:greet_changed"]) == 1
+    out = capsys.readouterr().out
+    assert "sleep_on_it" in out
+    assert "Effect" in out
+    assert main(["replay", execution, f"{WORKFLOWS}:greet_changed", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["divergences"][0]["kind"] == "skipped"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "junit", "sarif", "github"])
+def test_many_recordings_are_checked_in_the_formats_of_ci(here, capsys, form):
+    run("greet")
+    execution = capsys.readouterr().out.strip()
+    assert main(["check", execution, f"{WORKFLOWS}:greet_changed", "--format", form]) == 1
+    assert "sleep_on_it" in capsys.readouterr().out
+    assert main(["check", execution, f"{WORKFLOWS}:greet", "--format", form, "-o", "report"]) == 0
+    assert Path("report").read_text()
+
+
+def test_checking_a_directory_reports_what_cannot_be_read(here, order_file, capsys):
+    Path("broken.json").write_text("{")
+    assert main(["check", str(here), f"{WORKFLOWS}:greet"]) == 3
+    assert "broken.json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["check", "x.json"], ["check", "shop:handler"], ["check", "empty/", "shop:handler"]])
+def test_checking_needs_recordings_and_a_handler(here, capsys, words):
+    Path("empty").mkdir()
+    assert main(words) in (2, 3)
+    assert "durable-debug: " in capsys.readouterr().err
+
+
+def test_the_gate_is_open_while_nothing_runs(here, capsys):
+    run("greet")
+    assert main(["gate", "greet", f"{WORKFLOWS}:greet_changed", "--store", ".durable/executions.db"]) == 0
+    assert "nothing can break" in capsys.readouterr().err
+
+
+@pytest.fixture
+def waiting(here):
+    """An execution that waits for a callback, as another process left it: its id and the callback's."""
+    from durable_execution.local import LocalEngine
+    from tests.unit.debugger.workflows import approve
+
+    with LocalEngine(".durable/executions.db", time="skip") as engine:
+        engine.register("approve", approve)
+        arn = engine.start("approve", {})
+        callback = engine.wait_for_callback_id(arn)
+    return arn.rpartition("/")[2], callback
+
+
+def test_a_callback_is_completed_from_outside(waiting, capsys):
+    execution, callback = waiting
+    assert main(["callback", "heartbeat", callback]) == 0
+    assert main(["callback", "succeed", callback, "--result", '{"approved": true}']) == 0
+    assert main(["callback", "succeed", callback]) == 2
+    main(["show", execution, "--json"])
+    operations = json.loads(capsys.readouterr().out)["operations"]
+    assert [each["status"] for each in operations] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_a_callback_can_fail_and_nonsense_is_refused(waiting, capsys):
+    _, callback = waiting
+    assert main(["callback", "succeed", callback, "--result", "{nope"]) == 2
+    assert main(["callback", "succeed", "bm9wZQ=="]) == 2
+    assert "for one on AWS add" in capsys.readouterr().err
+    assert main(["callback", "fail", callback, "--message", "no"]) == 0
+
+
+def test_a_running_execution_is_gated_and_stopped(waiting, capsys):
+    execution, _ = waiting
+    store = ["--store", ".durable/executions.db"]
+    assert main(["gate", "approve", f"{WORKFLOWS}:approve", *store]) == 0
+    assert "may be deployed" in capsys.readouterr().err
+    assert main(["gate", "approve", f"{WORKFLOWS}:greet", *store]) == 1
+    assert "must not be deployed" in capsys.readouterr().err
+    assert main(["stop", execution[:8], "--message", "enough"]) == 0
+    assert main(["stop", "nothing-like-it"]) == 2
+    assert main(["stop", "some.json"]) == 2
+    capsys.readouterr()
+    main(["list", "--json"])
+    assert json.loads(capsys.readouterr().out)[0]["status"] == "STOPPED"
+
+
+@pytest.mark.parametrize("form", ["otlp", "json", "html", "perfetto", "bundle"])
+def test_executions_are_exported(order_file, capsys, form):
+    assert main(["export", order_file, "--to", form, "-o", f"out.{form}"]) == 0
+    text = Path(f"out.{form}").read_text()
+    assert "charge_card" in text
+    assert capsys.readouterr().out == ""
+    if form == "html":
+        assert "<script" not in text
+    else:
+        json.loads(text)
+    assert main(["export", order_file, "--to", form]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_an_exported_bundle_opens_again(order_file, capsys):
+    main(["export", order_file, "--to", "bundle", "-o", "order.bundle"])
+    main(["show", order_file, "--json"])
+    before = json.loads(capsys.readouterr().out)
+    main(["show", "order.bundle", "--json"])
+    assert json.loads(capsys.readouterr().out) == before
+
+
+def test_a_perfetto_trace_nests_calls_in_their_lanes(order_file, capsys):
+    main(["export", order_file, "--to", "perfetto"])
+    events = [event for event in json.loads(capsys.readouterr().out)["traceEvents"] if event["ph"] == "X"]
+    for lane in {event["tid"] for event in events}:
+        open_until: list[int] = []
+        for event in sorted((e for e in events if e["tid"] == lane), key=lambda e: (e["ts"], -e["dur"])):
+            while open_until and open_until[-1] <= event["ts"]:
+                open_until.pop()
+            if open_until:
+                assert event["ts"] + event["dur"] <= open_until[-1] + 1, event["name"]
+            open_until.append(event["ts"] + event["dur"])
+
+
+def test_an_unreachable_collector_exits_with_3(order_file, capsys):
+    assert main(["export", order_file, "--to", "otlp", "--endpoint", "http://127.0.0.1:1"]) == 3
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as raised:
+        main([verb, "--help"])
+    assert raised.value.code == 0
+    assert "usage: durable-debug" in capsys.readouterr().out
+
+
+def test_usage_errors_exit_with_2(capsys):
+    with pytest.raises(SystemExit) as raised:
+        main(["show"])
+    assert raised.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_interrupt_exits_with_130(here, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("durable_debugger.cli.show_verb.find_execution", interrupt)
+    assert main(["show", "x"]) == 130
+
+
+def test_colour_is_for_terminals_and_never_with_no_color(order_file):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "durable_debugger", "show", order_file],
+        capture_output=True,
+        check=True,
+        env=environment,
+        timeout=50,
+    )
+    assert b"\x1b" not in done.stdout
+
+
+def test_headless_verbs_load_no_screen(order_file):
+    script = (
+        "import sys; from durable_debugger.cli import main; main(sys.argv[1:]);"
+        "print([name for name in ('textual', 'rich', 'boto3') if name in sys.modules], file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    for words in (["show", order_file], ["show", order_file, "--timeline"], ["export", order_file, "--to", "html"]):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+            timeout=50,
+        )
+        assert done.stderr.splitlines()[-1] == "[]"

@@ -1,0 +1,248 @@
+"""Finding executions: files, references, places, clients."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from durable_debugger.model.bundle import bundle_of
+from durable_debugger.sources import aws
+from durable_debugger.sources.api import ExecutionReader, list_from
+from durable_debugger.sources.files import is_file_reference, load_file, read_execution
+from durable_debugger.sources.found import (
+    AmbiguousError,
+    Listed,
+    LookedIn,
+    NotFoundError,
+    UnreachableError,
+    UnreadableError,
+)
+from durable_debugger.sources.places import Library, find
+from durable_debugger.sources.references import arn_in, matching, nearest
+from durable_execution.replay.trace import write_traces
+from tests.tui.recordings import ARN, START, order_execution, order_recording, order_traces
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def listed(name: str, execution_id: str) -> Listed:
+    return Listed(f"arn:{execution_id}", name, execution_id, "orders", "SUCCEEDED", START, START, "somewhere")
+
+
+KNOWN = [listed("order-7f3a9c", "aaaa-1111"), listed("order-7f3a90", "aaaa-2222"), listed("invoice", "bbbb-3333")]
+
+
+@pytest.mark.parametrize(
+    ("reference", "ids"),
+    [
+        ("aaaa-1111", ["aaaa-1111"]), ("aaaa", ["aaaa-1111", "aaaa-2222"]), ("b", ["bbbb-3333"]), ("invoice", ["bbbb-3333"]),
+        ("order-7f3a9", ["aaaa-1111", "aaaa-2222"]), ("order-7f3a9c", ["aaaa-1111"]), ("arn:bbbb-3333", ["bbbb-3333"]), ("x", []),
+    ],
+)  # fmt: skip
+def test_a_reference_is_an_id_a_name_or_the_beginning_of_one(reference, ids):
+    assert [each.id for each in matching(reference, KNOWN)] == ids
+
+
+def test_what_is_close_comes_first():
+    assert [each.name for each in nearest("order-7f3a9d", KNOWN)] == ["order-7f3a9c", "order-7f3a90"]
+    assert nearest("zzzz", KNOWN) == []
+
+
+def test_arns_are_found_in_console_urls():
+    url = "https://eu-west-1.console.aws.amazon.com/lambda/home#/durable/" + ARN.replace("/", "%2F").replace(":", "%3A")
+    assert arn_in(ARN) == ARN
+    assert arn_in(url) == ARN
+    assert arn_in(url + "?tab=history") == ARN
+    assert arn_in("order-7f3a9c") is None
+
+
+class Place:
+    """Keeps executions in a list."""
+
+    def __init__(self, words="a place", finding="none match", executions=(), error=None):
+        self.words, self._finding, self._executions, self._error = words, finding, executions, error
+
+    def find(self, reference, arn):
+        if self._error:
+            raise self._error
+        return LookedIn(self.words, self._finding)
+
+    def executions(self):
+        if self._error:
+            raise self._error
+        yield from self._executions
+
+
+def test_nothing_found_says_where_it_looked_and_what_is_close():
+    with pytest.raises(NotFoundError) as raised:
+        find(
+            "order-7f3a9d",
+            [Place("here", "12 executions, none match", KNOWN), Place("there", error=UnreachableError("down"))],
+        )
+    assert raised.value.looked_in == (
+        LookedIn("files", "no file order-7f3a9d"),
+        LookedIn("here", "12 executions, none match"),
+        LookedIn("there", "down"),
+    )
+    assert [each.name for each in raised.value.nearest] == ["order-7f3a9c", "order-7f3a90"]
+
+
+def test_an_arn_that_only_an_unreachable_place_could_have_is_unreachable():
+    with pytest.raises(UnreachableError, match="no permission"):
+        find(ARN, [Place("here"), Place("AWS", error=UnreachableError("no permission"))])
+
+
+def test_a_library_lists_the_latest_first_and_leaves_out_what_it_cannot_list():
+    library = Library([Place(executions=KNOWN), Place(error=UnreachableError("down"))])
+    assert len(library.executions()) == 3
+
+
+def test_histories_in_every_form_are_read(tmp_path):
+    events = order_recording().events
+    forms = {
+        "list.json": events,
+        "cli.json": {"Events": events},
+        "pages.json": [{"Events": events[:9]}, {"Events": events[9:]}],
+    }
+    for name, value in forms.items():
+        (tmp_path / name).write_text(json.dumps(value))
+        loaded = load_file(str(tmp_path / name))
+        assert len(loaded.execution.operations) == 212
+        assert loaded.title == name.removesuffix(".json")
+        assert loaded.as_of == START.replace(second=41, microsecond=200_000)
+        assert loaded.reload is None
+
+
+def test_a_trace_beside_a_history_is_read_with_it(tmp_path):
+    recording = order_recording()
+    (tmp_path / "order.history.json").write_text(json.dumps(recording.events))
+    (tmp_path / "order.trace.jsonl").write_text("".join(write_traces(order_traces(recording))))
+    loaded = load_file(str(tmp_path / "order.history.json"))
+    assert loaded.execution.operations[0].call_site.line == 37
+    other = tmp_path / "elsewhere.jsonl"
+    (tmp_path / "order.trace.jsonl").rename(other)
+    assert load_file(str(tmp_path / "order.history.json")).execution.traces == ()
+    assert load_file(str(tmp_path / "order.history.json"), trace=str(other)).execution.traces
+
+
+def test_a_trace_alone_tells_what_was_called():
+    text = "".join(write_traces(order_traces(order_recording())))
+    execution = read_execution(text)
+    assert [operation.name for operation in execution.operations][:2] == ["reserve_stock", "charge_card"]
+    assert execution.operations[0].call_site.line == 37
+    assert len(execution.invocations) == 2
+    half = "\n".join(text.splitlines()[:3])
+    assert read_execution(half).operations
+
+
+def test_a_bundle_holds_everything(tmp_path):
+    path = tmp_path / "order.bundle"
+    path.write_text(json.dumps(bundle_of(order_execution()), default=str))
+    again = load_file(str(path)).execution
+    assert again == order_execution()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "not JSON"), ("{", "not JSON"), ("{}", "not a history"), ("[1]", "not an event"), ('"x"', "not a history"),
+        ("[" * 100_000, "too deeply"), ('{"record": "x"}', "not a history"),
+    ],
+)  # fmt: skip
+def test_files_that_hold_no_execution_say_so(tmp_path, content, words):
+    path = tmp_path / "broken.json"
+    path.write_text(content)
+    with pytest.raises(UnreadableError, match=words) as raised:
+        load_file(str(path))
+    assert str(path) in str(raised.value)
+
+
+def test_files_that_are_not_there_or_cannot_be_read(tmp_path):
+    with pytest.raises(UnreadableError, match="there is no file"):
+        load_file(str(tmp_path / "missing.json"))
+    with pytest.raises(UnreadableError, match="is a directory"):
+        load_file(str(tmp_path))
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        load_file(str(tmp_path / "binary.json"))
+    assert is_file_reference("-")
+    assert is_file_reference("x.history.json")
+    assert not is_file_reference("order-7f3a9c")
+    assert not is_file_reference("\0")
+
+
+class Client:
+    """Answers as a Lambda client would."""
+
+    def __init__(self, events, status="RUNNING", page=7):
+        self.events, self.status, self.page = events, status, page
+        self.reads = 0
+
+    def get_durable_execution(self, **arguments):
+        assert arguments == {"DurableExecutionArn": ARN}
+        return {"DurableExecutionArn": ARN, "Status": self.status, "StartTimestamp": START}
+
+    def get_durable_execution_history(self, *, Marker="0", MaxItems=100, ReverseOrder=False, **arguments):  # noqa: N803  # as the API has them
+        self.reads += 1
+        events = self.events[::-1] if ReverseOrder else self.events
+        start, size = int(Marker), min(self.page, MaxItems)
+        more = {"NextMarker": str(start + size)} if start + size < len(events) else {}
+        return {"Events": events[start : start + size], **more}
+
+    def list_durable_executions_by_function(self, *, FunctionName=None, **arguments):  # noqa: N803
+        return {"DurableExecutions": [{"DurableExecutionArn": ARN, "Status": "RUNNING", "StartTimestamp": START}]}
+
+
+def test_a_whole_history_is_read_page_by_page_and_then_only_what_is_new():
+    events = order_recording().events
+    client = Client(events[:30])
+    reader = ExecutionReader(client, ARN, "a test", lambda: NOW)
+    first = reader.read()
+    assert first.as_of == NOW
+    assert reader.read_if_changed() is None
+    client.events, client.reads = events, 0
+    grown = first.reload()
+    assert len(grown.execution.events) == len(events)
+    assert [event["EventId"] for event in grown.execution.events] == list(range(1, len(events) + 1))
+    assert client.reads < len(events) // client.page
+    client.status = "SUCCEEDED"
+    assert reader.read().reload is None
+
+
+def test_executions_are_listed_with_their_parts():
+    each = next(list_from(Client([]), None, place="a test"))
+    assert (each.name, each.function, each.status) == ("order-7f3a9c", "orders", "RUNNING")
+
+
+def test_the_missing_permission_is_named():
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetDurableExecutionHistory")
+    with pytest.raises(UnreachableError, match="allow lambda:GetDurableExecutionHistory"):
+        aws.explain(denied, "")
+    with pytest.raises(UnreachableError, match="no answer"):
+        aws.explain(EndpointConnectionError(endpoint_url="http://x"), "")
+    with pytest.raises(ZeroDivisionError):
+        aws.explain(ZeroDivisionError(), "")
+    assert aws.is_absent(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetDurableExecution"))
+
+
+def test_the_region_of_an_arn_is_asked():
+    assert aws.AwsPlace().for_arn(ARN).region == "eu-west-1"
+    assert aws.AwsPlace(region="us-east-2").for_arn(ARN).region == "us-east-2"
+    assert aws.AwsPlace(endpoint_url="http://localhost:9700").words == "Lambda API at http://localhost:9700"
+
+
+def test_no_credentials_say_what_to_do(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(UnreachableError, match="no credentials"):
+        aws.lambda_client(aws.AwsPlace(region="eu-west-1"))
+    with pytest.raises(UnreachableError, match="profile"):
+        aws.lambda_client(aws.AwsPlace(profile="nobody"))
+
+
+def test_ambiguity_is_an_error_of_its_own():
+    assert "2 executions go by 'aaaa'" in str(AmbiguousError("aaaa", KNOWN[:2]))
