@@ -126,18 +126,17 @@ class Theirs:
         def item(inner: Any, value: int, index: int, _all: Any) -> int:
             return int(inner.step(lambda _: value, name=f"work-{index}"))
 
-        config = aws_config.MapConfig(max_concurrency=1, nesting_type=aws_config.NestingType.FLAT)
+        config: Any = aws_config.MapConfig(max_concurrency=1, nesting_type=aws_config.NestingType.FLAT)
         return ctx.map([1, 2], item, name="items", config=config).get_results()
 
     @staticmethod
     def branches(_: Any, ctx: Any) -> Any:
-        branches = [
+        branches: Any = [
             aws_config.ParallelBranch(broken, name="bad"),
             aws_config.ParallelBranch(lambda inner: inner.step(lambda _: 1, name="work"), name="good"),
         ]
-        config = aws_config.ParallelConfig(
-            max_concurrency=1, completion_config=aws_config.CompletionConfig.all_completed()
-        )
+        everything: Any = aws_config.CompletionConfig
+        config = aws_config.ParallelConfig(max_concurrency=1, completion_config=everything.all_completed())
         return ctx.parallel(branches, name="both", config=config).throw_if_error()
 
     @staticmethod

@@ -3,7 +3,7 @@
 import traceback
 from dataclasses import dataclass
 
-from durable_execution.errors import type_name
+from durable_execution.errors import OperationError, type_name
 from durable_execution.protocol import ErrorObject
 from durable_execution.telemetry import attributes as names
 from durable_execution.telemetry.bounded import MAX_TEXT, bounded, bounded_trace
@@ -48,8 +48,9 @@ class Failure:
 
 
 def _stack(error: ErrorObject | None, exception: BaseException | None) -> str | None:
-    if exception is not None and exception.__traceback__ is not None:
+    """Where it was raised. The error of an operation was raised by its body; what carries it on has another stack."""
+    recorded = exception.stack_trace if isinstance(exception, OperationError) else None
+    if recorded is None and exception is not None and exception.__traceback__ is not None:
         return bounded_trace("".join(traceback.format_exception(exception)))
-    if error is not None and error.stack_trace:
-        return bounded_trace("".join(line if line.endswith("\n") else f"{line}\n" for line in error.stack_trace))
-    return None
+    lines = recorded or (error.stack_trace if error is not None else None)
+    return bounded_trace("".join(line if line.endswith("\n") else f"{line}\n" for line in lines)) if lines else None

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from google.protobuf.message import Message
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
@@ -53,19 +51,19 @@ class Collector:
     def named(self, name: str) -> list[Received]:
         return [span for span in self.spans if span.name == name]
 
-    def take(self, path: str, body: bytes) -> Message:
+    def take(self, path: str, body: bytes) -> bytes:
         self.requests += 1
         if path == "/v1/metrics":
             request = ExportMetricsServiceRequest.FromString(body)
             self.metrics.update(
                 {m.name: m for r in request.resource_metrics for s in r.scope_metrics for m in s.metrics}
             )
-            return ExportTraceServiceResponse()
+            return b""
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             known = _attributes(resource.resource.attributes)
             for scope in resource.scope_spans:
                 self.spans.extend(_span(span, known.get("service.name", "")) for span in scope.spans)
-        return ExportTraceServiceResponse()
+        return b""
 
 
 @contextmanager
@@ -80,7 +78,7 @@ def collector() -> Iterator[Collector]:
                 body = gzip.decompress(body)
             if received.hangs is not None:
                 received.hangs.wait(30)
-            answer = received.take(self.path, body).SerializeToString() if received.status == 200 else b""
+            answer = received.take(self.path, body) if received.status == 200 else b""
             self.send_response(received.status)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(answer)))

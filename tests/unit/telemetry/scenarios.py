@@ -240,10 +240,10 @@ class Tracing:
         return (tracing, *further, Delivery(tracing, None, [self.provider], 5.0))
 
 
-def provider_for(exporter: SpanExporter, **options: Any) -> TracerProvider:
+def provider_for(exporter: SpanExporter, *, queue_size: int | None = None, **options: Any) -> TracerProvider:
     """A provider that sends in batches, like the one `configure()` makes."""
     provider = TracerProvider(resource=Resource.create({"service.name": SERVICE}), shutdown_on_exit=False, **options)
-    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=60_000))
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=queue_size, schedule_delay_millis=60_000))
     return provider
 
 

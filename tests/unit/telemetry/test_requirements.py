@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import Span, SpanProcessor
 
 from tests.conftest import REPOSITORY
 from tests.unit.telemetry.receiver import Collector, collector
@@ -28,7 +30,7 @@ FILES = sorted(
     path for folder in ("otel-execution", "otel-invocation") for path in (CONFORMANCE / folder).glob("*.yaml")
 )
 LONG = sorted((CONFORMANCE / "otel-long-running").glob("*.yaml"))
-CASES = [
+CASES: list[tuple[Path | None, str, str]] = [
     *((path, "TelemetryAssertions", path.parent.name.removeprefix("otel-")) for path in FILES),
     *((path, "TelemetryAssertions", "invocation") for path in LONG),
     *((path, "ExecutionTelemetryAssertions", "execution") for path in LONG),
@@ -41,8 +43,18 @@ def received() -> Iterator[Collector]:
         yield found
 
 
+class Listening(SpanProcessor):
+    """Wants to see spans start, so that they have to be started for real."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        span.set_attribute("listened.to", True)
+
+
+@pytest.mark.parametrize("is_listened_to", [False, True], ids=["deferred", "started"])
 @pytest.mark.parametrize(("path", "member", "view"), CASES, ids=lambda value: getattr(value, "stem", str(value)))
-def test_spans_are_as_required(path: Path | None, member: str, view: str, received: Collector) -> None:
+def test_spans_are_as_required(
+    path: Path | None, member: str, view: str, received: Collector, is_listened_to: bool
+) -> None:
     if path is None:
         pytest.skip(f"no requirement files in {CONFORMANCE}")
     requirement = yaml.safe_load(path.read_text())
@@ -52,6 +64,8 @@ def test_spans_are_as_required(path: Path | None, member: str, view: str, receiv
     if given["scenario"] in CALLBACK_NAMES:
         given["callback"] = CALLBACK_NAMES[given["scenario"]]
     provider = provider_for(OTLPSpanExporter(endpoint=f"{received.endpoint}/v1/traces"))
+    if is_listened_to:
+        provider.add_span_processor(Listening())
     with engine_with(Tracing(provider, view)) as engine:
         is_cut_off = requirement["ExpectedResult"]["ExecutionStatus"] == "TIMED_OUT"
         timeout = timedelta(seconds=3) if is_cut_off else None
@@ -60,6 +74,7 @@ def test_spans_are_as_required(path: Path | None, member: str, view: str, receiv
         bound = bound_by_history(done, requirement["ExpectedExecutionHistory"])
     provider.shutdown()
     assert problems(received.spans, requirement[member], bound) == []
+    assert all(("listened.to" in span.attributes) is is_listened_to for span in received.spans)
 
 
 def bound_by_history(done: Run, expected: list[dict[str, Any]]) -> dict[str, str]:
