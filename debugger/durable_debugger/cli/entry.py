@@ -1,10 +1,10 @@
 """`durable-debug`: finds the verb, runs it, and turns what goes wrong into a message and an exit code."""
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.missing import say_ambiguous, say_not_found
@@ -83,7 +83,7 @@ def _parser(wanted: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog="durable-debug", description=DESCRIPTION, epilog=EPILOG, formatter_class=RawDescriptionHelpFormatter
     )
-    parser.add_argument("--version", action="version", version=f"durable-debug {_version()}")
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, summary in VERBS.items():
         child = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -96,8 +96,14 @@ def _module(verb: str) -> str:
     return f"{verb}_verb"
 
 
-def _version() -> str:
-    try:
-        return version("durable-execution-sdk")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"
+class _ShowVersion(Action):
+    """Looks for the version only when it is asked for: that takes longer than reading a history."""
+
+    def __call__(self, parser: ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("durable-execution-sdk")
+        except PackageNotFoundError:  # run from a source tree that is not installed
+            found = "unknown"
+        parser.exit(message=f"durable-debug {found}\n")

@@ -18,6 +18,8 @@ FOLD_WIDTHS = ((2, 13), (4, 7), (40, 1))
 """How many cells a folded stretch gets, by how many there are."""
 
 MIN_SPAN = 0.001
+DIGITS = 6
+"""Times are to the microsecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def busy_times(execution: RecordedExecution, until: float) -> list[tuple[float, 
 
 def _merged(busy: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     merged: list[tuple[float, float]] = []
-    for start, end in sorted(busy):
+    for start, end in sorted((round(start, DIGITS), round(end, DIGITS)) for start, end in busy):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         else:

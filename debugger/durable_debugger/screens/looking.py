@@ -2,18 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from durable_debugger.model import facts, search
-from durable_debugger.model.outline import ROOT
+from durable_debugger.model import search
 from durable_debugger.screens.handlers import HANDLERS, handles
-from durable_debugger.text.lines import plain
 from durable_debugger.views.chrome import VIEWS, inspector_title
-from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.value import value_lines
 
 if TYPE_CHECKING:
     from durable_debugger.screens.main import MainScreen
-
-COPY_WIDTH = 4000
 
 
 def _opens(view: str) -> None:
@@ -91,18 +86,6 @@ def next_failure(screen: "MainScreen") -> None:
 def expand_value(screen: "MainScreen") -> None:
     """Show all values of the selected call in full."""
     screen.open_document(inspector_title(screen.session), value_lines(screen.session))
-
-
-@handles("copy")
-def copy(screen: "MainScreen") -> None:
-    """Copy the inspector's facts as text."""
-    session = screen.session
-    text = "\n".join(
-        [inspector_title(session), *(plain(line).rstrip() for line in inspector_lines(session, COPY_WIDTH))]
-    )
-    screen.app.copy_to_clipboard(text)
-    name = session.handler if session.cursor == ROOT else facts.label(session.operations[session.cursor])
-    screen.say(f"copied what is known about {name}")
 
 
 @handles("maximise")

@@ -8,11 +8,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from durable_debugger.actions import ACTIONS, BY_ID, MOVE, STEP, Action
 from durable_debugger.model.session import Session
-from durable_debugger.screens import comparing, editing, looking, moving, stepping, timing  # noqa: F401  # imported for what they register
+from durable_debugger.screens import comparing, copying, editing, looking, moving, stepping, timing  # noqa: F401  # imported for what they register
 from durable_debugger.screens.document import DocumentScreen
 from durable_debugger.screens.following import Follower
 from durable_debugger.screens.handlers import HANDLERS
@@ -36,6 +36,7 @@ from durable_debugger.widgets.panes import (
 from durable_debugger.widgets.source import LocalsPane, SourcePane
 
 MAIN_PANE = {"tree": "outline", "timeline": "timeline", "step": "outline", "diff": "diff", "events": "events"}
+MIN_WIDTH, MIN_HEIGHT = 60, 16
 LEAVES_FOLLOWING = frozenset({MOVE, STEP})
 """Groups of actions with which the reader goes somewhere else than the end."""
 
@@ -80,6 +81,7 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Chrome above and below, panes between."""
+        yield Static("make the window larger (60x16)", id="too-small")
         yield StatusBar(id="status")
         yield TabBar(id="tabs")
         with Container(id="body"):
@@ -119,6 +121,7 @@ class MainScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """Lay the lines out for the new width, once it is known to all panes."""
+        self.set_class(self.size.width < MIN_WIDTH or self.size.height < MIN_HEIGHT, "-tiny")
         self.call_after_refresh(self.show)
 
     @property

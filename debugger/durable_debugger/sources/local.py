@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from durable_debugger.sources.api import ExecutionReader, list_from
 from durable_debugger.sources.found import AmbiguousError, Listed, Loaded, LookedIn, UnreadableError
 from durable_debugger.sources.references import matching
 from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError, EngineError, ServiceError
-from durable_execution.local import LocalEngine
-from durable_execution.recording.sinks import trace_file_name
 from durable_execution.replay.trace import InvocationTrace, read_traces
+
+if TYPE_CHECKING:
+    from durable_execution.local import LocalEngine
 
 DEFAULT_STORE = Path(".durable/executions.db")
 TRACES = "traces"
@@ -37,13 +39,15 @@ class LocalExecutions:
         return f"local store {self.path}"
 
     @property
-    def engine(self) -> LocalEngine:
+    def engine(self) -> "LocalEngine":
         """The engine on the store; it runs nothing unless asked to.
 
         Raises:
             UnreadableError: The store is not there, or is none.
         """
         if self._engine is None:
+            from durable_execution.local import LocalEngine  # loads SQLite, which files do not need
+
             try:
                 self._engine = LocalEngine(self.path, create=False)
             except EngineError as error:
@@ -82,6 +86,8 @@ class LocalExecutions:
 
     def traces(self, arn: str) -> Sequence[InvocationTrace]:
         """The replay traces of an execution; none when they were not written or cannot be read."""
+        from durable_execution.recording.sinks import trace_file_name
+
         path = self.path.parent / TRACES / trace_file_name(arn)
         if not path.is_file():
             return ()

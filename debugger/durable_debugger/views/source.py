@@ -52,8 +52,41 @@ def calls_by_line(session: Session, file: str) -> dict[int, list[int]]:
     return found
 
 
+def divergent_lines(session: Session, file: str) -> dict[int, tuple[str, str, str]]:
+    """Glyph, role and remark of the lines on which the two sides part."""
+    differences = session.differences
+    if differences is None:
+        return {}
+    found: dict[int, tuple[str, str, str]] = {}
+    for index in differences.roots:
+        rows = differences.aligned[index:]
+        recorded = next((row.recorded.side for row in rows if row.recorded is not None), None)
+        replayed = next((row.replayed.side for row in rows if row.replayed is not None), None)
+        for side, glyph, role, word in (
+            (recorded, glyphs.RECORDED, "recorded", "recorded"),
+            (replayed, glyphs.REPLAYED, "replayed", "your"),
+        ):
+            if side is not None and side.call_site is not None and side.call_site.file == file:
+                is_both = side.call_site.line in found
+                number = f" {side.position}" if side.position is not None else ""
+                text = "both sides call here" if is_both else f"{word} call{number}"
+                found[side.call_site.line] = (
+                    glyphs.ROOT if is_both else glyph,
+                    "divergence" if is_both else role,
+                    text,
+                )
+    return found
+
+
 def source_line(
-    session: Session, listing: Listing, calls: dict[int, list[int]], index: int, cells: int, *, current: int | None
+    session: Session,
+    listing: Listing,
+    calls: dict[int, list[int]],
+    index: int,
+    cells: int,
+    *,
+    current: int | None,
+    divergent: dict[int, tuple[str, str, str]] | None = None,
 ) -> Line:
     """A line of source.
 
@@ -64,29 +97,32 @@ def source_line(
         index: The line, from 0.
         cells: Width.
         current: Number of the line that is being run.
+        divergent: `divergent_lines` of the file.
     """
     number = index + 1
     rows = calls.get(number, [])
     is_current = number == current
     pointer = glyphs.POINTER if is_current else " "
-    mark, mark_role = _mark(session, rows, is_current=is_current)
+    mark, mark_role = _mark(session, rows)
+    parting = (divergent or {}).get(number)
+    if parting is not None:
+        mark, mark_role, _ = parting
     left: Line = [
         Part(f"{glyphs.CURSOR if is_current else ' '} {pointer}", "accent"),
         Part(f"{number:>{NUMBER_WIDTH - 1}} ", "accent" if is_current else "dim"),
         Part(f"{mark} ", mark_role),
         *listing.lines[index],
     ]
-    note = _note(session, rows, int(cells * NOTE_SHARE))
+    note = [Part(parting[2], mark_role)] if parting else _note(session, rows, int(cells * NOTE_SHARE))
     if not note:
         return left
     room = cells - line_width(note) - 1
     return [*fit(left, max(room, 0)), Part(" "), *note]
 
 
-def _mark(session: Session, rows: list[int], *, is_current: bool) -> tuple[str, str]:
-    marks = [mark for row in rows if (mark := session.mark(row)) is not None]
-    if any(mark.is_root for mark in marks):
-        return glyphs.RECORDED if not is_current else glyphs.ROOT, "divergence"
+def _mark(session: Session, rows: list[int]) -> tuple[str, str]:
+    if any((mark := session.mark(row)) is not None and mark.is_root for row in rows):
+        return glyphs.ROOT, "divergence"
     shown = [row for row in rows if session.is_reached(row) and session.state(row) is not State.NOT_REACHED]
     if not shown:
         return " ", "dim"

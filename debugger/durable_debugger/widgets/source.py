@@ -7,7 +7,15 @@ from durable_debugger.sources.code import SourceText, SourceTexts
 from durable_debugger.text.cells import safe
 from durable_debugger.text.lines import Line, Part
 from durable_debugger.views.highlight import highlighted
-from durable_debugger.views.source import Listing, calls_by_line, current_site, locals_lines, source_line, source_title
+from durable_debugger.views.source import (
+    Listing,
+    calls_by_line,
+    current_site,
+    divergent_lines,
+    locals_lines,
+    source_line,
+    source_title,
+)
 from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.observers import CallSite
 
@@ -34,6 +42,7 @@ class SourcePane(LineView):
         self.listing: Listing | None = None
         self.site: CallSite | None = None
         self._calls: dict[int, list[int]] = {}
+        self._divergent: dict[int, tuple[str, str, str]] = {}
         self._colours: dict[str, list[Line]] = {}
 
     def update(self, session: Session) -> None:
@@ -50,6 +59,7 @@ class SourcePane(LineView):
         if self.listing is None or self.listing.file != self.site.file:
             self._open(self.site.file, text)
         self._calls = calls_by_line(session, self.site.file)
+        self._divergent = divergent_lines(session, self.site.file)
         self.set_title(source_title(self.site, self._note(text)))
         self.show(len(text.lines))
 
@@ -64,7 +74,9 @@ class SourcePane(LineView):
         if self.site is None:
             return self.listing.lines[index]
         current = self.site.line
-        return source_line(self.session, self.listing, self._calls, index, cells, current=current)
+        return source_line(
+            self.session, self.listing, self._calls, index, cells, current=current, divergent=self._divergent
+        )
 
     def keep_visible(self, index: int) -> None:
         """Keep the current line and some around it in sight; in the middle when it was not."""
