@@ -55,7 +55,7 @@ class DurableHandler(Generic[F]):
         self.function = function
         self.name = f"{function.__module__}:{function.__qualname__}"
         self.observers = tuple(observers)
-        self.policy = NondeterminismPolicy(on_nondeterminism)
+        self.policy = _policy(on_nondeterminism)
         self._client = client
         self._log_while_replaying = log_while_replaying
         self._logger = logger
@@ -152,6 +152,13 @@ def durable_execution(function: Any = None, **options: Any) -> Any:  # noqa: D41
     if function is None:
         return lambda decorated: DurableHandler(decorated, **options)
     return DurableHandler(function, **options)
+
+
+def _policy(name: str) -> NondeterminismPolicy:
+    try:
+        return NondeterminismPolicy(name)
+    except ValueError:
+        raise ConfigurationError(f"on_nondeterminism must be 'fail', 'retry' or 'warn', not {name!r}") from None
 
 
 def _check_signature(function: Callable[..., Any]) -> None:

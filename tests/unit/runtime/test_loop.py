@@ -1,0 +1,276 @@
+"""The event loop of an environment: suspension by quiescence, and what lives on from one invocation to the next."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durable_execution import DurableContext, StepContext, durable_execution
+from durable_execution.runtime.loop import EnvironmentLoop, environment_loop, run_in_environment
+from tests.unit.fake_service import FakeService, invoke
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def environment() -> Iterator[EnvironmentLoop]:
+    made = EnvironmentLoop()
+    yield made
+    made.close()
+
+
+def never(timeout: float | None) -> bool:
+    return False
+
+
+class TestIdleness:
+    def test_the_hook_is_called_when_everything_waits(self, environment: EnvironmentLoop) -> None:
+        asked: list[float | None] = []
+        future = environment.loop.create_future()
+
+        def on_idle(timeout: float | None) -> bool:
+            asked.append(timeout)
+            future.set_result("woken")
+            return True
+
+        async def main() -> Any:
+            return await future
+
+        assert environment.run(main(), on_idle) == "woken"
+        assert asked == [None]
+
+    def test_the_hook_is_told_of_the_next_timer(self, environment: EnvironmentLoop) -> None:
+        asked: list[float | None] = []
+
+        def on_idle(timeout: float | None) -> bool:
+            asked.append(timeout)
+            return False
+
+        environment.run(asyncio.sleep(0.001), on_idle)
+        assert asked
+        assert all(timeout is not None and timeout > 0 for timeout in asked)
+
+    def test_the_hook_is_not_called_while_something_can_run(self, environment: EnvironmentLoop) -> None:
+        def on_idle(timeout: float | None) -> bool:
+            raise AssertionError("the loop was busy")
+
+        async def main() -> int:
+            for _ in range(100):
+                await asyncio.sleep(0)
+            return 5
+
+        assert environment.run(main(), on_idle) == 5
+
+    def test_the_hook_is_gone_afterwards(self, environment: EnvironmentLoop) -> None:
+        environment.run(asyncio.sleep(0), never)
+        assert environment.selector.on_idle is None
+
+    def test_the_hook_is_gone_after_an_error_too(self, environment: EnvironmentLoop) -> None:
+        async def fail() -> None:
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            environment.run(fail(), never)
+        assert environment.selector.on_idle is None
+
+
+class TestKeeping:
+    def test_a_thread_has_one_loop_and_keeps_it(self) -> None:
+        assert environment_loop() is environment_loop()
+
+    def test_a_loop_that_was_closed_is_replaced(self) -> None:
+        found = environment_loop()
+        found.close()
+        assert environment_loop() is not found
+
+    def test_threads_do_not_share_loops(self) -> None:
+        found: list[EnvironmentLoop] = []
+        thread = threading.Thread(target=lambda: found.append(environment_loop()))
+        thread.start()
+        thread.join()
+        assert found[0] is not environment_loop()
+
+    def test_where_a_loop_runs_already_another_thread_is_used(self) -> None:
+        async def main() -> int:
+            return run_in_environment(lambda environment: environment.run(own_thread(), never))
+
+        async def own_thread() -> int:
+            return threading.get_ident()
+
+        assert asyncio.run(main()) != threading.get_ident()
+
+    @pytest.mark.parametrize("exit_", [SystemExit(1), KeyboardInterrupt()], ids=repr)
+    def test_an_exit_leaves_nothing_for_the_next_invocation(self, exit_: BaseException) -> None:
+        ended: list[str] = []
+
+        async def left_behind() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("cleaned up")
+
+        async def main() -> None:
+            task = asyncio.ensure_future(left_behind())
+            await asyncio.sleep(0)
+            assert not task.done()
+            raise exit_
+
+        environment = EnvironmentLoop()
+        with pytest.raises(type(exit_)):
+            environment.run(main(), never)
+        assert ended == ["cleaned up"]
+        assert environment.loop.is_closed()
+
+
+class TestInvocations:
+    def test_a_wait_suspends(self) -> None:
+        @durable_execution
+        async def waits(_: Any, ctx: DurableContext) -> None:
+            await ctx.wait(HOUR)
+
+        assert invoke(waits, FakeService()) == {"Status": "PENDING"}
+
+    def test_everything_that_can_be_done_is_done_before(self) -> None:
+        ran: list[str] = []
+
+        def note(step: StepContext) -> None:
+            ran.append(step.name or "")
+
+        @durable_execution
+        async def branches(_: Any, ctx: DurableContext) -> None:
+            async def long() -> None:
+                await ctx.wait(HOUR)
+                ran.append("after the wait")
+
+            async def short() -> None:
+                await ctx.step(note, "one")
+                await asyncio.sleep(0)
+                await ctx.step(note, "two")
+                await ctx.wait(HOUR)
+
+            await asyncio.gather(long(), short())
+
+        assert invoke(branches, FakeService()) == {"Status": "PENDING"}
+        assert ran == ["one", "two"]
+
+    def test_a_body_that_sleeps_is_waited_for(self) -> None:
+        @durable_execution
+        async def sleeps(_: Any, ctx: DurableContext) -> str:
+            async def body(step: StepContext) -> str:
+                await asyncio.sleep(0.001)
+                return "slept"
+
+            waiting = asyncio.ensure_future(ctx.wait(HOUR))
+            result = await ctx.step(body)
+            waiting.cancel()
+            return result
+
+        assert invoke(sleeps, FakeService())["Status"] == "SUCCEEDED"
+
+    def test_a_handler_that_waits_for_its_own_future_is_not_suspended(self) -> None:
+        @durable_execution
+        async def own(_: Any, ctx: DurableContext) -> str:
+            future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_later(0.001, future.set_result, "own")
+            return await future
+
+        assert invoke(own, FakeService())["Result"] == '"own"'
+
+    def test_what_a_suspended_handler_leaves_behind_is_cancelled(self) -> None:
+        ended: list[str] = []
+
+        @durable_execution
+        async def leaves(_: Any, ctx: DurableContext) -> None:
+            async def background() -> None:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    ended.append("background")
+
+            task = asyncio.ensure_future(background())
+            try:
+                await ctx.wait(HOUR)
+            finally:
+                ended.append("handler")
+                del task
+
+        invoke(leaves, FakeService())
+        assert sorted(ended) == ["background", "handler"]
+
+    def test_cleaning_up_cannot_checkpoint(self) -> None:
+        service = FakeService()
+
+        @durable_execution
+        async def tidy(_: Any, ctx: DurableContext) -> None:
+            try:
+                await ctx.wait(HOUR, "pause")
+            finally:
+                await ctx.step(lambda step: "cleaned", "clean up")
+
+        assert invoke(tidy, service) == {"Status": "PENDING"}
+        assert service.actions == [["START pause"]]
+
+    def test_swallowing_the_cancellation_changes_nothing_but_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
+        @durable_execution
+        async def stubborn(_: Any, ctx: DurableContext) -> str:
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await ctx.wait(HOUR)
+
+        assert invoke(stubborn, FakeService()) == {"Status": "PENDING"}
+        assert "swallowed the suspension" in caplog.text
+
+    def test_clients_made_at_module_level_live_on_in_a_warm_environment(self) -> None:
+        class Client:
+            """Like an HTTP client: a background task, and requests that need its loop."""
+
+            def __init__(self) -> None:
+                self.queue: asyncio.Queue[asyncio.Future[str]] | None = None
+
+            async def ask(self) -> str:
+                if self.queue is None:
+                    self.queue = asyncio.Queue()
+                    self.task = asyncio.get_running_loop().create_task(self.answer(self.queue))
+                future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+                await self.queue.put(future)
+                return await future
+
+            async def answer(self, queue: "asyncio.Queue[asyncio.Future[str]]") -> None:
+                count = 0
+                while True:
+                    future = await queue.get()
+                    count += 1
+                    future.set_result(f"answer {count}")
+
+        client = Client()
+
+        @durable_execution
+        async def asks(_: Any, ctx: DurableContext) -> list[str]:
+            async def body(step: StepContext) -> str:
+                return await client.ask()
+
+            first = await ctx.step(body, "first")
+            await ctx.wait(HOUR)
+            return [first, await ctx.step(body, "second")]
+
+        service = FakeService()
+        assert invoke(asks, service) == {"Status": "PENDING"}
+        (wait,) = [wire for wire in service.operations.values() if wire["Type"] == "WAIT"]
+        wait["Status"] = "SUCCEEDED"
+        assert invoke(asks, service)["Result"] == '["answer 1","answer 2"]'
+        client.task.cancel()
+        environment_loop().run(asyncio.sleep(0), never)
+
+    def test_a_handler_can_be_called_where_a_loop_runs(self) -> None:
+        @durable_execution
+        async def adds(payload: dict[str, int], ctx: DurableContext) -> int:
+            return await ctx.step(lambda step: payload["a"] + 1)
+
+        async def notebook() -> Any:
+            return invoke(adds, FakeService(), {"a": 1})
+
+        assert asyncio.run(notebook())["Result"] == "2"
