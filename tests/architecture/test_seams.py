@@ -16,6 +16,7 @@ MAY_ASK = {
     "durable_execution.clock": "is the clock",
     "durable_execution.retry": "spreads retries; the decision is recorded",
     "durable_execution.local.identity": "makes the ids of executions and invocations",
+    "durable_execution.local.http.worker": "is a script for a process of its own, without the rest of this package",
     "durable_execution.replayer.explore": "stops code that never ends, which only real time can tell",
     "durable_execution.replayer.replayer": "stops code that never ends, which only real time can tell",
     "durable_execution.operations.replay_safe": "seeds a generator from the execution, so that replays draw the same",

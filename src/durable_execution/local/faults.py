@@ -14,6 +14,9 @@ STATUS_CODES = {
     "DurableExecutionAlreadyStartedException": 409,
     "RequestTooLargeException": 413,
     "TooManyRequestsException": 429,
+    "UnknownOperationException": 404,
+    "AccessDeniedException": 403,
+    "RequestTimeoutException": 408,
     "ServiceException": 500,
 }
 CAPITAL_MESSAGE = frozenset(

@@ -1,0 +1,121 @@
+"""The Lambda API as a web application over the engine's client."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from durable_execution.errors import DurableError, ServiceError
+from durable_execution.local.client import LocalLambdaClient
+from durable_execution.local.faults import fault
+from durable_execution.local.http.parsing import ApiRequest, read_request
+from durable_execution.local.http.paths import find_route
+from durable_execution.local.http.responses import ApiResponse, answer, refusal
+from durable_execution.local.identity import IdSource
+
+LOGGER = logging.getLogger(__name__)
+METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Bytes of a request: the largest payload, with room for being written as JSON."""
+
+BODY_SECONDS = 30.0
+"""How long a client may take to send a request's body."""
+
+WAITING_THREADS = 256
+"""Synchronous invocations that can be waited for at the same time."""
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class LambdaApi:
+    """Answers requests.
+
+    Args:
+        client: The engine.
+        ids: Where request ids come from.
+        body_seconds: How long a client may take to send a request's body.
+    """
+
+    def __init__(self, client: LocalLambdaClient, ids: IdSource, *, body_seconds: float = BODY_SECONDS) -> None:
+        self._client = client
+        self._ids = ids
+        self._body_seconds = body_seconds
+        # Invoke waits for executions to end; it must not keep other calls from being answered.
+        self._calls = ThreadPoolExecutor(max_workers=8, thread_name_prefix="durable-api")
+        self._waits = ThreadPoolExecutor(max_workers=WAITING_THREADS, thread_name_prefix="durable-invoke")
+
+    def application(self) -> Starlette:
+        """The web application."""
+        return Starlette(routes=[Route("/{path:path}", self.answer, methods=METHODS)])
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            found = await self._answer(request)
+        except ServiceError as error:
+            found = refusal(error)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except DurableError as error:
+            LOGGER.exception("request %s %s failed", request.method, request.url.path)
+            found = refusal(fault("ServiceException", str(error)))
+        headers = {"Content-Type": "application/json", "x-amzn-RequestId": self._ids.new(), **found.headers}
+        return Response(found.body, status_code=found.status, headers=headers)
+
+    def close(self) -> None:
+        """Let go of the threads; calls that wait are left behind."""
+        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._waits.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, request: Request) -> ApiResponse:
+        _require_local_origin(request)
+        raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+        operation, parameter = find_route(request.method, raw_path)
+        body = await self._body(request)
+        query = request.scope.get("query_string", b"").decode("latin-1")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        method, arguments = read_request(operation, ApiRequest(parameter, query, headers, body))
+        call: Callable[..., Any] = getattr(self._client, method)
+        threads = self._waits if operation == "Invoke" else self._calls
+        wire = await asyncio.get_running_loop().run_in_executor(threads, lambda: call(**arguments))
+        return answer(operation, wire)
+
+    async def _body(self, request: Request) -> bytes:
+        try:
+            return await asyncio.wait_for(_read(request), self._body_seconds)
+        except TimeoutError:
+            raise fault(
+                "RequestTimeoutException", f"The request's body did not arrive within {self._body_seconds:.0f} seconds."
+            ) from None
+
+
+async def _read(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        raise _too_large()
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise _too_large()
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large() -> ServiceError:
+    return fault("RequestTooLargeException", f"A request must be at most {MAX_BODY_BYTES} bytes.")
+
+
+def _require_local_origin(request: Request) -> None:
+    """Refuse what a web page elsewhere makes a browser send: AWS's clients send no Origin."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).hostname not in LOCAL_NAMES:
+        raise fault("AccessDeniedException", f"Requests from the web page {origin:.200} are not answered.")

@@ -1,0 +1,200 @@
+"""Requests, read into the keyword arguments of `LocalLambdaClient`."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from durable_execution.local.faults import fault, invalid
+from durable_execution.protocol.timestamps import to_datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A request as far as it matters here.
+
+    Attributes:
+        parameter: The path's parameter, decoded.
+        query: The query as sent, without `?`.
+        headers: By lower-case name.
+        body: As sent.
+    """
+
+    parameter: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+Arguments = dict[str, Any]
+Reader = Callable[[ApiRequest], tuple[str, Arguments]]
+
+
+def read_request(operation: str, request: ApiRequest) -> tuple[str, Arguments]:
+    """The client method for an operation, and its keyword arguments; absent members are left out.
+
+    Raises:
+        ApiError: The request is malformed.
+    """
+    return _READERS[operation](request)
+
+
+def _checkpoint(request: ApiRequest) -> tuple[str, Arguments]:
+    body = _members(request, "CheckpointToken", "Updates", "ClientToken")
+    return "checkpoint_durable_execution", {"DurableExecutionArn": request.parameter, "CheckpointToken": None, **body}
+
+
+def _state(request: ApiRequest) -> tuple[str, Arguments]:
+    query = _query(request, CheckpointToken=str, Marker=str, MaxItems=_integer)
+    return "get_durable_execution_state", {"DurableExecutionArn": request.parameter, "CheckpointToken": None, **query}
+
+
+def _execution(request: ApiRequest) -> tuple[str, Arguments]:
+    query = _query(request, IncludeExecutionData=_boolean)
+    return "get_durable_execution", {"DurableExecutionArn": request.parameter, **query}
+
+
+def _history(request: ApiRequest) -> tuple[str, Arguments]:
+    query = _query(request, IncludeExecutionData=_boolean, MaxItems=_integer, Marker=str, ReverseOrder=_boolean)
+    return "get_durable_execution_history", {"DurableExecutionArn": request.parameter, **query}
+
+
+def _list(request: ApiRequest) -> tuple[str, Arguments]:
+    query = _query(
+        request,
+        Qualifier=str,
+        DurableExecutionName=str,
+        StartedAfter=_timestamp,
+        StartedBefore=_timestamp,
+        ReverseOrder=_boolean,
+        Marker=str,
+        MaxItems=_integer,
+    )
+    statuses = [value for name, value in _pairs(request) if name == "Statuses"]
+    if statuses:
+        query["Statuses"] = statuses
+    return "list_durable_executions_by_function", {"FunctionName": request.parameter, **query}
+
+
+def _stop(request: ApiRequest) -> tuple[str, Arguments]:
+    return "stop_durable_execution", {"DurableExecutionArn": request.parameter, "Error": _error(request)}
+
+
+def _pause(request: ApiRequest) -> tuple[str, Arguments]:
+    body = _members(request, "ClientToken", "Reason", "ExecutionTimeoutPaused")
+    return "pause_durable_execution", {"DurableExecutionArn": request.parameter, **body}
+
+
+def _resume(request: ApiRequest) -> tuple[str, Arguments]:
+    body = _members(request, "ClientToken", "Reason")
+    return "resume_durable_execution", {"DurableExecutionArn": request.parameter, **body}
+
+
+def _delete(request: ApiRequest) -> tuple[str, Arguments]:
+    return "delete_durable_execution", {"DurableExecutionArn": request.parameter}
+
+
+def _succeed(request: ApiRequest) -> tuple[str, Arguments]:
+    return "send_durable_execution_callback_success", {"CallbackId": request.parameter, "Result": request.body}
+
+
+def _fail(request: ApiRequest) -> tuple[str, Arguments]:
+    return "send_durable_execution_callback_failure", {"CallbackId": request.parameter, "Error": _error(request)}
+
+
+def _heartbeat(request: ApiRequest) -> tuple[str, Arguments]:
+    return "send_durable_execution_callback_heartbeat", {"CallbackId": request.parameter}
+
+
+_INVOKE_HEADERS = {
+    "x-amz-invocation-type": "InvocationType",
+    "x-amz-log-type": "LogType",
+    "x-amz-client-context": "ClientContext",
+    "x-amz-durable-execution-name": "DurableExecutionName",
+    "x-amz-tenant-id": "TenantId",
+}
+
+
+def _invoke(request: ApiRequest) -> tuple[str, Arguments]:
+    headers = {argument: request.headers[name] for name, argument in _INVOKE_HEADERS.items() if name in request.headers}
+    query = _query(request, Qualifier=str)
+    return "invoke", {"FunctionName": request.parameter, "Payload": request.body, **headers, **query}
+
+
+_READERS: dict[str, Reader] = {
+    "CheckpointDurableExecution": _checkpoint,
+    "GetDurableExecutionState": _state,
+    "GetDurableExecution": _execution,
+    "GetDurableExecutionHistory": _history,
+    "ListDurableExecutionsByFunction": _list,
+    "StopDurableExecution": _stop,
+    "PauseDurableExecution": _pause,
+    "ResumeDurableExecution": _resume,
+    "DeleteDurableExecution": _delete,
+    "SendDurableExecutionCallbackSuccess": _succeed,
+    "SendDurableExecutionCallbackFailure": _fail,
+    "SendDurableExecutionCallbackHeartbeat": _heartbeat,
+    "Invoke": _invoke,
+}
+
+
+def _members(request: ApiRequest, *names: str) -> Arguments:
+    """Members of a JSON body; null counts as absent."""
+    body = _json(request.body) or {}
+    if not isinstance(body, dict):
+        raise invalid(f"The body must be a JSON object, not {type(body).__name__}.")
+    return {name: body[name] for name in names if body.get(name) is not None}
+
+
+def _error(request: ApiRequest) -> Any:
+    """The body is the ErrorObject itself; an empty body is none."""
+    return _json(request.body)
+
+
+def _json(body: bytes) -> Any:
+    if not body.strip():
+        return None
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise fault("InvalidRequestContentException", f"Could not parse request body into json: {error}") from None
+
+
+def _pairs(request: ApiRequest) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(request.query, keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:
+        raise invalid("The query is not percent-encoded UTF-8 of at most 100 members.") from None
+
+
+def _query(request: ApiRequest, **readers: Callable[[str], Any]) -> Arguments:
+    """Members of the query, each read as what it is; empty ones count as absent."""
+    found: Arguments = {}
+    for name, value in _pairs(request):
+        if name in readers and value:
+            try:
+                found[name] = readers[name](value)
+            except ValueError:
+                raise invalid(f"{name} cannot be {value!r:.100}.") from None
+    return found
+
+
+def _integer(text: str) -> int:
+    if not text.isascii() or len(text) > 20:
+        raise ValueError(text)
+    return int(text)
+
+
+def _boolean(text: str) -> bool:
+    known = {"true": True, "false": False}
+    if text.lower() not in known:
+        raise ValueError(text)
+    return known[text.lower()]
+
+
+def _timestamp(text: str) -> Any:
+    try:
+        return to_datetime(float(text))
+    except ValueError:
+        return to_datetime(text)

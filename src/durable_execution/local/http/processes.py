@@ -1,0 +1,267 @@
+"""Functions in processes of their own: a crash, or `os._exit`, ends the function's process and nothing else."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any
+
+from durable_execution.errors import EngineError
+from durable_execution.local.hosts import Answer, Failure, Invocation, Outcome, exit_error
+from durable_execution.local.http.log import JsonLog
+from durable_execution.local.http.worker import END_OF_LOG
+from durable_execution.protocol import ErrorObject
+
+WORKER = Path(__file__).with_name("worker.py")
+START_SECONDS = 60.0
+"""How long a function may take to load."""
+
+LOG_SECONDS = 1.0
+"""How long to wait for the last lines an invocation has written."""
+
+
+class ProcessHost:
+    """Runs `module:handler` or `path/to/file.py:handler` in worker processes, each doing one invocation at a time.
+
+    Workers stay for later invocations, as Lambda's environments do.
+
+    Args:
+        spec: What to run.
+        log: Where its output goes.
+        environment: Environment variables of the workers, beyond this process's own.
+        timeout: How long one invocation may take.
+
+    Attributes:
+        is_durable: Whether the handler speaks the durable envelope.
+
+    Raises:
+        EngineError: It cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        *,
+        log: JsonLog,
+        environment: Mapping[str, str],
+        timeout: timedelta = timedelta(minutes=15),
+    ) -> None:
+        self._spec = spec
+        self._log = log
+        self._environment = {**os.environ, **environment}
+        self._timeout = timeout / timedelta(seconds=1)
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._is_closed = False
+        first = self._spawn()
+        self.is_durable = first.is_durable
+        self._idle.append(first)
+
+    def invoke(self, invocation: Invocation) -> Outcome:
+        """Run it once."""
+        try:
+            worker = self._take()
+        except EngineError as error:
+            return Failure(ErrorObject(str(error), "Runtime.ImportModuleError"))
+        outcome = worker.run(invocation, self._timeout)
+        with self._lock:
+            if worker.is_alive and not self._is_closed:
+                self._idle.append(worker)
+                return outcome
+            self._all.discard(worker)
+        worker.close()
+        return outcome
+
+    def close(self) -> None:
+        """End the worker processes."""
+        with self._lock:
+            self._is_closed = True
+            workers, self._all = self._all, set()
+            self._idle.clear()
+        for worker in workers:
+            worker.close()
+
+    def _take(self) -> "_Worker":
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._spawn()
+
+    def _spawn(self) -> "_Worker":
+        worker = _Worker(self._spec, self._log, self._environment)
+        with self._lock:
+            if not self._is_closed:
+                self._all.add(worker)
+                return worker
+        worker.close()
+        raise EngineError("the engine is closed.")
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self, spec: str, log: JsonLog, environment: Mapping[str, str]) -> None:
+        self._log = log
+        self._about: dict[str, Any] = {}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER), spec],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # a Ctrl+C at the terminal is the server's to handle
+        )
+        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._logged: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._listen(self._process.stdout, self._answers.put, "answers")
+        self._listen(self._process.stderr, self._write_log, "log")
+        self.is_durable = self._await_ready(spec)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can run another invocation."""
+        return self._process.poll() is None
+
+    def run(self, invocation: Invocation, timeout: float) -> Outcome:
+        """Run one invocation, and kill the process when it takes too long."""
+        request_id = invocation.context.aws_request_id
+        self._about = {"function": invocation.context.function_name, "requestId": request_id}
+        if invocation.execution_arn is not None:
+            self._about["executionArn"] = invocation.execution_arn
+        try:
+            line = self._ask(_request(invocation), timeout)
+        except queue.Empty:
+            self._kill()
+            message = f"{request_id} Task timed out after {timeout:.2f} seconds"
+            self._log.write({**self._about, "level": "ERROR", "message": message})
+            return Failure(ErrorObject(message, "Sandbox.Timedout"))
+        if line is None:
+            return self._crashed(request_id)
+        self._await_log(f"{END_OF_LOG}{request_id}")
+        return _outcome(json.loads(line))
+
+    def close(self) -> None:
+        """End it: an idle worker goes when nobody asks any more, a busy one is killed."""
+        if self._process.stdin is not None:
+            _close(self._process.stdin)
+        try:
+            self._process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            self._kill()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                _close(stream)
+
+    def _ask(self, request: str, timeout: float) -> str | None:
+        stdin = self._process.stdin
+        try:
+            if stdin is not None:
+                stdin.write(request + "\n")
+                stdin.flush()
+        except OSError:
+            return None  # it died before it could be asked
+        return self._answers.get(timeout=timeout)
+
+    def _crashed(self, request_id: str) -> Outcome:
+        code = self._process.wait()
+        self._await_log(None)
+        how = f"exit status {code}" if code >= 0 else f"signal: {signal.Signals(-code).name}"
+        message = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
+        self._log.write({**self._about, "level": "ERROR", "message": message, "errorType": "Runtime.ExitError"})
+        return Failure(exit_error(message))
+
+    def _await_ready(self, spec: str) -> bool:
+        try:
+            line = self._answers.get(timeout=START_SECONDS)
+        except queue.Empty:
+            line = None
+        found = json.loads(line) if line else {}
+        if "ready" in found:
+            return bool(found["durable"])
+        self._kill()
+        self.close()
+        broken = found.get(
+            "broken", {"errorType": "Runtime.ExitError", "errorMessage": "its process ended while loading"}
+        )
+        raise EngineError(
+            f"the function {spec} cannot be loaded: {broken['errorType']}: {broken['errorMessage']}. Write "
+            "module:handler for a module that can be imported from here, or path/to/file.py:handler."
+        )
+
+    def _listen(self, stream: IO[str] | None, consume: Callable[[str | None], None], name: str) -> None:
+        def read() -> None:
+            try:
+                for line in stream or ():
+                    consume(line.rstrip("\n"))
+            except (OSError, ValueError):
+                pass  # closed while reading: the same as its end
+            consume(None)
+
+        threading.Thread(target=read, name=f"durable-worker-{name}-{self._process.pid}", daemon=True).start()
+
+    def _write_log(self, line: str | None) -> None:
+        if line is None or line.startswith(END_OF_LOG):
+            self._logged.put(line)
+        elif line:
+            self._log.write_line(line, self._about)
+
+    def _await_log(self, end: str | None) -> None:
+        """Wait until what the invocation has written is in the log, so that its lines are not taken for another's."""
+        try:
+            while self._logged.get(timeout=LOG_SECONDS) not in (end, None):
+                pass
+        except queue.Empty:
+            pass  # a process the function has started keeps the stream open
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def _request(invocation: Invocation) -> str:
+    context = invocation.context
+    return json.dumps(
+        {
+            "event": invocation.event,
+            "trace": invocation.trace_header,
+            "context": {
+                "aws_request_id": context.aws_request_id,
+                "function_name": context.function_name,
+                "function_version": context.function_version,
+                "invoked_function_arn": context.invoked_function_arn,
+                "tenant_id": context.tenant_id,
+                "client_context": context.client_context,
+                "memory_limit_in_mb": context.memory_limit_in_mb,
+                "log_group_name": context.log_group_name,
+                "log_stream_name": context.log_stream_name,
+                "remaining_ms": context.get_remaining_time_in_millis(),
+            },
+        }
+    )
+
+
+def _outcome(found: dict[str, Any]) -> Outcome:
+    if "failure" not in found:
+        return Answer(found["answer"])
+    failure = found["failure"]
+    trace = failure.get("stackTrace")
+    return Failure(
+        ErrorObject(failure["errorMessage"], failure["errorType"], None, tuple(trace) if trace is not None else None)
+    )
+
+
+def _close(stream: IO[str]) -> None:
+    with contextlib.suppress(OSError):  # the other side is gone
+        stream.close()
