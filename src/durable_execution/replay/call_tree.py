@@ -88,8 +88,8 @@ def tree_of(execution: RecordedExecution) -> CallNode:
         node.is_foreign = operation.id in foreign
         parent = nodes.get(operation.parent_id) if operation.parent_id else None
         around = parent or root
-        branch = operation.details.get("branch_index")
-        if parent is not None and branch is not None and not operation.is_branch:
+        branch = operation.details.get("flat_branch")
+        if parent is not None and branch is not None:
             around = _flat_branch(virtual, parent, operation, int(branch))
         if around.children is not None:
             around.children.append(node)
@@ -112,7 +112,7 @@ def node_of(operation: RecordedOperation) -> CallNode:
     return CallNode(
         side_of_recorded(operation, known),
         is_ended=operation.status.is_terminal,
-        branch=operation.details.get("branch_index") if operation.is_branch else None,
+        branch=operation.details.get("branch_index"),
         known=known,
         result=operation.result if operation.type is OperationType.CONTEXT else None,
         body=operation.details.get("body"),

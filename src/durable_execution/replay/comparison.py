@@ -145,6 +145,7 @@ class _Context:
 
     def _rows_of(self, pairs: list[Pair], moved: dict[int, int]) -> list[Row]:
         last_match = max((index for index, pair in enumerate(pairs) if pair.is_match), default=-1)
+        last_recorded = max((index for index, pair in enumerate(pairs) if pair.recorded is not None), default=-1)
         origins = {there: here for here, there in moved.items()}
         rows: list[Row] = []
         for index, pair in enumerate(pairs):
@@ -164,7 +165,7 @@ class _Context:
                 found = None if is_unknown or is_blameless else self._alone(Kind.SKIPPED, recorded, None)
                 rows.append(Row(self.depth, recorded, None, found))
             elif replayed is not None:
-                rows.append(Row(self.depth, None, replayed, self._extra(replayed, is_last=index > last_match)))
+                rows.append(Row(self.depth, None, replayed, self._extra(replayed, is_last=index > last_recorded)))
         return rows
 
     def _both(self, recorded: CallNode, replayed: CallNode) -> Row:

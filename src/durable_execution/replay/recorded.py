@@ -65,8 +65,8 @@ class RecordedOperation:
             every later invocation in which the context around it was still running. A `range` where it is one.
         details: What its type adds: `duration_seconds`, `scheduled_end_at`, `callback_id`, `timeout_seconds`,
             `heartbeat_timeout_seconds`, `function_name`, `child_execution_arn`, `tenant_id`, `executed_version`,
-            `replay_children`, `branch_index` (also for what a flat branch called), `virtual_index` (call number of the
-            context without checkpoints that called it), `result_truncated`,
+            `replay_children`, `branch_index` (of a map item or parallel branch), `flat_branch` (index of the branch without a context
+            of its own that called it), `virtual_index` (call number of the context without checkpoints that called it), `result_truncated`,
             `input_truncated`, `error_truncated`.
         events: Ids of its events in the history.
     """
@@ -95,7 +95,7 @@ class RecordedOperation:
     @property
     def is_branch(self) -> bool:
         """Whether it is a map item or a parallel branch."""
-        return self.type is OperationType.CONTEXT and "branch_index" in self.details
+        return "branch_index" in self.details
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class _Builder:
                 found.append((draft, branch_path(path, branch), depth, until))
                 continue
             if flat is not None:
-                draft.details["branch_index"] = flat
+                draft.details["flat_branch"] = flat
             label = labels.setdefault((flat, virtual), Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
             around = path if flat is None else branch_path(path, flat)
             if virtual is not None:
@@ -160,8 +160,7 @@ class _Builder:
 
     def _position(self, draft: OperationDraft) -> int | None:
         place = self.places.get(draft.id)
-        is_branch = draft.type is OperationType.CONTEXT and "branch_index" in draft.details
-        if is_branch and (place is None or place.branch is None):
+        if "branch_index" in draft.details:
             return int(draft.details["branch_index"])
         return place.position if place else None
 

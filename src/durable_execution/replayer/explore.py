@@ -80,6 +80,28 @@ class _Explorer:
         slot.operation = replace(slot.operation, result=None)
         return True
 
+    def go_on(self, run: ReplayRun) -> bool:
+        """Answer calls behind the end of the recording that were taken out before: they were only moved.
+
+        To find them, calls in between are answered with nothing. Returns whether there is more to see.
+        """
+        changed = False
+        for collected in run.collector.calls.values():
+            call = collected.call
+            context = self.world.contexts.get(call.context_id)
+            if collected.is_recorded or call.is_virtual or context is None or not self.removed[context]:
+                continue
+            place = self.world.places.get(call.id)
+            if place is not None and self.world.slots[context][place.index].is_room:
+                continue
+            again = next((operation for operation in self.removed[context] if _fits(call, operation)), None)
+            if again is not None:
+                self.removed[context].remove(again)
+            answer = again or _answer_for(call, self.removed[context][0] if self.removed[context] else None)
+            self.world.put(context, call.position - 1, Slot(answer, is_room=again is None))
+            changed = True
+        return changed
+
     def _fit(self, place: Place, recorded: RecordedOperation, call: OperationCall) -> None:
         for context in (place.context, *self._alike(place, recorded)):
             slots = self.world.slots[context]
@@ -139,7 +161,7 @@ def explore(handler: Any, world: World, *, seconds: float, watch: bool = True) -
         if diverged is not None:
             if not explorer.edit(diverged):
                 break
-        elif not (_has_failed(last) and explorer.give_nothing()):
+        elif not (explorer.give_nothing() if _has_failed(last) else explorer.go_on(last)):
             break
         found = explorer.run()
         if found.is_timed_out:
@@ -153,10 +175,9 @@ def _has_failed(run: ReplayRun) -> bool:
     return run.error is not None or (run.answer is not None and run.answer.get("Status") == "FAILED")
 
 
-def _answer_for(call: OperationCall, recorded: RecordedOperation) -> RecordedOperation | None:
+def _answer_for(call: OperationCall, recorded: RecordedOperation | None) -> RecordedOperation | None:
     """A recorded end for a call that the recording does not have: what stands in its place, or nothing."""
-    is_alike = recorded.type == call.type and (recorded.subtype or call.subtype) == call.subtype
-    if is_alike:
+    if recorded is not None and recorded.type == call.type and (recorded.subtype or call.subtype) == call.subtype:
         return replace(recorded, name=call.name, subtype=call.subtype)
     if call.subtype in BATCHES:
         return None
@@ -170,8 +191,8 @@ def _answer_for(call: OperationCall, recorded: RecordedOperation) -> RecordedOpe
         subtype=call.subtype,
         name=call.name,
         status=OperationStatus.SUCCEEDED,
-        started_at=recorded.started_at,
-        ended_at=recorded.ended_at or recorded.started_at,
+        started_at=recorded.started_at if recorded else None,
+        ended_at=recorded.started_at if recorded else None,
     )
 
 

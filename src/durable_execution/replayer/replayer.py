@@ -173,11 +173,12 @@ class _Replay:
         run = explored.first
         if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or _is_blocked(run):
             return []
-        difference = _outcome_difference(self._execution, explored.first)
+        difference = _outcome_difference(self._execution, run)
         if difference is None:
             return []
         kind, recorded, replayed, severity = difference
-        if severity is Severity.WARNING and (missing_data(self._execution) or self._varies(explored.first)):
+        is_uncertain = severity is Severity.WARNING and self._varies(run)
+        if is_uncertain or missing_data(self._execution):
             severity = Severity.INFO
         left = Side(OperationType.EXECUTION.value, name=self._name, detail=recorded, status=self._execution.status)
         right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed)

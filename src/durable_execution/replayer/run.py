@@ -22,6 +22,7 @@ from durable_execution.replayer.suspects import Profiler, Suspect, SuspectList, 
 from durable_execution.replayer.world import World
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop
+from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import ExecutionState, NondeterminismPolicy
 
 DEFAULT_ARN = "arn:aws:lambda:us-east-1:123456789012:function:replayed:$LATEST/durable-execution/replay/replay"
@@ -123,9 +124,13 @@ class ReplayLoop(InvocationLoop):
 
 async def _stand_in(service: ReplayService, call: Call) -> Any:
     """Instead of a step's body: nothing, or, where calls are answered at once, an empty answer."""
-    info = call.info()
-    if service.is_in_room(info.id, info.parent_id, info.context_id):
+    if service.is_in_room(call.id):
         return None
+    scope: ContextScope | None = call.scope
+    while scope is not None:
+        if scope.owner is not None and service.is_in_room(scope.owner.id):
+            return None
+        scope = scope.outer
     return await call.scope.state.until_changed(call)
 
 

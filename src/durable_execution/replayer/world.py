@@ -69,6 +69,8 @@ class World:
         execution: The recording.
         slots: The calls of each context in call order. Of a batch, by index of the branch.
         places: Where each operation of the last state comes from, by its id there.
+        rooms: Ids, in the last state, of calls that room was made for.
+        contexts: The contexts, by the id that prefixes their ids in the last state.
         opened: Contexts that have ended but are run again, by recorded id; None is all of them.
         foreign: What others wrote into the execution; it stands in the state as it is.
     """
@@ -79,6 +81,7 @@ class World:
     foreign: frozenset[str] = frozenset()
     places: dict[str, Place] = field(default_factory=dict)
     rooms: set[str] = field(default_factory=set)
+    contexts: dict[str | None, ContextKey] = field(default_factory=dict)
     _by_id: Mapping[str, RecordedOperation] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +104,7 @@ class World:
         """The state: EXECUTION, then every operation, parents before children."""
         self.places.clear()
         self.rooms.clear()
+        self.contexts.clear()
         wires = [self._execution()]
         flat = self._flat_branches()
         pending: list[tuple[ContextKey, str | None, str | None]] = [(ROOT, None, None)]
@@ -108,6 +112,7 @@ class World:
         ids: dict[str | None, str | None] = {None: None}
         while pending:
             context, prefix, parent = pending.pop()
+            self.contexts[prefix] = context
             first = 0 if self._is_batch(context) else 1
             for index, slot in enumerate(self.slots.get(context, ())):
                 id_ = operation_id(prefix, index + first)
@@ -150,14 +155,16 @@ class World:
         """Remove the calls of a context from one index up to, but not including, another."""
         del self.slots[context][start:stop]
 
-    def make_room(self, context: ContextKey, index: int, *, like: RecordedOperation | None = None) -> None:
-        """Make room for a call, to be answered with what another call is recorded to have given, if any."""
-        self.slots.setdefault(context, []).insert(index, Slot(like, is_room=True))
+    def put(self, context: ContextKey, index: int, slot: Slot) -> None:
+        """Put a call where there is none yet, behind the recorded ones."""
+        slots = self.slots.setdefault(context, [])
+        slots.extend(Slot(None) for _ in range(len(slots), index + 1))
+        slots[index] = slot
 
     def _below(
         self, operation: RecordedOperation, id_: str, flat: Mapping[str | None, list[int]]
     ) -> Iterable[tuple[ContextKey, str, str]]:
-        if (operation.id, None) in self.slots:
+        if operation.type is OperationType.CONTEXT:
             yield (operation.id, None), id_, id_
         for branch in flat.get(operation.id, ()):
             yield (operation.id, branch), operation_id(id_, branch), id_
@@ -220,7 +227,7 @@ class World:
 def _virtual_context(operation: RecordedOperation) -> int | None:
     """Number of the context without checkpoints that made a call: a flat branch, or a virtual child context."""
     details = operation.details
-    number = details.get("virtual_index", None if operation.is_branch else details.get("branch_index"))
+    number = details.get("virtual_index", details.get("flat_branch"))
     return None if number is None else int(number)
 
 

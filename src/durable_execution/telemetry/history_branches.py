@@ -57,7 +57,7 @@ def flat_branches(execution: "RecordedExecution") -> dict[str, FlatBranch]:
     batches: dict[str, tuple[RecordedOperation, int]] = {}
     for operation in execution:
         batch = by_id.get(operation.parent_id or "")
-        index = operation.details.get("branch_index")
+        index = operation.details.get("flat_branch")
         if batch is None or batch.subtype not in BRANCHES or index is None or operation.is_branch:
             continue
         branch = branch_id(batch.id, index)
