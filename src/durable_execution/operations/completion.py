@@ -59,7 +59,7 @@ class CompletionPolicy:
         if config.tolerated_failure_count is not None and self.failed > config.tolerated_failure_count:
             return True
         percentage = config.tolerated_failure_percentage
-        return percentage is not None and self.total > 0 and self.failed / self.total * 100 > percentage
+        return percentage is not None and self.total > 0 and self.failed * 100 / self.total > percentage
 
     def _custom(self, items: Items) -> CompletionReason | None:
         rule = self.config.should_complete

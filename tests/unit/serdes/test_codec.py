@@ -166,7 +166,6 @@ async def charge(step: StepContext, amount: int) -> Order: ...  # type: ignore[e
         (len, None),
         (print, None),
     ],
-    ids=str,
 )
 def test_what_a_function_says_it_returns(function: Callable[..., Any], annotation: Any) -> None:
     assert return_annotation(function) == annotation

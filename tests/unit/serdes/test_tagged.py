@@ -144,9 +144,8 @@ def test_plain_json_of_other_sdks_is_read_as_what_it_is(text: str, value: Any) -
         [float("inf")],
         {"deep": [(float("-inf"),)]},
         1j,
-        10**5000,
+        [10**5000],
     ],
-    ids=lambda value: type(value).__name__ + str(id(value)),
 )
 def test_what_cannot_be_restored_is_refused(value: Any) -> None:
     with pytest.raises(SerializationError):
