@@ -46,3 +46,10 @@ def _folder(shared_data: Path, name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no {name} in {shared_data}")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse test ids that hold an address: workers that run in parallel must collect the same ids."""
+    bad = sorted({item.nodeid for item in items if " at 0x" in item.nodeid})
+    if bad:
+        raise pytest.UsageError("test ids differ from process to process, give them ids=:\n" + "\n".join(bad))
