@@ -1,7 +1,8 @@
 """Log records that say which execution, operation, attempt, trace and span they belong to.
 
-Nothing is installed unless asked for: `CorrelationFilter` goes on a handler, `correlate_logs()` wraps the record factory.
-Both only add attributes to standard records, so Powertools, structlog and JSON formatters keep working.
+Nothing is installed unless asked for: `CorrelationFilter` goes on a handler, `correlate_logs()` puts it on all that a logger
+has. It only adds attributes to standard records, so Powertools, structlog and JSON formatters keep working, and fields given
+with `extra=` win.
 """
 
 import logging
@@ -92,7 +93,8 @@ class LogPlaces(Observer):
             self._enter(key, around._replace(call=call, attempt=attempt))
 
     def _enter(self, key: object, place: LogPlace) -> None:
-        self._tokens[key] = _place.set(place)
+        if _place.get() != place:  # another observer of the same invocation has said so already
+            self._tokens[key] = _place.set(place)
 
     def _leave(self, key: object) -> None:
         token = self._tokens.pop(key, None)
@@ -117,25 +119,25 @@ class CorrelationFilter(logging.Filter):
         return True
 
 
-def correlate_logs() -> Callable[[], None]:
-    """Add the fields to every record of this process, by wrapping `logging`'s record factory.
+def correlate_logs(logger: logging.Logger | None = None) -> Callable[[], None]:
+    """Add the fields to every record that reaches the handlers a logger has now.
+
+    Args:
+        logger: The logger; by default the root logger, whose handlers see everything that propagates. On Lambda it has
+            its handler before the function's module is imported.
 
     Returns:
-        What to call to put the previous factory back.
+        What to call to undo it.
     """
-    previous = logging.getLogRecordFactory()
-    _is_asked_for[0] = True
-
-    def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = previous(*args, **kwargs)
-        add_fields(record)
-        return record
+    handlers = list((logger or logging.getLogger()).handlers)
+    added = CorrelationFilter()
+    for handler in handlers:
+        handler.addFilter(added)
 
     def undo() -> None:
-        if logging.getLogRecordFactory() is factory:
-            logging.setLogRecordFactory(previous)
+        for handler in handlers:
+            handler.removeFilter(added)
 
-    logging.setLogRecordFactory(factory)
     return undo
 
 

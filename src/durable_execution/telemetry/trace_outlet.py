@@ -50,8 +50,10 @@ class TraceOutlet:
         """See `SpanOutlet`."""
         raise NotImplementedError
 
-    def enter(self, span: OpenSpan) -> "Token[Context] | object":
-        """Make the span the current one."""
+    def enter(self, span: OpenSpan) -> "Token[Context] | object | None":
+        """Make the span the current one, unless another observer of the same invocation has done so already."""
+        if trace.get_current_span().get_span_context().span_id == span.span_id:
+            return None
         return otel_context.attach(trace.set_span_in_context(span.handle))
 
     def leave(self, token: Any) -> None:

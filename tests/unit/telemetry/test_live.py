@@ -547,5 +547,6 @@ def test_an_engine_of_ones_own_is_traced_by_the_handler_itself() -> None:
         engine.register("target", durable_execution(run_scenario))
         engine.start("main", {"scenario": "everything"})
         engine.run_until_idle()
+    assert not trace.get_current_span().get_span_context().is_valid
     ids = [{span.context.span_id for span in p.exporter.get_finished_spans() if span.context} for p in (first, second)]
     assert ids[0] ^ ids[1] <= {id_of(s) for s in first.spans().values() if s.name == "DurableExecutionRoot"}
