@@ -7,7 +7,8 @@ from textual import on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from durable_debugger.model.session import Session
+from durable_debugger.model.secrets import Secrets
+from durable_debugger.model.session import HIDDEN, Session
 from durable_debugger.screens.main import MainScreen
 from durable_debugger.screens.opener import OpenerScreen
 from durable_debugger.sources.code import SourceTexts
@@ -31,6 +32,7 @@ class DebuggerApp(App[int]):
         is_ascii: Whether to draw with ASCII only.
         keymap: Keys a user chose, by action id.
         texts: Finds source files.
+        secrets: Hides what must not be shown of an execution that is chosen.
     """
 
     TITLE = "durable-debug"
@@ -48,12 +50,13 @@ class DebuggerApp(App[int]):
         is_ascii: bool = False,
         keymap: dict[str, str] | None = None,
         texts: SourceTexts | None = None,
+        secrets: Secrets | None = HIDDEN,
     ) -> None:
         super().__init__()
         self.shown_keys = keymap or {}
         self._session, self._loaded = session, loaded
         self._library, self._missing = library or Library(()), missing
-        self._first_view, self._texts = view, texts
+        self._first_view, self._texts, self._secrets = view, texts, secrets
         self._theme_name, self._is_ascii = theme or DEFAULT_THEME, is_ascii
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -84,7 +87,13 @@ class DebuggerApp(App[int]):
         except DurableError as error:
             self.call_from_thread(self.notify, str(error), severity="error", markup=False)
             return
-        session = Session(loaded.execution, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title)
+        session = Session(
+            loaded.execution,
+            as_of=loaded.as_of,
+            origin=loaded.origin,
+            title=loaded.title,
+            secrets=self._secrets,
+        )
         self.call_from_thread(self._open, session, loaded)
 
     def _open(self, session: Session, loaded: Loaded | None) -> None:

@@ -6,8 +6,9 @@ from durable_debugger.cli.comparing import comparison_report, exit_code, print_c
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, places
 from durable_debugger.cli.output import Output
+from durable_debugger.cli.showing import session_of
 from durable_debugger.model.differences import Differences
-from durable_debugger.model.session import Session
+from durable_debugger.model.session import title_of
 from durable_debugger.sources.places import find
 from durable_execution.replay.call_tree import tree_of
 from durable_execution.replay.comparison import compare
@@ -30,13 +31,10 @@ def run(arguments: Namespace, output: Output) -> int:
     recorded = loaded.execution
     handler = recorded.handler or recorded.function_name or "execution"
     rows = {operation.id: row for row, operation in enumerate(recorded.operations)}
-    titles = tuple(
-        Session(each.execution, as_of=each.as_of, origin=each.origin, title=each.title).title
-        for each in (loaded, other)
-    )
+    titles = (title_of(recorded, loaded.title), title_of(other.execution, other.title))
     comparison = compare(tree_of(recorded), tree_of(other.execution), handler=handler)
-    differences = Differences(comparison, rows, replayed_by="", labels=(titles[0], titles[1]))
-    session = Session(recorded, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title, differences=differences)
+    differences = Differences(comparison, rows, replayed_by="", labels=titles)
+    session = session_of(loaded, arguments, differences=differences)
     if arguments.json:
         output.json(comparison_report(differences))
     elif wants_text(arguments, output):

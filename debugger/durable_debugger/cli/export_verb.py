@@ -10,10 +10,10 @@ from typing import Any, TextIO
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find_execution
 from durable_debugger.cli.output import Output
+from durable_debugger.cli.showing import add_secret_option, session_of, without_secrets
 from durable_debugger.model.bundle import bundle_of
 from durable_debugger.model.perfetto import perfetto_trace
 from durable_debugger.model.report import execution_report
-from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
 from durable_debugger.views.page import html_page
 from durable_execution.telemetry.backfill import backfill
@@ -39,6 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="which spans (default: %(default)s)",
     )
     otlp.add_argument("--trace-header", metavar="TEXT", help="the X-Ray or W3C header its invocations came with")
+    add_secret_option(parser)
     add_place_options(parser)
 
 
@@ -58,7 +59,7 @@ def run(arguments: Namespace, output: Output) -> int:
 
 
 def _write(loaded: Loaded, arguments: Namespace, target: TextIO) -> None:
-    execution = loaded.execution
+    execution = without_secrets(loaded.execution, arguments)
     match arguments.to:
         case "otlp":
             _dump(to_otlp(_spans(loaded, arguments), service_name=_service(loaded)), target)
@@ -69,7 +70,7 @@ def _write(loaded: Loaded, arguments: Namespace, target: TextIO) -> None:
         case "perfetto":
             _dump(perfetto_trace(execution), target)
         case _:
-            session = Session(execution, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title)
+            session = session_of(loaded, arguments)
             session.outline.unfold_all()
             target.writelines(f"{line}\n" for line in html_page(session))
 

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.preferences import read_preferences
+from durable_debugger.cli.showing import add_secret_option, secrets_of
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded, NotFoundError
 from durable_debugger.sources.places import Library
@@ -14,6 +15,7 @@ def add_screen_options(parser: ArgumentParser) -> None:
     """How the debugger looks."""
     parser.add_argument("--theme", metavar="NAME", help="colours: durable-safe, durable-safe-light, ansi-dark, …")
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII only")
+    add_secret_option(parser)
 
 
 def launch(
@@ -47,6 +49,7 @@ def launch(
         theme=_known_theme(arguments.theme or preferences.theme),
         is_ascii=arguments.ascii or preferences.is_ascii or not _is_unicode(),
         keymap=preferences.keymap,
+        secrets=secrets_of(arguments),
     )
     return app.run() or Exit.OK
 

@@ -6,7 +6,7 @@ from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find_execution, places
 from durable_debugger.cli.output import Output
-from durable_debugger.model.session import Session
+from durable_debugger.cli.showing import session_of
 from durable_debugger.sources.found import NotFoundError
 from durable_debugger.sources.places import Library
 
@@ -34,7 +34,7 @@ def run(arguments: Namespace, output: Output) -> int:
             raise
         return launch(arguments, library=Library(places(arguments)), missing=error)
     _need_terminal(output, "use `durable-debug show EXECUTION` for text, or run it in one")
-    session = Session(loaded.execution, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title)
+    session = session_of(loaded, arguments)
     return launch(arguments, session, loaded=loaded)
 
 

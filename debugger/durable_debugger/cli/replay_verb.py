@@ -6,8 +6,8 @@ from durable_debugger.cli.comparing import print_comparison, wants_text
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find_execution
 from durable_debugger.cli.output import Output
+from durable_debugger.cli.showing import session_of
 from durable_debugger.model.differences import Differences, of_report
-from durable_debugger.model.session import Session
 from durable_execution.replayer.loading import load_handler
 from durable_execution.replayer.replayer import DEFAULT_SECONDS, Replayer
 from durable_execution.replayer.report import ReplayReport
@@ -42,7 +42,7 @@ def run(arguments: Namespace, output: Output) -> int:
     execution = report.execution or loaded.execution
     rows = {operation.id: row for row, operation in enumerate(execution.operations)}
     differences = Differences(of_report(report), rows)
-    session = Session(execution, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title, differences=differences)
+    session = session_of(loaded, arguments, execution=execution, differences=differences)
     if wants_text(arguments, output):
         print_comparison(session, differences, output)
         _say_rest(report, output)

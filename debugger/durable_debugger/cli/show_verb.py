@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.looking import EXECUTION_HELP, add_place_options, find_execution
 from durable_debugger.cli.output import Output
+from durable_debugger.cli.showing import add_secret_option, session_of
 from durable_debugger.model.report import execution_report
 from durable_debugger.model.session import Session
 from durable_debugger.views.chrome import status_line
@@ -24,16 +25,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     form.add_argument("--events", action="store_true", help="the raw history, a line per event")
     form.add_argument("--json", action="store_true", help="everything, as JSON")
     parser.add_argument("--ascii", action="store_true", help="write ASCII only")
+    add_secret_option(parser)
     add_place_options(parser)
 
 
 def run(arguments: Namespace, output: Output) -> int:
     """Print an execution."""
     loaded = find_execution(arguments)
+    session = session_of(loaded, arguments)
     if arguments.json:
-        output.json(execution_report(loaded.execution))
+        output.json(execution_report(session.execution))
         return Exit.OK
-    session = Session(loaded.execution, as_of=loaded.as_of, origin=loaded.origin, title=loaded.title)
     session.outline.unfold_all()
     if arguments.trace:
         output.line(_span_tree(loaded.execution))

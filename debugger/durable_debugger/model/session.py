@@ -4,6 +4,7 @@ All views show the same session, so a call selected in one is selected in all.
 """
 
 from datetime import datetime
+from typing import Any
 
 from durable_debugger.model import facts
 from durable_debugger.model.differences import Differences
@@ -12,10 +13,12 @@ from durable_debugger.model.moments import CALLS, Happening, Moment, read_moment
 from durable_debugger.model.outline import ROOT, Outline
 from durable_debugger.model.playback import Playback
 from durable_debugger.model.search import Query, matching_rows, text_of
+from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.states import State, state_of
 from durable_execution.protocol import OperationType
 from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
 
+HIDDEN = Secrets()
 BATCH_SUBTYPES = frozenset({"Map", "Parallel"})
 
 
@@ -28,6 +31,7 @@ class Session:
         origin: Where it was read from, in words.
         title: What to call an execution that has no name.
         differences: How another side differs from it.
+        secrets: Hides what must not be shown; None shows everything.
 
     Attributes:
         cursor: Selected row.
@@ -45,12 +49,14 @@ class Session:
         origin: str = "",
         title: str = "",
         differences: Differences | None = None,
+        secrets: Secrets | None = HIDDEN,
     ) -> None:
-        self.execution = execution
+        self.secrets = secrets
+        self.execution = execution if secrets is None else secrets.execution(execution)
         self.as_of = as_of
         self.origin = origin
         self._title = title
-        self.operations = execution.operations
+        self.operations = self.execution.operations
         self.rows = {operation.id: row for row, operation in enumerate(self.operations)}
         self.outline = Outline([operation.depth for operation in self.operations])
         self.differences = differences
@@ -69,7 +75,7 @@ class Session:
 
     def grown(self, execution: RecordedExecution, as_of: datetime | None) -> "Session":
         """A session on the same execution, further on, with everything where it was."""
-        session = Session(execution, as_of=as_of, origin=self.origin, title=self._title)
+        session = Session(execution, as_of=as_of, origin=self.origin, title=self._title, secrets=self.secrets)
         session.breakpoints = self.breakpoints
         known = {self.operations[row].id for row in range(len(self.operations))}
         folded = {self.operations[row].id for row in self.outline.folded_rows()}
@@ -113,10 +119,7 @@ class Session:
     @property
     def title(self) -> str:
         """The execution's name, or what stands for it."""
-        execution = self.execution
-        if execution.function_name and execution.id and execution.name in (None, execution.id):
-            return f"{execution.function_name} {execution.id[:8]}"
-        return execution.name or self._title or execution.id or execution.function_name or "execution"
+        return title_of(self.execution, self._title)
 
     @property
     def handler(self) -> str:
@@ -129,6 +132,11 @@ class Session:
         """Where the execution stands."""
         state = state_of(self.execution.status)
         return State.WAITING if state is State.RUNNING and self.waiting_for() is not None else state
+
+    def event(self, index: int) -> Any:
+        """An event of the history, as it may be shown."""
+        event = self.execution.events[index]
+        return event if self.secrets is None else self.secrets.event(event)
 
     def operation(self, row: int) -> RecordedOperation | None:
         """The operation of a row; None for the execution."""
@@ -269,6 +277,13 @@ class Session:
 
     def _hides_root(self, row: int) -> bool:
         return any(row < root < self.outline.ends[row] for root in self.marks.roots)
+
+
+def title_of(execution: RecordedExecution, otherwise: str = "") -> str:
+    """What to call an execution: its name, unless that is only its id."""
+    if execution.function_name and execution.id and execution.name in (None, execution.id):
+        return f"{execution.function_name} {execution.id[:8]}"
+    return execution.name or otherwise or execution.id or execution.function_name or "execution"
 
 
 def _waiting_for(execution: RecordedExecution) -> RecordedOperation | None:

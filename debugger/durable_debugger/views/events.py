@@ -24,7 +24,7 @@ def event_line(session: Session, index: int, cells: int, *, is_cursor: bool = Fa
         cells: Width of the line.
         is_cursor: Whether the event is selected.
     """
-    event = session.execution.events[index]
+    event = session.event(index)
     kind = str(event.get("EventType"))
     known = OPERATION_EVENTS.get(kind)
     role = state_of(known[1], known[0]).role if known else "dim"
@@ -43,7 +43,7 @@ def event_lines(session: Session, index: int) -> list[Line]:
     """One event in full, as JSON."""
     if not session.execution.events:
         return [[Part(" This recording has no history events.", "dim")]]
-    event = session.execution.events[min(index, len(session.execution.events) - 1)]
+    event = session.event(min(index, len(session.execution.events) - 1))
     text = json.dumps(_unpacked(event), indent=2, default=str, ensure_ascii=False)
     return [[Part(" " + safe(each))] for each in text.splitlines()]
 

@@ -1,0 +1,91 @@
+"""Hiding what must not be shown: the rules by which replay traces are recorded, applied to histories.
+
+A history holds payloads as the code wrote them. What is looked at, copied or exported passes through here first; what is
+replayed does not, since code must get the values it recorded.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from durable_execution.protocol import ErrorObject
+from durable_execution.recording.redaction import Redaction
+from durable_execution.replay.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
+
+DEFAULT = Redaction()
+
+
+class Secrets:
+    """Hides secrets in recorded values.
+
+    Args:
+        redaction: The rules.
+    """
+
+    def __init__(self, redaction: Redaction = DEFAULT) -> None:
+        self._redaction = redaction
+        words = "|".join(re.escape(key).replace("_", "[_-]?") for key in sorted(redaction.keys))
+        patterns = "|".join(f"(?:{_without_flags(pattern.pattern)})" for pattern in redaction.patterns)
+        self._suspicious = re.compile("|".join(filter(None, (words, patterns))) or r"(?!)", re.IGNORECASE | re.DOTALL)
+
+    def payload(self, payload: str | None) -> str | None:
+        """A serialized value; most hold nothing suspicious and are not even parsed."""
+        if payload is None or not self._suspicious.search(payload):
+            return payload
+        return self._redaction.payload(payload)
+
+    def error(self, error: ErrorObject | None) -> ErrorObject | None:
+        """An error."""
+        if error is None or not self._suspicious.search(f"{error.message}\n{error.data}\n{error.stack_trace}"):
+            return error
+        return ErrorObject(
+            self._text(error.message),
+            error.type,
+            self.payload(error.data),
+            tuple(map(self._redaction.text, error.stack_trace)) if error.stack_trace else error.stack_trace,
+        )
+
+    def execution(self, execution: RecordedExecution) -> RecordedExecution:
+        """An execution; its events are left as they are, see `event`."""
+        return replace(
+            execution,
+            input=self.payload(execution.input),
+            result=self.payload(execution.result),
+            error=self.error(execution.error),
+            operations=tuple(map(self._operation, execution.operations)),
+        )
+
+    def event(self, event: Any) -> Any:
+        """A history event, with whatever it holds."""
+        if isinstance(event, Mapping):
+            return {key: self._member(key, value) for key, value in event.items()}
+        return event
+
+    def _member(self, key: str, value: Any) -> Any:
+        if isinstance(value, str) and key in ("Payload", "ErrorData"):
+            return self.payload(value)
+        if isinstance(value, str) and key == "ErrorMessage":
+            return self._text(value)
+        return self.event(value)
+
+    def _operation(self, operation: RecordedOperation) -> RecordedOperation:
+        values = (self.payload(operation.input), self.payload(operation.result), self.error(operation.error))
+        attempts = tuple(map(self._attempt, operation.attempts))
+        is_clean = values == (operation.input, operation.result, operation.error) and attempts == operation.attempts
+        if is_clean:
+            return operation
+        return replace(operation, input=values[0], result=values[1], error=values[2], attempts=attempts)
+
+    def _attempt(self, attempt: RecordedAttempt) -> RecordedAttempt:
+        if attempt.result is None and attempt.error is None:
+            return attempt
+        return replace(attempt, result=self.payload(attempt.result), error=self.error(attempt.error))
+
+    def _text(self, text: str | None) -> str | None:
+        return self._redaction.text(text) if text is not None else None
+
+
+def _without_flags(pattern: str) -> str:
+    """A pattern to be part of another one, which has flags of its own."""
+    return re.sub(r"^\(\?[a-z]+\)", "", pattern)
