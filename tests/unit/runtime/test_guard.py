@@ -1,0 +1,120 @@
+"""Code that leaves the recorded path is stopped, and told where."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from durable_execution import DurableContext, InvocationError, Observer, durable_execution
+from durable_execution.observers import Diverged
+from durable_execution.protocol import Wire, operation_id
+from tests.unit.fake_service import FakeService, invoke, step_operation
+
+FIRST = operation_id(None, 1)
+SECOND = operation_id(None, 2)
+
+
+async def one_step(_: Any, ctx: DurableContext) -> str:
+    return await ctx.step(lambda step: "replayed", "charge")
+
+
+async def nothing(_: Any, ctx: DurableContext) -> str:
+    return "nothing"
+
+
+def recorded(**members: Any) -> Wire:
+    return step_operation(FIRST, "recorded", Name="charge", **members)
+
+
+DIFFERENCES: dict[str, Wire] = {
+    "type": {**recorded(), "Type": "CONTEXT", "SubType": "RunInChildContext"},
+    "name": recorded() | {"Name": "ship"},
+    "no name": {key: value for key, value in recorded().items() if key != "Name"},
+    "subtype": recorded() | {"SubType": "WaitForCondition"},
+    "parent": recorded(ParentId="elsewhere"),
+}
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_a_different_call_fails_the_execution(difference: str, caplog: pytest.LogCaptureFixture) -> None:
+    service = FakeService()
+    answer = invoke(durable_execution(one_step), service, operations=[DIFFERENCES[difference]])
+    assert answer["Status"] == "FAILED"
+    assert answer["Error"]["ErrorType"] == "durable_execution.errors.NondeterminismError"
+    assert "Nondeterminism" in answer["Error"]["ErrorMessage"]
+    assert service.calls == []
+    assert "Nondeterminism" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [recorded(), recorded(ParentId=""), {**recorded(), "SubType": None}],
+    ids=["same", "empty parent", "no subtype"],
+)
+def test_the_same_call_is_answered_from_the_record(wire: Wire) -> None:
+    assert invoke(durable_execution(one_step), FakeService(), operations=[wire])["Result"] == '"recorded"'
+
+
+def test_a_recorded_call_that_is_not_made_again_fails_the_execution() -> None:
+    answer = invoke(durable_execution(nothing), FakeService(), operations=[recorded()])
+    assert answer["Error"]["ErrorType"] == "durable_execution.errors.NondeterminismError"
+    assert "charge" in answer["Error"]["ErrorMessage"]
+
+
+def test_what_others_have_written_into_the_execution_is_not_blamed() -> None:
+    foreign = step_operation("f" * 64, "x", Name="foreign")
+    assert invoke(durable_execution(nothing), FakeService(), operations=[foreign])["Status"] == "SUCCEEDED"
+
+
+def test_user_code_cannot_swallow_it() -> None:
+    async def handler(_: Any, ctx: DurableContext) -> str:
+        try:
+            return await one_step(_, ctx)
+        except Exception:  # noqa: BLE001
+            return "swallowed"
+
+    answer = invoke(durable_execution(handler), FakeService(), operations=[DIFFERENCES["name"]])
+    assert answer["Status"] == "FAILED"
+
+
+@pytest.mark.parametrize("handler", [one_step, nothing])
+def test_retry_saves_the_execution_for_a_rollback(handler: Callable[..., Any]) -> None:
+    made = durable_execution(on_nondeterminism="retry")(handler)
+    with pytest.raises(InvocationError, match="Nondeterminism"):
+        invoke(made, FakeService(), operations=[DIFFERENCES["name"]])
+
+
+def test_warn_goes_on_with_what_is_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    made = durable_execution(on_nondeterminism="warn")(one_step)
+    assert invoke(made, FakeService(), operations=[DIFFERENCES["name"]])["Result"] == '"recorded"'
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_observers_are_told_with_the_place_in_the_code() -> None:
+    told: list[Diverged] = []
+
+    class Watching(Observer):
+        def on_diverged(self, happening: Diverged) -> None:
+            told.append(happening)
+
+    invoke(durable_execution(one_step), FakeService(), operations=[DIFFERENCES["name"]], observers=[Watching()])
+    (happening,) = told
+    assert happening.call is not None
+    assert happening.call.call_site is not None
+    assert happening.call.call_site.function == "one_step"
+
+
+def test_the_message_names_the_place_without_observers_too() -> None:
+    answer = invoke(durable_execution(one_step), FakeService(), operations=[DIFFERENCES["name"]])
+    assert "test_guard.py" in answer["Error"]["ErrorMessage"]
+
+
+def test_a_second_call_is_compared_with_the_second_record() -> None:
+    async def two(_: Any, ctx: DurableContext) -> list[str]:
+        return [await ctx.step(lambda step: "x", "charge"), await ctx.step(lambda step: "x", "ship")]
+
+    good = [recorded(), step_operation(SECOND, "shipped", Name="ship")]
+    assert invoke(durable_execution(two), FakeService(), operations=good)["Result"] == '["recorded","shipped"]'
+    swapped = [step_operation(FIRST, "shipped", Name="ship"), step_operation(SECOND, "recorded", Name="charge")]
+    assert invoke(durable_execution(two), FakeService(), operations=swapped)["Status"] == "FAILED"

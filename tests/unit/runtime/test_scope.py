@@ -1,0 +1,162 @@
+"""Contexts as the runtime sees them: which calls may be made, under which name, and when."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
+from durable_execution.protocol import operation_id
+from tests.unit.fake_service import FakeService, invoke, step_operation
+
+Call = Callable[[DurableContext, Any], Any]
+
+CALLS: dict[str, Call] = {
+    "step": lambda ctx, name: ctx.step(lambda step: 1, name),
+    "wait": lambda ctx, name: ctx.wait(timedelta(hours=1), name),
+    "create_callback": lambda ctx, name: ctx.create_callback(name),
+    "invoke": lambda ctx, name: ctx.invoke("f", name=name),
+    "map": lambda ctx, name: ctx.map([1], _item, name),
+    "parallel": lambda ctx, name: ctx.parallel([], name),
+    "run_in_child_context": lambda ctx, name: ctx.run_in_child_context(_nothing, name),
+    "race": lambda ctx, name: ctx.race(asyncio.get_running_loop().create_future(), name=name),
+}
+
+
+async def _nothing(ctx: DurableContext) -> None: ...
+async def _item(ctx: DurableContext, item: int) -> None: ...
+
+
+def error_of(handler: Any) -> dict[str, Any]:
+    answer = invoke(durable_execution(handler), FakeService())
+    assert answer["Status"] == "FAILED", answer
+    error: dict[str, Any] = answer["Error"]
+    return error
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("name", ["", "x" * 257, "größe", "tab\there", "line\nbreak", "nul\0"])
+def test_a_name_the_service_would_not_take_is_refused(operation: str, name: str) -> None:
+    service = FakeService()
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        await CALLS[operation](ctx, name)
+
+    answer = invoke(handler, service)
+    assert answer["Error"]["ErrorType"] == "durable_execution.errors.ConfigurationError"
+    assert "must be 1 to 256 printable ASCII characters" in answer["Error"]["ErrorMessage"]
+    assert service.calls == []
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 256, "with blanks, (brackets) & ~tilde/slash"])
+def test_any_other_name_is_taken(name: str) -> None:
+    service = FakeService()
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda step: 1, name)
+
+    assert invoke(handler, service)["Status"] == "SUCCEEDED"
+    assert service.calls[0][0]["Name"] == name
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_nothing_durable_can_be_called_in_a_step(operation: str) -> None:
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        async def body(step: StepContext) -> None:
+            await CALLS[operation](ctx, "inner")
+
+        await ctx.step(body, "outer")
+
+    error = error_of(handler)
+    assert error["ErrorType"] == "durable_execution.errors.NestedOperationError"
+    assert "inside a step" in error["ErrorMessage"]
+    assert "run_in_child_context" in error["ErrorMessage"]
+
+
+def test_nor_in_a_step_that_runs_in_a_thread() -> None:
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda step: ctx.step(lambda inner: 1), "outer")
+
+    assert error_of(handler)["ErrorType"] == "durable_execution.errors.NestedOperationError"
+
+
+def test_nor_in_a_step_of_a_blocking_handler() -> None:
+    def handler(_: Any, ctx: BlockingContext) -> None:
+        ctx.step(lambda step: ctx.step(lambda inner: 1), "outer")
+
+    assert error_of(handler)["ErrorType"] == "durable_execution.errors.NestedOperationError"
+
+
+def test_a_refused_call_takes_no_number() -> None:
+    service = FakeService()
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        with pytest.raises(ValueError, match="printable ASCII"):
+            ctx.step(lambda step: 1, "größe")  # type: ignore[unused-coroutine]
+        await ctx.step(lambda step: 1)
+
+    invoke(handler, service)
+    assert service.calls[0][0]["Id"] == operation_id(None, 1)
+
+
+def test_ids_follow_the_calls_and_not_the_awaits() -> None:
+    service = FakeService()
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        first, second = ctx.step(lambda step: 1, "first"), ctx.step(lambda step: 2, "second")
+        await second
+        await first
+
+    invoke(handler, service)
+    ids = {update["Name"]: update["Id"] for call in service.calls for update in call}
+    assert ids == {"first": operation_id(None, 1), "second": operation_id(None, 2)}
+
+
+def test_an_orphan_of_a_finished_context_cannot_checkpoint() -> None:
+    service = FakeService()
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> str:
+        left: list[asyncio.Task[int]] = []
+        may_go_on = asyncio.Event()
+
+        async def body(child: DurableContext) -> str:
+            async def orphan() -> int:
+                await may_go_on.wait()
+                return await child.step(lambda step: 1, "late")
+
+            left.append(asyncio.ensure_future(orphan()))
+            return "done"
+
+        await ctx.run_in_child_context(body, "context")
+        may_go_on.set()
+        (result,) = await asyncio.gather(*left, return_exceptions=True)
+        return str(result)
+
+    answer = invoke(handler, service)
+    assert "went on after its context" in answer["Result"]
+    assert all(update.get("Name") != "late" for call in service.calls for update in call)
+
+
+def test_replaying_ends_with_the_first_new_call() -> None:
+    seen: list[bool] = []
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        seen.append(ctx.is_replaying)
+        await ctx.step(lambda step: 1)
+        seen.append(ctx.is_replaying)
+        await ctx.step(lambda step: 2)
+        seen.append(ctx.is_replaying)
+
+    invoke(handler, FakeService())
+    assert seen == [False, False, False]
+    seen.clear()
+    invoke(handler, FakeService(), operations=[step_operation(operation_id(None, 1), 1)])
+    assert seen == [True, False, False]
