@@ -6,6 +6,7 @@ Kill it at any moment and run it again: it goes on with the execution it had beg
 import argparse
 import contextlib
 import json
+import os
 import sys
 import threading
 import time
@@ -107,6 +108,7 @@ def main() -> int:
     parser.add_argument("--time", choices=("real", "skip"), default="real", help="skip: do not wait for real")
     arguments = parser.parse_args()
     note = arguments.store.with_name("demo-in-progress")
+    os.environ.setdefault("DURABLE_REPLAY_TRACE_LOCALS", "1")  # the debugger then shows local variables at each call
     heading("An order, from payment to delivery (examples/order_workflow.py)")
     with LocalEngine(arguments.store, time=arguments.time) as engine:
         execution = run_order(engine, execution_name(note), Output())
