@@ -25,7 +25,7 @@ class Traces:
 
     def __init__(self, store: Path | None, choice: "TraceSink | str | Path | Literal[False] | None") -> None:
         self._directory = store.parent / DIRECTORY if choice is None and store is not None else None
-        self._choice = choice
+        self._choice: TraceSink | str | Path | Literal[False] | None = choice
         self._observers: Sequence[Observer] | None = None
 
     def observers(self) -> Sequence[Observer]:
@@ -40,6 +40,7 @@ class Traces:
         target = self._directory if self._choice is None else self._choice
         if target is None or target is False:
             return ()
-        from durable_execution.recording import DirectorySink, TraceRecorder
+        from durable_execution.recording import DirectorySink
+        from durable_execution.recording.choice import recorder_for
 
-        return (TraceRecorder(DirectorySink(target) if isinstance(target, (str, Path)) else target),)
+        return (recorder_for(DirectorySink(target) if isinstance(target, (str, Path)) else target, os.environ),)

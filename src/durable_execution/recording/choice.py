@@ -30,8 +30,11 @@ def recorder_from_environment(
     """
     setting = environment.get(VARIABLE)
     sink = default if setting is None else sink_for(setting)
-    if sink is None:
-        return None
+    return recorder_for(sink, environment) if sink is not None else None
+
+
+def recorder_for(sink: TraceSink, environment: Mapping[str, str]) -> TraceRecorder:
+    """A recorder that writes to a sink as much as `DURABLE_REPLAY_TRACE_PAYLOADS` and `..._LOCALS` ask for."""
     return TraceRecorder(
         sink,
         payloads=environment.get(PAYLOADS_VARIABLE, "").lower() in ON,
