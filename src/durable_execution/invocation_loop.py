@@ -23,7 +23,7 @@ from durable_execution.errors import (
 from durable_execution.operations.lifecycle import described
 from durable_execution.protocol import ErrorObject, InvocationInput, InvocationStatus, Operation, Wire
 from durable_execution.protocol.envelope import failed, pending, succeeded
-from durable_execution.protocol.limits import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES
+from durable_execution.protocol.limits import MAX_RESPONSE_BYTES
 from durable_execution.protocol.paths import root_path
 from durable_execution.runtime.guard import check_finished
 from durable_execution.runtime.invocation import Invocation
@@ -166,7 +166,7 @@ class InvocationLoop:
             return {}
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PayloadError(f"the execution's payload is not JSON: {error}") from None
 
     def _fitted(self, payload: Any) -> Any:
@@ -215,7 +215,7 @@ class InvocationLoop:
             raise judged
         if not isinstance(judged, Exception):
             raise judged
-        return failed(bounded(described(judged)))
+        return failed(described(judged))
 
     def _execution(self) -> Operation | None:
         first = next(iter(self._operations.values()), None)
@@ -267,14 +267,6 @@ def _announcer(observers: Sequence[Observer], clock: Clock, execution_arn: str) 
     from durable_execution.runtime.announcer import Announcer
 
     return Announcer(observers, clock=clock, execution_arn=execution_arn)
-
-
-def bounded(error: ErrorObject) -> ErrorObject:
-    """An error that fits into what the service takes: the stack trace is what goes first."""
-    if len(json.dumps(error.to_wire())) <= MAX_ERROR_BYTES:
-        return error
-    data = error.data if error.data is None or len(error.data) <= MAX_ERROR_BYTES // 2 else None
-    return ErrorObject(error.message, error.type, data, None)
 
 
 def _judged(error: BaseException) -> BaseException:

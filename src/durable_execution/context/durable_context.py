@@ -60,7 +60,7 @@ class DurableContext:
     def __init__(self, scope: ContextScope, lambda_context: Any = None) -> None:
         self._scope = scope
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
-        self._random: Randomness | None = None
+        self._random: dict[str | None, Randomness] = {}
         self.lambda_context = lambda_context
 
     @property
@@ -81,7 +81,7 @@ class DurableContext:
     @property
     def is_replaying(self) -> bool:
         """Whether this context's code is still going over what earlier invocations have done."""
-        return self._scope.is_replaying
+        return self._scope.here.is_replaying
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -394,8 +394,11 @@ class DurableContext:
 
         The winner is recorded, so a replay picks the same one. The others are cancelled.
         """
+        from durable_execution.errors import ConfigurationError
         from durable_execution.operations import concurrency
 
+        if not awaitables:
+            raise ConfigurationError("ctx.any needs something to wait for")
         call = self._scope.reserve(STEP, "Any", name)
         return concurrency.run_any(call, awaitables)
 
@@ -436,11 +439,12 @@ class DurableContext:
         return replay_safe.is_patched(self._scope, change_id)
 
     def _randomness(self) -> Randomness:
-        if self._random is None:
+        prefix = self._scope.here.ids.prefix
+        if prefix not in self._random:
             from durable_execution.operations.replay_safe import Randomness
 
-            self._random = Randomness(self.execution_arn, self._scope.ids.prefix)
-        return self._random
+            self._random[prefix] = Randomness(self.execution_arn, prefix)
+        return self._random[prefix]
 
     def _child(self, scope: ContextScope) -> DurableContext:
         return DurableContext(scope, self.lambda_context)

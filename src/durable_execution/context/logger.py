@@ -28,7 +28,7 @@ class DurableLogger(logging.LoggerAdapter[logging.Logger]):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # the name logging gives it
         """Whether a record of this level would be written now."""
-        if self._scope is not None and self._scope.is_replaying and not self._scope.state.logs_while_replaying:
+        if self._scope is not None and self._scope.here.is_replaying and not self._scope.state.logs_while_replaying:
             return False
         return super().isEnabledFor(level)
 

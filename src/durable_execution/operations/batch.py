@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +125,7 @@ class Batch:
             if index is None:
                 return
             self._items[index] = BatchItem(index, BatchItemStatus.STARTED)
-            task = self._scope.state.loop.create_task(self._run_branch(index))
+            task = self._scope.state.loop.create_task(self._run_branch(index), context=copy_context())
             self._tasks.add(task)
             task.add_done_callback(self._on_task_done)
 

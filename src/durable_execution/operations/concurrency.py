@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Iterable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +23,8 @@ from durable_execution.operations.lifecycle import (
 )
 from durable_execution.protocol import OperationStatus
 from durable_execution.runtime.call import Call
+from durable_execution.runtime.lanes import TaskLane
+from durable_execution.runtime.loop import scope as running_scope
 
 T = TypeVar("T")
 
@@ -68,30 +71,34 @@ async def run_all_settled(awaitables: Sequence[Awaitable[Any]]) -> list[Settled[
 
 
 class _Contest:
-    """Several awaitables, and the record of which one decided."""
+    """Several awaitables, and the record of which one decided.
+
+    Each runs as a task with a numbering of its own, so that a replay can run one without the others.
+    """
 
     def __init__(self, call: Call, awaitables: Sequence[Awaitable[Any]]) -> None:
         self._call = call
         self._awaitables = list(awaitables)
+        self._is_recorded = False
+        self._decided: int | None = None
 
     async def first_failure_or_all(self) -> list[Any]:
-        decided = await self._recorded()
-        if isinstance(decided, int):
-            await self._only(decided)
+        await self._look()
+        if self._decided is not None:
+            await self._only(self._decided)
             raise ExecutionError(f"{self._call.path}: the recorded failure did not happen again")
         tasks = self._start()
         index = await self._until(tasks, lambda task: task.exception() is not None)
-        if decided is None:
-            await self._record(index)
+        await self._record(index)
         if index is not None:
             self._cancel(tasks)
             tasks[index].result()
         return [task.result() for task in tasks]
 
     async def first_to_end(self) -> Any:
-        decided = await self._recorded()
-        if isinstance(decided, int):
-            return await self._only(decided)
+        await self._look()
+        if self._decided is not None:
+            return await self._only(self._decided)
         tasks = self._start()
         index = await self._until(tasks, lambda _: True)
         await self._record(index)
@@ -99,13 +106,12 @@ class _Contest:
         return tasks[index or 0].result()
 
     async def first_success(self) -> Any:
-        decided = await self._recorded()
-        if isinstance(decided, int):
-            return await self._only(decided)
+        await self._look()
+        if self._decided is not None:
+            return await self._only(self._decided)
         tasks = self._start()
         index = await self._until(tasks, lambda task: task.exception() is None)
-        if decided is None:
-            await self._record(index)
+        await self._record(index)
         if index is None:
             raise ExceptionGroup(
                 f"{self._call.path}: none of {len(tasks)} succeeded",
@@ -114,17 +120,19 @@ class _Contest:
         self._cancel(tasks)
         return tasks[index].result()
 
-    async def _recorded(self) -> int | bool | None:
-        """The index that decided; False when it is recorded that none did; None when nothing is recorded."""
+    async def _look(self) -> None:
+        """Look whether it is recorded who decided; it may be recorded that nobody did."""
         recorded = await recorded_state(self._call)
         if recorded is None or recorded["Status"] != "SUCCEEDED":
             announce_started(self._call, recorded)
-            return None
+            return
         announce_replayed(self._call, recorded)
-        index = json.loads(recorded["StepDetails"].get("Result") or "null")
-        return index if isinstance(index, int) and not isinstance(index, bool) else False
+        self._is_recorded = True
+        self._decided = json.loads(recorded["StepDetails"].get("Result") or "null")
 
     async def _record(self, index: int | None) -> None:
+        if self._is_recorded:
+            return
         call = self._call
         state = call.scope.state
         started_at = state.clock.now() if state.announcer is not None else None
@@ -138,13 +146,21 @@ class _Contest:
         )
 
     def _start(self) -> list[asyncio.Future[Any]]:
-        return [asyncio.ensure_future(awaitable) for awaitable in self._awaitables]
+        return [self._run(index) for index in range(len(self._awaitables))]
+
+    def _run(self, index: int) -> asyncio.Future[Any]:
+        awaitable = self._awaitables[index]
+        if isinstance(awaitable, asyncio.Future):
+            return awaitable
+        context = copy_context()
+        context.run(running_scope.set, TaskLane.of_operation(self._call, index))
+        return self._call.scope.state.loop.create_task(_awaited(awaitable), context=context)
 
     async def _only(self, index: int) -> Any:
         for other, awaitable in enumerate(self._awaitables):
             if other != index:
                 _drop(awaitable)
-        return await self._awaitables[index]
+        return await self._run(index)
 
     async def _until(self, tasks: Sequence[asyncio.Future[Any]], decides: Any) -> int | None:
         """The index of the first task that decides, in order of ending; None when all have ended and none does.
@@ -167,6 +183,10 @@ class _Contest:
                 task.cancel()
             elif not task.cancelled():
                 task.exception()  # so that asyncio does not complain that nobody looked
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def _raise_fatal(done: Iterable[asyncio.Future[Any]]) -> None:

@@ -151,6 +151,7 @@ def failure(call: Call, base: type[OperationError], error: ErrorObject | None) -
 
 def described(error: BaseException) -> ErrorObject:
     """An exception as it is checkpointed, with its traceback, bounded."""
+    from durable_execution.operations.error_size import fitted, may_be_large
     from durable_execution.operations.stack_trace import stack_trace_of
 
     data = getattr(error, "error_data", None)
@@ -158,4 +159,6 @@ def described(error: BaseException) -> ErrorObject:
     message = plain.message
     if message is not None and len(message) > MAX_MESSAGE_LENGTH:
         message = message[:MAX_MESSAGE_LENGTH] + "…"
-    return ErrorObject(message, plain.type, plain.data or (data if isinstance(data, str) else None), plain.stack_trace)
+    data = plain.data or (data if isinstance(data, str) else None)
+    found = ErrorObject(message, plain.type, data, plain.stack_trace)
+    return fitted(found) if may_be_large(found) else found

@@ -50,6 +50,7 @@ def is_patched(scope: ContextScope, change_id: str) -> bool:
     """Whether the code at this place runs with the change; see `DurableContext.patched`."""
     if not change_id or not change_id.isascii() or not change_id.isprintable() or len(change_id) > 200:
         raise ConfigurationError(f"change id {change_id!r:.40} must be 1 to 200 printable ASCII characters")
+    scope = scope.here
     known = scope.patches.get(change_id)
     if known is None:
         known = scope.patches[change_id] = _decide(scope, change_id)

@@ -23,6 +23,17 @@ def operation_id(prefix: str | None, position: int) -> str:
     return blake2b(source.encode()).hexdigest()[:64]
 
 
+def task_prefix(prefix: str | None, number: int) -> str:
+    """What prefixes the ids of calls that a task of a context makes, in place of the context's own prefix.
+
+    Args:
+        prefix: Prefix of the calls beside which the task was created; None in the root context.
+        number: 1 for the first task created there.
+    """
+    source = f"{prefix}-task-{number}" if prefix else f"task-{number}"
+    return blake2b(source.encode()).hexdigest()[:64]
+
+
 def branch_id(operation: str, index: int) -> str:
     """The id of branch `index` (from 0) of a map or parallel operation."""
     return blake2b(f"{operation}-{index}".encode()).hexdigest()[:64]

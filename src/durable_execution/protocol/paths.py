@@ -73,6 +73,11 @@ def branch_path(path: str, index: int) -> str:
     return _bounded(f"{path}#{index}")
 
 
+def task_path(path: str, number: int) -> str:
+    """The path of what task `number` (from 1) calls in the context at `path`."""
+    return _bounded(f"{path}~{number}")
+
+
 def _bounded(path: str) -> str:
     if len(path) <= MAX_PATH_LENGTH:
         return path

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from durable_execution.errors import NestedOperationError, SuspendExecution
 from durable_execution.runtime.loop import IN_STEP
 from durable_execution.runtime.loop import scope as running_scope
+from durable_execution.runtime.scope import misplaced
 from durable_execution.runtime.state import ExecutionState
 from durable_execution.runtime.workers import Workers
 
@@ -32,6 +33,7 @@ class BlockingThread:
     def __init__(self, state: ExecutionState) -> None:
         self._state = state
         self._context = contextvars.copy_context()
+        self._scope = running_scope.get()
         self._lock = threading.Lock()
         self._waiting: set[Future[Any]] = set()
         self._is_over = False
@@ -63,12 +65,16 @@ class BlockingThread:
         Raises:
             SuspendExecution: The invocation is over.
             NestedOperationError: Called from a step's body.
+            ConfigurationError: Called by the code of another context.
         """
-        if running_scope.get() is IN_STEP:
+        running = running_scope.get()
+        if running is IN_STEP:
             raise NestedOperationError(
                 "a durable operation was called inside a step. A step's body runs once and is then replayed as one "
                 "result, so nothing durable can happen in it. Call it from the handler, or make the step a child context"
             )
+        if running is not None and running is not self._scope:
+            raise misplaced("operation", None, self._scope, running)
         answer: Future[T] = Future()
         with self._lock:
             if self._is_over:
@@ -89,7 +95,8 @@ class BlockingThread:
 
     def _start(self, operation: Callable[[], Coroutine[Any, Any, Any]], answer: Future[Any], is_own: bool) -> None:
         try:
-            task = self._state.loop.create_task(operation())
+            # In a context of its own: the task is the SDK's, and what it calls is numbered as the thread's.
+            task = self._state.loop.create_task(operation(), context=contextvars.copy_context())
         except Exception as error:  # noqa: BLE001  # carried to the event loop or back
             self._settle(answer, None, error)
             return

@@ -5,6 +5,7 @@ Only the comparison is on the hot path; what a difference means is worked out in
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,15 @@ async def check_finished(scope: ContextScope) -> None:
     execution is never blamed. While tasks that the context has started still run, nothing can be said.
     """
     missing = _never_called(scope)
-    if not missing or scope.has_running_tasks:
-        return
+    if missing and not scope.has_running_tasks:
+        await _report_missing(scope, missing)
+    for lane, task in scope.lanes or ():
+        missing = _never_called(lane)
+        if missing and _ran_to_its_end(task) and not scope.has_running_tasks:
+            await _report_missing(lane, missing)
+
+
+async def _report_missing(scope: ContextScope, missing: list[str]) -> None:
     from durable_execution.replay.detection import never_called
 
     state = scope.state
@@ -74,6 +82,11 @@ async def check_finished(scope: ContextScope) -> None:
         first_position=scope.ids.position + 1,
     )
     await _diverge(state, None, divergence)
+
+
+def _ran_to_its_end(task: asyncio.Task[Any] | None) -> bool:
+    """Whether a task was not cut off, so that it has made every call it makes."""
+    return task is None or (task.done() and not task.cancelled() and task.exception() is None)
 
 
 def _never_called(scope: ContextScope) -> list[str]:
@@ -107,8 +120,6 @@ async def _diverge(state: ExecutionState, call: Call | None, divergence: Any) ->
 
 def _awaiting_site() -> Any:
     """Where the coroutine that runs now is awaited from, when the call itself is no longer on the stack."""
-    import asyncio
-
     task = asyncio.current_task()
     if task is None:
         return None

@@ -10,7 +10,7 @@ import asyncio
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any, Final, Protocol, TypeVar, cast
 from weakref import WeakSet, finalize
 
@@ -27,12 +27,20 @@ class TaskOwner(Protocol):
         """Take note of a task that the context's code has created."""
         ...
 
+    def for_task(self) -> TaskOwner:
+        """Whose code the code of a new task is."""
+        ...
+
 
 class StepScope:
     """Marks the code of a step's body, where durable operations cannot be called. Its tasks are nobody's."""
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """Leave the task alone: a client that a step starts lives on in a warm environment."""
+
+    def for_task(self) -> StepScope:
+        """What a step's tasks do is the step's doing too."""
+        return self
 
 
 IN_STEP: Final = StepScope()
@@ -145,10 +153,14 @@ def _run_in_thread(run: Callable[[EnvironmentLoop], T]) -> T:
 def _owning_task_factory(
     loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
 ) -> asyncio.Task[T]:
-    task: asyncio.Task[T] = asyncio.Task(coroutine, loop=loop, **options)
     owner = scope.get()
-    if owner is not None:
-        owner.adopt(task)
+    if owner is None or owner is IN_STEP:
+        return asyncio.Task(coroutine, loop=loop, **options)
+    if options.get("context") is None:
+        options["context"] = context = copy_context()
+        context.run(scope.set, owner.for_task())
+    task: asyncio.Task[T] = asyncio.Task(coroutine, loop=loop, **options)
+    owner.adopt(task)
     return task
 
 

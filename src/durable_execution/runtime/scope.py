@@ -11,7 +11,8 @@ from durable_execution.protocol.limits import MAX_NAME_LENGTH
 from durable_execution.protocol.paths import Labels, kind_of
 from durable_execution.runtime.call import Call, current_call_site
 from durable_execution.runtime.ids import OperationIdGenerator
-from durable_execution.runtime.loop import IN_STEP
+from durable_execution.runtime.lanes import TaskLane
+from durable_execution.runtime.loop import IN_STEP, TaskOwner
 from durable_execution.runtime.loop import scope as running_scope
 
 if TYPE_CHECKING:
@@ -32,13 +33,19 @@ class ContextScope:
         may_replay: Whether recorded calls may lie ahead; `is_replaying` looks whether they do.
         is_rebuilding: Whether the body runs only to rebuild a result that was too large to keep.
         is_closed: Whether the context's body has ended, so that its orphans may not checkpoint any more.
+        created_tasks: How many tasks the context's code has created, those not counted that a task of its has created.
+        base: The context itself, where this is only the numbering of one of its tasks.
+        lanes: The numberings of its tasks, as far as they have made calls, each with the task.
     """
 
     __slots__ = (
+        "base",
+        "created_tasks",
         "ids",
         "is_closed",
         "is_rebuilding",
         "labels",
+        "lanes",
         "may_replay",
         "outer",
         "owner",
@@ -68,6 +75,9 @@ class ContextScope:
         self.is_closed = False
         self.patches: dict[str, bool] = {}
         self.tasks: WeakSet[asyncio.Task[Any]] | None = None
+        self.created_tasks = 0
+        self.base: ContextScope | None = None
+        self.lanes: list[tuple[ContextScope, asyncio.Task[Any] | None]] | None = None
         self.is_rebuilding: bool = self.outer is not None and self.outer.is_rebuilding
         self.may_replay: bool = self.outer.may_replay if self.outer is not None else state.recorded_count > 0
 
@@ -84,6 +94,32 @@ class ContextScope:
             self.tasks = WeakSet()
         self.tasks.add(task)
 
+    def for_task(self) -> TaskLane:
+        """Where the calls of the next task that this context's code creates belong."""
+        self.created_tasks += 1
+        return TaskLane(self, self, self.created_tasks)
+
+    def numbered_as(self, prefix: str, path: str) -> ContextScope:
+        """This context with another numbering of calls, for one of its tasks."""
+        lane = ContextScope(self.state, prefix=prefix, parent_id=self.parent_id, path=path)
+        lane.outer = lane.base = self
+        lane.is_rebuilding = self.is_rebuilding
+        if self.lanes is None:
+            self.lanes = []
+        self.lanes.append((lane, asyncio.current_task(self.state.loop)))
+        return lane
+
+    @property
+    def context(self) -> ContextScope:
+        """The context whose calls these are, whatever task makes them."""
+        return self.base or self
+
+    @property
+    def here(self) -> ContextScope:
+        """This context as the code that runs now numbers its calls: its own code, or that of a task it has created."""
+        running = running_scope.get()
+        return running.scope if type(running) is TaskLane and running.context is self else self
+
     @property
     def has_running_tasks(self) -> bool:
         """Whether tasks that this context's code has created have not ended."""
@@ -94,10 +130,19 @@ class ContextScope:
 
         Raises:
             NestedOperationError: Called from a step's body.
+            ConfigurationError: The name is not one the service takes, or the code that calls belongs to another context.
+        """
+        running = running_scope.get()
+        if running is not self and running is not None:
+            return self._elsewhere(running, type, subtype, name).reserve_here(type, subtype, name)
+        return self.reserve_here(type, subtype, name)
+
+    def reserve_here(self, type: str, subtype: str, name: str | None) -> Call:  # noqa: A002  # the protocol's word
+        """Reserve the next operation of this numbering, whoever calls.
+
+        Raises:
             ConfigurationError: The name is not one the service takes.
         """
-        if running_scope.get() is IN_STEP:
-            raise _nested(kind_of(type, subtype), name)
         if name is not None and not (0 < len(name) <= MAX_NAME_LENGTH and name.isascii() and name.isprintable()):
             raise ConfigurationError(
                 f"operation name {name[:40]!r} must be 1 to {MAX_NAME_LENGTH} printable ASCII characters"
@@ -108,6 +153,14 @@ class ContextScope:
         if self.state.announcer is not None:
             call.site = current_call_site()
         return call
+
+    def _elsewhere(self, running: TaskOwner, type: str, subtype: str, name: str | None) -> ContextScope:  # noqa: A002
+        """The scope of a call that is not made by this context's own code: one of its tasks', or none that may."""
+        if running is IN_STEP:
+            raise _nested(kind_of(type, subtype), name)
+        if isinstance(running, TaskLane) and running.context is self:
+            return running.scope
+        raise misplaced(kind_of(type, subtype), name, self, running)
 
     @property
     def is_replaying(self) -> bool:
@@ -139,10 +192,34 @@ class ContextScope:
             scope = scope.outer
 
 
+def misplaced(kind: str, name: str | None, owner: TaskOwner | None, running: TaskOwner) -> ConfigurationError:
+    """The error of a call on one context by the code of another.
+
+    Args:
+        kind: What was called.
+        name: Its name.
+        owner: The context it was called on.
+        running: Whose code has called it.
+    """
+    return ConfigurationError(
+        f"{_called(kind, name)} was called on the context {_path_of(owner)} by code that runs in the context "
+        f"{_path_of(running)}. When that has ended its code is skipped, and later calls are numbered otherwise. Call it "
+        "on the context that the function was given"
+    )
+
+
+def _path_of(owner: TaskOwner | None) -> str:
+    return owner.context.path if isinstance(owner, (ContextScope, TaskLane)) else "of another function"
+
+
+def _called(kind: str, name: str | None) -> str:
+    article = "an" if kind[0] in "aeiou" else "a"
+    return f"{kind} {name!r}" if name else f"{article} {kind}"
+
+
 def _nested(kind: str, name: str | None) -> NestedOperationError:
-    called = f"{kind} {name!r}" if name else f"a {kind}"
     return NestedOperationError(
-        f"{called} was called inside a step. A step's body runs once and is then replayed as one result, so nothing "
+        f"{_called(kind, name)} was called inside a step. A step's body runs once and is then replayed as one result, so nothing "
         "durable can happen in it. Call it from the handler, or make the step a child context: "
         "ctx.run_in_child_context(function)"
     )
