@@ -13,10 +13,10 @@ from durable_debugger.sources.local import LocalExecutions
 from durable_debugger.sources.places import find
 
 IMAGES = Path(__file__).parent / "images"
-SIZE = (124, 34)
+SIZE = (132, 38)
 PICTURES = {
     "debugger.svg": ("tree", ["down", "down"]),
-    "debugger-step.svg": ("step", ["n", "n", "n"]),
+    "debugger-step.svg": ("step", ["n"] * 11),
 }
 """File name: the view that is opened, and the keys that are pressed."""
 
