@@ -141,7 +141,7 @@ def a_flat_map(event: Any, ctx: Any) -> Any:
     def item(child: Any, value: int, index: int, _: Any) -> int:
         return int(child.step(lambda _: value + index, name="add"))
 
-    config = MapConfig(max_concurrency=1, nesting_type=NestingType.FLAT)
+    config: MapConfig[Any] = MapConfig(max_concurrency=1, nesting_type=NestingType.FLAT)
     return ctx.map([1, 2], item, name="flat", config=config).get_results()
 
 

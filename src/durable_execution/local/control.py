@@ -35,7 +35,7 @@ class Control:
         Returns:
             When it ended, in Unix milliseconds.
         """
-        encoded = read_error(error)
+        encoded = read_error(error) if error != {} else None  # what clients send when they are given none
         if encoded and len(encoded) > MAX_ERROR_BYTES:
             raise invalid(f"The error of a stop must be at most {MAX_ERROR_BYTES} bytes.")
         with self._backend.transaction() as transaction:

@@ -96,6 +96,8 @@ class LocalServer:
         self._engine.drive()
         try:
             self._server.run(sockets=[self._socket])
+        except KeyboardInterrupt:
+            pass  # the wanted end
         finally:
             self.close()
 
@@ -142,14 +144,17 @@ def serve(
     try:
         with LocalEngine(store, time=time) as engine:
             server = LocalServer(engine, host=host, port=port, allow_remote=allow_remote)
-            for name, target in functions.items():
-                hosted = host_function(name, target, log, server.url, engine.store_path)
-                is_durable = name not in plain and getattr(hosted, "is_durable", True)
-                engine.register(name, hosted, durable=is_durable)
-            engine.resume()
-            if announce is not None:
-                announce(server.url)
-            server.run()
+            try:
+                for name, target in functions.items():
+                    hosted = host_function(name, target, log, server.url, engine.store_path)
+                    is_durable = name not in plain and getattr(hosted, "is_durable", True)
+                    engine.register(name, hosted, durable=is_durable)
+                engine.resume()
+                if announce is not None:
+                    announce(server.url)
+                server.run()
+            finally:
+                server.close()
     finally:
         log.close()
 
@@ -207,6 +212,7 @@ def _bound(host: str, port: int, allow_remote: bool) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        bound.listen(128)  # requests made from here on wait until they can be answered
     except OSError as error:
         bound.close()
         raise EngineError(

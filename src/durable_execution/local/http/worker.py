@@ -118,6 +118,8 @@ def main(spec: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"), handlers=[handler])
+    for chatty in ("boto3", "botocore", "urllib3", "s3transfer"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
     def reply(line: str) -> None:
         answers.write(line + "\n")
