@@ -3,6 +3,8 @@
 Run by `make check`. Code blocks are executed by the tests.
 """
 
+import dataclasses
+import inspect
 import re
 import subprocess
 import sys
@@ -11,12 +13,31 @@ from functools import cache
 from pathlib import Path
 
 import durable_execution
+from durable_execution import errors
+from durable_execution.local import LocalEngine
+from durable_execution.testing import LocalExecution, LocalRunner, RunResult
 from tables import outdated
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
 SOURCES = (REPOSITORY / "src", REPOSITORY / "debugger")
 README_WORDS = 600
+
+INTERNAL = {
+    "scope",
+    "mro",
+    "calls",
+    "fits",
+    "recorded",
+    "path",
+    "function",
+    "policy",
+    "invoke",
+    "wire",
+    "has_criteria",
+    "delay_seconds",
+}
+"""Public to the SDK's own modules, or explained under the words a page uses for them."""
 
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *$", re.MULTILINE)
@@ -115,6 +136,42 @@ def undocumented() -> Iterator[str]:
             yield f"docs/: the environment variable {name} is not mentioned anywhere"
 
 
+def documented_classes() -> Iterator[type]:
+    """Classes whose every public name is to be found in the reference."""
+    for name in durable_execution.__all__:
+        value = getattr(durable_execution, name)
+        if inspect.isclass(value) and not issubclass(value, BaseException) and value is not durable_execution.BoundStep:
+            yield value
+    yield from (LocalEngine, LocalRunner, LocalExecution, RunResult)
+
+
+def members(value: type) -> Iterator[str]:
+    """Public attributes, methods and constructor arguments."""
+    yield from (name for name in dir(value) if not name.startswith("_") and not hasattr(str, name))
+    if dataclasses.is_dataclass(value):
+        yield from (field.name for field in dataclasses.fields(value))
+    elif issubclass(value, LocalEngine | LocalRunner):
+        yield from (name for name in inspect.signature(value).parameters if name not in {"args", "kwargs"})
+
+
+def undocumented_members() -> Iterator[str]:
+    """Methods, options and errors that the reference does not name."""
+    folder = REPOSITORY / "docs" / "reference"
+    reference = "\n".join(read(page) for page in sorted(folder.rglob("*.md")))
+    words = set(re.findall(r"\w+", reference))
+    for value in documented_classes():
+        missing = sorted(set(members(value)) - words - INTERNAL)
+        if missing:
+            yield f"docs/reference: {value.__module__}.{value.__name__}: not mentioned: {', '.join(missing)}"
+    missing = sorted(set(vars(errors)) & {cls.__name__ for cls in _error_classes()} - words)
+    if missing:
+        yield f"docs/reference: errors not mentioned: {', '.join(missing)}"
+
+
+def _error_classes() -> Iterator[type]:
+    return (v for v in vars(errors).values() if inspect.isclass(v) and issubclass(v, BaseException))
+
+
 def too_long() -> Iterator[str]:
     """A README nobody reads to its end."""
     words = len(FENCED.sub("", read(README)).split())
@@ -131,6 +188,7 @@ def problems() -> Iterator[str]:
     for page in outdated():
         yield f"{page.relative_to(REPOSITORY)}: a table differs from the code: run `python docs/tables.py`"
     yield from undocumented()
+    yield from undocumented_members()
     yield from too_long()
 
 
