@@ -12,6 +12,7 @@ from durable_execution.local.hosts import DurableHost, DurableTarget
 from durable_execution.local.identity import IdSource
 from durable_execution.local.running import function_name
 from durable_execution.observers import Observer
+from durable_execution.protocol import ExecutionStatus
 from durable_execution.testing.calls import ServiceCalls
 from durable_execution.testing.faults import Fault, Faults, FaultyHost, UpdateRule
 from durable_execution.testing.problems import RunnerError
@@ -51,7 +52,7 @@ class LocalExecution(Execution):
         end = clock.monotonic() + timeout.total_seconds()
 
         def check() -> bool:
-            if is_done():
+            if is_done() or self.status is ExecutionStatus.PAUSED:  # no jump to the time-out of what stands still
                 return True
             if clock.monotonic() > end:
                 raise RunnerError(
