@@ -11,7 +11,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^`]*)$")
-PRINTED = re.compile(r"^ *#> ?(?P<text>.*)$")
+PRINTED = re.compile(r"^ *# ?> ?(?P<text>.*)$")  # the formatter puts a blank after the #
 
 
 @dataclass(frozen=True, slots=True)
