@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from durable_execution.errors import DurableError, ServiceError
 from durable_execution.local.client import LocalLambdaClient
@@ -21,7 +20,6 @@ from durable_execution.local.http.responses import ApiResponse, answer, refusal
 from durable_execution.local.identity import IdSource
 
 LOGGER = logging.getLogger(__name__)
-METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Bytes of a request: the largest payload, with room for being written as JSON."""
 
@@ -51,9 +49,14 @@ class LambdaApi:
         self._calls = ThreadPoolExecutor(max_workers=8, thread_name_prefix="durable-api")
         self._waits = ThreadPoolExecutor(max_workers=WAITING_THREADS, thread_name_prefix="durable-invoke")
 
-    def application(self) -> Starlette:
-        """The web application."""
-        return Starlette(routes=[Route("/{path:path}", self.answer, methods=METHODS)])
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as an ASGI application.
+
+        Every path comes here as it was sent: a router would decode it first.
+        """
+        if scope["type"] == "http":
+            response = await self.answer(Request(scope, receive))
+            await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
@@ -63,9 +66,10 @@ class LambdaApi:
             found = refusal(error)
         except ClientDisconnect:
             return Response(status_code=400)
-        except DurableError as error:
+        except Exception as error:
             LOGGER.exception("request %s %s failed", request.method, request.url.path)
-            found = refusal(fault("ServiceException", str(error)))
+            reason = str(error) if isinstance(error, DurableError) else "The request could not be carried out."
+            found = refusal(fault("ServiceException", reason))
         headers = {"Content-Type": "application/json", "x-amzn-RequestId": self._ids.new(), **found.headers}
         return Response(found.body, status_code=found.status, headers=headers)
 

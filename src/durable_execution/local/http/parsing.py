@@ -141,7 +141,8 @@ _READERS: dict[str, Reader] = {
 
 def _members(request: ApiRequest, *names: str) -> Arguments:
     """Members of a JSON body; null counts as absent."""
-    body = _json(request.body) or {}
+    body = _json(request.body)
+    body = {} if body is None else body
     if not isinstance(body, dict):
         raise invalid(f"The body must be a JSON object, not {type(body).__name__}.")
     return {name: body[name] for name in names if body.get(name) is not None}

@@ -65,7 +65,7 @@ class LocalServer:
         self.url = f"http://{address}:{self._socket.getsockname()[1]}"
         self._api = LambdaApi(engine.client, RandomIds(), body_seconds=body_seconds)
         config = uvicorn.Config(
-            self._api.application(),
+            self._api,
             log_level="warning",
             access_log=False,
             lifespan="off",

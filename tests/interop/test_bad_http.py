@@ -1,0 +1,394 @@
+"""Bad requests: each gets the error AWS would give, and changes nothing."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+from botocore.loaders import Loader
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable_execution.local import LocalEngine
+from durable_execution.local.http import LocalServer
+from durable_execution.protocol import Wire
+from tests.unit.local.scripts import PENDING, Session, callback, register, step
+
+pytestmark = pytest.mark.interop
+
+MODEL: Wire = Loader().load_service_model("lambda", "service-2", "2015-03-31")
+OPERATIONS = sorted(name for name in MODEL["operations"] if "Durable" in name)
+
+
+class Target:
+    """A served engine with an execution that waits for a callback."""
+
+    def __init__(self) -> None:
+        self.engine = LocalEngine(None, time="skip")
+        self.tokens: list[str] = []
+
+        def body(session: Session) -> Wire:
+            self.tokens.append(session.token or "")
+            session.send(step("a", "START"), callback("c"))
+            self.tokens.append(session.token or "")
+            return PENDING
+
+        register(self.engine, body)
+        self.arn = self.engine.start("flow", name="n")
+        self.callback_id = self.engine.wait_for_callback_id(self.arn)
+        self.server = LocalServer(self.engine, port=0, body_seconds=0.3)
+        self.server.start()
+        self.address = urlsplit(self.server.url).netloc
+
+    def state(self) -> Any:
+        """Everything there is to know of what is stored."""
+        tables = ("executions", "operations", "events", "undelivered", "answers")
+        store = self.engine._store
+        with store.snapshot():
+            return [store.connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
+
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, Wire]:
+        connection = http.client.HTTPConnection(self.address, timeout=20)
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            response = connection.getresponse()
+            raw = response.read()
+            return (
+                response.status,
+                json.loads(raw) if raw else None,
+                {name.lower(): value for name, value in response.headers.items()},
+            )
+        finally:
+            connection.close()
+
+    def refuses(
+        self, expected: tuple[int, str], method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> str:
+        before = self.state()
+        status, found, answered = self.request(method, path, body, **headers)
+        assert (status, answered["x-amzn-errortype"]) == expected
+        assert answered["x-amzn-requestid"]
+        assert self.state() == before
+        message: str = found.get("message") or found.get("Message")
+        assert message
+        assert "Traceback" not in message
+        return message
+
+    def close(self) -> None:
+        self.server.close()
+        self.engine.close()
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    made = Target()
+    yield made
+    made.close()
+
+
+INVALID, UNKNOWN, MISSING, UNPARSABLE = (
+    (400, "InvalidParameterValueException"),
+    (404, "UnknownOperationException"),
+    (404, "ResourceNotFoundException"),
+    (400, "InvalidRequestContentException"),
+)
+
+
+def path_of(arn: str, verb: str = "") -> str:
+    return f"/2025-12-01/durable-executions/{quote(arn, safe='')}" + (f"/{verb}" if verb else "")
+
+
+@pytest.mark.parametrize("body", [b"{", b"nonsense", b"\xff", b'{"a": NaN', b"[" * 100_000, b'"\xc3'], ids=range(6))
+@pytest.mark.parametrize("verb", ["checkpoint", "pause", "resume", "stop"])
+def test_malformed_json(target: Target, verb: str, body: bytes) -> None:
+    target.refuses(UNPARSABLE, "POST", path_of(target.arn, verb), body)
+    callback_path = f"/2025-12-01/durable-execution-callbacks/{quote(target.callback_id, safe='')}/fail"
+    target.refuses(UNPARSABLE, "POST", callback_path, body)
+
+
+@pytest.mark.parametrize("body", [[], "text", 7, True, [{"Updates": []}]])
+def test_a_body_that_is_no_object(target: Target, body: Any) -> None:
+    for verb in ("checkpoint", "pause", "resume", "stop"):
+        target.refuses(INVALID, "POST", path_of(target.arn, verb), json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"CheckpointToken": ""},
+        {"CheckpointToken": 7},
+        {"CheckpointToken": None},
+        {"CheckpointToken": "eA==", "Updates": []},
+        {"CheckpointToken": "eA==", "ClientToken": "é"},
+        {"CheckpointToken": ["eA=="]},
+    ],
+)
+def test_a_checkpoint_without_a_good_token(target: Target, body: Wire) -> None:
+    target.refuses(INVALID, "POST", path_of(target.arn, "checkpoint"), json.dumps(body).encode())
+
+
+def test_stale_tokens(target: Target) -> None:
+    for token in target.tokens:
+        body = json.dumps({"CheckpointToken": token, "Updates": []}).encode()
+        assert target.refuses(INVALID, "POST", path_of(target.arn, "checkpoint"), body) == "Invalid checkpoint token"
+        query = f"state?CheckpointToken={quote(token, safe='')}"
+        assert target.refuses(INVALID, "GET", path_of(target.arn, query)) == "Invalid checkpoint token"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "history?MaxItems=x",
+        "history?MaxItems=1e3",
+        "history?MaxItems=-1",
+        "history?MaxItems=1001",
+        "history?MaxItems=" + "9" * 5000,
+        "history?MaxItems=%EF%BC%97",
+        "history?Marker=nonsense",
+        "history?ReverseOrder=perhaps",
+        "history?IncludeExecutionData=1",
+        "history?Marker=%FF",
+        "?IncludeExecutionData=yes",
+        "state",
+        "state?CheckpointToken=",
+    ],
+)
+def test_queries_that_make_no_sense(target: Target, query: str) -> None:
+    path = path_of(target.arn) + query if query.startswith("?") else path_of(target.arn, query)
+    target.refuses(INVALID, "GET", path)
+
+
+@pytest.mark.parametrize(
+    "query", ["Statuses=ASLEEP", "StartedAfter=yesterday", "StartedAfter=1e400", "StartedBefore=nan", "Qualifier=%00"]
+)
+def test_lists_that_make_no_sense(target: Target, query: str) -> None:
+    target.refuses(INVALID, "GET", f"/2025-12-01/functions/flow/durable-executions?{query}")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", UNKNOWN),
+        ("/2025-12-01/", UNKNOWN),
+        ("/2025-12-01/durable-executions", UNKNOWN),
+        ("/2025-12-01/durable-executions/a/b/c/history", UNKNOWN),  # an ARN that was not encoded
+        ("/2025-12-01/durable-executions/%2e%2e/history", MISSING),
+        ("/2025-12-01/durable-executions/..%2f..%2fetc/history", MISSING),
+        ("/2025-12-01/durable-executions/%/history", INVALID),
+        ("/2025-12-01/durable-executions/%zz/history", INVALID),
+        ("/2025-12-01/durable-executions/%ff/history", INVALID),
+        ("/2025-12-01/durable-executions/%00/history", MISSING),
+        ("/2025-12-01/durable-executions/%252F/history", MISSING),
+        ("/2025-12-01/durable-executions/" + "a" * 1025 + "/history", INVALID),
+        ("/2025-12-01//durable-executions/a/history", UNKNOWN),
+        ("/2015-03-31/functions/flow/invocations", UNKNOWN),
+        ("/2015-03-31/functions", UNKNOWN),
+    ],
+)
+def test_paths_that_lead_nowhere(target: Target, path: str, expected: tuple[int, str]) -> None:
+    target.refuses(expected, "GET", path)
+
+
+def test_a_doubly_encoded_arn_is_another_arn(target: Target) -> None:
+    once = quote(target.arn, safe="")
+    status, found, _ = target.request("GET", f"/2025-12-01/durable-executions/{once}")
+    assert (status, found["DurableExecutionArn"]) == (200, target.arn)
+    status, found, _ = target.request("GET", f"/2025-12-01/durable-executions/{once.lower()}")
+    assert status == 404  # the escapes may be lower-case, the ARN itself not
+    target.refuses(MISSING, "GET", f"/2025-12-01/durable-executions/{quote(once, safe='')}")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "DELETE"])
+def test_methods_the_api_does_not_have(target: Target, method: str) -> None:
+    target.refuses(UNKNOWN, method, path_of(target.arn, "history"))
+
+
+def test_oversized_requests(target: Target) -> None:
+    large = b'"' + b"x" * (17 * 1024 * 1024) + b'"'
+    before = target.state()
+    host, port = target.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(large)}\r\n\r\n"
+        connection.sendall(head.encode())
+        answer = connection.recv(4096)
+    assert b" 413 " in answer.splitlines()[0]
+    assert target.state() == before
+    target.refuses(
+        (413, "RequestTooLargeException"),
+        "POST",
+        "/2015-03-31/functions/flow:1/invocations",
+        b'"' + b"x" * 6_291_455 + b'"',
+    )
+    path = f"/2025-12-01/durable-execution-callbacks/{quote(target.callback_id, safe='')}/succeed"
+    target.refuses(INVALID, "POST", path, b"x" * 1_048_577)
+    target.refuses(INVALID, "POST", path_of(target.arn, "stop"), json.dumps({"ErrorData": "x" * 1_048_577}).encode())
+
+
+def test_a_slow_client_is_told_so_and_holds_up_nobody(target: Target) -> None:
+    before = target.state()
+    host, port = target.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as slow:
+        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
+        slow.sendall(head.encode())
+        assert target.request("GET", path_of(target.arn))[0] == 200
+        answer = slow.recv(4096)
+    assert b" 408 " in answer.splitlines()[0]
+    assert b"RequestTimeoutException" in answer
+    assert target.state() == before
+
+
+def test_a_client_that_hangs_up_changes_nothing(target: Target) -> None:
+    before = target.state()
+    host, port = target.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as rude:
+        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
+        rude.sendall(head.encode())
+    assert target.request("GET", path_of(target.arn))[0] == 200
+    assert target.state() == before
+
+
+def test_requests_from_web_pages_elsewhere_are_refused(target: Target) -> None:
+    path = path_of(target.arn, "stop")
+    target.refuses((403, "AccessDeniedException"), "POST", path, b"", Origin="https://example.com")
+    target.refuses((403, "AccessDeniedException"), "POST", path, b"", Origin="null")
+    assert target.request("GET", path_of(target.arn), Origin="http://localhost:3000")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X_Amz_Invocation_Type": "Later"},
+        {"X_Amz_Durable_Execution_Name": "a b"},
+        {"X_Amz_Durable_Execution_Name": "x" * 65},
+        {"X_Amz_Tenant_Id": "a!b"},
+        {"X_Amz_Tenant_Id": "x" * 257},
+    ],
+)
+def test_invoke_headers_that_make_no_sense(target: Target, headers: dict[str, str]) -> None:
+    target.refuses(INVALID, "POST", "/2015-03-31/functions/flow/invocations?Qualifier=1", b"{}", **headers)
+
+
+TEXTS = st.text(max_size=40) | st.from_regex(r"[A-Za-z0-9+/]{1,40}={0,2}", fullmatch=True)
+JUNK: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def shaped(name: str, depth: int = 0) -> Any:
+    """Values for a shape of the service model: mostly right, sometimes of another type or out of range."""
+    shape = MODEL["shapes"][name]
+    kind = shape["type"]
+    if kind == "structure" and depth < 4:
+        members = {
+            member: shaped(found["shape"], depth + 1)
+            for member, found in shape["members"].items()
+            if "location" not in found
+        }
+        required = {member: members[member] for member in shape.get("required", ()) if member in members}
+        rest = {member: found for member, found in members.items() if member not in required}
+        right: Any = st.fixed_dictionaries(required, optional=rest) | st.fixed_dictionaries({}, optional=members)
+    elif kind == "list" and depth < 4:
+        right = st.lists(shaped(shape["member"]["shape"], depth + 1), max_size=4)
+    elif "enum" in shape:
+        right = st.sampled_from(shape["enum"])
+    elif kind == "string":
+        right = TEXTS | st.sampled_from(["a", "c", "n", "ctx", "1"])
+    elif kind in ("integer", "long"):
+        right = st.integers(min_value=shape.get("min", -5) - 1, max_value=min(shape.get("max", 100), 100) + 1)
+    elif kind == "boolean":
+        right = st.booleans()
+    else:
+        right = TEXTS
+    return right | JUNK
+
+
+def requests() -> Any:
+    """Requests for every operation of the model."""
+
+    def make(operation: str) -> Any:
+        model = MODEL["operations"][operation]
+        shape = MODEL["shapes"][model["input"]["shape"]]
+        query = {
+            found["locationName"]: (shaped(found["shape"]) | TEXTS)
+            for found in shape["members"].values()
+            if found.get("location") == "querystring"
+        }
+        payload = shape.get("payload")
+        body = shaped(shape["members"][payload]["shape"] if payload else model["input"]["shape"])
+        return st.tuples(
+            st.just(operation),
+            st.sampled_from(["good", "other"]) | TEXTS,
+            st.fixed_dictionaries({}, optional=query),
+            body | st.binary(max_size=60),
+        )
+
+    return st.sampled_from(OPERATIONS).flatmap(make)
+
+
+SAFE_ANSWERS = {200, 202, 400, 404, 409}
+
+
+@given(request=requests())
+def test_no_request_breaks_the_server_or_the_store(target: Target, request: tuple[str, str, Wire, Any]) -> None:
+    operation, parameter, query, body = request
+    http_model = MODEL["operations"][operation]["http"]
+    method, uri = http_model["method"], http_model["requestUri"]
+    name = uri[uri.index("{") : uri.index("}") + 1]
+    # What would rightly end the execution or its callback is aimed at something that does not exist.
+    is_harmless = operation.startswith(("Get", "List", "Checkpoint", "Resume", "Delete"))
+    known = {"{DurableExecutionArn}": target.arn, "{CallbackId}": target.callback_id, "{FunctionName}": "flow"}[name]
+    chosen = known if parameter == "good" and is_harmless else parameter
+    pairs = [f"{quote(str(key))}={quote(str(value), safe='', errors='replace')}" for key, value in query.items()]
+    path = uri.replace(name, quote(chosen, safe="", errors="replace") or "x") + ("?" + "&".join(pairs) if pairs else "")
+    sent = body if isinstance(body, bytes) else json.dumps(body, default=str).encode()
+    before = target.state()
+    status, found, headers = target.request(method, path, sent if method == "POST" else None)
+    assert status in SAFE_ANSWERS, (path, sent, found)
+    assert target.state() == before
+    if status >= 400:
+        assert headers["x-amzn-errortype"] in {error["shape"] for error in MODEL["operations"][operation]["errors"]} | {
+            "InvalidRequestContentException",
+            "UnknownOperationException",
+            "ResourceNotFoundException",
+        }
+
+
+@given(updates=shaped("OperationUpdates"))
+def test_no_batch_of_updates_breaks_an_invocation(updates: Any) -> None:
+    """Whatever a handler sends: it is applied as a whole or refused as a whole, and the handler can go on."""
+    with LocalEngine(None, time="skip") as engine:
+        events: list[int] = []
+
+        def count(session: Session) -> int:
+            found = session.client.get_durable_execution_history(DurableExecutionArn=session.arn, MaxItems=1000)[
+                "Events"
+            ]
+            assert [event["EventId"] for event in found] == list(range(1, len(found) + 1))
+            return len(found)
+
+        def body(session: Session) -> Wire:
+            session.send(step("a", "START"), {"Id": "ctx", "Type": "CONTEXT", "Action": "START"}, callback("c"))
+            before = count(session)
+            try:
+                session.client.checkpoint_durable_execution(
+                    DurableExecutionArn=session.arn, CheckpointToken=session.token, Updates=updates
+                )
+            except session.client.exceptions.InvalidParameterValueException:
+                assert count(session) == before
+                session.send(step("z", "START"))
+            else:
+                sent = [one for one in updates or [] if one["Type"] != "EXECUTION"]
+                failed = sum(1 for one in sent if one["Type"] == "CHAINED_INVOKE")  # no such function: two events
+                assert count(session) == before + len(sent) + failed
+            events.append(count(session))
+            return {"Status": "SUCCEEDED"}
+
+        register(engine, body)
+        result = engine.run("flow")
+        assert events, result.error
