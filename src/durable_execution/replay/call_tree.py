@@ -9,7 +9,8 @@ from typing import Any
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.paths import branch_path
 from durable_execution.replay.divergence import Side
-from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+from durable_execution.replay.positions import MAIN, Lane
+from durable_execution.replay.recorded import PATCH, RecordedExecution, RecordedOperation
 
 BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
 BRANCH_OF = {
@@ -43,7 +44,8 @@ class CallNode:
         is_partial: Whether a batch may have had more branches than are recorded.
         result: Serialized result, where it can be compared.
         body: Fingerprint of the step's body, where known.
-        is_foreign: Whether somebody else wrote it into the execution.
+        is_foreign: Whether it is no call of the code: somebody else wrote it into the execution, or it is a marker.
+        lane: Which numbering of its context it belongs to.
     """
 
     side: Side
@@ -56,6 +58,7 @@ class CallNode:
     result: str | None = None
     body: str | None = None
     is_foreign: bool = False
+    lane: Lane = MAIN
 
     @property
     def is_batch(self) -> bool:
@@ -85,12 +88,14 @@ def tree_of(execution: RecordedExecution) -> CallNode:
     virtual: dict[tuple[str, int], CallNode] = {}
     for operation in execution.operations:
         node = node_of(operation)
-        node.is_foreign = operation.id in foreign
+        node.is_foreign = operation.id in foreign or operation.subtype == PATCH
         parent = nodes.get(operation.parent_id) if operation.parent_id else None
         around = parent or root
-        branch = operation.details.get("flat_branch")
-        if parent is not None and branch is not None:
-            around = _flat_branch(virtual, parent, operation, int(branch))
+        lane = operation.details.get("lane", ())
+        if parent is not None and parent.is_batch and lane:
+            around = _flat_branch(virtual, parent, operation, lane[0].number)
+            lane = lane[1:]
+        node.lane = lane
         if around.children is not None:
             around.children.append(node)
         nodes[operation.id] = node
@@ -128,7 +133,7 @@ def side_of_recorded(operation: RecordedOperation, known: Mapping[str, Any] | No
         subtype=operation.subtype,
         name=operation.name,
         id=operation.id,
-        position=operation.position if "virtual_index" not in operation.details else None,
+        position=operation.position,
         status=operation.status.value,
         invocation=invocations[0] if invocations else None,
         call_site=operation.call_site,

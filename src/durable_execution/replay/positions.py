@@ -8,18 +8,45 @@ places are hashed in order and looked up until every sibling is found.
 | Python (AWS's and this one) | blake2b of `P-n`, 64 hex characters; n from 1, branches from 0 |
 | JavaScript (AWS's) | md5 of the unhashed places `a-b-n`, 16 hex characters; n from 1, branches too |
 | Rust (third party) | blake2b of the bytes of P and n as 8 bytes, 32 hex characters; n from 0; the root's P: the ARN |
+
+In this SDK, what hangs under one context may be numbered in several lanes: that of the context's own code, and one for each
+flat branch, context without checkpoints, task, and awaitable of a combinator.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b, md5
+from typing import NamedTuple
 
-from durable_execution.protocol import operation_id
+from durable_execution.protocol.ids import branch_id, operation_id, task_prefix
 
 SLACK = 16
 """How many missing places in a row to look past: calls that left no checkpoint still took a number."""
 
-MAX_MISSING_CONTEXTS = 64
+MAX_MISSING_LANES = 64
+MAX_MISSING_TASKS = 8
+MAX_LANE_DEPTH = 3
+MAX_LANES = 20_000
+
+
+class LaneStep(NamedTuple):
+    """How a lane is reached from the one around it.
+
+    Attributes:
+        kind: `branch` (of the operation `of`), `context` (without checkpoints) or `task`.
+        number: Index of the branch from 0; number of the call or task from 1.
+        of: Id of the operation whose branch it is.
+    """
+
+    kind: str
+    number: int
+    of: str | None = None
+
+
+Lane = tuple[LaneStep, ...]
+"""From the numbering of the context's own code, `()`, inwards."""
+
+MAIN: Lane = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +55,47 @@ class Place:
 
     Attributes:
         position: Call number, from 1; of a branch its index, from 0.
-        branch: Index of the flat branch that made the call; None where there is none.
-        virtual: Call number of the context without checkpoints that made the call; None where there is none.
+        lane: Which numbering of its context it belongs to.
         unhashed: What the scheme needs to know about this place to find the places below it.
     """
 
     position: int
-    branch: int | None = None
-    virtual: int | None = None
+    lane: Lane = MAIN
     unhashed: str | None = None
 
     @property
-    def order(self) -> tuple[int, ...]:
-        """Sorts the calls checkpointed under one context."""
-        outer = self.branch if self.branch is not None else self.virtual
-        return (self.position,) if outer is None else (outer, self.position)
+    def order(self) -> tuple[Lane, int]:
+        """Sorts the calls of one context: those of its own code first, then lane by lane."""
+        return self.lane, self.position
+
+
+def lane_prefix(prefix: str | None, lane: Lane, ids: Mapping[str, str] | None = None) -> str | None:
+    """What prefixes the ids of a lane.
+
+    Args:
+        prefix: What prefixes the ids of the context's own code.
+        lane: The lane.
+        ids: Present ids of operations whose branches are lanes, where they are not the recorded ones.
+    """
+    for step in lane:
+        if step.kind == "task":
+            prefix = task_prefix(prefix, step.number)
+        elif step.kind == "context":
+            prefix = operation_id(prefix, step.number)
+        else:
+            of = step.of or ""
+            prefix = branch_id((ids or {}).get(of, of), step.number)
+    return prefix
 
 
 def find_places(
-    siblings: Collection[str], *, parent: str | None, parent_place: Place | None, arn: str | None, is_batch: bool
+    siblings: Collection[str],
+    *,
+    parent: str | None,
+    parent_place: Place | None,
+    arn: str | None,
+    is_batch: bool,
+    combinators: Collection[str] = (),
 ) -> dict[str, Place]:
     """The places of the operations of one context, by id.
 
@@ -56,6 +105,7 @@ def find_places(
         parent_place: Place of the context, as found before.
         arn: The execution's ARN, where known.
         is_batch: Whether the context is a map or parallel, so that its children are branches.
+        combinators: Those of the siblings that run several awaitables, each in a lane.
 
     Returns:
         The places that could be found; foreign ids are left out.
@@ -65,12 +115,79 @@ def find_places(
     if 64 in schemes:
         found |= _search(siblings, _python(parent, is_batch=is_batch))
         if len(found) < len(siblings):
-            found |= _virtual(set(siblings) - found.keys(), parent, is_batch=is_batch)
+            found |= _LaneSearch(siblings, found, parent, is_batch=is_batch, combinators=combinators).run()
     if 16 in schemes:
         found |= _search(siblings, _javascript(parent, parent_place, is_batch=is_batch))
     if 32 in schemes and (parent or arn):
         found |= _search(siblings, _rust(parent or arn or "", is_batch=is_batch))
     return found
+
+
+class _LaneSearch:
+    """Looks for what the context's own code did not number."""
+
+    def __init__(
+        self,
+        siblings: Collection[str],
+        known: Mapping[str, Place],
+        parent: str | None,
+        *,
+        is_batch: bool,
+        combinators: Collection[str],
+    ) -> None:
+        self.wanted = {sibling for sibling in siblings if len(sibling) == 64} - known.keys()
+        self.found: dict[str, Place] = {}
+        self.parent, self.is_batch = parent, is_batch
+        self.combinators = frozenset(combinators)
+        self.lanes: list[tuple[Lane, str | None, list[int]]] = [(MAIN, parent, _positions(known.values()))]
+        self.tried = 0
+
+    def run(self) -> dict[str, Place]:
+        while self.lanes and self.wanted and self.tried < MAX_LANES:
+            lane, prefix, positions = self.lanes.pop(0)
+            if self.is_batch and lane == MAIN:
+                self._try_numbers(lane, prefix, "branch", 0, MAX_MISSING_LANES, of=self.parent)
+                continue
+            for combinator in sorted(self.combinators):
+                self._try_numbers(MAIN, combinator, "branch", 0, 2, of=combinator)
+            self._try_numbers(lane, prefix, "task", 1, MAX_MISSING_TASKS)
+            taken = set(positions)
+            last = max(taken, default=0) + MAX_MISSING_LANES
+            for number in range(1, last):
+                if number not in taken and self.wanted:
+                    self._try((*lane, LaneStep("context", number)), operation_id(prefix, number))
+        return self.found
+
+    def _try_numbers(
+        self, lane: Lane, prefix: str | None, kind: str, first: int, slack: int, *, of: str | None = None
+    ) -> None:
+        number, missed = first, 0
+        while self.wanted and missed <= slack:
+            step = LaneStep(kind, number, of)
+            inner = task_prefix(prefix, number) if kind == "task" else operation_id(prefix, number)
+            missed = 0 if self._try((*lane, step), inner) else missed + 1
+            number += 1
+
+    def _try(self, lane: Lane, prefix: str) -> bool:
+        """Look for the calls of a lane. One that has some may have lanes in it."""
+        self.tried += 1
+        positions: list[int] = []
+        position, gap = 1, 0
+        while gap <= 2 and self.wanted:
+            id_ = operation_id(prefix, position)
+            gap = 0 if id_ in self.wanted else gap + 1
+            if not gap:
+                self.wanted.discard(id_)
+                self.found[id_] = Place(position, lane)
+                positions.append(position)
+            position += 1
+        if positions and len(lane) < MAX_LANE_DEPTH:
+            self.lanes.append((lane, prefix, positions))
+        return bool(positions)
+
+
+def _positions(places: Collection[Place]) -> list[int]:
+    return [place.position for place in places]
 
 
 def _search(siblings: Collection[str], candidates: Iterator[tuple[str, Place]]) -> dict[str, Place]:
@@ -84,23 +201,6 @@ def _search(siblings: Collection[str], candidates: Iterator[tuple[str, Place]]) 
             missed += 1
         if len(found) == len(wanted) or missed > limit:
             break
-    return found
-
-
-def _virtual(siblings: set[str], parent: str | None, *, is_batch: bool) -> dict[str, Place]:
-    """What flat branches called: such a branch left no checkpoint, but its id prefixes the ids of its calls."""
-    found: dict[str, Place] = {}
-    index, missed = (0 if is_batch else 1), 0
-    while len(found) < len(siblings) and missed <= MAX_MISSING_CONTEXTS:
-        prefix, position, gap, before = operation_id(parent, index), 1, 0, len(found)
-        while gap <= 2:
-            candidate = operation_id(prefix, position)
-            gap = 0 if candidate in siblings else gap + 1
-            if not gap:
-                found[candidate] = Place(position, branch=index) if is_batch else Place(position, virtual=index)
-            position += 1
-        missed = 0 if len(found) > before else missed + 1
-        index += 1
     return found
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from durable_execution.observers import CallSite
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType, Wire
 
+PATCH = "Patch"
+"""Subtype of the markers of changed code, whose ids stand outside the numbering of calls."""
+
 DERIVABLE = (16, 64)
 """Lengths of ids whose place can always be told: AWS's SDKs for JavaScript and Python."""
 
@@ -66,7 +69,8 @@ class RecordedOperation:
         details: What its type adds: `duration_seconds`, `scheduled_end_at`, `callback_id`, `timeout_seconds`,
             `heartbeat_timeout_seconds`, `function_name`, `child_execution_arn`, `tenant_id`, `executed_version`,
             `replay_children`, `branch_index` (of a map item or parallel branch), `flat_branch` (index of the branch without a context
-            of its own that called it), `virtual_index` (call number of the context without checkpoints that called it), `result_truncated`,
+            of its own that called it), `lane` (which numbering of its context it belongs to, when that is not the one of
+            the context's own code; see `durable_execution.replay.positions`), `result_truncated`,
             `input_truncated`, `error_truncated`.
         events: Ids of its events in the history.
     """

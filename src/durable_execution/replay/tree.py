@@ -1,18 +1,21 @@
 """Operations in the order of their tree, with depth, position and path. Iterative: a tree may be any depth."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from durable_execution.observers import CallSite
 from durable_execution.protocol import OperationSubType, OperationType
-from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path
+from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path, task_path
 from durable_execution.replay.event_fold import Fold, OperationDraft
-from durable_execution.replay.positions import Place, find_places
-from durable_execution.replay.recorded import RecordedOperation
+from durable_execution.replay.positions import MAIN, Lane, Place, find_places
+from durable_execution.replay.recorded import PATCH, RecordedOperation
 
 BATCHES = frozenset({OperationSubType.MAP, OperationSubType.PARALLEL})
 BRANCHES = frozenset({OperationSubType.MAP_ITERATION, OperationSubType.PARALLEL_BRANCH})
+COMBINATORS = frozenset({"All", "Any", "Race"})
+"""Subtypes of steps that run several awaitables and record which of them decided."""
+
 DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
 
 
@@ -84,39 +87,40 @@ class _Builder:
         self, siblings: list[OperationDraft], parent: OperationDraft | None, path: str, depth: int, until: int
     ) -> list[tuple[OperationDraft, str, int, int]]:
         self._find_places(siblings, parent)
-        labels: dict[tuple[int | None, int | None], Labels] = {}
+        labels: dict[Lane, Labels] = {}
+        paths: dict[str, str] = {parent.id: path} if parent else {}
         found = []
         for index, draft in enumerate(self._in_call_order(siblings)):
             place = self.places.get(draft.id)
-            flat, virtual = (place.branch, place.virtual) if place else (None, None)
+            lane = place.lane if place else MAIN
             branch = self._branch_index(draft, place, parent, index)
             if branch is not None:
                 draft.details["branch_index"] = branch
                 found.append((draft, branch_path(path, branch), depth, until))
                 continue
-            if flat is not None:
-                draft.details["flat_branch"] = flat
-            label = labels.setdefault((flat, virtual), Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
-            around = path if flat is None else branch_path(path, flat)
-            if virtual is not None:
-                draft.details["virtual_index"] = virtual
-                around = child_path(path, f"context@{virtual}")  # its name left no trace
-            found.append((draft, child_path(around, label), depth, until))
+            if lane:
+                draft.details["lane"] = lane
+            if lane and parent is not None and parent.subtype in BATCHES:
+                draft.details["flat_branch"] = lane[0].number
+            label = labels.setdefault(lane, Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
+            own = paths[draft.id] = child_path(_lane_path(path, lane, paths), label)
+            found.append((draft, own, depth, until))
         return found
 
     def _find_places(self, siblings: list[OperationDraft], parent: OperationDraft | None) -> None:
         self.places |= find_places(
-            [draft.id for draft in siblings],
+            [draft.id for draft in siblings if draft.subtype != PATCH],
             parent=parent.id if parent else None,
             parent_place=self.places.get(parent.id) if parent else None,
             arn=self.arn,
             is_batch=parent is not None and parent.subtype in BATCHES,
+            combinators=[draft.id for draft in siblings if draft.subtype in COMBINATORS],
         )
 
     def _in_call_order(self, siblings: list[OperationDraft]) -> list[OperationDraft]:
         """By recovered position; what has none stays behind what was recorded before it."""
-        keys: dict[str, tuple[int, ...]] = {}
-        latest: tuple[int, ...] = ()
+        keys: dict[str, tuple[Lane, int]] = {}
+        latest: tuple[Lane, int] = (MAIN, -1)
         for draft in siblings:
             place = self.places.get(draft.id)
             latest = place.order if place else latest
@@ -126,7 +130,7 @@ class _Builder:
     def _branch_index(
         self, draft: OperationDraft, place: Place | None, parent: OperationDraft | None, index: int
     ) -> int | None:
-        if draft.type is not OperationType.CONTEXT or parent is None or (place and place.branch is not None):
+        if draft.type is not OperationType.CONTEXT or parent is None or (place and place.lane):
             return None
         default = DEFAULT_BRANCH_NAME.fullmatch(draft.name or "")
         if draft.subtype in BRANCHES:
@@ -180,3 +184,15 @@ class _Builder:
             return inferred
         traced = self.seen.replayed.get(draft.id, [])
         return tuple(sorted({*traced, *(n for n in inferred if n not in self.seen.invocations)}))
+
+
+def _lane_path(path: str, lane: Lane, paths: Mapping[str, str]) -> str:
+    """Path of a lane in the context at `path`; `paths` are those of the operations whose branches are lanes."""
+    for step in lane:
+        if step.kind == "branch":
+            path = branch_path(paths.get(step.of or "", path), step.number)
+        elif step.kind == "task":
+            path = task_path(path, step.number)
+        else:
+            path = child_path(path, f"context@{step.number}")  # its name left no trace
+    return path

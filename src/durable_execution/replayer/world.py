@@ -6,11 +6,12 @@ their operations get this SDK's ids, place by place.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from durable_execution.operations.replay_safe import PATCH_PREFIX, patch_id
 from durable_execution.protocol import (
     ErrorObject,
     OperationStatus,
@@ -21,16 +22,17 @@ from durable_execution.protocol import (
 from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.protocol.timestamps import to_millis
 from durable_execution.replay.call_tree import BATCHES, FOREIGN_CONTEXT
-from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+from durable_execution.replay.positions import MAIN, Lane, lane_prefix
+from durable_execution.replay.recorded import PATCH, RecordedExecution, RecordedOperation
 
 EXECUTION_ID = "recorded-execution"
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 FAR_FUTURE_MS = 253_402_300_799_000
 
-ContextKey = tuple[str | None, int | None]
-"""A context: the id of its recorded operation (None is the root) and, for one that leaves no checkpoint, its number."""
+ContextKey = tuple[str | None, Lane]
+"""A numbering of calls: the recorded id of the CONTEXT operation they hang under (None is the root), and the lane in it."""
 
-ROOT: ContextKey = (None, None)
+ROOT: ContextKey = (None, MAIN)
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class World:
             if operation.id in foreign:
                 continue
             parent = operation.parent_id if operation.parent_id in known else None
-            groups.setdefault((parent, _virtual_context(operation)), []).append(operation)
+            groups.setdefault((parent, operation.details.get("lane", MAIN)), []).append(operation)
         return cls(execution, {key: _arranged(group) for key, group in groups.items()}, opened, foreign=foreign)
 
     def operations(self) -> list[Wire]:
@@ -106,31 +108,44 @@ class World:
         self.rooms.clear()
         self.contexts.clear()
         wires = [self._execution()]
-        flat = self._flat_branches()
-        pending: list[tuple[ContextKey, str | None, str | None]] = [(ROOT, None, None)]
-        pending.extend(((None, number), operation_id(None, number), None) for number in flat.get(None, ()))
-        ids: dict[str | None, str | None] = {None: None}
+        lanes = self._lanes()
+        ids: dict[str, str] = {}
+        pending: list[tuple[str | None, str | None]] = [(None, None)]
         while pending:
-            context, prefix, parent = pending.pop()
-            self.contexts[prefix] = context
-            first = 0 if self._is_batch(context) else 1
-            for index, slot in enumerate(self.slots.get(context, ())):
-                id_ = operation_id(prefix, index + first)
-                self.places[id_] = Place(context, index, prefix)
-                if slot.is_room:
-                    self.rooms.add(id_)
-                if slot.operation is None:
-                    continue
-                ids[slot.operation.id] = id_
-                wires.append(self._wire(slot.operation, id_, parent))
-                pending.extend(self._below(slot.operation, id_, flat))
-        by_id = self._by_id
-        wires.extend(
-            self._wire(by_id[id_], id_, ids.get(by_id[id_].parent_id))
-            for id_ in sorted(self.foreign)
-            if id_ not in self.places
-        )
+            recorded, prefix = pending.pop()
+            for lane in lanes.get(recorded, (MAIN,)):
+                for operation, id_ in self._placed(
+                    (recorded, lane), lane_prefix(prefix, lane, ids | _own(recorded, prefix))
+                ):
+                    ids[operation.id] = id_
+                    wires.append(self._wire(operation, id_, prefix))
+                    if operation.type is OperationType.CONTEXT:
+                        pending.append((operation.id, id_))
+        wires.extend(self._unplaced(ids))
         return wires
+
+    def _placed(self, context: ContextKey, prefix: str | None) -> Iterator[tuple[RecordedOperation, str]]:
+        """The operations of a numbering with their ids in the state."""
+        self.contexts[prefix] = context
+        first = 0 if self._is_batch(context) else 1
+        for index, slot in enumerate(self.slots.get(context, ())):
+            id_ = operation_id(prefix, index + first)
+            self.places[id_] = Place(context, index, prefix)
+            if slot.is_room:
+                self.rooms.add(id_)
+            if slot.operation is not None:
+                yield slot.operation, id_
+
+    def _unplaced(self, ids: Mapping[str, str]) -> Iterator[Wire]:
+        """What others wrote stays as it is; markers of changed code follow their context."""
+        for recorded in sorted(self.foreign):
+            operation = self._by_id[recorded]
+            parent = ids.get(operation.parent_id or "")
+            id_ = recorded
+            if operation.subtype == PATCH and parent is not None and parent != operation.parent_id:
+                id_ = patch_id(parent, (operation.name or "").removeprefix(PATCH_PREFIX))
+            if id_ not in self.places:
+                yield self._wire(operation, id_, parent)
 
     def find(self, id_: str) -> RecordedOperation | None:
         """What is recorded at an id of the last state."""
@@ -139,17 +154,17 @@ class World:
 
     def siblings(self, context: ContextKey) -> list[ContextKey]:
         """The other branches of the batch that a context is a branch of; empty for any other context."""
-        recorded_id, branch = context
+        recorded_id, lane = context
         if recorded_id is None:
             return []
-        if branch is not None and self._subtype(recorded_id) in BATCHES:
-            return [key for key in self.slots if key[0] == recorded_id and key[1] not in (None, branch)]
+        if lane and self._subtype(recorded_id) in BATCHES:
+            return [key for key in self.slots if key[0] == recorded_id and key[1] not in (MAIN, lane)]
         operation = self._by_id.get(recorded_id)
         if operation is None or not operation.is_branch:
             return []
-        others = self.slots.get((operation.parent_id, None), ())
+        others = self.slots.get((operation.parent_id, MAIN), ())
         ids = [slot.operation.id for slot in others if slot.operation is not None]
-        return [(id_, None) for id_ in ids if id_ != recorded_id and (id_, None) in self.slots]
+        return [(id_, MAIN) for id_ in ids if id_ != recorded_id and (id_, MAIN) in self.slots]
 
     def take_out(self, context: ContextKey, start: int, stop: int) -> None:
         """Remove the calls of a context from one index up to, but not including, another."""
@@ -161,23 +176,15 @@ class World:
         slots.extend(Slot(None) for _ in range(len(slots), index + 1))
         slots[index] = slot
 
-    def _below(
-        self, operation: RecordedOperation, id_: str, flat: Mapping[str | None, list[int]]
-    ) -> Iterable[tuple[ContextKey, str, str]]:
-        if operation.type is OperationType.CONTEXT:
-            yield (operation.id, None), id_, id_
-        for branch in flat.get(operation.id, ()):
-            yield (operation.id, branch), operation_id(id_, branch), id_
-
-    def _flat_branches(self) -> Mapping[str | None, list[int]]:
-        found: dict[str | None, list[int]] = {}
-        for parent, branch in self.slots:
-            if branch is not None:
-                found.setdefault(parent, []).append(branch)
-        return found
+    def _lanes(self) -> Mapping[str | None, list[Lane]]:
+        """The numberings under each context, that of its own code first."""
+        found: dict[str | None, list[Lane]] = {}
+        for recorded, lane in self.slots:
+            found.setdefault(recorded, [MAIN]).append(lane)
+        return {recorded: sorted(set(lanes), key=lambda lane: (len(lane), lane)) for recorded, lanes in found.items()}
 
     def _is_batch(self, context: ContextKey) -> bool:
-        return context[1] is None and context[0] is not None and self._subtype(context[0]) in BATCHES
+        return context[1] == MAIN and context[0] is not None and self._subtype(context[0]) in BATCHES
 
     def _subtype(self, recorded_id: str) -> str | None:
         operation = self._by_id.get(recorded_id)
@@ -224,11 +231,8 @@ class World:
         return operation.status
 
 
-def _virtual_context(operation: RecordedOperation) -> int | None:
-    """Number of the context without checkpoints that made a call: a flat branch, or a virtual child context."""
-    details = operation.details
-    number = details.get("virtual_index", details.get("flat_branch"))
-    return None if number is None else int(number)
+def _own(recorded: str | None, present: str | None) -> dict[str, str]:
+    return {recorded: present} if recorded is not None and present is not None else {}
 
 
 def _arranged(operations: list[RecordedOperation]) -> list[Slot]:
