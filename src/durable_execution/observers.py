@@ -51,6 +51,7 @@ class OperationCall:
             `function_name`, `timeout_seconds`, `heartbeat_timeout_seconds`, `branches`; empty where there is nothing.
         input: Serialized input (chained invoke payload); None where there is none.
         is_virtual: Whether it leaves no checkpoint (a flat branch).
+        body: Fingerprint of a step's function, which tells unnamed steps apart; None for other operations.
     """
 
     id: str
@@ -65,6 +66,7 @@ class OperationCall:
     configuration: Mapping[str, Any] | None = None
     input: str | None = None
     is_virtual: bool = False
+    body: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ INTERRUPTED = ErrorObject(
 
 async def run_step(call: Call, function: Callable[[StepContext], Any], config: StepConfig) -> Any:
     """Answer a step from the record, or run its body and checkpoint what comes of it."""
+    call.function = function
     recorded = await recorded_state(call)
     annotation = (
         config.result_type

@@ -95,6 +95,7 @@ class TraceSession:
             f"{'' if call.name is None else _member('name', call.name)}"
             f"{'' if site is None else self._site(site)}"
             f"{'' if not configuration else f',{CONFIGURATION}{dumps(configuration, default=str)}'}"
+            f"{'' if call.body is None else _member('body', call.body)}"
             f"{'' if call.input is None else self._payload('input', call.input)}"
             f"{'' if details is None else self._answer(details)}"
             f"{self._locals(site) if self._has_locals else ''}}}\n"

@@ -1,6 +1,7 @@
 """Reading recorded executions: `GetDurableExecutionHistory` events of any SDK, with replay traces if there are any."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from durable_execution.errors import DurableError
@@ -13,6 +14,7 @@ from durable_execution.replay.recorded import (
     RecordedInvocation,
     RecordedOperation,
 )
+from durable_execution.replay.trace import InvocationTrace
 from durable_execution.replay.tree import build_operations
 
 __all__ = [
@@ -38,7 +40,7 @@ def read_history(
     events: Any,
     *,
     arn: str | None = None,
-    traces: Sequence[Any] = (),
+    traces: Sequence[InvocationTrace] = (),
     execution: Mapping[str, Any] | None = None,
 ) -> RecordedExecution:
     """Make sense of a recorded execution.
@@ -60,6 +62,7 @@ def read_history(
     fold = fold_events(numbered)
     if numbered and len(fold.notes) >= len(numbered) and not (fold.drafts or fold.invocations or fold.id):
         raise UnreadableHistoryError(f"None of the {len(numbered)} entries is a history event. {EXPECTED}")
+    traces = _matched(traces, fold)
     arn = arn or text(execution.get("DurableExecutionArn")) or _arn_of(traces)
     parts = _parse(arn)
     name = fold.name or (parts.name if parts else text(execution.get("DurableExecutionName")))
@@ -124,7 +127,13 @@ def _numbered(events: list[Wire]) -> list[tuple[int, Wire]]:
     return sorted(unique.items())
 
 
-def _arn_of(traces: Sequence[Any]) -> str | None:
+def _matched(traces: Sequence[InvocationTrace], fold: Fold) -> tuple[InvocationTrace, ...]:
+    """The traces with the numbers of the invocations they are of, told by request id; an invocation may have none."""
+    numbers = {invocation.request_id: invocation.number for invocation in fold.invocations if invocation.request_id}
+    return tuple(replace(trace, invocation=numbers.get(trace.request_id, trace.invocation)) for trace in traces)
+
+
+def _arn_of(traces: Sequence[InvocationTrace]) -> str | None:
     return next((trace.execution_arn for trace in traces if trace.execution_arn), None)
 
 

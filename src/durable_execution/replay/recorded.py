@@ -68,10 +68,10 @@ class RecordedOperation:
             every later invocation in which the context around it was still running. A `range` where it is one.
         details: What its type adds: `duration_seconds`, `scheduled_end_at`, `callback_id`, `timeout_seconds`,
             `heartbeat_timeout_seconds`, `function_name`, `child_execution_arn`, `tenant_id`, `executed_version`,
-            `replay_children`, `branch_index` (of a map item or parallel branch), `flat_branch` (index of the branch without a context
-            of its own that called it), `lane` (which numbering of its context it belongs to, when that is not the one of
-            the context's own code; see `durable_execution.replay.positions`), `result_truncated`,
-            `input_truncated`, `error_truncated`.
+            `replay_children`, `branch_index` (of a map item or parallel branch), `flat_branch` (index of the branch without
+            a context of its own that called it), `lane` (which numbering of its context it belongs to, when that is not
+            the one of the context's own code; see `durable_execution.replay.positions`), `body` (fingerprint of a step's
+            function, from a trace), `result_truncated`, `input_truncated`, `error_truncated`.
         events: Ids of its events in the history.
     """
 

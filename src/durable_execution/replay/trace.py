@@ -66,6 +66,7 @@ class TraceEntry:
         result: The result, where payloads are recorded.
         locals: Names and short values at the call, where locals are recorded.
         is_virtual: Whether it leaves no checkpoint.
+        body: Fingerprint of a step's function.
         extra: Members this version does not know.
     """
 
@@ -95,6 +96,7 @@ class TraceEntry:
     result: str | None = None
     locals: Mapping[str, str] = field(default_factory=dict)
     is_virtual: bool = False
+    body: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -24,7 +24,7 @@ MAX_NOTES = 20
 ENTRY_FIELDS = (
     "seq", "id", "path", "type", "parent_id", "context_id", "position", "subtype", "name", "happened", "status", "at",
     "ended", "attempt", "configuration", "input_size", "input_digest", "result_size", "result_digest", "error_type",
-    "input", "result", "locals", "is_virtual",
+    "input", "result", "locals", "is_virtual", "body",
 )  # fmt: skip
 HEADER_FIELDS = ("execution_arn", "request_id", "handler", "source_file", "source_digest", "sdk", "started_at")
 END_FIELDS = ("ended_at", "outcome", "error_type")

@@ -69,6 +69,7 @@ class CallLine(Line):
     result: str | None = None
     locals: dict[str, str] = Field(default_factory=dict)
     is_virtual: bool = False
+    body: str | None = None
 
 
 class EndLine(Line):

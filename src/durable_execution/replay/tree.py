@@ -38,6 +38,7 @@ class _Seen:
 
     def __init__(self, traces: Sequence[Any]) -> None:
         self.sites: dict[str, CallSite] = {}
+        self.bodies: dict[str, str] = {}
         self.executed: dict[str, list[int]] = {}
         self.replayed: dict[str, list[int]] = {}
         self.invocations: set[int] = set()
@@ -46,6 +47,8 @@ class _Seen:
             for entry in trace.entries:
                 if entry.call_site is not None:
                     self.sites[entry.id] = entry.call_site
+                if entry.body is not None:
+                    self.bodies[entry.id] = entry.body
                 (self.replayed if entry.happened == "replayed" else self.executed).setdefault(entry.id, []).append(
                     trace.invocation
                 )
@@ -158,9 +161,14 @@ class _Builder:
             call_site=self.seen.sites.get(draft.id),
             executed_by=self._executed_by(draft),
             replayed_by=self._replayed_by(draft, until),
-            details=draft.details,
+            details=self._details(draft),
             events=tuple(draft.events),
         )
+
+    def _details(self, draft: OperationDraft) -> dict[str, Any]:
+        if draft.id in self.seen.bodies:
+            draft.details["body"] = self.seen.bodies[draft.id]
+        return draft.details
 
     def _position(self, draft: OperationDraft) -> int | None:
         place = self.places.get(draft.id)

@@ -23,7 +23,7 @@ class Call:
     """
 
     __slots__ = (
-        "_info", "configuration", "id", "input", "is_virtual", "label", "name", "position", "scope", "site", "subtype",
+        "_info", "configuration", "function", "id", "input", "is_virtual", "label", "name", "position", "scope", "site", "subtype",
         "type",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class Call:
         self.site: CallSite | None = None
         self.configuration: dict[str, Any] | None = None
         self.input: str | None = None
+        self.function: Any = None
         self.is_virtual = False
         self._info: OperationCall | None = None
 
@@ -71,6 +72,7 @@ class Call:
         """What observers are told of this call."""
         if self._info is None:
             from durable_execution.observers import OperationCall
+            from durable_execution.runtime.fingerprint import fingerprint_of_code
 
             self._info = OperationCall(
                 id=self.id,
@@ -85,6 +87,7 @@ class Call:
                 configuration=self.configuration,
                 input=self.input,
                 is_virtual=self.is_virtual,
+                body=fingerprint_of_code(self.function) if self.function is not None else None,
             )
         return self._info
 
