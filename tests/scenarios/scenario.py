@@ -69,7 +69,7 @@ class Scenario:
 
     def __init__(self, engine: LocalEngine, style: Style) -> None:
         self.engine = engine
-        self.style = style
+        self.style: Style = style
 
     def handler(self, function: Callable[..., Any], **options: Any) -> DurableHandler[Any]:
         """A handler of the workflow, in this scenario's style."""

@@ -118,7 +118,9 @@ class TraceReader:
 
     def _apply_divergence(self, line: Any) -> None:
         self._divergences.append(Divergence.from_wire(line.divergence))
-        entry = self._entries.get(line.seq) if line.seq is not None else None
+        if line.seq is None:
+            return
+        entry = self._entries.get(line.seq)
         if entry is not None and self._divergences[-1].severity == "error":
             self._entries[line.seq] = replace(entry, happened="diverged")
 

@@ -83,7 +83,7 @@ def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
 def _cached_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
     try:
         # An alias may have a configuration where a dataclass or a model itself may not.
-        alias: Any = typing_extensions.TypeAliasType("Value", known_to_pydantic(annotation))
+        alias: Any = typing_extensions.TypeAliasType("Value", known_to_pydantic(annotation))  # pyright: ignore[reportGeneralTypeIssues]  # a name of its own is not needed
         adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(alias, config=FORMS)
         if not adapter.pydantic_complete:
             adapter.rebuild()

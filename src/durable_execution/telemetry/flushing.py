@@ -76,7 +76,7 @@ class Flusher:
 
 def budget_of(lambda_context: Any, longest_seconds: float) -> float:
     """How long an invocation may wait for its telemetry."""
-    remaining = getattr(lambda_context, "get_remaining_time_in_millis", None)
+    remaining: Any = getattr(lambda_context, "get_remaining_time_in_millis", None)
     if not callable(remaining):
         return longest_seconds
     try:

@@ -113,6 +113,7 @@ class SpanOutlet(Protocol):
     @property
     def is_sampled(self) -> bool:
         """Whether anybody will see them, for those downstream."""
+        ...
 
     def open(self, span: OpenSpan) -> None:
         """A span has begun: live, or held back until it ends."""
