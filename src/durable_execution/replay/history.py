@@ -49,7 +49,8 @@ def read_history(
     with the number of events only, however deep the contexts are nested.
 
     Args:
-        events: A list of events, an answer `{"Events": [...]}`, or a list of such answers (pages).
+        events: A list of events, an answer `{"Events": [...]}`, or a list of such answers (pages). An object may have
+            the `DurableExecutionArn` beside the events.
         arn: The execution's ARN, where known.
         traces: Replay traces of its invocations (`durable_execution.replay.trace.InvocationTrace`).
         execution: An answer of GetDurableExecution, for what the history alone does not tell.
@@ -63,7 +64,7 @@ def read_history(
     if numbered and len(fold.notes) >= len(numbered) and not (fold.drafts or fold.invocations or fold.id):
         raise UnreadableHistoryError(f"None of the {len(numbered)} entries is a history event. {EXPECTED}")
     traces = _matched(traces, fold)
-    arn = arn or text(execution.get("DurableExecutionArn")) or _arn_of(traces)
+    arn = arn or _arn_in(events) or text(execution.get("DurableExecutionArn")) or _arn_of(traces)
     parts = _parse(arn)
     name = fold.name or (parts.name if parts else text(execution.get("DurableExecutionName")))
     function = parts.function if parts else None
@@ -129,8 +130,13 @@ def _numbered(events: list[Wire]) -> list[tuple[int, Wire]]:
 
 def _matched(traces: Sequence[InvocationTrace], fold: Fold) -> tuple[InvocationTrace, ...]:
     """The traces with the numbers of the invocations they are of, told by request id; an invocation may have none."""
-    numbers = {invocation.request_id: invocation.number for invocation in fold.invocations if invocation.request_id}
+    numbers = {invocation.request_id: invocation.number for invocation in fold.invocations}
+    numbers.pop(None, None)
     return tuple(replace(trace, invocation=numbers.get(trace.request_id, trace.invocation)) for trace in traces)
+
+
+def _arn_in(document: Any) -> str | None:
+    return text(document.get("DurableExecutionArn")) if isinstance(document, Mapping) else None
 
 
 def _arn_of(traces: Sequence[InvocationTrace]) -> str | None:

@@ -133,13 +133,18 @@ class _Replay:
     def _judged(self, divergences: list[Divergence], run: ReplayRun) -> list[Divergence]:
         """Where recorded results are missing, code that depends on them takes another way: nothing to blame."""
         missing = missing_data(self._execution)
-        if not missing:
-            return divergences
-        self._notes.append(
-            f"{missing} recorded payloads are missing, so what depends on them was not checked; export the history with "
-            "--include-execution-data"
-        )
-        return [replace(one, severity=Severity.INFO) if one.recorded else one for one in divergences]
+        if missing:
+            self._notes.append(
+                f"{missing} recorded payloads are missing, so what depends on them was not checked; export the history "
+                "with --include-execution-data"
+            )
+        if run.has_guessed_arn:
+            self._notes.append(
+                "the recording does not tell the execution's ARN, which ctx.random() and ctx.uuid() are drawn from, so "
+                'what depends on them was not checked; keep it beside the events as {"DurableExecutionArn": ..., "Events": ...}'
+            )
+        is_uncertain = missing or run.has_guessed_arn
+        return [replace(one, severity=Severity.INFO) for one in divergences] if is_uncertain else divergences
 
     def _inside(self, found: list[Divergence]) -> list[Divergence]:
         """Differences inside contexts that have ended; checked once more with only those contexts opened."""
@@ -178,7 +183,7 @@ class _Replay:
             return []
         kind, recorded, replayed, severity = difference
         is_uncertain = severity is Severity.WARNING and self._varies(run)
-        if is_uncertain or missing_data(self._execution):
+        if is_uncertain or missing_data(self._execution) or run.has_guessed_arn:
             severity = Severity.INFO
         left = Side(OperationType.EXECUTION.value, name=self._name, detail=recorded, status=self._execution.status)
         right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed)
@@ -223,7 +228,7 @@ class _Replay:
         return Verdict.SAME
 
     def _failed(self, run: ReplayRun) -> bool:
-        if missing_data(self._execution):
+        if missing_data(self._execution) or run.has_guessed_arn:
             return False
         if run.error is not None:
             return True

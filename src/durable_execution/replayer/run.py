@@ -6,7 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from durable_execution.clock import SystemClock
@@ -44,6 +44,8 @@ class ReplayRun:
         error: What it raised instead.
         is_timed_out: Whether it had to be stopped.
         stuck_at: Where it was when it was stopped.
+        has_ended: Whether the handler came to its end.
+        has_guessed_arn: Whether something was derived from an ARN that the recording does not tell.
     """
 
     collector: Collector
@@ -53,7 +55,8 @@ class ReplayRun:
     error: BaseException | None = None
     is_timed_out: bool = False
     stuck_at: str | None = None
-    has_ended: bool = field(default=False)
+    has_ended: bool = False
+    has_guessed_arn: bool = False
 
 
 def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) -> ReplayRun:
@@ -70,7 +73,7 @@ def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) 
     operations = world.operations()
     run = ReplayRun(collector, ReplayService(set(world.rooms)))
     suspects = SuspectList(lambda: _progress(collector))
-    arn = world.execution.arn or DEFAULT_ARN
+    arn = world.execution.arn or UnknownArn(DEFAULT_ARN)
     loop = ReplayLoop(
         function=_watched(function, Profiler(suspects)) if watch else function,
         name=name,
@@ -86,6 +89,7 @@ def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) 
     worker = ReplayThread(lambda: _replay(run, loop, suspects), lambda: loop.loop)
     run.is_timed_out, run.stuck_at = worker.run(seconds)
     run.suspects = tuple(suspects)
+    run.has_guessed_arn = isinstance(arn, UnknownArn) and arn.is_used
     run.has_ended = run.answer is not None and run.answer.get("Status") != "PENDING"
     return run
 
@@ -102,6 +106,19 @@ def handler_parts(handler: Any) -> tuple[Callable[..., Any], str]:
             f"{handler!r:.80} is not a durable handler: it is not decorated with @durable_execution"
         )
     return function, name
+
+
+class UnknownArn(str):  # noqa: SLOT000  # it has an attribute
+    """Stands for the ARN of an execution whose recording does not tell it, and remembers whether it was asked for.
+
+    What `ctx.random()` and `ctx.uuid()` give is drawn from the ARN, so that with another one they give something else.
+    """
+
+    is_used = False
+
+    def __format__(self, specification: str) -> str:
+        self.is_used = True
+        return super().__format__(specification)
 
 
 class ReplayLoop(InvocationLoop):

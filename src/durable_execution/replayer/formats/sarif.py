@@ -6,7 +6,7 @@ from typing import Any
 
 from durable_execution.observers import CallSite
 from durable_execution.replay.divergence import TITLES, Divergence, DivergenceKind, Severity, explain
-from durable_execution.replay.wording import FIXES
+from durable_execution.replay.wording import fix_of
 from durable_execution.replayer.formats.places import relative, site_of
 from durable_execution.replayer.report import ReplayReport
 from durable_execution.replayer.suspects import Suspect
@@ -36,7 +36,7 @@ def _rules() -> list[dict[str, Any]]:
         {
             "id": kind.value,
             "shortDescription": {"text": TITLES[kind].capitalize()},
-            "help": {"text": FIXES[kind].replace("{", "").replace("}", "")},
+            "help": {"text": fix_of(kind, None, None)},
         }
         for kind in DivergenceKind
     ]
