@@ -23,7 +23,7 @@ from durable_execution.operations.child import run_context
 from durable_execution.operations.completion import CompletionPolicy
 from durable_execution.protocol import OperationSubType, OperationType, branch_id
 from durable_execution.runtime.call import Call
-from durable_execution.runtime.scope import ContextScope
+from durable_execution.runtime.scope import ContextScope, check_name
 from durable_execution.serdes.codec import Codec, codec_for
 
 BranchBody = Callable[[ContextScope], Awaitable[Any]]
@@ -150,13 +150,15 @@ class Batch:
         owner = scope.owner
         if owner is None:
             raise AssertionError("a batch runs in the context of its operation")
+        name = branches.name(index)
+        check_name(name)
         call = Call(
             scope,
             branch_id(owner.id, index),
             index,
             OperationType.CONTEXT.value,
             branches.subtype.value,
-            branches.name(index),
+            name,
             None,
         )
         call.is_virtual = config.nesting_type is NestingType.FLAT

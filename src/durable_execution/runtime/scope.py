@@ -143,10 +143,8 @@ class ContextScope:
         Raises:
             ConfigurationError: The name is not one the service takes.
         """
-        if name is not None and not (0 < len(name) <= MAX_NAME_LENGTH and name.isascii() and name.isprintable()):
-            raise ConfigurationError(
-                f"operation name {name[:40]!r} must be 1 to {MAX_NAME_LENGTH} printable ASCII characters"
-            )
+        if name is not None:
+            check_name(name)
         operation_id = self.ids.next_id()
         label = self.labels.label(kind_of(type, subtype), name)
         call = Call(self, operation_id, self.ids.position, type, subtype, name, label)
@@ -215,6 +213,17 @@ def _path_of(owner: TaskOwner | None) -> str:
 def _called(kind: str, name: str | None) -> str:
     article = "an" if kind[0] in "aeiou" else "a"
     return f"{kind} {name!r}" if name else f"{article} {kind}"
+
+
+def check_name(name: object) -> None:
+    """Refuse a name that the service would not take.
+
+    Raises:
+        ConfigurationError: It is not 1 to 256 printable ASCII characters.
+    """
+    if isinstance(name, str) and 0 < len(name) <= MAX_NAME_LENGTH and name.isascii() and name.isprintable():
+        return
+    raise ConfigurationError(f"operation name {name!r:.42} must be 1 to {MAX_NAME_LENGTH} printable ASCII characters")
 
 
 def _nested(kind: str, name: str | None) -> NestedOperationError:

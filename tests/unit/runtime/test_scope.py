@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
+from durable_execution import BlockingContext, DurableContext, MapConfig, ParallelBranch, StepContext, durable_execution
 from durable_execution.protocol import operation_id
 from tests.unit.fake_service import FakeService, invoke, step_operation
 
@@ -37,8 +37,8 @@ def error_of(handler: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("operation", CALLS)
-@pytest.mark.parametrize("name", ["", "x" * 257, "größe", "tab\there", "line\nbreak", "nul\0"])
-def test_a_name_the_service_would_not_take_is_refused(operation: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["", "x" * 257, "größe", "tab\there", "line\nbreak", "nul\0", 5, b"bytes"])
+def test_a_name_the_service_would_not_take_is_refused(operation: str, name: Any) -> None:
     service = FakeService()
 
     @durable_execution
@@ -61,6 +61,18 @@ def test_any_other_name_is_taken(name: str) -> None:
 
     assert invoke(handler, service)["Status"] == "SUCCEEDED"
     assert service.calls[0][0]["Name"] == name
+
+
+@pytest.mark.parametrize("name", ["", "größe", 5, b"x"])
+def test_a_name_of_a_branch_or_item_is_checked_too(name: Any) -> None:
+    async def in_parallel(_: Any, ctx: DurableContext) -> None:
+        await ctx.parallel([_nothing, ParallelBranch(_nothing, name or "tab\t")])
+
+    async def in_map(_: Any, ctx: DurableContext) -> None:
+        await ctx.map([1], _item, config=MapConfig(item_namer=lambda item, index: name))
+
+    for handler in (in_parallel, in_map):
+        assert "must be 1 to 256 printable ASCII characters" in error_of(handler)["ErrorMessage"]
 
 
 @pytest.mark.parametrize("operation", CALLS)
