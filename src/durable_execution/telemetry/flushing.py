@@ -76,11 +76,12 @@ class Flusher:
 
 def budget_of(lambda_context: Any, longest_seconds: float) -> float:
     """How long an invocation may wait for its telemetry."""
-    remaining: Any = getattr(lambda_context, "get_remaining_time_in_millis", None)
+    remaining = getattr(lambda_context, "get_remaining_time_in_millis", None)
     if not callable(remaining):
         return longest_seconds
     try:
-        seconds = float(remaining()) / 1_000
+        milliseconds: Any = remaining()
+        seconds = float(milliseconds) / 1_000
     except (TypeError, ValueError):
         return longest_seconds
     return max(0.0, min(longest_seconds, seconds - MARGIN_SECONDS))
