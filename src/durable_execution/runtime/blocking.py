@@ -37,6 +37,8 @@ class BlockingThread:
         self._lock = threading.Lock()
         self._waiting: set[Future[Any]] = set()
         self._is_over = False
+        self._is_busy = False
+        self._operations: set[asyncio.Task[Any]] = set()
         self._thread: threading.Thread | None = None
 
     async def run(self, function: Callable[[], T]) -> T:
@@ -46,14 +48,13 @@ class BlockingThread:
             Exception: What the code raised.
         """
         state = self._state
-        state.busy += 1
+        self._set_busy(True)
         ended = _threads.run(lambda: self._run(function))
         state.threads.add(ended)
         ended.add_done_callback(state.threads.discard)
         try:
             result, error = await asyncio.shield(ended)
         finally:
-            state.busy -= 1
             self._unwind()
         if error is not None:
             raise error
@@ -94,19 +95,24 @@ class BlockingThread:
             return None, error
 
     def _start(self, operation: Callable[[], Coroutine[Any, Any, Any]], answer: Future[Any], is_own: bool) -> None:
+        if self._is_over:
+            self._settle(answer, None, SuspendExecution())
+            return
         try:
             # In a context of its own: the task is the SDK's, and what it calls is numbered as the thread's.
             task = self._state.loop.create_task(operation(), context=contextvars.copy_context())
         except Exception as error:  # noqa: BLE001  # carried to the event loop or back
             self._settle(answer, None, error)
             return
+        self._operations.add(task)
         if is_own:
-            self._state.busy -= 1
+            self._set_busy(False)
         task.add_done_callback(lambda done: self._finish(done, answer, is_own))
 
     def _finish(self, task: asyncio.Task[Any], answer: Future[Any], is_own: bool) -> None:
-        if is_own:
-            self._state.busy += 1
+        self._operations.discard(task)
+        if is_own and not self._is_over:
+            self._set_busy(True)
         if task.cancelled():
             self._settle(answer, None, SuspendExecution())
         else:
@@ -123,7 +129,17 @@ class BlockingThread:
             else:
                 answer.set_result(result)
 
+    def _set_busy(self, is_busy: bool) -> None:
+        """Count the thread among what keeps the invocation from being suspended, or do not."""
+        if is_busy is not self._is_busy:
+            self._is_busy = is_busy
+            self._state.busy += 1 if is_busy else -1
+
     def _unwind(self) -> None:
+        """Let go of the thread: it has ended, or nobody waits for it any more."""
+        self._set_busy(False)
+        for operation in self._operations:
+            operation.cancel()
         with self._lock:
             self._is_over = True
             for answer in self._waiting:
