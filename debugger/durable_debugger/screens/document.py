@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.screen import ModalScreen
 
 from durable_debugger.text.lines import Line, plain
@@ -44,7 +45,7 @@ class DocumentScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """A window of lines."""
         window = StaticLines(id="document")
-        window.border_title = self._title
+        window.border_title = Content(self._title)
         window.border_subtitle = "y Copy  Esc Close"
         yield window
 

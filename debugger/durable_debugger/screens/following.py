@@ -71,7 +71,7 @@ class Follower:
     def _poll(self) -> None:
         if self._reload is not None and not self._is_reading:
             self._is_reading = True
-            self._screen.run_worker(self._read, thread=True, group="follow", exclusive=True, exit_on_error=False)
+            self._screen.run_worker(self._read, thread=True, group="follow", exit_on_error=False)
 
     def _read(self) -> None:
         worker = get_current_worker()

@@ -104,6 +104,7 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show the first view."""
+        self.set_class(LineView.is_ascii, "-ascii")
         self.watch(self.query_one(OutlinePane), "scroll_y", self.sync_timeline, init=False)
         self.query_one("#track").add_class("pane")
         self.open_view(self.view)
@@ -118,6 +119,10 @@ class MainScreen(Screen[None]):
             self.query_one(TimelinePane).scroll_to(
                 y=self.query_one(OutlinePane).scroll_offset.y, animate=False, force=True
             )
+
+    def on_click(self) -> None:
+        """A click is the next thing that happens."""
+        self.remark = ""
 
     def on_resize(self) -> None:
         """Lay the lines out for the new width, once it is known to all panes."""
@@ -140,7 +145,6 @@ class MainScreen(Screen[None]):
         self.query_one(StatusBar).update(session, follow=self.follower.words if self.follower else "")
         remark = self.remark or (self.query_one(DiffPane).mode.words if view == "diff" else "")
         self.query_one(TabBar).update(session, view, remark, is_new=bool(self.remark))
-        self.remark = ""
         self.query_one(FooterBar).update(view)
         self.query_one(OutlinePane).update(session)
         if view in ("tree", "timeline"):

@@ -68,6 +68,21 @@ class ExecutionList(LineView):
         ]
 
 
+class FilterLine(Input):
+    """A line to type into; as long as nothing is typed, `q` may be meant for the screen.
+
+    Attributes:
+        leaves_q: Whether it is.
+    """
+
+    leaves_q = False
+
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        """Whether a key is typed."""
+        is_left = self.leaves_q and key == "q" and not self.value
+        return not is_left and super().check_consume_key(key, character)
+
+
 class OpenerScreen(Screen[None]):
     """Asks which execution to look at.
 
@@ -122,7 +137,9 @@ class OpenerScreen(Screen[None]):
         executions = ExecutionList(self._clock, id="list")
         executions.can_focus = False
         yield executions
-        yield Input(placeholder="type to filter", compact=True)
+        line = FilterLine(placeholder="type to filter", compact=True)
+        line.leaves_q = self._missing is not None
+        yield line
         yield StaticLines(id="hints")
 
     def on_mount(self) -> None:

@@ -23,7 +23,8 @@ def summary(payload: str | None, cells: int, *, absent: str = "not recorded") ->
         return cut(absent, cells)
     if payload == "":
         return cut("(empty)", cells)
-    return cut(safe(_compact(payload[: cells * SCAN_FACTOR + 64] if len(payload) > PARSE_LIMIT else payload)), cells)
+    whole = payload if len(payload) > PARSE_LIMIT else _compact(payload)
+    return cut(safe(whole[: cells * SCAN_FACTOR + 64]), cells)
 
 
 def pretty(payload: str, *, limit: int = PARSE_LIMIT) -> list[str]:

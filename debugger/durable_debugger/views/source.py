@@ -180,7 +180,7 @@ def locals_lines(session: Session, cells: int) -> list[Line]:
         is_changed = before is not None and before.locals.get(name) != value
         sign = Part("* " if is_changed else "  ", "accent")
         role = "dim" if value == glyphs.HIDDEN else "text"
-        text = f"{glyphs.HIDDEN} hidden" if value == glyphs.HIDDEN else safe(value)
+        text = f"{glyphs.HIDDEN} hidden" if value == glyphs.HIDDEN else safe(value[: cells * 4])
         lines.append(
             fit([Part(" "), sign, Part(f"{cut(safe(name), longest):<{longest}}  ", "key"), Part(text, role)], cells)
         )

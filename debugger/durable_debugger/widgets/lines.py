@@ -8,6 +8,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -96,7 +97,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         """The text in the line above."""
         shown = to_ascii(title) if self.is_ascii else title
         has_corner = bool(self.styles.border_left[0])  # beside a corner, Textual puts a blank itself
-        self.border_title = f"{shown} " if has_corner else f" {shown} "
+        self.border_title = Content(f"{shown} " if has_corner else f" {shown} ")
 
     def line(self, index: int, cells: int) -> Line:
         """The line at an index, for a width."""

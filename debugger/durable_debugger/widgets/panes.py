@@ -36,7 +36,7 @@ class OutlinePane(LineView):
         """Select the row at a line; fold or unfold it when its marker, or twice, was clicked."""
         session = self.session
         session.cursor = session.outline.visible[index]
-        if is_double or column == fold_marker_column(session, session.cursor):
+        if is_double or abs(column - fold_marker_column(session, session.cursor)) <= 1:
             session.outline.toggle(session.cursor)
 
     def move(self, rows: int) -> None:
