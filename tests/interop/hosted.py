@@ -44,6 +44,8 @@ def misbehaves(event: Any, context: Any) -> Any:
             os.write(1, b"straight to the descriptor\n")
         case "large":
             return "x" * 3_000_000
+        case _:
+            pass
     return "fine"
 
 

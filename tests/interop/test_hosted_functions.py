@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -243,12 +243,11 @@ class Emulator(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    server: Emulator
-
     def do_POST(self) -> None:
+        emulator = cast("Emulator", self.server)
         event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.seen.append((self.path, dict(self.headers), event))
-        status, headers, body = self.server.answer(event)
+        emulator.seen.append((self.path, dict(self.headers), event))
+        status, headers, body = emulator.answer(event)
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -256,8 +255,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: Any) -> None:
-        pass
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # named so by the standard library
+        """Say nothing."""
 
 
 def test_a_durable_function_behind_an_address(cloud: Cloud) -> None:

@@ -189,7 +189,8 @@ def test_a_history_comes_in_pages_from_either_end(engine: LocalEngine, recorded:
 
 def test_a_marker_belongs_to_its_listing(engine: LocalEngine, recorded: str) -> None:
     page = engine.client.get_durable_execution_history(DurableExecutionArn=recorded, MaxItems=10)
-    for options in ({"Marker": page["NextMarker"], "ReverseOrder": True}, {"Marker": "x"}, {"MaxItems": 1001}):
+    wrong: list[Wire] = [{"Marker": page["NextMarker"], "ReverseOrder": True}, {"Marker": "x"}, {"MaxItems": 1001}]
+    for options in wrong:
         with pytest.raises(ServiceError, match="InvalidParameterValueException"):
             engine.client.get_durable_execution_history(DurableExecutionArn=recorded, **options)
 
@@ -298,8 +299,9 @@ def test_lists_can_be_narrowed(engine: LocalEngine, options: Wire, expected: lis
 )
 @pytest.mark.usefixtures("many")
 def test_lists_that_make_no_sense_are_refused(engine: LocalEngine, options: Wire) -> None:
+    arguments: Wire = {"FunctionName": "flow", **options}
     with pytest.raises(ServiceError, match="InvalidParameterValueException"):
-        engine.client.list_durable_executions_by_function(**{"FunctionName": "flow", **options})
+        engine.client.list_durable_executions_by_function(**arguments)
 
 
 @pytest.mark.usefixtures("many")
