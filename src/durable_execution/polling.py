@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
+from durable_execution.errors import ConfigurationError
 from durable_execution.retry import DEFAULT_INITIAL_DELAY, DEFAULT_MAX_DELAY, Jitter, check_delays, grown, whole_seconds
 
 
@@ -36,6 +37,19 @@ class WaitDecision:
     def delay_seconds(self) -> int:
         """Whole seconds, rounded up, from 1 second to 366 days."""
         return whole_seconds(self.delay)
+
+
+def checked_decision(decision: object) -> WaitDecision:
+    """What a wait strategy has returned, if it is a decision.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if isinstance(decision, WaitDecision):
+        return decision
+    raise ConfigurationError(
+        f"a wait strategy returned {decision!r:.60}: return WaitDecision.check_again(delay) or WaitDecision.done()"
+    )
 
 
 WaitStrategy: TypeAlias = Callable[[Any, int], WaitDecision]

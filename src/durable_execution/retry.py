@@ -70,6 +70,19 @@ class RetryDecision:
         return whole_seconds(self.delay)
 
 
+def checked_decision(decision: object) -> RetryDecision:
+    """What a retry strategy has returned, if it is a decision.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if isinstance(decision, RetryDecision):
+        return decision
+    raise ConfigurationError(
+        f"a retry strategy returned {decision!r:.60}: return RetryDecision.retry(delay) or RetryDecision.stop()"
+    )
+
+
 RetryStrategy: TypeAlias = Callable[[Exception, int], RetryDecision]
 """Called with the error and the number of attempts made so far (from 1)."""
 

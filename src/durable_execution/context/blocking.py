@@ -257,7 +257,7 @@ async def run_blocking(function: Callable[..., T], context: DurableContext, *arg
 
 def as_coroutine_function(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """A body as the operations want it: a blocking one runs on a thread of its own."""
-    if is_async(function):
+    if is_async(function) or not callable(function):  # what cannot be called is refused by the operation
         return function
 
     @functools.wraps(function)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from durable_execution.config.step import StepConfig
 from durable_execution.context.step_context import StepContext
@@ -125,6 +125,8 @@ class DurableContext:
             StepError: It failed and is not retried; also an instance of the original exception's class.
             StepInterruptedError: An at-most-once attempt was cut off, and there is no further attempt.
         """
+        if not callable(function):
+            _refuse(function, "ctx.step")
         config = config or step.DEFAULT_CONFIG
         name = name if name is not None else _name_of(function)
         call = self._scope.reserve(STEP, config.sub_type or OperationSubType.STEP.value, name)
@@ -204,6 +206,8 @@ class DurableContext:
         """
         from durable_execution.operations import child
 
+        if not callable(function):
+            _refuse(function, "ctx.run_in_child_context")
         config = config or child.DEFAULT_CONFIG
         subtype = config.sub_type or OperationSubType.RUN_IN_CHILD_CONTEXT.value
         call = self._scope.reserve(CONTEXT, subtype, name)
@@ -252,6 +256,8 @@ class DurableContext:
         """
         from durable_execution.operations import branches
 
+        if not callable(function):
+            _refuse(function, "ctx.map")
         config = config or branches.NO_MAP_CONFIG
         items = list(items)
         call = self._scope.reserve(CONTEXT, OperationSubType.MAP.value, name)
@@ -278,10 +284,15 @@ class DurableContext:
         """
         from durable_execution.operations import branches
 
+        functions = list(functions)
+        for given in functions:
+            function = given.function if isinstance(given, branches.ParallelBranch) else given
+            if not callable(function):
+                _refuse(function, "ctx.parallel")
         config = config or branches.NO_PARALLEL_CONFIG
         call = self._scope.reserve(CONTEXT, OperationSubType.PARALLEL.value, name)
         call.configuration = {"branches": len(functions)}
-        return branches.run_parallel(call, list(functions), config, self._child)
+        return branches.run_parallel(call, functions, config, self._child)
 
     def wait_for_condition(
         self,
@@ -306,6 +317,8 @@ class DurableContext:
         """
         from durable_execution.operations import condition
 
+        if not callable(check):
+            _refuse(check, "ctx.wait_for_condition")
         call = self._scope.reserve(STEP, OperationSubType.WAIT_FOR_CONDITION.value, name)
         return condition.run_condition(call, check, config)
 
@@ -330,6 +343,8 @@ class DurableContext:
         """
         from durable_execution.operations import wait_for_callback
 
+        if not callable(submitter):
+            _refuse(submitter, "ctx.wait_for_callback")
         call = self._scope.reserve(CONTEXT, OperationSubType.WAIT_FOR_CALLBACK.value, name)
         return wait_for_callback.run_wait_for_callback(call, submitter, config or wait_for_callback.DEFAULT_CONFIG)
 
@@ -454,6 +469,12 @@ class DurableContext:
             return await function(self._child(scope))
 
         return body
+
+
+def _refuse(given: Any, operation: str) -> NoReturn:
+    from durable_execution.operations.functions import refuse
+
+    refuse(given, operation)
 
 
 def _name_of(function: Any) -> str | None:

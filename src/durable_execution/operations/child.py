@@ -121,7 +121,7 @@ async def _succeed(
         update = call.update("SUCCEED")
         if _is_large(payload):
             update["ContextOptions"] = {"ReplayChildren": True}
-            update["Payload"] = summarize(value) if summarize is not None else ""
+            update["Payload"] = str(summarize(value)) if summarize is not None else ""
         else:
             update["Payload"] = payload
         await store(call, update)

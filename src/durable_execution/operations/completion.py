@@ -13,6 +13,7 @@ from durable_execution.config import (
     CompletionOutcome,
     CompletionStatus,
 )
+from durable_execution.errors import ConfigurationError
 
 Items = Callable[[], Sequence[CompletionItem]]
 
@@ -65,7 +66,7 @@ class CompletionPolicy:
         rule = self.config.should_complete
         if rule is None:
             return None
-        decision: CompletionDecision = rule(
+        decision: object = rule(
             CompletionStatus(
                 success_count=self.succeeded,
                 failure_count=self.failed,
@@ -74,6 +75,11 @@ class CompletionPolicy:
                 items=tuple(items()),
             )
         )
+        if not isinstance(decision, CompletionDecision):
+            raise ConfigurationError(
+                f"should_complete returned {decision!r:.60}: return CompletionDecision.go_on() or "
+                "CompletionDecision.complete(outcome)"
+            )
         if decision.outcome is None:
             return None
         if decision.outcome is CompletionOutcome.FAILED:

@@ -20,7 +20,7 @@ from durable_execution.operations.lifecycle import (
     store,
 )
 from durable_execution.operations.step import attempts_made, decode, encode, run_body
-from durable_execution.polling import WaitDecision
+from durable_execution.polling import WaitDecision, checked_decision
 from durable_execution.protocol import Operation, OperationStatus, Wire
 from durable_execution.runtime.call import Call
 from durable_execution.serdes.codec import codec_for, return_annotation
@@ -95,7 +95,7 @@ class Poll:
             state = decode(call, self._codec, text)
             answered = await run_body(call, self._check, state, StepContext(call, attempt))
             new_text = encode(call, self._codec, answered)
-            decision = self._config.wait_strategy(decode(call, self._codec, new_text), attempt)
+            decision = checked_decision(self._config.wait_strategy(decode(call, self._codec, new_text), attempt))
         except Exception as error:  # noqa: BLE001  # the check's error is the operation's
             description = described(error)
             announce_attempt_ended(

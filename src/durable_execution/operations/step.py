@@ -29,7 +29,7 @@ from durable_execution.operations.lifecycle import (
 )
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.protocol.limits import LOOK_FROM_CHARACTERS
-from durable_execution.retry import RetryDecision, RetryPresets
+from durable_execution.retry import RetryDecision, RetryPresets, checked_decision
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import IN_STEP
 from durable_execution.runtime.loop import scope as running_scope
@@ -199,7 +199,7 @@ class StepRun:
     def _decide(self, error: Exception) -> RetryDecision:
         if isinstance(error, ExecutionError):
             return RetryDecision.stop()
-        return (self._config.retry_strategy or DEFAULT_RETRY)(error, self._attempt)
+        return checked_decision((self._config.retry_strategy or DEFAULT_RETRY)(error, self._attempt))
 
     async def _raise_failure(self, error: Exception, description: ErrorObject) -> NoReturn:
         call = self._call

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from durable_execution.config.child import WithRetryConfig
 from durable_execution.errors import ExecutionError, InvocationError, OperationError
-from durable_execution.retry import RetryStrategy, exponential_backoff
+from durable_execution.retry import RetryStrategy, checked_decision, exponential_backoff
 
 if TYPE_CHECKING:
     from durable_execution.context.durable_context import DurableContext
@@ -37,7 +37,7 @@ async def run_attempts(
         except Exception as error:
             if _is_final(error):
                 raise
-            decision = strategy(error, attempt)
+            decision = checked_decision(strategy(error, attempt))
             if not decision.should_retry:
                 raise
         await context.wait(timedelta(seconds=decision.delay_seconds), _backoff(name, attempt))
