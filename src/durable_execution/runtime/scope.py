@@ -169,10 +169,19 @@ class ContextScope:
         """
         if self.is_rebuilding or not self.may_replay:
             return self.is_rebuilding
-        recorded = self.state.operations.get(self.ids.peek())
-        if recorded is None:
+        if self.ids.peek() not in self.state.operations and not self._is_known_to_end_here:
             self.may_replay = False
         return self.may_replay
+
+    @property
+    def _is_known_to_end_here(self) -> bool:
+        """Whether the code behind the last recorded call has run before, as far as can be told.
+
+        Of a context whose end is recorded, nothing behind its last call is ever run again. A task or a context without
+        checkpoints goes on to its end in every invocation.
+        """
+        is_recorded = self.base is None and not (self.owner is not None and self.owner.is_virtual)
+        return not is_recorded and self.ids.position > 0 and self.state.was_over(self.ids.peek(0))
 
     def check_open(self, call: Call) -> None:
         """Refuse a call whose context has ended.

@@ -122,6 +122,7 @@ class ExecutionState:
             on_revoked=self._on_revoked,
             announcer=announcer,
         )
+        self._touched: set[str] = set()
         self._waiters: dict[str, tuple[Call, list[asyncio.Future[None]]]] = {}
         self._due_timer: asyncio.TimerHandle | None = None
         self._children: dict[str | None, int] | None = None
@@ -231,6 +232,16 @@ class ExecutionState:
         if not entry[1]:
             del self._waiters[operation_id]
 
+    def was_over(self, operation_id: str) -> bool:
+        """Whether an operation had ended, and its end had been seen, in an earlier invocation."""
+        wire = self.operations.get(operation_id)
+        return (
+            wire is not None
+            and wire["Status"] in TERMINAL_OPERATION_STATUSES
+            and operation_id not in self.updated_ids
+            and operation_id not in self._touched
+        )
+
     def _merge(self, wires: list[Wire]) -> None:
         operations, waiters = self.operations, self._waiters
         is_observed = self.announcer is not None
@@ -239,6 +250,7 @@ class ExecutionState:
             status = wire["Status"]
             if is_observed or status != "SUCCEEDED" or wire["Type"] not in STATE_TYPES_NOT_REREAD:
                 operations[operation_id] = wire
+                self._touched.add(operation_id)
             elif operation_id not in waiters:
                 # Nobody reads the result of an own step or context again: ten thousand of them are not kept.
                 operations.pop(operation_id, None)
