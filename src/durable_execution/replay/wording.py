@@ -107,7 +107,7 @@ def fix_of(kind: DivergenceKind, recorded: Side | None, replayed: Side | None, *
         name=f"name={recorded.short_name}" if recorded and recorded.name else "none",
         kind=kind_of(recorded.type, recorded.subtype).replace("_", " ") if recorded else "kind",
         word=(word or "argument").replace("_", " "),
-        change=f'"{_change_id(recorded if replayed is None else replayed)}"',
+        change=f'"{_change_id(recorded if kind is Kind.SKIPPED else replayed or recorded)}"',
     )
 
 

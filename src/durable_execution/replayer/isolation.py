@@ -23,6 +23,9 @@ WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 QUIET_READERS = ("zoneinfo", "linecache", "tokenize", "encodings", "locale", "gettext", "inspect", "pkgutil")
 """Standard modules whose reading of files is their own affair."""
 
+READERS = ("os.py", "_collections_abc.py", "frozen os", "frozen _collections_abc")
+"""Files of `os.environ.get` and `os.getenv`."""
+
 CREDENTIAL_VARIABLES = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -274,7 +277,7 @@ def _noting_read(environ: Any, key: str) -> Any:
     isolation = _current.get(None)
     if isolation is not None:
         outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # who reads
-        while outer is not None and outer.f_globals.get("__name__") in ("_collections_abc", "os"):
+        while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
             if key in CREDENTIAL_VARIABLES:
