@@ -1,16 +1,21 @@
 """Names the likely cause of a difference: which of the suspects decided the branch before it."""
 
+import inspect
 import linecache
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from durable_execution.observers import CallSite
 from durable_execution.replay.cause import decision_on
-from durable_execution.replay.divergence import Divergence
+from durable_execution.replay.divergence import Divergence, DivergenceKind
 from durable_execution.replayer.frames import base_name
+from durable_execution.replayer.lint import RULES, LintFinding, lint_sources
 from durable_execution.replayer.suspects import Suspect, SuspectKind
 
 MAX_SHOWN = 5
+UNSEEN = frozenset({"DUR104", "DUR109", "DUR110", "DUR202"})
+"""Rules about what does not show while the code runs."""
+
 VARYING = frozenset(
     {
         SuspectKind.CLOCK, SuspectKind.RANDOM, SuspectKind.UUID, SuspectKind.ENVIRONMENT, SuspectKind.FILE,
@@ -20,9 +25,21 @@ VARYING = frozenset(
 """What can give another value; a sleep or a thread does not."""
 
 
-def with_suspects(divergence: Divergence, suspects: Sequence[Suspect]) -> Divergence:
-    """The difference, with what may have caused it named."""
+def with_suspects(divergence: Divergence, suspects: Sequence[Suspect], findings: Sequence[LintFinding]) -> Divergence:
+    """The difference, with what may have caused it named.
+
+    Args:
+        divergence: The difference.
+        suspects: What was seen while the code ran.
+        findings: What stands in its source; for what cannot be seen, such as the order of a set.
+    """
     ranked = _ranked(divergence, [suspect for suspect in suspects if suspect.kind in VARYING])
+    finding = next((one for one in findings if _precedes(one, divergence)), None)
+    if finding is not None and (not ranked or divergence.kind is DivergenceKind.REORDERED):
+        where = f"{base_name(finding.file)}:{finding.line}"
+        seen = tuple(str(suspect) for suspect in ranked[: MAX_SHOWN - 1])
+        likely = f"{where} {finding.what}: {RULES[finding.rule].name}"
+        return replace(divergence, likely=likely, suspects=(f"{where}: {finding.what}", *seen))
     if not ranked:
         return divergence
     likely = next((text for suspect in ranked if (text := _decided_by(divergence, suspect)) is not None), None)
@@ -31,6 +48,24 @@ def with_suspects(divergence: Divergence, suspects: Sequence[Suspect]) -> Diverg
         likely = f"perhaps {nearest.what}, called outside a step at {_place(nearest.site)}"
     shown = tuple(str(suspect) for suspect in ranked[:MAX_SHOWN])
     return replace(divergence, suspects=shown, likely=likely or divergence.likely)
+
+
+def findings_for(function: Callable[..., object]) -> list[LintFinding]:
+    """What the source of a handler's module gives away."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        return []
+    source = "".join(linecache.getlines(file)) if file else ""
+    return [one for one in lint_sources({file: source}) if one.rule in UNSEEN] if file and source else []
+
+
+def _precedes(finding: LintFinding, divergence: Divergence) -> bool:
+    """Whether a finding stands in the function that makes the call, before it."""
+    site = divergence.replayed.call_site if divergence.replayed else None
+    if site is None:
+        return True
+    return finding.file == site.file and finding.function == site.function and finding.line <= site.line
 
 
 def _ranked(divergence: Divergence, suspects: list[Suspect]) -> list[Suspect]:

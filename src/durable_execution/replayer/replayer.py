@@ -15,7 +15,7 @@ from durable_execution.replay.recorded import RecordedExecution
 from durable_execution.replay.wording import effect_of, fix_of, likely_of
 from durable_execution.replayer.explore import Exploration, explore
 from durable_execution.replayer.isolation import SideEffectBlockedError
-from durable_execution.replayer.likely import VARYING, with_suspects
+from durable_execution.replayer.likely import VARYING, findings_for, with_suspects
 from durable_execution.replayer.replayed_tree import tree_of_run
 from durable_execution.replayer.report import ReplayReport, Verdict
 from durable_execution.replayer.run import ReplayRun, handler_parts
@@ -100,7 +100,8 @@ class _Replay:
             divergences += self._inside(divergences)
         divergences += self._outcome(explored, divergences)
         suspects = first.suspects
-        divergences = [with_suspects(one, suspects) if one.is_root else one for one in divergences]
+        findings = findings_for(self._replayer.handler.function) if divergences else []
+        divergences = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
         effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
         return ReplayReport(
             source=source,

@@ -1,0 +1,6 @@
+"""Finds what breaks replays by reading source: no recording, no import, across files."""
+
+from durable_execution.replayer.lint.findings import RULES, LintFinding, Rule
+from durable_execution.replayer.lint.linter import lint_paths, lint_sources
+
+__all__ = ["RULES", "LintFinding", "Rule", "lint_paths", "lint_sources"]
