@@ -14,7 +14,7 @@ from durable_debugger.screens.opener import OpenerScreen
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded, NotFoundError
 from durable_debugger.sources.places import Library
-from durable_debugger.themes import DEFAULT_THEME, DURABLE_SAFE, DURABLE_SAFE_LIGHT, ROLE_COLOURS
+from durable_debugger.themes import DEFAULT_THEME, DURABLE_SAFE, DURABLE_SAFE_LIGHT
 from durable_debugger.widgets.lines import LineView
 from durable_execution.errors import DurableError
 
@@ -58,10 +58,6 @@ class DebuggerApp(App[int]):
         self._library, self._missing = library or Library(()), missing
         self._first_view, self._texts, self._secrets = view, texts, secrets
         self._theme_name, self._is_ascii = theme or DEFAULT_THEME, is_ascii
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Colours of roles for themes that do not know them."""
-        return ROLE_COLOURS
 
     def on_mount(self) -> None:
         """Open the execution, or ask which."""

@@ -1,60 +1,123 @@
-"""Colours of states and sides: roles in, theme variables out."""
+"""Colours: two themes of our own, and how the roles of parts look in any theme.
 
+The roles are resolved here once per theme instead of by style sheets: a pane draws thousands of parts, and Textual would
+resolve each role for each pane again whenever a view changes.
+"""
+
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual.color import Color
 from textual.theme import Theme
-
-ROLE_COLOURS = {
-    "op-ok": "#009E73",
-    "op-fail": "#D55E00",
-    "op-run": "#56B4E9",
-    "op-wait": "#E69F00",
-    "op-div": "#CC79A7",
-    "op-recorded": "#56B4E9",
-    "op-replayed": "#E69F00",
-    "cursor-row": "#2b3440",
-}
-"""The Okabe-Ito palette: the two sides are blue and orange, never red and green."""
-
-ROLE_COLOURS_LIGHT = {
-    "op-ok": "#00694d",
-    "op-fail": "#a84a00",
-    "op-run": "#0072B2",
-    "op-wait": "#8a5f00",
-    "op-div": "#96497a",
-    "op-recorded": "#0072B2",
-    "op-replayed": "#a35f00",
-    "cursor-row": "#d5dde6",
-}
 
 DEFAULT_THEME = "durable-safe"
 
+
+@dataclass(frozen=True, slots=True)
+class RoleColours:
+    """Colours that a theme does not have names for.
+
+    Attributes:
+        ok: Succeeded.
+        fail: Failed.
+        run: Running, and the recorded side.
+        wait: Waiting, and the replayed side.
+        div: Differences.
+        cursor: Background of the selected row.
+    """
+
+    ok: str
+    fail: str
+    run: str
+    wait: str
+    div: str
+    cursor: str
+
+
+DARK = RoleColours(ok="#009E73", fail="#D55E00", run="#56B4E9", wait="#E69F00", div="#CC79A7", cursor="#2b3440")
+"""The Okabe-Ito palette: the two sides are blue and orange, never red and green."""
+
+LIGHT = RoleColours(ok="#00694d", fail="#a84a00", run="#0072B2", wait="#8a5f00", div="#96497a", cursor="#d5dde6")
+TERMINAL = RoleColours(ok="cyan", fail="bright_red", run="blue", wait="yellow", div="magenta", cursor="")
+
 DURABLE_SAFE = Theme(
     name=DEFAULT_THEME,
-    primary="#56B4E9",
+    primary=DARK.run,
     secondary="#0072B2",
-    accent="#E69F00",
+    accent=DARK.wait,
     foreground="#d7dde4",
     background="#10151b",
     surface="#161c24",
     panel="#1d2530",
-    success="#009E73",
-    warning="#E69F00",
-    error="#D55E00",
+    success=DARK.ok,
+    warning=DARK.wait,
+    error=DARK.fail,
     dark=True,
-    variables={**ROLE_COLOURS, "footer-key-foreground": "#E69F00"},
+    variables={"footer-key-foreground": DARK.wait},
 )
 
 DURABLE_SAFE_LIGHT = Theme(
     name="durable-safe-light",
-    primary="#0072B2",
-    secondary="#0072B2",
+    primary=LIGHT.run,
+    secondary=LIGHT.run,
     accent="#a35f00",
     foreground="#1c232b",
     background="#f7f8fa",
     surface="#eef1f4",
     panel="#e3e8ed",
-    success="#00694d",
-    warning="#8a5f00",
-    error="#a84a00",
+    success=LIGHT.ok,
+    warning=LIGHT.wait,
+    error=LIGHT.fail,
     dark=False,
-    variables=ROLE_COLOURS_LIGHT,
 )
+
+CURSOR, BLURRED_CURSOR = "cursor", "cursor_blurred"
+_PALETTES: dict[str, dict[str, Style]] = {}
+
+
+def palette(theme: Theme) -> dict[str, Style]:
+    """How each role looks in a theme."""
+    if theme.name not in _PALETTES:
+        _PALETTES[theme.name] = _palette(theme)
+    return _PALETTES[theme.name]
+
+
+def _palette(theme: Theme) -> dict[str, Style]:
+    is_terminal = theme.name.startswith("ansi")
+    colours = TERMINAL if is_terminal else DARK if theme.dark else LIGHT
+    dim = Style(dim=True) if is_terminal else Style(color=_dimmed(theme))
+    accent = Style(color=colours.wait if is_terminal else Color.parse(theme.accent or colours.wait).hex, bold=True)
+    ok, run, wait = Style(color=colours.ok), Style(color=colours.run), Style(color=colours.wait)
+    return {
+        "text": Style(),
+        "name": Style(),
+        "title": Style(bold=True),
+        "dim": dim,
+        "key": dim,
+        "off": dim,
+        "accent": accent,
+        "match": accent + Style(underline=True),
+        "ok": ok,
+        "fail": Style(color=colours.fail, bold=True),
+        "run": run,
+        "wait": wait,
+        "warning": wait + Style(bold=True),
+        "divergence": Style(color=colours.div, bold=True, reverse=True),
+        "follow_on": Style(color=colours.div),
+        "recorded": run,
+        "replayed": wait,
+        "code_keyword": run,
+        "code_string": ok,
+        "code_comment": dim + Style(italic=True),
+        "code_number": wait,
+        "code_name": Style(bold=True),
+        CURSOR: Style(reverse=True) if is_terminal else Style(bgcolor=colours.cursor, bold=True),
+        BLURRED_CURSOR: Style(bold=True),
+    }
+
+
+def _dimmed(theme: Theme) -> str:
+    """The foreground, some way towards the background."""
+    foreground = theme.foreground or ("#e0e0e0" if theme.dark else "#202020")
+    background = theme.background or ("#121212" if theme.dark else "#fafafa")
+    return Color.parse(foreground).blend(Color.parse(background), 0.4).hex6

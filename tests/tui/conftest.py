@@ -3,8 +3,10 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -14,11 +16,17 @@ from durable_debugger.model.differences import Differences
 from durable_debugger.model.session import Session
 from durable_debugger.sources.code import SourceTexts
 from durable_execution.replay.call_tree import tree_of
-from durable_execution.replay.comparison import compare
+from durable_execution.replay.comparison import Comparison, compare
 from tests.tui.recordings import FLOW_TEXT, START, order_execution
 
 GOLDENS = Path(__file__).parent / "goldens"
 UPDATE = "DURABLE_UPDATE_GOLDENS"
+
+WORDS: dict[str, Any] = {
+    "likely": "flow.py:41 branches on flags.fast_lane(), which is not in a step",
+    "effect": "ship_parcel would receive what reserve_courier gave; 3 later calls shift by 1",
+    "fix": "await ctx.step(flags.fast_lane) and branch on its result, or restore the old branch until running executions finish",
+}
 
 Script = Callable[[DebuggerApp, Pilot[int]], Awaitable[None]]
 
@@ -44,8 +52,16 @@ def order_session(*, with_differences: bool = True, with_traces: bool = True) ->
     if with_differences:
         changed = order_execution(with_courier=False, with_traces=with_traces)
         comparison = compare(tree_of(execution), tree_of(changed), handler="flow:process_order")
-        differences = Differences(comparison, rows)
+        differences = Differences(_in_our_words(comparison), rows)
     return Session(execution, as_of=START + timedelta(seconds=161.2), origin="order.json", differences=differences)
+
+
+def _in_our_words(comparison: Comparison) -> Comparison:
+    """The comparison with an explanation that does not change when the wording of explanations does."""
+    rows = [
+        replace(row, divergence=replace(row.divergence, **WORDS)) if row.divergence else row for row in comparison.rows
+    ]
+    return Comparison(tuple(rows), tuple(row.divergence for row in rows if row.divergence))
 
 
 @pytest.fixture

@@ -176,9 +176,9 @@ class MainScreen(Screen[None]):
             self._views_before.append(self.view)
         if view == "step" and not self.session.is_travelling:
             self.session.travel_to_cursor()
-        self.remove_class(*(f"-{name}" for name in MAIN_PANE))
         self.view = view
-        self.add_class(f"-{view}")
+        others = self.classes - {f"-{name}" for name in MAIN_PANE}
+        self.set_classes([*others, f"-{view}"])  # at once: each change styles every pane again
         self.call_after_refresh(self.settle)
         self.show()
 

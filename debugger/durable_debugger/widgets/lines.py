@@ -16,9 +16,10 @@ from textual.strip import Strip
 
 from durable_debugger.text.cells import safe
 from durable_debugger.text.glyphs import to_ascii
-from durable_debugger.text.lines import ROLES, Line, Part, fit
+from durable_debugger.text.lines import Line, Part, fit
+from durable_debugger.themes import BLURRED_CURSOR, CURSOR, palette
 
-COMPONENTS = {role: f"lines--{role.replace('_', '-')}" for role in ROLES}
+PLAIN = Style()
 
 
 class LineView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -31,33 +32,8 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         HEADER: How many lines at the top do not scroll.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*COMPONENTS.values(), "lines--cursor", "lines--cursor-blurred"}
     DEFAULT_CSS = """
     LineView { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
-    LineView > .lines--text { color: $foreground; }
-    LineView > .lines--dim { color: $text-muted; }
-    LineView > .lines--name { color: $foreground; }
-    LineView > .lines--title { color: $foreground; text-style: bold; }
-    LineView > .lines--key { color: $text-muted; }
-    LineView > .lines--accent { color: $accent; text-style: bold; }
-    LineView > .lines--ok { color: $op-ok; }
-    LineView > .lines--fail { color: $op-fail; text-style: bold; }
-    LineView > .lines--run { color: $op-run; }
-    LineView > .lines--wait { color: $op-wait; }
-    LineView > .lines--off { color: $text-muted; }
-    LineView > .lines--divergence { color: $op-div; text-style: bold reverse; }
-    LineView > .lines--follow-on { color: $op-div; text-style: dim; }
-    LineView > .lines--recorded { color: $op-recorded; }
-    LineView > .lines--replayed { color: $op-replayed; }
-    LineView > .lines--match { color: $accent; text-style: underline; }
-    LineView > .lines--warning { color: $op-wait; text-style: bold; }
-    LineView > .lines--code-keyword { color: $op-run; }
-    LineView > .lines--code-string { color: $op-ok; }
-    LineView > .lines--code-comment { color: $text-muted; text-style: italic; }
-    LineView > .lines--code-number { color: $op-wait; }
-    LineView > .lines--code-name { text-style: bold; }
-    LineView > .lines--cursor { background: $cursor-row; text-style: bold; }
-    LineView > .lines--cursor-blurred { text-style: bold; }
     """
 
     is_ascii: bool = False
@@ -87,7 +63,6 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002  # Textual's word
         super().__init__(id=id, classes=classes)
-        self._styles: dict[str, Style] = {}
         self.count = 0
         self.failure = ""
         if self.TITLE:
@@ -146,17 +121,12 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
             return Strip.blank(width, base)
         is_cursor = index == self.cursor_index()
         if is_cursor:
-            base += self._style("cursor" if self.has_focus else "cursor-blurred")
+            base += self._style(CURSOR if self.has_focus else BLURRED_CURSOR)
         return self._strip(self._drawn(self.line, index, width), width, base)
 
     def on_resize(self, event: events.Resize) -> None:
         """Keep the cursor in sight when the room changes."""
         self.show(self.count)
-
-    def notify_style_update(self) -> None:
-        """Forget styles of the theme before."""
-        super().notify_style_update()
-        self._styles.clear()
 
     def on_click(self, event: events.Click) -> None:
         """Say which line was clicked."""
@@ -185,12 +155,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         return Strip(segments, cells)
 
     def _style(self, role: str) -> Style:
-        style = self._styles.get(role)
-        if style is None:
-            style = self._styles[role] = self.get_component_rich_style(
-                COMPONENTS.get(role, f"lines--{role}"), partial=True
-            )
-        return style
+        return palette(self.app.current_theme).get(role, PLAIN)
 
 
 class StaticLines(LineView):
