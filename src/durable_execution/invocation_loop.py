@@ -84,7 +84,12 @@ class InvocationLoop:
 
     def _run_on(self, environment: EnvironmentLoop) -> Wire:
         invocation = Invocation(self._make_state)
-        return environment.run(self._answer(invocation), invocation.on_idle)
+        try:
+            return environment.run(self._answer(invocation), invocation.on_idle)
+        except SystemExit as error:
+            # The environment ends, and takes the loop with it: observers get to close and deliver what they have open.
+            self._announce_end(invocation, InvocationStatus.RETRY, described(error), error, None)
+            raise
 
     async def _answer(self, invocation: Invocation) -> Wire:
         failure = await self._read_operations()

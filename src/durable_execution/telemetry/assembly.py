@@ -4,6 +4,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from durable_execution.observers import InvocationEnded, Observer
+from durable_execution.telemetry.counting import lost_spans
 from durable_execution.telemetry.flushing import Flushed, Flusher, budget_of
 from durable_execution.telemetry.live import LiveTracing, sent_roots
 from durable_execution.telemetry.metrics import DROPPED, FLUSH_DURATION, Instruments, Metrics
@@ -53,8 +54,10 @@ class Delivery(Observer):
             return
         self._instruments.measure(FLUSH_DURATION, flushed.seconds)
         outlet = self._tracing.outlet if self._tracing is not None else None
-        if not flushed.is_complete and outlet is not None and outlet.sent:
-            self._instruments.count(DROPPED, outlet.sent)
+        undelivered = outlet.sent if outlet is not None and not flushed.is_complete else 0
+        dropped = max(undelivered, lost_spans.take())
+        if dropped:
+            self._instruments.count(DROPPED, dropped)
 
 
 def _instruments_of(provider: Any) -> Instruments:

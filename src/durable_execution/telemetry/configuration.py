@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import ConfigurationError
-from durable_execution.telemetry.settings import VIEW, VIEWS
+from durable_execution.telemetry.settings import choose_view
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -23,7 +23,8 @@ QUEUE_SIZE = 16_384
 
 PROTOCOLS = ("http/protobuf", "grpc")
 DEFAULT_PROTOCOL = "http/protobuf"
-DEFAULT_TIMEOUT_SECONDS = "3"
+DEFAULT_TIMEOUT_SECONDS = 3
+"""Shorter than OpenTelemetry's ten: an invocation waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def configure(
         ConfigurationError: The OTLP exporters are not installed, or an option makes no sense.
     """
     if view is not None:
-        _choose_view(view)
+        choose_view(view)
     from opentelemetry import metrics as metrics_api
     from opentelemetry import trace
     from opentelemetry.sdk.metrics import MeterProvider
@@ -123,12 +124,6 @@ def lambda_resource(environment: Mapping[str, str]) -> dict[str, str | int]:
     return {key: value for key, value in found.items() if value != ""}
 
 
-def _choose_view(view: str) -> None:
-    if view not in VIEWS:
-        raise ConfigurationError(f"view {view!r} is none of {', '.join(VIEWS)}")
-    os.environ[VIEW.name] = view
-
-
 def _resource(service_name: str | None, further: Mapping[str, str]) -> "Resource":
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 
@@ -149,10 +144,12 @@ def _tracer_provider(resource: "Resource", exporter: "SpanExporter | None") -> "
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from durable_execution.telemetry.counting import CountingExporter
+
     provider = TracerProvider(resource=resource)
     chosen = exporter or _exporter("traces")
     if chosen is not None:
-        provider.add_span_processor(BatchSpanProcessor(chosen, max_queue_size=_queue_size()))
+        provider.add_span_processor(BatchSpanProcessor(CountingExporter(chosen), max_queue_size=_queue_size()))
     return provider
 
 
@@ -191,7 +188,6 @@ def _console(signal: str) -> Any:
 
 
 def _otlp(signal: str, protocol: str) -> Any:
-    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", DEFAULT_TIMEOUT_SECONDS)
     package = "opentelemetry.exporter.otlp.proto." + ("grpc" if protocol == "grpc" else "http")
     module, kind = (
         ("trace_exporter", "OTLPSpanExporter") if signal == "traces" else ("metric_exporter", "OTLPMetricExporter")
@@ -202,7 +198,8 @@ def _otlp(signal: str, protocol: str) -> Any:
         raise ConfigurationError(
             f"the OTLP exporter for {protocol} is not installed: {error}. Install durable-execution-sdk[otlp]"
         ) from error
-    return getattr(exporters, kind)()
+    is_timed = {"OTEL_EXPORTER_OTLP_TIMEOUT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_TIMEOUT"} & set(os.environ)
+    return getattr(exporters, kind)(**({} if is_timed else {"timeout": DEFAULT_TIMEOUT_SECONDS}))
 
 
 def _protocol(signal: str) -> str:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from durable_execution.errors import SerializationError
 from durable_execution.observers import OperationCall
-from durable_execution.protocol import OperationStatus, OperationSubType, OperationType, branch_id
+from durable_execution.protocol import ErrorObject, OperationStatus, OperationSubType, OperationType, branch_id
 from durable_execution.protocol.paths import branch_path
+from durable_execution.serdes.tagged import loads
 
 if TYPE_CHECKING:
     from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
@@ -25,11 +27,15 @@ class FlatBranch:
         call: The call it would have been; its name is the default one, a name of the user's own is not recorded.
         depth: Of the operations called in it.
         operations: Those operations.
+        outcome: What the batch's result says of it; None when it says nothing.
+        error: Why it failed.
     """
 
     call: OperationCall
     depth: int
     operations: "tuple[RecordedOperation, ...]"
+    outcome: str | None = None
+    error: ErrorObject | None = None
 
     @property
     def started_at(self) -> datetime | None:
@@ -43,11 +49,11 @@ class FlatBranch:
 
     @property
     def status(self) -> OperationStatus:
-        """How it ended: as its last operation did, unless something has not ended."""
-        if any(not operation.status.is_terminal for operation in self.operations):
-            return OperationStatus.STARTED
-        last = self.operations[-1].status
-        return OperationStatus.SUCCEEDED if last is OperationStatus.SUCCEEDED else OperationStatus.FAILED
+        """How it ended: as the batch's result says, where it can be read."""
+        if self.outcome in (OperationStatus.SUCCEEDED, OperationStatus.FAILED):
+            return OperationStatus(self.outcome)
+        is_running = any(not operation.status.is_terminal for operation in self.operations)
+        return OperationStatus.STARTED if is_running else OperationStatus.SUCCEEDED
 
 
 def flat_branches(execution: "RecordedExecution") -> dict[str, FlatBranch]:
@@ -83,4 +89,14 @@ def _branch(identity: str, batch: "RecordedOperation", index: int, operations: "
         name=f"{word}-{index}",
         is_virtual=True,
     )
-    return FlatBranch(call, operations[0].depth, tuple(operations))
+    outcome, error = _outcomes(batch).get(index, (None, None))
+    return FlatBranch(call, operations[0].depth, tuple(operations), outcome, error)
+
+
+def _outcomes(batch: "RecordedOperation") -> dict[int, tuple[str, ErrorObject | None]]:
+    """How each branch ended, from the result of the batch; nothing when it has none, or one of another form."""
+    try:
+        items = loads(batch.result or "")["all"]
+        return {item["index"]: (str(item["status"]), ErrorObject.from_wire(item["error"])) for item in items}
+    except (SerializationError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return {}

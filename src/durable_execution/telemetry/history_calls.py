@@ -20,7 +20,7 @@ class RecordedCalls:
 
     Attributes:
         arn: The execution's ARN, or what stands in for it.
-        waits: The WAIT operations, by id.
+        waits: The WAIT operations as they began, by id.
         unfinished: What had not ended when the execution did, by id, parents first.
     """
 
@@ -31,11 +31,15 @@ class RecordedCalls:
         self._last_events = [invocation.last_event or 0 for invocation in execution.invocations]
         self._starts = [invocation.started_at for invocation in execution.invocations if invocation.started_at]
         self._span = {operation.id: self._invocations_of(operation) for operation in execution}
+        self._over: dict[str, int] = {}
+        for operation in execution:  # parents before children
+            around = self._over.get(operation.parent_id or "", NEVER)
+            self._over[operation.id] = min(self._span[operation.id][1], around)
         self.waits: Mapping[str, Operation] = {
-            o.id: Operation(wire_of(o)) for o in execution if o.type is OperationType.WAIT
+            o.id: Operation({**wire_of(o), "Status": "STARTED"}) for o in execution if o.type is OperationType.WAIT
         }
         self.unfinished: Mapping[str, Operation] = {
-            o.id: Operation(wire_of(o)) for o in execution if not o.status.is_terminal
+            o.id: Operation(wire_of(o)) for o in execution if self._over[o.id] == NEVER
         }
 
     def call(self, operation: "RecordedOperation") -> OperationCall:
@@ -52,6 +56,10 @@ class RecordedCalls:
     def ended_in(self, operation: "RecordedOperation") -> int:
         """Number of the invocation that it ended in, or that found it ended; very large while it has not."""
         return self._span[operation.id][1]
+
+    def over_in(self, operation: "RecordedOperation") -> int:
+        """Number of the invocation after which nobody calls it any more: it has ended, or a context around it has."""
+        return self._over[operation.id]
 
     def branch_of(self, operation: "RecordedOperation") -> FlatBranch | None:
         """The flat branch that it was called in, if it was."""

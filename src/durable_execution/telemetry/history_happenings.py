@@ -111,7 +111,7 @@ class InvocationStory:
         """What had not ended, or ended after this invocation and was never told of; parents first."""
         found: list[Unreported] = []
         for operation in self._execution:
-            if self._calls.ended_in(operation) <= self._number:
+            if self._calls.over_in(operation) <= self._number:
                 continue
             found.append(Unreported(self._calls.call(operation), Operation(wire_of(operation))))
         return found
@@ -121,7 +121,8 @@ class InvocationStory:
         if self._calls.began_in(operation) >= self._number:
             return
         is_replayed = self._calls.ended_in(operation) < self._number
-        if is_replayed and self._number not in operation.replayed_by:
+        is_over = self._calls.over_in(operation) < self._number
+        if is_over and not (is_replayed and self._number in operation.replayed_by):
             return
         branch = self._calls.branch_of(operation)
         if branch is not None:
@@ -145,7 +146,7 @@ class InvocationStory:
         branch = self._calls.branch_of(operation)
         if branch is not None and branch.call.id in self._entered and branch not in self._inside:
             self._inside.append(branch)
-        if began_in > self._number or ended_in < self._number:
+        if began_in > self._number or self._calls.over_in(operation) < self._number:
             return
         if began_in == self._number:
             began = self.ran.fit(operation.started_at)
@@ -233,14 +234,13 @@ class InvocationStory:
             yield "on_context_entered", ContextEntered(branch.call, at, False)
 
     def _leave_branch(self, branch: FlatBranch) -> Iterator[Told]:
-        last = max(self._calls.ended_in(operation) for operation in branch.operations)
+        last = max(self._calls.over_in(operation) for operation in branch.operations)
         is_over = last <= self._number
         at = self.ran.fit(branch.ended_at) if is_over else self.ran.end
         outcome = branch.status.value if is_over else "INCOMPLETE"
         yield "on_context_left", ContextLeft(branch.call, at, self.ran.start, False, outcome)
         if is_over:
-            error = branch.operations[-1].error if branch.status is OperationStatus.FAILED else None
-            happening = OperationCompleted(branch.call, at, branch.started_at, branch.status, error=error)
+            happening = OperationCompleted(branch.call, at, branch.started_at, branch.status, error=branch.error)
             yield "on_operation_completed", happening
 
     def _ended_before(self, operation: "RecordedOperation") -> bool:

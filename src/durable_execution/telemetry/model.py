@@ -4,7 +4,7 @@ A view listens to one invocation's happenings and tells an outlet of spans. Live
 with another outlet, so they agree by construction.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -91,6 +91,7 @@ class SpanView(Observer):
         self._due_for_attempt: dict[str, datetime] = {}
         self._invocation_token: Any = None
         self._updated = frozenset(started.updated_operation_ids)
+        self._over: set[str] = set()
         if around.has_root:
             self.send(root_span(identity))
         self.workflow = workflow_span(identity, started, is_xray=around.is_xray)
@@ -139,6 +140,8 @@ class SpanView(Observer):
     def on_operation_started(self, happening: OperationStarted) -> None:
         """An operation's span begins, or goes on."""
         call, recorded = happening.call, happening.recorded
+        if self._is_given_up(call):
+            return
         if not happening.is_replayed:
             self._advance(happening.at)
         if recorded is not None and recorded.next_attempt_at is not None:
@@ -150,11 +153,13 @@ class SpanView(Observer):
         """Answered from the record: no span, but it counts."""
         self._advance(happening.at)
         self._replay.count(happening.recorded, happening.at)
-        self.novelty.replay(happening.call.context_id)
+        self.novelty.replay(happening.call)
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
         """An operation's span ends."""
         call = happening.call
+        if self._is_given_up(call):
+            return
         span = self.operations.get(call.id)
         if span is None:
             span = self._begin(call, happening.started_at or happening.at, is_later=happening.is_replayed)
@@ -163,8 +168,11 @@ class SpanView(Observer):
             self._announce_resumption(call, happening.at)
         if not happening.is_replayed:
             self._advance(happening.at)
-        if call.is_virtual and not self.novelty.is_in(call.id, call.context_id) and not span.is_live:
-            del self.operations[call.id]
+        self._give_up_inside(span, happening.at)
+        if not call.is_virtual:
+            self.novelty.happen(call)
+        elif not self.novelty.is_in(call) and not span.is_live:
+            self._forget(call.id)
             return
         failure = Failure.of(happening.error, happening.exception) if happening.error is not None else None
         attempt = happening.attempt if call.type == OperationType.STEP else None
@@ -173,7 +181,10 @@ class SpanView(Observer):
     def on_attempt_started(self, happening: AttemptStarted) -> None:
         """An attempt's span begins, and the body runs under it."""
         call = happening.call
+        if self._is_given_up(call):
+            return
         self._advance(happening.at)
+        self.novelty.happen(call)
         operation = self.operations.get(call.id)
         if operation is None:
             operation = self._begin(call, happening.at, is_later=happening.attempt > 1)
@@ -191,6 +202,7 @@ class SpanView(Observer):
             attributes=known,
             links=self.attempt_links(),
         )
+        operation.open_inside += 1
         self.outlet.open(span)
         self._attempts[call.id, happening.attempt] = (span, self.outlet.enter(span))
 
@@ -212,7 +224,6 @@ class SpanView(Observer):
         self._advance(happening.at)
         span = self.operations.get(happening.call.id)
         if span is not None:
-            self.novelty.enter(happening.call.id)
             self._entered[happening.call.id] = self.outlet.enter(span)
 
     def on_context_left(self, happening: ContextLeft) -> None:
@@ -274,6 +285,8 @@ class SpanView(Observer):
             links=links,
             is_live=is_live,
         )
+        if span.parent is not None:
+            span.parent.open_inside += 1
         self.operations[call.id] = span
         self.outlet.open(span)
         return span
@@ -289,7 +302,7 @@ class SpanView(Observer):
         failure: Failure | None = None,
     ) -> None:
         """End an operation's span."""
-        del self.operations[operation_id]
+        self._forget(operation_id)
         late: dict[str, Any] = {names.OPERATION_STATUS: str(status)}
         if attempt is not None:
             late[names.ATTEMPT_NUMBER] = attempt
@@ -310,14 +323,53 @@ class SpanView(Observer):
         self.outlet.open(span)
         self.outlet.close(span, {})
 
+    @property
+    def told_of(self) -> Container[str]:
+        """The operations that have, or had, a span in this invocation."""
+        return self.operations.keys() | self._over
+
+    def close_as_recorded(self, operation_id: str, recorded: Operation | None, at: datetime) -> None:
+        """End the span of an operation whose end nobody announced: its code was given up, or is suspended."""
+        span = self.operations[operation_id]
+        if recorded is None or not recorded.is_terminal:
+            self.close_operation(span, operation_id, UNFINISHED, to_ns(at))
+            return
+        attempt = recorded.attempt if recorded.type is OperationType.STEP else None
+        failure = Failure.of(recorded.error, None)
+        end_ns = to_ns(recorded.ended_at or at)
+        self.close_operation(span, operation_id, recorded.status, end_ns, attempt=attempt, failure=failure)
+
+    def _forget(self, operation_id: str) -> None:
+        span = self.operations.pop(operation_id)
+        if span.parent is not None:
+            span.parent.open_inside -= 1
+        self._over.add(operation_id)
+
+    def _is_given_up(self, call: OperationCall) -> bool:
+        """Whether it comes too late: its context, or itself, has ended."""
+        return call.id in self._over or call.parent_id in self._over
+
+    def _give_up_inside(self, around: OpenSpan, at: datetime) -> None:
+        """A context has ended while branches of it were still at work: what they do has no effect any more."""
+        if not around.open_inside:
+            return
+        for key in [key for key, (span, _) in self._attempts.items() if span.is_inside(around)]:
+            span, _ = self._attempts.pop(key)
+            self._close_attempt(span, INCOMPLETE, to_ns(at), {}, None)
+        for operation_id in reversed([key for key, span in self.operations.items() if span.is_inside(around)]):
+            self.close_as_recorded(operation_id, self.started.operations.get(operation_id), at)
+
     def _begin(self, call: OperationCall, at: datetime, *, is_later: bool) -> OpenSpan:
-        self.novelty.happen(call.context_id, is_virtual=call.is_virtual)
+        if not is_later:
+            self.novelty.begin(call)
         return self.open_operation(call, at, is_later=is_later)
 
     def _close_attempt(
         self, span: OpenSpan, outcome: str, end_ns: int, late: dict[str, Any], failure: Failure | None
     ) -> None:
         late[names.ATTEMPT_OUTCOME] = outcome
+        if span.parent is not None:
+            span.parent.open_inside -= 1
         span.finish(end_ns)
         span.status = STATUS_OF_OUTCOME.get(outcome, SpanStatus.UNSET)
         if failure is not None:

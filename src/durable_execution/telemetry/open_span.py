@@ -27,12 +27,13 @@ class OpenSpan:
         status: How it ended.
         message: Why, with ERROR.
         is_live: Whether it is announced when it begins; otherwise it is handed over whole when it ends.
+        open_inside: How many spans inside it have not ended.
         handle: Whatever the outlet keeps for it.
     """
 
     __slots__ = (
-        "attributes", "end_ns", "events", "handle", "is_live", "links", "message", "name", "parent", "parent_id",
-        "span_id", "start_ns", "status", "trace_id",
+        "attributes", "end_ns", "events", "handle", "is_live", "links", "message", "name", "open_inside", "parent",
+        "parent_id", "span_id", "start_ns", "status", "trace_id",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +64,7 @@ class OpenSpan:
         self.status = SpanStatus.UNSET
         self.message = ""
         self.is_live = is_live
+        self.open_inside = 0
         self.handle: Any = None
         self._fit_into(parent)
 
@@ -70,6 +72,13 @@ class OpenSpan:
         """Mark it as ended in an error."""
         self.status = SpanStatus.ERROR
         self.message = bounded(message or "", 1_024)
+
+    def is_inside(self, around: "OpenSpan") -> bool:
+        """Whether a span is around this one, at any distance."""
+        span = self.parent
+        while span is not None and span is not around:
+            span = span.parent
+        return span is not None
 
     def finish(self, end_ns: int) -> None:
         """Set its end, so that it encloses what is inside and is enclosed by what is around it."""

@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from durable_execution.errors import ConfigurationError
+
 VIEWS = ("execution", "invocation")
 OFF = frozenset({"off", "false", "0", "no", "none"})
 
@@ -45,6 +47,20 @@ FLUSH = Variable(
 VARIABLES = (TELEMETRY, VIEW, CONTEXT, FLUSH)
 
 
+_chosen_view: list[str] = []
+
+
+def choose_view(view: str) -> None:
+    """Settle on a view in code; goes before the environment.
+
+    Raises:
+        ConfigurationError: There is no such view.
+    """
+    if view not in VIEWS:
+        raise ConfigurationError(f"view {view!r} is none of {', '.join(VIEWS)}")
+    _chosen_view[:] = [view]
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The environment's settings, read.
@@ -70,7 +86,7 @@ class Settings:
         problems: list[str] = []
         return cls(
             is_on=given.get(TELEMETRY.name, "on").strip().lower() not in OFF,
-            view=_choice(given, VIEW, VIEWS, problems),
+            view=_chosen_view[0] if _chosen_view else _choice(given, VIEW, VIEWS, problems),
             joins_incoming=_choice(given, CONTEXT, ("incoming", "none"), problems) == "incoming",
             flush_seconds=_seconds(given, FLUSH, problems),
             problems=tuple(problems),

@@ -109,8 +109,10 @@ class SpanRecord:
             parent_id=data["parent_id"],
             start_ns=int(data["start_ns"]),
             end_ns=int(data["end_ns"]),
-            attributes={key: _restored(value) for key, value in data["attributes"].items()},
-            events=tuple(SpanEvent(event["name"], event["at_ns"], event["attributes"]) for event in data["events"]),
+            attributes=_restored(data["attributes"]),
+            events=tuple(
+                SpanEvent(event["name"], event["at_ns"], _restored(event["attributes"])) for event in data["events"]
+            ),
             links=tuple(SpanLink(link["trace_id"], link["span_id"]) for link in data["links"]),
             status=SpanStatus(data["status"]),
             message=str(data.get("message", "")),
@@ -128,8 +130,8 @@ def _plain(value: AttributeValue) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _restored(value: Any) -> AttributeValue:
-    return tuple(value) if isinstance(value, list) else value
+def _restored(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in attributes.items()}
 
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -1,14 +1,13 @@
 """The two views of an execution: one tree per execution, or one per invocation."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from typing import ClassVar
 
 from durable_execution.observers import InvocationEnded, OperationCall
 from durable_execution.protocol import Operation, OperationType
 from durable_execution.telemetry import ids
-from durable_execution.telemetry.failures import Failure
-from durable_execution.telemetry.model import ENDED, UNFINISHED, SpanView, Unreported
+from durable_execution.telemetry.model import ENDED, SpanView, Unreported
 from durable_execution.telemetry.open_span import Links, OpenSpan
 from durable_execution.telemetry.spans import to_ns
 from durable_execution.telemetry.waiting import wait_span
@@ -40,27 +39,29 @@ class ExecutionView(SpanView):
 
     def close_unfinished(self, happening: InvocationEnded) -> None:
         """Later invocations go on with them; when there are none, they are sent as they are."""
-        if happening.status not in ENDED:
-            self.operations.clear()
+        recorded = happening.operations
+        if happening.status in ENDED:
+            self._send_open(_never_called_again(recorded, self.told_of), recorded, happening.at)
             return
-        self.close_unreported(_never_called_again(happening.operations.values(), self.operations), happening.at)
+        for operation_id in reversed(list(self.operations)):
+            known = recorded.get(operation_id)
+            if known is not None and known.is_terminal:
+                self.close_as_recorded(operation_id, known, happening.at)
+        self.operations.clear()
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
         """The operation's own span covers it."""
 
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
         """Send them as they are, and with them whatever is open."""
-        found: dict[str, Operation] = {}
-        for call, recorded in operations:
-            found[call.id] = recorded
+        found = list(operations)
+        self._send_open(found, {call.id: recorded for call, recorded in found}, at)
+
+    def _send_open(self, unreported: Iterable[Unreported], known: Mapping[str, Operation], at: datetime) -> None:
+        for call, recorded in unreported:
             self.open_operation(call, recorded.started_at or at, is_later=True)
         for operation_id in reversed(list(self.operations)):
-            span, known = self.operations[operation_id], found.get(operation_id)
-            if known is not None and known.is_terminal:
-                end_ns, failure = to_ns(known.ended_at or at), Failure.of(known.error, None)
-                self.close_operation(span, operation_id, known.status, end_ns, failure=failure)
-            else:
-                self.close_operation(span, operation_id, UNFINISHED, to_ns(at))
+            self.close_as_recorded(operation_id, known.get(operation_id), at)
 
 
 class InvocationView(SpanView):
@@ -92,7 +93,7 @@ class InvocationView(SpanView):
     def close_unfinished(self, happening: InvocationEnded) -> None:
         """Their segments end with the invocation."""
         for operation_id in reversed(list(self.operations)):
-            self.close_operation(self.operations[operation_id], operation_id, UNFINISHED, self.now_ns)
+            self.close_as_recorded(operation_id, happening.operations.get(operation_id), happening.at)
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
         """No segment covers the time between invocations."""
@@ -106,13 +107,27 @@ class InvocationView(SpanView):
 VIEWS: dict[str, type[SpanView]] = {view.view: view for view in (ExecutionView, InvocationView)}
 
 
-def _never_called_again(recorded: Iterable[Operation], called: dict[str, OpenSpan]) -> list[Unreported]:
-    """Operations of branches that were given up, which this invocation did not come by; parents first."""
+def _never_called_again(recorded: Mapping[str, Operation], called: Container[str]) -> list[Unreported]:
+    """Unfinished operations that this invocation did not come by; parents first.
+
+    Those of a context that has ended were sent with it.
+    """
     return [
         Unreported(_call_of(operation), operation)
-        for operation in recorded
-        if not operation.is_terminal and operation.type is not OperationType.EXECUTION and operation.id not in called
+        for operation in recorded.values()
+        if not operation.is_terminal
+        and operation.type is not OperationType.EXECUTION
+        and operation.id not in called
+        and not _is_left_behind(operation, recorded)
     ]
+
+
+def _is_left_behind(operation: Operation, recorded: Mapping[str, Operation]) -> bool:
+    """Whether a context around it has ended."""
+    around = recorded.get(operation.parent_id or "")
+    while around is not None and not around.is_terminal:
+        around = recorded.get(around.parent_id or "")
+    return around is not None
 
 
 def _call_of(operation: Operation) -> OperationCall:

@@ -1,13 +1,16 @@
 """An OTLP/HTTP collector for tests: takes the real protobuf of the real exporter, and answers as it is told."""
 
 import gzip
+import json
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from google.protobuf import json_format  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -47,11 +50,12 @@ class Collector:
     status: int = 200
     hangs: threading.Event | None = None
     requests: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
 
     def named(self, name: str) -> list[Received]:
         return [span for span in self.spans if span.name == name]
 
-    def take(self, path: str, body: bytes) -> bytes:
+    def take(self, path: str, body: bytes, kind: str = "") -> bytes:
         self.requests += 1
         if path == "/v1/metrics":
             request = ExportMetricsServiceRequest.FromString(body)
@@ -59,7 +63,8 @@ class Collector:
                 {m.name: m for r in request.resource_metrics for s in r.scope_metrics for m in s.metrics}
             )
             return b""
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+        request = from_json(body) if kind == "application/json" else ExportTraceServiceRequest.FromString(body)
+        for resource in request.resource_spans:
             known = _attributes(resource.resource.attributes)
             for scope in resource.scope_spans:
                 self.spans.extend(_span(span, known.get("service.name", "")) for span in scope.spans)
@@ -76,9 +81,12 @@ def collector() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
+            received.headers = {key.lower(): value for key, value in self.headers.items()}
             if received.hangs is not None:
                 received.hangs.wait(30)
-            answer = received.take(self.path, body) if received.status == 200 else b""
+            answer = (
+                received.take(self.path, body, self.headers.get("content-type", "")) if received.status == 200 else b""
+            )
             self.send_response(received.status)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(answer)))
@@ -101,6 +109,26 @@ def collector() -> Iterator[Collector]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def from_json(body: bytes) -> ExportTraceServiceRequest:
+    """OTLP's JSON is protobuf's, but for ids, which are hexadecimal."""
+
+    def as_protobuf(value: Any) -> Any:
+        if isinstance(value, list):
+            return [as_protobuf(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: b64encode(bytes.fromhex(item)).decode()
+            if key in ("traceId", "spanId", "parentSpanId")
+            else as_protobuf(item)
+            for key, item in value.items()
+        }
+
+    request = ExportTraceServiceRequest()
+    json_format.ParseDict(as_protobuf(json.loads(body)), request)
+    return request
 
 
 def _span(span: Any, service_name: str) -> Received:

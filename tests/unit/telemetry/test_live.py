@@ -130,7 +130,8 @@ def test_the_users_spans_are_inside_the_attempt(provided: Provided, view: str) -
     }
 
 
-def test_what_the_user_adds_to_the_current_span_is_sent(provided: Provided) -> None:
+def test_what_the_user_adds_to_the_current_span_is_sent(provided: Provided, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, logger="opentelemetry")
     elsewhere = SpanContext(5, 6, is_remote=True, trace_flags=TraceFlags(1))
 
     def body(_: Any) -> None:
@@ -151,7 +152,6 @@ def test_what_the_user_adds_to_the_current_span_is_sent(provided: Provided) -> N
         await ctx.step(body, "charge")
         await ctx.run_in_child_context(inside, "child")
 
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     traced(provided.provider, workflow)
     span = provided.spans().get("charge attempt 1") or provided.spans()["mine"]
     assert span.attributes is not None
