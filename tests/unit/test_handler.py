@@ -388,7 +388,10 @@ class TestService:
         service.on_checkpoint = lambda number: CheckpointAnswer(None, [])
 
         async def handler(payload: Any, ctx: DurableContext) -> str:
-            unfinished = asyncio.ensure_future(ctx.step(lambda step: 1))
+            async def body(step: StepContext) -> int:
+                return 1
+
+            unfinished = asyncio.ensure_future(ctx.step(body))
             for _ in range(20):
                 await asyncio.sleep(0)
             assert service.calls

@@ -18,7 +18,7 @@ from durable_execution.operations.lifecycle import (
     recorded_state,
     store,
 )
-from durable_execution.operations.step import decode, encode
+from durable_execution.operations.stored_values import decode, encode, restored, round_trip
 from durable_execution.protocol import Operation, OperationStatus, Wire
 from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES
 from durable_execution.runtime.call import Call
@@ -55,7 +55,7 @@ async def run_context(call: Call, body: Body, codec: Codec, *, summarize: Summar
         if status == "SUCCEEDED" and not details.get("ReplayChildren"):
             announce_replayed(call, recorded)
             result = details.get("Result")
-            return decode(call, codec, result) if result is not None else None
+            return await restored(call, codec, result) if result is not None else None
         if status not in ("STARTED", "SUCCEEDED"):
             announce_replayed(call, recorded)
             raise failure(call, ChildContextError, Operation(recorded).error)
@@ -94,8 +94,11 @@ async def _run_body(call: Call, body: Body, codec: Codec, recorded: Wire | None,
     try:
         value = await body(scope)
         await check_finished(scope)
-        payload = encode(call, codec, value)
-        result = decode(call, codec, payload)
+        if codec.is_blocking:
+            payload, result = await round_trip(call, codec, value)
+        else:
+            payload = encode(call, codec, value)
+            result = decode(call, codec, payload)
     except Exception as error:
         leave("FAILED", error)
         if _ends_execution(error):

@@ -19,7 +19,8 @@ from durable_execution.operations.lifecycle import (
     recorded_state,
     store,
 )
-from durable_execution.operations.step import attempts_made, decode, encode, run_body
+from durable_execution.operations.step import attempts_made, run_body
+from durable_execution.operations.stored_values import decode, encode
 from durable_execution.polling import WaitDecision, checked_decision
 from durable_execution.protocol import Operation, OperationStatus, Wire
 from durable_execution.runtime.call import Call

@@ -15,7 +15,7 @@ from durable_execution.operations.lifecycle import (
     recorded_state,
     store,
 )
-from durable_execution.operations.step import decode
+from durable_execution.operations.stored_values import decode
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_configuration

@@ -12,7 +12,6 @@ from durable_execution.context.step_function import BoundStep
 from durable_execution.errors import (
     ExecutionError,
     InvocationError,
-    SerializationError,
     StepError,
     StepInterruptedError,
 )
@@ -27,8 +26,8 @@ from durable_execution.operations.lifecycle import (
     recorded_state,
     store,
 )
+from durable_execution.operations.stored_values import decode, encode, restored, round_trip
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
-from durable_execution.protocol.limits import LOOK_FROM_CHARACTERS
 from durable_execution.retry import RetryDecision, RetryPresets, checked_decision
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import IN_STEP
@@ -60,7 +59,7 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
         if status == "SUCCEEDED":
             announce_replayed(call, recorded)
             result = recorded["StepDetails"].get("Result")
-            return decode(call, codec, result) if result is not None else None
+            return await restored(call, codec, result) if result is not None else None
         if status == "FAILED":
             announce_replayed(call, recorded)
             raise failure(call, _error_class(recorded), Operation(recorded).error)
@@ -131,8 +130,11 @@ class StepRun:
         began = announce_attempt(call, self._attempt, is_replayed=self._is_replayed)
         try:
             value = await run_body(call, self._function, StepContext(call, self._attempt))
-            payload = encode(call, self._codec, value)
-            result = decode(call, self._codec, payload)
+            if self._codec.is_blocking:
+                payload, result = await round_trip(call, self._codec, value)
+            else:
+                payload = encode(call, self._codec, value)
+                result = decode(call, self._codec, payload)
         except Exception as error:  # noqa: BLE001  # the body's error is the step's
             await self._fail_attempt(error, began)
             return False, None
@@ -248,53 +250,6 @@ def is_async(function: Any) -> bool:
     if type(function) is BoundStep:
         return function.is_async
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-
-
-def encode(call: Call, codec: Codec, value: Any) -> str:
-    """The text of a value of this operation.
-
-    Raises:
-        SerializationError: It has none; the message names the operation and the cure.
-    """
-    try:
-        text = codec.encode(value)
-    except SerializationError as error:
-        raise SerializationError(
-            f"the result of {call.path} cannot be stored: {error}. Annotate what the function returns (a pydantic "
-            "model, a dataclass, an enum …), return plain JSON values, or configure a serdes",
-            operation=call.path,
-        ) from error
-    if len(text) > LOOK_FROM_CHARACTERS:
-        _report_size(call, text)
-    return text
-
-
-def _report_size(call: Call, text: str) -> None:
-    from durable_execution.serdes.sizes import report_operation_size
-
-    state = call.scope.state
-    recorded = state.operations.get(call.id)
-    is_stored = recorded is not None and recorded["Status"] == "SUCCEEDED"
-    if not is_stored and not call.is_virtual:
-        report_operation_size(
-            text, operation=call.path, execution_arn=state.execution_arn, is_context=call.type == "CONTEXT"
-        )
-
-
-def decode(call: Call, codec: Codec, text: str) -> Any:
-    """The value of a stored text of this operation.
-
-    Raises:
-        SerializationError: It cannot be read; the message names the operation and the cure.
-    """
-    try:
-        return codec.decode(text)
-    except SerializationError as error:
-        raise SerializationError(
-            f"the stored result of {call.path} cannot be restored: {error}. If the type has changed since it was "
-            "stored, keep it able to read the old form",
-            operation=call.path,
-        ) from error
 
 
 def attempts_made(recorded: Wire) -> int:

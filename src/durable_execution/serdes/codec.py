@@ -22,10 +22,11 @@ PLAIN_ORIGINS = frozenset({dict, list, typing.Union, types.UnionType})
 
 
 class Codec(NamedTuple):
-    """A pair of functions: value to text, text to value."""
+    """A pair of functions: value to text, text to value; and whether they wait for something, such as a bucket."""
 
     encode: Callable[[Any], str]
     decode: Callable[[str], Any]
+    is_blocking: bool = False
 
 
 TAGGED = Codec(tagged.dumps, tagged.loads)
@@ -126,4 +127,4 @@ def _custom(serdes: SerDes[Any], context: SerDesContext) -> Codec:
         except Exception as error:
             raise SerializationError(f"{type(serdes).__name__} could not read {text[:60]!r}: {error!r}") from error
 
-    return Codec(encode, decode)
+    return Codec(encode, decode, is_blocking=bool(getattr(serdes, "is_blocking", False)))

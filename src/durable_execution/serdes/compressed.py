@@ -28,6 +28,9 @@ class CompressedSerDes:
         inner: The serializer; by default the tagged JSON that is the default without it.
         level: 1 is fast, 9 is small.
         above_bytes: Text up to this size is not worth it.
+
+    Attributes:
+        is_blocking: Whether the inner serializer waits for something.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class CompressedSerDes:
         above_bytes: int = DEFAULT_ABOVE_BYTES,
     ) -> None:
         self._inner: SerDes[Any] = inner if inner is not None else TaggedSerDes()
+        self.is_blocking = bool(getattr(inner, "is_blocking", False))
         self._level = level
         self._above_bytes = above_bytes
 

@@ -32,7 +32,12 @@ class EncryptedSerDes:
         decrypt: Makes them readable again.
         reads_plain: Whether text that is not encrypted is read as well, as long as executions are in flight that were
             started before encryption was.
+
+    Attributes:
+        is_blocking: That its functions may wait for a key service, so that it is called in a worker thread.
     """
+
+    is_blocking = True
 
     def __init__(
         self, inner: SerDes[Any] | None, *, encrypt: Transform, decrypt: Transform, reads_plain: bool = False

@@ -23,6 +23,9 @@ class SerDesContext(NamedTuple):
 class SerDes(Protocol[T]):
     """Turns values into text and back. `deserialize(serialize(value))` is what the workflow gets, on the first run too.
 
+    A serializer that waits for something (a network, a disk) may say so with an attribute `is_blocking = True`: steps, child
+    contexts and branches then call it in a worker thread, so that the others go on.
+
     Raise `durable_execution.errors.SerializationError` for what can never work, and
     `durable_execution.errors.InvocationError` for passing trouble (a bucket that does not answer).
     """

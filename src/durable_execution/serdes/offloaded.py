@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import SerializationError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 WRAPPING = Wrapping("offloaded")
 DEFAULT_ABOVE_BYTES = 200 * 1024
 DIGEST_LENGTH = 16
+MAX_REMEMBERED = 10_000
+MAX_RECENT_BYTES = 16 * 1024 * 1024
 
 
 class OffloadedSerDes:
@@ -29,7 +32,12 @@ class OffloadedSerDes:
         inner: The serializer; None for the tagged JSON that is the default without it.
         store: A `DirectoryStore`, an `S3Store`, or a `PayloadStore` of yours.
         above_bytes: Text up to this size is checkpointed as it is.
+
+    Attributes:
+        is_blocking: That it waits for its store, so that it is called in a worker thread.
     """
+
+    is_blocking = True
 
     def __init__(
         self, inner: SerDes[Any] | None, *, store: PayloadStore, above_bytes: int = DEFAULT_ABOVE_BYTES
@@ -37,7 +45,8 @@ class OffloadedSerDes:
         self._inner: SerDes[Any] = inner if inner is not None else TaggedSerDes()
         self._store = store
         self._above_bytes = above_bytes
-        self._latest: tuple[str, bytes] | None = None
+        self._recent = Recent(MAX_RECENT_BYTES)
+        self._kept: dict[str, None] = {}
 
     def serialize(self, value: Any, context: SerDesContext) -> str:
         """The text, or where it is kept.
@@ -52,8 +61,10 @@ class OffloadedSerDes:
             return text
         digest = sha256(data).hexdigest()
         key = _key(context, digest)
-        self._store.put(key, data)
-        self._latest = (digest, data)  # it is read right away: a first run gets what a replay gets
+        if key not in self._kept:
+            self._store.put(key, data)
+            self._remember(key)
+        self._recent.add(digest, data)  # it is read right away: a first run gets what a replay gets
         return WRAPPING.wrap({"key": key, "bytes": len(data), "sha256": digest})
 
     def deserialize(self, data: str, context: SerDesContext) -> Any:
@@ -72,16 +83,48 @@ class OffloadedSerDes:
             raise SerializationError(f"stored text {data[:60]!r} is damaged: {error!r}") from None
         return self._inner.deserialize(to_text(self._fetch(key, digest)), context)
 
+    def _remember(self, key: str) -> None:
+        """An item of a map is written twice, for itself and for the map: it need not be kept twice."""
+        self._kept[key] = None
+        if len(self._kept) > MAX_REMEMBERED:
+            self._kept.pop(next(iter(self._kept)), None)
+
     def _fetch(self, key: str, digest: str) -> bytes:
-        latest = self._latest
-        if latest is not None and latest[0] == digest:
-            return latest[1]
+        recent = self._recent.get(digest)
+        if recent is not None:
+            return recent
         found = self._store.get(key)
         if sha256(found).hexdigest() != digest:
             raise SerializationError(
                 f"what {self._store!r} keeps as {key} is not what was kept there: it was overwritten from outside"
             )
         return found
+
+
+class Recent:
+    """What was kept lately, up to a size.
+
+    Args:
+        max_bytes: How much of it.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._lock = Lock()
+        self._found: dict[str, bytes] = {}
+
+    def add(self, digest: str, data: bytes) -> None:
+        """Remember one, and forget the oldest ones for it."""
+        with self._lock:
+            self._bytes += len(data) - len(self._found.pop(digest, b""))
+            self._found[digest] = data
+            while self._bytes > self._max_bytes:
+                self._bytes -= len(self._found.pop(next(iter(self._found))))
+
+    def get(self, digest: str) -> bytes | None:
+        """One of them, if it is not forgotten."""
+        return self._found.get(digest)
 
 
 def _key(context: SerDesContext, digest: str) -> str:

@@ -22,7 +22,9 @@ from durable_execution.serdes import (
     TaggedSerDes,
     TypedSerDes,
 )
+from durable_execution.serdes.offloaded import Recent
 from tests.unit.fake_service import ARN
+from tests.unit.serdes.memory_store import MemoryStore
 
 CONTEXT = SerDesContext("1ced8f5be2db23a6513eba4d819c7380", ARN)
 LONG = "tea and biscuits " * 1_000
@@ -37,19 +39,6 @@ VALUES = st.recursive(
 class Order:
     id: str
     notes: str
-
-
-class MemoryStore:
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-        self.gets = 0
-
-    def put(self, key: str, data: bytes) -> None:
-        assert self.kept.setdefault(key, data) == data
-
-    def get(self, key: str) -> bytes:
-        self.gets += 1
-        return self.kept[key]
 
 
 def turned(data: bytes, context: SerDesContext) -> bytes:
@@ -220,6 +209,18 @@ class TestOffloaded:
         assert store.gets == 0
         assert OffloadedSerDes(None, store=store).deserialize(text, CONTEXT) == LONG
         assert store.gets == 1
+
+    def test_only_so_much_is_remembered(self) -> None:
+        recent = Recent(max_bytes=10)
+        recent.add("a", b"12345")
+        recent.add("b", b"12345")
+        recent.add("b", b"12345")
+        assert recent.get("a") == b"12345"
+        recent.add("c", b"1")
+        assert recent.get("a") is None
+        assert recent.get("b") == b"12345"
+        recent.add("d", b"x" * 11)
+        assert [recent.get(digest) for digest in "bcd"] == [None, None, None]
 
     def test_what_was_overwritten_is_noticed(self) -> None:
         store = MemoryStore()
