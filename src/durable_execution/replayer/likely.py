@@ -38,8 +38,8 @@ def with_suspects(divergence: Divergence, suspects: Sequence[Suspect], findings:
     if finding is not None and (not ranked or divergence.kind is DivergenceKind.REORDERED):
         where = f"{base_name(finding.file)}:{finding.line}"
         seen = tuple(str(suspect) for suspect in ranked[: MAX_SHOWN - 1])
-        likely = f"{where} {finding.what}: {RULES[finding.rule].name}"
-        return replace(divergence, likely=likely, suspects=(f"{where}: {finding.what}", *seen))
+        static = f"{where} {finding.what}: {RULES[finding.rule].name}"
+        return replace(divergence, likely=static, suspects=(f"{where}: {finding.what}", *seen))
     if not ranked:
         return divergence
     likely = next((text for suspect in ranked if (text := _decided_by(divergence, suspect)) is not None), None)

@@ -1,0 +1,145 @@
+"""Recorded histories as tests: every `*.history.json` in a directory is replayed against today's handler.
+
+In `pyproject.toml` (or any other file that pytest reads its options from):
+
+```toml
+[tool.pytest.ini_options]
+durable_histories = ["tests/histories"]
+durable_handlers = ["shop.orders:process_order"]
+```
+
+`durable_handlers` names one handler for all, or `function=module:handler` for each function; `{function}` in it stands for the
+function's name. A history that has diverged fails with the explanation in five lines. `pytest --durable-update` records those
+again on the local engine, with the recorded input; the bodies of steps run then.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from durable_execution.replayer import Handlers, ReplayReport
+
+SUFFIX = ".history.json"
+HANDLERS: "pytest.StashKey[Handlers]" = pytest.StashKey()
+
+
+class HistoryDivergedError(Exception):
+    """A recorded history does not fit the handler any more.
+
+    Attributes:
+        report: What replaying it found.
+    """
+
+    def __init__(self, report: "ReplayReport") -> None:
+        super().__init__(report.source)
+        self.report = report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of this plugin."""
+    group = parser.getgroup("durable", "durable executions")
+    group.addoption(
+        "--durable-update",
+        action="store_true",
+        help="record histories that have diverged again, on the local engine; bodies of steps run",
+    )
+    parser.addini("durable_histories", "directories of recorded histories (*.history.json)", type="paths", default=[])
+    parser.addini("durable_handlers", "handlers they are replayed against: module:handler, function=module:handler",
+                  type="linelist", default=[])  # fmt: skip
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a recorded history in one of the directories."""
+    if not file_path.name.endswith(SUFFIX):
+        return None
+    directories: list[Path] = parent.config.getini("durable_histories")
+    if not any(directory in file_path.parents for directory in directories):
+        return None
+    collected: pytest.Collector = HistoryFile.from_parent(parent, path=file_path)
+    return collected
+
+
+class HistoryFile(pytest.File):
+    """One file with a recorded history."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """The one test that it is."""
+        yield HistoryItem.from_parent(self, name="replay")
+
+
+class HistoryItem(pytest.Item):
+    """The replay of one recorded history."""
+
+    def runtest(self) -> None:
+        """Replay it.
+
+        Raises:
+            HistoryDivergedError: It does not fit the handler any more.
+        """
+        report = replay_file(self.path, self._handlers())
+        if report.is_same:
+            return
+        if self.config.getoption("durable_update"):
+            update_history(self.path, self._handlers())
+            return
+        raise HistoryDivergedError(report)
+
+    def _handlers(self) -> "Handlers":
+        from durable_execution.replayer import Handlers, UnusableHandlerError
+
+        found = self.config.stash.get(HANDLERS, None)
+        if found is None:
+            references: list[str] = self.config.getini("durable_handlers")
+            if not references:
+                raise pytest.UsageError(
+                    "durable_histories needs durable_handlers: name a handler, package.module:handler"
+                )
+            try:
+                found = self.config.stash[HANDLERS] = Handlers.parse(references)
+            except UnusableHandlerError as error:
+                raise pytest.UsageError(str(error)) from None
+        return found
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The explanation; for anything else than a difference, what pytest shows."""
+        if isinstance(excinfo.value, HistoryDivergedError):
+            return failure_text(excinfo.value.report)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where the test stands: in its file."""
+        return self.path, None, f"replay of {self.path.name}"
+
+
+def replay_file(path: Path, handlers: "Handlers") -> "ReplayReport":
+    """Replay the history in a file."""
+    from durable_execution.replayer import Source, check, load_history
+
+    return next(iter(check([Source(path.name, lambda: load_history(path))], handlers)))
+
+
+def failure_text(report: "ReplayReport") -> str:
+    """What a failed test shows."""
+    from durable_execution.replayer import render
+
+    hint = "If the change is meant, record the history again: pytest --durable-update"
+    return f"{render([report], 'text')}{hint}"
+
+
+def update_history(path: Path, handlers: "Handlers") -> None:
+    """Record a history again and write it to its file."""
+    import json
+
+    from durable_execution.replayer import load_history
+    from durable_execution.replayer.rerecording import record_again
+
+    execution = load_history(path)
+    events = record_again(handlers.find(execution), execution)
+    path.write_text(json.dumps(events, indent=1, ensure_ascii=False, default=_iso) + "\n", encoding="utf-8")
+
+
+def _iso(value: Any) -> str:
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)
