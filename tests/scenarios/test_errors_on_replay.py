@@ -84,7 +84,9 @@ def test_the_original_class_can_be_caught(scenario: Scenario) -> None:
             await ctx.step(charge, "charge", config=ONCE)
         except CardDeclinedError as error:
             found: Any = error
-            seen.append([str(error), isinstance(error, StepError), found.error_type.rpartition(".")[2], found.operation])
+            seen.append(
+                [str(error), isinstance(error, StepError), found.error_type.rpartition(".")[2], found.operation]
+            )
         await ctx.wait(MINUTE)
 
     scenario.result(workflow)

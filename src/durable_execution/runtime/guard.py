@@ -10,15 +10,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import NondeterminismError
-from durable_execution.protocol import Operation, OperationSubType, Wire
+from durable_execution.protocol import Operation, Wire
 from durable_execution.runtime.call import Call, call_site_of, current_call_site
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
 
 if TYPE_CHECKING:
     from types import FrameType
-
-BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
 
 logger = logging.getLogger("durable_execution")
 
@@ -91,17 +89,12 @@ def _ran_to_its_end(task: asyncio.Task[Any] | None) -> bool:
 
 def _never_called(scope: ContextScope) -> list[str]:
     state = scope.state
-    if not state.recorded_count or _numbers_its_branches(scope):
+    if not state.recorded_count:
         return []
     is_virtual = scope.owner is not None and scope.owner.is_virtual
     ahead = 1 if is_virtual else max(1, state.recorded_children(scope.parent_id) - scope.ids.position)
     keys = (scope.ids.peek(step) for step in range(1, ahead + 1))
     return [key for key in keys if key in state.operations]
-
-
-def _numbers_its_branches(scope: ContextScope) -> bool:
-    """Whether the calls of a context are numbered by index instead of by the counter: a map's or a parallel's."""
-    return scope.owner is not None and scope.owner.subtype in BATCHES
 
 
 async def _diverge(state: ExecutionState, call: Call | None, divergence: Any) -> None:

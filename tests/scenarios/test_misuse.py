@@ -1,0 +1,237 @@
+"""What users do by mistake, and what they are told."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durable_execution import DurableContext, MapConfig, RetryPresets, StepConfig, StepContext, durable_execution
+from durable_execution.errors import ConfigurationError, NestedOperationError, NotDurableError
+from durable_execution.protocol import ExecutionStatus
+from tests.scenarios.bodies import gives
+from tests.scenarios.scenario import Scenario
+
+MINUTE = timedelta(minutes=1)
+
+
+def text_of(scenario: Scenario, workflow: Any) -> str:
+    ended = scenario.run(workflow)
+    assert ended.status is ExecutionStatus.FAILED
+    assert ended.error is not None
+    return ended.error.message or ""
+
+
+def test_a_plain_event_is_not_a_durable_invocation() -> None:
+    @durable_execution
+    async def handler(_event: Any, _ctx: DurableContext) -> None:
+        """Never runs."""
+
+    with pytest.raises(NotDurableError, match="set DurableConfig") as caught:
+        handler({"order_id": "7"}, None)
+    assert "order_id" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["step", "wait", "child", "callback", "invoke", "map", "now"])
+def test_an_operation_inside_a_step_is_refused(scenario: Scenario, kind: str) -> None:
+    async def workflow(_event: Any, ctx: DurableContext) -> None:
+        async def nested(_step: StepContext) -> Any:
+            calls: dict[str, Callable[[], Any]] = {
+                "step": lambda: ctx.step(gives(1), "inner"),
+                "wait": lambda: ctx.wait(MINUTE, "inner"),
+                "child": lambda: ctx.run_in_child_context(anything, "inner"),
+                "callback": lambda: ctx.create_callback("inner"),
+                "invoke": lambda: ctx.invoke("function", name="inner"),
+                "map": lambda: ctx.map([1], anything, "inner"),
+                "now": lambda: ctx.now("inner"),
+            }
+            return await calls[kind]()
+
+        async def anything(*_ignored: Any) -> None:
+            """Never runs."""
+
+        await ctx.step(nested, "outer", config=StepConfig(retry_strategy=RetryPresets.linear()))
+
+    ended = scenario.run(workflow)
+    assert ended.status is ExecutionStatus.FAILED
+    assert ended.error is not None
+    assert ended.error.type == "durable_execution.errors.NestedOperationError"
+    assert "was called inside a step" in (ended.error.message or "")
+    assert scenario.invocations(ended.arn) == 1
+
+
+def test_an_operation_in_a_synchronous_step_is_refused_as_well(blocking_scenario: Scenario) -> None:
+    seen: list[str] = []
+
+    async def workflow(_event: Any, ctx: DurableContext) -> None:
+        def nested(_step: StepContext) -> None:
+            try:
+                ctx.step(gives(1))  # type: ignore[unused-coroutine]
+            except NestedOperationError as error:
+                seen.append(str(error))
+                raise
+
+        await ctx.step(nested)
+
+    assert "was called inside a step" in text_of(blocking_scenario, workflow)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("swallow", [Exception, BaseException], ids=lambda kind: kind.__name__)
+def test_a_suspension_that_is_swallowed_suspends_all_the_same(
+    scenario: Scenario, swallow: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    bodies: list[str] = []
+
+    async def workflow(_event: Any, ctx: DurableContext) -> str:
+        for _ in range(3):
+            try:
+                await ctx.wait(MINUTE, "wait")
+                break
+            except swallow:
+                bodies.append("swallowed")
+        await ctx.step(lambda _: bodies.append("after the wait"))
+        return "done"
+
+    ended = scenario.run(workflow)
+    assert ended.result == "done"
+    assert [body for body in bodies if body != "swallowed"] == ["after the wait"]
+    assert scenario.invocations(ended.arn) == 2
+    if swallow is Exception:
+        assert bodies == ["after the wait"]
+        assert "swallowed" not in caplog.text
+
+
+def test_a_finally_that_cleans_up_runs_and_calls_nothing_durable(scenario: Scenario) -> None:
+    seen: list[str] = []
+
+    async def workflow(_event: Any, ctx: DurableContext) -> str:
+        try:
+            await ctx.wait(MINUTE)
+        finally:
+            seen.append("cleaned up")
+        return "done"
+
+    assert scenario.result(workflow) == "done"
+    assert seen == ["cleaned up", "cleaned up"]
+
+
+def test_durable_work_in_a_finally_is_done_once(scenario: Scenario) -> None:
+    bodies: list[str] = []
+
+    async def workflow(_event: Any, ctx: DurableContext) -> str:
+        try:
+            await ctx.wait(MINUTE)
+        finally:
+            await ctx.step(lambda _: bodies.append("released"), "release")
+        return "done"
+
+    assert scenario.result(workflow) == "done"
+    assert bodies == ["released"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 257, "grüße", "new\nline"])
+def test_a_name_the_service_does_not_take_is_refused(scenario: Scenario, name: str) -> None:
+    async def workflow(_event: Any, ctx: DurableContext) -> None:
+        await ctx.step(gives(1), name)
+
+    assert "must be 1 to 256 printable ASCII characters" in text_of(scenario, workflow)
+
+
+def test_an_operation_that_is_never_awaited_is_python_s_to_warn_of(async_scenario: Scenario) -> None:
+    async def workflow(_event: Any, ctx: DurableContext) -> str:
+        ctx.step(gives(1), "forgotten").close()
+        return await ctx.step(gives("done"))
+
+    ended = async_scenario.run(workflow)
+    assert ended.result == "done"
+    assert async_scenario.happened(ended.arn).count("StepStarted forgotten") == 0
+
+
+@pytest.mark.parametrize("function", [lambda: None, lambda _event: None], ids=["no parameter", "one parameter"])
+def test_a_function_that_cannot_be_a_handler_is_refused(function: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a durable handler takes the payload and the context"):
+        durable_execution(function)
+
+
+def test_a_payload_that_is_not_json_fails_with_a_reason(async_scenario: Scenario) -> None:
+    async def workflow(_event: Any, _ctx: DurableContext) -> None:
+        """Never runs."""
+
+    subject = async_scenario.subject(workflow)
+    started = {
+        "DurableExecutionArn": "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST/durable-execution/n/i",
+        "CheckpointToken": "dG9rZW4=",
+        "InitialExecutionState": {
+            "Operations": [
+                {"Id": "e", "Type": "EXECUTION", "Status": "STARTED", "ExecutionDetails": {"InputPayload": "{not json"}}
+            ]
+        },
+    }
+    answer = subject.invoke(started, None, client=None)  # type: ignore[arg-type]
+    assert answer["Status"] == "FAILED"
+    assert "payload is not JSON" in answer["Error"]["ErrorMessage"]
+
+
+def test_a_handler_that_cancels_itself_fails_with_a_reason(async_scenario: Scenario) -> None:
+    async def workflow(_event: Any, ctx: DurableContext) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel("why not")
+        await ctx.wait(MINUTE)
+
+    assert "cancelled by its own code" in text_of(async_scenario, workflow)
+
+
+def test_a_result_that_cannot_be_written_is_refused(scenario: Scenario) -> None:
+    async def workflow(_event: Any, _ctx: DurableContext) -> Any:
+        return {"lock": object()}
+
+    assert "the result of" in text_of(scenario, workflow)
+    assert "cannot be written" in text_of(scenario, workflow)
+
+
+def test_partial_functions_and_callable_objects_are_bodies(scenario: Scenario) -> None:
+    class Body:
+        async def __call__(self, _step: StepContext) -> str:
+            return "object"
+
+    def add(left: int, right: int, _step: StepContext) -> int:
+        return left + right
+
+    async def workflow(_event: Any, ctx: DurableContext) -> list[Any]:
+        return [await ctx.step(Body()), await ctx.step(functools.partial(add, 1, 2))]
+
+    assert scenario.result(workflow) == ["object", 3]
+
+
+def test_a_map_over_something_without_a_length_is_listed_first(scenario: Scenario) -> None:
+    async def workflow(_event: Any, ctx: DurableContext) -> list[int]:
+        async def item(_inner: DurableContext, number: int, _index: int) -> int:
+            return number
+
+        batch: Any = await ctx.map((number for number in range(3)), item, config=MapConfig())  # type: ignore[call-overload]
+        found: list[int] = batch.get_results()
+        return found
+
+    assert scenario.result(workflow) == [0, 1, 2]
+
+
+def test_a_coroutine_from_a_plain_body_is_awaited(scenario: Scenario) -> None:
+    async def work(_step: StepContext) -> str:
+        return "awaited"
+
+    async def workflow(_event: Any, ctx: DurableContext) -> str:
+        return await ctx.step(lambda step: work(step))  # noqa: PLW0108  # the lambda is what is tried
+
+    assert scenario.result(workflow) == "awaited"
+
+
+def test_an_unknown_function_on_the_engine_is_named(scenario: Scenario) -> None:
+    from durable_execution.errors import EngineError
+
+    scenario.engine.register("known", lambda event, _context: event)
+    with pytest.raises(EngineError, match=r"no function named 'unknown'.*registered: known"):
+        scenario.engine.start("unknown")
