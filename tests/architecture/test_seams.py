@@ -19,6 +19,9 @@ MAY_ASK = {
     "durable_execution.local.http.worker": "is a script for a process of its own, without the rest of this package",
     "durable_execution.replayer.explore": "stops code that never ends, which only real time can tell",
     "durable_execution.replayer.replayer": "stops code that never ends, which only real time can tell",
+    "durable_execution.replayer.ordering": "stops code that never ends; shuffles completions from a given seed",
+    "durable_execution.replayer.prefixes": "stops code that never ends, which only real time can tell",
+    "durable_execution.replayer.perturbed": "makes another random world from a given seed",
     "durable_execution.operations.replay_safe": "seeds a generator from the execution, so that replays draw the same",
 }
 
