@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from durable_execution.local import EngineLimits, LocalEngine
+from durable_execution.local import EngineLimits, LocalEngine, SkippingClock
 from durable_execution.protocol import Operation, Wire
-from tests.unit.local.scripts import PENDING, Session, callback, context, done, history, register, retry, step, wait
+from tests.unit.local.conftest import START
+from tests.unit.local.scripts import Session, callback, context, done, history, register, retry, step, wait
 
 IDS = st.sampled_from(["a", "b", "c", "d"])
 ERROR = {"ErrorMessage": "no"}
@@ -88,17 +89,19 @@ def test_a_retried_invocation_is_given_all_that_was_acknowledged(batches: list[l
 def test_an_engine_started_on_the_file_is_given_all_that_was_acknowledged(batches: list[list[Wire]]) -> None:
     with TemporaryDirectory() as directory:
         file = Path(directory) / "executions.db"
-        with LocalEngine(file, time="skip", limits=AT_ONCE, trace_sink=False) as first:
+        with LocalEngine(file, clock=SkippingClock(START), limits=AT_ONCE, trace_sink=False) as first:
             sender = Sender(first, batches, len(batches))
             outer = sender
 
             def until_crashed(session: Session) -> Wire:
-                return outer(session) if not outer.has_crashed else PENDING
+                if outer.has_crashed:
+                    raise ConnectionResetError
+                return outer(session)
 
             register(first, until_crashed)
             arn = first.start("flow")
             first.run_until(lambda: sender.has_crashed, skips="nothing")
-        with LocalEngine(file, time="skip", limits=AT_ONCE, trace_sink=False) as second:
+        with LocalEngine(file, clock=SkippingClock(START), limits=AT_ONCE, trace_sink=False) as second:
             sender.engine = second
             register(second, sender)
             second.resume()
