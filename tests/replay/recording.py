@@ -47,7 +47,7 @@ def events_of(engine: LocalEngine, arn: str) -> list[Wire]:
     events: list[Wire] = []
     marker: str | None = None
     while True:
-        more = {"Marker": marker} if marker else {}
+        more: dict[str, Any] = {"Marker": marker} if marker else {}
         page = engine.client.get_durable_execution_history(
             DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=1000, **more
         )

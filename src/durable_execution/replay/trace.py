@@ -160,7 +160,7 @@ def read_traces(lines: str | Iterable[str]) -> tuple[InvocationTrace, ...]:
     from durable_execution.replay.trace_lines import TraceReader
 
     reader = TraceReader()
-    for line in lines.splitlines() if isinstance(lines, str) else lines:
+    for line in lines.split("\n") if isinstance(lines, str) else lines:
         reader.feed(line)
     return tuple(replace(trace, invocation=number) for number, trace in enumerate(reader.finish(), start=1))
 
@@ -171,4 +171,4 @@ def write_traces(traces: Sequence[InvocationTrace]) -> Iterator[str]:
 
     for trace in traces:
         for line in lines_of(trace):
-            yield json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str) + "\n"
+            yield json.dumps(line, separators=(",", ":"), default=str) + "\n"
