@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from durable_debugger.app import DebuggerApp
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.session import Session
+from durable_debugger.screens.main import MainScreen
 from durable_debugger.sources.code import SourceTexts
 from durable_execution.replay.call_tree import tree_of
 from durable_execution.replay.comparison import Comparison, compare
@@ -29,6 +30,7 @@ WORDS: dict[str, Any] = {
 }
 
 Script = Callable[[DebuggerApp, Pilot[int]], Awaitable[None]]
+Drive = Callable[..., DebuggerApp]
 
 
 @pytest.fixture
@@ -87,6 +89,12 @@ async def settled(app: DebuggerApp, pilot: Pilot[int]) -> None:
     await pilot.pause()
     await app.workers.wait_for_complete()
     await pilot.pause()
+
+
+def main_of(app: DebuggerApp) -> MainScreen:
+    """The screen that shows the session."""
+    assert isinstance(app.screen, MainScreen)
+    return app.screen
 
 
 def screen_text(app: DebuggerApp) -> str:

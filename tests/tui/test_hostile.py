@@ -2,18 +2,22 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from textual.pilot import Pilot
 
+from durable_debugger.app import DebuggerApp
 from durable_debugger.model.session import Session
 from durable_debugger.screens.main import MAIN_PANE
 from durable_debugger.text.glyphs import to_ascii
-from durable_debugger.text.lines import plain
+from durable_debugger.text.lines import Line, plain
 from durable_debugger.views.outline import outline_line
 from durable_execution.observers import CallSite
 from durable_execution.replay.history import read_history
-from tests.tui.conftest import order_session, screen_text, settled
+from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled
 from tests.tui.recordings import SECRET, START, order_execution, order_recording, order_traces, tree_execution
 
 HOSTILE = (
@@ -51,8 +55,8 @@ def hostile_session() -> Session:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=str)
-def test_hostile_text_breaks_no_column_and_no_view(size, drive):
-    async def script(app, pilot):
+def test_hostile_text_breaks_no_column_and_no_view(size: tuple[int, int], drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         for view in VIEWS:
             await pilot.press(view, "down")
             await settled(app, pilot)
@@ -67,19 +71,19 @@ def test_hostile_text_breaks_no_column_and_no_view(size, drive):
     drive(hostile_session(), script, size=size)
 
 
-def test_a_line_that_cannot_be_drawn_leaves_the_others_usable(order, drive, monkeypatch):
-    from durable_debugger.widgets import panes
+def test_a_line_that_cannot_be_drawn_leaves_the_others_usable(
+    order: Session, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = outline_line
 
-    real = panes.outline_line
-
-    def sometimes(session, row, cells, **options):
+    def sometimes(session: Session, row: int, cells: int, **options: Any) -> Line:
         if row == 1:
             raise RuntimeError("boom")
         return real(session, row, cells, **options)
 
-    monkeypatch.setattr(panes, "outline_line", sometimes)
+    monkeypatch.setattr("durable_debugger.widgets.panes.outline_line", sometimes)
 
-    async def script(app, pilot):
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         text = screen_text(app)
         assert "this line cannot be drawn: RuntimeError('boom')" in text
         assert "reserve_stock" in text
@@ -100,8 +104,8 @@ def secret_session() -> Session:
     return Session(replace(execution, input=payload, operations=tuple(operations), events=tuple(events)), as_of=START)
 
 
-def test_secrets_are_on_no_screen_and_in_no_copy(drive):
-    async def script(app, pilot):
+def test_secrets_are_on_no_screen_and_in_no_copy(drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         for view in VIEWS:
             for key in (view, "down", "down"):
                 await pilot.press(key)
@@ -121,7 +125,7 @@ def test_secrets_are_on_no_screen_and_in_no_copy(drive):
 STATUSES = ["SUCCEEDED", "FAILED", "STARTED", "PENDING", "CANCELLED", "TIMED_OUT"]
 
 
-def test_states_differ_without_colour_and_in_ascii():
+def test_states_differ_without_colour_and_in_ascii() -> None:
     session = Session(tree_execution([0] * len(STATUSES), statuses=STATUSES), as_of=START)
     rows = [plain(outline_line(session, row, 60)).replace(f"call-{row}", "call") for row in range(len(STATUSES))]
     glyphs = [row.split("call")[0][-2] for row in rows]
@@ -129,9 +133,10 @@ def test_states_differ_without_colour_and_in_ascii():
     assert len({to_ascii(glyph) for glyph in glyphs}) == len(STATUSES)
 
 
-def test_ascii_screens_are_only_ascii(order, drive):
-    async def script(app, pilot):
+def test_ascii_screens_are_only_ascii(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("full_stop")
+        text = ""
         for view in VIEWS:
             await pilot.press(view)
             await settled(app, pilot)
@@ -142,8 +147,8 @@ def test_ascii_screens_are_only_ascii(order, drive):
     drive(order, script, size=(160, 48), is_ascii=True)
 
 
-def test_an_execution_of_nothing_can_be_looked_at(drive):
-    async def script(app, pilot):
+def test_an_execution_of_nothing_can_be_looked_at(drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         for view in VIEWS:
             await pilot.press(view, "down")
         for key in ("n", "s", "c", "full_stop", "d", "m", "v", "exclamation_mark"):
@@ -153,25 +158,25 @@ def test_an_execution_of_nothing_can_be_looked_at(drive):
     drive(Session(tree_execution([]), as_of=None), script)
 
 
-def test_every_shared_history_can_be_looked_at(shared_histories, drive):
+def test_every_shared_history_can_be_looked_at(shared_histories: Path, drive: Drive) -> None:
     sessions = [
         Session(read_history(json.loads(path.read_text())), as_of=None, title=path.stem)
         for path in sorted(shared_histories.glob("*.json"))
     ]
 
-    async def script(app, pilot):
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         for session in sessions:
-            app.screen.session = session
+            main_of(app).session = session
             for view in MAIN_PANE:
-                app.screen.open_view(view)
+                main_of(app).open_view(view)
                 await pilot.pause()
                 assert screen_text(app).splitlines()[0].strip()
 
     drive(sessions[0], script)
 
 
-def test_themes_of_the_terminal_can_be_used(drive):
-    async def script(app, pilot):
+def test_themes_of_the_terminal_can_be_used(drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         assert "reserve_stock" in screen_text(app)
 
     for theme in ("durable-safe-light", "ansi-dark", "textual-light"):

@@ -1,14 +1,18 @@
 """Following an execution that goes on, and choosing one."""
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from textual.pilot import Pilot
+
+from durable_debugger.app import DebuggerApp
 from durable_debugger.model import facts
 from durable_debugger.model.session import Session
 from durable_debugger.screens.opener import ExecutionList
 from durable_debugger.sources.found import Listed, Loaded, LookedIn, NotFoundError
 from durable_debugger.sources.places import Library
 from durable_execution.replay.history import read_history
-from tests.tui.conftest import screen_text, settled
+from tests.tui.conftest import Drive, main_of, screen_text, settled
 from tests.tui.recordings import START, Recording
 
 
@@ -41,12 +45,12 @@ class Growing:
         return self.load() if self.has_news else None
 
 
-def name(app) -> str:
-    session = app.screen.session
+def name(app: DebuggerApp) -> str:
+    session = main_of(app).session
     return facts.label(session.operations[session.cursor])
 
 
-async def until(pilot, condition) -> None:
+async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
     for _ in range(200):
         if condition():
             return
@@ -54,16 +58,16 @@ async def until(pilot, condition) -> None:
     raise AssertionError("it did not happen")
 
 
-def test_following_stays_at_the_end_and_moving_leaves_it(drive):
+def test_following_stays_at_the_end_and_moving_leaves_it(drive: Drive) -> None:
     growing = Growing()
     growing.add(3)
     loaded = growing.load()
 
-    async def script(app, pilot):
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         assert name(app) == "step-2"
         assert "● following" in screen_text(app)
         growing.add(40)
-        await until(pilot, lambda: len(app.screen.session.operations) == 43)
+        await until(pilot, lambda: len(main_of(app).session.operations) == 43)
         assert name(app) == "step-42"
         assert "step-42" in screen_text(app)
         await pilot.press("k")
@@ -76,7 +80,7 @@ def test_following_stays_at_the_end_and_moving_leaves_it(drive):
         growing.is_over = True
         growing.add(1)
         await until(pilot, lambda: "growing succeeded" in screen_text(app))
-        assert len(app.screen.session.operations) == 51
+        assert len(main_of(app).session.operations) == 51
         assert "following" not in screen_text(app).splitlines()[0]
         await pilot.press("f")
         assert "does not change any more" in screen_text(app)
@@ -84,7 +88,7 @@ def test_following_stays_at_the_end_and_moving_leaves_it(drive):
     drive(Session(loaded.execution, as_of=loaded.as_of), script, loaded=loaded)
 
 
-def test_a_source_that_fails_is_said_and_asked_again(drive):
+def test_a_source_that_fails_is_said_and_asked_again(drive: Drive) -> None:
     growing = Growing()
     growing.add(1)
     loaded = growing.load()
@@ -94,7 +98,7 @@ def test_a_source_that_fails_is_said_and_asked_again(drive):
             raise OSError("connection lost")
         return growing.load()
 
-    async def script(app, pilot):
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await until(pilot, lambda: "reconnecting: connection lost" in screen_text(app))
         assert "step-0" in screen_text(app)
         growing.add(1)
@@ -114,22 +118,22 @@ class Shelf:
     def __init__(self, growing: Growing) -> None:
         self._growing = growing
 
-    def find(self, reference, arn):
+    def find(self, reference: str, arn: str | None) -> Loaded:
         return self._growing.load()
 
-    def executions(self):
+    def executions(self) -> Iterator[Listed]:
         for number in (1, 2):
             yield Listed(
                 f"arn:{number}", f"order-{number}", f"id-{number}", "orders", "SUCCEEDED", START, START, "a shelf"
             )
 
 
-def test_an_execution_is_chosen_by_typing_some_of_its_name(drive):
+def test_an_execution_is_chosen_by_typing_some_of_its_name(drive: Drive) -> None:
     growing = Growing()
     growing.add(2)
     growing.is_over = True
 
-    async def script(app, pilot):
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await settled(app, pilot)
         assert [each.name for each in app.screen.query_one(ExecutionList).shown] == ["order-1", "order-2"]
         await pilot.press("down", "up", *"r-2")
@@ -140,14 +144,14 @@ def test_an_execution_is_chosen_by_typing_some_of_its_name(drive):
     drive(None, script, library=Library([Shelf(growing)]))
 
 
-def test_what_was_not_found_is_told_with_what_is_close(drive):
+def test_what_was_not_found_is_told_with_what_is_close(drive: Drive) -> None:
     missing = NotFoundError(
         "order-3",
         [LookedIn("files", "no file order-3"), LookedIn("a shelf", "2 executions, none match")],
         list(Shelf(Growing()).executions()),
     )
 
-    async def script(app, pilot):
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await settled(app, pilot)
         text = screen_text(app)
         assert "No execution found for order-3" in text

@@ -1,27 +1,39 @@
 """Using the debugger: keys and mouse, as someone at a keyboard would."""
 
+from pathlib import Path
+
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from durable_debugger.actions import footer_of
+from durable_debugger.app import DebuggerApp
 from durable_debugger.model import facts
+from durable_debugger.model.moments import Moment
 from durable_debugger.model.outline import ROOT
+from durable_debugger.model.session import Session
 from durable_debugger.screens.copying import CopyScreen
 from durable_debugger.screens.document import DocumentScreen
 from durable_debugger.screens.help import HelpScreen
 from durable_debugger.screens.main import MainScreen
+from durable_debugger.widgets.chrome import Prompt
 from durable_debugger.widgets.diff import DiffPane
-from durable_debugger.widgets.panes import OutlinePane, TrackPane
+from durable_debugger.widgets.panes import EventsPane, OutlinePane, TrackPane
 from durable_debugger.widgets.source import LocalsPane, SourcePane
-from tests.tui.conftest import order_session, screen_text, settled
+from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled
 
 
-def name(session) -> str:
+def now(session: Session) -> Moment:
+    assert session.moment is not None
+    return session.moment
+
+
+def name(session: Session) -> str:
     return "" if session.cursor == ROOT else facts.label(session.operations[session.cursor])
 
 
-def test_the_next_difference_is_explained_in_the_strip(order, drive):
-    async def script(app, pilot):
+def test_the_next_difference_is_explained_in_the_strip(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("full_stop")
         assert name(order) == "reserve_courier"
         text = screen_text(app)
@@ -33,8 +45,8 @@ def test_the_next_difference_is_explained_in_the_strip(order, drive):
     drive(order, script)
 
 
-def test_the_comparison_opens_at_the_same_call_and_pairs_by_position(order, drive):
-    async def script(app, pilot):
+def test_the_comparison_opens_at_the_same_call_and_pairs_by_position(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("full_stop", "d")
         await settled(app, pilot)
         pane = app.screen.query_one(DiffPane)
@@ -47,14 +59,14 @@ def test_the_comparison_opens_at_the_same_call_and_pairs_by_position(order, driv
         assert "reserve_courier" in pairs[0].split("│")[0]
         assert "ship_parcel" in pairs[0].split("│")[1]
         await pilot.press("escape")
-        assert app.screen.view == "tree"
+        assert main_of(app).view == "tree"
         assert name(order) == "reserve_courier"
 
     drive(order, script)
 
 
-def test_stepping_there_and_back_leads_to_the_same_place(order, drive):
-    async def script(app, pilot):
+def test_stepping_there_and_back_leads_to_the_same_place(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("3")
         await settled(app, pilot)
         locals_pane, source = app.screen.query_one(LocalsPane), app.screen.query_one(SourcePane)
@@ -65,7 +77,8 @@ def test_stepping_there_and_back_leads_to_the_same_place(order, drive):
         assert (order.cursor, locals_pane.lines, source.site) == before
         await pilot.press("c")
         assert name(order) == "reserve_courier"
-        assert order.moment.invocation == 2
+        assert now(order).invocation == 2
+        assert source.site is not None
         assert source.site.line == 42
         await pilot.press("c")
         assert "no further stops" in screen_text(app)
@@ -73,8 +86,8 @@ def test_stepping_there_and_back_leads_to_the_same_place(order, drive):
     drive(order, script, size=(100, 40))
 
 
-def test_a_variable_has_a_star_right_after_it_changed(order, drive):
-    async def script(app, pilot):
+def test_a_variable_has_a_star_right_after_it_changed(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("3")
         await settled(app, pilot)
         stars = []
@@ -87,8 +100,8 @@ def test_a_variable_has_a_star_right_after_it_changed(order, drive):
     drive(order, script, size=(100, 40))
 
 
-def test_stepping_into_a_map_and_out_again(order, drive):
-    async def script(app, pilot):
+def test_stepping_into_a_map_and_out_again(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         order.select(next(row for row, each in enumerate(order.operations) if each.name == "audit"))
         await pilot.press("s")
         await settled(app, pilot)
@@ -100,8 +113,8 @@ def test_stepping_into_a_map_and_out_again(order, drive):
     drive(order, script)
 
 
-def test_search_shows_hits_while_it_is_typed_and_escape_forgets_them(order, drive):
-    async def script(app, pilot):
+def test_search_shows_hits_while_it_is_typed_and_escape_forgets_them(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("j", "slash", *"chg")
         assert "0 hits" in screen_text(app)
         await pilot.press("escape")
@@ -109,7 +122,7 @@ def test_search_shows_hits_while_it_is_typed_and_escape_forgets_them(order, driv
         await pilot.press("slash", *"charge", "enter")
         await settled(app, pilot)
         assert name(order) == "charge_card"
-        assert not app.screen.query_one("#prompt").is_open
+        assert not app.screen.query_one(Prompt).is_open
         await pilot.press("escape", "slash", *"kind:callback", "enter")
         await settled(app, pilot)
         assert len(order.outline.visible) == 2
@@ -121,8 +134,8 @@ def test_search_shows_hits_while_it_is_typed_and_escape_forgets_them(order, driv
     drive(order, script, size=(100, 30))
 
 
-def test_hits_are_walked_with_n(order, drive):
-    async def script(app, pilot):
+def test_hits_are_walked_with_n(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("slash", *"reserve", "enter", "n")
         await settled(app, pilot)
         assert name(order) == "reserve_courier"
@@ -132,8 +145,8 @@ def test_hits_are_walked_with_n(order, drive):
     drive(order, script)
 
 
-def test_the_tree_folds_by_key_and_by_mouse(order, drive):
-    async def script(app, pilot):
+def test_the_tree_folds_by_key_and_by_mouse(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         outline = app.screen.query_one(OutlinePane)
         row = next(row for row, each in enumerate(order.operations) if each.name == "notify_all")
         order.select(row)
@@ -156,8 +169,8 @@ def test_the_tree_folds_by_key_and_by_mouse(order, drive):
     drive(order, script)
 
 
-def test_moving_keeps_the_cursor_in_sight(order, drive):
-    async def script(app, pilot):
+def test_moving_keeps_the_cursor_in_sight(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("X", "G")
         outline = app.screen.query_one(OutlinePane)
         assert name(order) == "manager_approval"
@@ -170,11 +183,11 @@ def test_moving_keeps_the_cursor_in_sight(order, drive):
     drive(order, script)
 
 
-def test_tabs_footer_and_track_can_be_clicked(order, drive):
-    async def script(app, pilot):
+def test_tabs_footer_and_track_can_be_clicked(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.click("#tabs", offset=(25, 0))
         await settled(app, pilot)
-        assert app.screen.view == "step"
+        assert main_of(app).view == "step"
         track = app.screen.query_one(TrackPane)
         column = next(column for column, index in track.columns.items() if index == order.playback.calls[2])
         await pilot.click(TrackPane, offset=(column, 1))
@@ -186,8 +199,8 @@ def test_tabs_footer_and_track_can_be_clicked(order, drive):
     drive(order, script)
 
 
-def test_a_breakpoint_stops(order, drive):
-    async def script(app, pilot):
+def test_a_breakpoint_stops(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         order.select(next(row for row, each in enumerate(order.operations) if each.name == "ship_parcel"))
         await pilot.press("b", "g", "3")
         await settled(app, pilot)
@@ -200,11 +213,11 @@ def test_a_breakpoint_stops(order, drive):
     drive(order, script)
 
 
-def test_going_to_a_call_and_to_a_time(order, drive):
-    async def script(app, pilot):
+def test_going_to_a_call_and_to_a_time(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("3", "g", *"i2", "enter")
         await settled(app, pilot)
-        assert order.moment.invocation == 2
+        assert now(order).invocation == 2
         await pilot.press("g", *"1", "enter")
         await settled(app, pilot)
         assert name(order) == "reserve_stock"
@@ -215,8 +228,8 @@ def test_going_to_a_call_and_to_a_time(order, drive):
     drive(order, script, size=(100, 30))
 
 
-def test_leaving_time_travel_shows_the_end_again(order, drive):
-    async def script(app, pilot):
+def test_leaving_time_travel_shows_the_end_again(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("3", "1")
         await settled(app, pilot)
         assert "moment 2 of" in screen_text(app)
@@ -228,8 +241,8 @@ def test_leaving_time_travel_shows_the_end_again(order, drive):
     drive(order, script)
 
 
-def test_the_timeline_zooms_pans_and_unfolds_idle_time(order, drive):
-    async def script(app, pilot):
+def test_the_timeline_zooms_pans_and_unfolds_idle_time(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("2")
         await settled(app, pilot)
         before = screen_text(app)
@@ -247,15 +260,15 @@ def test_the_timeline_zooms_pans_and_unfolds_idle_time(order, drive):
 
 
 @pytest.mark.parametrize("view", ["tree", "step"])
-def test_help_names_the_keys_of_the_view_and_every_footer_key_works(view, order, drive):
-    async def script(app, pilot):
+def test_help_names_the_keys_of_the_view_and_every_footer_key_works(view: str, order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await settled(app, pilot)
         await pilot.press("question_mark")
         await settled(app, pilot)
         assert isinstance(app.screen, HelpScreen)
         assert f"Keys of the {view} view" in screen_text(app)
         await pilot.press("escape")
-        main = app.screen
+        main = main_of(app)
         for action in footer_of(view):
             if action.id in ("quit", "edit"):
                 continue
@@ -263,14 +276,14 @@ def test_help_names_the_keys_of_the_view_and_every_footer_key_works(view, order,
             await pilot.press(action.keys.split(",")[0])
             while not isinstance(app.screen, MainScreen):
                 await pilot.press("escape")
-            if main.query_one("#prompt").is_open:
+            if main.query_one(Prompt).is_open:
                 await pilot.press("escape")
 
     drive(order, script, view=view)
 
 
-def test_values_open_in_a_window_and_close_again(order, drive):
-    async def script(app, pilot):
+def test_values_open_in_a_window_and_close_again(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("j", "j", "v")
         await settled(app, pilot)
         assert isinstance(app.screen, DocumentScreen)
@@ -282,10 +295,12 @@ def test_values_open_in_a_window_and_close_again(order, drive):
     drive(order, script)
 
 
-def test_what_is_known_can_be_copied_or_written_to_a_file(order, drive, tmp_path, monkeypatch):
+def test_what_is_known_can_be_copied_or_written_to_a_file(
+    order: Session, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
 
-    async def script(app, pilot):
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("full_stop", "y")
         await settled(app, pilot)
         assert isinstance(app.screen, CopyScreen)
@@ -300,8 +315,8 @@ def test_what_is_known_can_be_copied_or_written_to_a_file(order, drive, tmp_path
     drive(order, script)
 
 
-def test_actions_are_found_in_the_palette(order, drive):
-    async def script(app, pilot):
+def test_actions_are_found_in_the_palette(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("colon")
         await pilot.press(*"fold all")
         await pilot.pause(0.3)
@@ -309,48 +324,51 @@ def test_actions_are_found_in_the_palette(order, drive):
         await settled(app, pilot)
         assert len(order.outline.visible) == 9
         titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {action.label for action in app.screen.available()} <= titles
+        assert {action.label for action in main_of(app).available()} <= titles
 
     drive(order, script, size=(100, 30))
 
 
-def test_other_keys_change_footer_help_and_what_happens(order, drive):
-    async def script(app, pilot):
+def test_other_keys_change_footer_help_and_what_happens(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("f9")
         await settled(app, pilot)
-        assert app.screen.view == "step"
+        assert main_of(app).view == "step"
         await pilot.press("1")
         await settled(app, pilot)
         assert "f9 Step" in screen_text(app).splitlines()[-1]
         await pilot.press("s")
-        assert app.screen.view == "tree"
+        assert main_of(app).view == "tree"
 
     drive(order, script, keymap={"step_here": "f9"})
 
 
-def test_an_editor_needs_a_terminal_and_a_file(order, drive, monkeypatch):
+def test_an_editor_needs_a_terminal_and_a_file(order: Session, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDITOR", "true")
 
-    async def script(app, pilot):
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("j", "e")
         assert "an editor can only be opened in a terminal" in screen_text(app)
 
     drive(order, script)
     without = order_session(with_traces=False)
 
-    async def other(app, pilot):
+    async def other(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("e")
         assert "no call site was recorded" in screen_text(app)
 
     drive(without, other)
 
 
-def test_panes_are_focused_in_turn_and_maximised(order, drive):
-    async def script(app, pilot):
+def test_panes_are_focused_in_turn_and_maximised(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        assert app.focused is not None
         assert app.focused.id == "outline"
         await pilot.press("tab")
+        assert app.focused is not None
         assert app.focused.id == "inspector"
         await pilot.press("down", "tab")
+        assert app.focused is not None
         assert app.focused.id == "outline"
         await pilot.press("z")
         assert app.screen.maximized is not None
@@ -360,8 +378,8 @@ def test_panes_are_focused_in_turn_and_maximised(order, drive):
     drive(order, script)
 
 
-def test_resizing_keeps_selection_and_shows_more(order, drive):
-    async def script(app, pilot):
+def test_resizing_keeps_selection_and_shows_more(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("full_stop")
         wide = screen_text(app)
         await pilot.resize_terminal(80, 24)
@@ -377,30 +395,30 @@ def test_resizing_keeps_selection_and_shows_more(order, drive):
     drive(order, script, size=(160, 48))
 
 
-def test_events_and_calls_are_selected_together(order, drive):
-    async def script(app, pilot):
+def test_events_and_calls_are_selected_together(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("j", "j", "5")
         await settled(app, pilot)
         assert "▌     4" in screen_text(app)
         await pilot.press("G")
-        assert app.screen.query_one("#events").index == len(order.execution.events) - 1
+        assert app.screen.query_one(EventsPane).index == len(order.execution.events) - 1
         await pilot.press("k")
         assert name(order) == "manager_approval"
 
     drive(order, script)
 
 
-def test_quitting_ends_the_app(order, drive):
-    async def script(app, pilot):
+def test_quitting_ends_the_app(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("q")
 
     assert drive(order, script).return_code == 0
 
 
-def test_typing_goes_to_the_prompt_and_not_to_the_views(order, drive):
-    async def script(app, pilot):
+def test_typing_goes_to_the_prompt_and_not_to_the_views(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("slash", "q", "3", "g")
         assert app.screen.query_one(Input).value == "q3g"
-        assert app.screen.view == "tree"
+        assert main_of(app).view == "tree"
 
     drive(order, script)

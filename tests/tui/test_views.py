@@ -1,17 +1,23 @@
 """Every view at every size, as text; and what must always be on the screen."""
 
-import pytest
+from collections.abc import Callable
 
+import pytest
+from textual.pilot import Pilot
+
+from durable_debugger.app import DebuggerApp
 from durable_debugger.model.session import Session
-from tests.tui.conftest import screen_text, settled
+from tests.tui.conftest import Drive, screen_text, settled
 
 SIZES = [(60, 16), (80, 24), (100, 30), (140, 40), (160, 48), (220, 60)]
 VIEWS = ["tree", "timeline", "step", "diff", "events"]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_every_view_looks_as_it_should(size, order: Session, drive, golden):
-    async def look(app, pilot):
+def test_every_view_looks_as_it_should(
+    size: tuple[int, int], order: Session, drive: Drive, golden: Callable[[str, str], None]
+) -> None:
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("full_stop")
         for number, view in enumerate(VIEWS, start=1):
             await pilot.press(str(number))

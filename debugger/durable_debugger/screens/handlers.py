@@ -1,6 +1,7 @@
 """What each action does, by id. The modules beside this one register theirs here."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -19,3 +20,9 @@ def handles(action_id: str) -> "Callable[[Handler], Handler]":
         return handler
 
     return register
+
+
+def load_handlers() -> None:
+    """Have every module of actions register its handlers."""
+    for name in ("comparing", "copying", "editing", "following", "looking", "moving", "stepping", "timing"):
+        import_module(f"durable_debugger.screens.{name}")

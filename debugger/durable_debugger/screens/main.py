@@ -12,10 +12,9 @@ from textual.widgets import Input, Static
 
 from durable_debugger.actions import ACTIONS, BY_ID, MOVE, STEP, Action
 from durable_debugger.model.session import Session
-from durable_debugger.screens import comparing, copying, editing, looking, moving, stepping, timing  # noqa: F401  # imported for what they register
 from durable_debugger.screens.document import DocumentScreen
 from durable_debugger.screens.following import Follower
-from durable_debugger.screens.handlers import HANDLERS
+from durable_debugger.screens.handlers import HANDLERS, load_handlers
 from durable_debugger.screens.help import HelpScreen
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded
@@ -104,6 +103,7 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show the first view."""
+        load_handlers()
         self.set_class(LineView.is_ascii, "-ascii")
         self.watch(self.query_one(OutlinePane), "scroll_y", self.sync_timeline, init=False)
         self.query_one("#track").add_class("pane")
@@ -177,7 +177,7 @@ class MainScreen(Screen[None]):
         if view == "step" and not self.session.is_travelling:
             self.session.travel_to_cursor()
         self.view = view
-        others = self.classes - {f"-{name}" for name in MAIN_PANE}
+        others = [name for name in self.classes if name.removeprefix("-") not in MAIN_PANE]
         self.set_classes([*others, f"-{view}"])  # at once: each change styles every pane again
         self.call_after_refresh(self.settle)
         self.show()
@@ -325,6 +325,6 @@ class MainScreen(Screen[None]):
             return
         panes = self.panes
         wanted = next((pane for pane in panes if pane.id == MAIN_PANE[self.view]), panes[0] if panes else None)
-        if self.focused not in panes or self.focused is None:
+        if self.focused not in panes:
             self.set_focus(wanted)
         self.show()

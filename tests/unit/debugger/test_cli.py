@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ WORKFLOWS = Path(__file__).with_name("workflows.py")
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty directory to work in, without a way to AWS."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
@@ -30,14 +31,14 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def order_file(here):
+def order_file(here: Path) -> str:
     path = here / "order.history.json"
     path.write_text(json.dumps(order_recording().events))
     return str(path)
 
 
 @pytest.fixture
-def changed_file(here):
+def changed_file(here: Path) -> str:
     path = here / "changed.json"
     path.write_text(json.dumps(order_recording(with_courier=False).events))
     return str(path)
@@ -47,7 +48,9 @@ def run(handler: str, *more: str) -> int:
     return main(["run", f"{WORKFLOWS}:{handler}", "--time", "skip", *more])
 
 
-def test_a_workflow_runs_and_prints_its_id_and_nothing_else_to_stdout(here, capsys):
+def test_a_workflow_runs_and_prints_its_id_and_nothing_else_to_stdout(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("greet", "--input", '{"name": "Ada"}') == 0
     out, err = capsys.readouterr()
     assert re.fullmatch(r"[0-9a-f-]{36}\n", out)
@@ -62,14 +65,14 @@ def test_a_workflow_runs_and_prints_its_id_and_nothing_else_to_stdout(here, caps
         assert said in err
 
 
-def test_a_failed_workflow_exits_with_4_and_json_tells_why(here, capsys):
+def test_a_failed_workflow_exits_with_4_and_json_tells_why(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fail", "--json") == 4
     told = json.loads(capsys.readouterr().out)
     assert told["status"] == "FAILED"
     assert told["error"]["ErrorMessage"] == "not today"
 
 
-def test_the_input_may_come_from_a_file(here, capsys):
+def test_the_input_may_come_from_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "input.json").write_text('{"name": "file"}')
     assert run("greet", "--input", "@input.json") == 0
     assert '"hello file"' in capsys.readouterr().err
@@ -85,7 +88,9 @@ def test_the_input_may_come_from_a_file(here, capsys):
         (["not_durable"], "decorate it with @durable_execution", 4),
     ],
 )
-def test_bad_input_gets_a_clear_answer(here, capsys, words, said, code):
+def test_bad_input_gets_a_clear_answer(
+    here: Path, capsys: pytest.CaptureFixture[str], words: Any, said: str, code: int
+) -> None:
     assert run(*words) == code
     out, err = capsys.readouterr()
     assert said in err
@@ -93,7 +98,9 @@ def test_bad_input_gets_a_clear_answer(here, capsys, words, said, code):
     assert "Traceback" not in err
 
 
-def test_executions_are_listed_and_shown_by_the_beginning_of_their_id(here, capsys):
+def test_executions_are_listed_and_shown_by_the_beginning_of_their_id(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("greet")
     execution = capsys.readouterr().out.strip()
     assert main(["list"]) == 0
@@ -108,7 +115,7 @@ def test_executions_are_listed_and_shown_by_the_beginning_of_their_id(here, caps
     assert "1h 00m" in shown
 
 
-def test_an_execution_shows_call_sites_when_it_was_traced(here, capsys):
+def test_an_execution_shows_call_sites_when_it_was_traced(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("greet")
     main(["show", capsys.readouterr().out.strip(), "--json"])
     told = json.loads(capsys.readouterr().out)
@@ -117,7 +124,7 @@ def test_an_execution_shows_call_sites_when_it_was_traced(here, capsys):
 
 
 @pytest.mark.parametrize("form", [[], ["--timeline"], ["--events"], ["--trace"]], ids=" ".join)
-def test_a_history_is_shown_in_every_form(order_file, capsys, form):
+def test_a_history_is_shown_in_every_form(order_file: str, capsys: pytest.CaptureFixture[str], form: Any) -> None:
     assert main(["show", order_file, *form]) == 0
     out, err = capsys.readouterr()
     assert "charge_card" in out
@@ -126,20 +133,24 @@ def test_a_history_is_shown_in_every_form(order_file, capsys, form):
         assert max(map(len, out.splitlines())) <= 100
 
 
-def test_ascii_is_only_ascii(order_file, capsys):
+def test_ascii_is_only_ascii(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     for form in ([], ["--timeline"], ["--events"]):
         main(["show", order_file, "--ascii", *form])
         assert capsys.readouterr().out.isascii()
 
 
-def test_a_history_may_come_from_stdin(order_file, capsys, monkeypatch):
+def test_a_history_may_come_from_stdin(
+    order_file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Path(order_file).open() as file:
         monkeypatch.setattr("sys.stdin", file)
         assert main(["show", "-"]) == 0
     assert "charge_card" in capsys.readouterr().out
 
 
-def test_an_unknown_execution_says_where_it_was_looked_for_and_what_is_close(here, capsys):
+def test_an_unknown_execution_says_where_it_was_looked_for_and_what_is_close(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("greet", "--name", "greeting-1")
     capsys.readouterr()
     assert main(["show", "greeting-2"]) == 2
@@ -152,7 +163,7 @@ def test_an_unknown_execution_says_where_it_was_looked_for_and_what_is_close(her
     assert "closest    greeting-1" in err
 
 
-def test_an_ambiguous_beginning_lists_what_it_could_mean(here, capsys):
+def test_an_ambiguous_beginning_lists_what_it_could_mean(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("greet", "--name", "twin-1")
     run("greet", "--name", "twin-2")
     capsys.readouterr()
@@ -160,32 +171,32 @@ def test_an_ambiguous_beginning_lists_what_it_could_mean(here, capsys):
     assert "2 executions go by 'twin'" in capsys.readouterr().err
 
 
-def test_a_store_that_is_none_says_so(here, capsys):
+def test_a_store_that_is_none_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("broken.db").write_text("not a store")
     assert main(["list", "--store", "broken.db"]) == 3
     assert "broken.db" in capsys.readouterr().err
 
 
-def test_files_that_hold_nothing_exit_with_3(here, capsys):
+def test_files_that_hold_nothing_exit_with_3(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty.json").write_text("{}")
     assert main(["show", "empty.json"]) == 3
     assert main(["show", "missing.json"]) == 3
     assert "there is no file missing.json" in capsys.readouterr().err
 
 
-def test_an_arn_without_credentials_exits_with_3(here, capsys):
+def test_an_arn_without_credentials_exits_with_3(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:f:1/durable-execution/a/b"
     assert main(["show", arn]) == 3
     assert "no credentials" in capsys.readouterr().err
 
 
-def test_without_a_terminal_the_debugger_says_what_to_use(order_file, capsys):
+def test_without_a_terminal_the_debugger_says_what_to_use(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([order_file]) == 2
     assert "durable-debug show" in capsys.readouterr().err
     assert main([]) == 2
 
 
-def test_two_executions_are_compared(order_file, changed_file, capsys):
+def test_two_executions_are_compared(order_file: str, changed_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", order_file, changed_file]) == 1
     out = capsys.readouterr().out
     assert "your code skips this" in out
@@ -195,7 +206,7 @@ def test_two_executions_are_compared(order_file, changed_file, capsys):
     assert main(["diff", order_file, order_file]) == 0
 
 
-def test_a_recording_is_replayed_against_code(here, capsys):
+def test_a_recording_is_replayed_against_code(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("greet")
     execution = capsys.readouterr().out.strip()
     assert main(["replay", execution, f"{WORKFLOWS}:greet"]) == 0
@@ -209,7 +220,9 @@ def test_a_recording_is_replayed_against_code(here, capsys):
 
 
 @pytest.mark.parametrize("form", ["text", "json", "junit", "sarif", "github"])
-def test_many_recordings_are_checked_in_the_formats_of_ci(here, capsys, form):
+def test_many_recordings_are_checked_in_the_formats_of_ci(
+    here: Path, capsys: pytest.CaptureFixture[str], form: Any
+) -> None:
     run("greet")
     execution = capsys.readouterr().out.strip()
     assert main(["check", execution, f"{WORKFLOWS}:greet_changed", "--format", form]) == 1
@@ -218,27 +231,29 @@ def test_many_recordings_are_checked_in_the_formats_of_ci(here, capsys, form):
     assert Path("report").read_text()
 
 
-def test_checking_a_directory_reports_what_cannot_be_read(here, order_file, capsys):
+def test_checking_a_directory_reports_what_cannot_be_read(
+    here: Path, order_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("broken.json").write_text("{")
     assert main(["check", str(here), f"{WORKFLOWS}:greet"]) == 3
     assert "broken.json" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["check", "x.json"], ["check", "shop:handler"], ["check", "empty/", "shop:handler"]])
-def test_checking_needs_recordings_and_a_handler(here, capsys, words):
+def test_checking_needs_recordings_and_a_handler(here: Path, capsys: pytest.CaptureFixture[str], words: Any) -> None:
     Path("empty").mkdir()
     assert main(words) in (2, 3)
     assert "durable-debug: " in capsys.readouterr().err
 
 
-def test_the_gate_is_open_while_nothing_runs(here, capsys):
+def test_the_gate_is_open_while_nothing_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("greet")
     assert main(["gate", "greet", f"{WORKFLOWS}:greet_changed", "--store", ".durable/executions.db"]) == 0
     assert "nothing can break" in capsys.readouterr().err
 
 
 @pytest.fixture
-def waiting(here):
+def waiting(here: Path) -> tuple[str, str]:
     """An execution that waits for a callback, as another process left it: its id and the callback's."""
     from durable_execution.local import LocalEngine
     from tests.unit.debugger.workflows import approve
@@ -250,7 +265,7 @@ def waiting(here):
     return arn.rpartition("/")[2], callback
 
 
-def test_a_callback_is_completed_from_outside(waiting, capsys):
+def test_a_callback_is_completed_from_outside(waiting: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     execution, callback = waiting
     assert main(["callback", "heartbeat", callback]) == 0
     assert main(["callback", "succeed", callback, "--result", '{"approved": true}']) == 0
@@ -260,7 +275,9 @@ def test_a_callback_is_completed_from_outside(waiting, capsys):
     assert [each["status"] for each in operations] == ["SUCCEEDED", "SUCCEEDED"]
 
 
-def test_a_callback_can_fail_and_nonsense_is_refused(waiting, capsys):
+def test_a_callback_can_fail_and_nonsense_is_refused(
+    waiting: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     _, callback = waiting
     assert main(["callback", "succeed", callback, "--result", "{nope"]) == 2
     assert main(["callback", "succeed", "bm9wZQ=="]) == 2
@@ -268,7 +285,7 @@ def test_a_callback_can_fail_and_nonsense_is_refused(waiting, capsys):
     assert main(["callback", "fail", callback, "--message", "no"]) == 0
 
 
-def test_a_running_execution_is_gated_and_stopped(waiting, capsys):
+def test_a_running_execution_is_gated_and_stopped(waiting: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     execution, _ = waiting
     store = ["--store", ".durable/executions.db"]
     assert main(["gate", "approve", f"{WORKFLOWS}:approve", *store]) == 0
@@ -284,7 +301,7 @@ def test_a_running_execution_is_gated_and_stopped(waiting, capsys):
 
 
 @pytest.mark.parametrize("form", ["otlp", "json", "html", "perfetto", "bundle"])
-def test_executions_are_exported(order_file, capsys, form):
+def test_executions_are_exported(order_file: str, capsys: pytest.CaptureFixture[str], form: Any) -> None:
     assert main(["export", order_file, "--to", form, "-o", f"out.{form}"]) == 0
     text = Path(f"out.{form}").read_text()
     assert "charge_card" in text
@@ -297,7 +314,7 @@ def test_executions_are_exported(order_file, capsys, form):
     assert capsys.readouterr().out == text
 
 
-def test_an_exported_bundle_opens_again(order_file, capsys):
+def test_an_exported_bundle_opens_again(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["export", order_file, "--to", "bundle", "-o", "order.bundle"])
     main(["show", order_file, "--json"])
     before = json.loads(capsys.readouterr().out)
@@ -305,7 +322,7 @@ def test_an_exported_bundle_opens_again(order_file, capsys):
     assert json.loads(capsys.readouterr().out) == before
 
 
-def test_a_perfetto_trace_nests_calls_in_their_lanes(order_file, capsys):
+def test_a_perfetto_trace_nests_calls_in_their_lanes(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["export", order_file, "--to", "perfetto"])
     events = [event for event in json.loads(capsys.readouterr().out)["traceEvents"] if event["ph"] == "X"]
     for lane in {event["tid"] for event in events}:
@@ -318,35 +335,37 @@ def test_a_perfetto_trace_nests_calls_in_their_lanes(order_file, capsys):
             open_until.append(event["ts"] + event["dur"])
 
 
-def test_an_unreachable_collector_exits_with_3(order_file, capsys):
+def test_an_unreachable_collector_exits_with_3(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", order_file, "--to", "otlp", "--endpoint", "http://127.0.0.1:1"]) == 3
     assert "127.0.0.1:1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help(verb, capsys):
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main([verb, "--help"])
     assert raised.value.code == 0
     assert "usage: durable-debug" in capsys.readouterr().out
 
 
-def test_usage_errors_exit_with_2(capsys):
+def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main(["show"])
     assert raised.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_an_interrupt_exits_with_130(here, capsys, monkeypatch):
-    def interrupt(*_):
+def test_an_interrupt_exits_with_130(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("durable_debugger.cli.show_verb.find_execution", interrupt)
     assert main(["show", "x"]) == 130
 
 
-def test_colour_is_for_terminals_and_never_with_no_color(order_file):
+def test_colour_is_for_terminals_and_never_with_no_color(order_file: str) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "NO_COLOR": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "durable_debugger", "show", order_file],
@@ -358,7 +377,7 @@ def test_colour_is_for_terminals_and_never_with_no_color(order_file):
     assert b"\x1b" not in done.stdout
 
 
-def test_headless_verbs_load_no_screen(order_file):
+def test_headless_verbs_load_no_screen(order_file: str) -> None:
     script = (
         "import sys; from durable_debugger.cli import main; main(sys.argv[1:]);"
         "print([name for name in ('textual', 'rich', 'boto3') if name in sys.modules], file=sys.stderr)"

@@ -19,11 +19,21 @@ def differences(recorded: RecordedExecution, replayed: RecordedExecution) -> Dif
     return Differences(compare(tree_of(recorded), tree_of(replayed), handler="flow:process_order"), rows)
 
 
-def test_a_skipped_call_is_one_root_and_later_calls_follow():
+def compared(session: Session) -> Differences:
+    assert session.differences is not None
+    return session.differences
+
+
+def label(session: Session, row: int | None) -> str:
+    assert row is not None
+    return facts.label(session.operations[row])
+
+
+def test_a_skipped_call_is_one_root_and_later_calls_follow() -> None:
     session = order_session()
-    rows = session.differences.aligned
-    assert [facts.label(session.operations[row.row]) for row in rows if row.is_root] == ["reserve_courier"]
-    assert [facts.label(session.operations[row.row]) for row in rows if row.is_follow_on] == [
+    rows = compared(session).aligned
+    assert [label(session, row.row) for row in rows if row.is_root] == ["reserve_courier"]
+    assert [label(session, row.row) for row in rows if row.is_follow_on] == [
         "ship_parcel",
         "audit",
         "manager_approval",
@@ -31,18 +41,18 @@ def test_a_skipped_call_is_one_root_and_later_calls_follow():
     assert (session.marks.root_count, session.marks.follow_on_count) == (1, 3)
 
 
-def test_equal_calls_below_a_call_are_folded_away():
+def test_equal_calls_below_a_call_are_folded_away() -> None:
     session = order_session()
-    hidden = {facts.label(session.operations[row.row]): row.hidden for row in session.differences.aligned}
+    hidden = {label(session, row.row): row.hidden for row in compared(session).aligned}
     assert hidden["notify_all"] == 4
     assert hidden["audit"] == 200
-    assert len(session.differences.aligned) == 8
+    assert len(compared(session).aligned) == 8
 
 
-def test_by_position_the_shifted_calls_stand_beside_each_other():
+def test_by_position_the_shifted_calls_stand_beside_each_other() -> None:
     pairs = [
         (row.recorded.side.name if row.recorded else None, row.replayed.side.name if row.replayed else None)
-        for row in order_session().differences.by_position
+        for row in compared(order_session()).by_position
     ]
     assert pairs[4:] == [
         ("reserve_courier", "ship_parcel"),
@@ -52,7 +62,7 @@ def test_by_position_the_shifted_calls_stand_beside_each_other():
     ]
 
 
-def test_a_new_call_is_marked_on_the_recorded_call_it_comes_before():
+def test_a_new_call_is_marked_on_the_recorded_call_it_comes_before() -> None:
     found = differences(order_execution(with_courier=False), order_execution())
     marks = Marks.of_differences(found)
     execution = order_execution(with_courier=False)
@@ -60,43 +70,46 @@ def test_a_new_call_is_marked_on_the_recorded_call_it_comes_before():
     assert marks.by_row[marks.roots[0]].kind == DivergenceKind.INSERTED
 
 
-def test_a_renamed_call_keeps_its_place():
+def test_a_renamed_call_keeps_its_place() -> None:
     found = differences(order_execution(), renamed(order_execution(), {"ship_parcel": "send_parcel"}))
     marks = Marks.of_differences(found)
     assert [mark.note for mark in marks.by_row.values()] == ['your code: step "send_parcel"']
 
 
-def test_the_same_recording_has_no_differences():
+def test_the_same_recording_has_no_differences() -> None:
     found = differences(order_execution(), order_execution())
     assert not found.roots
     assert not Marks.of_differences(found).by_row
     assert plain(why_lines(None, None, 80)[0]).strip() == "no differences: both sides make the same calls"
 
 
-def test_the_nearest_row_of_a_folded_call_is_the_call_around_it():
+def test_the_nearest_row_of_a_folded_call_is_the_call_around_it() -> None:
     session = order_session()
     item = next(row for row, each in enumerate(session.operations) if each.name == "line-100")
-    place = session.differences.index_of(item)
-    assert facts.label(session.operations[session.differences.aligned[place].row]) == "audit"
-    assert session.differences.index_of(-5) is None
+    place = compared(session).index_of(item)
+    assert place is not None
+    assert label(session, compared(session).aligned[place].row) == "audit"
+    assert compared(session).index_of(-5) is None
 
 
-def test_a_follow_on_is_explained_by_its_root():
+def test_a_follow_on_is_explained_by_its_root() -> None:
     session = order_session()
-    index = next(i for i, row in enumerate(session.differences.aligned) if row.is_follow_on)
-    assert session.differences.why(index).kind is DivergenceKind.SKIPPED
+    index = next(i for i, row in enumerate(compared(session).aligned) if row.is_follow_on)
+    why = compared(session).why(index)
+    assert why is not None
+    assert why.kind is DivergenceKind.SKIPPED
 
 
-def test_every_line_of_the_comparison_fits():
+def test_every_line_of_the_comparison_fits() -> None:
     session = order_session()
     for mode in (DiffMode(), DiffMode(is_with_values=True), DiffMode(is_by_position=True)):
-        for row in diff_rows(session.differences, mode):
+        for row in diff_rows(compared(session), mode):
             for cells in (60, 80, 160):
                 assert line_width(diff_line(session, mode, row, cells)) <= cells
 
 
-def test_the_explanation_has_its_five_words_wrapped_or_compact():
-    divergence = next(iter(order_session().differences.comparison.roots))
+def test_the_explanation_has_its_five_words_wrapped_or_compact() -> None:
+    divergence = next(iter(compared(order_session()).comparison.roots))
     for is_compact in (False, True):
         lines = [plain(line) for line in why_lines(divergence, None, 60, is_compact=is_compact)]
         for word in ("Recorded", "Replayed", "Likely", "Effect", "Fix"):
@@ -104,7 +117,7 @@ def test_the_explanation_has_its_five_words_wrapped_or_compact():
         assert max(map(len, lines)) <= 60
 
 
-def test_a_report_of_a_replay_keeps_its_judgement_and_what_belongs_to_no_row():
+def test_a_report_of_a_replay_keeps_its_judgement_and_what_belongs_to_no_row() -> None:
     from dataclasses import replace
 
     from durable_execution.replayer.report import ReplayReport, Verdict
@@ -121,11 +134,11 @@ def test_a_report_of_a_replay_keeps_its_judgement_and_what_belongs_to_no_row():
     assert line_width(diff_line(Session(recorded, as_of=None), DiffMode(), found.aligned[-1], 120)) <= 140
 
 
-def test_marks_come_from_what_invocations_noticed_themselves():
+def test_marks_come_from_what_invocations_noticed_themselves() -> None:
     from dataclasses import replace
 
     execution = order_execution()
-    divergence = next(iter(order_session().differences.comparison.roots))
+    divergence = next(iter(compared(order_session()).comparison.roots))
     traces = (replace(execution.traces[0], divergences=(divergence,)), *execution.traces[1:])
     session = Session(replace(execution, traces=traces), as_of=None)
     assert [facts.label(session.operations[row]) for row in session.marks.roots] == ["reserve_courier"]

@@ -7,21 +7,21 @@ from durable_debugger.model.outline import ROOT, Outline
 
 
 @st.composite
-def trees(draw):
+def trees(draw: st.DrawFn) -> list[int]:
     depths = [0]
     for _ in range(draw(st.integers(0, 40))):
         depths.append(draw(st.integers(0, depths[-1] + 1)))
     return depths
 
 
-def parents_of(depths):
+def parents_of(depths: list[int]) -> list[int]:
     return [next((p for p in range(row - 1, -1, -1) if depths[p] < depths[row]), ROOT) for row in range(len(depths))]
 
 
-def visible_of(depths, folded):
+def visible_of(depths: list[int], folded: set[int]) -> list[int]:
     parents = parents_of(depths)
 
-    def is_hidden(row):
+    def is_hidden(row: int) -> bool:
         while (row := parents[row]) != ROOT:
             if row in folded:
                 return True
@@ -31,7 +31,7 @@ def visible_of(depths, folded):
 
 
 @given(trees())
-def test_parents_and_siblings_are_those_of_the_tree(depths):
+def test_parents_and_siblings_are_those_of_the_tree(depths: list[int]) -> None:
     outline, parents = Outline(depths), parents_of(depths)
     assert outline.parents == parents
     for row in range(len(depths)):
@@ -44,8 +44,8 @@ def test_parents_and_siblings_are_those_of_the_tree(depths):
 
 
 @given(trees(), st.lists(st.integers(0, 40), max_size=12))
-def test_what_is_visible_depends_only_on_what_is_folded(depths, toggles):
-    outline, folded = Outline(depths), set()
+def test_what_is_visible_depends_only_on_what_is_folded(depths: list[int], toggles: list[int]) -> None:
+    outline, folded = Outline(depths), set[int]()
     for row in (toggle % len(depths) for toggle in toggles):
         if outline.has_children(row):
             outline.toggle(row)
@@ -59,7 +59,7 @@ def test_what_is_visible_depends_only_on_what_is_folded(depths, toggles):
 
 
 @given(trees(), st.sets(st.integers(0, 40), max_size=8))
-def test_a_filter_shows_hits_and_what_encloses_them(depths, wanted):
+def test_a_filter_shows_hits_and_what_encloses_them(depths: list[int], wanted: set[int]) -> None:
     wanted = {row % len(depths) for row in wanted}
     outline = Outline(depths)
     outline.filter(sorted(wanted))
@@ -72,7 +72,7 @@ def test_a_filter_shows_hits_and_what_encloses_them(depths, wanted):
 
 
 @given(trees(), st.integers(0, 40))
-def test_revealing_a_row_unfolds_only_what_hides_it(depths, row):
+def test_revealing_a_row_unfolds_only_what_hides_it(depths: list[int], row: int) -> None:
     row %= len(depths)
     outline = Outline(depths)
     outline.fold_all()
@@ -83,7 +83,7 @@ def test_revealing_a_row_unfolds_only_what_hides_it(depths, row):
     }
 
 
-def test_a_tree_of_any_depth_can_be_folded():
+def test_a_tree_of_any_depth_can_be_folded() -> None:
     outline = Outline(range(5_000))
     outline.fold(0)
     assert outline.visible == [ROOT, 0]
@@ -92,11 +92,11 @@ def test_a_tree_of_any_depth_can_be_folded():
     assert len(list(outline.ancestors(4_999))) == 4_999
 
 
-def test_crowded_contexts_are_found():
+def test_crowded_contexts_are_found() -> None:
     assert Outline([0, *([1] * 21), 0, *([1] * 20)]).crowded() == [0]
 
 
-def test_an_execution_without_operations_has_one_row():
+def test_an_execution_without_operations_has_one_row() -> None:
     outline = Outline([])
     outline.toggle(ROOT)
     outline.fold_all()

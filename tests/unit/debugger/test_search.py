@@ -35,11 +35,11 @@ def found(text: str, session: Session | None = None) -> list[str]:
         ("chg", []),
     ],
 )
-def test_terms_narrow_down(text, names):
+def test_terms_narrow_down(text: str, names: list[str]) -> None:
     assert found(text) == names
 
 
-def test_divergences_can_be_searched_for():
+def test_divergences_can_be_searched_for() -> None:
     session = order_session()
     assert found("div:root", session) == ["reserve_courier"]
     assert found("div:follow-on", session) == ["ship_parcel", "audit", "manager_approval"]
@@ -50,16 +50,16 @@ def test_divergences_can_be_searched_for():
     ("text", "hint"),
     [("stauts:failed", "did you mean status:?"), ("attempt:many", "attempt:>1"), ("xyzzy:1", "known are kind:")],
 )
-def test_what_is_not_understood_is_named(text, hint):
+def test_what_is_not_understood_is_named(text: str, hint: str) -> None:
     assert hint in (parse(text).problem or "")
 
 
 @pytest.mark.parametrize("text", ["", " ", '"', "-", ":", '"unclosed', "kind:", "a:b:c", ">>2s"])
-def test_nothing_typed_is_an_error(text):
+def test_nothing_typed_is_an_error(text: str) -> None:
     assert isinstance(found(text), list)
 
 
-def test_hits_are_walked_in_a_circle():
+def test_hits_are_walked_in_a_circle() -> None:
     session = Session(order_execution(), as_of=START)
     session.search(parse("s"))
     assert session.hits

@@ -28,7 +28,7 @@ def row_of(session: Session, name: str) -> int:
     return next(row for row, each in enumerate(session.operations) if each.name == name)
 
 
-def test_a_row_says_state_name_note_kind_and_duration():
+def test_a_row_says_state_name_note_kind_and_duration() -> None:
     session = order_session(with_differences=False)
     assert text(session, row_of(session, "charge_card")).split() == [
         "├",
@@ -45,7 +45,7 @@ def test_a_row_says_state_name_note_kind_and_duration():
     assert session.status is State.WAITING
 
 
-def test_rows_have_the_width_of_the_pane_whatever_is_in_them():
+def test_rows_have_the_width_of_the_pane_whatever_is_in_them() -> None:
     hostile = {"ship_parcel": "日本" * 40, "charge_card": "\x1b[31m[/b]\n", "audit": "", "cooling_off": "👩‍👩‍👧" * 9}
     execution = order_execution()
     operations = [replace(each, name=hostile.get(each.name or "", each.name)) for each in execution.operations]
@@ -61,7 +61,7 @@ def test_rows_have_the_width_of_the_pane_whatever_is_in_them():
             assert line_width(tab_line("tree", cells, position_remark(each))[0]) == cells
 
 
-def test_failures_are_walked_in_a_circle():
+def test_failures_are_walked_in_a_circle() -> None:
     session = Session(tree_execution([0, 0, 0, 0], statuses=["SUCCEEDED", "FAILED"]), as_of=None)
     assert session.next_failure() == 1
     session.cursor = 3
@@ -69,7 +69,7 @@ def test_failures_are_walked_in_a_circle():
     assert Session(tree_execution([0]), as_of=None).next_failure() is None
 
 
-def test_an_execution_that_grew_keeps_cursor_folds_breakpoints_and_search():
+def test_an_execution_that_grew_keeps_cursor_folds_breakpoints_and_search() -> None:
     events = order_recording().events
     early = Session(read_history(events[:24]), as_of=START)
     early.select(row_of(early, "charge_card"))
@@ -83,7 +83,7 @@ def test_an_execution_that_grew_keeps_cursor_folds_breakpoints_and_search():
     assert facts.label(later.operations[later.latest()]) == "manager_approval"
 
 
-def test_time_travel_survives_growing():
+def test_time_travel_survives_growing() -> None:
     events = order_recording().events
     early = Session(read_history(events[:24]), as_of=START)
     early.seek(3)
@@ -92,7 +92,7 @@ def test_time_travel_survives_growing():
     assert later.playback.position == 3
 
 
-def test_the_inspector_tells_ids_times_payloads_attempts_and_who_ran_it():
+def test_the_inspector_tells_ids_times_payloads_attempts_and_who_ran_it() -> None:
     session = order_session(with_differences=False)
     session.select(row_of(session, "charge_card"))
     told = "\n".join(plain(line) for line in inspector_lines(session, 100))
@@ -114,7 +114,7 @@ def test_the_inspector_tells_ids_times_payloads_attempts_and_who_ran_it():
     assert "00000000-0000-4000-8000-000000000002" in told
 
 
-def test_values_are_shown_in_full_with_errors_data_and_stack():
+def test_values_are_shown_in_full_with_errors_data_and_stack() -> None:
     execution = order_execution()
     error = ErrorObject("no\nsecond line", "shop.Declined", '{"code": 5}', ("flow.py:1 in a", "flow.py:2 in b"))
     operations = [replace(each, error=error) if each.name == "ship_parcel" else each for each in execution.operations]
@@ -124,7 +124,7 @@ def test_values_are_shown_in_full_with_errors_data_and_stack():
     assert {"no", "second line", '"code": 5', "flow.py:2 in b"} <= set(told)
 
 
-def test_events_know_their_rows_and_rows_their_events():
+def test_events_know_their_rows_and_rows_their_events() -> None:
     session = order_session()
     events = session.execution.events
     for index in range(len(events)):
@@ -136,7 +136,7 @@ def test_events_know_their_rows_and_rows_their_events():
     assert "no history events" in plain(event_lines(Session(tree_execution([0]), as_of=None), 0)[0])
 
 
-def test_the_report_is_complete_and_json_ready():
+def test_the_report_is_complete_and_json_ready() -> None:
     import json
 
     report = json.loads(json.dumps(execution_report(order_execution())))

@@ -1,44 +1,44 @@
 """Actions and the settings that change their keys."""
 
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
 from durable_debugger.actions import ACTIONS, ALL, BY_ID, actions_of, footer_of, key_text
 from durable_debugger.cli.exits import CommandError
 from durable_debugger.cli.preferences import config_path, read_preferences
-from durable_debugger.screens.handlers import HANDLERS
+from durable_debugger.screens.handlers import HANDLERS, load_handlers
 from durable_debugger.screens.help import help_lines
-from durable_debugger.screens.main import MainScreen
 from durable_debugger.text.lines import plain
 
 
 @pytest.mark.parametrize("view", sorted(ALL))
-def test_no_key_means_two_things_in_a_view(view):
+def test_no_key_means_two_things_in_a_view(view: str) -> None:
     for one, other in combinations(actions_of(view), 2):
         assert not set(one.keys.split(",")) & set(other.keys.split(",")), f"{one.id} and {other.id}"
 
 
-def test_every_action_does_something_and_nothing_else_does():
-    assert MainScreen  # importing it registers all handlers
+def test_every_action_does_something_and_nothing_else_does() -> None:
+    load_handlers()
     assert set(HANDLERS) == set(BY_ID)
     assert len(BY_ID) == len(ACTIONS)
 
 
 @pytest.mark.parametrize("view", sorted(ALL))
-def test_help_lists_exactly_the_actions_of_a_view(view):
+def test_help_lists_exactly_the_actions_of_a_view(view: str) -> None:
     told = [plain(line) for line in help_lines(view, {})]
     labels = [line[13:33].strip() for line in told if line.startswith("   ")]
     assert sorted(labels) == sorted(action.label for action in actions_of(view))
     assert all(action in actions_of(view) for action in footer_of(view))
 
 
-def test_keys_are_written_as_on_a_keyboard():
+def test_keys_are_written_as_on_a_keyboard() -> None:
     assert key_text("up,k") == "↑ k"
     assert key_text("slash") == "/"
 
 
-def test_settings_are_read(tmp_path):
+def test_settings_are_read(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('theme = "nord"\nascii = true\n[keymap]\nstep_over = "f10"\n')
     found = read_preferences(path)
@@ -46,7 +46,7 @@ def test_settings_are_read(tmp_path):
     assert read_preferences(tmp_path / "none.toml").keymap == {}
 
 
-def test_settings_live_in_the_configuration_directory(monkeypatch, tmp_path):
+def test_settings_live_in_the_configuration_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert config_path() == tmp_path / "durable-debug" / "config.toml"
 
@@ -61,7 +61,7 @@ def test_settings_live_in_the_configuration_directory(monkeypatch, tmp_path):
         ("keymap = 3", "is a table"),
     ],
 )
-def test_settings_that_mean_nothing_are_named(tmp_path, text, said):
+def test_settings_that_mean_nothing_are_named(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
     with pytest.raises(CommandError, match=said):

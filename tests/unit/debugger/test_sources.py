@@ -1,7 +1,10 @@
 """Finding executions: files, references, places, clients."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -40,16 +43,16 @@ KNOWN = [listed("order-7f3a9c", "aaaa-1111"), listed("order-7f3a90", "aaaa-2222"
         ("order-7f3a9", ["aaaa-1111", "aaaa-2222"]), ("order-7f3a9c", ["aaaa-1111"]), ("arn:bbbb-3333", ["bbbb-3333"]), ("x", []),
     ],
 )  # fmt: skip
-def test_a_reference_is_an_id_a_name_or_the_beginning_of_one(reference, ids):
+def test_a_reference_is_an_id_a_name_or_the_beginning_of_one(reference: str, ids: list[str]) -> None:
     assert [each.id for each in matching(reference, KNOWN)] == ids
 
 
-def test_what_is_close_comes_first():
+def test_what_is_close_comes_first() -> None:
     assert [each.name for each in nearest("order-7f3a9d", KNOWN)] == ["order-7f3a9c", "order-7f3a90"]
     assert nearest("zzzz", KNOWN) == []
 
 
-def test_arns_are_found_in_console_urls():
+def test_arns_are_found_in_console_urls() -> None:
     url = "https://eu-west-1.console.aws.amazon.com/lambda/home#/durable/" + ARN.replace("/", "%2F").replace(":", "%3A")
     assert arn_in(ARN) == ARN
     assert arn_in(url) == ARN
@@ -60,21 +63,23 @@ def test_arns_are_found_in_console_urls():
 class Place:
     """Keeps executions in a list."""
 
-    def __init__(self, words="a place", finding="none match", executions=(), error=None):
+    def __init__(
+        self, words: Any = "a place", finding: Any = "none match", executions: Any = (), error: Any = None
+    ) -> None:
         self.words, self._finding, self._executions, self._error = words, finding, executions, error
 
-    def find(self, reference, arn):
+    def find(self, reference: str, arn: str | None) -> LookedIn:
         if self._error:
             raise self._error
         return LookedIn(self.words, self._finding)
 
-    def executions(self):
+    def executions(self) -> Iterator[Listed]:
         if self._error:
             raise self._error
         yield from self._executions
 
 
-def test_nothing_found_says_where_it_looked_and_what_is_close():
+def test_nothing_found_says_where_it_looked_and_what_is_close() -> None:
     with pytest.raises(NotFoundError) as raised:
         find(
             "order-7f3a9d",
@@ -88,17 +93,17 @@ def test_nothing_found_says_where_it_looked_and_what_is_close():
     assert [each.name for each in raised.value.nearest] == ["order-7f3a9c", "order-7f3a90"]
 
 
-def test_an_arn_that_only_an_unreachable_place_could_have_is_unreachable():
+def test_an_arn_that_only_an_unreachable_place_could_have_is_unreachable() -> None:
     with pytest.raises(UnreachableError, match="no permission"):
         find(ARN, [Place("here"), Place("AWS", error=UnreachableError("no permission"))])
 
 
-def test_a_library_lists_the_latest_first_and_leaves_out_what_it_cannot_list():
+def test_a_library_lists_the_latest_first_and_leaves_out_what_it_cannot_list() -> None:
     library = Library([Place(executions=KNOWN), Place(error=UnreachableError("down"))])
     assert len(library.executions()) == 3
 
 
-def test_histories_in_every_form_are_read(tmp_path):
+def test_histories_in_every_form_are_read(tmp_path: Path) -> None:
     events = order_recording().events
     forms = {
         "list.json": events,
@@ -114,29 +119,33 @@ def test_histories_in_every_form_are_read(tmp_path):
         assert loaded.reload is None
 
 
-def test_a_trace_beside_a_history_is_read_with_it(tmp_path):
+def test_a_trace_beside_a_history_is_read_with_it(tmp_path: Path) -> None:
     recording = order_recording()
     (tmp_path / "order.history.json").write_text(json.dumps(recording.events))
     (tmp_path / "order.trace.jsonl").write_text("".join(write_traces(order_traces(recording))))
     loaded = load_file(str(tmp_path / "order.history.json"))
-    assert loaded.execution.operations[0].call_site.line == 37
+    site = loaded.execution.operations[0].call_site
+    assert site is not None
+    assert site.line == 37
     other = tmp_path / "elsewhere.jsonl"
     (tmp_path / "order.trace.jsonl").rename(other)
     assert load_file(str(tmp_path / "order.history.json")).execution.traces == ()
     assert load_file(str(tmp_path / "order.history.json"), trace=str(other)).execution.traces
 
 
-def test_a_trace_alone_tells_what_was_called():
+def test_a_trace_alone_tells_what_was_called() -> None:
     text = "".join(write_traces(order_traces(order_recording())))
     execution = read_execution(text)
     assert [operation.name for operation in execution.operations][:2] == ["reserve_stock", "charge_card"]
-    assert execution.operations[0].call_site.line == 37
+    site = execution.operations[0].call_site
+    assert site is not None
+    assert site.line == 37
     assert len(execution.invocations) == 2
     half = "\n".join(text.splitlines()[:3])
     assert read_execution(half).operations
 
 
-def test_a_bundle_holds_everything(tmp_path):
+def test_a_bundle_holds_everything(tmp_path: Path) -> None:
     path = tmp_path / "order.bundle"
     path.write_text(json.dumps(bundle_of(order_execution()), default=str))
     again = load_file(str(path)).execution
@@ -150,7 +159,7 @@ def test_a_bundle_holds_everything(tmp_path):
         ("[" * 100_000, "too deeply"), ('{"record": "x"}', "not a history"),
     ],
 )  # fmt: skip
-def test_files_that_hold_no_execution_say_so(tmp_path, content, words):
+def test_files_that_hold_no_execution_say_so(tmp_path: Path, content: str, words: Any) -> None:
     path = tmp_path / "broken.json"
     path.write_text(content)
     with pytest.raises(UnreadableError, match=words) as raised:
@@ -158,7 +167,7 @@ def test_files_that_hold_no_execution_say_so(tmp_path, content, words):
     assert str(path) in str(raised.value)
 
 
-def test_files_that_are_not_there_or_cannot_be_read(tmp_path):
+def test_files_that_are_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="there is no file"):
         load_file(str(tmp_path / "missing.json"))
     with pytest.raises(UnreadableError, match="is a directory"):
@@ -175,26 +184,26 @@ def test_files_that_are_not_there_or_cannot_be_read(tmp_path):
 class Client:
     """Answers as a Lambda client would."""
 
-    def __init__(self, events, status="RUNNING", page=7):
+    def __init__(self, events: Any, status: Any = "RUNNING", page: Any = 7) -> None:
         self.events, self.status, self.page = events, status, page
         self.reads = 0
 
-    def get_durable_execution(self, **arguments):
+    def get_durable_execution(self, **arguments: Any) -> Any:
         assert arguments == {"DurableExecutionArn": ARN}
         return {"DurableExecutionArn": ARN, "Status": self.status, "StartTimestamp": START}
 
-    def get_durable_execution_history(self, *, Marker="0", MaxItems=100, ReverseOrder=False, **arguments):  # noqa: N803  # as the API has them
+    def get_durable_execution_history(self, **arguments: Any) -> Any:
         self.reads += 1
-        events = self.events[::-1] if ReverseOrder else self.events
-        start, size = int(Marker), min(self.page, MaxItems)
+        events = self.events[::-1] if arguments.get("ReverseOrder") else self.events
+        start, size = int(arguments.get("Marker", "0")), min(self.page, arguments.get("MaxItems", 100))
         more = {"NextMarker": str(start + size)} if start + size < len(events) else {}
         return {"Events": events[start : start + size], **more}
 
-    def list_durable_executions_by_function(self, *, FunctionName=None, **arguments):  # noqa: N803
+    def list_durable_executions_by_function(self, *, FunctionName: Any = None, **arguments: Any) -> Any:  # noqa: N803
         return {"DurableExecutions": [{"DurableExecutionArn": ARN, "Status": "RUNNING", "StartTimestamp": START}]}
 
 
-def test_a_whole_history_is_read_page_by_page_and_then_only_what_is_new():
+def test_a_whole_history_is_read_page_by_page_and_then_only_what_is_new() -> None:
     events = order_recording().events
     client = Client(events[:30])
     reader = ExecutionReader(client, ARN, "a test", lambda: NOW)
@@ -202,7 +211,9 @@ def test_a_whole_history_is_read_page_by_page_and_then_only_what_is_new():
     assert first.as_of == NOW
     assert reader.read_if_changed() is None
     client.events, client.reads = events, 0
+    assert first.reload is not None
     grown = first.reload()
+    assert grown is not None
     assert len(grown.execution.events) == len(events)
     assert [event["EventId"] for event in grown.execution.events] == list(range(1, len(events) + 1))
     assert client.reads < len(events) // client.page
@@ -210,12 +221,12 @@ def test_a_whole_history_is_read_page_by_page_and_then_only_what_is_new():
     assert reader.read().reload is None
 
 
-def test_executions_are_listed_with_their_parts():
+def test_executions_are_listed_with_their_parts() -> None:
     each = next(list_from(Client([]), None, place="a test"))
     assert (each.name, each.function, each.status) == ("order-7f3a9c", "orders", "RUNNING")
 
 
-def test_the_missing_permission_is_named():
+def test_the_missing_permission_is_named() -> None:
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetDurableExecutionHistory")
     with pytest.raises(UnreachableError, match="allow lambda:GetDurableExecutionHistory"):
         aws.explain(denied, "")
@@ -226,13 +237,13 @@ def test_the_missing_permission_is_named():
     assert aws.is_absent(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetDurableExecution"))
 
 
-def test_the_region_of_an_arn_is_asked():
+def test_the_region_of_an_arn_is_asked() -> None:
     assert aws.AwsPlace().for_arn(ARN).region == "eu-west-1"
     assert aws.AwsPlace(region="us-east-2").for_arn(ARN).region == "us-east-2"
     assert aws.AwsPlace(endpoint_url="http://localhost:9700").words == "Lambda API at http://localhost:9700"
 
 
-def test_no_credentials_say_what_to_do(monkeypatch, tmp_path):
+def test_no_credentials_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -244,5 +255,5 @@ def test_no_credentials_say_what_to_do(monkeypatch, tmp_path):
         aws.lambda_client(aws.AwsPlace(profile="nobody"))
 
 
-def test_ambiguity_is_an_error_of_its_own():
+def test_ambiguity_is_an_error_of_its_own() -> None:
     assert "2 executions go by 'aaaa'" in str(AmbiguousError("aaaa", KNOWN[:2]))

@@ -2,22 +2,35 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_debugger.model import facts
-from durable_debugger.model.moments import CALLS, Happening
+from durable_debugger.model.moments import CALLS, Happening, Moment
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.model.states import State
+from durable_debugger.screens.stepping import target_of
 from durable_execution.replay.history import read_history
 from tests.tui.recordings import START, Recording, order_execution, tree_execution
 
 
 def order(*, with_traces: bool = True) -> Session:
     return Session(order_execution(with_traces=with_traces), as_of=START + timedelta(minutes=2))
+
+
+def now(session: Session) -> Moment:
+    assert session.playback.current is not None
+    return session.playback.current
+
+
+def reached(session: Session, text: str) -> int:
+    found = target_of(session, text)
+    assert found is not None
+    return found
 
 
 def story(session: Session) -> list[str]:
@@ -65,17 +78,17 @@ AFTER_THE_WAIT = [
 
 
 @pytest.mark.parametrize("with_traces", [False, True], ids=["history only", "with traces"])
-def test_a_recording_is_told_call_by_call(with_traces):
+def test_a_recording_is_told_call_by_call(with_traces: bool) -> None:
     told = story(order(with_traces=with_traces))
     assert sorted(told[:14]) == sorted(BEFORE_THE_WAIT)
     assert told[14:] == AFTER_THE_WAIT
 
 
-def test_a_history_without_traces_is_told_in_its_own_order():
+def test_a_history_without_traces_is_told_in_its_own_order() -> None:
     assert story(order(with_traces=False)) == BEFORE_THE_WAIT + AFTER_THE_WAIT
 
 
-def test_at_the_end_every_call_is_in_its_recorded_state(shared_histories):
+def test_at_the_end_every_call_is_in_its_recorded_state(shared_histories: Path) -> None:
     for path in sorted(shared_histories.glob("*.json")):
         session = Session(read_history(json.loads(path.read_text())), as_of=None)
         session.playback.seek(len(session.playback) - 1)
@@ -84,7 +97,7 @@ def test_at_the_end_every_call_is_in_its_recorded_state(shared_histories):
 
 
 @given(st.lists(st.integers(-1, 500), max_size=12))
-def test_the_state_depends_on_the_moment_and_not_on_the_way_there(positions):
+def test_the_state_depends_on_the_moment_and_not_on_the_way_there(positions: list[int]) -> None:
     session, fresh = order(), order()
     for position in positions:
         session.playback.seek(position)
@@ -94,13 +107,13 @@ def test_the_state_depends_on_the_moment_and_not_on_the_way_there(positions):
         assert session.playback.is_called(row) == fresh.playback.is_called(row)
 
 
-def test_before_the_first_moment_nothing_is_reached():
+def test_before_the_first_moment_nothing_is_reached() -> None:
     session = order()
     session.playback.seek(-1)
     assert {session.playback.state(row) for row in range(len(session.operations))} == {State.NOT_REACHED}
 
 
-def test_four_steps_over_and_four_back_lead_to_where_one_was():
+def test_four_steps_over_and_four_back_lead_to_where_one_was() -> None:
     session = order()
     session.travel_to_cursor()
     start = session.playback.position
@@ -110,28 +123,29 @@ def test_four_steps_over_and_four_back_lead_to_where_one_was():
     assert facts.label(session.operations[session.cursor]) == "reserve_stock"
 
 
-def test_stepping_over_stays_out_of_branches_and_into_goes_in():
+def test_stepping_over_stays_out_of_branches_and_into_goes_in() -> None:
     session = order()
     session.seek(session.playback.first_call_of(session.rows[_id(session, "notify_all")]))
     session.seek(session.playback.into(1))
     assert facts.label(session.operations[session.cursor]) == "email"
     session.seek(session.playback.out(1))
     assert facts.label(session.operations[session.cursor]) == "notify_all"
-    assert session.playback.current.happening is Happening.ANSWERED
+    assert now(session).happening is Happening.ANSWERED
     session.seek(session.playback.over(1))
     assert facts.label(session.operations[session.cursor]) == "cooling_off"
 
 
-def test_out_of_the_root_context_is_the_end_of_the_invocation():
+def test_out_of_the_root_context_is_the_end_of_the_invocation() -> None:
     session = order()
     session.travel_to_cursor()
-    session.seek(session.playback.out(1))
-    assert session.playback.current.happening is Happening.INVOCATION_ENDED
-    session.seek(session.playback.out(-1))
-    assert session.playback.current.happening is Happening.INVOCATION_STARTED
+    happened = []
+    for direction in (1, -1):
+        session.seek(session.playback.out(direction))
+        happened.append(now(session).happening)
+    assert happened == [Happening.INVOCATION_ENDED, Happening.INVOCATION_STARTED]
 
 
-def test_stops_are_breakpoints_and_failures():
+def test_stops_are_breakpoints_and_failures() -> None:
     recording = Recording()
     recording.add("ExecutionStarted", 0, Id="x", Name="failing")
     recording.step("first", 0.1, 0.2)
@@ -151,7 +165,7 @@ def test_stops_are_breakpoints_and_failures():
     assert not session.toggle_breakpoint(2)
 
 
-def test_retries_over_invocations_are_called_again_while_they_are_open():
+def test_retries_over_invocations_are_called_again_while_they_are_open() -> None:
     recording = Recording()
     recording.add("ExecutionStarted", 0, Id="x", Name="retrying")
     recording.call("flaky")
@@ -172,26 +186,26 @@ def test_retries_over_invocations_are_called_again_while_they_are_open():
     ]
 
 
-def test_going_to_a_call_an_invocation_or_a_time():
-    from durable_debugger.screens.stepping import target_of
-
+def test_going_to_a_call_an_invocation_or_a_time() -> None:
     session = order()
     playback = session.playback
-    assert playback.moments[target_of(session, "i2")].happening is Happening.INVOCATION_STARTED
+    assert playback.moments[reached(session, "i2")].happening is Happening.INVOCATION_STARTED
     assert target_of(session, "1") == playback.calls[0]
-    assert playback.moments[target_of(session, "00:38.7")].at <= START + timedelta(seconds=38.7)
+    at = playback.moments[reached(session, "00:38.7")].at
+    assert at is not None
+    assert at <= START + timedelta(seconds=38.7)
     assert target_of(session, "38.7s") == target_of(session, "00:38.7")
     for nonsense in ("", "i9", "9999", "soon", "0"):
         assert target_of(session, nonsense) is None
 
 
-def test_an_execution_without_events_has_nothing_to_travel_through():
+def test_an_execution_without_events_has_nothing_to_travel_through() -> None:
     session = Session(tree_execution([0, 0]), as_of=None)
     assert not session.travel_to_cursor()
     assert len(session.playback) == 0
 
 
-def test_calls_are_numbered_within_their_invocation():
+def test_calls_are_numbered_within_their_invocation() -> None:
     session = order()
     session.seek(session.playback.start_of(2))
     assert session.playback.call_number() == 0

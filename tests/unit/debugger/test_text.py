@@ -1,5 +1,7 @@
 """Text in cells: what people's payloads hold must not break a column or drive the terminal."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,19 +15,19 @@ ANYTHING = st.text(max_size=60)
 
 
 @given(ANYTHING)
-def test_safe_text_has_the_width_the_terminal_library_gives_it(text):
+def test_safe_text_has_the_width_the_terminal_library_gives_it(text: str) -> None:
     assert cells.width(cells.safe(text)) == cell_len(cells.safe(text))
 
 
 @given(ANYTHING)
-def test_safe_text_can_be_made_safe_again_and_holds_no_control_characters(text):
+def test_safe_text_can_be_made_safe_again_and_holds_no_control_characters(text: str) -> None:
     safe = cells.safe(text)
     assert cells.safe(safe) == safe
     assert safe.isprintable()
 
 
 @given(ANYTHING, st.integers(0, 80))
-def test_padding_fills_exactly_and_cutting_never_exceeds(text, room):
+def test_padding_fills_exactly_and_cutting_never_exceeds(text: str, room: int) -> None:
     safe = cells.safe(text)
     assert cells.width(cells.pad(safe, room)) == room
     assert cells.width(cells.pad_left(safe, room)) == room
@@ -33,7 +35,7 @@ def test_padding_fills_exactly_and_cutting_never_exceeds(text, room):
 
 
 @given(ANYTHING, st.integers(2, 40))
-def test_wrapping_keeps_every_word_and_no_line_is_too_long(text, room):
+def test_wrapping_keeps_every_word_and_no_line_is_too_long(text: str, room: int) -> None:
     safe = " ".join(cells.safe(text).split())
     lines = cells.wrap(safe, room)
     assert all(cells.width(line) <= room for line in lines)
@@ -51,17 +53,17 @@ def test_wrapping_keeps_every_word_and_no_line_is_too_long(text, room):
         ("日本", "日本"),
     ],
 )
-def test_what_cannot_be_seen_is_spelled_out(text, shown):
+def test_what_cannot_be_seen_is_spelled_out(text: str, shown: str) -> None:
     assert cells.safe(text) == shown
 
 
 @given(st.lists(st.tuples(ANYTHING, st.just("text")), max_size=6), st.integers(0, 60))
-def test_a_line_fits_exactly(parts, room):
+def test_a_line_fits_exactly(parts: list[tuple[str, str]], room: int) -> None:
     line = [Part(cells.safe(text), role) for text, role in parts]
     assert line_width(fit(line, room)) == room
 
 
-def test_what_stands_at_the_right_stays_when_there_is_no_room():
+def test_what_stands_at_the_right_stays_when_there_is_no_room() -> None:
     assert plain(flush([Part("a long left side")], [Part("right")], 12)) == "a lon… right"
 
 
@@ -72,7 +74,7 @@ def test_what_stands_at_the_right_stays_when_there_is_no_room():
         (3600, "1h 00m"), (86400, "1d 0h"), (-1, "0ms"),
     ],
 )  # fmt: skip
-def test_durations_are_short(seconds, shown):
+def test_durations_are_short(seconds: Any, shown: str) -> None:
     assert durations.short(seconds) == shown
     assert len(shown) <= 7
 
@@ -81,11 +83,11 @@ def test_durations_are_short(seconds, shown):
     ("seconds", "shown"),
     [(0, "00:00.0"), (41.2, "00:41.2"), (59.99, "01:00.0"), (3723, "1:02:03"), (183600, "2d 03:00")],
 )
-def test_points_in_time_read_like_a_clock(seconds, shown):
+def test_points_in_time_read_like_a_clock(seconds: Any, shown: str) -> None:
     assert durations.offset(seconds) == shown
 
 
-def test_every_state_differs_from_the_others_in_plain_text():
+def test_every_state_differs_from_the_others_in_plain_text() -> None:
     for translate in (str, glyphs.to_ascii):
         shown = [translate(state.glyph) for state in State]
         assert len(set(shown)) == len(shown)
@@ -94,24 +96,24 @@ def test_every_state_differs_from_the_others_in_plain_text():
 
 
 @given(ANYTHING)
-def test_ascii_takes_the_same_cells(text):
+def test_ascii_takes_the_same_cells(text: str) -> None:
     safe = cells.safe(text)
     assert glyphs.to_ascii(safe).isascii()
     assert cells.width(glyphs.to_ascii(safe)) == cells.width(safe)
 
 
 @given(st.text(max_size=300), st.integers(4, 60))
-def test_payloads_of_any_text_have_a_summary_and_can_be_shown_in_full(payload, room):
+def test_payloads_of_any_text_have_a_summary_and_can_be_shown_in_full(payload: str, room: int) -> None:
     assert cells.width(payloads.summary(payload, room)) <= room
     assert all(line.isprintable() for line in payloads.pretty(payload))
 
 
-def test_a_huge_payload_is_not_taken_apart():
+def test_a_huge_payload_is_not_taken_apart() -> None:
     huge = '{"a": "' + "x" * 1_000_000 + '"}'
     assert cells.width(payloads.summary(huge, 40)) == 40
     assert "more characters" in payloads.pretty(huge)[-1]
 
 
-def test_json_is_indented_and_text_in_json_keeps_its_lines():
+def test_json_is_indented_and_text_in_json_keeps_its_lines() -> None:
     assert payloads.pretty('{"a": [1, "é"]}') == ["{", '  "a": [', "    1,", '    "é"', "  ]", "}"]
     assert payloads.pretty('"line one\\nline two"') == ["line one", "line two"]

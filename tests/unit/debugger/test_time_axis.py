@@ -19,7 +19,9 @@ SPANS = st.lists(
 
 
 @given(SPANS, st.integers(1, 200), st.booleans())
-def test_time_runs_from_left_to_right_within_the_axis(busy, cells, is_folding):
+def test_time_runs_from_left_to_right_within_the_axis(
+    busy: list[tuple[float, float]], cells: int, is_folding: bool
+) -> None:
     end = max((stop for _, stop in busy), default=10.0)
     base = Timebase(busy, end, cells, is_folding=is_folding)
     points = sorted({0.0, end, *(each for span in busy for each in span)})
@@ -30,28 +32,28 @@ def test_time_runs_from_left_to_right_within_the_axis(busy, cells, is_folding):
 
 
 @given(SPANS, st.integers(20, 200))
-def test_the_stretches_fill_the_axis(busy, cells):
+def test_the_stretches_fill_the_axis(busy: list[tuple[float, float]], cells: int) -> None:
     base = Timebase(busy, max((stop for _, stop in busy), default=10.0), cells)
     assert abs(sum(stretch.cells for stretch in base.stretches) - cells) < 1e-6
 
 
-def test_a_day_of_waiting_takes_a_few_cells_and_the_work_the_rest():
+def test_a_day_of_waiting_takes_a_few_cells_and_the_work_the_rest() -> None:
     base = Timebase([(0, 5), (86_400, 86_405)], 86_405, 80)
     assert base.column(5) > 30
     assert base.column(86_400) - base.column(5) == 13
     assert base.idle == 86_395
 
 
-def test_short_pauses_are_not_folded():
+def test_short_pauses_are_not_folded() -> None:
     assert not any(stretch.is_folded for stretch in Timebase([(0, 5), (5.2, 10)], 10, 80).stretches)
 
 
-def test_work_is_what_invocations_did_and_attempts_where_they_are_not_timed():
+def test_work_is_what_invocations_did_and_attempts_where_they_are_not_timed() -> None:
     assert busy_times(order_execution(), 41.2) == [(0.0, 8.6), (38.6, 41.2)]
     assert busy_times(tree_execution([0, 0]), 1.0) == []
 
 
-def test_the_critical_path_follows_what_ended_last():
+def test_the_critical_path_follows_what_ended_last() -> None:
     execution = order_execution()
     path = critical_path(execution.operations)
     names = [execution.operations[row].name for row in longest(path, execution.operations, 3)]
@@ -59,7 +61,7 @@ def test_the_critical_path_follows_what_ended_last():
     assert critical_path(()) == []
 
 
-def test_every_row_of_the_timeline_has_the_width_of_the_pane():
+def test_every_row_of_the_timeline_has_the_width_of_the_pane() -> None:
     for session in (
         order_session(),
         Session(tree_execution([0, 1, 2]), as_of=None),
@@ -72,7 +74,7 @@ def test_every_row_of_the_timeline_has_the_width_of_the_pane():
                     assert line_width(timeline_line(session, chart, row, cells)) == cells
 
 
-def test_bars_show_attempts_gaps_and_waits():
+def test_bars_show_attempts_gaps_and_waits() -> None:
     session = order_session()
     bars = {
         plain(timeline_line(session, Chart(), row, 100))[:30].split()[1]: row for row in session.outline.visible[1:]
@@ -84,5 +86,5 @@ def test_bars_show_attempts_gaps_and_waits():
     assert "░" in plain(timeline_line(session, Chart(), waiting, 120))
 
 
-def test_a_big_execution_has_a_critical_path_too():
+def test_a_big_execution_has_a_critical_path_too() -> None:
     assert len(critical_path(big_execution(2_000).operations)) > 100
