@@ -13,7 +13,11 @@ EVENTS: list[dict[str, Any]] = [
     {"EventId": 2, "EventType": "StepStarted", "Id": "a", "StepStartedDetails": {}},
     {"EventId": 3, "EventType": "StepSucceeded", "Id": "a", "StepSucceededDetails": {"Result": {"Payload": "1"}}},
 ]
-RECORDS: list[dict[str, Any]] = [{"hook": "start", "n": 1, "first": True}, {"message": "running"}, {"hook": "end", "n": 1}]
+RECORDS: list[dict[str, Any]] = [
+    {"hook": "start", "n": 1, "first": True},
+    {"message": "running"},
+    {"hook": "end", "n": 1},
+]
 
 
 def judged(

@@ -174,10 +174,10 @@ def test_values_of_a_type_come_back_as_they_were(scenario: Scenario, value: Any,
         async def item(_inner: DurableContext, _item: int, _index: int) -> Any:
             return value
 
-        async def annotated(_step: Any) -> kind:
+        async def annotated(_step: Any) -> kind:  # pyright: ignore[reportInvalidTypeForm]  # every kind in turn
             return value
 
-        async def check(_state: Any, _step: Any) -> kind:
+        async def check(_state: Any, _step: Any) -> kind:  # pyright: ignore[reportInvalidTypeForm]
             return value
 
         polling = WaitForConditionConfig(
