@@ -1,8 +1,6 @@
 """The local engine: the durable execution service in this process, over an SQLite file."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -16,46 +14,30 @@ from durable_execution.local.client import LocalLambdaClient, dated
 from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock, millis
 from durable_execution.local.control import Control
 from durable_execution.local.functions import LATEST, Function, Functions, Target
-from durable_execution.local.hosts import CallableHost, DurableHost, DurableTarget, FunctionHost
+from durable_execution.local.hosts import DurableTarget, FunctionHost, host_of
 from durable_execution.local.identity import IdSource, RandomIds
 from durable_execution.local.invocations import Assignment, Invocations
-from durable_execution.local.invoking import Invoking
+from durable_execution.local.invoking import Invoking, encode_payload
 from durable_execution.local.leases import Lease
 from durable_execution.local.lifecycle import Start
 from durable_execution.local.limits import EngineLimits
+from durable_execution.local.outcomes import ExecutionResult, Outcomes
 from durable_execution.local.queries import Queries
 from durable_execution.local.recovery import Recovery
-from durable_execution.local.rows import ExecutionRow, OperationRow
+from durable_execution.local.rows import ExecutionRow
 from durable_execution.local.scheduler import Scheduler, Skips
 from durable_execution.local.service_client import LocalServiceClient
 from durable_execution.local.spans import Spans
 from durable_execution.local.store import MEMORY, Store
 from durable_execution.local.traces import Traces
 from durable_execution.observers import Observer
-from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
+from durable_execution.protocol import Wire
 
 if TYPE_CHECKING:
     from durable_execution.recording import TraceSink
 
 DEFAULT_STORE = ".durable/executions.db"
 DEFAULT_CONCURRENCY = 16
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionResult:
-    """How an execution ended.
-
-    Attributes:
-        arn: Its ARN.
-        status: SUCCEEDED, FAILED, TIMED_OUT or STOPPED.
-        result: What it returned, decoded if it is JSON; None unless it SUCCEEDED.
-        error: Why it did not.
-    """
-
-    arn: str
-    status: ExecutionStatus
-    result: Any
-    error: ErrorObject | None
 
 
 class LocalEngine:
@@ -114,6 +96,7 @@ class LocalEngine:
         self._callbacks = Callbacks(self._backend)
         self._control = Control(self._backend)
         self._queries = Queries(self._backend)
+        self._outcomes = Outcomes(self._store)
         self._invocations = Invocations(self._backend)
         concurrency = max_concurrency or (1 if clock.is_skipping else DEFAULT_CONCURRENCY)
         self._scheduler = Scheduler(
@@ -169,7 +152,7 @@ class LocalEngine:
         Raises:
             EngineError: The name cannot be a function's, or the target cannot be called.
         """
-        host, is_durable = _host(name, target)
+        host, is_durable = host_of(name, target)
         self._functions.add(
             Function(
                 name,
@@ -234,7 +217,7 @@ class LocalEngine:
         Raises:
             EngineError: It does not end in that time, or is unknown.
         """
-        return self._await(self._row(arn), timeout)
+        return self._await(self._outcomes.row(arn), timeout)
 
     def run_until_idle(self, *, skips: Skips = "work", timeout: timedelta | None = None) -> None:
         """Run until no execution goes on by itself: all have ended, or wait for something from outside.
@@ -243,8 +226,7 @@ class LocalEngine:
             skips: How far a skipping clock may jump.
             timeout: How long to wait, in real time.
         """
-        seconds = None if timeout is None else timeout / timedelta(seconds=1)
-        self._scheduler.run_until(self._scheduler.is_idle, timeout=seconds, skips=skips)
+        self.run_until(self._scheduler.is_idle, skips=skips, timeout=timeout)
 
     def run_until(
         self, is_done: Callable[[], bool], *, skips: Skips = "everything", timeout: timedelta | None = None
@@ -282,8 +264,7 @@ class LocalEngine:
         Raises:
             EngineError: It is unknown.
         """
-        row, root = self._outcome(self._row(arn).key)
-        return None if row.ended_ms is None else _result(arn, row, root)
+        return self._outcomes.result(self._outcomes.row(arn).key)
 
     def wait_for_callback_id(self, arn: str, name: str | None = None, *, timeout: timedelta | None = None) -> str:
         """Wait until an execution waits for a callback.
@@ -300,19 +281,13 @@ class LocalEngine:
         Raises:
             EngineError: The execution ends, or has nothing left to do, without such a callback.
         """
-        seconds = None if timeout is None else timeout / timedelta(seconds=1)
-        key = self._row(arn).key
-        self._scheduler.run_until(
-            lambda: self._callback_id(key, name) is not None or self._is_over(key), timeout=seconds, skips="work"
+        key, outcomes = self._outcomes.row(arn).key, self._outcomes
+        self.run_until(
+            lambda: outcomes.callback_id(key, name) is not None or outcomes.is_over(key), skips="work", timeout=timeout
         )
-        found = self._callback_id(key, name)
+        found = outcomes.callback_id(key, name)
         if found is None:
-            wanted = f"a callback named {name!r}" if name else "a callback"
-            state = self._row(arn).status
-            raise EngineError(
-                f"the execution {arn} is {state} and does not wait for {wanted}. Check the name in create_callback or "
-                "wait_for_callback, and that the code reaches it with this input."
-            )
+            raise outcomes.no_callback(arn, name)
         return found
 
     def executions(
@@ -390,98 +365,20 @@ class LocalEngine:
         tenant_id: str | None,
         trace_header: str | None,
     ) -> ExecutionRow:
-        found = self._functions.get(function)
-        if found is None:
-            known = ", ".join(self._functions.names()) or "none"
-            raise EngineError(
-                f"no function named {function!r} is registered on this engine (registered: {known}). "
-                f"Call engine.register({function!r}, handler) first."
-            )
-        try:
-            text = json.dumps(payload)
-        except (TypeError, ValueError) as error:
-            raise EngineError(
-                f"the payload cannot be written as JSON: {error}. Pass dictionaries, lists, texts, numbers, booleans and "
-                "None; for a pydantic model, pass model.model_dump(mode='json')."
-            ) from None
-        target = Target(function, LATEST)
-        return self._invoking.start(
-            Start(found, target, text, name=name, timeout=timeout, tenant_id=tenant_id, trace_header=trace_header)
+        start = Start(
+            self._functions.require(function),
+            Target(function, LATEST),
+            encode_payload(payload),
+            name=name,
+            timeout=timeout,
+            tenant_id=tenant_id,
+            trace_header=trace_header,
         )
+        return self._invoking.start(start)
 
     def _await(self, row: ExecutionRow, timeout: timedelta | None) -> ExecutionResult:
-        if not self._invoking.wait(row.key, timeout):
-            raise EngineError(self._why_unfinished(row.arn))
-        return _result(row.arn, *self._outcome(row.key))
-
-    def _outcome(self, key: int) -> tuple[ExecutionRow, OperationRow]:
-        with self._store.snapshot():
-            row, root = self._store.executions.by_key(key), self._store.operations.root(key)
-        if row is None:
-            raise EngineError("the execution was deleted while it was waited for.")
-        return row, root
-
-    def _why_unfinished(self, arn: str) -> str:
-        row = self._row(arn)
-        waiting = ", ".join(
-            operation.name or operation.id for operation in self._store.operations.open_callbacks(row.key)
-        )
-        cause = f"it waits for the callback {waiting}" if waiting else "its owner is another engine, or it is paused"
-        return (
-            f"the execution {arn} is {row.status} and did not end while it was waited for: {cause}. Complete a callback with "
-            "engine.client.send_durable_execution_callback_success(CallbackId=engine.wait_for_callback_id(arn), Result=b'...'), "
-            "resume what is paused, or wait longer."
-        )
-
-    def _row(self, arn: str) -> ExecutionRow:
-        with self._store.snapshot():
-            row = self._store.executions.by_arn(arn)
-        if row is None:
-            raise EngineError(
-                f"no execution {arn} in {self._store.path or 'the store in memory'}. `durable-debug list` shows what is there."
-            )
-        return row
-
-    def _is_over(self, key: int) -> bool:
-        with self._store.snapshot():
-            row = self._store.executions.by_key(key)
-        return row is None or row.ended_ms is not None
-
-    def _callback_id(self, key: int, name: str | None) -> str | None:
-        """The open callback of a name, once the invocation that created it is over."""
-        with self._store.snapshot():
-            row = self._store.executions.by_key(key)
-            if row is None or row.is_running:
-                return None
-            for operation in self._store.operations.open_callbacks(key):
-                parent = self._store.operations.by_id(key, operation.parent_id) if operation.parent_id else None
-                is_inside = parent is not None and parent.subtype == "WaitForCallback" and parent.name == name
-                if name is None or operation.name == name or is_inside:
-                    return operation.callback_id
-        return None
-
-
-def _result(arn: str, row: ExecutionRow, root: OperationRow) -> ExecutionResult:
-    decoded = _decoded(root.result) if root.result and row.status == "SUCCEEDED" else None
-    error = ErrorObject.from_wire(json.loads(root.error)) if root.error else None
-    return ExecutionResult(arn, ExecutionStatus(row.status), decoded, error)
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text  # written by a serializer of the user's own
-
-
-def _host(name: str, target: Any) -> tuple[FunctionHost, bool]:
-    if isinstance(target, DurableTarget):
-        return DurableHost(target), True
-    if hasattr(target, "invoke") and hasattr(target, "close"):
-        return target, True
-    if callable(target):
-        return CallableHost(target), False
-    raise EngineError(
-        f"{target!r:.100} cannot be registered as {name!r}: pass a handler made with @durable_execution, or any callable "
-        "(event, lambda_context) -> result."
-    )
+        self._invoking.wait(row.key, timeout)
+        found = self._outcomes.result(row.key)
+        if found is None:
+            raise self._outcomes.unfinished(row.arn)
+        return found

@@ -111,6 +111,21 @@ class Functions:
         """The function with a name."""
         return self._by_name.get(name)
 
+    def require(self, name: str) -> Function:
+        """The function with a name.
+
+        Raises:
+            EngineError: There is none.
+        """
+        found = self._by_name.get(name)
+        if found is None:
+            known = ", ".join(self.names()) or "none"
+            raise EngineError(
+                f"no function named {name!r} is registered on this engine (registered: {known}). "
+                f"Call engine.register({name!r}, handler) first."
+            )
+        return found
+
     def names(self) -> list[str]:
         """All names, sorted."""
         return sorted(self._by_name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from durable_execution.clock import Clock
-from durable_execution.errors import error_object
+from durable_execution.errors import EngineError, error_object
 from durable_execution.local.lambda_context import LambdaContext
 from durable_execution.observers import Observer
 from durable_execution.protocol import ErrorObject, Wire
@@ -144,6 +144,24 @@ class CallableHost:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+def host_of(name: str, target: Any) -> tuple[FunctionHost, bool]:
+    """The host for what a user registers, and whether it is durable as far as one can tell.
+
+    Raises:
+        EngineError: It cannot be called.
+    """
+    if isinstance(target, DurableTarget):
+        return DurableHost(target), True
+    if hasattr(target, "invoke") and hasattr(target, "close"):
+        return target, True
+    if callable(target):
+        return CallableHost(target), False
+    raise EngineError(
+        f"{target!r:.100} cannot be registered as {name!r}: pass a handler made with @durable_execution, or any callable "
+        "(event, lambda_context) -> result."
+    )
 
 
 def guarded(call: Callable[[], Any]) -> Outcome:

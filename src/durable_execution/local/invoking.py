@@ -7,6 +7,7 @@ from base64 import b64decode
 from datetime import timedelta
 from typing import Any
 
+from durable_execution.errors import EngineError
 from durable_execution.local.backend import Backend
 from durable_execution.local.control import Control
 from durable_execution.local.faults import fault, invalid
@@ -150,6 +151,21 @@ def _require_client_context(client_context: Any) -> None:
         json.loads(b64decode(client_context, validate=True))
     except (TypeError, ValueError, RecursionError):
         raise fault("InvalidRequestContentException", "ClientContext must be JSON, encoded as Base64.") from None
+
+
+def encode_payload(payload: Any) -> str:
+    """A payload as JSON.
+
+    Raises:
+        EngineError: It cannot be written as JSON.
+    """
+    try:
+        return json.dumps(payload)
+    except (TypeError, ValueError) as error:
+        raise EngineError(
+            f"the payload cannot be written as JSON: {error}. Pass dictionaries, lists, texts, numbers, booleans and None; for "
+            "a pydantic model, pass model.model_dump(mode='json')."
+        ) from None
 
 
 def function_error(error: Wire) -> Wire:

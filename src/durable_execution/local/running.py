@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from durable_execution.local.engine import DEFAULT_STORE, ExecutionResult, LocalEngine
+from durable_execution.local.engine import DEFAULT_STORE, LocalEngine
+from durable_execution.local.outcomes import ExecutionResult
 
 
 def run(
