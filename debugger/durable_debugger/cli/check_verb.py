@@ -15,7 +15,10 @@ from durable_debugger.sources.places import Place, find
 from durable_execution.replay.recorded import RecordedExecution
 from durable_execution.replayer.checking import Handlers, Source, check
 from durable_execution.replayer.loading import history_files
+from durable_execution.replayer.perturbation import perturb
+from durable_execution.replayer.prefixes import replay_every_prefix
 from durable_execution.replayer.replayer import DEFAULT_SECONDS
+from durable_execution.replayer.report import ReplayReport, Verdict
 
 HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_][\w.{}]*")
 
@@ -36,6 +39,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="time for each recording (default: %(default)s)",
     )
+    parser.add_argument(
+        "--every-prefix",
+        action="store_true",
+        help="also replay each state the recording went through: slower, finds more",
+    )
+    parser.add_argument(
+        "--perturb",
+        action="store_true",
+        help="also replay with another hash seed, clock, time zone, random numbers, environment and order of completion, each "
+        "in a process of its own: slow, finds what has not happened yet",
+    )
     add_report_options(parser)
     add_place_options(parser)
 
@@ -51,8 +65,36 @@ def run(arguments: Namespace, output: Output) -> int:
     sources = list(_sources(names, places(arguments)))
     if not sources:
         raise CommandError(f"there are no .json files in {', '.join(names)}", Exit.UNLOADABLE)
-    reports = check(sources, Handlers.parse(references), seconds=arguments.seconds)
-    return report_all(reports, len(sources), arguments, output)
+    handlers = Handlers.parse(references)
+    reports: Iterator[ReplayReport]
+    if arguments.every_prefix:
+        reports = (_every_prefix(source, handlers, arguments.seconds) for source in sources)
+    else:
+        reports = check(sources, handlers, seconds=arguments.seconds)
+    code = report_all(reports, len(sources), arguments, output)
+    if arguments.perturb:
+        code = max(code, _perturbed(sources, references, arguments.seconds, output))
+    return code
+
+
+def _every_prefix(source: Source, handlers: Handlers, seconds: float) -> ReplayReport:
+    report = next(check([source], handlers, seconds=seconds))
+    if report.execution is None or report.verdict in (Verdict.UNREADABLE, Verdict.FAILED):
+        return report
+    return replay_every_prefix(handlers.find(report.execution), report.execution, source=source.name)
+
+
+def _perturbed(sources: Sequence[Source], references: Sequence[str], seconds: float, output: Output) -> int:
+    """Replay each recording in other worlds, saying where the code behaves otherwise."""
+    if len(references) > 1 or "=" in references[0] or "{" in references[0]:
+        raise CommandError("--perturb takes one handler for all recordings")
+    count = 0
+    for source in sources:
+        for finding in perturb(references[0], source.load(), seconds=seconds):
+            count += 1
+            output.line(f"PERTURBED      {source.name}  {finding}")
+    output.say(f"{count} other worlds in which it behaves otherwise" if count else "the same in every other world")
+    return Exit.DIVERGED if count else Exit.OK
 
 
 def is_handler(word: str) -> bool:

@@ -21,9 +21,11 @@ VERBS = {
     "check": "replay many recordings, for CI: text, JSON, JUnit, SARIF or GitHub annotations",
     "gate": "check all running executions of a deployed function against new code",
     "diff": "compare two executions, aligned",
+    "lint": "find what breaks replays by reading the source",
     "export": "write an execution as spans (OTLP), JSON, HTML, a Perfetto trace or a bundle",
     "stop": "end a running execution",
     "callback": "complete a callback from outside: succeed, fail or heartbeat",
+    "serve": "serve the local engine on the real Lambda API",
 }
 """Verbs in the order of the help; each is the module `cli.<verb>` with `add_arguments` and `run`."""
 
