@@ -161,7 +161,7 @@ def explore(handler: Any, world: World, *, seconds: float, watch: bool = True) -
         if diverged is not None:
             if not explorer.edit(diverged):
                 break
-        elif not (explorer.give_nothing() if _has_failed(last) else explorer.go_on(last)):
+        elif not (explorer.give_nothing() if last.has_failed else explorer.go_on(last)):
             break
         found = explorer.run()
         if found.is_timed_out:
@@ -169,10 +169,6 @@ def explore(handler: Any, world: World, *, seconds: float, watch: bool = True) -
         if len(found.collector.calls) >= best or found.collector.diverged is not None:
             best, last = len(found.collector.calls), found
     return Exploration(first, last, world, explorer.replays)
-
-
-def _has_failed(run: ReplayRun) -> bool:
-    return run.error is not None or (run.answer is not None and run.answer.get("Status") == "FAILED")
 
 
 def _answer_for(call: OperationCall, recorded: RecordedOperation | None) -> RecordedOperation | None:

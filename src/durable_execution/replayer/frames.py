@@ -2,6 +2,8 @@
 
 import os
 import sysconfig
+import threading
+from collections.abc import Iterator
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -48,17 +50,30 @@ def owner_of(filename: str) -> Owner:
 def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
     """The user's frames from the innermost outwards; empty when the SDK itself, or an import, stands before them."""
     found: list[CallSite] = []
-    for _ in range(MAX_FRAMES):
-        if frame is None:
-            break
-        code = frame.f_code
-        owner = owner_of(code.co_filename)
+    for outer in _outwards(frame):
+        owner = owner_of(outer.f_code.co_filename)
         if owner is Owner.IMPORT or (owner is Owner.SDK and not found):
             return ()
         if owner is Owner.USER:
-            found.append(CallSite(code.co_filename, frame.f_lineno, code.co_qualname))
-        frame = frame.f_back
+            found.append(CallSite(outer.f_code.co_filename, outer.f_lineno, outer.f_code.co_qualname))
     return tuple(found)
+
+
+def responsible_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
+    """The user's frames; where a thread runs a function of the standard library for them, the thread. Empty for the SDK."""
+    found = user_stack(frame)
+    owners = {owner_of(outer.f_code.co_filename) for outer in _outwards(frame)}
+    if found or Owner.SDK in owners or Owner.IMPORT in owners:
+        return found
+    return (CallSite("<thread>", 0, threading.current_thread().name),)
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    for _ in range(MAX_FRAMES):
+        if frame is None:
+            return
+        yield frame
+        frame = frame.f_back
 
 
 def base_name(filename: str) -> str:

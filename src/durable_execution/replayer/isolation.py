@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from durable_execution.replayer.frames import Owner, base_name, owner_of, user_stack
+from durable_execution.replayer.frames import Owner, base_name, owner_of, responsible_stack, user_stack
 from durable_execution.replayer.suspects import SuspectKind, SuspectList
 
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
@@ -54,7 +54,7 @@ class Isolation:
 
     def block(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
         """Refuse, unless it is the SDK's own doing."""
-        stack = user_stack(frame)
+        stack = responsible_stack(frame)
         if not stack:
             return
         self.suspects.add(kind, what, stack, is_blocked=True)
@@ -231,6 +231,9 @@ def _set_environment(variables: Mapping[str, str | None]) -> None:
 _read_variable: Any = type(os.environ).__getitem__
 _sleep: Any = time.sleep
 _sleep_async: Any = asyncio.sleep
+_start_thread: Any = getattr(threading, "_start_new_thread", None) if sys.version_info < (3, 12) else None
+"""Before Python 3.12 the interpreter says nothing about threads that are started."""
+
 _watchers = 0
 
 
@@ -240,21 +243,31 @@ def _watched_functions() -> Iterator[None]:
     global _watchers  # noqa: PLW0603  # counts replays at work
     with _environment_lock:
         _watchers += 1
-        _replace_functions(_noting_read, _skipped_sleep, _skipped_async_sleep)
+        _replace_functions(_noting_read, _skipped_sleep, _skipped_async_sleep, _watched_start)
     try:
         yield
     finally:
         with _environment_lock:
             _watchers -= 1
             if not _watchers:
-                _replace_functions(_read_variable, _sleep, _sleep_async)
+                _replace_functions(_read_variable, _sleep, _sleep_async, _start_thread)
 
 
-def _replace_functions(read_variable: Any, sleep: Any, sleep_async: Any) -> None:
+def _replace_functions(read_variable: Any, sleep: Any, sleep_async: Any, start_thread: Any) -> None:
     environ: Any = type(os.environ)
     environ.__getitem__ = read_variable
     time.sleep = sleep
     asyncio.sleep = sleep_async
+    if _start_thread is not None:
+        module: Any = threading
+        module._start_new_thread = start_thread  # noqa: SLF001  # what Thread.start calls
+
+
+def _watched_start(*arguments: Any) -> Any:
+    isolation = _current.get(None)
+    if isolation is not None:
+        isolation.on_thread("", (), sys._getframe(1))  # noqa: SLF001  # who starts it
+    return _start_thread(*arguments)
 
 
 def _skipped_sleep(seconds: float) -> None:

@@ -30,9 +30,10 @@ class _TreeBuilder:
     def __init__(self, run: ReplayRun, world: World, name: str) -> None:
         diverged = run.collector.diverged
         status = OperationStatus.SUCCEEDED if run.has_ended else OperationStatus.STARTED
+        is_as_recorded = not run.has_failed or world.execution.status == "FAILED"
         self.root = CallNode(
             Side(OperationType.EXECUTION.value, name=name, status=status.value),
-            is_ended=run.has_ended and diverged is None and not run.is_timed_out,
+            is_ended=run.has_ended and diverged is None and is_as_recorded and not run.is_blocked,
         )
         self.results = _results(run)
         self.calls: dict[str, OperationCall] = {}

@@ -14,7 +14,6 @@ from durable_execution.replay.history import read_history
 from durable_execution.replay.recorded import RecordedExecution
 from durable_execution.replay.wording import effect_of, fix_of, likely_of
 from durable_execution.replayer.explore import Exploration, explore
-from durable_execution.replayer.isolation import SideEffectBlockedError
 from durable_execution.replayer.likely import VARYING, findings_for, with_suspects
 from durable_execution.replayer.replayed_tree import tree_of_run
 from durable_execution.replayer.report import ReplayReport, Verdict
@@ -177,7 +176,7 @@ class _Replay:
 
     def _outcome(self, explored: Exploration, found: list[Divergence]) -> list[Divergence]:
         run = explored.first
-        if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or _is_blocked(run):
+        if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or run.is_blocked:
             return []
         difference = _outcome_difference(self._execution, run)
         if difference is None:
@@ -319,12 +318,6 @@ def _value_difference(execution: RecordedExecution, run: ReplayRun) -> tuple[Div
 
 def _last_name(error_type: str | None) -> str:
     return (error_type or "").rpartition(".")[2]
-
-
-def _is_blocked(run: ReplayRun) -> bool:
-    """Whether the handler failed because it was kept from acting on the world."""
-    error = (run.answer or {}).get("Error") or {}
-    return str(error.get("ErrorType", "")).endswith(SideEffectBlockedError.__name__)
 
 
 def _outcome_of(run: ReplayRun) -> str | None:

@@ -15,7 +15,7 @@ from durable_execution.invocation_loop import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.replayer.collector import Collector
 from durable_execution.replayer.fake_lambda import ReplayLambdaContext
-from durable_execution.replayer.isolation import isolated
+from durable_execution.replayer.isolation import SideEffectBlockedError, isolated
 from durable_execution.replayer.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replayer.service import ReplayService
 from durable_execution.replayer.suspects import Profiler, Suspect, SuspectList, profile_threads
@@ -57,6 +57,19 @@ class ReplayRun:
     stuck_at: str | None = None
     has_ended: bool = False
     has_guessed_arn: bool = False
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the handler failed because it was kept from acting on the world."""
+        error = (self.answer or {}).get("Error") or {}
+        return str(error.get("ErrorType", "")).endswith(SideEffectBlockedError.__name__)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the handler raised, for another reason than a difference."""
+        if self.error is not None:
+            return True
+        return (self.answer or {}).get("Status") == "FAILED" and self.collector.diverged is None
 
 
 def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) -> ReplayRun:

@@ -26,6 +26,7 @@ from durable_execution.replay.positions import MAIN, Lane, lane_prefix
 from durable_execution.replay.recorded import PATCH, RecordedExecution, RecordedOperation
 
 EXECUTION_ID = "recorded-execution"
+OWN_ID_LENGTH = 64
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 FAR_FUTURE_MS = 253_402_300_799_000
 
@@ -294,6 +295,8 @@ def is_rebuilt(operation: RecordedOperation) -> bool:
         return True
     if operation.subtype not in BATCHES or not operation.result:
         return False
+    if len(operation.id) != OWN_ID_LENGTH:
+        return True  # other SDKs write results of batches in their own way
     try:
         summary = json.loads(operation.result)
     except ValueError:
