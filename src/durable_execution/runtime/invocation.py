@@ -107,5 +107,10 @@ async def _conclude(state: ExecutionState, main: Callable[[ExecutionState], Coro
                 Outcome(Ending.RAISED, error=RuntimeError(f"the handler was cancelled by its own code: {error}"))
             )
         raise
+    except BaseException as error:
+        # An exit of the process, which the loop sees to; or what a test framework raises to end a test.
+        state.decide(Outcome(Ending.RAISED, error=error))
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
     else:
         state.decide(Outcome(Ending.RETURNED, value))

@@ -84,10 +84,12 @@ class EnvironmentLoop:
     def run(self, main: Coroutine[Any, Any, T], on_idle: Callable[[float | None], bool]) -> T:
         """Run a coroutine to its end, calling `on_idle` whenever the loop is about to sleep."""
         self.selector.on_idle = on_idle
+        task = self.loop.create_task(main)
         try:
-            return self.loop.run_until_complete(main)
-        except (KeyboardInterrupt, SystemExit):
-            self._abandon()
+            return self.loop.run_until_complete(task)
+        except BaseException as error:
+            if isinstance(error, (KeyboardInterrupt, SystemExit)) or not task.done():
+                self._abandon()
             raise
         finally:
             self.selector.on_idle = None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from durable_execution import DurableContext, StepContext, durable_execution
+from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
 from durable_execution.runtime.loop import EnvironmentLoop, environment_loop, run_in_environment
 from tests.unit.fake_service import FakeService, invoke
 
@@ -124,6 +124,94 @@ class TestKeeping:
             environment.run(main(), never)
         assert ended == ["cleaned up"]
         assert environment.loop.is_closed()
+
+    def test_an_error_in_the_middle_of_the_loop_leaves_nothing_either(self) -> None:
+        ended: list[str] = []
+
+        async def main() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("cleaned up")
+
+        def interrupted(timeout: float | None) -> bool:
+            raise TimeoutError("a test has taken too long")
+
+        environment = EnvironmentLoop()
+        with pytest.raises(TimeoutError):
+            environment.run(main(), interrupted)
+        assert ended == ["cleaned up"]
+        assert environment.loop.is_closed()
+
+    def test_an_error_of_the_code_that_runs_leaves_the_loop_alone(self) -> None:
+        async def fail() -> None:
+            raise ValueError("no")
+
+        environment = EnvironmentLoop()
+        with pytest.raises(ValueError, match="no"):
+            environment.run(fail(), never)
+        assert environment.run(asyncio.sleep(0, "still here"), never) == "still here"
+        environment.close()
+
+
+class VerdictError(BaseException):
+    """Like what `pytest.fail()` raises."""
+
+
+def condemn(*arguments: Any) -> Any:
+    raise VerdictError("the test has failed")
+
+
+async def condemn_later(*arguments: Any) -> Any:
+    raise VerdictError("the test has failed")
+
+
+async def branch(ctx: DurableContext, *arguments: Any) -> Any:
+    await ctx.step(condemn_later)
+
+
+PLACES: dict[str, Any] = {
+    "handler": lambda ctx: condemn_later(),
+    "step": lambda ctx: ctx.step(condemn_later),
+    "step in a thread": lambda ctx: ctx.step(condemn),
+    "child": lambda ctx: ctx.run_in_child_context(condemn_later),
+    "item": lambda ctx: ctx.map([1, 2], branch),
+    "branch": lambda ctx: ctx.parallel([condemn_later, condemn_later]),
+    "one of two": lambda ctx: asyncio.gather(ctx.step(condemn_later), ctx.wait(HOUR)),
+    "submitter": lambda ctx: ctx.wait_for_callback(condemn),
+    "race": lambda ctx: ctx.race(ctx.step(condemn_later), ctx.wait(HOUR)),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_ends_a_test_ends_the_invocation(place: str) -> None:
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        await PLACES[place](ctx)
+
+    with pytest.raises(VerdictError):
+        invoke(handler, FakeService())
+
+
+@pytest.mark.parametrize("place", ["handler", "step in a thread"])
+def test_in_a_blocking_handler_too(place: str) -> None:
+    @durable_execution
+    def handler(_: Any, ctx: BlockingContext) -> None:
+        condemn() if place == "handler" else ctx.step(condemn)
+
+    with pytest.raises(VerdictError):
+        invoke(handler, FakeService())
+
+
+def test_a_branch_that_cancels_itself_is_an_error_and_no_hang() -> None:
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        async def cancelled(child: DurableContext) -> None:
+            raise asyncio.CancelledError("by hand")
+
+        await ctx.parallel([cancelled])
+
+    assert "branch 0 was cancelled by its own code: by hand" in invoke(handler, FakeService())["Error"]["ErrorMessage"]
 
 
 class TestInvocations:

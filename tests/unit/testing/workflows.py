@@ -36,6 +36,10 @@ async def process_order(payload: dict[str, Any], ctx: DurableContext) -> str:
     return await ctx.step(lambda step: f"shipped {paid['payment']}", "ship")
 
 
+def count_up(state: int, step: StepContext) -> int:
+    return state + 1
+
+
 @durable_execution
 async def everything(payload: dict[str, Any], ctx: DurableContext) -> list[Any]:
     """One operation of every kind."""
@@ -56,7 +60,7 @@ async def everything(payload: dict[str, Any], ctx: DurableContext) -> list[Any]:
     prices: BatchResult[int] = await ctx.map([1, 2], price, "prices")
     await ctx.run_in_child_context(nested, "child")
     polled = await ctx.wait_for_condition(
-        lambda state, step: state + 1,
+        count_up,
         "poll",
         config=WaitForConditionConfig(wait_strategy=poll_until(lambda state: state == 3), initial_state=0),
     )
