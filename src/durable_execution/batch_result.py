@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from durable_execution.config.completion import BatchItemStatus
 from durable_execution.errors import BatchError, ChildContextError
 from durable_execution.protocol.error_object import ErrorObject
+from durable_execution.serdes import tagged
 
 R = TypeVar("R")
 
@@ -134,3 +135,42 @@ def _raised(item: BatchItem[Any]) -> ChildContextError:
     from durable_execution.failures import make_failure
 
     return make_failure(ChildContextError, item.error, operation=f"branch {item.index}")
+
+
+class EncodedResult(str):
+    """The text a serializer of items has made of a result that the tagged format cannot hold."""
+
+    __slots__ = ()
+
+
+def _to_fields(batch: BatchResult[Any]) -> dict[str, Any]:
+    return {"all": [_item_to_fields(item) for item in batch.all], "completionReason": batch.completion_reason.value}
+
+
+def _from_fields(fields: dict[str, Any]) -> BatchResult[Any]:
+    return BatchResult(
+        [_item_from_fields(item) for item in fields["all"]], CompletionReason(fields["completionReason"])
+    )
+
+
+def _item_to_fields(item: BatchItem[Any]) -> dict[str, Any]:
+    fields = {
+        "index": item.index,
+        "status": item.status.value,
+        "result": item.result,
+        "error": item.error.to_wire() if item.error is not None else None,
+    }
+    if type(item.result) is EncodedResult:
+        fields |= {"result": str(item.result), "isEncoded": True}
+    return fields
+
+
+def _item_from_fields(fields: dict[str, Any]) -> BatchItem[Any]:
+    result = fields.get("result")
+    if fields.get("isEncoded"):
+        result = EncodedResult(result)
+    error = ErrorObject.from_wire(fields.get("error"))
+    return BatchItem(fields["index"], BatchItemStatus(fields["status"]), result, error)
+
+
+tagged.register_batch(BatchResult, _to_fields, _from_fields)

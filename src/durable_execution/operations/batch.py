@@ -56,7 +56,8 @@ async def run_batch(call: Call, branches: Branches, config: MapConfig | Parallel
         annotation = config.result_type if config.result_type is not None else branches.result_type(index)
         return codec_for(config.item_serdes, annotation, operation_id=branch_id(call.id, index), execution_arn=arn)
 
-    codec = batch_codec(item_codec)._replace(is_blocking=bool(getattr(config.item_serdes, "is_blocking", False)))
+    codec = batch_codec(item_codec, is_custom=config.item_serdes is not None)
+    codec = codec._replace(is_blocking=bool(getattr(config.item_serdes, "is_blocking", False)))
     if config.serdes is not None:
         codec = codec_for(config.serdes, None, operation_id=call.id, execution_arn=arn)
     recorded = call.scope.state.operations.get(call.id)
@@ -139,11 +140,18 @@ class Batch:
             result = await self._branch_result(index)
         except OperationError as error:
             self._finish(BatchItem(index, BatchItemStatus.FAILED, error=error_object(error)))
-        except Exception as error:  # noqa: BLE001  # not a failure of the branch: it ends the execution or the invocation
-            if not self._complete.done():
-                self._complete.set_exception(error)
+        except asyncio.CancelledError as error:
+            if not self._scope.state.is_decided:
+                self._give_up(RuntimeError(f"branch {index} was cancelled by its own code: {error}"))
+            raise
+        except BaseException as error:  # noqa: BLE001  # not a failure of the branch: it ends the execution or the invocation
+            self._give_up(error)
         else:
             self._finish(BatchItem(index, BatchItemStatus.SUCCEEDED, result))
+
+    def _give_up(self, error: BaseException) -> None:
+        if not self._complete.done():
+            self._complete.set_exception(error)
 
     async def _branch_result(self, index: int) -> Any:
         scope, branches, config = self._scope, self._branches, self._config

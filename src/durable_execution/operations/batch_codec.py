@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
+from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason, EncodedResult
 from durable_execution.config.completion import BatchItemStatus
 from durable_execution.errors import SerializationError
-from durable_execution.protocol.error_object import ErrorObject
 from durable_execution.serdes import tagged
 from durable_execution.serdes.codec import TAGGED, Codec
 
 
-def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
-    """The codec of a batch whose item i has codec `item_codec(i)`."""
+def batch_codec(item_codec: Callable[[int], Codec], *, is_custom: bool = False) -> Codec:
+    """The codec of a batch whose item i has codec `item_codec(i)`.
+
+    Results that the tagged format restores exactly stand in it as they are, as AWS's SDK for Python has them. Those that
+    have a serializer of the user's stand as it writes them: it may be there to keep them secret, or out of the way.
+
+    Args:
+        item_codec: Codec of an item.
+        is_custom: Whether it is the user's.
+    """
 
     def encode(batch: BatchResult[Any]) -> str:
-        items = [_item_to_wire(entry, item_codec(entry.index)) for entry in batch.all]
-        wire = json.loads(tagged.dumps({"all": items, "completionReason": batch.completion_reason.value}))
-        return json.dumps({"t": "br", "v": wire["v"]}, separators=(",", ":"))
+        items = [_encoded(item, item_codec(item.index), is_custom=is_custom) for item in batch.all]
+        return tagged.dumps(BatchResult(items, batch.completion_reason))
 
     def decode(text: str) -> BatchResult[Any]:
-        value = tagged.loads(text)
         try:
-            entries = [_item_from_wire(entry, item_codec(entry["index"])) for entry in value["all"]]
-            return BatchResult(entries, CompletionReason(value["completionReason"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise SerializationError(f"stored text {text[:60]!r} is not a batch result: {error!r}") from None
+            batch = tagged.loads(text)
+        except SerializationError as error:
+            raise SerializationError(f"stored text {text[:60]!r} is not a batch result: {error}") from None
+        if not isinstance(batch, BatchResult):
+            raise SerializationError(f"stored text {text[:60]!r} is not a batch result")
+        items = [_decoded(item, item_codec(item.index)) for item in batch.all]
+        return BatchResult(items, batch.completion_reason)
 
     return Codec(encode, decode)
 
@@ -87,21 +96,13 @@ def read_decision(summary: str | None) -> Decision | None:
         return None
 
 
-def _item_to_wire(item: BatchItem[Any], codec: Codec) -> dict[str, Any]:
-    result = item.result
-    if codec is not TAGGED and item.status is BatchItemStatus.SUCCEEDED:
-        result = codec.encode(result)
-    return {
-        "index": item.index,
-        "status": item.status.value,
-        "result": result,
-        "error": item.error.to_wire() if item.error is not None else None,
-    }
+def _encoded(item: BatchItem[Any], codec: Codec, *, is_custom: bool) -> BatchItem[Any]:
+    if codec is TAGGED or item.status is not BatchItemStatus.SUCCEEDED:
+        return item
+    if not is_custom and tagged.can_hold(item.result):
+        return item
+    return replace(item, result=EncodedResult(codec.encode(item.result)))
 
 
-def _item_from_wire(wire: dict[str, Any], codec: Codec) -> BatchItem[Any]:
-    status = BatchItemStatus(wire["status"])
-    result = wire.get("result")
-    if codec is not TAGGED and status is BatchItemStatus.SUCCEEDED and isinstance(result, str):
-        result = codec.decode(result)
-    return BatchItem(wire["index"], status, result, ErrorObject.from_wire(wire.get("error")))
+def _decoded(item: BatchItem[Any], codec: Codec) -> BatchItem[Any]:
+    return replace(item, result=codec.decode(str(item.result))) if type(item.result) is EncodedResult else item

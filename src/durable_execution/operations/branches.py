@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,11 @@ class ParallelBranch:
     """A branch of `ctx.parallel` with a name.
 
     Attributes:
-        function: Takes a `DurableContext`.
+        function: Takes a `DurableContext`; in a blocking handler, a plain function takes a `BlockingContext`.
         name: Name of the branch's context.
     """
 
-    function: Callable[[DurableContext], Awaitable[Any]]
+    function: Callable[[Any], Any]
     name: str | None = None
 
 
