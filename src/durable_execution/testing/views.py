@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from durable_execution.batch_result import BatchResult
 from durable_execution.errors import SerializationError
 from durable_execution.observers import CallSite
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationSubType, OperationType
@@ -227,7 +228,7 @@ class ContextView(OperationView, Lookup):
 
 
 class BatchView(ContextView):
-    """A `map` or `parallel`."""
+    """A `map` or `parallel`. Its result is a `BatchResult`; when that was too large to keep, what is known of it."""
 
     kind = "batch"
 
@@ -241,7 +242,9 @@ class BatchView(ContextView):
     def completion_reason(self) -> str | None:
         """Why it was complete; None while it is not."""
         result = self.result
-        return result.get("completionReason") if isinstance(result, Mapping) else None
+        if isinstance(result, BatchResult):
+            return result.completion_reason.value
+        return result.get("completionReason") if isinstance(result, Mapping) else None  # the summary of a large one
 
 
 class OperationTree:

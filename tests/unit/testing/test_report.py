@@ -126,6 +126,20 @@ class TestViews:
         assert [branch.result for branch in batch.branches] == [10, 20]
         assert [branch.name for branch in batch.branches] == ["map-item-0", "map-item-1"]
         assert batch.completion_reason == "ALL_COMPLETED"
+        assert batch.result.get_results() == [10, 20]
+
+    def test_a_batch_that_was_too_large_to_keep_still_says_why_it_ended(self) -> None:
+        @durable_execution
+        async def large(payload: Any, ctx: DurableContext) -> None:
+            async def body(child: DurableContext, item: int) -> str:
+                return "x" * 150_000
+
+            await ctx.map([1, 2], body, "texts")
+
+        with LocalRunner(large) as runner:
+            batch = runner.run({}).batch("texts")
+        assert batch.completion_reason == "ALL_COMPLETED"
+        assert batch.result["totalCount"] == 2
 
     def test_an_invoke_knows_what_it_called(self, result: RunResult) -> None:
         invoke = result.invoke("ask")
