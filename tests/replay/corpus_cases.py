@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 Body = list[dict[str, Any]]
 Edit = Callable[[Body], None]
 
@@ -342,7 +343,9 @@ def write() -> None:
         for known in target.glob("*.json"):
             known.unlink()
         for case in cases:
-            text = json.dumps(record_case(case), indent=1, ensure_ascii=False, default=str)
+            text = json.dumps(record_case(case), indent=1, ensure_ascii=False, default=str).replace(
+                f"{REPOSITORY}/", ""
+            )
             (target / f"{case.title}.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,93 @@
+"""Reports in every format."""
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from durable_execution.replay.history import read_history
+from durable_execution.replayer import FORMATS, Replayer, ReplayReport, Verdict, render, worst
+from tests.replay import workflows
+from tests.replay.recording import history_of
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[ReplayReport]:
+    events, arn = history_of(workflows.plain)
+    recording = read_history(events, arn=arn)
+    decide, _, _ = workflows.DECISIONS["time.time"]
+    handlers = {
+        "same.json": workflows.plain,
+        "diverged.json": workflows.deciding(decide),
+        "effects.json": workflows.acting(workflows.connect(9)),
+        "failed.json": workflows.acting(lambda: int("missing")),
+    }
+    found = [Replayer(handler).replay(recording, source=source) for source, handler in handlers.items()]
+    return [
+        *found,
+        ReplayReport("broken.json", "shop:flow", Verdict.UNREADABLE, error="it is \x1b[31m not JSON & <cut>"),
+    ]
+
+
+def test_text_has_the_five_lines_and_a_summary(reports: list[ReplayReport]) -> None:
+    text = render(reports, "text")
+    for word in ("recorded", "replayed", "likely", "effect", "fix"):
+        assert f"\n    {word:<10} " in text
+    assert text.splitlines()[-1] == ("5 recordings: 1 same, 1 diverged, 1 side effects, 1 handler failed, 1 unreadable")
+    assert "\x1b" not in text
+
+
+def test_one_recording_needs_no_summary(reports: list[ReplayReport]) -> None:
+    assert len(render(reports[:1], "text").splitlines()) == 1
+
+
+def test_json(reports: list[ReplayReport]) -> None:
+    document = json.loads(render(reports, "json"))
+    assert document["exit_code"] == 3
+    assert document["summary"] == {
+        "recordings": 5, "same": 1, "diverged": 1, "effects": 1, "failed": 1, "stuck": 0, "unreadable": 1,
+    }  # fmt: skip
+    root = document["reports"][1]["divergences"][0]
+    assert (root["kind"], root["path"], root["is_root"]) == ("inserted", "plain/extra", True)
+    assert set(root["explanation"]) == {"recorded", "replayed", "likely", "effect", "fix"}
+    assert document["reports"][1]["suspects"][0]["kind"] == "clock"
+
+
+def test_junit_is_well_formed(reports: list[ReplayReport]) -> None:
+    suite = ET.fromstring(render(reports, "junit")).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "2", "2")
+    shape = [[child.tag for child in case] for case in suite.findall("testcase")]
+    assert shape == [[], ["failure"], ["failure"], ["error"], ["error"]]
+
+
+def test_sarif_points_at_the_call(reports: list[ReplayReport]) -> None:
+    run = json.loads(render(reports, "sarif"))["runs"][0]
+    rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert all(result["ruleId"] in rules for result in run["results"])
+    place = run["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"].endswith("tests/replay/workflows.py")
+    assert place["region"]["startLine"] > 1
+
+
+def test_github_annotations_are_one_line_each(reports: list[ReplayReport]) -> None:
+    lines = render(reports, "github").splitlines()
+    assert all(line.startswith("::") for line in lines)
+    assert lines[0].startswith("::error file=")
+    assert "title=New call in diverged.json::" in lines[0]
+    assert "%0A" in lines[0]
+    assert lines[-1].startswith("::notice")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_takes_no_reports(name: str) -> None:
+    assert render([], name).endswith("\n")
+
+
+def test_an_unknown_format_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="text, json, junit, sarif, github"):
+        render([], "yaml")
+
+
+def test_the_worst_report_decides_the_exit_code(reports: list[ReplayReport]) -> None:
+    assert [worst(reports[:count]) for count in range(6)] == [0, 0, 1, 1, 4, 3]

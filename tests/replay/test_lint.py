@@ -1,0 +1,136 @@
+"""The linter: what it finds, across files, and what it leaves alone."""
+
+from pathlib import Path
+
+import pytest
+
+from durable_execution.replayer.lint import RULES, lint_paths, lint_sources
+
+HEAD = """
+import asyncio, os, random, subprocess, threading, time, uuid
+from datetime import datetime, timedelta
+import requests
+from durable_execution import durable_execution, durable_step
+
+@durable_step
+async def work(step, n=0): ...
+
+@durable_execution
+async def flow(event, ctx):
+"""
+
+
+def codes(body: str, head: str = HEAD) -> list[str]:
+    text = head + "".join(f"    {line}\n" for line in body.strip("\n").splitlines())
+    return [found.rule for found in lint_sources({"flow.py": text})]
+
+
+WRONG = {
+    "DUR101": "now = datetime.now()\nif now.hour > 3: await ctx.step(work())",
+    "DUR102": "if random.random() > 0.5: await ctx.step(work())",
+    "DUR103": "key = uuid.uuid4()\nawait ctx.step(work(key))",
+    "DUR104": "if os.environ.get('FAST'): await ctx.step(work())",
+    "DUR105": "data = requests.get('https://example.com')\nawait ctx.step(work(data))",
+    "DUR106": "text = open('x').read()\nawait ctx.step(work(text))",
+    "DUR107": "time.sleep(3)\nawait ctx.step(work())",
+    "DUR108": "subprocess.run(['ls'])\nawait ctx.step(work())",
+    "DUR109": "for name in {'a', 'b'}:\n    await ctx.step(work(name), name=name)",
+    "DUR110": "done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)",
+    "DUR201": "async def body(step):\n    await ctx.wait(timedelta(seconds=1))\nawait ctx.step(body, name='b')",
+    "DUR202": "total = []\nasync def body(step):\n    total.append(1)\nawait ctx.step(body, name='b')",
+    "DUR203": "await ctx.step(lambda s: 1)\nawait ctx.step(lambda s: 2)",
+    "DUR204": "try:\n    await ctx.step(work())\nexcept BaseException:\n    pass",
+    "DUR205": "ctx.wait(timedelta(seconds=1))",
+}
+
+
+@pytest.mark.parametrize("code", WRONG)
+def test_each_rule_finds_its_own(code: str) -> None:
+    assert codes(WRONG[code]) == [code]
+
+
+@pytest.mark.parametrize("code", WRONG)
+def test_a_comment_ignores_it(code: str) -> None:
+    for comment in ("# durable: ignore", f"# durable: ignore[{code}]", f"# noqa: {code}"):
+        lines = "\n".join(f"{line}  {comment}" for line in WRONG[code].splitlines())
+        assert codes(lines) == []
+    assert codes("\n".join(f"{line}  # durable: ignore[DUR999]" for line in WRONG[code].splitlines())) == [code]
+
+
+RIGHT = [
+    "await ctx.step(lambda s: datetime.now(), name='now')",
+    "await ctx.step(lambda s: requests.get('x'), name='get')",
+    "now = await ctx.now()\nif now.hour > 3: await ctx.step(work())",
+    "if ctx.random().random() > 0.5: await ctx.step(work())",
+    "ctx.logger.info('at %s', datetime.now())",
+    "for name in sorted({'a', 'b'}):\n    await ctx.step(work(name), name=name)",
+    "table = os.environ['TABLE']\nawait ctx.step(work(table))",
+    "rng = random.Random(7)",
+    "await asyncio.sleep(0)",
+    "calls = [ctx.step(work(n), name=n) for n in event]\nawait asyncio.gather(*calls)",
+    "async def body(step):\n    own = []\n    own.append(1)\n    return own\nawait ctx.step(body, name='b')",
+    "try:\n    await ctx.step(work())\nexcept Exception:\n    pass",
+    "try:\n    await ctx.step(work())\nexcept BaseException:\n    raise",
+    "await ctx.step(work(1))\nawait ctx.step(work(2))",
+]
+
+
+@pytest.mark.parametrize("body", RIGHT)
+def test_deterministic_code_is_left_alone(body: str) -> None:
+    assert codes(body) == []
+
+
+def test_functions_are_followed_across_files() -> None:
+    sources = {
+        "shop/flow.py": (
+            "from durable_execution import durable_execution\nfrom shop.rules import is_late\n"
+            "@durable_execution\nasync def flow(event, ctx):\n    if is_late(): await ctx.wait(event)\n"
+        ),
+        "shop/rules.py": (
+            "from shop import clock\ndef is_late(): return clock.hour() > 18\ndef unused(): return clock.hour()\n"
+        ),
+        "shop/clock.py": "from datetime import datetime as dt\ndef hour(): return dt.now().hour\n",
+        "shop/script.py": "import time\nprint(time.time())\n",
+    }
+    (found,) = lint_sources(sources)
+    assert (found.file, found.rule, found.function) == ("shop/clock.py", "DUR101", "hour")
+    assert found.reached == ("flow", "is_late", "hour")
+    assert "flow → is_late → hour" in found.message
+
+
+def test_bodies_of_branches_are_orchestration_and_bodies_of_steps_are_not() -> None:
+    assert codes("async def each(inner, item):\n    if random.random() > 0.5: await inner.step(work())\n"
+                 "await ctx.map([1], each, 'm')") == ["DUR102"]  # fmt: skip
+    assert codes("await ctx.parallel([lambda inner: inner.step(work(random.random()))], 'p')") == ["DUR102"]
+    assert codes("async def submit(callback_id, step):\n    requests.post('x')\n"
+                 "await ctx.wait_for_callback(submit, 'cb')") == []  # fmt: skip
+
+
+def test_a_module_level_flag_that_decides_is_found() -> None:
+    head = HEAD.replace("@durable_step", "FLAG = os.environ.get('FLAG')\n\n@durable_step", 1)
+    assert codes("if FLAG: await ctx.step(work())", head) == ["DUR104"]
+
+
+def test_code_without_a_handler_has_no_findings() -> None:
+    assert lint_sources({"x.py": "import time\ndef f():\n    return time.time()\n"}) == []
+
+
+def test_a_file_that_cannot_be_parsed_is_a_finding() -> None:
+    (found,) = lint_sources({"x.py": "def ("})
+    assert (found.rule, found.line) == ("DUR901", 1)
+
+
+def test_directories_without_what_others_installed(tmp_path: Path) -> None:
+    (tmp_path / ".venv").mkdir()
+    for place in (tmp_path, tmp_path / ".venv"):
+        (place / "flow.py").write_text(HEAD + "    " + WRONG["DUR205"], encoding="utf-8")
+    assert [Path(found.file) for found in lint_paths([tmp_path])] == [tmp_path / "flow.py"]
+
+
+def test_every_rule_says_what_to_write() -> None:
+    assert set(WRONG) | {"DUR901"} == set(RULES)
+    assert all(rule.name and rule.fix for rule in RULES.values())
+
+
+def test_the_examples_are_clean(repository: Path) -> None:
+    assert [str(found) for found in lint_paths([repository / "examples"])] == []
