@@ -7,7 +7,6 @@ from typing import Any
 
 from durable_execution import CompletionConfig, DurableContext, MapConfig, durable_execution
 
-
 NAMES = ("alpha", "beta", "gamma", "delta", "epsilon")
 
 
