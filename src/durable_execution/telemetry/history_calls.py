@@ -20,7 +20,6 @@ class RecordedCalls:
 
     Attributes:
         arn: The execution's ARN, or what stands in for it.
-        waits: The WAIT operations as they began, by id.
         unfinished: What had not ended when the execution did, by id, parents first.
     """
 
@@ -35,9 +34,7 @@ class RecordedCalls:
         for operation in execution:  # parents before children
             around = self._over.get(operation.parent_id or "", NEVER)
             self._over[operation.id] = min(self._span[operation.id][1], around)
-        self.waits: Mapping[str, Operation] = {
-            o.id: Operation({**wire_of(o), "Status": "STARTED"}) for o in execution if o.type is OperationType.WAIT
-        }
+        self._waits = [operation for operation in execution if operation.type is OperationType.WAIT]
         self.unfinished: Mapping[str, Operation] = {
             o.id: Operation(wire_of(o)) for o in execution if self._over[o.id] == NEVER
         }
@@ -60,6 +57,14 @@ class RecordedCalls:
     def over_in(self, operation: "RecordedOperation") -> int:
         """Number of the invocation after which nobody calls it any more: it has ended, or a context around it has."""
         return self._over[operation.id]
+
+    def waits_open_in(self, number: int) -> Mapping[str, Operation]:
+        """The WAIT operations that an invocation came by before they were over, as they began."""
+        return {
+            wait.id: Operation({**wire_of(wait), "Status": "STARTED"})
+            for wait in self._waits
+            if self.began_in(wait) <= number <= self.over_in(wait)
+        }
 
     def branch_of(self, operation: "RecordedOperation") -> FlatBranch | None:
         """The flat branch that it was called in, if it was."""

@@ -76,7 +76,7 @@ class InvocationStory:
             at=self.ran.start,
             execution_started_at=self._execution.started_at,
             handler=self._execution.handler or self._execution.function_name or "",
-            operations=self._calls.waits,
+            operations=self._calls.waits_open_in(self._number),
             updated_operation_ids=[o.id for o in self._execution if self._ended_before(o)],
             input=None,
             trace_header=None,

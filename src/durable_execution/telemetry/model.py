@@ -4,7 +4,7 @@ A view listens to one invocation's happenings and tells an outlet of spans. Live
 with another outlet, so they agree by construction.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -127,6 +127,10 @@ class SpanView(Observer):
         """The execution was stopped or timed out, and no invocation told of these operations' end."""
         raise NotImplementedError
 
+    def reopen_left_behind(self, happening: OperationCompleted) -> None:
+        """A context ends, and this invocation did not come by everything that one before had begun in it."""
+        raise NotImplementedError
+
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
         """An operation ended while nothing ran."""
         raise NotImplementedError
@@ -168,7 +172,9 @@ class SpanView(Observer):
             self._announce_resumption(call, happening.at)
         if not happening.is_replayed:
             self._advance(happening.at)
-        self._give_up_inside(span, happening.at)
+        if call.type == OperationType.CONTEXT:
+            self.reopen_left_behind(happening)
+            self._give_up_inside(span, happening.at)
         if not call.is_virtual:
             self.novelty.happen(call)
         elif not self.novelty.is_in(call) and not span.is_live:
@@ -323,10 +329,9 @@ class SpanView(Observer):
         self.outlet.open(span)
         self.outlet.close(span, {})
 
-    @property
-    def told_of(self) -> Container[str]:
-        """The operations that have, or had, a span in this invocation."""
-        return self.operations.keys() | self._over
+    def is_told_of(self, operation_id: str) -> bool:
+        """Whether an operation has, or had, a span in this invocation."""
+        return operation_id in self.operations or operation_id in self._over
 
     def close_as_recorded(self, operation_id: str, recorded: Operation | None, at: datetime) -> None:
         """End the span of an operation whose end nobody announced: its code was given up, or is suspended."""

@@ -1,10 +1,11 @@
 """The two views of an execution: one tree per execution, or one per invocation."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import ClassVar
 
-from durable_execution.observers import InvocationEnded, OperationCall
+from durable_execution.observers import InvocationEnded, OperationCall, OperationCompleted
 from durable_execution.protocol import Operation, OperationType
 from durable_execution.telemetry import ids
 from durable_execution.telemetry.model import ENDED, SpanView, Unreported
@@ -41,7 +42,7 @@ class ExecutionView(SpanView):
         """Later invocations go on with them; when there are none, they are sent as they are."""
         recorded = happening.operations
         if happening.status in ENDED:
-            self._send_open(_never_called_again(recorded, self.told_of), recorded, happening.at)
+            self._send_open(_never_called_again(recorded, self.is_told_of), recorded, happening.at)
             return
         for operation_id in reversed(list(self.operations)):
             known = recorded.get(operation_id)
@@ -51,6 +52,24 @@ class ExecutionView(SpanView):
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
         """The operation's own span covers it."""
+
+    def reopen_left_behind(self, happening: OperationCompleted) -> None:
+        """After an invocation that was cut off, another branch may win: what the loser had begun is sent as it is."""
+        contexts = [happening.call.id] if happening.is_replayed else []
+        while contexts:
+            for operation in self._unfinished.get(contexts.pop(), ()):
+                contexts.append(operation.id)
+                if not self.is_told_of(operation.id):
+                    self.open_operation(_call_of(operation), operation.started_at or happening.at, is_later=True)
+
+    @cached_property
+    def _unfinished(self) -> dict[str | None, list[Operation]]:
+        """What had begun and not ended when this invocation began, by the context it is in."""
+        found: dict[str | None, list[Operation]] = {}
+        for operation in self.started.operations.values():
+            if not operation.is_terminal and (operation.started_at or self.started.at) <= self.started.at:
+                found.setdefault(operation.parent_id, []).append(operation)
+        return found
 
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
         """Send them as they are, and with them whatever is open."""
@@ -100,6 +119,9 @@ class InvocationView(SpanView):
         if since is not None:
             self.send(wait_span(self.identity, call, since=since, due=due))
 
+    def reopen_left_behind(self, happening: OperationCompleted) -> None:
+        """Their segments were sent by the invocations that came by them."""
+
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
         """No invocation came to tell of them; their last segments have been sent."""
 
@@ -107,7 +129,7 @@ class InvocationView(SpanView):
 VIEWS: dict[str, type[SpanView]] = {view.view: view for view in (ExecutionView, InvocationView)}
 
 
-def _never_called_again(recorded: Mapping[str, Operation], called: Container[str]) -> list[Unreported]:
+def _never_called_again(recorded: Mapping[str, Operation], is_called: Callable[[str], bool]) -> list[Unreported]:
     """Unfinished operations that this invocation did not come by; parents first.
 
     Those of a context that has ended were sent with it.
@@ -117,7 +139,7 @@ def _never_called_again(recorded: Mapping[str, Operation], called: Container[str
         for operation in recorded.values()
         if not operation.is_terminal
         and operation.type is not OperationType.EXECUTION
-        and operation.id not in called
+        and not is_called(operation.id)
         and not _is_left_behind(operation, recorded)
     ]
 
