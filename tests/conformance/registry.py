@@ -27,6 +27,11 @@ class Case:
     handler: DurableHandler[Any]
     functions: Mapping[str, Any]
 
+    @property
+    def spec(self) -> str:
+        """The handler as a server is told of it: `module:name`."""
+        return f"{self.handler.function.__module__}:{self.handler.function.__name__}"
+
 
 def requirement(requirement_id: str, **functions: Any) -> Callable[[H], H]:
     """Say which requirement a handler is for.

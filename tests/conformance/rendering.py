@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from durable_execution import BatchResult
 from durable_execution.serdes import tagged
 from tests.conformance.running import Outcome
 
@@ -79,9 +80,9 @@ def _shortened(payload: str | None) -> str:
 
 def _batch(payload: str) -> str:
     """A batch without what differs from machine to machine: the stack traces of its errors."""
-    value = tagged.loads(payload)
-    items = [f"{item['index']} {item['status']}" for item in value["all"]]
-    return f"batch of {', '.join(items) or 'nothing'}: {value['completionReason']}"
+    batch: BatchResult[Any] = tagged.loads(payload)
+    items = [f"{item.index} {item.status}" for item in batch]
+    return f"batch of {', '.join(items) or 'nothing'}: {batch.completion_reason}"
 
 
 def _label(operation_id: str, labels: dict[str, str]) -> str:

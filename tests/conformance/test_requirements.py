@@ -1,12 +1,14 @@
 """The requirement files, each with a handler of ours, event by event."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.in_process import InProcess
 from tests.conformance.matching import complaints
+from tests.conformance.over_http import OverHttp, over_http
 from tests.conformance.registry import cases
 from tests.conformance.requirement import read_requirement
 
@@ -16,6 +18,24 @@ FILES = sorted(path for path in (SHARED / "conformance").glob("*/*.yaml") if not
 
 def test_the_requirements_are_there(shared_conformance: Path) -> None:
     assert FILES, f"no requirement files in {shared_conformance}"
+
+
+CRASHING = {"1-17", "1-18", "3-12"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OverHttp]:
+    with over_http() as server:
+        yield server
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_over_http(path: Path, server: OverHttp, tmp_path: Path) -> None:
+    required = read_requirement(path)
+    case = cases()[required.id]
+    is_crashing = required.id in CRASHING
+    outcome = server.run_in_processes(case, required, tmp_path) if is_crashing else server.run(case, required)
+    assert complaints(required, outcome) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
