@@ -195,8 +195,8 @@ def may_be_sent_again(before: ReadableSpan, span: ReadableSpan) -> bool:
 
 
 def is_unheard_of(span: ReadableSpan, recorded: RecordedExecution) -> bool:
-    """An attempt that a crash cut off before the service heard of its operation, which was not called again."""
-    return attribute(span, "durable.operation.id") not in recorded.by_id() and not is_whole(span)
+    """An attempt that a crash cut off, of an operation that was not called again."""
+    return not is_whole(span) and any(invocation.error for invocation in recorded.invocations)
 
 
 def check_operations(view: str, spans: Sequence[ReadableSpan], recorded: RecordedExecution) -> None:
