@@ -1,6 +1,7 @@
 """Operation updates of a checkpoint, read and held against the shapes of the service model."""
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -106,7 +107,9 @@ def _read_update(wire: Any, max_payload: int) -> Update:
     if not isinstance(action, str) or action not in _ACTIONS:
         raise invalid(f"Action must be one of {', '.join(sorted(_ACTIONS))}, not {action!r:.80}.")
     payload = get("Payload")
-    if payload is not None and (not isinstance(payload, str) or len(payload) > max_payload):
+    # SDKs checkpoint the execution's own result because it is too large to be returned, however large that is.
+    limit = max_payload if kind != OperationType.EXECUTION else sys.maxsize
+    if payload is not None and (not isinstance(payload, str) or len(payload) > limit):
         raise invalid(f"Payload must be a string of at most {max_payload} characters.")
     update = Update(
         id=_match(_ID, get("Id"), "Id"),
