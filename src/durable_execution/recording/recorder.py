@@ -17,7 +17,7 @@ from durable_execution.observers import (
 )
 from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.recording.redaction import Redaction, secret_fields
-from durable_execution.recording.session import TraceSession
+from durable_execution.recording.session import StaticKey, TraceSession
 from durable_execution.recording.sinks import TraceSink, TraceWriter
 
 logger = logging.getLogger("durable_execution")
@@ -49,6 +49,7 @@ class TraceRecorder(Observer):
         self.payloads = payloads
         self.locals = locals
         self.redaction = redaction or Redaction()
+        self._statics: dict[StaticKey, str] = {}
         self._thread = _ThreadSession()
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
@@ -62,6 +63,7 @@ class TraceRecorder(Observer):
             payloads=self.payloads,
             has_locals=self.locals,
             redaction=redaction,
+            statics=self._statics,
         )
         session.header(happening)
         self._thread.session = session

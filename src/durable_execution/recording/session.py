@@ -34,7 +34,14 @@ FLUSH_LINES = 64
 FLUSH_SECONDS = 0.25
 """At a checkpoint, lines are handed to the writer once there are this many, or once the first is this old."""
 
-MAX_SITES = 4096
+MAX_STATICS = 4096
+
+StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None]
+"""Type, subtype, name, call site and fingerprint: the same in every invocation of a warm environment."""
+
+MAX_DIGESTS = 256
+DIGEST_CACHED_UP_TO = 64
+"""Characters: `null`, `true` and the like come often."""
 
 
 class TraceSession:
@@ -45,7 +52,14 @@ class TraceSession:
     """
 
     def __init__(
-        self, writer: TraceWriter | None, began: datetime, *, payloads: bool, has_locals: bool, redaction: Redaction
+        self,
+        writer: TraceWriter | None,
+        began: datetime,
+        *,
+        payloads: bool,
+        has_locals: bool,
+        redaction: Redaction,
+        statics: dict[StaticKey, str],
     ) -> None:
         self.writer = writer
         self._began = self._flushed = began
@@ -55,7 +69,8 @@ class TraceSession:
         self._lines: list[str] = []
         self._seq = 0
         self._seqs: dict[str, int] = {}
-        self._sites: dict[CallSite, str] = {}
+        self._statics = statics
+        self._digests: dict[str, str] = {}
 
     def header(self, happening: InvocationStarted) -> None:
         """The first line, handed on at once."""
@@ -85,21 +100,28 @@ class TraceSession:
     ) -> int:
         """A call, with the recorded details it was answered with. Returns its number."""
         self._seq = seq = self._seq + 1
-        self._seqs[call.id] = seq
-        site, configuration = call.call_site, call.configuration
-        self._lines.append(
-            f'{{"record":"call","seq":{seq},"id":"{call.id}","path":{text(call.path)},"type":"{call.type}"'
-            f',"position":{call.position},"happened":"{happened}","status":"{status}","at":{self._offset(at)}'
-            f"{_place(call)}"
-            f"{'' if call.subtype is None else _member('subtype', call.subtype)}"
-            f"{'' if call.name is None else _member('name', call.name)}"
-            f"{'' if site is None else self._site(site)}"
-            f"{'' if not configuration else f',{CONFIGURATION}{dumps(configuration, default=str)}'}"
-            f"{'' if call.body is None else _member('body', call.body)}"
-            f"{'' if call.input is None else self._payload('input', call.input)}"
-            f"{'' if details is None else self._answer(details)}"
-            f"{self._locals(site) if self._has_locals else ''}}}\n"
+        id_ = call.id
+        self._seqs[id_] = seq
+        static = self._statics.get(key := (call.type, call.subtype, call.name, call.call_site, call.body))
+        if static is None:
+            static = self._describe(key)
+        line = (
+            f'{{"record":"call","seq":{seq},"id":"{id_}","path":{text(call.path)},"position":{call.position}'
+            f',"happened":"{happened}","status":"{status}","at":{self._offset(at)}{static}'
         )
+        if call.context_id is not None:
+            line += _place(call)
+        if call.configuration:
+            line += f",{CONFIGURATION}{dumps(call.configuration, default=str)}"
+        if call.input is not None:
+            line += self._payload("input", call.input)
+        if call.is_virtual:
+            line += ',"is_virtual":true'
+        if details is not None:
+            line += self._answer(details)
+        if self._has_locals:
+            line += self._locals(call.call_site)
+        self._lines.append(line + "}\n")
         return seq
 
     def ended(self, happening: OperationCompleted) -> None:
@@ -169,42 +191,60 @@ class TraceSession:
         return self._seqs.get(call.id) or self.call(call, at, "pending", OperationStatus.STARTED)
 
     def _offset(self, at: datetime) -> str:
-        return format((at - self._began).total_seconds(), ".6f")
+        passed = at - self._began
+        if passed.days:
+            return format(passed.total_seconds(), ".6f")
+        return f"{passed.seconds}.{passed.microseconds:06}"
 
-    def _site(self, site: CallSite) -> str:
-        found = self._sites.get(site)
-        if found is None:
-            found = f',"call_site":{{"file":{text(site.file)},"line":{site.line},"function":{text(site.function)}}}'
-            if len(self._sites) < MAX_SITES:
-                self._sites[site] = found
-        return found
+    def _describe(self, key: StaticKey) -> str:
+        """The members that every call from the same place has."""
+        type_, subtype, name, site, body = key
+        members = f',"type":"{type_}"{_member("subtype", subtype)}{_member("name", name)}{_member("body", body)}'
+        if site is not None:
+            members += f',"call_site":{{"file":{text(site.file)},"line":{site.line},"function":{text(site.function)}}}'
+        if len(self._statics) >= MAX_STATICS:
+            self._statics.clear()
+        self._statics[key] = members
+        return members
 
     def _locals(self, site: CallSite | None) -> str:
         return f',"locals":{dumps(locals_at(site, self._redaction))}' if site is not None else ""
 
     def _answer(self, details: Mapping[str, Any]) -> str:
-        result, error = details.get("Result"), details.get("Error")
-        return (
-            f"{self._payload('result', result) if isinstance(result, str) else ''}"
-            f"{_number('attempt', details.get('Attempt'))}"
-            f"{_member('error_type', error.get('ErrorType')) if error else ''}"
-        )
+        result, error, attempt = details.get("Result"), details.get("Error"), details.get("Attempt")
+        answer = self._payload("result", result) if result.__class__ is str else ""
+        if attempt is not None:
+            answer += f',"attempt":{int(attempt)}'
+        return answer + _member("error_type", error.get("ErrorType")) if error else answer
 
     def _payload(self, member: str, payload: str) -> str:
-        digest = blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        if len(payload) > DIGEST_CACHED_UP_TO:
+            digest = _digest(payload)
+        else:
+            digest = self._digests.get(payload) or self._remember(payload)
         described = f',"{member}_size":{len(payload)},"{member}_digest":"{digest}"'
         return f"{described}{_member(member, self._redaction.payload(payload))}" if self._payloads else described
+
+    def _remember(self, payload: str) -> str:
+        if len(self._digests) >= MAX_DIGESTS:
+            self._digests.clear()
+        digest = self._digests[payload] = _digest(payload)
+        return digest
 
 
 CONFIGURATION = '"configuration":'
 
 
+def _digest(payload: str) -> str:
+    return blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 def _place(call: OperationCall) -> str:
     parent, context = call.parent_id, call.context_id
     place = f',"parent_id":"{parent}"' if parent is not None else ""
-    if context is not None and context != parent:
+    if context != parent:
         place += f',"context_id":"{context}"'
-    return f'{place},"is_virtual":true' if call.is_virtual else place
+    return place
 
 
 def _member(name: str, value: Any) -> str:

@@ -1,0 +1,157 @@
+"""What recording and replaying cost: `python -m tests.benchmarks.replaying [--histories N ...]`."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from durable_execution import DurableContext, durable_execution
+from durable_execution.local import CountingIds, LocalEngine
+from durable_execution.observers import (
+    AttemptEnded,
+    CallSite,
+    InvocationEnded,
+    InvocationStarted,
+    OperationCall,
+    OperationCompleted,
+    OperationReplayed,
+    OperationStarted,
+)
+from durable_execution.protocol import InvocationStatus, Operation, OperationStatus, Wire, operation_id
+from durable_execution.recording import DirectorySink, TraceRecorder
+from durable_execution.replay.history import read_history
+from durable_execution.replayer import Replayer
+from tests.benchmarks.measuring import KIB, measure, peak_bytes
+
+OPERATIONS = 10_000
+
+
+async def work(_: Any) -> int:
+    return 1
+
+
+@durable_execution
+async def order(event: Any, ctx: DurableContext) -> str:
+    for number in range(5):
+        await ctx.step(work, name=f"step-{number}")
+    await ctx.wait(timedelta(seconds=5), name="pause")
+    await ctx.step(work, name="end")
+    return "done"
+
+
+@durable_execution
+async def steps(event: Any, ctx: DurableContext) -> None:
+    for _ in range(event["count"]):
+        await ctx.step(work, name="s")
+
+
+def history_of_order() -> list[Wire]:
+    """The history of one order."""
+    with LocalEngine(None, time="skip", ids=CountingIds(), trace_sink=False) as engine:
+        engine.register("order", order)
+        arn = engine.run("order", {}).arn
+        events: list[Wire] = engine.client.get_durable_execution_history(
+            DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=1000
+        )["Events"]
+        return events
+
+
+def long_history(count: int) -> Iterator[Wire]:
+    """The history of `count` steps, one after another."""
+    payload = json.dumps({"count": count})
+    yield {
+        "EventType": "ExecutionStarted",
+        "EventId": 1,
+        "EventTimestamp": 1.8e9,
+        "ExecutionStartedDetails": {"Input": {"Payload": payload}},
+    }
+    for position in range(1, count + 1):
+        common = {
+            "Id": operation_id(None, position),
+            "Name": "s",
+            "SubType": "Step",
+            "EventTimestamp": 1.8e9 + position,
+        }
+        yield {"EventType": "StepStarted", "EventId": 2 * position, **common}
+        result = {"Result": {"Payload": "1"}, "RetryDetails": {"CurrentAttempt": 1}}
+        yield {"EventType": "StepSucceeded", "EventId": 2 * position + 1, **common, "StepSucceededDetails": result}
+
+
+def recording_cost(*, is_replayed: bool, count: int = 10_000) -> float:
+    """Microseconds of processor time to record one operation in a directory: the best of several runs."""
+    now = datetime.now(UTC)
+    site = CallSite(__file__, 1, "steps")
+    calls = [
+        OperationCall(operation_id(None, n), None, None, n, f"steps/s({n})", "STEP", "Step", "s", site)
+        for n in range(1, count + 1)
+    ]
+    wires = [
+        {"Id": call.id, "Type": "STEP", "Status": "SUCCEEDED", "StepDetails": {"Result": f'{{"n":{call.position}}}'}}
+        for call in calls
+    ]
+    started = InvocationStarted("arn", "r", True, now, now, "m:steps", {}, (), None, None, None)
+    ended = InvocationEnded(started, now, InvocationStatus.SUCCEEDED, None, None, None, {})
+
+    def run(recorder: TraceRecorder) -> None:
+        recorder.on_invocation_started(started)
+        for call, wire in zip(calls, wires, strict=True):
+            if is_replayed:
+                recorder.on_operation_replayed(OperationReplayed(call, now, Operation(wire)))
+                continue
+            result = wire["StepDetails"]["Result"]  # type: ignore[index]  # an object, see above
+            recorder.on_operation_started(OperationStarted(call, now, False, OperationStatus.STARTED, None))
+            recorder.on_attempt_ended(AttemptEnded(call, 1, now, now, "SUCCEEDED"))
+            recorder.on_operation_completed(
+                OperationCompleted(call, now, now, OperationStatus.SUCCEEDED, result, attempt=1)
+            )
+        recorder.on_invocation_ended(ended)
+
+    with tempfile.TemporaryDirectory() as directory:
+        samples = [measure(lambda: run(TraceRecorder(DirectorySink(directory)))) for _ in range(9)]
+    return min(sample.cpu_seconds for sample in samples) / count * 1e6
+
+
+def replays(count: int) -> float:
+    """Seconds to read and replay the same small history so many times."""
+    text = json.dumps(history_of_order(), default=str)
+    replayer = Replayer(order)
+    began = time.perf_counter()
+    for _ in range(count):
+        assert replayer.replay(read_history(json.loads(text))).is_same
+    return time.perf_counter() - began
+
+
+def long_replay() -> tuple[float, float]:
+    """Seconds and growth of peak memory in MiB to read and replay one history of many operations."""
+    text = json.dumps(list(long_history(OPERATIONS)))
+    before, began = peak_bytes(), time.perf_counter()
+    report = Replayer(steps, seconds=300).replay(read_history(json.loads(text)))
+    assert report.is_same, report.error
+    return time.perf_counter() - began, (peak_bytes() - before) / KIB / KIB
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--histories", type=int, nargs="*", default=[1, 100, 1_000])
+    parser.add_argument("--long", action="store_true", help="only the long history, in a process of its own")
+    arguments = parser.parse_args()
+    if arguments.long:
+        seconds, mebibytes = long_replay()
+        print(f"a history of {OPERATIONS:,} operations: {seconds:.2f} s, {mebibytes:.0f} MiB more")
+        return
+    print(f"recording a replayed operation: {recording_cost(is_replayed=True):.1f} µs of CPU")
+    print(f"recording a new step (call, attempt, end): {recording_cost(is_replayed=False):.1f} µs of CPU")
+    for count in arguments.histories:
+        seconds = replays(count)
+        print(f"{count:,} histories of 7 operations: {seconds:.2f} s, {seconds / max(count, 1) * 1e3:.1f} ms each")
+    subprocess.run([sys.executable, "-m", "tests.benchmarks.replaying", "--long"], check=True)
+
+
+if __name__ == "__main__":
+    main()
