@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from durable_debugger.sources.found import UnreachableError
 from durable_execution.protocol import ExecutionArn
+from durable_execution.protocol.arn import LOCAL_REGION
 
 IAM_ACTIONS = {
     "GetDurableExecution": "lambda:GetDurableExecution",
@@ -63,12 +64,17 @@ def lambda_client(place: AwsPlace) -> Any:
 
     try:
         session = boto3.Session(profile_name=place.profile, region_name=place.region)
-        if session.get_credentials() is None:
+        made_up: dict[str, Any] = {}
+        if place.endpoint_url:  # a server that checks no credentials must not need them
+            made_up = {"region_name": session.region_name or LOCAL_REGION}
+            if session.get_credentials() is None:
+                made_up |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        elif session.get_credentials() is None:
             raise UnreachableError(
                 "no credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in with `aws sso login`"
             )
         retries = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=30)
-        return session.client("lambda", endpoint_url=place.endpoint_url, config=retries)
+        return session.client("lambda", endpoint_url=place.endpoint_url, config=retries, **made_up)
     except BotoCoreError as error:
         raise UnreachableError(str(error)) from error
 

@@ -51,7 +51,7 @@ def position_remark(session: Session) -> str:
         count = f"{total} invocation{'' if total == 1 else 's'}"
         return f"{len(session.hits)} hits · {count}" if session.hits is not None else count
     playback = session.playback
-    return f"moment {playback.position + 1} of {len(playback)} · invocation {moment.invocation} of {total}"
+    return f"moment {playback.position + 1}/{len(playback)} · inv {moment.invocation}/{total}"
 
 
 def inspector_title(session: Session) -> str:

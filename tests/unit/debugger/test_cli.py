@@ -393,3 +393,19 @@ def test_headless_verbs_load_no_screen(order_file: str) -> None:
             timeout=50,
         )
         assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_every_state_a_recording_went_through_is_checked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("greet")
+    execution = capsys.readouterr().out.strip()
+    assert main(["check", execution, f"{WORKFLOWS}:greet", "--every-prefix"]) == 0
+    assert main(["check", execution, f"{WORKFLOWS}:greet_changed", "--every-prefix"]) == 1
+
+
+@pytest.mark.real_time
+def test_code_is_replayed_in_other_worlds(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", f"{WORKFLOWS}:greet", "--time", "skip"]) == 0
+    execution = capsys.readouterr().out.strip()
+    assert main(["check", execution, f"{WORKFLOWS}:greet", "--perturb"]) == 0
+    assert "the same in every other world" in capsys.readouterr().err
+    assert main(["check", execution, "a=x:y", "b=x:z", "--perturb"]) == 2
