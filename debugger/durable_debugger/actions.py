@@ -187,6 +187,10 @@ ACTIONS: tuple[Action, ...] = (
         group=COMPARE,
     ),
     Action("values", "v", "Values", "Show recorded results, or remarks.", frozenset({"diff"}), 1, group=COMPARE),
+    Action(
+        "run_to", "t", "Run to", "Go on to the next time the selected call is made.", frozenset({"step"}), group=STEP
+    ),
+    Action("jump_to_pane", "ctrl+o", "Jump to pane", "Focus a pane by the beginning of its name.", group=MOVE),
     Action("zoom_in", "plus,equals_sign", "Zoom in", "Widen the time axis.", TIMELINE, 1, shown_key="+", group=TIME),
     Action("zoom_out", "minus", "Zoom out", "Narrow the time axis.", TIMELINE, 1, shown_key="-", group=TIME),
     Action("zoom_fit", "0", "Fit", "Show the whole execution.", TIMELINE, 1, group=TIME),

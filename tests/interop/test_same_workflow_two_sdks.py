@@ -149,7 +149,7 @@ class _Replacing:
         """Start an execution of it."""
         engine = self._engine
         first = self._host()
-        register(engine, self._twins, self._finishes)
+        register(engine, self._twins, self._finishes)  # pyright: ignore[reportArgumentType]  # a side, as given
         second = self._host()
         outer = self
 

@@ -1,5 +1,8 @@
 """The same workflows written twice: for AWS's SDK for Python and for this one. Each pauses once behind its operations."""
 
+# pyright: reportIncompatibleMethodOverride=false, reportArgumentType=false
+# One serializer serves both SDKs, which name its second parameter differently and pass it by position.
+
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

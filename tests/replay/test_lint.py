@@ -66,6 +66,7 @@ RIGHT = [
     "for name in sorted({'a', 'b'}):\n    await ctx.step(work(name), name=name)",
     "table = os.environ['TABLE']\nawait ctx.step(work(table))",
     "rng = random.Random(7)",
+    "fast = await ctx.step(lambda s: os.environ.get('FAST'), name='fast')\nif fast: await ctx.step(work())",
     "await asyncio.sleep(0)",
     "calls = [ctx.step(work(n), name=n) for n in event]\nawait asyncio.gather(*calls)",
     "async def body(step):\n    own = []\n    own.append(1)\n    return own\nawait ctx.step(body, name='b')",

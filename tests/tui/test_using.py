@@ -422,3 +422,21 @@ def test_typing_goes_to_the_prompt_and_not_to_the_views(order: Session, drive: D
         assert main_of(app).view == "tree"
 
     drive(order, script)
+
+
+def test_running_to_a_call_and_jumping_to_a_pane(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("3")
+        await settled(app, pilot)
+        order.select(next(row for row, each in enumerate(order.operations) if each.name == "ship_parcel"))
+        await pilot.press("t")
+        assert name(order) == "ship_parcel"
+        assert now(order).invocation == 2
+        await pilot.press("t")
+        assert "it is not called again" in screen_text(app)
+        await pilot.press("ctrl+o", "t", "r", "enter")
+        await settled(app, pilot)
+        assert app.focused is not None
+        assert app.focused.id == "track"
+
+    drive(order, script, size=(100, 30))

@@ -1,5 +1,6 @@
 """Options that say where executions are, and finding one by them."""
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from durable_debugger.sources.aws import AwsPlace
 from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.local import DEFAULT_STORE, LocalExecutions
 from durable_debugger.sources.places import AwsExecutions, Place, find
+
+WORTH_SAYING = 5_000
 
 
 def add_place_options(parser: ArgumentParser) -> None:
@@ -29,7 +32,17 @@ def add_place_options(parser: ArgumentParser) -> None:
 def places(arguments: Namespace) -> Sequence[Place]:
     """The places in the order they are asked."""
     place = AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
-    return [LocalExecutions(arguments.store), AwsExecutions(place, arguments.function)]
+    return [
+        LocalExecutions(arguments.store, progress=say_progress),
+        AwsExecutions(place, arguments.function, progress=say_progress),
+    ]
+
+
+def say_progress(count: int) -> None:
+    """How much of a long history was read, to someone who watches."""
+    if count >= WORTH_SAYING and sys.stderr.isatty():
+        sys.stderr.write(f"\r{count:,} events read\x1b[K")
+        sys.stderr.flush()
 
 
 def find_execution(arguments: Namespace) -> Loaded:

@@ -121,5 +121,22 @@ def _sibling(screen: "MainScreen", direction: int) -> None:
 
 HANDLERS["next_sibling"] = lambda screen: _sibling(screen, 1)
 HANDLERS["previous_sibling"] = lambda screen: _sibling(screen, -1)
+
+
+@handles("jump_to_pane")
+def jump_to_pane(screen: "MainScreen") -> None:
+    """Ask which pane to focus; the beginning of its name is enough."""
+    names = ", ".join(str(pane.id) for pane in screen.panes)
+    screen.ask("pane", names, _focus_named)
+
+
+def _focus_named(screen: "MainScreen", text: str) -> None:
+    found = [pane for pane in screen.panes if str(pane.id).startswith(text.strip().casefold())]
+    if found:
+        found[0].focus()
+    else:
+        screen.say(f"no pane here begins with {text.strip()!r}")
+
+
 HANDLERS["next_pane"] = lambda screen: screen.focus_pane(1)
 HANDLERS["previous_pane"] = lambda screen: screen.focus_pane(-1)

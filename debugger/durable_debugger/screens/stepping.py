@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from durable_debugger.model import facts
+from durable_debugger.model.moments import CALLS
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import HANDLERS, handles
@@ -75,6 +76,17 @@ def tree_or_source(screen: "MainScreen") -> None:
     """Change what a narrow step view shows."""
     screen.toggle_class("-show-tree")
     screen.call_after_refresh(screen.settle)
+
+
+@handles("run_to")
+def run_to(screen: "MainScreen") -> None:
+    """Go on to the next time the selected call is made."""
+    row = screen.session.cursor
+    _travel(
+        screen,
+        lambda session: session.playback.to_next(1, lambda moment: moment.row == row and moment.happening in CALLS),
+        "it is not called again: N, R and C go back",
+    )
 
 
 @handles("go_to")

@@ -45,6 +45,7 @@ class ExecutionReader:
         now: Tells the time.
         traces: Reads the replay traces of an execution.
         poll_seconds: How often to look for news.
+        progress: Told how many events were read, while a long history is.
         events: The history read so far.
     """
 
@@ -54,6 +55,7 @@ class ExecutionReader:
     now: Callable[[], datetime]
     traces: Callable[[str], Sequence[InvocationTrace]] | None = None
     poll_seconds: float = 2.0
+    progress: Callable[[int], None] | None = None
     events: list[Any] = field(default_factory=list, repr=False)
     _status: str = ""
 
@@ -89,7 +91,7 @@ class ExecutionReader:
         operation, last = self.client.get_durable_execution_history, self._last
         arguments = {"DurableExecutionArn": self.arn, "IncludeExecutionData": True}
         if not last:
-            return [event for page in _pages(operation, **arguments) for event in page["Events"]]
+            return self._everything(operation, arguments)
         fresh: list[Any] = []
         for page in _pages(operation, ReverseOrder=True, **arguments):
             added = [event for event in page["Events"] if event["EventId"] > last]
@@ -97,6 +99,14 @@ class ExecutionReader:
             if len(added) < len(page["Events"]):
                 break
         return fresh[::-1]
+
+    def _everything(self, operation: Callable[..., Any], arguments: dict[str, Any]) -> list[Any]:
+        found: list[Any] = []
+        for page in _pages(operation, **arguments):
+            found += page["Events"]
+            if self.progress is not None:
+                self.progress(len(found))
+        return found
 
 
 def list_from(client: ExecutionClient, function: str | None, *, place: str, **filters: Any) -> Iterator[Listed]:

@@ -26,11 +26,19 @@ class LocalExecutions:
     Args:
         path: The store's file.
         now: Tells the time.
+        progress: Told how many events were read, while a long history is.
     """
 
-    def __init__(self, path: Path = DEFAULT_STORE, *, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path = DEFAULT_STORE,
+        *,
+        now: Callable[[], datetime] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
         self.path = path
         self._now = now or SystemClock().now
+        self._progress = progress
         self._engine: LocalEngine | None = None
 
     @property
@@ -74,7 +82,13 @@ class LocalExecutions:
         """
         try:
             return ExecutionReader(
-                self.engine.client, arn, self.words, self._now, self.traces, poll_seconds=POLL_SECONDS
+                self.engine.client,
+                arn,
+                self.words,
+                self._now,
+                self.traces,
+                poll_seconds=POLL_SECONDS,
+                progress=self._progress,
             ).read()
         except ServiceError as error:
             raise UnreadableError(str(error)) from error

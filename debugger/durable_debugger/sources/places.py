@@ -57,11 +57,13 @@ class AwsExecutions:
         place: Which AWS.
         function: The function whose executions are searched by name; None looks only for ARNs.
         now: Tells the time.
+        progress: Told how many events were read, while a long history is.
     """
 
     place: aws.AwsPlace
     function: str | None = None
     now: Callable[[], datetime] = field(default_factory=lambda: SystemClock().now)
+    progress: Callable[[int], None] | None = None
 
     @property
     def words(self) -> str:
@@ -81,7 +83,7 @@ class AwsExecutions:
                     return LookedIn(self.words, f"function {self.function}: none match")
                 arn = found[0].arn
             place = self.place.for_arn(arn)
-            return ExecutionReader(aws.lambda_client(place), arn, place.words, self.now).read()
+            return ExecutionReader(aws.lambda_client(place), arn, place.words, self.now, progress=self.progress).read()
         except Exception as error:  # noqa: BLE001  # explained, or raised again as it is
             if aws.is_absent(error):
                 return LookedIn(self.words, "no such execution")

@@ -4,11 +4,13 @@ from durable_debugger.model import facts
 from durable_debugger.model.moments import CALLS, Happening, Moment
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
+from durable_debugger.model.states import State
 from durable_debugger.text import durations, glyphs, payloads
 from durable_debugger.text.cells import safe
 from durable_debugger.text.lines import Line, Part, fit, flush, line_width
 from durable_debugger.views.chrome import moment_words
 
+NOWHERE = -1
 ANSWERS = frozenset({Happening.REPLAYED, Happening.ANSWERED, Happening.SETTLED, Happening.ATTEMPT_ENDED})
 
 
@@ -90,6 +92,7 @@ def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int
             cursor_at = at
         cells_of.append((part, index))
         at += line_width([part])
+    cells_of += _replayed(session)
     shown, columns = _window(cells_of, cursor_at, cells - 2)
     current = playback.current
     offset = durations.offset(durations.between(session.execution.started_at, current.at)) if current else ""
@@ -97,6 +100,23 @@ def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int
     left.append(Part(f" in invocation {playback.invocation}   {offset}", "dim"))
     right = [Part(f"{moment_words(session)} ", "accent")]
     return [[Part(" "), *shown], flush(left, right, cells)], columns
+
+
+def _replayed(session: Session) -> list[tuple[Part, int]]:
+    """The calls of the other side at the root, as far as they are the same; there is no moment to go to."""
+    if session.differences is None:
+        return []
+    found = [(Part("    replay ", "dim"), NOWHERE)]
+    for row in session.differences.aligned:
+        if row.depth:
+            continue
+        if row.is_root:
+            found.append((Part(f" {glyphs.ROOT}", "divergence"), NOWHERE))
+        elif row.is_follow_on:
+            found.append((Part(f" {glyphs.FOLLOW_ON}", "follow_on"), NOWHERE))
+        elif row.replayed is not None:
+            found.append((Part(f" {State.SUCCEEDED.glyph}", "replayed"), NOWHERE))
+    return found
 
 
 def _call_part(session: Session, index: int, moment: Moment, *, is_current: bool) -> Part:
@@ -121,7 +141,8 @@ def _window(parts: list[tuple[Part, int]], cursor_at: int, cells: int) -> tuple[
     for part, index in parts:
         size = line_width([part])
         if at >= start and used + size <= cells:
-            columns.update({used + 1 + column: index for column in range(size)})
+            if index != NOWHERE:
+                columns.update({used + 1 + column: index for column in range(size)})
             shown.append(part)
             used += size
         at += size

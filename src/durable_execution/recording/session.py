@@ -212,7 +212,7 @@ class TraceSession:
 
     def _answer(self, details: Mapping[str, Any]) -> str:
         result, error, attempt = details.get("Result"), details.get("Error"), details.get("Attempt")
-        answer = self._payload("result", result) if result.__class__ is str else ""
+        answer = self._payload("result", result) if result.__class__ is str else ""  # pyright: ignore[reportArgumentType]  # faster than isinstance
         if attempt is not None:
             answer += f',"attempt":{int(attempt)}'
         return answer + _member("error_type", error.get("ErrorType")) if error else answer

@@ -6,6 +6,7 @@ from durable_debugger.model.marks import Marks
 from durable_debugger.model.session import Session
 from durable_debugger.text.lines import line_width, plain
 from durable_debugger.views.diff import DiffMode, diff_line, diff_rows, why_lines
+from durable_debugger.views.step import track_lines
 from durable_execution.replay.call_tree import tree_of
 from durable_execution.replay.comparison import compare
 from durable_execution.replay.divergence import DivergenceKind, Severity
@@ -143,3 +144,11 @@ def test_marks_come_from_what_invocations_noticed_themselves() -> None:
     session = Session(replace(execution, traces=traces), as_of=None)
     assert [facts.label(session.operations[row]) for row in session.marks.roots] == ["reserve_courier"]
     assert session.marks.by_row[session.marks.roots[0]].invocation == 1
+
+
+def test_the_track_ends_with_what_the_other_side_called() -> None:
+    session = order_session()
+    session.travel_to_cursor()
+    lines, columns = track_lines(session, 1200)
+    assert plain(lines[0]).rstrip().endswith("replay  ✓ ✓ ✓ ✓ ≠ ≈ ≈ ≈")
+    assert set(columns.values()) <= set(range(len(session.playback)))

@@ -257,3 +257,10 @@ def test_no_credentials_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_ambiguity_is_an_error_of_its_own() -> None:
     assert "2 executions go by 'aaaa'" in str(AmbiguousError("aaaa", KNOWN[:2]))
+
+
+def test_reading_a_long_history_tells_how_far_it_is() -> None:
+    told: list[int] = []
+    events = order_recording().events
+    ExecutionReader(Client(events, page=100), ARN, "a test", lambda: NOW, progress=told.append).read()
+    assert told == [*range(100, len(events), 100), len(events)]

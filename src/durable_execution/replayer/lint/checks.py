@@ -89,9 +89,21 @@ def _environment(found: Orchestration, test: ast.expr) -> Iterator[LintFinding]:
             return
         if isinstance(node, ast.Name) and node.id in known:
             value = known[node.id]
-            if any(is_environment(module.resolve(part)) for part in ast.walk(value) if isinstance(part, ast.Attribute)):
+            parts = (part for part in _evaluated(value, found) if isinstance(part, ast.Attribute))
+            if any(is_environment(module.resolve(part)) for part in parts):
                 yield _finding(found, node, "DUR104", f"{node.id} = {ast.unparse(value)[:60]}")
                 return
+
+
+def _evaluated(expression: ast.expr, found: Orchestration) -> Iterator[ast.AST]:
+    """What is evaluated on every replay: not what a function will do later, nor what an operation gives."""
+    pending: list[ast.AST] = [expression]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Lambda) or (isinstance(node, ast.Call) and operation_of(node, found.contexts)):
+            continue
+        yield node
+        pending.extend(ast.iter_child_nodes(node))
 
 
 def _iteration(found: Orchestration, iterable: ast.expr, sets: frozenset[str]) -> Iterator[LintFinding]:
