@@ -88,7 +88,7 @@ def _differences(
     found: list[str] = []
     shape = canonical(span)
     for key, value in expected.items():
-        if key == "parent_span_id" and expected[key] is None and span.name == "Workflow":
+        if key == "parent_span_id" and not value and span.name == "Workflow":
             found += [] if span.parent_span_id else ["Workflow has no ancestor"]
         elif key == "links":
             found += _link_problems(span, value, spans)
