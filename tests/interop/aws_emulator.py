@@ -20,7 +20,7 @@ from tests.interop.serving import boto3_client
 
 FunctionHandler = Callable[[Any, Any], Any]
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 15
 ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
 HOST = "127.0.0.1"
 
@@ -109,7 +109,7 @@ class AwsEmulator:
             if found:
                 return found
             pause.wait(0.02)
-        raise AssertionError("the emulator does not get there")
+        raise TimeoutError("the emulator does not get there")
 
     def ended(self, arn: str) -> dict[str, Any]:
         """The execution, once it has ended."""
