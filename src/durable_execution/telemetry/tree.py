@@ -81,7 +81,11 @@ def _line(row: _Row, began: int) -> str:
     span = row.span
     left = f"{_guides(row.branches)}{MARKS[span.status]} {_name(span)}"
     status = next((str(span.attributes[key]) for key in STATUS_ATTRIBUTES if key in span.attributes), "")
-    error = f"{span.attributes[names.ERROR_TYPE]}: {span.message}" if names.ERROR_TYPE in span.attributes else ""
+    error = (
+        _in_one_line(f"{span.attributes[names.ERROR_TYPE]}: {span.message}")
+        if names.ERROR_TYPE in span.attributes
+        else ""
+    )
     times = f"+{duration(span.start_ns - began):<9} {duration(span.end_ns - span.start_ns):>9}"
     return f"{left:<{NAME_WIDTH}} {times}  {status}  {bounded_name(error) if error else ''}".rstrip()
 
@@ -90,7 +94,7 @@ def _name(span: SpanRecord) -> str:
     """What is named by its id for want of a name is shown by its place."""
     identity, path = str(span.attributes.get(names.OPERATION_ID, "")), str(span.attributes.get(names.PATH, ""))
     place = path.rpartition("/")[2]
-    return bounded_name(span.name.replace(identity, place) if identity and place else span.name)
+    return _in_one_line(bounded_name(span.name.replace(identity, place) if identity and place else span.name))
 
 
 def _guides(branches: tuple[bool, ...]) -> str:
@@ -105,3 +109,8 @@ def duration(nanoseconds: int) -> str:
         if nanoseconds >= size:
             return f"{nanoseconds / size:.1f} {unit}"
     return f"{nanoseconds / 1_000_000:.1f} ms" if nanoseconds else "0"
+
+
+def _in_one_line(text: str) -> str:
+    """Text without what a terminal would take for a line's end or a command."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
