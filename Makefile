@@ -20,6 +20,9 @@ READY_TO_WORK := $(VENV)/.ready-to-work
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
+# Some images switch bytecode caches off; without them every worker and every process of a test compiles all anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # `make test TESTS=tests/unit/local OPTIONS=-x` narrows it down.
 TESTS ?=
 WORKERS ?= auto

@@ -51,6 +51,11 @@ def _folder(shared_data: Path, name: str) -> Path:
     return folder
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers a core: a third of the time tests wait for a process, a socket or a screen that comes to rest."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse test ids that hold an address: workers that run in parallel must collect the same ids."""
     bad = sorted({item.nodeid for item in items if " at 0x" in item.nodeid})

@@ -98,9 +98,14 @@ def test_an_observer_that_raises_changes_nothing_and_starves_nobody(
     silent = Recording()
     observed.subject(everything, observers=[silent])
     assert observed.engine.run(FUNCTION).result == RESULT
-    assert Counter(name for name, _ in recording.notes) == Counter(name for name, _ in silent.notes)
+    assert _told(recording) == _told(silent)
     logged = [record for record in caplog.records if "observer Raising raised" in record.getMessage()]
     assert len(logged) == 2 * len(recording.of("on_invocation_started"))
+
+
+def _told(recording: Recording) -> Counter[str]:
+    """How often each hook was called, but for those whose number depends on what threads send together."""
+    return Counter(name for name, _ in recording.notes if name not in {"on_checkpoint_sent", "on_operations_changed"})
 
 
 def test_every_operation_starts_and_ends_once(observed: Scenario) -> None:

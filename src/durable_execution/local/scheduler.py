@@ -203,12 +203,16 @@ class Scheduler:
             self._driver.release()
 
     def _jump(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
-        next_ms = self._next_wake()
+        store = self._backend.store
+        with store.snapshot():  # one look at both: what comes from outside between two would be jumped over
+            next_ms, work_ms = store.executions.next_wake(self._backend.owner), None
+            if skips == "work":
+                work_ms = store.executions.next_work(self._backend.owner)
         if next_ms is None:
             return False
         if next_ms <= self._backend.now_ms() or is_done():
             return True
-        if skips == "nothing" or (skips == "work" and self._next_work() is None):
+        if skips == "nothing" or (skips == "work" and work_ms is None):
             return False
         if horizon_ms is not None and next_ms > horizon_ms:
             return False

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from durable_execution.observers import (
     AttemptEnded,
@@ -53,7 +54,7 @@ class LogPlace(NamedTuple):
 
 
 _place: ContextVar[LogPlace | None] = ContextVar("durable_execution_log_place", default=None)
-_is_asked_for = [False]
+_filters: "WeakSet[CorrelationFilter]" = WeakSet()  # while one lives, executions keep track of whose code runs
 
 
 class LogPlaces(Observer):
@@ -111,7 +112,7 @@ class CorrelationFilter(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        _is_asked_for[0] = True
+        _filters.add(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add what is known here and not set already."""
@@ -137,6 +138,7 @@ def correlate_logs(logger: logging.Logger | None = None) -> Callable[[], None]:
     def undo() -> None:
         for handler in handlers:
             handler.removeFilter(added)
+        _filters.discard(added)
 
     return undo
 
@@ -168,7 +170,7 @@ def fields_of(place: LogPlace) -> dict[str, Any]:
 
 def is_asked_for() -> bool:
     """Whether anybody correlates logs in this process."""
-    return _is_asked_for[0]
+    return bool(_filters)
 
 
 def _span_fields() -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""What every test about telemetry begins with: no current span, and no trace header from outside."""
+"""What every test about telemetry begins with: no current span, and no trace header from outside, nobody who sends."""
 
 from collections.abc import Iterator
 
 import pytest
 from opentelemetry.context import Context, attach, detach
+
+from tests.unit.telemetry.scenarios import stop_sending
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +15,4 @@ def nothing_is_current(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     token = attach(Context())
     yield
     detach(token)
+    stop_sending()

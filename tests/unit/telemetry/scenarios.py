@@ -240,11 +240,24 @@ class Tracing:
         return (tracing, *further, Delivery(tracing, None, [self.provider], 5.0))
 
 
+_sending: list[tuple[SpanExporter, BatchSpanProcessor]] = []
+
+
 def provider_for(exporter: SpanExporter, *, queue_size: int | None = None, **options: Any) -> TracerProvider:
     """A provider that sends in batches, like the one `configure()` makes."""
     provider = TracerProvider(resource=Resource.create({"service.name": SERVICE}), shutdown_on_exit=False, **options)
-    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=queue_size, schedule_delay_millis=60_000))
+    processor = BatchSpanProcessor(exporter, max_queue_size=queue_size, schedule_delay_millis=60_000)
+    provider.add_span_processor(processor)
+    _sending.append((exporter, processor))
     return provider
+
+
+def stop_sending() -> None:
+    """End what `provider_for` has begun: a thread that goes on trying would disturb the tests that follow."""
+    while _sending:
+        exporter, processor = _sending.pop()
+        exporter.shutdown()  # first, so that the processor does not wait for what nobody receives
+        processor.shutdown()
 
 
 class ObservedEngine(LocalEngine):

@@ -5,6 +5,7 @@ import sys
 import timeit
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -31,7 +32,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     metrics.get_meter_provider = lambda: found.metrics  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", trace)
     monkeypatch.setitem(sys.modules, "opentelemetry.metrics", metrics)
-    monkeypatch.setattr(logs, "_is_asked_for", [False])
+    monkeypatch.setattr(logs, "_filters", WeakSet())
     monkeypatch.setattr(environment, "_warned", set())
     return found
 

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from durable_execution.context.durable_context import DurableContext
 from durable_execution.telemetry.live import LiveTracing
-from durable_execution.telemetry.logs import FIELDS, CorrelationFilter, LogPlaces, correlate_logs
+from durable_execution.telemetry.logs import FIELDS, CorrelationFilter, LogPlaces, correlate_logs, is_asked_for
 from tests.unit.telemetry.scenarios import engine_with, retry_in, run
 
 FIELD_NAMES = [field.name for field in FIELDS]
@@ -108,6 +108,7 @@ def test_all_handlers_of_a_logger_can_be_told(kept: Kept) -> None:
     check(other.fields, arn, exporter)
     assert not kept.filters
     assert not other.filters
+    assert not is_asked_for(), "nobody pays for it any more"
 
 
 def test_without_a_logger_the_root_logger_is_meant() -> None:
