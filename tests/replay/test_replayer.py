@@ -1,6 +1,7 @@
 """The Replayer: nothing runs, nothing leaves, and what was found is named."""
 
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -51,6 +52,18 @@ def test_what_decided_is_named_with_its_line(recording: RecordedExecution, name:
     assert what in report.root.likely
     assert next(one for one in report.suspects if what in one.what).kind == SuspectKind(kind)
     assert workflows.STEP_BODIES_RUN == []
+
+
+def test_what_the_garbage_collector_calls_is_nobody_s_decision(recording: RecordedExecution) -> None:
+    def note(phase: str, info: dict[str, int]) -> None:
+        time.perf_counter()
+
+    gc.callbacks.append(note)
+    try:
+        report = Replayer(workflows.acting(gc.collect)).replay(recording)
+    finally:
+        gc.callbacks.remove(note)
+    assert (report.verdict, report.suspects, report.effects) == (Verdict.SAME, (), ())
 
 
 def test_the_branch_is_named_where_it_stands_in_the_handler(recording: RecordedExecution) -> None:

@@ -1,5 +1,6 @@
 """Whose code a frame is: the user's, a library's, the standard library's or this SDK's."""
 
+import gc
 import os
 import sysconfig
 import threading
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 import durable_execution
 from durable_execution.observers import CallSite
@@ -48,9 +49,16 @@ def owner_of(filename: str) -> Owner:
 
 
 def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
-    """The user's frames from the innermost outwards; empty when the SDK itself, or an import, stands before them."""
+    """The user's frames from the innermost outwards.
+
+    Empty when the SDK itself or an import stands before them, or a callback of the garbage collector, which is called in the
+    middle of whatever code happens to run.
+    """
     found: list[CallSite] = []
+    collecting = _collector_callbacks()
     for outer in _outwards(frame):
+        if outer.f_code in collecting:
+            return ()
         owner = owner_of(outer.f_code.co_filename)
         if owner is Owner.IMPORT or (owner is Owner.SDK and not found):
             return ()
@@ -66,6 +74,10 @@ def responsible_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
     if found or Owner.SDK in owners or Owner.IMPORT in owners:
         return found
     return (CallSite("<thread>", 0, threading.current_thread().name),)
+
+
+def _collector_callbacks() -> set[CodeType | None]:
+    return {getattr(one, "__code__", None) or getattr(type(one).__call__, "__code__", None) for one in gc.callbacks}
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
