@@ -71,14 +71,14 @@ class Twins:
         theirs: For AWS's SDK.
         ours: For this SDK, in the blocking style.
         answers: What callbacks are completed with, by name, once the execution waits for them.
-        is_one_way: Whether what this SDK has begun cannot be finished by AWS's.
+        is_stored_differently: Whether the same operations are recorded with different texts.
     """
 
     name: str
     theirs: Workflow
     ours: Workflow
     answers: tuple[tuple[str, bytes], ...] = ()
-    is_one_way: bool = False
+    is_stored_differently: bool = False
 
 
 def their_retries(count: int) -> Any:
@@ -373,14 +373,6 @@ def conditions() -> Twins:
 
 
 def maps(nesting: NestingType) -> Twins:
-    def outcome(batch: Any) -> Any:
-        return [
-            batch.completion_reason.value,
-            batch.status.value,
-            [[item.index, item.status.value, seen(item.result)] for item in batch.all],
-            [error.message for error in batch.get_errors()],
-        ]
-
     def their(_event: Any, ctx: Any) -> Any:
         def item(child: Any, value: Any, index: int, _all: Any) -> Any:
             if index == 2:
@@ -475,25 +467,114 @@ class Wrapping(SerDes[Any]):
         return json.loads(data)["wrapped"]
 
 
-def item_serializer() -> Twins:
-    """AWS's SDK keeps the items once more in the map's own result, without their serializer; this one keeps to it."""
+class Joining(SerDes[Any]):
+    """Stores a whole batch as its outcome; what is read is no batch any more, with either SDK."""
 
-    def whole(batch: Any) -> Any:
-        return [[item.index, item.result] for item in batch.all]
+    def serialize(self, value: Any, _context: Any) -> str:
+        return json.dumps(["joined", outcome(value)])
+
+    def deserialize(self, data: str, _context: Any) -> Any:
+        return json.loads(data)[1]
+
+
+def outcome(batch: Any) -> Any:
+    """What a batch came to, for a result that is JSON."""
+    if isinstance(batch, list):
+        return batch
+    return [
+        batch.completion_reason.value,
+        batch.status.value,
+        [[item.index, item.status.value, seen(item.result)] for item in batch.all],
+        [error.message for error in batch.get_errors()],
+    ]
+
+
+def serialized_maps(nesting: NestingType, *, is_whole: bool = False) -> Twins:
+    """Items have a serializer of the user's. AWS's SDK writes them once more in the map's own result, without it."""
+    serdes = Joining() if is_whole else None
+
+    def work(child: Any, value: Any, index: int, nap: Any) -> Any:
+        if index == 1:
+            child.wait(nap, name="nap")
+        if index == 2:
+            raise ValueError("item 2")
+        return child.step(lambda _: {"value": value, "index": [index, None]}, name="work")
 
     def their(_event: Any, ctx: Any) -> Any:
-        config: Any = theirs.MapConfig(max_concurrency=1, item_serdes=Wrapping())
-        found = ctx.map(["a", {"b": 2}], lambda _ctx, item, _index, _all: item, name="map", config=config)
+        config: Any = theirs.MapConfig(
+            max_concurrency=1,
+            item_serdes=Wrapping(),
+            serdes=serdes,
+            nesting_type=theirs.NestingType[nesting.name],
+            completion_config=theirs.CompletionConfig(tolerated_failure_count=1),
+        )
+        items = ["a", {"b": 2}, "c", "d"]
+        found = ctx.map(
+            items, lambda ctx, item, index, _all: work(ctx, item, index, A_SECOND), name="map", config=config
+        )
         ctx.wait(A_MINUTE, name="pause")
-        return whole(found)
+        ctx.wait(A_MINUTE, name="another pause")
+        return outcome(found)
 
     def our(_event: Any, ctx: Any) -> Any:
-        config = MapConfig(max_concurrency=1, item_serdes=Wrapping())
-        found = ctx.map(["a", {"b": 2}], lambda _ctx, item, _index: item, name="map", config=config)
+        config = MapConfig(
+            max_concurrency=1,
+            item_serdes=Wrapping(),
+            serdes=serdes,
+            nesting_type=nesting,
+            completion_config=CompletionConfig(tolerated_failure_count=1),
+        )
+        items = ["a", {"b": 2}, "c", "d"]
+        found = ctx.map(items, lambda ctx, item, index: work(ctx, item, index, SECOND), name="map", config=config)
         ctx.wait(MINUTE, name="pause")
-        return whole(found)
+        ctx.wait(MINUTE, name="another pause")
+        return outcome(found)
 
-    return Twins("item_serializer", their, our, is_one_way=True)
+    name = f"serialized_maps_{nesting.name.lower()}{'_whole' if is_whole else ''}"
+    return Twins(name, their, our, is_stored_differently=not is_whole)
+
+
+def serialized_parallels(nesting: NestingType, *, is_whole: bool = False) -> Twins:
+    """The same for branches, one of which the operation does not wait for."""
+    serdes = Joining() if is_whole else None
+
+    def works(child: Any) -> Any:
+        return child.step(lambda _: "work", name="work")
+
+    def their(_event: Any, ctx: Any) -> Any:
+        def naps(child: Any) -> str:
+            child.wait(theirs.Duration.from_seconds(600), name="nap")
+            return "rested"
+
+        config: Any = theirs.ParallelConfig(
+            item_serdes=Wrapping(),
+            serdes=serdes,
+            nesting_type=theirs.NestingType[nesting.name],
+            completion_config=theirs.CompletionConfig(min_successful=1),
+        )
+        found = ctx.parallel([naps, aws.ParallelBranch(works, name="works")], name="both", config=config)
+        ctx.wait(A_MINUTE, name="pause")
+        ctx.wait(A_MINUTE, name="another pause")
+        return outcome(found)
+
+    def our(_event: Any, ctx: Any) -> Any:
+        def naps(child: Any) -> str:
+            child.wait(timedelta(minutes=10), name="nap")
+            return "rested"
+
+        config = ParallelConfig(
+            item_serdes=Wrapping(),
+            serdes=serdes,
+            nesting_type=nesting,
+            completion_config=CompletionConfig(min_successful=1),
+        )
+        found = ctx.parallel([naps, ParallelBranch(works, name="works")], name="both", config=config)
+        ctx.wait(MINUTE, name="pause")
+        ctx.wait(MINUTE, name="another pause")
+        return outcome(found)
+
+    name = f"serialized_parallels_{nesting.name.lower()}{'_whole' if is_whole else ''}"
+    return Twins(name, their, our, is_stored_differently=not is_whole)
 
 
 def nested_batch() -> Twins:
@@ -556,7 +637,8 @@ def serializers() -> Twins:
 
 
 TWINS = [
-    item_serializer(),
+    *(serialized_maps(nesting, is_whole=is_whole) for nesting in NestingType for is_whole in (False, True)),
+    *(serialized_parallels(nesting, is_whole=is_whole) for nesting in NestingType for is_whole in (False, True)),
     nested_batch(),
     serializers(),
     steps(),

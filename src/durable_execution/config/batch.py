@@ -32,8 +32,8 @@ class ParallelConfig:
     Attributes:
         max_concurrency: Branches in flight at once; a suspended branch keeps its place. None is no limit.
         completion_config: When the operation is complete.
-        serdes: Serializer of the whole `BatchResult`.
-        item_serdes: Serializer of each branch's result.
+        serdes: Serializer of the whole `BatchResult`, and of nothing else.
+        item_serdes: Serializer of each branch's result. Without `serdes`, the results are then written nowhere else.
         result_type: Type of each branch's result, when annotations do not tell.
         summary_generator: Makes a text that is kept beside the decision when the result is above 256 KiB.
         nesting_type: Whether branches have contexts of their own in the history.
@@ -58,8 +58,8 @@ class MapConfig:
     Attributes:
         max_concurrency: Items in flight at once; a suspended item keeps its place. None is no limit.
         completion_config: When the operation is complete.
-        serdes: Serializer of the whole `BatchResult`.
-        item_serdes: Serializer of each item's result.
+        serdes: Serializer of the whole `BatchResult`, and of nothing else.
+        item_serdes: Serializer of each item's result. Without `serdes`, the results are then written nowhere else.
         result_type: Type of each item's result, when the function's annotation does not tell.
         summary_generator: Makes a text that is kept beside the decision when the result is above 256 KiB.
         nesting_type: Whether items have contexts of their own in the history.

@@ -214,7 +214,7 @@ class DurableContext:
         call.is_virtual = config.is_virtual
         annotation = config.result_type if config.result_type is not None else return_annotation(function)
         codec = codec_for(config.serdes, annotation, operation_id=call.id, execution_arn=self.execution_arn)
-        return child.run_context(call, self._body(function), codec, summarize=config.summary_generator)
+        return child.run_context(call, self._body(function), child.Keeping(codec, config.summary_generator))
 
     @overload
     def map(

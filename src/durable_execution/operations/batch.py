@@ -19,7 +19,7 @@ from durable_execution.config import (
 )
 from durable_execution.errors import OperationError, error_object
 from durable_execution.operations.batch_codec import Decision, batch_codec, read_decision, summarize
-from durable_execution.operations.child import run_context
+from durable_execution.operations.child import Keeping, run_context
 from durable_execution.operations.completion import CompletionPolicy
 from durable_execution.protocol import OperationSubType, OperationType, branch_id
 from durable_execution.runtime.call import Call
@@ -56,7 +56,7 @@ async def run_batch(call: Call, branches: Branches, config: MapConfig | Parallel
         annotation = config.result_type if config.result_type is not None else branches.result_type(index)
         return codec_for(config.item_serdes, annotation, operation_id=branch_id(call.id, index), execution_arn=arn)
 
-    codec = batch_codec(item_codec, is_custom=config.item_serdes is not None)
+    codec = batch_codec(item_codec)
     codec = codec._replace(is_blocking=bool(getattr(config.item_serdes, "is_blocking", False)))
     if config.serdes is not None:
         codec = codec_for(config.serdes, None, operation_id=call.id, execution_arn=arn)
@@ -72,9 +72,12 @@ async def run_batch(call: Call, branches: Branches, config: MapConfig | Parallel
         return await batch.run()
 
     kind = "MapResult" if branches.subtype is OperationSubType.MAP_ITERATION else "ParallelResult"
-    result: BatchResult[Any] = await run_context(
-        call, body, codec, summarize=lambda value: summarize(kind, value, config.summary_generator)
+    keeping = Keeping(
+        codec,
+        summarize=lambda value: summarize(kind, value, config.summary_generator),
+        is_rebuilt=config.item_serdes is not None and config.serdes is None,
     )
+    result: BatchResult[Any] = await run_context(call, body, keeping)
     return result
 
 
@@ -176,7 +179,7 @@ class Batch:
             operation_id=call.id,
             execution_arn=scope.state.execution_arn,
         )
-        return await run_context(call, branches.body(index), codec)
+        return await run_context(call, branches.body(index), Keeping(codec))
 
     def _finish(self, item: BatchItem[Any]) -> None:
         if self._complete.done():

@@ -14,19 +14,18 @@ from durable_execution.serdes import tagged
 from durable_execution.serdes.codec import TAGGED, Codec
 
 
-def batch_codec(item_codec: Callable[[int], Codec], *, is_custom: bool = False) -> Codec:
+def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
     """The codec of a batch whose item i has codec `item_codec(i)`.
 
-    Results that the tagged format restores exactly stand in it as they are, as AWS's SDK for Python has them. Those that
-    have a serializer of the user's stand as it writes them: it may be there to keep them secret, or out of the way.
+    Results that the tagged format restores exactly stand in it as they are, as AWS's SDK for Python has them; others as
+    their codec writes them.
 
     Args:
         item_codec: Codec of an item.
-        is_custom: Whether it is the user's.
     """
 
     def encode(batch: BatchResult[Any]) -> str:
-        items = [_encoded(item, item_codec(item.index), is_custom=is_custom) for item in batch.all]
+        items = [_encoded(item, item_codec(item.index)) for item in batch.all]
         return tagged.dumps(BatchResult(items, batch.completion_reason))
 
     def decode(text: str) -> BatchResult[Any]:
@@ -96,10 +95,10 @@ def read_decision(summary: str | None) -> Decision | None:
         return None
 
 
-def _encoded(item: BatchItem[Any], codec: Codec, *, is_custom: bool) -> BatchItem[Any]:
+def _encoded(item: BatchItem[Any], codec: Codec) -> BatchItem[Any]:
     if codec is TAGGED or item.status is not BatchItemStatus.SUCCEEDED:
         return item
-    if not is_custom and tagged.can_hold(item.result):
+    if tagged.can_hold(item.result):
         return item
     return replace(item, result=EncodedResult(codec.encode(item.result)))
 

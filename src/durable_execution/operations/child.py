@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_execution.config import ChildConfig
@@ -36,14 +37,33 @@ Body = Callable[[ContextScope], Awaitable[Any]]
 Summary = Callable[[Any], str]
 
 
-async def run_context(call: Call, body: Body, codec: Codec, *, summarize: Summary | None = None) -> Any:
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How the result of a context is kept.
+
+    Attributes:
+        codec: Of the result.
+        summarize: Makes what is stored in place of a result that is not kept; nothing by default.
+        is_rebuilt: Whether the result is never kept, but always made again of what the context holds, each part of which has
+            made the trip through its own serializer. Otherwise this is so above 256 KiB.
+    """
+
+    codec: Codec
+    summarize: Summary | None = None
+    is_rebuilt: bool = False
+
+    def summary(self, value: Any) -> str:
+        """The text in place of a result."""
+        return str(self.summarize(value)) if self.summarize is not None else ""
+
+
+async def run_context(call: Call, body: Body, keeping: Keeping) -> Any:
     """Answer a context from the record, or run its body in it and checkpoint what comes of it.
 
     Args:
         call: The CONTEXT operation.
         body: Run with the scope inside the context.
-        codec: Of the result.
-        summarize: Makes what is stored in place of a result above 256 KiB; nothing by default.
+        keeping: How its result is kept.
 
     Raises:
         ChildContextError: The body raised, now or when it was recorded.
@@ -55,7 +75,7 @@ async def run_context(call: Call, body: Body, codec: Codec, *, summarize: Summar
         if status == "SUCCEEDED" and not details.get("ReplayChildren"):
             announce_replayed(call, recorded)
             result = details.get("Result")
-            return await restored(call, codec, result) if result is not None else None
+            return await restored(call, keeping.codec, result) if result is not None else None
         if status not in ("STARTED", "SUCCEEDED"):
             announce_replayed(call, recorded)
             raise failure(call, ChildContextError, Operation(recorded).error)
@@ -66,10 +86,10 @@ async def run_context(call: Call, body: Body, codec: Codec, *, summarize: Summar
         if not call.is_virtual:
             call.scope.check_open(call)
             call.scope.state.batcher.add(call.update("START"))
-    return await _run_body(call, body, codec, recorded, summarize)
+    return await _run_body(call, body, keeping, recorded)
 
 
-async def _run_body(call: Call, body: Body, codec: Codec, recorded: Wire | None, summarize: Summary | None) -> Any:
+async def _run_body(call: Call, body: Body, keeping: Keeping, recorded: Wire | None) -> Any:
     state = call.scope.state
     is_rebuilding = recorded is not None and recorded["Status"] == "SUCCEEDED"
     scope = ContextScope.of(call)
@@ -94,11 +114,7 @@ async def _run_body(call: Call, body: Body, codec: Codec, recorded: Wire | None,
     try:
         value = await body(scope)
         await check_finished(scope)
-        if codec.is_blocking:
-            payload, result = await round_trip(call, codec, value)
-        else:
-            payload = encode(call, codec, value)
-            result = decode(call, codec, payload)
+        payload, result = await _through_its_serializer(call, value, keeping)
     except Exception as error:
         leave("FAILED", error)
         if _ends_execution(error):
@@ -113,18 +129,28 @@ async def _run_body(call: Call, body: Body, codec: Codec, recorded: Wire | None,
     if is_rebuilding and recorded is not None:
         announce_replayed(call, recorded)
         return result
-    await _succeed(call, value, payload, recorded, started_at, summarize)
+    await _succeed(call, value, payload, recorded, started_at, keeping)
     return result
 
 
+async def _through_its_serializer(call: Call, value: Any, keeping: Keeping) -> tuple[str, Any]:
+    codec = keeping.codec
+    if keeping.is_rebuilt:
+        return keeping.summary(value), value
+    if codec.is_blocking:
+        return await round_trip(call, codec, value)
+    payload = encode(call, codec, value)
+    return payload, decode(call, codec, payload)
+
+
 async def _succeed(
-    call: Call, value: Any, payload: str, recorded: Wire | None, started_at: datetime | None, summarize: Summary | None
+    call: Call, value: Any, payload: str, recorded: Wire | None, started_at: datetime | None, keeping: Keeping
 ) -> None:
     if not call.is_virtual:
         update = call.update("SUCCEED")
-        if _is_large(payload):
+        if keeping.is_rebuilt or _is_large(payload):
             update["ContextOptions"] = {"ReplayChildren": True}
-            update["Payload"] = str(summarize(value)) if summarize is not None else ""
+            update["Payload"] = payload if keeping.is_rebuilt else keeping.summary(value)
         else:
             update["Payload"] = payload
         await store(call, update)

@@ -18,7 +18,7 @@ from durable_execution.errors import (
 )
 from durable_execution.failures import make_failure
 from durable_execution.operations.callback import create_callback
-from durable_execution.operations.child import run_context
+from durable_execution.operations.child import Keeping, run_context
 from durable_execution.operations.step import is_async, run_step
 from durable_execution.protocol import ErrorObject, OperationSubType, OperationType
 from durable_execution.runtime.call import Call
@@ -69,7 +69,7 @@ async def run_wait_for_callback(call: Call, submitter: Submitter, config: WaitFo
         return await callback.result()
 
     try:
-        return await run_context(call, body, _codec(call, config))
+        return await run_context(call, body, Keeping(_codec(call, config)))
     except ChildContextError as error:
         raise _as_callback_error(error) from None
 
