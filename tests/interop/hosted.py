@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from durable_execution import RetryPresets, StepConfig, StepError, StepSemantics, durable_execution
@@ -75,6 +76,24 @@ async def dies_once(payload: dict[str, Any], ctx: Any) -> Any:
         return await ctx.step(body, name="fatal", config=config)
     except StepError as error:
         return type(error).__name__
+
+
+@durable_execution
+async def dies_once_in_a_branch(payload: dict[str, Any], ctx: Any) -> Any:
+    """Its step ends the process at once, unless the marker that the first attempt leaves is there."""
+    marker = Path(payload["marker"])
+
+    def body(_: Any) -> str:
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), payload["signal"])
+        return "alive"
+
+    async def branch(inner: Any) -> str:
+        return str(await inner.step(body, name="fatal"))
+
+    await ctx.step(lambda _: None, name="before")
+    return (await ctx.parallel([branch], name="both")).get_results()
 
 
 WORDS = "not a handler"

@@ -175,6 +175,29 @@ def test_a_step_that_ends_its_process_is_an_interrupted_step(cloud: Cloud) -> No
     assert [line["executionArn"] for line in bodies] == [arn]
 
 
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSEGV], ids=lambda found: found.name)
+def test_what_a_step_had_begun_when_its_process_died_at_once_is_recorded(
+    cloud: Cloud, tmp_path: Path, death: signal.Signals
+) -> None:
+    cloud.host("dies_once_in_a_branch")
+    payload = {"marker": str(tmp_path / "marker"), "signal": death}
+    answer = cloud.invoke("dies_once_in_a_branch:$LATEST", payload)
+    assert answer["Payload"] == ["alive"]
+    assert kinds(cloud.engine, answer["DurableExecutionArn"])[1:] == [
+        "StepStarted",
+        "StepSucceeded",
+        "ContextStarted",
+        "ContextStarted",
+        "StepStarted",
+        "InvocationCompleted",
+        "StepSucceeded",
+        "ContextSucceeded",
+        "ContextSucceeded",
+        "InvocationCompleted",
+        "ExecutionSucceeded",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "payload", "expected"),
     [

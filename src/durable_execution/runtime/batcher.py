@@ -62,6 +62,7 @@ class CheckpointBatcher:
         self.is_revoked = False
         self._client = client
         self._is_immediate = bool(getattr(client, "answers_immediately", False))
+        self._note_unsent: Callable[[str, Wire], None] | None = getattr(client, "note_unsent", None)
         self._arn = execution_arn
         self._token = token
         self._merge = merge
@@ -84,6 +85,8 @@ class CheckpointBatcher:
     def add(self, update: Wire) -> None:
         """Queue an update nobody waits for."""
         self._queue.append(Queued(update, _size(update), None))
+        if self._note_unsent is not None:
+            self._note_unsent(self._token, update)
 
     def store(self, update: Wire) -> asyncio.Future[None]:
         """Queue an update and have it sent; the future is done when the service has stored it."""
@@ -198,6 +201,9 @@ class CheckpointBatcher:
     def _renew(self, token: str | None, updates: list[Wire]) -> None:
         if token:
             self._token = token
+            if self._note_unsent is not None:
+                for queued in self._queue:
+                    self._note_unsent(token, queued.update)
             return
         self.is_revoked = True
         if not (updates and updates[-1]["Type"] == "EXECUTION"):

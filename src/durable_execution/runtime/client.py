@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from durable_execution.errors import ServiceError
 from durable_execution.protocol import Wire
+from durable_execution.runtime import unsent
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ class Boto3ServiceClient:
     def __init__(self, client: LambdaClient | None = None) -> None:
         self._client: Any = client
         self._thread: ThreadPoolExecutor | None = None
+
+    @property
+    def note_unsent(self) -> Callable[[str, Wire], None] | None:
+        """Notes an update for whoever runs this process; see `ServiceClient`. None where nobody wants notes."""
+        return unsent.notes()
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
         """Send updates; see `ServiceClient`."""

@@ -33,6 +33,10 @@ class ServiceClient(Protocol):
 
     A client whose service is in this process, so that `checkpoint` never waits for anything, may say so with an attribute
     `answers_immediately = True`: sequential workflows then store without a turn of the event loop.
+
+    A client that can keep something even if this process dies may have a method `note_unsent(token, update)`. It is told of
+    every update that nobody waits for, and so is not sent yet, with the token to send it with. Once that token has been used,
+    it is told again of those that are still unsent.
     """
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:

@@ -1,5 +1,6 @@
 """Functions in processes of their own: a crash, or `os._exit`, ends the function's process and nothing else."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -7,17 +8,19 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from durable_execution.errors import EngineError
+from durable_execution.errors import EngineError, ServiceError
 from durable_execution.local.hosts import Answer, Failure, Invocation, Outcome, exit_error
 from durable_execution.local.http.log import JsonLog
 from durable_execution.local.http.worker import END_OF_LOG
-from durable_execution.protocol import ErrorObject
+from durable_execution.protocol import ErrorObject, Wire
+from durable_execution.runtime.unsent import read_notes
 
 WORKER = Path(__file__).with_name("worker.py")
 START_SECONDS = 60.0
@@ -111,8 +114,10 @@ class _Worker:
     def __init__(self, spec: str, log: JsonLog, environment: Mapping[str, str]) -> None:
         self._log = log
         self._about: dict[str, Any] = {}
+        self._notes = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), spec],
+            [sys.executable, "-P", str(WORKER), spec, str(self._notes.fileno())],
+            pass_fds=[self._notes.fileno()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -143,10 +148,13 @@ class _Worker:
             line = self._ask(_request(invocation), timeout)
         except queue.Empty:
             self._kill()
+            self._send_unsent(invocation)
             message = f"{request_id} Task timed out after {timeout:.2f} seconds"
             self._log.write({**self._about, "level": "ERROR", "message": message})
             return Failure(ErrorObject(message, "Sandbox.Timedout"))
         if line is None:
+            self._process.wait()
+            self._send_unsent(invocation)
             return self._crashed(request_id)
         self._await_log(f"{END_OF_LOG}{request_id}")
         return _outcome(json.loads(line))
@@ -162,6 +170,7 @@ class _Worker:
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 _close(stream)
+        self._notes.close()
 
     def _ask(self, request: str, timeout: float) -> str | None:
         stdin = self._process.stdin
@@ -172,6 +181,15 @@ class _Worker:
         except OSError:
             return None  # it died before it could be asked
         return self._answers.get(timeout=timeout)
+
+    def _send_unsent(self, invocation: Invocation) -> None:
+        """Send what the dead process had begun and not sent, so that its next run finds it begun."""
+        size = os.fstat(self._notes.fileno()).st_size
+        found = read_notes(os.pread(self._notes.fileno(), size, 0).decode())
+        if found is None or invocation.execution_arn is None:
+            return
+        with contextlib.suppress(ServiceError):  # its last call has brought them, or the execution is over
+            asyncio.run(_checkpoint(invocation, invocation.execution_arn, *found))
 
     def _crashed(self, request_id: str) -> Outcome:
         code = self._process.wait()
@@ -228,6 +246,10 @@ class _Worker:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+async def _checkpoint(invocation: Invocation, execution_arn: str, token: str, updates: list[Wire]) -> None:
+    await invocation.client.checkpoint(execution_arn, token, updates)
 
 
 def _request(invocation: Invocation) -> str:

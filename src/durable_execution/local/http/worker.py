@@ -108,8 +108,20 @@ def run(handler: Any, request: dict[str, Any]) -> str:
         )
 
 
-def main(spec: str) -> None:
-    """Serve invocations until standard input ends."""
+def keep_notes(descriptor: int) -> None:
+    """Have this SDK, if the function uses it, note in a file what it has not sent when the process dies."""
+    os.set_inheritable(descriptor, False)
+    if "durable_execution" in sys.modules:
+        importlib.import_module("durable_execution.runtime.unsent").keep_notes_in(descriptor)
+
+
+def main(spec: str, notes: int) -> None:
+    """Serve invocations until standard input ends.
+
+    Args:
+        spec: The function.
+        notes: Descriptor of an open file for what the function has not sent when it dies.
+    """
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -133,6 +145,7 @@ def main(spec: str) -> None:
         traceback.print_exc()
         reply(json.dumps({"broken": error_of(error)}))
         return
+    keep_notes(notes)
     reply(json.dumps({"ready": True, "durable": is_durable(function)}))
     for line in requests:
         request = json.loads(line)
@@ -144,4 +157,4 @@ def main(spec: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))
