@@ -1,10 +1,11 @@
 """What the corpus is made of: programs, edits of them, and what replaying the one against the other must say.
 
-`python -m tests.replay.corpus_cases` records the programs again and writes `corpus/`.
+`python -m tests.replay.corpus_cases [TITLE …]` records the programs, or some of them, and writes `corpus/`.
 """
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,20 @@ RETRIES: Body = [
     wait("rest", 2),
     step("end"),
 ]
+CONTEST: Body = [
+    call("race", "first", calls=[
+        step("quick", value="q"),
+        wait("slow", 60),
+        call("sequence", body=[wait("slower", 90), step("never")]),
+        call("race", calls=[wait("third", 70), wait("fourth", 80)]),
+    ]),
+    child("inside", call("any", calls=[
+        call("sequence", body=[step("one"), wait("pause", 30), step("two")]),
+        call("sequence", body=[step("three"), wait("rest", 5), step("four", value=4)]),
+    ])),
+    call("race", "begun", calls=[step("now", value=1), call("sequence", body=[step("early"), wait("late", 60)])], tasks=True),
+    step("end"),
+]  # fmt: skip
 UNNAMED: Body = [step(value=1), wait(seconds=2), step(value=2), step(value=3), wait(seconds=3), step(value=4)]
 
 
@@ -242,6 +257,11 @@ DIVERGENT = [
     Case("failed-step-handled-then-skipped", [{"op": "try", "body": [step("bad", failures=9, attempts=1)],
          "except": [step("recover")]}, step("end")], lambda body: at(body, 0, "except").clear(), "skipped",
          "flow/recover"),
+    Case("renamed-in-the-winner-of-a-race", CONTEST, rename(2, "last", 1, "body", 0, "calls", 1, "body"), "renamed",
+         "flow/inside/step(1)#1/four"),
+    Case("skipped-in-the-winner-of-a-race", CONTEST, remove(0, 1, "body", 0, "calls", 1, "body"), "skipped",
+         "flow/inside/step(1)#1/three"),
+    Case("inserted-after-a-race", CONTEST, insert(3, step("more")), "inserted", "flow/more"),
     Case("together-skipped", [call("together", calls=[step("a"), step("b"), step("c")]), step("end")],
          remove(1, 0, "calls"), "skipped", "flow/b"),
 ]  # fmt: skip
@@ -321,6 +341,14 @@ SILENT = [
     Case("without-invocation-events", RETRIES, mangle="without-invocations"),
     Case("without-step-starts", ORDER, mangle="without-step-starts"),
     Case("custom-sub-types", [step("a", sub_type="Agent"), child("b", step("c"), sub_type="Tool"), wait(seconds=1)]),
+    Case("losers-of-a-race", CONTEST),
+    Case("losers-of-a-race-running", CONTEST, keep=9),
+    Case("race-not-decided-beside-others", [call("together", calls=[call("race", calls=[wait("a", 50), wait("b", 40)]),
+         step("c"), child("d", wait("e", 5), step("f"))]), step("end")], keep=10),
+    Case("reserved-and-not-awaited-yet", [call("together", calls=[step("a"), wait("b", 4)], order=[1, 0],
+         lazy=True), step("end")], keep=4),
+    Case("all-with-a-failure", [{"op": "try", "body": [call("all", calls=[call("sequence", body=[wait("a", 50), step("b")]),
+         step("bad", failures=9, attempts=1)])], "except": [step("recover")]}, step("end")]),
     Case("empty-result", [step("a", value=None), wait(seconds=1), step("b", value="")]),
 ]  # fmt: skip
 
@@ -333,16 +361,19 @@ def changed(case: Case) -> Body:
     return body
 
 
-def write() -> None:
-    """Record every case and write it to its file."""
+def write(only: Collection[str] = ()) -> None:
+    """Record every case, or only some, and write it to its file."""
     from tests.replay.corpus_recording import record_case
 
     for folder, cases in (("divergent", DIVERGENT), ("silent", SILENT)):
         target = CORPUS / folder
         target.mkdir(parents=True, exist_ok=True)
         for known in target.glob("*.json"):
-            known.unlink()
+            if known.stem not in {case.title for case in cases}:
+                known.unlink()
         for case in cases:
+            if only and case.title not in only:
+                continue
             text = json.dumps(record_case(case), indent=1, ensure_ascii=False, default=str).replace(
                 f"{REPOSITORY}/", ""
             )
@@ -350,4 +381,4 @@ def write() -> None:
 
 
 if __name__ == "__main__":
-    write()
+    write(sys.argv[1:])

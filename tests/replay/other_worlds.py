@@ -60,9 +60,10 @@ async def first_of_three(event: Any, ctx: DurableContext) -> None:
 
 @durable_execution
 async def only_while_waiting(event: Any, ctx: DurableContext) -> None:
-    callback = asyncio.ensure_future(ctx.wait(timedelta(seconds=2), name="slow"))
+    slow = asyncio.ensure_future(ctx.wait(timedelta(seconds=2), name="slow"))
     await ctx.wait(timedelta(seconds=1), name="quick")
-    await callback
+    await ctx.step(work, name="patient")
+    await slow
     await ctx.step(work, name="end")
 
 
@@ -71,7 +72,6 @@ async def only_while_waiting_changed(event: Any, ctx: DurableContext) -> None:
     slow = asyncio.ensure_future(ctx.wait(timedelta(seconds=2), name="slow"))
     await ctx.wait(timedelta(seconds=1), name="quick")
     await asyncio.sleep(0)
-    if not slow.done():
-        await ctx.step(work, name="impatient")
+    await ctx.step(work, name="patient" if slow.done() else "impatient")
     await slow
     await ctx.step(work, name="end")

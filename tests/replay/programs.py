@@ -223,13 +223,31 @@ async def together(statement: Statement, ctx: DurableContext, variables: Variabl
     if order is None:
         values = await asyncio.gather(*calls)
     else:
-        tasks = [asyncio.ensure_future(call) for call in calls]
+        tasks = calls if statement.get("lazy") else [asyncio.ensure_future(call) for call in calls]
         found = {index: await tasks[index] for index in order}
         values = [found[index] for index in range(len(calls))]
     for call, value in zip(statement["calls"], values, strict=True):
         if "as" in call:
             variables[call["as"]] = value
     return list(values)
+
+
+def combined(word: str) -> Callable[..., Any]:
+    """`race`, `any` or `all`; a body among the calls is a function of its own."""
+
+    def combine(statement: Statement, ctx: DurableContext, variables: Variables, attempts: dict[str, int]) -> Any:
+        calls = [start(call, ctx, variables, attempts) for call in statement["calls"]]
+        if statement.get("tasks"):
+            calls = [asyncio.ensure_future(call) for call in calls]
+        return getattr(ctx, word)(*calls, name=named(statement, variables))
+
+    return combine
+
+
+async def sequence(statement: Statement, ctx: DurableContext, variables: Variables, attempts: dict[str, int]) -> Any:
+    own = dict(variables)
+    await run(statement["body"], ctx, own, attempts)
+    return value_of(statement.get("value"), own)
 
 
 async def if_(statement: Statement, ctx: DurableContext, variables: Variables, attempts: dict[str, int]) -> None:
@@ -270,6 +288,10 @@ STATEMENTS: dict[str, Callable[..., Any]] = {
     "map": map_,
     "parallel": parallel,
     "together": together,
+    "race": combined("race"),
+    "any": combined("any"),
+    "all": combined("all"),
+    "sequence": sequence,
     "if": if_,
     "for": for_,
     "try": try_,

@@ -32,6 +32,7 @@ def test_code_that_breaks_only_when_suspended_at_one_spot() -> None:
     recording = recording_of("only_while_waiting")
     report = replay_every_prefix(other_worlds.only_while_waiting_changed, recording)
     assert report.verdict is Verdict.DIVERGED
+    assert [(one.kind, one.path) for one in report.roots] == [("renamed", "only_while_waiting_changed/patient")]
     assert "only when suspended after event" in (report.roots[0].likely or "")
 
 

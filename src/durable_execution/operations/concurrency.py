@@ -7,11 +7,12 @@ result says who it was; a replay awaits that one, and does not even start the ot
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections.abc import Awaitable, Iterable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from durable_execution.errors import ExecutionError, InvocationError, OperationError
 from durable_execution.operations.lifecycle import (
@@ -49,24 +50,31 @@ class Settled(Generic[T]):
 
 async def run_all(call: Call, awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
     """Every value, in order; the first error as soon as it happens."""
-    return await _Contest(call, awaitables).first_failure_or_all()
+    with _Contest(call, awaitables) as contest:
+        return await contest.first_failure_or_all()
 
 
 async def run_race(call: Call, awaitables: Sequence[Awaitable[Any]]) -> Any:
     """The value or error of whichever ends first."""
-    return await _Contest(call, awaitables).first_to_end()
+    with _Contest(call, awaitables) as contest:
+        return await contest.first_to_end()
 
 
 async def run_any(call: Call, awaitables: Sequence[Awaitable[Any]]) -> Any:
     """The first value. An ExceptionGroup of all errors when there is none."""
-    return await _Contest(call, awaitables).first_success()
+    with _Contest(call, awaitables) as contest:
+        return await contest.first_success()
 
 
 async def run_all_settled(awaitables: Sequence[Awaitable[Any]]) -> list[Settled[Any]]:
     """How each ended, in order. Nothing needs recording: every ending is recorded already."""
     tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    if tasks:
-        await asyncio.wait(tasks)
+    try:
+        if tasks:
+            await asyncio.wait(tasks)
+    finally:
+        for awaitable in awaitables:
+            _release_operands(awaitable)
     return [_settled(task) for task in tasks]
 
 
@@ -81,6 +89,18 @@ class _Contest:
         self._awaitables = list(awaitables)
         self._is_recorded = False
         self._decided: int | None = None
+        self._begun: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """However it ends, drop what was not begun, so that Python does not complain that nobody awaited it."""
+        for index, awaitable in enumerate(self._awaitables):
+            if index in self._begun:
+                _release_operands(awaitable)
+            elif asyncio.iscoroutine(awaitable):
+                _drop(awaitable)
 
     async def first_failure_or_all(self) -> list[Any]:
         await self._look()
@@ -150,11 +170,13 @@ class _Contest:
 
     def _run(self, index: int) -> asyncio.Future[Any]:
         awaitable = self._awaitables[index]
+        self._begun.add(index)
         if isinstance(awaitable, asyncio.Future):
             return awaitable
         context = copy_context()
         context.run(running_scope.set, TaskLane.of_operation(self._call, index))
-        return self._call.scope.state.loop.create_task(_awaited(awaitable), context=context)
+        coroutine = awaitable if asyncio.iscoroutine(awaitable) else _awaited(awaitable)
+        return self._call.scope.state.loop.create_task(coroutine, context=context)
 
     async def _only(self, index: int) -> Any:
         for other, awaitable in enumerate(self._awaitables):
@@ -197,10 +219,24 @@ def _raise_fatal(done: Iterable[asyncio.Future[Any]]) -> None:
 
 
 def _drop(awaitable: Awaitable[Any]) -> None:
+    """Do without an awaitable."""
     if asyncio.iscoroutine(awaitable):
+        _release_operands(awaitable)
         awaitable.close()
     elif isinstance(awaitable, asyncio.Future):
         awaitable.cancel()
+
+
+def _release_operands(awaitable: Awaitable[Any]) -> None:
+    """Where a combinator will not be begun itself, drop what it was given."""
+    if not inspect.iscoroutine(awaitable) or awaitable.cr_code not in COMBINATORS:
+        return
+    if awaitable.cr_frame is not None and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
+        for operand in awaitable.cr_frame.f_locals["awaitables"]:
+            _drop(operand)
+
+
+COMBINATORS = frozenset(function.__code__ for function in (run_all, run_race, run_any, run_all_settled))
 
 
 def _settled(task: asyncio.Future[Any]) -> Settled[Any]:

@@ -10,7 +10,7 @@ from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.paths import branch_path
 from durable_execution.replay.divergence import Side
 from durable_execution.replay.positions import MAIN, Lane
-from durable_execution.replay.recorded import PATCH, RecordedExecution, RecordedOperation
+from durable_execution.replay.recorded import COMBINATORS, PATCH, RecordedExecution, RecordedOperation
 
 BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
 BRANCH_OF = {
@@ -46,6 +46,7 @@ class CallNode:
         body: Fingerprint of the step's body, where known.
         is_foreign: Whether it is no call of the code: somebody else wrote it into the execution, or it is a marker.
         lane: Which numbering of its context it belongs to.
+        cut_off: Numberings in it whose task did not come to its end.
     """
 
     side: Side
@@ -59,6 +60,7 @@ class CallNode:
     body: str | None = None
     is_foreign: bool = False
     lane: Lane = MAIN
+    cut_off: set[Lane] = field(default_factory=set)
 
     @property
     def is_batch(self) -> bool:
@@ -86,6 +88,8 @@ def tree_of(execution: RecordedExecution) -> CallNode:
     foreign = execution.foreign()
     nodes: dict[str, CallNode] = {}
     virtual: dict[tuple[str, int], CallNode] = {}
+    decided = _decided(execution)
+    given_up: set[str] = set()
     for operation in execution.operations:
         node = node_of(operation)
         node.is_foreign = operation.id in foreign or operation.subtype == PATCH
@@ -98,11 +102,33 @@ def tree_of(execution: RecordedExecution) -> CallNode:
         node.lane = lane
         if around.children is not None:
             around.children.append(node)
+        if _is_given_up(operation, given_up, decided):
+            given_up.add(operation.id)
+            around.cut_off.add(lane)
         nodes[operation.id] = node
     for node in nodes.values():
         if node.is_batch:
             _count_branches(node)
     return root
+
+
+def _decided(execution: RecordedExecution) -> dict[str, int]:
+    """Which awaitable decided, by the ids of combinators that are decided."""
+    found: dict[str, int] = {}
+    for operation in execution.operations:
+        if operation.subtype in COMBINATORS and operation.result and operation.result.isdecimal():
+            found[operation.id] = int(operation.result)
+    return found
+
+
+def _is_given_up(operation: RecordedOperation, given_up: set[str], decided: Mapping[str, int]) -> bool:
+    """Whether a call belongs to an awaitable that lost: a replay need not begin it."""
+    for step in operation.details.get("lane", ()):
+        if step.kind != "branch" or step.of is None:
+            continue
+        if step.of in given_up or decided.get(step.of, step.number) != step.number:
+            return True
+    return False
 
 
 def root_side(execution: RecordedExecution) -> Side:

@@ -10,6 +10,7 @@ from durable_execution.replay.configuration import configuration_divergence
 from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.replay.gap_pairing import pair_gap
 from durable_execution.replay.positions import MAIN, Lane
+from durable_execution.replay.recorded import COMBINATORS
 from durable_execution.replay.wording import APPENDED, effect_of, fix_of, likely_of
 
 Kind = DivergenceKind
@@ -53,7 +54,8 @@ def context_rows(
         ours, theirs = left.get(here, []) if here is not None else [], right.get(there, []) if there is not None else []
         lane = here if here is not None else there
         around = path if not lane else _context_path(ours or theirs, path)
-        rows += _Lane(recorded, replayed, ours, theirs, around, depth, handler, is_loose).rows()
+        is_cut = here in recorded.cut_off or here in replayed.cut_off
+        rows += _Lane(recorded, replayed, ours, theirs, around, depth, handler, is_loose, is_cut=is_cut).rows()
     foreign = (node for node in recorded.children or () if node.is_foreign)
     return [*rows, *(Row(depth, node, None) for node in foreign)]
 
@@ -97,10 +99,13 @@ class _Lane:
         depth: int,
         handler: str,
         is_loose: bool,
+        *,
+        is_cut: bool,
     ) -> None:
         self.recorded, self.replayed = recorded, replayed
         self.left, self.right = left, right
         self.path, self.depth, self.handler, self.is_loose = path, depth, handler, is_loose
+        self.is_ended = replayed.is_ended and not is_cut
         self.moved: dict[int, int] = {}
 
     def rows(self) -> list[Row]:
@@ -108,6 +113,9 @@ class _Lane:
             return self._with_root(self._rows_of(self._pair_branches()))
         keys = [node.key(within=self.recorded, is_loose=self.is_loose) for node in self.left]
         others = [node.key(within=self.replayed, is_loose=self.is_loose) for node in self.right]
+        numbered = self._by_number(keys, others)
+        if numbered is not None:
+            return self._with_root(self._with_bodies(self._rows_of(numbered)))
         aligned = align(keys, others)
         self.moved = _moved(aligned, keys, others)
         return self._with_root(self._with_bodies(self._rows_of(self._paired(aligned))))
@@ -117,6 +125,17 @@ class _Lane:
         right = {node.branch: index for index, node in enumerate(self.right)}
         indexes = sorted({branch for branch in (*left, *right) if branch is not None})
         return [Pair(left.get(index), right.get(index)) for index in indexes]
+
+    def _by_number(self, keys: list[Hashable], others: list[Hashable]) -> list[Pair] | None:
+        """Pairs of equal call numbers, where every number that both sides have stands for the same call."""
+        left = {node.side.position: index for index, node in enumerate(self.left)}
+        right = {node.side.position: index for index, node in enumerate(self.right)}
+        if None in left or None in right or len(left) < len(self.left) or len(right) < len(self.right):
+            return None
+        if any(keys[left[number]] != others[right[number]] for number in left.keys() & right.keys()):
+            return None
+        numbers = sorted(number for number in left.keys() | right.keys() if number is not None)
+        return [Pair(left.get(number), right.get(number)) for number in numbers]
 
     def _paired(self, aligned: list[Pair]) -> list[Pair]:
         """Join what stands in the same gap on both sides."""
@@ -133,7 +152,7 @@ class _Lane:
                 if row.recorded in self.moved or row.replayed in targets:
                     result.append(row)
                 continue
-            is_cut = row is None and not self.replayed.is_ended
+            is_cut = row is None and not self.is_ended
             result.extend(pair_gap(self.left, self.right, left, right, is_cut=is_cut))
             left, right = [], []
             if row is not None:
@@ -144,7 +163,7 @@ class _Lane:
         last_match = max((index for index, pair in enumerate(pairs) if pair.is_match), default=-1)
         last_recorded = max((index for index, pair in enumerate(pairs) if pair.recorded is not None), default=-1)
         origins = {there: here for here, there in self.moved.items()}
-        unawaited = self._unawaited(pairs)
+        unawaited, free = self._unawaited(pairs), self._free(pairs)
         rows: list[Row] = []
         for index, pair in enumerate(pairs):
             recorded = self.left[pair.recorded] if pair.recorded is not None else None
@@ -158,11 +177,11 @@ class _Lane:
             elif recorded is not None and pair.recorded in self.moved:
                 found = self._alone(Kind.REORDERED, recorded, self.right[self.moved[pair.recorded]])
             elif recorded is not None:
-                is_unknown = index > last_match and not self.replayed.is_ended
+                is_unknown = index > last_match and not self.is_ended
                 is_blameless = recorded.branch is not None or index in unawaited
                 found = None if is_unknown or is_blameless else self._alone(Kind.SKIPPED, recorded, None)
             elif replayed is not None:
-                found = self._extra(replayed, is_last=index > last_recorded)
+                found = self._extra(replayed, is_last=index > last_recorded, is_free=index in free)
             rows.append(Row(self.depth, recorded, replayed, found))
         return rows
 
@@ -182,6 +201,20 @@ class _Lane:
             if here is not None and there is not None:
                 offset = there - here
             elif here is not None and here + offset not in taken and here + offset < last:
+                found.add(index)
+        return found
+
+    def _free(self, pairs: list[Pair]) -> set[int]:
+        """Rows of replayed calls whose number the recording has for no other call: it was reserved, but not awaited yet."""
+        taken = {node.side.position for node in self.left}
+        found: set[int] = set()
+        offset = 0
+        for index, pair in enumerate(pairs):
+            here = self.left[pair.recorded].side.position if pair.recorded is not None else None
+            there = self.right[pair.replayed].side.position if pair.replayed is not None else None
+            if here is not None and there is not None:
+                offset = there - here
+            elif there is not None and there - offset not in taken:
                 found.add(index)
         return found
 
@@ -232,13 +265,15 @@ class _Lane:
                     rows[index] = replace(row, divergence=self._alone(Kind.REORDERED, row.recorded, row.replayed))
         return rows
 
-    def _extra(self, replayed: CallNode, *, is_last: bool) -> Divergence | None:
+    def _extra(self, replayed: CallNode, *, is_last: bool, is_free: bool) -> Divergence | None:
         """A call the recording does not have. Behind the last recorded call, the recording may just end."""
         if replayed.branch is not None:
             return None
-        if is_last and not self.recorded.is_ended:
+        if is_free and replayed.side.subtype in COMBINATORS:
+            return None  # it leaves no trace until it is decided
+        if (is_last or is_free) and not (self.recorded.is_ended and self.is_ended):
             return None
-        if not is_last:
+        if not (is_last or is_free):
             return self._alone(Kind.INSERTED, None, replayed)
         found = self._alone(Kind.INSERTED, None, replayed, severity=Severity.WARNING)
         return replace(found, likely=APPENDED.likely, effect=APPENDED.effect, fix=APPENDED.fix)

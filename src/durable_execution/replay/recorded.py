@@ -12,6 +12,9 @@ from durable_execution.protocol import ErrorObject, OperationStatus, OperationTy
 PATCH = "Patch"
 """Subtype of the markers of changed code, whose ids stand outside the numbering of calls."""
 
+COMBINATORS = frozenset({"All", "Any", "Race"})
+"""Subtypes of steps that run several awaitables and record which of them decided."""
+
 DERIVABLE = (16, 64)
 """Lengths of ids whose place can always be told: AWS's SDKs for JavaScript and Python."""
 

@@ -9,13 +9,10 @@ from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path, task_path
 from durable_execution.replay.event_fold import Fold, OperationDraft
 from durable_execution.replay.positions import MAIN, Lane, Place, find_places
-from durable_execution.replay.recorded import PATCH, RecordedOperation
+from durable_execution.replay.recorded import COMBINATORS, PATCH, RecordedOperation
 
 BATCHES = frozenset({OperationSubType.MAP, OperationSubType.PARALLEL})
 BRANCHES = frozenset({OperationSubType.MAP_ITERATION, OperationSubType.PARALLEL_BRANCH})
-COMBINATORS = frozenset({"All", "Any", "Race"})
-"""Subtypes of steps that run several awaitables and record which of them decided."""
-
 DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
 
 

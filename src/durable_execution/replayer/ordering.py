@@ -14,8 +14,7 @@ from durable_execution.observers import OperationCall
 from durable_execution.protocol import OperationType
 from durable_execution.replay.call_tree import BATCHES, completion_reason
 from durable_execution.replay.divergence import quoted
-from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
-from durable_execution.replay.tree import COMBINATORS
+from durable_execution.replay.recorded import COMBINATORS, RecordedExecution, RecordedOperation
 from durable_execution.replayer.run import ReplayRun, run_once
 from durable_execution.replayer.world import World
 

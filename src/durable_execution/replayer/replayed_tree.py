@@ -9,10 +9,10 @@ from durable_execution.replay.call_tree import BRANCH_OF, CallNode
 from durable_execution.replay.detection import side_of_call
 from durable_execution.replay.divergence import Side
 from durable_execution.replay.positions import MAIN, Lane, Place, find_places
-from durable_execution.replay.tree import COMBINATORS
+from durable_execution.replay.recorded import COMBINATORS
 from durable_execution.replayer.collector import Collected
 from durable_execution.replayer.run import ReplayRun
-from durable_execution.replayer.world import World
+from durable_execution.replayer.world import ContextKey, World
 
 
 def tree_of_run(run: ReplayRun, world: World, name: str) -> CallNode:
@@ -47,6 +47,8 @@ class _TreeBuilder:
             groups.setdefault(call.parent_id, []).append(call)
         for parent, calls in groups.items():
             self._attach(parent, calls)
+        for prefix in run.cut_off:
+            self._cut_off(world.contexts.get(prefix), world)
         if diverged is not None and diverged.call is None:
             self._mark_finished(diverged.divergence.recorded, world)
 
@@ -79,6 +81,18 @@ class _TreeBuilder:
         if around.children is None:
             around.children = []
         around.children.append(node)
+
+    def _cut_off(self, recorded: ContextKey | None, world: World) -> None:
+        """A recorded numbering of calls that belongs to a task which was cut off in the replay."""
+        if recorded is None or not recorded[1]:
+            return
+        parent = next((prefix for prefix, key in world.contexts.items() if key == (recorded[0], MAIN)), None)
+        around, lane = self.nodes.get(parent), recorded[1]
+        if around is not None and around.is_batch:
+            flat = (node for node in around.children or () if node.is_virtual and node.branch == lane[0].number)
+            around, lane = next(flat, None), lane[1:]
+        if around is not None:
+            around.cut_off.add(lane)
 
     def _mark_finished(self, missing: Side | None, world: World) -> None:
         """A context whose body has returned without making recorded calls: what is missing there is really missing."""

@@ -16,6 +16,7 @@ from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.replayer.collector import Collector
 from durable_execution.replayer.fake_lambda import ReplayLambdaContext
 from durable_execution.replayer.isolation import SideEffectBlockedError, isolated
+from durable_execution.replayer.lane_tasks import LaneTasks
 from durable_execution.replayer.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replayer.service import ReplayService
 from durable_execution.replayer.suspects import Profiler, Suspect, SuspectList, profile_threads
@@ -46,6 +47,7 @@ class ReplayRun:
         stuck_at: Where it was when it was stopped.
         has_ended: Whether the handler came to its end.
         has_guessed_arn: Whether something was derived from an ARN that the recording does not tell.
+        cut_off: What prefixes the ids of calls of tasks that did not come to their end.
     """
 
     collector: Collector
@@ -57,6 +59,7 @@ class ReplayRun:
     stuck_at: str | None = None
     has_ended: bool = False
     has_guessed_arn: bool = False
+    cut_off: frozenset[str] = frozenset()
 
     @property
     def is_blocked(self) -> bool:
@@ -99,9 +102,11 @@ def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) 
         logs_while_replaying=False,
         logger=_silent_logger(),
     )
+    loop.tasks = LaneTasks()
     worker = ReplayThread(lambda: _replay(run, loop, suspects), lambda: loop.loop)
     run.is_timed_out, run.stuck_at = worker.run(seconds)
     run.suspects = tuple(suspects)
+    run.cut_off = loop.tasks.cut_off()
     run.has_guessed_arn = isinstance(arn, UnknownArn) and arn.is_used
     run.has_ended = run.answer is not None and run.answer.get("Status") != "PENDING"
     return run
@@ -138,9 +143,11 @@ class ReplayLoop(InvocationLoop):
     """An invocation whose step bodies never run."""
 
     loop: asyncio.AbstractEventLoop | None = None
+    tasks: LaneTasks
 
     def _run_on(self, environment: EnvironmentLoop) -> Wire:
         self.loop = environment.loop
+        self.tasks.watch(environment.loop)
         return super()._run_on(environment)
 
     def _make_state(self) -> ExecutionState:
