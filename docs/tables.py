@@ -11,7 +11,10 @@ from pathlib import Path
 from durable_debugger.actions import ACTIONS
 from durable_debugger.cli.entry import VERBS
 from durable_execution.recording.choice import LOCALS_VARIABLE, PAYLOADS_VARIABLE, VARIABLE
-from durable_execution.telemetry.settings import VARIABLES
+from durable_execution.telemetry.logs import FIELDS
+from durable_execution.telemetry.metrics import METRICS
+from durable_execution.telemetry.settings import LAMBDA_RESOURCE, STANDARD, VARIABLES, XRAY_HEADER
+from durable_execution.telemetry.vocabulary import ATTRIBUTES, EVENTS, SPANS, SpanEventKind, SpanKind
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"(?P<open><!-- table: (?P<name>[a-z-]+) -->\n)(?P<table>.*?)(?P<close><!-- end -->)", re.DOTALL)
@@ -49,7 +52,65 @@ def keys() -> Iterator[str]:
         yield f"| {action.group} | `{shown}` | {action.help} | {views} |"
 
 
-TABLES = {"variables": variables, "verbs": verbs, "keys": keys}
+def all_variables() -> Iterator[str]:
+    """Environment variables, with those of OpenTelemetry and Lambda that are heeded too."""
+    yield from variables()
+    for each in (*STANDARD, XRAY_HEADER, *LAMBDA_RESOURCE.values()):
+        yield f"| `{each.name}` | {each.default if ' ' in each.default else f'`{each.default}`'} | {each.meaning} |"
+
+
+def spans() -> Iterator[str]:
+    """Kinds of spans."""
+    yield "| Span | Is | Under | Status |"
+    yield "|---|---|---|---|"
+    for kind in SPANS:
+        yield f"| {_shown(kind)} | {kind.meaning} | {kind.parent} | {kind.status} |"
+
+
+def events() -> Iterator[str]:
+    """Events of spans."""
+    yield "| Event | Tells | On |"
+    yield "|---|---|---|"
+    for kind in EVENTS:
+        yield f"| {_shown(kind)} | {kind.meaning} | {', '.join(map(_shown, kind.on))} |"
+
+
+def attributes() -> Iterator[str]:
+    """Attributes of spans and of their events."""
+    yield "| Attribute | Says | On |"
+    yield "|---|---|---|"
+    for each in ATTRIBUTES:
+        yield f"| `{each.name}` | {each.meaning} | {', '.join(map(_shown, each.on))} |"
+
+
+def metrics() -> Iterator[str]:
+    """Instruments."""
+    yield "| Metric | Kind | Unit | Counts or measures | Attributes |"
+    yield "|---|---|---|---|---|"
+    for each in METRICS:
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        yield f"| `{each.name}` | {each.kind} | `{each.unit}` | {each.meaning} | {labels} |"
+
+
+def log_fields() -> Iterator[str]:
+    """Fields of log records."""
+    yield "| Field | Is |"
+    yield "|---|---|"
+    for each in FIELDS:
+        yield f"| `{each.name}` | {each.meaning} |"
+
+
+TABLES = {
+    "variables": variables,
+    "verbs": verbs,
+    "keys": keys,
+    "all-variables": all_variables,
+    "spans": spans,
+    "events": events,
+    "attributes": attributes,
+    "metrics": metrics,
+    "log-fields": log_fields,
+}
 
 
 def filled(text: str) -> str:
@@ -65,6 +126,11 @@ def outdated() -> Iterator[Path]:
         text = page.read_text(encoding="utf-8")
         if filled(text) != text:
             yield page
+
+
+def _shown(kind: SpanKind | SpanEventKind) -> str:
+    """The name of a span or an event, with the parts that vary as a reader knows them."""
+    return f"`{kind.title.replace('{operation}', '<operation>').replace('{number}', '<n>')}`"
 
 
 def _groups() -> list[str]:

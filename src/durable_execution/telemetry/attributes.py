@@ -1,8 +1,4 @@
-"""The names of everything a span can carry, and the attributes of each kind of span.
-
-`durable.*` is AWS's vocabulary, exactly; everything of our own is `replay.*`; the rest are OpenTelemetry's semantic
-conventions.
-"""
+"""The attributes of each kind of span, from what happened."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,46 +7,10 @@ from typing import Any
 
 from durable_execution.observers import CallSite, InvocationStarted, OperationCall
 from durable_execution.protocol import ExecutionArn, InvocationStatus
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import bounded
 from durable_execution.telemetry.ids import hex_span, hex_trace
 from durable_execution.telemetry.spans import AttributeValue
-
-EXECUTION_ARN = "durable.execution.arn"
-EXECUTION_STATUS = "durable.execution.status"
-SYNTHETIC_ROOT = "durable.execution.synthetic_root"
-INVOCATION_FIRST = "durable.invocation.first"
-INVOCATION_STATUS = "durable.invocation.status"
-OPERATION_ID = "durable.operation.id"
-OPERATION_TYPE = "durable.operation.type"
-OPERATION_SUBTYPE = "durable.operation.subtype"
-OPERATION_NAME = "durable.operation.name"
-OPERATION_STATUS = "durable.operation.status"
-ATTEMPT_NUMBER = "durable.attempt.number"
-ATTEMPT_OUTCOME = "durable.attempt.outcome"
-
-PATH = "replay.path"
-HANDLER = "replay.handler"
-DUE = "replay.due_time"
-NEXT_ATTEMPT_DELAY = "replay.next_attempt.delay_seconds"
-LINKS = "replay.links"
-GENERATION = "replay.trace.generation"
-WAITING_ARN = "replay.execution.arn"
-WAITING_OPERATION = "replay.operation.id"
-WAITING_FOR = "replay.waiting_for"
-
-FUNCTION_NAME = "code.function.name"
-FILE_PATH = "code.file.path"
-LINE_NUMBER = "code.line.number"
-ERROR_TYPE = "error.type"
-EXCEPTION_TYPE = "exception.type"
-EXCEPTION_MESSAGE = "exception.message"
-EXCEPTION_STACK = "exception.stacktrace"
-FAAS_INVOCATION = "faas.invocation_id"
-FAAS_COLD_START = "faas.coldstart"
-CLOUD_RESOURCE = "cloud.resource_id"
-CLOUD_ACCOUNT = "cloud.account.id"
-CLOUD_REGION = "cloud.region"
-XRAY_ANNOTATIONS = "aws.xray.annotations"
 
 Built = dict[str, AttributeValue]
 
@@ -60,23 +20,23 @@ INVOCATION_WORDS = {InvocationStatus.RETRY: "RETRYING"}
 
 def root_attributes(arn: str) -> Built:
     """Of `DurableExecutionRoot`."""
-    return {EXECUTION_ARN: arn, SYNTHETIC_ROOT: True}
+    return {names.EXECUTION_ARN: arn, names.SYNTHETIC_ROOT: True}
 
 
 def invocation_attributes(started: InvocationStarted, *, is_cold: bool | None, is_xray: bool) -> Built:
     """Of an Invocation when it starts."""
     built: Built = {
-        EXECUTION_ARN: started.execution_arn,
-        INVOCATION_FIRST: started.is_first,
-        HANDLER: bounded(started.handler),
+        names.EXECUTION_ARN: started.execution_arn,
+        names.INVOCATION_FIRST: started.is_first,
+        names.HANDLER: bounded(started.handler),
         **_cloud(started),
     }
     if started.request_id:
-        built[FAAS_INVOCATION] = bounded(started.request_id)
+        built[names.FAAS_INVOCATION] = bounded(started.request_id)
     if is_cold is not None:
-        built[FAAS_COLD_START] = is_cold
+        built[names.FAAS_COLD_START] = is_cold
     if is_xray and started.is_first:
-        built[XRAY_ANNOTATIONS] = (EXECUTION_ARN,)
+        built[names.XRAY_ANNOTATIONS] = (names.EXECUTION_ARN,)
     return built
 
 
@@ -90,27 +50,27 @@ def workflow_attributes(arn: str, *, handler: str | None, is_xray: bool) -> Buil
 
     X-Ray indexes 50 annotations per trace, so only the two that an execution is looked up by are asked for, once.
     """
-    built: Built = {EXECUTION_ARN: arn}
+    built: Built = {names.EXECUTION_ARN: arn}
     if handler:
-        built[HANDLER] = bounded(handler)
+        built[names.HANDLER] = bounded(handler)
     if is_xray:
-        built[XRAY_ANNOTATIONS] = (EXECUTION_ARN, EXECUTION_STATUS)
+        built[names.XRAY_ANNOTATIONS] = (names.EXECUTION_ARN, names.EXECUTION_STATUS)
     return built
 
 
 def call_attributes(arn: str, call: OperationCall) -> Built:
     """What an operation's span and its attempts' have in common."""
-    built: Built = {EXECUTION_ARN: arn, OPERATION_ID: call.id, OPERATION_TYPE: str(call.type)}
+    built: Built = {names.EXECUTION_ARN: arn, names.OPERATION_ID: call.id, names.OPERATION_TYPE: str(call.type)}
     if call.subtype is not None:
-        built[OPERATION_SUBTYPE] = bounded(call.subtype)
+        built[names.OPERATION_SUBTYPE] = bounded(call.subtype)
     if call.name is not None:
-        built[OPERATION_NAME] = bounded(call.name)
+        built[names.OPERATION_NAME] = bounded(call.name)
     return built
 
 
 def place_attributes(call: OperationCall) -> Built:
     """Where the call stands, in the workflow and in the code."""
-    built: Built = {PATH: bounded(call.path)}
+    built: Built = {names.PATH: bounded(call.path)}
     if call.call_site is not None:
         built.update(code_attributes(call.call_site))
     return built
@@ -118,7 +78,11 @@ def place_attributes(call: OperationCall) -> Built:
 
 def code_attributes(site: CallSite) -> Built:
     """OpenTelemetry's stable conventions for source code."""
-    return {FUNCTION_NAME: bounded(site.function), FILE_PATH: bounded(site.file), LINE_NUMBER: site.line}
+    return {
+        names.FUNCTION_NAME: bounded(site.function),
+        names.FILE_PATH: bounded(site.file),
+        names.LINE_NUMBER: site.line,
+    }
 
 
 @lru_cache(maxsize=64)
@@ -136,7 +100,7 @@ def _cloud(started: InvocationStarted) -> Built:
     function_arn = getattr(started.lambda_context, "invoked_function_arn", None)
     built: Built = {}
     if isinstance(function_arn, str) and function_arn:
-        built[CLOUD_RESOURCE] = bounded(function_arn)
+        built[names.CLOUD_RESOURCE] = bounded(function_arn)
     built.update(_account(started.execution_arn))
     return built
 
@@ -146,4 +110,4 @@ def _account(arn: str) -> Mapping[str, Any]:
         parts = ExecutionArn.parse(arn)
     except ValueError:
         return {}
-    return {CLOUD_ACCOUNT: parts.account, CLOUD_REGION: parts.region}
+    return {names.CLOUD_ACCOUNT: parts.account, names.CLOUD_REGION: parts.region}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import ConfigurationError
-from durable_execution.telemetry.settings import choose_view
+from durable_execution.telemetry import settings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("durable_execution")
 
-QUEUE_SIZE = 16_384
-"""Spans kept until they are delivered: an invocation of 3,000 operations ends with twice as many at once."""
-
 PROTOCOLS = ("http/protobuf", "grpc")
-DEFAULT_PROTOCOL = "http/protobuf"
-DEFAULT_TIMEOUT_SECONDS = 3
-"""Shorter than OpenTelemetry's ten: an invocation waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +79,7 @@ def configure(
         ConfigurationError: The OTLP exporters are not installed, or an option makes no sense.
     """
     if view is not None:
-        choose_view(view)
+        settings.choose_view(view)
     from opentelemetry import metrics as metrics_api
     from opentelemetry import trace
     from opentelemetry.sdk.metrics import MeterProvider
@@ -106,38 +100,29 @@ def configure(
 
 def lambda_resource(environment: Mapping[str, str]) -> dict[str, str | int]:
     """What Lambda says about itself, by OpenTelemetry's conventions."""
-    name = environment.get("AWS_LAMBDA_FUNCTION_NAME")
-    if not name:
+    said = {key: environment.get(variable.name, "") for key, variable in settings.LAMBDA_RESOURCE.items()}
+    if not said["faas.name"]:
         return {}
-    found: dict[str, str | int] = {
-        "faas.name": name,
-        "faas.version": environment.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
-        "faas.instance": environment.get("AWS_LAMBDA_LOG_STREAM_NAME", ""),
-        "cloud.provider": "aws",
-        "cloud.platform": "aws_lambda",
-        "cloud.region": environment.get("AWS_REGION", ""),
-        "aws.log.group.names": environment.get("AWS_LAMBDA_LOG_GROUP_NAME", ""),
-    }
-    memory = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
-    if memory.isdigit():
-        found["faas.max_memory"] = int(memory) * 1_024 * 1_024
-    return {key: value for key, value in found.items() if value != ""}
+    found: dict[str, str | int] = {"cloud.provider": "aws", "cloud.platform": "aws_lambda"}
+    megabytes = said.pop("faas.max_memory")
+    if megabytes.isdigit():
+        found["faas.max_memory"] = int(megabytes) * 1_024 * 1_024
+    return found | {key: value for key, value in said.items() if value}
 
 
 def _resource(service_name: str | None, further: Mapping[str, str]) -> "Resource":
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 
     known: dict[str, Any] = {**lambda_resource(os.environ), **further}
-    named = service_name or (os.environ.get("AWS_LAMBDA_FUNCTION_NAME") if not _is_service_named() else None)
+    named = service_name or ("" if _is_service_named() else known.get("faas.name"))
     if named:
         known[SERVICE_NAME] = named
     return Resource.create(known)
 
 
 def _is_service_named() -> bool:
-    return bool(os.environ.get("OTEL_SERVICE_NAME")) or "service.name=" in os.environ.get(
-        "OTEL_RESOURCE_ATTRIBUTES", ""
-    )
+    further = os.environ.get(settings.RESOURCE.name, "")
+    return bool(os.environ.get(settings.SERVICE.name)) or "service.name=" in further
 
 
 def _tracer_provider(resource: "Resource", exporter: "SpanExporter | None") -> "TracerProvider":
@@ -164,14 +149,15 @@ def _meter_provider(resource: "Resource") -> "MeterProvider | None":
 
 
 def _exporter(signal: str) -> Any:
-    chosen = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "otlp").strip().lower() or "otlp"
+    variable = settings.TRACES_EXPORTER if signal == "traces" else settings.METRICS_EXPORTER
+    chosen = os.environ.get(variable.name, "").strip().lower() or variable.default
     if chosen == "none":
         return None
     if chosen == "console":
         return _console(signal)
     if chosen != "otlp":
         raise ConfigurationError(
-            f"OTEL_{signal.upper()}_EXPORTER={chosen!r} is none of otlp, console, none; for another exporter set a "
+            f"{variable.name}={chosen!r} is none of otlp, console, none; for another exporter set a "
             "provider of opentelemetry.sdk yourself instead of calling configure()"
         )
     return _otlp(signal, _protocol(signal))
@@ -198,18 +184,20 @@ def _otlp(signal: str, protocol: str) -> Any:
         raise ConfigurationError(
             f"the OTLP exporter for {protocol} is not installed: {error}. Install durable-execution-sdk[otlp]"
         ) from error
-    is_timed = {"OTEL_EXPORTER_OTLP_TIMEOUT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_TIMEOUT"} & set(os.environ)
-    return getattr(exporters, kind)(**({} if is_timed else {"timeout": DEFAULT_TIMEOUT_SECONDS}))
+    specific = settings.TRACES_TIMEOUT if signal == "traces" else settings.METRICS_TIMEOUT
+    is_timed = {settings.TIMEOUT.name, specific.name} & set(os.environ)
+    return getattr(exporters, kind)(**({} if is_timed else {"timeout": int(settings.TIMEOUT.default)}))
 
 
 def _protocol(signal: str) -> str:
-    specific = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL")
-    protocol = (specific or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or DEFAULT_PROTOCOL).strip().lower()
+    specific = settings.TRACES_PROTOCOL if signal == "traces" else settings.METRICS_PROTOCOL
+    said = os.environ.get(specific.name) or os.environ.get(settings.PROTOCOL.name)
+    protocol = (said or settings.PROTOCOL.default).strip().lower()
     if protocol not in PROTOCOLS:
-        raise ConfigurationError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol!r} is none of {', '.join(PROTOCOLS)}")
+        raise ConfigurationError(f"{settings.PROTOCOL.name}={protocol!r} is none of {', '.join(PROTOCOLS)}")
     return protocol
 
 
 def _queue_size() -> int:
-    text = os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "")
-    return int(text) if text.isdigit() and int(text) else QUEUE_SIZE
+    text = os.environ.get(settings.QUEUE.name, "")
+    return int(text if text.isdigit() and int(text) else settings.QUEUE.default)

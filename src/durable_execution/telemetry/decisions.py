@@ -10,8 +10,8 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, TraceFlags, T
 from opentelemetry.util.types import Attributes
 
 from durable_execution.telemetry.attributes import root_attributes
-from durable_execution.telemetry.execution_spans import INVOCATION_NAME, ROOT_NAME
 from durable_execution.telemetry.identity import TraceIdentity
+from durable_execution.telemetry.vocabulary import INVOCATION, ROOT
 
 FOLLOWS_PARENT = (
     "remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,"
@@ -53,12 +53,12 @@ class Sampling:
         try:
             is_sampled = _upstream(identity, ambient)
             if is_sampled is None:
-                is_sampled = _asked(sampler, identity, Context(), ROOT_NAME)
+                is_sampled = _asked(sampler, identity, Context(), ROOT.title)
             ancestor = _ancestor(identity, is_sampled=is_sampled)
             is_uniform = sampler.get_description().endswith(FOLLOWS_PARENT)
             if not is_uniform:
                 around = trace.set_span_in_context(ambient or trace.NonRecordingSpan(ancestor), Context())
-                is_sampled = _asked(sampler, identity, around, INVOCATION_NAME)
+                is_sampled = _asked(sampler, identity, around, INVOCATION.title)
         except Exception as error:  # noqa: BLE001  # a sampler is the application's, and can raise anything
             return cls(False, True, _ancestor(identity, is_sampled=False), ambient, error)
         return cls(is_sampled, is_uniform, ancestor, ambient)

@@ -1,29 +1,26 @@
 """The three spans that are not operations: the root, the workflow and the invocation."""
 
 from durable_execution.observers import InvocationStarted
-from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry import attributes
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.identity import TraceIdentity
 from durable_execution.telemetry.open_span import Links, OpenSpan
 from durable_execution.telemetry.spans import to_ns
 
-ROOT_NAME = "DurableExecutionRoot"
-WORKFLOW_NAME = "Workflow"
-INVOCATION_NAME = "Invocation"
-
 
 def root_span(identity: TraceIdentity) -> OpenSpan:
     """The synthetic, zero-length root of a trace without a remote parent."""
-    attributes = names.root_attributes(identity.arn)
+    known = attributes.root_attributes(identity.arn)
     links: Links = ()
     if identity.previous is not None:
-        attributes[names.GENERATION] = identity.generation
+        known[names.GENERATION] = identity.generation
         links = (identity.previous,)
     return OpenSpan(
-        ROOT_NAME,
+        names.ROOT.title,
         identity.trace_id,
         identity.ancestor_id,
         start_ns=to_ns(identity.ancestor_started_at),
-        attributes=attributes,
+        attributes=known,
         links=links,
     )
 
@@ -31,12 +28,12 @@ def root_span(identity: TraceIdentity) -> OpenSpan:
 def workflow_span(identity: TraceIdentity, started: InvocationStarted, *, is_xray: bool) -> OpenSpan:
     """The whole execution, from its start; held until its last invocation ends."""
     return OpenSpan(
-        WORKFLOW_NAME,
+        names.WORKFLOW.title,
         identity.trace_id,
         identity.workflow_id,
         parent_id=identity.ancestor_id,
         start_ns=to_ns(started.execution_started_at or started.at),
-        attributes=names.workflow_attributes(identity.arn, handler=started.handler, is_xray=is_xray),
+        attributes=attributes.workflow_attributes(identity.arn, handler=started.handler, is_xray=is_xray),
         is_live=False,
     )
 
@@ -46,10 +43,10 @@ def invocation_span(
 ) -> OpenSpan:
     """One run of the handler."""
     return OpenSpan(
-        INVOCATION_NAME,
+        names.INVOCATION.title,
         identity.trace_id,
         identity.invocation_id,
         parent_id=parent_id or identity.ancestor_id,
         start_ns=to_ns(started.at),
-        attributes=names.invocation_attributes(started, is_cold=is_cold, is_xray=is_xray),
+        attributes=attributes.invocation_attributes(started, is_cold=is_cold, is_xray=is_xray),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from durable_execution.errors import OperationError, type_name
 from durable_execution.protocol import ErrorObject
-from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import MAX_TEXT, bounded, bounded_trace
 from durable_execution.telemetry.open_span import OpenSpan
 from durable_execution.telemetry.spans import AttributeValue, SpanEvent
@@ -44,7 +44,7 @@ class Failure:
         }
         if self.stack:
             known[names.EXCEPTION_STACK] = self.stack
-        return SpanEvent("exception", at_ns, known)
+        return SpanEvent(names.EXCEPTION.title, at_ns, known)
 
 
 def _stack(error: ErrorObject | None, exception: BaseException | None) -> str | None:

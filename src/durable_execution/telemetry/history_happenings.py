@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.observers import (
@@ -77,7 +78,7 @@ class InvocationStory:
             execution_started_at=self._execution.started_at,
             handler=self._execution.handler or self._execution.function_name or "",
             operations=self._calls.waits_open_in(self._number),
-            updated_operation_ids=[o.id for o in self._execution if self._ended_before(o)],
+            updated_operation_ids=[o.id for o in self._execution if self._ended_before(o) or self._was_due(o)],
             input=None,
             trace_header=None,
             lambda_context=None,
@@ -250,10 +251,17 @@ class InvocationStory:
         ended = operation.ended_at
         return is_mine and is_service and ended is not None and ended <= self.ran.start
 
+    def _was_due(self, operation: "RecordedOperation") -> bool:
+        """Whether a next attempt was left to this invocation by one before."""
+        ran_in = [attempt.invocation or 0 for attempt in operation.attempts]
+        return any(before < after == self._number for before, after in pairwise(ran_in))
+
     def _before(self, operation: "RecordedOperation") -> Operation:
         """What was recorded of it when this invocation began."""
         before = [attempt for attempt in operation.attempts if (attempt.invocation or 0) < self._number]
-        wire = wire_of(operation, last_attempt=before[-1] if before else None)
+        after = operation.attempts[len(before) : len(before) + 1]
+        was_begun = any((self._calls.invocation_at(attempt.started_at) or 0) < self._number for attempt in after)
+        wire = wire_of(operation, last_attempt=before[-1] if before and not was_begun else None)
         return Operation({**wire, "Status": OperationStatus.STARTED.value})
 
 

@@ -64,9 +64,12 @@ def attempt_span_id(arn: str, operation_id: str, attempt: int, invocation: str) 
     return _span_id(f"attempt:{arn}:{operation_id}:{attempt}:{invocation}")
 
 
-def waiting_span_id(arn: str, operation_id: str, kind: str, due_ns: int) -> int:
-    """The wait of an operation, or the latency of the invocation that resumed it, by the moment it was due."""
-    return _span_id(f"{kind}:{arn}:{operation_id}:{due_ns // 1_000_000}")
+def waiting_span_id(arn: str, operation_id: str, kind: str, occasion: str) -> int:
+    """The wait of an operation, or the latency of the invocation that resumed it.
+
+    `occasion` tells several of them apart: the moment it was due, in milliseconds, or the attempt that was.
+    """
+    return _span_id(f"{kind}:{arn}:{operation_id}:{occasion}")
 
 
 def hex_trace(trace_id: int) -> str:

@@ -3,6 +3,7 @@
 from opentelemetry.sdk.trace import TracerProvider
 
 from durable_execution.observers import InvocationStarted
+from durable_execution.telemetry.due_times import due_times
 from durable_execution.telemetry.forwarding import ForwardingObserver
 from durable_execution.telemetry.identity import TraceIdentity, identify, invocation_names
 from durable_execution.telemetry.model import SpanView, Surroundings
@@ -49,6 +50,7 @@ class LiveTracing(ForwardingObserver):
             has_root=sent_roots.is_due(identity, started),
             is_cold=_is_cold(),
             is_xray=context.is_xray,
+            due_times=due_times,
         )
         return self._view(identity, started, outlet, around)
 

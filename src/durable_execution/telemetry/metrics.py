@@ -17,7 +17,8 @@ from durable_execution.observers import (
 )
 from durable_execution.protocol import Operation, OperationSubType
 from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES, MAX_EXECUTION_BYTES, MAX_OPERATIONS
-from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry import attributes
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.nondeterminism import kind_of_divergence, severity_of
 from durable_execution.telemetry.replaying import ReplayTally
 from durable_execution.telemetry.waiting import WAITED_FOR
@@ -183,7 +184,7 @@ class Metrics(Observer):
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
         """Sum up, and see how close the execution is to its limits."""
-        labels = {STATUS_LABEL: names.invocation_word(happening.status)}
+        labels = {STATUS_LABEL: attributes.invocation_word(happening.status)}
         self._instruments.count(INVOCATIONS, labels=labels)
         seconds = (happening.at - happening.started.at).total_seconds()
         self._instruments.measure(INVOCATION_DURATION, max(0.0, seconds), labels)

@@ -4,8 +4,8 @@ A view listens to one invocation's happenings and tells an outlet of spans. Live
 with another outlet, so they agree by construction.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 
 from durable_execution.observers import (
@@ -23,8 +23,9 @@ from durable_execution.observers import (
     OperationStarted,
 )
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus, OperationType
-from durable_execution.telemetry import attributes as names
-from durable_execution.telemetry import ids
+from durable_execution.telemetry import attributes, ids
+from durable_execution.telemetry import vocabulary as names
+from durable_execution.telemetry.due_times import DueTimes
 from durable_execution.telemetry.execution_spans import invocation_span, root_span, workflow_span
 from durable_execution.telemetry.failures import Failure
 from durable_execution.telemetry.identity import TraceIdentity
@@ -56,12 +57,14 @@ class Surroundings(NamedTuple):
         has_root: Whether the synthetic root is sent with this invocation.
         is_cold: Whether it is the first invocation of this environment; None when nobody knows.
         is_xray: Whether the trace came from X-Ray.
+        due_times: Knows when next attempts are due, of which the invocation is no longer told.
     """
 
     invocation_parent_id: int | None = None
     has_root: bool = False
     is_cold: bool | None = None
     is_xray: bool = False
+    due_times: DueTimes | None = None
 
 
 class Unreported(NamedTuple):
@@ -89,6 +92,7 @@ class SpanView(Observer):
         self._attempts: dict[tuple[str, int], tuple[OpenSpan, Any]] = {}
         self._entered: dict[str, Any] = {}
         self._due_for_attempt: dict[str, datetime] = {}
+        self._due_times = around.due_times or DueTimes()
         self._invocation_token: Any = None
         self._updated = frozenset(started.updated_operation_ids)
         self._over: set[str] = set()
@@ -148,8 +152,8 @@ class SpanView(Observer):
             return
         if not happening.is_replayed:
             self._advance(happening.at)
-        if recorded is not None and recorded.next_attempt_at is not None:
-            self._due_for_attempt[call.id] = recorded.next_attempt_at
+        if recorded is not None and call.type == OperationType.STEP:
+            self._expect_attempt(call, recorded.next_attempt_at, is_ready=happening.status is OperationStatus.READY)
         if call.id not in self.operations:
             self._begin(call, happening.at, is_later=happening.is_replayed)
 
@@ -196,11 +200,11 @@ class SpanView(Observer):
             operation = self._begin(call, happening.at, is_later=happening.attempt > 1)
         due = self._due_for_attempt.pop(call.id, None)
         if due is not None:
-            self._announce_resumption(call, due)
-        known = names.call_attributes(self.identity.arn, call)
+            self._announce_resumption(call, due, happening.attempt)
+        known = attributes.call_attributes(self.identity.arn, call)
         known[names.ATTEMPT_NUMBER] = happening.attempt
         span = OpenSpan(
-            f"{call.name or call.id} attempt {happening.attempt}",
+            names.ATTEMPT.name(call.name or call.id, happening.attempt),
             self.identity.trace_id,
             ids.attempt_span_id(self.identity.arn, call.id, happening.attempt, self.identity.invocation),
             parent=operation,
@@ -222,6 +226,9 @@ class SpanView(Observer):
         late: dict[str, Any] = {}
         if happening.next_attempt_delay_seconds is not None:
             late[names.NEXT_ATTEMPT_DELAY] = happening.next_attempt_delay_seconds
+            self._due_for_attempt[happening.call.id] = happening.at + timedelta(
+                seconds=happening.next_attempt_delay_seconds
+            )
         failure = Failure.of(happening.error, happening.exception) if happening.outcome == "FAILED" else None
         self._close_attempt(span, happening.outcome, to_ns(happening.at), late, failure)
 
@@ -246,6 +253,7 @@ class SpanView(Observer):
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
         """Everything that is open ends, innermost first."""
         self._advance(happening.at)
+        self._remember_due_times(happening.operations)
         for call_id in reversed(list(self._entered)):
             self.outlet.leave(self._entered.pop(call_id))
         for key in reversed(list(self._attempts)):
@@ -276,13 +284,13 @@ class SpanView(Observer):
         self, call: OperationCall, at: datetime, *, span_id: int, start_ns: int, links: Links, is_live: bool
     ) -> OpenSpan:
         """An operation's span, open."""
-        known = names.call_attributes(self.identity.arn, call)
-        known.update(names.place_attributes(call))
+        known = attributes.call_attributes(self.identity.arn, call)
+        known.update(attributes.place_attributes(call))
         if call.type == OperationType.WAIT:
             due = due_of_wait(call, at, self.started.operations.get(call.id))
-            known.update({names.DUE: names.iso(due)} if due is not None else {})
+            known.update({names.DUE: attributes.iso(due)} if due is not None else {})
         span = OpenSpan(
-            call.name or call.id,
+            names.OPERATION.name(call.name or call.id),
             self.identity.trace_id,
             span_id,
             parent=self.parent_of(call),
@@ -383,7 +391,7 @@ class SpanView(Observer):
 
     def _close_invocation(self, status: InvocationStatus, failure: Failure | None) -> None:
         span = self.invocation
-        late: dict[str, Any] = {names.INVOCATION_STATUS: names.invocation_word(status)}
+        late: dict[str, Any] = {names.INVOCATION_STATUS: attributes.invocation_word(status)}
         span.finish(self.now_ns)
         span.events.extend(self._replay.events(span.end_ns))
         if failure is not None:
@@ -415,9 +423,23 @@ class SpanView(Observer):
         """Whether the invocation found it so. Its clock and the service's can differ."""
         return moment <= self.started.at or call.id in self._updated
 
-    def _announce_resumption(self, call: OperationCall, due: datetime) -> None:
+    def _expect_attempt(self, call: OperationCall, due: datetime | None, *, is_ready: bool) -> None:
+        """An earlier invocation has left it to this one."""
+        known = self._due_times.recall(self.identity.arn, call.id) if is_ready and due is None else due
+        if known is not None:
+            self._due_for_attempt[call.id] = known
+
+    def _remember_due_times(self, recorded: Mapping[str, Operation]) -> None:
+        """The service's word goes before our own clock."""
+        for operation_id, due in self._due_for_attempt.items():
+            known = recorded.get(operation_id)
+            told = known.next_attempt_at if known is not None else None
+            self._due_times.remember(self.identity.arn, operation_id, told or due)
+
+    def _announce_resumption(self, call: OperationCall, due: datetime, attempt: int | None = None) -> None:
         if not self._is_before(call, due):
             return
         parent = self.parent_of(call)
         around = None if parent.is_live else parent
-        self.send(resume_span(self.identity, call, due=due, resumed=self.started.at, parent=around))
+        resumed = self.started.at
+        self.send(resume_span(self.identity, call, due=due, resumed=resumed, parent=around, attempt=attempt))

@@ -3,22 +3,17 @@
 from typing import Any
 
 from durable_execution.observers import Diverged
-from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry import attributes
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import MAX_TEXT, bounded
 from durable_execution.telemetry.open_span import OpenSpan
 from durable_execution.telemetry.spans import AttributeValue, SpanEvent, to_ns
-
-NONDETERMINISM = "replay.nondeterminism"
-KIND = "replay.nondeterminism.kind"
-SEVERITY = "replay.nondeterminism.severity"
-LINES = "replay.nondeterminism."
-"""The five lines of the explanation follow: recorded, replayed, likely, effect, fix."""
 
 
 def mark_divergence(span: OpenSpan, happening: Diverged) -> None:
     """Put the event on the span, and make it a failed one unless the difference only deserves a warning."""
     divergence = happening.divergence
-    span.events.append(SpanEvent(NONDETERMINISM, to_ns(happening.at), divergence_attributes(divergence)))
+    span.events.append(SpanEvent(names.NONDETERMINISM.title, to_ns(happening.at), divergence_attributes(divergence)))
     if severity_of(divergence) == "error":
         span.fail(str(getattr(divergence, "headline", divergence)))
 
@@ -28,16 +23,16 @@ def divergence_attributes(divergence: Any) -> dict[str, AttributeValue]:
     from durable_execution.replay.divergence import Divergence, explanation
 
     if not isinstance(divergence, Divergence):
-        return {LINES + "recorded": bounded(str(divergence), MAX_TEXT)}
+        return {names.DIVERGENCE_LINES["recorded"]: bounded(str(divergence), MAX_TEXT)}
     known: dict[str, AttributeValue] = {
-        KIND: divergence.kind.value,
-        SEVERITY: divergence.severity.value,
+        names.DIVERGENCE_KIND: divergence.kind.value,
+        names.DIVERGENCE_SEVERITY: divergence.severity.value,
         names.PATH: bounded(divergence.path),
     }
-    known.update({LINES + word: bounded(line) for word, line in explanation(divergence)})
+    known.update({names.DIVERGENCE_LINES[word]: bounded(line) for word, line in explanation(divergence)})
     side = divergence.replayed
     if side is not None and side.call_site is not None:
-        known.update(names.code_attributes(side.call_site))
+        known.update(attributes.code_attributes(side.call_site))
     return known
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from durable_execution.errors import DurableError
+from durable_execution.telemetry import settings
 from durable_execution.telemetry.spans import AttributeValue, SpanEvent, SpanLink, SpanRecord, SpanStatus
 
 SCOPE = "durable_execution"
@@ -80,8 +81,8 @@ def traces_url(endpoint: str | None = None) -> str:
     Raises:
         ExportError: It is not an http address.
     """
-    specific = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") if endpoint is None else None
-    base = specific or endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
+    specific = os.environ.get(settings.TRACES_ENDPOINT.name) if endpoint is None else None
+    base = specific or endpoint or os.environ.get(settings.ENDPOINT.name) or DEFAULT_ENDPOINT
     parts = urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ExportError(f"{base!r} is not the address of a collector: write it like {DEFAULT_ENDPOINT}")
@@ -90,7 +91,7 @@ def traces_url(endpoint: str | None = None) -> str:
 
 def headers_from_environment() -> dict[str, str]:
     """`OTEL_EXPORTER_OTLP_HEADERS`: `key=value` pairs with commas between them, percent-encoded."""
-    text = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS") or os.environ.get("OTEL_EXPORTER_OTLP_HEADERS") or ""
+    text = os.environ.get(settings.TRACES_HEADERS.name) or os.environ.get(settings.HEADERS.name) or ""
     pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
     return {unquote(key).strip().lower(): unquote(value).strip() for key, _, value in pairs if key.strip()}
 
@@ -114,7 +115,7 @@ def _post(url: str, document: bytes, headers: Mapping[str, str], timeout_seconds
     except (URLError, OSError) as error:
         raise ExportError(
             f"no collector answers at {url}: {getattr(error, 'reason', error)}. Start one, or name another with --endpoint or "
-            "OTEL_EXPORTER_OTLP_ENDPOINT"
+            f"{settings.ENDPOINT.name}"
         ) from None
 
 

@@ -9,6 +9,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
 from durable_execution.clock import SystemClock
 from durable_execution.errors import type_name
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import bounded, bounded_trace
 from durable_execution.telemetry.open_span import OpenSpan
 from durable_execution.telemetry.spans import to_ns
@@ -102,13 +103,13 @@ class PlaceholderSpan(Span):
     ) -> None:
         """Keep it as an event, as OpenTelemetry's SDK does."""
         known: dict[str, Any] = {
-            "exception.type": type_name(type(exception)),
-            "exception.message": bounded(str(exception)),
-            "exception.stacktrace": bounded_trace("".join(format_exception(exception))),
+            names.EXCEPTION_TYPE: type_name(type(exception)),
+            names.EXCEPTION_MESSAGE: bounded(str(exception)),
+            names.EXCEPTION_STACK: bounded_trace("".join(format_exception(exception))),
             "exception.escaped": str(escaped),
             **(attributes or {}),
         }
-        self.add_event("exception", known, timestamp)
+        self.add_event(names.EXCEPTION.title, known, timestamp)
 
     def update_name(self, name: str) -> None:
         """Its name is the operation's."""

@@ -3,12 +3,8 @@
 from datetime import datetime
 
 from durable_execution.protocol import Operation
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.spans import SpanEvent, to_ns
-
-REPLAY_COMPLETED = "replay.completed"
-REPLAYED_COUNT = "replay.operations"
-REPLAYED_BYTES = "replay.bytes"
-REPLAYED_MILLISECONDS = "replay.duration_ms"
 
 
 class ReplayTally:
@@ -44,8 +40,8 @@ class ReplayTally:
         if not self.operations:
             return []
         known = {
-            REPLAYED_COUNT: self.operations,
-            REPLAYED_BYTES: self.size_bytes,
-            REPLAYED_MILLISECONDS: self.duration_seconds * 1_000,
+            names.REPLAYED_COUNT: self.operations,
+            names.REPLAYED_BYTES: self.size_bytes,
+            names.REPLAYED_MILLISECONDS: self.duration_seconds * 1_000,
         }
-        return [SpanEvent(REPLAY_COMPLETED, min(to_ns(self.ended_at), latest_ns), known)]
+        return [SpanEvent(names.REPLAY_COMPLETED.title, min(to_ns(self.ended_at), latest_ns), known)]

@@ -45,6 +45,68 @@ FLUSH = Variable(
     "own deadline, less half a second; after a delivery that did not finish in time it waits half as long.",
 )
 VARIABLES = (TELEMETRY, VIEW, CONTEXT, FLUSH)
+"""What this SDK heeds wherever the provider comes from."""
+
+TRACES_EXPORTER = Variable("OTEL_TRACES_EXPORTER", "otlp", "`otlp`, `console` or `none`.")
+METRICS_EXPORTER = Variable("OTEL_METRICS_EXPORTER", "otlp", "`otlp`, `console` or `none`.")
+ENDPOINT = Variable(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "http://localhost:4318, or :4317 for gRPC",
+    "Where the collector is; `/v1/traces` and `/v1/metrics` are added.",
+)
+TRACES_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "as above", "For spans only; nothing is added.")
+METRICS_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "as above", "For metrics only; nothing is added.")
+HEADERS = Variable("OTEL_EXPORTER_OTLP_HEADERS", "none", "What to send with it, such as an API key: `key=value,…`.")
+TRACES_HEADERS = Variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "as above", "For spans only.")
+METRICS_HEADERS = Variable("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "as above", "For metrics only.")
+PROTOCOL = Variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "`http/protobuf` or `grpc`.")
+TRACES_PROTOCOL = Variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "as above", "For spans only.")
+METRICS_PROTOCOL = Variable("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "as above", "For metrics only.")
+# An invocation waits for it.
+TIMEOUT = Variable(
+    "OTEL_EXPORTER_OTLP_TIMEOUT", "3", "Seconds a collector may take; OpenTelemetry's own default is 10."
+)
+TRACES_TIMEOUT = Variable("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "as above", "For spans only.")
+METRICS_TIMEOUT = Variable("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "as above", "For metrics only.")
+SAMPLER = Variable(
+    "OTEL_TRACES_SAMPLER",
+    "parentbased_always_on",
+    "Which executions are traced, where no incoming trace header says so; with `OTEL_TRACES_SAMPLER_ARG`.",
+)
+# An invocation of 3,000 operations ends with twice as many spans at once.
+QUEUE = Variable(
+    "OTEL_BSP_MAX_QUEUE_SIZE", "16384", "Spans kept until they are delivered; OpenTelemetry's own default is 2048."
+)
+SERVICE = Variable("OTEL_SERVICE_NAME", "the function's name", "Name of the service.")
+RESOURCE = Variable("OTEL_RESOURCE_ATTRIBUTES", "none", "Further attributes of the resource: `key=value,…`.")
+STANDARD = (
+    ENDPOINT, TRACES_ENDPOINT, METRICS_ENDPOINT, HEADERS, TRACES_HEADERS, METRICS_HEADERS,
+    PROTOCOL, TRACES_PROTOCOL, METRICS_PROTOCOL, TIMEOUT, TRACES_TIMEOUT, METRICS_TIMEOUT,
+    TRACES_EXPORTER, METRICS_EXPORTER, SAMPLER, QUEUE, SERVICE, RESOURCE,
+)  # fmt: skip
+"""What `configure()` and OpenTelemetry's SDK heed, where the provider is made by `configure()`."""
+
+XRAY_HEADER = Variable(
+    "_X_AMZN_TRACE_ID", "set by Lambda", "The incoming trace: which one, under which span, sampled or not."
+)
+LAMBDA_RESOURCE = {
+    "faas.name": Variable(
+        "AWS_LAMBDA_FUNCTION_NAME", "set by Lambda", "`faas.name` of the resource; the service's name by default."
+    ),
+    "faas.version": Variable("AWS_LAMBDA_FUNCTION_VERSION", "set by Lambda", "`faas.version` of the resource."),
+    "faas.instance": Variable("AWS_LAMBDA_LOG_STREAM_NAME", "set by Lambda", "`faas.instance` of the resource."),
+    "faas.max_memory": Variable(
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "set by Lambda", "`faas.max_memory` of the resource, in bytes there."
+    ),
+    "cloud.region": Variable("AWS_REGION", "set by Lambda", "`cloud.region` of the resource."),
+    "aws.log.group.names": Variable(
+        "AWS_LAMBDA_LOG_GROUP_NAME", "set by Lambda", "`aws.log.group.names` of the resource."
+    ),
+}
+"""Attributes of the resource that `configure()` makes, and where they come from."""
+
+EVERY = (*VARIABLES, *STANDARD, XRAY_HEADER, *LAMBDA_RESOURCE.values())
+"""All that anything in this package reads."""
 
 
 _chosen_view: list[str] = []

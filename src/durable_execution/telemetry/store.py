@@ -8,6 +8,7 @@ from typing import Any
 
 from durable_execution.observers import InvocationEnded, InvocationStarted
 from durable_execution.protocol import ExecutionArn
+from durable_execution.telemetry.due_times import due_times
 from durable_execution.telemetry.forwarding import ForwardingObserver
 from durable_execution.telemetry.identity import identify, invocation_names
 from durable_execution.telemetry.model import SpanView, Surroundings
@@ -98,7 +99,9 @@ class SpanKeeper(ForwardingObserver):
         context = incoming(started.trace_header, started.lambda_context)
         identity = identify(started, context, invocation_names)
         self._outlet = _WritingOutlet(self._sink, identity.arn, self._view.view)
-        around = Surroundings(has_root=self._sink.roots.is_due(identity, started), is_xray=context.is_xray)
+        around = Surroundings(
+            has_root=self._sink.roots.is_due(identity, started), is_xray=context.is_xray, due_times=due_times
+        )
         return self._view(identity, started, self._outlet, around)
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from durable_execution.telemetry.ids import hex_span, hex_trace
+from durable_execution.telemetry.settings import XRAY_HEADER
 
-XRAY_VARIABLE = "_X_AMZN_TRACE_ID"
 MAX_HEADER = 8_192
 """Characters of `XAmznTraceId` in the service's model."""
 
@@ -56,7 +56,7 @@ def incoming(header: str | None, lambda_context: Any = None) -> TraceContext:
             `_X_AMZN_TRACE_ID`.
         lambda_context: Lambda's context object; a caller may hand `traceparent` in its client context.
     """
-    context = parse_header(header or os.environ.get(XRAY_VARIABLE) or "")
+    context = parse_header(header or os.environ.get(XRAY_HEADER.name) or "")
     if context.trace_id is not None:
         return context
     carrier = _client_context(lambda_context)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import bounded_name
 from durable_execution.telemetry.spans import SpanRecord, SpanStatus
 

@@ -1,14 +1,15 @@
 """Time that passed while nothing ran: how long an operation was waited for, and how late it was resumed.
 
-Computed from what is recorded, with ids from the moment it was due, so that live tracing and backfill come to the same
-spans. They carry no `durable.*` attribute: they are not operations.
+Computed from what is recorded, with ids from the moment it was due, or the attempt that was, so that live tracing and backfill
+come to the same spans. They carry no `durable.*` attribute: they are not operations.
 """
 
 from datetime import datetime, timedelta
 
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation
-from durable_execution.telemetry import attributes as names
+from durable_execution.telemetry import attributes
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import bounded
 from durable_execution.telemetry.identity import TraceIdentity
 from durable_execution.telemetry.ids import waiting_span_id
@@ -30,11 +31,17 @@ def due_of_wait(call: OperationCall, at: datetime, recorded: Operation | None) -
 
 def wait_span(identity: TraceIdentity, call: OperationCall, *, since: datetime, due: datetime) -> OpenSpan:
     """From the start of an operation to the moment it was done, while no code ran."""
-    return _span("wait", identity, call, since=since, until=due, due=due, parent=None)
+    return _span(names.WAIT, identity, call, since=since, until=due, due=due, parent=None)
 
 
 def resume_span(
-    identity: TraceIdentity, call: OperationCall, *, due: datetime, resumed: datetime, parent: OpenSpan | None
+    identity: TraceIdentity,
+    call: OperationCall,
+    *,
+    due: datetime,
+    resumed: datetime,
+    parent: OpenSpan | None,
+    attempt: int | None = None,
 ) -> OpenSpan:
     """From the moment an operation was done, or due for its next attempt, to the invocation that went on with it.
 
@@ -44,12 +51,17 @@ def resume_span(
         due: When it was done, or due.
         resumed: When the invocation began.
         parent: What was open meanwhile; None when that is only the ancestor of all invocations.
+        attempt: The attempt that was due.
     """
-    return _span("resume latency", identity, call, since=min(due, resumed), until=resumed, due=due, parent=parent)
+    occasion = f"attempt-{attempt}" if attempt is not None else None
+    since = min(due, resumed)
+    return _span(
+        names.RESUMPTION, identity, call, since=since, until=resumed, due=due, parent=parent, occasion=occasion
+    )
 
 
 def _span(
-    kind: str,
+    kind: names.SpanKind,
     identity: TraceIdentity,
     call: OperationCall,
     *,
@@ -57,11 +69,12 @@ def _span(
     until: datetime,
     due: datetime,
     parent: OpenSpan | None,
+    occasion: str | None = None,
 ) -> OpenSpan:
     span = OpenSpan(
-        f"{call.name or call.id} {kind}",
+        kind.name(call.name or call.id),
         identity.trace_id,
-        waiting_span_id(identity.arn, call.id, kind, to_ns(due)),
+        waiting_span_id(identity.arn, call.id, kind.name().strip(), occasion or str(to_ns(due) // 1_000_000)),
         parent=parent,
         parent_id=identity.ancestor_id,
         start_ns=to_ns(since),
@@ -70,7 +83,7 @@ def _span(
             names.WAITING_OPERATION: call.id,
             names.WAITING_FOR: bounded(call.subtype or str(call.type)),
             names.PATH: bounded(call.path),
-            names.DUE: names.iso(due),
+            names.DUE: attributes.iso(due),
         },
         is_live=False,
     )

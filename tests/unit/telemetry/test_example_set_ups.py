@@ -1,0 +1,135 @@
+"""The examples for Jaeger and X-Ray: what is deployed is valid, what is run sends, and pictures show spans that exist."""
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from durable_execution.telemetry.settings import ENDPOINT, VIEW, VIEWS
+from tests.unit.telemetry.receiver import Collector, collector
+
+JAEGER, XRAY = "examples/jaeger", "examples/xray"
+RUN_AS_LAMBDA_DOES = """
+import importlib, sys
+module, _, name = sys.argv[1].rpartition(".")
+handler = getattr(importlib.import_module(module), name)
+from durable_execution.local import run
+print(run(handler, {"order_id": "A-17"}, store=None, time="skip").result)
+"""
+
+
+class Template(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as what stands behind them."""
+
+
+Template.add_multi_constructor("!", lambda loader, suffix, node: loader.construct_scalar(node))
+
+
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    known = {"PATH": "/usr/bin:/bin", **environment}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=known, check=False, cwd=environment.get("PWD")
+    )
+
+
+def function(repository: Path) -> Any:
+    text = (repository / XRAY / "template.yaml").read_text(encoding="utf-8")
+    return yaml.load(text, Template)["Resources"]["ProcessOrder"]["Properties"]  # a SafeLoader
+
+
+def drawn(page: Path) -> set[str]:
+    """The names in a page's picture."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    found = (re.match(r"[│ ]*[├└]─ (?P<name>\S+(?: [a-z0-9]+)*)", line) for line in lines)
+    return {match["name"] for match in found if match} | {"DurableExecutionRoot"}
+
+
+@pytest.fixture(scope="module")
+def order(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Collector:
+    """What arrives when the example for Jaeger is run."""
+    with collector() as received:
+        folder = str(tmp_path_factory.mktemp("order"))
+        done = run(
+            str(repository / JAEGER / "traced_order.py"), OTEL_EXPORTER_OTLP_ENDPOINT=received.endpoint, PWD=folder
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[0] == "charged 28.70"
+        return received
+
+
+@pytest.mark.real_time
+def test_the_example_for_jaeger_sends_one_tree(order: Collector) -> None:
+    assert {span.service_name for span in order.spans} == {"orders"}
+    assert len({span.trace_id for span in order.spans}) == 1
+    known = {span.span_id for span in order.spans}
+    assert [span.name for span in order.spans if span.parent_span_id not in known] == ["DurableExecutionRoot"]
+    assert len(order.named("Invocation")) == 3
+    assert [span.status for span in order.named("charge attempt 1")] == ["ERROR"]
+    assert [span.status for span in order.named("charge")] == ["OK"]
+
+
+@pytest.mark.real_time
+def test_the_picture_for_jaeger_shows_every_span(order: Collector, repository: Path) -> None:
+    assert drawn(repository / JAEGER / "README.md") == {span.name for span in order.spans}
+
+
+def test_jaeger_listens_where_spans_are_sent(repository: Path) -> None:
+    jaeger = yaml.safe_load((repository / JAEGER / "compose.yaml").read_text(encoding="utf-8"))["services"]["jaeger"]
+    port = ENDPOINT.default.partition(",")[0].rpartition(":")[2]
+    assert f"127.0.0.1:{port}:{port}" in jaeger["ports"]
+    assert re.fullmatch(r".+:\d+\.\d+\.\d+", jaeger["image"]), "a pinned version"
+
+
+def lint(template: Path) -> "subprocess.CompletedProcess[str]":
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--non-zero-exit-code", "informational", str(template)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_template_is_valid(repository: Path) -> None:
+    done = lint(repository / XRAY / "template.yaml")
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
+
+
+def test_a_template_that_is_not_is_refused(repository: Path, tmp_path: Path) -> None:
+    text = (repository / XRAY / "template.yaml").read_text(encoding="utf-8")
+    (tmp_path / "template.yaml").write_text(text.replace("DurableConfig:", "DurableSettings:"), encoding="utf-8")
+    assert "DurableSettings" in lint(tmp_path / "template.yaml").stdout
+
+
+def test_the_template_asks_for_what_spans_need(repository: Path) -> None:
+    known = function(repository)
+    variables = known["Environment"]["Variables"]
+    assert known["Tracing"] == "Active"
+    assert known["Layers"] == ["TelemetryLayer"]
+    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/otel-instrument"
+    assert variables[VIEW.name] in VIEWS
+    assert 1 <= known["DurableConfig"]["ExecutionTimeout"] <= 31_622_400
+    assert 1 <= known["DurableConfig"]["RetentionPeriodInDays"] <= 90
+    assert [policy.rpartition("/")[2] for policy in known["Policies"]] == [
+        "AWSLambdaBasicDurableExecutionRolePolicy",
+        "AWSXRayDaemonWriteAccess",
+    ]
+
+
+def test_the_handler_of_the_template_runs(repository: Path) -> None:
+    handler = function(repository)["Handler"]
+    done = run("-c", RUN_AS_LAMBDA_DOES, handler, PYTHONPATH=str(repository / XRAY))
+    assert done.stdout == "{'payment': 'pay_A-17', 'shipment': 'ship_A-17'}\n", done.stderr
+
+
+def test_the_example_for_xray_is_a_script(repository: Path, tmp_path: Path) -> None:
+    done = run(str(repository / XRAY / "process_order.py"), PWD=str(tmp_path))
+    assert done.stdout == "{'payment': 'pay_A-17', 'shipment': 'ship_A-17'}\n", done.stderr
+
+
+def test_the_picture_for_xray_shows_every_span(repository: Path, tmp_path: Path) -> None:
+    read_spans = import_module("durable_execution.telemetry.store").read_spans
+    run(str(repository / XRAY / "process_order.py"), PWD=str(tmp_path), **{VIEW.name: "invocation"})
+    (file,) = (tmp_path / ".durable" / "spans").iterdir()
+    sent = {span.name for span in read_spans(file)}
+    assert drawn(repository / XRAY / "README.md") == sent
