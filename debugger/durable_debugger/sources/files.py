@@ -5,17 +5,16 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from durable_debugger.model.bundle import MEMBER as BUNDLE_MEMBER
 from durable_debugger.model.bundle import read_bundle
 from durable_debugger.sources.found import Loaded, UnreadableError
-from durable_debugger.sources.traces import events_of
 from durable_execution.errors import DurableError
 from durable_execution.replay.history import read_history
 from durable_execution.replay.recorded import RecordedExecution
 from durable_execution.replay.trace import SCHEMA as TRACE_SCHEMA
 from durable_execution.replay.trace import InvocationTrace, read_traces
+from durable_execution.replay.trace_history import execution_of_traces
 
 TRACE_SUFFIX = ".trace.jsonl"
 STDIN = "-"
@@ -58,8 +57,7 @@ def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> Reco
         DurableError: It is none of these.
     """
     if _is_trace(text):
-        own = read_traces(text)
-        return read_history(events_of(own), arn=own[0].execution_arn, traces=own, execution=_execution_of(own))
+        return execution_of_traces(read_traces(text))
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -78,17 +76,6 @@ def last_moment(execution: RecordedExecution) -> datetime | None:
     for operation in execution.operations:
         moments += [operation.ended_at, operation.started_at]
     return max((moment for moment in moments if moment is not None), default=None)
-
-
-def _execution_of(traces: Sequence[InvocationTrace]) -> dict[str, Any]:
-    """What traces tell of an execution without a history."""
-    first, last = traces[0], traces[-1]
-    is_over = last.outcome in ("SUCCEEDED", "FAILED")
-    return {
-        "StartTimestamp": first.started_at,
-        "EndTimestamp": last.ended_at if is_over else None,
-        "Status": last.outcome if is_over else "RUNNING",
-    }
 
 
 def _is_trace(text: str) -> bool:

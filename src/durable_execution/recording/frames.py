@@ -6,7 +6,8 @@ from types import FrameType
 from typing import Any
 
 from durable_execution.observers import CallSite
-from durable_execution.recording.redaction import HIDDEN, Redaction
+from durable_execution.recording.redaction import Redaction
+from durable_execution.replay.trace import HIDDEN
 
 MAX_VARIABLES = 32
 MAX_FRAMES = 100

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-HIDDEN = "⊘"
-"""Stands where something was left out."""
+from durable_execution.replay.trace import HIDDEN
 
 DEFAULT_KEYS = frozenset(
     {

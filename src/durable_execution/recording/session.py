@@ -86,6 +86,7 @@ class TraceSession:
             "source_digest": source_digest,
             "sdk": SDK,
             "started_at": happening.at.isoformat(),
+            **(self._given(happening.input) if happening.is_first else {}),
         }
         self._lines.append(dumps({key: value for key, value in header.items() if value is not None}) + "\n")
         self.flush(happening.at)
@@ -155,9 +156,10 @@ class TraceSession:
 
     def end(self, happening: InvocationEnded) -> None:
         """The last line; nothing may follow."""
-        error = happening.error
+        error, result = happening.error, happening.result
         self._lines.append(
             f'{{"record":"end","ended_at":"{happening.at.isoformat()}","outcome":{text(happening.status)}'
+            f"{self._payload('result', result) if result else ''}"
             f"{_member('error_type', error.type) if error else ''}}}\n"
         )
         self.flush(happening.at)
@@ -209,6 +211,12 @@ class TraceSession:
 
     def _locals(self, site: CallSite | None) -> str:
         return f',"locals":{dumps(locals_at(site, self._redaction))}' if site is not None else ""
+
+    def _given(self, value: Any) -> dict[str, Any]:
+        """What the execution was given."""
+        given = dumps(value, separators=(",", ":"))
+        shown = self._redaction.payload(given) if self._payloads else None
+        return {"input_digest": _digest(given), "input": shown}
 
     def _answer(self, details: Mapping[str, Any]) -> str:
         result, error, attempt = details.get("Result"), details.get("Error"), details.get("Attempt")

@@ -151,6 +151,7 @@ class RecordedExecution:
         traces: The replay traces that were read with it.
         notes: What could not be read, or looks odd, a line each.
         handler: Name of the handler's function where a trace tells it.
+        is_from_trace: Whether there are only replay traces, and no history.
     """
 
     arn: str | None
@@ -169,6 +170,7 @@ class RecordedExecution:
     traces: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
     handler: str | None = None
+    is_from_trace: bool = False
 
     def __iter__(self) -> Iterator[RecordedOperation]:
         return iter(self.operations)

@@ -16,6 +16,8 @@ from durable_execution.replay.divergence import Divergence
 
 SCHEMA = "durable-replay-trace"
 VERSION = 1
+HIDDEN = "⊘"
+"""Stands in payloads where something was left out."""
 
 
 class UnreadableTraceError(DurableError, ValueError):
@@ -113,9 +115,14 @@ class InvocationTrace:
         source_digest: Fingerprint of the handler's source.
         sdk: Name and version of the SDK that wrote the trace.
         started_at: When the invocation started.
+        input: The execution's input, where payloads are recorded; in its first invocation.
+        input_digest: Digest of the execution's input; in its first invocation.
         ended_at: When it ended; None when the trace stops before.
         outcome: `SUCCEEDED`, `FAILED`, `PENDING` or `RETRY`; None when the trace stops before.
         error_type: Type of the error it ended with.
+        result: The execution's result, where payloads are recorded; in its last invocation.
+        result_size: Size of the execution's result, in characters.
+        result_digest: Digest of the execution's result; in its last invocation.
         entries: The calls, in call order.
         divergences: What did not match the record.
         is_complete: Whether the end line is there.
@@ -133,9 +140,14 @@ class InvocationTrace:
     source_digest: str | None = None
     sdk: str | None = None
     started_at: datetime | None = None
+    input: str | None = None
+    input_digest: str | None = None
     ended_at: datetime | None = None
     outcome: str | None = None
     error_type: str | None = None
+    result: str | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
     entries: tuple[TraceEntry, ...] = ()
     divergences: tuple[Divergence, ...] = ()
     is_complete: bool = False

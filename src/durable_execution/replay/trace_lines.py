@@ -26,8 +26,11 @@ ENTRY_FIELDS = (
     "ended", "attempt", "configuration", "input_size", "input_digest", "result_size", "result_digest", "error_type",
     "input", "result", "locals", "is_virtual", "body",
 )  # fmt: skip
-HEADER_FIELDS = ("execution_arn", "request_id", "handler", "source_file", "source_digest", "sdk", "started_at")
-END_FIELDS = ("ended_at", "outcome", "error_type")
+HEADER_FIELDS = (
+    "execution_arn", "request_id", "handler", "source_file", "source_digest", "sdk", "started_at", "input",
+    "input_digest",
+)  # fmt: skip
+END_FIELDS = ("ended_at", "outcome", "error_type", "result", "result_size", "result_digest")
 
 
 class TraceReader:

@@ -30,6 +30,8 @@ class HeaderLine(Line):
     source_digest: str | None = None
     sdk: str | None = None
     started_at: datetime | None = None
+    input: str | None = None
+    input_digest: str | None = None
 
 
 class SiteLine(BaseModel):
@@ -114,6 +116,9 @@ class OutcomeLine(Line):
     ended_at: datetime | None = None
     outcome: str | None = None
     error_type: str | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
+    result: str | None = None
 
 
 LINES: dict[str, type[Line]] = {

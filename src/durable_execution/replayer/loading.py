@@ -13,7 +13,8 @@ from typing import Any
 from durable_execution.handler import DurableHandler
 from durable_execution.replay.history import UnreadableHistoryError, read_history
 from durable_execution.replay.recorded import RecordedExecution
-from durable_execution.replay.trace import read_traces
+from durable_execution.replay.trace import UnreadableTraceError, read_traces
+from durable_execution.replay.trace_history import execution_of_traces
 from durable_execution.replayer.run import UnusableHandlerError
 
 HISTORY_SUFFIX = ".history.json"
@@ -50,12 +51,16 @@ def history_files(paths: Iterable[str | Path]) -> Iterator[Path]:
 
 
 def load_history(path: str | Path) -> RecordedExecution:
-    """A recorded execution from a file, with the replay trace beside it, `NAME.trace.jsonl`, if there is one.
+    """A recorded execution from a file: a history, or a replay trace, `*.jsonl`, alone.
+
+    A history is read with the replay trace beside it, `NAME.trace.jsonl`, if there is one.
 
     Raises:
         UnreadableHistoryError: It cannot be read, or is no history.
     """
     path = Path(path)
+    if path.name.endswith(".jsonl"):
+        return _from_trace(path)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -67,6 +72,15 @@ def load_history(path: str | Path) -> RecordedExecution:
     try:
         return read_history(document, traces=_traces_beside(path))
     except UnreadableHistoryError as error:
+        raise UnreadableHistoryError(f"{path}: {error}") from None
+
+
+def _from_trace(path: Path) -> RecordedExecution:
+    try:
+        return execution_of_traces(read_traces(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UnreadableHistoryError(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnreadableTraceError as error:
         raise UnreadableHistoryError(f"{path}: {error}") from None
 
 

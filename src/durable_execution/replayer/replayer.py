@@ -12,6 +12,8 @@ from durable_execution.replay.comparison import Comparison, compare
 from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.replay.history import read_history
 from durable_execution.replay.recorded import RecordedExecution
+from durable_execution.replay.trace import InvocationTrace
+from durable_execution.replay.trace_history import execution_of_traces
 from durable_execution.replay.wording import effect_of, fix_of, likely_of
 from durable_execution.replayer.explore import Exploration, explore
 from durable_execution.replayer.likely import VARYING, findings_for, with_suspects
@@ -23,6 +25,11 @@ from durable_execution.replayer.world import World
 
 DEFAULT_SECONDS = 30.0
 TERMINAL = ("SUCCEEDED", "FAILED")
+HISTORY_CURE = "export the history with --include-execution-data"
+TRACE_CURE = (
+    "a replay trace has the input and results only with DURABLE_REPLAY_TRACE_PAYLOADS=1, and not where they were hidden: "
+    "replay it with the history beside it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Replayer:
 
     def replay(
         self,
-        recording: RecordedExecution | Iterable[Any] | Mapping[str, Any],
+        recording: RecordedExecution | Sequence[InvocationTrace] | Iterable[Any] | Mapping[str, Any],
         *,
         until_event: int | None = None,
         source: str | None = None,
@@ -58,7 +65,7 @@ class Replayer:
         """Replay one recording.
 
         Args:
-            recording: A recorded execution, or the events of a history.
+            recording: A recorded execution, the events of a history, or the replay traces of its invocations.
             until_event: Replay the state after this EventId instead of the whole recording.
             source: What to call the recording in the report.
 
@@ -66,17 +73,26 @@ class Replayer:
             UnreadableHistoryError: The recording is no history.
             UnusableHandlerError: The handler is not durable.
         """
-        execution = recording if isinstance(recording, RecordedExecution) else read_history(recording)
+        execution = _read(recording)
         if until_event is not None:
             execution = state_at(execution, until_event)
         _, name = handler_parts(self.handler)
         return _Replay(self, execution, name).report(source or execution.arn or execution.name or "recording")
 
 
+def _read(recording: Any) -> RecordedExecution:
+    if isinstance(recording, RecordedExecution):
+        return recording
+    if isinstance(recording, Sequence) and recording and all(isinstance(one, InvocationTrace) for one in recording):
+        return execution_of_traces(recording)
+    return read_history(recording)
+
+
 def state_at(execution: RecordedExecution, event_id: int) -> RecordedExecution:
     """A recording as it stood after one of its events."""
     kept = [event for number, event in enumerate(execution.events, start=1) if event.get("EventId", number) <= event_id]
-    return read_history(kept, arn=execution.arn, traces=execution.traces)
+    cut = read_history(kept, arn=execution.arn, traces=execution.traces)
+    return replace(cut, is_from_trace=execution.is_from_trace)
 
 
 class _Replay:
@@ -96,7 +112,10 @@ class _Replay:
         compared = self._compare(explored)
         divergences = self._judged(list(compared.divergences), first)
         if self._replayer.inside and not first.is_timed_out:
-            divergences += self._inside(divergences)
+            inside = self._inside(divergences)
+            divergences += (
+                [replace(one, severity=Severity.INFO) for one in inside] if self._is_uncertain(first) else inside
+            )
         divergences += self._outcome(explored, divergences)
         suspects = first.suspects
         findings = findings_for(self._replayer.handler.function) if divergences else []
@@ -134,17 +153,22 @@ class _Replay:
         """Where recorded results are missing, code that depends on them takes another way: nothing to blame."""
         missing = missing_data(self._execution)
         if missing:
+            cure = TRACE_CURE if self._execution.is_from_trace else HISTORY_CURE
             self._notes.append(
-                f"{missing} recorded payloads are missing, so what depends on them was not checked; export the history "
-                "with --include-execution-data"
+                f"{missing} recorded payloads are missing, so what depends on them was not checked; {cure}"
             )
         if run.has_guessed_arn:
             self._notes.append(
                 "the recording does not tell the execution's ARN, which ctx.random() and ctx.uuid() are drawn from, so "
                 'what depends on them was not checked; keep it beside the events as {"DurableExecutionArn": ..., "Events": ...}'
             )
-        is_uncertain = missing or run.has_guessed_arn
-        return [replace(one, severity=Severity.INFO) for one in divergences] if is_uncertain else divergences
+        if self._is_uncertain(run):
+            return [replace(one, severity=Severity.INFO) for one in divergences]
+        return divergences
+
+    def _is_uncertain(self, run: ReplayRun) -> bool:
+        """Whether the code was not given what it was given when it was recorded."""
+        return bool(missing_data(self._execution)) or run.has_guessed_arn
 
     def _inside(self, found: list[Divergence]) -> list[Divergence]:
         """Differences inside contexts that have ended; checked once more with only those contexts opened."""
@@ -183,7 +207,7 @@ class _Replay:
             return []
         kind, recorded, replayed, severity = difference
         is_uncertain = severity is Severity.WARNING and self._varies(run)
-        if is_uncertain or missing_data(self._execution) or run.has_guessed_arn:
+        if is_uncertain or self._is_uncertain(run):
             severity = Severity.INFO
         left = Side(OperationType.EXECUTION.value, name=self._name, detail=recorded, status=self._execution.status)
         right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed)
@@ -225,14 +249,18 @@ class _Replay:
             return Verdict.EFFECTS
         if self._failed(explored.first):
             return Verdict.FAILED
-        return Verdict.SAME
+        return Verdict.UNREADABLE if self._cannot_tell(explored.first) else Verdict.SAME
 
     def _failed(self, run: ReplayRun) -> bool:
-        if missing_data(self._execution) or run.has_guessed_arn:
+        if self._is_uncertain(run):
             return False
         if run.error is not None:
             return True
         return _outcome_of(run) == "FAILED" and self._execution.status not in ("FAILED", "STOPPED", "TIMED_OUT")
+
+    def _cannot_tell(self, run: ReplayRun) -> bool:
+        """Whether the code failed where recorded payloads are missing: perhaps only because they are."""
+        return bool(missing_data(self._execution)) and run.has_failed and self._execution.status != "FAILED"
 
     def _error(self, run: ReplayRun) -> str | None:
         if run.is_timed_out:
@@ -244,7 +272,12 @@ class _Replay:
         if run.error is not None:
             return f"{type(run.error).__name__}: {run.error}"
         error = ErrorObject.from_wire((run.answer or {}).get("Error"))
-        return str(error) if error is not None and run.collector.diverged is None else None
+        if error is None or run.collector.diverged is not None:
+            return None
+        if self._cannot_tell(run):
+            made = len(run.collector.calls)
+            return f"after {made} calls the code failed, perhaps only because recorded payloads are missing: {error}"
+        return str(error)
 
 
 def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:

@@ -287,11 +287,12 @@ def _attempts(operation: RecordedOperation, status: OperationStatus) -> int:
 def is_rebuilt(operation: RecordedOperation) -> bool:
     """Whether a context's result was too large to keep, so that its children are replayed. The history does not say.
 
-    In place of such a result stand an empty text or the summary of a batch.
+    In place of such a result stand an empty text or the summary of a batch. A result that is missing from the recording
+    can be rebuilt as well, as far as the children's results are there.
     """
     if "replay_children" in operation.details:
         return bool(operation.details["replay_children"])
-    if operation.result == "":
+    if operation.result == "" or (operation.result is None and operation.details.get("result_truncated")):
         return True
     if operation.subtype not in BATCHES or not operation.result:
         return False
