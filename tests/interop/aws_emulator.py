@@ -1,11 +1,12 @@
 """AWS's emulator of the service as its web server, and functions of ours at the Lambda endpoint that it calls."""
 
+import asyncio
 import json
 import os
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,6 +14,7 @@ from unittest import mock
 from urllib.parse import unquote, urlsplit
 
 from aws_durable_execution_sdk_python_testing.child_dispatcher import FunctionConfigs
+from aws_durable_execution_sdk_python_testing.executor import Executor
 from aws_durable_execution_sdk_python_testing.runner import WebRunner, WebRunnerConfig
 from aws_durable_execution_sdk_python_testing.web.server import WebServiceConfig
 
@@ -140,6 +142,28 @@ class AwsEmulator:
         return found
 
 
+def keep_wake_ups() -> Any:
+    """Have the emulator not lose a timer: a patch of version 1.4.0, which else leaves an execution waiting for ever.
+
+    A timer first completes what is due, on the execution's own thread, and then, on the scheduler's, has the handler
+    invoked. When the invocation that has set the timer ends in between, `_finish_invocation` finds nothing pending any more
+    and cancels the timer (`_schedule_earliest_pending`): what was due is completed, and nobody is told. On two cores with
+    three busy processes, 14 of 147 executions ended so; in the 5 that were looked into, the timer was cancelled just there.
+    A timer that has begun is therefore not cancelled here: 145 of 145 ended.
+    """
+    original = Executor._fire_due_and_invoke_handler
+
+    def patched(executor: Executor, arn: str) -> Callable[[], Awaitable[None]]:
+        fire = original(executor, arn)
+
+        async def to_the_end() -> None:
+            await asyncio.shield(asyncio.ensure_future(fire()))
+
+        return to_the_end
+
+    return mock.patch.object(Executor, "_fire_due_and_invoke_handler", patched)
+
+
 @contextmanager
 def aws_emulator(functions: dict[str, Any]) -> Iterator[AwsEmulator]:
     """The emulator, skipping time.
@@ -150,6 +174,8 @@ def aws_emulator(functions: dict[str, Any]) -> Iterator[AwsEmulator]:
     endpoint = FunctionEndpoint()
     made_up = mock.patch.dict(os.environ, {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"})
     made_up.start()  # the emulator signs its calls, and nobody checks the signature
+    kept = keep_wake_ups()
+    kept.start()
     config = WebRunnerConfig(
         web_service=WebServiceConfig(host=HOST, port=0),
         lambda_endpoint=endpoint.url,
@@ -172,4 +198,5 @@ def aws_emulator(functions: dict[str, Any]) -> Iterator[AwsEmulator]:
         scheduler._loop.close()  # which the emulator leaves to the garbage collector
         emulator.client.close()
         endpoint.close()
+        kept.stop()
         made_up.stop()

@@ -38,14 +38,6 @@ def emulator() -> Iterator[AwsEmulator]:
 
 
 def on_emulator(emulator: AwsEmulator, twins: Twins) -> tuple[Any, list[tuple[Any, ...]]]:
-    """Run on the emulator. On a busy machine an execution there now and then never ends; then a second one is given a try."""
-    try:
-        return run_on_emulator(emulator, twins)
-    except TimeoutError:
-        return run_on_emulator(emulator, twins)
-
-
-def run_on_emulator(emulator: AwsEmulator, twins: Twins) -> tuple[Any, list[tuple[Any, ...]]]:
     client: Any = emulator.client
     emulator.endpoint.functions[twins.name] = durable_execution(client=client)(twins.ours)
     arn = emulator.start(twins.name, {})

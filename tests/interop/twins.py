@@ -538,37 +538,32 @@ def serialized_parallels(nesting: NestingType, *, is_whole: bool = False) -> Twi
     """The same for branches, one of which the operation does not wait for."""
     serdes = Joining() if is_whole else None
 
+    def waits(child: Any) -> Any:
+        return child.create_callback(name="nobody answers").result()
+
     def works(child: Any) -> Any:
         return child.step(lambda _: "work", name="work")
 
     def their(_event: Any, ctx: Any) -> Any:
-        def naps(child: Any) -> str:
-            child.wait(theirs.Duration.from_seconds(600), name="nap")
-            return "rested"
-
         config: Any = theirs.ParallelConfig(
             item_serdes=Wrapping(),
             serdes=serdes,
             nesting_type=theirs.NestingType[nesting.name],
             completion_config=theirs.CompletionConfig(min_successful=1),
         )
-        found = ctx.parallel([naps, aws.ParallelBranch(works, name="works")], name="both", config=config)
+        found = ctx.parallel([waits, aws.ParallelBranch(works, name="works")], name="both", config=config)
         ctx.wait(A_MINUTE, name="pause")
         ctx.wait(A_MINUTE, name="another pause")
         return outcome(found)
 
     def our(_event: Any, ctx: Any) -> Any:
-        def naps(child: Any) -> str:
-            child.wait(timedelta(minutes=10), name="nap")
-            return "rested"
-
         config = ParallelConfig(
             item_serdes=Wrapping(),
             serdes=serdes,
             nesting_type=nesting,
             completion_config=CompletionConfig(min_successful=1),
         )
-        found = ctx.parallel([naps, ParallelBranch(works, name="works")], name="both", config=config)
+        found = ctx.parallel([waits, ParallelBranch(works, name="works")], name="both", config=config)
         ctx.wait(MINUTE, name="pause")
         ctx.wait(MINUTE, name="another pause")
         return outcome(found)
