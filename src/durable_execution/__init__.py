@@ -3,7 +3,9 @@
 Names are loaded when they are first used: importing this package costs a cold start next to nothing.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from durable_execution.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
@@ -52,55 +54,58 @@ if TYPE_CHECKING:
         exponential_backoff,
         linear_backoff,
     )
-
-_HOMES = {
-    "BatchItem": "batch_result",
-    "BatchItemStatus": "config",
-    "BatchResult": "batch_result",
-    "BlockingCallback": "context.blocking",
-    "BlockingContext": "context.blocking",
-    "BoundStep": "context.step_function",
-    "Callback": "operations.callback",
-    "CallbackConfig": "config",
-    "CallbackError": "errors",
-    "ChildConfig": "config",
-    "CompletionConfig": "config",
-    "CompletionDecision": "config",
-    "CompletionItem": "config",
-    "CompletionOutcome": "config",
-    "CompletionReason": "batch_result",
-    "CompletionStatus": "config",
-    "DurableContext": "context.durable_context",
-    "DurableError": "errors",
-    "DurableHandler": "handler",
-    "ExecutionError": "errors",
-    "InvocationError": "errors",
-    "InvokeConfig": "config",
-    "Jitter": "retry",
-    "MapConfig": "config",
-    "NestingType": "config",
-    "NondeterminismError": "errors",
-    "Observer": "observers",
-    "OperationError": "errors",
-    "ParallelBranch": "operations.branches",
-    "ParallelConfig": "config",
-    "RetryDecision": "retry",
-    "RetryPresets": "retry",
-    "Settled": "operations.concurrency",
-    "StepConfig": "config",
-    "StepContext": "context.step_context",
-    "StepError": "errors",
-    "StepSemantics": "config",
-    "WaitDecision": "polling",
-    "WaitForCallbackConfig": "config",
-    "WaitForConditionConfig": "config",
-    "WithRetryConfig": "config",
-    "durable_execution": "handler",
-    "durable_step": "context.step_function",
-    "exponential_backoff": "retry",
-    "linear_backoff": "retry",
-    "poll_until": "polling",
-}
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "BatchItem": "batch_result",
+            "BatchItemStatus": "config",
+            "BatchResult": "batch_result",
+            "BlockingCallback": "context.blocking",
+            "BlockingContext": "context.blocking",
+            "BoundStep": "context.step_function",
+            "Callback": "operations.callback",
+            "CallbackConfig": "config",
+            "CallbackError": "errors",
+            "ChildConfig": "config",
+            "CompletionConfig": "config",
+            "CompletionDecision": "config",
+            "CompletionItem": "config",
+            "CompletionOutcome": "config",
+            "CompletionReason": "batch_result",
+            "CompletionStatus": "config",
+            "DurableContext": "context.durable_context",
+            "DurableError": "errors",
+            "DurableHandler": "handler",
+            "ExecutionError": "errors",
+            "InvocationError": "errors",
+            "InvokeConfig": "config",
+            "Jitter": "retry",
+            "MapConfig": "config",
+            "NestingType": "config",
+            "NondeterminismError": "errors",
+            "Observer": "observers",
+            "OperationError": "errors",
+            "ParallelBranch": "operations.branches",
+            "ParallelConfig": "config",
+            "RetryDecision": "retry",
+            "RetryPresets": "retry",
+            "Settled": "operations.concurrency",
+            "StepConfig": "config",
+            "StepContext": "context.step_context",
+            "StepError": "errors",
+            "StepSemantics": "config",
+            "WaitDecision": "polling",
+            "WaitForCallbackConfig": "config",
+            "WaitForConditionConfig": "config",
+            "WithRetryConfig": "config",
+            "durable_execution": "handler",
+            "durable_step": "context.step_function",
+            "exponential_backoff": "retry",
+            "linear_backoff": "retry",
+            "poll_until": "polling",
+        },
+    )
 
 __all__ = [
     "BatchItem",
@@ -150,17 +155,6 @@ __all__ = [
     "linear_backoff",
     "poll_until",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,9 @@
 Names are loaded when they are first used: a cold start pays for what a function configures.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from durable_execution.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from durable_execution.config.batch import MapConfig, NestingType, ParallelConfig
@@ -20,26 +22,29 @@ if TYPE_CHECKING:
     from durable_execution.config.condition import WaitForConditionConfig
     from durable_execution.config.invoke import InvokeConfig
     from durable_execution.config.step import StepConfig, StepSemantics
-
-_HOMES = {
-    "BatchItemStatus": "completion",
-    "CallbackConfig": "callback",
-    "ChildConfig": "child",
-    "CompletionConfig": "completion",
-    "CompletionDecision": "completion",
-    "CompletionItem": "completion",
-    "CompletionOutcome": "completion",
-    "CompletionStatus": "completion",
-    "InvokeConfig": "invoke",
-    "MapConfig": "batch",
-    "NestingType": "batch",
-    "ParallelConfig": "batch",
-    "StepConfig": "step",
-    "StepSemantics": "step",
-    "WaitForCallbackConfig": "callback",
-    "WaitForConditionConfig": "condition",
-    "WithRetryConfig": "child",
-}
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "BatchItemStatus": "completion",
+            "CallbackConfig": "callback",
+            "ChildConfig": "child",
+            "CompletionConfig": "completion",
+            "CompletionDecision": "completion",
+            "CompletionItem": "completion",
+            "CompletionOutcome": "completion",
+            "CompletionStatus": "completion",
+            "InvokeConfig": "invoke",
+            "MapConfig": "batch",
+            "NestingType": "batch",
+            "ParallelConfig": "batch",
+            "StepConfig": "step",
+            "StepSemantics": "step",
+            "WaitForCallbackConfig": "callback",
+            "WaitForConditionConfig": "condition",
+            "WithRetryConfig": "child",
+        },
+    )
 
 __all__ = [
     "BatchItemStatus",
@@ -60,14 +65,3 @@ __all__ = [
     "WaitForConditionConfig",
     "WithRetryConfig",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value

@@ -5,8 +5,9 @@ On the wire everything is a JSON object with the member names of the Lambda API;
 object as received, and `Operation` reads one without copying it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from durable_execution.lazy_names import lazy_names
 from durable_execution.protocol.enums import (
     ExecutionStatus,
     InvocationStatus,
@@ -22,6 +23,8 @@ from durable_execution.protocol.operation import Operation, Wire
 
 if TYPE_CHECKING:
     from durable_execution.protocol.arn import ExecutionArn
+else:  # a running invocation never takes an ARN apart
+    __getattr__ = lazy_names(__name__, {"ExecutionArn": "arn"})
 
 __all__ = [
     "ErrorObject",
@@ -38,11 +41,3 @@ __all__ = [
     "branch_id",
     "operation_id",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "ExecutionArn":  # loaded when used: a running invocation never takes an ARN apart
-        from durable_execution.protocol.arn import ExecutionArn
-
-        return ExecutionArn
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,8 +7,9 @@ OffloadedSerDes(EncryptedSerDes(CompressedSerDes(TypedSerDes(Order)), encrypt=â€
 ```
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from durable_execution.lazy_names import lazy_names
 from durable_execution.serdes.interface import JsonSerDes, PassThroughSerDes, SerDes, SerDesContext
 from durable_execution.serdes.tagged import TaggedSerDes
 
@@ -18,16 +19,19 @@ if TYPE_CHECKING:
     from durable_execution.serdes.offloaded import OffloadedSerDes
     from durable_execution.serdes.stores import DirectoryStore, PayloadStore, S3Store
     from durable_execution.serdes.typed_serdes import TypedSerDes
-
-_HOMES = {
-    "CompressedSerDes": "compressed",
-    "DirectoryStore": "stores",
-    "EncryptedSerDes": "encrypted",
-    "OffloadedSerDes": "offloaded",
-    "PayloadStore": "stores",
-    "S3Store": "stores",
-    "TypedSerDes": "typed_serdes",
-}
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "CompressedSerDes": "compressed",
+            "DirectoryStore": "stores",
+            "EncryptedSerDes": "encrypted",
+            "OffloadedSerDes": "offloaded",
+            "PayloadStore": "stores",
+            "S3Store": "stores",
+            "TypedSerDes": "typed_serdes",
+        },
+    )
 
 __all__ = [
     "CompressedSerDes",
@@ -43,14 +47,3 @@ __all__ = [
     "TaggedSerDes",
     "TypedSerDes",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value

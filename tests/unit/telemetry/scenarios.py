@@ -257,7 +257,7 @@ def stop_sending() -> None:
     while _sending:
         exporter, processor = _sending.pop()
         exporter.shutdown()  # first, so that the processor does not wait for what nobody receives
-        processor.shutdown()
+        processor.shutdown()  # type: ignore[no-untyped-call]  # untyped where it is from
 
 
 class ObservedEngine(LocalEngine):
