@@ -125,6 +125,8 @@ def test_no_datagram_leaves(recording: RecordedExecution) -> None:
         (workflows.open_database, SuspectKind.FILE),
         (workflows.run_program, SuspectKind.PROCESS),
         (workflows.start_thread, SuspectKind.THREAD),
+        (workflows.start_bare_thread, SuspectKind.THREAD),
+        (workflows.start_bare_thread_by_name, SuspectKind.THREAD),
     ],
 )
 @pytest.mark.parametrize("face", [workflows.acting, workflows.acting_blocking], ids=["async", "blocking"])
@@ -176,6 +178,50 @@ def test_sleeping_takes_no_time_and_is_reported(recording: RecordedExecution, fa
     report = Replayer(face(lambda: time.sleep(600)), seconds=30).replay(recording)
     assert time.monotonic() - began < 20
     assert (report.effects[0].kind, report.effects[0].what) == (SuspectKind.SLEEP, "time.sleep(600)")
+
+
+@pytest.mark.parametrize("face", [workflows.acting, workflows.acting_blocking], ids=["async", "blocking"])
+def test_a_sleep_taken_by_name_is_skipped_and_reported(recording: RecordedExecution, face: Any) -> None:
+    began = time.monotonic()
+    report = Replayer(face(workflows.sleep_by_name), seconds=30).replay(recording)
+    assert time.monotonic() - began < 20
+    assert (report.effects[0].kind, report.effects[0].what) == (SuspectKind.SLEEP, "time.sleep(600)")
+    assert vars(workflows)["sleep"] is time.sleep
+
+
+def test_an_async_sleep_taken_by_name_is_skipped_and_reported(recording: RecordedExecution) -> None:
+    report = Replayer(workflows.acting_async(workflows.sleep_async_by_name), seconds=30).replay(recording)
+    assert (report.verdict, [one.what for one in report.effects]) == (Verdict.EFFECTS, ["asyncio.sleep(600)"])
+    assert vars(workflows)["async_sleep"] is asyncio.sleep
+
+
+def test_a_sleep_that_is_hidden_in_an_object_is_reported(recording: RecordedExecution) -> None:
+    report = Replayer(workflows.acting(lambda: workflows.Napping.nap(0.001))).replay(recording)
+    assert [(one.kind, one.what) for one in report.effects] == [(SuspectKind.SLEEP, "time.sleep()")]
+
+
+@pytest.mark.parametrize("face", [workflows.acting, workflows.acting_blocking], ids=["async", "blocking"])
+def test_nothing_leaves_over_a_connection_that_was_there_before(recording: RecordedExecution, face: Any) -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.settimeout(0.01)
+        report = Replayer(face(workflows.speak(here))).replay(recording)
+        with pytest.raises(TimeoutError):
+            there.recv(1)
+        assert [(one.kind, one.what) for one in report.effects] == [(SuspectKind.NETWORK, "socket.sendall()")]
+        here.sendall(b"afterwards")
+        assert there.recv(20) == b"afterwards"
+    assert "sendall" not in vars(socket.socket)
+
+
+@pytest.mark.parametrize("is_blocking", [False, True], ids=["async", "blocking"])
+def test_effects_in_a_context_that_has_ended_are_reported_too(tmp_path: Path, is_blocking: bool) -> None:
+    events, arn = history_of(workflows.acting_inside(lambda: None, is_blocking=is_blocking))
+    act = workflows.write_file(tmp_path / "trace")
+    report = Replayer(workflows.acting_inside(act, is_blocking=is_blocking)).replay(read_history(events, arn=arn))
+    assert (report.verdict, [one.kind for one in report.effects]) == (Verdict.EFFECTS, [SuspectKind.FILE])
+    assert report.divergences == ()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_threads_are_left_alone(recording: RecordedExecution, tmp_path: Path) -> None:

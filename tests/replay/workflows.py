@@ -1,5 +1,6 @@
 """Handlers that depend on what a replay must not depend on; they are never run for real."""
 
+import _thread
 import asyncio
 import os
 import random
@@ -10,8 +11,11 @@ import subprocess
 import threading
 import time
 import uuid
+from _thread import start_new_thread
+from asyncio import sleep as async_sleep
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from durable_execution import BlockingContext, DurableContext, durable_execution
@@ -155,6 +159,69 @@ def start_thread(path: Path) -> Any:
         thread.join()
 
     return act
+
+
+def start_bare_thread(path: Path) -> Any:
+    return lambda: _thread.start_new_thread(path.write_text, ("written",))
+
+
+def start_bare_thread_by_name(path: Path) -> Any:
+    return lambda: start_new_thread(path.write_text, ("written",))
+
+
+def speak(connection: socket.socket) -> Any:
+    """Over a connection that was made long before."""
+    return lambda: connection.sendall(b"x")
+
+
+def sleep_by_name() -> None:
+    sleep(600)
+
+
+class Napping:
+    """Holds on to the function where no module shows it."""
+
+    nap = staticmethod(time.sleep)
+
+
+async def sleep_async_by_name() -> None:
+    await async_sleep(600)
+
+
+def acting_async(act: Any) -> Any:
+    """A handler that awaits something that is no durable operation."""
+
+    async def workflow(event: Any, ctx: DurableContext) -> str:
+        await ctx.step(body("a"), name="a")
+        await act()
+        await ctx.wait(timedelta(seconds=5), name="w")
+        await ctx.step(body("b"), name="b")
+        return "done"
+
+    workflow.__qualname__ = workflow.__name__ = "plain"
+    return durable_execution(workflow)
+
+
+def acting_inside(act: Any, *, is_blocking: bool) -> Any:
+    """A handler that does something to the world in a child context."""
+
+    def child(ctx: BlockingContext) -> None:
+        ctx.step(body("x"), name="x")
+        act()
+
+    async def child_async(ctx: DurableContext) -> None:
+        await ctx.step(body("x"), name="x")
+        act()
+
+    def blocking(event: Any, ctx: BlockingContext) -> None:
+        ctx.run_in_child_context(child, name="child")
+        ctx.step(body("end"), name="end")
+
+    async def workflow(event: Any, ctx: DurableContext) -> None:
+        await ctx.run_in_child_context(child_async, name="child")
+        await ctx.step(body("end"), name="end")
+
+    return durable_execution(blocking if is_blocking else workflow)
 
 
 def in_other_thread(path: Path) -> Any:

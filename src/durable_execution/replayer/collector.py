@@ -14,6 +14,7 @@ from durable_execution.observers import (
     OperationStarted,
 )
 from durable_execution.replay.divergence import Divergence, Severity
+from durable_execution.replayer.isolation import SideEffectBlockedError
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class Collected:
         call: The call.
         is_recorded: Whether the recording knows it.
         is_entered: Whether its body was run; contexts only.
-        has_left: Whether its body has come to its end.
+        has_left: Whether its body has come to its end, and was not kept from acting on the world.
     """
 
     call: OperationCall
@@ -70,7 +71,8 @@ class Collector(Observer):
     def on_context_left(self, happening: ContextLeft) -> None:
         """A context's body has ended."""
         collected = self._note(happening.call, is_recorded=happening.is_replaying_children)
-        collected.has_left = happening.outcome != "INCOMPLETE"
+        is_blocked = isinstance(happening.exception, SideEffectBlockedError)
+        collected.has_left = happening.outcome != "INCOMPLETE" and not is_blocked
 
     def on_diverged(self, happening: Diverged) -> None:
         """The runtime found a difference; those that end the execution are kept."""

@@ -4,8 +4,11 @@ An audit hook sees what the interpreter is about to do. It is installed once per
 runs in the current context, so that other threads are left alone.
 """
 
+import _thread
 import asyncio
 import os
+import socket
+import ssl
 import sys
 import threading
 import time
@@ -17,14 +20,17 @@ from types import FrameType
 from typing import Any
 
 from durable_execution.replayer.frames import Owner, base_name, owner_of, responsible_stack, user_stack
-from durable_execution.replayer.suspects import SuspectKind, SuspectList
+from durable_execution.replayer.suspects import SuspectKind, SuspectList, watched_by
 
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 QUIET_READERS = ("zoneinfo", "linecache", "tokenize", "encodings", "locale", "gettext", "inspect", "pkgutil")
 """Standard modules whose reading of files is their own affair."""
 
-READERS = ("os.py", "_collections_abc.py", "frozen os", "frozen _collections_abc")
-"""Files of `os.environ.get` and `os.getenv`."""
+READERS = (
+    "os.py", "_collections_abc.py", "frozen os", "frozen _collections_abc", "posixpath.py", "frozen posixpath", "pathlib.py",
+    "getpass.py", "shutil.py", "tempfile.py",
+)  # fmt: skip
+"""Files of `os.environ.get`, `os.getenv`, and of what reads the environment for others, such as `Path.home`."""
 
 CREDENTIAL_VARIABLES = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
@@ -134,7 +140,7 @@ Handler = Callable[[Isolation, str, tuple[Any, ...], FrameType], None]
 
 EVENTS: dict[str, Handler] = {
     "open": Isolation.on_open,
-    "_thread.start_new_thread": Isolation.on_thread,
+    **dict.fromkeys(("_thread.start_new_thread", "_thread.start_joinable_thread"), Isolation.on_thread),
     "sqlite3.connect": Isolation.on_database,
     "socket.gethostname": Isolation.on_name,
     **dict.fromkeys(("os.listdir", "os.scandir"), Isolation.on_listing),
@@ -166,11 +172,12 @@ def isolated(suspects: SuspectList) -> Iterator[Isolation]:
     _install_hook()
     isolation = Isolation(suspects)
     with _without_credentials(), _watched_functions():
-        token = _current.set(isolation)
+        token, watching = _current.set(isolation), watched_by.set(suspects)
         try:
             yield isolation
         finally:
             _current.reset(token)
+            watched_by.reset(watching)
 
 
 def _install_hook() -> None:
@@ -228,13 +235,17 @@ def _set_environment(variables: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-_read_variable: Any = type(os.environ).__getitem__
+_environ: Any = type(os.environ)
+_read_variable, _list_variables = _environ.__getitem__, _environ.__iter__
 _sleep: Any = time.sleep
 _sleep_async: Any = asyncio.sleep
-_start_thread: Any = getattr(threading, "_start_new_thread", None) if sys.version_info < (3, 12) else None
-"""Before Python 3.12 the interpreter says nothing about threads that are started."""
+_start_thread: Any = _thread.start_new_thread
+
+Replacement = tuple[Any, str, Any, Any]
+"""Where it stands, its name, the original, and what stands there during a replay."""
 
 _watchers = 0
+_replaced: list[Replacement] = []
 
 
 @contextmanager
@@ -243,24 +254,79 @@ def _watched_functions() -> Iterator[None]:
     global _watchers  # noqa: PLW0603  # counts replays at work
     with _environment_lock:
         _watchers += 1
-        _replace_functions(_noting_read, _skipped_sleep, _skipped_async_sleep, _watched_start)
+        if _watchers == 1:
+            _replaced.extend(_replacements())
+        elif _watchers > 1:
+            _replaced.extend(one for one in _bound_in_modules() if one not in _replaced)
+        for owner, name, _, watching in _replaced:
+            setattr(owner, name, watching)
     try:
         yield
     finally:
         with _environment_lock:
             _watchers -= 1
             if not _watchers:
-                _replace_functions(_read_variable, _sleep, _sleep_async, _start_thread)
+                for owner, name, original, _ in _replaced:
+                    _put_back(owner, name, original)
+                _replaced.clear()
 
 
-def _replace_functions(read_variable: Any, sleep: Any, sleep_async: Any, start_thread: Any) -> None:
-    environ: Any = type(os.environ)
-    environ.__getitem__ = read_variable
-    time.sleep = sleep
-    asyncio.sleep = sleep_async
-    if _start_thread is not None:
-        module: Any = threading
-        module._start_new_thread = start_thread  # noqa: SLF001  # what Thread.start calls
+def _put_back(owner: Any, name: str, original: Any) -> None:
+    setattr(owner, name, original)
+    if isinstance(owner, type) and any(vars(base).get(name) is original for base in owner.__mro__[1:]):
+        delattr(owner, name)  # it was inherited
+
+
+def _replacements() -> Iterator[Replacement]:
+    yield _environ, "__getitem__", _read_variable, _noting_read
+    yield _environ, "__iter__", _list_variables, _noting_list
+    yield time, "sleep", _sleep, _skipped_sleep
+    yield asyncio, "sleep", _sleep_async, _skipped_async_sleep
+    if sys.version_info < (3, 12):  # before, the interpreter says nothing about threads that are started
+        yield threading, "_start_new_thread", _start_thread, _watched_start
+        yield _thread, "start_new_thread", _start_thread, _watched_start
+    for owner, names in SENDERS:
+        for name in names:
+            original = getattr(owner, name)
+            yield owner, name, original, _refusing(original, name)
+    yield from _bound_in_modules()
+
+
+def _bound_in_modules() -> Iterator[Replacement]:
+    """What users' modules have taken by name, such as `from time import sleep`."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or owner_of(file) is not Owner.USER:
+            continue
+        for name, value in list(vars(module).items()):
+            if value is _sleep:
+                yield module, name, value, _skipped_sleep
+            elif value is _sleep_async:
+                yield module, name, value, _skipped_async_sleep
+            elif value is _start_thread and sys.version_info < (3, 12):
+                yield module, name, value, _watched_start
+
+
+SENDERS: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (socket.socket, ("send", "sendall", "sendmsg", "recv", "recv_into")),
+    (ssl.SSLSocket, ("send", "sendall", "recv", "recv_into")),
+)
+"""What speaks over a connection that was there before the replay: no audit event tells of it."""
+
+
+def _refusing(original: Any, name: str) -> Any:
+    def refused(connection: Any, *arguments: Any, **options: Any) -> Any:
+        isolation = _current.get(None)
+        frame = sys._getframe(1)  # noqa: SLF001  # who speaks
+        if isolation is not None and frame.f_code.co_filename not in LOOP_FILES:
+            isolation.block(SuspectKind.NETWORK, f"socket.{name}()", frame)
+        return original(connection, *arguments, **options)
+
+    return refused
+
+
+LOOP_FILES = frozenset({asyncio.selector_events.__file__})
+"""The event loop speaks to itself over a socket."""
 
 
 def _watched_start(*arguments: Any) -> Any:
@@ -298,6 +364,17 @@ def _noting_read(environ: Any, key: str) -> Any:
             else:
                 isolation.note(SuspectKind.ENVIRONMENT, f"os.environ[{key!r}]", outer)
     return _read_variable(environ, key)
+
+
+def _noting_list(environ: Any) -> Any:
+    isolation = _current.get(None)
+    if isolation is not None:
+        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # who reads
+        while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
+            outer = outer.f_back
+        if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
+            isolation.note(SuspectKind.ENVIRONMENT, "os.environ", outer)
+    return _list_variables(environ)
 
 
 def _is_quiet(frame: FrameType) -> bool:

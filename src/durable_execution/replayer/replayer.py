@@ -105,6 +105,7 @@ class _Replay:
         self._deadline = time.monotonic() + replayer.seconds
         self._replays = 0
         self._notes: list[str] = list(execution.notes)
+        self._suspects: list[Suspect] = []
 
     def report(self, source: str) -> ReplayReport:
         explored = self._explore(frozenset())
@@ -117,7 +118,7 @@ class _Replay:
                 [replace(one, severity=Severity.INFO) for one in inside] if self._is_uncertain(first) else inside
             )
         divergences += self._outcome(explored, divergences)
-        suspects = first.suspects
+        suspects = tuple(self._suspects)
         findings = findings_for(self._replayer.handler.function) if divergences else []
         divergences = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
         effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
@@ -141,8 +142,10 @@ class _Replay:
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
         left = max(0.5, self._deadline - time.monotonic())
         world = World.of(self._execution, opened=opened)
-        explored = explore(self._replayer.handler, world, seconds=left, watch=opened == frozenset())
+        explored = explore(self._replayer.handler, world, seconds=left)
         self._replays += explored.replays
+        known = {(one.kind, one.what, one.site) for one in self._suspects}
+        self._suspects += [one for one in explored.first.suspects if (one.kind, one.what, one.site) not in known]
         return explored
 
     def _compare(self, explored: Exploration) -> Comparison:

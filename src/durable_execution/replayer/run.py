@@ -89,9 +89,10 @@ def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) 
     operations = world.operations()
     run = ReplayRun(collector, ReplayService(set(world.rooms)))
     suspects = SuspectList(lambda: _progress(collector))
+    profiler = Profiler(suspects) if watch else None
     arn = world.execution.arn or UnknownArn(DEFAULT_ARN)
     loop = ReplayLoop(
-        function=_watched(function, Profiler(suspects)) if watch else function,
+        function=_watched(function, profiler) if profiler is not None else function,
         name=name,
         envelope=InvocationInput(arn, "replay-0", operations),
         lambda_context=ReplayLambdaContext(suspects),
@@ -102,7 +103,7 @@ def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) 
         logs_while_replaying=False,
         logger=_silent_logger(),
     )
-    loop.tasks = LaneTasks()
+    loop.tasks, loop.profiler = LaneTasks(), profiler
     worker = ReplayThread(lambda: _replay(run, loop, suspects), lambda: loop.loop)
     run.is_timed_out, run.stuck_at = worker.run(seconds)
     run.suspects = tuple(suspects)
@@ -144,6 +145,7 @@ class ReplayLoop(InvocationLoop):
 
     loop: asyncio.AbstractEventLoop | None = None
     tasks: LaneTasks
+    profiler: Profiler | None = None
 
     def _run_on(self, environment: EnvironmentLoop) -> Wire:
         self.loop = environment.loop
@@ -156,6 +158,8 @@ class ReplayLoop(InvocationLoop):
         if not isinstance(service, ReplayService):
             raise TypeError("a replay needs a ReplayService")
         state.stand_in = functools.partial(_stand_in, service)
+        if self.profiler is not None:
+            state.watch = self.profiler.watch
         return state
 
 
@@ -185,25 +189,16 @@ def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList) -> None:
 
 
 def _watched(function: Callable[..., Any], profiler: Profiler) -> Callable[..., Any]:
-    """The handler's function, with the profile function set in the thread it runs in."""
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def watched_coroutine(*arguments: Any, **options: Any) -> Any:
-            profile_threads(profiler)
-            return await function(*arguments, **options)
-
-        return watched_coroutine
+    """A coroutine function, with the profile function set in the thread it runs in; threads of others are seen to apart."""
+    if not inspect.iscoroutinefunction(function):
+        return function
 
     @functools.wraps(function)
-    def watched(*arguments: Any, **options: Any) -> Any:
+    async def watched_coroutine(*arguments: Any, **options: Any) -> Any:
         profile_threads(profiler)
-        try:
-            return function(*arguments, **options)
-        finally:
-            profile_threads(None)
+        return await function(*arguments, **options)
 
-    return watched
+    return watched_coroutine
 
 
 def _progress(collector: Collector) -> tuple[int, str | None]:

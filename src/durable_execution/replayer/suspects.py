@@ -4,14 +4,20 @@ A profile function sees every call, also of functions written in C and of names 
 is set in the threads that run orchestration code only.
 """
 
+import asyncio
 import datetime as dt
+import glob
 import os
+import pathlib
 import random
+import shutil
 import sys
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +28,9 @@ from durable_execution.observers import CallSite
 from durable_execution.replayer.frames import Owner, base_name, owner_of, user_stack
 
 MAX_SUSPECTS = 200
+
+watched_by: "ContextVar[SuspectList | None]" = ContextVar("durable_execution_watched_by", default=None)
+"""Where what the code of this context depends on is noted. Other threads of the process are none of a replay's business."""
 
 
 class SuspectKind(StrEnum):
@@ -100,7 +109,7 @@ def _watched() -> dict[Any, tuple[SuspectKind, str]]:
         getattr(time, name): (SuspectKind.CLOCK, f"time.{name}()")
         for name in (
             "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "localtime",
-            "gmtime", "ctime", "strftime", "clock_gettime",
+            "gmtime", "ctime", "strftime", "clock_gettime", "clock_gettime_ns", "process_time_ns", "thread_time", "asctime",
         )
         if hasattr(time, name)
     }  # fmt: skip
@@ -120,18 +129,39 @@ def _watched() -> dict[Any, tuple[SuspectKind, str]]:
         os.urandom: (SuspectKind.RANDOM, "os.urandom()"),
         getattr(os, "getrandom", None): (SuspectKind.RANDOM, "os.getrandom()"),
     }
+    files = {
+        getattr(os, name): (SuspectKind.FILE, f"os.{name}()")
+        for name in ("stat", "lstat", "access", "readlink", "statvfs")
+        if hasattr(os, name)
+    }
     thread = {threading.get_ident: (SuspectKind.PROCESS, "threading.get_ident()")}
-    return {**clock, **dates, **numbers, **process, **system, **thread}
+    return {**clock, **dates, **numbers, **process, **system, **files, **thread}
 
 
 WATCHED = _watched()
 STANDARD_MAKERS = frozenset({random.__file__, uuid.__file__, str(Path(random.__file__).with_name("secrets.py"))})
 """Modules of the standard library whose functions make the values that the C functions above give."""
 
-UUID_CODES = {
-    uuid.uuid1.__code__: "uuid.uuid1()",
-    uuid.uuid4.__code__: "uuid.uuid4()",
+FILE_MAKERS = frozenset(
+    {
+        os.path.__file__, os.path.exists.__code__.co_filename, os.path.join.__code__.co_filename,
+        os.walk.__code__.co_filename, pathlib.Path.exists.__code__.co_filename, pathlib.__file__, shutil.__file__,
+        glob.__file__, tempfile.__file__,
+    }
+)  # fmt: skip
+"""Modules of the standard library that look at files for others."""
+
+CODES = {
+    uuid.uuid1.__code__: (SuspectKind.UUID, "uuid.uuid1()"),
+    uuid.uuid4.__code__: (SuspectKind.UUID, "uuid.uuid4()"),
+    asyncio.BaseEventLoop.time.__code__: (SuspectKind.CLOCK, "loop.time()"),
 }
+"""Functions written in Python, by their code."""
+
+SLEEP, ASYNC_SLEEP = time.sleep, asyncio.sleep.__code__
+"""Seen here only where they were taken by name and hidden in an object; those in modules are replaced and skipped."""
+
+SEED = random.Random.seed.__code__
 
 
 class Profiler:
@@ -144,16 +174,46 @@ class Profiler:
         """Called by the interpreter on every call and return."""
         if event == "c_call":
             found = WATCHED.get(arg) or _dynamic(arg)
-            if found is not None:
+            if arg is SLEEP and self._is_mine and _is_direct(frame):
+                self._suspects.add(SuspectKind.SLEEP, "time.sleep()", user_stack(frame), is_blocked=True)
+            elif found is not None and self._is_mine:
                 self._note(frame, *found)
-        elif event == "call" and frame.f_code in UUID_CODES:
-            stack = user_stack(frame.f_back)
-            if stack and _is_direct(frame.f_back):
-                self._suspects.add(SuspectKind.UUID, UUID_CODES[frame.f_code], stack)
+        elif event == "call" and self._is_mine:
+            if frame.f_code in CODES and _is_direct(frame.f_back):
+                self._suspects.add(*CODES[frame.f_code], user_stack(frame.f_back))
+            elif frame.f_code is ASYNC_SLEEP and frame.f_locals["delay"] > 0:
+                stack = user_stack(frame.f_back)
+                self._suspects.add(
+                    SuspectKind.SLEEP, f"asyncio.sleep({frame.f_locals['delay']:g})", stack, is_blocked=True
+                )
+            elif frame.f_code is SEED and frame.f_locals.get("a") is None:
+                self._note_seed(frame)
+
+    def watch(self, function: Callable[[], Any]) -> Any:
+        """Run code in this thread, which may be older than the replay, and see what it depends on."""
+        sys.setprofile(self)
+        try:
+            return function()
+        finally:
+            sys.setprofile(None)
+
+    @property
+    def _is_mine(self) -> bool:
+        return watched_by.get() is self._suspects
+
+    def _note_seed(self, frame: FrameType) -> None:
+        """A generator without a seed of the user's takes one from the system."""
+        outer: FrameType | None = frame
+        while outer is not None and outer.f_code.co_filename == random.__file__:
+            outer = outer.f_back
+        if _is_direct(outer):
+            self._suspects.add(SuspectKind.RANDOM, "random.Random() without a seed", user_stack(outer))
 
     def _note(self, frame: FrameType, kind: SuspectKind, what: str) -> None:
         maker = ""
         outer: FrameType | None = frame
+        if kind is SuspectKind.FILE:
+            outer = _beyond(frame, FILE_MAKERS)
         while outer is not None and outer.f_code.co_filename in STANDARD_MAKERS:
             maker = f"{outer.f_globals.get('__name__')}.{outer.f_code.co_name}()"
             outer = outer.f_back
@@ -166,6 +226,12 @@ class Profiler:
         stack = user_stack(outer)
         shown = maker or (f"random.{what}()" if what == "random" else what)
         self._suspects.add(kind, shown, stack)
+
+
+def _beyond(frame: FrameType | None, files: frozenset[str]) -> FrameType | None:
+    while frame is not None and frame.f_code.co_filename in files:
+        frame = frame.f_back
+    return frame
 
 
 def profile_threads(profiler: Profiler | None) -> None:

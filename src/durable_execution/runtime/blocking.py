@@ -87,8 +87,9 @@ class BlockingThread:
 
     def _run(self, function: Callable[[], T]) -> tuple[Any, BaseException | None]:
         self._thread = threading.current_thread()
+        watch = self._state.watch
         try:
-            return function(), None
+            return function() if watch is None else watch(function), None
         except SuspendExecution:
             return None, None
         except Exception as error:  # noqa: BLE001  # carried to the event loop or back

@@ -76,6 +76,8 @@ class ExecutionState:
         busy: Number of step bodies and of blocking handlers' threads that run.
         threads: Threads of the user's blocking orchestration code, each as the future of its end.
         tasks: Tasks of the user's orchestration code.
+        watch: Called with what a thread of blocking orchestration code is to run; None just runs it. A replay sets it, to see
+            what the code depends on.
         stand_in: Called instead of a step's body, with the step's call; None runs bodies. A replay without side effects
             sets it.
     """
@@ -112,6 +114,7 @@ class ExecutionState:
         self.busy = 0
         self.threads: set[asyncio.Future[Any]] = set()
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self.watch: Callable[[Callable[[], Any]], Any] | None = None
         self.stand_in: Callable[[Call], Awaitable[Any]] | None = None
         self.batcher = CheckpointBatcher(
             client=client,
