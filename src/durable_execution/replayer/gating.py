@@ -1,10 +1,11 @@
 """All running executions of a deployed function against new code."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from durable_execution.protocol import Wire
-from durable_execution.replay.history import read_history
+from durable_execution.replay.history import UnreadableHistoryError, read_history
 from durable_execution.replay.recorded import RecordedExecution
 from durable_execution.replayer.checking import Source
 
@@ -32,10 +33,24 @@ def running_executions(
         page = client.list_durable_executions_by_function(FunctionName=function, Statuses=list(statuses), **more)
         for execution in page["DurableExecutions"]:
             arn = execution["DurableExecutionArn"]
-            yield Source(arn, lambda arn=arn: fetch_history(client, arn))  # type: ignore[misc]  # bound per execution
+            yield Source(arn, partial(_load, client, arn))
         if not page.get("NextMarker"):
             return
         more["Marker"] = page["NextMarker"]
+
+
+def _load(client: Any, arn: str) -> RecordedExecution:
+    """A recorded execution; one that cannot be read does not keep the others from being checked.
+
+    Raises:
+        UnreadableHistoryError: The client refused.
+    """
+    try:
+        return fetch_history(client, arn)
+    except Exception as error:
+        raise UnreadableHistoryError(
+            f"its history cannot be read (it needs lambda:GetDurableExecutionHistory, and may have ended and gone): {error}"
+        ) from error
 
 
 def fetch_history(client: Any, arn: str) -> RecordedExecution:
