@@ -5,6 +5,7 @@ twice, and one whose engine was killed is taken over at once, whatever its proce
 """
 
 import sys
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -32,14 +33,17 @@ class Lease:
         self._directory = None if store is None else store.with_name(store.name + "-engines")
         self._owner = owner
         self._file: IO[bytes] | None = None
+        self._taking = threading.Lock()
 
     def hold(self) -> None:
         """Take the lock, unless it is held already."""
-        if self._directory is None or self._file is not None:
+        if self._directory is None:
             return
-        self._directory.mkdir(exist_ok=True)
-        self._file = self._path(self._owner).open("wb")
-        _lock(self._file)
+        with self._taking:
+            if self._file is None:
+                self._directory.mkdir(exist_ok=True)
+                self._file = self._path(self._owner).open("wb")
+                _lock(self._file)
 
     def is_dead(self, owner: str | None) -> bool:
         """Whether the engine with a name is gone; what is left of it is removed."""

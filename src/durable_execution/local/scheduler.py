@@ -73,6 +73,7 @@ class Scheduler:
         self._workers = Workers(self._carry_out, self._finished, self.wake, self._stopwatch)
         self._version = 0
         self._driver = threading.Lock()
+        self._beginning = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_closed = False
         self._failure: BaseException | None = None
@@ -152,7 +153,11 @@ class Scheduler:
                     return True
                 if end is not None and self._stopwatch.monotonic() >= end:
                     return False
-                if self._thread is not None or not self._driver.acquire(blocking=False):
+                if self._is_driven(horizon_ms):
+                    if timeout is None and self._backend.clock.is_skipping and self.is_idle():
+                        return is_done()
+                    self._sleep(version, end)
+                elif not self._driver.acquire(blocking=False):
                     self._sleep(version, end)
                 elif not self._advance(is_done, skips, horizon_ms):
                     if timeout is None:
@@ -161,7 +166,12 @@ class Scheduler:
 
     def is_idle(self) -> bool:
         """Whether nothing runs, and no execution goes on by itself."""
-        return not self._workers.running and self._next_work() is None
+        with self._beginning:  # what is recorded as running is
+            return not self._workers.running and self._next_work() is None
+
+    def _is_driven(self, horizon_ms: int | None) -> bool:
+        """Whether a thread of the engine drives. It does not know of a horizon: who has one drives too."""
+        return self._thread is not None and horizon_ms is None
 
     @contextmanager
     def _room_for_others(self) -> Iterator[None]:
@@ -272,6 +282,11 @@ class Scheduler:
         if next_ms is None or next_ms > self._backend.now_ms():
             return
         room = self._max_concurrency - self._workers.running
+        with self._beginning:
+            for assignment in self._begin_due(room):
+                self._workers.start(assignment)
+
+    def _begin_due(self, room: int) -> list[Assignment]:
         begun: list[Assignment] = []
         executions, owner = self._backend.store.executions, self._backend.owner
         with self._backend.transaction() as transaction:
@@ -279,8 +294,7 @@ class Scheduler:
                 assignment = self._look_at(transaction, transaction.journal(row), has_room=len(begun) < room)
                 if assignment is not None:
                     begun.append(assignment)
-        for assignment in begun:
-            self._workers.start(assignment)
+        return begun
 
     def _look_at(self, transaction: Transaction, journal: Journal, *, has_room: bool) -> Assignment | None:
         row = journal.row
