@@ -36,6 +36,7 @@ class DebuggerApp(App[int]):
     """
 
     TITLE = "durable-debug"
+    CSS_PATH = "screens/main.tcss"
     COMMAND_PALETTE_BINDING = "ctrl+backslash"  # the registry of actions binds the palette
 
     def __init__(
@@ -57,19 +58,20 @@ class DebuggerApp(App[int]):
         self._session, self._loaded = session, loaded
         self._library, self._missing = library or Library(()), missing
         self._first_view, self._texts, self._secrets = view, texts, secrets
-        self._theme_name, self._is_ascii = theme or DEFAULT_THEME, is_ascii
-
-    def on_mount(self) -> None:
-        """Open the execution, or ask which."""
         self.register_theme(DURABLE_SAFE)
         self.register_theme(DURABLE_SAFE_LIGHT)
-        self.theme = self._theme_name
+        self.theme = theme or DEFAULT_THEME
+        LineView.is_ascii = is_ascii
+
+    def get_default_screen(self) -> Screen[None]:
+        """The execution, or the question which: as the first screen, so that no empty one is laid out and painted."""
+        if self._session is None:
+            return OpenerScreen(self._library, self._missing)
+        return self._main(self._session, self._loaded)
+
+    def on_mount(self) -> None:
+        """Use the keys that a user has chosen."""
         self.set_keymap(self.shown_keys)
-        LineView.is_ascii = self._is_ascii
-        if self._session is not None:
-            self._open(self._session, self._loaded)
-        else:
-            _ = self.push_screen(OpenerScreen(self._library, self._missing))
 
     @on(OpenerScreen.Chosen)
     def chosen(self, event: OpenerScreen.Chosen) -> None:
@@ -93,7 +95,10 @@ class DebuggerApp(App[int]):
         self.call_from_thread(self._open, session, loaded)
 
     def _open(self, session: Session, loaded: Loaded | None) -> None:
-        _ = self.push_screen(MainScreen(session, view=self._first_view, texts=self._texts, loaded=loaded))
+        _ = self.push_screen(self._main(session, loaded))
+
+    def _main(self, session: Session, loaded: Loaded | None) -> MainScreen:
+        return MainScreen(session, view=self._first_view, texts=self._texts, loaded=loaded)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the view that is open, and Textual's own for themes and screenshots."""

@@ -18,6 +18,7 @@ from durable_debugger.screens.main import MainScreen
 from durable_debugger.sources.code import SourceTexts
 from durable_execution.replay.call_tree import tree_of
 from durable_execution.replay.comparison import Comparison, compare
+from tests.tui.quiet import quiet
 from tests.tui.recordings import FLOW_TEXT, START, order_execution
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -67,11 +68,17 @@ def _in_our_words(comparison: Comparison) -> Comparison:
 
 
 @pytest.fixture
-def drive(texts: SourceTexts) -> Callable[..., DebuggerApp]:
-    """Runs the app on a session and lets a script press keys."""
+def drive(texts: SourceTexts, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DebuggerApp]:
+    """Runs the app on a session and lets a script press keys, each when all that the one before it caused is done."""
 
     def run(session: Session, script: Script, *, size: tuple[int, int] = (80, 24), **options: object) -> DebuggerApp:
         app = DebuggerApp(session, texts=texts, **options)  # type: ignore[arg-type]
+
+        async def idle(*_: object) -> None:
+            await quiet(app)
+
+        monkeypatch.setattr("textual.app.wait_for_idle", idle)
+        monkeypatch.setattr("textual.pilot.wait_for_idle", idle)
 
         async def go() -> None:
             async with app.run_test(size=size) as pilot:
@@ -89,6 +96,15 @@ async def settled(app: DebuggerApp, pilot: Pilot[int]) -> None:
     await pilot.pause()
     await app.workers.wait_for_complete()
     await pilot.pause()
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
+    """Wait for what happens in its own time: a thread that reads, a list that is searched."""
+    for _ in range(500):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it did not happen")
 
 
 def main_of(app: DebuggerApp) -> MainScreen:

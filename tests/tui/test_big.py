@@ -1,9 +1,9 @@
-"""A hundred thousand calls. Bounds are generous, since test machines are shared; the measured values are printed."""
+"""A hundred thousand calls. What counts is time of this thread, not of the clock: test machines are shared."""
 
 from collections.abc import Callable
 from functools import partial
 from statistics import quantiles
-from time import perf_counter
+from time import thread_time
 
 from textual.pilot import Pilot
 
@@ -16,9 +16,9 @@ CALLS = 100_000
 
 
 def milliseconds(action: Callable[[], object]) -> float:
-    before = perf_counter()
+    before = thread_time()
     action()
-    return (perf_counter() - before) * 1000
+    return (thread_time() - before) * 1000
 
 
 def test_a_hundred_thousand_calls_fold_move_and_draw_at_once(drive: Drive) -> None:

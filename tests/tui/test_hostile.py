@@ -25,10 +25,11 @@ HOSTILE = (
     "\x1b[31mred\x1b[0m\x07",
     "日本語テキスト" * 9,
     "👩‍👩‍👧‍👦🇩🇪",
-    "x" * 1_000_000,
+    "x" * 5_000,
     "\u202egnp.exe",
     "\x00\r\n\t",
 )
+HUGE = "x" * 1_000_000
 VIEWS = "12345"
 
 
@@ -39,12 +40,15 @@ def hostile_session() -> Session:
         replace(each, name=HOSTILE[row % len(HOSTILE)][:256], result=json.dumps(HOSTILE[(row + 3) % len(HOSTILE)]))
         for row, each in enumerate(execution.operations)
     ]
+    operations[0] = replace(operations[0], result=json.dumps(HUGE))
     traces = [
         replace(
             trace,
             entries=tuple(
                 replace(
-                    entry, locals={text[:60]: text for text in HOSTILE}, call_site=CallSite("flow.py", 38, HOSTILE[0])
+                    entry,
+                    locals={text[:60]: text for text in (*HOSTILE, HUGE)},
+                    call_site=CallSite("flow.py", 38, HOSTILE[0]),
                 )
                 for entry in trace.entries
             ),

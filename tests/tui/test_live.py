@@ -1,6 +1,6 @@
 """Following an execution that goes on, and choosing one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 from textual.pilot import Pilot
@@ -12,7 +12,7 @@ from durable_debugger.screens.opener import ExecutionList
 from durable_debugger.sources.found import Listed, Loaded, LookedIn, NotFoundError
 from durable_debugger.sources.places import Library
 from durable_execution.replay.history import read_history
-from tests.tui.conftest import Drive, main_of, screen_text, settled
+from tests.tui.conftest import Drive, main_of, screen_text, settled, until
 from tests.tui.recordings import START, Recording
 
 
@@ -48,14 +48,6 @@ class Growing:
 def name(app: DebuggerApp) -> str:
     session = main_of(app).session
     return facts.label(session.operations[session.cursor])
-
-
-async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it did not happen")
 
 
 def test_following_stays_at_the_end_and_moving_leaves_it(drive: Drive) -> None:

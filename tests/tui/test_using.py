@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.widgets import Input
 
 from durable_debugger.actions import footer_of
@@ -18,9 +19,10 @@ from durable_debugger.screens.help import HelpScreen
 from durable_debugger.screens.main import MainScreen
 from durable_debugger.widgets.chrome import Prompt
 from durable_debugger.widgets.diff import DiffPane
+from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import EventsPane, OutlinePane, TrackPane
 from durable_debugger.widgets.source import LocalsPane, SourcePane
-from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled
+from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled, until
 
 
 def now(session: Session) -> Moment:
@@ -183,6 +185,24 @@ def test_moving_keeps_the_cursor_in_sight(order: Session, drive: Drive) -> None:
     drive(order, script)
 
 
+def test_a_key_draws_only_the_lines_that_change(order: Session, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, drawn = LineView.render_line, []
+
+    def render_line(pane: LineView, y: int) -> Strip:
+        drawn.append((pane.id, y))
+        return real(pane, y)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        assert len(app.screen_stack) == 1, "nothing is drawn that is covered at once"
+        await pilot.press("j")
+        monkeypatch.setattr(LineView, "render_line", render_line)
+        await pilot.press("j")
+        assert [y for pane, y in drawn if pane == "outline"] == [1, 2]
+        assert not [y for pane, y in drawn if pane in ("status", "tabs", "footer")]
+
+    drive(order, script)
+
+
 def test_tabs_footer_and_track_can_be_clicked(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.click("#tabs", offset=(25, 0))
@@ -319,10 +339,9 @@ def test_actions_are_found_in_the_palette(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("colon")
         await pilot.press(*"fold all")
-        await pilot.pause(0.3)
+        await until(pilot, lambda: "Fold every context." in screen_text(app))
         await pilot.press("enter")
-        await settled(app, pilot)
-        assert len(order.outline.visible) == 9
+        await until(pilot, lambda: len(order.outline.visible) == 9)
         titles = {command.title for command in app.get_system_commands(app.screen)}
         assert {action.label for action in main_of(app).available()} <= titles
 

@@ -31,3 +31,18 @@ def test_every_view_looks_as_it_should(
             golden(f"order/{view}-{size[0]}x{size[1]}", text)
 
     drive(order, look, size=size)
+
+
+def test_a_window_of_another_size_shows_what_one_opened_at_that_size_shows(
+    order: Session, drive: Drive, golden: Callable[[str, str], None]
+) -> None:
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("full_stop")
+        for number, view in enumerate(VIEWS[:4], start=1):  # how far the events are scrolled depends on the way there
+            await pilot.press(str(number))
+            for size in ((160, 48), (80, 24)):
+                await pilot.resize_terminal(*size)
+                await settled(app, pilot)
+                golden(f"order/{view}-{size[0]}x{size[1]}", screen_text(app))
+
+    drive(order, look, size=(100, 30))

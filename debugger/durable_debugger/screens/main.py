@@ -59,7 +59,6 @@ class MainScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = _bindings()
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (140, "-wide")]  # noqa: RUF012  # as Screen types it
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (24, "-high"), (40, "-tall")]  # noqa: RUF012  # as Screen types it
-    CSS_PATH = "main.tcss"
     AUTO_FOCUS = "#outline"
 
     def __init__(

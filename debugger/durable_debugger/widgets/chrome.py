@@ -24,7 +24,7 @@ class StatusBar(StaticLines, can_focus=False):
 
     def update(self, session: Session, *, follow: str = "") -> None:
         """Show a session."""
-        self.show_lines([status_line(session, max(self.size.width, 20), follow=follow)])
+        self.show_made(lambda cells: [status_line(session, cells, follow=follow)])
 
 
 class TabBar(StaticLines, can_focus=False):
@@ -44,8 +44,12 @@ class TabBar(StaticLines, can_focus=False):
         """Show which view is open, and a remark, or else where it is in the recording."""
         role = "accent" if remark and is_new else "dim"
         text = remark or position_remark(session)
-        line, self._columns = tab_line(view, max(self.size.width, 20), text, role=role)
-        self.show_lines([line])
+
+        def make(cells: int) -> list[Line]:
+            line, self._columns = tab_line(view, cells, text, role=role)
+            return [line]
+
+        self.show_made(make)
 
     def on_click(self, event: events.Click) -> None:
         """Say which tab was clicked."""
@@ -69,9 +73,11 @@ class FooterBar(StaticLines, can_focus=False):
 
     def update(self, view: str) -> None:
         """Show the keys of a view."""
+        self.show_made(lambda cells: [self._line(view, cells)])
+
+    def _line(self, view: str, cells: int) -> Line:
         keymap = getattr(self.app, "shown_keys", {})
         right: Line = [Part("^p ", "accent"), Part("Commands ", "dim")]
-        cells = max(self.size.width, 20)
         room = cells - line_width(right)
         left: Line = [Part(" ")]
         self._columns = [(room, cells, "commands")]
@@ -85,7 +91,7 @@ class FooterBar(StaticLines, can_focus=False):
             left += [Part(f"{key} ", "accent"), Part(f"{action.label}  ", "dim")]
             self._columns.append((at, at + size - 2, action.id))
             at += size
-        self.show_lines([flush(left, right, cells)])
+        return flush(left, right, cells)
 
     def on_click(self, event: events.Click) -> None:
         """Say which action was clicked."""
@@ -103,7 +109,7 @@ class Prompt(Horizontal):
     Prompt.-open { display: block; layout: horizontal; }
     Prompt #prompt-label { width: auto; padding: 0 1; color: $accent; text-style: bold; }
     Prompt Input { width: 1fr; background: $panel; }
-    Prompt #prompt-remark { width: auto; max-width: 50%; padding: 0 1; color: $text-muted; }
+    Prompt #prompt-remark { width: 45%; padding: 0 1; text-align: right; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Back", show=False)]
 
@@ -139,7 +145,7 @@ class Prompt(Horizontal):
         """Ask for a line of text."""
         self._accept, self._preview, self._cancelled = accept, preview, cancelled
         self.query_one("#prompt-label", Label).update(label)
-        self.query_one("#prompt-remark", Label).update("")
+        self.query_one("#prompt-remark", Label).update("", layout=False)
         field = self.query_one(Input)
         field.placeholder = hint
         field.value = ""
@@ -159,7 +165,7 @@ class Prompt(Horizontal):
         """Preview while typing."""
         event.stop()
         if self.is_open and self._preview is not None:
-            self.query_one("#prompt-remark", Label).update(self._preview(event.value))
+            self.query_one("#prompt-remark", Label).update(self._preview(event.value), layout=False)
 
     def action_cancel(self) -> None:
         """Close it and forget what was typed."""

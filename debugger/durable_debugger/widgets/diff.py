@@ -104,4 +104,4 @@ class WhyPane(StaticLines):
     def update(self, divergence: Divergence | None, row: DiffRow | None) -> None:
         """Explain."""
         self.set_title(why_title(divergence))
-        self.show_lines(why_lines(divergence, row, max(self.size.width, 30)), is_new=True)
+        self.show_made(lambda cells: why_lines(divergence, row, cells), is_new=True)

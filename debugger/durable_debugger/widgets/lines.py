@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from traceback import format_exception
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -20,6 +20,11 @@ from durable_debugger.text.lines import Line, Part, fit
 from durable_debugger.themes import BLURRED_CURSOR, CURSOR, palette
 
 PLAIN = Style()
+MIN_CELLS = 20
+"""Lines are not made narrower than this, however little room there is."""
+
+Look: TypeAlias = tuple[Line, bool]
+"""A line and whether it is the selected one: what is drawn again when it differs."""
 
 
 class LineView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -65,6 +70,9 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id, classes=classes)
         self.count = 0
         self.failure = ""
+        self._title: tuple[str, bool] | None = None
+        self._looks: list[Look] = []
+        self._looks_from: tuple[int, Size] | None = None
         if self.TITLE:
             self.set_title(self.TITLE)
 
@@ -72,7 +80,9 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         """The text in the line above."""
         shown = to_ascii(title) if self.is_ascii else title
         has_corner = bool(self.styles.border_left[0])  # beside a corner, Textual puts a blank itself
-        self.border_title = Content(f"{shown} " if has_corner else f" {shown} ")
+        if self._title != (shown, has_corner):  # Textual draws all of it again, even for the same title
+            self._title = shown, has_corner
+            self.border_title = Content(f"{shown} " if has_corner else f" {shown} ")
 
     def line(self, index: int, cells: int) -> Line:
         """The line at an index, for a width."""
@@ -88,12 +98,37 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def show(self, count: int) -> None:
         """The model changed: draw again, keeping the cursor in sight."""
-        self.count = count
-        self.virtual_size = Size(self.size.width, count + self.HEADER)
+        self._measure(count)
         cursor = self.cursor_index()
         if cursor is not None:
             self.keep_visible(cursor)
-        self.refresh()
+        self._draw_changes()
+
+    def _draw_changes(self) -> None:
+        """Draw the lines that look different: a key press changes few, and drawing is what takes time."""
+        before, before_from = self._looks, self._looks_from
+        size = self.scrollable_content_region.size
+        self._looks_from = self.scroll_offset.y, size
+        cursor = self.cursor_index()
+        self._looks = [self._look(y, size.width, cursor) for y in range(size.height)]
+        if before_from != self._looks_from:
+            self.refresh()
+            return
+        changed = [Region(0, y, size.width, 1) for y, look in enumerate(self._looks) if look != before[y]]
+        if changed:
+            self.refresh(*changed)
+
+    def _look(self, y: int, cells: int, cursor: int | None) -> Look:
+        if y < self.HEADER:
+            return self._drawn(self.header_line, y, cells), False
+        index = y - self.HEADER + self.scroll_offset.y
+        return (self._drawn(self.line, index, cells), index == cursor) if 0 <= index < self.count else ([], False)
+
+    def _measure(self, count: int) -> None:
+        """Make room for the lines: none as long as all fit, for each other size lays out the whole screen again."""
+        self.count = count
+        rows, room = count + self.HEADER, self.scrollable_content_region.height
+        self.virtual_size = Size(0, rows if rows > room > 0 else 0)
 
     def keep_visible(self, index: int) -> None:
         """Scroll as little as needed to have a line in sight."""
@@ -112,20 +147,25 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """Draw the line at a row of the screen."""
-        width = self.scrollable_content_region.width
-        index = y - self.HEADER + self.scroll_offset.y
+        size = self.scrollable_content_region.size
+        is_known = self._looks_from == (self.scroll_offset.y, size) and y < len(self._looks)
+        line, is_cursor = self._looks[y] if is_known else self._look(y, size.width, self.cursor_index())
         base = self.rich_style
-        if y < self.HEADER:
-            return self._strip(self._drawn(self.header_line, y, width), width, base)
-        if not 0 <= index < self.count:
-            return Strip.blank(width, base)
-        is_cursor = index == self.cursor_index()
         if is_cursor:
             base += self._style(CURSOR if self.has_focus else BLURRED_CURSOR)
-        return self._strip(self._drawn(self.line, index, width), width, base)
+        return self._strip(line, size.width, base)
+
+    def watch_show_vertical_scrollbar(self, is_shown: bool) -> None:
+        """Textual tells a scroll bar where it is only while it is shown."""
+        if is_shown:
+            self.vertical_scrollbar.position = self.scroll_y
 
     def on_resize(self, event: events.Resize) -> None:
-        """Keep the cursor in sight when the room changes."""
+        """Use the new room."""
+        self.show_again()
+
+    def show_again(self) -> None:
+        """The room changed, not the model."""
         self.show(self.count)
 
     def on_click(self, event: events.Click) -> None:
@@ -168,6 +208,7 @@ class StaticLines(LineView):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self.lines: list[Line] = []
+        self._make: MakeLines | None = None
 
     def line(self, index: int, cells: int) -> Line:
         """A line as it was given."""
@@ -175,7 +216,31 @@ class StaticLines(LineView):
 
     def show_lines(self, lines: list[Line], *, is_new: bool = False) -> None:
         """Show other lines; from the top when they are about something else."""
-        self.lines = lines
         if is_new:
             self.scroll_to(y=0, animate=False, force=True)
+        self.lines = lines
         self.show(len(lines))
+
+    def show_made(self, make: "MakeLines", *, is_new: bool = False) -> None:
+        """Show lines that depend on the width; they are made again whenever it changes.
+
+        Args:
+            make: Makes the lines for a number of cells.
+            is_new: Whether they are about something else, so that they are shown from the top.
+        """
+        self._make = make
+        width, height = self.size
+        lines = make(max(width, MIN_CELLS)) if width else []
+        if len(lines) > height:
+            lines = make(max(width - self.styles.scrollbar_size_vertical, MIN_CELLS))
+        self.show_lines(lines, is_new=is_new)
+
+    def show_again(self) -> None:
+        """Make the lines for the new width."""
+        if self._make is None:
+            super().show_again()
+        else:
+            self.show_made(self._make)
+
+
+MakeLines: TypeAlias = Callable[[int], list[Line]]

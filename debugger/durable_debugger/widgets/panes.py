@@ -102,7 +102,7 @@ class LegendPane(StaticLines):
     def update(self, session: Session, chart: Chart) -> None:
         """Show a session."""
         self.set_title(inspector_title(session))
-        self.show_lines(timeline_legend(session, chart, max(self.size.width, 20)))
+        self.show_made(lambda cells: timeline_legend(session, chart, cells))
 
 
 class InspectorPane(StaticLines):
@@ -111,22 +111,18 @@ class InspectorPane(StaticLines):
     def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self.session = session
-        self._shown: tuple[int, int, int] | None = None
+        self._shown: tuple[int, int] | None = None
 
     def update(self, session: Session) -> None:
         """Show the selected call of a session."""
         self.session = session
-        key = (session.cursor, id(session.execution), self.size.width)
+        key = (session.cursor, id(session.execution))
         self.set_title(inspector_title(session))
-        self.show_lines(
-            inspector_lines(session, max(self.size.width, 20), is_compact=self.size.height < COMPACT_BELOW),
+        self.show_made(
+            lambda cells: inspector_lines(session, cells, is_compact=self.size.height < COMPACT_BELOW),
             is_new=key != self._shown,
         )
         self._shown = key
-
-    def on_resize(self) -> None:  # type: ignore[override]  # the event is of no interest
-        """Wrap again."""
-        self.update(self.session)
 
 
 class EventsPane(LineView):
@@ -181,7 +177,7 @@ class MomentPane(StaticLines):
 
     def update(self, session: Session) -> None:
         """Show where the playback is."""
-        self.show_lines(moment_lines(session, max(self.size.width, 20)))
+        self.show_made(lambda cells: moment_lines(session, cells))
 
 
 class TrackPane(StaticLines):
@@ -195,5 +191,9 @@ class TrackPane(StaticLines):
 
     def update(self, session: Session) -> None:
         """Show where the playback is."""
-        lines, self.columns = track_lines(session, max(self.size.width, 20))
-        self.show_lines(lines)
+
+        def make(cells: int) -> list[Line]:
+            lines, self.columns = track_lines(session, cells)
+            return lines
+
+        self.show_made(make)

@@ -105,7 +105,7 @@ class SourcePane(LineView):
         self._colours[file] = found
         if self.listing is not None and self.listing.file == file:
             self.listing = Listing(file, found, file)
-            self.refresh()
+            self.show(self.count)
 
     def _show_missing(self, why: str) -> None:
         self.listing = Listing("", [[Part(f" {safe(why)}", "dim")]], "")
@@ -130,4 +130,4 @@ class LocalsPane(StaticLines):
 
     def update(self, session: Session) -> None:
         """Show the variables of the current call."""
-        self.show_lines(locals_lines(session, max(self.size.width, 20)))
+        self.show_made(lambda cells: locals_lines(session, cells))
