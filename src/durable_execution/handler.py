@@ -18,6 +18,7 @@ from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.runtime.client import Boto3ServiceClient
 from durable_execution.runtime.service import ServiceClient
 from durable_execution.runtime.state import NondeterminismPolicy
+from durable_execution.serdes.annotations import parameters_of
 
 if TYPE_CHECKING:
     import logging
@@ -162,12 +163,12 @@ def _policy(name: str) -> NondeterminismPolicy:
 
 
 def _check_signature(function: Callable[..., Any]) -> None:
-    parameters = list(inspect.signature(function).parameters.values())
+    parameters = list(parameters_of(function).values())
     positional = [parameter for parameter in parameters if parameter.kind in (0, 1, 2)]
     if len(positional) < 2 and not any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in positional):
         raise ConfigurationError(
             f"a durable handler takes the payload and the context: `async def {function.__name__}(payload, ctx)`, not "
-            f"{function.__name__}{inspect.signature(function)}"
+            f"`{function.__name__}({', '.join(map(str, parameters))})`"
         )
 
 

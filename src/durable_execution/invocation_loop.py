@@ -33,6 +33,7 @@ from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.service import ServiceClient
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
 from durable_execution.runtime.workers import shared_workers
+from durable_execution.serdes.annotations import annotation_of, parameters_of
 from durable_execution.serdes.codec import is_plain_annotation
 
 if TYPE_CHECKING:
@@ -291,13 +292,9 @@ def _started_at(execution: Operation | None) -> datetime | None:
 
 
 def _payload_annotation(function: Callable[..., Any]) -> Any:
-    import typing
-
-    name = next(iter(inspect.signature(function).parameters))
-    if name not in getattr(function, "__annotations__", {}):
-        return None
+    name = next(iter(parameters_of(function)))
     try:
-        return typing.get_type_hints(function).get(name)
+        return annotation_of(function, name)
     except Exception as error:
         raise PayloadError(
             f"the annotation of {name!r} in {function.__qualname__} cannot be resolved: {error}. Define the type at "

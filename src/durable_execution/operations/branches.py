@@ -13,6 +13,7 @@ from durable_execution.operations.batch import BranchBody, Branches, run_batch
 from durable_execution.protocol import OperationSubType
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope
+from durable_execution.serdes.annotations import parameters_of
 from durable_execution.serdes.codec import return_annotation
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
 def _positional_parameters(function: Callable[..., Any]) -> int:
     """How many of (context, item, index) the function takes."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = parameters_of(function).values()
     except (TypeError, ValueError):
         return 3
     if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):

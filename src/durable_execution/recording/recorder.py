@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import suppress
 from typing import Any
 
 from durable_execution.observers import (
@@ -19,6 +20,7 @@ from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.recording.redaction import Redaction, secret_fields
 from durable_execution.recording.session import StaticKey, TraceSession
 from durable_execution.recording.sinks import TraceSink, TraceWriter
+from durable_execution.serdes.annotations import annotation_of, annotations_of
 
 logger = logging.getLogger("durable_execution")
 
@@ -128,6 +130,7 @@ class _ThreadSession(threading.local):
 
 def _secrets_of(function: Any) -> frozenset[str]:
     names: frozenset[str] = frozenset()
-    for annotation in getattr(function, "__annotations__", {}).values():
-        names |= secret_fields(annotation)
+    for name in annotations_of(function):
+        with suppress(Exception):  # a type that cannot be seen at run time: no value was ever fitted to it
+            names |= secret_fields(annotation_of(function, name))
     return names

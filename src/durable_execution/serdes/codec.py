@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from durable_execution.errors import DurableError, SerializationError
 from durable_execution.serdes import tagged
+from durable_execution.serdes.annotations import annotation_of, annotations_of
 from durable_execution.serdes.interface import SerDes, SerDesContext
 
 PLAIN_TYPES = frozenset({None, Any, object, str, int, float, bool, type(None), dict, list, inspect.Parameter.empty})
@@ -80,11 +81,8 @@ def is_plain_annotation(annotation: Any) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _return_annotation(code_owner: Any) -> Any:
-    raw = getattr(code_owner, "__annotations__", {}).get("return")
-    if raw is None:
-        return None
     try:
-        annotation = typing.get_type_hints(code_owner).get("return")
+        annotation = annotation_of(code_owner, "return")
     except Exception:  # noqa: BLE001  # a forward reference that does not resolve: the type is not known
         return None
     if get_origin(annotation) in (Awaitable, Coroutine):
@@ -94,13 +92,12 @@ def _return_annotation(code_owner: Any) -> Any:
 
 def return_annotation(function: Any) -> Any:
     """The type a function says it returns; None when it does not say."""
-    annotations = getattr(function, "__annotations__", None)
-    if annotations is None:
+    if not hasattr(function, "__code__"):
         function = getattr(function, "func", None) or getattr(type(function), "__call__", None)  # noqa: B004  # its annotations are wanted
-        annotations = getattr(function, "__annotations__", None)
-    if not annotations or "return" not in annotations:
-        return None
+    written = annotations_of(function).get("return")
     try:
+        if written in PLAIN_TYPES:
+            return written if written is not type(None) else None
         return _return_annotation(function)
     except TypeError:
         return None

@@ -1,0 +1,57 @@
+"""What functions are annotated with, one annotation at a time.
+
+A name that only the type checker can see (imported under `TYPE_CHECKING`, the context's type, say) must not cost the others
+their types, so each annotation is resolved by itself. From Python 3.14 on, annotations are evaluated when they are read (PEP
+649), and reading them all would fail for the same reason.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+if sys.version_info >= (3, 14):
+    from annotationlib import Format, get_annotations
+
+    def annotations_of(function: Any) -> Mapping[str, Any]:
+        """The annotations as they stand, by name; a name that cannot be seen at run time stays a forward reference."""
+        try:
+            return function.__annotations__ or {}
+        except (NameError, AttributeError):
+            pass
+        try:
+            return get_annotations(function, format=Format.FORWARDREF)
+        except TypeError:  # not something that has annotations
+            return {}
+
+    def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+        """The parameters, by name. Their annotations are not resolved: see `annotation_of`."""
+        return inspect.signature(function, annotation_format=Format.FORWARDREF).parameters
+
+else:
+
+    def annotations_of(function: Any) -> Mapping[str, Any]:
+        """The annotations as they stand, by name; in modules with `from __future__ import annotations` as text."""
+        return getattr(function, "__annotations__", None) or {}
+
+    def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+        """The parameters, by name. Their annotations are not resolved: see `annotation_of`."""
+        return inspect.signature(function).parameters
+
+
+def annotation_of(function: Any, name: str) -> Any:
+    """What a parameter, or `return`, is annotated with; None when it is not.
+
+    Raises:
+        NameError: It names what cannot be seen at run time. Resolving may raise whatever evaluating the annotation raises.
+    """
+    found = annotations_of(function)
+    if name not in found:
+        return None
+    plain = inspect.unwrap(function) if callable(function) else function
+    single = SimpleNamespace(__annotations__={name: found[name]}, __type_params__=getattr(plain, "__type_params__", ()))
+    return typing.get_type_hints(single, globalns=getattr(plain, "__globals__", None), include_extras=False).get(name)
