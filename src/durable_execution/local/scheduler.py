@@ -196,6 +196,11 @@ class Scheduler:
         with self._changed:
             self._changed.wait_for(lambda: self._version != version or self._is_closed, timeout=max(0.0, seconds))
 
+    def _await_worker(self, version: int) -> None:
+        """Wait for the next change, or until an invocation is out of time."""
+        left = self._workers.seconds_left()
+        self._await_change(version, LONG_SECONDS if left is None else min(left, LONG_SECONDS))
+
     def _advance(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
         """With the skipping clock, as the one thread that drives: let run what is ready, or jump to what is due.
 
@@ -206,7 +211,7 @@ class Scheduler:
             version = self._version
             self._start_due()
             if self._workers.running:
-                self._await_change(version, LONG_SECONDS)
+                self._await_worker(version)
                 return True
             return self._jump(is_done, skips, horizon_ms)
         finally:
@@ -260,7 +265,7 @@ class Scheduler:
             self._start_due()
             has_jumped = not self._workers.running and self._jump(lambda: False, "work", None)
         if self._workers.running:
-            self._await_change(version, LONG_SECONDS)
+            self._await_worker(version)
         elif not has_jumped:
             self._pass_time(version)
 
