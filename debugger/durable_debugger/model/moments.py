@@ -127,7 +127,8 @@ class _Reader:
             return
         operation = self.by_id[entry.id]
         at = _called_at(trace, entry)
-        if entry.happened == "replayed":
+        was = self.status.get(entry.id)
+        if entry.happened == "replayed" or (was is not None and was.is_terminal):  # settled while nothing ran
             yield Moment(Happening.REPLAYED, row, trace.invocation, at, state_of(operation.status, operation.type))
         elif entry.id in self.status:
             yield Moment(Happening.RESUMED, row, trace.invocation, at, self._state(operation))

@@ -9,6 +9,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.model.states import state_of
 from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import cut, pad, pad_left, safe, wrap
+from durable_debugger.text.files import nearer
 from durable_debugger.text.lines import Line, Part, fit, line
 from durable_execution.observers import CallSite
 from durable_execution.protocol import OperationType
@@ -98,7 +99,7 @@ def why_lines(
     roles = {"recorded": "recorded", "replayed": "replayed"}
     for word, text in explanation(divergence):
         room = max(cells - LABEL_WIDTH - 3, 20)
-        shown = " ".join(safe(text).split())
+        shown = " ".join(safe(nearer(text)).split())
         for index, piece in enumerate([cut(shown, room)] if is_compact else wrap(shown, room)):
             label = f" {word.capitalize() if not index else '':<{LABEL_WIDTH}}"
             lines.append([Part(label, roles.get(word, "key")), Part(piece)])

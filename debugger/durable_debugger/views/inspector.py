@@ -7,6 +7,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.model.states import State
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import cut, safe, wrap
+from durable_debugger.text.files import site_words
 from durable_debugger.text.lines import Line, Part, line
 from durable_debugger.views.diff import why_lines
 from durable_execution.protocol import ErrorObject, OperationType
@@ -47,7 +48,7 @@ def _operation(session: Session, operation: RecordedOperation, cells: int, *, is
         lines.append(
             _payload("result", operation.result, room, operation.details.get("result_truncated"), absent="none")
         )
-    lines += _fact("code", str(operation.call_site) if operation.call_site else "", room)
+    lines += _fact("code", site_words(operation.call_site) if operation.call_site else "", room)
     lines += _who(operation, room)
     lines += _times(session, operation, room)
     lines += _attempts(operation, cells)

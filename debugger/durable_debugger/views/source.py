@@ -181,9 +181,11 @@ def locals_lines(session: Session, cells: int) -> list[Line]:
         sign = Part("* " if is_changed else "  ", "accent")
         role = "dim" if value == glyphs.HIDDEN else "text"
         text = f"{glyphs.HIDDEN} hidden" if value == glyphs.HIDDEN else safe(value[: cells * 4])
-        lines.append(
-            fit([Part(" "), sign, Part(f"{cut(safe(name), longest):<{longest}}  ", "key"), Part(text, role)], cells)
-        )
+        shown: Line = [Part(" "), sign, Part(f"{cut(safe(name), longest):<{longest}}  ", "key"), Part(text, role)]
+        was = before.locals.get(name) if before is not None and is_changed else None
+        if was is not None and was != glyphs.HIDDEN:
+            shown.append(Part(f"   was {safe(was[: cells * 4])}", "dim"))
+        lines.append(fit(shown, cells))
     return lines
 
 

@@ -1,8 +1,9 @@
 """The values of a call in full."""
 
 from durable_debugger.model.outline import ROOT
+from durable_debugger.model.previous import Previous, changes, previous_result
 from durable_debugger.model.session import Session
-from durable_debugger.text import payloads
+from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import safe
 from durable_debugger.text.lines import Line, Part
 from durable_execution.protocol import ErrorObject
@@ -12,6 +13,8 @@ def value_lines(session: Session) -> list[Line]:
     """Input, result, error and attempts of the selected row, JSON indented."""
     subject = session.execution if session.cursor == ROOT else session.operations[session.cursor]
     lines = _section("input", subject.input) + _section("result", subject.result) + _error(subject.error)
+    if session.cursor != ROOT and subject.result is not None:
+        lines += _changes(subject.result, previous_result(session, session.cursor))
     if session.cursor != ROOT:
         for attempt in session.operations[session.cursor].attempts[:-1]:
             lines += _section(f"result of attempt {attempt.number}", attempt.result)
@@ -24,6 +27,17 @@ def _section(name: str, payload: str | None) -> list[Line]:
         return []
     head: Line = [Part(f" {name}  ", "title"), Part(payloads.size(len(payload)), "dim")]
     return [head, *([Part(f"   {text}")] for text in payloads.pretty(payload)), []]
+
+
+def _changes(payload: str, previous: Previous | None) -> list[Line]:
+    """What differs from the value before; nothing where nothing does."""
+    found = changes(payloads.pretty(previous.payload), payloads.pretty(payload)) if previous is not None else []
+    if previous is None or not found:
+        return []
+    looks = {"-": (glyphs.RECORDED, "recorded"), "+": (glyphs.REPLAYED, "replayed")}
+    lines: list[Line] = [[Part(" changed  ", "title"), Part(f"since {safe(previous.whose)}", "dim")]]
+    lines += [[Part(f" {looks[sign][0]} {text}", looks[sign][1])] for sign, text in found]
+    return [*lines, []]
 
 
 def _error(error: ErrorObject | None, name: str = "error") -> list[Line]:

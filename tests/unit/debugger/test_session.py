@@ -2,22 +2,27 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from durable_debugger.model import facts
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.report import execution_report
 from durable_debugger.model.session import Session
 from durable_debugger.model.states import State
+from durable_debugger.text.files import near
 from durable_debugger.text.lines import line_width, plain
 from durable_debugger.views.chrome import inspector_title, position_remark, status_line, tab_line
 from durable_debugger.views.events import event_line, event_lines, first_event_of, row_of_event
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.outline import outline_line
 from durable_debugger.views.value import value_lines
+from durable_execution.observers import CallSite
 from durable_execution.protocol import ErrorObject
 from durable_execution.replay.history import read_history
 from tests.tui.conftest import order_session
-from tests.tui.recordings import START, order_execution, order_recording, tree_execution
+from tests.tui.recordings import START, Recording, order_execution, order_recording, tree_execution
 
 
 def text(session: Session, row: int, cells: int = 100) -> str:
@@ -122,6 +127,39 @@ def test_values_are_shown_in_full_with_errors_data_and_stack() -> None:
     session.select(row_of(session, "ship_parcel"))
     told = [plain(line).strip() for line in value_lines(session)]
     assert {"no", "second line", '"code": 5', "flow.py:2 in b"} <= set(told)
+
+
+def test_a_value_is_compared_with_the_one_before_it() -> None:
+    recording = Recording()
+    recording.add("ExecutionStarted", 0, Id="x", Name="polling")
+    for number, result in enumerate(('{"state": "open", "size": 2}', '{"state": "done", "size": 2}', '{"size": 2}')):
+        recording.step(f"{number}/poll", number, number + 0.5, result)
+    session = Session(read_history(recording.events), as_of=START)
+    session.select(0)
+    assert not any("changed" in plain(line) for line in value_lines(session))
+    session.select(1)
+    told = [plain(line).strip() for line in value_lines(session)]
+    start = told.index("changed  since the poll before")
+    assert told[start + 1 : start + 4] == ['−   "state": "open",', '+   "state": "done",', ""]
+
+
+def test_code_is_named_from_where_the_reader_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert near(str(tmp_path / "shop" / "flow.py")) == "shop/flow.py"
+    assert near("/var/task/flow.py") == "/var/task/flow.py"
+    monkeypatch.chdir("/")
+    assert near(str(tmp_path / "home" / "flow.py")) == "~/flow.py"
+    assert near("/var/task/flow.py") == "/var/task/flow.py"
+    session = order_session()
+    row = row_of(session, "charge_card")
+    site = CallSite(str(tmp_path / "shop" / "flow.py"), 38, "process_order")
+    operations = [replace(each, call_site=site) for each in session.operations]
+    session = Session(replace(session.execution, operations=tuple(operations)), as_of=START)
+    session.select(row)
+    monkeypatch.chdir(tmp_path)
+    told = "\n".join(plain(line) for line in inspector_lines(session, 100))
+    assert "code      shop/flow.py:38 in process_order" in told
 
 
 def test_events_know_their_rows_and_rows_their_events() -> None:

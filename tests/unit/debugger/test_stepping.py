@@ -1,6 +1,7 @@
 """Moments of a recording, and travelling through them."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -184,6 +185,17 @@ def test_retries_over_invocations_are_called_again_while_they_are_open() -> None
         Happening.ANSWERED,
         Happening.INVOCATION_ENDED,
     ]
+
+
+def test_what_was_settled_while_nothing_ran_is_answered_from_the_record() -> None:
+    execution = order_execution()
+    traces = [
+        replace(trace, entries=tuple(replace(entry, happened="pending") for entry in trace.entries))
+        for trace in execution.traces
+    ]
+    session = Session(replace(execution, traces=tuple(traces)), as_of=START)
+    assert "2 cooling_off REPLAYED ok" in story(session)
+    assert not any("RESUMED" in told for told in story(session))
 
 
 def test_going_to_a_call_an_invocation_or_a_time() -> None:
