@@ -1,6 +1,7 @@
 """The lines of one invocation's trace, while it runs.
 
-Lines are put together by hand: with a JSON encoder, recording would cost several times as much.
+Lines are put together by hand: with a JSON encoder, recording would cost several times as much. A call that ends before its
+line is handed on has one line for everything.
 """
 
 import logging
@@ -30,7 +31,7 @@ from durable_execution.replay.trace import SCHEMA, VERSION
 logger = logging.getLogger("durable_execution")
 
 SDK = "durable-execution-sdk"
-FLUSH_LINES = 64
+FLUSH_LINES = 32
 FLUSH_SECONDS = 0.25
 """At a checkpoint, lines are handed to the writer once there are this many, or once the first is this old."""
 
@@ -42,6 +43,40 @@ StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None]
 MAX_DIGESTS = 256
 DIGEST_CACHED_UP_TO = 64
 """Characters: `null`, `true` and the like come often."""
+
+
+class _Begun:
+    """The line of a call that has not ended, while it is not handed on.
+
+    Attributes:
+        seq: Number of the call.
+        line: The line without its end; after the end of the call, the whole line.
+        attempts: Runs of the body so far, as JSON objects with commas between.
+        is_over: Whether `line` is the whole line.
+    """
+
+    __slots__ = ("attempts", "is_over", "line", "seq", "status")
+
+    def __init__(self, seq: int, line: str, status: str) -> None:
+        self.seq = seq
+        self.line = line
+        self.status = status
+        self.attempts: str | None = None
+        self.is_over = False
+
+    def finish(self, rest: str) -> None:
+        """The call has ended."""
+        runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
+        self.line = f'{self.line},"happened":"executed"{rest}{runs}}}\n'
+        self.is_over = True
+
+    @property
+    def so_far(self) -> str:
+        """The line as it can be handed on."""
+        if self.is_over:
+            return self.line
+        runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
+        return f'{self.line},"happened":"pending","status":"{self.status}"{runs}}}\n'
 
 
 class TraceSession:
@@ -62,11 +97,13 @@ class TraceSession:
         statics: dict[StaticKey, str],
     ) -> None:
         self.writer = writer
-        self._began = self._flushed = began
+        self._began = self._flushed = self._last_moment = began
+        self._last_offset = "0.000000"
         self._payloads = payloads
         self._has_locals = has_locals
         self._redaction = redaction
-        self._lines: list[str] = []
+        self._lines: list[str | _Begun] = []
+        self._begun: dict[str, _Begun] = {}
         self._seq = 0
         self._seqs: dict[str, int] = {}
         self._statics = statics
@@ -108,7 +145,7 @@ class TraceSession:
             static = self._describe(key)
         line = (
             f'{{"record":"call","seq":{seq},"id":"{id_}","path":{text(call.path)},"position":{call.position}'
-            f',"happened":"{happened}","status":"{status}","at":{self._offset(at)}{static}'
+            f',"at":{self._offset(at)}{static}'
         )
         if call.context_id is not None:
             line += _place(call)
@@ -122,30 +159,49 @@ class TraceSession:
             line += self._answer(details)
         if self._has_locals:
             line += self._locals(call.call_site)
-        self._lines.append(line + "}\n")
+        if happened == "pending":
+            begun = self._begun[id_] = _Begun(seq, line, status)
+            self._lines.append(begun)
+        else:
+            self._lines.append(f'{line},"happened":"{happened}","status":"{status}"}}\n')
         return seq
 
     def ended(self, happening: OperationCompleted) -> None:
         """The end of a call."""
         result, error, attempt = happening.result, happening.error, happening.attempt
-        self._lines.append(
-            f'{{"record":"ended","seq":{self._seq_of(happening.call, happening.at)},"status":"{happening.status}"'
-            f',"ended":{self._offset(happening.at)}'
-            f"{_number('attempt', attempt)}"
-            f"{'' if result is None else self._payload('result', result)}"
-            f"{_member('error_type', error.type) if error else ''}}}\n"
-        )
+        rest = f',"status":"{happening.status}","ended":{self._offset(happening.at)}'
+        if attempt is not None:
+            rest = f'{rest},"attempt":{attempt}'
+        if result is not None:
+            rest = f"{rest}{self._payload('result', result)}"
+        if error is not None:
+            rest = f"{rest}{_member('error_type', error.type)}"
+        begun = self._begun.pop(happening.call.id, None)
+        if begun is not None:
+            begun.finish(rest)
+        else:
+            seq = self._seq_of(happening.call, happening.at)
+            self._lines.append(f'{{"record":"ended","seq":{seq}{rest}}}\n')
 
     def attempt(self, happening: AttemptEnded) -> None:
         """One run of a step's body."""
-        error = happening.error
-        self._lines.append(
-            f'{{"record":"attempt","seq":{self._seq_of(happening.call, happening.at)},"number":{happening.attempt}'
-            f',"started":{self._offset(happening.started_at)},"ended":{self._offset(happening.at)}'
-            f',"outcome":{text(happening.outcome)}'
-            f"{_member('error_type', error.type) if error else ''}"
-            f"{_number('next_attempt_delay_seconds', happening.next_attempt_delay_seconds)}}}\n"
+        error, delay = happening.error, happening.next_attempt_delay_seconds
+        run = (
+            f'"number":{happening.attempt},"started":{self._offset(happening.started_at)}'
+            f',"ended":{self._offset(happening.at)},"outcome":"{happening.outcome}"'
         )
+        if error is not None:
+            run += _member("error_type", error.type)
+        if delay is not None:
+            run += f',"next_attempt_delay_seconds":{int(delay)}'
+        begun = self._begun.get(happening.call.id)
+        if begun is None:
+            seq = self._seq_of(happening.call, happening.at)
+            self._lines.append(f'{{"record":"attempt","seq":{seq},{run}}}\n')
+        elif begun.attempts is None:
+            begun.attempts = f"{{{run}}}"
+        else:
+            begun.attempts = f"{begun.attempts},{{{run}}}"
 
     def diverged(self, happening: Diverged) -> None:
         """A difference from the record, handed on at once."""
@@ -172,7 +228,8 @@ class TraceSession:
 
     def flush(self, at: datetime) -> None:
         """Hand all lines on."""
-        lines, self._lines, self._flushed = "".join(self._lines), [], at
+        lines = "".join([line if line.__class__ is str else line.so_far for line in self._lines])  # type: ignore[union-attr]
+        self._lines, self._begun, self._flushed = [], {}, at
         if lines:
             self._act(lambda writer: writer.append(lines))
 
@@ -193,10 +250,13 @@ class TraceSession:
         return self._seqs.get(call.id) or self.call(call, at, "pending", OperationStatus.STARTED)
 
     def _offset(self, at: datetime) -> str:
+        if at is self._last_moment:
+            return self._last_offset
         passed = at - self._began
-        if passed.days:
-            return format(passed.total_seconds(), ".6f")
-        return f"{passed.seconds}.{passed.microseconds:06}"
+        is_short = not passed.days
+        offset = f"{passed.seconds}.{passed.microseconds:06}" if is_short else f"{passed.total_seconds():.6f}"
+        self._last_moment, self._last_offset = at, offset
+        return offset
 
     def _describe(self, key: StaticKey) -> str:
         """The members that every call from the same place has."""
@@ -244,7 +304,10 @@ CONFIGURATION = '"configuration":'
 
 
 def _digest(payload: str) -> str:
-    return blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    try:
+        return blake2b(payload.encode(), digest_size=8).hexdigest()
+    except UnicodeEncodeError:
+        return blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _place(call: OperationCall) -> str:
@@ -257,7 +320,3 @@ def _place(call: OperationCall) -> str:
 
 def _member(name: str, value: Any) -> str:
     return "" if value is None else f',"{name}":{text(str(value))}'
-
-
-def _number(name: str, value: Any) -> str:
-    return "" if value is None else f',"{name}":{int(value)}'

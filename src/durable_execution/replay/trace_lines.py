@@ -203,6 +203,7 @@ def _entry(line: CallLine) -> TraceEntry:
     return TraceEntry(
         **{name: getattr(line, name) for name in ENTRY_FIELDS},
         call_site=CallSite(site.file, site.line, site.function) if site else None,
+        attempts=tuple(TraceAttempt(**attempt.model_dump()) for attempt in line.attempts),
         extra=line.model_extra or {},
     )
 

@@ -42,8 +42,22 @@ class SiteLine(BaseModel):
     function: str
 
 
+class AttemptPart(BaseModel):
+    """One run of a step's body."""
+
+    number: int
+    started: float | None = None
+    ended: float | None = None
+    outcome: str | None = None
+    error_type: str | None = None
+    next_attempt_delay_seconds: int | None = None
+
+
 class CallLine(Line):
-    """A call. `happened` is `replayed` or `diverged` at once; otherwise `pending` until an end line says `executed`."""
+    """A call, and all that came of it before the line was written.
+
+    `happened` is `replayed`, `diverged` or `executed` at once; otherwise `pending` until an end line says `executed`.
+    """
 
     record: Literal["call"] = "call"
     seq: int
@@ -72,6 +86,7 @@ class CallLine(Line):
     locals: dict[str, str] = Field(default_factory=dict)
     is_virtual: bool = False
     body: str | None = None
+    attempts: list[AttemptPart] = Field(default_factory=list)
 
 
 class EndLine(Line):
@@ -88,17 +103,11 @@ class EndLine(Line):
     result: str | None = None
 
 
-class AttemptLine(Line):
-    """One run of a step's body, belonging to the call line with the same `seq`."""
+class AttemptLine(AttemptPart, Line):
+    """One run of a step's body that ended after the call's line was written; it has the same `seq`."""
 
     record: Literal["attempt"] = "attempt"
     seq: int
-    number: int
-    started: float | None = None
-    ended: float | None = None
-    outcome: str | None = None
-    error_type: str | None = None
-    next_attempt_delay_seconds: int | None = None
 
 
 class DivergenceLine(Line):

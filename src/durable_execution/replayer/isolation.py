@@ -257,7 +257,7 @@ def _watched_functions() -> Iterator[None]:
         if _watchers == 1:
             _replaced.extend(_replacements())
         elif _watchers > 1:
-            _replaced.extend(one for one in _bound_in_modules() if one not in _replaced)
+            _replaced.extend(one for one in _bound_names() if one not in _replaced)
         for owner, name, _, watching in _replaced:
             setattr(owner, name, watching)
     try:
@@ -289,7 +289,19 @@ def _replacements() -> Iterator[Replacement]:
         for name in names:
             original = getattr(owner, name)
             yield owner, name, original, _refusing(original, name)
-    yield from _bound_in_modules()
+    yield from _bound_names()
+
+
+_bound: tuple[frozenset[int], tuple[Replacement, ...]] = (frozenset(), ())
+
+
+def _bound_names() -> tuple[Replacement, ...]:
+    """As `_bound_in_modules`, looked for again only when modules have come or gone."""
+    global _bound  # noqa: PLW0603  # of the process, as its modules are
+    modules = frozenset(map(id, sys.modules.values()))
+    if _bound[0] != modules:
+        _bound = modules, tuple(_bound_in_modules())
+    return _bound[1]
 
 
 def _bound_in_modules() -> Iterator[Replacement]:

@@ -19,7 +19,7 @@ from durable_execution.replayer.isolation import SideEffectBlockedError, isolate
 from durable_execution.replayer.lane_tasks import LaneTasks
 from durable_execution.replayer.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replayer.service import ReplayService
-from durable_execution.replayer.suspects import Profiler, Suspect, SuspectList, profile_threads
+from durable_execution.replayer.suspects import Profiler, Suspect, SuspectList, stop_watching
 from durable_execution.replayer.world import World
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop
@@ -185,7 +185,7 @@ def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList) -> None:
         except Exception as error:  # noqa: BLE001  # an invocation that raises is retried: that is an outcome, too
             run.error = error
         finally:
-            profile_threads(None)
+            stop_watching()
 
 
 def _watched(function: Callable[..., Any], profiler: Profiler) -> Callable[..., Any]:
@@ -195,7 +195,7 @@ def _watched(function: Callable[..., Any], profiler: Profiler) -> Callable[..., 
 
     @functools.wraps(function)
     async def watched_coroutine(*arguments: Any, **options: Any) -> Any:
-        profile_threads(profiler)
+        profiler.start_everywhere()
         return await function(*arguments, **options)
 
     return watched_coroutine

@@ -151,17 +151,22 @@ FILE_MAKERS = frozenset(
 )  # fmt: skip
 """Modules of the standard library that look at files for others."""
 
+SEEDLESS = "random.Random() without a seed"
+
 CODES = {
-    uuid.uuid1.__code__: (SuspectKind.UUID, "uuid.uuid1()"),
-    uuid.uuid4.__code__: (SuspectKind.UUID, "uuid.uuid4()"),
-    asyncio.BaseEventLoop.time.__code__: (SuspectKind.CLOCK, "loop.time()"),
+    id(uuid.uuid1.__code__): (SuspectKind.UUID, "uuid.uuid1()"),
+    id(uuid.uuid4.__code__): (SuspectKind.UUID, "uuid.uuid4()"),
+    id(asyncio.BaseEventLoop.time.__code__): (SuspectKind.CLOCK, "loop.time()"),
+    id(asyncio.sleep.__code__): (SuspectKind.SLEEP, "asyncio.sleep()"),
+    id(random.Random.seed.__code__): (SuspectKind.RANDOM, SEEDLESS),
 }
-"""Functions written in Python, by their code."""
+"""Functions written in Python, by the identity of their code."""
 
-SLEEP, ASYNC_SLEEP = time.sleep, asyncio.sleep.__code__
-"""Seen here only where they were taken by name and hidden in an object; those in modules are replaced and skipped."""
+WATCHED[time.sleep] = (SuspectKind.SLEEP, "time.sleep()")
+"""Seen here only where it was taken by name and hidden in an object; in modules it is replaced and skipped."""
 
-SEED = random.Random.seed.__code__
+DATE_NAMES = frozenset({"now", "utcnow", "today"})
+"""Class methods that subclasses of `datetime` and `date` have as well."""
 
 
 class Profiler:
@@ -170,44 +175,68 @@ class Profiler:
     def __init__(self, suspects: SuspectList) -> None:
         self._suspects = suspects
 
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        """Called by the interpreter on every call and return."""
-        if event == "c_call":
-            found = WATCHED.get(arg) or _dynamic(arg)
-            if arg is SLEEP and self._is_mine and _is_direct(frame):
-                self._suspects.add(SuspectKind.SLEEP, "time.sleep()", user_stack(frame), is_blocked=True)
-            elif found is not None and self._is_mine:
-                self._note(frame, *found)
-        elif event == "call" and self._is_mine:
-            if frame.f_code in CODES and _is_direct(frame.f_back):
-                self._suspects.add(*CODES[frame.f_code], user_stack(frame.f_back))
-            elif frame.f_code is ASYNC_SLEEP and frame.f_locals["delay"] > 0:
-                stack = user_stack(frame.f_back)
-                self._suspects.add(
-                    SuspectKind.SLEEP, f"asyncio.sleep({frame.f_locals['delay']:g})", stack, is_blocked=True
-                )
-            elif frame.f_code is SEED and frame.f_locals.get("a") is None:
-                self._note_seed(frame)
+    def start(self) -> None:
+        """Watch this thread."""
+        sys.setprofile(self._function())
+
+    def start_everywhere(self) -> None:
+        """Watch this thread and those it starts."""
+        function = self._function()
+        threading.setprofile(function)
+        sys.setprofile(function)
 
     def watch(self, function: Callable[[], Any]) -> Any:
         """Run code in this thread, which may be older than the replay, and see what it depends on."""
-        sys.setprofile(self)
+        self.start()
         try:
             return function()
         finally:
             sys.setprofile(None)
 
-    @property
-    def _is_mine(self) -> bool:
-        return watched_by.get() is self._suspects
+    def _function(self) -> Callable[[FrameType, str, Any], None]:
+        """What the interpreter calls on every call and return: most are of no interest, and must cost little."""
+        watched, names, codes = WATCHED.get, DATE_NAMES, CODES
+        on_c_call, on_call = self._on_c_call, self._on_call
+
+        def profile(frame: FrameType, event: str, arg: Any) -> None:
+            if event == "c_call":
+                found = watched(arg)
+                if found is not None or arg.__name__ in names:
+                    on_c_call(frame, arg, found)
+            elif event == "call" and id(frame.f_code) in codes:
+                on_call(frame, codes[id(frame.f_code)])
+
+        return profile
+
+    def _on_c_call(self, frame: FrameType, function: Any, found: tuple[SuspectKind, str] | None) -> None:
+        found = found or _dynamic(function)
+        if found is None or watched_by.get() is not self._suspects:
+            return
+        if found[0] is not SuspectKind.SLEEP:
+            self._note(frame, *found)
+        elif _is_direct(frame):
+            self._suspects.add(*found, user_stack(frame), is_blocked=True)
+
+    def _on_call(self, frame: FrameType, found: tuple[SuspectKind, str]) -> None:
+        if watched_by.get() is not self._suspects:
+            return
+        kind, what = found
+        if what == SEEDLESS:
+            self._note_seed(frame)
+        elif kind is SuspectKind.SLEEP:
+            delay = frame.f_locals["delay"]
+            if delay > 0:
+                self._suspects.add(kind, f"asyncio.sleep({delay:g})", user_stack(frame.f_back), is_blocked=True)
+        elif _is_direct(frame.f_back):
+            self._suspects.add(kind, what, user_stack(frame.f_back))
 
     def _note_seed(self, frame: FrameType) -> None:
         """A generator without a seed of the user's takes one from the system."""
-        outer: FrameType | None = frame
-        while outer is not None and outer.f_code.co_filename == random.__file__:
-            outer = outer.f_back
+        if frame.f_locals.get("a") is not None:
+            return
+        outer = _beyond(frame, STANDARD_MAKERS)
         if _is_direct(outer):
-            self._suspects.add(SuspectKind.RANDOM, "random.Random() without a seed", user_stack(outer))
+            self._suspects.add(SuspectKind.RANDOM, SEEDLESS, user_stack(outer))
 
     def _note(self, frame: FrameType, kind: SuspectKind, what: str) -> None:
         maker = ""
@@ -234,10 +263,10 @@ def _beyond(frame: FrameType | None, files: frozenset[str]) -> FrameType | None:
     return frame
 
 
-def profile_threads(profiler: Profiler | None) -> None:
-    """Watch this thread and those it starts, or stop to."""
-    threading.setprofile(profiler)
-    sys.setprofile(profiler)
+def stop_watching() -> None:
+    """Watch neither this thread nor those it starts."""
+    threading.setprofile(None)
+    sys.setprofile(None)
 
 
 def _is_direct(frame: FrameType | None) -> bool:
@@ -257,10 +286,7 @@ def _is_seeded(frame: FrameType) -> bool:
 
 def _dynamic(function: Any) -> tuple[SuspectKind, str] | None:
     """Class methods of subclasses of `datetime`, which are not known beforehand."""
-    name = getattr(function, "__name__", None)
-    if name not in ("now", "utcnow", "today"):
-        return None
     owner = getattr(function, "__self__", None)
     if isinstance(owner, type) and issubclass(owner, dt.date):
-        return SuspectKind.CLOCK, f"{owner.__name__}.{name}()"
+        return SuspectKind.CLOCK, f"{owner.__name__}.{function.__name__}()"
     return None

@@ -242,4 +242,23 @@ def test_lines_reach_the_sink_while_the_invocation_runs() -> None:
     record(TraceRecorder(Watching()), many)
     assert seen[0] == 1
     assert len(seen) > 5
-    assert sum(seen) > 600
+    assert 202 <= sum(seen) < 230
+
+
+def test_a_call_that_is_handed_on_before_its_end_is_completed_by_later_lines(sink: MemorySink) -> None:
+    @durable_execution
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        async def outer(inner: DurableContext) -> None:
+            for _ in range(100):
+                await inner.step(lambda _: 1)
+
+        await ctx.run_in_child_context(outer, name="outer")
+
+    text = sink.texts[record(TraceRecorder(sink), handler)]
+    assert [json.loads(line)["record"] for line in text.splitlines()].count("ended") >= 1
+    (trace,) = read_traces(text)
+    assert [(one.path, one.happened, one.status) for one in trace.entries][:2] == [
+        ("handler/outer", "executed", "SUCCEEDED"),
+        ("handler/outer/step(1)", "executed", "SUCCEEDED"),
+    ]
+    assert len(trace.entries) == 101

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from durable_execution.recording.redaction import HIDDEN, Redaction, secret_fields
+from durable_execution.recording.redaction import Redaction, secret_fields
+from durable_execution.replay.trace import HIDDEN
 
 RULES = Redaction()
 
