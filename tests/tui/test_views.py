@@ -7,6 +7,8 @@ from textual.pilot import Pilot
 
 from durable_debugger.app import DebuggerApp
 from durable_debugger.model.session import Session
+from durable_debugger.screens.main import MainScreen
+from durable_debugger.widgets.lines import LineView
 from tests.tui.conftest import Drive, screen_text, settled
 
 SIZES = [(60, 16), (80, 24), (100, 30), (140, 40), (160, 48), (220, 60)]
@@ -46,3 +48,24 @@ def test_a_window_of_another_size_shows_what_one_opened_at_that_size_shows(
                 golden(f"order/{view}-{size[0]}x{size[1]}", screen_text(app))
 
     drive(order, look, size=(100, 30))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_first_thing_painted_is_arranged_for_the_window(
+    size: tuple[int, int], order: Session, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: list[set[str]] = []
+    real = MainScreen._compositor_refresh
+
+    def paint(screen: MainScreen) -> None:
+        painted.append({str(pane.id) for pane in screen.query(LineView) if pane.display and pane.size.height})
+        real(screen)
+
+    monkeypatch.setattr(MainScreen, "_compositor_refresh", paint)
+
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await settled(app, pilot)
+
+    drive(order, look, size=size)
+    shown = [panes for panes in painted if panes]
+    assert shown[0] == shown[-1]

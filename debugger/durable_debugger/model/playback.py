@@ -110,6 +110,15 @@ class Playback:
             position -= 1
         return count
 
+    def last_called(self) -> int:
+        """Row of the last call the current invocation has made up to here; `ROOT` before its first."""
+        position = self.position
+        while position >= 0 and self.moments[position].happening is not Happening.INVOCATION_STARTED:
+            if self.moments[position].happening in CALLS:
+                return self.moments[position].row
+            position -= 1
+        return ROOT
+
     def calls_of(self, invocation: int) -> list[int]:
         """Moments of an invocation's calls."""
         return [index for index in self.calls if self.moments[index].invocation == invocation]

@@ -69,7 +69,7 @@ class MainScreen(Screen[None]):
         texts: SourceTexts | None = None,
         loaded: Loaded | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(classes=f"-{view}")
         self.follower = Follower(self, loaded) if loaded is not None else None
         self.texts = texts or SourceTexts()
         self.session = session
@@ -104,6 +104,7 @@ class MainScreen(Screen[None]):
         """Show the first view."""
         load_handlers()
         self.set_class(LineView.is_ascii, "-ascii")
+        self._fit_window()
         self.watch(self.query_one(OutlinePane), "scroll_y", self.sync_timeline, init=False)
         self.query_one("#track").add_class("pane")
         self.open_view(self.view)
@@ -111,6 +112,16 @@ class MainScreen(Screen[None]):
         if self.follower is not None:
             self.follower.start()
             self.show()
+
+    def _fit_window(self) -> None:
+        """Take the arrangement for this window at once; Textual would do so after it has painted another one."""
+        classes = dict.fromkeys((name for _, name in [*self.HORIZONTAL_BREAKPOINTS, *self.VERTICAL_BREAKPOINTS]), False)
+        for points, cells in (
+            (self.HORIZONTAL_BREAKPOINTS, self.app.size.width),
+            (self.VERTICAL_BREAKPOINTS, self.app.size.height),
+        ):
+            classes[[name for least, name in points if least <= cells][-1]] = True
+        self.update_classes(classes, animate=False)
 
     def sync_timeline(self) -> None:
         """Keep the bars beside the rows of the tree."""

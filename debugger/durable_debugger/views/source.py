@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from durable_debugger.model import facts
+from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.model.states import State
 from durable_debugger.text import glyphs, payloads
@@ -34,7 +35,9 @@ class Listing:
 def current_site(session: Session) -> CallSite | None:
     """The call site to show: of the current moment, else of the selected call, else of what is around it."""
     moment = session.moment
-    row = moment.row if moment is not None and moment.row >= 0 else session.cursor
+    row = session.cursor
+    if moment is not None:
+        row = moment.row if moment.row != ROOT else session.playback.last_called()
     while row >= 0:
         site = session.operations[row].call_site
         if site is not None:

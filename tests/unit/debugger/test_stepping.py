@@ -15,8 +15,9 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.model.states import State
 from durable_debugger.screens.stepping import target_of
+from durable_debugger.views.source import current_site
 from durable_execution.replay.history import read_history
-from tests.tui.recordings import START, Recording, order_execution, tree_execution
+from tests.tui.recordings import LINES, START, Recording, order_execution, tree_execution
 
 
 def order(*, with_traces: bool = True) -> Session:
@@ -215,6 +216,16 @@ def test_an_execution_without_events_has_nothing_to_travel_through() -> None:
     session = Session(tree_execution([0, 0]), as_of=None)
     assert not session.travel_to_cursor()
     assert len(session.playback) == 0
+
+
+def test_where_an_invocation_ends_the_code_stands_at_its_last_call() -> None:
+    session = order()
+    session.seek(
+        next(i for i, each in enumerate(session.playback.moments) if each.happening is Happening.INVOCATION_ENDED)
+    )
+    site = current_site(session)
+    assert site is not None
+    assert site.line == LINES["cooling_off"]
 
 
 def test_calls_are_numbered_within_their_invocation() -> None:
