@@ -180,12 +180,12 @@ def _service_of(client: Any) -> ServiceClient:
 
 
 def _configured_observers() -> tuple[Observer, ...]:
-    """What the environment asks for: spans when a tracer provider is configured, a replay trace when a place is named."""
+    """What is asked for: spans when a tracer provider is configured, places for logs, a replay trace when it is told where."""
     import os
     import sys
 
     found: tuple[Observer, ...] = ()
-    if "opentelemetry" in sys.modules:
+    if "opentelemetry" in sys.modules or "durable_execution.telemetry" in sys.modules:  # else nobody has set it up
         from durable_execution.telemetry import observers_from_environment
 
         found = observers_from_environment()

@@ -55,6 +55,9 @@ ROWS = (
     Row("map_10000", "  its growth of peak memory", lambda f: float(f["memory_mib"]), "MiB"),
     Row("map_10000", "  its threads", lambda f: float(f["threads"]), ""),
     Row("durable_steps", "durable steps per second, SQLite", lambda f: 1 / float(f["wall_seconds"]), "/s", True),
+    Row("traced_100", "two spans of a step of 100, extra CPU", microseconds_cpu, "µs"),
+    Row("traced_1000", "two spans of a step of 1,000, extra CPU", microseconds_cpu, "µs"),
+    Row("traced_3000", "two spans of a step of 3,000, extra CPU", microseconds_cpu, "µs"),
     Row("import_time", "import, boto3 loaded", milliseconds, "ms"),
 )
 

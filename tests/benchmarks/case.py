@@ -8,6 +8,7 @@ from statistics import median
 from types import ModuleType
 
 from tests.benchmarks.measuring import Sample, measure, measure_with_threads, medians, to_json
+from tests.benchmarks.telemetry_overhead import extra_of
 
 IMPORTS = {"ours": "durable_execution", "aws": "aws_durable_execution_sdk_python"}
 TIME_IMPORT = (
@@ -62,6 +63,21 @@ def durable_steps(sdk: ModuleType, name: str) -> Sample:
     return Sample(0, median(sdk.durable_steps(count) for _ in range(3)) / count, 0, 0)
 
 
+def traced_100(_sdk: ModuleType, name: str) -> Sample:
+    """What tracing adds to a step of 100 in one invocation: its two spans."""
+    return extra_of(name, 100)
+
+
+def traced_1000(_sdk: ModuleType, name: str) -> Sample:
+    """The same of 1,000."""
+    return extra_of(name, 1_000)
+
+
+def traced_3000(_sdk: ModuleType, name: str) -> Sample:
+    """The same of 3,000."""
+    return extra_of(name, 3_000)
+
+
 def import_time(_sdk: ModuleType, name: str) -> Sample:
     """Importing the package and its public names, boto3 loaded before."""
     script = TIME_IMPORT.format(IMPORTS[name])
@@ -74,7 +90,18 @@ def import_time(_sdk: ModuleType, name: str) -> Sample:
 
 CASES = {
     case.__name__: case
-    for case in (new_steps, replay_1000, replay_10000, invocation, map_10000, durable_steps, import_time)
+    for case in (
+        new_steps,
+        replay_1000,
+        replay_10000,
+        invocation,
+        map_10000,
+        durable_steps,
+        traced_100,
+        traced_1000,
+        traced_3000,
+        import_time,
+    )
 }
 
 if __name__ == "__main__":

@@ -76,8 +76,9 @@ def place_attributes(call: OperationCall) -> Built:
     return built
 
 
-def code_attributes(site: CallSite) -> Built:
-    """OpenTelemetry's stable conventions for source code."""
+@lru_cache(maxsize=256)
+def code_attributes(site: CallSite) -> Mapping[str, AttributeValue]:
+    """OpenTelemetry's stable conventions for source code. A call in a loop has one place."""
     return {
         names.FUNCTION_NAME: bounded(site.function),
         names.FILE_PATH: bounded(site.file),

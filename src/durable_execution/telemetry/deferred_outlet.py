@@ -48,13 +48,13 @@ class DeferredOutlet(TraceOutlet):
 
     def _finished(self, span: OpenSpan) -> ReadableSpan:
         handle: PlaceholderSpan = span.handle
-        events = [Event(event.name, event.attributes, event.at_ns) for event in span.events]
+        events = tuple(Event(event.name, event.attributes, event.at_ns) for event in span.events) if span.events else ()
         links = self.links_of(span)
         known: Any = span.attributes
         if handle.has_additions:
             known = _bounded({**handle.added_attributes, **span.attributes})
-            events += [Event(*addition) for addition in handle.finished_events()]
-            links += [Link(context, _bounded(attributes)) for context, attributes in handle.added_links]
+            events += tuple(Event(*addition) for addition in handle.finished_events())
+            links += tuple(Link(context, _bounded(attributes)) for context, attributes in handle.added_links)
         return ReadableSpan(
             name=span.name,
             context=handle.get_span_context(),

@@ -14,7 +14,7 @@ ROLL_OVER_AFTER = timedelta(days=27)
 
 def trace_id_of(arn: str, started_at: datetime) -> int:
     """The trace of an execution that nobody handed a trace to: its start as X-Ray wants it, then a hash of its ARN."""
-    return int(f"{int(started_at.timestamp()) & 0xFFFFFFFF:08x}{_hash(arn, 24)}", 16)
+    return int(f"{int(started_at.timestamp()) & 0xFFFFFFFF:08x}{_hash(arn).hex()[:24]}", 16)
 
 
 def rolled_over(trace_id: int, at: datetime) -> tuple[int, int]:
@@ -84,8 +84,8 @@ def hex_span(span_id: int) -> str:
 
 def _span_id(source: str) -> int:
     """Zero means "no span" in OpenTelemetry."""
-    return int(_hash(source, 16), 16) or 1
+    return int.from_bytes(_hash(source)[:8]) or 1
 
 
-def _hash(source: str, digits: int) -> str:
-    return blake2b(source.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
+def _hash(source: str) -> bytes:
+    return blake2b(source.encode("utf-8", "surrogatepass")).digest()

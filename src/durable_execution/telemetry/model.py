@@ -151,7 +151,7 @@ class SpanView(Observer):
         if self._is_given_up(call):
             return
         if not happening.is_replayed:
-            self._advance(happening.at)
+            self._advance(to_ns(happening.at))
         if recorded is not None and call.type == OperationType.STEP:
             self._expect_attempt(call, recorded.next_attempt_at, is_ready=happening.status is OperationStatus.READY)
         if call.id not in self.operations:
@@ -159,7 +159,7 @@ class SpanView(Observer):
 
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
         """Answered from the record: no span, but it counts."""
-        self._advance(happening.at)
+        self._advance(to_ns(happening.at))
         self._replay.count(happening.recorded, happening.at)
         self.novelty.replay(happening.call)
 
@@ -174,8 +174,9 @@ class SpanView(Observer):
         if call.type in WAITED_FOR and happening.is_replayed and self._is_before(call, happening.at):
             self.announce_wait(call, since=happening.started_at, due=happening.at)
             self._announce_resumption(call, happening.at)
+        end_ns = to_ns(happening.at)
         if not happening.is_replayed:
-            self._advance(happening.at)
+            self._advance(end_ns)
         if call.type == OperationType.CONTEXT:
             self.reopen_left_behind(happening)
             self._give_up_inside(span, happening.at)
@@ -186,14 +187,15 @@ class SpanView(Observer):
             return
         failure = Failure.of(happening.error, happening.exception) if happening.error is not None else None
         attempt = happening.attempt if call.type == OperationType.STEP else None
-        self.close_operation(span, call.id, happening.status, to_ns(happening.at), attempt=attempt, failure=failure)
+        self.close_operation(span, call.id, happening.status, end_ns, attempt=attempt, failure=failure)
 
     def on_attempt_started(self, happening: AttemptStarted) -> None:
         """An attempt's span begins, and the body runs under it."""
         call = happening.call
         if self._is_given_up(call):
             return
-        self._advance(happening.at)
+        start_ns = to_ns(happening.at)
+        self._advance(start_ns)
         self.novelty.happen(call)
         operation = self.operations.get(call.id)
         if operation is None:
@@ -201,14 +203,13 @@ class SpanView(Observer):
         due = self._due_for_attempt.pop(call.id, None)
         if due is not None:
             self._announce_resumption(call, due, happening.attempt)
-        known = attributes.call_attributes(self.identity.arn, call)
-        known[names.ATTEMPT_NUMBER] = happening.attempt
+        known = {**operation.shared, names.ATTEMPT_NUMBER: happening.attempt}
         span = OpenSpan(
             names.ATTEMPT.name(call.name or call.id, happening.attempt),
             self.identity.trace_id,
             ids.attempt_span_id(self.identity.arn, call.id, happening.attempt, self.identity.invocation),
             parent=operation,
-            start_ns=to_ns(happening.at),
+            start_ns=start_ns,
             attributes=known,
             links=self.attempt_links(),
         )
@@ -218,7 +219,8 @@ class SpanView(Observer):
 
     def on_attempt_ended(self, happening: AttemptEnded) -> None:
         """An attempt's span ends."""
-        self._advance(happening.at)
+        end_ns = to_ns(happening.at)
+        self._advance(end_ns)
         span, token = self._attempts.pop((happening.call.id, happening.attempt), (None, None))
         if span is None:
             return
@@ -230,29 +232,29 @@ class SpanView(Observer):
                 seconds=happening.next_attempt_delay_seconds
             )
         failure = Failure.of(happening.error, happening.exception) if happening.outcome == "FAILED" else None
-        self._close_attempt(span, happening.outcome, to_ns(happening.at), late, failure)
+        self._close_attempt(span, happening.outcome, end_ns, late, failure)
 
     def on_context_entered(self, happening: ContextEntered) -> None:
         """A context's body runs under its operation's span."""
-        self._advance(happening.at)
+        self._advance(to_ns(happening.at))
         span = self.operations.get(happening.call.id)
         if span is not None:
             self._entered[happening.call.id] = self.outlet.enter(span)
 
     def on_context_left(self, happening: ContextLeft) -> None:
         """A context's body has ended."""
-        self._advance(happening.at)
+        self._advance(to_ns(happening.at))
         if happening.call.id in self._entered:
             self.outlet.leave(self._entered.pop(happening.call.id))
 
     def on_diverged(self, happening: Diverged) -> None:
         """The Invocation tells of both sides."""
-        self._advance(happening.at)
+        self._advance(to_ns(happening.at))
         mark_divergence(self.invocation, happening)
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
         """Everything that is open ends, innermost first."""
-        self._advance(happening.at)
+        self._advance(to_ns(happening.at))
         self._remember_due_times(happening.operations)
         for call_id in reversed(list(self._entered)):
             self.outlet.leave(self._entered.pop(call_id))
@@ -274,7 +276,7 @@ class SpanView(Observer):
 
     def conclude(self, status: str, at: datetime, error: ErrorObject | None, unreported: Iterable[Unreported]) -> None:
         """The execution was stopped or timed out after this invocation: told by whoever knows, since no handler does."""
-        self._advance(at)
+        self._advance(to_ns(at))
         self.close_unreported(unreported, at)
         self._close_workflow(status, Failure.of(error, None), to_ns(at))
 
@@ -284,13 +286,13 @@ class SpanView(Observer):
         self, call: OperationCall, at: datetime, *, span_id: int, start_ns: int, links: Links, is_live: bool
     ) -> OpenSpan:
         """An operation's span, open."""
-        known = attributes.call_attributes(self.identity.arn, call)
-        known.update(attributes.place_attributes(call))
+        shared = attributes.call_attributes(self.identity.arn, call)
+        known = {**shared, **attributes.place_attributes(call)}
         if call.type == OperationType.WAIT:
             due = due_of_wait(call, at, self.started.operations.get(call.id))
             known.update({names.DUE: attributes.iso(due)} if due is not None else {})
         span = OpenSpan(
-            names.OPERATION.name(call.name or call.id),
+            call.name or call.id,
             self.identity.trace_id,
             span_id,
             parent=self.parent_of(call),
@@ -299,6 +301,7 @@ class SpanView(Observer):
             links=links,
             is_live=is_live,
         )
+        span.shared = shared
         if span.parent is not None:
             span.parent.open_inside += 1
         self.operations[call.id] = span
@@ -415,9 +418,9 @@ class SpanView(Observer):
         span.attributes.update(late)
         self.outlet.close(span, late)
 
-    def _advance(self, at: datetime) -> None:
+    def _advance(self, at_ns: int) -> None:
         """What this process saw happen last. Recorded moments do not count: they are another clock's."""
-        self.now_ns = max(self.now_ns, to_ns(at))
+        self.now_ns = max(self.now_ns, at_ns)
 
     def _is_before(self, call: OperationCall, moment: datetime) -> bool:
         """Whether the invocation found it so. Its clock and the service's can differ."""

@@ -30,11 +30,12 @@ class OpenSpan:
         is_live: Whether it is announced when it begins; otherwise it is handed over whole when it ends.
         open_inside: How many spans inside it have not ended.
         handle: Whatever the outlet keeps for it.
+        shared: Of an operation, the attributes that its attempts have too.
     """
 
     __slots__ = (
         "attributes", "end_ns", "events", "handle", "is_live", "links", "message", "name", "open_inside", "parent",
-        "parent_id", "span_id", "start_ns", "status", "trace_id",
+        "parent_id", "shared", "span_id", "start_ns", "status", "trace_id",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +68,7 @@ class OpenSpan:
         self.is_live = is_live
         self.open_inside = 0
         self.handle: Any = None
+        self.shared: Attributes = {}
         self._fit_into(parent)
 
     def fail(self, message: str | None) -> None:

@@ -122,8 +122,8 @@ class SpanRecord:
 
 def to_ns(moment: datetime) -> int:
     """Nanoseconds since 1970, without the rounding of a float."""
-    delta = moment - EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1_000
+    microsecond = moment.microsecond
+    return round(moment.timestamp() - microsecond / 1_000_000) * 1_000_000_000 + microsecond * 1_000
 
 
 def _plain(value: AttributeValue) -> Any:
@@ -132,6 +132,3 @@ def _plain(value: AttributeValue) -> Any:
 
 def _restored(attributes: Mapping[str, Any]) -> dict[str, AttributeValue]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in attributes.items()}
-
-
-EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -11,7 +11,7 @@ from opentelemetry.trace import Link, SpanContext
 
 from durable_execution.telemetry.decisions import Sampling
 from durable_execution.telemetry.identity import TraceIdentity
-from durable_execution.telemetry.open_span import OpenSpan
+from durable_execution.telemetry.open_span import Links, OpenSpan
 from durable_execution.telemetry.placeholder import PlaceholderSpan
 from durable_execution.telemetry.spans import Attributes
 
@@ -31,7 +31,7 @@ class TraceOutlet:
         self.is_sampled = sampling.is_sampled
         self.identity = identity
         self.sampling = sampling
-        self._links: dict[tuple[int, int], Link] = {}
+        self._links: dict[Links, tuple[Link, ...]] = {}
         self._has_logged = False
         if sampling.error is not None:
             self.log_once("ask the sampler", sampling.error)
@@ -73,15 +73,14 @@ class TraceOutlet:
         )
         span.handle = PlaceholderSpan(context, span)
 
-    def links_of(self, span: OpenSpan) -> list[Link]:
-        """The span's links as the SDK wants them."""
-        found = []
-        for place in span.links:
-            link = self._links.get(place)
-            if link is None:
-                link = Link(SpanContext(*place, is_remote=False, trace_flags=self.sampling.flags))
-                self._links[place] = link
-            found.append(link)
+    def links_of(self, span: OpenSpan) -> tuple[Link, ...]:
+        """The span's links as the SDK wants them; most spans of an invocation have the same."""
+        found = self._links.get(span.links)
+        if found is None:
+            contexts = (SpanContext(*place, is_remote=False, trace_flags=self.sampling.flags) for place in span.links)
+            found = tuple(Link(context) for context in contexts)
+            if len(span.links) <= 1:
+                self._links[span.links] = found
         return found
 
     def log_once(self, what: str, error: Exception) -> None:

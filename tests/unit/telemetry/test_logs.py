@@ -134,6 +134,28 @@ def test_executions_do_not_leave_anything_behind(kept: Kept) -> None:
     assert kept.fields == {"elsewhere": {}}
 
 
+def test_a_handler_says_whose_code_logs_without_opentelemetry() -> None:
+    """Which is what a function has that correlates its logs and traces nothing."""
+    script = """
+import logging, sys
+from durable_execution import durable_execution
+from durable_execution.telemetry import correlate_logs
+from tests.benchmarks.service import LambdaContext, MemoryService, OurClient, event
+
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(operationName)s %(attempt)s %(message)s")
+correlate_logs()
+
+@durable_execution
+async def handler(_, ctx):
+    return await ctx.step(lambda _: logging.getLogger("shop").info("paid"), name="charge")
+
+handler.invoke(event(), LambdaContext(), client=OurClient(MemoryService()))
+print(any(name.startswith("opentelemetry") for name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["charge 1 paid", "False"]
+
+
 def test_logs_are_correlated_without_opentelemetry() -> None:
     """In a process that has not loaded it, the fields of the execution are there and those of the span are not."""
     script = """
