@@ -70,6 +70,10 @@ FLAT: Body = [
     map_("each", [1, 2, 3], step("fetch", value=1), step("save", value=2), flat=True),
     step("sum", value=6),
 ]
+FLAT_WAITS: Body = [
+    map_("each", [1, 2, 3], step("fetch", value=1), wait("settle", 2), step("save", value=2), flat=True),
+    step("sum", value=6),
+]
 BRANCHES: Body = [
     parallel(
         "notify",
@@ -237,6 +241,13 @@ DIVERGENT = [
     Case("branches-more-items", FAN_OUT, put("items", [1, 2, 3, 4], 1), "branch_count", "flow/each"),
     Case("branches-fewer", BRANCHES, remove(1, 0, "branches"), "branch_count", "flow/notify"),
     Case("branches-fewer-flat", FLAT, put("items", [1], 1), "branch_count", "flow/each"),
+    Case("branches-fewer-flat-with-waits", FLAT_WAITS, put("items", [1, 2], 0), "branch_count", "flow/each"),
+    Case("branches-fewer-flat-running", FLAT_WAITS, put("items", [1, 2], 0), "branch_count", "flow/each", keep=12),
+    Case("branches-none-flat-running", FLAT_WAITS, put("items", [], 0), "branch_count", "flow/each", keep=12),
+    Case("branches-more-items-flat", FLAT_WAITS, put("items", [1, 2, 3, 4], 0), "branch_count", "flow/each"),
+    Case("branches-fewer-flat-parallel", [call("parallel", "notify", branches=[{"body": [step("email")]},
+         {"body": [step("sms"), wait("hold", 2)]}, {"body": [wait("quiet", 3), step("letter")]}], flat=True),
+         step("end")], remove(2, 0, "branches"), "branch_count", "flow/notify"),
     Case("configuration-wait", ORDER, put("seconds", 60, 2), "configuration", "flow/confirmation"),
     Case("configuration-wait-in-child", NESTED, put("seconds", 9, *IN_CHILD, 1), "configuration", "flow/prepare/settle"),
     Case("configuration-callback-timeout", APPROVAL, put("timeout", 60, 1), "configuration", "flow/approval",

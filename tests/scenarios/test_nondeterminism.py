@@ -200,8 +200,17 @@ def counting(count: int, nesting: NestingType = NestingType.NESTED) -> Any:
     return workflow
 
 
-def test_fewer_items_than_recorded_are_found(scenario: Scenario) -> None:
-    assert "items" in told(replaced(scenario, counting(4), counting(2)))
+@pytest.mark.parametrize("nesting", NestingType, ids=lambda nesting: nesting.value)
+@pytest.mark.parametrize("left", [3, 2, 0])
+def test_fewer_items_than_recorded_are_found(scenario: Scenario, nesting: NestingType, left: int) -> None:
+    text = told(replaced(scenario, counting(4, nesting), counting(left, nesting)))
+    assert "items" in text
+    assert "recorded" in text
+
+
+@pytest.mark.parametrize("nesting", NestingType, ids=lambda nesting: nesting.value)
+def test_as_many_items_as_recorded_are_not_blamed(scenario: Scenario, nesting: NestingType) -> None:
+    assert replaced(scenario, counting(4, nesting), counting(4, nesting)).result == 4
 
 
 def in_child(is_virtual: bool, name: str) -> Any:

@@ -53,7 +53,9 @@ async def run_batch(call: Call, branches: Branches, config: MapConfig | Parallel
     arn = call.scope.state.execution_arn
 
     def item_codec(index: int) -> Codec:
-        annotation = config.result_type if config.result_type is not None else branches.result_type(index)
+        annotation = config.result_type
+        if annotation is None and index < branches.total:  # recorded were more, when the code has changed
+            annotation = branches.result_type(index)
         return codec_for(config.item_serdes, annotation, operation_id=branch_id(call.id, index), execution_arn=arn)
 
     codec = batch_codec(item_codec)

@@ -150,6 +150,23 @@ def node_of(operation: RecordedOperation) -> CallNode:
     )
 
 
+def count_of_branches(result: str | None) -> int | None:
+    """How many branches a recorded batch had, read from its result in any of the shapes SDKs write; None where unreadable."""
+    try:
+        found = json.loads(result or "")
+    except (ValueError, RecursionError):
+        return None
+    found = found.get("v", found) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    total = found.get("totalCount")
+    if isinstance(total, int):
+        return total
+    items = found.get("all")
+    items = items.get("v") if isinstance(items, dict) else items
+    return len(items) if isinstance(items, list) else None
+
+
 def side_of_recorded(operation: RecordedOperation, known: Mapping[str, Any] | None = None) -> Side:
     """A recorded operation as a side of a difference."""
     invocations = operation.executed_by
@@ -228,7 +245,9 @@ def _count_branches(batch: CallNode) -> None:
     indexes = [child.branch for child in batch.children or () if child.branch is not None]
     count = max(indexes, default=-1) + 1
     is_whole = batch.is_ended and completion_reason(batch.result) == "ALL_COMPLETED"
-    flat = any(child.is_virtual for child in batch.children or ())
-    batch.is_partial = not is_whole or flat
+    has_flat = any(child.is_virtual for child in batch.children or ())
+    counted = count_of_branches(batch.result) if is_whole and has_flat else None
+    count = max(count, counted or 0)  # a branch without calls leaves no other trace
+    batch.is_partial = not is_whole or (has_flat and counted is None)
     if count or is_whole:
         batch.known = {**batch.known, "branches": count}

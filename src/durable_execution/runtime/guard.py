@@ -10,7 +10,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import NondeterminismError
-from durable_execution.protocol import Operation, Wire
+from durable_execution.protocol import Operation, OperationSubType, Wire
+from durable_execution.protocol.paths import branch_path
 from durable_execution.runtime.call import Call, call_site_of, current_call_site
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
 logger = logging.getLogger("durable_execution")
+
+BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
+BRANCHES_AHEAD = 64
+"""How many branches behind the last one are looked for; they are begun in order, so that the first ones are recorded."""
+
+FIRST_CALLS = (1, 2, 3)
+"""Calls by which a branch is found to be recorded; a call may leave no record, but hardly three in a row."""
 
 
 async def check_recorded(call: Call, recorded: Wire) -> None:
@@ -63,6 +71,9 @@ async def check_finished(scope: ContextScope) -> None:
     missing = _never_called(scope)
     if missing and not scope.has_running_tasks:
         await _report_missing(scope, missing)
+    gone = _flat_branch_that_is_gone(scope)
+    if gone is not None:
+        await _report_missing(*gone)
     for lane, task in scope.lanes or ():
         missing = _never_called(lane)
         if missing and _ran_to_its_end(task) and not scope.has_running_tasks:
@@ -85,6 +96,22 @@ async def _report_missing(scope: ContextScope, missing: list[str]) -> None:
 def _ran_to_its_end(task: asyncio.Task[Any] | None) -> bool:
     """Whether a task was not cut off, so that it has made every call it makes."""
     return task is None or (task.done() and not task.cancelled() and task.exception() is None)
+
+
+def _flat_branch_that_is_gone(scope: ContextScope) -> tuple[ContextScope, list[str]] | None:
+    """A branch behind the last one of a batch that is recorded through its calls only, having no context of its own."""
+    state, owner = scope.state, scope.owner
+    if owner is None or owner.subtype not in BATCHES or not state.recorded_count:
+        return None
+    for step in range(1, min(state.recorded_children(owner.id), BRANCHES_AHEAD) + 1):
+        index = scope.ids.position + step
+        branch = ContextScope(
+            state, prefix=scope.ids.peek(step), parent_id=owner.id, path=branch_path(scope.path, index)
+        )
+        keys = [key for key in (branch.ids.peek(number) for number in FIRST_CALLS) if key in state.operations]
+        if keys:
+            return branch, keys
+    return None
 
 
 def _never_called(scope: ContextScope) -> list[str]:
