@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason, EncodedResult
 from durable_execution.config.completion import BatchItemStatus
 from durable_execution.errors import SerializationError
+from durable_execution.protocol import ErrorObject
 from durable_execution.serdes import tagged
 from durable_execution.serdes.codec import TAGGED, Codec
 
@@ -34,11 +36,59 @@ def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
         except SerializationError as error:
             raise SerializationError(f"stored text {text[:60]!r} is not a batch result: {error}") from None
         if not isinstance(batch, BatchResult):
-            raise SerializationError(f"stored text {text[:60]!r} is not a batch result")
+            batch = _from_plain(batch, item_codec)
+            if batch is None:
+                raise SerializationError(f"stored text {text[:60]!r} is not a batch result")
+            return batch
         items = [_decoded(item, item_codec(item.index)) for item in batch.all]
         return BatchResult(items, batch.completion_reason)
 
     return Codec(encode, decode)
+
+
+def _from_plain(found: Any, item_codec: Callable[[int], Codec]) -> BatchResult[Any] | None:
+    """A batch as SDKs for other languages store it, in plain JSON; None when it is none.
+
+    AWS's SDK for JavaScript: `{"all": [{"index": 0, "status": "SUCCEEDED", "result": 1}], "completionReason": …}`. The Rust
+    SDK has other words for the same, and errors in their form on the wire.
+    """
+    if not isinstance(found, dict):
+        return None
+    entries, reason = (
+        found.get("all", found.get("items")),
+        found.get("completionReason", found.get("completion_reason")),
+    )
+    try:
+        items = [
+            BatchItem(
+                int(entry["index"]),
+                BatchItemStatus(_word(entry["status"])),
+                _plain_result(entry.get("result"), item_codec, int(entry["index"])),
+                _plain_error(entry.get("error") or entry.get("err")),
+            )
+            for entry in entries or ()
+        ]
+        return BatchResult(items, CompletionReason(_word(str(reason))))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _plain_result(value: Any, item_codec: Callable[[int], Codec], index: int) -> Any:
+    return item_codec(index).decode(json.dumps(value)) if value is not None else None
+
+
+def _plain_error(error: Any) -> ErrorObject | None:
+    if not isinstance(error, dict):
+        return ErrorObject(str(error)) if error is not None else None
+    found = ErrorObject.from_wire(error)
+    if found is not None and (found.type or found.message):
+        return found
+    return ErrorObject(error.get("message"), error.get("errorType", error.get("name")))
+
+
+def _word(word: str) -> str:
+    """`AllCompleted` as `ALL_COMPLETED`."""
+    return word if word.isupper() else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).upper()
 
 
 class Decision(NamedTuple):

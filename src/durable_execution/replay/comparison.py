@@ -16,6 +16,8 @@ COVERING = (DivergenceKind.BRANCH_COUNT, DivergenceKind.CHANGED_KIND)
 """Differences below which everything else follows."""
 
 NUMBERED = re.compile(r"[#~]\d+")
+DIGITS = re.compile(r"\d+")
+"""What is called for an item is often named after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,11 @@ def _grouped(rows: list[Row]) -> list[Row]:
 
 
 def _in_any_branch(divergence: Divergence) -> Hashable:
-    names = tuple(
-        (side.type, side.subtype, side.name) if side else None for side in (divergence.recorded, divergence.replayed)
-    )
     path = NUMBERED.sub("", divergence.path)
-    return (divergence.kind, path, names if path != divergence.path else divergence.position)
+    if path == divergence.path:
+        return divergence.kind, path, divergence.position
+    names = tuple(
+        (side.type, side.subtype, DIGITS.sub("", side.name or "")) if side else None
+        for side in (divergence.recorded, divergence.replayed)
+    )
+    return divergence.kind, DIGITS.sub("", path), names

@@ -296,10 +296,12 @@ def is_rebuilt(operation: RecordedOperation) -> bool:
         return True
     if operation.subtype not in BATCHES or not operation.result:
         return False
-    if len(operation.id) != OWN_ID_LENGTH:
-        return True  # other SDKs write results of batches in their own way
     try:
         summary = json.loads(operation.result)
     except ValueError:
-        return False
+        return len(operation.id) != OWN_ID_LENGTH  # another SDK may keep it in a way of its own
+    if len(operation.id) != OWN_ID_LENGTH and not (
+        isinstance(summary, dict) and ("all" in summary or "items" in summary)
+    ):
+        return True
     return isinstance(summary, dict) and str(summary.get("type", "")).endswith("Result") and "totalCount" in summary

@@ -103,6 +103,34 @@ def test_text_that_is_no_batch_is_refused(text: str) -> None:
         batch_codec(plain).decode(text)
 
 
+JAVASCRIPT = (
+    '{"all":[{"result":1,"index":0,"status":"SUCCEEDED"},{"index":1,"status":"FAILED","error":{"ErrorType":"StepError",'
+    '"ErrorMessage":"no"}},{"index":2,"status":"STARTED"}],"completionReason":"MIN_SUCCESSFUL_REACHED"}'
+)
+RUST = (
+    '{"items":[{"index":0,"status":"Succeeded","result":1,"error":null},{"index":1,"status":"Failed","result":null,"error":'
+    '{"ErrorType":"StepError","ErrorMessage":"no"}},{"index":2,"status":"Started","result":null,"error":null}],'
+    '"completion_reason":"MinSuccessfulReached"}'
+)
+
+
+@pytest.mark.parametrize("text", [JAVASCRIPT, RUST], ids=["JavaScript", "Rust"])
+def test_what_other_languages_have_stored_is_read(text: str) -> None:
+    assert batch_codec(plain).decode(text) == BatchResult(
+        [
+            BatchItem(0, BatchItemStatus.SUCCEEDED, 1),
+            BatchItem(1, BatchItemStatus.FAILED, error=ErrorObject("no", "StepError")),
+            BatchItem(2, BatchItemStatus.STARTED),
+        ],
+        CompletionReason.MIN_SUCCESSFUL_REACHED,
+    )
+
+
+def test_items_of_other_languages_have_the_type_that_is_asked_for() -> None:
+    text = '{"all":[{"result":{"weight":2.5},"index":0,"status":"SUCCEEDED"}],"completionReason":"ALL_COMPLETED"}'
+    assert batch_codec(typed).decode(text).get_results() == [Parcel(2.5)]
+
+
 STATUSES = st.lists(st.sampled_from(list(BatchItemStatus)), max_size=12)
 
 
