@@ -28,6 +28,7 @@ class DebuggerApp(App[int]):
         library: Executions to choose from.
         missing: What was looked for in vain.
         view: Which view to open.
+        at: Where in the recording to open the step view, as it is typed there; None opens the view instead.
         theme: Name of a theme.
         is_ascii: Whether to draw with ASCII only.
         keymap: Keys a user chose, by action id.
@@ -47,6 +48,7 @@ class DebuggerApp(App[int]):
         library: Library | None = None,
         missing: NotFoundError | None = None,
         view: str = "tree",
+        at: str | None = None,
         theme: str | None = None,
         is_ascii: bool = False,
         keymap: dict[str, str] | None = None,
@@ -57,7 +59,7 @@ class DebuggerApp(App[int]):
         self.shown_keys = keymap or {}
         self._session, self._loaded = session, loaded
         self._library, self._missing = library or Library(()), missing
-        self._first_view, self._texts, self._secrets = view, texts, secrets
+        self._first_view, self._first_at, self._texts, self._secrets = view, at, texts, secrets
         self.register_theme(DURABLE_SAFE)
         self.register_theme(DURABLE_SAFE_LIGHT)
         self.theme = theme or DEFAULT_THEME
@@ -98,7 +100,7 @@ class DebuggerApp(App[int]):
         _ = self.push_screen(self._main(session, loaded))
 
     def _main(self, session: Session, loaded: Loaded | None) -> MainScreen:
-        return MainScreen(session, view=self._first_view, texts=self._texts, loaded=loaded)
+        return MainScreen(session, view=self._first_view, at=self._first_at, texts=self._texts, loaded=loaded)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the view that is open, and Textual's own for themes and screenshots."""

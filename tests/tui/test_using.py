@@ -248,6 +248,15 @@ def test_going_to_a_call_and_to_a_time(order: Session, drive: Drive) -> None:
     drive(order, script, size=(100, 30))
 
 
+@pytest.mark.parametrize(("at", "shown"), [("3", "notify_all"), ("i2", "invocation 2"), ("999", "nothing at '999'")])
+def test_it_opens_where_it_is_told_to(at: str, shown: str, order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        assert main_of(app).view == "step"
+        assert shown in "\n".join(screen_text(app).splitlines()[:2] + screen_text(app).splitlines()[-7:])
+
+    drive(order, script, at=at, size=(100, 30))
+
+
 def test_leaving_time_travel_shows_the_end_again(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("3", "1")

@@ -3,6 +3,7 @@
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
 
@@ -51,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser(words[0]).parse_args(words)
     output = Output(is_ascii=True if getattr(arguments, "ascii", False) else None)
     try:
-        return int(_run(arguments, output))
+        with ExitStack() as arguments.closing:
+            return int(_run(arguments, output))
     except KeyboardInterrupt:
         output.say("interrupted")
         return Exit.INTERRUPTED

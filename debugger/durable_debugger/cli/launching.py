@@ -46,6 +46,7 @@ def launch(
         library=library,
         missing=missing,
         view=getattr(arguments, "view", "tree"),
+        at=getattr(arguments, "at", None),
         theme=_known_theme(arguments.theme or preferences.theme),
         is_ascii=arguments.ascii or preferences.is_ascii or not _is_unicode(),
         keymap=preferences.keymap,

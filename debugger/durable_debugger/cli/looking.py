@@ -30,12 +30,11 @@ def add_place_options(parser: ArgumentParser) -> None:
 
 
 def places(arguments: Namespace) -> Sequence[Place]:
-    """The places in the order they are asked."""
+    """The places in the order they are asked. They are let go of when the command ends."""
+    local = LocalExecutions(arguments.store, progress=say_progress)
+    arguments.closing.callback(local.close)
     place = AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
-    return [
-        LocalExecutions(arguments.store, progress=say_progress),
-        AwsExecutions(place, arguments.function, progress=say_progress),
-    ]
+    return [local, AwsExecutions(place, arguments.function, progress=say_progress)]
 
 
 def say_progress(count: int) -> None:

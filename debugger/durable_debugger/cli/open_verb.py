@@ -18,6 +18,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("execution", metavar="EXECUTION", nargs="?", help=EXECUTION_HELP)
     parser.add_argument("--replay-trace", metavar="FILE", help="a replay trace to read with a history file")
     parser.add_argument("--view", choices=VIEWS, default="tree", help="the view to open (default: tree)")
+    parser.add_argument(
+        "--at",
+        metavar="WHERE",
+        help="open the step view there: a call number, i2 for invocation 2, 41.2s or 01:30 for a time",
+    )
     add_screen_options(parser)
     add_place_options(parser)
 

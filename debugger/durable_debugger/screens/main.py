@@ -16,6 +16,7 @@ from durable_debugger.screens.document import DocumentScreen
 from durable_debugger.screens.following import Follower
 from durable_debugger.screens.handlers import HANDLERS, load_handlers
 from durable_debugger.screens.help import HelpScreen
+from durable_debugger.screens.stepping import jump
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded
 from durable_debugger.text.lines import Line
@@ -52,6 +53,7 @@ class MainScreen(Screen[None]):
     Args:
         session: What is looked at.
         view: Which view to open.
+        at: Where in the recording to open the step view, as it is typed there; None opens the view instead.
         texts: Finds source files.
         loaded: Where the execution was read from, so that it can be followed.
     """
@@ -66,6 +68,7 @@ class MainScreen(Screen[None]):
         session: Session,
         *,
         view: str = "tree",
+        at: str | None = None,
         texts: SourceTexts | None = None,
         loaded: Loaded | None = None,
     ) -> None:
@@ -74,6 +77,7 @@ class MainScreen(Screen[None]):
         self.texts = texts or SourceTexts()
         self.session = session
         self.view = view
+        self._at = at
         self.remark = ""
         self._views_before: list[str] = []
 
@@ -112,6 +116,8 @@ class MainScreen(Screen[None]):
         if self.follower is not None:
             self.follower.start()
             self.show()
+        if self._at is not None:
+            self._open_at(self._at)
 
     def _fit_window(self) -> None:
         """Take the arrangement for this window at once; Textual would do so after it has painted another one."""
@@ -122,6 +128,12 @@ class MainScreen(Screen[None]):
         ):
             classes[[name for least, name in points if least <= cells][-1]] = True
         self.update_classes(classes, animate=False)
+
+    def _open_at(self, at: str) -> None:
+        if self.follower is not None:
+            self.follower.leave()
+        HANDLERS["step_here"](self)
+        jump(self, at)
 
     def sync_timeline(self) -> None:
         """Keep the bars beside the rows of the tree."""

@@ -70,6 +70,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id, classes=classes)
         self.count = 0
         self.failure = ""
+        self._words = ""
         self._title: tuple[str, bool] | None = None
         self._looks: list[Look] = []
         self._looks_from: tuple[int, Size] | None = None
@@ -78,6 +79,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def set_title(self, title: str) -> None:
         """The text in the line above."""
+        self._words = title
         shown = to_ascii(title) if self.is_ascii else title
         has_corner = bool(self.styles.border_left[0])  # beside a corner, Textual puts a blank itself
         if self._title != (shown, has_corner):  # Textual draws all of it again, even for the same title
@@ -98,6 +100,8 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def show(self, count: int) -> None:
         """The model changed: draw again, keeping the cursor in sight."""
+        if self._words:
+            self.set_title(self._words)  # the border, and with it the room for a blank, depends on view and window
         self._measure(count)
         cursor = self.cursor_index()
         if cursor is not None:
