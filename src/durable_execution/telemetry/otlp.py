@@ -107,7 +107,8 @@ def _post(url: str, document: bytes, headers: Mapping[str, str], timeout_seconds
         with urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310  # checked to be http
             answer.read()
     except HTTPError as error:
-        reason = error.read(500).decode("utf-8", "replace").strip()
+        with error:
+            reason = error.read(500).decode("utf-8", "replace").strip()
         raise ExportError(
             f"the collector at {url} refused the spans: {error.code} {error.reason} {reason}".rstrip()
             + ". Check the path, and the credentials in OTEL_EXPORTER_OTLP_HEADERS"
