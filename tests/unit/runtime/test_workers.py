@@ -129,11 +129,12 @@ def test_a_thread_keeps_nothing_of_what_it_ran() -> None:
     class Large:
         pass
 
-    workers = Workers()
+    workers = Workers(limit=1)
 
     async def main() -> weakref.ref[Large]:
         large = Large()
         await workers.run(lambda: large)
+        await workers.run(lambda: None)  # the thread has done with the first when it takes the second
         return weakref.ref(large)
 
     found = run(main)
