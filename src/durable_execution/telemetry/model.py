@@ -131,7 +131,7 @@ class SpanView(Observer):
         """The execution was stopped or timed out, and no invocation told of these operations' end."""
         raise NotImplementedError
 
-    def reopen_left_behind(self, happening: OperationCompleted) -> None:
+    def reopen_left_behind(self, context_id: str, at: datetime) -> None:
         """A context ends, and this invocation did not come by everything that one before had begun in it."""
         raise NotImplementedError
 
@@ -178,8 +178,7 @@ class SpanView(Observer):
         if not happening.is_replayed:
             self._advance(end_ns)
         if call.type == OperationType.CONTEXT:
-            self.reopen_left_behind(happening)
-            self._give_up_inside(span, happening.at)
+            self.end_inside(call.id, happening.at)
         if not call.is_virtual:
             self.novelty.happen(call)
         elif not self.novelty.is_in(call) and not span.is_live:
@@ -343,6 +342,11 @@ class SpanView(Observer):
     def is_told_of(self, operation_id: str) -> bool:
         """Whether an operation has, or had, a span in this invocation."""
         return operation_id in self.operations or operation_id in self._over
+
+    def end_inside(self, context_id: str, at: datetime) -> None:
+        """A context has ended, and with it whatever is unfinished in it: that is told of as it is."""
+        self.reopen_left_behind(context_id, at)
+        self._give_up_inside(self.operations[context_id], at)
 
     def close_as_recorded(self, operation_id: str, recorded: Operation | None, at: datetime) -> None:
         """End the span of an operation whose end nobody announced: its code was given up, or is suspended."""

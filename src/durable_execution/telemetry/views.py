@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import ClassVar
 
-from durable_execution.observers import InvocationEnded, OperationCall, OperationCompleted
+from durable_execution.observers import InvocationEnded, OperationCall
 from durable_execution.protocol import Operation, OperationType
 from durable_execution.telemetry import ids
 from durable_execution.telemetry.model import ENDED, SpanView, Unreported
@@ -46,21 +46,24 @@ class ExecutionView(SpanView):
             return
         for operation_id in reversed(list(self.operations)):
             known = recorded.get(operation_id)
-            if known is not None and known.is_terminal:
-                self.close_as_recorded(operation_id, known, happening.at)
+            if known is None or not known.is_terminal or operation_id not in self.operations:
+                continue
+            if known.type is OperationType.CONTEXT:  # its end was recorded and, before a crash, not told of
+                self.end_inside(operation_id, happening.at)
+            self.close_as_recorded(operation_id, known, happening.at)
         self.operations.clear()
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
         """The operation's own span covers it."""
 
-    def reopen_left_behind(self, happening: OperationCompleted) -> None:
+    def reopen_left_behind(self, context_id: str, at: datetime) -> None:
         """After an invocation that was cut off, another branch may win: what the loser had begun is sent as it is."""
-        contexts = [happening.call.id] if happening.is_replayed else []
+        contexts = [context_id] if context_id in self.started.operations else []
         while contexts:
             for operation in self._unfinished.get(contexts.pop(), ()):
                 contexts.append(operation.id)
                 if not self.is_told_of(operation.id):
-                    self.open_operation(_call_of(operation), operation.started_at or happening.at, is_later=True)
+                    self.open_operation(_call_of(operation), operation.started_at or at, is_later=True)
 
     @cached_property
     def _unfinished(self) -> dict[str | None, list[Operation]]:
@@ -119,7 +122,7 @@ class InvocationView(SpanView):
         if since is not None:
             self.send(wait_span(self.identity, call, since=since, due=due))
 
-    def reopen_left_behind(self, happening: OperationCompleted) -> None:
+    def reopen_left_behind(self, context_id: str, at: datetime) -> None:
         """Their segments were sent by the invocations that came by them."""
 
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:

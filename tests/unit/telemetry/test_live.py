@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from durable_execution.context.durable_context import DurableContext
 from durable_execution.errors import StepError
 from durable_execution.handler import durable_execution
 from durable_execution.observers import AttemptStarted, ContextEntered, Diverged, OperationCompleted, OperationStarted
-from durable_execution.protocol import ErrorObject, InvocationStatus, OperationStatus
+from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
 from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.telemetry import live
 from durable_execution.telemetry.live import LiveTracing
@@ -475,14 +476,43 @@ def test_nondeterminism_is_an_event_with_both_sides(provided: Provided) -> None:
 
 
 def test_a_difference_that_only_deserves_a_warning_is_no_error(provided: Provided) -> None:
-    from dataclasses import replace
-
     start = started()
     tracing = LiveTracing(provided.provider, view="execution")
     tracing.on_invocation_started(start)
     tracing.on_diverged(Diverged(at(1), call(), replace(DIVERGENCE, severity=Severity.WARNING)))
     tracing.on_invocation_ended(ended(start, InvocationStatus.PENDING))
     assert provided.spans()["Invocation"].status.status_code.name == "OK"
+
+
+def test_what_was_unfinished_in_a_context_is_told_of_when_a_crash_comes_before_the_contexts_end_was(
+    provided: Provided,
+) -> None:
+    """Later invocations find the context finished, and do not come by what is in it."""
+    race = call(1, "race", type="CONTEXT", subtype="Parallel")
+    loser = call(2, "loser", type="CONTEXT", subtype="ParallelBranch", context_id=race.id)
+    inside = call(1, "slow", context_id=loser.id)
+    start = started()
+    tracing = LiveTracing(provided.provider, view="execution")
+    tracing.on_invocation_started(start)
+    for which in (race, loser, inside):
+        tracing.on_operation_started(OperationStarted(which, at(1), False, OperationStatus.STARTED, None))
+    for which in (race, loser):
+        tracing.on_context_entered(ContextEntered(which, at(1), False))
+    tracing.on_attempt_started(AttemptStarted(inside, 1, at(1)))
+    recorded = {
+        which.id: Operation({"Id": which.id, "Type": which.type, "Status": status, "ParentId": which.parent_id})
+        for which, status in ((race, "SUCCEEDED"), (loser, "STARTED"), (inside, "STARTED"))
+    }
+    tracing.on_invocation_ended(replace(ended(start, InvocationStatus.RETRY, after=2), operations=recorded))
+    told = {name: (span.attributes or {}).get("durable.operation.status") for name, span in provided.spans().items()}
+    assert told == {
+        "DurableExecutionRoot": None,
+        "slow attempt 1": None,
+        "slow": "STARTED",
+        "loser": "STARTED",
+        "race": "SUCCEEDED",
+        "Invocation": None,
+    }
 
 
 def test_ten_thousand_spans_in_one_invocation() -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -150,9 +150,24 @@ def attribute(span: ReadableSpan, name: str) -> Any:
     return (span.attributes or {}).get(name)
 
 
+CRASH: Plan = {"do": "crash"}
+NESTED_RACES: list[Plan] = [
+    {
+        "do": "first",
+        "bodies": [
+            [{"do": "child", "body": [CRASH]}],
+            [{"do": "first", "bodies": [[], [CRASH, CRASH]]}, {"do": "step", "failures": 0, "kind": "async"}],
+        ],
+    }
+]
+"""The inner race is won, and recorded, when the process dies in the outer one."""
+
+
 @pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.timeout(1_800)  # HYPOTHESIS_PROFILE=thorough tries for minutes
 @given(plan=PLANS)
-@settings(max_examples=25)
+@example(plan=NESTED_RACES)
+@settings(max_examples=settings().max_examples // 2)
 def test_spans_form_one_tree_and_tell_of_every_operation(view: str, plan: list[Plan]) -> None:
     spans, recorded = perform(plan, view)
     check(view, spans, recorded)
