@@ -139,7 +139,7 @@ def test_the_editor_opens_at_the_line_and_the_screen_is_intact_after(place: Path
     terminals.append(terminal)
     terminal.until("reserve_stock", "Commands")
     terminal.press("j")
-    before = terminal.until("call 1 of 8")
+    before = terminal.until("call 1 of 8", "640ms ▅", " ▁")  # the scroll bars come last
     terminal.press("e")
     deadline = monotonic() + SECONDS
     while not (place / "opened").exists() and monotonic() < deadline:

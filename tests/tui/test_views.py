@@ -54,12 +54,13 @@ def test_a_window_of_another_size_shows_what_one_opened_at_that_size_shows(
 def test_the_first_thing_painted_is_arranged_for_the_window(
     size: tuple[int, int], order: Session, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    painted: list[set[str]] = []
+    painted: list[tuple[set[str], str]] = []
     real = MainScreen._compositor_refresh
 
     def paint(screen: MainScreen) -> None:
-        painted.append({str(pane.id) for pane in screen.query(LineView) if pane.display and pane.size.height})
         real(screen)
+        seen = {str(pane.id) for pane in screen.query(LineView) if pane.display and pane.size.height}
+        painted.append((seen, screen_text(screen.app).splitlines()[0]))  # type: ignore[arg-type]
 
     monkeypatch.setattr(MainScreen, "_compositor_refresh", paint)
 
@@ -67,5 +68,6 @@ def test_the_first_thing_painted_is_arranged_for_the_window(
         await settled(app, pilot)
 
     drive(order, look, size=size)
-    shown = [panes for panes in painted if panes]
-    assert shown[0] == shown[-1]
+    shown = [(panes, status) for panes, status in painted if panes]
+    assert shown[0][0] == shown[-1][0]
+    assert "WAITING" in shown[0][1]

@@ -75,12 +75,12 @@ class Tally:
 
     @property
     def text(self) -> str:
-        """In a note."""
+        """In a note; failures first, for the end is cut where there is little room."""
         if self.failed:
             open_count = self.total - self.succeeded - self.failed
             rest = f" · {open_count} open" if open_count else ""
             noun = "items" if self.is_map else "branches"
-            return f"{self.total} {noun} · {self.succeeded} ok · {self.failed} failed{rest}"
+            return f"{self.failed} failed of {self.total} {noun}{rest}"
         if self.is_map and self.succeeded == self.total:
             return f"{self.total} item{'' if self.total == 1 else 's'}"
         return f"{self.succeeded} of {self.total}"

@@ -213,6 +213,7 @@ class StaticLines(LineView):
         super().__init__(id=id, classes=classes)
         self.lines: list[Line] = []
         self._make: MakeLines | None = None
+        self._made_for = Size(0, 0)
 
     def line(self, index: int, cells: int) -> Line:
         """A line as it was given."""
@@ -233,11 +234,19 @@ class StaticLines(LineView):
             is_new: Whether they are about something else, so that they are shown from the top.
         """
         self._make = make
-        width, height = self.size
+        self.show_lines(self._made(make), is_new=is_new)
+
+    def _made(self, make: "MakeLines") -> list[Line]:
+        width, height = self._made_for = self.size
         lines = make(max(width, MIN_CELLS)) if width else []
-        if len(lines) > height:
-            lines = make(max(width - self.styles.scrollbar_size_vertical, MIN_CELLS))
-        self.show_lines(lines, is_new=is_new)
+        return make(max(width - self.styles.scrollbar_size_vertical, MIN_CELLS)) if len(lines) > height else lines
+
+    def _look(self, y: int, cells: int, cursor: int | None) -> Look:
+        """As the base draws it; lines made for another room, or for none yet, are made again first."""
+        if self._make is not None and self._made_for != self.size:
+            self.lines = self._made(self._make)
+            self.count = len(self.lines)
+        return super()._look(y, cells, cursor)
 
     def show_again(self) -> None:
         """Make the lines for the new width."""

@@ -143,6 +143,13 @@ def test_a_value_is_compared_with_the_one_before_it() -> None:
     assert told[start + 1 : start + 4] == ['−   "state": "open",', '+   "state": "done",', ""]
 
 
+def test_what_failed_in_a_batch_is_said_first() -> None:
+    assert facts.Tally(200, 197, 2, is_map=True).text == "2 failed of 200 items · 1 open"
+    assert facts.Tally(3, 1, 2, is_map=False).text == "2 failed of 3 branches"
+    assert facts.Tally(200, 200, 0, is_map=True).text == "200 items"
+    assert facts.Tally(3, 1, 0, is_map=False).text == "1 of 3"
+
+
 def test_code_is_named_from_where_the_reader_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
