@@ -8,7 +8,15 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from durable_execution.errors import ConfigurationError
-from durable_execution.retry import DEFAULT_INITIAL_DELAY, DEFAULT_MAX_DELAY, Jitter, check_delays, grown, whole_seconds
+from durable_execution.retry import (
+    DEFAULT_INITIAL_DELAY,
+    DEFAULT_MAX_DELAY,
+    Jitter,
+    check_delays,
+    check_duration,
+    grown,
+    whole_seconds,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,7 @@ class WaitDecision:
     @classmethod
     def check_again(cls, delay: timedelta) -> WaitDecision:
         """Check again after `delay`."""
+        check_duration("the delay of WaitDecision.check_again", delay)
         return cls(True, delay)
 
     @classmethod

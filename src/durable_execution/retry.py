@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.limits import MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
@@ -57,6 +57,7 @@ class RetryDecision:
     @classmethod
     def retry(cls, delay: timedelta) -> RetryDecision:
         """Try again after `delay`."""
+        check_duration("the delay of RetryDecision.retry", delay)
         return cls(True, delay)
 
     @classmethod
@@ -87,6 +88,10 @@ RetryStrategy: TypeAlias = Callable[[Exception, int], RetryDecision]
 """Called with the error and the number of attempts made so far (from 1)."""
 
 
+Rule: TypeAlias = type[Exception] | str | re.Pattern[str]
+"""Which errors are retried: those of a class, or those whose message contains a text or matches a pattern."""
+
+
 def exponential_backoff(
     *,
     max_attempts: int = 3,
@@ -94,7 +99,7 @@ def exponential_backoff(
     max_delay: timedelta = DEFAULT_MAX_DELAY,
     backoff_rate: float = 2.0,
     jitter: Jitter = Jitter.FULL,
-    retryable_errors: Sequence[type[Exception] | str | re.Pattern[str]] | None = None,
+    retryable_errors: Sequence[Rule] | Rule | None = None,
 ) -> RetryStrategy:
     """Retry with growing delays: `initial_delay * backoff_rate ** (attempt - 1)`, at most `max_delay`, then jitter.
 
@@ -105,15 +110,16 @@ def exponential_backoff(
         backoff_rate: Factor from one delay to the next.
         jitter: How delays are spread.
         retryable_errors: Which errors are retried: exception classes, texts that the message contains, or patterns
-            that are found in it. None retries every error.
+            that are found in it; one of them, or several. None retries every error.
 
     Raises:
         ConfigurationError: A value is out of range.
     """
     check_delays(max_attempts, initial_delay, max_delay, backoff_rate=backoff_rate)
+    rules = _rules(retryable_errors)
 
     def decide(error: Exception, attempts_made: int) -> RetryDecision:
-        if attempts_made >= max_attempts or not _is_retryable(error, retryable_errors):
+        if attempts_made >= max_attempts or not _is_retryable(error, rules):
             return RetryDecision.stop()
         return RetryDecision.retry(jitter.apply(grown(initial_delay, backoff_rate, attempts_made, max_delay)))
 
@@ -127,15 +133,17 @@ def linear_backoff(
     increment: timedelta = timedelta(seconds=1),
     max_delay: timedelta = DEFAULT_MAX_DELAY,
     jitter: Jitter = Jitter.FULL,
-    retryable_errors: Sequence[type[Exception] | str | re.Pattern[str]] | None = None,
+    retryable_errors: Sequence[Rule] | Rule | None = None,
 ) -> RetryStrategy:
     """Retry with delays that grow by `increment`. Arguments as for `exponential_backoff`."""
     check_delays(max_attempts, initial_delay, max_delay)
+    check_duration("increment", increment)
     if increment < timedelta(0):
         raise ConfigurationError("delays cannot shrink: increment is negative")
+    rules = _rules(retryable_errors)
 
     def decide(error: Exception, attempts_made: int) -> RetryDecision:
-        if attempts_made >= max_attempts or not _is_retryable(error, retryable_errors):
+        if attempts_made >= max_attempts or not _is_retryable(error, rules):
             return RetryDecision.stop()
         seconds = initial_delay.total_seconds() + increment.total_seconds() * (attempts_made - 1)
         return RetryDecision.retry(jitter.apply(_at_most(seconds, max_delay)))
@@ -212,7 +220,21 @@ def _at_most(seconds: float, limit: timedelta) -> timedelta:
     return limit if seconds >= limit.total_seconds() else timedelta(seconds=seconds)
 
 
-def _is_retryable(error: Exception, wanted: Sequence[type[Exception] | str | re.Pattern[str]] | None) -> bool:
+def _rules(wanted: Sequence[Rule] | Rule | None) -> tuple[Rule, ...] | None:
+    """Which errors are retried, as several rules; one alone need not stand in a list."""
+    if wanted is None:
+        return None
+    rules: tuple[Any, ...] = (wanted,) if isinstance(wanted, (type, str, re.Pattern)) else tuple(wanted)
+    for rule in rules:
+        is_class = isinstance(rule, type) and issubclass(rule, BaseException)
+        if not is_class and not isinstance(rule, (str, re.Pattern)):
+            raise ConfigurationError(
+                f"retryable_errors has exception classes, texts and compiled patterns, not {rule!r:.60}"
+            )
+    return rules
+
+
+def _is_retryable(error: Exception, wanted: Sequence[Rule] | None) -> bool:
     if wanted is None:
         return True
     return any(
@@ -225,14 +247,27 @@ def _is_retryable(error: Exception, wanted: Sequence[type[Exception] | str | re.
     )
 
 
+def check_duration(option: str, value: object) -> None:
+    """Refuse what is no duration.
+
+    Raises:
+        ConfigurationError: It is not a `timedelta`.
+    """
+    if not isinstance(value, timedelta):
+        seconds = value if isinstance(value, (int, float)) else "..."
+        raise ConfigurationError(f"{option} must be a timedelta, not {value!r:.40}: write timedelta(seconds={seconds})")
+
+
 def check_delays(
     max_attempts: int, initial_delay: timedelta, max_delay: timedelta, *, backoff_rate: float = 1.0
 ) -> None:
     """Refuse what no strategy can work with.
 
     Raises:
-        ConfigurationError: Fewer than one attempt, a negative delay, or delays that shrink.
+        ConfigurationError: Something else than a duration, fewer than one attempt, a negative delay, or delays that shrink.
     """
+    check_duration("initial_delay", initial_delay)
+    check_duration("max_delay", max_delay)
     if max_attempts < 1:
         raise ConfigurationError(f"max_attempts counts the first attempt too, so it is at least 1, not {max_attempts}")
     if initial_delay < timedelta(0) or max_delay < timedelta(0):

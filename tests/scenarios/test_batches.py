@@ -237,14 +237,21 @@ def test_a_function_may_ask_for_less_than_context_item_and_index(scenario: Scena
         async def without_index(_ctx: DurableContext, item: str) -> str:
             return item
 
-        async def without_item(inner: DurableContext) -> str:
-            return inner.path
+        return (await ctx.map(["a"], without_index)).get_results()
 
-        first = await ctx.map(["a"], without_index)
-        second = await ctx.map(["a"], without_item)  # type: ignore[arg-type]
-        return [*first.get_results(), *second.get_results()]
+    assert scenario.result(workflow) == ["a"]
 
-    assert scenario.result(workflow) == ["a", "workflow/map(2)#0"]
+
+def test_a_function_of_the_item_alone_is_refused_before_it_is_given_the_context(scenario: Scenario) -> None:
+    async def workflow(_event: Any, ctx: DurableContext) -> list[Any]:
+        async def shout(item: Any) -> Any:
+            return item.upper()
+
+        return (await ctx.map(["a"], shout)).get_results()  # type: ignore[arg-type]
+
+    ended = scenario.run(workflow)
+    assert ended.error is not None
+    assert "ctx.map calls its function as function(ctx, item, index), and shout(item" in (ended.error.message or "")
 
 
 def test_flat_branches_run_again_but_their_steps_do_not(scenario: Scenario) -> None:

@@ -199,3 +199,16 @@ def test_transient_keeps_at_least_half_of_the_delay() -> None:
     first, second = delays(RetryPresets.transient())
     assert 3 <= first <= 5
     assert 5 <= second <= 10
+
+
+def test_one_kind_of_error_needs_no_list() -> None:
+    for rules in (ValueError, "no seat", re.compile("s[a-z]+t")):
+        decide = exponential_backoff(retryable_errors=rules)
+        assert decide(ValueError("no seat"), 1).should_retry
+        assert not decide(KeyError("late"), 1).should_retry
+
+
+@pytest.mark.parametrize("rules", [[int], [5], 5, [ValueError()]])
+def test_what_no_error_can_match_is_refused(rules: Any) -> None:
+    with pytest.raises((ConfigurationError, TypeError), match=r"retryable_errors|not iterable"):
+        exponential_backoff(retryable_errors=rules)

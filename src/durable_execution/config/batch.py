@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from durable_execution.config.check import check_choice, check_function, check_serdes
 from durable_execution.config.completion import CompletionConfig
 from durable_execution.errors import ConfigurationError
 
@@ -48,7 +49,7 @@ class ParallelConfig:
     nesting_type: NestingType = NestingType.NESTED
 
     def __post_init__(self) -> None:
-        _check_concurrency(self.max_concurrency)
+        _check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +77,17 @@ class MapConfig:
     item_namer: Callable[[Any, int], str] | None = None
 
     def __post_init__(self) -> None:
-        _check_concurrency(self.max_concurrency)
+        _check(self)
+        check_function("item_namer", self.item_namer)
 
 
-def _check_concurrency(value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ConfigurationError(f"max_concurrency must be at least 1, not {value}: leave it out for no limit")
+def _check(config: ParallelConfig | MapConfig) -> None:
+    most = config.max_concurrency
+    if most is not None and most < 1:
+        raise ConfigurationError(f"max_concurrency must be at least 1, not {most}: leave it out for no limit")
+    if not isinstance(config.completion_config, CompletionConfig):
+        raise ConfigurationError(f"completion_config must be a CompletionConfig, not {config.completion_config!r:.60}")
+    check_choice("nesting_type", config.nesting_type, NestingType)
+    check_serdes("serdes", config.serdes)
+    check_serdes("item_serdes", config.item_serdes)
+    check_function("summary_generator", config.summary_generator)

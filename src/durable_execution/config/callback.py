@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from durable_execution.config.check import check_sub_type
+from durable_execution.config.check import check_function, check_serdes, check_sub_type
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.limits import MAX_CALLBACK_TIMEOUT_SECONDS
-from durable_execution.retry import RetryStrategy
+from durable_execution.retry import RetryStrategy, check_duration
 
 if TYPE_CHECKING:
     from durable_execution.serdes import SerDes
@@ -34,6 +34,7 @@ class CallbackConfig:
     sub_type: str | None = None
 
     def __post_init__(self) -> None:
+        check_serdes("serdes", self.serdes)
         check_sub_type(self.sub_type)
         _check_timeout("timeout", self.timeout)
         _check_timeout("heartbeat_timeout", self.heartbeat_timeout)
@@ -49,10 +50,15 @@ class WaitForCallbackConfig(CallbackConfig):
 
     retry_strategy: RetryStrategy | None = None
 
+    def __post_init__(self) -> None:
+        CallbackConfig.__post_init__(self)  # not super(): a class with slots is made anew
+        check_function("retry_strategy", self.retry_strategy)
+
 
 def _check_timeout(option: str, value: timedelta | None) -> None:
     if value is None:
         return
+    check_duration(option, value)
     if not timedelta(seconds=1) <= value <= timedelta(seconds=MAX_CALLBACK_TIMEOUT_SECONDS):
         raise ConfigurationError(
             f"{option} must be from 1 to {MAX_CALLBACK_TIMEOUT_SECONDS} seconds, not {value.total_seconds():g}: "

@@ -3,12 +3,52 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
+from typing import Any
 
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.enums import OperationSubType
 from durable_execution.protocol.limits import MAX_SUBTYPE_LENGTH
 
 SUBTYPE_PATTERN = rf"[A-Za-z0-9_-]{{1,{MAX_SUBTYPE_LENGTH}}}"
+
+
+def check_serdes(option: str, serdes: Any) -> None:
+    """Refuse what cannot be a serializer.
+
+    Raises:
+        ConfigurationError: It lacks a method, or is a class.
+    """
+    if serdes is None:
+        return
+    if isinstance(serdes, type):
+        raise ConfigurationError(f"{option} must be a serializer, not its class: write {serdes.__name__}()")
+    if not (callable(getattr(serdes, "serialize", None)) and callable(getattr(serdes, "deserialize", None))):
+        raise ConfigurationError(
+            f"{option} must be an object with the methods serialize(value, context) and deserialize(data, context), not "
+            f"{serdes!r:.60}"
+        )
+
+
+def check_function(option: str, value: Any) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        ConfigurationError: It is not a function.
+    """
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{option} must be a function, not {value!r:.60}")
+
+
+def check_choice(option: str, value: Any, kind: type[Enum]) -> None:
+    """Refuse what is none of an enumeration's members. Their names as text would silently mean none of them.
+
+    Raises:
+        ConfigurationError: It is not one.
+    """
+    if not isinstance(value, kind):
+        choices = " or ".join(f"{kind.__name__}.{member.name}" for member in kind)
+        raise ConfigurationError(f"{option} must be {choices}, not {value!r:.60}")
 
 
 def check_sub_type(sub_type: str | None) -> None:

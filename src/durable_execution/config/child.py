@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from durable_execution.config.check import check_sub_type
+from durable_execution.config.check import check_function, check_serdes, check_sub_type
 from durable_execution.retry import RetryStrategy
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class ChildConfig:
     is_virtual: bool = False
 
     def __post_init__(self) -> None:
+        check_serdes("serdes", self.serdes)
+        check_function("summary_generator", self.summary_generator)
         check_sub_type(self.sub_type)
 
 
@@ -48,3 +50,6 @@ class WithRetryConfig:
     retry_strategy: RetryStrategy | None = None
     child_context: bool = True
     child_config: ChildConfig | None = None
+
+    def __post_init__(self) -> None:
+        check_function("retry_strategy", self.retry_strategy)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from durable_execution.config.check import check_function, check_serdes
+from durable_execution.errors import ConfigurationError
 from durable_execution.polling import WaitStrategy
 
 if TYPE_CHECKING:
@@ -26,3 +28,9 @@ class WaitForConditionConfig:
     initial_state: Any = None
     serdes: SerDes[Any] | None = None
     result_type: Any = None
+
+    def __post_init__(self) -> None:
+        if self.wait_strategy is None:
+            raise ConfigurationError("wait_strategy is required: write poll_until(lambda state: ...)")
+        check_function("wait_strategy", self.wait_strategy)
+        check_serdes("serdes", self.serdes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from durable_execution.config.check import check_serdes
+
 if TYPE_CHECKING:
     from durable_execution.serdes import SerDes
 
@@ -24,3 +26,7 @@ class InvokeConfig:
     result_serdes: SerDes[Any] | None = None
     result_type: Any = None
     tenant_id: str | None = None
+
+    def __post_init__(self) -> None:
+        check_serdes("payload_serdes", self.payload_serdes)
+        check_serdes("result_serdes", self.result_serdes)

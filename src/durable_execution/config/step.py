@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from durable_execution.config.check import check_sub_type
+from durable_execution.config.check import check_choice, check_function, check_serdes, check_sub_type
 from durable_execution.retry import RetryStrategy
 
 if TYPE_CHECKING:
@@ -44,4 +44,7 @@ class StepConfig:
     sub_type: str | None = None
 
     def __post_init__(self) -> None:
+        check_function("retry_strategy", self.retry_strategy)
+        check_choice("step_semantics", self.step_semantics, StepSemantics)
+        check_serdes("serdes", self.serdes)
         check_sub_type(self.sub_type)

@@ -28,6 +28,7 @@ from durable_execution.context.step_context import StepContext
 from durable_execution.context.step_function import BoundStep
 from durable_execution.operations.branches import NO_MAP_CONFIG, NO_PARALLEL_CONFIG, ParallelBranch
 from durable_execution.operations.callback import Callback
+from durable_execution.operations.functions import checked_config
 from durable_execution.operations.step import is_async
 from durable_execution.runtime.blocking import BlockingThread
 
@@ -131,7 +132,7 @@ class BlockingContext:
         return BlockingCallback(callback, self._thread)
 
     def invoke(
-        self, function_name: str, payload: Any = None, *, name: str | None = None, config: InvokeConfig | None = None
+        self, function_name: str, payload: Any = None, name: str | None = None, *, config: InvokeConfig | None = None
     ) -> Any:
         """Call another function and wait for its result; see `DurableContext.invoke`."""
         return self._thread.call(lambda: self._context.invoke(function_name, payload, name=name, config=config))
@@ -171,7 +172,7 @@ class BlockingContext:
         config: MapConfig | None = None,
     ) -> BatchResult[Any]:
         """Run a function for every item, concurrently; see `DurableContext.map`."""
-        config = config or NO_MAP_CONFIG
+        config = checked_config(config, NO_MAP_CONFIG, "ctx.map")
         if config.max_concurrency is None:
             config = replace(config, max_concurrency=DEFAULT_BRANCH_THREADS)
         body = as_coroutine_function(function)
@@ -185,7 +186,7 @@ class BlockingContext:
         config: ParallelConfig | None = None,
     ) -> BatchResult[Any]:
         """Run functions concurrently; see `DurableContext.parallel`."""
-        config = config or NO_PARALLEL_CONFIG
+        config = checked_config(config, NO_PARALLEL_CONFIG, "ctx.parallel")
         if config.max_concurrency is None:
             config = replace(config, max_concurrency=DEFAULT_BRANCH_THREADS)
         branches = [_as_branch(function) for function in functions]
@@ -264,6 +265,7 @@ def as_coroutine_function(function: Callable[..., Any]) -> Callable[..., Awaitab
     async def body(context: DurableContext, *arguments: Any) -> Any:
         return await run_blocking(function, context, *arguments, context_last=False)
 
+    body.blocking_function = function  # type: ignore[attr-defined]  # whose parameters count
     return body
 
 

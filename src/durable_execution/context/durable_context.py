@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durable_execution.config.step import StepConfig
 from durable_execution.context.step_context import StepContext
 from durable_execution.context.step_function import BoundStep
 from durable_execution.operations import step, wait
+from durable_execution.operations.functions import called, check_parameters, checked_config, refuse
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.serdes.codec import codec_for, return_annotation
@@ -126,8 +127,8 @@ class DurableContext:
             StepInterruptedError: An at-most-once attempt was cut off, and there is no further attempt.
         """
         if not callable(function):
-            _refuse(function, "ctx.step")
-        config = config or step.DEFAULT_CONFIG
+            refuse(function, "ctx.step")
+        config = checked_config(config, step.DEFAULT_CONFIG, "ctx.step")
         name = name if name is not None else _name_of(function)
         call = self._scope.reserve(STEP, config.sub_type or OperationSubType.STEP.value, name)
         return step.run_step(call, function, config)
@@ -154,7 +155,7 @@ class DurableContext:
         """
         from durable_execution.operations import callback
 
-        config = config or callback.DEFAULT_CONFIG
+        config = checked_config(config, callback.DEFAULT_CONFIG, "ctx.create_callback")
         subtype = config.sub_type or OperationSubType.CALLBACK.value
         call = self._scope.reserve(OperationType.CALLBACK.value, subtype, name)
         call.configuration = callback.recorded_options(config)
@@ -164,8 +165,8 @@ class DurableContext:
         self,
         function_name: str,
         payload: Any = None,
-        *,
         name: str | None = None,
+        *,
         config: InvokeConfig | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """Call another function and wait for its result. The execution is suspended meanwhile.
@@ -181,7 +182,7 @@ class DurableContext:
         """
         from durable_execution.operations import invoke
 
-        config = config or invoke.DEFAULT_CONFIG
+        config = checked_config(config, invoke.DEFAULT_CONFIG, "ctx.invoke")
         call = self._scope.reserve(OperationType.CHAINED_INVOKE.value, OperationSubType.CHAINED_INVOKE.value, name)
         call.configuration = {"function_name": function_name}
         call.input = invoke.write_payload(call, payload, config)
@@ -206,9 +207,8 @@ class DurableContext:
         """
         from durable_execution.operations import child
 
-        if not callable(function):
-            _refuse(function, "ctx.run_in_child_context")
-        config = config or child.DEFAULT_CONFIG
+        check_parameters(function, "ctx.run_in_child_context", "ctx")
+        config = checked_config(config, child.DEFAULT_CONFIG, "ctx.run_in_child_context")
         subtype = config.sub_type or OperationSubType.RUN_IN_CHILD_CONTEXT.value
         call = self._scope.reserve(CONTEXT, subtype, name)
         call.is_virtual = config.is_virtual
@@ -257,8 +257,8 @@ class DurableContext:
         from durable_execution.operations import branches
 
         if not callable(function):
-            _refuse(function, "ctx.map")
-        config = config or branches.NO_MAP_CONFIG
+            refuse(function, "ctx.map")
+        config = checked_config(config, branches.NO_MAP_CONFIG, "ctx.map")
         items = list(items)
         call = self._scope.reserve(CONTEXT, OperationSubType.MAP.value, name)
         call.configuration = {"branches": len(items)}
@@ -288,8 +288,8 @@ class DurableContext:
         for given in functions:
             function = given.function if isinstance(given, branches.ParallelBranch) else given
             if not callable(function):
-                _refuse(function, "ctx.parallel")
-        config = config or branches.NO_PARALLEL_CONFIG
+                refuse(function, "ctx.parallel")
+        config = checked_config(config, branches.NO_PARALLEL_CONFIG, "ctx.parallel")
         call = self._scope.reserve(CONTEXT, OperationSubType.PARALLEL.value, name)
         call.configuration = {"branches": len(functions)}
         return branches.run_parallel(call, functions, config, self._child)
@@ -318,7 +318,7 @@ class DurableContext:
         from durable_execution.operations import condition
 
         if not callable(check):
-            _refuse(check, "ctx.wait_for_condition")
+            refuse(check, "ctx.wait_for_condition")
         call = self._scope.reserve(STEP, OperationSubType.WAIT_FOR_CONDITION.value, name)
         return condition.run_condition(call, check, config)
 
@@ -344,9 +344,10 @@ class DurableContext:
         from durable_execution.operations import wait_for_callback
 
         if not callable(submitter):
-            _refuse(submitter, "ctx.wait_for_callback")
+            refuse(submitter, "ctx.wait_for_callback")
+        config = checked_config(config, wait_for_callback.DEFAULT_CONFIG, "ctx.wait_for_callback")
         call = self._scope.reserve(CONTEXT, OperationSubType.WAIT_FOR_CALLBACK.value, name)
-        return wait_for_callback.run_wait_for_callback(call, submitter, config or wait_for_callback.DEFAULT_CONFIG)
+        return wait_for_callback.run_wait_for_callback(call, submitter, config)
 
     def with_retry(
         self,
@@ -368,7 +369,8 @@ class DurableContext:
         from durable_execution.config.child import ChildConfig
         from durable_execution.operations import with_retry
 
-        config = config or with_retry.DEFAULT_CONFIG
+        config = checked_config(config, with_retry.DEFAULT_CONFIG, "ctx.with_retry")
+        check_parameters(function, "ctx.with_retry", "ctx", "attempt")
         strategy = config.retry_strategy or with_retry.DEFAULT_RETRY
         if not config.child_context:
             return with_retry.run_attempts(self, function, name, strategy)
@@ -466,15 +468,10 @@ class DurableContext:
 
     def _body(self, function: Callable[[DurableContext], Awaitable[T]]) -> Body:
         async def body(scope: ContextScope) -> T:
-            return await function(self._child(scope))
+            value: T = await called(function, self._child(scope))
+            return value
 
         return body
-
-
-def _refuse(given: Any, operation: str) -> NoReturn:
-    from durable_execution.operations.functions import refuse
-
-    refuse(given, operation)
 
 
 def _name_of(function: Any) -> str | None:

@@ -37,6 +37,16 @@ class BoundStep(Generic[T_co]):
     def __repr__(self) -> str:
         return f"BoundStep({self.name})"
 
+    def mismatch(self) -> str | None:
+        """Why the function cannot be called with its arguments; None when it can, or says nothing."""
+        try:
+            inspect.signature(self.function).bind(None, *self._arguments, **self._options)
+        except TypeError as error:
+            return str(error)
+        except ValueError:
+            return None
+        return None
+
     @property
     def is_async(self) -> bool:
         """Whether the function is a coroutine function."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from durable_execution.batch_result import BatchResult
 from durable_execution.config.batch import MapConfig, ParallelConfig
 from durable_execution.operations.batch import BranchBody, Branches, run_batch
+from durable_execution.operations.functions import called, can_take, check_parameters
 from durable_execution.protocol import OperationSubType
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope
-from durable_execution.serdes.annotations import parameters_of
 from durable_execution.serdes.codec import return_annotation
 
 if TYPE_CHECKING:
@@ -55,15 +54,17 @@ async def run_parallel(
 def map_branches(items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext) -> Branches:
     """A branch for every item."""
     namer = config.item_namer
+    if namer is not None:
+        check_parameters(namer, "MapConfig(item_namer=...)", "item", "index")
     result_type = return_annotation(function)
-    takes = _positional_parameters(function)
+    takes = _parameters(function)
 
     def name(index: int) -> str:
         return namer(items[index], index) if namer is not None else f"map-item-{index}"
 
     def body(index: int) -> BranchBody:
         async def run(scope: ContextScope) -> Any:
-            return await function(*(make(scope), items[index], index)[:takes])
+            return await called(function, *(make(scope), items[index], index, items)[:takes])
 
         return run
 
@@ -73,13 +74,15 @@ def map_branches(items: Sequence[Any], function: Callable[..., Any], config: Map
 def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
     """A branch for every function."""
     branches = [branch if isinstance(branch, ParallelBranch) else ParallelBranch(branch) for branch in functions]
+    for branch in branches:
+        check_parameters(branch.function, "ctx.parallel", "ctx")
 
     def name(index: int) -> str:
         return branches[index].name or f"parallel-branch-{index}"
 
     def body(index: int) -> BranchBody:
         async def run(scope: ContextScope) -> Any:
-            return await branches[index].function(make(scope))
+            return await called(branches[index].function, make(scope))
 
         return run
 
@@ -89,13 +92,15 @@ def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
     return Branches(len(branches), OperationSubType.PARALLEL_BRANCH, name, body, result_type)
 
 
-def _positional_parameters(function: Callable[..., Any]) -> int:
-    """How many of (context, item, index) the function takes."""
-    try:
-        parameters = parameters_of(function).values()
-    except (TypeError, ValueError):
-        return 3
-    if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
-        return 3
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return min(3, sum(parameter.kind in positional for parameter in parameters))
+def _parameters(function: Callable[..., Any]) -> int:
+    """How many of (context, item, index, items) the function takes: at least the first two.
+
+    Raises:
+        ConfigurationError: It cannot be called with any number of them.
+    """
+    plain = getattr(function, "blocking_function", function)
+    for count in (3, 2, 4):
+        if can_take(plain, count):
+            return count
+    check_parameters(function, "ctx.map", "ctx", "item", "index")
+    raise AssertionError("it was refused")

@@ -8,6 +8,7 @@ from typing import Any
 from durable_execution.config import WaitForConditionConfig
 from durable_execution.context.step_context import StepContext
 from durable_execution.errors import InvocationError, WaitForConditionError
+from durable_execution.operations.functions import check_parameters
 from durable_execution.operations.lifecycle import (
     announce_attempt,
     announce_attempt_ended,
@@ -31,6 +32,7 @@ async def run_condition(call: Call, check: Callable[[Any, StepContext], Any], co
     """Answer from the record, or go on polling."""
     recorded = await recorded_state(call)
     poll = Poll(call, check, config)
+    check_parameters(check, "ctx.wait_for_condition", "state", "step")
     if recorded is None:
         announce_started(call)
     elif recorded["Status"] in ("SUCCEEDED", "FAILED"):

@@ -10,11 +10,13 @@ from durable_execution.config.step import StepConfig, StepSemantics
 from durable_execution.context.step_context import StepContext
 from durable_execution.context.step_function import BoundStep
 from durable_execution.errors import (
+    ConfigurationError,
     ExecutionError,
     InvocationError,
     StepError,
     StepInterruptedError,
 )
+from durable_execution.operations.functions import check_parameters
 from durable_execution.operations.lifecycle import (
     announce_attempt,
     announce_attempt_ended,
@@ -65,6 +67,8 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
             raise failure(call, _error_class(recorded), Operation(recorded).error)
         announce_started(call, recorded)
     else:
+        if type(function) is not BoundStep:
+            check_parameters(function, "ctx.step", "step")
         announce_started(call)
     return await StepRun(call, function, config, codec, recorded).finish()
 
@@ -136,7 +140,7 @@ class StepRun:
                 payload = encode(call, self._codec, value)
                 result = decode(call, self._codec, payload)
         except Exception as error:  # noqa: BLE001  # the body's error is the step's
-            await self._fail_attempt(error, began)
+            await self._fail_attempt(_explained(error, self._function), began)
             return False, None
         except BaseException:
             self._announce_end(began, "INCOMPLETE")
@@ -255,6 +259,19 @@ def is_async(function: Any) -> bool:
 def attempts_made(recorded: Wire) -> int:
     """Attempts that have finished."""
     return int((recorded.get("StepDetails") or {}).get("Attempt") or 0)
+
+
+def _explained(error: Exception, function: Any) -> Exception:
+    """What went wrong: not the body, if it could not be called with the arguments that it was given."""
+    if type(error) is not TypeError or type(function) is not BoundStep:
+        return error
+    mismatch = function.mismatch()
+    if mismatch is None:
+        return error
+    return ConfigurationError(
+        f"ctx.step calls {function.name} with a StepContext and then the arguments of {function.name}(...): {mismatch}. The first "
+        "parameter of a @durable_step function is the step"
+    )
 
 
 def _undecided(failure: ErrorObject, broken: Exception) -> ErrorObject:

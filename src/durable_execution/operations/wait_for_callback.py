@@ -19,6 +19,7 @@ from durable_execution.errors import (
 from durable_execution.failures import make_failure
 from durable_execution.operations.callback import create_callback
 from durable_execution.operations.child import Keeping, run_context
+from durable_execution.operations.functions import check_parameters
 from durable_execution.operations.step import is_async, run_step
 from durable_execution.protocol import ErrorObject, OperationSubType, OperationType
 from durable_execution.runtime.call import Call
@@ -49,6 +50,7 @@ async def run_wait_for_callback(call: Call, submitter: Submitter, config: WaitFo
         CallbackFailedError: The external system reported a failure.
         CallbackTimeoutError: Nobody answered in time, or (CallbackHeartbeatError) the heartbeats stopped.
     """
+    check_parameters(submitter, "ctx.wait_for_callback", "callback_id", "step")
 
     async def body(scope: ContextScope) -> Any:
         prefix = f"{call.name} " if call.name else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from durable_execution.config.child import WithRetryConfig
 from durable_execution.errors import ExecutionError, InvocationError, OperationError
+from durable_execution.operations.functions import called
 from durable_execution.retry import RetryStrategy, checked_decision, exponential_backoff
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ async def run_attempts(
     while True:
         attempt += 1
         try:
-            return await function(context, attempt)
+            value: T = await called(function, context, attempt)
         except Exception as error:
             if _is_final(error):
                 raise
             decision = checked_decision(strategy(error, attempt))
             if not decision.should_retry:
                 raise
+        else:
+            return value
         await context.wait(timedelta(seconds=decision.delay_seconds), _backoff(name, attempt))
 
 

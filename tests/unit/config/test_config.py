@@ -14,6 +14,7 @@ from durable_execution.config import (
     CompletionDecision,
     CompletionOutcome,
     CompletionStatus,
+    InvokeConfig,
     MapConfig,
     ParallelConfig,
     StepConfig,
@@ -23,6 +24,7 @@ from durable_execution.config import (
 )
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.limits import MAX_CALLBACK_TIMEOUT_SECONDS
+from durable_execution.serdes import JsonSerDes
 
 SECOND = timedelta(seconds=1)
 
@@ -54,6 +56,27 @@ def rule(status: CompletionStatus) -> CompletionDecision:
         (StepConfig, {"sub_type": "new\n"}, "must be 1 to 32 characters"),
         (StepConfig, {"sub_type": "WaitForCondition"}, "one of the SDK's own words"),
         (ChildConfig, {"sub_type": "MapIteration"}, "one of the SDK's own words"),
+        (CallbackConfig, {"timeout": 5}, r"timeout must be a timedelta, not 5: write timedelta\(seconds=5\)"),
+        (StepConfig, {"step_semantics": "AT_MOST_ONCE_PER_RETRY"}, "or StepSemantics.AT_MOST_ONCE_PER_RETRY, not 'AT"),
+        (
+            MapConfig,
+            {"nesting_type": "FLAT"},
+            "nesting_type must be NestingType.NESTED or NestingType.FLAT, not 'FLAT'",
+        ),
+        (StepConfig, {"retry_strategy": 3}, "retry_strategy must be a function, not 3"),
+        (WaitForCallbackConfig, {"retry_strategy": 3}, "retry_strategy must be a function, not 3"),
+        (WaitForConditionConfig, {"wait_strategy": None}, "wait_strategy is required"),
+        (StepConfig, {"serdes": JsonSerDes}, r"must be a serializer, not its class: write JsonSerDes\(\)"),
+        (ChildConfig, {"serdes": "json"}, "the methods serialize"),
+        (InvokeConfig, {"result_serdes": object()}, "result_serdes must be an object with the methods"),
+        (MapConfig, {"item_serdes": JsonSerDes}, "item_serdes must be a serializer"),
+        (MapConfig, {"item_namer": "item"}, "item_namer must be a function"),
+        (
+            MapConfig,
+            {"completion_config": {"min_successful": 1}},
+            "must be a CompletionConfig, not {'min_successful': 1}",
+        ),
+        (ChildConfig, {"summary_generator": "text"}, "summary_generator must be a function"),
     ],
 )
 def test_what_can_never_work_is_refused(cls: Any, options: dict[str, Any], said: str) -> None:

@@ -54,7 +54,9 @@ def test_wrong_arguments_are_found_when_it_runs() -> None:
         await ctx.step(charge("A-17", amounts=5))  # type: ignore[call-arg]
 
     invoke(handler, service)
-    assert service.calls[0][-1]["Error"]["ErrorType"] == "TypeError"
+    error = service.calls[0][-1]["Error"]
+    assert error["ErrorType"] == "durable_execution.errors.ConfigurationError"
+    assert "got an unexpected keyword argument 'amounts'" in error["ErrorMessage"]
 
 
 def test_the_same_call_can_be_made_again() -> None:

@@ -1,5 +1,6 @@
 """What users give to operations: functions that are none, and strategies and rules that answer nonsense."""
 
+import functools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from durable_execution import (
     WaitForConditionConfig,
     WithRetryConfig,
     durable_execution,
+    durable_step,
 )
 from tests.unit.fake_service import FakeService, invoke
 
@@ -76,6 +78,126 @@ def test_a_call_in_place_of_a_function_is_explained(operation: str) -> None:
     assert kind == "ConfigurationError"
     assert f"{operation} takes a function, not the coroutine that work(...) gives" in text
     assert service.calls == []
+
+
+def no_parameters() -> int:
+    raise AssertionError("it is not called")
+
+
+def needs_a_keyword(one: Any, *, two: Any) -> int:
+    raise AssertionError("it is not called")
+
+
+def takes_five(one: Any, two: Any, three: Any, four: Any, five: Any) -> int:
+    raise AssertionError("it is not called")
+
+
+WAYS: dict[str, Call] = {
+    **OPERATIONS,
+    "ctx.with_retry": lambda ctx, given: ctx.with_retry(given),
+    "MapConfig(item_namer=...)": lambda ctx, given: ctx.map([1], item, config=MapConfig(item_namer=given)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("given", [no_parameters, needs_a_keyword, takes_five, functools.partial(no_parameters)])
+def test_a_function_that_does_not_take_what_it_is_given_is_refused_at_once(way: str, given: Any) -> None:
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        await WAYS[way](ctx, given)
+
+    def blocking(_: Any, ctx: BlockingContext) -> None:
+        WAYS[way](ctx, given)
+
+    for style in (handler, blocking):
+        service = FakeService()
+        kind, text = error_of(style, service)
+        assert kind == "ConfigurationError", text
+        assert text.startswith(f"{way} calls its function as function(")
+        assert not any(update["Type"] == "STEP" for call in service.calls for update in call)
+
+
+def test_what_a_map_calls_may_take_all_items_too() -> None:
+    async def handler(_: Any, ctx: DurableContext) -> list[Any]:
+        async def with_all(child: Any, value: int, index: int, items: list[int]) -> list[int]:
+            return [value, index, len(items)]
+
+        async def without_index(child: Any, value: int) -> int:
+            return value
+
+        found = await ctx.map([5, 6], with_all)  # type: ignore[arg-type]
+        return [*found.get_results(), *(await ctx.map([5, 6], without_index)).get_results()]
+
+    assert invoke(durable_execution(handler), FakeService())["Result"] == "[[5,0,2],[6,1,2],5,6]"
+
+
+def test_ordinary_functions_may_be_contexts_and_branches_of_a_coroutine_handler() -> None:
+    async def handler(_: Any, ctx: Any) -> list[Any]:
+        mapped = await ctx.map([1, 2], lambda child, value, index: value * 10)
+        return [
+            mapped.get_results(),
+            (await ctx.parallel([lambda child: "a", lambda child: child.step(lambda _: "b")])).get_results(),
+            await ctx.run_in_child_context(lambda child: "c"),
+            await ctx.with_retry(lambda child, attempt: attempt),
+        ]
+
+    assert invoke(durable_execution(handler), FakeService())["Result"] == '[[10,20],["a","b"],"c",1]'
+
+
+def test_arguments_a_durable_step_does_not_take_are_no_failure_of_its_body() -> None:
+    @durable_step
+    def greet(name: Any) -> str:
+        raise AssertionError("it is not called")
+
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(greet("Ada"))  # type: ignore[call-arg]
+
+    service = FakeService()
+    kind, text = error_of(handler, service)
+    assert kind == "ConfigurationError"
+    assert "too many positional arguments. The first parameter of a @durable_step function is the step" in text
+    assert [update["Action"] for call in service.calls for update in call] == ["START", "FAIL"]
+
+
+@pytest.mark.parametrize(
+    ("way", "given", "said"),
+    [
+        ("ctx.step", "fetch", "The function comes first, then the name"),
+        ("ctx.parallel", ("fetch", work), "A branch with a name is ParallelBranch(function, name)"),
+    ],
+)
+def test_what_was_meant_is_said(way: str, given: Any, said: str) -> None:
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        await OPERATIONS[way](ctx, given)
+
+    assert said in error_of(handler, FakeService())[1]
+
+
+@pytest.mark.parametrize("way", ["ctx.step", "ctx.map", "ctx.parallel", "ctx.run_in_child_context"])
+def test_a_configuration_of_something_else_is_refused(way: str) -> None:
+    async def handler(_: Any, ctx: Any) -> None:
+        wrong = WithRetryConfig()
+        match way:
+            case "ctx.map":
+                await ctx.map([1], item, config=wrong)
+            case "ctx.parallel":
+                await ctx.parallel([work], config=wrong)
+            case "ctx.step":
+                await ctx.step(work, config=wrong)
+            case _:
+                await ctx.run_in_child_context(work, config=wrong)
+
+    service = FakeService()
+    kind, text = error_of(handler, service)
+    assert kind == "ConfigurationError"
+    assert f"{way} takes config=" in text
+    assert service.calls == []
+
+
+def test_a_configuration_in_place_of_the_name_is_recognised() -> None:
+    async def handler(_: Any, ctx: Any) -> None:
+        await ctx.step(work, StepConfig())
+
+    assert error_of(handler, FakeService())[1] == "the name of an operation is text, not StepConfig: write config=..."
 
 
 def test_a_named_branch_is_looked_into() -> None:
