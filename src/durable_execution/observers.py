@@ -124,6 +124,21 @@ class InvocationEnded:
     exception: BaseException | None
     operations: Mapping[str, Operation]
 
+    @property
+    def execution_arn(self) -> str:
+        """Which execution."""
+        return self.started.execution_arn
+
+    @property
+    def request_id(self) -> str | None:
+        """Lambda's id of this invocation."""
+        return self.started.request_id
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing was recorded when it started."""
+        return self.started.is_first
+
 
 @dataclass(frozen=True, slots=True)
 class OperationStarted:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from durable_execution.config.check import check_function, check_serdes, check_sub_type
+from durable_execution.config.check import FROM_TEXT, check_function, check_serdes, check_sub_type
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.limits import MAX_CALLBACK_TIMEOUT_SECONDS
 from durable_execution.retry import RetryStrategy, check_duration
@@ -34,7 +34,7 @@ class CallbackConfig:
     sub_type: str | None = None
 
     def __post_init__(self) -> None:
-        check_serdes("serdes", self.serdes)
+        check_serdes("serdes", self.serdes, FROM_TEXT)
         check_sub_type(self.sub_type)
         _check_timeout("timeout", self.timeout)
         _check_timeout("heartbeat_timeout", self.heartbeat_timeout)

@@ -13,8 +13,17 @@ from durable_execution.protocol.limits import MAX_SUBTYPE_LENGTH
 SUBTYPE_PATTERN = rf"[A-Za-z0-9_-]{{1,{MAX_SUBTYPE_LENGTH}}}"
 
 
-def check_serdes(option: str, serdes: Any) -> None:
+BOTH_WAYS = ("serialize(value, context)", "deserialize(data, context)")
+TO_TEXT, FROM_TEXT = BOTH_WAYS[:1], BOTH_WAYS[1:]
+
+
+def check_serdes(option: str, serdes: Any, methods: tuple[str, ...] = BOTH_WAYS) -> None:
     """Refuse what cannot be a serializer.
+
+    Args:
+        option: What it is given as.
+        serdes: The serializer; None for none.
+        methods: Those that are called here.
 
     Raises:
         ConfigurationError: It lacks a method, or is a class.
@@ -23,11 +32,8 @@ def check_serdes(option: str, serdes: Any) -> None:
         return
     if isinstance(serdes, type):
         raise ConfigurationError(f"{option} must be a serializer, not its class: write {serdes.__name__}()")
-    if not (callable(getattr(serdes, "serialize", None)) and callable(getattr(serdes, "deserialize", None))):
-        raise ConfigurationError(
-            f"{option} must be an object with the methods serialize(value, context) and deserialize(data, context), not "
-            f"{serdes!r:.60}"
-        )
+    if not all(callable(getattr(serdes, method.partition("(")[0], None)) for method in methods):
+        raise ConfigurationError(f"{option} must be an object with {' and '.join(methods)}, not {serdes!r:.60}")
 
 
 def check_function(option: str, value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from durable_execution.config.check import check_serdes
+from durable_execution.config.check import FROM_TEXT, TO_TEXT, check_serdes
 
 if TYPE_CHECKING:
     from durable_execution.serdes import SerDes
@@ -28,5 +28,5 @@ class InvokeConfig:
     tenant_id: str | None = None
 
     def __post_init__(self) -> None:
-        check_serdes("payload_serdes", self.payload_serdes)
-        check_serdes("result_serdes", self.result_serdes)
+        check_serdes("payload_serdes", self.payload_serdes, TO_TEXT)
+        check_serdes("result_serdes", self.result_serdes, FROM_TEXT)

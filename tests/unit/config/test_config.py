@@ -67,8 +67,8 @@ def rule(status: CompletionStatus) -> CompletionDecision:
         (WaitForCallbackConfig, {"retry_strategy": 3}, "retry_strategy must be a function, not 3"),
         (WaitForConditionConfig, {"wait_strategy": None}, "wait_strategy is required"),
         (StepConfig, {"serdes": JsonSerDes}, r"must be a serializer, not its class: write JsonSerDes\(\)"),
-        (ChildConfig, {"serdes": "json"}, "the methods serialize"),
-        (InvokeConfig, {"result_serdes": object()}, "result_serdes must be an object with the methods"),
+        (ChildConfig, {"serdes": "json"}, "an object with serialize"),
+        (InvokeConfig, {"result_serdes": object()}, "result_serdes must be an object with deserialize"),
         (MapConfig, {"item_serdes": JsonSerDes}, "item_serdes must be a serializer"),
         (MapConfig, {"item_namer": "item"}, "item_namer must be a function"),
         (
@@ -146,3 +146,20 @@ def test_every_name_can_be_had(name: str) -> None:
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nope'"):
         getattr(config, "No" + "pe")
+
+
+def test_a_serializer_needs_only_the_methods_that_are_called() -> None:
+    class Reads:
+        def deserialize(self, data: str, context: Any) -> Any:
+            return data
+
+    class Writes:
+        def serialize(self, value: Any, context: Any) -> str:
+            return str(value)
+
+    reads: Any = Reads()
+    writes: Any = Writes()
+    assert CallbackConfig(serdes=reads).serdes is WaitForCallbackConfig(serdes=reads).serdes
+    assert InvokeConfig(payload_serdes=writes, result_serdes=reads)
+    with pytest.raises(ConfigurationError, match="payload_serdes"):
+        InvokeConfig(payload_serdes=reads)
