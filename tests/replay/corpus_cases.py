@@ -70,6 +70,11 @@ FLAT: Body = [
     map_("each", [1, 2, 3], step("fetch", value=1), step("save", value=2), flat=True),
     step("sum", value=6),
 ]
+VIRTUAL: Body = [
+    step("begin"),
+    child("quiet", step("one"), wait("rest", 2), step("two"), child("inner", step("kernel"), value=1), virtual=True),
+    step("end"),
+]
 FLAT_WAITS: Body = [
     map_("each", [1, 2, 3], step("fetch", value=1), wait("settle", 2), step("save", value=2), flat=True),
     step("sum", value=6),
@@ -214,6 +219,9 @@ DIVERGENT = [
     Case("inserted-between-retries", RETRIES, insert(1, step("more")), "inserted", "flow/more"),
     Case("inserted-before-callback", APPROVAL, insert(1, step("more")), "inserted", "flow/more", {"approval": "yes"}),
     Case("inserted-map", ORDER, insert(1, map_("lines", [1, 2], step("line"))), "inserted", "flow/lines"),
+    Case("inserted-last", NESTED, insert(4, step("more")), "inserted", "flow/more"),
+    Case("inserted-last-in-child", NESTED, insert(4, step("more"), *IN_CHILD), "inserted", "flow/prepare/more"),
+    Case("inserted-last-in-flat-map", FLAT, insert(2, step("more"), 1, "body"), "inserted", "flow/each#0/more"),
     Case("kind-step-to-wait", ORDER, replace(3, wait("reserve_stock")), "changed_kind", "flow/reserve_stock"),
     Case("kind-wait-to-step", ORDER, replace(2, step("confirmation")), "changed_kind", "flow/confirmation"),
     Case("kind-child-to-step", NESTED, replace(1, step("prepare")), "changed_kind", "flow/prepare"),
@@ -256,6 +264,13 @@ DIVERGENT = [
     Case("input-invoke-payload", CALLER, put("payload", {"amount": 6}, 1), "input", "flow/billing"),
     Case("result-of-child", NESTED, put("value", 41, 1), "result", "flow/prepare"),
     Case("outcome-result", ORDER, put("value", "other", 5), "outcome", "flow"),
+    Case("skipped-in-virtual-child", VIRTUAL, remove(1, *IN_CHILD), "skipped", "flow/quiet/rest"),
+    Case("skipped-last-in-virtual-child-running", VIRTUAL, remove(2, *IN_CHILD, count=2), "skipped",
+         "flow/quiet/two", keep=9),
+    Case("renamed-in-child-in-virtual-child", VIRTUAL, rename(0, "core", *IN_CHILD, 3, "body"), "renamed",
+         "flow/quiet/inner/kernel"),
+    Case("renamed-in-map-by-item", [map_("each", ["x", "y", "z"], step("do_{index}"), wait(seconds=1)), step("end")],
+         rename(0, "done_{index}", 0, "body"), "renamed", "flow/each#0/do_0"),
     Case("running-skipped", ORDER, remove(1), "skipped", "flow/charge", keep=7),
     Case("running-inserted-before-wait", ORDER, insert(1, step("audit")), "inserted", "flow/audit", keep=7),
     Case("running-renamed-wait", ORDER, rename(2, "settling"), "renamed", "flow/confirmation", keep=7),

@@ -59,6 +59,13 @@ async def first_of_three(event: Any, ctx: DurableContext) -> None:
 
 
 @durable_execution
+async def fails_at_the_end(event: Any, ctx: DurableContext) -> None:
+    await ctx.step(work, name="a")
+    await ctx.step(work, name="b")
+    raise ValueError("no")
+
+
+@durable_execution
 async def only_while_waiting(event: Any, ctx: DurableContext) -> None:
     slow = asyncio.ensure_future(ctx.wait(timedelta(seconds=2), name="slow"))
     await ctx.wait(timedelta(seconds=1), name="quick")

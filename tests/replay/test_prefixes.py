@@ -28,6 +28,12 @@ def test_every_state_of_a_deterministic_program_is_the_same() -> None:
     assert "replayed" in report.notes[-1]
 
 
+def test_an_execution_that_failed_behind_its_last_call_is_the_same_in_every_state() -> None:
+    recording = recording_of("fails_at_the_end")
+    assert recording.status == "FAILED"
+    assert replay_every_prefix(other_worlds.fails_at_the_end, recording).verdict is Verdict.SAME
+
+
 def test_code_that_breaks_only_when_suspended_at_one_spot() -> None:
     recording = recording_of("only_while_waiting")
     report = replay_every_prefix(other_worlds.only_while_waiting_changed, recording)

@@ -47,6 +47,7 @@ class CallNode:
         is_foreign: Whether it is no call of the code: somebody else wrote it into the execution, or it is a marker.
         lane: Which numbering of its context it belongs to.
         cut_off: Numberings in it whose task did not come to its end.
+        finished: Numberings in it that have come to their end, whether the context has or not.
     """
 
     side: Side
@@ -61,6 +62,7 @@ class CallNode:
     is_foreign: bool = False
     lane: Lane = MAIN
     cut_off: set[Lane] = field(default_factory=set)
+    finished: set[Lane] = field(default_factory=set)
 
     @property
     def is_batch(self) -> bool:

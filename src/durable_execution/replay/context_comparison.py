@@ -55,7 +55,10 @@ def context_rows(
         lane = here if here is not None else there
         around = path if not lane else _context_path(ours or theirs, path)
         is_cut = here in recorded.cut_off or here in replayed.cut_off
-        rows += _Lane(recorded, replayed, ours, theirs, around, depth, handler, is_loose, is_cut=is_cut).rows()
+        is_ended = (replayed.is_ended or here in replayed.finished) and not is_cut
+        compared = _Lane(recorded, replayed, ours, theirs, around, depth, handler, is_loose)
+        compared.is_cut, compared.is_ended = is_cut, is_ended
+        rows += compared.rows()
     foreign = (node for node in recorded.children or () if node.is_foreign)
     return [*rows, *(Row(depth, node, None) for node in foreign)]
 
@@ -99,13 +102,12 @@ class _Lane:
         depth: int,
         handler: str,
         is_loose: bool,
-        *,
-        is_cut: bool,
     ) -> None:
         self.recorded, self.replayed = recorded, replayed
         self.left, self.right = left, right
         self.path, self.depth, self.handler, self.is_loose = path, depth, handler, is_loose
-        self.is_ended = replayed.is_ended and not is_cut
+        self.is_cut = False
+        self.is_ended = replayed.is_ended
         self.moved: dict[int, int] = {}
 
     def rows(self) -> list[Row]:
@@ -271,7 +273,7 @@ class _Lane:
             return None
         if is_free and replayed.side.subtype in COMBINATORS:
             return None  # it leaves no trace until it is decided
-        if (is_last or is_free) and not (self.recorded.is_ended and self.is_ended):
+        if (is_last or is_free) and (self.is_cut or not self.recorded.is_ended):
             return None
         if not (is_last or is_free):
             return self._alone(Kind.INSERTED, None, replayed)

@@ -51,6 +51,8 @@ def replay_every_prefix(
             if (one.kind, one.path) not in found:
                 found[one.kind, one.path] = one
                 extra.append(replace(one, likely=f"only when suspended after event {cut}: {one.likely}"))
+        if report.verdict is Verdict.FAILED and execution.status == "FAILED" and not report.roots:
+            continue  # it fails behind the end of this state, as it did
         if worst is Verdict.SAME and report.verdict is not Verdict.SAME:
             worst, error = report.verdict, f"after event {cut}: {report.error}" if report.error else None
     notes = _notes(replayed, len(cuts), len(execution.events))

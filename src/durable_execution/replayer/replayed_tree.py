@@ -30,7 +30,7 @@ class _TreeBuilder:
     def __init__(self, run: ReplayRun, world: World, name: str) -> None:
         diverged = run.collector.diverged
         status = OperationStatus.SUCCEEDED if run.has_ended else OperationStatus.STARTED
-        is_as_recorded = not run.has_failed or world.execution.status == "FAILED"
+        is_as_recorded = not run.has_failed or world.execution.status in ("FAILED", "STOPPED", "TIMED_OUT")
         self.root = CallNode(
             Side(OperationType.EXECUTION.value, name=name, status=status.value),
             is_ended=run.has_ended and diverged is None and is_as_recorded and not run.is_blocked,
@@ -50,7 +50,7 @@ class _TreeBuilder:
         for prefix in run.cut_off:
             self._cut_off(world.contexts.get(prefix), world)
         if diverged is not None and diverged.call is None:
-            self._mark_finished(diverged.divergence.recorded, world)
+            self._finished(diverged.divergence.recorded, world)
 
     def _add(self, collected: Collected) -> None:
         self.calls[collected.call.id] = collected.call
@@ -84,22 +84,30 @@ class _TreeBuilder:
 
     def _cut_off(self, recorded: ContextKey | None, world: World) -> None:
         """A recorded numbering of calls that belongs to a task which was cut off in the replay."""
-        if recorded is None or not recorded[1]:
+        if recorded is not None and recorded[1]:
+            around, lane = self._numbering(recorded, world)
+            if around is not None:
+                around.cut_off.add(lane)
+
+    def _finished(self, missing: Side | None, world: World) -> None:
+        """A context or task whose code has ended without making recorded calls: what is missing there is really missing."""
+        place = world.places.get(missing.id) if missing is not None and missing.id is not None else None
+        if place is None:
             return
+        around, lane = self._numbering(place.context, world)
+        if around is not None and lane:
+            around.finished.add(lane)
+        elif around is not None:
+            around.is_ended = True
+
+    def _numbering(self, recorded: ContextKey, world: World) -> tuple[CallNode | None, Lane]:
+        """The replayed context of a recorded numbering, and which of its numberings it is."""
         parent = next((prefix for prefix, key in world.contexts.items() if key == (recorded[0], MAIN)), None)
         around, lane = self.nodes.get(parent), recorded[1]
-        if around is not None and around.is_batch:
+        if around is not None and around.is_batch and lane:
             flat = (node for node in around.children or () if node.is_virtual and node.branch == lane[0].number)
             around, lane = next(flat, None), lane[1:]
-        if around is not None:
-            around.cut_off.add(lane)
-
-    def _mark_finished(self, missing: Side | None, world: World) -> None:
-        """A context whose body has returned without making recorded calls: what is missing there is really missing."""
-        place = world.places.get(missing.id) if missing is not None and missing.id is not None else None
-        node = self.nodes.get(place.prefix) if place is not None else None
-        if node is not None:
-            node.is_ended = True
+        return around, lane
 
 
 def _results(run: ReplayRun) -> dict[str, str | None]:

@@ -110,6 +110,7 @@ class _Replay:
     def report(self, source: str) -> ReplayReport:
         explored = self._explore(frozenset())
         first = explored.first
+        self._execution = with_names(self._execution, first)
         compared = self._compare(explored)
         divergences = self._judged(list(compared.divergences), first)
         if self._replayer.inside and not first.is_timed_out:
@@ -290,6 +291,32 @@ def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
         replace(operation, path=f"{root}/{operation.path.partition('/')[2]}") for operation in execution.operations
     )
     return replace(execution, operations=operations, handler=handler)
+
+
+def with_names(execution: RecordedExecution, run: ReplayRun) -> RecordedExecution:
+    """A recording whose contexts without checkpoints, of which it knows the numbers only, have the names of the replay."""
+    names = {
+        f"{call.path.rpartition('/')[0]}/context@{call.position}": call.path
+        for call in (collected.call for collected in run.collector.calls.values())
+        if call.is_virtual and not call.path.endswith(f"#{call.position}")
+    }
+    if not names:
+        return execution
+    return replace(
+        execution,
+        operations=tuple(replace(operation, path=_named(operation.path, names)) for operation in execution.operations),
+    )
+
+
+def _named(path: str, names: Mapping[str, str]) -> str:
+    """A path with the contexts in it named; `names` are in call order, so that outer ones come first."""
+    if "/context@" not in path:
+        return path
+    for old, new in names.items():
+        rest = path.removeprefix(old)
+        if rest != path and rest[:1] in ("", "/", "#", "~"):
+            path = new + rest
+    return path
 
 
 def missing_data(execution: RecordedExecution) -> int:
