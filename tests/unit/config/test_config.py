@@ -160,6 +160,6 @@ def test_a_serializer_needs_only_the_methods_that_are_called() -> None:
     reads: Any = Reads()
     writes: Any = Writes()
     assert CallbackConfig(serdes=reads).serdes is WaitForCallbackConfig(serdes=reads).serdes
-    assert InvokeConfig(payload_serdes=writes, result_serdes=reads)
+    assert InvokeConfig(payload_serdes=writes, result_serdes=reads).result_serdes is reads
     with pytest.raises(ConfigurationError, match="payload_serdes"):
         InvokeConfig(payload_serdes=reads)
