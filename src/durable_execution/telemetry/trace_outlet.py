@@ -32,6 +32,8 @@ class TraceOutlet:
         self.identity = identity
         self.sampling = sampling
         self._links: dict[Links, tuple[Link, ...]] = {}
+        self._flags = sampling.flags
+        self._state = sampling.ancestor.trace_state
         self._has_logged = False
         if sampling.error is not None:
             self.log_once("ask the sampler", sampling.error)
@@ -67,10 +69,7 @@ class TraceOutlet:
 
     def hold(self, span: OpenSpan) -> None:
         """Give a span that is sent later a context, for what is inside it."""
-        state = self.sampling.ancestor.trace_state
-        context = SpanContext(
-            span.trace_id, span.span_id, is_remote=False, trace_flags=self.sampling.flags, trace_state=state
-        )
+        context = SpanContext(span.trace_id, span.span_id, False, self._flags, self._state)
         span.handle = PlaceholderSpan(context, span)
 
     def links_of(self, span: OpenSpan) -> tuple[Link, ...]:
