@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,14 @@ def order_session(*, with_differences: bool = True, with_traces: bool = True) ->
     rows = {operation.id: row for row, operation in enumerate(execution.operations)}
     differences = None
     if with_differences:
-        changed = order_execution(with_courier=False, with_traces=with_traces)
-        comparison = compare(tree_of(execution), tree_of(changed), handler="flow:process_order")
-        differences = Differences(_in_our_words(comparison), rows)
+        differences = Differences(_order_comparison(with_traces=with_traces), rows)
     return Session(execution, as_of=START + timedelta(seconds=161.2), origin="order.json", differences=differences)
+
+
+@cache
+def _order_comparison(*, with_traces: bool) -> Comparison:
+    sides = [order_execution(with_courier=is_old, with_traces=with_traces) for is_old in (True, False)]
+    return _in_our_words(compare(tree_of(sides[0]), tree_of(sides[1]), handler="flow:process_order"))
 
 
 def _in_our_words(comparison: Comparison) -> Comparison:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from durable_execution.observers import CallSite
@@ -219,6 +220,7 @@ def _locals(name: str) -> dict[str, str]:
     return known
 
 
+@cache
 def order_execution(*, with_courier: bool = True, with_traces: bool = True) -> RecordedExecution:
     """The order, read."""
     recording = order_recording(with_courier=with_courier)
