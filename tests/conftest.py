@@ -1,6 +1,5 @@
 """What every test shares: how hard Hypothesis tries, and where to find recordings made elsewhere."""
 
-import gc
 import os
 from pathlib import Path
 
@@ -50,12 +49,6 @@ def _folder(shared_data: Path, name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no {name} in {shared_data}")
     return folder
-
-
-def pytest_collection_finish() -> None:
-    """What has been imported and collected stays: the garbage collector need not look at it again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:
