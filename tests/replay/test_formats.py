@@ -1,6 +1,7 @@
 """Reports in every format."""
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -35,6 +36,15 @@ def test_text_has_the_five_lines_and_a_summary(reports: list[ReplayReport]) -> N
         assert f"\n    {word:<10} " in text
     assert text.splitlines()[-1] == ("5 recordings: 1 same, 1 diverged, 1 side effects, 1 handler failed, 1 unreadable")
     assert "\x1b" not in text
+
+
+def test_text_names_files_as_they_are_called_from_here(
+    reports: list[ReplayReport], repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    text = render(reports, "text")
+    assert " tests/replay/workflows.py:" in text
+    assert str(repository) not in text
 
 
 def test_one_recording_needs_no_summary(reports: list[ReplayReport]) -> None:

@@ -1,5 +1,6 @@
 """Where in the source a finding is shown."""
 
+import os
 from pathlib import Path
 
 from durable_execution.observers import CallSite
@@ -12,6 +13,11 @@ def site_of(divergence: Divergence) -> CallSite | None:
         if side is not None and side.call_site is not None:
             return side.call_site
     return None
+
+
+def relative_in(text: str) -> str:
+    """Text in which files below the working directory are called from there."""
+    return text.replace(f"{Path.cwd()}{os.sep}", "")
 
 
 def relative(file: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from durable_execution.replay.divergence import explain, readable
 from durable_execution.replay.wording import count
+from durable_execution.replayer.formats.places import relative_in
 from durable_execution.replayer.report import ReplayReport, Verdict
 
 MAX_SUSPECTS = 5
@@ -24,7 +25,7 @@ def to_text(reports: Sequence[ReplayReport]) -> str:
         lines.extend(_report(report))
     if len(reports) != 1:
         lines.append(summary(reports))
-    return "\n".join(lines) + "\n"
+    return relative_in("\n".join(lines) + "\n")
 
 
 def summary(reports: Sequence[ReplayReport]) -> str:
