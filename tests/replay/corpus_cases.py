@@ -75,6 +75,14 @@ VIRTUAL: Body = [
     child("quiet", step("one"), wait("rest", 2), step("two"), child("inner", step("kernel"), value=1), virtual=True),
     step("end"),
 ]
+TASKS: Body = [
+    call("together", calls=[
+        call("sequence", body=[step("first"), wait("second", 2), step("third")]),
+        call("sequence", body=[wait("fourth", 3), step("fifth")]),
+        step("beside"),
+    ]),
+    step("end"),
+]  # fmt: skip
 FLAT_WAITS: Body = [
     map_("each", [1, 2, 3], step("fetch", value=1), wait("settle", 2), step("save", value=2), flat=True),
     step("sum", value=6),
@@ -271,6 +279,9 @@ DIVERGENT = [
          "flow/quiet/inner/kernel"),
     Case("renamed-in-map-by-item", [map_("each", ["x", "y", "z"], step("do_{index}"), wait(seconds=1)), step("end")],
          rename(0, "done_{index}", 0, "body"), "renamed", "flow/each#0/do_0"),
+    Case("renamed-in-a-task", TASKS, rename(0, "initial", 0, "calls", 0, "body"), "renamed", "flow~1/first"),
+    Case("inserted-last-in-a-task", TASKS, insert(3, step("more"), 0, "calls", 0, "body"), "inserted", "flow~1/more"),
+    Case("skipped-last-in-a-task", TASKS, remove(2, 0, "calls", 0, "body"), "skipped", "flow~1/third"),
     Case("running-skipped", ORDER, remove(1), "skipped", "flow/charge", keep=7),
     Case("running-inserted-before-wait", ORDER, insert(1, step("audit")), "inserted", "flow/audit", keep=7),
     Case("running-renamed-wait", ORDER, rename(2, "settling"), "renamed", "flow/confirmation", keep=7),
@@ -367,6 +378,8 @@ SILENT = [
     Case("without-invocation-events", RETRIES, mangle="without-invocations"),
     Case("without-step-starts", ORDER, mangle="without-step-starts"),
     Case("custom-sub-types", [step("a", sub_type="Agent"), child("b", step("c"), sub_type="Tool"), wait(seconds=1)]),
+    Case("tasks", TASKS),
+    Case("tasks-running", TASKS, keep=8),
     Case("losers-of-a-race", CONTEST),
     Case("losers-of-a-race-running", CONTEST, keep=9),
     Case("race-not-decided-beside-others", [call("together", calls=[call("race", calls=[wait("a", 50), wait("b", 40)]),

@@ -46,7 +46,8 @@ class CallNode:
         body: Fingerprint of the step's body, where known.
         is_foreign: Whether it is no call of the code: somebody else wrote it into the execution, or it is a marker.
         lane: Which numbering of its context it belongs to.
-        cut_off: Numberings in it whose task did not come to its end.
+        cut_off: Numberings in it whose task was cancelled, such as the loser of a race.
+        unfinished: Numberings in it whose task was under way at the end.
         finished: Numberings in it that have come to their end, whether the context has or not.
     """
 
@@ -62,6 +63,7 @@ class CallNode:
     is_foreign: bool = False
     lane: Lane = MAIN
     cut_off: set[Lane] = field(default_factory=set)
+    unfinished: set[Lane] = field(default_factory=set)
     finished: set[Lane] = field(default_factory=set)
 
     @property

@@ -47,10 +47,14 @@ class _TreeBuilder:
             groups.setdefault(call.parent_id, []).append(call)
         for parent, calls in groups.items():
             self._attach(parent, calls)
-        for prefix in run.cut_off:
-            self._cut_off(world.contexts.get(prefix), world)
-        if diverged is not None and diverged.call is None:
-            self._finished(diverged.divergence.recorded, world)
+        for prefix in run.cut_off | run.unfinished:
+            self._leave(world.contexts.get(prefix), world, is_cut=prefix in run.cut_off)
+        ended = {call_id for call_id, one in run.collector.calls.items() if one.call.is_virtual and one.has_left}
+        for prefix in ended | run.came_to_end:
+            self._finish(world.contexts.get(prefix), world)
+        missing = diverged.divergence.recorded if diverged is not None and diverged.call is None else None
+        if missing is not None and missing.id in world.places:
+            self._finish(world.places[missing.id].context, world)
 
     def _add(self, collected: Collected) -> None:
         self.calls[collected.call.id] = collected.call
@@ -82,19 +86,18 @@ class _TreeBuilder:
             around.children = []
         around.children.append(node)
 
-    def _cut_off(self, recorded: ContextKey | None, world: World) -> None:
-        """A recorded numbering of calls that belongs to a task which was cut off in the replay."""
+    def _leave(self, recorded: ContextKey | None, world: World, *, is_cut: bool) -> None:
+        """A recorded numbering of calls that belongs to a task which did not come to its end in the replay."""
         if recorded is not None and recorded[1]:
             around, lane = self._numbering(recorded, world)
             if around is not None:
-                around.cut_off.add(lane)
+                (around.cut_off if is_cut else around.unfinished).add(lane)
 
-    def _finished(self, missing: Side | None, world: World) -> None:
-        """A context or task whose code has ended without making recorded calls: what is missing there is really missing."""
-        place = world.places.get(missing.id) if missing is not None and missing.id is not None else None
-        if place is None:
+    def _finish(self, recorded: ContextKey | None, world: World) -> None:
+        """A context or task whose code has come to its end: recorded calls it has not made are really missing."""
+        if recorded is None:
             return
-        around, lane = self._numbering(place.context, world)
+        around, lane = self._numbering(recorded, world)
         if around is not None and lane:
             around.finished.add(lane)
         elif around is not None:

@@ -1,5 +1,6 @@
 """`Replayer`: a recorded execution and a handler in, a report out."""
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ from durable_execution.replayer.world import World
 
 DEFAULT_SECONDS = 30.0
 TERMINAL = ("SUCCEEDED", "FAILED")
+ROOT = re.compile(r"^[^/~#]*")
+"""The name of the root in a path, which a task's number may follow."""
+
 HISTORY_CURE = "export the history with --include-execution-data"
 TRACE_CURE = (
     "a replay trace has the input and results only with DURABLE_REPLAY_TRACE_PAYLOADS=1, and not where they were hidden: "
@@ -288,7 +292,7 @@ def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
     """A recording whose paths begin with the name of the handler it is replayed against."""
     root = root_path(handler)
     operations = tuple(
-        replace(operation, path=f"{root}/{operation.path.partition('/')[2]}") for operation in execution.operations
+        replace(operation, path=ROOT.sub(lambda _: root, operation.path, count=1)) for operation in execution.operations
     )
     return replace(execution, operations=operations, handler=handler)
 

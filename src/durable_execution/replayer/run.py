@@ -47,7 +47,9 @@ class ReplayRun:
         stuck_at: Where it was when it was stopped.
         has_ended: Whether the handler came to its end.
         has_guessed_arn: Whether something was derived from an ARN that the recording does not tell.
-        cut_off: What prefixes the ids of calls of tasks that did not come to their end.
+        cut_off: What prefixes the ids of calls of tasks that the code has cancelled.
+        unfinished: The same of tasks that were under way at the end.
+        came_to_end: The same of tasks that did.
     """
 
     collector: Collector
@@ -60,6 +62,8 @@ class ReplayRun:
     has_ended: bool = False
     has_guessed_arn: bool = False
     cut_off: frozenset[str] = frozenset()
+    unfinished: frozenset[str] = frozenset()
+    came_to_end: frozenset[str] = frozenset()
 
     @property
     def is_blocked(self) -> bool:
@@ -107,7 +111,11 @@ def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) 
     worker = ReplayThread(lambda: _replay(run, loop, suspects), lambda: loop.loop)
     run.is_timed_out, run.stuck_at = worker.run(seconds)
     run.suspects = tuple(suspects)
-    run.cut_off = loop.tasks.cut_off()
+    run.cut_off, run.unfinished, run.came_to_end = (
+        loop.tasks.cut_off(),
+        loop.tasks.unfinished(),
+        loop.tasks.came_to_end(),
+    )
     run.has_guessed_arn = isinstance(arn, UnknownArn) and arn.is_used
     run.has_ended = run.answer is not None and run.answer.get("Status") != "PENDING"
     return run
