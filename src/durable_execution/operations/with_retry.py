@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from durable_execution.config.child import WithRetryConfig
 from durable_execution.errors import ExecutionError, InvocationError, OperationError
 from durable_execution.operations.functions import called
+from durable_execution.operations.wait import run_wait, wait_seconds
+from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.retry import RetryStrategy, checked_decision, exponential_backoff
 
 if TYPE_CHECKING:
@@ -43,7 +45,16 @@ async def run_attempts(
                 raise
         else:
             return value
-        await context.wait(timedelta(seconds=decision.delay_seconds), _backoff(name, attempt))
+        await _pause(context, timedelta(seconds=decision.delay_seconds), _backoff(name, attempt))
+
+
+def _pause(context: DurableContext, duration: timedelta, name: str | None) -> Coroutine[Any, Any, None]:
+    """A wait whose length is drawn anew on every replay: it is marked, so that nobody takes that for a change of code."""
+    seconds = wait_seconds(duration)
+    scope = context._scope  # noqa: SLF001  # of this package
+    call = scope.reserve(OperationType.WAIT.value, OperationSubType.WAIT.value, name)
+    call.configuration = {"wait_seconds": seconds, "has_jitter": True}
+    return run_wait(call, seconds)
 
 
 def _is_final(error: Any) -> bool:

@@ -249,7 +249,10 @@ def _count_branches(batch: CallNode) -> None:
     indexes = [child.branch for child in batch.children or () if child.branch is not None]
     count = max(indexes, default=-1) + 1
     is_whole = batch.is_ended and completion_reason(batch.result) == "ALL_COMPLETED"
-    has_flat = any(child.is_virtual for child in batch.children or ())
+    flat = [child for child in batch.children or () if child.is_virtual]
+    for child in flat:
+        child.is_ended = is_whole  # one that nobody waited for has no end of its own
+    has_flat = bool(flat)
     counted = count_of_branches(batch.result) if is_whole and has_flat else None
     count = max(count, counted or 0)  # a branch without calls leaves no other trace
     batch.is_partial = not is_whole or (has_flat and counted is None)

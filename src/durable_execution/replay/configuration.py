@@ -39,6 +39,8 @@ def difference(
         tolerance: By how many seconds the length of a wait may differ.
     """
     for word, wanted in asked.items():
+        if word == "wait_seconds" and asked.get("has_jitter"):
+            continue  # the pause of a retry: its length is drawn
         if word in known and not _is_same(word, wanted, known[word], is_partial=is_partial, tolerance=tolerance):
             return word, wanted, known[word]
     return None
