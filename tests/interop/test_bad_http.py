@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_execution.local import LocalEngine
-from durable_execution.local.http import LocalServer
+from durable_execution.local.http import LocalServer, application
 from durable_execution.protocol import Wire
 from tests.unit.local.scripts import PENDING, Session, callback, register, step
 
@@ -144,6 +145,9 @@ def test_stale_tokens(target: Target) -> None:
     [
         "history?MaxItems=x",
         "history?MaxItems=1e3",
+        "history?MaxItems=1_0",
+        "history?MaxItems=+5",
+        "history?MaxItems=%2B5",
         "history?MaxItems=-1",
         "history?MaxItems=1001",
         "history?MaxItems=" + "9" * 5000,
@@ -249,6 +253,43 @@ def test_a_client_that_hangs_up_changes_nothing(target: Target) -> None:
         rude.sendall(head.encode())
     assert target.request("GET", path_of(target.arn))[0] == 200
     assert target.state() == before
+
+
+def test_many_clients_at_once_are_all_answered(target: Target) -> None:
+    statuses: list[int] = []
+
+    def ask() -> None:
+        statuses.append(target.request("GET", path_of(target.arn))[0])
+
+    asking = [threading.Thread(target=ask, daemon=True) for _ in range(200)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join(30)
+    assert statuses == [200] * 200
+
+
+def test_invocations_that_are_waited_for_do_not_hold_up_those_that_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application, "WAITING_THREADS", 1)
+    path = "/2015-03-31/functions/flow:$LATEST/invocations"
+    target = Target()
+    try:
+        waiting = threading.Thread(target=target.request, args=("POST", path, b"{}"), daemon=True)
+        waiting.start()
+        pause = threading.Event()
+        while target.server._api._waiting == 0:
+            pause.wait(0.005)
+        status, found, headers = target.request("POST", path, b"{}")
+        assert (status, headers["x-amzn-errortype"]) == (429, "TooManyRequestsException")
+        assert "InvocationType=Event" in found["message"]
+        assert target.request("POST", path, b"{}", X_Amz_Invocation_Type="Event")[0] == 202
+        assert target.request("POST", path, b"{}", X_Amz_Invocation_Type="DryRun")[0] == 204
+        for execution in target.engine.executions()["DurableExecutions"]:
+            target.engine.client.stop_durable_execution(DurableExecutionArn=execution["DurableExecutionArn"])
+        waiting.join(30)
+        assert target.server._api._waiting == 0
+    finally:
+        target.close()
 
 
 def test_requests_from_web_pages_elsewhere_are_refused(target: Target) -> None:

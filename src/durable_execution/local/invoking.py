@@ -131,7 +131,8 @@ class Invoking:
 
     def _wait(self, row: ExecutionRow, answer: Wire) -> Wire:
         limits = self._backend.limits
-        has_ended = self.wait(row.key, None if self._backend.clock.is_skipping else limits.invoke_wait)
+        outside_may_help = self._scheduler.has_driver or not self._backend.clock.is_skipping
+        has_ended = self.wait(row.key, limits.invoke_wait if outside_may_help else None)
         store = self._backend.store
         with store.snapshot():
             root = store.operations.at(row.key, 0)

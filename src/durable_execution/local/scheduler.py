@@ -84,6 +84,11 @@ class Scheduler:
         """Whether nothing is scheduled any more."""
         return self._is_closed
 
+    @property
+    def has_driver(self) -> bool:
+        """Whether a thread of the engine drives, so that time passes while everything waits for the outside."""
+        return self._thread is not None
+
     def require_open(self) -> None:
         """Check that the engine can go on.
 
@@ -171,7 +176,7 @@ class Scheduler:
 
     def _is_driven(self, horizon_ms: int | None) -> bool:
         """Whether a thread of the engine drives. It does not know of a horizon: who has one drives too."""
-        return self._thread is not None and horizon_ms is None
+        return self.has_driver and horizon_ms is None
 
     @contextmanager
     def _room_for_others(self) -> Iterator[None]:

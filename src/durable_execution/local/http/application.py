@@ -18,6 +18,7 @@ from durable_execution.local.http.parsing import ApiRequest, read_request
 from durable_execution.local.http.paths import find_route
 from durable_execution.local.http.responses import ApiResponse, answer, refusal
 from durable_execution.local.identity import IdSource
+from durable_execution.protocol import Wire
 
 LOGGER = logging.getLogger(__name__)
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -27,7 +28,10 @@ BODY_SECONDS = 30.0
 """How long a client may take to send a request's body."""
 
 WAITING_THREADS = 256
-"""Synchronous invocations that can be waited for at the same time."""
+"""Synchronous invocations that can be waited for at the same time; one more is refused as Lambda refuses what is beyond
+an account's concurrency."""
+
+ANSWERED_AT_ONCE = frozenset({"Event", "DryRun"})
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -45,6 +49,7 @@ class LambdaApi:
         self._client = client
         self._ids = ids
         self._body_seconds = body_seconds
+        self._waiting = 0
         # Invoke waits for executions to end; it must not keep other calls from being answered.
         self._calls = ThreadPoolExecutor(max_workers=8, thread_name_prefix="durable-api")
         self._waits = ThreadPoolExecutor(max_workers=WAITING_THREADS, thread_name_prefix="durable-invoke")
@@ -87,16 +92,31 @@ class LambdaApi:
         headers = {name.lower(): value for name, value in request.headers.items()}
         method, arguments = read_request(operation, ApiRequest(parameter, query, headers, body))
         call: Callable[..., Any] = getattr(self._client, method)
-        threads = self._waits if operation == "Invoke" else self._calls
-        wire = await asyncio.get_running_loop().run_in_executor(threads, lambda: call(**arguments))
-        return answer(operation, wire)
+        waits = operation == "Invoke" and arguments.get("InvocationType") not in ANSWERED_AT_ONCE
+        run = self._wait_for if waits else self._carry_out
+        return answer(operation, await run(lambda: call(**arguments)))
+
+    async def _carry_out(self, call: Callable[[], Wire]) -> Wire:
+        return await asyncio.get_running_loop().run_in_executor(self._calls, call)
+
+    async def _wait_for(self, call: Callable[[], Wire]) -> Wire:
+        if self._waiting >= WAITING_THREADS:
+            raise fault(
+                "TooManyRequestsException",
+                f"{WAITING_THREADS} synchronous invocations are waited for already: invoke with InvocationType=Event, or later.",
+            )
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._waits, call)
+        finally:
+            self._waiting -= 1
 
     async def _body(self, request: Request) -> bytes:
         try:
             return await asyncio.wait_for(_read(request), self._body_seconds)
         except TimeoutError:
             raise fault(
-                "RequestTimeoutException", f"The request's body did not arrive within {self._body_seconds:.0f} seconds."
+                "RequestTimeoutException", f"The request's body did not arrive within {self._body_seconds:g} seconds."
             ) from None
 
 

@@ -1,6 +1,7 @@
 """Requests, read into the keyword arguments of `LocalLambdaClient`."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ class ApiRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
+
+_INTEGER = re.compile(r"-?[0-9]{1,19}")  # int() also takes blanks, underscores and other digits
 
 Arguments = dict[str, Any]
 Reader = Callable[[ApiRequest], tuple[str, Arguments]]
@@ -182,7 +185,7 @@ def _query(request: ApiRequest, **readers: Callable[[str], Any]) -> Arguments:
 
 
 def _integer(text: str) -> int:
-    if not text.isascii() or len(text) > 20:
+    if _INTEGER.fullmatch(text) is None:
         raise ValueError(text)
     return int(text)
 
