@@ -21,6 +21,7 @@ from durable_execution import (
     ParallelConfig,
     StepConfig,
     StepSemantics,
+    WaitForCallbackConfig,
     WaitForConditionConfig,
     durable_execution,
     poll_until,
@@ -133,7 +134,8 @@ def wait_for_callback(statement: Statement, ctx: DurableContext, variables: Vari
     async def submit(callback_id: str, _: Any) -> None:
         return None
 
-    return ctx.wait_for_callback(submit, named(statement, variables))
+    timeout = timedelta(seconds=statement["timeout"]) if "timeout" in statement else None
+    return ctx.wait_for_callback(submit, named(statement, variables), config=WaitForCallbackConfig(timeout=timeout))
 
 
 def wait_for_condition(statement: Statement, ctx: DurableContext, variables: Variables, _: dict[str, int]) -> Any:

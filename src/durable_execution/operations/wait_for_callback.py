@@ -17,7 +17,7 @@ from durable_execution.errors import (
     StepError,
 )
 from durable_execution.failures import make_failure
-from durable_execution.operations.callback import create_callback
+from durable_execution.operations.callback import create_callback, recorded_options
 from durable_execution.operations.child import Keeping, run_context
 from durable_execution.operations.functions import check_parameters
 from durable_execution.operations.step import is_async, run_step
@@ -59,7 +59,9 @@ async def run_wait_for_callback(call: Call, submitter: Submitter, config: WaitFo
             config.sub_type or OperationSubType.CALLBACK.value,
             f"{prefix}create callback id" if call.name else None,
         )
-        callback = await create_callback(created, _callback_config(config))
+        options = _callback_config(config)
+        created.configuration = recorded_options(options)
+        callback = await create_callback(created, options)
         submitted = scope.reserve(
             OperationType.STEP.value, OperationSubType.STEP.value, f"{prefix}submitter" if call.name else None
         )

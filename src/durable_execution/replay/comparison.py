@@ -12,7 +12,7 @@ from durable_execution.replay.divergence import Divergence, DivergenceKind
 
 __all__ = ["Comparison", "Row", "compare"]
 
-COVERING = (DivergenceKind.BRANCH_COUNT, DivergenceKind.CHANGED_KIND)
+COVERING = (DivergenceKind.BRANCH_COUNT, DivergenceKind.CHANGED_KIND, DivergenceKind.RENAMED)
 """Differences below which everything else follows."""
 
 NUMBERED = re.compile(r"[#~]\d+")
@@ -89,11 +89,15 @@ def _grouped(rows: list[Row]) -> list[Row]:
         if covered is not None and row.depth <= covered:
             covered = None
         found = row.divergence
-        if found is None or not found.is_root:
+        if found is None:
+            continue
+        is_covered = covered is not None
+        if not is_covered and found.kind in COVERING:
+            covered = row.depth
+        if not found.is_root:
             continue
         first = roots.setdefault(_in_any_branch(found), index)
-        if covered is None and first == index:
-            covered = row.depth if found.kind in COVERING else None
+        if not is_covered and first == index:
             continue
         rows[index] = replace(row, divergence=replace(found, is_root=False))
         counted[first] += first != index

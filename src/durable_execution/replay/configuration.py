@@ -38,7 +38,8 @@ def difference(
         is_partial: Whether a batch may have had more branches than are recorded.
         tolerance: By how many seconds the length of a wait may differ.
     """
-    for word, wanted in asked.items():
+    without = {word: None for word in TIMEOUTS if word in known}  # no timeout is an answer, too
+    for word, wanted in {**without, **asked}.items():
         if word == "wait_seconds" and asked.get("has_jitter"):
             continue  # the pause of a retry: its length is drawn
         if word in known and not _is_same(word, wanted, known[word], is_partial=is_partial, tolerance=tolerance):
