@@ -232,10 +232,10 @@ def check_name(name: object) -> None:
     """
     if isinstance(name, str) and 0 < len(name) <= MAX_NAME_LENGTH and name.isascii() and name.isprintable():
         return
-    if not isinstance(name, str):
-        hint = ": write config=..." if type(name).__name__.endswith("Config") else ""
-        raise ConfigurationError(f"the name of an operation is text, not {type(name).__name__}{hint}")
-    raise ConfigurationError(f"operation name {name!r:.42} must be 1 to {MAX_NAME_LENGTH} printable ASCII characters")
+    hint = ": write config=..." if type(name).__name__.endswith("Config") else ""
+    raise ConfigurationError(
+        f"operation name {name!r:.42} must be 1 to {MAX_NAME_LENGTH} printable ASCII characters{hint}"
+    )
 
 
 def _nested(kind: str, name: str | None) -> NestedOperationError:
