@@ -133,7 +133,7 @@ def test_an_execution_that_is_gone_before_it_is_read_does_not_stop_the_others(de
 
         def get_durable_execution_history(self, **options: Any) -> Any:
             if options["DurableExecutionArn"] == self.forgotten:
-                options["DurableExecutionArn"] = self.forgotten[:-1] + "0"
+                options["DurableExecutionArn"] = self.forgotten[:-1] + ("1" if self.forgotten[-1] == "0" else "0")
             return self.client.get_durable_execution_history(**options)
 
     handler = load_handler(deployed.version("same"))
