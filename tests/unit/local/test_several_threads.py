@@ -90,7 +90,7 @@ def test_a_lease_is_taken_once(tmp_path: Path) -> None:
 
     others: list[threading.Thread] = []
     lease = Lease(tmp_path / "store.db", "me")
-    lease._directory = Slow(lease._directory)
+    lease._directory = Slow(str(lease._directory))
     hold()
     others[0].join()
     lease.release()
