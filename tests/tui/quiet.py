@@ -25,6 +25,9 @@ async def quiet(app: App[int]) -> None:
         await asyncio.sleep(0)
         if not all(map(_is_waiting, _pumps(app))):
             still = 0
+        elif app._resize_event is not None:  # its timer never fires when the machine is late by more than its interval
+            app._check_resize()
+            still = 0
         elif _has_to_draw(app.screen) and not app._batch_count:
             app.screen._on_timer_update()
             still = 0
