@@ -343,8 +343,7 @@ def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> li
         recorded = by_path.get(rest)
         if recorded is not None:
             found.append(recorded)
-        slash, hash_ = rest.rfind("/"), rest.rfind("#")
-        rest = rest[: max(slash, hash_, 0)]
+        rest = rest[: max(*(rest.rfind(mark) for mark in "/#~"), 0)]
     return found
 
 
