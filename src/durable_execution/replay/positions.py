@@ -26,6 +26,8 @@ SLACK = 16
 MAX_MISSING_LANES = 64
 MAX_MISSING_TASKS = 8
 MAX_LANE_DEPTH = 3
+NEAR = 2
+"""How far behind the last one a task, or a context without checkpoints, is looked for that has no calls of its own."""
 MAX_LANES = 20_000
 
 
@@ -154,8 +156,13 @@ class _LaneSearch:
             taken = set(positions)
             last = max(taken, default=0) + MAX_MISSING_LANES
             for number in range(1, last):
-                if number not in taken and self.wanted:
-                    self._try((*lane, LaneStep("context", number)), operation_id(prefix, number))
+                if number in taken or not self.wanted:
+                    continue
+                inner: Lane = (*lane, LaneStep("context", number))
+                if self._try(inner, operation_id(prefix, number)) or len(inner) >= MAX_LANE_DEPTH:
+                    continue
+                if number <= max(taken, default=0) + NEAR:  # it may hold nothing but other contexts or tasks
+                    self.lanes.append((inner, operation_id(prefix, number), []))
         return self.found
 
     def _try_numbers(
@@ -166,6 +173,8 @@ class _LaneSearch:
             step = LaneStep(kind, number, of)
             inner = task_prefix(prefix, number) if kind == "task" else operation_id(prefix, number)
             missed = 0 if self._try((*lane, step), inner) else missed + 1
+            if kind == "task" and 0 < missed <= NEAR and len(lane) + 1 < MAX_LANE_DEPTH:
+                self.lanes.append(((*lane, step), inner, []))
             number += 1
 
     def _try(self, lane: Lane, prefix: str) -> bool:
