@@ -6,7 +6,7 @@ Loaded only when somebody observes; without observers no happening is made.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("durable_execution")
 
+Listeners = tuple[tuple[Observer, Callable[[Any], object]], ...]
+
 
 class Announcer:
     """Calls every observer in turn; one that raises is logged once and goes on being told."""
@@ -42,14 +44,33 @@ class Announcer:
         self._clock = clock
         self._arn = execution_arn
         self._logged: set[int] = set()
+        self._listening: dict[str, Listeners] = {}
 
     def announce(self, hook: str, happening: Any) -> None:
-        """Call the hook of every observer."""
-        for observer in self._observers:
+        """Call the hook of every observer that has one."""
+        for observer, listen in self._listeners(hook):
             try:
-                getattr(observer, hook)(happening)
+                listen(happening)
             except Exception:  # noqa: BLE001  # an observer's trouble is not the execution's
                 self._log_once(observer, hook)
+
+    def _listeners(self, hook: str) -> Listeners:
+        """The observers that override a hook: calling the empty ones would cost every operation something."""
+        found = self._listening.get(hook)
+        if found is None:
+            found = self._listening[hook] = tuple(self._overriding(hook))
+        return found
+
+    def _overriding(self, hook: str) -> Iterator[tuple[Observer, Callable[[Any], object]]]:
+        empty = getattr(Observer, hook)
+        for observer in self._observers:
+            try:
+                listen = getattr(observer, hook)
+            except Exception:  # noqa: BLE001  # an observer's trouble is not the execution's
+                self._log_once(observer, hook)
+                continue
+            if getattr(listen, "__func__", None) is not empty:
+                yield observer, listen
 
     def trace_header(self, call: OperationCall) -> str | None:
         """The first trace header an observer offers for a chained invoke."""
@@ -173,13 +194,16 @@ class Announcer:
         error: BaseException | None = None,
     ) -> None:
         """A checkpoint call was answered, or failed."""
-        self.announce(
-            "on_checkpoint_sent",
-            CheckpointSent(self._arn, self._clock.now(), duration_seconds, updates, size_bytes, error),
-        )
+        if self._listeners("on_checkpoint_sent"):
+            self.announce(
+                "on_checkpoint_sent",
+                CheckpointSent(self._arn, self._clock.now(), duration_seconds, updates, size_bytes, error),
+            )
 
     def operations_changed(self, wires: Sequence[Wire], operations: Mapping[str, Operation]) -> None:
         """The service told of operations that changed."""
+        if not self._listeners("on_operations_changed"):
+            return
         updated = {wire["Id"]: Operation(wire) for wire in wires}
         if updated:
             self.announce("on_operations_changed", OperationsChanged(self._arn, self._clock.now(), updated, operations))

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from durable_execution import DurableContext, Observer, durable_execution
-from durable_execution.observers import InvocationEnded, InvocationStarted, OperationCall, OperationCompleted
+from durable_execution.clock import SystemClock
+from durable_execution.observers import (
+    InvocationEnded,
+    InvocationStarted,
+    OperationCall,
+    OperationCompleted,
+    Suspended,
+)
+from durable_execution.runtime.announcer import Announcer
 from tests.unit.fake_clock import START, FixedClock
 from tests.unit.fake_service import FakeService, invoke
 
@@ -147,3 +155,14 @@ def test_a_call_knows_where_the_user_made_it() -> None:
     assert call.call_site.function == "steps"
     assert call.path == "steps/one"
     assert (call.position, call.parent_id, call.context_id) == (1, None, None)
+
+
+def test_what_nobody_listens_to_is_not_made() -> None:
+    """A happening nobody takes would be made and handed to empty hooks with every operation."""
+
+    class Half(Observer):
+        def on_suspended(self, happening: Suspended) -> None: ...
+
+    announcer = Announcer([Half(), Observer()], clock=SystemClock(), execution_arn="arn")
+    assert announcer._listeners("on_checkpoint_sent") == ()
+    assert [type(observer) for observer, _ in announcer._listeners("on_suspended")] == [Half]
