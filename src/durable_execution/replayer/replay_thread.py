@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import ctypes
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ class ReplayThread:
         self._work = work
         self._loop = loop
         self._error: BaseException | None = None
-        self._before = frozenset(sys._current_frames())  # noqa: SLF001  # threads that are somebody else's
+        self._before = frozenset(thread.ident for thread in threading.enumerate())  # threads that are somebody else's
         context = contextvars.Context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="durable-replay", daemon=True)
 
@@ -79,7 +80,7 @@ class ReplayThread:
         return next(self._awaiting(), None)
 
     def _frames(self) -> Iterator[FrameType]:
-        for ident, frame in sys._current_frames().items():  # noqa: SLF001  # the only way to look into a thread
+        for ident, frame in _frames_by_thread().items():
             if ident == self._thread.ident or ident not in self._before:
                 yield frame
 
@@ -106,6 +107,21 @@ class ReplayThread:
             loop.call_soon_threadsafe(_stop)
         if ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(ReplayTimeoutError))
+
+
+def _frames_by_thread() -> dict[int, FrameType]:
+    """What every thread is at.
+
+    The garbage collector is kept out meanwhile: in Python 3.11 a collection that begins while the frames are
+    listed stops the process for good (CPython issue 106883).
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()  # noqa: SLF001  # the only way to look into a thread
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def abandon(loop: asyncio.AbstractEventLoop | None) -> None:
