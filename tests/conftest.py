@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Machines differ in speed and CI machines are shared: an example is bounded by the test's timeout, not by a deadline.
 # The same examples in every run, so that a red build is about the change; HYPOTHESIS_PROFILE=thorough looks for new ones.
 settings.register_profile(
-    "default", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "default", deadline=None, max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("thorough", settings.get_profile("default"), derandomize=False, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

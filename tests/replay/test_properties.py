@@ -13,7 +13,7 @@ from durable_execution.replayer import Replayer, Verdict
 from tests.replay.programs import handler_of
 from tests.replay.recording import history_of
 
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 leaves = st.one_of(
     st.builds(
