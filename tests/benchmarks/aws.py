@@ -56,7 +56,7 @@ def durable_steps(count: int) -> float:
         taken.append(time.perf_counter() - began)
         return count
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         store = SQLiteExecutionStore.create_and_initialize(Path(folder) / "store.db")
         with DurableFunctionTestRunner(durable_execution(handler), store=store) as runner:
             runner.run(input="{}", execution_timeout=300)
