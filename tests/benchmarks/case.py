@@ -11,10 +11,15 @@ from tests.benchmarks.measuring import Sample, measure, measure_with_threads, me
 from tests.benchmarks.telemetry_overhead import extra_of
 
 IMPORTS = {"ours": "durable_execution", "aws": "aws_durable_execution_sdk_python"}
-TIME_IMPORT = (
-    "import boto3, sys, time; began = time.perf_counter(); import {0}; "
-    "[getattr({0}, name) for name in getattr({0}, '__all__', ())]; print(time.perf_counter() - began)"
-)
+TIME_IMPORT = "import boto3, time; began = time.perf_counter(); {0}; print(time.perf_counter() - began)"
+WHAT_HANDLERS_IMPORT = {
+    "ours": "from durable_execution import DurableContext, StepConfig, StepContext, durable_execution",
+    "aws": (
+        "from aws_durable_execution_sdk_python import DurableContext, StepContext, durable_execution; "
+        "from aws_durable_execution_sdk_python.config import StepConfig"
+    ),
+}
+EVERY_NAME = "import {0}; [getattr({0}, name) for name in getattr({0}, '__all__', ())]"
 
 
 def per_operation(run: Callable[[int], None], count: int, repeats: int) -> Sample:
@@ -79,8 +84,17 @@ def traced_3000(_sdk: ModuleType, name: str) -> Sample:
 
 
 def import_time(_sdk: ModuleType, name: str) -> Sample:
-    """Importing the package and its public names, boto3 loaded before."""
-    script = TIME_IMPORT.format(IMPORTS[name])
+    """Importing what a handler with steps imports, boto3 loaded before."""
+    return _imported(WHAT_HANDLERS_IMPORT[name])
+
+
+def import_everything(_sdk: ModuleType, name: str) -> Sample:
+    """Importing the package and all its public names, boto3 loaded before."""
+    return _imported(EVERY_NAME.format(IMPORTS[name]))
+
+
+def _imported(statement: str) -> Sample:
+    script = TIME_IMPORT.format(statement)
     runs = [
         float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
         for _ in range(9)
@@ -101,6 +115,7 @@ CASES = {
         traced_1000,
         traced_3000,
         import_time,
+        import_everything,
     )
 }
 
