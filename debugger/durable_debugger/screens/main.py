@@ -121,11 +121,9 @@ class MainScreen(Screen[None]):
 
     def _fit_window(self) -> None:
         """Take the arrangement for this window at once; Textual would do so after it has painted another one."""
-        classes = dict.fromkeys((name for _, name in [*self.HORIZONTAL_BREAKPOINTS, *self.VERTICAL_BREAKPOINTS]), False)
-        for points, cells in (
-            (self.HORIZONTAL_BREAKPOINTS, self.app.size.width),
-            (self.VERTICAL_BREAKPOINTS, self.app.size.height),
-        ):
+        wide, high = self.HORIZONTAL_BREAKPOINTS or [], self.VERTICAL_BREAKPOINTS or []
+        classes = dict.fromkeys((name for _, name in [*wide, *high]), False)
+        for points, cells in ((wide, self.app.size.width), (high, self.app.size.height)):
             classes[[name for least, name in points if least <= cells][-1]] = True
         self.update_classes(classes, animate=False)
 

@@ -12,6 +12,7 @@ import ssl
 import sys
 import threading
 import time
+from asyncio import selector_events
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -337,7 +338,7 @@ def _refusing(original: Any, name: str) -> Any:
     return refused
 
 
-LOOP_FILES = frozenset({asyncio.selector_events.__file__})
+LOOP_FILES = frozenset({selector_events.__file__})
 """The event loop speaks to itself over a socket."""
 
 
