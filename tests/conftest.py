@@ -52,8 +52,8 @@ def _folder(shared_data: Path, name: str) -> Path:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two workers a core: a third of the time tests wait for a process, a socket or a screen that comes to rest."""
-    return 2 * (os.cpu_count() or 1)
+    """One worker more than cores: now and then a test waits for a process or a socket. Two a core are slower again."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
