@@ -52,8 +52,8 @@ def _folder(shared_data: Path, name: str) -> Path:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores: now and then a test waits for a process or a socket. Two a core are slower again."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers a core: tests often wait for a process or a socket."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
