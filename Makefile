@@ -87,4 +87,5 @@ $(READY_TO_RUN): pyproject.toml
 $(READY_TO_WORK): $(READY_TO_RUN)
 	@echo "Installing the tests' and checks' tools into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --quiet --editable '.[dev]'
+	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true   # compiled once, not by every worker at once
 	@touch $@
