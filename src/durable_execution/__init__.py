@@ -1,6 +1,6 @@
-"""Durable execution for AWS Lambda durable functions, made to be seen into.
+"""Durable execution for AWS Lambda durable functions, built for observability.
 
-Names are loaded when they are first used: importing this package costs a cold start next to nothing.
+Names load on first use, so importing this package adds almost nothing to a cold start.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The clock, behind a seam: nothing else in the project asks the system what time it is."""
+"""The clock as an interface: no other module of the project reads the system time."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A source of the current time."""
 
     def now(self) -> datetime:
-        """The time, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         ...
 
 
 class SystemClock:
-    """The computer's own clock."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """The time, aware and in UTC."""
+        """Return the time, aware and in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start; never goes back."""
+        """Return seconds since an arbitrary start; never decreases."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Come back after so many seconds."""
+        """Return after `seconds` seconds."""
         time.sleep(seconds)

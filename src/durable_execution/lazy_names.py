@@ -1,4 +1,4 @@
-"""Names of a package that are loaded when they are first used, so that a cold start pays for what a function needs."""
+"""Load the names of a package on first use, so that a cold start only pays for what a function needs."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -6,11 +6,11 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's `__getattr__` (PEP 562).
+    """Create a package's `__getattr__` (PEP 562).
 
     Args:
-        package: The package's name, its `__name__`.
-        homes: The module of each name, relative to the package.
+        package: The package's `__name__`.
+        homes: The module that defines each name, relative to the package.
     """
 
     def load(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Wait strategies: after each check of a condition, whether and when to check again."""
+"""Wait strategies: decide after each check of a condition whether and when to check again."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from durable_execution.retry import (
 
 @dataclass(frozen=True, slots=True)
 class WaitDecision:
-    """What a wait strategy decides after a check.
+    """The decision of a wait strategy after a check.
 
     Attributes:
         should_continue: Whether to check again.
-        delay: How long until then; at least one second is waited, and at most 366 days.
+        delay: Time until the next check, limited to 1 second to 366 days.
     """
 
     should_continue: bool
@@ -39,7 +39,7 @@ class WaitDecision:
 
     @classmethod
     def done(cls) -> WaitDecision:
-        """The condition is met."""
+        """Stop: the condition is met."""
         return cls(False)
 
     @property
@@ -49,10 +49,10 @@ class WaitDecision:
 
 
 def checked_decision(decision: object) -> WaitDecision:
-    """What a wait strategy has returned, if it is a decision.
+    """Return the decision of a wait strategy after checking its type.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: The strategy returned something other than a decision.
     """
     if isinstance(decision, WaitDecision):
         return decision
@@ -62,11 +62,11 @@ def checked_decision(decision: object) -> WaitDecision:
 
 
 WaitStrategy: TypeAlias = Callable[[Any, int], WaitDecision]
-"""Called with the state the check returned and the number of checks made so far (from 1)."""
+"""Called with the state that the check returned and the number of checks made so far (from 1)."""
 
 
 class ConditionNotMetError(Exception):
-    """A wait strategy has run out of checks."""
+    """A wait strategy used up its checks."""
 
 
 def poll_until(
@@ -81,12 +81,12 @@ def poll_until(
     """Check until `is_met(state)`, with growing delays.
 
     Args:
-        is_met: Whether the state that the check returned ends the wait.
-        max_attempts: Checks in all; after them the operation fails with `WaitForConditionError`.
+        is_met: Takes the state that the check returned; returns whether it ends the wait.
+        max_attempts: Most checks; after the last, the operation fails with `WaitForConditionError`.
         initial_delay: Delay after the first check.
         max_delay: Upper bound of the delay.
         backoff_rate: Factor from one delay to the next.
-        jitter: How delays are spread.
+        jitter: How delays are randomized.
 
     Raises:
         ConfigurationError: A value is out of range.

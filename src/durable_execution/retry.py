@@ -1,6 +1,6 @@
-"""Retry strategies: plain functions from what happened to what happens next.
+"""Retry strategies: functions that take an error and an attempt number, and return a decision.
 
-A strategy runs once per failed attempt; its decision is checkpointed, so jitter does not disturb replay.
+A strategy runs once per failed attempt; its decision is checkpointed, so jitter does not affect replay.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ DEFAULT_MAX_DELAY = timedelta(minutes=5)
 
 
 class Jitter(StrEnum):
-    """How a delay is spread, so that many executions do not retry at once.
+    """How a delay is randomized, so that many executions do not retry at the same time.
 
-    FULL draws from 0 to the delay, HALF from half of it to all of it, NONE keeps it. The outcome is rounded up to whole
-    seconds and is at least 1, the smallest delay the service accepts.
+    FULL draws from 0 to the delay, HALF draws from half the delay to the whole delay, NONE keeps the delay. The result is
+    rounded up to whole seconds and is at least 1 second, the smallest delay the service accepts.
     """
 
     NONE = "NONE"
@@ -33,10 +33,10 @@ class Jitter(StrEnum):
     FULL = "FULL"
 
     def apply(self, delay: timedelta) -> timedelta:
-        """The delay to wait for."""
+        """Return the randomized delay."""
         seconds = delay.total_seconds()
         if self is Jitter.FULL:
-            seconds *= random.random()  # spreading load, not a secret
+            seconds *= random.random()  # spreads load, not a secret
         elif self is Jitter.HALF:
             seconds *= 0.5 + random.random() / 2
         return timedelta(seconds=_whole(seconds))
@@ -44,11 +44,11 @@ class Jitter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    """What a retry strategy decides after a failed attempt.
+    """The decision of a retry strategy after a failed attempt.
 
     Attributes:
-        should_retry: Whether there is another attempt.
-        delay: How long until then; at least one second is waited, and at most 366 days.
+        should_retry: Whether a further attempt follows.
+        delay: Time until that attempt, limited to 1 second to 366 days.
     """
 
     should_retry: bool
@@ -62,7 +62,7 @@ class RetryDecision:
 
     @classmethod
     def stop(cls) -> RetryDecision:
-        """Give up: the operation fails with the last error."""
+        """Stop: the operation fails with the last error."""
         return cls(False)
 
     @property
@@ -72,10 +72,10 @@ class RetryDecision:
 
 
 def checked_decision(decision: object) -> RetryDecision:
-    """What a retry strategy has returned, if it is a decision.
+    """Return the decision of a retry strategy after checking its type.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: The strategy returned something other than a decision.
     """
     if isinstance(decision, RetryDecision):
         return decision
@@ -89,7 +89,7 @@ RetryStrategy: TypeAlias = Callable[[Exception, int], RetryDecision]
 
 
 Rule: TypeAlias = type[Exception] | str | re.Pattern[str]
-"""Which errors are retried: those of a class, or those whose message contains a text or matches a pattern."""
+"""Selects the errors to retry: by class, by text in the message, or by a pattern found in the message."""
 
 
 def exponential_backoff(
@@ -108,9 +108,9 @@ def exponential_backoff(
         initial_delay: Delay after the first attempt.
         max_delay: Upper bound of the delay.
         backoff_rate: Factor from one delay to the next.
-        jitter: How delays are spread.
-        retryable_errors: Which errors are retried: exception classes, texts that the message contains, or patterns
-            that are found in it; one of them, or several. None retries every error.
+        jitter: How delays are randomized.
+        retryable_errors: The errors to retry: exception classes, texts that the message contains, or patterns that are
+            found in it; one or several. None retries every error.
 
     Raises:
         ConfigurationError: A value is out of range.
@@ -152,7 +152,7 @@ def linear_backoff(
 
 
 class RetryPresets:
-    """Strategies with a name. Figures are those of AWS's SDK for Python 3.0."""
+    """Named strategies. Their values are those of AWS's SDK for Python 3.0."""
 
     @staticmethod
     def none() -> RetryStrategy:
@@ -161,22 +161,22 @@ class RetryPresets:
 
     @staticmethod
     def default() -> RetryStrategy:
-        """What a step does when nothing is configured: 6 attempts, 5 s to 60 s, doubling, full jitter."""
+        """The default of a step: 6 attempts, 5 s to 60 s, doubling, full jitter."""
         return exponential_backoff(max_attempts=6, max_delay=timedelta(seconds=60))
 
     @staticmethod
     def transient() -> RetryStrategy:
-        """Passing trouble: 3 attempts, from 5 s, doubling, half jitter."""
+        """For transient errors: 3 attempts, from 5 s, doubling, half jitter."""
         return exponential_backoff(max_attempts=3, jitter=Jitter.HALF)
 
     @staticmethod
     def resource_availability() -> RetryStrategy:
-        """Something has to come up: 5 attempts, 5 s to 5 min, doubling, full jitter."""
+        """For a resource that is starting: 5 attempts, 5 s to 5 min, doubling, full jitter."""
         return exponential_backoff(max_attempts=5)
 
     @staticmethod
     def critical() -> RetryStrategy:
-        """It must work: 10 attempts, 1 s to 60 s, times 1.5, no jitter."""
+        """For critical work: 10 attempts, 1 s to 60 s, times 1.5, no jitter."""
         return exponential_backoff(
             max_attempts=10,
             initial_delay=timedelta(seconds=1),
@@ -199,7 +199,7 @@ class RetryPresets:
 
 
 def grown(initial: timedelta, rate: float, attempts_made: int, limit: timedelta) -> timedelta:
-    """`initial * rate ** (attempts_made - 1)`, at most `limit`."""
+    """Return `initial * rate ** (attempts_made - 1)`, at most `limit`."""
     try:
         seconds = initial.total_seconds() * rate ** (attempts_made - 1)
     except OverflowError:
@@ -208,7 +208,7 @@ def grown(initial: timedelta, rate: float, attempts_made: int, limit: timedelta)
 
 
 def whole_seconds(delay: timedelta) -> int:
-    """A delay as the service takes it: whole seconds, rounded up, from 1 second to 366 days."""
+    """Convert a delay to what the service accepts: whole seconds, rounded up, from 1 second to 366 days."""
     return _whole(delay.total_seconds())
 
 
@@ -221,7 +221,7 @@ def _at_most(seconds: float, limit: timedelta) -> timedelta:
 
 
 def _rules(wanted: Sequence[Rule] | Rule | None) -> tuple[Rule, ...] | None:
-    """Which errors are retried, as several rules; one alone need not stand in a list."""
+    """Return the rules as a tuple; accept a single rule without a list."""
     if wanted is None:
         return None
     rules: tuple[Any, ...] = (wanted,) if isinstance(wanted, (type, str, re.Pattern)) else tuple(wanted)
@@ -229,7 +229,7 @@ def _rules(wanted: Sequence[Rule] | Rule | None) -> tuple[Rule, ...] | None:
         is_class = isinstance(rule, type) and issubclass(rule, BaseException)
         if not is_class and not isinstance(rule, (str, re.Pattern)):
             raise ConfigurationError(
-                f"retryable_errors has exception classes, texts and compiled patterns, not {rule!r:.60}"
+                f"retryable_errors takes exception classes, texts and compiled patterns, not {rule!r:.60}"
             )
     return rules
 
@@ -248,10 +248,10 @@ def _is_retryable(error: Exception, wanted: Sequence[Rule] | None) -> bool:
 
 
 def check_duration(option: str, value: object) -> None:
-    """Refuse what is no duration.
+    """Refuse a value that is not a duration.
 
     Raises:
-        ConfigurationError: It is not a `timedelta`.
+        ConfigurationError: The value is not a `timedelta`.
     """
     if not isinstance(value, timedelta):
         seconds = value if isinstance(value, (int, float)) else "..."
@@ -261,16 +261,18 @@ def check_duration(option: str, value: object) -> None:
 def check_delays(
     max_attempts: int, initial_delay: timedelta, max_delay: timedelta, *, backoff_rate: float = 1.0
 ) -> None:
-    """Refuse what no strategy can work with.
+    """Check the values that all strategies share.
 
     Raises:
-        ConfigurationError: Something else than a duration, fewer than one attempt, a negative delay, or delays that shrink.
+        ConfigurationError: A delay is negative or not a duration, delays shrink, or there is less than one attempt.
     """
     check_duration("initial_delay", initial_delay)
     check_duration("max_delay", max_delay)
     if max_attempts < 1:
-        raise ConfigurationError(f"max_attempts counts the first attempt too, so it is at least 1, not {max_attempts}")
+        raise ConfigurationError(
+            f"max_attempts includes the first attempt, so it must be at least 1, not {max_attempts}"
+        )
     if initial_delay < timedelta(0) or max_delay < timedelta(0):
-        raise ConfigurationError("delays cannot be negative")
+        raise ConfigurationError("initial_delay and max_delay must not be negative")
     if not backoff_rate >= 1:
         raise ConfigurationError(f"backoff_rate must be at least 1, not {backoff_rate}")

@@ -251,7 +251,9 @@ def test_a_function_of_the_item_alone_is_refused_before_it_is_given_the_context(
 
     ended = scenario.run(workflow)
     assert ended.error is not None
-    assert "ctx.map calls its function as function(ctx, item, index), and shout(item" in (ended.error.message or "")
+    assert "ctx.map calls its function as function(ctx, item, index), but the function is shout(item" in (
+        ended.error.message or ""
+    )
 
 
 def test_flat_branches_run_again_but_their_steps_do_not(scenario: Scenario) -> None:

@@ -159,7 +159,7 @@ def test_nothing_to_choose_from_is_refused(async_scenario: Scenario, kind: str) 
     ended = async_scenario.run(workflow)
     assert ended.status is ExecutionStatus.FAILED
     assert ended.error is not None
-    assert f"ctx.{kind} needs something to wait for" in (ended.error.message or "")
+    assert f"ctx.{kind} needs at least one awaitable" in (ended.error.message or "")
 
 
 def test_an_error_that_ends_the_execution_is_nobody_s_to_lose(async_scenario: Scenario) -> None:

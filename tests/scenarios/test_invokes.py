@@ -131,7 +131,7 @@ def test_a_payload_that_cannot_be_sent_is_refused(office: Scenario) -> None:
     ended = office.run(workflow)
     assert ended.status is ExecutionStatus.FAILED
     assert ended.error is not None
-    assert "the payload of workflow/call cannot be sent" in (ended.error.message or "")
+    assert "the payload of workflow/call cannot be serialized" in (ended.error.message or "")
     assert "ChainedInvokeStarted call" not in office.happened(ended.arn)
 
 

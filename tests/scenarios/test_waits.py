@@ -39,7 +39,7 @@ def test_a_duration_the_service_does_not_take_is_refused(scenario: Scenario, sec
     ended = scenario.run(workflow)
     assert ended.status is ExecutionStatus.FAILED
     assert ended.error is not None
-    assert "from 1 second to 366 days" in (ended.error.message or "")
+    assert "1 second to 366 days" in (ended.error.message or "")
     assert "WaitStarted" not in scenario.happened(ended.arn)
 
 

@@ -1,6 +1,6 @@
-"""What can be configured, one value per operation. All options have defaults; all are keyword arguments.
+"""Configuration values, one class per operation. All options are keyword arguments with defaults.
 
-Names are loaded when they are first used: a cold start pays for what a function configures.
+Names load on first use, so a cold start only pays for what a function configures.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What can be configured of maps and parallels."""
+"""Options of map and parallel operations."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class NestingType(Enum):
-    """How branches stand in the history.
+    """How branches are recorded in the history.
 
-    NESTED gives each branch a context of its own, checkpointed when it ends, so that a replay skips it. FLAT writes no
-    branch contexts: fewer checkpoints, but branch code outside operations runs again on every replay.
+    NESTED records a context for each branch, checkpointed when it ends, so that a replay skips the branch. FLAT uses virtual
+    contexts: fewer checkpoints, but branch code outside operations runs again on every replay.
     """
 
     NESTED = "NESTED"
@@ -31,13 +31,13 @@ class ParallelConfig:
     """Options of `ctx.parallel`.
 
     Attributes:
-        max_concurrency: Branches in flight at once; a suspended branch keeps its place. None is no limit.
+        max_concurrency: Most branches in flight at once. A suspended branch counts. None means no limit.
         completion_config: When the operation is complete.
-        serdes: Serializer of the whole `BatchResult`, and of nothing else.
-        item_serdes: Serializer of each branch's result. Without `serdes`, the results are then written nowhere else.
-        result_type: Type of each branch's result, when annotations do not tell.
-        summary_generator: Makes a text that is kept beside the decision when the result is above 256 KiB.
-        nesting_type: Whether branches have contexts of their own in the history.
+        serdes: Serializer of the whole `BatchResult` only.
+        item_serdes: Serializer of each branch's result. Without `serdes`, the results are stored only with the branches.
+        result_type: Type of each branch's result, if the functions have no return annotation.
+        summary_generator: Creates a text to store in place of a result above 256 KiB.
+        nesting_type: Whether the history records a context for each branch.
     """
 
     max_concurrency: int | None = None
@@ -57,14 +57,14 @@ class MapConfig:
     """Options of `ctx.map`.
 
     Attributes:
-        max_concurrency: Items in flight at once; a suspended item keeps its place. None is no limit.
+        max_concurrency: Most items in flight at once. A suspended item counts. None means no limit.
         completion_config: When the operation is complete.
-        serdes: Serializer of the whole `BatchResult`, and of nothing else.
-        item_serdes: Serializer of each item's result. Without `serdes`, the results are then written nowhere else.
-        result_type: Type of each item's result, when the function's annotation does not tell.
-        summary_generator: Makes a text that is kept beside the decision when the result is above 256 KiB.
-        nesting_type: Whether items have contexts of their own in the history.
-        item_namer: Names the context of an item, called with item and index; default `map-item-<index>`.
+        serdes: Serializer of the whole `BatchResult` only.
+        item_serdes: Serializer of each item's result. Without `serdes`, the results are stored only with the items.
+        result_type: Type of each item's result, if the function has no return annotation.
+        summary_generator: Creates a text to store in place of a result above 256 KiB.
+        nesting_type: Whether the history records a context for each item.
+        item_namer: Called with item and index, returns the name of the item's context; default `map-item-<index>`.
     """
 
     max_concurrency: int | None = None

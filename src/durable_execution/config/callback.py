@@ -1,4 +1,4 @@
-"""What can be configured of callbacks."""
+"""Options of callbacks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class CallbackConfig:
     """Options of `ctx.create_callback`.
 
     Attributes:
-        timeout: How long the callback may take in all; None is for ever.
-        heartbeat_timeout: How long it may be silent between heartbeats; None is for ever.
-        serdes: Reads the result that was sent; default: the text as it is, or JSON when `result_type` is set.
-        result_type: Type of the result, sent as JSON.
-        sub_type: A word of your own in place of `Callback`.
+        timeout: Longest time until the callback completes; None means no limit.
+        heartbeat_timeout: Longest time between heartbeats; None means no limit.
+        serdes: Reads the result that was sent. Default: the text unchanged, or JSON if `result_type` is set.
+        result_type: Type of the result, which is sent as JSON.
+        sub_type: Your own subtype in place of `Callback`.
     """
 
     timeout: timedelta | None = None
@@ -51,7 +51,7 @@ class WaitForCallbackConfig(CallbackConfig):
     retry_strategy: RetryStrategy | None = None
 
     def __post_init__(self) -> None:
-        CallbackConfig.__post_init__(self)  # not super(): a class with slots is made anew
+        CallbackConfig.__post_init__(self)  # not super(): dataclass(slots=True) creates a new class
         check_function("retry_strategy", self.retry_strategy)
 
 
@@ -62,5 +62,5 @@ def _check_timeout(option: str, value: timedelta | None) -> None:
     if not timedelta(seconds=1) <= value <= timedelta(seconds=MAX_CALLBACK_TIMEOUT_SECONDS):
         raise ConfigurationError(
             f"{option} must be from 1 to {MAX_CALLBACK_TIMEOUT_SECONDS} seconds, not {value.total_seconds():g}: "
-            "leave it out for none"
+            "leave it out for no limit"
         )

@@ -1,4 +1,4 @@
-"""Checks that several configurations share."""
+"""Checks that the configuration classes share."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TO_TEXT, FROM_TEXT = BOTH_WAYS[:1], BOTH_WAYS[1:]
 
 
 def check_serdes(option: str, serdes: Any, methods: tuple[str, ...] = BOTH_WAYS) -> None:
-    """Refuse what cannot be a serializer.
+    """Refuse a value that is not a serializer.
 
     Args:
-        option: What it is given as.
-        serdes: The serializer; None for none.
-        methods: Those that are called here.
+        option: Name of the option.
+        serdes: The serializer; None if there is none.
+        methods: The methods the operation calls.
 
     Raises:
-        ConfigurationError: It lacks a method, or is a class.
+        ConfigurationError: The value lacks a method, or is a class.
     """
     if serdes is None:
         return
@@ -37,20 +37,20 @@ def check_serdes(option: str, serdes: Any, methods: tuple[str, ...] = BOTH_WAYS)
 
 
 def check_function(option: str, value: Any) -> None:
-    """Refuse what cannot be called.
+    """Refuse a value that is not callable.
 
     Raises:
-        ConfigurationError: It is not a function.
+        ConfigurationError: The value is not a function.
     """
     if value is not None and not callable(value):
         raise ConfigurationError(f"{option} must be a function, not {value!r:.60}")
 
 
 def check_choice(option: str, value: Any, kind: type[Enum]) -> None:
-    """Refuse what is none of an enumeration's members. Their names as text would silently mean none of them.
+    """Refuse a value that is not a member of an enumeration. A member's name as text matches no member.
 
     Raises:
-        ConfigurationError: It is not one.
+        ConfigurationError: The value is not a member.
     """
     if not isinstance(value, kind):
         choices = " or ".join(f"{kind.__name__}.{member.name}" for member in kind)
@@ -58,14 +58,14 @@ def check_choice(option: str, value: Any, kind: type[Enum]) -> None:
 
 
 def check_sub_type(sub_type: str | None) -> None:
-    """Refuse a word that the service would not take, or that is one of the SDK's own.
+    """Refuse a subtype that the service does not accept, or that the SDK uses itself.
 
     Raises:
-        ConfigurationError: It is such a word.
+        ConfigurationError: The subtype is not allowed.
     """
     if sub_type is None:
         return
     if re.fullmatch(SUBTYPE_PATTERN, sub_type) is None:
         raise ConfigurationError(f"sub_type {sub_type!r} must be 1 to 32 characters of A-Z a-z 0-9 _ -")
     if sub_type in OperationSubType.__members__.values():
-        raise ConfigurationError(f"sub_type {sub_type!r} is one of the SDK's own words: choose another")
+        raise ConfigurationError(f"sub_type {sub_type!r} is reserved for the SDK: choose a different one")

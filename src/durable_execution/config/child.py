@@ -1,4 +1,4 @@
-"""What can be configured of child contexts and retried blocks."""
+"""Options of child contexts and retried blocks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ChildConfig:
 
     Attributes:
         serdes: Serializer of the result.
-        result_type: Type of the result, when the function's annotation does not tell.
-        sub_type: A word of your own in place of `RunInChildContext`.
-        summary_generator: Makes the text that is kept in place of a result above 256 KiB.
-        is_virtual: Write no checkpoints for the context itself; its operations belong to the context around it.
+        result_type: Type of the result, if the function has no return annotation.
+        sub_type: Your own subtype in place of `RunInChildContext`.
+        summary_generator: Creates the text to store in place of a result above 256 KiB.
+        is_virtual: Record no context; its operations belong to the enclosing context.
     """
 
     serdes: SerDes[Any] | None = None
@@ -42,8 +42,8 @@ class WithRetryConfig:
     """Options of `ctx.with_retry`.
 
     Attributes:
-        retry_strategy: Decides after each failed attempt of the block; default `exponential_backoff()`: 3 attempts.
-        child_context: Whether the block runs in a child context of its own, so that a replay skips it once it has ended.
+        retry_strategy: Decides after each failed attempt of the block; default `exponential_backoff()`, 3 attempts.
+        child_context: Whether the block runs in its own child context, so that a replay skips it once it has ended.
         child_config: Options of that context.
     """
 

@@ -1,4 +1,4 @@
-"""When a map or parallel is complete."""
+"""Completion criteria of map and parallel operations."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from durable_execution.errors import ConfigurationError
 
 
 class CompletionOutcome(StrEnum):
-    """How a batch that a rule of the application ends is judged."""
+    """The outcome of a batch that a custom rule completes."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
 
 
 class BatchItemStatus(StrEnum):
-    """Where a branch stood when its batch completed."""
+    """The status of a branch when its batch completed."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
@@ -26,7 +26,7 @@ class BatchItemStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CompletionItem:
-    """One branch, as a completion rule sees it. `status` is None while it has not started."""
+    """One branch, as passed to a completion rule. `status` is None until the branch starts."""
 
     index: int
     name: str | None = None
@@ -35,12 +35,12 @@ class CompletionItem:
 
 @dataclass(frozen=True, slots=True)
 class CompletionStatus:
-    """A batch, as a completion rule sees it.
+    """A batch, as passed to a completion rule.
 
     Attributes:
         success_count: Branches that succeeded.
         failure_count: Branches that failed.
-        completed_count: Both together.
+        completed_count: Branches that ended: the sum of both.
         total_count: All branches, started or not.
         items: The branches in index order.
     """
@@ -54,18 +54,18 @@ class CompletionStatus:
 
 @dataclass(frozen=True, slots=True)
 class CompletionDecision:
-    """What a completion rule answers: `None` outcome goes on, any other ends the batch with that outcome."""
+    """The result of a completion rule. Outcome `None` continues; any other completes the batch with that outcome."""
 
     outcome: CompletionOutcome | None = None
 
     @classmethod
     def go_on(cls) -> CompletionDecision:
-        """The batch is not complete yet."""
+        """Continue: the batch is not complete yet."""
         return cls()
 
     @classmethod
     def complete(cls, outcome: CompletionOutcome = CompletionOutcome.SUCCEEDED) -> CompletionDecision:
-        """The batch is complete, judged as `outcome`."""
+        """Complete the batch with `outcome`."""
         return cls(outcome)
 
 
@@ -73,15 +73,15 @@ class CompletionDecision:
 class CompletionConfig:
     """When a map or parallel is complete.
 
-    Without any criterion, the first failure completes it. Tolerances are exceeded by *more* failures than they name;
-    a percentage is of all branches, started or not. When a tolerance and `min_successful` are both met, the tolerance
-    decides. A custom rule replaces the other criteria.
+    Without criteria, the first failure completes the batch. *More* failures than a tolerance names exceed it. A percentage
+    counts all branches, started or not. If a tolerance is exceeded and `min_successful` is reached, the tolerance decides. A
+    custom rule replaces the other criteria.
 
     Attributes:
         min_successful: Complete as soon as this many branches have succeeded.
         tolerated_failure_count: Complete as soon as more than this many have failed.
         tolerated_failure_percentage: Complete as soon as more than this share (0 to 100) of all branches has failed.
-        should_complete: A rule of your own, called after each branch that ends. It must be a function of its argument.
+        should_complete: Your own rule, called after each branch that ends. It may depend on its argument only.
 
     Raises:
         ConfigurationError: A value is out of range, or a rule is combined with other criteria.
@@ -96,12 +96,14 @@ class CompletionConfig:
         if self.min_successful is not None and self.min_successful < 1:
             raise ConfigurationError(f"min_successful must be at least 1, not {self.min_successful}")
         if self.tolerated_failure_count is not None and self.tolerated_failure_count < 0:
-            raise ConfigurationError(f"tolerated_failure_count cannot be negative, got {self.tolerated_failure_count}")
+            raise ConfigurationError(f"tolerated_failure_count must be at least 0, not {self.tolerated_failure_count}")
         percentage = self.tolerated_failure_percentage
         if percentage is not None and not 0 <= percentage <= 100:
-            raise ConfigurationError(f"tolerated_failure_percentage is from 0 to 100, got {percentage}")
+            raise ConfigurationError(f"tolerated_failure_percentage must be from 0 to 100, not {percentage}")
         if self.should_complete is not None and self.has_criteria:
-            raise ConfigurationError("should_complete replaces the other criteria: give either it or them")
+            raise ConfigurationError(
+                "should_complete replaces the other criteria: set either should_complete or the thresholds"
+            )
 
     @property
     def has_criteria(self) -> bool:
@@ -114,7 +116,7 @@ class CompletionConfig:
 
     @classmethod
     def first_successful(cls) -> CompletionConfig:
-        """Complete with the first success; failures do not stop the others."""
+        """Complete with the first success; a failure does not stop the other branches."""
         return cls(min_successful=1)
 
     @classmethod

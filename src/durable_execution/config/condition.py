@@ -1,4 +1,4 @@
-"""What can be configured of a wait for a condition."""
+"""Options of waits for a condition."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class WaitForConditionConfig:
     """Options of `ctx.wait_for_condition`.
 
     Attributes:
-        wait_strategy: Decides after each check whether and when to check again; see `retry.poll_until`.
-        initial_state: What the first check is given.
+        wait_strategy: Decides after each check whether and when to check again; see `poll_until`.
+        initial_state: The state passed to the first check.
         serdes: Serializer of the state.
-        result_type: Type of the state, when the check's annotation does not tell.
+        result_type: Type of the state, if the check has no return annotation.
     """
 
     wait_strategy: WaitStrategy

@@ -1,4 +1,4 @@
-"""What can be configured of an invoke."""
+"""Options of invokes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class InvokeConfig:
 
     Attributes:
         payload_serdes: Serializer of the payload; default JSON.
-        result_serdes: Reads the result; default JSON.
+        result_serdes: Serializer that reads the result; default JSON.
         result_type: Type of the result.
-        tenant_id: Tenant the function runs for; required by tenant-isolated functions.
+        tenant_id: Tenant to run the function for; tenant-isolated functions require it.
     """
 
     payload_serdes: SerDes[Any] | None = None

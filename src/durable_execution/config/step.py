@@ -1,4 +1,4 @@
-"""What can be configured of a step."""
+"""Options of steps."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class StepSemantics(Enum):
-    """What happens to a step whose invocation is cut off while its body runs.
+    """How a step continues if its invocation ends while the body is running.
 
     AT_LEAST_ONCE_PER_RETRY runs the body again in the same attempt: for bodies that may run twice. AT_MOST_ONCE_PER_RETRY
     checkpoints before the body runs and never runs it again in the same attempt: the attempt fails with
-    `StepInterruptedError`, and the retry strategy decides about another one.
+    `StepInterruptedError`, and the retry strategy decides whether a new attempt follows.
     """
 
     AT_LEAST_ONCE_PER_RETRY = "AT_LEAST_ONCE_PER_RETRY"
@@ -31,10 +31,10 @@ class StepConfig:
 
     Attributes:
         retry_strategy: Decides after each failed attempt; default `RetryPresets.default()`.
-        step_semantics: What happens when the invocation is cut off under the body.
+        step_semantics: Whether the body may run again if the invocation ends while it is running.
         serdes: Serializer of the result; default JSON that restores the result's type.
-        result_type: Type of the result, when the function's annotation does not tell.
-        sub_type: A word of your own in place of `Step`, 1 to 32 of `A-Z a-z 0-9 _ -`.
+        result_type: Type of the result, if the function has no return annotation.
+        sub_type: Your own subtype in place of `Step`: 1 to 32 characters of `A-Z a-z 0-9 _ -`.
     """
 
     retry_strategy: RetryStrategy | None = None

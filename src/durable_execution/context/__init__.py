@@ -1,1 +1,1 @@
-"""What user code is handed: the durable context, and what a step's body gets."""
+"""The objects passed to user code: the durable context, and the context of a step's body."""

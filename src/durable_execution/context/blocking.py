@@ -1,7 +1,7 @@
 """The context of a plain `def` handler: the operations of `DurableContext`, without `await`.
 
-A thin face: every method hands the operation to the event loop and waits. Functions given to `run_in_child_context`, `map`
-and `parallel` get a `BlockingContext` of their own, on a thread of their own; coroutine functions get a `DurableContext`.
+Every method passes the operation to the event loop and waits for it. A plain function passed to `run_in_child_context`,
+`map` or `parallel` gets its own `BlockingContext` on its own thread; a coroutine function gets a `DurableContext`.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 DEFAULT_BRANCH_THREADS = 100
-"""Branches in flight at once when `max_concurrency` is not set: each needs a thread."""
+"""Concurrent branches when `max_concurrency` is not set. Each branch needs a thread."""
 
 
 class BlockingCallback(Generic[T]):
-    """A callback that has been created; see `Callback`.
+    """A created callback; see `Callback`.
 
     Attributes:
-        callback_id: What the external system completes it with.
+        callback_id: The id the external system uses to complete the callback.
     """
 
     __slots__ = ("_callback", "_thread", "callback_id")
@@ -67,7 +67,7 @@ class BlockingCallback(Generic[T]):
 
 
 class BlockingContext:
-    """What a plain `def` handler, child context or branch calls its operations on; see `DurableContext` for each."""
+    """The context of a plain `def` handler, child context or branch; see `DurableContext` for each operation."""
 
     __slots__ = ("_context", "_thread")
 
@@ -82,7 +82,7 @@ class BlockingContext:
 
     @property
     def path(self) -> str:
-        """Readable place of this context."""
+        """Readable path of this context."""
         return self._context.path
 
     @property
@@ -92,7 +92,7 @@ class BlockingContext:
 
     @property
     def is_replaying(self) -> bool:
-        """Whether this context's code is still going over what earlier invocations have done."""
+        """Whether this context's code is still repeating calls that earlier invocations recorded."""
         return self._context.is_replaying
 
     @property
@@ -140,7 +140,7 @@ class BlockingContext:
     def run_in_child_context(
         self, function: Callable[[BlockingContext], T], name: str | None = None, *, config: ChildConfig | None = None
     ) -> T:
-        """Run a function with a context of its own; see `DurableContext.run_in_child_context`."""
+        """Run a function in a child context; see `DurableContext.run_in_child_context`."""
         body = as_coroutine_function(function)
         result: T = self._thread.call(lambda: self._context.run_in_child_context(body, name, config=config))
         return result
@@ -205,7 +205,7 @@ class BlockingContext:
         *,
         config: WaitForCallbackConfig | None = None,
     ) -> Any:
-        """Create a callback, hand out its id in a step, wait for the answer; see `DurableContext.wait_for_callback`."""
+        """Create a callback, submit its id in a step, wait for the answer; see `DurableContext.wait_for_callback`."""
         return self._thread.call(lambda: self._context.wait_for_callback(submitter, name, config=config))
 
     def with_retry(
@@ -215,21 +215,21 @@ class BlockingContext:
         *,
         config: WithRetryConfig | None = None,
     ) -> T:
-        """Run a block of operations again when it raises; see `DurableContext.with_retry`."""
+        """Run a block of operations, and retry it when it raises; see `DurableContext.with_retry`."""
         body = as_coroutine_function(function)
         result: T = self._thread.call(lambda: self._context.with_retry(body, name, config=config))
         return result
 
     def now(self, name: str | None = None) -> datetime:
-        """The time, checkpointed; see `DurableContext.now`."""
+        """Return the checkpointed time; see `DurableContext.now`."""
         return self._thread.call(lambda: self._context.now(name))
 
     def uuid(self) -> UUID:
-        """A UUID that is the same on every replay."""
+        """Return a UUID that is the same on every replay."""
         return self._context.uuid()
 
     def random(self) -> random.Random:
-        """A random generator that draws the same numbers on every replay."""
+        """Return a random generator that draws the same numbers on every replay."""
         return self._context.random()
 
     def patched(self, change_id: str) -> bool:
@@ -242,13 +242,13 @@ class BlockingContext:
 
 
 async def run_blocking(function: Callable[..., T], context: DurableContext, *arguments: Any, context_last: bool) -> T:
-    """Run a blocking function on a thread of its own.
+    """Run a blocking function on its own thread.
 
     Args:
         function: The handler, or the body of a context.
-        context: The context it is to work with.
-        arguments: Its other arguments.
-        context_last: Whether the context comes after them, as in a handler, or before.
+        context: The context to pass to it.
+        arguments: The other arguments.
+        context_last: Whether the context comes last, as in a handler, or first.
     """
     thread = BlockingThread(context.scope.state)
     blocking = BlockingContext(context, thread)
@@ -257,15 +257,15 @@ async def run_blocking(function: Callable[..., T], context: DurableContext, *arg
 
 
 def as_coroutine_function(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """A body as the operations want it: a blocking one runs on a thread of its own."""
-    if is_async(function) or not callable(function):  # what cannot be called is refused by the operation
+    """Wrap a blocking body in a coroutine function that runs it on its own thread."""
+    if is_async(function) or not callable(function):  # the operation refuses what is not callable
         return function
 
     @functools.wraps(function)
     async def body(context: DurableContext, *arguments: Any) -> Any:
         return await run_blocking(function, context, *arguments, context_last=False)
 
-    body.blocking_function = function  # type: ignore[attr-defined]  # whose parameters count
+    body.blocking_function = function  # type: ignore[attr-defined]  # its parameters are checked
     return body
 
 

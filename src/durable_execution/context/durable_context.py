@@ -1,7 +1,7 @@
 """The context of an `async def` handler: every durable operation.
 
-Operation methods are plain functions that reserve the operation's id when they are called and return a coroutine, so ids do
-not depend on scheduling: `gather`, `TaskGroup`, `create_task` and awaiting in any order all work.
+Operation methods are plain functions: each reserves the operation's id when it is called, and returns a coroutine. Ids
+therefore do not depend on scheduling: `gather`, `TaskGroup`, `create_task` and awaiting in any order all work.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CONTEXT = OperationType.CONTEXT.value
 
 
 class DurableContext:
-    """What a handler, a child context or a branch calls its operations on.
+    """The context of a handler, a child context or a branch. Its methods are the durable operations.
 
     Attributes:
         lambda_context: Lambda's own context object, for the remaining time and the request id.
@@ -66,7 +66,7 @@ class DurableContext:
 
     @property
     def scope(self) -> ContextScope:
-        """The runtime's side of this context; not part of the public interface."""
+        """The runtime's side of this context. Not part of the public interface."""
         return self._scope
 
     @property
@@ -76,17 +76,17 @@ class DurableContext:
 
     @property
     def path(self) -> str:
-        """Readable place of this context, for example `process_order/notify#3`."""
+        """Readable path of this context, for example `process_order/notify#3`."""
         return self._scope.path
 
     @property
     def is_replaying(self) -> bool:
-        """Whether this context's code is still going over what earlier invocations have done."""
+        """Whether this context's code is still repeating calls that earlier invocations recorded."""
         return self._scope.here.is_replaying
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A standard logger that is silent while this context replays, and whose records say where they come from."""
+        """A standard logger that is silent while this context replays. Its records carry execution and operation."""
         if self._logger is None:
             from durable_execution.context.logger import context_logger
 
@@ -120,11 +120,11 @@ class DurableContext:
             config: Retries, semantics, serializer, type.
 
         Returns:
-            What the function returned, as it comes back from the serializer.
+            The function's return value, after a round trip through the serializer.
 
         Raises:
-            StepError: It failed and is not retried; also an instance of the original exception's class.
-            StepInterruptedError: An at-most-once attempt was cut off, and there is no further attempt.
+            StepError: The step failed and is not retried. The error is also an instance of the original exception's class.
+            StepInterruptedError: An at-most-once attempt was interrupted, and no further attempt follows.
         """
         if not callable(function):
             refuse(function, "ctx.step")
@@ -134,10 +134,10 @@ class DurableContext:
         return step.run_step(call, function, config)
 
     def wait(self, duration: timedelta, name: str | None = None) -> Coroutine[Any, Any, None]:
-        """Pause for at least `duration`, rounded up to whole seconds. The execution is suspended meanwhile.
+        """Pause for at least `duration`, rounded up to whole seconds. The execution is suspended until then.
 
         Raises:
-            ConfigurationError: Below one second or above 366 days.
+            ConfigurationError: The duration is below one second or above 366 days.
         """
         seconds = wait.wait_seconds(duration)
         call = self._scope.reserve(OperationType.WAIT.value, OperationSubType.WAIT.value, name)
@@ -147,7 +147,7 @@ class DurableContext:
     def create_callback(
         self, name: str | None = None, *, config: CallbackConfig | None = None
     ) -> Coroutine[Any, Any, Callback[Any]]:
-        """Create a callback: its `callback_id` is for the outside world, `await callback.result()` for its answer.
+        """Create a callback. Pass its `callback_id` to an external system, then `await callback.result()`.
 
         Args:
             name: Name of the operation.
@@ -169,11 +169,11 @@ class DurableContext:
         *,
         config: InvokeConfig | None = None,
     ) -> Coroutine[Any, Any, Any]:
-        """Call another function and wait for its result. The execution is suspended meanwhile.
+        """Call a Lambda function and wait for its result. The execution is suspended until it ends.
 
         Args:
-            function_name: Name, `name:qualifier` or ARN. A durable function needs a qualifier when it is on Lambda.
-            payload: JSON values, or anything pydantic can write.
+            function_name: Name, `name:qualifier` or ARN. On Lambda, a durable function needs a qualifier.
+            payload: JSON values, or any value pydantic can write.
             name: Name of the operation.
             config: Serializers, result type, tenant.
 
@@ -195,7 +195,7 @@ class DurableContext:
         *,
         config: ChildConfig | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """Run a function with a context of its own. Once it has ended, a replay takes its result and skips it.
+        """Run a function in a child context. Once it has ended, a replay returns its recorded result and skips it.
 
         Args:
             function: Takes a `DurableContext`.
@@ -203,7 +203,7 @@ class DurableContext:
             config: Serializer, type, summary, or no checkpoints at all (`is_virtual`).
 
         Raises:
-            ChildContextError: The function raised; also an instance of the original exception's class.
+            ChildContextError: The function raised. The error is also an instance of the original exception's class.
         """
         from durable_execution.operations import child
 
@@ -242,16 +242,16 @@ class DurableContext:
         *,
         config: MapConfig | None = None,
     ) -> Coroutine[Any, Any, BatchResult[Any]]:
-        """Run a function for every item, concurrently, each in a context of its own.
+        """Run a function for every item, concurrently, each item in its own context.
 
         Args:
             items: The items. Their number and order must be the same on every replay.
-            function: Takes the item's `DurableContext`, the item, and its index, or only the context and the item.
+            function: Takes the item's `DurableContext`, the item and its index, or only the context and the item.
             name: Name of the operation.
             config: Concurrency, completion, serializers, nesting, names of items.
 
         Returns:
-            The items' results and errors in index order. Failures of items are not raised; see
+            The items' results and errors in index order. An item's failure is not raised; see
             `BatchResult.throw_if_error`.
         """
         from durable_execution.operations import branches
@@ -271,7 +271,7 @@ class DurableContext:
         *,
         config: ParallelConfig | None = None,
     ) -> Coroutine[Any, Any, BatchResult[Any]]:
-        """Run functions concurrently, each in a context of its own.
+        """Run functions concurrently, each in its own context.
 
         Args:
             functions: Each takes a `DurableContext`; wrap one in `ParallelBranch` to name it.
@@ -279,7 +279,7 @@ class DurableContext:
             config: Concurrency, completion, serializers, nesting.
 
         Returns:
-            The branches' results and errors in order. Failures of branches are not raised; see
+            The branches' results and errors in order. A branch's failure is not raised; see
             `BatchResult.throw_if_error`.
         """
         from durable_execution.operations import branches
@@ -301,19 +301,19 @@ class DurableContext:
         *,
         config: WaitForConditionConfig,
     ) -> Coroutine[Any, Any, S]:
-        """Poll until a state is reached. The execution is suspended between the polls.
+        """Poll until a condition is met. The execution is suspended between polls.
 
         Args:
-            check: Takes the state of the last check (at first `config.initial_state`) and a `StepContext`; returns the
-                new state.
+            check: Takes the last check's state (`config.initial_state` for the first) and a `StepContext`; returns the new
+                state.
             name: Name of the operation.
             config: Wait strategy, initial state, serializer, type.
 
         Returns:
-            The last state.
+            The state that ended the wait.
 
         Raises:
-            WaitForConditionError: The strategy gave up, or the check raised.
+            WaitForConditionError: The strategy gave up, or the check raised an exception.
         """
         from durable_execution.operations import condition
 
@@ -329,7 +329,7 @@ class DurableContext:
         *,
         config: WaitForCallbackConfig | None = None,
     ) -> Coroutine[Any, Any, Any]:
-        """Create a callback, hand its id to `submitter` in a step, and wait for the answer.
+        """Create a callback, pass its id to `submitter` in a step, and wait for the answer.
 
         Args:
             submitter: Takes the callback id and a `StepContext`.
@@ -337,9 +337,9 @@ class DurableContext:
             config: Timeouts, serializer, type, retries of the submitter.
 
         Raises:
-            CallbackSubmitterError: The submitter failed for good.
+            CallbackSubmitterError: The submitter failed permanently.
             CallbackFailedError: The external system reported a failure.
-            CallbackTimeoutError: Nobody answered in time, or (CallbackHeartbeatError) the heartbeats stopped.
+            CallbackTimeoutError: No answer arrived in time, or (CallbackHeartbeatError) the heartbeats stopped.
         """
         from durable_execution.operations import wait_for_callback
 
@@ -356,15 +356,15 @@ class DurableContext:
         *,
         config: WithRetryConfig | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """Run a block of operations, and run it again, after a durable pause, when it raises.
+        """Run a block of operations. When it raises, pause durably and run it again.
 
         Args:
             function: Takes a `DurableContext` and the number of the attempt, from 1.
-            name: Name of the block; its pauses are waits named `<name>-backoff-<attempt>`.
-            config: Retry strategy; whether the block has a child context of its own.
+            name: Name of the block. Its pauses are waits named `<name>-backoff-<attempt>`.
+            config: Retry strategy, and whether the block runs in a child context.
 
         Raises:
-            ChildContextError: The last attempt raised; without a child context, what it raised.
+            ChildContextError: The last attempt raised. Without a child context, its exception is raised unchanged.
         """
         from durable_execution.config.child import ChildConfig
         from durable_execution.operations import with_retry
@@ -384,9 +384,9 @@ class DurableContext:
         return self.run_in_child_context(block, name, config=child_config)
 
     def all(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, list[T]]:
-        """Wait for all, and return their values in order; raise the first error as soon as it happens.
+        """Wait for all, and return their values in order; raise the first error as soon as it occurs.
 
-        Which error came first is recorded, so a replay raises the same. The others are cancelled.
+        The first failure is recorded, so a replay raises the same one. The other awaitables are cancelled.
         """
         from durable_execution.operations import concurrency
 
@@ -396,60 +396,60 @@ class DurableContext:
     def race(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
         """Wait for the first to end, and return its value or raise its error.
 
-        The winner is recorded, so a replay picks the same one. The others are cancelled.
+        The winner is recorded, so a replay picks the same one. Losers are cancelled and start nothing new.
         """
         from durable_execution.errors import ConfigurationError
         from durable_execution.operations import concurrency
 
         if not awaitables:
-            raise ConfigurationError("ctx.race needs something to wait for")
+            raise ConfigurationError("ctx.race needs at least one awaitable")
         call = self._scope.reserve(STEP, "Race", name)
         return concurrency.run_race(call, awaitables)
 
     def any(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
-        """Wait for the first to succeed, and return its value; raise an ExceptionGroup when all fail.
+        """Wait for the first to succeed, and return its value; raise an ExceptionGroup if all fail.
 
-        The winner is recorded, so a replay picks the same one. The others are cancelled.
+        The winner is recorded, so a replay picks the same one. Losers are cancelled and start nothing new.
         """
         from durable_execution.errors import ConfigurationError
         from durable_execution.operations import concurrency
 
         if not awaitables:
-            raise ConfigurationError("ctx.any needs something to wait for")
+            raise ConfigurationError("ctx.any needs at least one awaitable")
         call = self._scope.reserve(STEP, "Any", name)
         return concurrency.run_any(call, awaitables)
 
     def all_settled(self, *awaitables: Awaitable[T]) -> Coroutine[Any, Any, list[Settled[T]]]:
-        """Wait for all to end, and return how each did, in order. Nothing is recorded but the operations themselves."""
+        """Wait for all to end, and return how each ended, in order. Only the operations themselves are recorded."""
         from durable_execution.operations import concurrency
 
         return concurrency.run_all_settled(awaitables)
 
     def now(self, name: str | None = None) -> Coroutine[Any, Any, datetime]:
-        """The time, checkpointed: every replay gets the time of the first run. Costs a step."""
+        """Return the checkpointed time: every replay gets the time of the first run. Costs one step."""
         from durable_execution.operations import replay_safe
 
         return self.step(replay_safe.read_clock, name if name is not None else "now")
 
     def uuid(self) -> UUID:
-        """A UUID that is the same on every replay. Costs nothing: it is derived from the execution's ARN and the call."""
+        """Return a UUID that is the same on every replay. Free: it is derived from the execution's ARN and the call."""
         return self._randomness().uuid()
 
     def random(self) -> random.Random:
-        """A random generator that draws the same numbers on every replay. Not for secrets."""
+        """Return a random generator that draws the same numbers on every replay. Not for secrets."""
         return self._randomness().generator
 
     def patched(self, change_id: str) -> bool:
-        """Whether this execution runs with a change that was made while others were in flight.
+        """Whether this execution runs with a change that you deployed while executions were in flight.
 
         ```python
         if ctx.patched("check-stock-first"):
             await ctx.step(check_stock)
         ```
 
-        True where the execution has not been yet, which is then recorded; False where an execution that was recorded
-        without the change replays what it has done. The numbering of calls is not disturbed either way. Within one context
-        the answer for a change never varies.
+        Returns True, and records it, when the execution reaches this line for the first time. Returns False when it replays
+        past this line and was recorded without the change. Neither shifts the numbering of calls. Within one context, the
+        answer for a change never varies.
         """
         from durable_execution.operations import replay_safe
 
@@ -475,5 +475,5 @@ class DurableContext:
 
 
 def _name_of(function: Any) -> str | None:
-    """The name of a `@durable_step` function. Others stay unnamed: renaming one must not disturb what is in flight."""
+    """Return the name of a `@durable_step` function. Others stay unnamed, so you can rename them at any time."""
     return function.name if type(function) is BoundStep else None

@@ -1,4 +1,4 @@
-"""Loggers that know what they log about, and keep quiet while the code only replays."""
+"""Loggers that add execution and operation to each record, and stay silent during replay."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LOGGER_NAME = "durable_execution.user"
 
 
 class DurableLogger(logging.LoggerAdapter[logging.Logger]):
-    """A standard logger that says in its records where they come from.
+    """A standard logger whose records carry their origin.
 
-    They carry `executionArn`, `operationId`, `parentId`, `operationName`, `operationPath` and `attempt`.
+    Each record has `executionArn`, `operationId`, `parentId`, `operationName`, `operationPath` and `attempt`.
 
-    While its context replays what earlier invocations have logged already, it says nothing, unless the function was made
-    with `@durable_execution(log_while_replaying=True)`.
+    While its context replays, the logger is silent: earlier invocations already logged those records. To log during replay,
+    use `@durable_execution(log_while_replaying=True)`.
     """
 
     def __init__(self, logger: logging.Logger, fields: dict[str, Any], scope: ContextScope | None) -> None:
@@ -27,19 +27,19 @@ class DurableLogger(logging.LoggerAdapter[logging.Logger]):
         self._scope = scope
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # the name logging gives it
-        """Whether a record of this level would be written now."""
+        """Whether a record of this level is written now."""
         if self._scope is not None and self._scope.here.is_replaying and not self._scope.state.logs_while_replaying:
             return False
         return super().isEnabledFor(level)
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Add the fields to the record; fields given with `extra=` win."""
+        """Add the fields to the record. Fields passed with `extra=` take precedence."""
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
 
 
 def context_logger(scope: ContextScope) -> DurableLogger:
-    """The logger of a context."""
+    """Create the logger of a context."""
     fields: dict[str, Any] = {"executionArn": scope.state.execution_arn}
     if scope.owner is not None:
         fields |= _fields_of(scope.owner)
@@ -47,7 +47,7 @@ def context_logger(scope: ContextScope) -> DurableLogger:
 
 
 def operation_logger(call: Call, attempt: int) -> DurableLogger:
-    """The logger of a step's body, which only ever runs for real."""
+    """Create the logger of a step's body. It never replays, so it is never silent."""
     state = call.scope.state
     fields = {"executionArn": state.execution_arn, **_fields_of(call), "attempt": attempt}
     return DurableLogger(state.user_logger or logging.getLogger(LOGGER_NAME), fields, None)

@@ -1,4 +1,4 @@
-"""What the body of a step is handed."""
+"""The context that is passed to a step's body."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class StepContext:
-    """Tells a step's body what it is part of.
+    """Gives a step's body its attempt number, operation id, path, clock and logger.
 
     Attributes:
         attempt: Number of this attempt, from 1.
@@ -41,11 +41,11 @@ class StepContext:
 
     @property
     def path(self) -> str:
-        """Readable place of the step, for example `process_order/charge`."""
+        """Readable path of the step, for example `process_order/charge`."""
         return self._call.path
 
     def now(self) -> datetime:
-        """The time, aware and in UTC. Outside a step, use `ctx.now()`, which a replay repeats."""
+        """Return the time, aware and in UTC. Outside a step, use `ctx.now()`, which a replay repeats."""
         return self._call.scope.state.clock.now()
 
     @property

@@ -1,4 +1,4 @@
-"""`@durable_step`: functions that know they are steps."""
+"""`@durable_step`: declare a function as a step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BoundStep(Generic[T_co]):
 
     Attributes:
         function: The decorated function.
-        name: Its name, which is the step's default name.
+        name: The function's name: the step's default name.
     """
 
     __slots__ = ("_arguments", "_options", "function", "name")
@@ -38,7 +38,7 @@ class BoundStep(Generic[T_co]):
         return f"BoundStep({self.name})"
 
     def mismatch(self) -> str | None:
-        """Why the function cannot be called with its arguments; None when it can, or says nothing."""
+        """Return why the function does not accept its arguments; None if it does, or if its signature is unknown."""
         try:
             inspect.signature(self.function).bind(None, *self._arguments, **self._options)
         except TypeError as error:
@@ -60,14 +60,14 @@ def durable_step(
 @overload
 def durable_step(function: Callable[Concatenate[StepContext, P], T]) -> Callable[P, BoundStep[T]]: ...
 def durable_step(function: Callable[..., Any]) -> Callable[..., BoundStep[Any]]:
-    """Make a function whose calls are steps: `await ctx.step(charge(order))`.
+    """Declare a function whose calls are steps: `await ctx.step(charge(order))`.
 
     Args:
         function: Takes a `StepContext`, then the arguments of its calls. Its name is the step's default name, and its
-            return annotation the type that is restored on replay.
+            return annotation is the type that a replay restores.
 
     Returns:
-        A function of those arguments that runs nothing, but gives `ctx.step` what to run.
+        A function of those arguments. It runs nothing: it returns a `BoundStep` for `ctx.step`.
     """
 
     @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""The engine under `ctx.map` and `ctx.parallel`: branches, how many at once, and when it is enough."""
+"""Run the branches of `ctx.map` and `ctx.parallel` up to the concurrency limit, until the batch is complete."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ BranchBody = Callable[[ContextScope], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Branches:
-    """The branches of one batch, made one at a time as they are started.
+    """The branches of one batch, created one at a time as they start.
 
     Attributes:
-        total: How many.
+        total: Number of branches.
         subtype: `MapIteration` or `ParallelBranch`.
         name: Name of branch i.
         body: Body of branch i.
@@ -49,12 +49,12 @@ class Branches:
 
 
 async def run_batch(call: Call, branches: Branches, config: MapConfig | ParallelConfig) -> BatchResult[Any]:
-    """Run a batch in its context operation, or answer it from the record."""
+    """Run a batch in its context operation, or return the recorded result."""
     arn = call.scope.state.execution_arn
 
     def item_codec(index: int) -> Codec:
         annotation = config.result_type
-        if annotation is None and index < branches.total:  # recorded were more, when the code has changed
+        if annotation is None and index < branches.total:  # changed code can have fewer branches than the recording
             annotation = branches.result_type(index)
         return codec_for(config.item_serdes, annotation, operation_id=branch_id(call.id, index), execution_arn=arn)
 
@@ -66,7 +66,7 @@ async def run_batch(call: Call, branches: Branches, config: MapConfig | Parallel
     decision = read_decision((recorded.get("ContextDetails") or {}).get("Result")) if recorded is not None else None
 
     async def body(scope: ContextScope) -> BatchResult[Any]:
-        # Branches have ids of their own, numbered from 0: recorded beyond the last one are branches that are gone.
+        # Branch ids are numbered from 0. Recorded ids beyond the last branch belong to branches the code no longer has.
         scope.ids.position = branches.total - 1
         batch = Batch(scope, branches, config)
         if scope.is_rebuilding and decision is not None:
@@ -86,8 +86,8 @@ async def run_batch(call: Call, branches: Branches, config: MapConfig | Parallel
 class Batch:
     """One run of a batch's branches.
 
-    Branches are started in index order, `max_concurrency` at a time; a branch that waits keeps its place. As soon as the
-    batch is complete, those that still run are cancelled and reported as STARTED.
+    Branches start in index order, `max_concurrency` at a time. A suspended branch keeps its slot. When the batch is
+    complete, branches that are still running are cancelled and reported as STARTED.
     """
 
     def __init__(self, scope: ContextScope, branches: Branches, config: MapConfig | ParallelConfig) -> None:
@@ -114,7 +114,7 @@ class Batch:
         return BatchResult([self._items[index] for index in sorted(self._items)], reason)
 
     async def rebuild(self, decision: Decision) -> BatchResult[Any]:
-        """Run again, over their recorded operations, the branches that had ended when the batch was complete."""
+        """Replay the branches that had ended when the batch completed, over their recorded operations."""
         finished = [index for index in range(decision.started_total) if index not in decision.unfinished]
         self._policy = CompletionPolicy(len(finished), CompletionConfig.all_completed())
         self._queue = iter(finished)
@@ -149,7 +149,7 @@ class Batch:
             if not self._scope.state.is_decided:
                 self._give_up(RuntimeError(f"branch {index} was cancelled by its own code: {error}"))
             raise
-        except BaseException as error:  # noqa: BLE001  # not a failure of the branch: it ends the execution or the invocation
+        except BaseException as error:  # noqa: BLE001  # not a branch failure: it ends the execution or the invocation
             self._give_up(error)
         else:
             self._finish(BatchItem(index, BatchItemStatus.SUCCEEDED, result))
@@ -162,7 +162,7 @@ class Batch:
         scope, branches, config = self._scope, self._branches, self._config
         owner = scope.owner
         if owner is None:
-            raise AssertionError("a batch runs in the context of its operation")
+            raise AssertionError("a batch must run in the context of its operation")
         name = branches.name(index)
         check_name(name)
         call = Call(

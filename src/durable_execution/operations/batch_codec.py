@@ -1,4 +1,4 @@
-"""How a `BatchResult` is stored: in the tagged format of AWS's SDK for Python, and as a summary when it is large."""
+"""Store a `BatchResult` in the tagged format of AWS's SDK for Python, or as a summary when it is large."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from durable_execution.serdes.codec import TAGGED, Codec
 
 
 def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
-    """The codec of a batch whose item i has codec `item_codec(i)`.
+    """Create the codec of a batch whose item i has codec `item_codec(i)`.
 
-    Results that the tagged format restores exactly stand in it as they are, as AWS's SDK for Python has them; others as
-    their codec writes them.
+    A result that the tagged format restores exactly is stored as is, like in AWS's SDK for Python. Any other result is
+    stored as its own codec writes it.
 
     Args:
-        item_codec: Codec of an item.
+        item_codec: Returns the codec of the item at an index.
     """
 
     def encode(batch: BatchResult[Any]) -> str:
@@ -47,10 +47,10 @@ def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
 
 
 def _from_plain(found: Any, item_codec: Callable[[int], Codec]) -> BatchResult[Any] | None:
-    """A batch as SDKs for other languages store it, in plain JSON; None when it is none.
+    """Read a batch that an SDK for a different language stored as plain JSON; return None if it is not one.
 
     AWS's SDK for JavaScript: `{"all": [{"index": 0, "status": "SUCCEEDED", "result": 1}], "completionReason": …}`. The Rust
-    SDK has other words for the same, and errors in their form on the wire.
+    SDK uses different names for the same members, and writes errors in their wire form.
     """
     if not isinstance(found, dict):
         return None
@@ -87,17 +87,17 @@ def _plain_error(error: Any) -> ErrorObject | None:
 
 
 def _word(word: str) -> str:
-    """`AllCompleted` as `ALL_COMPLETED`."""
+    """Convert `AllCompleted` to `ALL_COMPLETED`."""
     return word if word.isupper() else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).upper()
 
 
 class Decision(NamedTuple):
-    """What is kept of a batch whose result was too large: enough to rebuild it from its branches.
+    """The part of a too-large batch result that is stored: enough to rebuild it from its branches.
 
     Attributes:
-        reason: Why it was complete.
-        started_total: How many branches were started: those with an index below.
-        unfinished: Indexes of those that had not ended.
+        reason: Why the batch completed.
+        started_total: Number of branches that started. Their indexes are 0 to `started_total - 1`.
+        unfinished: Indexes of the branches that had not ended.
     """
 
     reason: CompletionReason
@@ -106,7 +106,7 @@ class Decision(NamedTuple):
 
 
 def summarize(kind: str, batch: BatchResult[Any], custom: Callable[[Any], str] | None) -> str:
-    """The text stored in place of a batch above 256 KiB.
+    """Create the text that is stored in place of a batch above 256 KiB.
 
     Args:
         kind: `MapResult` or `ParallelResult`.
@@ -132,7 +132,7 @@ def summarize(kind: str, batch: BatchResult[Any], custom: Callable[[Any], str] |
 
 
 def read_decision(summary: str | None) -> Decision | None:
-    """The decision in a stored summary; None when there is none to be read."""
+    """Read the decision from a stored summary; return None if it contains none."""
     try:
         fields = json.loads(summary or "")
         total = int(fields["totalCount"])

@@ -1,4 +1,4 @@
-"""`ctx.map` and `ctx.parallel`: the same function for many items, or many functions, as branches of one batch."""
+"""`ctx.map` and `ctx.parallel`: one function for many items, or many functions, as branches of one batch."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ class ParallelBranch:
 async def run_map(
     call: Call, items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext
 ) -> BatchResult[Any]:
-    """Run a function for every item; `make` gives each branch its context."""
+    """Run a function for every item; `make` creates the context of each branch."""
     return await run_batch(call, map_branches(items, function, config, make), config)
 
 
 async def run_parallel(
     call: Call, functions: Sequence[Any], config: ParallelConfig, make: MakeContext
 ) -> BatchResult[Any]:
-    """Run every function; `make` gives each branch its context."""
+    """Run every function; `make` creates the context of each branch."""
     return await run_batch(call, parallel_branches(functions, make), config)
 
 
 def map_branches(items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext) -> Branches:
-    """A branch for every item."""
+    """Create a branch for every item."""
     namer = config.item_namer
     if namer is not None:
         check_parameters(namer, "MapConfig(item_namer=...)", "item", "index")
@@ -72,7 +72,7 @@ def map_branches(items: Sequence[Any], function: Callable[..., Any], config: Map
 
 
 def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
-    """A branch for every function."""
+    """Create a branch for every function."""
     branches = [branch if isinstance(branch, ParallelBranch) else ParallelBranch(branch) for branch in functions]
     for branch in branches:
         check_parameters(branch.function, "ctx.parallel", "ctx")
@@ -93,14 +93,14 @@ def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
 
 
 def _parameters(function: Callable[..., Any]) -> int:
-    """How many of (context, item, index, items) the function takes: at least the first two.
+    """Return how many of (context, item, index, items) the function takes: at least the first two.
 
     Raises:
-        ConfigurationError: It cannot be called with any number of them.
+        ConfigurationError: The function cannot be called with any number of them.
     """
     plain = getattr(function, "blocking_function", function)
     for count in (3, 2, 4):
         if can_take(plain, count):
             return count
     check_parameters(function, "ctx.map", "ctx", "item", "index")
-    raise AssertionError("it was refused")
+    raise AssertionError("check_parameters refuses this function")

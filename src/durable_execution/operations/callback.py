@@ -1,4 +1,4 @@
-"""`ctx.create_callback`: an id for the outside world, and its answer."""
+"""`ctx.create_callback`: give an external system an id, and wait for its answer."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ HEARTBEAT_LAPSED = "Callback.Heartbeat"
 
 
 class Callback(Generic[T]):
-    """A callback that has been created.
+    """A created callback.
 
     Attributes:
-        callback_id: What the external system completes it with, through the Lambda API
-            (`SendDurableExecutionCallbackSuccess`, `...Failure`, `...Heartbeat`) or `durable-debug callback`.
+        callback_id: The id the external system passes to the Lambda API (`SendDurableExecutionCallbackSuccess`,
+            `...Failure`, `...Heartbeat`) or to `durable-debug callback` to complete the callback.
     """
 
     __slots__ = ("_call", "_codec", "_is_reported", "callback_id")
@@ -53,15 +53,15 @@ class Callback(Generic[T]):
         return f"Callback({self._call.path!r}, callback_id={self.callback_id!r})"
 
     async def result(self) -> T:
-        """Wait for the answer, suspending the execution meanwhile.
+        """Wait for the answer. The execution is suspended until it arrives.
 
         Returns:
-            What was sent: the text itself, or the value the configured type or serializer reads from it. None when
-            nothing was sent.
+            The text the external system sent, or the value that the configured type or serializer reads from it. None
+            if it sent no result.
 
         Raises:
             CallbackFailedError: The external system reported a failure.
-            CallbackTimeoutError: Nobody answered in time.
+            CallbackTimeoutError: No answer arrived in time.
             CallbackHeartbeatError: The heartbeats stopped.
         """
         state = self._call.scope.state
@@ -84,7 +84,7 @@ class Callback(Generic[T]):
 
 
 def failure_class(callback: Operation) -> type[CallbackError]:
-    """The error a callback's end stands for."""
+    """Return the class of the error that a failed callback raises."""
     if callback.status is OperationStatus.TIMED_OUT:
         is_heartbeat = callback.error is not None and callback.error.type == HEARTBEAT_LAPSED
         return CallbackHeartbeatError if is_heartbeat else CallbackTimeoutError
@@ -92,7 +92,7 @@ def failure_class(callback: Operation) -> type[CallbackError]:
 
 
 async def create_callback(call: Call, config: CallbackConfig) -> Callback[Any]:
-    """Create the callback, or find it again. Its failure, if any, is raised by `result()`, never here."""
+    """Create the callback, or find the recorded one. If it failed, `result()` raises the failure; this never does."""
     state = call.scope.state
     recorded = await recorded_state(call)
     is_reported = False
@@ -112,12 +112,12 @@ async def create_callback(call: Call, config: CallbackConfig) -> Callback[Any]:
             announce_replayed(call, recorded)
     callback_id = Operation(recorded).callback_id if recorded is not None else None
     if not callback_id:
-        raise ExecutionError(f"the service has not given {call.path} a callback id")
+        raise ExecutionError(f"the service returned no callback id for {call.path}")
     return Callback(call, callback_id, _codec(call, config), is_reported=is_reported)
 
 
 def recorded_options(config: CallbackConfig) -> dict[str, int]:
-    """The options a recording can be compared with."""
+    """Return the options that are compared with the recording."""
     options: dict[str, int] = {}
     if config.timeout is not None:
         options["timeout_seconds"] = round(config.timeout.total_seconds())

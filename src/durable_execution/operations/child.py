@@ -1,4 +1,4 @@
-"""`ctx.run_in_child_context`, and the life of every context: child, branch, and those of composed operations."""
+"""`ctx.run_in_child_context`, and the lifecycle of every context: child, branch and composed operation."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ Summary = Callable[[Any], str]
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How the result of a context is kept.
+    """How the result of a context is stored.
 
     Attributes:
-        codec: Of the result.
-        summarize: Makes what is stored in place of a result that is not kept; nothing by default.
-        is_rebuilt: Whether the result is never kept, but always made again of what the context holds, each part of which has
-            made the trip through its own serializer. Otherwise this is so above 256 KiB.
+        codec: Codec of the result.
+        summarize: Creates the text stored in place of a result that is not stored itself; by default that text is empty.
+        is_rebuilt: Whether the result is never stored, and a replay always rebuilds it from the context's operations, each
+            of which uses its own serializer. When false, only results above 256 KiB are rebuilt.
     """
 
     codec: Codec
@@ -53,20 +53,20 @@ class Keeping:
     is_rebuilt: bool = False
 
     def summary(self, value: Any) -> str:
-        """The text in place of a result."""
+        """Create the text stored in place of a result."""
         return str(self.summarize(value)) if self.summarize is not None else ""
 
 
 async def run_context(call: Call, body: Body, keeping: Keeping) -> Any:
-    """Answer a context from the record, or run its body in it and checkpoint what comes of it.
+    """Return a context's recorded result, or run its body and checkpoint the result.
 
     Args:
         call: The CONTEXT operation.
-        body: Run with the scope inside the context.
-        keeping: How its result is kept.
+        body: Called with the scope inside the context.
+        keeping: How the result is stored.
 
     Raises:
-        ChildContextError: The body raised, now or when it was recorded.
+        ChildContextError: The body raised, in this run or in the recorded one.
     """
     recorded = await recorded_state(call)
     if recorded is not None:
@@ -185,7 +185,7 @@ async def _fail(call: Call, error: Exception, recorded: Wire | None, started_at:
 
 
 def _ends_execution(error: Exception) -> bool:
-    """Whether an error is no failure of the context: it ends the execution, or the invocation, as it is."""
+    """Whether an error ends the execution or the invocation, instead of failing the context."""
     return isinstance(error, (ExecutionError, InvocationError)) and not isinstance(error, OperationError)
 
 

@@ -1,4 +1,4 @@
-"""When a map or parallel is complete, and why. Pure."""
+"""Decide when a map or parallel is complete, and why. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Items = Callable[[], Sequence[CompletionItem]]
 
 @dataclass(slots=True)
 class CompletionPolicy:
-    """Counts branches as they end, and says when the batch is complete.
+    """Counts branches as they end, and decides when the batch is complete.
 
     Attributes:
         total: All branches, started or not.
@@ -35,9 +35,9 @@ class CompletionPolicy:
     failed: int = 0
 
     def reason(self, items: Items) -> CompletionReason | None:
-        """Why the batch is complete; None while it is not.
+        """Return why the batch is complete, or None while it is not.
 
-        A tolerance that is exceeded comes first, then a custom rule, then the last branch, then the minimum.
+        The checks run in this order: exceeded tolerance, custom rule, all branches ended, minimum of successes reached.
         """
         if self._is_tolerance_exceeded():
             return CompletionReason.FAILURE_TOLERANCE_EXCEEDED

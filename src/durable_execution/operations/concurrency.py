@@ -1,7 +1,7 @@
-"""`ctx.all`, `ctx.any`, `ctx.race`, `ctx.all_settled`: concurrency whose outcome is recorded, so that a replay repeats it.
+"""`ctx.all`, `ctx.any`, `ctx.race`, `ctx.all_settled`: concurrency with a recorded outcome, so that a replay repeats it.
 
-Which of several operations ends first depends on the outside world. The combinator is a step of its own whose stored
-result says who it was; a replay awaits that one, and does not even start the others.
+Which of several operations ends first depends on timing. A combinator is therefore a step of its own, and its stored
+result is the index of the awaitable that decided. A replay awaits that one and does not start the others.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Settled(Generic[T]):
     """How one awaitable of `ctx.all_settled` ended.
 
     Attributes:
-        value: Its value, when it succeeded.
-        error: What it raised, otherwise None.
+        value: The value it returned, if it succeeded.
+        error: The exception it raised; None if it succeeded.
     """
 
     value: T | None = None
@@ -49,25 +49,25 @@ class Settled(Generic[T]):
 
 
 async def run_all(call: Call, awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
-    """Every value, in order; the first error as soon as it happens."""
+    """Return every value in order, or raise the first error as soon as it occurs."""
     with _Contest(call, awaitables) as contest:
         return await contest.first_failure_or_all()
 
 
 async def run_race(call: Call, awaitables: Sequence[Awaitable[Any]]) -> Any:
-    """The value or error of whichever ends first."""
+    """Return the value, or raise the error, of the awaitable that ends first."""
     with _Contest(call, awaitables) as contest:
         return await contest.first_to_end()
 
 
 async def run_any(call: Call, awaitables: Sequence[Awaitable[Any]]) -> Any:
-    """The first value. An ExceptionGroup of all errors when there is none."""
+    """Return the first value; raise an ExceptionGroup of all errors if every awaitable fails."""
     with _Contest(call, awaitables) as contest:
         return await contest.first_success()
 
 
 async def run_all_settled(awaitables: Sequence[Awaitable[Any]]) -> list[Settled[Any]]:
-    """How each ended, in order. Nothing needs recording: every ending is recorded already."""
+    """Return how each awaitable ended, in order. Nothing is recorded here: each operation records its own end."""
     tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         if tasks:
@@ -79,9 +79,9 @@ async def run_all_settled(awaitables: Sequence[Awaitable[Any]]) -> list[Settled[
 
 
 class _Contest:
-    """Several awaitables, and the record of which one decided.
+    """Several awaitables, and the record of which one decided the outcome.
 
-    Each runs as a task with a numbering of its own, so that a replay can run one without the others.
+    Each runs as a task that numbers its own calls, so that a replay can run one without the others.
     """
 
     def __init__(self, call: Call, awaitables: Sequence[Awaitable[Any]]) -> None:
@@ -89,15 +89,15 @@ class _Contest:
         self._awaitables = list(awaitables)
         self._is_recorded = False
         self._decided: int | None = None
-        self._begun: set[int] = set()
+        self._started: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """However it ends, drop what was not begun, so that Python does not complain that nobody awaited it."""
+        """Close the awaitables that never started, so that Python does not warn that they were never awaited."""
         for index, awaitable in enumerate(self._awaitables):
-            if index in self._begun:
+            if index in self._started:
                 _release_operands(awaitable)
             elif asyncio.iscoroutine(awaitable):
                 _drop(awaitable)
@@ -106,7 +106,7 @@ class _Contest:
         await self._look()
         if self._decided is not None:
             await self._only(self._decided)
-            raise ExecutionError(f"{self._call.path}: the recorded failure did not happen again")
+            raise ExecutionError(f"{self._call.path}: the recorded failure did not occur again on replay")
         tasks = self._start()
         index = await self._until(tasks, lambda task: task.exception() is not None)
         await self._record(index)
@@ -141,7 +141,7 @@ class _Contest:
         return tasks[index].result()
 
     async def _look(self) -> None:
-        """Look whether it is recorded who decided; it may be recorded that nobody did."""
+        """Read which awaitable decided, if that is recorded. The record can also say that none did."""
         recorded = await recorded_state(self._call)
         if recorded is None or recorded["Status"] != "SUCCEEDED":
             announce_started(self._call, recorded)
@@ -170,7 +170,7 @@ class _Contest:
 
     def _run(self, index: int) -> asyncio.Future[Any]:
         awaitable = self._awaitables[index]
-        self._begun.add(index)
+        self._started.add(index)
         if isinstance(awaitable, asyncio.Future):
             return awaitable
         context = copy_context()
@@ -185,10 +185,10 @@ class _Contest:
         return await self._run(index)
 
     async def _until(self, tasks: Sequence[asyncio.Future[Any]], decides: Any) -> int | None:
-        """The index of the first task that decides, in order of ending; None when all have ended and none does.
+        """Return the index of the first task to end that decides; None if all end and none decides.
 
         Raises:
-            Exception: A task ended with an error that ends the execution or the invocation.
+            Exception: A task raised an error that ends the execution or the invocation.
         """
         waiting = set(tasks)
         while waiting:
@@ -204,7 +204,7 @@ class _Contest:
             if not task.done():
                 task.cancel()
             elif not task.cancelled():
-                task.exception()  # so that asyncio does not complain that nobody looked
+                task.exception()  # retrieved, so that asyncio does not warn about it
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
@@ -219,7 +219,7 @@ def _raise_fatal(done: Iterable[asyncio.Future[Any]]) -> None:
 
 
 def _drop(awaitable: Awaitable[Any]) -> None:
-    """Do without an awaitable."""
+    """Close or cancel an awaitable that is not needed."""
     if asyncio.iscoroutine(awaitable):
         _release_operands(awaitable)
         awaitable.close()
@@ -228,7 +228,7 @@ def _drop(awaitable: Awaitable[Any]) -> None:
 
 
 def _release_operands(awaitable: Awaitable[Any]) -> None:
-    """Where a combinator will not be begun itself, drop what it was given."""
+    """Drop the awaitables that were passed to a combinator which never starts."""
     if not inspect.iscoroutine(awaitable) or awaitable.cr_code not in COMBINATORS:
         return
     if awaitable.cr_frame is not None and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:

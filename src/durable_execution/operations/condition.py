@@ -1,4 +1,4 @@
-"""`ctx.wait_for_condition`: poll until a state is reached, suspended between the polls."""
+"""`ctx.wait_for_condition`: poll until a condition is met, suspended between polls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from durable_execution.serdes.codec import codec_for, return_annotation
 
 
 async def run_condition(call: Call, check: Callable[[Any, StepContext], Any], config: WaitForConditionConfig) -> Any:
-    """Answer from the record, or go on polling."""
+    """Return the recorded result, or continue to poll."""
     recorded = await recorded_state(call)
     poll = Poll(call, check, config)
     check_parameters(check, "ctx.wait_for_condition", "state", "step")
@@ -44,7 +44,7 @@ async def run_condition(call: Call, check: Callable[[Any, StepContext], Any], co
 
 
 class Poll:
-    """A condition that is not met yet: its checks in this invocation."""
+    """The checks of one unmet condition in this invocation."""
 
     __slots__ = ("_call", "_check", "_codec", "_config", "_is_replayed", "_started_at")
 
@@ -59,14 +59,14 @@ class Poll:
         self._started_at = state.clock.now() if state.announcer is not None else None
 
     def answer(self, recorded: Wire) -> Any:
-        """The recorded end."""
+        """Return the recorded result, or raise the recorded failure."""
         view = Operation(recorded)
         if view.status is OperationStatus.FAILED:
             raise failure(self._call, WaitForConditionError, view.error)
         return decode(self._call, self._codec, view.result) if view.result is not None else None
 
     async def finish(self, recorded: Wire | None) -> Any:
-        """Check until the strategy is satisfied, or gives up."""
+        """Check until the strategy is satisfied or gives up."""
         call = self._call
         if recorded is not None:
             self._is_replayed = True
@@ -99,7 +99,7 @@ class Poll:
             answered = await run_body(call, self._check, state, StepContext(call, attempt))
             new_text = encode(call, self._codec, answered)
             decision = checked_decision(self._config.wait_strategy(decode(call, self._codec, new_text), attempt))
-        except Exception as error:  # noqa: BLE001  # the check's error is the operation's
+        except Exception as error:  # noqa: BLE001  # an error in the check fails the operation
             description = described(error)
             announce_attempt_ended(
                 call, attempt, began, "FAILED", is_replayed=self._is_replayed, error=description, exception=error

@@ -1,4 +1,4 @@
-"""What operations say when they are given something else than they can use."""
+"""Check the functions and configurations that are passed to operations."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ VARIADIC = inspect.CO_VARARGS
 
 
 def refuse(given: Any, operation: str) -> NoReturn:
-    """Refuse what cannot be called, where it is given: to try it again would not help.
+    """Refuse an argument that is not callable. A retry would not help, so this is a configuration error.
 
     Raises:
-        ConfigurationError: Always; with the way to write it, when a coroutine was given.
+        ConfigurationError: Always. For a coroutine, the message shows the correct call.
     """
     if not inspect.iscoroutine(given):
         raise ConfigurationError(f"{operation} takes a function, not {given!r:.60}{_hint(given, operation)}")
     name = getattr(given, "__name__", "function")
-    given.close()  # nobody is going to await it
+    given.close()  # so that Python does not warn that it was never awaited
     raise ConfigurationError(
-        f"{operation} takes a function, not the coroutine that {name}(...) gives: it is called when it is its turn. Give "
-        f"{name} itself, or a lambda that calls it, or decorate it with @durable_step for ctx.step({name}(...))"
+        f"{operation} takes a function, not the coroutine that {name}(...) returns: the SDK calls the function itself. Pass "
+        f"{name}, or a lambda that calls it, or decorate it with @durable_step and write ctx.step({name}(...))"
     )
 
 
 def _hint(given: Any, operation: str) -> str:
     if isinstance(given, str) and operation != "ctx.parallel":
-        return ". The function comes first, then the name"
+        return ". Pass the function first, then the name"
     if isinstance(given, (tuple, str)):
-        return ". A branch with a name is ParallelBranch(function, name)"
+        return ". To name a branch, write ParallelBranch(function, name)"
     return ""
 
 
 def checked_config(given: Any, default: T, operation: str) -> T:
-    """The configuration, or its default.
+    """Return the configuration, or the default when none is given.
 
     Raises:
-        ConfigurationError: It is not one for this operation.
+        ConfigurationError: The value is not a configuration of this operation.
     """
     if given is None:
         return default
@@ -50,15 +50,17 @@ def checked_config(given: Any, default: T, operation: str) -> T:
 
 
 def check_parameters(function: Any, operation: str, *parameters: str) -> None:
-    """Refuse a function that cannot be called as the operation calls it, before it is: to try it again would not help.
+    """Refuse a function whose parameters do not match the operation's call, before it is called.
+
+    A retry would not help, so this is a configuration error.
 
     Args:
         function: The function.
-        operation: As the user writes it.
-        parameters: What it is given, in this order.
+        operation: The operation as the user writes it.
+        parameters: Names of the arguments the operation passes, in order.
 
     Raises:
-        ConfigurationError: It takes fewer, or needs more.
+        ConfigurationError: The function takes fewer parameters, or requires more.
     """
     if not callable(function):
         refuse(function, operation)
@@ -67,13 +69,13 @@ def check_parameters(function: Any, operation: str, *parameters: str) -> None:
         return
     name = getattr(function, "__name__", type(function).__name__)
     raise ConfigurationError(
-        f"{operation} calls its function as function({', '.join(parameters)}), and {name}{_signature(function)} cannot be "
-        "called like that: let it take these parameters"
+        f"{operation} calls its function as function({', '.join(parameters)}), but the function is "
+        f"{name}{_signature(function)}: change it to take these parameters"
     )
 
 
 def can_take(function: Any, count: int) -> bool:
-    """Whether a function can be called with so many positional arguments, as far as one can tell."""
+    """Whether a function accepts `count` positional arguments. True when its signature is unknown."""
     if type(function) is FunctionType:
         code = function.__code__
         optional = len(function.__defaults__ or ())
@@ -85,12 +87,12 @@ def can_take(function: Any, count: int) -> bool:
     except TypeError:
         return False
     except ValueError:
-        return True  # written in C, and says nothing
+        return True  # a C function without a signature
     return True
 
 
 async def called(function: Any, *arguments: Any) -> Any:
-    """What a coroutine function comes to, or an ordinary one returns."""
+    """Call a function; await the result if it is awaitable."""
     value = function(*arguments)
     return await cast("Any", value) if inspect.isawaitable(value) else value
 

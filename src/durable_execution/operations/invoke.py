@@ -1,4 +1,4 @@
-"""`ctx.invoke`: call another function, durable or not, and wait for its result."""
+"""`ctx.invoke`: call a Lambda function, durable or not, and wait for its result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAILURE_CLASSES: dict[OperationStatus, type[InvokeError]] = {
 
 
 async def run_invoke(call: Call, function_name: str, config: InvokeConfig) -> Any:
-    """Answer from the record, or have the service call the function."""
+    """Return the recorded result, or have the service call the function."""
     state = call.scope.state
     recorded = await recorded_state(call)
     is_replayed = recorded is not None
@@ -51,20 +51,22 @@ async def run_invoke(call: Call, function_name: str, config: InvokeConfig) -> An
 
 
 def write_payload(call: Call, payload: Any, config: InvokeConfig) -> str:
-    """The payload as the function gets it: JSON, unless a serializer is configured."""
+    """Write the payload as the function receives it: JSON, unless a serializer is configured."""
     if config.payload_serdes is not None:
         arn = call.scope.state.execution_arn
         return codec_for(config.payload_serdes, None, operation_id=call.id, execution_arn=arn).encode(payload)
     try:
         return json.dumps(payload, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError):
-        pass  # not plain JSON: pydantic knows more types
+        pass  # not plain JSON: pydantic writes more types
     from durable_execution.serdes.typed import to_json
 
     try:
         return to_json(payload)
     except SerializationError as error:
-        raise SerializationError(f"the payload of {call.path} cannot be sent: {error}", operation=call.path) from error
+        raise SerializationError(
+            f"the payload of {call.path} cannot be serialized: {error}", operation=call.path
+        ) from error
 
 
 def _start(call: Call, function_name: str, config: InvokeConfig) -> Wire:

@@ -1,6 +1,6 @@
-"""What every operation does the same way: look at the record, announce, store, fail.
+"""The parts every operation shares: read the record, notify observers, store, fail.
 
-Nothing is announced, and no happening is made, unless somebody observes.
+Without an observer, no notification is created.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_recorded
 
 MAX_MESSAGE_LENGTH = 8_000
-"""Characters of an exception's message that are kept; an error object may have 32,768 bytes in all."""
+"""Longest exception message to store, in characters; an error object may take 32,768 bytes in all."""
 
 
 async def recorded_state(call: Call) -> Wire | None:
-    """What is recorded of this call, compared with it; None when it is new."""
+    """Return the record of this call after comparing the two; None if the call is new."""
     state = call.scope.state
     if state.outcome.done():
         await state.park()
@@ -43,21 +43,21 @@ async def store(call: Call, update: Wire) -> None:
 
 
 def announce_started(call: Call, recorded: Wire | None = None) -> None:
-    """The operation is under way: new, or as recorded."""
+    """Notify observers that the operation is in progress: new, or as recorded."""
     announcer = call.scope.state.announcer
     if announcer is not None:
         announcer.started(call, recorded)
 
 
 def announce_replayed(call: Call, recorded: Wire) -> None:
-    """The call was answered from the record."""
+    """Notify observers that the call returned its recorded result."""
     announcer = call.scope.state.announcer
     if announcer is not None:
         announcer.replayed(call, recorded)
 
 
 def announce_settled(call: Call, recorded: Wire, *, is_replayed: bool) -> None:
-    """The operation reached its end outside this process: a timer, a callback, another function."""
+    """Notify observers that the operation ended outside this process: a timer, a callback or an invoked function."""
     announcer = call.scope.state.announcer
     if announcer is not None:
         announcer.settled(call, recorded, is_replayed=is_replayed)
@@ -74,7 +74,7 @@ def announce_completed(
     exception: BaseException | None = None,
     attempt: int | None = None,
 ) -> None:
-    """The operation reached its end in this process."""
+    """Notify observers that the operation ended in this process."""
     announcer = call.scope.state.announcer
     if announcer is not None:
         announcer.completed(
@@ -90,7 +90,7 @@ def announce_completed(
 
 
 def announce_attempt(call: Call, attempt: int, *, is_replayed: bool) -> datetime | None:
-    """A body is about to run. Returns when, for `announce_attempt_ended`; None when nobody observes."""
+    """Notify observers that a body starts. Returns the time for `announce_attempt_ended`; None without an observer."""
     announcer = call.scope.state.announcer
     return announcer.attempt_started(call, attempt, is_replayed=is_replayed) if announcer is not None else None
 
@@ -106,7 +106,7 @@ def announce_attempt_ended(
     exception: BaseException | None = None,
     delay: int | None = None,
 ) -> None:
-    """A body has ended."""
+    """Notify observers that a body ended."""
     announcer = call.scope.state.announcer
     if announcer is not None and started_at is not None:
         announcer.attempt_ended(
@@ -122,7 +122,7 @@ def announce_attempt_ended(
 
 
 def announce_entered(call: Call, *, is_replaying_children: bool) -> datetime | None:
-    """A context's body is about to run. Returns when, for `announce_left`; None when nobody observes."""
+    """Notify observers that a context's body starts. Returns the time for `announce_left`; None without an observer."""
     announcer = call.scope.state.announcer
     return announcer.entered(call, is_replaying_children=is_replaying_children) if announcer is not None else None
 
@@ -136,7 +136,7 @@ def announce_left(
     error: ErrorObject | None = None,
     exception: BaseException | None = None,
 ) -> None:
-    """A context's body has ended."""
+    """Notify observers that a context's body ended."""
     announcer = call.scope.state.announcer
     if announcer is not None and entered_at is not None:
         announcer.left(
@@ -145,12 +145,12 @@ def announce_left(
 
 
 def failure(call: Call, base: type[OperationError], error: ErrorObject | None) -> OperationError:
-    """The error a failed operation raises; see `make_failure`."""
+    """Create the error that a failed operation raises; see `make_failure`."""
     return make_failure(base, error, operation=call.path, operation_id=call.id)
 
 
 def described(error: BaseException) -> ErrorObject:
-    """An exception as it is checkpointed, with its traceback, bounded."""
+    """Describe an exception for a checkpoint, with its traceback, within the size limits."""
     from durable_execution.operations.error_size import fitted, may_be_large
     from durable_execution.operations.stack_trace import stack_trace_of
 

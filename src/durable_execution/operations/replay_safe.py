@@ -1,4 +1,4 @@
-"""`ctx.now`, `ctx.uuid`, `ctx.random`, `ctx.patched`: what code may read, or be changed by, without leaving its path."""
+"""`ctx.now`, `ctx.uuid`, `ctx.random`, `ctx.patched`: values that are the same on every replay."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PATCH_PREFIX = "patch-"
 
 
 async def read_clock(step: StepContext) -> datetime:
-    """The body of the step that `ctx.now` is."""
+    """The body of the step behind `ctx.now`."""
     return step.now()
 
 
 class Randomness:
-    """Random numbers that are the same on every replay: drawn from the execution and the context, not from the system."""
+    """Random numbers that are the same on every replay: the seed is the execution ARN and the context."""
 
     __slots__ = ("_count", "_seed", "generator")
 
@@ -35,21 +35,21 @@ class Randomness:
         self.generator = random.Random(blake2b(self._seed, digest_size=16).digest())  # not for secrets
 
     def uuid(self) -> UUID:
-        """The next UUID (version 4 in form)."""
+        """Return the next UUID, in the form of version 4."""
         self._count += 1
         digest = blake2b(self._seed + b":uuid:%d" % self._count, digest_size=16).digest()
         return UUID(bytes=digest, version=4)
 
 
 def patch_id(prefix: str | None, change_id: str) -> str:
-    """The id of the marker of a change in a context. It stands outside the numbering of calls, so it shifts nothing."""
+    """The id of a change's marker in a context. It is outside the numbering of calls, so it shifts no other id."""
     return blake2b(f"{prefix or ''}-patch-{change_id}".encode()).hexdigest()[:64]
 
 
 def is_patched(scope: ContextScope, change_id: str) -> bool:
-    """Whether the code at this place runs with the change; see `DurableContext.patched`."""
+    """Whether the code at this point runs with the change; see `DurableContext.patched`."""
     if not change_id or not change_id.isascii() or not change_id.isprintable() or len(change_id) > 200:
-        raise ConfigurationError(f"change id {change_id!r:.40} must be 1 to 200 printable ASCII characters")
+        raise ConfigurationError(f"change_id must be 1 to 200 printable ASCII characters, not {change_id!r:.40}")
     scope = scope.here
     known = scope.patches.get(change_id)
     if known is None:

@@ -1,4 +1,4 @@
-"""Tracebacks as they are stored: user code only where possible, and never too long."""
+"""Format tracebacks for storage: user frames only where possible, and bounded in length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SDK_PACKAGE = "/durable_execution/"
 
 
 def stack_trace_of(error: BaseException) -> tuple[str, ...] | None:
-    """The frames of an exception, innermost last, without the SDK's own; None when it was never raised."""
+    """Return the frames of an exception, innermost last, without the SDK's own; None if it was never raised."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_sdk(frame.filename)] or list(frames)
     lines = [_line(frame) for frame in own[-MAX_FRAMES:]]

@@ -1,4 +1,4 @@
-"""`ctx.step`: run a function once, checkpoint its result, replay it ever after."""
+"""`ctx.step`: run a function once, checkpoint its result, and return that result on every replay."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ DEFAULT_CONFIG = StepConfig()
 DEFAULT_RETRY = RetryPresets.default()
 
 INTERRUPTED = ErrorObject(
-    "the invocation ended while the step's body ran, and at-most-once semantics forbid running it again in the same "
-    "attempt: nobody knows whether it took effect",
+    "the invocation ended while the step's body was running, and at-most-once semantics do not allow a second run in the "
+    "same attempt: check whether the body took effect before you repeat it",
     "durable_execution.errors.StepInterruptedError",
 )
 
 
 async def run_step(call: Call, function: Callable[[StepContext], Any], config: StepConfig) -> Any:
-    """Answer a step from the record, or run its body and checkpoint what comes of it."""
+    """Return a step's recorded result, or run its body and checkpoint the result."""
     call.function = function
     recorded = await recorded_state(call)
     annotation = (
@@ -74,7 +74,7 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
 
 
 class StepRun:
-    """A step that is not finished: its attempts in this invocation."""
+    """The attempts of one unfinished step in this invocation."""
 
     __slots__ = ("_attempt", "_call", "_codec", "_config", "_function", "_recorded", "_started_at")
 
@@ -96,7 +96,7 @@ class StepRun:
         self._started_at = view.started_at if view is not None else self._now()
 
     async def finish(self) -> Any:
-        """Run attempts until the step has succeeded or failed for good."""
+        """Run attempts until the step succeeds or fails permanently."""
         recorded = self._recorded
         while True:
             if recorded is not None and recorded["Status"] == "PENDING":
@@ -139,7 +139,7 @@ class StepRun:
             else:
                 payload = encode(call, self._codec, value)
                 result = decode(call, self._codec, payload)
-        except Exception as error:  # noqa: BLE001  # the body's error is the step's
+        except Exception as error:  # noqa: BLE001  # an error in the body fails the step's attempt
             await self._fail_attempt(_explained(error, self._function), began)
             return False, None
         except BaseException:
@@ -160,7 +160,7 @@ class StepRun:
         return True, result
 
     async def _fail_attempt(self, error: Exception, began: Any) -> None:
-        """Store a failed attempt: as one that is tried again, or as the step's failure, which is then raised."""
+        """Store a failed attempt: either schedule a retry, or store and raise the step's failure."""
         call = self._call
         description = described(error)
         if isinstance(error, InvocationError):
@@ -168,7 +168,7 @@ class StepRun:
             await call.scope.state.fail(error)
         try:
             decision = self._decide(error)
-        except Exception as broken:  # noqa: BLE001  # a strategy is user code too: its bug must not leave the step open
+        except Exception as broken:  # noqa: BLE001  # a strategy is user code: a bug in it must not leave the step open
             decision, description = RetryDecision.stop(), _undecided(description, broken)
         delay = decision.delay_seconds if decision.should_retry else None
         self._announce_end(began, "FAILED", description, error, delay)
@@ -227,7 +227,7 @@ class StepRun:
 
 
 async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a step's function: on the loop when it is a coroutine function, else in a worker thread."""
+    """Run a step's function: a coroutine function on the event loop, any other in a worker thread."""
     state = call.scope.state
     if state.stand_in is not None:
         return await state.stand_in(call)
@@ -239,7 +239,7 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
         value = await state.workers.run(lambda: function(*arguments))
         return await value if inspect.isawaitable(value) else value
     except SystemExit:
-        await state.batcher.drain()  # what was under way when the process ended is worth knowing
+        await state.batcher.drain()  # store pending updates, so that the history shows what was running
         raise
     finally:
         state.busy -= 1
@@ -247,7 +247,7 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
 
 
 def is_async(function: Any) -> bool:
-    """Whether calling the function gives a coroutine."""
+    """Whether the function returns a coroutine."""
     code = getattr(function, "__code__", None)
     if code is not None:
         return bool(code.co_flags & inspect.CO_COROUTINE) or inspect.iscoroutinefunction(function)
@@ -257,20 +257,20 @@ def is_async(function: Any) -> bool:
 
 
 def attempts_made(recorded: Wire) -> int:
-    """Attempts that have finished."""
+    """Return the number of finished attempts."""
     return int((recorded.get("StepDetails") or {}).get("Attempt") or 0)
 
 
 def _explained(error: Exception, function: Any) -> Exception:
-    """What went wrong: not the body, if it could not be called with the arguments that it was given."""
+    """Replace a TypeError that the step's arguments caused with one that explains the call; keep any other error."""
     if type(error) is not TypeError or type(function) is not BoundStep:
         return error
     mismatch = function.mismatch()
     if mismatch is None:
         return error
     return ConfigurationError(
-        f"ctx.step calls {function.name} with a StepContext and then the arguments of {function.name}(...): {mismatch}. The first "
-        "parameter of a @durable_step function is the step"
+        f"ctx.step calls {function.name} with a StepContext, then the arguments of {function.name}(...): {mismatch}. Make "
+        "`step` the first parameter of the @durable_step function"
     )
 
 

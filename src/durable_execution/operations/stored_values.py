@@ -1,4 +1,4 @@
-"""Values of operations as they are stored, and stored texts as the values they stand for."""
+"""Convert the values of operations to stored text, and back."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 
 def encode(call: Call, codec: Codec, value: Any) -> str:
-    """The text of a value of this operation.
+    """Write a value of this operation as text.
 
     Raises:
-        SerializationError: It has none; the message names the operation and the cure.
+        SerializationError: The value cannot be written. The message names the operation and the fix.
     """
     try:
         text = codec.encode(value)
     except SerializationError as error:
         raise SerializationError(
-            f"the result of {call.path} cannot be stored: {error}. Annotate what the function returns (a pydantic "
+            f"the result of {call.path} cannot be stored: {error}. Annotate the function's return type (a pydantic "
             "model, a dataclass, an enum …), return plain JSON values, or configure a serdes",
             operation=call.path,
         ) from error
@@ -33,7 +33,7 @@ def encode(call: Call, codec: Codec, value: Any) -> str:
 
 
 async def round_trip(call: Call, codec: Codec, value: Any) -> tuple[str, Any]:
-    """The text of a value, and the value it stands for, for a serializer that waits for something: off the event loop."""
+    """Write a value as text and read it back, off the event loop: for serializers that block."""
 
     def both() -> tuple[str, Any]:
         text = encode(call, codec, value)
@@ -43,7 +43,7 @@ async def round_trip(call: Call, codec: Codec, value: Any) -> tuple[str, Any]:
 
 
 async def restored(call: Call, codec: Codec, text: str) -> Any:
-    """`decode`, off the event loop where the serializer waits for something."""
+    """Call `decode`, off the event loop if the serializer blocks."""
     if not codec.is_blocking:
         return decode(call, codec, text)
     return await _off_the_loop(call, lambda: decode(call, codec, text))
@@ -71,16 +71,16 @@ def _report_size(call: Call, text: str) -> None:
 
 
 def decode(call: Call, codec: Codec, text: str) -> Any:
-    """The value of a stored text of this operation.
+    """Read a value from the stored text of this operation.
 
     Raises:
-        SerializationError: It cannot be read; the message names the operation and the cure.
+        SerializationError: The text cannot be read. The message names the operation and the fix.
     """
     try:
         return codec.decode(text)
     except SerializationError as error:
         raise SerializationError(
-            f"the stored result of {call.path} cannot be restored: {error}. If the type has changed since it was "
-            "stored, keep it able to read the old form",
+            f"the stored result of {call.path} cannot be restored: {error}. If you changed the type since, make it "
+            "accept the stored form as well",
             operation=call.path,
         ) from error

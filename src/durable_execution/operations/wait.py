@@ -1,4 +1,4 @@
-"""`ctx.wait`: pause for a while, without paying for it."""
+"""`ctx.wait`: pause without paying for compute time."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from durable_execution.runtime.guard import check_configuration
 
 
 def wait_seconds(duration: timedelta) -> int:
-    """A wait's length on the wire: whole seconds, rounded up so that it is never shorter than asked for.
+    """Convert a wait's duration to whole seconds, rounded up so that the wait is never too short.
 
     Raises:
-        ConfigurationError: Not a timedelta, below one second, or above 366 days.
+        ConfigurationError: The duration is not a timedelta, below one second, or above 366 days.
     """
     if not isinstance(duration, timedelta):
         raise ConfigurationError(f"a wait takes a timedelta, not {duration!r}: write timedelta(seconds=...)")
     seconds = duration.total_seconds()
     if not MIN_DELAY_SECONDS <= seconds <= MAX_DELAY_SECONDS:
         raise ConfigurationError(
-            f"a wait takes from 1 second to 366 days, not {seconds:g} seconds: the service's timers have a resolution "
-            "of one second. For a shorter pause use asyncio.sleep() inside a step"
+            f"a wait must last 1 second to 366 days, not {seconds:g} seconds: the service's timers have a resolution "
+            "of one second. For a shorter pause, call asyncio.sleep() inside a step"
         )
     return math.ceil(seconds)
 

@@ -1,4 +1,4 @@
-"""`ctx.wait_for_callback`: create a callback, hand its id to somebody, wait for the answer."""
+"""`ctx.wait_for_callback`: create a callback, submit its id to an external system, wait for the answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BASES_BY_TYPE: dict[str, type[CallbackError]] = {
     "Callback.Timeout": CallbackTimeoutError,
     "Callback.Heartbeat": CallbackHeartbeatError,
 }
-"""By the error type the service writes; every other failure of a callback was reported from outside."""
+"""Error classes by the error type the service writes. The external system reported every other failure."""
 
 Submitter = Callable[[str, StepContext], Any]
 
@@ -46,9 +46,9 @@ async def run_wait_for_callback(call: Call, submitter: Submitter, config: WaitFo
     """Run the callback and its submitter in a context of their own.
 
     Raises:
-        CallbackSubmitterError: The submitter failed for good.
+        CallbackSubmitterError: The submitter failed permanently.
         CallbackFailedError: The external system reported a failure.
-        CallbackTimeoutError: Nobody answered in time, or (CallbackHeartbeatError) the heartbeats stopped.
+        CallbackTimeoutError: No answer arrived in time, or (CallbackHeartbeatError) the heartbeats stopped.
     """
     check_parameters(submitter, "ctx.wait_for_callback", "callback_id", "step")
 
@@ -99,7 +99,7 @@ def _callback_config(config: WaitForCallbackConfig) -> CallbackConfig:
 
 
 def _codec(call: Call, config: WaitForCallbackConfig) -> Codec:
-    """The context stores what the callback gave. A custom serializer only reads the callback's text."""
+    """The codec of the context's result. A custom serializer only reads the callback's text."""
     arn = call.scope.state.execution_arn
     return codec_for(None, config.result_type, operation_id=call.id, execution_arn=arn)
 
@@ -110,7 +110,7 @@ def _submitter_failed(error: StepError) -> CallbackSubmitterError:
 
 
 def _as_callback_error(error: ChildContextError) -> Exception:
-    """The callback's own error, whichever it was, instead of the context's around it."""
+    """Convert the error of the surrounding context to the callback's own error."""
     recorded = ErrorObject(error.message, error.error_type, error.data, error.stack_trace)
     base = BASES_BY_TYPE.get(error.error_type, CallbackFailedError)
     return make_failure(base, recorded, operation=error.operation, operation_id=error.operation_id)

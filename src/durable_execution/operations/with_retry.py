@@ -1,4 +1,4 @@
-"""`ctx.with_retry`: a block of operations that is tried again as a whole, with durable pauses in between."""
+"""`ctx.with_retry`: retry a block of operations as a whole, with durable pauses between attempts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def run_attempts(
     name: str | None,
     strategy: RetryStrategy,
 ) -> T:
-    """Call the function until it returns, or the strategy gives up.
+    """Call the function until it returns or the strategy gives up.
 
     Attempts share the context's numbering of calls, so ids depend on how many operations each attempt ran.
     """
@@ -49,7 +49,7 @@ async def run_attempts(
 
 
 def _pause(context: DurableContext, duration: timedelta, name: str | None) -> Coroutine[Any, Any, None]:
-    """A wait whose length is drawn anew on every replay: it is marked, so that nobody takes that for a change of code."""
+    """Wait with jitter. Each replay draws a new length, so the wait is marked: the difference is not a code change."""
     seconds = wait_seconds(duration)
     scope = context._scope  # noqa: SLF001  # of this package
     call = scope.reserve(OperationType.WAIT.value, OperationSubType.WAIT.value, name)

@@ -1,8 +1,8 @@
 """The durable execution service's protocol as values and pure functions: no IO, no state.
 
-Both sides build on it: the runtime is the client, `durable_execution.local` is a service.
-On the wire everything is a JSON object with the member names of the Lambda API; `Wire` is such an
-object as received, and `Operation` reads one without copying it.
+Both sides use it: the runtime is the client, `durable_execution.local` is a service. On the wire, every value is a JSON
+object with the member names of the Lambda API. `Wire` is such an object as received; `Operation` reads one without copying
+it.
 """
 
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from durable_execution.protocol.operation import Operation, Wire
 
 if TYPE_CHECKING:
     from durable_execution.protocol.arn import ExecutionArn
-else:  # a running invocation never takes an ARN apart
+else:  # an invocation never parses an ARN
     __getattr__ = lazy_names(__name__, {"ExecutionArn": "arn"})
 
 __all__ = [

@@ -13,13 +13,13 @@ LOCAL_ACCOUNT = "123456789012"
 
 @dataclass(frozen=True, slots=True)
 class ExecutionArn:
-    """The parts of `arn:aws:lambda:REGION:ACCOUNT:function:FUNCTION:VERSION/durable-execution/NAME/ID`.
+    """A parsed `arn:aws:lambda:REGION:ACCOUNT:function:FUNCTION:VERSION/durable-execution/NAME/ID`.
 
     Attributes:
         function: Function name.
         version: `$LATEST`, `$LATEST.PUBLISHED` or a number.
-        name: Execution name, chosen by the caller or by the service.
-        id: Execution id, chosen by the service.
+        name: Execution name, set by the caller or by the service.
+        id: Execution id, set by the service.
     """
 
     function: str
@@ -32,7 +32,7 @@ class ExecutionArn:
 
     @classmethod
     def parse(cls, text: str) -> "ExecutionArn":
-        """Take an ARN apart.
+        """Parse an ARN.
 
         Raises:
             ValueError: The text is not the ARN of a durable execution.

@@ -1,10 +1,10 @@
-"""The closed sets of words in the protocol (service model of botocore 1.44.5)."""
+"""The enumerations of the protocol (service model of botocore 1.44.5)."""
 
 from enum import StrEnum
 
 
 class OperationType(StrEnum):
-    """What an operation is."""
+    """The type of an operation."""
 
     EXECUTION = "EXECUTION"
     CONTEXT = "CONTEXT"
@@ -15,7 +15,7 @@ class OperationType(StrEnum):
 
 
 class OperationSubType(StrEnum):
-    """What an SDK says an operation is for. Steps, callbacks and contexts may carry a user's own word instead."""
+    """The subtype an SDK gives an operation. Steps, callbacks and contexts may carry a user's own subtype."""
 
     STEP = "Step"
     WAIT = "Wait"
@@ -31,7 +31,7 @@ class OperationSubType(StrEnum):
 
 
 class OperationStatus(StrEnum):
-    """Where an operation stands."""
+    """The status of an operation."""
 
     STARTED = "STARTED"
     PENDING = "PENDING"
@@ -60,7 +60,7 @@ TERMINAL_OPERATION_STATUSES = frozenset(
 
 
 class OperationAction(StrEnum):
-    """What a checkpoint update asks for."""
+    """The action of a checkpoint update."""
 
     START = "START"
     SUCCEED = "SUCCEED"
@@ -70,7 +70,7 @@ class OperationAction(StrEnum):
 
 
 class InvocationStatus(StrEnum):
-    """What a handler answers. RETRY is never on the wire: it names an invocation that raised so that it is retried."""
+    """The status a handler returns. RETRY is never on the wire: it marks an invocation that raised, so Lambda retries it."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
@@ -79,7 +79,7 @@ class InvocationStatus(StrEnum):
 
 
 class ExecutionStatus(StrEnum):
-    """Where an execution stands."""
+    """The status of an execution."""
 
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"

@@ -1,4 +1,4 @@
-"""What the service hands to a durable handler, and what it gets back."""
+"""The event that the service sends to a durable handler, and the handler's response."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class InvocationInput(NamedTuple):
     """The envelope of one invocation.
 
     Attributes:
-        execution_arn: Which execution.
-        checkpoint_token: Good for the first checkpoint of this invocation.
-        operations: First page of the execution's operations in wire form; the first is the EXECUTION operation.
-        next_marker: Where the next page starts; None when this is all.
-        updated_operation_ids: Operations that timers, callbacks and other functions changed since the last invocation.
+        execution_arn: ARN of the execution.
+        checkpoint_token: Token for the first checkpoint of this invocation.
+        operations: First page of the execution's operations in wire form. The first is the EXECUTION operation.
+        next_marker: Marker of the next page; None if this is the last.
+        updated_operation_ids: Operations that timers, callbacks and invoked functions changed since the last invocation.
     """
 
     execution_arn: str
@@ -48,17 +48,17 @@ class InvocationInput(NamedTuple):
 
 
 def succeeded(result: str | None) -> Wire:
-    """The answer of an execution that has ended well; `result` is serialized."""
+    """The response of an execution that succeeded. `result` is serialized."""
     return {"Status": InvocationStatus.SUCCEEDED.value, "Result": result if result is not None else "null"}
 
 
 def failed(error: ErrorObject) -> Wire:
-    """The answer of an execution that has failed for good."""
+    """The response of an execution that failed permanently."""
     return {"Status": InvocationStatus.FAILED.value, "Error": error.to_wire()}
 
 
 def pending() -> Wire:
-    """The answer of an invocation that waits for something outside."""
+    """The response of an invocation that suspends: it waits for a timer, a callback or an invoked function."""
     return {"Status": InvocationStatus.PENDING.value}
 
 

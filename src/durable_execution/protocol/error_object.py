@@ -1,4 +1,4 @@
-"""The protocol's picture of an error."""
+"""Errors in the protocol."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ErrorObject:
-    """An error as it is checkpointed, returned and shown.
+    """An error as it is checkpointed, returned and displayed.
 
     Attributes:
-        message: What the exception said.
-        type: Class name; qualified with its module unless it is a builtin.
+        message: Message of the exception.
+        type: Class name, qualified with its module unless it is a builtin.
         data: Serialized details, free for the application.
         stack_trace: Lines of a formatted traceback, innermost last.
     """
@@ -25,7 +25,7 @@ class ErrorObject:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any] | None) -> ErrorObject | None:
-        """Read `{ErrorMessage, ErrorType, ErrorData, StackTrace}`; None and `{}` give None."""
+        """Read `{ErrorMessage, ErrorType, ErrorData, StackTrace}`. Returns None for None and `{}`."""
         if not wire:
             return None
         trace = wire.get("StackTrace")
@@ -37,7 +37,7 @@ class ErrorObject:
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """The members that are set, under their names in the API."""
+        """Return the members that are set, under their names in the API."""
         wire: dict[str, Any] = {}
         if self.message is not None:
             wire["ErrorMessage"] = self.message

@@ -1,7 +1,7 @@
-"""Operation ids: which call of which context, hashed.
+"""Operation ids: a hash of the call's number and its context.
 
-The same derivation as AWS's SDK for Python, so that executions, tools and histories are interchangeable: blake2b-512 of
-`"<prefix>-<n>"`, first 64 hex characters, where the prefix is the id of the enclosing context and the root has none.
+The derivation is the same as in AWS's SDK for Python, so that executions, tools and histories are interchangeable: the first
+64 hex characters of blake2b-512 of `"<prefix>-<n>"`. The prefix is the id of the enclosing context; the root has none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 
 def operation_id(prefix: str | None, position: int) -> str:
-    """The id of the n-th operation of a context.
+    """Return the id of the n-th operation of a context.
 
     Args:
         prefix: Id of the enclosing context; None in the root context.
@@ -24,10 +24,10 @@ def operation_id(prefix: str | None, position: int) -> str:
 
 
 def task_prefix(prefix: str | None, number: int) -> str:
-    """What prefixes the ids of calls that a task of a context makes, in place of the context's own prefix.
+    """Return the id prefix of the calls that a task makes, in place of its context's own prefix.
 
     Args:
-        prefix: Prefix of the calls beside which the task was created; None in the root context.
+        prefix: Prefix of the context or task that created the task; None in the root context.
         number: 1 for the first task created there.
     """
     source = f"{prefix}-task-{number}" if prefix else f"task-{number}"
@@ -35,5 +35,5 @@ def task_prefix(prefix: str | None, number: int) -> str:
 
 
 def branch_id(operation: str, index: int) -> str:
-    """The id of branch `index` (from 0) of a map or parallel operation."""
+    """Return the id of branch `index` (from 0) of a map or parallel operation."""
     return blake2b(f"{operation}-{index}".encode()).hexdigest()[:64]

@@ -1,7 +1,7 @@
 """One operation of an execution, read from the JSON object the service sent.
 
-Replaying ten thousand operations must cost what reading them costs, so nothing is copied or converted up front:
-`Operation` is a view, and each property reads its member when it is asked for.
+A replay of ten thousand operations must not cost more than reading them, so nothing is copied or converted up front:
+`Operation` is a view, and each property reads its member on access.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DETAILS_MEMBER = {
     OperationType.CALLBACK: "CallbackDetails",
     OperationType.CHAINED_INVOKE: "ChainedInvokeDetails",
 }
-"""The member that holds the details of each type of operation."""
+"""The member with the details, by type of operation."""
 
 
 class Operation:
@@ -50,83 +50,83 @@ class Operation:
 
     @property
     def parent_id(self) -> str | None:
-        """Id of the CONTEXT the operation belongs to; None at the root."""
+        """Id of the CONTEXT that contains the operation; None at the root."""
         return self.wire.get("ParentId") or None
 
     @property
     def name(self) -> str | None:
-        """The name it was given."""
+        """The operation's name, if it has one."""
         return self.wire.get("Name") or None
 
     @property
     def type(self) -> OperationType:
-        """What it is."""
+        """The operation's type."""
         return OperationType(self.wire["Type"])
 
     @property
     def subtype(self) -> str | None:
-        """What it is for: an `OperationSubType` or a user's own word."""
+        """The operation's subtype: an `OperationSubType` or a user's own."""
         return self.wire.get("SubType") or None
 
     @property
     def status(self) -> OperationStatus:
-        """Where it stands."""
+        """The operation's status."""
         return OperationStatus(self.wire["Status"])
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it never changes again."""
+        """Whether the status is terminal: it never changes again."""
         return self.wire["Status"] in TERMINAL_OPERATION_STATUSES
 
     @property
     def started_at(self) -> datetime | None:
-        """When it started."""
+        """The start time."""
         return to_datetime(self.wire.get("StartTimestamp"))
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it reached its terminal status."""
+        """The time it reached its terminal status."""
         return to_datetime(self.wire.get("EndTimestamp"))
 
     @property
     def details(self) -> Wire:
-        """The details object of its type, `{}` when absent."""
+        """The details object of its type; `{}` if absent."""
         return self.wire.get(DETAILS_MEMBER[self.type]) or {}
 
     @property
     def result(self) -> str | None:
-        """The serialized result. For a polling STEP in PENDING or READY: the state it polls with."""
+        """The serialized result. For a polling STEP in PENDING or READY: the state for the next check."""
         return self.details.get("Result")
 
     @property
     def error(self) -> ErrorObject | None:
-        """Why it failed; for a STEP in PENDING or READY, why its last attempt failed."""
+        """The failure; for a STEP in PENDING or READY, the failure of its last attempt."""
         return ErrorObject.from_wire(self.details.get("Error"))
 
     @property
     def attempt(self) -> int | None:
-        """STEP: the number of attempts that have finished while PENDING or READY, the number of the last one after."""
+        """STEP: the number of finished attempts while PENDING or READY; after that, the number of the last attempt."""
         attempt = self.details.get("Attempt")
         return int(attempt) if attempt is not None else None
 
     @property
     def next_attempt_at(self) -> datetime | None:
-        """STEP in PENDING: when the next attempt may start."""
+        """STEP in PENDING: the earliest time of the next attempt."""
         return to_datetime(self.details.get("NextAttemptTimestamp"))
 
     @property
     def scheduled_end_at(self) -> datetime | None:
-        """WAIT: when it is over."""
+        """WAIT: the time it ends."""
         return to_datetime(self.details.get("ScheduledEndTimestamp"))
 
     @property
     def callback_id(self) -> str | None:
-        """CALLBACK: the id that completes it from outside."""
+        """CALLBACK: the id an external system uses to complete it."""
         return self.details.get("CallbackId")
 
     @property
     def has_replay_children(self) -> bool:
-        """CONTEXT: whether its result was too large to keep, so that its body runs again over replayed children."""
+        """CONTEXT: whether its result was too large to store, so that a replay runs its body again over its children."""
         return bool(self.details.get("ReplayChildren"))
 
     @property

@@ -1,8 +1,8 @@
 """Readable paths of operations: `process_order/notify#3/email(2)`.
 
-An id says which call of which context an operation is, but nobody can read it. Its path says the same in words. The
-runtime makes paths while the code runs and a recorded history is given paths afterwards, both by this rule, so that the
-same operation has the same path on the recorded and on the replayed side.
+An id identifies a call of a context, but it is a hash. A path identifies the same call in words. The runtime creates paths
+while the code runs, and a history reader creates them from the recorded events. Both use this rule, so an operation has the
+same path on the recorded and the replayed side.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from durable_execution.protocol.enums import OperationSubType, OperationType
 
 MAX_PATH_LENGTH = 4096
-"""A longer path loses its middle: a thousand nested contexts would otherwise cost a megabyte each."""
+"""A longer path loses its middle: without a limit, a thousand nested contexts cost a megabyte each."""
 
 ELLIPSIS = "…"
 
@@ -27,15 +27,15 @@ KINDS_BY_TYPE = {OperationType.CHAINED_INVOKE: "invoke"}
 
 @lru_cache(maxsize=256)
 def kind_of(type: str, subtype: str | None) -> str:  # noqa: A002  # the protocol's word
-    """The word for an operation of this type: `step`, `wait`, `callback`, `invoke`, `context`, `map`, `parallel`.
+    """Return the kind of an operation: `step`, `wait`, `callback`, `invoke`, `context`, `map` or `parallel`.
 
-    A user's own subtype does not count, so that changing one does not rename an unnamed operation.
+    A user's own subtype is ignored, so changing one does not rename an unnamed operation.
     """
     return KINDS_BY_SUBTYPE.get(subtype) or KINDS_BY_TYPE.get(type) or type.lower()  # type: ignore[call-overload]
 
 
 class Labels:
-    """Counts the calls of one context, so that each gets a label of its own."""
+    """Counts the calls of one context, so that each gets a unique label."""
 
     __slots__ = ("_seen",)
 
@@ -43,11 +43,11 @@ class Labels:
         self._seen: dict[str | tuple[str], int] = {}
 
     def label(self, kind: str, name: str | None) -> str:
-        """The next call's label: its name, `name(2)` for the second of that name, `step(1)` for the first unnamed step.
+        """Return the next call's label: its name, `name(2)` for the second of that name, `step(1)` for an unnamed step.
 
         Args:
-            kind: What the operation is, from `kind_of`.
-            name: Its name; None when it has none.
+            kind: Kind of the operation, from `kind_of`.
+            name: Name of the operation; None if it has none.
         """
         seen = self._seen
         if not name:
@@ -59,22 +59,22 @@ class Labels:
 
 
 def root_path(handler: str) -> str:
-    """The path of the root context of a handler `module:qualname` (or of any other name)."""
+    """Return the path of the root context of a handler `module:qualname` (or of any other name)."""
     return handler.rpartition(":")[2].rpartition(".")[2] or handler
 
 
 def child_path(parent: str, label: str) -> str:
-    """The path of the call `label` in the context at `parent`."""
+    """Return the path of the call `label` in the context at `parent`."""
     return _bounded(f"{parent}/{label}")
 
 
 def branch_path(path: str, index: int) -> str:
-    """The path of branch `index` (from 0) of the map or parallel operation at `path`."""
+    """Return the path of branch `index` (from 0) of the map or parallel operation at `path`."""
     return _bounded(f"{path}#{index}")
 
 
 def task_path(path: str, number: int) -> str:
-    """The path of what task `number` (from 1) calls in the context at `path`."""
+    """Return the path prefix of the calls of task `number` (from 1) in the context at `path`."""
     return _bounded(f"{path}~{number}")
 
 

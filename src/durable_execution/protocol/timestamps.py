@@ -1,7 +1,7 @@
-"""Timestamps as the protocol writes them.
+"""Convert the protocol's timestamps.
 
 The handler's event carries integers in Unix milliseconds, the HTTP API carries Unix seconds (rest-json), the AWS CLI
-prints ISO 8601, and boto3 hands out `datetime` objects. Everything inside this project is an aware `datetime` in UTC.
+prints ISO 8601, and boto3 returns `datetime` objects. Inside this project, every time is an aware `datetime` in UTC.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 MILLISECONDS_FROM = 100_000_000_000
-"""Numbers from here on are milliseconds: as seconds this is the year 5138, as milliseconds 1973."""
+"""Numbers from this value on are milliseconds: as seconds it is the year 5138, as milliseconds 1973."""
 
 
 def to_datetime(value: Any) -> datetime | None:
@@ -20,10 +20,10 @@ def to_datetime(value: Any) -> datetime | None:
         value: Unix milliseconds, Unix seconds, ISO 8601 text, a `datetime`, or None.
 
     Returns:
-        An aware UTC datetime, or None when there is none.
+        An aware UTC datetime; None for None and empty text.
 
     Raises:
-        ValueError: The value is none of these forms.
+        ValueError: The value has none of these forms.
     """
     if value is None or value == "":
         return None
@@ -42,5 +42,5 @@ def to_datetime(value: Any) -> datetime | None:
 
 
 def to_millis(value: datetime) -> int:
-    """Unix milliseconds, as timestamps stand in the handler's event."""
+    """Convert to Unix milliseconds, the form of the handler's event."""
     return round(value.timestamp() * 1000)

@@ -76,7 +76,7 @@ def test_a_call_in_place_of_a_function_is_explained(operation: str) -> None:
     service = FakeService()
     kind, text = error_of(handler, service)
     assert kind == "ConfigurationError"
-    assert f"{operation} takes a function, not the coroutine that work(...) gives" in text
+    assert f"{operation} takes a function, not the coroutine that work(...) returns" in text
     assert service.calls == []
 
 
@@ -154,15 +154,15 @@ def test_arguments_a_durable_step_does_not_take_are_no_failure_of_its_body() -> 
     service = FakeService()
     kind, text = error_of(handler, service)
     assert kind == "ConfigurationError"
-    assert "too many positional arguments. The first parameter of a @durable_step function is the step" in text
+    assert "too many positional arguments. Make `step` the first parameter of the @durable_step" in text
     assert [update["Action"] for call in service.calls for update in call] == ["START", "FAIL"]
 
 
 @pytest.mark.parametrize(
     ("way", "given", "said"),
     [
-        ("ctx.step", "fetch", "The function comes first, then the name"),
-        ("ctx.parallel", ("fetch", work), "A branch with a name is ParallelBranch(function, name)"),
+        ("ctx.step", "fetch", "Pass the function first, then the name"),
+        ("ctx.parallel", ("fetch", work), "To name a branch, write ParallelBranch(function, name)"),
     ],
 )
 def test_what_was_meant_is_said(way: str, given: Any, said: str) -> None:
