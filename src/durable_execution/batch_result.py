@@ -1,4 +1,4 @@
-"""What a map or parallel comes to."""
+"""The result of a map or parallel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 class CompletionReason(StrEnum):
-    """Why a batch was complete."""
+    """Why a map or parallel was complete."""
 
     ALL_COMPLETED = "ALL_COMPLETED"
     MIN_SUCCESSFUL_REACHED = "MIN_SUCCESSFUL_REACHED"
@@ -30,10 +30,10 @@ class BatchItem(Generic[R]):
     """One branch that was started.
 
     Attributes:
-        index: Its place among all branches, from 0.
-        status: Where it stood when the batch completed; STARTED when the batch did not wait for it.
-        result: What it returned, when it succeeded.
-        error: Why it failed, when it failed.
+        index: Index among all branches, from 0.
+        status: Status when the batch completed; STARTED when the batch did not wait for it.
+        result: Its return value, if it succeeded.
+        error: Its error, if it failed.
     """
 
     index: int
@@ -44,7 +44,7 @@ class BatchItem(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class BatchResult(Generic[R]):
-    """The outcome of a map or parallel, in the order of its branches. Never raises by itself.
+    """The result of a map or parallel, in the order of its branches. It does not raise unless you ask it to.
 
     Attributes:
         all: The branches that were started, in index order.
@@ -61,41 +61,43 @@ class BatchResult(Generic[R]):
         return len(self.all)
 
     def succeeded(self) -> list[BatchItem[R]]:
-        """Branches that succeeded."""
+        """Return the branches that succeeded."""
         return self._with(BatchItemStatus.SUCCEEDED)
 
     def failed(self) -> list[BatchItem[R]]:
-        """Branches that failed."""
+        """Return the branches that failed."""
         return self._with(BatchItemStatus.FAILED)
 
     def started(self) -> list[BatchItem[R]]:
-        """Branches that had not ended when the batch was complete."""
+        """Return the branches that had not ended when the batch was complete."""
         return self._with(BatchItemStatus.STARTED)
 
     def get_results(self) -> list[R]:
-        """Results of the branches that succeeded, in index order."""
+        """Return the results of the branches that succeeded, in index order."""
         return cast("list[R]", [item.result for item in self.succeeded()])
 
     def get_errors(self) -> list[ErrorObject]:
-        """Errors of the branches that failed, in index order."""
+        """Return the errors of the branches that failed, in index order."""
         return [item.error or ErrorObject() for item in self.failed()]
 
     def throw_if_error(self) -> None:
         """Raise if the batch failed.
 
         Raises:
-            ChildContextError: A branch failed; the first one's error. Also an instance of the original class where that
-                can be found.
-            BatchError: A completion rule judged the batch as failed, although no branch has failed.
+            ChildContextError: A branch failed. This is the first failure, and also an instance of the original class if
+                that is imported.
+            BatchError: The completion rule failed the batch, although no branch failed.
         """
         for item in self.failed():
             raise _raised(item)
         if self.completion_reason is CompletionReason.CUSTOM_COMPLETION_FAILED:
-            raise BatchError(f"the batch was completed as failed by its rule ({self.completion_reason})")
+            raise BatchError(
+                f"the completion rule failed the batch ({self.completion_reason}), although no branch failed"
+            )
 
     @property
     def status(self) -> BatchItemStatus:
-        """FAILED if any branch failed or the rule says so, else SUCCEEDED."""
+        """FAILED if the completion rule says so, or if any branch failed and the rule does not decide; else SUCCEEDED."""
         if self.completion_reason is CompletionReason.CUSTOM_COMPLETION_FAILED:
             return BatchItemStatus.FAILED
         if self.completion_reason is CompletionReason.CUSTOM_COMPLETION_SUCCEEDED:
@@ -109,22 +111,22 @@ class BatchResult(Generic[R]):
 
     @property
     def total_count(self) -> int:
-        """Branches that were started."""
+        """Number of branches that were started."""
         return len(self.all)
 
     @property
     def success_count(self) -> int:
-        """Branches that succeeded."""
+        """Number of branches that succeeded."""
         return len(self.succeeded())
 
     @property
     def failure_count(self) -> int:
-        """Branches that failed."""
+        """Number of branches that failed."""
         return len(self.failed())
 
     @property
     def started_count(self) -> int:
-        """Branches that had not ended."""
+        """Number of branches that had not ended."""
         return len(self.started())
 
     def _with(self, status: BatchItemStatus) -> list[BatchItem[R]]:
@@ -138,7 +140,7 @@ def _raised(item: BatchItem[Any]) -> ChildContextError:
 
 
 class EncodedResult(str):
-    """The text a serializer of items has made of a result that the tagged format cannot hold."""
+    """A result that an item serializer converted to text, because the tagged format cannot represent it."""
 
     __slots__ = ()
 

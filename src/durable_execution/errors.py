@@ -2,19 +2,19 @@
 
 ```
 DurableError
-├── ExecutionError                 the execution fails, nobody retries
+├── ExecutionError                 the execution fails and is not retried
 │   ├── NotDurableError            the event is a plain Lambda event
 │   ├── PayloadError               the handler's annotation rejects the payload
-│   ├── ConfigurationError         an option that can never work (also a ValueError)
-│   ├── NestedOperationError       a durable operation called inside a step
-│   ├── SerializationError         a value that cannot be stored and restored
+│   ├── ConfigurationError         an option is invalid (also a ValueError)
+│   ├── NestedOperationError       a durable operation was called inside a step
+│   ├── SerializationError         a value cannot be stored or restored
 │   ├── NondeterminismError        the code left the recorded path
-│   └── CheckpointRejectedError    the service refused an update for good
+│   └── CheckpointRejectedError    the service rejected an update permanently
 ├── InvocationError                this invocation fails, Lambda retries it
-│   └── ServiceUnavailableError    the service throttled or broke
+│   └── ServiceUnavailableError    the service throttled, failed or was unreachable
 └── OperationError                 an operation failed, as recorded
     ├── StepError
-    │   └── StepInterruptedError   an at-most-once step whose attempt was cut off
+    │   └── StepInterruptedError   an at-most-once step was interrupted
     ├── ChildContextError
     ├── InvokeError
     │   ├── InvokeTimeoutError
@@ -26,9 +26,9 @@ DurableError
     │   └── CallbackSubmitterError
     ├── WaitForConditionError
     └── BatchError
-ServiceError                       what a service client raises; the runtime turns it into one of the above
-EngineError                        the local engine cannot do what was asked (store, names, ids)
-SuspendExecution                   a BaseException that ends a blocking handler's thread; never catch it
+ServiceError                       a call to the service failed; the runtime converts it to one of the above
+EngineError                        the local engine cannot do what you asked (store, names, ids)
+SuspendExecution                   a BaseException that unwinds a blocking handler's thread; never catch it
 ```
 """
 
@@ -43,43 +43,43 @@ from durable_execution.protocol.error_object import ErrorObject
 KMS_ERROR_CODES = frozenset(
     {"KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException"}
 )
-"""The customer's key is unusable: retrying does not help, although the service answers 502."""
+"""The customer's key cannot be used. Retrying does not help, although the service returns 502."""
 
 STALE_TOKEN_PREFIX = "Invalid checkpoint token"  # noqa: S105  # a message, not a secret
 
 
 class DurableError(Exception):
-    """The root of everything this SDK raises.
+    """Base class of the errors that this SDK raises.
 
     Attributes:
-        is_retriable: Whether the invocation that raised it is worth retrying.
+        is_retriable: Whether Lambda should retry the invocation that raised it.
     """
 
     is_retriable = False
 
     @staticmethod
     def execution(message: str) -> ExecutionError:
-        """An error that fails the execution without a retry."""
+        """Return an error that fails the execution without a retry."""
         return ExecutionError(message)
 
     @staticmethod
     def invocation(message: str) -> InvocationError:
-        """An error that fails this invocation, so that Lambda retries it."""
+        """Return an error that fails this invocation, so that Lambda retries it."""
         return InvocationError(message)
 
 
 class ExecutionError(DurableError):
-    """The execution fails and is not retried. Raise it for what no retry can mend."""
+    """The execution fails and is not retried. Raise it for a permanent failure."""
 
 
 class InvocationError(DurableError):
-    """The invocation fails and the service retries it, replaying what is recorded. Raise it for passing trouble."""
+    """The invocation fails and Lambda retries it, replaying the recorded operations. Raise it for a transient failure."""
 
     is_retriable = True
 
 
 class NotDurableError(ExecutionError):
-    """The handler was called with something else than a durable invocation."""
+    """The handler was called with something other than a durable invocation."""
 
     def __init__(self, event: Any) -> None:
         if isinstance(event, Mapping):
@@ -90,8 +90,7 @@ class NotDurableError(ExecutionError):
             f"this handler is a durable function, but it was called with {seen} instead of a durable invocation "
             "(DurableExecutionArn, CheckpointToken, InitialExecutionState). The function is not configured as durable: "
             "set DurableConfig (ExecutionTimeout, RetentionPeriodInDays) when you create the function, and invoke a "
-            "version, an alias or $LATEST. To run it on this machine, use `durable-debug run` or "
-            "durable_execution.local.run()."
+            "version, an alias or $LATEST. To run it locally, use `durable-debug run` or durable_execution.local.run()."
         )
 
 
@@ -100,7 +99,7 @@ class PayloadError(ExecutionError):
 
 
 class ConfigurationError(ExecutionError, ValueError):
-    """An option that can never work, for example a wait of half a second."""
+    """An option is invalid, for example a wait of half a second."""
 
 
 class NestedOperationError(ExecutionError):
@@ -108,7 +107,7 @@ class NestedOperationError(ExecutionError):
 
 
 class SerializationError(ExecutionError):
-    """A value cannot be stored, or cannot be restored as what it was.
+    """A value cannot be stored, or cannot be restored to an equal value.
 
     Attributes:
         operation: Readable path of the operation the value belongs to.
@@ -120,10 +119,10 @@ class SerializationError(ExecutionError):
 
 
 class NondeterminismError(ExecutionError):
-    """The code called something else than what is recorded.
+    """The code left the recorded path: its calls differ from the recorded operations.
 
     Attributes:
-        divergence: The `durable_execution.replay.Divergence`: both sides, path, call site, cause and cure.
+        divergence: The `durable_execution.replay.Divergence`: both sides, path, call site, likely cause and fix.
     """
 
     def __init__(self, message: str, *, divergence: Any = None) -> None:
@@ -132,20 +131,20 @@ class NondeterminismError(ExecutionError):
 
 
 class CheckpointRejectedError(ExecutionError):
-    """The service refused an update, and would refuse it again."""
+    """The service rejected an update permanently; a retry would be rejected as well."""
 
 
 class ServiceUnavailableError(InvocationError):
-    """The service throttled, broke, or could not be reached."""
+    """The service throttled the call, failed, or was unreachable."""
 
 
 class ServiceError(DurableError):
-    """What a service client raises when a call fails.
+    """A call to the service failed. Service clients raise it.
 
     Attributes:
         code: The API's error code, for example `TooManyRequestsException`.
         message: The API's message.
-        status: HTTP status; None when there was no answer.
+        status: HTTP status; None when there was no response.
     """
 
     def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
@@ -156,32 +155,32 @@ class ServiceError(DurableError):
 
     @property
     def is_stale_token(self) -> bool:
-        """Whether another invocation has taken over: this one must stop, and a new one gets a new token."""
+        """Whether a newer invocation has taken over. This invocation must stop; the newer one has a new token."""
         return self.code == "InvalidParameterValueException" and self.message.startswith(STALE_TOKEN_PREFIX)
 
     @property
     def is_retriable(self) -> bool:  # type: ignore[override]
-        """Whether a retried invocation may succeed: 429, 5xx, no answer, or a stale token; never a KMS refusal."""
+        """Whether a retried invocation may succeed: after 429, 5xx, no response, or a stale token; never after a KMS error."""
         if self.code in KMS_ERROR_CODES:
             return False
         return self.status is None or self.status == 429 or self.status >= 500 or self.is_stale_token
 
 
 class EngineError(DurableError):
-    """The local engine cannot do what was asked: a store it cannot read, a function it does not know."""
+    """The local engine cannot do what you asked, for example read a damaged store or invoke an unknown function."""
 
 
 class OperationError(DurableError):
-    """An operation failed; the same error is raised on the first run and on every replay.
+    """An operation failed. The first run and every replay raise the same error.
 
-    Where the original exception's class can be found, the error raised is also an instance of that class, so that
+    If the class of the original exception is imported, the error is also an instance of that class, so that
     `except ValueError` catches a step that raised `ValueError`.
 
     Attributes:
-        message: What the original exception said.
-        error_type: Its class name as recorded, for example `ValueError` or `shop.errors.CardDeclined`.
-        data: Serialized details, if any were recorded.
-        stack_trace: Its traceback, if recorded.
+        message: Message of the original exception.
+        error_type: Recorded class name, for example `ValueError` or `shop.errors.CardDeclined`.
+        data: Serialized details, if recorded.
+        stack_trace: Traceback of the original exception, if recorded.
         operation: Readable path of the operation.
         operation_id: Id of the operation.
     """
@@ -196,7 +195,7 @@ class OperationError(DurableError):
         operation: str | None = None,
         operation_id: str | None = None,
     ) -> None:
-        Exception.__init__(self, message)  # not super(): a class made by `failures` has a stranger there
+        Exception.__init__(self, message)  # not super(): in a class made by `failures`, that is the original class
         self.message = message
         self.error_type = error_type or type_name(type(self))
         self.data = data
@@ -213,7 +212,7 @@ class StepError(OperationError):
 
 
 class StepInterruptedError(StepError):
-    """An at-most-once step was cut off: nobody knows whether its body took effect."""
+    """An at-most-once step was interrupted. Its body may or may not have taken effect."""
 
 
 class ChildContextError(OperationError):
@@ -225,7 +224,7 @@ class InvokeError(OperationError):
 
 
 class InvokeTimeoutError(InvokeError):
-    """An invoked function ran out of time."""
+    """An invoked function timed out."""
 
 
 class InvokeStoppedError(InvokeError):
@@ -241,7 +240,7 @@ class CallbackFailedError(CallbackError):
 
 
 class CallbackTimeoutError(CallbackError):
-    """Nobody completed the callback in time."""
+    """The callback was not completed in time."""
 
 
 class CallbackHeartbeatError(CallbackTimeoutError):
@@ -249,40 +248,40 @@ class CallbackHeartbeatError(CallbackTimeoutError):
 
 
 class CallbackSubmitterError(CallbackError):
-    """The submitter of a wait_for_callback failed, so nobody knows the callback's id."""
+    """The submitter of a wait_for_callback failed, so the external system may not know the callback's id."""
 
 
 class WaitForConditionError(OperationError):
-    """A condition was not met in the attempts allowed, or its check raised."""
+    """A condition was not met within the allowed attempts, or its check raised."""
 
 
 class BatchError(OperationError):
-    """A map or parallel was completed as failed by its own rule, without a failed item."""
+    """A map or parallel was completed as failed by its completion rule, without a failed branch."""
 
 
 class SuspendExecution(BaseException):
     """Unwinds the thread of a blocking handler whose invocation has been suspended.
 
-    Not an error: the execution goes on in a later invocation. If you see it in an `except BaseException`, write
+    This is not an error: the execution continues in a later invocation. If an `except BaseException` catches it, write
     `except Exception` there, or re-raise it.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            "the execution is suspended and will go on in a later invocation. This is not an error and must not be "
+            "the execution is suspended and continues in a later invocation. This is not an error and must not be "
             "caught: write `except Exception` instead of `except BaseException` or a bare `except`, or re-raise it."
         )
 
 
 def type_name(cls: type[BaseException]) -> str:
-    """The name a class has on the wire: bare for builtins, else qualified with its module."""
+    """Return the wire name of a class: bare for builtins, else qualified with its module."""
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def resolve_type(name: str | None) -> type[Exception] | None:
-    """The exception class a wire name stands for, if its module is already imported.
+    """Return the exception class with a wire name, if its module is already imported.
 
-    Nothing is imported: a name out of a payload must not make code run.
+    Nothing is imported, because a name from a payload must not make code run.
     """
     if not name:
         return None
@@ -293,7 +292,7 @@ def resolve_type(name: str | None) -> type[Exception] | None:
 
 
 def error_object(error: BaseException, *, stack_trace: tuple[str, ...] | None = None) -> ErrorObject:
-    """The wire picture of an exception. An `OperationError` keeps the type, data and trace it was recorded with."""
+    """Return the wire form of an exception. An `OperationError` keeps its recorded type, data and traceback."""
     if isinstance(error, OperationError):
         return ErrorObject(error.message, error.error_type, error.data, error.stack_trace)
     return ErrorObject(str(error), type_name(type(error)), None, stack_trace)

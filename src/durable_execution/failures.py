@@ -1,7 +1,7 @@
-"""Makes the error that a failed operation raises: the same whether it failed just now or is replayed.
+"""Creates the error that a failed operation raises, the same in the first run and on replay.
 
-The original exception is gone on replay, but its class is recorded by name. Where that class can be found, the error
-raised is an instance of it too, so that `except ValueError` works for a step that raised `ValueError`, in every run.
+On replay, the original exception no longer exists, but the name of its class is recorded. If that class is imported, the
+error is an instance of it as well, so that `except ValueError` catches a step that raised `ValueError` in every run.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def make_failure(
     operation: str | None = None,
     operation_id: str | None = None,
 ) -> E:
-    """The error for a recorded failure.
+    """Return the error for a recorded failure.
 
     Args:
-        base: The class for operations of its kind.
-        error: What is recorded.
+        base: The error class for this kind of operation.
+        error: The recorded error.
         operation: Readable path of the operation.
         operation_id: Id of the operation.
     """
@@ -35,7 +35,7 @@ def make_failure(
     cls = cast("type[E]", _class_for(base, resolve_type(recorded.type)))
     try:
         raised = cls.__new__(cls, recorded.message)
-    except TypeError:  # the original class cannot be made from a message alone
+    except TypeError:  # the original class needs more than a message
         raised = base.__new__(base, recorded.message)
     OperationError.__init__(
         raised,
@@ -58,7 +58,7 @@ def _class_for(base: type[OperationError], original: type[Exception] | None) -> 
     if found is None:
         try:
             found = type(base.__name__, (base, original), {"__module__": base.__module__, "__doc__": base.__doc__})
-        except TypeError:  # the layouts of the two classes do not go together
+        except TypeError:  # the memory layouts of the two classes conflict
             found = base
         _classes[base, original] = found
     return found

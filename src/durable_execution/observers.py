@@ -1,11 +1,12 @@
-"""What happens in an execution, announced once, and the interface of those who listen.
+"""The notifications that an execution sends, each once, and the interface of the observers that receive them.
 
-Spans, metrics, the replay trace, the replay-aware logger and the debugger's live view are observers; a user may add one
-with `@durable_execution(observers=[...])`. An observer that raises never changes the result of an execution: it is
-logged once, and the others are still told.
+Spans, metrics, the replay trace, the replay-aware logger and the debugger's live view are observers. Add your own with
+`@durable_execution(observers=[...])`. An observer that raises never changes the result of an execution: the error is
+logged once, and the other observers still receive the notification.
 
-Every method is called on the event loop of the invocation, in the task that runs the operation, so a context variable set
-in `on_attempt_started` is visible to the step's body and is reset in `on_attempt_ended`. Nothing here may block.
+Every method is called on the event loop of the invocation, in the task that runs the operation. A context variable set
+in `on_attempt_started` is therefore visible to the step's body and can be reset in `on_attempt_ended`. Methods must not
+block.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,10 @@ from durable_execution.protocol import ErrorObject, InvocationStatus, Operation,
 
 
 class CallSite(NamedTuple):
-    """Where in the user's code an operation was called.
+    """The place in the user's code that called an operation.
 
     Attributes:
-        file: Path as the interpreter knows it.
+        file: Path, as the interpreter knows it.
         line: Line number, from 1.
         function: Qualified name of the calling function.
     """
@@ -40,18 +41,18 @@ class OperationCall:
     Attributes:
         id: Operation id (64 hex characters).
         parent_id: Id of the enclosing CONTEXT operation; None at the root.
-        context_id: Id that prefixes this call's id: the enclosing context, also when that one is flat; None at the root.
-        position: 1 for the first call in the context; the index (from 0) for a map item or parallel branch.
-        path: Readable place, for example `process_order/notify#3/email`.
+        context_id: Prefix of this call's id: the enclosing context, even if that is virtual; None at the root.
+        position: Call number in the context, from 1; for a map item or parallel branch its index, from 0.
+        path: Readable path, for example `process_order/notify#3/email`.
         type: STEP, WAIT, CALLBACK, CONTEXT or CHAINED_INVOKE.
-        subtype: `Step`, `Map`, … or a user's own word.
-        name: As given; None when unnamed.
-        call_site: Where the user's code called it; None for branches, which the SDK calls.
-        configuration: What was asked for that a recording can be compared with, JSON-ready: `wait_seconds`,
-            `function_name`, `timeout_seconds`, `heartbeat_timeout_seconds`, `branches`; empty where there is nothing.
-        input: Serialized input (chained invoke payload); None where there is none.
-        is_virtual: Whether it leaves no checkpoint (a flat branch).
-        body: Fingerprint of a step's function, which tells unnamed steps apart; None for other operations.
+        subtype: `Step`, `Map`, … or a subtype that the user chose.
+        name: Name of the call; None when unnamed.
+        call_site: Where the user's code made the call; None for branches, which the SDK calls.
+        configuration: Arguments that can be compared with a recording, JSON-ready: `wait_seconds`, `function_name`,
+            `timeout_seconds`, `heartbeat_timeout_seconds`, `branches`; None or empty when there are none.
+        input: Serialized input (chained invoke payload); None when there is none.
+        is_virtual: Whether it is a virtual context, which leaves no checkpoint.
+        body: Fingerprint of a step's function, which distinguishes unnamed steps; None for other operations.
     """
 
     id: str
@@ -74,15 +75,15 @@ class InvocationStarted:
     """An invocation has read its envelope and is about to run the handler.
 
     Attributes:
-        execution_arn: Which execution.
-        request_id: Lambda's id of this invocation; None outside Lambda-like environments.
+        execution_arn: ARN of the execution.
+        request_id: Lambda's request id; None outside Lambda-like environments.
         is_first: Whether nothing is recorded yet.
-        at: When.
-        execution_started_at: When the execution began.
+        at: Time of the notification.
+        execution_started_at: When the execution started.
         handler: `module:qualname` of the handler.
-        operations: All recorded operations by id, the EXECUTION operation included. Read only.
-        updated_operation_ids: Operations changed from outside since the last invocation.
-        input: The deserialized payload, before it is fitted to the handler's annotation.
+        operations: All recorded operations by id, including the EXECUTION operation. Read only.
+        updated_operation_ids: Ids of the operations that the service changed since the last invocation.
+        input: The deserialized payload, before conversion to the handler's annotation.
         trace_header: The incoming `_X_AMZN_TRACE_ID`, if any.
         lambda_context: Lambda's context object, as received.
         handler_function: The undecorated handler.
@@ -104,16 +105,16 @@ class InvocationStarted:
 
 @dataclass(frozen=True, slots=True)
 class InvocationEnded:
-    """The handler has answered, or raised.
+    """The handler has returned, suspended or raised.
 
     Attributes:
-        started: The start this is the end of.
-        at: When.
-        status: SUCCEEDED, FAILED, PENDING, or RETRY when the invocation raises so that it is retried.
-        result: The serialized result with SUCCEEDED; empty when it was checkpointed instead.
-        error: The error with FAILED and RETRY.
-        exception: The exception behind the error, with its traceback, where there is one.
-        operations: All operations by id as known at the end.
+        started: The notification of this invocation's start.
+        at: Time of the notification.
+        status: SUCCEEDED, FAILED, PENDING, or RETRY when the invocation raises so that Lambda retries it.
+        result: The serialized result for SUCCEEDED; empty when it was checkpointed instead.
+        error: The error for FAILED and RETRY.
+        exception: The exception behind the error, with its traceback, if there is one.
+        operations: All operations by id, as known at the end.
     """
 
     started: InvocationStarted
@@ -126,12 +127,12 @@ class InvocationEnded:
 
     @property
     def execution_arn(self) -> str:
-        """Which execution."""
+        """ARN of the execution."""
         return self.started.execution_arn
 
     @property
     def request_id(self) -> str | None:
-        """Lambda's id of this invocation."""
+        """Lambda's request id."""
         return self.started.request_id
 
     @property
@@ -142,14 +143,14 @@ class InvocationEnded:
 
 @dataclass(frozen=True, slots=True)
 class OperationStarted:
-    """An operation was called and is not finished: new, or recorded as started in an earlier invocation.
+    """An operation was called and has not ended: it is new, or an earlier invocation started it.
 
     Attributes:
         call: The call.
-        at: When it started: recorded start where there is one.
+        at: When it started: the recorded start if there is one.
         is_replayed: Whether an earlier invocation started it.
-        status: STARTED for a new one; STARTED, PENDING or READY as recorded.
-        recorded: What is recorded; None for a new one.
+        status: STARTED for a new operation; else STARTED, PENDING or READY as recorded.
+        recorded: The recorded operation; None for a new one.
     """
 
     call: OperationCall
@@ -161,12 +162,12 @@ class OperationStarted:
 
 @dataclass(frozen=True, slots=True)
 class OperationReplayed:
-    """A call was answered from the record: the operation had finished before this invocation.
+    """A call was answered from the recording: the operation ended before this invocation.
 
     Attributes:
         call: The call.
         at: When it was answered.
-        recorded: What is recorded.
+        recorded: The recorded operation.
     """
 
     call: OperationCall
@@ -176,17 +177,17 @@ class OperationReplayed:
 
 @dataclass(frozen=True, slots=True)
 class OperationCompleted:
-    """An operation reached its end in, or just before, this invocation. Announced once per operation.
+    """An operation ended in, or just before, this invocation. Sent once per operation.
 
     Attributes:
         call: The call.
-        at: When it ended: as recorded where the service moved it.
-        started_at: When it started, as far as known.
+        at: When it ended: the recorded time if the service ended it.
+        started_at: When it started; None where unknown.
         status: The terminal status.
         result: Serialized result.
         error: The error, when it failed.
-        exception: The exception behind it, when it was raised in this process.
-        attempt: STEP: number of the last attempt, from 1; otherwise None.
+        exception: The exception behind the error, if it was raised in this process.
+        attempt: STEP: number of the last attempt, from 1; None for other types.
         is_replayed: Whether an earlier invocation started it.
     """
 
@@ -207,8 +208,8 @@ class AttemptStarted:
 
     Attributes:
         call: The operation.
-        attempt: From 1.
-        at: When.
+        attempt: Number of the attempt, from 1.
+        at: Time of the notification.
         is_replayed: Whether an earlier invocation started the operation.
     """
 
@@ -224,13 +225,13 @@ class AttemptEnded:
 
     Attributes:
         call: The operation.
-        attempt: From 1.
+        attempt: Number of the attempt, from 1.
         at: When it ended.
         started_at: When it started.
-        outcome: `SUCCEEDED`, `FAILED`, or `INCOMPLETE` when the invocation ended under it.
-        error: What it raised.
-        exception: The exception itself.
-        next_attempt_delay_seconds: When it will be tried again; None when this was the last attempt.
+        outcome: `SUCCEEDED`, `FAILED`, or `INCOMPLETE` when the invocation ended before it.
+        error: The error it raised.
+        exception: The exception it raised.
+        next_attempt_delay_seconds: Delay until the next attempt; None after the last attempt.
         is_replayed: Whether an earlier invocation started the operation.
     """
 
@@ -251,8 +252,8 @@ class ContextEntered:
 
     Attributes:
         call: The context's operation.
-        at: When.
-        is_replaying_children: Whether it runs only to rebuild a result that was too large to keep.
+        at: Time of the notification.
+        is_replaying_children: Whether it runs only to rebuild a result that was too large to record.
     """
 
     call: OperationCall
@@ -262,16 +263,16 @@ class ContextEntered:
 
 @dataclass(frozen=True, slots=True)
 class ContextLeft:
-    """The body of a context has returned, raised, or was left behind.
+    """The body of a context has returned, raised, or was still running when the invocation ended.
 
     Attributes:
         call: The context's operation.
-        at: When.
+        at: Time of the notification.
         entered_at: When it was entered.
         is_replaying_children: As on entry.
         outcome: `SUCCEEDED`, `FAILED`, or `INCOMPLETE`.
-        error: What it raised.
-        exception: The exception itself.
+        error: The error it raised.
+        exception: The exception it raised.
     """
 
     call: OperationCall
@@ -285,15 +286,15 @@ class ContextLeft:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSent:
-    """A checkpoint call was answered.
+    """A checkpoint call returned.
 
     Attributes:
-        execution_arn: Which execution.
-        at: When the answer arrived.
-        duration_seconds: How long the call took.
+        execution_arn: ARN of the execution.
+        at: When the response arrived.
+        duration_seconds: Duration of the call, in seconds.
         updates: The updates it carried, in wire form. Read only.
-        size_bytes: Size of the updates as JSON, as estimated by the batcher.
-        error: What the call failed with; None when it was accepted.
+        size_bytes: Estimated size of the updates as JSON, in bytes.
+        error: Why the call failed; None when the service accepted it.
     """
 
     execution_arn: str
@@ -306,13 +307,13 @@ class CheckpointSent:
 
 @dataclass(frozen=True, slots=True)
 class OperationsChanged:
-    """The service told of operations that changed.
+    """The service reported operations that changed.
 
     Attributes:
-        execution_arn: Which execution.
-        at: When.
+        execution_arn: ARN of the execution.
+        at: Time of the notification.
         updated: The changed operations by id.
-        operations: All operations by id, changes included.
+        operations: All operations by id, including the changes.
     """
 
     execution_arn: str
@@ -323,12 +324,12 @@ class OperationsChanged:
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """The invocation has nothing left to do but wait.
+    """The invocation suspends: everything left to do is waiting.
 
     Attributes:
-        execution_arn: Which execution.
-        at: When.
-        pending: What it waits for.
+        execution_arn: ARN of the execution.
+        at: Time of the notification.
+        pending: The calls it is waiting for.
     """
 
     execution_arn: str
@@ -338,11 +339,11 @@ class Suspended:
 
 @dataclass(frozen=True, slots=True)
 class Diverged:
-    """The code called something else than what is recorded.
+    """The code left the recorded path.
 
     Attributes:
-        at: When.
-        call: The call that found it; None for a recorded operation that was never called again.
+        at: Time of the notification.
+        call: The call that does not match; None for a recorded operation that was not called again.
         divergence: The `durable_execution.replay.Divergence`.
     """
 
@@ -352,22 +353,22 @@ class Diverged:
 
 
 class Observer:
-    """Base class of observers. Override what you need; every method is optional."""
+    """Base class of observers. Override the methods that you need; every method is optional."""
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
         """The handler is about to run."""
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        """The handler has answered or raised; last call of the invocation."""
+        """The handler has returned, suspended or raised. This is the last notification of the invocation."""
 
     def on_operation_started(self, happening: OperationStarted) -> None:
-        """An operation was called and is not finished."""
+        """An operation was called and has not ended."""
 
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
-        """A call was answered from the record."""
+        """A call was answered from the recording."""
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
-        """An operation reached its end."""
+        """An operation ended."""
 
     def on_attempt_started(self, happening: AttemptStarted) -> None:
         """A step's body is about to run."""
@@ -382,17 +383,20 @@ class Observer:
         """A context's body has ended."""
 
     def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
-        """A checkpoint call was answered."""
+        """A checkpoint call returned."""
 
     def on_operations_changed(self, happening: OperationsChanged) -> None:
-        """The service told of operations that changed."""
+        """The service reported operations that changed."""
 
     def on_suspended(self, happening: Suspended) -> None:
-        """The invocation has nothing left to do but wait."""
+        """The invocation suspends: everything left to do is waiting."""
 
     def on_diverged(self, happening: Diverged) -> None:
-        """The code called something else than what is recorded."""
+        """The code left the recorded path."""
 
     def trace_header(self, call: OperationCall) -> str | None:
-        """The `XAmznTraceId` for a chained invoke that is about to start; the first answer that is not None is sent."""
+        """Return the `XAmznTraceId` for a chained invoke that is about to start, or None.
+
+        The SDK asks the observers in order and sends the first value that is not None.
+        """
         return None

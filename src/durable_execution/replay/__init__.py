@@ -1,4 +1,4 @@
-"""Histories, replay traces, alignment and divergences, as values. Nothing here does IO."""
+"""Histories, replay traces, alignment and divergences as values. Nothing in this package does IO."""
 
 from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side, explain
 

@@ -1,7 +1,8 @@
 """Aligns two sequences of calls, so that one inserted call is one difference and not a hundred shifted ones.
 
-A longest common subsequence, found in steps that keep it near-linear for what happens in practice: equal ends are cut
-off, calls that are unique on both sides are anchors, and only the small gaps between anchors are compared in full.
+The alignment is a longest common subsequence, found in steps that keep the time near-linear for real recordings: equal
+ends are cut off, calls that are unique on both sides serve as anchors, and only the small gaps between anchors are
+compared in full.
 """
 
 from bisect import bisect_left
@@ -10,20 +11,20 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 MAX_TABLE = 4_000_000
-"""Cells of the table for one gap; beyond it, a gap is searched for a small number of differences only."""
+"""Largest table for one gap, in cells. In a larger gap, only a small number of differences is searched for."""
 
 MAX_DIFFERENCES = 1_500
 
 
 class Pair(NamedTuple):
-    """One row of an alignment: an index on both sides, or on one."""
+    """One row of an alignment: an index on both sides, or on one of them."""
 
     recorded: int | None
     replayed: int | None
 
     @property
     def is_match(self) -> bool:
-        """Whether both sides have it."""
+        """Whether both sides have this call."""
         return self.recorded is not None and self.replayed is not None
 
 
@@ -38,7 +39,7 @@ def align(recorded: Sequence[Hashable], replayed: Sequence[Hashable]) -> list[Pa
     """Align two sequences of keys.
 
     Returns:
-        Rows in order of both sequences. Between two matches, recorded rows come before replayed ones.
+        Rows in the order of both sequences. Between two matches, recorded rows come before replayed ones.
     """
     matches = sorted(_matches(recorded, replayed))
     rows: list[Pair] = []
@@ -53,7 +54,7 @@ def align(recorded: Sequence[Hashable], replayed: Sequence[Hashable]) -> list[Pa
 
 
 def gaps(rows: Sequence[Pair]) -> Iterator[tuple[int, list[int], list[int]]]:
-    """The places where the sides differ: index of the first row, recorded indexes, replayed indexes."""
+    """Yield each gap between matches: index of its first row, recorded indexes, replayed indexes."""
     start: int | None = None
     left: list[int] = []
     right: list[int] = []
@@ -103,7 +104,7 @@ def _trimmed(a: Sequence[Hashable], b: Sequence[Hashable], block: _Block, found:
 
 
 def _anchors(a: Sequence[Hashable], b: Sequence[Hashable], block: _Block) -> list[tuple[int, int]]:
-    """Calls that are unique on both sides, the longest run of them that is in order on both."""
+    """Calls that are unique on both sides; of these, the longest run that has the same order on both."""
     counts_a = Counter(a[block.a0 : block.a1])
     counts_b = Counter(b[block.b0 : block.b1])
     places = {b[j]: j for j in range(block.b0, block.b1) if counts_b[b[j]] == 1}
@@ -141,7 +142,7 @@ def _gap_matches(a: Sequence[Hashable], b: Sequence[Hashable], block: _Block) ->
 
 
 def _by_table(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """The textbook table, filled from the end so that the earliest match is preferred."""
+    """The textbook dynamic-programming table, filled from the end so that the earliest match wins."""
     width = len(b) + 1
     table = [[0] * width for _ in range(len(a) + 1)]
     for i in range(len(a) - 1, -1, -1):
@@ -162,7 +163,7 @@ def _by_table(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, i
 
 
 def _by_differences(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Myers's greedy search, up to a number of differences; beyond it, by place."""
+    """Myers's greedy search, up to `MAX_DIFFERENCES`. Beyond that, calls are matched by index."""
     reach = {1: 0}
     trail: list[dict[int, int]] = []
     for depth in range(MAX_DIFFERENCES + 1):

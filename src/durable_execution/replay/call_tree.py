@@ -1,4 +1,4 @@
-"""Calls as a tree, the form in which two sides are compared: recorded and replayed, or two recordings."""
+"""The tree of calls: the form in which two sides are compared, recorded and replayed, or two recordings."""
 
 import json
 import re
@@ -25,7 +25,7 @@ DEFAULT_SUBTYPES = {
     OperationType.CONTEXT.value: OperationSubType.RUN_IN_CHILD_CONTEXT.value,
 }
 FOREIGN_CONTEXT = "Context"
-"""The one subtype some SDKs write for every kind of context: it says nothing."""
+"""Some SDKs write this subtype for every kind of context, so it carries no information."""
 
 REASON = re.compile(r'completionReason"\s*:\s*(?:\{[^{}]{0,40}"v"\s*:\s*)?"([A-Z_]+)"')
 
@@ -36,19 +36,19 @@ class CallNode:
 
     Attributes:
         side: The call, as a side of a difference.
-        children: Calls made in it; None when it was not looked into.
-        is_ended: Recorded: it has reached its end. Replayed: its body has run to its end.
-        is_virtual: Whether it leaves no checkpoint.
-        branch: Index of a branch; None for any other call.
-        known: What is known of its configuration, under the names of `OperationCall.configuration`, and `input`.
-        is_partial: Whether a batch may have had more branches than are recorded.
+        children: Calls made inside it; None when they were not examined.
+        is_ended: Recorded: the operation has ended. Replayed: its body ran to its end.
+        is_virtual: Whether it is a virtual context, which leaves no checkpoint.
+        branch: Index of a map item or parallel branch; None for any other call.
+        known: The known part of its configuration, under the names of `OperationCall.configuration`, and `input`.
+        is_partial: Whether a map or parallel may have had more branches than are recorded.
         result: Serialized result, where it can be compared.
         body: Fingerprint of the step's body, where known.
-        is_foreign: Whether it is no call of the code: somebody else wrote it into the execution, or it is a marker.
-        lane: Which numbering of its context it belongs to.
-        cut_off: Numberings in it whose task was cancelled, such as the loser of a race.
-        unfinished: Numberings in it whose task was under way at the end.
-        finished: Numberings in it that have come to their end, whether the context has or not.
+        is_foreign: Whether the handler did not make this call: another client wrote it, or it is a marker.
+        lane: The task scope that numbered it within its context.
+        cut_off: Task scopes inside it that were cancelled, such as the loser of a race.
+        unfinished: Task scopes inside it that were still running at the end.
+        finished: Task scopes inside it that have ended, even if the context has not.
     """
 
     side: Side
@@ -72,11 +72,11 @@ class CallNode:
         return self.side.subtype in BATCHES
 
     def key(self, *, within: "CallNode", is_loose: bool) -> Hashable:
-        """What makes two calls the same call: type, subtype and name.
+        """Return what identifies a call: type, subtype and name.
 
         Args:
-            within: The context. What a wait_for_callback calls is named by its SDK, not by the user.
-            is_loose: Whether subtypes of contexts are not to be compared.
+            within: The context. The SDK, not the user, names the calls inside a wait_for_callback.
+            is_loose: Whether to ignore the subtypes of contexts.
         """
         side = self.side
         is_unnamed = within.side.subtype == OperationSubType.WAIT_FOR_CALLBACK
@@ -87,7 +87,7 @@ class CallNode:
 
 
 def tree_of(execution: RecordedExecution) -> CallNode:
-    """A recorded execution as a tree of calls, flat branches included as virtual calls."""
+    """Return a recorded execution as a tree of calls. Branches without a record of their own are virtual contexts."""
     root = CallNode(root_side(execution), is_ended=execution.status in ("SUCCEEDED", "FAILED"))
     foreign = execution.foreign()
     nodes: dict[str, CallNode] = {}
@@ -117,7 +117,7 @@ def tree_of(execution: RecordedExecution) -> CallNode:
 
 
 def _decided(execution: RecordedExecution) -> dict[str, int]:
-    """Which awaitable decided, by the ids of combinators that are decided."""
+    """Index of the awaitable that decided, by id of each decided combinator."""
     found: dict[str, int] = {}
     for operation in execution.operations:
         if operation.subtype in COMBINATORS and operation.result and operation.result.isdecimal():
@@ -126,7 +126,7 @@ def _decided(execution: RecordedExecution) -> dict[str, int]:
 
 
 def _is_given_up(operation: RecordedOperation, given_up: set[str], decided: Mapping[str, int]) -> bool:
-    """Whether a call belongs to an awaitable that lost: a replay need not begin it."""
+    """Whether a call belongs to an awaitable that lost, so that a replay need not start it."""
     for step in operation.details.get("lane", ()):
         if step.kind != "branch" or step.of is None:
             continue
@@ -190,7 +190,7 @@ def side_of_recorded(operation: RecordedOperation, known: Mapping[str, Any] | No
 
 
 def known_configuration(operation: RecordedOperation) -> dict[str, Any]:
-    """What the history tells of an operation's configuration."""
+    """Return the configuration of an operation as far as its history contains it."""
     details = operation.details
     known: dict[str, Any] = {}
     match operation.type:
@@ -213,7 +213,7 @@ def known_configuration(operation: RecordedOperation) -> dict[str, Any]:
 
 
 def completion_reason(result: str | None) -> str | None:
-    """Why a recorded batch was complete, read from its result; SDKs write it in several shapes."""
+    """Why a recorded map or parallel was complete, read from its result. SDKs write it in several forms."""
     found = REASON.search(result) if result else None
     return found[1] if found else None
 
@@ -245,13 +245,13 @@ def _flat_branch(
 
 
 def _count_branches(batch: CallNode) -> None:
-    """How many branches a recorded batch had: exactly when it completed all of them, else at least."""
+    """Set the number of branches of a recorded batch: exact if all completed, otherwise a minimum."""
     indexes = [child.branch for child in batch.children or () if child.branch is not None]
     count = max(indexes, default=-1) + 1
     is_whole = batch.is_ended and completion_reason(batch.result) == "ALL_COMPLETED"
     flat = [child for child in batch.children or () if child.is_virtual]
     for child in flat:
-        child.is_ended = is_whole  # one that nobody waited for has no end of its own
+        child.is_ended = is_whole  # a branch that was not awaited has no recorded end
     has_flat = bool(flat)
     counted = count_of_branches(batch.result) if is_whole and has_flat else None
     count = max(count, counted or 0)  # a branch without calls leaves no other trace

@@ -1,4 +1,4 @@
-"""Finds the branch that a nondeterministic value decides, in the source of the handler."""
+"""Finds the branch in the handler's source that a nondeterministic value decides."""
 
 import ast
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A branch, loop or comprehension that a value decides.
+    """A branch, loop or comprehension that depends on a value.
 
     Attributes:
-        line: Line of its condition or iterable.
+        line: Line of its condition or iterable, from 1.
         word: `branches` or `iterates`.
     """
 
@@ -22,15 +22,15 @@ class Decision:
 
 
 def decision_on(source: str, *, value_line: int, call_line: int | None) -> Decision | None:
-    """The last branch before a call that depends on a value computed in another line of the same function.
+    """Find the last branch before a call that depends on a value computed on an earlier line of the same function.
 
     Args:
         source: Text of the file.
-        value_line: Where the value is computed.
-        call_line: Where the durable call is made; None for a call that is not made any more.
+        value_line: Line where the value is computed.
+        call_line: Line of the durable call; None for a call that is no longer made.
 
     Returns:
-        The branch; None when none is found, or the source cannot be parsed.
+        The branch; None when there is none, or the source cannot be parsed.
     """
     try:
         tree = ast.parse(source)
@@ -59,7 +59,7 @@ def _innermost(tree: ast.Module, line: int) -> ast.AST:
 
 
 def _own(scope: ast.AST) -> Iterator[ast.AST]:
-    """Every node of a function, in order of its lines, without functions inside it."""
+    """Yield every node of a function in source order, without nested functions."""
     pending = list(ast.iter_child_nodes(scope))[::-1]
     while pending:
         node = pending.pop()
@@ -69,9 +69,9 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def _tainted(scope: ast.AST, line: int) -> set[str]:
-    """Names that hold the value, or something computed from it."""
+    """Names that hold the value, or a value computed from it."""
     names: set[str] = set()
-    for _ in range(2):  # a loop may carry a name back to a line above
+    for _ in range(2):  # a loop can carry a value back to an earlier line
         for node in _own(scope):
             value = getattr(node, "value", None)
             if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr)) and isinstance(

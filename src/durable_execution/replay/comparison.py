@@ -1,4 +1,4 @@
-"""Compares two sides call by call: finds the root difference of each context, and only counts what follows from it."""
+"""Compares two sides call by call: finds the root difference of each context and counts those that follow from it."""
 
 import re
 from collections import defaultdict
@@ -13,11 +13,11 @@ from durable_execution.replay.divergence import Divergence, DivergenceKind
 __all__ = ["Comparison", "Row", "compare"]
 
 COVERING = (DivergenceKind.BRANCH_COUNT, DivergenceKind.CHANGED_KIND, DivergenceKind.RENAMED)
-"""Differences below which everything else follows."""
+"""Kinds of difference that explain every difference inside the call."""
 
 NUMBERED = re.compile(r"[#~]\d+")
 DIGITS = re.compile(r"\d+")
-"""What is called for an item is often named after it."""
+"""Calls made for an item are often named after it, with a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Comparison:
     """Two sides, call by call.
 
     Attributes:
-        rows: Every call of either side, in depth-first order.
-        divergences: The differences, in order of the rows.
+        rows: Every call of either side, depth first.
+        divergences: The differences, in the order of the rows.
     """
 
     rows: tuple[Row, ...]
@@ -34,7 +34,7 @@ class Comparison:
 
     @property
     def roots(self) -> tuple[Divergence, ...]:
-        """The differences that do not follow from another one."""
+        """The differences that do not follow from an earlier one."""
         return tuple(divergence for divergence in self.divergences if divergence.is_root)
 
 
@@ -44,7 +44,7 @@ def compare(recorded: CallNode, replayed: CallNode, *, handler: str) -> Comparis
     Args:
         recorded: Root of the recorded side.
         replayed: Root of the replayed side.
-        handler: `module:qualname` of the handler, or whatever names the workflow.
+        handler: `module:qualname` of the handler, or another name of the workflow.
     """
     is_loose = any(child.side.subtype == "Context" for child in recorded.children or ())
     first = context_rows(recorded, replayed, root_path(handler), 0, handler=handler, is_loose=is_loose)
@@ -81,7 +81,7 @@ def _one_sided(nodes: list[CallNode], depth: int, *, is_recorded: bool) -> list[
 
 
 def _grouped(rows: list[Row]) -> list[Row]:
-    """The same difference in many branches is one root; below a difference in the number of branches there is none."""
+    """Keep one root for the same difference in many branches, and none inside a call whose branch count differs."""
     roots: dict[Hashable, int] = {}
     counted: dict[int, int] = defaultdict(int)
     covered: int | None = None

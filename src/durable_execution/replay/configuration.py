@@ -1,4 +1,4 @@
-"""Compares what a call asks for with what is recorded: lengths of waits, targets and payloads, timeouts, branches."""
+"""Compares the configuration of a call with the recorded one: wait lengths, targets, payloads, timeouts, branches."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ from durable_execution.replay.divergence import Divergence, DivergenceKind, Seve
 from durable_execution.replay.wording import effect_of, fix_of, likely_of
 
 WAIT_TOLERANCE_SECONDS = 1
-"""Where a wait's length is recovered from its start and end, both are rounded."""
+"""A wait's length may have to be computed from its start and end, which are both rounded."""
 
 TIMEOUTS = ("timeout_seconds", "heartbeat_timeout_seconds")
 KINDS = {"branches": DivergenceKind.BRANCH_COUNT, "input": DivergenceKind.INPUT}
@@ -20,7 +20,7 @@ MAX_VALUE_SHOWN = 80
 def configuration_divergence(
     recorded: CallNode, replayed: CallNode, *, context_path: str, handler: str
 ) -> Divergence | None:
-    """The first difference between the configurations of two calls, as far as both are known."""
+    """Return the first difference between the known configurations of two calls."""
     found = difference(replayed.known, recorded.known, is_partial=recorded.is_partial)
     if found is None:
         return None
@@ -30,18 +30,18 @@ def configuration_divergence(
 def difference(
     asked: Mapping[str, Any], known: Mapping[str, Any], *, is_partial: bool = False, tolerance: int = 0
 ) -> tuple[str, Any, Any] | None:
-    """The first member that differs: its name, what is asked for, what is recorded.
+    """Return the first member that differs: its name, the replayed value, the recorded value.
 
     Args:
-        asked: What the code asks for.
-        known: What is recorded.
-        is_partial: Whether a batch may have had more branches than are recorded.
-        tolerance: By how many seconds the length of a wait may differ.
+        asked: Configuration of the replayed call.
+        known: Recorded configuration.
+        is_partial: Whether a map or parallel may have had more branches than are recorded.
+        tolerance: How much a wait's length may differ, in seconds.
     """
-    without = {word: None for word in TIMEOUTS if word in known}  # no timeout is an answer, too
+    without = {word: None for word in TIMEOUTS if word in known}  # a missing timeout is compared as well
     for word, wanted in {**without, **asked}.items():
         if word == "wait_seconds" and asked.get("has_jitter"):
-            continue  # the pause of a retry: its length is drawn
+            continue  # the delay of a retry is random
         if word in known and not _is_same(word, wanted, known[word], is_partial=is_partial, tolerance=tolerance):
             return word, wanted, known[word]
     return None
@@ -50,7 +50,7 @@ def difference(
 def divergence_of(
     word: str, asked: Any, known: Any, recorded: Side, replayed: Side, *, context_path: str, handler: str
 ) -> Divergence:
-    """The difference as a value. Another number of branches is an error, everything else a warning."""
+    """Return the difference as a divergence. A changed number of branches is an error, all else a warning."""
     kind = KINDS.get(word, DivergenceKind.CONFIGURATION)
     left, right = _shown(recorded, word, known), _shown(replayed, word, asked)
     return Divergence(
@@ -69,7 +69,7 @@ def divergence_of(
 
 
 def target_of(function_name: str) -> str:
-    """The function an invoke means, without account, region and qualifier, which differ between environments."""
+    """Return the name of an invoked function without account, region and qualifier, which differ between environments."""
     parts = function_name.split(":")
     if "function" in parts[:-1]:
         return parts[parts.index("function") + 1]
@@ -80,7 +80,7 @@ def _is_same(word: str, asked: Any, known: Any, *, is_partial: bool, tolerance: 
     if word == "wait_seconds":
         return bool(abs(asked - known) <= tolerance)
     if word == "branches" and is_partial:
-        return bool(known <= asked)  # it may still get the rest
+        return bool(known <= asked)  # the other branches may still start
     if word in TIMEOUTS:
         return (asked or 0) == (known or 0)
     if word == "function_name":

@@ -1,4 +1,4 @@
-"""Compares the calls of one context: aligns them, says what each difference is, and which one is the root."""
+"""Compares the calls of one context: aligns them, classifies each difference and marks the root."""
 
 from collections import defaultdict
 from collections.abc import Hashable
@@ -21,7 +21,7 @@ class Row:
     """One line of a comparison.
 
     Attributes:
-        depth: Number of contexts around it.
+        depth: Number of enclosing contexts.
         recorded: The recorded call; None when there is none.
         replayed: The replayed call; None when there is none.
         divergence: The difference, if any.
@@ -38,15 +38,15 @@ class Row:
 def context_rows(
     recorded: CallNode, replayed: CallNode, path: str, depth: int, *, handler: str, is_loose: bool
 ) -> list[Row]:
-    """The calls of one context of both sides.
+    """Compare the calls of one context on both sides.
 
     Args:
         recorded: The recorded context.
         replayed: The replayed context.
         path: Its path.
         depth: Depth of its calls.
-        handler: Names the workflow.
-        is_loose: Whether subtypes of contexts are not to be compared.
+        handler: Name of the workflow.
+        is_loose: Whether to ignore the subtypes of contexts.
     """
     left, right = _lanes(recorded), _lanes(replayed)
     rows: list[Row] = []
@@ -65,7 +65,7 @@ def context_rows(
 
 
 def _may_have_lost(lane: Lane | None) -> bool:
-    """Whether what looks like a context in a context may be an awaitable of a race that was never decided: ids are alike."""
+    """Whether two nested scopes may be an awaitable of an undecided race: its ids look like those of two contexts."""
     return lane is not None and [step.kind for step in lane[-2:]] == ["context", "context"]
 
 
@@ -78,7 +78,7 @@ def _lanes(context: CallNode) -> dict[Lane, list[CallNode]]:
 
 
 def _paired_lanes(left: list[Lane], right: list[Lane]) -> list[tuple[Lane | None, Lane | None]]:
-    """Equal lanes, then those left over of each kind, in order: their numbers shift with the calls before them."""
+    """Pair equal scopes first, then the rest of each kind in order: their numbers shift with the calls before them."""
     equal = [lane for lane in left if lane in right]
     spare = [lane for lane in right if lane not in equal]
     pairs: list[tuple[Lane | None, Lane | None]] = []
@@ -96,7 +96,7 @@ def _context_path(nodes: list[CallNode], path: str) -> str:
 
 
 class _Lane:
-    """One numbering of calls of a context, on both sides."""
+    """The calls of one task scope of a context, on both sides."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _Lane:
         return [Pair(left.get(index), right.get(index)) for index in indexes]
 
     def _by_number(self, keys: list[Hashable], others: list[Hashable]) -> list[Pair] | None:
-        """Pairs of equal call numbers, where every number that both sides have stands for the same call."""
+        """Pair calls by number, if every number that both sides use stands for the same call."""
         left = {node.side.position: index for index, node in enumerate(self.left)}
         right = {node.side.position: index for index, node in enumerate(self.right)}
         if None in left or None in right or len(left) < len(self.left) or len(right) < len(self.right):
@@ -146,7 +146,7 @@ class _Lane:
         return [Pair(left.get(number), right.get(number)) for number in numbers]
 
     def _paired(self, aligned: list[Pair]) -> list[Pair]:
-        """Join what stands in the same gap on both sides."""
+        """Pair the calls that stand in the same gap on both sides."""
         result: list[Pair] = []
         left: list[int] = []
         right: list[int] = []
@@ -194,10 +194,10 @@ class _Lane:
         return rows
 
     def _unawaited(self, pairs: list[Pair]) -> set[int]:
-        """Rows of recorded calls whose number was taken in the replay, although nobody awaited the call.
+        """Rows of recorded calls that the replay numbered but never awaited.
 
-        A call that is not made leaves its number to the next one. A number that nobody has was reserved by a call that
-        was made and dropped: a loser of a race that is already decided.
+        A call that is not made leaves its number to the next call. A number that no call uses was reserved by a call
+        that the code created and dropped, such as a loser of a race that is already decided.
         """
         taken = {node.side.position for node in self.right}
         last = max((position for position in taken if position is not None), default=0)
@@ -213,7 +213,7 @@ class _Lane:
         return found
 
     def _free(self, pairs: list[Pair]) -> set[int]:
-        """Rows of replayed calls whose number the recording has for no other call: it was reserved, but not awaited yet."""
+        """Rows of replayed calls whose number is free in the recording: there, the call was created but not yet awaited."""
         taken = {node.side.position for node in self.left}
         found: set[int] = set()
         offset = 0
@@ -253,7 +253,7 @@ class _Lane:
         return self._alone(Kind.RESULT, recorded, replayed, severity=Severity.WARNING)
 
     def _with_bodies(self, rows: list[Row]) -> list[Row]:
-        """Calls that look alike, but whose functions changed places."""
+        """Find calls with equal keys whose functions changed places."""
         groups: dict[Hashable, list[int]] = defaultdict(list)
         for index, row in enumerate(rows):
             recorded, replayed = row.recorded, row.replayed
@@ -274,11 +274,11 @@ class _Lane:
         return rows
 
     def _extra(self, replayed: CallNode, *, is_last: bool, is_free: bool) -> Divergence | None:
-        """A call the recording does not have. Behind the last recorded call, the recording may just end."""
+        """Classify a call that the recording does not have. After the last recorded call, it may simply be new work."""
         if replayed.branch is not None:
             return None
         if is_free and replayed.side.subtype in COMBINATORS:
-            return None  # it leaves no trace until it is decided
+            return None  # it is recorded only when it is decided
         if (is_last or is_free) and (self.is_cut or not self.recorded.is_ended):
             return None
         if not (is_last or is_free):
@@ -294,7 +294,7 @@ class _Lane:
         *,
         severity: Severity = Severity.ERROR,
     ) -> Divergence:
-        """A difference at one place: what each side has in that place, even where it is about one of them only."""
+        """Build the difference, showing what each side has at this position even if only one side is at fault."""
         position = self._position(kind, recorded, replayed)
         if kind in (Kind.SKIPPED, Kind.INSERTED, Kind.REORDERED) and position is not None:
             recorded = recorded if kind is Kind.SKIPPED else self._at(self.left, position)
@@ -327,7 +327,7 @@ class _Lane:
         return next((node for node in nodes if node.side.position == position), None)
 
     def _with_root(self, rows: list[Row]) -> list[Row]:
-        """Mark the first error as the root, and count what follows from it."""
+        """Mark the first error as the root and count the differences that follow from it."""
         first = next((i for i, row in enumerate(rows) if _is_error(row)), None)
         if first is None:
             return rows
@@ -345,7 +345,7 @@ class _Lane:
 
 
 def _moved(aligned: list[Pair], keys: list[Hashable], others: list[Hashable]) -> dict[int, int]:
-    """Recorded calls without a partner, by index, with the replayed call of the same key elsewhere."""
+    """Map unmatched recorded calls to unmatched replayed calls with the same key, by index."""
     waiting: dict[Hashable, list[int]] = defaultdict(list)
     for row in aligned:
         if row.recorded is None and row.replayed is not None:
@@ -360,7 +360,7 @@ def _moved(aligned: list[Pair], keys: list[Hashable], others: list[Hashable]) ->
 def _flat_side(node: CallNode) -> Side:
     if not node.is_virtual:
         return node.side
-    return replace(node.side, detail="flat branch, without a context of its own")
+    return replace(node.side, detail="virtual branch, without a record of its own")
 
 
 def _is_error(row: Row) -> bool:

@@ -1,8 +1,8 @@
-"""Run-time detection: what a mismatch is, worked out from the call and the recorded operations around it.
+"""Run-time detection: classifies a mismatch from the call and the recorded operations around it.
 
-The runtime compares each call with the recorded operation at its id, a few comparisons on the hot path. Only when they
-differ does it ask here, so this may look around. With the one call at hand and nothing of what the code would have
-called next, some kinds can only be told apart by likelihood; the `Replayer` sees the calls after it and knows better.
+The runtime compares each call with the recorded operation at its id, which takes a few comparisons on the hot path. It
+calls this module only when they differ, so the code here may be slower. The runtime does not know which calls the code
+would make next, so the kind it reports can be a guess; the `Replayer` sees the later calls and is more exact.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from durable_execution.replay.divergence import Divergence, DivergenceKind, Seve
 from durable_execution.replay.wording import effect_of, fix_of, likely_of
 
 LOOKAHEAD = 256
-"""How many recorded calls ahead to look for the one that was made."""
+"""How many recorded calls ahead to search for the call that was made."""
 
 
 def matches(call: OperationCall, recorded: Operation) -> bool:
-    """Whether a call is the recorded operation: type, subtype, name and parent agree. A subtype may be absent."""
+    """Whether a call matches the recorded operation in type, subtype (if recorded), name and parent."""
     return (
         recorded.type == call.type
         and (recorded.subtype or call.subtype) == call.subtype
@@ -33,11 +33,11 @@ def matches(call: OperationCall, recorded: Operation) -> bool:
 def mismatch_at_call(
     call: OperationCall, recorded: Operation, *, handler: str, operations: Mapping[str, Operation]
 ) -> Divergence:
-    """Say what is wrong with a call whose recorded operation is another one.
+    """Describe a call whose id belongs to a different recorded operation.
 
     Args:
-        call: What the code called.
-        recorded: What is recorded at the id of the call.
+        call: The call that the code made.
+        recorded: The operation recorded at the id of the call.
         handler: `module:qualname` of the handler.
         operations: All recorded operations by id.
     """
@@ -67,11 +67,11 @@ def mismatch_at_call(
 def never_called(
     context: str, recorded: Sequence[Operation], *, handler: str, first_position: int | None = None
 ) -> Divergence:
-    """Say that a context finished without calling operations that are recorded in it.
+    """Describe a context that finished without making calls that are recorded in it.
 
     Args:
         context: Path of the context that finished.
-        recorded: The operations it did not call, in recorded order; at least one.
+        recorded: The operations that were not called, in recorded order; at least one.
         handler: `module:qualname` of the handler, or the path of its root.
         first_position: Call number of the first of them, where known.
     """
@@ -95,11 +95,11 @@ def never_called(
 
 
 def configuration_mismatch(call: OperationCall, recorded: Operation, *, handler: str) -> Divergence | None:
-    """Compare what was asked for with what the execution's state tells; None when nothing comparable differs.
+    """Compare the configuration of a call with the execution's state. Returns None if no comparable member differs.
 
     Args:
-        call: What the code called; its type, subtype, name and parent match.
-        recorded: What is recorded at its id.
+        call: The call that the code made; its type, subtype, name and parent match.
+        recorded: The operation recorded at its id.
         handler: `module:qualname` of the handler.
     """
     if not call.configuration:
@@ -112,7 +112,7 @@ def configuration_mismatch(call: OperationCall, recorded: Operation, *, handler:
 
 
 def recorded_configuration(recorded: Operation) -> dict[str, Any]:
-    """What the state of an operation tells of its configuration."""
+    """Return the configuration that the state of an operation reveals."""
     known: dict[str, Any] = {}
     if recorded.type == OperationType.WAIT and recorded.started_at and recorded.scheduled_end_at:
         known["wait_seconds"] = round((recorded.scheduled_end_at - recorded.started_at).total_seconds())
@@ -120,7 +120,7 @@ def recorded_configuration(recorded: Operation) -> dict[str, Any]:
 
 
 def side_of_call(call: OperationCall) -> Side:
-    """The replayed side of a difference."""
+    """Return a call as the replayed side of a difference."""
     return Side(
         type=call.type,
         subtype=call.subtype,
@@ -129,13 +129,13 @@ def side_of_call(call: OperationCall) -> Side:
         position=call.position,
         call_site=call.call_site,
         configuration=call.configuration or {},
-        detail=f"flat branch {call.position}, without a context of its own" if call.is_virtual else None,
+        detail=f"virtual branch {call.position}, without a record of its own" if call.is_virtual else None,
         path=call.path,
     )
 
 
 def side_of_operation(recorded: Operation, *, position: int | None = None, invocation: int | None = None) -> Side:
-    """The recorded side of a difference, from an operation of the execution's state."""
+    """Return an operation of the execution's state as the recorded side of a difference."""
     return Side(
         type=str(recorded.type),
         subtype=recorded.subtype,
@@ -149,7 +149,7 @@ def side_of_operation(recorded: Operation, *, position: int | None = None, invoc
 
 
 def context_path(call: OperationCall, handler: str) -> str:
-    """Path of the context a call was made in."""
+    """Return the path of the context in which a call was made."""
     path, slash, _ = call.path.rpartition("/")
     if slash and not call.path.endswith(f"#{call.position}"):
         return path
@@ -170,7 +170,7 @@ def _kind(call: OperationCall, recorded: Operation, *, skipped: int | None) -> D
 
 
 def _recorded_path(call: OperationCall, recorded: Operation, around: str, operations: Mapping[str, Operation]) -> str:
-    """Path of what is recorded in the place of a call: its label counts the calls recorded before it."""
+    """Path of the operation recorded at a call's position. Its label counts the calls recorded before it."""
     if call.path.endswith(f"#{call.position}"):
         return call.path
     labels = Labels()
@@ -182,7 +182,7 @@ def _recorded_path(call: OperationCall, recorded: Operation, around: str, operat
 
 
 def _later(call: OperationCall, operations: Mapping[str, Operation]) -> list[Operation]:
-    """The recorded operations behind the call in its context."""
+    """The operations recorded after the call in its context."""
     found: list[Operation] = []
     for position in range(call.position + 1, call.position + 1 + LOOKAHEAD):
         operation = operations.get(operation_id(call.context_id, position))

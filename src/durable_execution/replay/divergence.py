@@ -1,7 +1,7 @@
-"""One difference between what is recorded and what the code did, and its explanation in five lines.
+"""One difference between the recorded and the replayed side, and its explanation in five lines.
 
-The same value stands behind the exception, the span event, the replay trace, the report of the command line, pytest's
-output and the debugger, so that all of them say the same.
+The exception, the span event, the replay trace, the command line's report, pytest's output and the debugger all show
+this value, so that they agree.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SHORT_ID = 8
 
 
 class DivergenceKind(StrEnum):
-    """What kind of difference it is."""
+    """The kind of a difference."""
 
     SKIPPED = "skipped"
     INSERTED = "inserted"
@@ -34,7 +34,7 @@ class DivergenceKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is: an error breaks the execution, a warning makes a recorded value stale, info changes nothing."""
+    """How serious a difference is: an error breaks the execution, a warning makes a recorded value stale, info changes nothing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -63,16 +63,16 @@ class Side:
 
     Attributes:
         type: STEP, WAIT, …
-        subtype: `Step`, `Map`, … or a user's own word.
-        name: As given; None when unnamed.
+        subtype: `Step`, `Map`, … or a subtype that the user chose.
+        name: Name of the call; None when unnamed.
         id: Operation id.
-        position: Call number in its context.
+        position: Call number in its context, from 1.
         status: The recorded status; None on the replayed side.
-        invocation: Which invocation recorded it; None where unknown.
-        call_site: Where the code called it; None where that was not recorded.
-        configuration: What was asked for: `wait_seconds`, `function_name`, `branches`, …
-        detail: What to show instead of a call, for example a value.
-        path: Readable place of the call on this side.
+        invocation: Number of the invocation that recorded it; None where unknown.
+        call_site: Where the user's code made the call; None where that was not recorded.
+        configuration: Arguments of the call: `wait_seconds`, `function_name`, `branches`, …
+        detail: Text to show instead of the call, for example a value.
+        path: Readable path of the call on this side.
     """
 
     type: str
@@ -101,11 +101,11 @@ class Side:
 
     @property
     def short_name(self) -> str:
-        """Its name in quotes, or `the step` when it has none."""
+        """The name in quotes, or `the step` for an unnamed step."""
         return quoted(self.name) if self.name else f"the {kind_of(self.type, self.subtype).replace('_', ' ')}"
 
     def to_wire(self) -> dict[str, Any]:
-        """JSON-ready members that are set."""
+        """Return the members that are set, JSON-ready."""
         wire = {
             "type": self.type,
             "subtype": self.subtype,
@@ -123,7 +123,7 @@ class Side:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> "Side":
-        """The opposite of `to_wire`."""
+        """Read what `to_wire` wrote."""
         site = wire.get("call_site")
         known = {
             key: wire[key]
@@ -143,20 +143,20 @@ class Divergence:
     """One difference between the recorded and the replayed side.
 
     Attributes:
-        kind: What kind.
-        severity: How bad.
-        handler: `module:qualname` of the handler, or whatever names the workflow.
-        path: Path of the call, on the side that has one.
+        kind: Kind of the difference.
+        severity: How serious it is.
+        handler: `module:qualname` of the handler, or another name of the workflow.
+        path: Path of the call, on the side that has it.
         context_path: Path of the context it was found in.
         position: Call number in that context, where known.
-        recorded: What the history has there; None when it has nothing.
-        replayed: What the code did there; None when it did nothing.
-        likely: A guess at the cause; None when there is none.
-        effect: What resuming would do.
-        fix: What to write.
-        is_root: Whether it is a cause; False when it only follows from another difference in the same context.
-        follow_on: How many further differences in the same context follow from it.
-        suspects: `file:line: what` of nondeterministic calls seen before it, nearest first.
+        recorded: The recorded call; None when nothing is recorded there.
+        replayed: The replayed call; None when the code made no call there.
+        likely: The likely cause; None when it is unknown.
+        effect: What happens if the execution resumes with this code.
+        fix: What to change in the code.
+        is_root: Whether it is a cause; False when it follows from an earlier difference in the same context.
+        follow_on: Number of differences in the same context that follow from it.
+        suspects: `file:line: what` of nondeterministic reads observed before it, nearest first.
     """
 
     kind: DivergenceKind
@@ -181,17 +181,17 @@ class Divergence:
 
     @property
     def call_sites(self) -> tuple[CallSite, ...]:
-        """Where the code stood, recorded side first."""
+        """Call sites of both sides, recorded side first."""
         return tuple(side.call_site for side in (self.recorded, self.replayed) if side and side.call_site)
 
     @property
     def headline(self) -> str:
-        """Where and what, in one line."""
+        """Place and kind in one line."""
         where = f" at call {self.position}" if self.position is not None else ""
         return f"Nondeterminism in {readable(self.context_path)}{where}: {self.kind}"
 
     def to_wire(self) -> dict[str, Any]:
-        """JSON-ready, complete."""
+        """Return all members, JSON-ready."""
         return {
             "kind": self.kind.value,
             "severity": self.severity.value,
@@ -211,10 +211,10 @@ class Divergence:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> "Divergence":
-        """The opposite of `to_wire`.
+        """Read what `to_wire` wrote.
 
         Raises:
-            KeyError, ValueError, TypeError: It is not what `to_wire` writes.
+            KeyError, ValueError, TypeError: The object was not written by `to_wire`.
         """
         recorded, replayed = wire.get("recorded"), wire.get("replayed")
         return cls(
@@ -236,13 +236,13 @@ class Divergence:
 
 
 def explain(divergence: Divergence) -> str:
-    """The header and the five lines: recorded, replayed, likely, effect, fix."""
+    """Return the headline and the five lines: recorded, replayed, likely, effect, fix."""
     lines = explanation(divergence)
     return "\n".join([divergence.headline, *(f"  {word:<10} {line}" for word, line in lines)])
 
 
 def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
-    """The five lines as pairs of word and text, for those who lay them out themselves."""
+    """Return the five lines as pairs of label and text, for callers with a layout of their own."""
     return (
         ("recorded", _recorded_line(divergence)),
         ("replayed", _replayed_line(divergence)),
@@ -253,12 +253,12 @@ def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
 
 
 def quoted(name: str | None) -> str:
-    """A name as it can be shown anywhere: on one line, without control characters, not too long."""
+    """Return a name in quotes that is safe to show: one line, no control characters, bounded length."""
     return f'"{readable(name or "", limit=MAX_NAME_SHOWN)}"'
 
 
 def readable(value: str, *, limit: int = 400) -> str:
-    """Text with control characters escaped and a long middle left out."""
+    """Return text with control characters escaped and the middle of long text left out."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[: limit * 2 + 1])
     return (
         shown
@@ -270,7 +270,7 @@ def readable(value: str, *, limit: int = 400) -> str:
 def _recorded_line(divergence: Divergence) -> str:
     side = divergence.recorded
     if side is None:
-        return "nothing: the recording has no such call"
+        return "nothing: this call is not recorded"
     parts = [f"{side.detail or side.label:<22}"]
     parts += [f"id {side.id[:SHORT_ID]}…"] if side.id else []
     facts = [f"invocation {side.invocation}"] if side.invocation is not None else []
@@ -283,7 +283,7 @@ def _recorded_line(divergence: Divergence) -> str:
 def _replayed_line(divergence: Divergence) -> str:
     side = divergence.replayed
     if side is None:
-        return f"nothing: {readable(divergence.context_path)} never made this call"
+        return f"nothing: {readable(divergence.context_path)} did not make this call"
     parts = [f"{side.detail or side.label:<22}"]
     parts += [readable(str(side.call_site))] if side.call_site else []
     return "  ".join(parts).rstrip()

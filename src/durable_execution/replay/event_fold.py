@@ -1,4 +1,4 @@
-"""From history events to operations and invocations: one pass, no tree yet."""
+"""Turns history events into operations and invocations, in one pass and without a tree."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ OPERATION_EVENTS = {
 }
 EXECUTION_ENDS = {f"Execution{word}": word for word in ("Succeeded", "Failed", "TimedOut", "Stopped")}
 SERVICE_TYPES = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
-"""Operations that the service ends, not the code."""
+"""Types of operations that the service completes, not the code."""
 
 STARTED_DETAILS = {
     "ScheduledEndTimestamp": "scheduled_end_at",
@@ -48,7 +48,7 @@ MAX_NOTES = 50
 
 @dataclass(slots=True)
 class OperationDraft:
-    """An operation while its events are read."""
+    """An operation while its events are being read."""
 
     id: str
     type: OperationType
@@ -70,7 +70,7 @@ class OperationDraft:
 
 @dataclass(slots=True)
 class Fold:
-    """What the events say, gathered event by event."""
+    """The state gathered from the events read so far."""
 
     drafts: dict[str, OperationDraft] = field(default_factory=dict)
     invocations: list[RecordedInvocation] = field(default_factory=list)
@@ -89,13 +89,13 @@ class Fold:
     has_invocation_events: bool = False
 
     def note(self, line: str) -> None:
-        """Remember something odd, up to a limit."""
+        """Keep a line about an irregularity, up to a limit."""
         if len(self.notes) < MAX_NOTES:
             self.notes.append(line)
 
     @property
     def current(self) -> int:
-        """Number of the invocation whose events are being read."""
+        """Number of the invocation whose events are being read, from 1."""
         return len(self.invocations) + 1
 
 
@@ -127,7 +127,7 @@ def _apply(fold: Fold, number: int, event: Wire) -> None:
     elif kind == "ExecutionResumed":
         fold.status = "RUNNING"
     else:
-        fold.note(f"event {number} has the unknown type {kind!r:.60}; it is kept, but means nothing here")
+        fold.note(f"event {number} has the unknown type {kind!r:.60}; it is kept but not interpreted")
     fold.last_event = number
 
 
@@ -172,7 +172,7 @@ def _apply_operation(
 ) -> None:
     id_ = text(event.get("Id"))
     if not id_:
-        fold.note(f"event {number} ({event['EventType']}) has no operation id; it is left out")
+        fold.note(f"event {number} ({event['EventType']}) has no operation id and is ignored")
         return
     is_clients = status is OperationStatus.STARTED or type_ not in SERVICE_TYPES
     if is_clients:
@@ -190,7 +190,7 @@ def _apply_operation(
 
 
 def _open_invocation(fold: Fold, id_: str, type_: OperationType, status: OperationStatus, at: datetime | None) -> None:
-    """The code is at work. Without invocation events, a new attempt of a step shows that a new invocation began."""
+    """The handler is running. Without invocation events, a new attempt of a step marks a new invocation."""
     draft = fold.drafts.get(id_)
     is_new_attempt = (
         type_ is OperationType.STEP
@@ -209,7 +209,7 @@ def _draft(fold: Fold, number: int, event: Wire, id_: str, type_: OperationType,
     if draft is None:
         draft = fold.drafts[id_] = OperationDraft(id_, type_, started_at=at)
     if draft.type is not type_:
-        fold.note(f"event {number} calls operation {id_[:12]} a {type_}, earlier events a {draft.type}")
+        fold.note(f"event {number} gives operation {id_[:12]} the type {type_}; earlier events gave it {draft.type}")
     draft.parent_id = draft.parent_id or text(event.get("ParentId"))
     draft.subtype = draft.subtype or text(event.get("SubType"))
     draft.name = draft.name or text(event.get("Name"))
@@ -311,22 +311,22 @@ def _outcome(fold: Fold, invocation: RecordedInvocation, *, is_last: bool) -> st
 
 
 def details(event: Wire) -> Mapping[str, Any]:
-    """The details object of an event, `{}` when there is none."""
+    """Return the details object of an event, `{}` when there is none."""
     return mapping(event.get(f"{event.get('EventType')}Details"))
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is an object, else an empty one."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def text(value: Any) -> str | None:
-    """The value if it is text that is not empty."""
+    """Return the value if it is non-empty text."""
     return value if isinstance(value, str) and value else None
 
 
 def payload(value: Any) -> tuple[str | None, bool]:
-    """A `{Payload, Truncated}` object as text, and whether it was cut."""
+    """Return the text of a `{Payload, Truncated}` object, and whether it was truncated."""
     found = mapping(value)
     inner = found.get("Payload")
     if inner is not None and not isinstance(inner, str):
@@ -335,7 +335,7 @@ def payload(value: Any) -> tuple[str | None, bool]:
 
 
 def error_of(value: Any) -> ErrorObject | None:
-    """The error in `{Payload: {ErrorType, …}}`; some SDKs write the inner object as JSON text."""
+    """Return the error in `{Payload: {ErrorType, …}}`. Some SDKs write the inner object as JSON text."""
     inner = mapping(value).get("Payload")
     if isinstance(inner, str):
         try:
@@ -349,7 +349,7 @@ def error_of(value: Any) -> ErrorObject | None:
 
 
 def seconds(value: Any) -> int | None:
-    """A number of seconds: a number, or an ISO 8601 duration such as `PT1M2S`."""
+    """Return whole seconds from a number, or from an ISO 8601 duration such as `PT1M2S`."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, (int, float)):
@@ -371,7 +371,7 @@ def _iso_seconds(value: str) -> int | None:
 
 
 def moment(fold: Fold, value: Any, where: str) -> datetime | None:
-    """A timestamp; None, with a note, when it cannot be read."""
+    """Return a timestamp; None, with a note, when it cannot be read."""
     try:
         return to_datetime(value)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Pairs what stands between two matches: which recorded call became which replayed one."""
+"""Pairs the calls between two matches: which recorded call became which replayed call."""
 
 from durable_execution.replay.alignment import Pair
 from durable_execution.replay.call_tree import CallNode
@@ -8,8 +8,8 @@ SAME_KIND = 2
 SAME_NAME = 2
 UNLIKE = 3.8
 SAME_SITE = 1
-"""Costs. A call of the same kind with another name is likelier a rename than one call removed and another added; so is,
-barely, a call of another kind in the same place."""
+"""Costs. Two calls of the same kind with different names are more likely a rename than a removal and an addition. Two
+calls of different kinds at the same place are, narrowly, more likely a change of kind."""
 
 MAX_TABLE = 250_000
 
@@ -24,7 +24,7 @@ def pair_gap(
         right: All replayed calls of the context.
         recorded: Indexes of the recorded calls in the gap.
         replayed: Indexes of the replayed calls in the gap.
-        is_cut: Whether the replayed side stops in this gap, so that recorded calls left over mean nothing.
+        is_cut: Whether the replayed side stops in this gap, so that unpaired recorded calls are not differences.
     """
     rows, columns = len(recorded), len(replayed)
     if not rows or not columns:

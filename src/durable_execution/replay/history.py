@@ -1,4 +1,4 @@
-"""Reading recorded executions: `GetDurableExecutionHistory` events of any SDK, with replay traces if there are any."""
+"""Reads recorded executions: `GetDurableExecutionHistory` events of any SDK, with replay traces where available."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ EXPECTED = (
 
 
 class UnreadableHistoryError(DurableError, ValueError):
-    """What was given is not the history of an execution."""
+    """The given document is not the history of an execution."""
 
 
 def read_history(
@@ -43,20 +43,20 @@ def read_history(
     traces: Sequence[InvocationTrace] = (),
     execution: Mapping[str, Any] | None = None,
 ) -> RecordedExecution:
-    """Make sense of a recorded execution.
+    """Read a recorded execution from its history events.
 
-    Reading is forgiving: what a single event lacks or garbles is left out with a line in `notes`. Time and memory grow
-    with the number of events only, however deep the contexts are nested.
+    Malformed events do not fail the read: the unreadable parts are ignored, with a line in `notes`. Time and memory
+    grow linearly with the number of events, at any depth of nesting.
 
     Args:
-        events: A list of events, an answer `{"Events": [...]}`, or a list of such answers (pages). An object may have
-            the `DurableExecutionArn` beside the events.
+        events: A list of events, a response `{"Events": [...]}`, or a list of such responses (pages). The response may
+            also contain the `DurableExecutionArn`.
         arn: The execution's ARN, where known.
         traces: Replay traces of its invocations (`durable_execution.replay.trace.InvocationTrace`).
-        execution: An answer of GetDurableExecution, for what the history alone does not tell.
+        execution: A response of GetDurableExecution, for facts that the history does not contain.
 
     Raises:
-        UnreadableHistoryError: It is no history at all.
+        UnreadableHistoryError: The document is not a history.
     """
     execution = execution or {}
     numbered = _numbered(_event_list(events))
@@ -86,7 +86,7 @@ def read_history(
 
 
 def _ends(fold: Fold, execution: Mapping[str, Any]) -> dict[str, Any]:
-    """How the execution began and ended: from the events, else from what GetDurableExecution says."""
+    """How the execution started and ended: from the events, else from the response of GetDurableExecution."""
     is_running = fold.status == "RUNNING"
     return {
         "status": (text(execution.get("Status")) if is_running else None) or fold.status,
@@ -118,7 +118,7 @@ def _event_list(events: Any) -> list[Wire]:
 
 
 def _numbered(events: list[Wire]) -> list[tuple[int, Wire]]:
-    """The events by EventId, each once. Histories can be read backwards, and pages can overlap."""
+    """The events in order of EventId, without duplicates. A history may be in reverse order, and pages may overlap."""
     numbers = [event.get("EventId") for event in events]
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
         return list(enumerate(events, start=1))
@@ -129,7 +129,7 @@ def _numbered(events: list[Wire]) -> list[tuple[int, Wire]]:
 
 
 def _matched(traces: Sequence[InvocationTrace], fold: Fold) -> tuple[InvocationTrace, ...]:
-    """The traces with the numbers of the invocations they are of, told by request id; an invocation may have none."""
+    """The traces, numbered like the invocations with the same request id. An invocation may have no trace."""
     numbers = {invocation.request_id: invocation.number for invocation in fold.invocations}
     numbers.pop(None, None)
     return tuple(replace(trace, invocation=numbers.get(trace.request_id, trace.invocation)) for trace in traces)

@@ -1,7 +1,7 @@
-"""Which call an operation was, recovered from its id.
+"""Recovers the call number of an operation from its id.
 
-SDKs hash the call's place into the id, each in its own way. Within a context there are few places to try, so the
-places are hashed in order and looked up until every sibling is found.
+Each SDK hashes the position of the call into the id in its own way. A context has few possible positions, so they are
+hashed in order until the id of every sibling is found.
 
 | SDK | id of call n in the context P |
 |---|---|
@@ -9,8 +9,8 @@ places are hashed in order and looked up until every sibling is found.
 | JavaScript (AWS's) | md5 of the unhashed places `a-b-n`, 16 hex characters; n from 1, branches too |
 | Rust (third party) | blake2b of the bytes of P and n as 8 bytes, 32 hex characters; n from 0; the root's P: the ARN |
 
-In this SDK, what hangs under one context may be numbered in several lanes: that of the context's own code, and one for each
-flat branch, context without checkpoints, task, and awaitable of a combinator.
+In this SDK, the operations of one context may be numbered in several task scopes: one for the context's own code, and one
+for each virtual branch, virtual context, task, and awaitable of a combinator. The code calls such a scope a lane.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -21,23 +21,23 @@ from typing import NamedTuple
 from durable_execution.protocol.ids import branch_id, operation_id, task_prefix
 
 SLACK = 16
-"""How many missing places in a row to look past: calls that left no checkpoint still took a number."""
+"""How many missing positions in a row to skip: a call without a checkpoint still takes a number."""
 
 MAX_MISSING_LANES = 64
 MAX_MISSING_TASKS = 8
 MAX_LANE_DEPTH = 3
 NEAR = 2
-"""How far behind the last one a task, or a context without checkpoints, is looked for that has no calls of its own."""
+"""How far past the last known one to look for a task or virtual context that has no calls of its own."""
 MAX_LANES = 20_000
 
 
 class LaneStep(NamedTuple):
-    """How a lane is reached from the one around it.
+    """One step from a task scope to a scope inside it.
 
     Attributes:
-        kind: `branch` (of the operation `of`), `context` (without checkpoints) or `task`.
+        kind: `branch` (of the operation `of`), `context` (a virtual one) or `task`.
         number: Index of the branch from 0; number of the call or task from 1.
-        of: Id of the operation whose branch it is.
+        of: Id of the operation that the branch belongs to.
     """
 
     kind: str
@@ -46,19 +46,19 @@ class LaneStep(NamedTuple):
 
 
 Lane = tuple[LaneStep, ...]
-"""From the numbering of the context's own code, `()`, inwards."""
+"""Path of a task scope from the context's own code, `()`, inwards."""
 
 MAIN: Lane = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a call was made.
+    """The position of a call in its context.
 
     Attributes:
         position: Call number, from 1; of a branch its index, from 0.
-        lane: Which numbering of its context it belongs to.
-        unhashed: What the scheme needs to know about this place to find the places below it.
+        lane: The task scope that numbered it.
+        unhashed: The unhashed id, for schemes that need it to find the positions inside this call.
     """
 
     position: int
@@ -67,17 +67,17 @@ class Place:
 
     @property
     def order(self) -> tuple[Lane, int]:
-        """Sorts the calls of one context: those of its own code first, then lane by lane."""
+        """Sort key for the calls of one context: calls of its own code first, then scope by scope."""
         return self.lane, self.position
 
 
 def lane_prefix(prefix: str | None, lane: Lane, ids: Mapping[str, str] | None = None) -> str | None:
-    """What prefixes the ids of a lane.
+    """Return the prefix of the ids in a task scope.
 
     Args:
-        prefix: What prefixes the ids of the context's own code.
-        lane: The lane.
-        ids: Present ids of operations whose branches are lanes, where they are not the recorded ones.
+        prefix: Prefix of the ids in the context's own code.
+        lane: The task scope.
+        ids: Current ids of operations with branches, by recorded id, where the two differ.
     """
     for step in lane:
         if step.kind == "task":
@@ -99,18 +99,18 @@ def find_places(
     is_batch: bool,
     combinators: Collection[str] = (),
 ) -> dict[str, Place]:
-    """The places of the operations of one context, by id.
+    """Find the positions of the operations of one context, by id.
 
     Args:
         siblings: Ids of the operations of the context.
         parent: Id of the context; None for the root.
-        parent_place: Place of the context, as found before.
+        parent_place: Position of the context, as found before.
         arn: The execution's ARN, where known.
         is_batch: Whether the context is a map or parallel, so that its children are branches.
-        combinators: Those of the siblings that run several awaitables, each in a lane.
+        combinators: Ids of the siblings that are combinators, which run each awaitable in a task scope.
 
     Returns:
-        The places that could be found; foreign ids are left out.
+        The positions that were found, without foreign ids.
     """
     schemes = {len(sibling) for sibling in siblings}
     found: dict[str, Place] = {}
@@ -126,7 +126,7 @@ def find_places(
 
 
 class _LaneSearch:
-    """Looks for what the context's own code did not number."""
+    """Searches for operations that the context's own code did not number."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _LaneSearch:
                 inner: Lane = (*lane, LaneStep("context", number))
                 if self._try(inner, operation_id(prefix, number)) or len(inner) >= MAX_LANE_DEPTH:
                     continue
-                if number <= max(taken, default=0) + NEAR:  # it may hold nothing but other contexts or tasks
+                if number <= max(taken, default=0) + NEAR:  # it may contain only contexts or tasks
                     self.lanes.append((inner, operation_id(prefix, number), []))
         return self.found
 
@@ -178,7 +178,7 @@ class _LaneSearch:
             number += 1
 
     def _try(self, lane: Lane, prefix: str) -> bool:
-        """Look for the calls of a lane. One that has some may have lanes in it."""
+        """Search for the calls of a task scope. A scope with calls may contain further scopes."""
         self.tried += 1
         positions: list[int] = []
         position, gap = 1, 0

@@ -1,4 +1,4 @@
-"""A recorded execution as values: what happened, in which invocation, and what came of it."""
+"""A recorded execution as values: its operations, attempts and invocations."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +10,13 @@ from durable_execution.observers import CallSite
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType, Wire
 
 PATCH = "Patch"
-"""Subtype of the markers of changed code, whose ids stand outside the numbering of calls."""
+"""Subtype of the markers that `ctx.patched` records. Their ids do not follow the numbering of calls."""
 
 COMBINATORS = frozenset({"All", "Any", "Race"})
-"""Subtypes of steps that run several awaitables and record which of them decided."""
+"""Subtypes of steps that run several awaitables and record which one decided."""
 
 DERIVABLE = (16, 64)
-"""Lengths of ids whose place can always be told: AWS's SDKs for JavaScript and Python."""
+"""Lengths of ids whose position can always be recovered: those of AWS's SDKs for JavaScript and Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class RecordedAttempt:
     """One run of a step's body, or one poll of a condition.
 
     Attributes:
-        number: From 1. A body that was run again after a crash has the number of the run that was cut off.
+        number: From 1. A body that runs again after a crash keeps the number of the interrupted run.
         started_at: When it started; None where the SDK records no start.
-        ended_at: When it ended; None while it runs, or when it was cut off.
-        outcome: `SUCCEEDED`, `FAILED`, `INCOMPLETE` when it was cut off and run again; None while it runs.
-        error: What it raised.
-        result: What it returned, serialized: the state of a condition that goes on polling, too.
-        next_attempt_delay_seconds: When it is tried again; None after the last attempt.
-        invocation: Number of the invocation it ended in, or runs in.
+        ended_at: When it ended; None while it runs, or when it was interrupted.
+        outcome: `SUCCEEDED`, `FAILED`, `INCOMPLETE` when it was interrupted and ran again; None while it runs.
+        error: The error it raised.
+        result: Serialized return value; for a condition that continues to poll, its state.
+        next_attempt_delay_seconds: Delay until the next attempt; None after the last attempt.
+        invocation: Number of the invocation in which it ended, or runs.
     """
 
     number: int
@@ -49,32 +49,31 @@ class RecordedOperation:
     """One operation of a recorded execution.
 
     Attributes:
-        id: Operation id, in whatever scheme its SDK uses.
+        id: Operation id, in the scheme of its SDK.
         parent_id: Id of the CONTEXT it belongs to, as recorded; None at the root.
-        depth: Number of contexts around it; 0 at the root.
+        depth: Number of enclosing contexts; 0 at the root.
         position: Call number in its context, from 1; for a map item or parallel branch its index, from 0. None where
-            it cannot be told from the id.
-        path: Readable place, for example `process_order/notify#3/email`.
-        type: What it is.
-        subtype: What it is for, as recorded.
-        name: As given; None when unnamed.
-        status: Where it stands.
+            it cannot be recovered from the id.
+        path: Readable path, for example `process_order/notify#3/email`.
+        type: Type of the operation.
+        subtype: Subtype, as recorded.
+        name: Name of the operation; None when unnamed.
+        status: Latest recorded status.
         started_at: When its first event was written.
         ended_at: When it reached a terminal status.
-        input: Serialized input (payload of a chained invoke); None where there is none or it was not recorded.
-        result: Serialized result; None where there is none or it was not recorded.
+        input: Serialized input (payload of a chained invoke); None when absent or not recorded.
+        result: Serialized result; None when absent or not recorded.
         error: Why it failed.
         attempts: STEP: its attempts in order.
-        call_site: Where the code called it; only where a replay trace was recorded.
-        executed_by: Invocations in which the code ran it.
-        replayed_by: Invocations that took its result from the record. From traces where there are some, else inferred:
-            every later invocation in which the context around it was still running. A `range` where it is one.
-        details: What its type adds: `duration_seconds`, `scheduled_end_at`, `callback_id`, `timeout_seconds`,
+        call_site: Where the code made the call; None without a replay trace.
+        executed_by: Numbers of the invocations that ran it.
+        replayed_by: Numbers of the invocations that replayed its recorded result: from replay traces where available,
+            otherwise every later invocation in which its context was still running. May be a `range`.
+        details: Members specific to its type: `duration_seconds`, `scheduled_end_at`, `callback_id`, `timeout_seconds`,
             `heartbeat_timeout_seconds`, `function_name`, `child_execution_arn`, `tenant_id`, `executed_version`,
-            `replay_children`, `branch_index` (of a map item or parallel branch), `flat_branch` (index of the branch without
-            a context of its own that called it), `lane` (which numbering of its context it belongs to, when that is not
-            the one of the context's own code; see `durable_execution.replay.positions`), `body` (fingerprint of a step's
-            function, from a trace), `result_truncated`, `input_truncated`, `error_truncated`.
+            `replay_children`, `branch_index` (of a map item or parallel branch), `flat_branch` (index of the virtual branch
+            that made the call), `lane` (its task scope, if that is not the context's own code; see
+            `durable_execution.replay.positions`), `body` (fingerprint of a step's function, from a replay trace), `result_truncated`, `input_truncated`, `error_truncated`.
         events: Ids of its events in the history.
     """
 
@@ -101,7 +100,7 @@ class RecordedOperation:
 
     @property
     def is_branch(self) -> bool:
-        """Whether it is a map item or a parallel branch."""
+        """Whether it is a map item or parallel branch."""
         return "branch_index" in self.details
 
 
@@ -111,12 +110,12 @@ class RecordedInvocation:
 
     Attributes:
         number: From 1.
-        request_id: Lambda's id of it.
-        started_at: When it started, as far as known.
+        request_id: Lambda's request id; None where unknown.
+        started_at: When it started; None where unknown.
         ended_at: When it ended; None while it runs.
         error: Why it failed.
-        outcome: `SUCCEEDED`, `FAILED`, `PENDING`, `RETRY` when it failed and was tried again; None while it runs.
-        is_inferred: Whether the history has no event of its own for it.
+        outcome: `SUCCEEDED`, `FAILED`, `PENDING`, `RETRY` when it failed and Lambda retried it; None while it runs.
+        is_inferred: Whether the history has no event for it, so that it was inferred.
         last_event: Id of the last event that belongs to it.
     """
 
@@ -132,7 +131,7 @@ class RecordedInvocation:
 
 @dataclass(frozen=True, slots=True)
 class RecordedExecution:
-    """A whole execution, as far as it was recorded.
+    """A whole recorded execution.
 
     Attributes:
         arn: Its ARN; None when unknown.
@@ -145,13 +144,13 @@ class RecordedExecution:
         input: The caller's payload, serialized.
         result: The result, serialized.
         error: Why it failed, timed out or was stopped.
-        operations: All operations but EXECUTION, in depth-first order of the tree, siblings in call order.
+        operations: All operations except EXECUTION, depth first, siblings in call order.
         invocations: In order.
         events: The events as received, by EventId.
-        traces: The replay traces that were read with it.
-        notes: What could not be read, or looks odd, a line each.
-        handler: Name of the handler's function where a trace tells it.
-        is_from_trace: Whether there are only replay traces, and no history.
+        traces: The replay traces read with it.
+        notes: Unreadable parts and irregularities, one line each.
+        handler: `module:qualname` of the handler, from a replay trace; None without one.
+        is_from_trace: Whether it was read from replay traces alone, without a history.
     """
 
     arn: str | None
@@ -176,7 +175,7 @@ class RecordedExecution:
         return iter(self.operations)
 
     def foreign(self) -> frozenset[str]:
-        """Ids of operations that no call of this SDK's scheme has: what others wrote into the execution."""
+        """Return the ids of operations outside the SDK's numbering, which other clients wrote into the execution."""
         lengths = Counter(len(operation.id) for operation in self.operations if operation.position is not None)
         if not lengths:
             return frozenset()
@@ -185,5 +184,5 @@ class RecordedExecution:
         return frozenset(one.id for one in unplaced if len(one.id) != scheme or scheme in DERIVABLE)
 
     def by_id(self) -> dict[str, RecordedOperation]:
-        """The operations by id."""
+        """Return the operations by id."""
         return {operation.id: operation for operation in self.operations}

@@ -1,7 +1,7 @@
-"""The replay trace: what the code of one invocation called, where, and what it got, independent of any tracing backend.
+"""The replay trace: the calls that the code of one invocation made, where, and their results, without a tracing backend.
 
-On disk a trace is a list of JSON lines, appended while the invocation runs: a header, then a line per call and per end of
-a call, then an end line. Whatever is cut off, the lines before it can be read.
+On disk, a trace is a list of JSON lines that is appended to while the invocation runs: a header, one line for each call
+and each end of a call, then an end line. If the file is cut off, the lines before the cut remain readable.
 """
 
 import json
@@ -17,11 +17,11 @@ from durable_execution.replay.divergence import Divergence
 SCHEMA = "durable-replay-trace"
 VERSION = 1
 HIDDEN = "⊘"
-"""Stands in payloads where something was left out."""
+"""Replaces a redacted value in a payload."""
 
 
 class UnreadableTraceError(DurableError, ValueError):
-    """What was given is not a replay trace."""
+    """The given file or text is not a replay trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +38,27 @@ class TraceAttempt:
 
 @dataclass(frozen=True, slots=True)
 class TraceEntry:
-    """One call of an operation, as the code saw it.
+    """One call of an operation, as the code observed it.
 
     Attributes:
         seq: Number of the call in the invocation, from 1.
         id: Operation id.
-        path: Readable place.
+        path: Readable path.
         type: STEP, WAIT, …
-        parent_id: Id of the CONTEXT operation around it.
-        context_id: Id that prefixes its id, when that is another one than `parent_id`.
+        parent_id: Id of the enclosing CONTEXT operation.
+        context_id: Prefix of its id, if different from `parent_id`.
         position: Call number in its context; the index of a branch.
-        subtype: What it is for.
-        name: As given.
-        call_site: Where the code called it.
-        happened: `executed` (it ended in this invocation), `replayed` (answered from the record), `pending` (it had not
-            ended when the invocation did) or `diverged` (something else is recorded there).
+        subtype: Subtype of the operation.
+        name: Name of the operation.
+        call_site: Where the code made the call.
+        happened: `executed` (ended in this invocation), `replayed` (answered from the recording), `pending` (not ended
+            when the invocation ended) or `diverged` (a different operation is recorded there).
         status: Status of the operation at that time.
         at: Offset of the call, in seconds from the start of the invocation.
-        ended: Offset of its end.
+        ended: Offset of its end, in seconds.
         attempt: STEP: number of the last attempt.
         attempts: Attempts that ran in this invocation.
-        configuration: What was asked for.
+        configuration: Arguments of the call.
         input_size: Size of the serialized input, in characters.
         input_digest: Digest of the serialized input.
         result_size: Size of the serialized result, in characters.
@@ -66,10 +66,10 @@ class TraceEntry:
         error_type: Type of the error it ended with.
         input: The input, where payloads are recorded.
         result: The result, where payloads are recorded.
-        locals: Names and short values at the call, where locals are recorded.
-        is_virtual: Whether it leaves no checkpoint.
+        locals: Names and shortened values at the call, where locals are recorded.
+        is_virtual: Whether it is a virtual context, which leaves no checkpoint.
         body: Fingerprint of a step's function.
-        extra: Members this version does not know.
+        extra: Members that this version does not know.
     """
 
     seq: int
@@ -104,31 +104,31 @@ class TraceEntry:
 
 @dataclass(frozen=True, slots=True)
 class InvocationTrace:
-    """What the code of one invocation did.
+    """The calls of one invocation.
 
     Attributes:
-        execution_arn: Which execution.
-        invocation: Number of the invocation, from 1, as far as the recording tells.
-        request_id: Lambda's id of it.
+        execution_arn: ARN of the execution.
+        invocation: Number of the invocation, from 1, if the recording is complete.
+        request_id: Lambda's request id.
         handler: `module:qualname` of the handler.
-        source_file: File of the handler.
+        source_file: Path of the handler's file.
         source_digest: Fingerprint of the handler's source.
         sdk: Name and version of the SDK that wrote the trace.
         started_at: When the invocation started.
         input: The execution's input, where payloads are recorded; in its first invocation.
         input_digest: Digest of the execution's input; in its first invocation.
-        ended_at: When it ended; None when the trace stops before.
-        outcome: `SUCCEEDED`, `FAILED`, `PENDING` or `RETRY`; None when the trace stops before.
+        ended_at: When it ended; None when the trace is cut off.
+        outcome: `SUCCEEDED`, `FAILED`, `PENDING` or `RETRY`; None when the trace is cut off.
         error_type: Type of the error it ended with.
         result: The execution's result, where payloads are recorded; in its last invocation.
         result_size: Size of the execution's result, in characters.
         result_digest: Digest of the execution's result; in its last invocation.
         entries: The calls, in call order.
-        divergences: What did not match the record.
-        is_complete: Whether the end line is there.
-        version: Version of the schema it was written with.
-        notes: What is odd about it, a line each.
-        extra: Members of header and end line that this version does not know.
+        divergences: Differences from the recording.
+        is_complete: Whether the trace has its end line.
+        version: Schema version it was written with.
+        notes: Irregularities, one line each.
+        extra: Members of the header and end line that this version does not know.
         unknown: Lines of kinds that this version does not know.
     """
 
@@ -158,16 +158,16 @@ class InvocationTrace:
 
 
 def read_traces(lines: str | Iterable[str]) -> tuple[InvocationTrace, ...]:
-    """Read the traces of an execution, as far as they go.
+    """Read the replay traces of an execution. A trace that is cut off is read up to the cut.
 
     Args:
-        lines: The text of a trace file, or its lines; several invocations may follow one another.
+        lines: The text of a trace file, or its lines. A file may contain several invocations.
 
     Returns:
-        The traces in order, numbered from 1. What could not be read stands in their `notes`.
+        The traces in order, numbered from 1. Their `notes` list what could not be read.
 
     Raises:
-        UnreadableTraceError: It is no replay trace at all.
+        UnreadableTraceError: The text is not a replay trace.
     """
     from durable_execution.replay.trace_lines import TraceReader
 
@@ -178,7 +178,7 @@ def read_traces(lines: str | Iterable[str]) -> tuple[InvocationTrace, ...]:
 
 
 def write_traces(traces: Sequence[InvocationTrace]) -> Iterator[str]:
-    """The traces as JSON lines, with everything that was read, also what this version does not know."""
+    """Yield the traces as JSON lines, including members and lines that this version does not know."""
     from durable_execution.replay.trace_lines import lines_of
 
     for trace in traces:

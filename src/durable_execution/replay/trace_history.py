@@ -1,4 +1,4 @@
-"""Replay traces without a history: the history they imply, as far as they tell."""
+"""Derives a history from replay traces, for executions without a recorded history."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,19 +20,19 @@ CONFIGURATION = {
     "heartbeat_timeout_seconds": "HeartbeatTimeout",
     "function_name": "FunctionName",
 }
-"""Names of what was asked for, in a trace and in a history's events."""
+"""Names of a call's arguments, in a trace and in the events of a history."""
 
 WELL_KNOWN = ("null", "{}", "[]", '""', "true", "false")
-"""Payloads that are told by their digest where payloads were not recorded."""
+"""Payloads that can be recognized by their digest where payloads were not recorded."""
 
 Moments = Iterator[tuple[float, dict[str, Any]]]
 
 
 def execution_of_traces(traces: Sequence[InvocationTrace]) -> RecordedExecution:
-    """What the replay traces of an execution tell of it, without its history.
+    """Build a recorded execution from its replay traces, without a history.
 
-    What was called, where, and how it ended is all there. Results and the input are there when payloads were recorded
-    (`DURABLE_REPLAY_TRACE_PAYLOADS=1`) and nothing in them was hidden. What ended while no code looked is not.
+    Traces contain every call, its call site and its end. They contain results and the input if payloads were recorded
+    (`DURABLE_REPLAY_TRACE_PAYLOADS=1`) and not redacted. They lack operations that ended while no invocation ran.
 
     Args:
         traces: The traces of its invocations, in order; at least one.
@@ -45,17 +45,17 @@ def execution_of_traces(traces: Sequence[InvocationTrace]) -> RecordedExecution:
 
 
 def events_of_traces(traces: Sequence[InvocationTrace]) -> list[dict[str, Any]]:
-    """History events that fit the traces, in order of time."""
+    """Return history events that match the traces, in order of time."""
     first, last = traces[0], traces[-1]
     given = _payload(first.input, first.input_digest) or {}
     start = {"Input": given} if given.get("Payload") is not None else {}
     events: list[dict[str, Any]] = [
         {"EventType": "ExecutionStarted", "EventTimestamp": first.started_at, "ExecutionStartedDetails": start}
     ]
-    begun: set[str] = set()
+    started_ids: set[str] = set()
     over: set[str] = set()
     for trace in traces:
-        found = [one for entry in trace.entries for one in _of_entry(trace, entry, begun, over)]
+        found = [one for entry in trace.entries for one in _of_entry(trace, entry, started_ids, over)]
         events += [event for _, event in sorted(found, key=lambda pair: pair[0])]
         events.append(_completed(trace))
     if last.outcome in ("SUCCEEDED", "FAILED"):
@@ -68,16 +68,16 @@ def events_of_traces(traces: Sequence[InvocationTrace]) -> list[dict[str, Any]]:
     return [{**event, "EventId": number} for number, event in enumerate(events, start=1)]
 
 
-def _of_entry(trace: InvocationTrace, entry: TraceEntry, begun: set[str], over: set[str]) -> Moments:
+def _of_entry(trace: InvocationTrace, entry: TraceEntry, started_ids: set[str], over: set[str]) -> Moments:
     family = FAMILY_OF.get(entry.type)
     if family is None or entry.is_virtual or entry.happened == "diverged" or entry.id in over:
         return
     at = max(entry.at or 0.0, 0.0)
     is_ended = entry.status in WORD_OF and entry.status != "STARTED"
     attempts = list(entry.attempts)
-    if entry.id not in begun and not attempts:
+    if entry.id not in started_ids and not attempts:
         yield at, _event(f"{family}Started", trace, at, entry, _asked(entry))
-    begun.add(entry.id)
+    started_ids.add(entry.id)
     for attempt in attempts:
         yield from _of_attempt(trace, entry, attempt, is_last=is_ended and attempt is attempts[-1])
     if is_ended:
@@ -117,13 +117,13 @@ def _ending(entry: TraceEntry) -> dict[str, Any]:
 
 
 def _is_rebuilt(entry: TraceEntry) -> bool:
-    """Whether a context's result was too large to keep, so that its children are replayed."""
+    """Whether a context's result was too large to record, so that its children are replayed."""
     size = entry.result_size
     return size is not None and (size == 0 or size > MAX_CONTEXT_RESULT_BYTES)
 
 
 def _payload(payload: str | None, digest: str | None) -> dict[str, Any] | None:
-    """A payload as a history has it; None where there was none."""
+    """A payload in the form of a history; None where there was none."""
     if payload is not None:
         return {"Payload": payload, "Truncated": HIDDEN in payload}
     if digest is None:

@@ -1,4 +1,4 @@
-"""From lines of a trace file to traces, and back."""
+"""Reads traces from the lines of a trace file, and writes them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ END_FIELDS = ("ended_at", "outcome", "error_type", "result", "result_size", "res
 
 
 class TraceReader:
-    """Takes lines one by one; forgiving after the first header."""
+    """Reads a trace file line by line. After the first header, unreadable lines are noted and ignored."""
 
     def __init__(self) -> None:
         self.traces: list[InvocationTrace] = []
@@ -47,10 +47,10 @@ class TraceReader:
         self._number = 0
 
     def feed(self, line: str) -> None:
-        """Take the next line.
+        """Read the next line.
 
         Raises:
-            UnreadableTraceError: The first line is no header.
+            UnreadableTraceError: The first line is not a header.
         """
         self._number += 1
         if not line.strip():
@@ -62,14 +62,14 @@ class TraceReader:
         if model is HeaderLine:
             self._finish_invocation()
         if self._header is None and model is not HeaderLine:
-            raise _not_a_trace(f"its first line is of the kind {found.get('record')!r:.40}")
+            raise _not_a_trace(f"its first line has the record kind {found.get('record')!r:.40}")
         self._take(found, model)
 
     def finish(self) -> list[InvocationTrace]:
-        """The traces read so far.
+        """Return the traces read so far.
 
         Raises:
-            UnreadableTraceError: There is not even one header.
+            UnreadableTraceError: There is no header.
         """
         self._finish_invocation()
         if not self.traces:
@@ -85,7 +85,7 @@ class TraceReader:
             return found
         if self._header is None:
             raise _not_a_trace(f"its first line is {line.strip()!r:.60}")
-        self._note(f"line {self._number} is cut off or garbled; it is left out")
+        self._note(f"line {self._number} is cut off or malformed and is ignored")
         return None
 
     def _take(self, found: dict[str, Any], model: type[Line] | None) -> None:
@@ -97,8 +97,8 @@ class TraceReader:
             self._apply(line)
         except (ValidationError, KeyError, ValueError, TypeError) as error:
             if model is HeaderLine:
-                raise _not_a_trace(f"its header is not readable ({_brief(error)})") from None
-            self._note(f"line {self._number} is not readable and is left out ({_brief(error)})")
+                raise _not_a_trace(f"its header cannot be read ({_brief(error)})") from None
+            self._note(f"line {self._number} cannot be read and is ignored ({_brief(error)})")
 
     def _apply(self, line: Line) -> None:
         extra = line.model_extra or {}
@@ -107,12 +107,12 @@ class TraceReader:
                 self._header = _checked(line)
                 if line.version > VERSION:
                     self._note(
-                        f"written in version {line.version} of the schema, this reads {VERSION}: "
-                        "what is unknown is kept as it is"
+                        f"written in schema version {line.version}; this SDK reads version {VERSION}: "
+                        "unknown members are kept unchanged"
                     )
             case CallLine():
                 self._entries[line.seq] = _entry(line)
-            case _ if line.record == "end":  # type: ignore[attr-defined]  # each kind of line has one
+            case _ if line.record == "end":  # type: ignore[attr-defined]  # every line has a record kind
                 self._end = line
             case _ if line.record == "diverged":  # type: ignore[attr-defined]
                 self._apply_divergence(line)
@@ -130,7 +130,7 @@ class TraceReader:
     def _amend(self, line: Any, extra: Mapping[str, Any]) -> None:
         entry = self._entries.get(line.seq)
         if entry is None:
-            self._note(f"line {self._number} belongs to call {line.seq}, which is not there")
+            self._note(f"line {self._number} belongs to call {line.seq}, which is missing")
             return
         if line.record == "attempt":
             known = line.model_dump(exclude={"record", "seq", *extra})
@@ -146,9 +146,7 @@ class TraceReader:
             return
         if end is None:
             calls = len(self._entries)
-            self._note(
-                f"the recording stops after {calls} call{'' if calls == 1 else 's'}, before the invocation's end"
-            )
+            self._note(f"the trace stops after {calls} call{'' if calls == 1 else 's'}, before the invocation's end")
         extra = {**(header.model_extra or {}), **((end.model_extra or {}) if end else {})}
         self.traces.append(
             InvocationTrace(
@@ -174,7 +172,7 @@ class TraceReader:
 
 
 def lines_of(trace: InvocationTrace) -> Iterator[dict[str, Any]]:
-    """The lines of a trace, each call in one line with its end."""
+    """Yield the lines of a trace, with one line for each call and its end."""
     header = {name: getattr(trace, name) for name in HEADER_FIELDS}
     end = {name: getattr(trace, name) for name in END_FIELDS}
     yield _set({"record": "invocation", "schema": SCHEMA, "version": trace.version, **_iso(header), **trace.extra})
@@ -225,6 +223,6 @@ def _brief(error: Exception) -> str:
 
 def _not_a_trace(why: str) -> UnreadableTraceError:
     return UnreadableTraceError(
-        f"This is not a replay trace: {why}. A replay trace is a file of JSON lines that begins with "
-        f'{{"record":"invocation","schema":"{SCHEMA}",...}}. Set DURABLE_REPLAY_TRACE=dir:PATH to record some.'
+        f"This is not a replay trace: {why}. A replay trace is a file of JSON lines that starts with "
+        f'{{"record":"invocation","schema":"{SCHEMA}",...}}. Set DURABLE_REPLAY_TRACE=dir:PATH to record one.'
     )

@@ -1,6 +1,6 @@
-"""The lines of a trace file, as pydantic models: the schema that other tools can rely on.
+"""The lines of a trace file as pydantic models: the schema for other tools.
 
-Imported only where a trace file is read or its JSON schema is asked for.
+This module is imported only to read a trace file or to produce its JSON schema.
 """
 
 from datetime import datetime
@@ -12,7 +12,7 @@ from durable_execution.replay.trace import SCHEMA, VERSION
 
 
 class Line(BaseModel):
-    """Members that are not known are kept: a newer version may have written them."""
+    """Base of all lines. Unknown members are kept, because a newer version may have written them."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -35,7 +35,7 @@ class HeaderLine(Line):
 
 
 class SiteLine(BaseModel):
-    """Where the code called."""
+    """The place in the code that made a call."""
 
     file: str
     line: int
@@ -54,9 +54,10 @@ class AttemptPart(BaseModel):
 
 
 class CallLine(Line):
-    """A call, and all that came of it before the line was written.
+    """A call, with everything that was known about it when the line was written.
 
-    `happened` is `replayed`, `diverged` or `executed` at once; otherwise `pending` until an end line says `executed`.
+    `happened` is `replayed`, `diverged` or `executed` if that is already known, else `pending` until an end line says
+    `executed`.
     """
 
     record: Literal["call"] = "call"
@@ -104,14 +105,14 @@ class EndLine(Line):
 
 
 class AttemptLine(AttemptPart, Line):
-    """One run of a step's body that ended after the call's line was written; it has the same `seq`."""
+    """One run of a step's body that ended after the line of the call with the same `seq` was written."""
 
     record: Literal["attempt"] = "attempt"
     seq: int
 
 
 class DivergenceLine(Line):
-    """A difference from the record."""
+    """A difference from the recording."""
 
     record: Literal["diverged"] = "diverged"
     seq: int | None = None
@@ -141,7 +142,7 @@ LINES: dict[str, type[Line]] = {
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of a line of a trace file."""
+    """Return the JSON schema of a line of a trace file."""
     from pydantic import TypeAdapter
 
     kinds = HeaderLine | CallLine | EndLine | AttemptLine | DivergenceLine | OutcomeLine

@@ -1,4 +1,4 @@
-"""Operations in the order of their tree, with depth, position and path. Iterative: a tree may be any depth."""
+"""Orders operations as a tree, with depth, position and path. Iterative, because a tree may have any depth."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
 
 
 def build_operations(fold: Fold, *, root: str, arn: str | None, traces: Sequence[Any]) -> tuple[RecordedOperation, ...]:
-    """All operations in depth-first order, siblings in call order.
+    """Return all operations depth first, siblings in call order.
 
     Args:
-        fold: What the events say.
+        fold: State gathered from the events.
         root: Name of the root context.
         arn: The execution's ARN, which some SDKs hash into ids.
-        traces: Replay traces, which know call sites and who ran what.
+        traces: Replay traces, which know call sites and which invocation ran which call.
     """
     builder = _Builder(fold, arn, _Seen(traces))
     builder.walk(root_path(root))
@@ -31,7 +31,7 @@ def build_operations(fold: Fold, *, root: str, arn: str | None, traces: Sequence
 
 
 class _Seen:
-    """What the replay traces saw of each operation."""
+    """Facts that the replay traces contain about each operation."""
 
     def __init__(self, traces: Sequence[Any]) -> None:
         self.sites: dict[str, CallSite] = {}
@@ -65,7 +65,7 @@ class _Builder:
     def walk(self, root: str) -> None:
         self._walk_from(self.children.get(None, []), root)
         for draft in self.fold.drafts.values():
-            if draft.id not in self.visited:  # only reachable from itself: its parents run in a circle
+            if draft.id not in self.visited:  # reachable only from itself: its parents form a cycle
                 self.fold.note(f"operation {draft.id[:12]} is its own ancestor; it is shown at the root")
                 self._walk_from([draft], root)
 
@@ -118,7 +118,7 @@ class _Builder:
         )
 
     def _in_call_order(self, siblings: list[OperationDraft]) -> list[OperationDraft]:
-        """By recovered position; what has none stays behind what was recorded before it."""
+        """Sort by recovered position. Operations without one stay after the operation recorded before them."""
         keys: dict[str, tuple[Lane, int]] = {}
         latest: tuple[Lane, int] = (MAIN, -1)
         for draft in siblings:
@@ -192,12 +192,12 @@ class _Builder:
 
 
 def _lane_path(path: str, lane: Lane, paths: Mapping[str, str]) -> str:
-    """Path of a lane in the context at `path`; `paths` are those of the operations whose branches are lanes."""
+    """Path of a task scope in the context at `path`. `paths` has the paths of operations with branches, by id."""
     for step in lane:
         if step.kind == "branch":
             path = branch_path(paths.get(step.of or "", path), step.number)
         elif step.kind == "task":
             path = task_path(path, step.number)
         else:
-            path = child_path(path, f"context@{step.number}")  # its name left no trace
+            path = child_path(path, f"context@{step.number}")  # its name is not recorded
     return path

@@ -45,8 +45,8 @@ def test_the_explanation_is_a_header_and_five_lines() -> None:
 def test_a_side_that_has_nothing_says_so() -> None:
     gone = replace(EXAMPLE, replayed=None)
     new = replace(EXAMPLE, recorded=None)
-    assert dict(explanation(gone))["replayed"] == "nothing: process_order never made this call"
-    assert dict(explanation(new))["recorded"] == "nothing: the recording has no such call"
+    assert dict(explanation(gone))["replayed"] == "nothing: process_order did not make this call"
+    assert dict(explanation(new))["recorded"] == "nothing: this call is not recorded"
 
 
 def test_it_survives_json() -> None:

@@ -131,7 +131,7 @@ def test_a_newer_version_is_read_with_a_note_and_written_back_whole() -> None:
     newer = {**HEADER, "version": VERSION + 1, "shape": "new"}
     text = lines(newer, {"record": "frame", "locals": {}}, {**CALL, "colour": "red"}, END)
     (trace,) = read_traces(text)
-    assert "written in version 2" in trace.notes[0]
+    assert "written in schema version 2" in trace.notes[0]
     again = [json.loads(line) for line in write_traces([trace])]
     assert again[0]["shape"] == "new"
     assert {"record": "frame", "locals": {}} in again

@@ -1,5 +1,6 @@
 """Code that leaves the recorded path is stopped, and told where."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from durable_execution import DurableContext, InvocationError, Observer, durable_execution
 from durable_execution.observers import Diverged
 from durable_execution.protocol import Wire, operation_id
+from durable_execution.protocol.ids import task_prefix
 from tests.unit.fake_service import FakeService, invoke, step_operation
 
 FIRST = operation_id(None, 1)
@@ -60,6 +62,41 @@ def test_a_recorded_call_that_is_not_made_again_fails_the_execution() -> None:
     answer = invoke(durable_execution(nothing), FakeService(), operations=[recorded()])
     assert answer["Error"]["ErrorType"] == "durable_execution.errors.NondeterminismError"
     assert "charge" in answer["Error"]["ErrorMessage"]
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_context_with_a_running_task_is_not_blamed_for_a_missing_call(is_running: bool) -> None:
+    async def handler(_: Any, ctx: DurableContext) -> str:
+        forever = asyncio.Event()
+        running = asyncio.ensure_future(forever.wait())
+        if not is_running:
+            forever.set()
+            await running
+        return "ended"
+
+    answer = invoke(durable_execution(handler), FakeService(), operations=[recorded()])
+    assert answer["Status"] == ("SUCCEEDED" if is_running else "FAILED"), answer
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_finished_task_beside_a_running_one_is_not_blamed_for_a_missing_call(is_running: bool) -> None:
+    first, second = (operation_id(task_prefix(None, 1), number) for number in (1, 2))
+
+    async def handler(_: Any, ctx: DurableContext) -> str:
+        async def one_call() -> str:
+            return await ctx.step(lambda step: "replayed", "charge")
+
+        forever = asyncio.Event()
+        finished, running = asyncio.ensure_future(one_call()), asyncio.ensure_future(forever.wait())
+        result = await finished
+        if not is_running:
+            forever.set()
+            await running
+        return result
+
+    operations = [step_operation(key, "recorded", Name=name) for key, name in ((first, "charge"), (second, "ship"))]
+    answer = invoke(durable_execution(handler), FakeService(), operations=operations)
+    assert answer["Status"] == ("SUCCEEDED" if is_running else "FAILED"), answer
 
 
 def test_what_others_have_written_into_the_execution_is_not_blamed() -> None:
