@@ -81,7 +81,7 @@ def test_progress_is_told_and_the_rest_goes_on(history: Path, tmp_path: Path) ->
     assert told == reports
     assert [report.verdict for report in reports] == ["unreadable", "unreadable", "unreadable", "same"]
     assert [report.exit_code for report in reports] == [3, 3, 3, 0]
-    assert "cut off" in (reports[0].error or "")
+    assert "truncated" in (reports[0].error or "")
     assert "no events" in (reports[1].error or "")
 
 
@@ -105,7 +105,7 @@ def module(directory: Path, name: str, text: str) -> str:
         ("rh_exits", "import sys; sys.exit(3)", "h", "SystemExit"),
         ("rh_syntax", "def (", "h", "SyntaxError"),
         ("rh_needs", "import no_such_module_anywhere", "h", "no_such_module_anywhere"),
-        ("rh_plain", "def h(event, context): ...", "h", "is not durable"),
+        ("rh_plain", "def h(event, context): ...", "h", "is not a durable handler"),
         ("rh_absent", "from tests.replay.workflows import plain", "plane", "did you mean plain"),
     ],
 )
@@ -124,7 +124,7 @@ def test_references_that_name_nothing(reference: str) -> None:
 def test_modules_that_do_not_exist() -> None:
     with pytest.raises(UnusableHandlerError, match="no module"):
         load_handler("no_such_package.flow:handler")
-    with pytest.raises(UnusableHandlerError, match="no file"):
+    with pytest.raises(UnusableHandlerError, match="no such file"):
         load_handler("no/such/file.py:handler")
 
 

@@ -8,7 +8,7 @@ from durable_execution.replay.history import read_history
 from durable_execution.replay.recorded import RecordedExecution
 from durable_execution.replayer import UnusableHandlerError, Verdict
 from durable_execution.replayer.ordering import conflict_in_order
-from durable_execution.replayer.perturbation import World, environment_worlds, perturb
+from durable_execution.replayer.perturbation import Perturbation, environment_perturbations, perturb
 from durable_execution.replayer.prefixes import cut_points, replay_every_prefix
 from tests.replay import other_worlds, workflows
 from tests.replay.recording import history_of
@@ -58,28 +58,28 @@ def test_another_order_of_completion_changes_nothing(name: str, seed: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "world"),
+    ("name", "perturbation"),
     [
-        ("by_set", World("hash seed", {"PYTHONHASHSEED": "3"}, suspects="the order of a set")),
-        ("by_clock", World("clock", clock_offset=400 * 86_400, suspects="the clock")),
-        ("by_random", World("random", random_seed=99, suspects="random numbers")),
+        ("by_set", Perturbation("hash seed", {"PYTHONHASHSEED": "3"}, suspects="the order of a set")),
+        ("by_clock", Perturbation("clock", clock_offset=400 * 86_400, suspects="the clock")),
+        ("by_random", Perturbation("random", random_seed=99, suspects="random numbers")),
     ],
 )
 @pytest.mark.timeout(120)
-def test_what_has_not_bitten_yet_is_found_in_another_world(name: str, world: World) -> None:
-    findings = perturb(f"{REFERENCE}:{name}", recording_of(name), worlds=[world])
-    assert [finding.world for finding in findings] == [world]
-    assert world.suspects in str(findings[0])
+def test_what_has_not_bitten_yet_is_found_in_another_world(name: str, perturbation: Perturbation) -> None:
+    findings = perturb(f"{REFERENCE}:{name}", recording_of(name), perturbations=[perturbation])
+    assert [finding.perturbation for finding in findings] == [perturbation]
+    assert perturbation.suspects in str(findings[0])
 
 
 @pytest.mark.timeout(120)
 def test_a_deterministic_program_is_the_same_in_other_worlds() -> None:
     worlds = [
-        World("hash seed", {"PYTHONHASHSEED": "3"}),
-        World("clock", clock_offset=86_400),
-        World("order", order_seed=1),
+        Perturbation("hash seed", {"PYTHONHASHSEED": "3"}),
+        Perturbation("clock", clock_offset=86_400),
+        Perturbation("order", order_seed=1),
     ]
-    assert perturb(f"{REFERENCE}:concurrent", recording_of("concurrent"), worlds=worlds) == []
+    assert perturb(f"{REFERENCE}:concurrent", recording_of("concurrent"), perturbations=worlds) == []
 
 
 def test_variables_that_were_read_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_variables_that_were_read_are_changed(monkeypatch: pytest.MonkeyPatch) -
     base = {
         "suspects": [{"kind": "environment", "what": "os.environ['DURABLE_TEST_FLAG']"}, {"kind": "clock", "what": "x"}]
     }
-    assert [world.environ for world in environment_worlds(base)] == [
+    assert [perturbation.environ for perturbation in environment_perturbations(base)] == [
         {"DURABLE_TEST_FLAG": "false"},
         {"DURABLE_TEST_FLAG": None},
     ]
@@ -95,5 +95,5 @@ def test_variables_that_were_read_are_changed(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.timeout(120)
 def test_a_handler_that_cannot_be_imported_there(tmp_path: Path) -> None:
-    with pytest.raises(UnusableHandlerError, match="no file"):
-        perturb(f"{tmp_path}/absent.py:flow", recording_of("concurrent"), worlds=[])
+    with pytest.raises(UnusableHandlerError, match="no such file"):
+        perturb(f"{tmp_path}/absent.py:flow", recording_of("concurrent"), perturbations=[])

@@ -104,7 +104,7 @@ def test_no_connection_leaves(recording: RecordedExecution, port: int, face: Any
     assert (report.verdict, report.exit_code) == (Verdict.EFFECTS, 1)
     assert report.effects[0].kind is SuspectKind.NETWORK
     assert report.effects[0].site.function.endswith("act")
-    assert "Do it in a step" in (report.error or "")
+    assert "Move it into a step" in (report.error or "")
 
 
 def test_no_datagram_leaves(recording: RecordedExecution) -> None:
@@ -275,7 +275,7 @@ def stuck(kind: str) -> Any:
 def test_a_handler_that_never_ends_is_stopped(recording: RecordedExecution, kind: str) -> None:
     report = Replayer(stuck(kind), seconds=0.3).replay(recording)
     assert (report.verdict, report.exit_code) == (Verdict.STUCK, 4)
-    assert "did not come to an end within 0.3 s" in (report.error or "")
+    assert "did not finish within 0.3 s" in (report.error or "")
     assert f"in stuck.<locals>.{kind}" in (report.error or "")
 
 

@@ -1,4 +1,4 @@
-"""Replays recorded executions against today's code, without side effects, and says where they part."""
+"""Replays recorded executions against today's code, without side effects, and reports where the two differ."""
 
 from durable_execution.replayer.checking import Handlers, Source, check
 from durable_execution.replayer.formats import FORMATS, render

@@ -1,4 +1,4 @@
-"""Replays many recordings against one handler or many."""
+"""Replays many recordings, each against the handler of its function."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,8 +20,8 @@ class Source:
     """A recording that has not been read yet.
 
     Attributes:
-        name: What to call it.
-        load: Reads it.
+        name: The recording's name in reports.
+        load: Reads the recording.
     """
 
     name: str
@@ -30,11 +30,12 @@ class Source:
 
 @dataclass(slots=True)
 class Handlers:
-    """Which handler a recording is replayed against.
+    """Chooses the handler for each recording.
 
     Attributes:
-        rules: References, by the function's name; `*` is any other function. A reference may hold `{function}`, which
-            becomes the function's name as a Python name: `shop.workflows:{function}`.
+        rules: Handler references by function name; `*` matches every function without its own entry. A reference may
+            contain `{function}`, which is replaced by the function's name as a Python name:
+            `shop.workflows:{function}`.
     """
 
     rules: Mapping[str, str]
@@ -42,31 +43,31 @@ class Handlers:
 
     @classmethod
     def parse(cls, references: Iterable[str]) -> "Handlers":
-        """Handlers from arguments: `module:handler` for all, or `function=module:handler` for one.
+        """Parse arguments: `module:handler` for every function, or `function=module:handler` for one.
 
         Raises:
-            UnusableHandlerError: Two references mean the same.
+            UnusableHandlerError: Two references name the same function.
         """
         rules: dict[str, str] = {}
         for reference in references:
             function, separator, target = reference.partition("=")
             key, value = (function, target) if separator else ("*", reference)
             if rules.setdefault(key, value) != value:
-                raise UnusableHandlerError(f"{rules[key]} and {value} are both named for {key!r}: keep one of them")
+                raise UnusableHandlerError(f"both {rules[key]} and {value} are given for {key!r}: keep one of them")
         return cls(rules)
 
     def find(self, execution: RecordedExecution) -> Any:
-        """The handler for a recording.
+        """Load the handler for a recording.
 
         Raises:
-            UnusableHandlerError: None is named for its function, or it cannot be loaded.
+            UnusableHandlerError: No reference matches its function, or the handler cannot be loaded.
         """
         function = execution.function_name or execution.name or ""
         rule = self.rules.get(function) or self.rules.get("*")
         if rule is None:
             known = ", ".join(self.rules) or "none"
             raise UnusableHandlerError(
-                f"no handler is named for the function {function!r} (there are: {known}): add {function}=MODULE:HANDLER"
+                f"no handler is given for the function {function!r} (given: {known}): add {function}=MODULE:HANDLER"
             )
         reference = rule.replace(PLACEHOLDER, re.sub(r"\W", "_", function))
         if reference not in self._loaded:
@@ -90,10 +91,10 @@ def check(
         sources: The recordings.
         handlers: One handler, or `Handlers` to choose from.
         seconds: Time limit for each recording.
-        on_report: Told of each report, for progress.
+        on_report: Called with each report, to show progress.
 
     Yields:
-        A report per recording; one that cannot be read, or has no handler, has a report that says so.
+        One report per recording. A recording that cannot be read, or has no handler, gets a report that says so.
     """
     for source in sources:
         report = _check_one(source, handlers, seconds)
@@ -108,7 +109,7 @@ def _check_one(source: Source, handlers: Handlers | Any, seconds: float) -> Repl
     except DurableError as error:
         return ReplayReport(source.name, _name(handlers), Verdict.UNREADABLE, error=str(error))
     if not execution.operations and not execution.events:
-        nothing = "it holds no events: nothing was recorded, or the export is incomplete"
+        nothing = "the recording holds no events: the execution recorded nothing, or the export is incomplete"
         return ReplayReport(source.name, _name(handlers), Verdict.UNREADABLE, error=nothing, execution=execution)
     try:
         handler = handlers.find(execution) if isinstance(handlers, Handlers) else handlers

@@ -1,4 +1,4 @@
-"""Collects what the code of one replay called."""
+"""Collects the calls that the code makes in one replay."""
 
 from dataclasses import dataclass, field
 
@@ -19,13 +19,13 @@ from durable_execution.replayer.isolation import SideEffectBlockedError
 
 @dataclass(slots=True)
 class Collected:
-    """One call.
+    """One collected call.
 
     Attributes:
         call: The call.
-        is_recorded: Whether the recording knows it.
-        is_entered: Whether its body was run; contexts only.
-        has_left: Whether its body has come to its end, and was not kept from acting on the world.
+        is_recorded: Whether the recording contains it.
+        is_entered: Whether its body ran; contexts only.
+        has_left: Whether its body finished without being stopped by a refused side effect.
     """
 
     call: OperationCall
@@ -36,12 +36,12 @@ class Collected:
 
 @dataclass(slots=True)
 class Collector(Observer):
-    """Hears of every call of an invocation.
+    """Observes every call of an invocation.
 
     Attributes:
-        calls: The calls by id, in the order they were heard of.
+        calls: The calls by id, in the order in which they were observed.
         diverged: The first difference that ends the replay, with its call.
-        has_started: Whether the handler was reached.
+        has_started: Whether the handler started.
     """
 
     calls: dict[str, Collected] = field(default_factory=dict)
@@ -49,33 +49,33 @@ class Collector(Observer):
     has_started: bool = False
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
-        """The handler is about to run."""
+        """Remember that the handler started."""
         self.has_started = True
 
     def on_operation_started(self, happening: OperationStarted) -> None:
-        """A call that is not finished, or new."""
+        """Collect a call that is new or not finished."""
         self._note(happening.call, is_recorded=happening.recorded is not None)
 
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
-        """A call answered from the record."""
+        """Collect a call that the recording answers."""
         self._note(happening.call, is_recorded=True)
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
-        """A call that has ended."""
+        """Collect a call that has finished."""
         self._note(happening.call, is_recorded=happening.is_replayed)
 
     def on_context_entered(self, happening: ContextEntered) -> None:
-        """A context's body begins."""
+        """Remember that a context's body started."""
         self._note(happening.call, is_recorded=happening.is_replaying_children).is_entered = True
 
     def on_context_left(self, happening: ContextLeft) -> None:
-        """A context's body has ended."""
+        """Remember that a context's body ended."""
         collected = self._note(happening.call, is_recorded=happening.is_replaying_children)
         is_blocked = isinstance(happening.exception, SideEffectBlockedError)
         collected.has_left = happening.outcome != "INCOMPLETE" and not is_blocked
 
     def on_diverged(self, happening: Diverged) -> None:
-        """The runtime found a difference; those that end the execution are kept."""
+        """Keep the first difference that ends the execution."""
         divergence: Divergence = happening.divergence
         if self.diverged is None and divergence.severity is Severity.ERROR:
             self.diverged = happening

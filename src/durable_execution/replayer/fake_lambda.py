@@ -1,4 +1,4 @@
-"""Lambda's context object, as a replay gives it to the handler."""
+"""The Lambda context object that a replay passes to the handler."""
 
 import sys
 from typing import Any
@@ -19,21 +19,21 @@ VALUES: dict[str, Any] = {
     "tenant_id": None,
 }
 VARYING = frozenset({"aws_request_id", "log_stream_name", "get_remaining_time_in_millis"})
-"""What is another value in every invocation of the same execution."""
+"""Attributes whose value differs between invocations of the same execution."""
 
 
 class ReplayLambdaContext:
-    """Looks like Lambda's; what varies from one invocation to the next is noted when user code reads it."""
+    """Looks like Lambda's context, and records when user code reads an attribute that varies between invocations."""
 
     def __init__(self, suspects: SuspectList) -> None:
         self._suspects = suspects
 
     def __getattr__(self, name: str) -> Any:
         if name in VARYING:
-            stack = user_stack(sys._getframe(1))  # noqa: SLF001  # who reads it
+            stack = user_stack(sys._getframe(1))  # noqa: SLF001  # the reader's frame
             self._suspects.add(SuspectKind.CONTEXT, f"lambda_context.{name}", stack)
         if name == "get_remaining_time_in_millis":
             return lambda: 60_000
         if name in VALUES:
             return VALUES[name]
-        raise AttributeError(f"Lambda's context has no attribute {name!r}")
+        raise AttributeError(f"the Lambda context has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Whose code a frame is: the user's, a library's, the standard library's or this SDK's."""
+"""Tells who owns the code of a frame: the user, a library, the standard library or this SDK."""
 
 import gc
 import os
@@ -24,7 +24,7 @@ STANDARD_DIRECTORIES = tuple(
 
 
 class Owner(Enum):
-    """Whose code it is."""
+    """The owner of a piece of code."""
 
     USER = "user"
     LIBRARY = "library"
@@ -35,7 +35,7 @@ class Owner(Enum):
 
 @cache
 def owner_of(filename: str) -> Owner:
-    """Whose code a file holds."""
+    """Return the owner of a source file."""
     if filename.startswith("<frozen importlib"):
         return Owner.IMPORT
     if filename.startswith("<frozen"):
@@ -49,10 +49,10 @@ def owner_of(filename: str) -> Owner:
 
 
 def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
-    """The user's frames from the innermost outwards.
+    """Return the user's frames, innermost first.
 
-    Empty when the SDK itself or an import stands before them, or a callback of the garbage collector, which is called in the
-    middle of whatever code happens to run.
+    Empty when the SDK or an import is closer to the call than the user's code, and inside a callback of the garbage
+    collector, which interrupts unrelated code.
     """
     found: list[CallSite] = []
     collecting = _collector_callbacks()
@@ -68,7 +68,7 @@ def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
 
 
 def responsible_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
-    """The user's frames; where a thread runs a function of the standard library for them, the thread. Empty for the SDK."""
+    """Return the user's frames, or the thread's name when it runs only library code. Empty for the SDK's own calls."""
     found = user_stack(frame)
     owners = {owner_of(outer.f_code.co_filename) for outer in _outwards(frame)}
     if found or Owner.SDK in owners or Owner.IMPORT in owners:
@@ -89,5 +89,5 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def base_name(filename: str) -> str:
-    """The last part of a file's name."""
+    """Return the last component of a path."""
     return Path(filename).name

@@ -1,4 +1,4 @@
-"""All running executions of a deployed function against new code."""
+"""Lists the running executions of a deployed function, to replay them against new code."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -17,16 +17,16 @@ MAX_PAGES = 10_000
 def running_executions(
     client: Any, function: str, *, qualifier: str | None = None, statuses: Sequence[str] = RUNNING
 ) -> Iterator[Source]:
-    """The executions of a function that have not ended, as recordings to `check`.
+    """List a function's executions that have not ended, as recordings for `check`.
 
     Args:
         client: `boto3.client("lambda")`, or the local engine's client.
-        function: Name or ARN of the function.
-        qualifier: Only executions of this version or alias.
-        statuses: Which executions count.
+        function: The function's name or ARN.
+        qualifier: List only executions of this version or alias.
+        statuses: List only executions with one of these statuses.
 
     Raises:
-        Exception: What the client raises when the list cannot be read.
+        Exception: The client's error when it cannot list the executions.
     """
     more: dict[str, Any] = {"Qualifier": qualifier} if qualifier else {}
     for _ in range(MAX_PAGES):
@@ -40,21 +40,21 @@ def running_executions(
 
 
 def _load(client: Any, arn: str) -> RecordedExecution:
-    """A recorded execution; one that cannot be read does not keep the others from being checked.
+    """Load one execution, turning any error into one that affects only its own report.
 
     Raises:
-        UnreadableHistoryError: The client refused.
+        UnreadableHistoryError: The client could not read the history.
     """
     try:
         return fetch_history(client, arn)
     except Exception as error:
         raise UnreadableHistoryError(
-            f"its history cannot be read (it needs lambda:GetDurableExecutionHistory, and may have ended and gone): {error}"
+            f"cannot read its history: grant lambda:GetDurableExecutionHistory, or the execution has expired ({error})"
         ) from error
 
 
 def fetch_history(client: Any, arn: str) -> RecordedExecution:
-    """A recorded execution through the API, payloads included."""
+    """Fetch a recorded execution through the API, including payloads."""
     events: list[Wire] = []
     more: dict[str, Any] = {}
     for _ in range(MAX_PAGES):

@@ -1,7 +1,7 @@
-"""Keeps a replay from acting on the world: no network, no processes, no files written, no AWS credentials.
+"""Prevents side effects during a replay: no network, no new processes, no file writes, no AWS credentials.
 
-An audit hook sees what the interpreter is about to do. It is installed once per process and does nothing unless a replay
-runs in the current context, so that other threads are left alone.
+An audit hook sees each operation before the interpreter performs it. The hook is installed once per process and acts only
+when a replay runs in the current context, so it does not affect other threads.
 """
 
 import _thread
@@ -25,13 +25,13 @@ from durable_execution.replayer.suspects import SuspectKind, SuspectList, watche
 
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 QUIET_READERS = ("zoneinfo", "linecache", "tokenize", "encodings", "locale", "gettext", "inspect", "pkgutil")
-"""Standard modules whose reading of files is their own affair."""
+"""Standard modules whose file reads do not influence the handler."""
 
 READERS = (
     "os.py", "_collections_abc.py", "frozen os", "frozen _collections_abc", "posixpath.py", "frozen posixpath", "pathlib.py",
     "getpass.py", "shutil.py", "tempfile.py",
 )  # fmt: skip
-"""Files of `os.environ.get`, `os.getenv`, and of what reads the environment for others, such as `Path.home`."""
+"""Source files of `os.environ.get`, `os.getenv` and functions that read the environment for a caller, such as `Path.home`."""
 
 CREDENTIAL_VARIABLES = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
@@ -42,50 +42,50 @@ CREDENTIAL_FILES = (str(Path(".aws") / "credentials"), str(Path(".aws") / "confi
 
 
 class SideEffectBlockedError(OSError):
-    """Orchestration code tried to act on the world during a replay."""
+    """Orchestration code attempted a side effect during a replay."""
 
 
 class Isolation:
-    """What one replay may do, and what it tried."""
+    """Refuses side effects in one replay and records what the code attempted."""
 
     def __init__(self, suspects: SuspectList) -> None:
         self.suspects = suspects
 
     def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """The interpreter is about to do something.
+        """Judge one audit event.
 
         Raises:
-            SideEffectBlockedError: It must not be done during a replay.
+            SideEffectBlockedError: A replay must not perform the operation.
         """
-        EVENTS[event](self, event, arguments, sys._getframe(2))  # noqa: SLF001  # who is doing it
+        EVENTS[event](self, event, arguments, sys._getframe(2))  # noqa: SLF001  # the caller's frame
 
     def block(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
-        """Refuse, unless it is the SDK's own doing."""
+        """Refuse an operation, unless the SDK itself performs it."""
         stack = responsible_stack(frame)
         if not stack:
             return
         self.suspects.add(kind, what, stack, is_blocked=True)
         raise SideEffectBlockedError(
             f"{what} is refused while {stack[0].function} is replayed: outside a step it would happen on every replay. "
-            "Do it in a step"
+            "Move it into a step"
         )
 
     def note(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
-        """Take note, unless it is the SDK's own doing."""
+        """Record a read, unless the SDK itself performs it."""
         self.suspects.add(kind, what, user_stack(frame))
 
     def note_effect(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
-        """Take note of something that was not done, without refusing it."""
+        """Record an effect that was skipped without raising an error."""
         self.suspects.add(kind, what, user_stack(frame), is_blocked=True)
 
     def on_open(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """A file is about to be opened."""
+        """Judge the opening of a file."""
         path, mode, flags = (*arguments, None, None)[:3]
         if isinstance(path, int) or not isinstance(path, (str, bytes, os.PathLike)):
             return
         name = os.fsdecode(path)
         if name.endswith(CREDENTIAL_FILES):
-            self.block(SuspectKind.CREDENTIALS, f"reading {base_name(name)} of AWS", frame)
+            self.block(SuspectKind.CREDENTIALS, f"reading the AWS {base_name(name)} file", frame)
         is_writing = any(letter in str(mode or "") for letter in "wax+") or bool(int(flags or 0) & WRITE_FLAGS)
         if is_writing and name != os.devnull:
             self.block(SuspectKind.FILE, f"writing {_short(name)}", frame)
@@ -93,16 +93,16 @@ class Isolation:
             self.note(SuspectKind.FILE, f"reading {_short(name)}", frame)
 
     def on_change(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """A file or directory is about to be changed."""
+        """Refuse a change to a file or directory."""
         self.block(SuspectKind.FILE, f"{event}({_shown(arguments)})", frame)
 
     def on_listing(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """A directory is about to be listed."""
+        """Record the listing of a directory."""
         if not _is_quiet(frame):
             self.note(SuspectKind.FILE, f"{event}({_shown(arguments[:1])})", frame)
 
     def on_network(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """The network is about to be used."""
+        """Refuse the use of the network."""
         self.block(
             SuspectKind.NETWORK,
             f"{event}({_shown(arguments[1:] if event != 'socket.getaddrinfo' else arguments[:2])})",
@@ -110,20 +110,20 @@ class Isolation:
         )
 
     def on_name(self, event: str, _arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """The host is asked for its name."""
+        """Record that the code reads the host's name."""
         self.note(SuspectKind.PROCESS, f"{event}()", frame)
 
     def on_process(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """A process is about to be started."""
+        """Refuse the start of a process."""
         self.block(SuspectKind.PROCESS, f"{event}({_shown(arguments[:1])})", frame)
 
     def on_database(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """A database file is about to be opened."""
+        """Refuse the opening of a database file."""
         if arguments and arguments[0] != ":memory:":
             self.block(SuspectKind.FILE, f"sqlite3.connect({_shown(arguments[:1])})", frame)
 
     def on_thread(self, _event: str, _arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """A thread is about to be started. One that asyncio starts takes this context with it; others would not."""
+        """Judge the start of a thread: asyncio's threads keep this context, threads of user code would lose it."""
         outer: FrameType | None = frame
         while outer is not None:
             owner = owner_of(outer.f_code.co_filename)
@@ -169,7 +169,7 @@ _is_hooked = False
 
 @contextmanager
 def isolated(suspects: SuspectList) -> Iterator[Isolation]:
-    """Isolate what runs in this context, and in the tasks and threads that take it with them."""
+    """Isolate the code in this context, and in the tasks and threads that inherit it."""
     _install_hook()
     isolation = Isolation(suspects)
     with _without_credentials(), _watched_functions():
@@ -182,7 +182,7 @@ def isolated(suspects: SuspectList) -> Iterator[Isolation]:
 
 
 def _install_hook() -> None:
-    global _is_hooked  # noqa: PLW0603  # a hook cannot be removed, so there is one per process
+    global _is_hooked  # noqa: PLW0603  # a hook cannot be removed, so each process installs one
     with _hook_lock:
         if not _is_hooked:
             sys.addaudithook(_hook)
@@ -203,7 +203,7 @@ REPLACED = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
-"""The environment of a replay, where it differs; None is not set."""
+"""Environment variables that a replay changes; None unsets the variable."""
 
 _environment_lock = threading.RLock()
 _replays = 0
@@ -212,8 +212,8 @@ _saved: dict[str, str | None] = {}
 
 @contextmanager
 def _without_credentials() -> Iterator[None]:
-    """Take AWS credentials out of the environment while any replay runs."""
-    global _replays  # noqa: PLW0603  # the environment is one per process
+    """Remove AWS credentials from the environment while any replay runs."""
+    global _replays  # noqa: PLW0603  # all threads share the environment
     with _environment_lock:
         _replays += 1
         if _replays == 1:
@@ -243,7 +243,7 @@ _sleep_async: Any = asyncio.sleep
 _start_thread: Any = _thread.start_new_thread
 
 Replacement = tuple[Any, str, Any, Any]
-"""Where it stands, its name, the original, and what stands there during a replay."""
+"""Owner, attribute name, the original, and its replacement during a replay."""
 
 _watchers = 0
 _replaced: list[Replacement] = []
@@ -251,8 +251,8 @@ _replaced: list[Replacement] = []
 
 @contextmanager
 def _watched_functions() -> Iterator[None]:
-    """Take note of variables that are read, and skip sleeps. What another context does is left alone."""
-    global _watchers  # noqa: PLW0603  # counts replays at work
+    """Record reads of the environment and skip sleeps. Code in other contexts is not affected."""
+    global _watchers  # noqa: PLW0603  # counts the replays in progress
     with _environment_lock:
         _watchers += 1
         if _watchers == 1:
@@ -275,7 +275,7 @@ def _watched_functions() -> Iterator[None]:
 def _put_back(owner: Any, name: str, original: Any) -> None:
     setattr(owner, name, original)
     if isinstance(owner, type) and any(vars(base).get(name) is original for base in owner.__mro__[1:]):
-        delattr(owner, name)  # it was inherited
+        delattr(owner, name)  # the attribute was inherited
 
 
 def _replacements() -> Iterator[Replacement]:
@@ -283,7 +283,7 @@ def _replacements() -> Iterator[Replacement]:
     yield _environ, "__iter__", _list_variables, _noting_list
     yield time, "sleep", _sleep, _skipped_sleep
     yield asyncio, "sleep", _sleep_async, _skipped_async_sleep
-    if sys.version_info < (3, 12):  # before, the interpreter says nothing about threads that are started
+    if sys.version_info < (3, 12):  # older interpreters raise no audit event for new threads
         yield threading, "_start_new_thread", _start_thread, _watched_start
         yield _thread, "start_new_thread", _start_thread, _watched_start
     for owner, names in SENDERS:
@@ -297,8 +297,8 @@ _bound: tuple[frozenset[int], tuple[Replacement, ...]] = (frozenset(), ())
 
 
 def _bound_names() -> tuple[Replacement, ...]:
-    """As `_bound_in_modules`, looked for again only when modules have come or gone."""
-    global _bound  # noqa: PLW0603  # of the process, as its modules are
+    """Cache `_bound_in_modules` until the set of loaded modules changes."""
+    global _bound  # noqa: PLW0603  # one cache per process, like its modules
     modules = frozenset(map(id, sys.modules.values()))
     if _bound[0] != modules:
         _bound = modules, tuple(_bound_in_modules())
@@ -306,7 +306,7 @@ def _bound_names() -> tuple[Replacement, ...]:
 
 
 def _bound_in_modules() -> Iterator[Replacement]:
-    """What users' modules have taken by name, such as `from time import sleep`."""
+    """Find functions that user modules imported by name, such as `from time import sleep`."""
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or owner_of(file) is not Owner.USER:
@@ -324,13 +324,13 @@ SENDERS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (socket.socket, ("send", "sendall", "sendmsg", "recv", "recv_into")),
     (ssl.SSLSocket, ("send", "sendall", "recv", "recv_into")),
 )
-"""What speaks over a connection that was there before the replay: no audit event tells of it."""
+"""Methods that use a connection opened before the replay: they raise no audit event."""
 
 
 def _refusing(original: Any, name: str) -> Any:
     def refused(connection: Any, *arguments: Any, **options: Any) -> Any:
         isolation = _current.get(None)
-        frame = sys._getframe(1)  # noqa: SLF001  # who speaks
+        frame = sys._getframe(1)  # noqa: SLF001  # the caller's frame
         if isolation is not None and frame.f_code.co_filename not in LOOP_FILES:
             isolation.block(SuspectKind.NETWORK, f"socket.{name}()", frame)
         return original(connection, *arguments, **options)
@@ -339,13 +339,13 @@ def _refusing(original: Any, name: str) -> Any:
 
 
 LOOP_FILES = frozenset({selector_events.__file__})
-"""The event loop speaks to itself over a socket."""
+"""The event loop wakes itself up through a socket."""
 
 
 def _watched_start(*arguments: Any) -> Any:
     isolation = _current.get(None)
     if isolation is not None:
-        isolation.on_thread("", (), sys._getframe(1))  # noqa: SLF001  # who starts it
+        isolation.on_thread("", (), sys._getframe(1))  # noqa: SLF001  # the caller's frame
     return _start_thread(*arguments)
 
 
@@ -354,21 +354,21 @@ def _skipped_sleep(seconds: float) -> None:
     if isolation is None:
         _sleep(seconds)
     else:
-        isolation.note_effect(SuspectKind.SLEEP, f"time.sleep({seconds:g})", sys._getframe(1))  # noqa: SLF001  # who sleeps
+        isolation.note_effect(SuspectKind.SLEEP, f"time.sleep({seconds:g})", sys._getframe(1))  # noqa: SLF001  # the caller's frame
 
 
 async def _skipped_async_sleep(delay: float, result: Any = None) -> Any:
     isolation = _current.get(None)
     if isolation is None or delay <= 0:
         return await _sleep_async(delay, result)
-    isolation.note_effect(SuspectKind.SLEEP, f"asyncio.sleep({delay:g})", sys._getframe(1))  # noqa: SLF001  # who sleeps
+    isolation.note_effect(SuspectKind.SLEEP, f"asyncio.sleep({delay:g})", sys._getframe(1))  # noqa: SLF001  # the caller's frame
     return await _sleep_async(0, result)
 
 
 def _noting_read(environ: Any, key: str) -> Any:
     isolation = _current.get(None)
     if isolation is not None:
-        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # who reads
+        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
         while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
@@ -382,7 +382,7 @@ def _noting_read(environ: Any, key: str) -> Any:
 def _noting_list(environ: Any) -> Any:
     isolation = _current.get(None)
     if isolation is not None:
-        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # who reads
+        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
         while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):

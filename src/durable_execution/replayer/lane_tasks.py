@@ -1,6 +1,6 @@
-"""Which tasks of a replayed handler were cut off: what the recording knows of them is not held against the code.
+"""Tracks tasks of a replayed handler that were cancelled: their missing calls are not differences.
 
-A task that loses a race which is already decided is cancelled, in a replay often before it has begun.
+A task that loses an already decided race is cancelled, in a replay often before it starts.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from durable_execution.runtime.state import ExecutionState
 TaskFactory = Callable[..., asyncio.Task[Any]]
 
 
-class LaneTasks:
-    """Takes note of the tasks that number their calls on their own, by wrapping a loop's task factory."""
+class TaskTracker:
+    """Tracks the tasks that have their own task scope, by wrapping the event loop's task factory."""
 
     def __init__(self) -> None:
         self._tasks: list[tuple[TaskLane, asyncio.Task[Any]]] = []
-        self._given_up: set[asyncio.Task[Any]] = set()
+        self._cancelled: set[asyncio.Task[Any]] = set()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take note of every such task that the loop makes from here on."""
+        """Track every such task that the loop creates from now on."""
         make: Any = loop.get_task_factory()
 
         def make_task(
@@ -46,29 +46,29 @@ class LaneTasks:
         loop.set_task_factory(cast("Any", make_task))  # typeshed also wants generators
 
     def cut_off(self) -> frozenset[str]:
-        """What prefixes the ids of calls that tasks would have made which the code itself has cancelled."""
-        return frozenset(_prefix(lane) for lane, task in self._tasks if task in self._given_up)
+        """Return the id prefixes of tasks that the handler cancelled."""
+        return frozenset(_prefix(lane) for lane, task in self._tasks if task in self._cancelled)
 
     def unfinished(self) -> frozenset[str]:
-        """The same of tasks that were under way when the invocation ended."""
+        """Return the id prefixes of tasks that were still running when the invocation ended."""
         left = ((lane, task) for lane, task in self._tasks if not task.done() or task.cancelled())
-        return frozenset(_prefix(lane) for lane, task in left if task not in self._given_up)
+        return frozenset(_prefix(lane) for lane, task in left if task not in self._cancelled)
 
     def came_to_end(self) -> frozenset[str]:
-        """The same of tasks that have made every call they make."""
+        """Return the id prefixes of tasks that finished."""
         done = ((lane, task) for lane, task in self._tasks if task.done() and not task.cancelled())
         return frozenset(_prefix(lane) for lane, task in done if task.exception() is None)
 
     def _note(self, state: ExecutionState, task: asyncio.Task[Any]) -> None:
-        """A task is done; once the end of the invocation is decided, those that are left are cancelled."""
+        """Remember a cancelled task, unless the end of the invocation cancelled it."""
         if task.cancelled() and not state.is_decided:
-            self._given_up.add(task)
+            self._cancelled.add(task)
 
 
 def _prefix(lane: TaskLane) -> str:
-    """What prefixes the ids of a lane's calls, also where it has made none."""
+    """Return the prefix of a task scope's ids, even when the task made no call."""
     if lane._scope is not None and lane._scope.ids.prefix is not None:  # noqa: SLF001
         return lane._scope.ids.prefix  # noqa: SLF001
-    outer = lane._outer  # noqa: SLF001  # a lane is numbered only once it makes a call
+    outer = lane._outer  # noqa: SLF001  # a task scope gets its number with its first call
     around = _prefix(outer) if isinstance(outer, TaskLane) else outer.ids.prefix
     return task_prefix(around, lane._number)  # noqa: SLF001

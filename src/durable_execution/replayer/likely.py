@@ -1,4 +1,4 @@
-"""Names the likely cause of a difference: which of the suspects decided the branch before it."""
+"""Names the likely cause of a difference: the suspect whose value decided the branch before it."""
 
 import inspect
 import linecache
@@ -14,7 +14,7 @@ from durable_execution.replayer.suspects import Suspect, SuspectKind
 
 MAX_SHOWN = 5
 UNSEEN = frozenset({"DUR104", "DUR109", "DUR110", "DUR202"})
-"""Rules about what does not show while the code runs."""
+"""Lint rules for causes that leave no trace at run time."""
 
 VARYING = frozenset(
     {
@@ -22,16 +22,16 @@ VARYING = frozenset(
         SuspectKind.NETWORK, SuspectKind.PROCESS, SuspectKind.CONTEXT, SuspectKind.CREDENTIALS, SuspectKind.ORDER,
     }
 )  # fmt: skip
-"""What can give another value; a sleep or a thread does not."""
+"""Suspects whose value can differ between replays; a sleep or a thread has no value."""
 
 
 def with_suspects(divergence: Divergence, suspects: Sequence[Suspect], findings: Sequence[LintFinding]) -> Divergence:
-    """The difference, with what may have caused it named.
+    """Return the difference with its likely cause.
 
     Args:
         divergence: The difference.
-        suspects: What was seen while the code ran.
-        findings: What stands in its source; for what cannot be seen, such as the order of a set.
+        suspects: Sources of nondeterminism observed while the code ran.
+        findings: Lint findings in its source, for causes that cannot be observed, such as the order of a set.
     """
     ranked = _ranked(divergence, [suspect for suspect in suspects if suspect.kind in VARYING])
     finding = next((one for one in findings if _precedes(one, divergence)), None)
@@ -51,7 +51,7 @@ def with_suspects(divergence: Divergence, suspects: Sequence[Suspect], findings:
 
 
 def findings_for(function: Callable[..., object]) -> list[LintFinding]:
-    """What the source of a handler's module gives away."""
+    """Lint the module of a handler for causes that cannot be observed at run time."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(function))
     except TypeError:
@@ -61,7 +61,7 @@ def findings_for(function: Callable[..., object]) -> list[LintFinding]:
 
 
 def _precedes(finding: LintFinding, divergence: Divergence) -> bool:
-    """Whether a finding stands in the function that makes the call, before it."""
+    """Whether a finding is in the function that makes the call, before the call."""
     site = divergence.replayed.call_site if divergence.replayed else None
     if site is None:
         return True
@@ -69,7 +69,7 @@ def _precedes(finding: LintFinding, divergence: Divergence) -> bool:
 
 
 def _ranked(divergence: Divergence, suspects: list[Suspect]) -> list[Suspect]:
-    """Those whose value decides a branch before the call first, then the nearest before it."""
+    """Rank suspects: those that decide a branch before the call first, then the most recent."""
 
     def rank(suspect: Suspect) -> tuple[bool, bool, int]:
         return _decided_by(divergence, suspect) is None, not _shares_function(divergence, suspect), -suspect.after
@@ -92,7 +92,7 @@ def _decided_by(divergence: Divergence, suspect: Suspect) -> str | None:
 
 
 def _frame_in(site: CallSite | None, suspect: Suspect) -> CallSite | None:
-    """The suspect's frame in the function that makes the call; without a call, its outermost frame."""
+    """Return the suspect's frame in the function that makes the call; without a call, its outermost frame."""
     if site is None:
         return suspect.stack[-1]
     return next((frame for frame in suspect.stack if frame.file == site.file and frame.function == site.function), None)

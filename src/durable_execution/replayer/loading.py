@@ -1,4 +1,4 @@
-"""Finds handlers and recordings: `package.module:handler`, `path/to/file.py:handler`, files of histories."""
+"""Loads handlers from `package.module:handler` or `path/to/file.py:handler`, and recordings from files."""
 
 import difflib
 import importlib
@@ -22,15 +22,15 @@ TRACE_SUFFIX = ".trace.jsonl"
 
 
 def load_handler(reference: str) -> DurableHandler[Any]:
-    """The handler that `module:name` or `file.py:name` means.
+    """Load the handler that `module:name` or `file.py:name` refers to.
 
     Raises:
-        UnusableHandlerError: There is none, its module cannot be imported, or it is not durable.
+        UnusableHandlerError: The handler does not exist, its module cannot be imported, or it is not durable.
     """
     place, separator, name = reference.rpartition(":")
     if not separator or not place or not name:
         raise UnusableHandlerError(
-            f"{reference!r} names no handler: write package.module:handler or path/to/file.py:handler"
+            f"{reference!r} is not a handler reference: write package.module:handler or path/to/file.py:handler"
         )
     module = _module(place)
     found: Any = module
@@ -42,7 +42,7 @@ def load_handler(reference: str) -> DurableHandler[Any]:
 
 
 def history_files(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """The files of histories that paths mean: files as they are, and every `*.json` in a directory."""
+    """Expand paths to history files: a file stands for itself, a directory for every `*.json` below it."""
     for path in map(Path, paths):
         if path.is_dir():
             yield from sorted(found for found in path.rglob("*.json") if found.is_file())
@@ -51,12 +51,12 @@ def history_files(paths: Iterable[str | Path]) -> Iterator[Path]:
 
 
 def load_history(path: str | Path) -> RecordedExecution:
-    """A recorded execution from a file: a history, or a replay trace, `*.jsonl`, alone.
+    """Load a recorded execution from a history file, or from a replay trace (`*.jsonl`) alone.
 
-    A history is read with the replay trace beside it, `NAME.trace.jsonl`, if there is one.
+    A replay trace beside a history, `NAME.trace.jsonl`, is read with it.
 
     Raises:
-        UnreadableHistoryError: It cannot be read, or is no history.
+        UnreadableHistoryError: The file cannot be read, or is not a history.
     """
     path = Path(path)
     if path.name.endswith(".jsonl"):
@@ -64,10 +64,10 @@ def load_history(path: str | Path) -> RecordedExecution:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UnreadableHistoryError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise UnreadableHistoryError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         raise UnreadableHistoryError(
-            f"{path} is not JSON ({error}); the file may be cut off. Export the history again"
+            f"{path} is not JSON ({error}); the file may be truncated. Export the history again"
         ) from None
     try:
         return read_history(document, traces=_traces_beside(path))
@@ -79,7 +79,7 @@ def _from_trace(path: Path) -> RecordedExecution:
     try:
         return execution_of_traces(read_traces(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise UnreadableHistoryError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise UnreadableHistoryError(f"cannot read {path}: {error.strerror or error}") from None
     except UnreadableTraceError as error:
         raise UnreadableHistoryError(f"{path}: {error}") from None
 
@@ -99,12 +99,12 @@ def _module(place: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
             raise UnusableHandlerError(
-                f"there is no module {place!r}: check the spelling and PYTHONPATH, or name the file, path/to/file.py:handler"
+                f"no module named {place!r}: check the spelling and PYTHONPATH, or give the file, path/to/file.py:handler"
             ) from None
-        raise UnusableHandlerError(f"{place} cannot be imported: {error}") from error
-    except BaseException as error:  # a module may do anything when it is imported, sys.exit() included
+        raise UnusableHandlerError(f"cannot import {place}: {error}") from error
+    except BaseException as error:  # importing a module can raise anything, including SystemExit
         where = _where(error)
-        raise UnusableHandlerError(f"{place} cannot be imported: {type(error).__name__}: {error}{where}") from error
+        raise UnusableHandlerError(f"cannot import {place}: {type(error).__name__}: {error}{where}") from error
 
 
 def _by_name(name: str) -> ModuleType:
@@ -115,7 +115,7 @@ def _by_name(name: str) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UnusableHandlerError(f"there is no file {path}")
+        raise UnusableHandlerError(f"no such file: {path}")
     full = path.resolve()
     known = sys.modules.get(path.stem)
     if known is not None and getattr(known, "__file__", None) == str(full):
@@ -139,7 +139,7 @@ def _why_not(module: ModuleType, place: str, name: str, found: Any) -> str:
     handlers = [key for key, value in vars(module).items() if isinstance(value, DurableHandler)]
     known = f"; its durable handlers are {', '.join(handlers)}" if handlers else "; it has no durable handlers"
     if found is not None:
-        return f"{place}:{name} is not durable: decorate it with @durable_execution{known}"
+        return f"{place}:{name} is not a durable handler: decorate it with @durable_execution{known}"
     near = difflib.get_close_matches(name, handlers, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     return f"{place} has no {name!r}{hint}{known}"

@@ -1,7 +1,7 @@
-"""Lets recorded operations complete in another order, invocation by invocation, and sees whether the same is called.
+"""Completes recorded operations in a different order and checks that the handler still makes the recorded calls.
 
-The handler is invoked again and again. At first nothing is recorded; after each invocation, one of the operations it waits
-for is completed as it was recorded, chosen at random. Whatever it calls at an id must be what is recorded there.
+The handler is invoked repeatedly. The first invocation has no recorded operations. After each invocation, one of the
+operations it waits for, chosen at random, completes as recorded. Each call must match the operation recorded at its id.
 """
 
 import random
@@ -16,14 +16,14 @@ from durable_execution.replay.call_tree import BATCHES, completion_reason
 from durable_execution.replay.divergence import quoted
 from durable_execution.replay.recorded import COMBINATORS, RecordedExecution, RecordedOperation
 from durable_execution.replayer.run import ReplayRun, run_once
-from durable_execution.replayer.world import World
+from durable_execution.replayer.world import RecordedState
 
 MAX_INVOCATIONS = 200
 
 
 @dataclass(slots=True)
 class _Schedule:
-    """What has completed so far."""
+    """The operations that have completed so far."""
 
     execution: RecordedExecution
     chance: random.Random
@@ -35,7 +35,7 @@ class _Schedule:
         return cls(execution, random.Random(seed), ready)
 
     def state(self) -> RecordedExecution:
-        """The recording with only what has completed so far."""
+        """Return the recording with only the operations that have completed so far."""
         return replace(self.execution, operations=tuple(self._operations()))
 
     def _operations(self) -> Iterator[RecordedOperation]:
@@ -51,30 +51,30 @@ class _Schedule:
                 yield operation
 
     def release(self, waiting: list[RecordedOperation], count: int) -> None:
-        """Complete some of the operations that are waited for."""
+        """Complete some of the operations that the handler waits for."""
         chosen = self.chance.sample(waiting, min(count, len(waiting)))
         self.released.update(operation.id for operation in chosen)
 
 
 def conflict_in_order(handler: Any, execution: RecordedExecution, *, seed: int, seconds: float) -> str | None:
-    """Replay with another order of completion.
+    """Replay with a different order of completion.
 
     Args:
         handler: A handler made with `@durable_execution`.
         execution: The recording.
-        seed: Decides the order.
+        seed: Seed of the random order.
         seconds: Time limit.
 
     Returns:
-        The first call that is not the recorded one, in a line; None when there is none.
+        One line about the first call that differs from the recording; None when every call matches.
     """
     schedule = _Schedule.of(execution, seed)
     deadline = time.monotonic() + seconds
     count = 1 + len(execution.operations) // MAX_INVOCATIONS
     while time.monotonic() < deadline:
-        world = World.of(schedule.state(), opened=_opened(execution))
-        run = run_once(handler, world, seconds=max(0.5, deadline - time.monotonic()), watch=False)
-        everything = World.of(execution)
+        state = RecordedState.of(schedule.state(), opened=_opened(execution))
+        run = run_once(handler, state, seconds=max(0.5, deadline - time.monotonic()), watch=False)
+        everything = RecordedState.of(execution)
         everything.operations()
         conflict = _conflict(run, everything)
         if conflict is not None:
@@ -87,7 +87,7 @@ def conflict_in_order(handler: Any, execution: RecordedExecution, *, seed: int, 
 
 
 def is_unit(operation: RecordedOperation) -> bool:
-    """Whether a context completes as a whole: a batch that did not wait for all of its branches."""
+    """Whether a context completes as a whole: a map or parallel that did not wait for all of its branches."""
     if operation.type is not OperationType.CONTEXT or operation.subtype not in BATCHES:
         return False
     return operation.status.is_terminal and completion_reason(operation.result) != "ALL_COMPLETED"
@@ -98,7 +98,7 @@ def _opened(execution: RecordedExecution) -> frozenset[str]:
     return frozenset(one.id for one in contexts if not is_unit(one) and one.status.value == "SUCCEEDED")
 
 
-def _conflict(run: ReplayRun, everything: World) -> str | None:
+def _conflict(run: ReplayRun, everything: RecordedState) -> str | None:
     calls = [collected.call for collected in run.collector.calls.values()]
     if run.collector.diverged is not None and run.collector.diverged.call is not None:
         calls.append(run.collector.diverged.call)
@@ -113,7 +113,7 @@ def _is_same(call: OperationCall, recorded: RecordedOperation) -> bool:
     return recorded.type == call.type and recorded.name == call.name and not call.is_virtual
 
 
-def _waited_for(run: ReplayRun, everything: World) -> Iterator[RecordedOperation]:
+def _waited_for(run: ReplayRun, everything: RecordedState) -> Iterator[RecordedOperation]:
     for collected in run.collector.calls.values():
         recorded = everything.find(collected.call.id)
         if recorded is None or not recorded.status.is_terminal:

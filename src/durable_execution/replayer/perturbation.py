@@ -1,7 +1,7 @@
-"""Replays a recording in other worlds: another hash seed, clock, time zone, random seed, environment, order of completion.
+"""Replays a recording under perturbations: a different hash seed, clock, time zone, random seed, environment or order.
 
-Each world is a process of its own, changed before the handler is imported. Code that calls something else in another world
-is nondeterministic, even where it has not been caught yet.
+Each perturbation runs in its own process, which is changed before the handler is imported. Code whose calls differ under a
+perturbation is nondeterministic, even if no replay has failed yet.
 """
 
 import json
@@ -23,16 +23,16 @@ MAX_PROCESSES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """What is different in one process.
+class Perturbation:
+    """One change to the environment of a replay.
 
     Attributes:
-        name: What to call it.
-        environ: Variables that are set; None removes one.
-        clock_offset: By how many seconds the clock is ahead.
-        random_seed: Seeds `random`, `uuid4` and `os.urandom`. The same in worlds that differ in something else.
-        order_seed: Shuffles the order in which recorded operations complete; None completes all at once.
-        suspects: What to look for when this world differs.
+        name: The perturbation's name in reports.
+        environ: Environment variables to set; None unsets one.
+        clock_offset: Seconds by which the clock is ahead.
+        random_seed: Seed for `random`, `uuid4` and `os.urandom`; equal in all perturbations that change something else.
+        order_seed: Seed that shuffles the order in which recorded operations complete; None completes all at once.
+        suspects: The likely cause when the calls differ.
     """
 
     name: str
@@ -43,71 +43,75 @@ class World:
     suspects: str = ""
 
 
-WORLDS = (
-    World("hash seed 1", {"PYTHONHASHSEED": "1"}, suspects="the order of a set, or hash()"),
-    World("hash seed 2", {"PYTHONHASHSEED": "2"}, suspects="the order of a set, or hash()"),
-    World("clock 12 hours ahead", clock_offset=DAY // 2, suspects="the clock"),
-    World("clock 3 days ahead", clock_offset=3 * DAY + 5 * 3_600, suspects="the clock"),
-    World("clock 200 days ahead", clock_offset=200 * DAY, suspects="the clock"),
-    World("time zone +14", {"TZ": "Pacific/Kiritimati"}, suspects="the local time zone"),
-    World("random seed 1", random_seed=1, suspects="random numbers or uuids"),
-    World("random seed 2", random_seed=2, suspects="random numbers or uuids"),
-    World("order of completion 1", order_seed=1, suspects="which of several operations completes first"),
-    World("order of completion 2", order_seed=2, suspects="which of several operations completes first"),
+PERTURBATIONS = (
+    Perturbation("hash seed 1", {"PYTHONHASHSEED": "1"}, suspects="the order of a set, or hash()"),
+    Perturbation("hash seed 2", {"PYTHONHASHSEED": "2"}, suspects="the order of a set, or hash()"),
+    Perturbation("clock 12 hours ahead", clock_offset=DAY // 2, suspects="the clock"),
+    Perturbation("clock 3 days ahead", clock_offset=3 * DAY + 5 * 3_600, suspects="the clock"),
+    Perturbation("clock 200 days ahead", clock_offset=200 * DAY, suspects="the clock"),
+    Perturbation("time zone +14", {"TZ": "Pacific/Kiritimati"}, suspects="the local time zone"),
+    Perturbation("random seed 1", random_seed=1, suspects="random numbers or uuids"),
+    Perturbation("random seed 2", random_seed=2, suspects="random numbers or uuids"),
+    Perturbation("order of completion 1", order_seed=1, suspects="which of several operations completes first"),
+    Perturbation("order of completion 2", order_seed=2, suspects="which of several operations completes first"),
 )
-BASE = World("as it is", {"PYTHONHASHSEED": "0"})
+BASE = Perturbation("unperturbed", {"PYTHONHASHSEED": "0"})
 
 
 @dataclass(frozen=True, slots=True)
 class PerturbationFinding:
-    """One world in which the handler called something else.
+    """One perturbation under which the handler behaved differently.
 
     Attributes:
-        world: The world.
-        what: What is different, in a line.
-        divergence: The difference from the recording there; None when only the outcome differs.
+        perturbation: The perturbation.
+        what: The difference, in one line.
+        divergence: The difference from the recording; None when only the outcome differs.
     """
 
-    world: World
+    perturbation: Perturbation
     what: str
     divergence: Divergence | None = None
 
     def __str__(self) -> str:
-        return f"{self.world.name}: {self.what}; look for {self.world.suspects}"
+        return f"{self.perturbation.name}: {self.what}; look for {self.perturbation.suspects}"
 
 
 def perturb(
-    handler: str, execution: RecordedExecution, *, worlds: Iterable[World] = WORLDS, seconds: float = 30.0
+    handler: str,
+    execution: RecordedExecution,
+    *,
+    perturbations: Iterable[Perturbation] = PERTURBATIONS,
+    seconds: float = 30.0,
 ) -> list[PerturbationFinding]:
-    """Replay a recording in other worlds and compare what is called.
+    """Replay a recording under perturbations and compare the calls.
 
     Args:
-        handler: `module:handler` or `file.py:handler`; it is imported in each process.
+        handler: `module:handler` or `file.py:handler`; each process imports it.
         execution: The recording.
-        worlds: What to change.
+        perturbations: The perturbations to apply.
         seconds: Time limit for each process.
 
     Raises:
-        UnusableHandlerError: The handler cannot be imported in a process of its own.
+        UnusableHandlerError: The handler cannot be imported in a separate process.
     """
     base = _replay_in(BASE, handler, execution, seconds)
-    others = (*worlds, *environment_worlds(base))
+    others = (*perturbations, *environment_perturbations(base))
     with ThreadPoolExecutor(max(1, min(MAX_PROCESSES, os.cpu_count() or 1))) as pool:
-        answers = list(pool.map(lambda world: _replay_in(world, handler, execution, seconds), others))
-    findings = (_difference(world, base, answer) for world, answer in zip(others, answers, strict=True))
+        answers = list(pool.map(lambda perturbation: _replay_in(perturbation, handler, execution, seconds), others))
+    findings = (_difference(perturbation, base, answer) for perturbation, answer in zip(others, answers, strict=True))
     return [finding for finding in findings if finding is not None]
 
 
-def environment_worlds(base: Mapping[str, Any]) -> list[World]:
-    """A world for each variable the orchestration code read: with another value, and without it."""
+def environment_perturbations(base: Mapping[str, Any]) -> list[Perturbation]:
+    """Make perturbations for each variable the orchestration code read: one with a different value, one without it."""
     names = sorted({suspect["what"][12:-2] for suspect in base["suspects"] if suspect["kind"] == "environment"})
-    worlds: list[World] = []
+    perturbations: list[Perturbation] = []
     for name in names:
         changes: list[str | None] = [_other(os.environ.get(name)), *([None] if name in os.environ else [])]
         for value in changes:
             shown = "unset" if value is None else f"= {value!r:.40}"
-            worlds.append(World(f"{name} {shown}", {name: value}, suspects=f"os.environ[{name!r}]"))
-    return worlds
+            perturbations.append(Perturbation(f"{name} {shown}", {name: value}, suspects=f"os.environ[{name!r}]"))
+    return perturbations
 
 
 def _other(value: str | None) -> str:
@@ -117,23 +121,25 @@ def _other(value: str | None) -> str:
     return flips.get(value.lower(), f"{value}-perturbed")
 
 
-def _replay_in(world: World, handler: str, execution: RecordedExecution, seconds: float) -> dict[str, Any]:
+def _replay_in(
+    perturbation: Perturbation, handler: str, execution: RecordedExecution, seconds: float
+) -> dict[str, Any]:
     request = {
         "handler": handler,
-        "path": [entry or os.getcwd() for entry in sys.path],  # noqa: PTH109  # as the interpreter has it
+        "path": [entry or os.getcwd() for entry in sys.path],  # noqa: PTH109  # as the interpreter resolves it
         "events": list(execution.events),
         "arn": execution.arn,
         "seconds": seconds,
-        "clock_offset": world.clock_offset,
-        "random_seed": world.random_seed,
-        "order_seed": world.order_seed,
+        "clock_offset": perturbation.clock_offset,
+        "random_seed": perturbation.random_seed,
+        "order_seed": perturbation.order_seed,
     }
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
-    for name, value in world.environ.items():
+    for name, value in perturbation.environ.items():
         environ.pop(name, None)
         if value is not None:
             environ[name] = value
-    done = subprocess.run(  # this interpreter, this package
+    done = subprocess.run(  # runs this interpreter and this package
         [sys.executable, "-m", CHILD],
         input=json.dumps(request, default=str),
         capture_output=True,
@@ -146,23 +152,25 @@ def _replay_in(world: World, handler: str, execution: RecordedExecution, seconds
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         tail = done.stderr.strip().splitlines()[-1:] or ["no output"]
-        raise UnusableHandlerError(f"{handler} cannot be replayed in a process of its own: {tail[0]}") from None
+        raise UnusableHandlerError(f"cannot replay {handler} in a separate process: {tail[0]}") from None
     if "unusable" in answer:
         raise UnusableHandlerError(answer["unusable"])
     return answer
 
 
-def _difference(world: World, base: Mapping[str, Any], other: Mapping[str, Any]) -> PerturbationFinding | None:
+def _difference(
+    perturbation: Perturbation, base: Mapping[str, Any], other: Mapping[str, Any]
+) -> PerturbationFinding | None:
     if other.get("conflict") and not base["divergences"]:
-        return PerturbationFinding(world, other["conflict"])
+        return PerturbationFinding(perturbation, other["conflict"])
     if base["calls"] == other["calls"]:
         if base["outcome"] == other["outcome"]:
             return None
-        return PerturbationFinding(world, f"the outcome is {other['outcome']} instead of {base['outcome']}")
+        return PerturbationFinding(perturbation, f"the outcome is {other['outcome']} instead of {base['outcome']}")
     roots = [Divergence.from_wire(one) for one in other["divergences"] if one["is_root"]]
     known = {(one["kind"], one["path"]) for one in base["divergences"]}
     root = next((one for one in roots if (one.kind.value, one.path) not in known), None)
-    return PerturbationFinding(world, _first_difference(base["calls"], other["calls"]), root)
+    return PerturbationFinding(perturbation, _first_difference(base["calls"], other["calls"]), root)
 
 
 def _first_difference(base: Sequence[str], other: Sequence[str]) -> str:
@@ -171,4 +179,4 @@ def _first_difference(base: Sequence[str], other: Sequence[str]) -> str:
             return f"calls {quoted(right)} where {quoted(left)} was called"
     if len(base) > len(other):
         return f"does not call {quoted(base[len(other)])}"
-    return f"calls {quoted(other[len(base)])} as well"
+    return f"also calls {quoted(other[len(base)])}"

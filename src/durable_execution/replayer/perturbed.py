@@ -1,7 +1,7 @@
-"""The process that replays a recording in another world; see `durable_execution.replayer.perturbation`.
+"""The process that replays a recording under a perturbation; see `durable_execution.replayer.perturbation`.
 
-Reads a request from stdin and writes an answer to stdout, both JSON. What is different is put in place before the handler,
-or anything of this package, is imported.
+Reads a request from stdin and writes an answer to stdout, both JSON. The perturbation is applied before the handler, or
+any other module of this package, is imported.
 """
 
 import datetime as dt
@@ -19,13 +19,13 @@ def main() -> None:
     sys.path[:] = request["path"]
     shift_clock(request["clock_offset"])
     seed_random(request["random_seed"])
-    stdout, sys.stdout = sys.stdout, sys.stderr  # what the handler's module prints is not the answer
+    stdout, sys.stdout = sys.stdout, sys.stderr  # output of the handler's module must not mix with the answer
     answer = _replay(request)
     print(json.dumps(answer, default=str), file=stdout)  # the answer
 
 
 def shift_clock(seconds: int) -> None:
-    """Put the clock ahead for everything that is imported from now on."""
+    """Move the clock forward for every module imported from now on."""
     if not seconds:
         return
     real_time, real_time_ns, offset = time.time, time.time_ns, dt.timedelta(seconds=seconds)
@@ -39,7 +39,7 @@ def shift_clock(seconds: int) -> None:
         def __subclasscheck__(cls, subclass: type) -> bool:
             return issubclass(subclass, cls.__mro__[1])
 
-    class ShiftedDatetime(real_datetime, metaclass=Kind):  # type: ignore[misc]  # the class there is
+    class ShiftedDatetime(real_datetime, metaclass=Kind):  # type: ignore[misc]  # the original class
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> Any:
             return real_datetime.now(tz) + offset
@@ -52,7 +52,7 @@ def shift_clock(seconds: int) -> None:
         def today(cls) -> Any:
             return real_datetime.now() + offset  # as datetime.today
 
-    class ShiftedDate(real_date, metaclass=Kind):  # type: ignore[misc]  # the class there is
+    class ShiftedDate(real_date, metaclass=Kind):  # type: ignore[misc]  # the original class
         @classmethod
         def today(cls) -> Any:
             return (real_datetime.now() + offset).date()  # as date.today
@@ -64,7 +64,7 @@ def shift_clock(seconds: int) -> None:
 
 
 def seed_random(seed: int) -> None:
-    """Make random numbers the same in every run of this world."""
+    """Make random numbers the same in every run with the same seed."""
     source = random.Random(seed)
     random.seed(seed)
     os.urandom = source.randbytes

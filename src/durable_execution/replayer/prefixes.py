@@ -1,4 +1,4 @@
-"""Replays a recording as it stood after every single event: finds code that breaks only when suspended at one spot."""
+"""Replays a recording as it stood after each event, to find code that breaks only when suspended at one point."""
 
 import time
 from collections.abc import Sequence
@@ -7,12 +7,13 @@ from typing import Any
 
 from durable_execution.replay.divergence import Divergence, Severity
 from durable_execution.replay.recorded import RecordedExecution
+from durable_execution.replay.wording import count
 from durable_execution.replayer.replayer import Replayer, state_at
 from durable_execution.replayer.report import ReplayReport, Verdict
 
 DEFAULT_STATES = 300
 STEADY = frozenset({"InvocationCompleted", "ExecutionStarted"})
-"""Events that change no operation."""
+"""Events that do not change an operation."""
 
 
 def replay_every_prefix(
@@ -23,17 +24,17 @@ def replay_every_prefix(
     states: int = DEFAULT_STATES,
     seconds: float = 120.0,
 ) -> ReplayReport:
-    """Replay the whole recording, then each state it went through.
+    """Replay the whole recording, then each of its earlier states.
 
     Args:
         handler: A handler made with `@durable_execution`.
         execution: The recording.
-        source: What to call it.
-        states: At most this many states; of more, an even sample is taken.
-        seconds: Time limit for all of them together.
+        source: The recording's name in the report.
+        states: Maximum number of states; if there are more, an even sample is replayed.
+        seconds: Time limit for all replays together.
 
     Returns:
-        The report of the whole recording, with the differences that only some states have.
+        The report of the whole recording, with the differences that appear only in some states.
     """
     deadline = time.monotonic() + seconds
     whole = Replayer(handler, seconds=seconds).replay(execution, source=source)
@@ -52,7 +53,7 @@ def replay_every_prefix(
                 found[one.kind, one.path] = one
                 extra.append(replace(one, likely=f"only when suspended after event {cut}: {one.likely}"))
         if report.verdict is Verdict.FAILED and execution.status == "FAILED" and not report.roots:
-            continue  # it fails behind the end of this state, as it did
+            continue  # it fails past the end of this state, as recorded
         if worst is Verdict.SAME and report.verdict is not Verdict.SAME:
             worst, error = report.verdict, f"after event {cut}: {report.error}" if report.error else None
     notes = _notes(replayed, len(cuts), len(execution.events))
@@ -68,7 +69,7 @@ def replay_every_prefix(
 
 
 def cut_points(execution: RecordedExecution, most: int) -> list[int]:
-    """The EventIds after which an operation had changed, at most so many, the last event excluded."""
+    """Return at most `most` EventIds after which an operation had changed, without the last event."""
     numbered = [(event.get("EventId", number), event) for number, event in enumerate(execution.events, start=1)]
     changes = [number for number, event in numbered[:-1] if event.get("EventType") not in STEADY]
     if len(changes) <= most:
@@ -77,9 +78,9 @@ def cut_points(execution: RecordedExecution, most: int) -> list[int]:
 
 
 def _notes(replayed: int, cuts: int, events: int) -> Sequence[str]:
-    notes = [f"replayed {replayed} states it went through"]
+    notes = [f"replayed {count(replayed, 'earlier state')}"]
     if replayed < cuts:
-        notes.append(f"the time was over before the other {cuts - replayed} states")
+        notes.append(f"the time limit ended before {count(cuts - replayed, 'more state')} could be replayed")
     if cuts < events - 1:
         notes[0] += f" (of {events} events)"
     return notes

@@ -1,4 +1,4 @@
-"""The thread a replay runs in, and how it is stopped when the handler does not come to an end."""
+"""The thread that runs a replay, and how it is stopped when the handler does not finish."""
 
 import asyncio
 import contextvars
@@ -18,18 +18,18 @@ ROUNDS = 5
 
 
 class ReplayTimeoutError(SystemExit):
-    """Thrown into a handler that does not come to an end.
+    """Raised inside a handler that does not finish.
 
-    A SystemExit, because that is what `except Exception` lets pass and what an event loop lets through.
+    It is a SystemExit because `except Exception` does not catch that, and an event loop re-raises it.
     """
 
 
 class ReplayThread:
-    """Runs a replay in a thread of its own, with an empty context, and stops it when it takes too long.
+    """Runs a replay in its own thread, with an empty context, and stops it at the time limit.
 
     Args:
-        work: What to run.
-        loop: The event loop it runs, once there is one.
+        work: The function to run.
+        loop: Returns the replay's event loop, once it exists.
     """
 
     def __init__(
@@ -38,15 +38,17 @@ class ReplayThread:
         self._work = work
         self._loop = loop
         self._error: BaseException | None = None
-        self._before = frozenset(thread.ident for thread in threading.enumerate())  # threads that are somebody else's
+        self._before = frozenset(
+            thread.ident for thread in threading.enumerate()
+        )  # threads that do not belong to this replay
         context = contextvars.Context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="durable-replay", daemon=True)
 
     def run(self, seconds: float) -> tuple[bool, str | None]:
-        """Run it.
+        """Run the replay.
 
         Returns:
-            Whether it had to be stopped, and where the user's code was then.
+            Whether it was stopped at the time limit, and the line the user's code was at.
         """
         self._thread.start()
         self._thread.join(seconds)
@@ -65,11 +67,11 @@ class ReplayThread:
     def _run(self) -> None:
         try:
             self._work()
-        except BaseException as error:  # noqa: BLE001  # handed to whoever waits
+        except BaseException as error:  # noqa: BLE001  # raised again in the waiting thread
             self._error = error
 
     def _where(self) -> str | None:
-        """Where the user's code stands: in this thread, in one it has started, or awaiting something."""
+        """Find the user's current line: in this thread, in a thread it started, or in a suspended coroutine."""
         for frame in self._frames():
             current: FrameType | None = frame
             while current is not None and owner_of(current.f_code.co_filename) is not Owner.USER:
@@ -85,7 +87,7 @@ class ReplayThread:
                 yield frame
 
     def _awaiting(self) -> Iterator[str]:
-        """The innermost user frames of suspended coroutines."""
+        """Yield the innermost user frame of each suspended coroutine."""
         loop = self._loop()
         if loop is None:
             return
@@ -100,7 +102,7 @@ class ReplayThread:
                 yield found
 
     def _interrupt(self) -> None:
-        """Throw into the thread, and into the loop in case it sleeps."""
+        """Raise in the thread, and in the event loop in case it is idle."""
         ident = self._thread.ident
         loop = self._loop()
         if loop is not None and not loop.is_closed():
@@ -110,22 +112,22 @@ class ReplayThread:
 
 
 def _frames_by_thread() -> dict[int, FrameType]:
-    """What every thread is at.
+    """Return the current frame of every thread.
 
-    The garbage collector is kept out meanwhile: in Python 3.11 a collection that begins while the frames are
-    listed stops the process for good (CPython issue 106883).
+    The garbage collector is disabled meanwhile: in Python 3.11 a collection that starts while the frames are listed
+    deadlocks the process (CPython issue 106883).
     """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        return sys._current_frames()  # noqa: SLF001  # the only way to look into a thread
+        return sys._current_frames()  # noqa: SLF001  # the only access to another thread's frames
     finally:
         if was_enabled:
             gc.enable()
 
 
 def abandon(loop: asyncio.AbstractEventLoop | None) -> None:
-    """Cancel what a stopped replay leaves behind on its loop, without a word about it."""
+    """Cancel the tasks that a stopped replay leaves on its loop, without logging them."""
     if loop is None or loop.is_closed():
         return
     loop.set_exception_handler(lambda _loop, _context: None)

@@ -1,4 +1,4 @@
-"""The calls of one replay as a tree that can be compared with the recorded one: the same shape, by the same rules."""
+"""Builds the tree of one replay's calls, in the same shape and by the same rules as the recorded tree."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,25 +12,25 @@ from durable_execution.replay.positions import MAIN, Lane, Place, find_places
 from durable_execution.replay.recorded import COMBINATORS
 from durable_execution.replayer.collector import Collected
 from durable_execution.replayer.run import ReplayRun
-from durable_execution.replayer.world import ContextKey, World
+from durable_execution.replayer.world import ContextKey, RecordedState
 
 
-def tree_of_run(run: ReplayRun, world: World, name: str) -> CallNode:
-    """What the code called in a replay.
+def tree_of_run(run: ReplayRun, state: RecordedState, name: str) -> CallNode:
+    """Build the tree of the calls made in a replay.
 
     Args:
         run: The replay.
-        world: The state it was given.
+        state: The recorded state it replayed.
         name: Name of the handler.
     """
-    return _TreeBuilder(run, world, name).root
+    return _TreeBuilder(run, state, name).root
 
 
 class _TreeBuilder:
-    def __init__(self, run: ReplayRun, world: World, name: str) -> None:
+    def __init__(self, run: ReplayRun, state: RecordedState, name: str) -> None:
         diverged = run.collector.diverged
         status = OperationStatus.SUCCEEDED if run.has_ended else OperationStatus.STARTED
-        is_as_recorded = not run.has_failed or world.execution.status in ("FAILED", "STOPPED", "TIMED_OUT")
+        is_as_recorded = not run.has_failed or state.execution.status in ("FAILED", "STOPPED", "TIMED_OUT")
         self.root = CallNode(
             Side(OperationType.EXECUTION.value, name=name, status=status.value),
             is_ended=run.has_ended and diverged is None and is_as_recorded and not run.is_blocked,
@@ -48,13 +48,13 @@ class _TreeBuilder:
         for parent, calls in groups.items():
             self._attach(parent, calls)
         for prefix in run.cut_off | run.unfinished:
-            self._leave(world.contexts.get(prefix), world, is_cut=prefix in run.cut_off)
+            self._leave(state.contexts.get(prefix), state, is_cut=prefix in run.cut_off)
         ended = {call_id for call_id, one in run.collector.calls.items() if one.call.is_virtual and one.has_left}
         for prefix in ended | run.came_to_end:
-            self._finish(world.contexts.get(prefix), world)
+            self._finish(state.contexts.get(prefix), state)
         missing = diverged.divergence.recorded if diverged is not None and diverged.call is None else None
-        if missing is not None and missing.id in world.places:
-            self._finish(world.places[missing.id].context, world)
+        if missing is not None and missing.id in state.places:
+            self._finish(state.places[missing.id].context, state)
 
     def _add(self, collected: Collected) -> None:
         self.calls[collected.call.id] = collected.call
@@ -63,7 +63,7 @@ class _TreeBuilder:
     def _attach(self, parent: str | None, calls: list[OperationCall]) -> None:
         around = self.nodes.get(parent, self.root)
         flat = {call.position: self.nodes[call.id] for call in calls if call.is_virtual and _is_branch(call)}
-        # other calls that leave no checkpoint leave no trace in a recording, except through what is called in them
+        # a recording contains other calls without a checkpoint only through the calls made in them
         calls = [call for call in calls if not call.is_virtual or _is_branch(call)]
         places = find_places(
             [call.id for call in calls],
@@ -86,26 +86,26 @@ class _TreeBuilder:
             around.children = []
         around.children.append(node)
 
-    def _leave(self, recorded: ContextKey | None, world: World, *, is_cut: bool) -> None:
-        """A recorded numbering of calls that belongs to a task which did not come to its end in the replay."""
+    def _leave(self, recorded: ContextKey | None, state: RecordedState, *, is_cut: bool) -> None:
+        """Mark the task scope of a task that did not finish in the replay."""
         if recorded is not None and recorded[1]:
-            around, lane = self._numbering(recorded, world)
+            around, lane = self._numbering(recorded, state)
             if around is not None:
                 (around.cut_off if is_cut else around.unfinished).add(lane)
 
-    def _finish(self, recorded: ContextKey | None, world: World) -> None:
-        """A context or task whose code has come to its end: recorded calls it has not made are really missing."""
+    def _finish(self, recorded: ContextKey | None, state: RecordedState) -> None:
+        """Mark a context or task that finished: recorded calls it did not make are missing."""
         if recorded is None:
             return
-        around, lane = self._numbering(recorded, world)
+        around, lane = self._numbering(recorded, state)
         if around is not None and lane:
             around.finished.add(lane)
         elif around is not None:
             around.is_ended = True
 
-    def _numbering(self, recorded: ContextKey, world: World) -> tuple[CallNode | None, Lane]:
-        """The replayed context of a recorded numbering, and which of its numberings it is."""
-        parent = next((prefix for prefix, key in world.contexts.items() if key == (recorded[0], MAIN)), None)
+    def _numbering(self, recorded: ContextKey, state: RecordedState) -> tuple[CallNode | None, Lane]:
+        """Return the replayed context that a recorded task scope belongs to, and the task scope within it."""
+        parent = next((prefix for prefix, key in state.contexts.items() if key == (recorded[0], MAIN)), None)
         around, lane = self.nodes.get(parent), recorded[1]
         if around is not None and around.is_batch and lane:
             flat = (node for node in around.children or () if node.is_virtual and node.branch == lane[0].number)

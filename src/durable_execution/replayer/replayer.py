@@ -15,24 +15,24 @@ from durable_execution.replay.history import read_history
 from durable_execution.replay.recorded import RecordedExecution
 from durable_execution.replay.trace import InvocationTrace
 from durable_execution.replay.trace_history import execution_of_traces
-from durable_execution.replay.wording import effect_of, fix_of, likely_of
+from durable_execution.replay.wording import count, effect_of, fix_of, likely_of
 from durable_execution.replayer.explore import Exploration, explore
 from durable_execution.replayer.likely import VARYING, findings_for, with_suspects
 from durable_execution.replayer.replayed_tree import tree_of_run
 from durable_execution.replayer.report import ReplayReport, Verdict
 from durable_execution.replayer.run import ReplayRun, handler_parts
 from durable_execution.replayer.suspects import Suspect
-from durable_execution.replayer.world import World
+from durable_execution.replayer.world import RecordedState
 
 DEFAULT_SECONDS = 30.0
 TERMINAL = ("SUCCEEDED", "FAILED")
 ROOT = re.compile(r"^[^/~#]*")
-"""The name of the root in a path, which a task's number may follow."""
+"""The root's name in a path; a task number may follow it."""
 
 HISTORY_CURE = "export the history with --include-execution-data"
 TRACE_CURE = (
-    "a replay trace has the input and results only with DURABLE_REPLAY_TRACE_PAYLOADS=1, and not where they were hidden: "
-    "replay it with the history beside it"
+    "a replay trace contains the input and results only if recorded with DURABLE_REPLAY_TRACE_PAYLOADS=1, and never redacted "
+    "values: replay it together with its history"
 )
 
 
@@ -40,8 +40,8 @@ TRACE_CURE = (
 class Replayer:
     """Replays recordings against a handler, without side effects.
 
-    Completed operations give their recorded results, failed ones raise as recorded. Bodies of steps never run; where the
-    recording ends, the branch ends. Orchestration code has no network, no AWS credentials, and writes no files.
+    Completed operations return their recorded results, failed ones raise their recorded errors. Step bodies never run; a
+    branch ends where its recording ends. Orchestration code cannot use the network or AWS credentials, or write files.
 
     Example:
         ```python
@@ -52,7 +52,7 @@ class Replayer:
     Attributes:
         handler: A handler made with `@durable_execution`.
         seconds: Time limit for the replays of one recording.
-        inside: Whether contexts that have ended are looked into as well, although a resumed execution would skip them.
+        inside: Whether finished contexts are checked as well, although a resumed execution would skip them.
     """
 
     handler: Any
@@ -71,10 +71,10 @@ class Replayer:
         Args:
             recording: A recorded execution, the events of a history, or the replay traces of its invocations.
             until_event: Replay the state after this EventId instead of the whole recording.
-            source: What to call the recording in the report.
+            source: The recording's name in the report.
 
         Raises:
-            UnreadableHistoryError: The recording is no history.
+            UnreadableHistoryError: The recording is not a history.
             UnusableHandlerError: The handler is not durable.
         """
         execution = _read(recording)
@@ -93,14 +93,14 @@ def _read(recording: Any) -> RecordedExecution:
 
 
 def state_at(execution: RecordedExecution, event_id: int) -> RecordedExecution:
-    """A recording as it stood after one of its events."""
+    """Return the recording as it stood after one of its events."""
     kept = [event for number, event in enumerate(execution.events, start=1) if event.get("EventId", number) <= event_id]
     cut = read_history(kept, arn=execution.arn, traces=execution.traces)
     return replace(cut, is_from_trace=execution.is_from_trace)
 
 
 class _Replay:
-    """One recording on its way to a report."""
+    """Turns one recording into a report."""
 
     def __init__(self, replayer: Replayer, execution: RecordedExecution, name: str) -> None:
         self._replayer = replayer
@@ -146,40 +146,41 @@ class _Replay:
 
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
         left = max(0.5, self._deadline - time.monotonic())
-        world = World.of(self._execution, opened=opened)
-        explored = explore(self._replayer.handler, world, seconds=left)
+        state = RecordedState.of(self._execution, opened=opened)
+        explored = explore(self._replayer.handler, state, seconds=left)
         self._replays += explored.replays
         known = {(one.kind, one.what, one.site) for one in self._suspects}
         self._suspects += [one for one in explored.first.suspects if (one.kind, one.what, one.site) not in known]
         return explored
 
     def _compare(self, explored: Exploration) -> Comparison:
-        replayed = tree_of_run(explored.last, explored.world, self._name)
+        replayed = tree_of_run(explored.last, explored.state, self._name)
         return compare(tree_of(self._execution), replayed, handler=self._name)
 
     def _judged(self, divergences: list[Divergence], run: ReplayRun) -> list[Divergence]:
-        """Where recorded results are missing, code that depends on them takes another way: nothing to blame."""
+        """Downgrade differences to information where missing recorded data may have caused them."""
         missing = missing_data(self._execution)
         if missing:
             cure = TRACE_CURE if self._execution.is_from_trace else HISTORY_CURE
             self._notes.append(
-                f"{missing} recorded payloads are missing, so what depends on them was not checked; {cure}"
+                f"{count(missing, 'recorded payload')} {'is' if missing == 1 else 'are'} missing, so code that depends on "
+                f"{'it' if missing == 1 else 'them'} was not checked; {cure}"
             )
         if run.has_guessed_arn:
             self._notes.append(
-                "the recording does not tell the execution's ARN, which ctx.random() and ctx.uuid() are drawn from, so "
-                'what depends on them was not checked; keep it beside the events as {"DurableExecutionArn": ..., "Events": ...}'
+                "the recording does not contain the execution's ARN, which seeds ctx.random() and ctx.uuid(), so code that depends "
+                'on them was not checked; add it to the file: {"DurableExecutionArn": ..., "Events": ...}'
             )
         if self._is_uncertain(run):
             return [replace(one, severity=Severity.INFO) for one in divergences]
         return divergences
 
     def _is_uncertain(self, run: ReplayRun) -> bool:
-        """Whether the code was not given what it was given when it was recorded."""
+        """Whether the replay lacks data that the code had when it was recorded."""
         return bool(missing_data(self._execution)) or run.has_guessed_arn
 
     def _inside(self, found: list[Divergence]) -> list[Divergence]:
-        """Differences inside contexts that have ended; checked once more with only those contexts opened."""
+        """Find differences inside finished contexts, confirmed by a replay that opens only those contexts."""
         ended = {
             operation.id: operation
             for operation in self._execution.operations
@@ -237,7 +238,7 @@ class _Replay:
         ]
 
     def _varies(self, first: ReplayRun) -> bool:
-        """Whether the outcome is another one in every replay, or may depend on where it is replayed."""
+        """Whether the outcome differs between replays, or may depend on where it is replayed."""
         if not any(suspect.kind in VARYING for suspect in first.suspects):
             return False
         again = self._explore(frozenset()).first
@@ -267,15 +268,15 @@ class _Replay:
         return _outcome_of(run) == "FAILED" and self._execution.status not in ("FAILED", "STOPPED", "TIMED_OUT")
 
     def _cannot_tell(self, run: ReplayRun) -> bool:
-        """Whether the code failed where recorded payloads are missing: perhaps only because they are."""
+        """Whether the code failed and missing recorded payloads may be the only reason."""
         return bool(missing_data(self._execution)) and run.has_failed and self._execution.status != "FAILED"
 
     def _error(self, run: ReplayRun) -> str | None:
         if run.is_timed_out:
             where = f" at {run.stuck_at}" if run.stuck_at else ""
             return (
-                f"{self._name} did not come to an end within {self._replayer.seconds:g} s{where}: orchestration code must "
-                "not wait for anything but durable operations"
+                f"{self._name} did not finish within {self._replayer.seconds:g} s{where}: orchestration code may wait only "
+                "for durable operations"
             )
         if run.error is not None:
             return f"{type(run.error).__name__}: {run.error}"
@@ -284,12 +285,12 @@ class _Replay:
             return None
         if self._cannot_tell(run):
             made = len(run.collector.calls)
-            return f"after {made} calls the code failed, perhaps only because recorded payloads are missing: {error}"
+            return f"the code failed after {count(made, 'call')}, possibly only because recorded payloads are missing: {error}"
         return str(error)
 
 
 def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
-    """A recording whose paths begin with the name of the handler it is replayed against."""
+    """Return the recording with paths that start with the name of the replayed handler."""
     root = root_path(handler)
     operations = tuple(
         replace(operation, path=ROOT.sub(lambda _: root, operation.path, count=1)) for operation in execution.operations
@@ -298,7 +299,7 @@ def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
 
 
 def with_names(execution: RecordedExecution, run: ReplayRun) -> RecordedExecution:
-    """A recording whose contexts without checkpoints, of which it knows the numbers only, have the names of the replay."""
+    """Return the recording with the replay's names for virtual contexts, which are recorded only by number."""
     names = {
         f"{call.path.rpartition('/')[0]}/context@{call.position}": call.path
         for call in (collected.call for collected in run.collector.calls.values())
@@ -313,7 +314,7 @@ def with_names(execution: RecordedExecution, run: ReplayRun) -> RecordedExecutio
 
 
 def _named(path: str, names: Mapping[str, str]) -> str:
-    """A path with the contexts in it named; `names` are in call order, so that outer ones come first."""
+    """Replace context numbers in a path by names; `names` is in call order, so outer contexts come first."""
     if "/context@" not in path:
         return path
     for old, new in names.items():
@@ -324,7 +325,7 @@ def _named(path: str, names: Mapping[str, str]) -> str:
 
 
 def missing_data(execution: RecordedExecution) -> int:
-    """How many recorded payloads are not in the recording."""
+    """Count the payloads that are missing from the recording."""
     count = sum(1 for operation in execution.operations if operation.details.get("result_truncated"))
     if execution.events and execution.input is None:
         count += 1
@@ -332,7 +333,7 @@ def missing_data(execution: RecordedExecution) -> int:
 
 
 def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
-    """Ids of the recorded contexts around a difference, by its path."""
+    """Return the ids of the recorded contexts around a difference, found by its path."""
     by_path = {
         operation.path: operation.id for operation in execution.operations if operation.type is OperationType.CONTEXT
     }
@@ -348,7 +349,7 @@ def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> li
 
 
 def _harmless(divergence: Divergence) -> Divergence:
-    effect = "none on this execution: the context has ended and is not run again; one that is still in it would break"
+    effect = "none on this execution: the context has finished and does not run again; an execution still inside it would break"
     return replace(divergence, severity=Severity.INFO, effect=effect)
 
 
@@ -391,7 +392,7 @@ def _outcome_of(run: ReplayRun) -> str | None:
 
 
 def _result_of(run: ReplayRun) -> str | None:
-    """The result, also one that was too large to return and was checkpointed instead."""
+    """Return the result, including one that was too large to return and was checkpointed instead."""
     for update in run.service.updates:
         if update["Type"] == OperationType.EXECUTION:
             payload: str | None = update.get("Payload")

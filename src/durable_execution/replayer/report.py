@@ -1,4 +1,4 @@
-"""What a replay found, as one value for the command line, pytest, CI formats and the debugger."""
+"""The result of a replay, as one value for the command line, pytest, CI formats and the debugger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ VERSION = 1
 
 
 class Verdict(StrEnum):
-    """What came of it, from best to worst."""
+    """The result of a replay, from best to worst."""
 
     SAME = "same"
     DIVERGED = "diverged"
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """Exit codes of the commands; an interface."""
+    """Exit codes of the commands; a public interface."""
 
     SAME = 0
     DIVERGED = 1
@@ -51,19 +51,19 @@ class ReplayReport:
     """One recording, replayed against one handler.
 
     Attributes:
-        source: What was replayed: a file name, an ARN.
+        source: The recording: a file name or an ARN.
         handler: `module:qualname`.
-        verdict: What came of it.
-        divergences: The differences, roots and what follows from them, in order of the tree.
+        verdict: The result.
+        divergences: The differences, roots and follow-on ones, in tree order.
         rows: Recorded and replayed calls side by side.
-        suspects: What the code depended on besides the recording.
-        effects: What it tried to do to the world outside of steps; refused.
-        outcome: How the replay ended: SUCCEEDED, FAILED, PENDING; None when it did not.
-        error: What the handler raised, or why there is no verdict; one line.
-        calls: How many calls were made.
-        ends: Paths of calls behind the end of the recording: what the code would do next.
-        notes: What limits the verdict, a line each.
-        replays: How many replays it took.
+        suspects: Inputs that the code used besides the recording, such as the clock.
+        effects: Side effects the code attempted outside steps; they were refused.
+        outcome: How the replay ended: SUCCEEDED, FAILED or PENDING; None when it did not end.
+        error: The error the handler raised, or why no verdict was possible; one line.
+        calls: The number of calls the code made.
+        ends: Paths of the calls past the end of the recording, which the code would make next.
+        notes: Limits of the verdict, one line each.
+        replays: The number of replays it took.
         execution: The recording; None when it could not be read.
     """
 
@@ -84,7 +84,7 @@ class ReplayReport:
 
     @property
     def roots(self) -> tuple[Divergence, ...]:
-        """The differences that count: roots that are errors or warnings, errors first."""
+        """Root differences that are errors or warnings, errors first."""
         found = [one for one in self.divergences if one.is_root and one.severity is not Severity.INFO]
         return tuple(sorted(found, key=lambda one: one.severity is not Severity.ERROR))
 
@@ -95,16 +95,16 @@ class ReplayReport:
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing was found."""
+        """Whether the replay found no difference."""
         return self.verdict is Verdict.SAME
 
     @property
     def exit_code(self) -> ExitCode:
-        """What a command should exit with."""
+        """The exit code for this report."""
         return EXIT_CODES[self.verdict]
 
     def to_wire(self) -> dict[str, Any]:
-        """JSON-ready, without the rows and the recording."""
+        """Return a JSON-ready form, without the rows and the recording."""
         return {
             "schema": SCHEMA,
             "version": VERSION,
@@ -128,7 +128,7 @@ class ReplayReport:
 
 
 def worst(reports: tuple[ReplayReport, ...] | list[ReplayReport]) -> ExitCode:
-    """The exit code of many reports: one that cannot be loaded, then one that failed, then one that diverged."""
+    """Return the exit code of many reports: cannot load takes precedence, then failed, then diverged."""
     codes = {report.exit_code for report in reports}
     order = (ExitCode.CANNOT_LOAD, ExitCode.HANDLER_FAILED, ExitCode.DIVERGED)
     return next((code for code in order if code in codes), ExitCode.SAME)

@@ -1,4 +1,4 @@
-"""Records an execution again: today's handler, on the local engine, with what the outside gave the recorded one."""
+"""Records an execution again: runs today's handler on the local engine with the recorded external answers."""
 
 import json
 from collections.abc import Callable
@@ -18,16 +18,16 @@ class RerecordingError(DurableError):
 
 
 def record_again(handler: Any, execution: RecordedExecution) -> list[Wire]:
-    """The history of a new execution with the recorded input. The bodies of its steps run.
+    """Run a new execution with the recorded input and return its history. Step bodies run.
 
-    Callbacks are answered, and invoked functions answer, as they are recorded, in order; waits are skipped.
+    Callbacks and invoked functions give their recorded answers, in order; waits are skipped.
 
     Args:
         handler: A handler made with `@durable_execution`.
         execution: The recording.
 
     Raises:
-        RerecordingError: It waits for something that was not recorded.
+        RerecordingError: The execution waits for an answer that was not recorded.
     """
     function = execution.function_name or DEFAULT_FUNCTION
     with LocalEngine(None, time="skip", trace_sink=False) as engine:
@@ -80,9 +80,13 @@ def _answering(name: str, answers: list[RecordedOperation]) -> Callable[[Any, An
     def answer(_event: Any, _context: Any) -> Any:
         recorded = next(remaining, None)
         if recorded is None:
-            raise RerecordingError(f"{name} is invoked more often than it was recorded")
+            raise RerecordingError(
+                f"{name} is invoked more often than recorded: the recording has no answer for this invocation"
+            )
         if recorded.status is not OperationStatus.SUCCEEDED:
-            raise RerecordingError(recorded.error.message if recorded.error else "it was recorded as failed")
+            raise RerecordingError(
+                recorded.error.message if recorded.error else "the recorded invocation failed without an error message"
+            )
         return json.loads(recorded.result) if recorded.result else None
 
     return answer

@@ -1,4 +1,4 @@
-"""One replay: the handler runs once over a recorded state, in a thread of its own, isolated and with a time limit."""
+"""Runs a handler once over a recorded state: in its own thread, isolated, with a time limit."""
 
 import asyncio
 import contextvars
@@ -16,11 +16,11 @@ from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.replayer.collector import Collector
 from durable_execution.replayer.fake_lambda import ReplayLambdaContext
 from durable_execution.replayer.isolation import SideEffectBlockedError, isolated
-from durable_execution.replayer.lane_tasks import LaneTasks
+from durable_execution.replayer.lane_tasks import TaskTracker
 from durable_execution.replayer.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replayer.service import ReplayService
 from durable_execution.replayer.suspects import Profiler, Suspect, SuspectList, stop_watching
-from durable_execution.replayer.world import World
+from durable_execution.replayer.world import RecordedState
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop
 from durable_execution.runtime.scope import ContextScope
@@ -30,26 +30,26 @@ DEFAULT_ARN = "arn:aws:lambda:us-east-1:123456789012:function:replayed:$LATEST/d
 
 
 class UnusableHandlerError(DurableError):
-    """What was given is no durable handler, or it cannot be replayed."""
+    """The object is not a durable handler, or it cannot be replayed."""
 
 
 @dataclass(slots=True)
 class ReplayRun:
-    """What came of one replay.
+    """The result of one replay.
 
     Attributes:
         collector: The calls the code made, and the first difference.
         service: The updates it sent.
-        suspects: What it depended on besides the recording.
+        suspects: Inputs that the code used besides the recording, such as the clock.
         answer: The handler's answer; None when it gave none.
-        error: What it raised instead.
-        is_timed_out: Whether it had to be stopped.
-        stuck_at: Where it was when it was stopped.
-        has_ended: Whether the handler came to its end.
-        has_guessed_arn: Whether something was derived from an ARN that the recording does not tell.
-        cut_off: What prefixes the ids of calls of tasks that the code has cancelled.
-        unfinished: The same of tasks that were under way at the end.
-        came_to_end: The same of tasks that did.
+        error: The exception it raised instead.
+        is_timed_out: Whether it was stopped at the time limit.
+        stuck_at: The user's line when it was stopped.
+        has_ended: Whether the handler finished.
+        has_guessed_arn: Whether the code used an ARN that the recording does not contain.
+        cut_off: Id prefixes of tasks that the handler cancelled.
+        unfinished: Id prefixes of tasks that were still running at the end.
+        came_to_end: Id prefixes of tasks that finished.
     """
 
     collector: Collector
@@ -67,34 +67,34 @@ class ReplayRun:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the handler failed because it was kept from acting on the world."""
+        """Whether the handler failed because a side effect was refused."""
         error = (self.answer or {}).get("Error") or {}
         return str(error.get("ErrorType", "")).endswith(SideEffectBlockedError.__name__)
 
     @property
     def has_failed(self) -> bool:
-        """Whether the handler raised, for another reason than a difference."""
+        """Whether the handler raised, and not because of a difference."""
         if self.error is not None:
             return True
         return (self.answer or {}).get("Status") == "FAILED" and self.collector.diverged is None
 
 
-def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) -> ReplayRun:
+def run_once(handler: Any, state: RecordedState, *, seconds: float, watch: bool = True) -> ReplayRun:
     """Run a handler once over a recorded state.
 
     Args:
         handler: A `DurableHandler`.
-        world: The recorded state.
+        state: The recorded state.
         seconds: Time limit.
-        watch: Whether to watch for clocks, random numbers and the like as well; costs time.
+        watch: Whether to watch for clocks, random numbers and other suspects; this takes time.
     """
     function, name = handler_parts(handler)
     collector = Collector()
-    operations = world.operations()
-    run = ReplayRun(collector, ReplayService(set(world.rooms)))
+    operations = state.operations()
+    run = ReplayRun(collector, ReplayService(set(state.rooms)))
     suspects = SuspectList(lambda: _progress(collector))
     profiler = Profiler(suspects) if watch else None
-    arn = world.execution.arn or UnknownArn(DEFAULT_ARN)
+    arn = state.execution.arn or UnknownArn(DEFAULT_ARN)
     loop = ReplayLoop(
         function=_watched(function, profiler) if profiler is not None else function,
         name=name,
@@ -107,7 +107,7 @@ def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) 
         logs_while_replaying=False,
         logger=_silent_logger(),
     )
-    loop.tasks, loop.profiler = LaneTasks(), profiler
+    loop.tasks, loop.profiler = TaskTracker(), profiler
     worker = ReplayThread(lambda: _replay(run, loop, suspects), lambda: loop.loop)
     run.is_timed_out, run.stuck_at = worker.run(seconds)
     run.suspects = tuple(suspects)
@@ -122,23 +122,21 @@ def run_once(handler: Any, world: World, *, seconds: float, watch: bool = True) 
 
 
 def handler_parts(handler: Any) -> tuple[Callable[..., Any], str]:
-    """The function and the name of a durable handler.
+    """Return the function and the name of a durable handler.
 
     Raises:
-        UnusableHandlerError: It is none.
+        UnusableHandlerError: The object is not a durable handler.
     """
     function, name = getattr(handler, "function", None), getattr(handler, "name", None)
     if not callable(function) or not isinstance(name, str) or not callable(getattr(handler, "invoke", None)):
-        raise UnusableHandlerError(
-            f"{handler!r:.80} is not a durable handler: it is not decorated with @durable_execution"
-        )
+        raise UnusableHandlerError(f"{handler!r:.80} is not a durable handler: decorate it with @durable_execution")
     return function, name
 
 
-class UnknownArn(str):  # noqa: SLOT000  # it has an attribute
-    """Stands for the ARN of an execution whose recording does not tell it, and remembers whether it was asked for.
+class UnknownArn(str):  # noqa: SLOT000  # it needs an instance attribute
+    """Stands in for an ARN that the recording does not contain, and remembers whether the code used it.
 
-    What `ctx.random()` and `ctx.uuid()` give is drawn from the ARN, so that with another one they give something else.
+    The ARN seeds `ctx.random()` and `ctx.uuid()`, so a different ARN gives different values.
     """
 
     is_used = False
@@ -152,7 +150,7 @@ class ReplayLoop(InvocationLoop):
     """An invocation whose step bodies never run."""
 
     loop: asyncio.AbstractEventLoop | None = None
-    tasks: LaneTasks
+    tasks: TaskTracker
     profiler: Profiler | None = None
 
     def _run_on(self, environment: EnvironmentLoop) -> Wire:
@@ -172,7 +170,7 @@ class ReplayLoop(InvocationLoop):
 
 
 async def _stand_in(service: ReplayService, call: Call) -> Any:
-    """Instead of a step's body: nothing, or, where calls are answered at once, an empty answer."""
+    """Replace a step's body: never finish, or return no result where inserted calls are answered at once."""
     if service.is_in_room(call.id):
         return None
     scope: ContextScope | None = call.scope
@@ -190,14 +188,14 @@ def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList) -> None:
         except ReplayTimeoutError:
             abandon(loop.loop)
             raise
-        except Exception as error:  # noqa: BLE001  # an invocation that raises is retried: that is an outcome, too
+        except Exception as error:  # noqa: BLE001  # Lambda retries an invocation that raises: that is an outcome, too
             run.error = error
         finally:
             stop_watching()
 
 
 def _watched(function: Callable[..., Any], profiler: Profiler) -> Callable[..., Any]:
-    """A coroutine function, with the profile function set in the thread it runs in; threads of others are seen to apart."""
+    """Wrap a coroutine function so that its thread is profiled; threads of blocking handlers are profiled separately."""
     if not inspect.iscoroutinefunction(function):
         return function
 
@@ -217,7 +215,7 @@ def _progress(collector: Collector) -> tuple[int, str | None]:
 
 
 def _silent_logger() -> logging.Logger:
-    logger = logging.Logger("durable_execution.replayed")  # noqa: LOG001  # not one that anybody configures
+    logger = logging.Logger("durable_execution.replayed")  # noqa: LOG001  # a private logger that no configuration reaches
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
     return logger
@@ -227,7 +225,7 @@ _is_replaying: contextvars.ContextVar[bool] = contextvars.ContextVar("durable_ex
 
 
 class _Quiet(logging.Filter):
-    """Keeps the runtime's log lines about a replay back: the report says the same."""
+    """Drops the runtime's log lines during a replay, because the report contains the same information."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not _is_replaying.get()

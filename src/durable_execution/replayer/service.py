@@ -1,4 +1,4 @@
-"""The service's side of a replay: takes every update, moves nothing on its own."""
+"""Stands in for the Lambda service in a replay: accepts every update and completes nothing itself."""
 
 from durable_execution.protocol import OperationType, Wire
 from durable_execution.protocol.operation import DETAILS_MEMBER
@@ -9,12 +9,12 @@ SETTLED_FROM_OUTSIDE = frozenset({OperationType.WAIT, OperationType.CALLBACK, Op
 
 
 class ReplayService:
-    """Answers checkpoints from memory. What the code starts anew stays as it is: nobody completes it.
+    """Answers checkpoints from memory. Operations that the code starts anew stay open.
 
     Attributes:
         updates: Every update that was sent.
-        rooms: Ids of calls that are answered at once, with nothing, to see what the code calls next; ids of what is
-            called in them are added.
+        rooms: Ids of inserted calls, which are answered at once with no result, to see which call follows; the ids of
+            calls made inside them are added.
     """
 
     def __init__(self, rooms: set[str]) -> None:
@@ -24,17 +24,17 @@ class ReplayService:
         self._count = 0
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
-        """Take updates."""
+        """Accept updates."""
         self._count += 1
         self.updates.extend(updates)
         return CheckpointAnswer(f"replay-{self._count}", [self._apply(update) for update in updates])
 
     async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:
-        """There is only one page."""
+        """Return an empty page: the state has only one page."""
         return StatePage([])
 
     def is_in_room(self, *ids: str | None) -> bool:
-        """Whether a call, or the context around it, is one that is answered at once."""
+        """Whether a call, or a context around it, is answered at once."""
         return any(id_ in self.rooms for id_ in ids if id_ is not None)
 
     def _apply(self, update: Wire) -> Wire:

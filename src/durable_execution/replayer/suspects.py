@@ -1,7 +1,7 @@
-"""Notes what a replay must not depend on while orchestration code runs: clocks, random numbers, environment, and so on.
+"""Records inputs that a replay must not depend on: clocks, random numbers, the environment and others.
 
-A profile function sees every call, also of functions written in C and of names imported before; nothing is replaced. It
-is set in the threads that run orchestration code only.
+A profile function sees every call, including C functions and names imported earlier, without replacing anything. It is set
+only in threads that run orchestration code.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from durable_execution.replayer.frames import Owner, base_name, owner_of, user_s
 MAX_SUSPECTS = 200
 
 watched_by: "ContextVar[SuspectList | None]" = ContextVar("durable_execution_watched_by", default=None)
-"""Where what the code of this context depends on is noted. Other threads of the process are none of a replay's business."""
+"""The suspects of the replay in this context. Other threads of the process are not watched."""
 
 
 class SuspectKind(StrEnum):
-    """What the code depended on."""
+    """The kind of input."""
 
     CLOCK = "clock"
     RANDOM = "random"
@@ -52,14 +52,14 @@ class SuspectKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A call that may give another value on every replay.
+    """A call that may return a different value on every replay.
 
     Attributes:
-        kind: What it depends on.
+        kind: The kind of input.
         what: The call, for example `datetime.now()`.
         stack: The user's frames, innermost first.
-        after: How many durable calls had been made before.
-        path: Path of the durable call made last before it; None when there was none.
+        after: The number of durable calls made before it.
+        path: Path of the last durable call before it; None when there was none.
         is_blocked: Whether it was refused.
     """
 
@@ -72,7 +72,7 @@ class Suspect:
 
     @property
     def site(self) -> CallSite:
-        """Where the user's code made the call."""
+        """The line of the user's code that made the call."""
         return self.stack[0]
 
     def __str__(self) -> str:
@@ -80,14 +80,14 @@ class Suspect:
 
 
 class SuspectList:
-    """Suspects of one replay, each place once."""
+    """The suspects of one replay, each call site once."""
 
     def __init__(self, calls: Callable[[], tuple[int, str | None]]) -> None:
         self._calls = calls
         self._found: dict[tuple[SuspectKind, str, CallSite], Suspect] = {}
 
     def add(self, kind: SuspectKind, what: str, stack: tuple[CallSite, ...], *, is_blocked: bool = False) -> None:
-        """Note a call; the first one of each place counts, and the last."""
+        """Record a call; a repeated call from the same site replaces the earlier one."""
         if not stack:
             return
         key = (kind, what, stack[0])
@@ -140,7 +140,7 @@ def _watched() -> dict[Any, tuple[SuspectKind, str]]:
 
 WATCHED = _watched()
 STANDARD_MAKERS = frozenset({random.__file__, uuid.__file__, str(Path(random.__file__).with_name("secrets.py"))})
-"""Modules of the standard library whose functions make the values that the C functions above give."""
+"""Standard library modules whose functions derive their values from the C functions above."""
 
 FILE_MAKERS = frozenset(
     {
@@ -149,7 +149,7 @@ FILE_MAKERS = frozenset(
         glob.__file__, tempfile.__file__,
     }
 )  # fmt: skip
-"""Modules of the standard library that look at files for others."""
+"""Standard library modules that inspect files for a caller."""
 
 SEEDLESS = "random.Random() without a seed"
 
@@ -160,13 +160,13 @@ CODES = {
     id(asyncio.sleep.__code__): (SuspectKind.SLEEP, "asyncio.sleep()"),
     id(random.Random.seed.__code__): (SuspectKind.RANDOM, SEEDLESS),
 }
-"""Functions written in Python, by the identity of their code."""
+"""Python functions, by the identity of their code."""
 
 WATCHED[time.sleep] = (SuspectKind.SLEEP, "time.sleep()")
-"""Seen here only where it was taken by name and hidden in an object; in modules it is replaced and skipped."""
+"""Observed here only where an object holds its own reference; in modules it is replaced and skipped."""
 
 DATE_NAMES = frozenset({"now", "utcnow", "today"})
-"""Class methods that subclasses of `datetime` and `date` have as well."""
+"""Class methods that subclasses of `datetime` and `date` inherit."""
 
 
 class Profiler:
@@ -180,13 +180,13 @@ class Profiler:
         sys.setprofile(self._function())
 
     def start_everywhere(self) -> None:
-        """Watch this thread and those it starts."""
+        """Watch this thread and the threads it starts."""
         function = self._function()
         threading.setprofile(function)
         sys.setprofile(function)
 
     def watch(self, function: Callable[[], Any]) -> Any:
-        """Run code in this thread, which may be older than the replay, and see what it depends on."""
+        """Run a function in this thread, which may be older than the replay, and watch it."""
         self.start()
         try:
             return function()
@@ -194,7 +194,7 @@ class Profiler:
             sys.setprofile(None)
 
     def _function(self) -> Callable[[FrameType, str, Any], None]:
-        """What the interpreter calls on every call and return: most are of no interest, and must cost little."""
+        """Return the profile function. The interpreter calls it on every call and return, so it must be cheap."""
         watched, names, codes = WATCHED.get, DATE_NAMES, CODES
         on_c_call, on_call = self._on_c_call, self._on_call
 
@@ -231,7 +231,7 @@ class Profiler:
             self._suspects.add(kind, what, user_stack(frame.f_back))
 
     def _note_seed(self, frame: FrameType) -> None:
-        """A generator without a seed of the user's takes one from the system."""
+        """Record a random generator that the user created without a seed."""
         if frame.f_locals.get("a") is not None:
             return
         outer = _beyond(frame, STANDARD_MAKERS)
@@ -247,7 +247,7 @@ class Profiler:
             maker = f"{outer.f_globals.get('__name__')}.{outer.f_code.co_name}()"
             outer = outer.f_back
         if maker.startswith("uuid."):
-            return  # noted as a whole when it was called
+            return  # already recorded when the function was called
         if maker.startswith("random.") and _is_seeded(frame):
             return
         if not _is_direct(outer):
@@ -264,18 +264,18 @@ def _beyond(frame: FrameType | None, files: frozenset[str]) -> FrameType | None:
 
 
 def stop_watching() -> None:
-    """Watch neither this thread nor those it starts."""
+    """Stop watching this thread and the threads it starts."""
     threading.setprofile(None)
     sys.setprofile(None)
 
 
 def _is_direct(frame: FrameType | None) -> bool:
-    """Whether a frame is the user's, or of a library the user called; not machinery such as logging or asyncio."""
+    """Whether a frame belongs to the user or a library, and not to machinery such as logging or asyncio."""
     return frame is not None and owner_of(frame.f_code.co_filename) in (Owner.USER, Owner.LIBRARY)
 
 
 def _is_seeded(frame: FrameType) -> bool:
-    """Whether the number comes from a generator of the user's own, which is as deterministic as its seed."""
+    """Whether the number comes from the user's own generator, which is as deterministic as its seed."""
     own = frame.f_locals.get("self")
     return (
         isinstance(own, random.Random)
@@ -285,7 +285,7 @@ def _is_seeded(frame: FrameType) -> bool:
 
 
 def _dynamic(function: Any) -> tuple[SuspectKind, str] | None:
-    """Class methods of subclasses of `datetime`, which are not known beforehand."""
+    """Match class methods of `datetime` subclasses, which cannot be listed in advance."""
     owner = getattr(function, "__self__", None)
     if isinstance(owner, type) and issubclass(owner, dt.date):
         return SuspectKind.CLOCK, f"{owner.__name__}.{function.__name__}()"

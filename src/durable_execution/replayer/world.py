@@ -1,8 +1,8 @@
-"""A recording as the state that an invocation is given, with calls removed or made room for.
+"""Builds the state for an invocation from a recording, with calls removed or inserted.
 
-Ids are positional. To see what the code would call behind a call that was inserted or removed, the recorded operations
-behind it are moved to the ids they would then have. The same makes executions of SDKs with other id schemes replayable:
-their operations get this SDK's ids, place by place.
+Ids are positional. To see which calls follow an inserted or removed call, the recorded operations after it move to the ids
+they would then have. This also makes executions of SDKs with different id schemes replayable: their operations get this
+SDK's ids, position by position.
 """
 
 import json
@@ -31,18 +31,18 @@ EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 FAR_FUTURE_MS = 253_402_300_799_000
 
 ContextKey = tuple[str | None, Lane]
-"""A numbering of calls: the recorded id of the CONTEXT operation they hang under (None is the root), and the lane in it."""
+"""A task scope: the recorded id of its CONTEXT operation (None is the root), and its task numbers within the context."""
 
 ROOT: ContextKey = (None, MAIN)
 
 
 @dataclass(slots=True)
 class Slot:
-    """One place for a call in a context.
+    """One position for a call in a context.
 
     Attributes:
-        operation: What is recorded there; None when there is only room.
-        is_room: Whether room was made for a call the recording does not have.
+        operation: The operation recorded there; None when the position is empty.
+        is_room: Whether the position was inserted for a call that is not recorded.
     """
 
     operation: RecordedOperation | None
@@ -51,12 +51,12 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an operation of the state comes from.
+    """The origin of an operation in the state.
 
     Attributes:
-        context: The context.
-        index: Index in the context's slots.
-        prefix: Id that prefixes the ids of the context in the state; None for the root.
+        context: The task scope.
+        index: Index in the task scope's slots.
+        prefix: Id that prefixes the task scope's ids in the state; None for the root.
     """
 
     context: ContextKey
@@ -65,17 +65,17 @@ class Place:
 
 
 @dataclass(slots=True)
-class World:
+class RecordedState:
     """A recording, arranged as slots.
 
     Attributes:
         execution: The recording.
-        slots: The calls of each context in call order. Of a batch, by index of the branch.
-        places: Where each operation of the last state comes from, by its id there.
-        rooms: Ids, in the last state, of calls that room was made for.
-        contexts: The contexts, by the id that prefixes their ids in the last state.
-        opened: Contexts that have ended but are run again, by recorded id; None is all of them.
-        foreign: What others wrote into the execution; it stands in the state as it is.
+        slots: The calls of each task scope in call order; of a map or parallel, by branch index.
+        places: The origin of each operation of the last state, by its id there.
+        rooms: Ids, in the last state, of inserted calls.
+        contexts: The task scopes, by the id that prefixes their ids in the last state.
+        opened: Finished contexts that run again, by recorded id; None is all of them.
+        foreign: Operations that other programs wrote into the execution; they enter the state unchanged.
     """
 
     execution: RecordedExecution
@@ -91,8 +91,8 @@ class World:
         self._by_id = self.execution.by_id()
 
     @classmethod
-    def of(cls, execution: RecordedExecution, *, opened: frozenset[str] | None = frozenset()) -> "World":
-        """Arrange a recording."""
+    def of(cls, execution: RecordedExecution, *, opened: frozenset[str] | None = frozenset()) -> "RecordedState":
+        """Arrange a recording as slots."""
         groups: dict[ContextKey, list[RecordedOperation]] = {}
         known = {operation.id for operation in execution.operations}
         foreign = execution.foreign()
@@ -104,7 +104,7 @@ class World:
         return cls(execution, {key: _arranged(group) for key, group in groups.items()}, opened, foreign=foreign)
 
     def operations(self) -> list[Wire]:
-        """The state: EXECUTION, then every operation, parents before children."""
+        """Build the state: EXECUTION, then every operation, parents before children."""
         self.places.clear()
         self.rooms.clear()
         self.contexts.clear()
@@ -126,7 +126,7 @@ class World:
         return wires
 
     def _placed(self, context: ContextKey, prefix: str | None) -> Iterator[tuple[RecordedOperation, str]]:
-        """The operations of a numbering with their ids in the state."""
+        """Yield the operations of a task scope with their ids in the state."""
         self.contexts[prefix] = context
         first = 0 if self._is_batch(context) else 1
         for index, slot in enumerate(self.slots.get(context, ())):
@@ -138,7 +138,7 @@ class World:
                 yield slot.operation, id_
 
     def _unplaced(self, ids: Mapping[str, str]) -> Iterator[Wire]:
-        """What others wrote stays as it is; markers of changed code follow their context."""
+        """Yield foreign operations unchanged, and patch markers under the new id of their context."""
         for recorded in sorted(self.foreign):
             operation = self._by_id[recorded]
             parent = ids.get(operation.parent_id or "")
@@ -149,12 +149,12 @@ class World:
                 yield self._wire(operation, id_, parent)
 
     def find(self, id_: str) -> RecordedOperation | None:
-        """What is recorded at an id of the last state."""
+        """Return the operation recorded at an id of the last state."""
         place = self.places.get(id_)
         return self.slots[place.context][place.index].operation if place else None
 
     def siblings(self, context: ContextKey) -> list[ContextKey]:
-        """The other branches of the batch that a context is a branch of; empty for any other context."""
+        """Return the sibling branches of a map item or parallel branch; empty for any other context."""
         recorded_id, lane = context
         if recorded_id is None:
             return []
@@ -168,17 +168,17 @@ class World:
         return [(id_, MAIN) for id_ in ids if id_ != recorded_id and (id_, MAIN) in self.slots]
 
     def take_out(self, context: ContextKey, start: int, stop: int) -> None:
-        """Remove the calls of a context from one index up to, but not including, another."""
+        """Remove the calls of a task scope from index `start` up to, but not including, `stop`."""
         del self.slots[context][start:stop]
 
     def put(self, context: ContextKey, index: int, slot: Slot) -> None:
-        """Put a call where there is none yet, behind the recorded ones."""
+        """Add a call at an empty position after the recorded ones."""
         slots = self.slots.setdefault(context, [])
         slots.extend(Slot(None) for _ in range(len(slots), index + 1))
         slots[index] = slot
 
     def _lanes(self) -> Mapping[str | None, list[Lane]]:
-        """The numberings under each context, that of its own code first."""
+        """Return the task scopes of each context, its own code's first."""
         found: dict[str | None, list[Lane]] = {}
         for recorded, lane in self.slots:
             found.setdefault(recorded, [MAIN]).append(lane)
@@ -224,7 +224,7 @@ class World:
         return wire
 
     def _status(self, operation: RecordedOperation) -> OperationStatus:
-        """The recorded status; a step whose body runs is shown as waiting for its next attempt, which never comes."""
+        """Return the recorded status; a running step appears to wait for a next attempt that never comes."""
         if operation.type is OperationType.STEP and not operation.status.is_terminal:
             return OperationStatus.PENDING
         if self._is_opened(operation) and operation.status.is_terminal:
@@ -237,7 +237,7 @@ def _own(recorded: str | None, present: str | None) -> dict[str, str]:
 
 
 def _arranged(operations: list[RecordedOperation]) -> list[Slot]:
-    """Slots by recorded position; without positions, in recorded order."""
+    """Arrange operations by recorded position; without positions, in recorded order."""
     positions = [operation.position for operation in operations]
     if any(position is None for position in positions) or len(set(positions)) < len(positions):
         return [Slot(operation) for operation in operations]
@@ -285,10 +285,10 @@ def _attempts(operation: RecordedOperation, status: OperationStatus) -> int:
 
 
 def is_rebuilt(operation: RecordedOperation) -> bool:
-    """Whether a context's result was too large to keep, so that its children are replayed. The history does not say.
+    """Whether a context's result was too large to record, so that its children are replayed. Histories do not record this.
 
-    In place of such a result stand an empty text or the summary of a batch. A result that is missing from the recording
-    can be rebuilt as well, as far as the children's results are there.
+    In place of such a result, the history has an empty string or the summary of a map or parallel. A result that is missing
+    from the recording can also be rebuilt, as far as the children's results are recorded.
     """
     if "replay_children" in operation.details:
         return bool(operation.details["replay_children"])
@@ -299,7 +299,7 @@ def is_rebuilt(operation: RecordedOperation) -> bool:
     try:
         summary = json.loads(operation.result)
     except ValueError:
-        return len(operation.id) != OWN_ID_LENGTH  # another SDK may keep it in a way of its own
+        return len(operation.id) != OWN_ID_LENGTH  # a different SDK may use its own format
     if len(operation.id) != OWN_ID_LENGTH and not (
         isinstance(summary, dict) and ("all" in summary or "items" in summary)
     ):

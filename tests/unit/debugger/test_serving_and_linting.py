@@ -45,7 +45,7 @@ def test_a_clock_outside_a_step_is_a_finding(risky: Path, capsys: pytest.Capture
 def test_what_is_ignored_on_purpose_is_no_finding(risky: Path, capsys: pytest.CaptureFixture[str]) -> None:
     risky.write_text(RISKY.replace(".hour < 12:", ".hour < 12:  # durable: ignore[DUR101]"))
     assert main(["lint", str(risky)]) == 0
-    assert capsys.readouterr().out == "nothing found\n"
+    assert capsys.readouterr().out == "no findings\n"
 
 
 def test_findings_are_json_sarif_and_annotations(risky: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,13 +20,13 @@ FORMATS: dict[str, Callable[[Sequence[ReplayReport]], str]] = {
 
 
 def render(reports: Sequence[ReplayReport], format: str) -> str:  # noqa: A002  # the option's name
-    """All reports in one format, ending in a newline.
+    """Render all reports in one format, with a final newline.
 
     Raises:
-        ValueError: There is no such format.
+        ValueError: The format is unknown.
     """
     if format not in FORMATS:
-        raise ValueError(f"there is no format {format!r}: use one of {', '.join(FORMATS)}")
+        raise ValueError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}")
     return FORMATS[format](reports).rstrip("\n") + "\n"
 
 

@@ -12,7 +12,7 @@ COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO:
 
 
 def to_github(reports: Sequence[ReplayReport]) -> str:
-    """An annotation per root difference, side effect and failure, and a notice with the summary."""
+    """Write one annotation per root difference, side effect and failure, and a notice with the summary."""
     lines = [line for report in reports for line in _annotations(report)]
     return "\n".join([*lines, f"::notice title=durable-debug check::{_data(summary(reports))}"]) + "\n"
 

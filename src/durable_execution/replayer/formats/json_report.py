@@ -1,4 +1,4 @@
-"""Reports for programs."""
+"""Reports as JSON, for programs."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from durable_execution.replayer.report import ReplayReport, Verdict, worst
 
 
 def to_json(reports: Sequence[ReplayReport]) -> str:
-    """One object: a summary, and every report as `ReplayReport.to_wire` writes it."""
+    """Write one object: a summary, and each report in the form of `ReplayReport.to_wire`."""
     counted = {verdict.value: sum(report.verdict is verdict for report in reports) for verdict in Verdict}
     document = {
         "schema": "durable-replay-reports",

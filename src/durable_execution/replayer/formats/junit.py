@@ -1,4 +1,4 @@
-"""Reports as JUnit XML, which every CI system shows."""
+"""Reports as JUnit XML, which most CI systems display."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_junit(reports: Sequence[ReplayReport]) -> str:
-    """A test suite with one test case per recording."""
+    """Write a test suite with one test case per recording."""
     failures = sum(report.exit_code is ExitCode.DIVERGED for report in reports)
     errors = sum(report.exit_code in (ExitCode.HANDLER_FAILED, ExitCode.CANNOT_LOAD) for report in reports)
     cases = "\n".join(_case(report) for report in reports)
@@ -36,7 +36,7 @@ def _case(report: ReplayReport) -> str:
 
 
 def details(report: ReplayReport) -> str:
-    """Everything worth reading about a report that is not `same`."""
+    """Return the differences, side effects, error and notes of a report that is not `same`."""
     parts = [explain(divergence) for divergence in report.roots]
     parts += [f"side effect outside a step, refused: {effect}" for effect in report.effects]
     parts += [report.error] if report.error else []

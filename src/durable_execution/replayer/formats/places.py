@@ -1,4 +1,4 @@
-"""Where in the source a finding is shown."""
+"""Finds the source location to show for a finding."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from durable_execution.replay.divergence import Divergence
 
 
 def site_of(divergence: Divergence) -> CallSite | None:
-    """Where today's code makes the call; else where it was made when it was recorded."""
+    """Return the replayed call's call site, or the recorded one if the code did not make the call."""
     for side in (divergence.replayed, divergence.recorded):
         if side is not None and side.call_site is not None:
             return side.call_site
@@ -16,12 +16,12 @@ def site_of(divergence: Divergence) -> CallSite | None:
 
 
 def relative_in(text: str) -> str:
-    """Text in which files below the working directory are called from there."""
+    """Shorten paths below the working directory to relative paths in a text."""
     return text.replace(f"{Path.cwd()}{os.sep}", "")
 
 
 def relative(file: str) -> str:
-    """A file as it is called from the working directory, with forward slashes."""
+    """Return a path relative to the working directory, with forward slashes."""
     path = Path(file)
     try:
         return path.absolute().relative_to(Path.cwd()).as_posix()

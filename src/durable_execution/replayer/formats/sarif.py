@@ -1,4 +1,4 @@
-"""Reports as SARIF 2.1.0, which code scanning shows beside the source."""
+"""Reports as SARIF 2.1.0, which code scanning tools show beside the source."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ FAILURE_RULE = "replay-failed"
 
 
 def to_sarif(reports: Sequence[ReplayReport]) -> str:
-    """One run with a result per root difference, side effect and failure."""
+    """Write one run with one result per root difference, side effect and failure."""
     document = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -41,7 +41,7 @@ def _rules() -> list[dict[str, Any]]:
         for kind in DivergenceKind
     ]
     effect = {"id": EFFECT_RULE, "shortDescription": {"text": "Side effect outside a step"}}
-    return [*rules, effect, {"id": FAILURE_RULE, "shortDescription": {"text": "The handler failed or never ended"}}]
+    return [*rules, effect, {"id": FAILURE_RULE, "shortDescription": {"text": "The handler failed or did not finish"}}]
 
 
 def _results(report: ReplayReport) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Finds what breaks replays by reading source: no recording, no import, across files."""
+"""Finds code that breaks replays by reading source across files, without importing it and without a recording."""
 
 from durable_execution.replayer.lint.findings import RULES, LintFinding, Rule
 from durable_execution.replayer.lint.linter import lint_paths, lint_sources

@@ -1,4 +1,4 @@
-"""The checks of one function."""
+"""Checks one function for code that breaks replays."""
 
 import ast
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ SWALLOWED = ("BaseException", "asyncio.CancelledError", "asyncio.exceptions.Canc
 
 
 def check_orchestration(found: Orchestration) -> Iterator[LintFinding]:
-    """What must not be in a function that runs again on every replay."""
+    """Check a function that runs again on every replay."""
     function = found.function
     logged = _logged(function)
     sets = _sets(function)
@@ -41,7 +41,7 @@ def check_orchestration(found: Orchestration) -> Iterator[LintFinding]:
 
 
 def check_step(function: FunctionInfo, contexts: frozenset[str]) -> Iterator[LintFinding]:
-    """What must not be in a step's body."""
+    """Check the body of a step."""
     place = Orchestration(function, contexts, ())
     own = _own_names(function)
     outer = _outer_names(function)
@@ -80,7 +80,7 @@ def _call(found: Orchestration, node: ast.Call) -> Iterator[LintFinding]:
 
 
 def _environment(found: Orchestration, test: ast.expr) -> Iterator[LintFinding]:
-    """The environment in a condition: read there, in a name assigned before, or when the module was imported."""
+    """Find conditions on the environment: read there, in a name assigned earlier, or at import."""
     module = found.function.module
     known = {**module.values, **_assigned(found.function)}
     for node in ast.walk(test):
@@ -96,7 +96,7 @@ def _environment(found: Orchestration, test: ast.expr) -> Iterator[LintFinding]:
 
 
 def _evaluated(expression: ast.expr, found: Orchestration) -> Iterator[ast.AST]:
-    """What is evaluated on every replay: not what a function will do later, nor what an operation gives."""
+    """Yield the nodes that every replay evaluates: not the bodies of lambdas, nor the results of operations."""
     pending: list[ast.AST] = [expression]
     while pending:
         node = pending.pop()
@@ -122,7 +122,7 @@ def _handler(found: Orchestration, node: ast.ExceptHandler) -> Iterator[LintFind
 
 
 def _twins(found: Orchestration) -> Iterator[LintFinding]:
-    """Unnamed steps of different functions in one function: swapping them would not be noticed."""
+    """Find unnamed steps with different functions: a replay would not notice if they were swapped."""
     calls = (node for node in children(found.function.node) if isinstance(node, ast.Call))
     unnamed = [node for node in calls if operation_of(node, found.contexts) == "step" and not _has_name(node)]
     bodies = {ast.dump(node.args[0]) for node in unnamed if node.args}
@@ -132,13 +132,13 @@ def _twins(found: Orchestration) -> Iterator[LintFinding]:
 
 
 def _has_name(node: ast.Call) -> bool:
-    """Whether a step has a name: given, or that of a `@durable_step` function whose call is handed over."""
+    """Whether a step has a name: given explicitly, or taken from a call of a `@durable_step` function."""
     is_given = len(node.args) > 1 or any(keyword.arg == "name" for keyword in node.keywords)
     return is_given or (bool(node.args) and isinstance(node.args[0], ast.Call))
 
 
 def _logged(function: FunctionInfo) -> set[int]:
-    """What only goes into a log line."""
+    """Return the identities of nodes that are only logged."""
     found: set[int] = set()
     for node in children(function.node):
         if isinstance(node, ast.Call) and is_logging(function.module.resolve(node.func)):
@@ -187,7 +187,7 @@ def _own_names(function: FunctionInfo) -> frozenset[str]:
 
 
 def _outer_names(function: FunctionInfo) -> frozenset[str]:
-    """Names of the functions around it, where a change would be lost on replay."""
+    """Return the local names of enclosing functions; a replay loses changes to them."""
     found: set[str] = set()
     outer = function.outer
     while outer is not None:

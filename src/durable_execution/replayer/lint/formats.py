@@ -1,4 +1,4 @@
-"""What the linter found, as text, JSON, SARIF 2.1.0 or GitHub annotations."""
+"""Lint findings as text, JSON, SARIF 2.1.0 or GitHub annotations."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,20 +9,20 @@ from durable_execution.replayer.lint.findings import RULES, LintFinding
 
 
 def to_text(findings: Sequence[LintFinding]) -> str:
-    """A line per finding, and how many there are."""
+    """Write one line per finding, and the total."""
     if not findings:
-        return "nothing found\n"
+        return "no findings\n"
     total = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
     return "".join(f"{found}\n" for found in findings) + f"{total}\n"
 
 
 def to_json(findings: Sequence[LintFinding]) -> str:
-    """A list with an object per finding."""
+    """Write a list with one object per finding."""
     return json.dumps([{**asdict(found), "message": found.message} for found in findings], indent=2) + "\n"
 
 
 def to_github(findings: Sequence[LintFinding]) -> str:
-    """A workflow command per finding, which GitHub shows beside the source."""
+    """Write one workflow command per finding, which GitHub shows beside the source."""
     return "".join(
         f"::warning file={_property(relative(found.file))},line={found.line},col={found.column},title={found.rule}::"
         f"{found.message.replace('%', '%25')}\n"
@@ -31,7 +31,7 @@ def to_github(findings: Sequence[LintFinding]) -> str:
 
 
 def to_sarif(findings: Sequence[LintFinding]) -> str:
-    """One run with a result per finding."""
+    """Write one run with one result per finding."""
     rules = [
         {"id": rule.code, "name": rule.name, "shortDescription": {"text": rule.name}, "help": {"text": rule.fix}}
         for rule in RULES.values()
@@ -63,7 +63,7 @@ FORMATS: dict[str, Callable[[Sequence[LintFinding]], str]] = {
     "sarif": to_sarif,
     "github": to_github,
 }
-"""Forms of the findings, by the word for each."""
+"""The formats of `durable-debug lint --format`."""
 
 
 def _property(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Lints files: reads them all, follows handlers across them, and leaves out what comments ignore."""
+"""Lints files: reads all of them, follows handlers across them, and drops findings that a comment ignores."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,10 +15,10 @@ def lint_paths(paths: Iterable[str | Path]) -> list[LintFinding]:
     """Lint files, and all Python files below directories.
 
     Args:
-        paths: Files and directories. Functions are followed from one file to another where both are among them.
+        paths: Files and directories. Calls are followed from one file to another if both are included.
 
     Raises:
-        OSError: A file that was named cannot be read.
+        OSError: A file cannot be read.
     """
     sources: dict[str, str] = {}
     for path in map(Path, paths):
@@ -49,7 +49,7 @@ def lint_sources(sources: Mapping[str, str]) -> list[LintFinding]:
 
 
 def _once(findings: Iterable[LintFinding]) -> Iterator[LintFinding]:
-    """Each place once, however many ways lead there."""
+    """Keep one finding per location and rule, the one with the shortest call chain."""
     best: dict[tuple[str, int, int, str], LintFinding] = {}
     for found in sorted(findings, key=lambda one: (len(one.reached), one.reached)):
         best.setdefault((found.file, found.line, found.column, found.rule), found)

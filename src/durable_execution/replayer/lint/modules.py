@@ -1,4 +1,4 @@
-"""Source files as modules: which names mean what, and which functions there are."""
+"""Reads source files as modules: their functions, and the meaning of their names."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 IGNORE = re.compile(r"#\s*(?:durable:\s*ignore|noqa)(?:\s*[\[:]\s*(?P<codes>[A-Z0-9, ]+)\]?)?", re.IGNORECASE)
 SDK = "durable_execution"
 STAR = ("durable_execution", "durable_step", "ParallelBranch")
-"""What `from durable_execution import *` brings that matters here."""
+"""The names of `from durable_execution import *` that the linter needs."""
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class FunctionInfo:
         module: The module.
         node: Its definition.
         qualname: Its qualified name.
-        outer: The function around it, if any.
+        outer: The enclosing function, if any.
         locals: Functions defined directly in it, by name.
     """
 
@@ -43,12 +43,12 @@ class Module:
     """One source file.
 
     Attributes:
-        file: Path as it was given.
-        name: Dotted name as far as the path tells.
+        file: Path as given.
+        name: Dotted name, derived from the path.
         tree: Its syntax tree.
-        imports: What imported names mean: `datetime` → `datetime.datetime`.
+        imports: Full names of imported names: `datetime` → `datetime.datetime`.
         functions: Its functions by qualified name.
-        values: What module-level names are assigned, by name.
+        values: Expressions assigned to module-level names, by name.
         ignores: Ignored codes by line; an empty set ignores everything.
     """
 
@@ -61,7 +61,7 @@ class Module:
     ignores: dict[int, frozenset[str]] = field(default_factory=dict)
 
     def resolve(self, node: ast.AST) -> str | None:
-        """The dotted name that an expression means.
+        """Return the dotted name that an expression refers to.
 
         After `from datetime import datetime as dt`, `dt.now` is `datetime.datetime.now`.
         """
@@ -86,10 +86,10 @@ def read_module(file: str, source: str, root: str = "") -> Module:
     Args:
         file: Its path.
         source: Its text.
-        root: Directory that dotted names start at.
+        root: Directory from which dotted names start.
 
     Raises:
-        SyntaxError, ValueError, RecursionError: It cannot be parsed.
+        SyntaxError, ValueError, RecursionError: The text cannot be parsed.
     """
     module = Module(file, dotted_name(file, root), ast.parse(source))
     module.ignores = dict(_ignores(source))
@@ -105,7 +105,7 @@ def read_module(file: str, source: str, root: str = "") -> Module:
 
 
 def dotted_name(file: str, root: str = "") -> str:
-    """`shop/orders.py` is `shop.orders`."""
+    """Return the dotted name of a path: `shop/orders.py` is `shop.orders`."""
     path = PurePath(file)
     if root and path.is_relative_to(root):
         path = path.relative_to(root)
@@ -114,7 +114,7 @@ def dotted_name(file: str, root: str = "") -> str:
 
 
 def children(function: Function) -> Iterator[ast.AST]:
-    """Every node of a function's body, in order of the source, without functions inside it."""
+    """Yield every node of a function's body in source order, without nested functions."""
     body = function.body if isinstance(function.body, list) else [function.body]
     pending: list[ast.AST] = list(reversed(body))
     while pending:
@@ -131,7 +131,7 @@ def _ignores(source: str) -> Iterator[tuple[int, frozenset[str]]]:
             continue
         codes = found["codes"]
         if codes is None and "noqa" in found[0].lower():
-            continue  # a bare noqa is about other tools
+            continue  # a bare noqa addresses other tools
         yield number, frozenset(codes.upper().replace(",", " ").split()) if codes else frozenset()
 
 

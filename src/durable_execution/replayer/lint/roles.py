@@ -1,4 +1,4 @@
-"""Which functions run as orchestration code, again on every replay, and which as bodies of steps, once."""
+"""Classifies functions: orchestration code, which runs on every replay, or step bodies, which run once."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ class Orchestration:
 
     Attributes:
         function: The function.
-        contexts: Names that hold a durable context in it.
-        reached: How it is reached from a handler.
+        contexts: Names that hold a durable context in the function.
+        reached: Call chain from a handler to the function.
     """
 
     function: FunctionInfo
@@ -33,12 +33,12 @@ class Orchestration:
 
 @dataclass(slots=True)
 class Program:
-    """All modules, and what their functions are.
+    """All modules, with the roles of their functions.
 
     Attributes:
         modules: The modules by dotted name.
         orchestrations: Functions that run again on every replay, by identity of their definition.
-        steps: Functions that run as bodies of steps, with the contexts that are in their reach.
+        steps: Functions that run as step bodies, with the context names in their scope.
     """
 
     modules: Mapping[str, Module]
@@ -47,7 +47,7 @@ class Program:
 
     @classmethod
     def of(cls, modules: Mapping[str, Module]) -> "Program":
-        """Find handlers, and follow what they call."""
+        """Find handlers and follow their calls."""
         program = cls(modules)
         pending = list(program._handlers())
         while pending:
@@ -79,7 +79,7 @@ class Program:
                 yield from self._called(node, outer)
 
     def _given_to(self, operation: str, node: ast.Call, outer: Orchestration) -> Iterator[Orchestration]:
-        """Functions handed to an operation: bodies of steps, or contexts of their own."""
+        """Yield functions passed to an operation that run as child contexts; collect step bodies."""
         candidates = [*node.args, *(keyword.value for keyword in node.keywords)]
         if operation == "parallel":
             candidates = [item for one in candidates for item in _items(one)]
@@ -107,7 +107,7 @@ class Program:
         yield Orchestration(function, own, (*outer.reached, function.qualname))
 
     def function_of(self, node: ast.expr, within: FunctionInfo) -> FunctionInfo | None:
-        """The function an expression means, where that can be told."""
+        """Return the function an expression refers to, if that can be determined."""
         if isinstance(node, ast.Lambda):
             return FunctionInfo(within.module, node, f"{within.qualname}.<lambda>", within)
         if isinstance(node, ast.Call) and node.args and _is_partial(node, within.module):
@@ -136,7 +136,7 @@ class Program:
 
 
 def operation_of(node: ast.Call, contexts: frozenset[str]) -> str | None:
-    """The durable operation a call makes; None when it makes none."""
+    """Return the durable operation a call makes; None for any other call."""
     function = node.func
     if not isinstance(function, ast.Attribute) or function.attr not in OPERATIONS:
         return None

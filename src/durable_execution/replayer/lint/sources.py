@@ -1,4 +1,4 @@
-"""Calls whose value, or effect, is another one on every replay."""
+"""Lists the calls whose value or effect differs on every replay."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ HARMLESS = frozenset(
         "urllib.request.Request", "random.SystemRandom",
     }
 )  # fmt: skip
-"""Made from the same modules, but deterministic, or without an effect of its own."""
+"""Names from the same modules that are deterministic or have no effect of their own."""
 
 METHODS: dict[str, str] = {
     "read_text": "DUR106",
@@ -60,18 +60,18 @@ METHODS: dict[str, str] = {
     "write_text": "DUR106",
     "write_bytes": "DUR106",
 }
-"""Methods that only paths have."""
+"""Methods that only path objects have."""
 
 ENVIRONMENT = ("os.environ", "os.getenv", "os.environb")
 LOGGING = ("print", "logging.", "warnings.warn")
 
 
 def rule_for_call(name: str | None, method: str | None) -> str | None:
-    """The rule a call breaks.
+    """Return the rule that a call breaks; None if it breaks none.
 
     Args:
-        name: Dotted name of what is called, where it can be told.
-        method: Name of the method that is called.
+        name: Dotted name of the called function, if known.
+        method: Name of the called method, if any.
     """
     if name is not None:
         if name in HARMLESS:
@@ -90,7 +90,7 @@ def is_environment(name: str | None) -> bool:
 
 
 def is_logging(name: str | None) -> bool:
-    """Whether a dotted name is that of a function which only writes what it is given."""
+    """Whether a dotted name is a function that only writes its arguments to a log."""
     return name is not None and (
         any(name == known or (known.endswith(".") and name.startswith(known)) for known in LOGGING)
         or any(part in ("logger", "log", "LOGGER", "_logger") for part in name.split(".")[:-1])
@@ -98,5 +98,5 @@ def is_logging(name: str | None) -> bool:
 
 
 def all_codes() -> Iterator[str]:
-    """Every code a call can break."""
+    """Yield the code of every rule that a call can break."""
     yield from sorted({*EXACT.values(), *PREFIXES.values(), *METHODS.values()})
