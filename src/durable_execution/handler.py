@@ -1,7 +1,8 @@
-"""`@durable_execution`: a Lambda handler out of a workflow function.
+"""`@durable_execution`: turns a workflow function into a Lambda handler.
 
-The handler reads the service's envelope, runs the function over what is recorded, and answers SUCCEEDED, FAILED or PENDING.
-It raises only to have the invocation retried: a user's exception is an answer, a broken service is not.
+The handler reads the service's envelope, runs the function against the recorded state, and answers SUCCEEDED, FAILED or
+PENDING. It raises only when Lambda should retry the invocation: an exception of your function is an answer, a failure of the
+service is not.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class DurableHandler(Generic[F]):
         function: The decorated function.
         name: `module:qualname` of the function.
         observers: Observers of every invocation.
-        policy: What happens when the code leaves the recorded path.
+        policy: What the runtime does when the code leaves the recorded path.
     """
 
     def __init__(
@@ -70,8 +71,8 @@ class DurableHandler(Generic[F]):
         """Run one invocation against the durable execution service.
 
         Args:
-            event: The service's envelope.
-            lambda_context: Lambda's context object.
+            event: The envelope from the service.
+            lambda_context: The context object from Lambda.
 
         Returns:
             The answer: `{"Status": "SUCCEEDED", "Result": ...}`, `{"Status": "FAILED", "Error": ...}` or
@@ -79,7 +80,7 @@ class DurableHandler(Generic[F]):
 
         Raises:
             NotDurableError: The event is not the envelope of a durable invocation.
-            InvocationError: Something passing went wrong, and the invocation is to be retried.
+            InvocationError: A transient failure; Lambda should retry the invocation.
         """
         if self._service is None:
             self._service = _service_of(self._client)
@@ -97,11 +98,11 @@ class DurableHandler(Generic[F]):
         """Run one invocation against a given service; see `__call__`.
 
         Args:
-            event: The service's envelope.
-            lambda_context: Lambda's context object.
+            event: The envelope from the service.
+            lambda_context: The context object from Lambda.
             client: The service.
-            observers: Observers of this invocation, told before the handler's own.
-            clock: The time for observers; the system's by default.
+            observers: Observers of this invocation, notified before the handler's own.
+            clock: Clock for the times that observers receive; by default the system clock.
         """
         try:
             envelope = InvocationInput.from_event(event)
@@ -134,21 +135,21 @@ def durable_execution(
     logger: logging.Logger | None = None,
 ) -> Callable[[F], DurableHandler[F]]: ...
 def durable_execution(function: Any = None, **options: Any) -> Any:  # noqa: D417  # options are documented by name
-    """Make a workflow function a Lambda handler.
+    """Turn a workflow function into a Lambda handler.
 
     Args:
         function: `async def workflow(payload, ctx: DurableContext)`, or a plain `def` with a `BlockingContext`. The
-            payload is fitted to its annotation (a pydantic model, a dataclass, plain JSON).
-        client: The service: a boto3 Lambda client or a `ServiceClient`; by default boto3's, from the environment, made
-            when it is first needed.
-        observers: Told of everything that happens; see `Observer`.
-        on_nondeterminism: What to do when the code leaves the recorded path: `fail` the execution, let the invocation be
-            retried (`retry`) so that a rollback saves it, or only `warn`.
-        log_while_replaying: Whether `ctx.logger` also writes what earlier invocations have written already.
-        logger: Where `ctx.logger` writes; by default the logger `durable_execution.user`.
+            payload is validated against its annotation (a pydantic model, a dataclass, plain JSON).
+        client: A boto3 Lambda client or a `ServiceClient`. By default a boto3 client is created from the environment on
+            first use.
+        observers: Objects that are notified of everything the execution does; see `Observer`.
+        on_nondeterminism: What to do when the code leaves the recorded path: `fail` ends the execution, `retry` lets Lambda
+            retry the invocation so that rolling the code back saves the execution, `warn` only logs it.
+        log_while_replaying: Whether `ctx.logger` also writes records that earlier invocations have already written.
+        logger: Logger that `ctx.logger` writes to; by default `durable_execution.user`.
 
     Raises:
-        ConfigurationError: The function cannot be a handler, or an option makes no sense.
+        ConfigurationError: The function cannot be a handler, or an option has an invalid value.
     """
     if function is None:
         return lambda decorated: DurableHandler(decorated, **options)
@@ -180,12 +181,14 @@ def _service_of(client: Any) -> ServiceClient:
 
 
 def _configured_observers() -> tuple[Observer, ...]:
-    """What is asked for: spans when a tracer provider is configured, places for logs, a replay trace when it is told where."""
+    """The observers that the environment asks for: OpenTelemetry spans, correlated logs, and a replay trace."""
     import os
     import sys
 
     found: tuple[Observer, ...] = ()
-    if "opentelemetry" in sys.modules or "durable_execution.telemetry" in sys.modules:  # else nobody has set it up
+    if (
+        "opentelemetry" in sys.modules or "durable_execution.telemetry" in sys.modules
+    ):  # not loaded means not configured
         from durable_execution.telemetry import observers_from_environment
 
         found = observers_from_environment()

@@ -46,7 +46,7 @@ TRACE_HEADER_VARIABLE = "_X_AMZN_TRACE_ID"
 
 
 class InvocationLoop:
-    """Runs the handler's function once over what is recorded, and makes the answer."""
+    """Runs the handler's function once against the recorded state, and creates the answer."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class InvocationLoop:
         """Run on the environment's loop.
 
         Raises:
-            InvocationError: The invocation is to be retried.
+            InvocationError: Lambda should retry the invocation.
         """
         return run_in_environment(self._run_on)
 
@@ -88,7 +88,7 @@ class InvocationLoop:
         try:
             return environment.run(self._answer(invocation), invocation.on_idle)
         except SystemExit as error:
-            # The environment ends, and takes the loop with it: observers get to close and deliver what they have open.
+            # The environment ends together with its loop: let observers close and deliver what they still hold.
             self._announce_end(invocation, InvocationStatus.RETRY, described(error), error, None)
             raise
 
@@ -108,7 +108,7 @@ class InvocationLoop:
         return answer
 
     async def _read_operations(self) -> BaseException | None:
-        """Read the pages the envelope has no room for. Returns what went wrong for good, if anything."""
+        """Read the pages that do not fit into the envelope. Returns the error if a page cannot be read."""
         wires, marker = self._envelope.operations, self._envelope.next_marker
         self._operations = {wire["Id"]: wire for wire in wires}
         try:
@@ -173,7 +173,7 @@ class InvocationLoop:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise PayloadError(f"the execution's payload is not JSON: {error}") from None
+            raise PayloadError(f"the payload of the execution is not JSON: {error}") from None
 
     def _fitted(self, payload: Any) -> Any:
         annotation = _payload_annotation(self._function)
@@ -203,16 +203,16 @@ class InvocationLoop:
             "Action": "SUCCEED",
             "Payload": result,
         }
-        trouble = await invocation.store_result(state, update)
-        if trouble is None:
+        failure = await invocation.store_result(state, update)
+        if failure is None:
             return succeeded(""), outcome
-        return await self._answer_to(invocation, state, trouble)
+        return await self._answer_to(invocation, state, failure)
 
     def _failure(self, error: BaseException) -> Wire:
-        """The answer to an error that ended the handler.
+        """The answer for an error that ended the handler.
 
         Raises:
-            InvocationError: The error asks for a retry.
+            InvocationError: The error is transient; Lambda should retry the invocation.
         """
         judged = _judged(error)
         if isinstance(judged, NondeterminismError) and self._policy is NondeterminismPolicy.RETRY:
@@ -261,10 +261,10 @@ class InvocationLoop:
             return
         from durable_execution.observers import InvocationEnded
 
-        happening = InvocationEnded(
+        notification = InvocationEnded(
             self._started, self._clock.now(), status, result, error, exception, OperationViews(self._operations)
         )
-        invocation.context.run(self._announcer.announce, "on_invocation_ended", happening)
+        invocation.context.run(self._announcer.announce, "on_invocation_ended", notification)
 
 
 def _announcer(observers: Sequence[Observer], clock: Clock, execution_arn: str) -> Announcer | None:
@@ -276,13 +276,17 @@ def _announcer(observers: Sequence[Observer], clock: Clock, execution_arn: str) 
 
 
 def _judged(error: BaseException) -> BaseException:
-    """A service's error as what it means for the execution."""
+    """A service error as the error that tells what it means for the execution."""
     if not isinstance(error, ServiceError):
         return error
     if error.is_retriable:
-        judged: Exception = ServiceUnavailableError(f"the durable execution service did not take a call: {error}")
+        judged: Exception = ServiceUnavailableError(
+            f"the durable execution service is unavailable; Lambda should retry the invocation: {error}"
+        )
     else:
-        judged = CheckpointRejectedError(f"the durable execution service refused a call for good: {error}")
+        judged = CheckpointRejectedError(
+            f"the durable execution service rejected a call, and a retry cannot help: {error}"
+        )
     judged.__cause__ = error
     return judged
 
@@ -303,11 +307,11 @@ def _payload_annotation(function: Callable[..., Any]) -> Any:
 
 
 def _write_result(value: Any, function: Callable[..., Any]) -> str:
-    """The handler's result as JSON. Nobody restores it, so anything that has a JSON form will do."""
+    """The handler's result as JSON. The SDK never restores it, so any value with a JSON form is accepted."""
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        pass  # not plain JSON: pydantic knows more types
+        pass  # not plain JSON: pydantic supports more types
     from durable_execution.serdes.typed import to_json
 
     try:

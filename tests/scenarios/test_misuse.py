@@ -172,7 +172,7 @@ def test_a_payload_that_is_not_json_fails_with_a_reason(async_scenario: Scenario
     }
     answer = subject.invoke(started, None, client=None)  # type: ignore[arg-type]
     assert answer["Status"] == "FAILED"
-    assert "payload is not JSON" in answer["Error"]["ErrorMessage"]
+    assert "payload of the execution is not JSON" in answer["Error"]["ErrorMessage"]
 
 
 def test_a_handler_that_cancels_itself_fails_with_a_reason(async_scenario: Scenario) -> None:

@@ -44,6 +44,10 @@ class Order(pydantic.BaseModel):
     amount: Decimal
 
 
+class Note(pydantic.BaseModel):
+    text: str
+
+
 @dataclass
 class Parcel:
     weight: float
@@ -189,6 +193,19 @@ class TestResult:
         assert (update["Type"], update["Action"]) == ("EXECUTION", "SUCCEED")
         assert update["Id"].startswith("execution-result-")
         assert json.loads(update["Payload"]) == large
+
+    def test_the_limit_counts_bytes_and_not_characters(self) -> None:
+        """pydantic writes UTF-8, so that a text below the limit in characters can be above it in bytes."""
+        large = "ä" * (MAX_RESPONSE_BYTES // 2)
+        service = FakeService()
+
+        async def handler(_: Any, ctx: DurableContext) -> Note:
+            return Note(text=large)
+
+        assert answer_of(handler, service=service) == {"Status": "SUCCEEDED", "Result": ""}
+        ((update,),) = service.calls
+        assert len(update["Payload"]) < MAX_RESPONSE_BYTES < len(update["Payload"].encode())
+        assert json.loads(update["Payload"]) == {"text": large}
 
     def test_one_that_just_fits_is_returned(self) -> None:
         service = FakeService()

@@ -1,6 +1,6 @@
-"""Tells observers what happens, and keeps their trouble away from the execution.
+"""Notifies observers, and keeps their errors away from the execution.
 
-Loaded only when somebody observes; without observers no happening is made.
+The module is loaded only when there are observers; without them no notification is created.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Listeners = tuple[tuple[Observer, Callable[[Any], object]], ...]
 
 
 class Announcer:
-    """Calls every observer in turn; one that raises is logged once and goes on being told."""
+    """Calls every observer in turn. An observer that raises is logged once and still receives later notifications."""
 
     def __init__(self, observers: Sequence[Observer], *, clock: Clock, execution_arn: str) -> None:
         self._observers = tuple(observers)
@@ -46,16 +46,16 @@ class Announcer:
         self._logged: set[int] = set()
         self._listening: dict[str, Listeners] = {}
 
-    def announce(self, hook: str, happening: Any) -> None:
+    def announce(self, hook: str, notification: Any) -> None:
         """Call the hook of every observer that has one."""
         for observer, listen in self._listeners(hook):
             try:
-                listen(happening)
-            except Exception:  # noqa: BLE001  # an observer's trouble is not the execution's
+                listen(notification)
+            except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, hook)
 
     def _listeners(self, hook: str) -> Listeners:
-        """The observers that override a hook: calling the empty ones would cost every operation something."""
+        """The observers that override a hook. Calling the empty hooks would slow down every operation."""
         found = self._listening.get(hook)
         if found is None:
             found = self._listening[hook] = tuple(self._overriding(hook))
@@ -66,7 +66,7 @@ class Announcer:
         for observer in self._observers:
             try:
                 listen = getattr(observer, hook)
-            except Exception:  # noqa: BLE001  # an observer's trouble is not the execution's
+            except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, hook)
                 continue
             if getattr(listen, "__func__", None) is not empty:
@@ -77,7 +77,7 @@ class Announcer:
         for observer in self._observers:
             try:
                 header = observer.trace_header(call)
-            except Exception:  # noqa: BLE001  # an observer's trouble is not the execution's
+            except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, "trace_header")
             else:
                 if header is not None:
@@ -85,16 +85,17 @@ class Announcer:
         return None
 
     def started(self, call: Call, recorded: Wire | None = None) -> None:
-        """The operation is under way: new, or as recorded."""
+        """Announce that an operation is running: a new one, or one whose start is recorded."""
         view = Operation(recorded) if recorded is not None else None
         at = (view.started_at if view is not None else None) or self._clock.now()
         status = view.status if view is not None else OperationStatus.STARTED
         self.announce("on_operation_started", OperationStarted(call.info(), at, view is not None, status, view))
 
     def replayed(self, call: Call, recorded: Wire) -> None:
-        """The call was answered from the record.
+        """Announce that a call was answered from the recorded state.
 
-        Something that came to its end outside, between invocations, has not been reported as completed yet: that happens here.
+        An operation that ended outside the process, between two invocations, has not been announced as completed yet. It is
+        announced here.
         """
         view = Operation(recorded)
         if call.id in call.scope.state.updated_ids:
@@ -103,7 +104,7 @@ class Announcer:
         self.announce("on_operation_replayed", OperationReplayed(call.info(), self._clock.now(), view))
 
     def settled(self, call: Call, recorded: Wire, *, is_replayed: bool) -> None:
-        """The operation reached its end outside this process: a timer, a callback, another function."""
+        """Announce an operation that ended outside this process: a timer, a callback or a function it invoked."""
         view = Operation(recorded)
         self.announce(
             "on_operation_completed",
@@ -130,7 +131,7 @@ class Announcer:
         exception: BaseException | None = None,
         attempt: int | None = None,
     ) -> None:
-        """The operation reached its end in this process."""
+        """Announce an operation that ended in this process."""
         self.announce(
             "on_operation_completed",
             OperationCompleted(
@@ -139,7 +140,7 @@ class Announcer:
         )
 
     def attempt_started(self, call: Call, attempt: int, *, is_replayed: bool) -> datetime:
-        """A body is about to run. Returns when, for `attempt_ended`."""
+        """Announce that a body is about to run. Returns the time, for `attempt_ended`."""
         at = self._clock.now()
         self.announce("on_attempt_started", AttemptStarted(call.info(), attempt, at, is_replayed))
         return at
@@ -156,7 +157,7 @@ class Announcer:
         exception: BaseException | None = None,
         delay: int | None = None,
     ) -> None:
-        """A body has ended."""
+        """Announce that a body has ended."""
         self.announce(
             "on_attempt_ended",
             AttemptEnded(
@@ -165,7 +166,7 @@ class Announcer:
         )
 
     def entered(self, call: Call, *, is_replaying_children: bool) -> datetime:
-        """A context's body is about to run. Returns when, for `left`."""
+        """Announce that a context's body is about to run. Returns the time, for `left`."""
         at = self._clock.now()
         self.announce("on_context_entered", ContextEntered(call.info(), at, is_replaying_children))
         return at
@@ -180,7 +181,7 @@ class Announcer:
         error: ErrorObject | None = None,
         exception: BaseException | None = None,
     ) -> None:
-        """A context's body has ended."""
+        """Announce that a context's body has ended."""
         self.announce(
             "on_context_left",
             ContextLeft(call.info(), self._clock.now(), entered_at, is_replaying_children, outcome, error, exception),
@@ -193,7 +194,7 @@ class Announcer:
         duration_seconds: float,
         error: BaseException | None = None,
     ) -> None:
-        """A checkpoint call was answered, or failed."""
+        """Announce that a checkpoint call was answered or failed."""
         if self._listeners("on_checkpoint_sent"):
             self.announce(
                 "on_checkpoint_sent",
@@ -201,7 +202,7 @@ class Announcer:
             )
 
     def operations_changed(self, wires: Sequence[Wire], operations: Mapping[str, Operation]) -> None:
-        """The service told of operations that changed."""
+        """Announce the operations that the service reported as changed."""
         if not self._listeners("on_operations_changed"):
             return
         updated = {wire["Id"]: Operation(wire) for wire in wires}
@@ -209,12 +210,12 @@ class Announcer:
             self.announce("on_operations_changed", OperationsChanged(self._arn, self._clock.now(), updated, operations))
 
     def suspended(self, pending: Sequence[Call]) -> None:
-        """The invocation has nothing left to do but wait."""
+        """Announce that the invocation has nothing left to do but wait."""
         calls = [call.info() for call in pending]
         self.announce("on_suspended", Suspended(self._arn, self._clock.now(), calls))
 
     def diverged(self, call: Call | None, divergence: Any) -> None:
-        """The code called something else than what is recorded."""
+        """Announce that the code made a different call than the recorded one."""
         self.announce("on_diverged", Diverged(self._clock.now(), call.info() if call is not None else None, divergence))
 
     def _log_once(self, observer: Observer, hook: str) -> None:
@@ -222,8 +223,8 @@ class Announcer:
             return
         self._logged.add(id(observer))
         logger.exception(  # noqa: LOG004  # called from the handlers
-            "observer %s raised in %s: the execution goes on as if it had not; further errors of this observer are "
-            "not logged in this invocation",
+            "observer %s raised an exception in %s. The execution continues. Further errors of this observer are not logged "
+            "in this invocation",
             type(observer).__name__,
             hook,
         )

@@ -1,7 +1,7 @@
 """Collects updates and sends them, one call at a time.
 
-Everything that is queued while a call is in flight goes into the next one, up to the client's limits. No timer delays a
-workflow that waits; updates nobody waits for are sent with the next ones, or when the loop has been idle for a while.
+Updates queued while a call is in flight go into the next call, up to the client's limits. No timer delays a workflow that
+waits. Updates that no code waits for are sent with the next ones, or when the loop has been idle for a while.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from durable_execution.runtime.announcer import Announcer
 
 UPDATE_OVERHEAD_BYTES = 320
-"""Id, parent id, names and braces of an update as JSON, without its payload."""
+"""Size of an update as JSON without its payload: id, parent id, names and braces."""
 
 TURNS_TO_QUEUE = 4
-"""Turns of the loop from a branch's last checkpoint to the first one of the branch that takes its place."""
+"""Turns of the loop between a branch's last checkpoint and the first checkpoint of the branch that takes its place."""
 
 IDLE_FLUSH_SECONDS = 1.0
-"""How long an update that nobody waits for may wait while a step's body runs (as AWS's SDK for Python)."""
+"""How long an update that no code waits for may stay queued while a step's body runs (same as AWS's SDK for Python)."""
 
 
 class Queued(NamedTuple):
-    """An update, its estimated size, and the future of whoever waits until it is stored."""
+    """An update, its estimated size, and the future that is done when it is stored; None if no code waits for that."""
 
     update: Wire
     size: int
@@ -44,7 +44,7 @@ class CheckpointBatcher:
 
     Attributes:
         is_sending: Whether a call is in flight.
-        is_revoked: Whether the service has answered without a token: nothing can be stored any more.
+        is_revoked: Whether the service has answered without a token, so that nothing more can be stored.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class CheckpointBatcher:
         return bool(self._queue)
 
     def add(self, update: Wire) -> None:
-        """Queue an update nobody waits for."""
+        """Queue an update that no code waits for."""
         self._queue.append(Queued(update, _size(update), None))
         if self._note_unsent is not None:
             self._note_unsent(self._token, update)
 
     def store(self, update: Wire) -> asyncio.Future[None]:
-        """Queue an update and have it sent; the future is done when the service has stored it."""
+        """Queue an update and request a call. The future is done when the service has stored the update."""
         stored: asyncio.Future[None] = self._loop.create_future()
         self._queue.append(Queued(update, _size(update), stored))
         self.flush()
@@ -101,26 +101,26 @@ class CheckpointBatcher:
         return self._is_immediate and not self.is_sending
 
     async def store_at_once(self, update: Wire) -> None:
-        """Store an update, and all that is queued, without a turn of the event loop.
+        """Store an update, and everything queued, without a turn of the event loop.
 
-        For a workflow in which nothing else runs, so that there is nothing to wait for that could share the call.
+        For a workflow in which nothing else runs: no other update could share the call.
         """
         self.add(update)
         try:
             while self._queue and not self.is_revoked:
                 await self._send_batch()
-        except Exception as error:  # noqa: BLE001  # the invocation ends with whatever went wrong
+        except Exception as error:  # noqa: BLE001  # the invocation ends with this error
             self.is_sending = False
             self._on_failure(error)
 
     def flush(self) -> None:
-        """Have everything that is queued sent, or ask the service what is new when nothing is."""
+        """Request a call: it sends what is queued, or asks the service for changes when the queue is empty."""
         self._is_wanted = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     def flush_later(self) -> bool:
-        """Have what is queued sent after a while. Returns whether a timer was set."""
+        """Send what is queued after `IDLE_FLUSH_SECONDS`. Returns whether a timer was set."""
         if self._flush_timer is not None or not self._queue or self.is_sending:
             return False
         self._flush_timer = self._loop.call_later(IDLE_FLUSH_SECONDS, self._flush_on_timer)
@@ -136,31 +136,31 @@ class CheckpointBatcher:
                 await self._send_batch()
                 self._settle()
                 await self._let_branches_join()
-        except Exception as error:  # noqa: BLE001  # the invocation ends with whatever went wrong
+        except Exception as error:  # noqa: BLE001  # the invocation ends with this error
             self.is_sending = False
             self._on_failure(error)
             self._settle()
 
     async def drain(self) -> None:
-        """Send everything that is queued, and wait until it has been answered."""
+        """Send everything that is queued, and wait for the answers."""
         while self._queue and not self.is_revoked:
             self.flush()
             self._settled = self._loop.create_future()
             await self._settled
 
     async def settled(self) -> None:
-        """Wait until the call that is in flight has been answered."""
+        """Wait until the call in flight has been answered."""
         if self.is_sending:
             self._settled = self._loop.create_future()
             await self._settled
 
     def close(self) -> None:
-        """Forget the timer."""
+        """Cancel the timer."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
 
     async def _let_branches_join(self) -> None:
-        """After a call that several branches waited for, give them the turns they need to queue what comes next."""
+        """After a call that several branches waited for, give them the turns they need to queue their next updates."""
         for _ in range(TURNS_TO_QUEUE if self._served > 1 else 0):
             if len(self._queue) >= MAX_BATCH_UPDATES:
                 return
@@ -227,7 +227,7 @@ class CheckpointBatcher:
 
 
 def as_service_error(error: Exception) -> ServiceError:
-    """Whatever a client raised, as the one error the runtime has rules for."""
+    """Any error of a client as a `ServiceError`, the one error the runtime has rules for."""
     if isinstance(error, ServiceError):
         return error
     return ServiceError(type(error).__name__, str(error), status=None)

@@ -1,8 +1,8 @@
-"""Threads that run blocking orchestration code, and how they call operations that live on the event loop.
+"""Threads that run blocking orchestration code, and how they call operations on the event loop.
 
-A blocking handler, child context or branch has a thread of its own. While its code runs, the invocation is busy; while it
-waits for an operation, it is not, so that suspension is decided by the same rule as for coroutines. A thread whose
-invocation is over is unwound by `SuspendExecution`.
+Each blocking handler, child context or branch has its own thread. While its code runs, the invocation is busy. While it waits
+for an operation, the invocation is not busy, so the same rule decides suspension as for coroutines. When the invocation ends,
+`SuspendExecution` unwinds its threads.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class BlockingThread:
         """Run the code to its end.
 
         Raises:
-            Exception: What the code raised.
+            Exception: The code raised it.
         """
         state = self._state
         self._set_busy(True)
@@ -61,18 +61,19 @@ class BlockingThread:
         return result  # type: ignore[no-any-return]
 
     def call(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """From the thread: run an operation on the event loop and wait for its result.
+        """Run an operation on the event loop and wait for its result. Call this from the thread.
 
         Raises:
             SuspendExecution: The invocation is over.
             NestedOperationError: Called from a step's body.
-            ConfigurationError: Called by the code of another context.
+            ConfigurationError: Called by the code of a different context.
         """
         running = running_scope.get()
         if running is IN_STEP:
             raise NestedOperationError(
-                "a durable operation was called inside a step. A step's body runs once and is then replayed as one "
-                "result, so nothing durable can happen in it. Call it from the handler, or make the step a child context"
+                "a durable operation was called inside a step. A step's body runs once and is replayed as a single result, "
+                "so it cannot contain durable operations. Call the operation from the handler, or turn the step into a "
+                "child context"
             )
         if running is not None and running is not self._scope:
             raise misplaced("operation", None, self._scope, running)
@@ -100,7 +101,7 @@ class BlockingThread:
             self._settle(answer, None, SuspendExecution())
             return
         try:
-            # In a context of its own: the task is the SDK's, and what it calls is numbered as the thread's.
+            # The task gets its own context: it belongs to the SDK, and its calls are numbered as the thread's.
             task = self._state.loop.create_task(operation(), context=contextvars.copy_context())
         except Exception as error:  # noqa: BLE001  # carried to the event loop or back
             self._settle(answer, None, error)
@@ -131,13 +132,13 @@ class BlockingThread:
                 answer.set_result(result)
 
     def _set_busy(self, is_busy: bool) -> None:
-        """Count the thread among what keeps the invocation from being suspended, or do not."""
+        """Set whether the thread keeps the invocation from being suspended."""
         if is_busy is not self._is_busy:
             self._is_busy = is_busy
             self._state.busy += 1 if is_busy else -1
 
     def _unwind(self) -> None:
-        """Let go of the thread: it has ended, or nobody waits for it any more."""
+        """Detach the thread: it has ended, or its invocation no longer waits for it."""
         self._set_busy(False)
         for operation in self._operations:
             operation.cancel()

@@ -1,4 +1,4 @@
-"""One call of an operation, from the moment its id is reserved."""
+"""One call of an operation. It exists from the moment its id is reserved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SDK_PREFIX = __name__.rpartition(".")[0].rpartition(".")[0] + "."
 class Call:
     """Identity of an operation call.
 
-    What only observers and error messages need (path, call site, `OperationCall`) is made when it is asked for.
+    Values that only observers and error messages need (path, call site, `OperationCall`) are computed on first use.
     """
 
     __slots__ = (
@@ -52,7 +52,7 @@ class Call:
         self._info: OperationCall | None = None
 
     def locate(self, site: CallSite | None) -> None:
-        """Say where the call was made."""
+        """Set the call site."""
         self.site = site
         self._info = None
 
@@ -63,13 +63,13 @@ class Call:
 
     @property
     def path(self) -> str:
-        """Readable place; a branch (which has no label) is `<operation>#<index>`."""
+        """Readable path. A branch has no label; its last segment is `<operation>#<index>`."""
         if self.label is None:
             return branch_path(self.scope.path, self.position)
         return child_path(self.scope.path, self.label)
 
     def info(self) -> OperationCall:
-        """What observers are told of this call."""
+        """The description of this call that observers receive."""
         if self._info is None:
             from durable_execution.observers import OperationCall
             from durable_execution.runtime.fingerprint import fingerprint_of_code
@@ -114,5 +114,5 @@ def call_site_of(frame: FrameType | None) -> CallSite | None:
 
 
 def current_call_site() -> CallSite | None:
-    """Where user code called into the SDK."""
+    """The line where user code called into the SDK."""
     return call_site_of(inspect.currentframe())

@@ -1,4 +1,4 @@
-"""The service through boto3: the only module of the SDK's run time that imports it, when the first call is made."""
+"""Calls the service through boto3, which is imported with the first call. No other module of the runtime imports it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 class Boto3ServiceClient:
-    """Calls the Lambda API on a thread of its own, so that the event loop goes on.
+    """Calls the Lambda API in a separate thread, so that the event loop keeps running.
 
     Args:
-        client: A boto3 Lambda client; by default one is made when the first call is made, from the environment.
+        client: A boto3 Lambda client. By default one is created from the environment with the first call.
     """
 
     def __init__(self, client: LambdaClient | None = None) -> None:
@@ -31,7 +31,7 @@ class Boto3ServiceClient:
 
     @property
     def note_unsent(self) -> Callable[[str, Wire], None] | None:
-        """Notes an update for whoever runs this process; see `ServiceClient`. None where nobody wants notes."""
+        """Keeps an update for the host of this process; see `ServiceClient`. None when the host does not collect notes."""
         return unsent.notes()
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
@@ -89,7 +89,7 @@ def _as_service_error(error: Any) -> ServiceError:
 
 
 def _status_of(error: Exception) -> int | None:
-    """400 for what a retry cannot mend (parameters, credentials, region); None for a network that did not answer."""
+    """400 for an error that a retry cannot fix (parameters, credentials, region); None when the network did not answer."""
     from botocore import exceptions
 
     hopeless = (

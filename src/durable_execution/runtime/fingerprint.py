@@ -1,4 +1,4 @@
-"""Tells functions apart by what they do: unnamed steps look alike in a history, their bodies do not."""
+"""Distinguishes functions by their code: unnamed steps look alike in a history, but their bodies differ."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _known: dict[CodeType, str] = {}
 
 
 def fingerprint_of_code(function: Any) -> str | None:
-    """A digest of a function's code; None when it has none. Equal code has an equal digest, wherever it stands.
+    """A digest of a function's code; None when the function has no code. Equal code has an equal digest in any file or line.
 
-    The digest is one of bytecode: it is comparable between processes that run the same version of Python.
+    The digest covers bytecode: you can compare it between processes that run the same version of Python.
     """
     function = getattr(function, "function", function)
     code = getattr(getattr(function, "func", function), "__code__", None)

@@ -1,6 +1,6 @@
-"""Compares each call with what is recorded at its id, and deals with a difference.
+"""Compares each call with the operation recorded at its id, and handles a difference.
 
-Only the comparison is on the hot path; what a difference means is worked out in `durable_execution.replay`.
+Only the comparison is on the hot path. `durable_execution.replay` works out what a difference means.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ logger = logging.getLogger("durable_execution")
 
 BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
 BRANCHES_AHEAD = 64
-"""How many branches behind the last one are looked for; they are begun in order, so that the first ones are recorded."""
+"""How many branches after the last one are checked. Branches start in order, so the first ones are recorded."""
 
 FIRST_CALLS = (1, 2, 3)
-"""Calls by which a branch is found to be recorded; a call may leave no record, but hardly three in a row."""
+"""Calls that show that a branch is recorded. One call may leave no record, but three in a row hardly ever do."""
 
 
 async def check_recorded(call: Call, recorded: Wire) -> None:
-    """Compare a call with what is recorded at its id. Does not return after a difference, unless the policy is WARN."""
+    """Compare a call with the operation recorded at its id. Returns after a difference only if the policy is WARN."""
     if (
         recorded["Type"] == call.type
         and (recorded.get("Name") or None) == call.name
@@ -51,7 +51,7 @@ async def check_recorded(call: Call, recorded: Wire) -> None:
 
 
 async def check_configuration(call: Call, recorded: Wire) -> None:
-    """Report, as a warning, a call that is configured otherwise than recorded. Costs nothing without observers."""
+    """Report, as a warning, a call whose configuration differs from the recorded one. Costs nothing without observers."""
     state = call.scope.state
     if state.announcer is None:
         return
@@ -63,21 +63,21 @@ async def check_configuration(call: Call, recorded: Wire) -> None:
 
 
 async def check_finished(scope: ContextScope) -> None:
-    """After a context's body: report recorded calls that the code has not made again.
+    """Report recorded calls that the code has not made again. Call this after a context's body has ended.
 
-    Ids are positional, so the calls a context might have made next are looked up by their ids; what others wrote into the
-    execution is never blamed. While tasks that the context has started still run, nothing can be said.
+    Ids are positional, so the calls that a context would have made next are looked up by their ids. Operations that other
+    contexts wrote into the execution are never reported. While tasks of the context still run, nothing is reported.
     """
     missing = _never_called(scope)
     if missing and not scope.has_running_tasks:
         await _report_missing(scope, missing)
-    gone = _flat_branch_that_is_gone(scope)
+    gone = _missing_virtual_branch(scope)
     if gone is not None:
         await _report_missing(*gone)
-    for lane, task in scope.lanes or ():
-        missing = _never_called(lane)
+    for task_scope, task in scope.task_scopes or ():
+        missing = _never_called(task_scope)
         if missing and _ran_to_its_end(task) and not scope.has_running_tasks:
-            await _report_missing(lane, missing)
+            await _report_missing(task_scope, missing)
 
 
 async def _report_missing(scope: ContextScope, missing: list[str]) -> None:
@@ -94,12 +94,12 @@ async def _report_missing(scope: ContextScope, missing: list[str]) -> None:
 
 
 def _ran_to_its_end(task: asyncio.Task[Any] | None) -> bool:
-    """Whether a task was not cut off, so that it has made every call it makes."""
+    """Whether a task ended by itself, so that it has made all its calls."""
     return task is None or (task.done() and not task.cancelled() and task.exception() is None)
 
 
-def _flat_branch_that_is_gone(scope: ContextScope) -> tuple[ContextScope, list[str]] | None:
-    """A branch behind the last one of a batch that is recorded through its calls only, having no context of its own."""
+def _missing_virtual_branch(scope: ContextScope) -> tuple[ContextScope, list[str]] | None:
+    """A branch recorded after the last branch of a batch, found by its calls because virtual contexts have no record."""
     state, owner = scope.state, scope.owner
     if owner is None or owner.subtype not in BATCHES or not state.recorded_count:
         return None
@@ -139,7 +139,7 @@ async def _diverge(state: ExecutionState, call: Call | None, divergence: Any) ->
 
 
 def _awaiting_site() -> Any:
-    """Where the coroutine that runs now is awaited from, when the call itself is no longer on the stack."""
+    """The line that awaits the running coroutine, for a call that is no longer on the stack."""
     task = asyncio.current_task()
     if task is None:
         return None

@@ -6,9 +6,9 @@ from durable_execution.protocol.ids import operation_id
 
 
 class OperationIdGenerator:
-    """Numbers the calls of one context and hashes them into operation ids.
+    """Numbers the calls of one context and hashes the numbers into operation ids.
 
-    Ids are reserved when an operation is called, in the order of the calls; scheduling has no say in them.
+    An id is reserved when an operation is called, in the order of the calls. Scheduling does not affect ids.
     """
 
     __slots__ = ("position", "prefix")
@@ -18,10 +18,10 @@ class OperationIdGenerator:
         self.position = 0
 
     def next_id(self) -> str:
-        """Reserve the next call's id. Its number is `position` afterwards, from 1."""
+        """Reserve the id of the next call. Afterwards `position` is its number, from 1."""
         self.position += 1
         return operation_id(self.prefix, self.position)
 
     def peek(self, ahead: int = 1) -> str:
-        """The id the call `ahead` of the last one would have; reserves nothing."""
+        """The id of the call that is `ahead` calls after the last one. Reserves nothing."""
         return operation_id(self.prefix, self.position + ahead)

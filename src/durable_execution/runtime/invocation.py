@@ -1,4 +1,4 @@
-"""Runs one invocation on the environment's loop: from the handler's first line to the decision how it ends."""
+"""Runs one invocation on the environment's loop, from the handler's first line to the decision how it ends."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from durable_execution.runtime.state import Ending, ExecutionState, Outcome
 logger = logging.getLogger("durable_execution")
 
 UNWINDING_SECONDS = 1.0
-"""How long a blocking thread may take to clean up once its invocation is over."""
+"""How long a blocking thread may take to clean up after its invocation has ended."""
 
 
 class Invocation:
     """One run of a handler.
 
     Attributes:
-        context: The context variables the handler runs with; observers are told of the start in it.
+        context: The context variables the handler runs with. Observers are notified in it.
     """
 
     def __init__(self, make_state: Callable[[], ExecutionState]) -> None:
@@ -37,10 +37,10 @@ class Invocation:
         """Run the handler until it returns, raises, is suspended, or cannot go on.
 
         Args:
-            main: Given the state, the coroutine of the handler.
+            main: Returns the handler's coroutine for a state.
 
         Returns:
-            The state as it was at the end, and how the invocation ends.
+            The final state, and how the invocation ends.
         """
         state = self._state = self._make_state()
         sender = state.loop.create_task(state.batcher.run())
@@ -56,18 +56,19 @@ class Invocation:
             self._state = None
         if left and outcome.ending is Ending.SUSPENDED:
             logger.warning(
-                "%d task(s) of the handler swallowed the suspension or are still cleaning up; the invocation answers "
-                "PENDING all the same. Write `except Exception`, not `except BaseException` or a bare `except`",
+                "%d %s of the handler caught the suspension or is still cleaning up. The invocation answers PENDING anyway. "
+                "Write `except Exception`, not `except BaseException` or a bare `except`",
                 left,
+                "task" if left == 1 else "tasks",
                 extra={"executionArn": state.execution_arn},
             )
         return state, outcome
 
     async def store_result(self, state: ExecutionState, update: dict[str, Any]) -> Outcome | None:
-        """Checkpoint the execution's own end, for a result too large to return.
+        """Checkpoint the end of the execution, for a result that is too large to return.
 
         Returns:
-            What went wrong; None when it is stored.
+            The outcome if the checkpoint failed; None when the result is stored.
         """
         state.outcome = state.loop.create_future()
         sender = state.loop.create_task(state.batcher.run())
@@ -80,7 +81,7 @@ class Invocation:
         return state.outcome.result() if state.outcome.done() else None
 
     async def _settle(self, state: ExecutionState, outcome: Outcome) -> Outcome:
-        """Let the call that is in flight finish: its answer may say that nothing can be stored any more."""
+        """Let the call in flight finish: its answer may say that nothing more can be stored."""
         if state.batcher.is_sending and outcome.ending is not Ending.FAILED:
             await state.batcher.settled()
         if state.batcher.is_revoked and outcome.ending is not Ending.FAILED:
@@ -89,7 +90,7 @@ class Invocation:
 
 
 async def _join(state: ExecutionState) -> int:
-    """Let threads that are being unwound come to their end. Returns how many have not."""
+    """Wait for threads that are unwinding. Returns how many have not ended in time."""
     if not state.threads:
         return 0
     _, left = await asyncio.wait(state.threads, timeout=UNWINDING_SECONDS)
@@ -108,7 +109,7 @@ async def _conclude(state: ExecutionState, main: Callable[[ExecutionState], Coro
             )
         raise
     except BaseException as error:
-        # An exit of the process, which the loop sees to; or what a test framework raises to end a test.
+        # An exit of the process, which the loop handles; or the exception with which a test framework ends a test.
         state.decide(Outcome(Ending.RAISED, error=error))
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise

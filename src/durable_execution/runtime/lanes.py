@@ -1,4 +1,4 @@
-"""Numbering of the calls that are made by tasks a context's code has created."""
+"""Numbers the calls that are made by tasks of a context."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class TaskLane:
-    """Where the calls of a task belong: to the context whose code has created it, but numbered on their own.
+    """The scope of a task: its calls belong to the context whose code created the task, and have their own numbering.
 
-    Which of several tasks makes its next call first depends on what they wait for, and in a replay they wait for nothing. So
-    calls are numbered per task, and tasks in the order in which code creates them.
+    Which of several tasks makes its next call first depends on what each waits for, and in a replay none of them waits. So
+    calls are numbered per task, and tasks are numbered in the order in which code creates them.
 
     Attributes:
         context: The context.
@@ -34,23 +34,23 @@ class TaskLane:
 
     @classmethod
     def of_operation(cls, call: Call, index: int) -> TaskLane:
-        """The lane of awaitable `index` (from 0) of an operation that runs several."""
-        lane = cls(call.scope.context, call.scope, index)
-        lane._scope = lane.context.numbered_as(branch_id(call.id, index), branch_path(call.path, index))
-        return lane
+        """The scope of awaitable `index` (from 0) of an operation that runs several."""
+        task_scope = cls(call.scope.context, call.scope, index)
+        task_scope._scope = task_scope.context.numbered_as(branch_id(call.id, index), branch_path(call.path, index))
+        return task_scope
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
-        """Take note of a task that this task's code has created."""
+        """Register a task that this task's code has created."""
         self.context.adopt(task)
 
     def for_task(self) -> TaskLane:
-        """Where the calls of the next task that this task's code creates belong."""
+        """The scope for the next task that this task's code creates."""
         self._created_tasks += 1
         return TaskLane(self.context, self, self._created_tasks)
 
     @property
     def scope(self) -> ContextScope:
-        """The context with the numbering of this task; made when it is first needed."""
+        """The context with the numbering of this task, created on first use."""
         if self._scope is None:
             outer = self._outer.scope if isinstance(self._outer, TaskLane) else self._outer
             self._scope = self.context.numbered_as(

@@ -1,7 +1,7 @@
-"""The event loop of one environment, and how it notices that nothing is left to do.
+"""The event loop of one environment, and how it detects that nothing is left to do.
 
-The loop asks its selector to block when every task waits for something. That is the moment a suspension is decided, so the
-selector is wrapped: before it blocks, a hook may say that something has been scheduled and the loop should look again.
+When every task waits, the loop asks its selector to block. Suspension is decided at that moment, so the selector is wrapped:
+before it blocks, a hook may report that something has been scheduled and that the loop should look again.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from weakref import WeakSet, finalize
 T = TypeVar("T")
 
 ABANDON_AFTER_ROUNDS = 5
-"""How often a task that survives its cancellation is cancelled again before it is left alone."""
+"""How often a task that survives its cancellation is cancelled before it is abandoned."""
 
 
 class TaskOwner(Protocol):
-    """Whose code creates a task: a context of an invocation."""
+    """The owner of the code that creates a task: a context of an invocation."""
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
-        """Take note of a task that the context's code has created."""
+        """Register a task that the context's code has created."""
         ...
 
     def for_task(self) -> TaskOwner:
-        """Whose code the code of a new task is."""
+        """The owner of the code of a new task."""
         ...
 
 
 class StepScope:
-    """Marks the code of a step's body, where durable operations cannot be called. Its tasks are nobody's."""
+    """Marks the code of a step's body, where durable operations cannot be called. Its tasks have no owner."""
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
-        """Leave the task alone: a client that a step starts lives on in a warm environment."""
+        """Ignore the task: a client that a step starts may live on in a warm environment."""
 
     def for_task(self) -> StepScope:
-        """What a step's tasks do is the step's doing too."""
+        """The same scope: tasks of a step belong to the step."""
         return self
 
 
 IN_STEP: Final = StepScope()
 
 scope: ContextVar[TaskOwner | None] = ContextVar("durable_execution_scope", default=None)
-"""Whose code runs: a context's, IN_STEP in a step's body, None elsewhere."""
+"""The owner of the running code: a context, IN_STEP in a step's body, None elsewhere."""
 
 _abandoned: list[asyncio.Task[Any]] = []
 _thread_state = threading.local()
@@ -70,8 +70,8 @@ class IdleSelector(selectors.DefaultSelector):
 class EnvironmentLoop:
     """The event loop of one thread of an environment, kept across its invocations.
 
-    Keeping it lets clients that user code made at module level live on in a warm environment. What an invocation leaves
-    behind when it is suspended is cancelled.
+    The loop is kept so that clients which user code creates at module level live on in a warm environment. Tasks that an
+    invocation leaves behind when it is suspended are cancelled.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class EnvironmentLoop:
             self.selector.on_idle = None
 
     def _abandon(self) -> None:
-        """Let go of a loop that was left in the middle of its work: the next invocation must not go on with it."""
+        """Discard a loop that was interrupted, so that the next invocation does not continue its work."""
         self.selector.on_idle = None
         self.loop.run_until_complete(cancel_all(WeakSet(asyncio.all_tasks(self.loop))))
         self.close()
@@ -106,19 +106,19 @@ class EnvironmentLoop:
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What asyncio does with an error nobody looked at. An exit of the process has been seen by whoever called the handler."""
+    """Report an unhandled error as asyncio does, except an exit of the process, which the handler's caller has already seen."""
     if not isinstance(context.get("exception"), (KeyboardInterrupt, SystemExit)):
         loop.default_exception_handler(context)
 
 
 def _close_quietly(loop: asyncio.AbstractEventLoop) -> None:
-    """Close the loop of a thread that has ended; one that still runs belongs to a daemon thread at the process's end."""
+    """Close the loop of a thread that has ended. A running loop belongs to a daemon thread at the end of the process."""
     if not loop.is_running():
         loop.close()
 
 
 def environment_loop() -> EnvironmentLoop:
-    """This thread's loop, made when first asked for."""
+    """The loop of this thread, created on first use."""
     found: EnvironmentLoop | None = getattr(_thread_state, "loop", None)
     if found is None or found.loop.is_closed():
         found = _thread_state.loop = EnvironmentLoop()
@@ -126,7 +126,7 @@ def environment_loop() -> EnvironmentLoop:
 
 
 def run_in_environment(run: Callable[[EnvironmentLoop], T]) -> T:
-    """Call `run` with a loop that is free: this thread's, or another thread's where one runs here already."""
+    """Call `run` with an idle loop: this thread's, or that of a new thread when a loop is already running in this one."""
     return _run_in_thread(run) if _is_loop_running() else run(environment_loop())
 
 
@@ -167,10 +167,10 @@ def _owning_task_factory(
 
 
 async def cancel_all(tasks: WeakSet[asyncio.Task[Any]]) -> int:
-    """Cancel what is still running.
+    """Cancel the tasks that are still running.
 
     Returns:
-        How many tasks would not end: they swallow cancellation, or still clean up.
+        How many tasks did not end, because they catch the cancellation or are still cleaning up.
     """
     alive: list[asyncio.Task[Any]] = []
     for _ in range(ABANDON_AFTER_ROUNDS):

@@ -1,4 +1,4 @@
-"""One context of an execution as the runtime sees it: where its calls belong, and whether they still may be made."""
+"""A context as the runtime sees it: it numbers the calls of the context and decides whether they may be made."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class ContextScope:
         state: The invocation's state.
         ids: Reserves ids in call order.
         parent_id: Id of the CONTEXT operation that calls are checkpointed under; None at the root.
-        path: Readable place of the context.
-        owner: The call this is the context of; None at the root.
-        patches: What `patched` has answered in this context.
+        path: Readable path of the context.
+        owner: The call that created this context; None at the root.
+        patches: The answers `patched` has given in this context, by name.
         tasks: Tasks that this context's code has created.
-        may_replay: Whether recorded calls may lie ahead; `is_replaying` looks whether they do.
-        is_rebuilding: Whether the body runs only to rebuild a result that was too large to keep.
-        is_closed: Whether the context's body has ended, so that its orphans may not checkpoint any more.
-        created_tasks: How many tasks the context's code has created, those not counted that a task of its has created.
-        base: The context itself, where this is only the numbering of one of its tasks.
-        lanes: The numberings of its tasks, as far as they have made calls, each with the task.
+        may_replay: Whether there may be recorded calls ahead; `is_replaying` checks whether there are.
+        is_rebuilding: Whether the body runs only to rebuild a result that was too large to store.
+        is_closed: Whether the context's body has ended, so that its remaining tasks may not checkpoint.
+        created_tasks: How many tasks the context's own code has created, without the tasks that its tasks created.
+        base: The context, when this scope is only the numbering of one of its tasks; else None.
+        task_scopes: The scopes of tasks that have made calls, each with its task.
     """
 
     __slots__ = (
@@ -45,7 +45,6 @@ class ContextScope:
         "is_closed",
         "is_rebuilding",
         "labels",
-        "lanes",
         "may_replay",
         "outer",
         "owner",
@@ -53,6 +52,7 @@ class ContextScope:
         "patches",
         "path",
         "state",
+        "task_scopes",
         "tasks",
     )
 
@@ -77,46 +77,46 @@ class ContextScope:
         self.tasks: WeakSet[asyncio.Task[Any]] | None = None
         self.created_tasks = 0
         self.base: ContextScope | None = None
-        self.lanes: list[tuple[ContextScope, asyncio.Task[Any] | None]] | None = None
+        self.task_scopes: list[tuple[ContextScope, asyncio.Task[Any] | None]] | None = None
         self.is_rebuilding: bool = self.outer is not None and self.outer.is_rebuilding
         self.may_replay: bool = self.outer.may_replay if self.outer is not None else state.recorded_count > 0
 
     @classmethod
     def of(cls, call: Call) -> ContextScope:
-        """The scope inside a context operation. A virtual one checkpoints its calls under the context around it."""
+        """The scope inside a context operation. A virtual context checkpoints its calls under the enclosing context."""
         parent_id = call.scope.parent_id if call.is_virtual else call.id
         return cls(call.scope.state, prefix=call.id, parent_id=parent_id, path=call.path, owner=call)
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
-        """Take note of a task that this context's code has created, so that it ends with the invocation."""
+        """Register a task that this context's code has created, so that it ends with the invocation."""
         self.state.tasks.add(task)
         if self.tasks is None:
             self.tasks = WeakSet()
         self.tasks.add(task)
 
     def for_task(self) -> TaskLane:
-        """Where the calls of the next task that this context's code creates belong."""
+        """The scope for the next task that this context's code creates."""
         self.created_tasks += 1
         return TaskLane(self, self, self.created_tasks)
 
     def numbered_as(self, prefix: str, path: str) -> ContextScope:
-        """This context with another numbering of calls, for one of its tasks."""
-        lane = ContextScope(self.state, prefix=prefix, parent_id=self.parent_id, path=path)
-        lane.outer = lane.base = self
-        lane.is_rebuilding = self.is_rebuilding
-        if self.lanes is None:
-            self.lanes = []
-        self.lanes.append((lane, asyncio.current_task(self.state.loop)))
-        return lane
+        """This context with separate numbering, for one of its tasks."""
+        task_scope = ContextScope(self.state, prefix=prefix, parent_id=self.parent_id, path=path)
+        task_scope.outer = task_scope.base = self
+        task_scope.is_rebuilding = self.is_rebuilding
+        if self.task_scopes is None:
+            self.task_scopes = []
+        self.task_scopes.append((task_scope, asyncio.current_task(self.state.loop)))
+        return task_scope
 
     @property
     def context(self) -> ContextScope:
-        """The context whose calls these are, whatever task makes them."""
+        """The context that owns the calls, independent of the task that makes them."""
         return self.base or self
 
     @property
     def here(self) -> ContextScope:
-        """This context as the code that runs now numbers its calls: its own code, or that of a task it has created."""
+        """The scope for the running code: this context, or the scope of one of its tasks."""
         running = running_scope.get()
         return running.scope if type(running) is TaskLane and running.context is self else self
 
@@ -130,7 +130,7 @@ class ContextScope:
 
         Raises:
             NestedOperationError: Called from a step's body.
-            ConfigurationError: The name is not one the service takes, or the code that calls belongs to another context.
+            ConfigurationError: The service does not accept the name, or the calling code belongs to a different context.
         """
         running = running_scope.get()
         if running is not self and running is not None:
@@ -138,10 +138,10 @@ class ContextScope:
         return self.reserve_here(type, subtype, name)
 
     def reserve_here(self, type: str, subtype: str, name: str | None) -> Call:  # noqa: A002  # the protocol's word
-        """Reserve the next operation of this numbering, whoever calls.
+        """Reserve the next operation in this numbering, without checking which code calls.
 
         Raises:
-            ConfigurationError: The name is not one the service takes.
+            ConfigurationError: The service does not accept the name.
         """
         if name is not None:
             check_name(name)
@@ -153,7 +153,12 @@ class ContextScope:
         return call
 
     def _elsewhere(self, running: TaskOwner, type: str, subtype: str, name: str | None) -> ContextScope:  # noqa: A002
-        """The scope of a call that is not made by this context's own code: one of its tasks', or none that may."""
+        """The scope of the task that makes the call.
+
+        Raises:
+            NestedOperationError: The call is made in a step's body.
+            ConfigurationError: The call is made by the code of a different context.
+        """
         if running is IN_STEP:
             raise _nested(kind_of(type, subtype), name)
         if isinstance(running, TaskLane) and running.context is self:
@@ -162,10 +167,10 @@ class ContextScope:
 
     @property
     def is_replaying(self) -> bool:
-        """Whether the context's code is still going over what earlier invocations have done.
+        """Whether the context's code is still repeating what earlier invocations did.
 
-        True from the start of the context until the next call to be made is one that is not recorded. Code between the
-        last recorded call and the first new one counts as new once that last call had ended before this invocation.
+        True from the start of the context until its next call is not recorded. Code between the last recorded call and the
+        first new call counts as new if the last recorded call had ended before this invocation.
         """
         if self.is_rebuilding or not self.may_replay:
             return self.is_rebuilding
@@ -175,10 +180,10 @@ class ContextScope:
 
     @property
     def _is_known_to_end_here(self) -> bool:
-        """Whether the code behind the last recorded call has run before, as far as can be told.
+        """Whether the code after the last recorded call is known to have run before.
 
-        Of a context whose end is recorded, nothing behind its last call is ever run again. A task or a context without
-        checkpoints goes on to its end in every invocation.
+        When the end of a context is recorded, the code after its last call never runs again. A task, or a virtual context,
+        runs to its end in every invocation.
         """
         is_recorded = self.base is None and not (self.owner is not None and self.owner.is_virtual)
         return not is_recorded and self.ids.position > 0 and self.state.was_over(self.ids.peek(0))
@@ -187,31 +192,31 @@ class ContextScope:
         """Refuse a call whose context has ended.
 
         Raises:
-            ExecutionError: It has.
+            ExecutionError: The context has ended.
         """
         scope: ContextScope | None = self
         while scope is not None:
             if scope.is_closed:
                 raise ExecutionError(
-                    f"{call.path} went on after its context {scope.path} had ended, so nothing of it can be stored: "
-                    "await everything you start in a context before the context's function returns"
+                    f"{call.path} continued after its context {scope.path} had ended, so it cannot be stored. Await everything "
+                    "you start in a context before the context's function returns"
                 )
             scope = scope.outer
 
 
 def misplaced(kind: str, name: str | None, owner: TaskOwner | None, running: TaskOwner) -> ConfigurationError:
-    """The error of a call on one context by the code of another.
+    """The error for a call on one context by the code of a different one.
 
     Args:
-        kind: What was called.
-        name: Its name.
+        kind: Kind of the operation.
+        name: Name of the operation.
         owner: The context it was called on.
-        running: Whose code has called it.
+        running: The owner of the calling code.
     """
     return ConfigurationError(
         f"{_called(kind, name)} was called on the context {_path_of(owner)} by code that runs in the context "
-        f"{_path_of(running)}. When that has ended its code is skipped, and later calls are numbered otherwise. Call it "
-        "on the context that the function was given"
+        f"{_path_of(running)}. A replay skips that code once its context has ended, and then numbers later calls "
+        "differently. Call the operation on the context that the function received"
     )
 
 
@@ -225,10 +230,10 @@ def _called(kind: str, name: str | None) -> str:
 
 
 def check_name(name: object) -> None:
-    """Refuse a name that the service would not take.
+    """Refuse a name that the service does not accept.
 
     Raises:
-        ConfigurationError: It is not 1 to 256 printable ASCII characters.
+        ConfigurationError: The name is not 1 to 256 printable ASCII characters.
     """
     if isinstance(name, str) and 0 < len(name) <= MAX_NAME_LENGTH and name.isascii() and name.isprintable():
         return
@@ -240,7 +245,7 @@ def check_name(name: object) -> None:
 
 def _nested(kind: str, name: str | None) -> NestedOperationError:
     return NestedOperationError(
-        f"{_called(kind, name)} was called inside a step. A step's body runs once and is then replayed as one result, so nothing "
-        "durable can happen in it. Call it from the handler, or make the step a child context: "
+        f"{_called(kind, name)} was called inside a step. A step's body runs once and is replayed as a single result, so it "
+        "cannot contain durable operations. Call the operation from the handler, or turn the step into a child context: "
         "ctx.run_in_child_context(function)"
     )

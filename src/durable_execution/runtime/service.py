@@ -1,4 +1,4 @@
-"""What the runtime needs of the durable execution service."""
+"""The two calls that the runtime makes to the durable execution service."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from durable_execution.protocol import Wire
 
 
 class CheckpointAnswer(NamedTuple):
-    """What the service answers to a checkpoint.
+    """The answer to a checkpoint.
 
     Attributes:
-        token: Good for the next checkpoint; None when this invocation may not checkpoint any more.
+        token: Token for the next checkpoint; None when this invocation may not checkpoint again.
         operations: Every operation that changed since the last answer, in wire form.
-        next_marker: Where the rest of them starts; None when this is all.
+        next_marker: Marker of the next page of operations; None on the last page.
     """
 
     token: str | None
@@ -31,16 +31,16 @@ class StatePage(NamedTuple):
 class ServiceClient(Protocol):
     """The two calls a running invocation makes. Both raise `durable_execution.errors.ServiceError`.
 
-    A client whose service is in this process, so that `checkpoint` never waits for anything, may say so with an attribute
-    `answers_immediately = True`: sequential workflows then store without a turn of the event loop.
+    If the service is in this process, so that `checkpoint` never waits, the client may set `answers_immediately = True`.
+    Sequential workflows then store updates without a turn of the event loop.
 
-    A client that can keep something even if this process dies may have a method `note_unsent(token, update)`. It is told of
-    every update that nobody waits for, and so is not sent yet, with the token to send it with. Once that token has been used,
-    it is told again of those that are still unsent.
+    A client that can keep data even if this process dies may have a method `note_unsent(token, update)`. It is called for
+    every update that no code waits for, and that is therefore not sent yet, with the token to send it with. After that token
+    has been used, the method is called again for the updates that are still unsent.
     """
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
-        """Send updates, all or nothing. An empty list only asks for what has changed."""
+        """Send updates, all or nothing. An empty list only asks for changes."""
         ...
 
     async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:

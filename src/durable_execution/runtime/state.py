@@ -1,4 +1,4 @@
-"""What one invocation knows: the recorded operations, who waits for what, and whether it has been decided how it ends."""
+"""The state of one invocation: its operations, the calls that wait for them, and the decision how the invocation ends."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from durable_execution.runtime.workers import Workers
 
 RESUMING_STATUSES = TERMINAL_OPERATION_STATUSES | {"READY"}
-"""Statuses in which an operation that was waited for can go on."""
+"""Statuses in which code that waits for an operation can continue."""
 
 DUE_MARGIN_SECONDS = 0.2
-"""How long after a timer is due the service is asked about it: its clock and ours need not agree to the millisecond."""
+"""How long after a timer is due the service is asked about it. Its clock and the local clock may differ slightly."""
 
 STATE_TYPES_NOT_REREAD = frozenset({"STEP", "CONTEXT"})
 
@@ -42,7 +42,7 @@ class Ending(Enum):
 
 
 class Outcome(NamedTuple):
-    """How an invocation ends, with the handler's value or the error that decided it."""
+    """How an invocation ends, with the handler's result or the error."""
 
     ending: Ending
     value: Any = None
@@ -50,10 +50,10 @@ class Outcome(NamedTuple):
 
 
 class NondeterminismPolicy(Enum):
-    """What happens when the code leaves the recorded path.
+    """What the runtime does when the code leaves the recorded path.
 
-    FAIL ends the execution as failed. RETRY fails the invocation, so that rolling the code back saves the execution.
-    WARN reports it and goes on with whatever is recorded.
+    FAIL ends the execution as FAILED. RETRY fails the invocation, so that rolling the code back saves the execution.
+    WARN reports the divergence and continues with the recorded results.
     """
 
     FAIL = "fail"
@@ -62,24 +62,24 @@ class NondeterminismPolicy(Enum):
 
 
 class ExecutionState:
-    """The state of one invocation. Made, used and dropped on the invocation's event loop.
+    """The state of one invocation. Use it only on the invocation's event loop.
 
     Attributes:
-        execution_arn: Which execution.
-        operations: Every operation that is recorded, by id, in wire form.
+        execution_arn: ARN of the execution.
+        operations: The recorded operations by id, in wire form.
         handler: `module:qualname` of the handler.
         updated_ids: Operations that timers, callbacks and other functions changed since the last invocation.
-        logs_while_replaying: Whether context loggers speak while their context replays.
-        user_logger: Where context loggers write; None for the SDK's own logger.
-        recorded_count: How many were recorded before this invocation, the EXECUTION operation not counted.
-        outcome: Done as soon as it is decided how the invocation ends.
-        busy: Number of step bodies and of blocking handlers' threads that run.
-        threads: Threads of the user's blocking orchestration code, each as the future of its end.
+        logs_while_replaying: Whether context loggers write while their context replays.
+        user_logger: Logger that context loggers write to; None for the SDK's own logger.
+        recorded_count: Number of operations recorded before this invocation, without the EXECUTION operation.
+        outcome: Done when it is decided how the invocation ends.
+        busy: Number of running step bodies and running threads of blocking code.
+        threads: Futures that are done when a thread of the user's blocking orchestration code has ended.
         tasks: Tasks of the user's orchestration code.
-        watch: Called with what a thread of blocking orchestration code is to run; None just runs it. A replay sets it, to see
-            what the code depends on.
-        stand_in: Called instead of a step's body, with the step's call; None runs bodies. A replay without side effects
-            sets it.
+        watch: Called with the function that a thread of blocking orchestration code is about to run; None runs it directly. A
+            replay sets it to observe what the code depends on.
+        stand_in: Called with the step's call instead of running the step's body; None runs bodies. A replay without side
+            effects sets it.
     """
 
     def __init__(
@@ -132,11 +132,11 @@ class ExecutionState:
 
     @property
     def is_decided(self) -> bool:
-        """Whether it is decided how the invocation ends: whatever user code does now is of no consequence."""
+        """Whether it is decided how the invocation ends. From then on, user code has no effect."""
         return self.outcome.done()
 
     def decide(self, outcome: Outcome) -> None:
-        """Decide how the invocation ends; the first decision counts."""
+        """Decide how the invocation ends. Only the first decision counts."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
@@ -146,14 +146,14 @@ class ExecutionState:
         await self.park()
 
     async def park(self) -> NoReturn:
-        """Wait until cancelled: for code that runs on after the invocation's end was decided."""
+        """Wait until cancelled. For code that still runs after the end of the invocation was decided."""
         while True:
             await self.loop.create_future()
 
     async def until_changed(self, call: Call) -> Wire:
-        """Wait until the operation reaches a status in which it can go on: ended, or ready for its next attempt.
+        """Wait until the operation has ended, or is ready for its next attempt.
 
-        While nothing else runs, this is where an invocation is suspended: it then never returns.
+        If nothing else runs, the invocation is suspended here, and the call never returns.
         """
         changed: asyncio.Future[None] = self.loop.create_future()
         entry = self._waiters.get(call.id)
@@ -167,7 +167,7 @@ class ExecutionState:
         return self.operations[call.id]
 
     def recorded_children(self, parent_id: str | None) -> int:
-        """How many operations with this parent were recorded before this invocation."""
+        """Number of operations with this parent that were recorded before this invocation."""
         if self._children is None:
             counts: dict[str | None, int] = {}
             for wire in self.operations.values():
@@ -178,7 +178,7 @@ class ExecutionState:
         return self._children.get(parent_id, 0)
 
     def on_idle(self, timeout: float | None) -> bool:
-        """Called when the event loop is about to sleep: send what is left, or suspend.
+        """Send what is left, or suspend. The event loop calls this when it is about to sleep.
 
         Returns:
             Whether something was scheduled, so that the loop must look again.
@@ -197,13 +197,13 @@ class ExecutionState:
         return True
 
     def close(self) -> None:
-        """Forget timers."""
+        """Cancel the timers."""
         self.batcher.close()
         if self._due_timer is not None:
             self._due_timer.cancel()
 
     def _ask_when_due(self) -> bool:
-        """While a body runs on, have the service asked as soon as a timer that somebody waits for is due.
+        """While a body runs, ask the service again as soon as a timer that code waits for is due.
 
         Returns:
             Whether a timer was set.
@@ -236,7 +236,7 @@ class ExecutionState:
             del self._waiters[operation_id]
 
     def was_over(self, operation_id: str) -> bool:
-        """Whether an operation had ended, and its end had been seen, in an earlier invocation."""
+        """Whether an operation ended in an earlier invocation that also observed its end."""
         wire = self.operations.get(operation_id)
         return (
             wire is not None
@@ -255,7 +255,7 @@ class ExecutionState:
                 operations[operation_id] = wire
                 self._touched.add(operation_id)
             elif operation_id not in waiters:
-                # Nobody reads the result of an own step or context again: ten thousand of them are not kept.
+                # This invocation never reads the result of its own step or context again, so it does not keep thousands of them.
                 operations.pop(operation_id, None)
                 continue
             if operation_id in waiters and status in RESUMING_STATUSES:
@@ -281,7 +281,7 @@ def _due_at(wire: Wire | None) -> datetime | None:
 
 
 class OperationViews(Mapping[str, Operation]):
-    """A live, read-only view of the recorded operations; making one costs nothing."""
+    """A live, read-only view of the recorded operations. Creating one costs nothing."""
 
     __slots__ = ("_operations",)
 

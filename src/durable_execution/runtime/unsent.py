@@ -1,8 +1,8 @@
-"""Notes of updates that have not been sent, which outlive the process.
+"""Notes of unsent updates that outlive the process.
 
-That a step has begun is sent with its result, to save a call. If the step ends the process, it would never be sent at all.
-Whoever runs the process, such as `durable-debug serve`, therefore lends it a file, and sends what stands in it once the
-process is dead.
+The start of a step is sent together with its result, to save a call. If the step ends the process, the start would never be
+sent. The host of the process, such as `durable-debug serve`, therefore passes it an open file, and sends the updates noted in
+the file after the process has ended.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _descriptor: int | None = None
 
 
 def keep_notes_in(descriptor: int) -> None:
-    """Write notes to an open file from the next invocation on."""
-    global _descriptor  # noqa: PLW0603  # lent to the whole process
+    """Write notes to an open file, starting with the next invocation."""
+    global _descriptor  # noqa: PLW0603  # one file for the whole process
     _descriptor = descriptor
 
 
 def notes() -> Callable[[str, Wire], None] | None:
-    """A function that notes the updates of one invocation, given the token to send them with; None where nobody wants it."""
+    """A function that notes one update, given the token to send it with; None when the host has not passed a file."""
     return _Notes(_descriptor).add if _descriptor is not None else None
 
 
@@ -31,7 +31,7 @@ def read_notes(text: str) -> tuple[str, list[Wire]] | None:
     """The token and the updates that were noted last; None when there are none.
 
     Args:
-        text: What stands in the file. Its last line may be cut off.
+        text: Content of the file. Its last line may be truncated.
     """
     last, updates = "", list[Wire]()
     for line in text.split("\n")[:-1]:
@@ -43,7 +43,7 @@ def read_notes(text: str) -> tuple[str, list[Wire]] | None:
 
 
 class _Notes:
-    """What one invocation has noted. Notes with an earlier token are of updates that have been sent."""
+    """The notes of one invocation. Updates noted with an earlier token have been sent."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

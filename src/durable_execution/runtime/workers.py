@@ -1,4 +1,4 @@
-"""Threads for synchronous step bodies, so that a blocking one does not stop the event loop."""
+"""Threads for synchronous step bodies, so that a blocking body does not stop the event loop."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MAX_WORKERS = 32
-"""Synchronous step bodies that run at once."""
+"""How many synchronous step bodies run at the same time."""
 
 Job = tuple[contextvars.Context, Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
 
 
 class Workers:
-    """A small pool of daemon threads, started as they are needed and kept across invocations."""
+    """A small pool of daemon threads. They are started on demand and kept across invocations."""
 
     def __init__(self, limit: int = MAX_WORKERS) -> None:
         self._limit = limit
@@ -44,11 +44,11 @@ class Workers:
             error: BaseException | None = None
             try:
                 result = context.run(function)
-            except BaseException as raised:  # noqa: BLE001  # carried to whoever waits for the future
+            except BaseException as raised:  # noqa: BLE001  # re-raised where the future is awaited
                 error = raised
             del context, function
             self._idle.release()
-            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop was closed, so nothing waits for the future
                 loop.call_soon_threadsafe(_settle, future, result, error)
             del future, result, error
 
@@ -68,8 +68,8 @@ _shared: Workers | None = None
 
 
 def shared_workers() -> Workers:
-    """The environment's pool."""
-    global _shared  # noqa: PLW0603  # one pool per environment, made when first needed
+    """The pool of the environment."""
+    global _shared  # noqa: PLW0603  # one pool per environment, created on first use
     if _shared is None:
         _shared = Workers()
     return _shared

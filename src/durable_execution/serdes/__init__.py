@@ -1,6 +1,6 @@
-"""How values become the strings that are checkpointed, and values again.
+"""Serializers: they turn values into the strings that are checkpointed, and back.
 
-Serializers can be put around each other; the innermost knows the values, the outermost decides where the text goes:
+You can nest serializers. The innermost knows the values, the outermost decides where the text is stored:
 
 ```python
 OffloadedSerDes(EncryptedSerDes(CompressedSerDes(TypedSerDes(Order)), encrypt=…, decrypt=…), store=S3Store("my-bucket"))

@@ -1,8 +1,8 @@
-"""What functions are annotated with, one annotation at a time.
+"""Reads the annotations of functions, one annotation at a time.
 
-A name that only the type checker can see (imported under `TYPE_CHECKING`, the context's type, say) must not cost the others
-their types, so each annotation is resolved by itself. From Python 3.14 on, annotations are evaluated when they are read (PEP
-649), and reading them all would fail for the same reason.
+A name that only the type checker sees (such as the context's type, imported under `TYPE_CHECKING`) must not make the other
+annotations unreadable, so each annotation is resolved separately. From Python 3.14 on, annotations are evaluated when they are
+read (PEP 649), and reading all of them would fail for the same reason.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if sys.version_info >= (3, 14):
     from annotationlib import Format, get_annotations
 
     def annotations_of(function: Any) -> Mapping[str, Any]:
-        """The annotations as they stand, by name; a name that cannot be seen at run time stays a forward reference."""
+        """The unresolved annotations by name. A name that does not exist at run time stays a forward reference."""
         try:
             return function.__annotations__ or {}
         except (NameError, AttributeError):
             pass
         try:
             return get_annotations(function, format=Format.FORWARDREF)
-        except TypeError:  # not something that has annotations
+        except TypeError:  # the object has no annotations
             return {}
 
     def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -35,7 +35,7 @@ if sys.version_info >= (3, 14):
 else:
 
     def annotations_of(function: Any) -> Mapping[str, Any]:
-        """The annotations as they stand, by name; in modules with `from __future__ import annotations` as text."""
+        """The unresolved annotations by name. With `from __future__ import annotations` they are text."""
         return getattr(function, "__annotations__", None) or {}
 
     def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -44,10 +44,10 @@ else:
 
 
 def annotation_of(function: Any, name: str) -> Any:
-    """What a parameter, or `return`, is annotated with; None when it is not.
+    """The resolved annotation of a parameter or of `return`; None when there is none.
 
     Raises:
-        NameError: It names what cannot be seen at run time. Resolving may raise whatever evaluating the annotation raises.
+        NameError: The annotation uses a name that does not exist at run time. Evaluating an annotation may raise other errors.
     """
     found = annotations_of(function)
     if name not in found:

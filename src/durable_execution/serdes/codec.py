@@ -1,7 +1,7 @@
-"""Which serializer a value gets: the one configured, the one its annotation asks for, or tagged JSON.
+"""Chooses the serializer of a value: the configured one, the one for its annotation, or tagged JSON.
 
-A codec is the pair of functions an operation uses. Plain annotations (`str`, `dict`, `Any`, none at all) need no
-pydantic, which is only loaded for a type that needs it.
+A codec is the pair of functions that an operation uses. Values with a plain annotation (`str`, `dict`, `Any`) or without one
+do not need pydantic, which is loaded only for a type that needs it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PLAIN_ORIGINS = frozenset({dict, list, typing.Union, types.UnionType})
 
 
 class Codec(NamedTuple):
-    """A pair of functions: value to text, text to value; and whether they wait for something, such as a bucket."""
+    """A pair of functions, value to text and text to value, and whether they block, for example on a network."""
 
     encode: Callable[[Any], str]
     decode: Callable[[str], Any]
@@ -34,13 +34,13 @@ TAGGED = Codec(tagged.dumps, tagged.loads)
 
 
 def codec_for(serdes: SerDes[Any] | None, annotation: Any, *, operation_id: str, execution_arn: str) -> Codec:
-    """The codec of one value of one operation.
+    """The codec for one value of one operation.
 
     Args:
-        serdes: What the user configured; wins over everything.
+        serdes: The configured serializer, which takes precedence; None when none is configured.
         annotation: The value's type; None when unknown.
-        operation_id: For the serializer's context.
-        execution_arn: For the serializer's context.
+        operation_id: Operation id for the `SerDesContext`.
+        execution_arn: Execution ARN for the `SerDesContext`.
     """
     if serdes is not None:
         return _custom(serdes, SerDesContext(operation_id, execution_arn))
@@ -50,7 +50,7 @@ def codec_for(serdes: SerDes[Any] | None, annotation: Any, *, operation_id: str,
 
 
 def typed_codec(annotation: Any) -> Codec:
-    """The codec of an annotation: tagged JSON for plain types, pydantic for the others."""
+    """The codec for an annotation: tagged JSON for plain types, pydantic for the others."""
     try:
         return _typed_codec(annotation)
     except TypeError:  # an unhashable annotation cannot be cached
@@ -67,7 +67,7 @@ def _typed_codec(annotation: Any) -> Codec:
 
 
 def is_plain_annotation(annotation: Any) -> bool:
-    """Whether JSON restores every value of this annotation, so that no model is needed."""
+    """Whether JSON restores every value of this type, so that no model is needed."""
     try:
         if annotation in PLAIN_TYPES:
             return True
@@ -83,7 +83,7 @@ def is_plain_annotation(annotation: Any) -> bool:
 def _return_annotation(code_owner: Any) -> Any:
     try:
         annotation = annotation_of(code_owner, "return")
-    except Exception:  # noqa: BLE001  # a forward reference that does not resolve: the type is not known
+    except Exception:  # noqa: BLE001  # a forward reference that does not resolve: the type is unknown
         return None
     if get_origin(annotation) in (Awaitable, Coroutine):
         annotation = get_args(annotation)[-1]
@@ -91,9 +91,9 @@ def _return_annotation(code_owner: Any) -> Any:
 
 
 def return_annotation(function: Any) -> Any:
-    """The type a function says it returns; None when it does not say."""
+    """The annotated return type of a function; None when it has none."""
     if not hasattr(function, "__code__"):
-        function = getattr(function, "func", None) or getattr(type(function), "__call__", None)  # noqa: B004  # its annotations are wanted
+        function = getattr(function, "func", None) or getattr(type(function), "__call__", None)  # noqa: B004  # read for its annotations
     written = annotations_of(function).get("return")
     try:
         if written in PLAIN_TYPES:
@@ -111,9 +111,9 @@ def _custom(serdes: SerDes[Any], context: SerDesContext) -> Codec:
         except DurableError:
             raise
         except Exception as error:
-            raise SerializationError(f"{with_name} could not write {type(value).__name__}: {error!r}") from error
+            raise SerializationError(f"{with_name} cannot serialize {type(value).__name__}: {error!r}") from error
         if not isinstance(text, str):
-            raise SerializationError(f"{with_name}.serialize returned {type(text).__name__}: it must return str")
+            raise SerializationError(f"{with_name}.serialize returned {type(text).__name__}; it must return str")
         return text
 
     def decode(text: str) -> Any:
@@ -122,6 +122,6 @@ def _custom(serdes: SerDes[Any], context: SerDesContext) -> Codec:
         except DurableError:
             raise
         except Exception as error:
-            raise SerializationError(f"{type(serdes).__name__} could not read {text[:60]!r}: {error!r}") from error
+            raise SerializationError(f"{type(serdes).__name__} cannot deserialize {text[:60]!r}: {error!r}") from error
 
     return Codec(encode, decode, is_blocking=bool(getattr(serdes, "is_blocking", False)))

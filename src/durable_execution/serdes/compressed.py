@@ -1,4 +1,4 @@
-"""A serializer that makes another one's text shorter."""
+"""A serializer that compresses the text of an inner serializer."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ DEFAULT_ABOVE_BYTES = 1024
 
 
 class CompressedSerDes:
-    """Compresses what another serializer writes, with zlib.
+    """Compresses the text of an inner serializer with zlib.
 
-    Short text stays as it is, and so does text that would not become shorter. What was stored uncompressed is read as well,
-    so it can be put around a serializer while executions are in flight.
+    Short text, and text that would not become shorter, is stored unchanged. Uncompressed text is read as well, so you can add
+    compression while executions are running.
 
     Args:
-        inner: The serializer; by default the tagged JSON that is the default without it.
-        level: 1 is fast, 9 is small.
-        above_bytes: Text up to this size is not worth it.
+        inner: The inner serializer; by default tagged JSON, the SDK's default.
+        level: Compression level from 1 (fast) to 9 (small).
+        above_bytes: Text is compressed above this size in bytes.
 
     Attributes:
-        is_blocking: Whether the inner serializer waits for something.
+        is_blocking: Whether the inner serializer blocks.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class CompressedSerDes:
         self._above_bytes = above_bytes
 
     def serialize(self, value: Any, context: SerDesContext) -> str:
-        """The text, compressed where that makes it shorter."""
+        """The text, compressed if that makes it shorter."""
         text = self._inner.serialize(value, context)
         is_ambiguous = WRAPPING.is_wrapped(text)
         if len(text) <= self._above_bytes and not is_ambiguous:
@@ -55,7 +55,7 @@ class CompressedSerDes:
         return packed if len(packed) < len(text) or is_ambiguous else text
 
     def deserialize(self, data: str, context: SerDesContext) -> Any:
-        """The value of a text, compressed or not.
+        """The value of a text that may be compressed.
 
         Raises:
             SerializationError: The compressed text is damaged.

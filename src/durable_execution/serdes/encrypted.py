@@ -1,4 +1,4 @@
-"""A serializer that keeps what another one writes from being read."""
+"""A serializer that encrypts the text of an inner serializer."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 WRAPPING = Wrapping("encrypted")
 
 Transform: TypeAlias = "Callable[[bytes, SerDesContext], bytes]"
-"""Encrypts or decrypts. The context is good for what must not be moved elsewhere: additional authenticated data, or the
-encryption context of AWS KMS."""
+"""Encrypts or decrypts bytes. Use the context as additional authenticated data, or as the encryption context of AWS KMS, so
+that a text cannot be moved to a different operation."""
 
 
 class EncryptedSerDes:
-    """Encrypts what another serializer writes, with functions of yours. There is no cryptography in this package.
+    """Encrypts the text of an inner serializer with functions that you provide. This package contains no cryptography.
 
-    The functions are called with the bytes and a `SerDesContext`. Raise `InvocationError` from them for passing trouble, such
-    as a key service that does not answer, so that the invocation is retried; anything else they raise fails the execution.
+    The functions receive the bytes and a `SerDesContext`. Raise `InvocationError` in them for a transient error, such as a key
+    service that does not respond, and Lambda retries the invocation. Any other exception fails the execution.
 
     Args:
-        inner: The serializer; None for the tagged JSON that is the default without it.
-        encrypt: Makes the bytes unreadable.
-        decrypt: Makes them readable again.
-        reads_plain: Whether text that is not encrypted is read as well, as long as executions are in flight that were
-            started before encryption was.
+        inner: The inner serializer; None for tagged JSON, the SDK's default.
+        encrypt: Encrypts bytes.
+        decrypt: Decrypts what `encrypt` returned.
+        reads_plain: Whether unencrypted text is read as well. Set it while executions are running that started before you
+            introduced encryption.
 
     Attributes:
-        is_blocking: That its functions may wait for a key service, so that it is called in a worker thread.
+        is_blocking: Always True: the functions may wait for a key service, so they are called in a worker thread.
     """
 
     is_blocking = True
@@ -48,17 +48,17 @@ class EncryptedSerDes:
         self._reads_plain = reads_plain
 
     def serialize(self, value: Any, context: SerDesContext) -> str:
-        """The text, encrypted.
+        """The encrypted text.
 
         Raises:
-            SerializationError: The value cannot be written. The message does not show it.
+            SerializationError: The value cannot be serialized. The message does not show the value.
         """
         try:
             text = self._inner.serialize(value, context)
         except SerializationError:
             raise SerializationError(
-                f"a value of type {type(value).__name__} cannot be written by {type(self._inner).__name__}; more is not said, "
-                "because it is to be encrypted"
+                f"a value of type {type(value).__name__} cannot be serialized by {type(self._inner).__name__}. The details are "
+                "withheld, because the value is confidential"
             ) from None
         return WRAPPING.wrap(base64.b64encode(self._encrypt(to_bytes(text), context)).decode())
 
@@ -66,13 +66,14 @@ class EncryptedSerDes:
         """The value of an encrypted text.
 
         Raises:
-            SerializationError: It is not encrypted, or damaged, or holds something else. The message does not show it.
+            SerializationError: The text is not encrypted, is damaged, or contains a different value. The message does not
+                show the value.
         """
         if not WRAPPING.is_wrapped(data):
             if not self._reads_plain:
                 raise SerializationError(
-                    f"stored text of {len(data)} characters is not encrypted, although EncryptedSerDes reads it. If it was "
-                    "stored before encryption was introduced, pass reads_plain=True until those executions have ended"
+                    f"stored text of {len(data)} characters is not encrypted, so EncryptedSerDes cannot read it. If it was "
+                    "stored before you introduced encryption, pass reads_plain=True until those executions have ended"
                 )
             return self._inner.deserialize(data, context)
         try:
@@ -83,5 +84,6 @@ class EncryptedSerDes:
             return self._inner.deserialize(to_text(self._decrypt(encrypted, context)), context)
         except (SerializationError, UnicodeDecodeError):
             raise SerializationError(
-                f"what was decrypted cannot be read by {type(self._inner).__name__}; more is not said, because it was encrypted"
+                f"the decrypted text cannot be deserialized by {type(self._inner).__name__}. The details are withheld, because "
+                "the value is confidential"
             ) from None

@@ -1,4 +1,4 @@
-"""The serializer interface, and the two plainest serializers."""
+"""The serializer interface, and the two simplest serializers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 class SerDesContext(NamedTuple):
-    """What a serializer may know of the value.
+    """The operation and execution that a value belongs to.
 
     Attributes:
-        operation_id: Operation the value belongs to; the execution's ARN for payload and result of the handler.
-        execution_arn: Execution the operation belongs to.
+        operation_id: Id of the operation; the execution's ARN for the payload and the result of the handler.
+        execution_arn: ARN of the execution.
     """
 
     operation_id: str = ""
@@ -21,13 +21,13 @@ class SerDesContext(NamedTuple):
 
 
 class SerDes(Protocol[T]):
-    """Turns values into text and back. `deserialize(serialize(value))` is what the workflow gets, on the first run too.
+    """Turns values into text and back. The workflow receives `deserialize(serialize(value))`, also on the first run.
 
-    A serializer that waits for something (a network, a disk) may say so with an attribute `is_blocking = True`: steps, child
-    contexts and branches then call it in a worker thread, so that the others go on.
+    If your serializer blocks (on a network or a disk), set an attribute `is_blocking = True`. Steps, child contexts and
+    branches then call it in a worker thread, so that other branches continue.
 
-    Raise `durable_execution.errors.SerializationError` for what can never work, and
-    `durable_execution.errors.InvocationError` for passing trouble (a bucket that does not answer).
+    Raise `durable_execution.errors.SerializationError` for a permanent error, and
+    `durable_execution.errors.InvocationError` for a transient one, such as a bucket that does not respond.
     """
 
     def serialize(self, value: T, context: SerDesContext) -> str:
@@ -35,12 +35,12 @@ class SerDes(Protocol[T]):
         ...
 
     def deserialize(self, data: str, context: SerDesContext) -> T:
-        """The value a stored text stands for."""
+        """The value of a stored text."""
         ...
 
 
 class JsonSerDes:
-    """Plain JSON, as `json.dumps` and `json.loads` have it: tuples come back as lists."""
+    """Plain JSON, written by `json.dumps` and read by `json.loads`. Tuples become lists."""
 
     def serialize(self, value: Any, context: SerDesContext = SerDesContext()) -> str:  # noqa: B008  # immutable
         """JSON text."""
@@ -52,12 +52,12 @@ class JsonSerDes:
 
 
 class PassThroughSerDes:
-    """For values that are text already."""
+    """For values that are already text."""
 
     def serialize(self, value: str, context: SerDesContext = SerDesContext()) -> str:  # noqa: B008
-        """The text itself."""
+        """The text, unchanged."""
         return value
 
     def deserialize(self, data: str, context: SerDesContext = SerDesContext()) -> str:  # noqa: B008
-        """The text itself."""
+        """The text, unchanged."""
         return data

@@ -1,4 +1,4 @@
-"""A serializer that keeps large text elsewhere and stores where it is."""
+"""A serializer that stores large text outside the execution and checkpoints a reference to it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ MAX_RECENT_BYTES = 16 * 1024 * 1024
 
 
 class OffloadedSerDes:
-    """Keeps what another serializer writes in a directory or a bucket, and checkpoints only where it is.
+    """Stores the text of an inner serializer in a directory or a bucket, and checkpoints only a reference.
 
-    What is kept is never overwritten with something else, and is checked when it is read. It is not deleted: give the bucket a
-    lifecycle rule that keeps objects longer than executions are retained.
+    Stored text is never overwritten with different text, and its digest is checked when it is read. It is never deleted: give
+    the bucket a lifecycle rule that keeps objects longer than executions are retained.
 
     Args:
-        inner: The serializer; None for the tagged JSON that is the default without it.
-        store: A `DirectoryStore`, an `S3Store`, or a `PayloadStore` of yours.
-        above_bytes: Text up to this size is checkpointed as it is.
+        inner: The inner serializer; None for tagged JSON, the SDK's default.
+        store: A `DirectoryStore`, an `S3Store`, or your own `PayloadStore`.
+        above_bytes: Text up to this size in bytes is checkpointed directly.
 
     Attributes:
-        is_blocking: That it waits for its store, so that it is called in a worker thread.
+        is_blocking: Always True: the serializer waits for its store, so it is called in a worker thread.
     """
 
     is_blocking = True
@@ -49,11 +49,11 @@ class OffloadedSerDes:
         self._kept: dict[str, None] = {}
 
     def serialize(self, value: Any, context: SerDesContext) -> str:
-        """The text, or where it is kept.
+        """The text, or a reference to it.
 
         Raises:
-            InvocationError: The store does not answer.
-            SerializationError: The store refuses it.
+            InvocationError: The store does not respond; Lambda should retry the invocation.
+            SerializationError: The store refuses the text.
         """
         text = self._inner.serialize(value, context)
         data = to_bytes(text)
@@ -64,15 +64,15 @@ class OffloadedSerDes:
         if key not in self._kept:
             self._store.put(key, data)
             self._remember(key)
-        self._recent.add(digest, data)  # it is read right away: a first run gets what a replay gets
+        self._recent.add(digest, data)  # read back at once: a first run receives the same value as a replay
         return WRAPPING.wrap({"key": key, "bytes": len(data), "sha256": digest})
 
     def deserialize(self, data: str, context: SerDesContext) -> Any:
-        """The value of a text, wherever it is kept.
+        """The value of a text or of a reference.
 
         Raises:
-            InvocationError: The store does not answer.
-            SerializationError: It is not there any more, or is not what was kept.
+            InvocationError: The store does not respond; Lambda should retry the invocation.
+            SerializationError: The stored text is missing, or differs from what was stored.
         """
         if not WRAPPING.is_wrapped(data):
             return self._inner.deserialize(data, context)
@@ -84,7 +84,7 @@ class OffloadedSerDes:
         return self._inner.deserialize(to_text(self._fetch(key, digest)), context)
 
     def _remember(self, key: str) -> None:
-        """An item of a map is written twice, for itself and for the map: it need not be kept twice."""
+        """Remember a stored key. A map item is serialized twice, for itself and for the map, but is stored once."""
         self._kept[key] = None
         if len(self._kept) > MAX_REMEMBERED:
             self._kept.pop(next(iter(self._kept)), None)
@@ -96,16 +96,17 @@ class OffloadedSerDes:
         found = self._store.get(key)
         if sha256(found).hexdigest() != digest:
             raise SerializationError(
-                f"what {self._store!r} keeps as {key} is not what was kept there: it was overwritten from outside"
+                f"{self._store!r} returned different content for {key} than was stored. The object was overwritten. Restore "
+                "the stored version"
             )
         return found
 
 
 class Recent:
-    """What was kept lately, up to a size.
+    """The most recently stored texts, up to a total size.
 
     Args:
-        max_bytes: How much of it.
+        max_bytes: Maximum total size in bytes.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -115,7 +116,7 @@ class Recent:
         self._found: dict[str, bytes] = {}
 
     def add(self, digest: str, data: bytes) -> None:
-        """Remember one, and forget the oldest ones for it."""
+        """Add a text, and drop the oldest ones if the total size exceeds the maximum."""
         with self._lock:
             self._bytes += len(data) - len(self._found.pop(digest, b""))
             self._found[digest] = data
@@ -123,12 +124,12 @@ class Recent:
                 self._bytes -= len(self._found.pop(next(iter(self._found))))
 
     def get(self, digest: str) -> bytes | None:
-        """One of them, if it is not forgotten."""
+        """The text with a digest; None when it was dropped."""
         return self._found.get(digest)
 
 
 def _key(context: SerDesContext, digest: str) -> str:
-    """Where a text is kept: beside the others of its execution, and the same text at the same place."""
+    """The key of a text: grouped by execution, and equal for equal text of an operation."""
     try:
         execution = ExecutionArn.parse(context.execution_arn).id
     except ValueError:

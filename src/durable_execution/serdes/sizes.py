@@ -1,4 +1,4 @@
-"""How large a payload is, and a word in time when it comes near a limit."""
+"""Measures payloads, and warns when one approaches a limit."""
 
 from __future__ import annotations
 
@@ -10,59 +10,60 @@ from durable_execution.serdes.wrapping import to_bytes
 logger = logging.getLogger("durable_execution")
 
 NEAR = 0.8
-"""The share of a limit from which on it is worth a word."""
+"""The share of a limit at which a warning is logged."""
 
-CURE = "Return less, or keep the bulk elsewhere (durable_execution.serdes: CompressedSerDes, OffloadedSerDes)"
+CURE = "Return less, or use CompressedSerDes or OffloadedSerDes from durable_execution.serdes"
 
 
 def size_in_bytes(text: str) -> int:
-    """Bytes of a text as UTF-8."""
+    """Size of a text in bytes of UTF-8."""
     return len(text) if text.isascii() else len(to_bytes(text))
 
 
 def report_operation_size(text: str, *, operation: str, execution_arn: str, is_context: bool) -> None:
-    """Log when an operation's result comes near the 256 KiB that are kept inline.
+    """Log a warning when the result of an operation approaches the 256 KiB that are stored inline.
 
     Args:
         text: The serialized result.
         operation: Readable path of the operation.
-        execution_arn: Its execution.
-        is_context: Whether the result is a context's, which is rebuilt from its operations when it is too large.
+        execution_arn: ARN of the execution.
+        is_context: Whether the result belongs to a context. A context whose result is too large is rebuilt from its
+            operations.
     """
     size = size_in_bytes(text)
     if size < MAX_CONTEXT_RESULT_BYTES * NEAR:
         return
     if is_context:
-        above = "the context's code runs again on every replay, to rebuild it"
+        above = "the code of the context runs again on every replay, to rebuild the result"
     else:
-        above = "the service may refuse it, and every later invocation has to load it"
-    _warn(operation, size, MAX_CONTEXT_RESULT_BYTES, "that are kept inline", above, execution_arn)
+        above = "the service may refuse it, and every later invocation must load it"
+    _warn(operation, size, MAX_CONTEXT_RESULT_BYTES, "that are stored inline", above, execution_arn)
 
 
 def report_handler_size(text: str, *, handler: str, execution_arn: str) -> None:
-    """Log when a handler's result comes near the 6 MiB that a function can return.
+    """Log a warning when the result of a handler approaches the 6 MiB that a function can return.
 
     Args:
         text: The serialized result.
         handler: Name of the handler.
-        execution_arn: The execution.
+        execution_arn: ARN of the execution.
     """
     size = size_in_bytes(text)
     if size < MAX_RESPONSE_BYTES * NEAR:
         return
-    above = "it is stored by a checkpoint of its own, as far as the service takes that"
+    above = "a separate checkpoint stores it, if the service accepts that size"
     _warn(handler, size, MAX_RESPONSE_BYTES, "that a function can return", above, execution_arn)
 
 
-def _warn(place: str, size: int, limit: int, meaning: str, above: str, execution_arn: str) -> None:
+def _warn(path: str, size: int, limit: int, meaning: str, above: str, execution_arn: str) -> None:
     logger.warning(
-        "the result of %s has %s bytes: %d %% of the %s %s. Above that limit %s. %s",
-        place,
+        "the result of %s has %s bytes, %d %% of the %s %s. Above that limit, %s. %s",
+        path,
         f"{size:,}",
         round(size / limit * 100),
         f"{limit:,}",
         meaning,
         above,
         CURE,
-        extra={"executionArn": execution_arn, "operationPath": place, "payloadBytes": size},
+        extra={"executionArn": execution_arn, "operationPath": path, "payloadBytes": size},
     )

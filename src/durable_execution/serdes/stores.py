@@ -1,4 +1,4 @@
-"""Where large text is kept: a directory, or a bucket. boto3 is loaded with the first call."""
+"""Stores for large text: a directory or a bucket. boto3 is imported with the first call."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ THROTTLED_STATUSES = frozenset({408, 429})
 
 
 class PayloadStore(Protocol):
-    """Keeps bytes by key. The same key is only ever put with the same bytes.
+    """Stores bytes by key. `put` is only ever called with the same bytes for the same key.
 
-    Raise `InvocationError` for passing trouble and `SerializationError` for what no retry can mend.
+    Raise `InvocationError` for a transient error and `SerializationError` for one that a retry cannot fix.
     """
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep bytes. Keys are letters, digits, `-` and `_`, in parts that `/` divides."""
+        """Store bytes. Keys consist of letters, digits, `-` and `_`, in parts separated by `/`."""
         ...
 
     def get(self, key: str) -> bytes:
-        """The bytes kept under a key."""
+        """The bytes stored under a key."""
         ...
 
 
 class DirectoryStore:
-    """Keeps each text in a file: for development, and for a file system that all environments share (Amazon EFS).
+    """Stores each text in a file. Use it for development, or with a file system that all environments share (Amazon EFS).
 
     Args:
-        path: The directory; it is made when it is needed.
+        path: The directory; it is created on demand.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -43,7 +43,7 @@ class DirectoryStore:
         return f"DirectoryStore({str(self._path)!r})"
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep bytes: whole, or not at all."""
+        """Store bytes atomically."""
         file = self._file(key)
         try:
             if file.exists():
@@ -57,10 +57,10 @@ class DirectoryStore:
             finally:
                 Path(unfinished).unlink(missing_ok=True)
         except OSError as error:
-            _fail("kept", file, error)
+            _fail("written", file, error)
 
     def get(self, key: str) -> bytes:
-        """The bytes kept under a key."""
+        """The bytes stored under a key."""
         file = self._file(key)
         try:
             return file.read_bytes()
@@ -70,18 +70,18 @@ class DirectoryStore:
     def _file(self, key: str) -> Path:
         file = self._path / key
         if ".." in Path(key).parts or not file.is_relative_to(self._path):
-            raise SerializationError(f"the key {key!r} leads out of {self._path}")
+            raise SerializationError(f"the key {key!r} points outside {self._path}")
         return file
 
 
 class S3Store:
-    """Keeps each text as an object in Amazon S3. Needs `s3:PutObject` and `s3:GetObject`.
+    """Stores each text as an object in Amazon S3. Needs `s3:PutObject` and `s3:GetObject`.
 
     Args:
-        bucket: The bucket.
-        prefix: What all keys begin with, for example `durable/`.
-        client: A boto3 S3 client; by default one is made from the environment when it is first needed.
-        put_options: More arguments of `put_object`: `ServerSideEncryption`, `SSEKMSKeyId`, `StorageClass` …
+        bucket: Name of the bucket.
+        prefix: Prefix of all keys, for example `durable/`.
+        client: A boto3 S3 client; by default one is created from the environment on first use.
+        put_options: Additional arguments of `put_object`: `ServerSideEncryption`, `SSEKMSKeyId`, `StorageClass` …
     """
 
     def __init__(
@@ -96,17 +96,17 @@ class S3Store:
         return f"S3Store({self._bucket!r}, prefix={self._prefix!r})"
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep bytes."""
+        """Store bytes."""
         try:
             self._s3().put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data, **self._put_options)
-        except Exception as error:  # noqa: BLE001  # botocore's errors, told apart by what they carry
-            self._fail("keep", key, error)
+        except Exception as error:  # noqa: BLE001  # errors of botocore, classified by code and status
+            self._fail("write", key, error)
 
     def get(self, key: str) -> bytes:
-        """The bytes kept under a key."""
+        """The bytes stored under a key."""
         try:
             data: bytes = self._s3().get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"].read()
-        except Exception as error:  # noqa: BLE001  # botocore's errors, told apart by what they carry
+        except Exception as error:  # noqa: BLE001  # errors of botocore, classified by code and status
             self._fail("read", key, error)
         return data
 
@@ -124,22 +124,22 @@ class S3Store:
         status = (response.get("ResponseMetadata") or {}).get("HTTPStatusCode")
         if code in MISSING_CODES:
             raise SerializationError(
-                f"{place} is not there: it was deleted while the execution still needs it, or the bucket has another name. "
-                "Let a lifecycle rule keep objects longer than executions are retained"
+                f"{place} does not exist: it was deleted although the execution still needs it, or the bucket name is wrong. "
+                "Set the lifecycle rule of the bucket to keep objects longer than executions are retained"
             ) from error
         if status in REFUSED_STATUSES and status not in THROTTLED_STATUSES:
             raise SerializationError(
-                f"S3 refuses to {verb} {place}: {error}. The function's role needs the right to"
+                f"S3 refuses to {verb} {place}: {error}. Grant the function's role s3:PutObject and s3:GetObject"
             ) from error
-        raise InvocationError(f"S3 does not {verb} {place} now: {error}") from error
+        raise InvocationError(f"S3 cannot {verb} {place} at the moment: {error}") from error
 
 
 def _fail(verb: str, file: Path, error: OSError) -> NoReturn:
     if isinstance(error, FileNotFoundError):
         raise SerializationError(
-            f"{file} is not there: it was deleted while the execution still needs it, or the directory is not shared by all "
-            "environments of the function"
+            f"{file} does not exist: it was deleted although the execution still needs it, or the environments of the function "
+            "do not share the directory"
         ) from error
     if isinstance(error, (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError)):
         raise SerializationError(f"{file} cannot be {verb}: {error.strerror}") from error
-    raise InvocationError(f"{file} cannot be {verb} now: {error}") from error
+    raise InvocationError(f"{file} cannot be {verb} at the moment: {error}") from error

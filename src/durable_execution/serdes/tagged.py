@@ -1,7 +1,7 @@
-"""JSON that remembers which Python types it came from.
+"""JSON that preserves Python types.
 
-Scalars and lists of scalars are plain JSON. Everything else is a tree of `{"t": tag, "v": value}`, the format of AWS's SDK
-for Python, so that either SDK can finish an execution the other has started. Tags: n None, s str, i int, f float, b bool,
+Scalars and lists of scalars are plain JSON. Every other value is a tree of `{"t": tag, "v": value}`, the format of AWS's SDK
+for Python, so that either SDK can finish an execution that the other one started. Tags: n None, s str, i int, f float, b bool,
 B bytes (base64), u UUID, d Decimal, dt datetime, D date, t tuple, l list, m dict, br batch result.
 """
 
@@ -26,34 +26,34 @@ _encode_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encod
 
 
 class TaggedSerDes:
-    """The default serializer of values whose type is not known."""
+    """The default serializer for values whose type is unknown."""
 
     def serialize(self, value: Any, context: SerDesContext | None = None) -> str:
         """JSON text that `deserialize` restores exactly."""
         return dumps(value)
 
     def deserialize(self, data: str, context: SerDesContext | None = None) -> Any:
-        """The value of a text of this format; plain JSON is read as what it is."""
+        """The value of a text in this format or in plain JSON."""
         return loads(data)
 
 
 def dumps(value: Any) -> str:
-    """Write a value.
+    """Serialize a value.
 
     Raises:
-        SerializationError: The value, or something in it, is of a type this format cannot restore.
+        SerializationError: The value contains a type that this format cannot restore.
     """
     try:
         return _encode_compact(value if is_plain(value) else _tag(value))
     except (TypeError, ValueError, RecursionError) as error:
-        raise SerializationError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
+        raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {error}") from None
 
 
 def loads(data: str) -> Any:
-    """Read a text written by `dumps`, by AWS's SDK for Python, or plain JSON.
+    """Deserialize a text that `dumps` or AWS's SDK for Python wrote, or plain JSON.
 
     Raises:
-        SerializationError: The text is not JSON, or its tags make no sense.
+        SerializationError: The text is not JSON, or its tags are invalid.
     """
     try:
         value = json.loads(data)
@@ -63,7 +63,7 @@ def loads(data: str) -> Any:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether plain JSON restores the value exactly, without tags: a scalar or a list of such."""
+    """Whether plain JSON restores the value exactly, without tags: a scalar, or a list of such values."""
     kind = type(value)
     if kind in SCALARS:
         return True
@@ -84,7 +84,7 @@ def _tag(value: Any) -> dict[str, Any]:
     encode = ENCODERS.get(type(value))
     if encode is None:
         raise SerializationError(
-            f"a value of type {type(value).__name__} cannot be restored from JSON when its type is not known"
+            f"a value of type {type(value).__name__} cannot be restored from JSON when its type is unknown"
         )
     tag, encoded = encode(value)
     return {"t": tag, "v": encoded}
@@ -94,7 +94,7 @@ def _tag_dict(value: dict[Any, Any]) -> tuple[str, dict[str, Any]]:
     for key in value:
         if type(key) is not str:
             raise SerializationError(
-                f"the dict key {key!r} is {type(key).__name__}: JSON keys are text. Use str keys, or a typed model"
+                f"the dict key {key!r} is of type {type(key).__name__}, but JSON keys are text. Use str keys or a typed model"
             )
     return "m", {key: _tag(item) for key, item in value.items()}
 
@@ -133,7 +133,7 @@ DECODERS: dict[str, Callable[[Any], Any]] = {
 
 
 def _load_batch(value: Any) -> Any:
-    importlib.import_module("durable_execution.batch_result")  # registers the decoder that takes this one's place
+    importlib.import_module("durable_execution.batch_result")  # registers the decoder that replaces this one
     return DECODERS["br"](value)
 
 
@@ -141,12 +141,12 @@ DECODERS["br"] = _load_batch
 
 
 def register_batch(kind: type, to_fields: Callable[[Any], dict[str, Any]], from_fields: Callable[[Any], Any]) -> None:
-    """Have batch results written and read as what they are. Their module calls this, since it stands above this one.
+    """Register how batch results are serialized. Their module calls this, because it is in a higher layer than this one.
 
     Args:
         kind: The class.
-        to_fields: From a batch to a dictionary of values this format can write.
-        from_fields: The way back.
+        to_fields: Turns a batch into a dictionary of values that this format supports.
+        from_fields: Turns such a dictionary back into a batch.
     """
     ENCODERS[kind] = lambda batch: ("br", {key: _tag(item) for key, item in to_fields(batch).items()})
     DECODERS["br"] = lambda value: from_fields({key: _untag(item) for key, item in value.items()})

@@ -1,7 +1,7 @@
-"""Typed values through pydantic: models, dataclasses, enums, datetimes, Decimals and everything else it knows.
+"""Typed values through pydantic: models, dataclasses, enums, datetimes, Decimals and every other type it supports.
 
-Bytes are base64, as in the tagged format, and infinite numbers stay what they are. A pydantic model decides for itself.
-Loaded when a type needs it; nothing else of the SDK's run time imports pydantic.
+Bytes are base64, as in the tagged format, and infinite numbers are preserved. A pydantic model uses its own configuration.
+The module is loaded when a type needs it; no other module of the runtime imports pydantic.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from durable_execution.serdes.codec import Codec
 from durable_execution.serdes.typed_dicts import known_to_pydantic
 
 FORMS = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
-"""What pydantic leaves to choice."""
+"""Representations that pydantic lets the caller choose."""
 
 
 def pydantic_codec(annotation: Any) -> Codec:
-    """The codec of a type.
+    """The codec for a type.
 
     Raises:
-        SerializationError: pydantic cannot make a schema for the type.
+        SerializationError: pydantic cannot create a schema for the type.
     """
     adapter = _adapter(annotation)
     takes_none = _takes_none(adapter)
@@ -49,27 +49,27 @@ def pydantic_codec(annotation: Any) -> Codec:
 
 
 def validate_payload(annotation: Any, payload: Any) -> Any:
-    """Fit a handler's payload to its annotation.
+    """Validate a handler's payload against its annotation.
 
     Raises:
-        PayloadError: It does not fit; the message is pydantic's.
+        PayloadError: The payload does not match; the message contains pydantic's.
     """
     try:
         return _adapter(annotation).validate_json(json.dumps(payload))
     except pydantic.ValidationError as error:
-        raise PayloadError(f"the payload does not fit {_name(annotation)}: {error}") from None
+        raise PayloadError(f"the payload does not match {_name(annotation)}: {error}") from None
 
 
 def to_json(value: Any) -> str:
-    """Any value pydantic knows as JSON text, for those who will not restore it: results and payloads of functions.
+    """A value as JSON text, for results and payloads of functions, which the SDK does not restore.
 
     Raises:
-        SerializationError: Something in it has no JSON form.
+        SerializationError: A part of the value has no JSON form.
     """
     try:
         return pydantic_core.to_json(value, bytes_mode="base64", inf_nan_mode="constants").decode()
     except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
-        raise SerializationError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
+        raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {error}") from None
 
 
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
@@ -82,14 +82,14 @@ def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
 @functools.lru_cache(maxsize=1024)
 def _cached_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
     try:
-        # An alias may have a configuration where a dataclass or a model itself may not.
-        alias: Any = typing_extensions.TypeAliasType("Value", known_to_pydantic(annotation))  # pyright: ignore[reportGeneralTypeIssues]  # a name of its own is not needed
+        # An alias may have a configuration; a dataclass or a model may not.
+        alias: Any = typing_extensions.TypeAliasType("Value", known_to_pydantic(annotation))  # pyright: ignore[reportGeneralTypeIssues]  # the alias needs no variable of the same name
         adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(alias, config=FORMS)
         if not adapter.pydantic_complete:
             adapter.rebuild()
     except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
         raise SerializationError(
-            f"pydantic cannot make a schema for {_name(annotation)}: {error.message.splitlines()[0]}. Use a pydantic "
+            f"pydantic cannot create a schema for {_name(annotation)}: {error.message.splitlines()[0]}. Use a pydantic "
             "model, a dataclass or plain JSON values, or configure a serdes"
         ) from None
     return adapter

@@ -1,4 +1,4 @@
-"""`typing.TypedDict` for pydantic, which below Python 3.12 only takes those of `typing_extensions`."""
+"""Converts `typing.TypedDict` for pydantic, which before Python 3.12 accepts only those of `typing_extensions`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NEEDS_REPLACING = sys.version_info < (3, 12)
 
 
 def known_to_pydantic(annotation: Any) -> Any:
-    """An annotation in which every TypedDict is one that pydantic takes.
+    """An annotation in which every TypedDict is one that pydantic accepts.
 
-    Those inside dataclasses and models are left as they are.
+    TypedDicts inside dataclasses and models are not changed.
     """
     return _replaced(annotation, frozenset()) if NEEDS_REPLACING else annotation
 

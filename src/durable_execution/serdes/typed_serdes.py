@@ -1,4 +1,4 @@
-"""A serializer for one type, to put others around."""
+"""A serializer for one type, to nest inside others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TypedSerDes:
-    """What values of a type get by default when a function's annotation names it: `TypedSerDes(Order)`.
+    """Serializes values of one type, as the SDK does for an annotated function: `TypedSerDes(Order)`.
 
     Args:
         annotation: A pydantic model, dataclass, TypedDict, enum, `list[Order]` …

@@ -1,7 +1,7 @@
-"""The form in which a serializer that wraps another one stores what it has made of the other's text.
+"""The format in which a wrapping serializer stores the text of its inner serializer.
 
-It is a JSON object with one member, `{"durable:zlib":"..."}`, so that histories and consoles still show JSON, and so that text
-that was stored before the wrapper came into use is told apart and read by the wrapped serializer alone.
+The format is a JSON object with one member, `{"durable:zlib":"..."}`. Histories and consoles still show JSON, and text that was
+stored before the wrapper was introduced can be recognised and read by the inner serializer alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PREFIX = "durable:"
 
 
 class Wrapping:
-    """One wrapper's form.
+    """The format of one wrapper.
 
     Args:
         kind: What the wrapper does, for example `zlib`.
@@ -28,18 +28,18 @@ class Wrapping:
         self._start = f'{{"{self._member}":'
 
     def wrap(self, content: Any) -> str:
-        """The text that holds JSON-ready content."""
+        """Content, which must be JSON-serializable, as wrapped text."""
         return f"{self._start}{json.dumps(content, separators=(',', ':'))}}}"
 
     def is_wrapped(self, text: str) -> bool:
-        """Whether this wrapper has written a text."""
+        """Whether this wrapper wrote the text."""
         return text.startswith(self._start)
 
     def unwrap(self, text: str) -> Any:
         """The content of a wrapped text.
 
         Raises:
-            SerializationError: It is damaged.
+            SerializationError: The text is damaged.
         """
         try:
             return json.loads(text)[self._member]
@@ -48,10 +48,10 @@ class Wrapping:
 
 
 def to_bytes(text: str) -> bytes:
-    """A text as UTF-8; half a surrogate pair passes, as it does in JSON."""
+    """A text as UTF-8. A lone surrogate is preserved, as it is in JSON."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def to_text(data: bytes) -> str:
-    """The text of such bytes."""
+    """The text of bytes that `to_bytes` returned."""
     return data.decode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Testing durable functions: on this computer without waiting, or deployed.
+"""Test durable functions: on your computer without waiting, or deployed.
 
 ```python
 from durable_execution.testing import LocalRunner
@@ -11,7 +11,7 @@ def test_order() -> None:
     assert result.step("charge").attempt_count == 1
 ```
 
-Names are loaded when they are first used: pytest imports this package in every run.
+Names are loaded on first use, because pytest imports this package in every run.
 """
 
 from typing import TYPE_CHECKING

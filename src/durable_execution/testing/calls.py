@@ -1,4 +1,4 @@
-"""The calls a runner makes to the service, through anything with the methods of `boto3.client("lambda")`."""
+"""The calls a runner makes to the service, through any object with the methods of `boto3.client("lambda")`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ PAGE_ITEMS = 1000
 
 
 class ServiceCalls:
-    """What tests ask of the service. Every method raises `ServiceError` for what the service refuses.
+    """The service operations that tests use. Every method raises `ServiceError` when the service refuses the call.
 
     Args:
-        client: A boto3 Lambda client, or a `LocalEngine`'s.
+        client: A boto3 Lambda client, or the client of a `LocalEngine`.
     """
 
     def __init__(self, client: Any) -> None:
@@ -35,13 +35,13 @@ class ServiceCalls:
         return answer.get("DurableExecutionArn") or None
 
     def status(self, arn: str) -> ExecutionStatus:
-        """Where an execution stands."""
+        """The status of an execution."""
         with service_errors():
             answer = self._client.get_durable_execution(DurableExecutionArn=arn)
         return ExecutionStatus(answer["Status"])
 
     def read(self, arn: str) -> RecordedExecution:
-        """Everything that is recorded of an execution."""
+        """The recorded history of an execution."""
         with service_errors():
             execution = self._client.get_durable_execution(DurableExecutionArn=arn)
             events = list(self.events(arn))
@@ -62,7 +62,7 @@ class ServiceCalls:
                 return
 
     def last_event(self, arn: str) -> Wire:
-        """What happened last, without payloads; `{}` when nothing has."""
+        """The last event, without payloads; `{}` when there is none."""
         with service_errors():
             page = self._client.get_durable_execution_history(DurableExecutionArn=arn, ReverseOrder=True, MaxItems=1)
         return dict(next(iter(page["Events"]), {}))
@@ -78,17 +78,17 @@ class ServiceCalls:
             self._client.send_durable_execution_callback_failure(CallbackId=callback_id, Error=error.to_wire())
 
     def heartbeat(self, callback_id: str) -> None:
-        """Say that the work behind a callback goes on."""
+        """Report that the work behind a callback is still running."""
         with service_errors():
             self._client.send_durable_execution_callback_heartbeat(CallbackId=callback_id)
 
     def pause(self, arn: str, reason: str | None) -> None:
-        """Invoke the handler no more until the execution is resumed."""
+        """Stop invoking the handler until the execution is resumed."""
         with service_errors():
             self._client.pause_durable_execution(DurableExecutionArn=arn, **_given(Reason=reason))
 
     def resume(self, arn: str, reason: str | None) -> None:
-        """Let a paused execution go on."""
+        """Resume a paused execution."""
         with service_errors():
             self._client.resume_durable_execution(DurableExecutionArn=arn, **_given(Reason=reason))
 
@@ -101,7 +101,7 @@ class ServiceCalls:
 
 @contextmanager
 def service_errors() -> Iterator[None]:
-    """Turn botocore's errors into this SDK's, whichever client raised them."""
+    """Turn errors of botocore and of other clients into this SDK's `ServiceError`."""
     try:
         yield
     except ServiceError:

@@ -1,4 +1,4 @@
-"""Running durable functions where they are deployed, with the face of the local runner."""
+"""Runs durable functions where they are deployed, with the interface of the local runner."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,19 +17,19 @@ POLL_INTERVAL = timedelta(seconds=1)
 
 
 class Patience(Protocol):
-    """Lets time pass between two looks at an execution."""
+    """The clock and the pause between two polls of an execution."""
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary start."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Come back after so many seconds."""
+        """Return after a number of seconds."""
         ...
 
 
 class CloudExecution(Execution):
-    """An execution of a deployed function. It runs by itself; a test looks at it now and then."""
+    """An execution of a deployed function. It runs by itself, and a test polls it."""
 
     def __init__(
         self, arn: str, calls: ServiceCalls, timeout: timedelta, poll_interval: timedelta, patience: Patience
@@ -43,17 +43,17 @@ class CloudExecution(Execution):
         while not is_done():
             if self._patience.monotonic() >= end:
                 raise RunnerError(
-                    f"the execution {self.arn} has not come that far in {timeout.total_seconds():g} seconds. Give timeout= "
-                    f"if it needs longer.\n{self.report().describe()}"
+                    f"the execution {self.arn} has not reached the expected state in {timeout.total_seconds():g} seconds. Pass "
+                    f"a longer timeout= if it needs more time.\n{self.report().describe()}"
                 )
             self._patience.sleep(self._poll_interval.total_seconds())
 
 
 class CloudRunner(Runner[CloudExecution]):
-    """Runs executions of a deployed function, on AWS Lambda or on anything that speaks its API.
+    """Runs executions of a deployed function on AWS Lambda, or on a server with the same API.
 
-    Needs permission for `lambda:InvokeFunction`, `lambda:GetDurableExecution`, `lambda:GetDurableExecutionHistory`, and for
-    what else a test does: `lambda:SendDurableExecutionCallback*`, `lambda:StopDurableExecution` and so on.
+    Needs permission for `lambda:InvokeFunction`, `lambda:GetDurableExecution`, `lambda:GetDurableExecutionHistory`, and for the
+    other actions that a test uses, such as `lambda:SendDurableExecutionCallback*` or `lambda:StopDurableExecution`.
 
     Example:
         ```python
@@ -64,12 +64,12 @@ class CloudRunner(Runner[CloudExecution]):
 
     Args:
         function_name: Name or ARN of the function.
-        qualifier: Version or alias; a durable function needs one.
-        client: A boto3 Lambda client; by default one is made from the environment. With `endpoint_url` it can be one for
+        qualifier: Version or alias, which a durable function requires.
+        client: A boto3 Lambda client; by default one is created from the environment. Use `endpoint_url` to test against
             `durable-debug serve`.
         timeout: How long a test waits for an execution.
-        poll_interval: How often it is looked at.
-        patience: How time passes in between; a test of a test may have its own.
+        poll_interval: Pause between two polls.
+        patience: The clock to use instead of the system's, for tests without waiting.
     """
 
     def __init__(
@@ -89,22 +89,22 @@ class CloudRunner(Runner[CloudExecution]):
         self._patience = patience or SystemClock()
 
     def start(self, payload: Any = None, *, name: str | None = None) -> CloudExecution:
-        """Start an execution. It runs by itself from here on.
+        """Start an execution. It runs by itself.
 
         Raises:
-            ServiceError: The service refuses it.
+            ServiceError: The service refuses to start it.
             RunnerError: The function is not durable.
         """
         arn = self.calls.start(self._function_name, self._qualifier, payload, name)
         if arn is None:
             raise RunnerError(
-                f"{self._function_name} was invoked, but started no durable execution: it has no DurableConfig, which can "
-                "only be set when a function is created"
+                f"{self._function_name} was invoked, but started no durable execution, because it has no DurableConfig. "
+                "Create the function again with a DurableConfig: it cannot be added later"
             )
         return self.execution(arn)
 
     def execution(self, arn: str) -> CloudExecution:
-        """An execution that was started elsewhere."""
+        """An execution that was not started by this runner, by its ARN."""
         return CloudExecution(arn, self.calls, self.timeout, self._poll_interval, self._patience)
 
 

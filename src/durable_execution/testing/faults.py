@@ -1,4 +1,4 @@
-"""Trouble on demand: a process that dies, or a service that refuses, at a checkpoint the test chooses."""
+"""Injects faults: a crash of the process, or an error of the service, at a checkpoint that the test chooses."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -13,20 +13,20 @@ from durable_execution.runtime.service import CheckpointAnswer, ServiceClient, S
 from durable_execution.testing.problems import RunnerError
 
 UpdateRule = Callable[[Sequence[Wire]], bool]
-"""Given the updates of a checkpoint in wire form, says whether it is the one."""
+"""Decides, from the updates of a checkpoint in wire form, whether the fault occurs at it."""
 
 
 @dataclass(slots=True)
 class Fault:
-    """What is to happen at a checkpoint.
+    """A fault at a checkpoint.
 
     Attributes:
         at: Number of the checkpoint in its execution, from 1; None for any.
-        when: Whether it is this one; None for any.
-        error: What the call raises; None when the process dies.
-        is_stored: Whether the service stores the updates all the same.
-        times: How often it happens at most.
-        count: How often it has happened.
+        when: Rule that selects the checkpoint; None for any.
+        error: Error that the call raises; None when the process crashes.
+        is_stored: Whether the service stores the updates anyway.
+        times: Maximum number of occurrences.
+        count: Number of occurrences so far.
     """
 
     at: int | None
@@ -39,13 +39,13 @@ class Fault:
     def __post_init__(self) -> None:
         if self.at is None and self.when is None:
             raise RunnerError(
-                "say at which checkpoint: its number with at=, or a rule with when=, such as update_of('charge')"
+                "the fault has no checkpoint. Pass its number as at=, or a rule as when=, such as update_of('charge')"
             )
         if self.at is not None and self.at < 1:
-            raise RunnerError(f"checkpoints are counted from 1, so there is no checkpoint {self.at}")
+            raise RunnerError(f"there is no checkpoint {self.at}: checkpoints are numbered from 1")
 
     def strikes(self, number: int, updates: Sequence[Wire]) -> bool:
-        """Whether it happens at this checkpoint; counts it if so."""
+        """Whether the fault occurs at this checkpoint. If it does, it is counted."""
         if self.count >= self.times or (self.at is not None and number != self.at):
             return False
         if self.when is not None and not self.when(updates):
@@ -59,7 +59,7 @@ class Fault:
 
 
 def update_of(name: str | None = None, *, action: str | None = None, type: str | None = None) -> UpdateRule:  # noqa: A002  # the protocol's word
-    """A rule for faults: the checkpoint that holds an update of an operation.
+    """A rule for faults: selects a checkpoint that contains an update of an operation.
 
     Args:
         name: Name of the operation; None for any.
@@ -77,36 +77,36 @@ def update_of(name: str | None = None, *, action: str | None = None, type: str |
 
 
 class Faults:
-    """The faults of one runner, and the checkpoints each execution has made."""
+    """The faults of one runner, and the number of checkpoints of each execution."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._counts: dict[str, int] = {}
 
     def add(self, fault: Fault) -> None:
-        """Have something happen."""
+        """Add a fault."""
         self._faults.append(fault)
 
     def next(self, execution_arn: str, updates: Sequence[Wire]) -> Fault | None:
-        """Count a checkpoint. Returns what happens at it, if anything."""
+        """Count a checkpoint. Returns the fault that occurs at it; None when there is none."""
         number = self._counts[execution_arn] = self._counts.get(execution_arn, 0) + 1
         return next((fault for fault in self._faults if fault.strikes(number, updates)), None)
 
     def pending(self) -> list[str]:
-        """What never happened, with how many checkpoints there were."""
+        """The faults that never occurred, each with the number of checkpoints there were."""
         made = max(self._counts.values(), default=0)
         return [f"{fault} (the execution made {made} checkpoints)" for fault in self._faults if not fault.count]
 
 
 class FaultyClient:
-    """A service client with faults."""
+    """A service client that injects faults."""
 
     def __init__(self, inner: ServiceClient, faults: Faults) -> None:
         self._inner = inner
         self._faults = faults
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
-        """Send updates, unless a fault has it otherwise."""
+        """Send updates, unless a fault occurs."""
         fault = self._faults.next(execution_arn, updates)
         if fault is None:
             return await self._inner.checkpoint(execution_arn, token, updates)
@@ -122,7 +122,7 @@ class FaultyClient:
 
 
 class FaultyHost:
-    """Runs a function with faults, and with the observers of a test."""
+    """Runs a function with the faults and the observers of a test."""
 
     def __init__(self, inner: FunctionHost, faults: Faults, observers: Iterable[Observer]) -> None:
         self._inner = inner
@@ -136,12 +136,12 @@ class FaultyHost:
         return self._inner.invoke(replace(invocation, client=client, observers=observers))
 
     def close(self) -> None:
-        """Let go of whatever runs the function."""
+        """Close the host that runs the function."""
         self._inner.close()
 
 
 async def _die() -> NoReturn:
-    """End the environment under the handler: nothing of its code runs on, as when its process is killed."""
+    """End the environment: no code of the handler runs after that, as when its process is killed."""
     loop = asyncio.get_running_loop()
     loop.call_soon(_exit)
     while True:
@@ -149,4 +149,4 @@ async def _die() -> NoReturn:
 
 
 def _exit() -> NoReturn:
-    raise SystemExit("a crash that the test asked for")
+    raise SystemExit("a crash injected by the test")

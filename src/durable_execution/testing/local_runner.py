@@ -1,4 +1,4 @@
-"""Running durable functions in this process, in memory, without waiting for time to pass."""
+"""Runs durable functions in this process, in memory, without waiting for time to pass."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -24,23 +24,23 @@ THROTTLED = ServiceError("TooManyRequestsException", "Rate exceeded", status=429
 
 
 class LocalExecution(Execution):
-    """An execution on a `LocalRunner`. It runs only while a test lets it."""
+    """An execution on a `LocalRunner`. It runs only inside calls of the methods below."""
 
     def __init__(self, arn: str, calls: ServiceCalls, timeout: timedelta, engine: LocalEngine) -> None:
         super().__init__(arn, calls, timeout)
         self._engine = engine
 
     def until_waiting(self, *, timeout: timedelta | None = None) -> RunResult:
-        """Let it run, without any time passing, until it has ended or waits.
+        """Run the execution until it has ended or waits, without letting time pass.
 
         Raises:
-            RunnerError: The handler runs for longer than `timeout` without an end.
+            RunnerError: The handler runs for longer than `timeout`.
         """
         self._drive(lambda: False, timeout or self._timeout, skips="nothing")
         return self.report()
 
     def advance(self, duration: timedelta) -> RunResult:
-        """Let so much time pass, and everything run that becomes due in it: waits, retries, time-outs of callbacks."""
+        """Let time pass, and run what becomes due: waits, retries, time-outs of callbacks."""
         self._engine.advance(duration)
         return self.report()
 
@@ -52,12 +52,12 @@ class LocalExecution(Execution):
         end = clock.monotonic() + timeout.total_seconds()
 
         def check() -> bool:
-            if is_done() or self.status is ExecutionStatus.PAUSED:  # no jump to the time-out of what stands still
+            if is_done() or self.status is ExecutionStatus.PAUSED:  # do not skip time while the execution is paused
                 return True
             if clock.monotonic() > end:
                 raise RunnerError(
-                    f"the handler has been running for {timeout.total_seconds():g} seconds of real time: it waits for "
-                    "something that is no durable operation, or loops. Give timeout= if it needs longer.\n"
+                    f"the handler has been running for {timeout.total_seconds():g} seconds of real time. It is waiting for "
+                    "something other than a durable operation, or looping. Pass a longer timeout= if it needs more time.\n"
                     f"{self.report().describe()}"
                 )
             return False
@@ -66,7 +66,7 @@ class LocalExecution(Execution):
 
 
 class LocalRunner(Runner[LocalExecution]):
-    """Runs executions of a handler in this process: in memory, with time that jumps over waits and retry delays.
+    """Runs executions of a handler in this process, in memory. Time skips waits and retry delays.
 
     Example:
         ```python
@@ -76,18 +76,19 @@ class LocalRunner(Runner[LocalExecution]):
         ```
 
     Args:
-        handler: A handler made with `@durable_execution`.
-        functions: Other functions it invokes, by name: handlers, or any callable `(event, lambda_context) -> result`.
-        name: Name of its function; by default that of its Python function.
+        handler: A handler decorated with `@durable_execution`.
+        functions: Functions that the handler invokes, by name: handlers, or any callable
+            `(event, lambda_context) -> result`.
+        name: Name of the Lambda function; by default the name of the Python function.
         timeout: How long a test waits for an execution, in real time.
-        now: The time at which everything starts; the computer's by default.
-        observers: Told of everything that happens.
+        now: Start of the simulated time; by default the current time.
+        observers: Observers of every invocation; see `Observer`.
         limits: Sizes, quotas and time-outs of the service.
-        ids: Where ids of executions and callbacks come from.
+        ids: Source of the ids of executions and callbacks.
 
     Attributes:
-        engine: The engine behind it, for what has no method here.
-        executions: What was started on it, in order.
+        engine: The `LocalEngine` that runs the executions, for operations that the runner has no method for.
+        executions: The executions started on this runner, in order.
     """
 
     def __init__(
@@ -103,7 +104,9 @@ class LocalRunner(Runner[LocalExecution]):
         ids: IdSource | None = None,
     ) -> None:
         if not isinstance(handler, DurableTarget):
-            raise RunnerError(f"{handler!r:.80} is no durable handler: decorate its function with @durable_execution")
+            raise RunnerError(
+                f"{handler!r:.80} is not a durable handler. Decorate its function with @durable_execution"
+            )
         self.engine = LocalEngine(None, clock=SkippingClock(now), limits=limits, ids=ids)
         super().__init__(ServiceCalls(self.engine.client), timeout)
         self._function = name or function_name(handler)
@@ -124,35 +127,35 @@ class LocalRunner(Runner[LocalExecution]):
             self.assert_faults_happened()
 
     def start(self, payload: Any = None, *, name: str | None = None) -> LocalExecution:
-        """Start an execution. It does nothing until it is let: see `LocalExecution`."""
+        """Start an execution. It runs only inside calls of its methods; see `LocalExecution`."""
         arn = self.engine.start(self._function, payload, name=name)
         self.executions.append(LocalExecution(arn, self.calls, self.timeout, self.engine))
         return self.executions[-1]
 
     def register(self, name: str, target: Any, **options: Any) -> None:
-        """Make another function known, for `ctx.invoke`.
+        """Register a function for `ctx.invoke`.
 
         Args:
-            name: Its name.
+            name: Name of the function.
             target: A handler, or any callable `(event, lambda_context) -> result`.
-            options: As for `LocalEngine.register`: `execution_timeout`, `tenant_isolated` …
+            options: Options of `LocalEngine.register`, such as `execution_timeout` or `tenant_isolated`.
         """
         self.engine.register(name, target, **options)
 
     def now(self) -> datetime:
-        """The time for the executions."""
+        """The current simulated time."""
         return self.engine.clock.now()
 
     def crash(
         self, *, at: int | None = None, when: UpdateRule | None = None, stored: bool = False, times: int = 1
     ) -> None:
-        """Have the process die at a checkpoint; the service then invokes the handler again.
+        """Crash the process at a checkpoint. The service then invokes the handler again.
 
         Args:
             at: Number of the checkpoint in its execution, from 1, counted over all invocations.
-            when: Which checkpoint, for example `update_of("charge", action="SUCCEED")`.
-            stored: Whether the process dies after the service has stored the updates, instead of before.
-            times: How often, in all executions of this runner.
+            when: Rule that selects the checkpoint, for example `update_of("charge", action="SUCCEED")`.
+            stored: Whether the process crashes after the service has stored the updates, instead of before.
+            times: Maximum number of crashes, in all executions of this runner.
         """
         self._faults.add(Fault(at, when, None, stored, times))
 
@@ -165,28 +168,28 @@ class LocalRunner(Runner[LocalExecution]):
         stored: bool = False,
         times: int = 1,
     ) -> None:
-        """Have the service refuse a checkpoint.
+        """Make the service refuse a checkpoint.
 
         Args:
-            error: What it answers; by default that it is asked too often, which retries the invocation.
+            error: The service's answer; by default a throttling error, after which Lambda retries the invocation.
             at: Number of the checkpoint in its execution, from 1, counted over all invocations.
-            when: Which checkpoint, for example `update_of("charge", action="SUCCEED")`.
-            stored: Whether it stores the updates all the same, as when its answer is lost.
-            times: How often, in all executions of this runner.
+            when: Rule that selects the checkpoint, for example `update_of("charge", action="SUCCEED")`.
+            stored: Whether the service stores the updates anyway, as when its answer is lost.
+            times: Maximum number of refusals, in all executions of this runner.
         """
         self._faults.add(Fault(at, when, error, stored, times))
 
     def assert_faults_happened(self) -> None:
-        """Check that every crash and error that was asked for has happened. Leaving a `with` block does it.
+        """Check that every requested crash and error has occurred. Leaving a `with` block does this check.
 
         Raises:
-            AssertionError: One has not: the test has not tested what it says.
+            AssertionError: One has not occurred, so the test did not test what it claims.
         """
         __tracebackhide__ = True
         pending = self._faults.pending()
         if pending:
-            raise AssertionError("never happened: " + "; ".join(pending))
+            raise AssertionError("these faults never occurred: " + "; ".join(pending))
 
     def close(self) -> None:
-        """Let go of the engine. Executions that have not ended are forgotten."""
+        """Close the engine. Executions that have not ended are discarded."""
         self.engine.close(wait=timedelta(seconds=1))

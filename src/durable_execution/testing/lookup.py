@@ -1,4 +1,4 @@
-"""Finding operations by name, path and index."""
+"""Finds operations by name, path and index."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -26,21 +26,23 @@ MAX_LISTED = 12
 class Lookup:
     """Look-ups in an execution or a context, at any depth.
 
-    Each takes the operation's name, or its path (from here, or from the handler: `notify#3/email`), or nothing when there
-    is only one of its kind. Where several fit, `index` chooses: 0 for the first in call order, -1 for the last.
+    Each method takes the name of the operation, or its path (relative to this object or to the handler, for example
+    `notify#3/email`), or neither when there is only one of its kind. If several operations match, `index` selects one: 0 is
+    the first in call order, -1 the last.
 
     Raises:
-        OperationNotFoundError: None fits, or several do and there is no index. The message says what there is.
+        OperationNotFoundError: No operation matches, or several match and there is no index. The message lists the
+            operations that exist.
     """
 
     @property
     def path(self) -> str:
-        """Where the look-ups start."""
+        """The path that look-ups start from."""
         raise NotImplementedError
 
     @property
     def operations(self) -> "Sequence[OperationView]":
-        """Everything that can be found."""
+        """The operations that look-ups search."""
         raise NotImplementedError
 
     def operation(
@@ -72,13 +74,13 @@ class Lookup:
         return self._find(WaitView, "wait", name, path, index)
 
     def callback(self, name: str | None = None, *, path: str | None = None, index: int | None = None) -> "CallbackView":
-        """A callback. The name of a `wait_for_callback` finds the callback in it."""
+        """A callback. The name of a `wait_for_callback` finds the callback inside it."""
         from durable_execution.testing.views import CallbackView
 
         return self._find(CallbackView, "callback", name, path, index)
 
     def invoke(self, name: str | None = None, *, path: str | None = None, index: int | None = None) -> "InvokeView":
-        """A call of another function."""
+        """A call of a function with `ctx.invoke`."""
         from durable_execution.testing.views import InvokeView
 
         return self._find(InvokeView, "invoke", name, path, index)
@@ -96,7 +98,7 @@ class Lookup:
         return self._find(BatchView, "map or parallel", name, path, index)
 
     def fits(self, view: "OperationView", name: str | None = None, path: str | None = None) -> bool:
-        """Whether an operation has a name and a path, as the look-ups understand them."""
+        """Whether an operation matches a name and a path."""
         if path is not None and view.path not in (path, f"{self.path}/{path}", f"{self.path}{path}"):
             return False
         return name is None or view.name == name or _is_callback_of(view, name)
@@ -110,15 +112,15 @@ class Lookup:
         if index is None:
             if len(found) > 1:
                 raise OperationNotFoundError(
-                    f"{self.path} has {len(found)} operations that fit {wanted}: {_paths(found)}. Give a path=, or an "
-                    "index= to choose by call order"
+                    f"{self.path} has {len(found)} operations that match {wanted}: {_paths(found)}. Pass path=, or "
+                    "index= to select by call order"
                 )
             return found[0]
         try:
             return found[index]
         except IndexError:
             raise OperationNotFoundError(
-                f"{self.path} has {len(found)} operations that fit {wanted}, so there is no index {index}: "
+                f"{self.path} has {len(found)} operations that match {wanted}, so index {index} does not exist: "
                 f"{_paths(found)}"
             ) from None
 
@@ -130,7 +132,7 @@ def _is_callback_of(view: "OperationView", name: str) -> bool:
 
 
 def _listed(views: "Sequence[OperationView]", word: str) -> str:
-    return f"There is: {_paths(views)}" if views else f"There is no {word} at all"
+    return f"It has: {_paths(views)}" if views else f"It has no {word} at all"
 
 
 def _paths(views: "Sequence[OperationView]") -> str:

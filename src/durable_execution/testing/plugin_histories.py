@@ -1,6 +1,6 @@
-"""Recorded histories as tests: every `*.history.json` in a directory is replayed against today's handler.
+"""Recorded histories as tests: pytest replays every `*.history.json` in a directory against the current handler.
 
-In `pyproject.toml` (or any other file that pytest reads its options from):
+In `pyproject.toml`, or any other file that pytest reads options from:
 
 ```toml
 [tool.pytest.ini_options]
@@ -8,9 +8,9 @@ durable_histories = ["tests/histories"]
 durable_handlers = ["shop.orders:process_order"]
 ```
 
-`durable_handlers` names one handler for all, or `function=module:handler` for each function; `{function}` in it stands for the
-function's name. A history that has diverged fails with the explanation in five lines. `pytest --durable-update` records those
-again on the local engine, with the recorded input; the bodies of steps run then.
+`durable_handlers` names one handler for all histories, or `function=module:handler` for each function. `{function}` is replaced
+with the name of the function. A test fails with a five-line explanation when its history diverges. `pytest --durable-update`
+records such histories again on the local engine, with the recorded input. This runs the bodies of steps.
 """
 
 from collections.abc import Iterable
@@ -27,10 +27,10 @@ HANDLERS: "pytest.StashKey[Handlers]" = pytest.StashKey()
 
 
 class HistoryDivergedError(Exception):
-    """A recorded history does not fit the handler any more.
+    """A recorded history has diverged from the handler.
 
     Attributes:
-        report: What replaying it found.
+        report: The result of the replay.
     """
 
     def __init__(self, report: "ReplayReport") -> None:
@@ -44,10 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--durable-update",
         action="store_true",
-        help="record histories that have diverged again, on the local engine; bodies of steps run",
+        help="record diverged histories again on the local engine; runs the bodies of steps",
     )
     parser.addini("durable_histories", "directories of recorded histories (*.history.json)", type="paths", default=[])
-    parser.addini("durable_handlers", "handlers they are replayed against: module:handler, function=module:handler",
+    parser.addini("durable_handlers", "handlers to replay histories against: module:handler or function=module:handler",
                   type="linelist", default=[])  # fmt: skip
 
 
@@ -66,7 +66,7 @@ class HistoryFile(pytest.File):
     """One file with a recorded history."""
 
     def collect(self) -> Iterable[pytest.Item]:
-        """The one test that it is."""
+        """The single test in the file."""
         yield HistoryItem.from_parent(self, name="replay")
 
 
@@ -74,10 +74,10 @@ class HistoryItem(pytest.Item):
     """The replay of one recorded history."""
 
     def runtest(self) -> None:
-        """Replay it.
+        """Replay the history.
 
         Raises:
-            HistoryDivergedError: It does not fit the handler any more.
+            HistoryDivergedError: The history has diverged from the handler.
         """
         report = replay_file(self.path, self._handlers())
         if report.is_same:
@@ -95,7 +95,7 @@ class HistoryItem(pytest.Item):
             references: list[str] = self.config.getini("durable_handlers")
             if not references:
                 raise pytest.UsageError(
-                    "durable_histories needs durable_handlers: name a handler, package.module:handler"
+                    "durable_histories needs durable_handlers. Set it to a handler, such as package.module:handler"
                 )
             try:
                 found = self.config.stash[HANDLERS] = Handlers.parse(references)
@@ -104,13 +104,13 @@ class HistoryItem(pytest.Item):
         return found
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The explanation; for anything else than a difference, what pytest shows."""
+        """The explanation of a divergence; for any other error, pytest's own text."""
         if isinstance(excinfo.value, HistoryDivergedError):
             return failure_text(excinfo.value.report)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where the test stands: in its file."""
+        """The location of the test: its file."""
         return self.path, None, f"replay of {self.path.name}"
 
 
@@ -122,10 +122,10 @@ def replay_file(path: Path, handlers: "Handlers") -> "ReplayReport":
 
 
 def failure_text(report: "ReplayReport") -> str:
-    """What a failed test shows."""
+    """The text that a failed test shows."""
     from durable_execution.replayer import render
 
-    hint = "If the change is meant, record the history again: pytest --durable-update"
+    hint = "If the change is intended, record the history again: pytest --durable-update"
     return f"{render([report], 'text')}{hint}"
 
 

@@ -1,11 +1,14 @@
-"""What a runner says when a test asks for something that cannot be."""
+"""Errors that a runner raises when it cannot do what a test requests.
+
+The module is separate so that look-ups and runners can both import it.
+"""
 
 from durable_execution.errors import DurableError
 
 
 class RunnerError(DurableError):
-    """The execution cannot do what the test asks for: it waits for something else, hangs, or has ended."""
+    """The execution cannot do what the test requests: it waits for a different operation, hangs, or has ended."""
 
 
 class OperationNotFoundError(DurableError, LookupError):
-    """No operation, or more than one, is what the test looks for."""
+    """No operation, or more than one, matches the look-up."""

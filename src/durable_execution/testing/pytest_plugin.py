@@ -1,12 +1,12 @@
-"""Fixtures for pytest: loaded by itself wherever this package is installed.
+"""Fixtures for pytest. pytest loads the plugin automatically where this package is installed.
 
-| fixture | gives |
+| fixture | provides |
 |---|---|
 | `durable_runner` | `durable_runner(handler, **options)`: a `LocalRunner`, closed after the test |
 | `durable_cloud_runner` | `durable_cloud_runner(function_name, **options)`: a `CloudRunner` |
-| `durable_engine` | a `LocalEngine` in memory, with time that skips |
+| `durable_engine` | a `LocalEngine` in memory that skips waits |
 
-When a test fails that has used `durable_runner`, the report shows the executions it ran.
+When a test that uses `durable_runner` fails, the report shows the executions it ran.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -27,9 +27,9 @@ RUNNERS: "pytest.StashKey[list[LocalRunner]]" = pytest.StashKey()
 
 @pytest.fixture
 def durable_runner(request: pytest.FixtureRequest) -> "Iterator[Callable[..., LocalRunner]]":
-    """Makes runners for handlers: `durable_runner(handler, **options)`; the options are those of `LocalRunner`.
+    """Creates runners for handlers: `durable_runner(handler, **options)`, with the options of `LocalRunner`.
 
-    After the test they are closed, and crashes and errors that were asked for must have happened.
+    After the test, the runners are closed, and every requested crash and error must have occurred.
     """
     from durable_execution.testing import LocalRunner
 
@@ -49,7 +49,7 @@ def durable_runner(request: pytest.FixtureRequest) -> "Iterator[Callable[..., Lo
 
 @pytest.fixture
 def durable_cloud_runner() -> "Callable[..., CloudRunner]":
-    """Makes runners for deployed functions: `durable_cloud_runner("process-order")`; options as for `CloudRunner`."""
+    """Creates runners for deployed functions: `durable_cloud_runner("process-order")`, with the options of `CloudRunner`."""
     from durable_execution.testing import CloudRunner
 
     return CloudRunner
@@ -57,7 +57,7 @@ def durable_cloud_runner() -> "Callable[..., CloudRunner]":
 
 @pytest.fixture
 def durable_engine() -> "Iterator[LocalEngine]":
-    """A local engine in memory, whose time jumps over waits."""
+    """A local engine in memory that skips waits."""
     from durable_execution.local import LocalEngine
 
     with LocalEngine(None, time="skip") as engine:
@@ -81,5 +81,5 @@ def _sections(runners: "list[LocalRunner]") -> Iterator[tuple[str, str]]:
     for execution in started[-MAX_SHOWN:]:
         try:
             yield "durable execution", f"{execution.report().describe()}\n{execution.arn}"
-        except Exception as error:  # noqa: BLE001  # a report must not fail because of what it adds
+        except Exception as error:  # noqa: BLE001  # the addition must not make the report fail
             yield "durable execution", f"{execution.arn} cannot be shown: {error}"

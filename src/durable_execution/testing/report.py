@@ -1,4 +1,4 @@
-"""What an execution came to, for a test to look at."""
+"""The result of an execution, for assertions in tests."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ MAX_LINES = 200
 
 
 class RunResult(Lookup):
-    """An execution as it stood when it was asked: ended, or on its way.
+    """A snapshot of an execution, which has ended or is still running.
 
-    Operations are found by name, path or index: `result.step("charge")`, `result.context(path="notify#3")`,
-    `result.wait(index=0)`. Printing it shows the execution as an outline.
+    Find operations by name, path or index: `result.step("charge")`, `result.context(path="notify#3")`,
+    `result.wait(index=0)`. Print it to show the execution as an outline.
 
     Attributes:
-        recorded: Everything that is recorded, see `durable_execution.replay`.
+        recorded: The recorded execution, see `durable_execution.replay`.
     """
 
     def __init__(self, recorded: RecordedExecution) -> None:
@@ -36,17 +36,17 @@ class RunResult(Lookup):
 
     @property
     def path(self) -> str:
-        """Path of the handler, with which the paths of all operations begin."""
+        """Path of the handler, the prefix of the paths of all operations."""
         return self._tree.root
 
     @property
     def status(self) -> ExecutionStatus:
-        """Where the execution stands: RUNNING until it has ended."""
+        """The status of the execution: RUNNING until it has ended."""
         return ExecutionStatus(self.recorded.status)
 
     @property
     def result(self) -> Any:
-        """What the handler returned, read as JSON; None unless it SUCCEEDED."""
+        """The handler's result, read as JSON; None unless the execution SUCCEEDED."""
         text = self.recorded.result
         if text is None or self.status is not ExecutionStatus.SUCCEEDED:
             return None
@@ -57,12 +57,12 @@ class RunResult(Lookup):
 
     @property
     def error(self) -> ErrorObject | None:
-        """Why it failed, timed out or was stopped."""
+        """The error if the execution failed, timed out or was stopped."""
         return self.recorded.error
 
     @property
     def history(self) -> Sequence[Wire]:
-        """The events, as the API gives them."""
+        """The events, as the API returns them."""
         return self.recorded.events
 
     @property
@@ -77,30 +77,30 @@ class RunResult(Lookup):
 
     @property
     def operations(self) -> list[OperationView]:
-        """Every operation, at any depth, a context before what it holds."""
+        """All operations at any depth, each context before its content."""
         return list(self._tree.all)
 
     @property
     def children(self) -> list[OperationView]:
-        """What the handler called itself, in call order."""
+        """The operations that the handler called directly, in call order."""
         return self._tree.children(None)
 
     def assert_succeeded(self) -> Any:
         """Check that the execution succeeded.
 
         Returns:
-            What the handler returned.
+            The handler's result.
 
         Raises:
-            AssertionError: It did not; the message shows what happened.
+            AssertionError: It did not succeed; the message shows the execution.
         """
         __tracebackhide__ = True
         if self.status is not ExecutionStatus.SUCCEEDED:
-            raise AssertionError(f"the execution has not succeeded\n{self.describe()}")
+            raise AssertionError(f"the execution did not succeed\n{self.describe()}")
         return self.result
 
     def describe(self) -> str:
-        """The execution as an outline: a line for the execution, then one for each operation."""
+        """The execution as an outline: one line for the execution, then one line for each operation."""
         lines = [self._headline()]
         lines += ["  " * (view.recorded.depth + 1) + _line(view) for view in self._tree.all[:MAX_LINES]]
         if len(self._tree.all) > MAX_LINES:

@@ -1,4 +1,4 @@
-"""The face that the local and the cloud runner have in common: starting executions, and what a test does with one."""
+"""The common interface of the local and the cloud runner: it starts executions and controls them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -30,23 +30,23 @@ class Runner(ABC, Generic[X]):
 
     @abstractmethod
     def start(self, payload: Any = None, *, name: str | None = None) -> X:
-        """Start an execution, to be moved step by step.
+        """Start an execution, to control it step by step.
 
         Args:
-            payload: Anything that can be written as JSON.
-            name: Execution name; by default one is made.
+            payload: A JSON-serializable value.
+            name: Name of the execution; by default a generated one.
         """
 
     def run(self, payload: Any = None, *, name: str | None = None, timeout: timedelta | None = None) -> RunResult:
         """Start an execution and wait for its end.
 
         Args:
-            payload: Anything that can be written as JSON.
-            name: Execution name; by default one is made.
+            payload: A JSON-serializable value.
+            name: Name of the execution; by default a generated one.
             timeout: How long to wait, in real time; by default the runner's.
 
         Raises:
-            RunnerError: It does not end: it waits for a callback, or is paused, or takes longer.
+            RunnerError: The execution does not end: it waits for a callback, is paused, or exceeds the timeout.
         """
         return self.start(payload, name=name).finish(timeout=timeout)
 
@@ -55,7 +55,7 @@ class Execution(ABC):
     """An execution that a test has started.
 
     Attributes:
-        arn: Its ARN.
+        arn: ARN of the execution.
     """
 
     def __init__(self, arn: str, calls: ServiceCalls, timeout: timedelta) -> None:
@@ -68,27 +68,27 @@ class Execution(ABC):
 
     @property
     def status(self) -> ExecutionStatus:
-        """Where it stands."""
+        """The current status."""
         return self._calls.status(self.arn)
 
     def report(self) -> RunResult:
-        """What is recorded so far. Nothing runs on meanwhile."""
+        """A snapshot of what is recorded so far. Does not continue the execution."""
         return RunResult(self._calls.read(self.arn))
 
     def until_waiting(self, *, timeout: timedelta | None = None) -> RunResult:
-        """Let it run until it has ended, or has nothing left to do but wait: for time to pass, or for the outside.
+        """Run the execution until it has ended, or only waits: for a timer, a callback or a function.
 
         Raises:
-            RunnerError: That takes longer than `timeout`.
+            RunnerError: It takes longer than `timeout`.
         """
         self._run_until(self._is_waiting, timeout or self._timeout)
         return self.report()
 
     def finish(self, *, timeout: timedelta | None = None) -> RunResult:
-        """Let it run to its end.
+        """Run the execution to its end.
 
         Raises:
-            RunnerError: It does not end; the message says what it waits for.
+            RunnerError: It does not end. The message says what it waits for.
         """
         self._run_until(self._has_ended, timeout or self._timeout)
         if not self._has_ended():
@@ -96,17 +96,17 @@ class Execution(ABC):
         return self.report()
 
     def callback_id(self, name: str | None = None, *, timeout: timedelta | None = None) -> str:
-        """Let it run until it waits for a callback.
+        """Run the execution until it waits for a callback.
 
         Args:
-            name: Name of the callback, or of the `wait_for_callback` around it; None for the only one that is open.
+            name: Name of the callback or of its `wait_for_callback`; None if only one callback is open.
             timeout: How long to wait, in real time; by default the runner's.
 
         Returns:
-            The id that completes it.
+            The callback id.
 
         Raises:
-            RunnerError: It does not come to such a callback, or several are open and no name was given.
+            RunnerError: The execution does not reach such a callback, or several are open and you passed no name.
         """
         self._run_until(lambda: bool(self._open_callbacks(name)) or self._has_ended(), timeout or self._timeout)
         found = self._open_callbacks(name)
@@ -116,58 +116,58 @@ class Execution(ABC):
         report = self.report()
         if found:
             names = ", ".join(view.path for view in found)
-            raise RunnerError(f"the execution waits for several callbacks: {names}. Say which one by its name")
+            raise RunnerError(f"the execution waits for several callbacks: {names}. Pass the name of one")
         raise RunnerError(f"the execution does not wait for {wanted}:\n{report.describe()}")
 
     def succeed_callback(self, name: str | None = None, result: Any = None) -> None:
-        """Let it run until it waits for a callback, and complete that.
+        """Run the execution until it waits for a callback, and complete the callback.
 
         Args:
             name: As for `callback_id`.
-            result: Text and bytes are sent as they are, None as nothing, anything else as JSON.
+            result: Text and bytes are sent unchanged, None as an empty payload, any other value as JSON.
         """
         self._calls.succeed_callback(self.callback_id(name), result)
 
     def fail_callback(self, name: str | None = None, error: ErrorObject | str = "the callback failed") -> None:
-        """Let it run until it waits for a callback, and report a failure to it.
+        """Run the execution until it waits for a callback, and fail the callback.
 
         Args:
             name: As for `callback_id`.
-            error: What went wrong; a text becomes the message.
+            error: The error; a text becomes its message.
         """
         self._calls.fail_callback(self.callback_id(name), _error(error))
 
     def heartbeat(self, name: str | None = None) -> None:
-        """Let it run until it waits for a callback, and say that the work behind it goes on."""
+        """Run the execution until it waits for a callback, and send a heartbeat."""
         self._calls.heartbeat(self.callback_id(name))
 
     def pause(self, reason: str | None = None) -> None:
-        """Have its handler not invoked any more: at once, or from the end of the invocation that runs."""
+        """Pause the execution: at once, or at the end of the running invocation."""
         self._calls.pause(self.arn, reason)
 
     def resume(self, reason: str | None = None) -> None:
-        """Let it go on after a pause."""
+        """Resume the execution after a pause."""
         self._calls.resume(self.arn, reason)
 
     def stop(self, error: ErrorObject | str | None = None) -> RunResult:
-        """End it as STOPPED.
+        """End the execution as STOPPED.
 
         Args:
-            error: Why; a text becomes the message.
+            error: The reason; a text becomes the message.
         """
         self._calls.stop(self.arn, _error(error) if error is not None else None)
         return self.report()
 
     @abstractmethod
     def _run_until(self, is_done: Callable[[], bool], timeout: timedelta) -> None:
-        """Let it run until something is the case, or nothing is left that could bring it about.
+        """Run the execution until a condition is true, or until nothing is left that could make it true.
 
         Raises:
-            RunnerError: The time is over.
+            RunnerError: The timeout has expired.
         """
 
     def _is_waiting(self) -> bool:
-        """Whether it has ended, or has nothing left to do but wait: the handler has answered, and nothing came after."""
+        """Whether the execution has ended or only waits: the last event is the handler's answer, or a pause."""
         if self._has_ended():
             return True
         last = self._calls.last_event(self.arn)
@@ -179,7 +179,7 @@ class Execution(ABC):
         return self.status.is_terminal
 
     def _open_callbacks(self, name: str | None) -> list[CallbackView]:
-        """The callbacks it waits for, once the invocation that created them is over."""
+        """The callbacks that the execution waits for, once the invocation that created them has ended."""
         if not self._is_waiting():
             return []
         report = self.report()
@@ -190,11 +190,11 @@ class Execution(ABC):
         report = self.report()
         waiting = [view.path for view in report.operations if isinstance(view, CallbackView) and view.status in OPEN]
         if report.status in (ExecutionStatus.PAUSED, ExecutionStatus.PAUSING):
-            cure = "It is paused: call resume()"
+            cure = "It is paused. Call resume()"
         elif waiting:
-            cure = f"It waits for {', '.join(waiting)}: complete it with succeed_callback(name, result)"
+            cure = f"It waits for {', '.join(waiting)}. Complete it with succeed_callback(name, result)"
         else:
-            cure = "Nothing is left that could move it"
+            cure = "Nothing is left that could continue it"
         return f"the execution has not ended. {cure}.\n{report.describe()}"
 
 

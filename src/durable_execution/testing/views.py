@@ -1,4 +1,4 @@
-"""Operations of an execution as a test looks at them: one class for each kind, made from the history."""
+"""Operations of an execution, for assertions in tests: one class for each kind, created from the history."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ class OperationView:
     """One operation.
 
     Attributes:
-        recorded: Everything that is recorded of it.
+        recorded: The recorded operation.
     """
 
     kind = "operation"
@@ -36,78 +36,78 @@ class OperationView:
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The id of the operation."""
         return self.recorded.id
 
     @property
     def name(self) -> str | None:
-        """Its name; None when it has none."""
+        """The name of the operation; None when it has none."""
         return self.recorded.name
 
     @property
     def path(self) -> str:
-        """Readable place, for example `process_order/notify#3/email`."""
+        """Readable path, for example `process_order/notify#3/email`."""
         return self.recorded.path
 
     @property
     def operation_type(self) -> OperationType:
-        """What it is to the service."""
+        """The operation type in the service's API."""
         return self.recorded.type
 
     @property
     def subtype(self) -> str | None:
-        """What it is for, as recorded."""
+        """The recorded subtype."""
         return self.recorded.subtype
 
     @property
     def status(self) -> OperationStatus:
-        """Where it stands."""
+        """The status of the operation."""
         return self.recorded.status
 
     @property
     def started_at(self) -> datetime | None:
-        """When it started."""
+        """The time it started."""
         return self.recorded.started_at
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended; None while it has not."""
+        """The time it ended; None until it has ended."""
         return self.recorded.ended_at
 
     @property
     def error(self) -> ErrorObject | None:
-        """Why it failed."""
+        """The error it failed with; None when it has not failed."""
         return self.recorded.error
 
     @property
     def call_site(self) -> CallSite | None:
-        """Where the code called it; None unless a replay trace was recorded."""
+        """The call site; None unless a replay trace was recorded."""
         return self.recorded.call_site
 
     @property
     def raw_result(self) -> str | None:
-        """The result as it is stored."""
+        """The stored text of the result."""
         return self.recorded.result
 
     @property
     def result(self) -> Any:
-        """The result, read as JSON: models and dataclasses are dictionaries. Text that is no JSON is given as it is."""
+        """The result, read as JSON: models and dataclasses are dictionaries. Text that is not JSON is returned unchanged."""
         return read_payload(self.recorded.result)
 
     def result_as(self, annotation: type[T]) -> T:
         """The result as a value of a type: a pydantic model, a dataclass, an enum.
 
         Raises:
-            SerializationError: There is none, or it is none of that type.
+            SerializationError: There is no result, or it does not match the type.
         """
         if self.recorded.result is None:
-            raise SerializationError(f"{self.path} has no result: it is {self.status}", operation=self.path)
+            raise SerializationError(f"{self.path} has no result: its status is {self.status}", operation=self.path)
         value: T = typed_codec(annotation).decode(self.recorded.result)
         return value
 
     @property
     def parent(self) -> "ContextView | None":
-        """The context it belongs to; None at the top."""
+        """The context it belongs to; None at the root."""
         found = self._tree.by_id.get(self.recorded.parent_id or "")
         return found if isinstance(found, ContextView) else None
 
@@ -119,29 +119,29 @@ class StepView(OperationView):
 
     @property
     def attempts(self) -> Sequence[RecordedAttempt]:
-        """Its attempts, in order: number, times, outcome, result or error, and the delay before the next."""
+        """The attempts in order: number, times, outcome, result or error, and the delay before the next one."""
         return self.recorded.attempts
 
     @property
     def attempt_count(self) -> int:
-        """How many attempts were started."""
+        """Number of attempts that were started."""
         return len(self.recorded.attempts)
 
     @property
     def delays(self) -> list[timedelta]:
-        """The pauses between its attempts, as they were asked for."""
+        """The requested delays between attempts."""
         seconds = (attempt.next_attempt_delay_seconds for attempt in self.recorded.attempts)
         return [timedelta(seconds=delay) for delay in seconds if delay is not None]
 
 
 class ConditionView(StepView):
-    """A `wait_for_condition`: its attempts are its checks."""
+    """A `wait_for_condition`. Its attempts are its checks."""
 
     kind = "condition"
 
     @property
     def states(self) -> list[Any]:
-        """What each check returned, in order."""
+        """The state that each check returned, in order."""
         return [read_payload(attempt.result) for attempt in self.recorded.attempts if attempt.outcome == "SUCCEEDED"]
 
 
@@ -152,99 +152,99 @@ class WaitView(OperationView):
 
     @property
     def duration(self) -> timedelta:
-        """How long it was asked to be."""
+        """The requested duration."""
         return timedelta(seconds=self.recorded.details.get("duration_seconds") or 0)
 
     @property
     def scheduled_end_at(self) -> datetime | None:
-        """When it is over."""
+        """The time at which the wait ends."""
         moment: datetime | None = self.recorded.details.get("scheduled_end_at")
         return moment
 
 
 class CallbackView(OperationView):
-    """A callback. Its result is the text that was sent, read as JSON where it is JSON."""
+    """A callback. Its result is the text that was sent, read as JSON if it is JSON."""
 
     kind = "callback"
 
     @property
     def callback_id(self) -> str:
-        """What completes it."""
+        """The id that completes the callback."""
         return str(self.recorded.details.get("callback_id") or "")
 
     @property
     def timeout(self) -> timedelta | None:
-        """How long it may take; None for ever."""
+        """The time-out of the callback; None when it has none."""
         return _duration(self.recorded.details, "timeout_seconds")
 
     @property
     def heartbeat_timeout(self) -> timedelta | None:
-        """How long it may be silent; None for ever."""
+        """The longest time between heartbeats; None when there is no limit."""
         return _duration(self.recorded.details, "heartbeat_timeout_seconds")
 
 
 class InvokeView(OperationView):
-    """A call of another function."""
+    """A call of a function with `ctx.invoke`."""
 
     kind = "invoke"
 
     @property
     def function_name(self) -> str:
-        """What was called."""
+        """The name or ARN of the invoked function."""
         return str(self.recorded.details.get("function_name") or "")
 
     @property
     def payload(self) -> Any:
-        """What it was called with, read as JSON."""
+        """The payload of the call, read as JSON."""
         return read_payload(self.recorded.input)
 
     @property
     def tenant_id(self) -> str | None:
-        """The tenant it was called for."""
+        """The tenant id of the call; None when there is none."""
         found: str | None = self.recorded.details.get("tenant_id")
         return found
 
     @property
     def execution_arn(self) -> str | None:
-        """The execution it started; None when the function is not durable."""
+        """ARN of the execution that the call started; None when the function is not durable."""
         found: str | None = self.recorded.details.get("child_execution_arn")
         return found
 
 
 class ContextView(OperationView, Lookup):
-    """A child context, a branch, or the context of a `wait_for_callback`. Look-ups search everything in it."""
+    """A child context, a branch, or the context of a `wait_for_callback`. Look-ups search all its operations."""
 
     kind = "context"
 
     @property
     def children(self) -> list[OperationView]:
-        """What it called itself, in call order."""
+        """The operations that the context called directly, in call order."""
         return self._tree.children(self.id)
 
     @property
     def operations(self) -> list[OperationView]:
-        """Everything in it, at any depth, a context before what it holds."""
+        """All operations in the context at any depth, each context before its content."""
         return list(self._tree.below(self.id))
 
 
 class BatchView(ContextView):
-    """A `map` or `parallel`. Its result is a `BatchResult`; when that was too large to keep, what is known of it."""
+    """A `map` or `parallel`. Its result is a `BatchResult`, or a summary when the result was too large to store."""
 
     kind = "batch"
 
     @property
     def branches(self) -> list["ContextView"]:
-        """Its items or branches in index order; none when they are flat."""
+        """The contexts of its map items or parallel branches, in index order. Virtual contexts are not recorded."""
         found = [child for child in self.children if isinstance(child, ContextView)]
         return sorted(found, key=lambda branch: branch.recorded.position or 0)
 
     @property
     def completion_reason(self) -> str | None:
-        """Why it was complete; None while it is not."""
+        """The reason for its completion; None until it is complete."""
         result = self.result
         if isinstance(result, BatchResult):
             return result.completion_reason.value
-        return result.get("completionReason") if isinstance(result, Mapping) else None  # the summary of a large one
+        return result.get("completionReason") if isinstance(result, Mapping) else None  # the summary of a large result
 
 
 class OperationTree:
@@ -252,8 +252,8 @@ class OperationTree:
 
     Attributes:
         root: Path of the root context.
-        all: Every operation, a context before what it holds.
-        by_id: The same by id.
+        all: All operations, each context before its content.
+        by_id: The operations by id.
     """
 
     def __init__(self, operations: Sequence[RecordedOperation], root: str) -> None:
@@ -270,7 +270,7 @@ class OperationTree:
         return list(self._children.get(parent_id, ()))
 
     def below(self, parent_id: str | None) -> Iterator[OperationView]:
-        """Everything in a context, at any depth."""
+        """All operations in a context, at any depth."""
         stack = self._children.get(parent_id, [])[::-1]
         while stack:
             view = stack.pop()
@@ -279,7 +279,7 @@ class OperationTree:
 
 
 def read_payload(text: str | None) -> Any:
-    """A stored text as a value, as far as that can be told without its type."""
+    """The value of a stored text, as far as it can be restored without knowing its type."""
     if text is None:
         return None
     try:

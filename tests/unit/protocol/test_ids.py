@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_execution.protocol import branch_id, operation_id
+from durable_execution.protocol.ids import task_prefix
 
 FIRST = "1ced8f5be2db23a6513eba4d819c73806424748a7bc6fa0d792cc1c7d1775a97"
 
@@ -19,6 +20,12 @@ FIRST = "1ced8f5be2db23a6513eba4d819c73806424748a7bc6fa0d792cc1c7d1775a97"
 )
 def test_vectors(prefix: str | None, position: int, expected: str) -> None:
     assert operation_id(prefix, position) == expected
+
+
+def test_vectors_of_tasks() -> None:
+    first = task_prefix(None, 1)
+    assert first == "b9ad04e45c15a04849d2a76a855adcf03820ab55c92b3f4779ca79b582f1eb6a"
+    assert task_prefix(first, 2) == "773452c6779d191c3756e522edd4958ab5b99021d9ac9bcebeb815c3f009ddf9"
 
 
 def test_vector_of_the_first_branch() -> None:

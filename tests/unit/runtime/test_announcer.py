@@ -89,7 +89,7 @@ def test_an_observer_that_raises_changes_nothing_and_starves_nobody(caplog: pyte
     assert answer == {"Status": "SUCCEEDED", "Result": "2"}
     assert before.hooks == after.hooks
     (record,) = [found for found in caplog.records if found.levelno == logging.ERROR]
-    assert "observer Raising raised in on_invocation_started" in record.getMessage()
+    assert "observer Raising raised an exception in on_invocation_started" in record.getMessage()
 
 
 def test_each_observer_in_trouble_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -310,7 +310,7 @@ class TestInvocations:
                     await ctx.wait(HOUR)
 
         assert invoke(stubborn, FakeService()) == {"Status": "PENDING"}
-        assert "swallowed the suspension" in caplog.text
+        assert "caught the suspension" in caplog.text
 
     def test_clients_made_at_module_level_live_on_in_a_warm_environment(self) -> None:
         class Client:

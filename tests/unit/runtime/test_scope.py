@@ -9,6 +9,7 @@ import pytest
 
 from durable_execution import BlockingContext, DurableContext, MapConfig, ParallelBranch, StepContext, durable_execution
 from durable_execution.protocol import operation_id
+from durable_execution.protocol.ids import branch_id, task_prefix
 from tests.unit.fake_service import FakeService, invoke, step_operation
 
 Call = Callable[[DurableContext, Any], Any]
@@ -130,6 +131,56 @@ def test_ids_follow_the_calls_and_not_the_awaits() -> None:
     assert ids == {"first": operation_id(None, 1), "second": operation_id(None, 2)}
 
 
+def test_tasks_of_tasks_are_numbered_where_they_are_created() -> None:
+    """A nested task counts in the task that creates it, so its ids do not depend on which task runs first."""
+    service = FakeService()
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        async def leaf(name: str) -> None:
+            await ctx.step(lambda step: 1, name)
+
+        async def middle(name: str) -> None:
+            first = asyncio.ensure_future(leaf(f"{name}.1"))
+            second = asyncio.ensure_future(leaf(f"{name}.2"))
+            await ctx.step(lambda step: 1, name)
+            await asyncio.gather(first, second)
+
+        await asyncio.gather(asyncio.ensure_future(middle("1")), asyncio.ensure_future(middle("2")))
+        await ctx.step(lambda step: 1, "main")
+
+    invoke(handler, service)
+    ids = {update["Name"]: update["Id"] for call in service.calls for update in call}
+    assert ids == {
+        "main": operation_id(None, 1),
+        "1": operation_id(task_prefix(None, 1), 1),
+        "1.1": operation_id(task_prefix(task_prefix(None, 1), 1), 1),
+        "1.2": operation_id(task_prefix(task_prefix(None, 1), 2), 1),
+        "2": operation_id(task_prefix(None, 2), 1),
+        "2.1": operation_id(task_prefix(task_prefix(None, 2), 1), 1),
+        "2.2": operation_id(task_prefix(task_prefix(None, 2), 2), 1),
+    }
+
+
+def test_tasks_of_awaitables_are_numbered_in_their_awaitable() -> None:
+    service = FakeService()
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        async def leaf() -> None:
+            await ctx.step(lambda step: 1, "inner")
+
+        async def awaitable() -> None:
+            await asyncio.ensure_future(leaf())
+
+        await ctx.all(awaitable(), awaitable(), name="both")
+
+    invoke(handler, service)
+    ids = {update["Id"] for call in service.calls for update in call if update.get("Name") == "inner"}
+    both = operation_id(None, 1)
+    assert ids == {operation_id(task_prefix(branch_id(both, index), 1), 1) for index in (0, 1)}
+
+
 def test_an_orphan_of_a_finished_context_cannot_checkpoint() -> None:
     service = FakeService()
 
@@ -152,7 +203,7 @@ def test_an_orphan_of_a_finished_context_cannot_checkpoint() -> None:
         return str(result)
 
     answer = invoke(handler, service)
-    assert "went on after its context" in answer["Result"]
+    assert "continued after its context" in answer["Result"]
     assert all(update.get("Name") != "late" for call in service.calls for update in call)
 
 

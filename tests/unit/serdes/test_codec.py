@@ -109,15 +109,15 @@ def test_plain_types_do_not_load_pydantic() -> None:
 
 @pytest.mark.parametrize("text", [None, b"x", 5, ["x"]], ids=repr)
 def test_a_serializer_that_does_not_return_text_is_named(text: Any) -> None:
-    with pytest.raises(SerializationError, match=r"Broken.serialize returned \w+: it must return str"):
+    with pytest.raises(SerializationError, match=r"Broken.serialize returned \w+; it must return str"):
         codec(Broken(text=text)).encode(1)
 
 
 def test_what_a_serializer_raises_is_named() -> None:
     chosen = codec(Broken(RuntimeError("no bucket")))
-    with pytest.raises(SerializationError, match=r"Broken could not write int: RuntimeError\('no bucket'\)"):
+    with pytest.raises(SerializationError, match=r"Broken cannot serialize int: RuntimeError\('no bucket'\)"):
         chosen.encode(1)
-    with pytest.raises(SerializationError, match=r"Broken could not read 'x': RuntimeError\('no bucket'\)"):
+    with pytest.raises(SerializationError, match=r"Broken cannot deserialize 'x': RuntimeError\('no bucket'\)"):
         chosen.decode("x")
 
 

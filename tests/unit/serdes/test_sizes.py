@@ -39,7 +39,7 @@ def test_ordinary_payloads_are_not_worth_a_word(caplog: pytest.LogCaptureFixture
 def test_a_step_near_the_limit_is_named_with_its_size(caplog: pytest.LogCaptureFixture) -> None:
     run(step=215_038)
     (text,) = warnings_of(caplog)
-    assert "the result of stores/bulky has 215,040 bytes: 82 % of the 262,144" in text
+    assert "the result of stores/bulky has 215,040 bytes, 82 % of the 262,144" in text
     assert "OffloadedSerDes" in text
     (record,) = caplog.records
     assert record.__dict__["payloadBytes"] == 215_040
@@ -50,14 +50,14 @@ def test_a_step_near_the_limit_is_named_with_its_size(caplog: pytest.LogCaptureF
 def test_a_context_is_measured_in_bytes(caplog: pytest.LogCaptureFixture) -> None:
     run(context=40_000)  # six bytes each, as JSON escapes them
     (text,) = warnings_of(caplog)
-    assert "the result of stores/wordy has 240,002 bytes: 92 %" in text
+    assert "the result of stores/wordy has 240,002 bytes, 92 %" in text
     assert "runs again on every replay" in text
 
 
 def test_the_handlers_result_is_compared_with_what_a_function_can_return(caplog: pytest.LogCaptureFixture) -> None:
     run(result=5_500_000)
     (text,) = warnings_of(caplog)
-    assert "the result of stores has 5,500,002 bytes: 87 % of the 6,291,406 that a function can return" in text
+    assert "the result of stores has 5,500,002 bytes, 87 % of the 6,291,406 that a function can return" in text
 
 
 def test_a_context_that_is_rebuilt_is_not_reported_again(caplog: pytest.LogCaptureFixture) -> None:

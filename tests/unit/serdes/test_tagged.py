@@ -155,7 +155,7 @@ def test_what_cannot_be_restored_is_refused(value: Any) -> None:
 def test_a_refusal_names_the_type_and_the_key() -> None:
     with pytest.raises(SerializationError, match="of type set cannot be restored"):
         tagged.dumps({"a": {1}})
-    with pytest.raises(SerializationError, match="the dict key 1 is int"):
+    with pytest.raises(SerializationError, match="the dict key 1 is of type int"):
         tagged.dumps({1: "a"})
 
 

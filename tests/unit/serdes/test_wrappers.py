@@ -128,7 +128,7 @@ class TestEncrypted:
 
     def test_it_is_bound_to_what_the_functions_make_of_the_context(self) -> None:
         text = encrypted().serialize("the secret", CONTEXT)
-        with pytest.raises(SerializationError, match="because it was encrypted"):
+        with pytest.raises(SerializationError, match="because the value is confidential"):
             encrypted().deserialize(text, SerDesContext("elsewhere", ARN))
 
     def test_plain_text_is_refused_with_the_way_out(self) -> None:
@@ -226,7 +226,7 @@ class TestOffloaded:
         store = MemoryStore()
         text = OffloadedSerDes(None, store=store, above_bytes=0).serialize(LONG, CONTEXT)
         store.kept = dict.fromkeys(store.kept, b'"else"')
-        with pytest.raises(SerializationError, match="overwritten from outside"):
+        with pytest.raises(SerializationError, match="The object was overwritten"):
             OffloadedSerDes(None, store=store).deserialize(text, CONTEXT)
 
     @pytest.mark.parametrize("content", ["{}", "5", '{"key":"a"}', "[]"])

@@ -86,7 +86,9 @@ def test_it_can_be_stopped_paused_and_resumed(engine: LocalEngine) -> None:
 
 def test_one_that_does_not_end_in_time_is_shown(engine: LocalEngine) -> None:
     runner = cloud(engine, "asks", timeout=timedelta(minutes=1), poll_interval=timedelta(seconds=7))
-    with pytest.raises(RunnerError, match=r"(?s)has not come that far in 60 seconds.*answer callback STARTED"):
+    with pytest.raises(
+        RunnerError, match=r"(?s)has not reached the expected state in 60 seconds.*answer callback STARTED"
+    ):
         runner.run({})
 
 

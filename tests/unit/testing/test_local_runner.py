@@ -102,11 +102,11 @@ class TestRun:
         assert counting.count == 2
 
     def test_what_is_no_durable_handler_is_refused(self) -> None:
-        with pytest.raises(RunnerError, match="decorate its function with @durable_execution"):
+        with pytest.raises(RunnerError, match="Decorate its function with @durable_execution"):
             LocalRunner(echo)  # type: ignore[arg-type]
 
     def test_an_execution_that_waits_for_the_outside_says_so(self, make: Make) -> None:
-        with pytest.raises(RunnerError, match=r"waits for asks/answer: complete it with succeed_callback"):
+        with pytest.raises(RunnerError, match=r"waits for asks/answer. Complete it with succeed_callback"):
             make(asks).run({})
 
     def test_a_handler_that_hangs_says_so(self, make: Make) -> None:
@@ -165,7 +165,7 @@ class TestStepByStep:
         execution.until_waiting()
         execution.pause("maintenance")
         assert execution.status is ExecutionStatus.PAUSED
-        with pytest.raises(RunnerError, match=r"It is paused: call resume\(\)"):
+        with pytest.raises(RunnerError, match=r"It is paused. Call resume\(\)"):
             execution.finish()
         execution.resume("done")
         assert execution.finish().result == "shipped pay_7"
@@ -365,7 +365,7 @@ class TestTrouble:
 
     @pytest.mark.parametrize(
         ("options", "said"),
-        [({}, "say at which checkpoint"), ({"at": 0}, "counted from 1"), ({"at": -1}, "counted from 1")],
+        [({}, "the fault has no checkpoint"), ({"at": 0}, "numbered from 1"), ({"at": -1}, "numbered from 1")],
     )
     def test_a_fault_without_a_place_is_refused(self, make: Make, options: dict[str, Any], said: str) -> None:
         runner = make(process_order)
@@ -376,7 +376,7 @@ class TestTrouble:
 
     def test_a_fault_that_never_happened_is_an_error(self) -> None:
         with pytest.raises(
-            AssertionError, match=r"never happened: crash at checkpoint 9 \(the execution made 3 checkpoints\)"
+            AssertionError, match=r"never occurred: crash at checkpoint 9 \(the execution made 3 checkpoints\)"
         ):
             _run_with_a_crash_that_never_comes()
 

@@ -80,7 +80,7 @@ def test_order(durable_runner):
 """,
     )
     outcome.assert_outcomes(passed=1, errors=1)
-    outcome.stdout.fnmatch_lines(["*never happened: crash at checkpoint 99*"])
+    outcome.stdout.fnmatch_lines(["*never occurred: crash at checkpoint 99*"])
 
 
 def test_unless_the_test_has_failed_anyway(pytester: pytest.Pytester) -> None:

@@ -70,11 +70,11 @@ class TestLookup:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"name": "nope"}, r"has no step 'nope'\. There is: everything/flaky, everything/prices#0/look up"),
+            ({"name": "nope"}, r"has no step 'nope'\. It has: everything/flaky, everything/prices#0/look up"),
             ({"path": "nope"}, "has no step at 'nope'"),
-            ({"name": "look up"}, r"has 3 operations that fit step 'look up': .*Give a path=, or an index="),
-            ({}, "operations that fit step: everything/flaky"),
-            ({"name": "look up", "index": 3}, "so there is no index 3"),
+            ({"name": "look up"}, r"has 3 operations that match step 'look up': .*Pass path=, or index="),
+            ({}, "operations that match step: everything/flaky"),
+            ({"name": "look up", "index": 3}, "so index 3 does not exist"),
             ({"name": "look up", "path": "child"}, "has no step 'look up'"),
         ],
         ids=range(6),
@@ -84,7 +84,7 @@ class TestLookup:
             result.step(**options)
 
     def test_a_kind_there_is_none_of(self, result: RunResult) -> None:
-        with pytest.raises(LookupError, match=r"has no wait 'x'\. There is no wait at all"):
+        with pytest.raises(LookupError, match=r"has no wait 'x'\. It has no wait at all"):
             result.wait("x")
 
     def test_the_tree(self, result: RunResult) -> None:
@@ -167,7 +167,7 @@ class TestViews:
         assert str(step.error) == "ValueError: no such card"
         assert step.result is None
         assert step.delays == []
-        with pytest.raises(SerializationError, match="fails/charge has no result: it is FAILED"):
+        with pytest.raises(SerializationError, match="fails/charge has no result: its status is FAILED"):
             step.result_as(int)
 
     def test_flat_branches_have_no_contexts(self) -> None:
@@ -230,7 +230,7 @@ class TestReport:
             "fails FAILED after 1 invocation: ValueError: no such card",
             "  charge step FAILED: ValueError: no such card",
         ]
-        with pytest.raises(AssertionError, match=r"(?s)has not succeeded.*no such card"):
+        with pytest.raises(AssertionError, match=r"(?s)did not succeed.*no such card"):
             result.assert_succeeded()
 
     def test_a_long_outline_is_cut(self) -> None:
