@@ -1,6 +1,6 @@
 """The debugger of durable executions: `durable-debug`, in the terminal and in CI.
 
-Layers, each importing only what is left of it: `text` (cells, glyphs, durations) → `model` (rows, folding, search, time
+Layers, each importing only the layers to its left: `text` (cells, glyphs, durations) → `model` (rows, folding, search, time
 travel) → `views` (model to lines of text) → `widgets`, `screens`, `app` (Textual) and `cli` (no Textual). `sources` reads
-executions from wherever they are kept.
+executions from files, the local store and AWS.
 """

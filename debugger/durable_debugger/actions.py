@@ -1,7 +1,7 @@
-"""Every action of the app, once. Keys, footer, help and command palette are generated from this list.
+"""Every action of the app, defined once. Keys, footer, help and command palette are generated from this list.
 
-An action belongs to some views; within a view no key means two things. Its id is also the name under which a user's
-key map changes its keys.
+An action belongs to one or more views; within a view each key has one meaning. The id of an action is its name in a user's
+key map.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ TIMELINE = frozenset({"timeline"})
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a user can do.
+    """An action a user can perform.
 
     Attributes:
         id: Name in key maps and in code.
         keys: Keys, comma separated, as Textual names them.
         label: One or two words for footer and palette.
         help: A sentence for the help screen.
-        views: Views in which it works.
-        footer: Rank in the footer, lowest first; 0 keeps it out.
-        shown_key: How the key is written; the first key when empty.
+        views: Views that offer it.
+        footer: Rank in the footer, lowest first; 0 leaves it out.
+        shown_key: The key as shown; empty shows the first key.
         group: Heading in the help screen.
     """
 
@@ -42,7 +42,7 @@ MOVE, STEP, LOOK, TIME, COMPARE = "Moving", "Stepping", "Looking", "Timeline", "
 ACTIONS: tuple[Action, ...] = (
     Action("view_tree", "1", "Tree", "Show the operation tree: what happened.", group=LOOK),
     Action("view_timeline", "2", "Timeline", "Show the timeline: when it happened.", group=LOOK),
-    Action("view_step", "3", "Step", "Show the step view: how the code got here.", group=LOOK),
+    Action("view_step", "3", "Step", "Show the step view: how the code reached this point.", group=LOOK),
     Action("view_diff", "4", "Diff", "Show the comparison: what differs.", group=LOOK),
     Action("view_events", "5", "Events", "Show the raw history events.", group=LOOK),
     Action("cursor_up", "up,k", "Up", "Move up by a row.", group=MOVE, shown_key="↑ k"),
@@ -53,10 +53,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("last", "end", "Last", "Go to the last row, or the last moment.", group=MOVE),
     Action("top", "g", "First", "Go to the first row.", SEARCHABLE, group=MOVE),
     Action("bottom", "G", "Last", "Go to the last row.", SEARCHABLE, group=MOVE),
-    Action("fold", "left,h", "Fold", "Fold the row, or go to what encloses it.", frozenset({"tree"}), group=MOVE),
+    Action("fold", "left,h", "Fold", "Fold the row, or go to its parent.", frozenset({"tree"}), group=MOVE),
     Action("unfold", "right,l", "Unfold", "Unfold the row, or go to its first call.", frozenset({"tree"}), group=MOVE),
     Action("toggle_fold", "space", "Fold", "Fold or unfold the row.", TREES, group=MOVE),
-    Action("unfold_chain", "asterisk", "Unfold chain", "Unfold as long as there is one child.", TREES, group=MOVE),
+    Action(
+        "unfold_chain", "asterisk", "Unfold chain", "Unfold the row and its only child, repeatedly.", TREES, group=MOVE
+    ),
     Action("fold_all", "Z", "Fold all", "Fold every context.", TREES, group=MOVE),
     Action("unfold_all", "X", "Unfold all", "Unfold every context.", TREES, group=MOVE),
     Action(
@@ -110,16 +112,14 @@ ACTIONS: tuple[Action, ...] = (
         6,
         group=LOOK,
     ),
-    Action("copy", "y", "Copy", "Copy what is known about the selected call.", footer=10, group=LOOK),
-    Action("follow", "f", "Follow", "Stay at the end of an execution that goes on.", footer=8, group=LOOK),
+    Action("copy", "y", "Copy", "Copy facts about the selected call.", footer=10, group=LOOK),
+    Action("follow", "f", "Follow", "Follow a running execution.", footer=8, group=LOOK),
     Action("edit", "e", "Editor", "Open the code of the call in $EDITOR.", footer=9, group=LOOK),
-    Action("maximise", "z", "Maximise", "Give the focused pane the whole screen.", group=LOOK),
-    Action("breakpoint", "b", "Break", "Stop, or stop no more, at calls of this name.", TREES, 7, group=STEP),
+    Action("maximise", "z", "Maximise", "Maximise the focused pane.", group=LOOK),
+    Action("breakpoint", "b", "Break", "Toggle a breakpoint on calls with this name.", TREES, 7, group=STEP),
     Action("step_over", "n", "Over", "Go to the next call that is not deeper.", frozenset({"step"}), 1, group=STEP),
     Action("step_into", "s", "Into", "Go to the next call, however deep.", frozenset({"step"}), 1, group=STEP),
-    Action(
-        "step_out", "r", "Out", "Go to where the enclosing context is finished.", frozenset({"step"}), 1, group=STEP
-    ),
+    Action("step_out", "r", "Out", "Go to the end of the enclosing context.", frozenset({"step"}), 1, group=STEP),
     Action(
         "step_to_stop",
         "c",
@@ -133,9 +133,7 @@ ACTIONS: tuple[Action, ...] = (
         "back_over", "N", "Back over", "Go to the previous call that is not deeper.", frozenset({"step"}), 2, group=STEP
     ),
     Action("back_into", "S", "Back into", "Go to the previous call, however deep.", frozenset({"step"}), group=STEP),
-    Action(
-        "back_out", "R", "Back out", "Go to where the enclosing context is called.", frozenset({"step"}), group=STEP
-    ),
+    Action("back_out", "R", "Back out", "Go to the call of the enclosing context.", frozenset({"step"}), group=STEP),
     Action(
         "back_to_stop",
         "C",
@@ -144,8 +142,10 @@ ACTIONS: tuple[Action, ...] = (
         frozenset({"step"}),
         group=STEP,
     ),
-    Action("next_moment", "right,l", "One moment on", "Go to the very next moment.", frozenset({"step"}), group=STEP),
-    Action("previous_moment", "left,h", "One moment back", "Go to the moment before.", frozenset({"step"}), group=STEP),
+    Action("next_moment", "right,l", "One moment on", "Go to the next moment.", frozenset({"step"}), group=STEP),
+    Action(
+        "previous_moment", "left,h", "One moment back", "Go to the previous moment.", frozenset({"step"}), group=STEP
+    ),
     Action(
         "go_to",
         "g",
@@ -159,7 +159,7 @@ ACTIONS: tuple[Action, ...] = (
         "tree_or_source",
         "o",
         "Tree/source",
-        "Show the tree or the source, where only one fits.",
+        "Switch between tree and source in a narrow window.",
         frozenset({"step"}),
         4,
         group=STEP,
@@ -186,29 +186,29 @@ ACTIONS: tuple[Action, ...] = (
         1,
         group=COMPARE,
     ),
-    Action("values", "v", "Values", "Show recorded results, or remarks.", frozenset({"diff"}), 1, group=COMPARE),
     Action(
-        "run_to", "t", "Run to", "Go on to the next time the selected call is made.", frozenset({"step"}), group=STEP
+        "values", "v", "Values", "Switch between recorded results and remarks.", frozenset({"diff"}), 1, group=COMPARE
     ),
-    Action("jump_to_pane", "ctrl+o", "Jump to pane", "Focus a pane by the beginning of its name.", group=MOVE),
+    Action("run_to", "t", "Run to", "Go to the next call of the selected operation.", frozenset({"step"}), group=STEP),
+    Action("jump_to_pane", "ctrl+o", "Jump to pane", "Focus a pane by the first letters of its name.", group=MOVE),
     Action("zoom_in", "plus,equals_sign", "Zoom in", "Widen the time axis.", TIMELINE, 1, shown_key="+", group=TIME),
     Action("zoom_out", "minus", "Zoom out", "Narrow the time axis.", TIMELINE, 1, shown_key="-", group=TIME),
     Action("zoom_fit", "0", "Fit", "Show the whole execution.", TIMELINE, 1, group=TIME),
     Action("pan_left", "left,h", "Earlier", "Move to earlier times.", TIMELINE, group=TIME),
     Action("pan_right", "right,l", "Later", "Move to later times.", TIMELINE, group=TIME),
-    Action("fold_idle", "x", "Fold idle", "Fold idle time, or show it to scale.", TIMELINE, 1, group=TIME),
+    Action("fold_idle", "x", "Fold idle", "Switch between folded idle time and true scale.", TIMELINE, 1, group=TIME),
     Action(
         "critical",
         "P",
         "Critical path",
-        "Mark the calls that made the execution last this long.",
+        "Mark the calls that determine the duration.",
         TIMELINE,
         2,
         group=TIME,
     ),
     Action("commands", "colon,ctrl+p", "Commands", "Find any action by name.", shown_key=":"),
     Action("help", "question_mark,f1", "Help", "Show the keys of this view.", footer=9, shown_key="?"),
-    Action("back", "escape", "Back", "Close what is open, end the search, or go back a view."),
+    Action("back", "escape", "Back", "Close the open window, end the search, or return to the previous view."),
     Action("quit", "q", "Quit", "Leave the debugger.", footer=11),
 )
 
@@ -216,12 +216,12 @@ BY_ID = {action.id: action for action in ACTIONS}
 
 
 def actions_of(view: str) -> list[Action]:
-    """The actions that work in a view, in their order."""
+    """Return the actions of a view in order."""
     return [action for action in ACTIONS if view in action.views]
 
 
 def footer_of(view: str) -> list[Action]:
-    """What the footer of a view shows, most useful first."""
+    """Return the actions in the footer of a view, most useful first."""
     return sorted((action for action in actions_of(view) if action.footer), key=lambda action: action.footer)
 
 
@@ -253,5 +253,5 @@ KEY_NAMES = {
 
 
 def key_text(keys: str) -> str:
-    """Keys as they are written: `up,k` becomes `↑ k`."""
+    """Format keys: `up,k` becomes `↑ k`."""
     return " ".join(KEY_NAMES.get(key, key) for key in keys.split(","))

@@ -1,4 +1,4 @@
-"""The Textual app: themes, command palette, and the screen to start with."""
+"""The Textual app: themes, command palette and first screen."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -20,20 +20,20 @@ from durable_execution.errors import DurableError
 
 
 class DebuggerApp(App[int]):
-    """Looks at one execution, or asks which.
+    """Shows one execution, or asks which one to open.
 
     Args:
-        session: The execution; None asks.
-        loaded: Where it was read from, so that it can be followed.
-        library: Executions to choose from.
-        missing: What was looked for in vain.
-        view: Which view to open.
-        at: Where in the recording to open the step view, as it is typed there; None opens the view instead.
+        session: The execution; None opens the list of executions.
+        loaded: Its source, used to follow a running execution.
+        library: The executions offered in the list.
+        missing: The reference that was not found.
+        view: The view to open.
+        at: Position in the recording to open the step view at, in the syntax of its `g` key; None opens `view`.
         theme: Name of a theme.
         is_ascii: Whether to draw with ASCII only.
-        keymap: Keys a user chose, by action id.
+        keymap: The user's keys by action id.
         texts: Finds source files.
-        secrets: Hides what must not be shown of an execution that is chosen.
+        secrets: Redacts the execution chosen from the list.
     """
 
     TITLE = "durable-debug"
@@ -66,13 +66,13 @@ class DebuggerApp(App[int]):
         LineView.is_ascii = is_ascii
 
     def get_default_screen(self) -> Screen[None]:
-        """The execution, or the question which: as the first screen, so that no empty one is laid out and painted."""
+        """The execution or the list of executions, as the first screen, so that no empty screen is painted before it."""
         if self._session is None:
             return OpenerScreen(self._library, self._missing)
         return self._main(self._session, self._loaded)
 
     def on_mount(self) -> None:
-        """Use the keys that a user has chosen."""
+        """Apply the user's key map."""
         self.set_keymap(self.shown_keys)
 
     @on(OpenerScreen.Chosen)
@@ -103,7 +103,7 @@ class DebuggerApp(App[int]):
         return MainScreen(session, view=self._first_view, at=self._first_at, texts=self._texts, loaded=loaded)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every action of the view that is open, and Textual's own for themes and screenshots."""
+        """Every action of the open view, and Textual's own commands for themes and screenshots."""
         main = next((each for each in reversed(self.screen_stack) if isinstance(each, MainScreen)), None)
         if main is not None:
             for action in main.available():

@@ -1,7 +1,7 @@
-"""Colours: two themes of our own, and how the roles of parts look in any theme.
+"""Colours: two built-in themes, and the style of each role in any theme.
 
-The roles are resolved here once per theme instead of by style sheets: a pane draws thousands of parts, and Textual would
-resolve each role for each pane again whenever a view changes.
+Roles are resolved here once per theme instead of by style sheets: a pane draws thousands of segments, and Textual would
+resolve each role for each pane again whenever the view changes.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DEFAULT_THEME = "durable-safe"
 
 @dataclass(frozen=True, slots=True)
 class RoleColours:
-    """Colours that a theme does not have names for.
+    """Colours that Textual themes have no names for.
 
     Attributes:
         ok: Succeeded.
@@ -76,7 +76,7 @@ _PALETTES: dict[str, dict[str, Style]] = {}
 
 
 def palette(theme: Theme) -> dict[str, Style]:
-    """How each role looks in a theme."""
+    """Return the style of each role in a theme."""
     if theme.name not in _PALETTES:
         _PALETTES[theme.name] = _palette(theme)
     return _PALETTES[theme.name]
@@ -117,7 +117,7 @@ def _palette(theme: Theme) -> dict[str, Style]:
 
 
 def _dimmed(theme: Theme) -> str:
-    """The foreground, some way towards the background."""
+    """The foreground colour, blended with the background."""
     foreground = theme.foreground or ("#e0e0e0" if theme.dark else "#202020")
     background = theme.background or ("#121212" if theme.dark else "#fafafa")
     return Color.parse(foreground).blend(Color.parse(background), 0.4).hex6

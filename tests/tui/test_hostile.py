@@ -89,7 +89,7 @@ def test_a_line_that_cannot_be_drawn_leaves_the_others_usable(
 
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         text = screen_text(app)
-        assert "this line cannot be drawn: RuntimeError('boom')" in text
+        assert "cannot draw this line: RuntimeError('boom')" in text
         assert "reserve_stock" in text
         await pilot.press("j", "j", "y", "t")
         assert "RuntimeError: boom" in app.clipboard

@@ -75,7 +75,7 @@ def test_following_stays_at_the_end_and_moving_leaves_it(drive: Drive) -> None:
         assert len(main_of(app).session.operations) == 51
         assert "following" not in screen_text(app).splitlines()[0]
         await pilot.press("f")
-        assert "does not change any more" in screen_text(app)
+        assert "this recording cannot change" in screen_text(app)
 
     drive(Session(loaded.execution, as_of=loaded.as_of), script, loaded=loaded)
 

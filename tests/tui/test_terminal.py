@@ -125,7 +125,7 @@ def test_ascii_without_colour_shows_only_ascii(place: Path, terminals: list[Term
 def test_an_unknown_execution_offers_what_there_is_and_exits_with_2(place: Path, terminals: list[Terminal]) -> None:
     terminal = Terminal(place, "nope-404", size=(100, 24))
     terminals.append(terminal)
-    terminal.until("No execution found for nope-404", "no file nope-404", "there is no store yet", "AWS Lambda")
+    terminal.until("No execution found for nope-404", "no file nope-404", "the store does not exist yet", "AWS Lambda")
     terminal.press("q")
     terminal.until("exit 2")
 

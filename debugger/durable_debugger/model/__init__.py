@@ -1,1 +1,1 @@
-"""What the views show: flat arrays of rows over a recorded execution. Pure; knows nothing of terminals."""
+"""What the views show: flat arrays of rows over a recorded execution. Pure: nothing here depends on a terminal."""

@@ -1,4 +1,4 @@
-"""An execution in one file, to send to someone: its history, its replay traces, and what the API says about it."""
+"""One file to send to a colleague: the execution's history, its replay traces, and its API description."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ def bundle_of(execution: RecordedExecution) -> dict[str, Any]:
 
 
 def read_bundle(value: Mapping[str, Any]) -> RecordedExecution:
-    """The execution of a bundle."""
+    """Read the execution from a bundle."""
     traces = value.get("traces")
     return read_history(
         value.get("events") or [],

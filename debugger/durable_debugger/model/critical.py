@@ -1,4 +1,4 @@
-"""The critical path: which calls the duration of an execution consists of."""
+"""The critical path: the calls that determine how long an execution takes."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from durable_execution.replay.recorded import RecordedOperation
 
 
 def critical_path(operations: Sequence[RecordedOperation]) -> list[int]:
-    """Rows of the calls that determined when the execution ended, in order of time.
+    """Return the rows of the calls that determined when the execution ended, in order of time.
 
-    From the end backwards: the call that ended last, then the one that ended last before that one started, and so on.
-    Contexts are left out, as what they contain says more.
+    The search runs backwards from the end: the call that ended last, then the call that ended last before that one
+    started, and so on. Contexts are excluded; the calls inside them are more precise.
     """
     ended = sorted(
         (
@@ -33,7 +33,7 @@ def critical_path(operations: Sequence[RecordedOperation]) -> list[int]:
 
 
 def longest(path: Sequence[int], operations: Sequence[RecordedOperation], count: int) -> list[int]:
-    """The longest calls of a path that ran code, in order of time."""
+    """Return the longest calls on a path that ran code, in order of time."""
     work = [row for row in path if operations[row].type in (OperationType.STEP, OperationType.CHAINED_INVOKE)]
     by_length = sorted(work, key=lambda row: -(between(operations[row].started_at, operations[row].ended_at) or 0.0))
     return sorted(by_length[:count], key=work.index)

@@ -1,4 +1,4 @@
-"""Two sides call by call, as rows to show: aligned, or by position."""
+"""The rows of a comparison of two sides, call by call: aligned, or paired by position."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DiffRow:
-    """A line of the comparison.
+    """One line of the comparison.
 
     Attributes:
         depth: Number of contexts around it.
@@ -25,7 +25,7 @@ class DiffRow:
         divergence: The difference.
         is_shifted: Whether both sides have the call, at different positions.
         row: Row of the recorded call in the session.
-        hidden: How many equal calls below it are not shown.
+        hidden: Number of equal calls below it that are folded away.
     """
 
     depth: int
@@ -38,28 +38,28 @@ class DiffRow:
 
     @property
     def is_root(self) -> bool:
-        """Whether it is a difference of its own."""
+        """Whether this row is a root difference."""
         return self.divergence is not None and self.divergence.is_root
 
     @property
     def is_follow_on(self) -> bool:
-        """Whether it only differs because of another one."""
+        """Whether this row differs only because of an earlier difference."""
         return (self.divergence is not None and not self.divergence.is_root) or (
             self.divergence is None and self.is_shifted
         )
 
 
 class Differences:
-    """A comparison with the rows of a session.
+    """A comparison, mapped to the rows of a session.
 
     Args:
         comparison: The comparison.
         rows: Row of each recorded operation by id.
-        replayed_by: What the replayed side is, in words.
-        labels: What the two sides are called.
+        replayed_by: Description of the replayed side.
+        labels: Names of the two sides.
 
     Attributes:
-        aligned: Rows by alignment; what is equal below a call is folded away.
+        aligned: Rows by alignment; equal calls below a call are folded away.
         roots: Indexes into `aligned` of the root differences.
     """
 
@@ -80,24 +80,24 @@ class Differences:
 
     @property
     def by_position(self) -> Sequence[DiffRow]:
-        """Rows by position in each context: how a service that only counts would pair them."""
+        """Rows paired by position in each context, as a service that only counts calls pairs them."""
         if self._by_position is None:
             self._by_position = _by_position(self.aligned)
         return self._by_position
 
     @property
     def follow_on(self) -> int:
-        """Number of recorded calls that only differ because of another difference."""
+        """Number of recorded calls that differ only because of an earlier difference."""
         return sum(row.is_follow_on and row.recorded is not None for row in self.aligned)
 
     def index_of(self, row: int) -> int | None:
-        """Where a session's row is; where the nearest row before it is when it is folded away."""
+        """Index of a session's row, or of the nearest row before it when the row is folded away."""
         places = [(each.row, index) for index, each in enumerate(self.aligned) if each.row is not None]
         at = bisect_right(places, (row, len(self.aligned)))
         return places[at - 1][1] if at else None
 
     def why(self, index: int) -> Divergence | None:
-        """The difference that explains a row: its own, or the root before it."""
+        """The difference that explains a row: its own, or the nearest root before it."""
         row = self.aligned[index]
         if row.is_root:
             return row.divergence
@@ -134,7 +134,7 @@ def _aligned(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
 
 
 def _elsewhere(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
-    """Differences that no row has: another outcome, something inside a context that has ended."""
+    """Differences without a row: a different outcome, or a call inside a context that has ended."""
     placed = {id(each.divergence) for each in comparison.rows}
     return [
         DiffRow(0, None, None, each, row=rows.get(each.recorded.id or "") if each.recorded else None)
@@ -144,7 +144,7 @@ def _elsewhere(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]
 
 
 def of_report(report: "ReplayReport") -> Comparison:
-    """A replay's report as a comparison: its rows, with its judgement of each difference."""
+    """Convert a replay report to a comparison: its rows, with the report's severity for each difference."""
     judged = {_place(each): each for each in report.divergences}
     found: list[Row] = []
     for row in report.rows:
@@ -160,7 +160,7 @@ def _place(divergence: Divergence) -> tuple[str, str, int | None, str | None]:
 
 
 def _is_dull(source: Row, below: Sequence[Row]) -> bool:
-    """Whether the calls below a call say nothing that the call does not: all equal, or all on its side only."""
+    """Whether the calls below a call add no information: all are equal, or all exist on the call's side only."""
     has = (source.recorded is not None, source.replayed is not None)
     return all(
         each.divergence is None and (each.recorded is not None, each.replayed is not None) == has for each in below
@@ -168,7 +168,7 @@ def _is_dull(source: Row, below: Sequence[Row]) -> bool:
 
 
 def _by_position(aligned: Sequence[DiffRow]) -> list[DiffRow]:
-    """The calls of each context paired by number; what is below a pair follows it."""
+    """Pair the calls of each context by number; the calls inside a pair follow it."""
     found: list[DiffRow] = []
     stack = [list(aligned)]
     while stack:

@@ -1,4 +1,4 @@
-"""What can be said about an operation in a few words: its label, its kind, its duration, a note."""
+"""Short texts about an operation: its label, kind, duration and note."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ WELL_KNOWN = frozenset({"Step", "Wait", "Callback", "ChainedInvoke", "Context", 
 
 
 def kind(operation: RecordedOperation) -> str:
-    """What it is, in one lower-case word; a user's own subtype is kept."""
+    """Kind of the operation in one lower-case word; a user-defined subtype is returned unchanged."""
     subtype = operation.subtype
     if subtype in SUBTYPE_KINDS:
         return SUBTYPE_KINDS[subtype]
@@ -40,7 +40,7 @@ def kind(operation: RecordedOperation) -> str:
 
 
 def label(operation: RecordedOperation) -> str:
-    """Its name; for an unnamed one its kind and place."""
+    """Name of the operation, or its kind and position when it has no name."""
     if operation.name:
         return safe(operation.name)
     where = operation.details.get("branch_index") if operation.is_branch else operation.position
@@ -48,18 +48,18 @@ def label(operation: RecordedOperation) -> str:
 
 
 def state(operation: RecordedOperation) -> State:
-    """Where it stands at the end of the recording."""
+    """State of the operation at the end of the recording."""
     return state_of(operation.status, operation.type)
 
 
 def duration(operation: RecordedOperation) -> float | None:
-    """Seconds from start to end; None while it is not finished."""
+    """Seconds from start to end; None while the operation is unfinished."""
     return durations.between(operation.started_at, operation.ended_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How the children of a context stand.
+    """Counts of a context's children by state.
 
     Attributes:
         total: Number of children.
@@ -75,7 +75,7 @@ class Tally:
 
     @property
     def text(self) -> str:
-        """In a note; failures first, for the end is cut where there is little room."""
+        """Text for a note. Failures come first because a narrow column cuts the end."""
         if self.failed:
             open_count = self.total - self.succeeded - self.failed
             rest = f" · {open_count} open" if open_count else ""
@@ -87,12 +87,12 @@ class Tally:
 
 
 def note(operation: RecordedOperation, tally: Tally | None, as_of: datetime | None) -> str:
-    """What is worth saying beside the name, beyond state and duration.
+    """Return the remark shown beside the name, beyond state and duration.
 
     Args:
         operation: The operation.
-        tally: How its children stand, when it is a map or parallel.
-        as_of: The moment "until now" is counted to.
+        tally: Counts of its children, when it is a map or parallel.
+        as_of: The time up to which running durations are counted.
     """
     shown = state(operation)
     if tally is not None:
@@ -132,7 +132,7 @@ def _target(operation: RecordedOperation) -> str:
 
 
 def due_at(operation: RecordedOperation) -> datetime | None:
-    """When the service will move it on: end of a wait, next attempt."""
+    """When the service acts on the operation next: the end of a wait, or the next attempt."""
     scheduled = operation.details.get("scheduled_end_at")
     if isinstance(scheduled, datetime):
         return scheduled

@@ -1,4 +1,4 @@
-"""Divergences, placed on the rows they belong to."""
+"""Divergences, assigned to the rows they belong to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from durable_execution.replay.recorded import RecordedExecution, RecordedOperati
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is different about one recorded call.
+    """How one recorded call differs.
 
     Attributes:
         kind: Kind of the divergence, as shown: `skipped`, `renamed`, …
-        is_root: Whether it is a difference of its own; follow-on marks only shift because of one.
-        note: A few words for the row.
-        short: The same in fewer words.
+        is_root: Whether it is a root difference; follow-on marks are only shifted by one.
+        note: A short remark for the row.
+        short: A shorter form of `note`.
         divergence: The divergence it comes from.
-        invocation: In which invocation it was found; None when it was found by replaying.
+        invocation: The invocation that found it; None when a replay found it.
     """
 
     kind: str
@@ -29,14 +29,14 @@ class Mark:
     invocation: int | None = None
 
     def invocation_of(self, operation: RecordedOperation) -> int | None:
-        """The invocation in which stepping should stop for it."""
+        """The invocation in which stepping stops at this mark."""
         if self.invocation is not None:
             return self.invocation
         return next(iter(operation.executed_by), None)
 
 
 def row_of(divergence: Divergence, rows: Mapping[str, int]) -> int | None:
-    """The row a divergence belongs to: that of the recorded call, else of what is recorded in the replayed call's place."""
+    """The row of a divergence: the recorded call's, or the row recorded at the replayed call's position."""
     for side in (divergence.recorded, divergence.replayed):
         if side is not None and side.id is not None and side.id in rows:
             return rows[side.id]
@@ -48,17 +48,17 @@ NOTES = {
     DivergenceKind.INSERTED: "your code calls {replayed} here",
     DivergenceKind.CHANGED_KIND: "your code: {replayed}",
     DivergenceKind.RENAMED: "your code: {replayed}",
-    DivergenceKind.REORDERED: "your code: another order",
+    DivergenceKind.REORDERED: "your code: different order",
     DivergenceKind.BRANCH_COUNT: "your code: {replayed}",
-    DivergenceKind.CONFIGURATION: "other arguments",
-    DivergenceKind.INPUT: "other arguments",
-    DivergenceKind.RESULT: "another result",
+    DivergenceKind.CONFIGURATION: "different arguments",
+    DivergenceKind.INPUT: "different arguments",
+    DivergenceKind.RESULT: "different result",
     DivergenceKind.UNFINISHED: "unfinished",
 }
 
 
 def note_of(divergence: Divergence) -> str:
-    """A few words about a divergence, for its row."""
+    """Return a short remark about a divergence, for its row."""
     replayed = divergence.replayed.label if divergence.replayed else "nothing"
     return NOTES.get(divergence.kind, divergence.title.lower()).format(replayed=replayed)
 
@@ -73,7 +73,7 @@ def _mark_of(row: DiffRow) -> Mark:
 
 
 def shift_note(row: DiffRow) -> str:
-    """How a call moved because of a difference before it."""
+    """Say how a call moved because of an earlier difference."""
     was = row.recorded.side.position if row.recorded else None
     now = row.replayed.side.position if row.replayed else None
     if was is None or now is None or was == now:
@@ -86,10 +86,10 @@ class Marks:
     """All marks of an execution.
 
     Attributes:
-        by_row: Mark of each row that has one.
+        by_row: Mark of each marked row.
         roots: Rows of root divergences, in order.
-        unplaced: Root divergences that belong to no recorded row.
-        follow_on_count: Number of calls that only shifted.
+        unplaced: Root divergences without a recorded row.
+        follow_on_count: Number of calls that are only shifted.
     """
 
     by_row: Mapping[int, Mark] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Marks:
 
     @classmethod
     def of_execution(cls, execution: RecordedExecution, rows: Mapping[str, int]) -> "Marks":
-        """What the invocations themselves noticed, from their replay traces."""
+        """Collect the divergences that the invocations themselves reported, from their replay traces."""
         by_row: dict[int, Mark] = {}
         unplaced: list[Divergence] = []
         for trace in execution.traces:
@@ -120,7 +120,7 @@ class Marks:
 
     @classmethod
     def of_differences(cls, differences: Differences) -> "Marks":
-        """What a comparison with another side found."""
+        """Collect the divergences of a comparison with a second side."""
         by_row: dict[int, Mark] = {}
         unplaced: list[Divergence] = []
         recorded = [each.row for each in differences.aligned]
@@ -139,5 +139,5 @@ class Marks:
 
     @property
     def root_count(self) -> int:
-        """Number of differences."""
+        """Number of root differences."""
         return len(self.roots) + len(self.unplaced)

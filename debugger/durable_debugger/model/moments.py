@@ -1,7 +1,7 @@
-"""A recording as a sequence of moments: what the code did, call by call, in every invocation.
+"""A recording as a sequence of moments: what the code did in each invocation, call by call.
 
-History events say what was checkpointed; which calls an invocation answered from the record comes from its replay trace,
-or is inferred: every finished operation whose context was still running.
+History events say what was checkpointed. An invocation's replay trace says which calls it answered from the record;
+without a trace this is inferred: every finished operation whose context was still running.
 """
 
 from collections import defaultdict
@@ -21,41 +21,41 @@ from durable_execution.replay.trace import InvocationTrace, TraceEntry
 SERVICE_TYPES = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
 
 
-class Happening(Enum):
-    """What a moment is. The value is how it reads after the name of the call."""
+class MomentKind(Enum):
+    """The kind of a moment. The value is the text shown after the name of the call."""
 
     INVOCATION_STARTED = "starts"
     CALLED = "called"
-    REPLAYED = "answered from the record"
+    REPLAYED = "replayed from the record"
     RESUMED = "called again, still open"
     ATTEMPT_STARTED = "attempt starts"
     ATTEMPT_ENDED = "attempt ends"
     ANSWERED = "finished"
-    SETTLED = "settled from outside"
+    SETTLED = "completed outside the function"
     INVOCATION_ENDED = "ends"
     EXECUTION_ENDED = "execution ends"
 
 
-CALLS = frozenset({Happening.CALLED, Happening.REPLAYED, Happening.RESUMED})
-"""Moments at which the code calls an operation."""
+CALLS = frozenset({MomentKind.CALLED, MomentKind.REPLAYED, MomentKind.RESUMED})
+"""The moments at which the code calls an operation."""
 
-STOPS = CALLS | {Happening.INVOCATION_ENDED, Happening.EXECUTION_ENDED}
-"""Moments at which stepping from call to call halts."""
+STOPS = CALLS | {MomentKind.INVOCATION_ENDED, MomentKind.EXECUTION_ENDED}
+"""The moments at which stepping from call to call stops."""
 
 
 class Moment(NamedTuple):
-    """One step of the recording.
+    """One moment of the recording.
 
     Attributes:
-        happening: What it is.
+        kind: Kind of the moment.
         row: Row of the operation; `ROOT` for the execution and its invocations.
         invocation: Number of the invocation it belongs to, from 1.
-        at: When; None where nothing tells.
-        state: State of the operation after it.
-        attempt: Number of the attempt it is about; 0 where there is none.
+        at: Its time; None when unknown.
+        state: State of the operation afterwards.
+        attempt: Number of the attempt; 0 when there is none.
     """
 
-    happening: Happening
+    kind: MomentKind
     row: int
     invocation: int
     at: datetime | None
@@ -64,7 +64,7 @@ class Moment(NamedTuple):
 
 
 def read_moments(execution: RecordedExecution, rows: Mapping[str, int]) -> list[Moment]:
-    """All moments of a recording in order.
+    """Return all moments of a recording in order.
 
     Args:
         execution: The recording.
@@ -88,7 +88,7 @@ class _Reader:
                 self.replayed[number].append(operation)
         segments = _segments(self.execution)
         for invocation, inside, after in segments:
-            yield Moment(Happening.INVOCATION_STARTED, ROOT, invocation.number, invocation.started_at, State.RUNNING)
+            yield Moment(MomentKind.INVOCATION_STARTED, ROOT, invocation.number, invocation.started_at, State.RUNNING)
             yield from self._inside(invocation, inside)
             if invocation.outcome is not None:
                 yield self._ended(invocation)
@@ -96,7 +96,7 @@ class _Reader:
         if self.execution.ended_at is not None and segments:
             number = segments[-1][0].number
             end = state_of(self.execution.status)
-            yield Moment(Happening.EXECUTION_ENDED, ROOT, number, self.execution.ended_at, end)
+            yield Moment(MomentKind.EXECUTION_ENDED, ROOT, number, self.execution.ended_at, end)
 
     def _inside(self, invocation: RecordedInvocation, events: Sequence[Any]) -> Iterator[Moment]:
         number = invocation.number
@@ -109,7 +109,7 @@ class _Reader:
         yield from self._merged(trace, events)
 
     def _merged(self, trace: InvocationTrace, events: Sequence[Any]) -> Iterator[Moment]:
-        """Calls from the trace, results from the history, in the order of time."""
+        """Merge calls from the trace with results from the history, in order of time."""
         waiting = list(reversed(events))
         called: set[str] = set()
         traced = {entry.id for entry in trace.entries}
@@ -128,25 +128,25 @@ class _Reader:
         operation = self.by_id[entry.id]
         at = _called_at(trace, entry)
         was = self.status.get(entry.id)
-        if entry.happened == "replayed" or (was is not None and was.is_terminal):  # settled while nothing ran
-            yield Moment(Happening.REPLAYED, row, trace.invocation, at, state_of(operation.status, operation.type))
+        if entry.happened == "replayed" or (was is not None and was.is_terminal):  # completed between invocations
+            yield Moment(MomentKind.REPLAYED, row, trace.invocation, at, state_of(operation.status, operation.type))
         elif entry.id in self.status:
-            yield Moment(Happening.RESUMED, row, trace.invocation, at, self._state(operation))
+            yield Moment(MomentKind.RESUMED, row, trace.invocation, at, self._state(operation))
         else:
             self.status[entry.id] = OperationStatus.STARTED
             state = state_of(OperationStatus.STARTED, operation.type)
-            yield Moment(Happening.CALLED, row, trace.invocation, at, state)
+            yield Moment(MomentKind.CALLED, row, trace.invocation, at, state)
 
     def _called_again(self, number: int) -> Iterator[Moment]:
-        """What an invocation calls before it gets to anything new, in the order of the tree."""
+        """The calls an invocation repeats before it reaches a new one, in the order of the tree."""
         again = [*self.replayed.get(number, ()), *self._open_before()] if number > 1 else []
         for operation in sorted(again, key=lambda operation: self.rows[operation.id]):
             row = self.rows[operation.id]
             if self.status.get(operation.id, OperationStatus.STARTED).is_terminal:
                 state = state_of(operation.status, operation.type)
-                yield Moment(Happening.REPLAYED, row, number, None, state)
+                yield Moment(MomentKind.REPLAYED, row, number, None, state)
             else:
-                yield Moment(Happening.RESUMED, row, number, None, self._state(operation))
+                yield Moment(MomentKind.RESUMED, row, number, None, self._state(operation))
 
     def _open_before(self) -> list[RecordedOperation]:
         return [self.by_id[key] for key, status in self.status.items() if not status.is_terminal]
@@ -164,7 +164,7 @@ class _Reader:
         is_new = operation.id not in self.status
         if is_new:
             self.status[operation.id] = OperationStatus.STARTED
-            yield Moment(Happening.CALLED, row, number, at, state_of(OperationStatus.STARTED, operation.type))
+            yield Moment(MomentKind.CALLED, row, number, at, state_of(OperationStatus.STARTED, operation.type))
         if known[1] is OperationStatus.STARTED:
             yield from self._attempt_started(operation, row, number, at, is_new=is_new)
         else:
@@ -177,7 +177,7 @@ class _Reader:
         self.status[operation.id] = OperationStatus.STARTED
         if operation.type is OperationType.STEP and (is_retry or not is_new) and self.attempts[operation.id]:
             attempt = self.attempts[operation.id] + 1
-            yield Moment(Happening.ATTEMPT_STARTED, row, number, at, State.RUNNING, attempt)
+            yield Moment(MomentKind.ATTEMPT_STARTED, row, number, at, State.RUNNING, attempt)
 
     def _moved(
         self,
@@ -193,16 +193,16 @@ class _Reader:
             if _will_retry(event):
                 self.status[operation.id] = OperationStatus.PENDING
                 attempt = self.attempts[operation.id]
-                return Moment(Happening.ATTEMPT_ENDED, row, number, at, State.RETRYING, attempt)
+                return Moment(MomentKind.ATTEMPT_ENDED, row, number, at, State.RETRYING, attempt)
         self.status[operation.id] = status
         is_outside = operation.type in SERVICE_TYPES and status is not OperationStatus.CANCELLED
-        happening = Happening.SETTLED if is_outside else Happening.ANSWERED
-        return Moment(happening, row, number, at, state_of(status, operation.type), self.attempts[operation.id])
+        kind = MomentKind.SETTLED if is_outside else MomentKind.ANSWERED
+        return Moment(kind, row, number, at, state_of(status, operation.type), self.attempts[operation.id])
 
     def _ended(self, invocation: RecordedInvocation) -> Moment:
         outcome = {"PENDING": State.WAITING, "RETRY": State.RETRYING}.get(invocation.outcome or "")
         state = outcome or state_of(invocation.outcome)
-        return Moment(Happening.INVOCATION_ENDED, ROOT, invocation.number, invocation.ended_at, state)
+        return Moment(MomentKind.INVOCATION_ENDED, ROOT, invocation.number, invocation.ended_at, state)
 
     def _between(self, number: int, events: Sequence[Any]) -> Iterator[Moment]:
         for event in events:
@@ -210,7 +210,7 @@ class _Reader:
 
 
 def _segments(execution: RecordedExecution) -> list[tuple[RecordedInvocation, list[Any], list[Any]]]:
-    """Each invocation with the events inside it and those between it and the next."""
+    """Return each invocation with the events inside it, and the events between it and the next."""
     invocations = execution.invocations
     segments: list[tuple[RecordedInvocation, list[Any], list[Any]]] = [(each, [], []) for each in invocations]
     if not segments:
@@ -240,7 +240,7 @@ def _will_retry(event: Any) -> bool:
 
 
 def _comes_before(event: Any, entry: TraceEntry, trace: InvocationTrace, called: set[str], traced: set[str]) -> bool:
-    """Whether an event of the history was written before the code made a call."""
+    """Whether a history event was written before the code made a call."""
     identifier = event.get("Id")
     if identifier == entry.id or (identifier in traced and identifier not in called):
         return False

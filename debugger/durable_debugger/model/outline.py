@@ -1,7 +1,7 @@
 """The operation tree as flat arrays, with folding and filtering.
 
-A row is the number of an operation in depth-first order, or `ROOT` for the execution itself. Nothing here recurses and
-nothing is rebuilt when a row is drawn, so a hundred thousand operations fold as fast as a hundred.
+A row is the number of an operation in depth-first order, or `ROOT` for the execution itself. Nothing here recurses, and
+drawing a row rebuilds nothing, so 100,000 operations fold as fast as 100.
 """
 
 from bisect import bisect_left
@@ -11,11 +11,11 @@ ROOT = -1
 """The row of the execution."""
 
 FOLD_ABOVE = 20
-"""Contexts with more children than this start folded."""
+"""Contexts with more children than this are folded at first."""
 
 
 class Outline:
-    """Which rows of a tree are visible.
+    """The visible rows of a tree.
 
     Args:
         depths: Depth of each operation, depth first; 0 at the root.
@@ -43,11 +43,11 @@ class Outline:
         return len(self.depths) if row == ROOT else self.ends[row]
 
     def parent(self, row: int) -> int:
-        """The enclosing row; `ROOT` has itself."""
+        """The enclosing row; the parent of `ROOT` is `ROOT`."""
         return ROOT if row == ROOT else self.parents[row]
 
     def has_children(self, row: int) -> bool:
-        """Whether there is anything to fold."""
+        """Whether the row has descendants to fold."""
         return self.end(row) > row + 1
 
     def is_folded(self, row: int) -> bool:
@@ -55,7 +55,7 @@ class Outline:
         return self._is_root_folded if row == ROOT else bool(self._folded[row])
 
     def is_last(self, row: int) -> bool:
-        """Whether no sibling follows."""
+        """Whether the row is the last of its siblings."""
         return row == ROOT or self.ends[row] == self.end(self.parents[row])
 
     def children(self, row: int) -> Iterator[int]:
@@ -71,7 +71,7 @@ class Outline:
             yield row
 
     def index_of(self, row: int) -> int:
-        """Where a row is in `visible`; where its nearest visible ancestor is when it is hidden."""
+        """Index of a row in `visible`, or of its nearest visible ancestor when the row is hidden."""
         while True:
             index = bisect_left(self.visible, row)
             if index < len(self.visible) and self.visible[index] == row:
@@ -81,7 +81,7 @@ class Outline:
             row = self.parents[row]
 
     def sibling(self, row: int, step: int) -> int:
-        """The next (`step` 1) or previous (-1) row with the same parent; the row itself when there is none."""
+        """The next (`step` 1) or previous (-1) row with the same parent; the row itself at either end."""
         if row == ROOT:
             return row
         if step > 0:
@@ -126,11 +126,11 @@ class Outline:
         self._rebuild()
 
     def folded_rows(self) -> list[int]:
-        """All folded rows with something to fold."""
+        """All folded rows that have descendants."""
         return [row for row, folded in enumerate(self._folded) if folded and self.has_children(row)]
 
     def unfold_chain(self, row: int) -> None:
-        """Unfold the row and go on as long as there is a single child."""
+        """Unfold the row and its only child, repeatedly, until a row has several children."""
         while self.has_children(row):
             self.unfold(row)
             children = list(self.children(row))
@@ -139,7 +139,7 @@ class Outline:
             row = children[0]
 
     def reveal(self, row: int) -> None:
-        """Unfold whatever hides a row."""
+        """Unfold every context that hides a row."""
         hiding = [ancestor for ancestor in self.ancestors(row) if self._folded[ancestor]]
         for ancestor in hiding:
             self._folded[ancestor] = 0
@@ -148,7 +148,7 @@ class Outline:
             self._rebuild()
 
     def filter(self, rows: Collection[int] | None) -> None:
-        """Show only these rows and what encloses them; None shows all again."""
+        """Show only these rows and their ancestors; None shows all rows again."""
         if rows is None:
             self._shown = None
         else:
@@ -162,7 +162,7 @@ class Outline:
         self._rebuild()
 
     def crowded(self) -> list[int]:
-        """Rows with so many children that they are better folded at first."""
+        """Rows with more than `FOLD_ABOVE` children."""
         counts = [0] * len(self.depths)
         for parent in self.parents:
             if parent != ROOT:
@@ -203,7 +203,7 @@ class Outline:
 
 
 def _links(depths: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Parents and subtree ends of a depth-first list of depths."""
+    """Return the parents and subtree ends of a depth-first list of depths."""
     count = len(depths)
     parents, ends = [ROOT] * count, [count] * count
     stack: list[int] = []

@@ -1,12 +1,12 @@
 """Time travel over the moments of a recording: the state of every operation at any moment, forwards and backwards.
 
-Each moment keeps what it replaced, so going back costs what going forward costs, and no copies are kept.
+Each moment stores the state it replaced, so stepping back costs the same as stepping forward and needs no copies.
 """
 
 from array import array
 from collections.abc import Callable, Sequence
 
-from durable_debugger.model.moments import CALLS, STOPS, Happening, Moment
+from durable_debugger.model.moments import CALLS, STOPS, Moment, MomentKind
 from durable_debugger.model.outline import ROOT, Outline
 from durable_debugger.model.states import State
 
@@ -16,11 +16,11 @@ NEVER = CODES[State.NOT_REACHED]
 
 
 class Playback:
-    """A cursor over moments.
+    """A cursor over the moments of a recording.
 
     Args:
-        moments: The moments, in order.
-        outline: The tree they belong to, for stepping over and out.
+        moments: The moments in order.
+        outline: The tree of calls, for stepping over and out.
 
     Attributes:
         position: Number of the current moment, from 0; -1 before the first.
@@ -33,14 +33,14 @@ class Playback:
         self._codes = bytearray([NEVER]) * len(outline)
         self._called_in = array("l", [0]) * len(outline)
         self._before = _replaced(moments, len(outline))
-        self.calls = array("l", (index for index, moment in enumerate(moments) if moment.happening in CALLS))
+        self.calls = array("l", (index for index, moment in enumerate(moments) if moment.kind in CALLS))
 
     def __len__(self) -> int:
         return len(self.moments)
 
     @property
     def current(self) -> Moment | None:
-        """The moment the cursor is at."""
+        """The moment at the cursor."""
         return self.moments[self.position] if 0 <= self.position < len(self.moments) else None
 
     @property
@@ -53,11 +53,11 @@ class Playback:
         return STATES[self._codes[row]]
 
     def is_called(self, row: int) -> bool:
-        """Whether the current invocation has got to the operation yet."""
+        """Whether the current invocation has reached the operation."""
         return self._called_in[row] == self.invocation
 
     def seek(self, position: int) -> None:
-        """Go to a moment."""
+        """Move the cursor to a moment."""
         target = max(-1, min(position, len(self.moments) - 1))
         while self.position < target:
             self._forward()
@@ -67,24 +67,24 @@ class Playback:
     def over(self, direction: int) -> int | None:
         """The next (1) or previous (-1) call that is not deeper than the current one."""
         depth = self._depth(self.current)
-        return self._find(direction, lambda moment: moment.happening in STOPS and self._depth(moment) <= depth)
+        return self._find(direction, lambda moment: moment.kind in STOPS and self._depth(moment) <= depth)
 
     def into(self, direction: int) -> int | None:
         """The next or previous call, however deep."""
-        return self._find(direction, lambda moment: moment.happening in STOPS)
+        return self._find(direction, lambda moment: moment.kind in STOPS)
 
     def out(self, direction: int) -> int | None:
-        """Where the enclosing context is finished (1) or called (-1)."""
+        """The moment the enclosing context finishes (1) or is called (-1)."""
         current = self.current
         if current is None or current.row == ROOT or self.outline.parent(current.row) == ROOT:
-            ends = (Happening.INVOCATION_ENDED,) if direction > 0 else (Happening.INVOCATION_STARTED,)
-            return self._find(direction, lambda moment: moment.happening in ends)
+            ends = (MomentKind.INVOCATION_ENDED,) if direction > 0 else (MomentKind.INVOCATION_STARTED,)
+            return self._find(direction, lambda moment: moment.kind in ends)
         parent = self.outline.parent(current.row)
-        boundary = (Happening.INVOCATION_ENDED, Happening.INVOCATION_STARTED)
-        return self._find(direction, lambda moment: moment.row == parent or moment.happening in boundary)
+        boundary = (MomentKind.INVOCATION_ENDED, MomentKind.INVOCATION_STARTED)
+        return self._find(direction, lambda moment: moment.row == parent or moment.kind in boundary)
 
     def to_next(self, direction: int, wanted: Callable[[Moment], bool]) -> int | None:
-        """The next or previous moment that is wanted."""
+        """The next or previous moment that satisfies a condition."""
         return self._find(direction, wanted)
 
     def first_call_of(self, row: int, *, invocation: int | None = None) -> int | None:
@@ -96,25 +96,25 @@ class Playback:
         return None
 
     def start_of(self, invocation: int) -> int | None:
-        """Where an invocation starts."""
+        """The moment an invocation starts."""
         for index, moment in enumerate(self.moments):
-            if moment.happening is Happening.INVOCATION_STARTED and moment.invocation == invocation:
+            if moment.kind is MomentKind.INVOCATION_STARTED and moment.invocation == invocation:
                 return index
         return None
 
     def call_number(self) -> int:
-        """How many calls of the current invocation were made up to here."""
+        """Number of calls the current invocation has made up to the cursor."""
         position, count = self.position, 0
-        while position >= 0 and self.moments[position].happening is not Happening.INVOCATION_STARTED:
-            count += self.moments[position].happening in CALLS
+        while position >= 0 and self.moments[position].kind is not MomentKind.INVOCATION_STARTED:
+            count += self.moments[position].kind in CALLS
             position -= 1
         return count
 
     def last_called(self) -> int:
-        """Row of the last call the current invocation has made up to here; `ROOT` before its first."""
+        """Row of the current invocation's latest call up to the cursor; `ROOT` before its first call."""
         position = self.position
-        while position >= 0 and self.moments[position].happening is not Happening.INVOCATION_STARTED:
-            if self.moments[position].happening in CALLS:
+        while position >= 0 and self.moments[position].kind is not MomentKind.INVOCATION_STARTED:
+            if self.moments[position].kind in CALLS:
                 return self.moments[position].row
             position -= 1
         return ROOT
@@ -139,7 +139,7 @@ class Playback:
         moment = self.moments[self.position]
         if moment.row != ROOT:
             self._codes[moment.row] = CODES[moment.state]
-            if moment.happening in CALLS:
+            if moment.kind in CALLS:
                 self._called_in[moment.row] = moment.invocation
 
     def _back(self) -> None:
@@ -150,7 +150,7 @@ class Playback:
 
 
 def _replaced(moments: Sequence[Moment], rows: int) -> list[tuple[int, int]]:
-    """For each moment, code and last calling invocation that its operation had before."""
+    """For each moment, the state code and last calling invocation of its operation before it."""
     codes, called = bytearray([NEVER]) * rows, array("l", [0]) * rows
     before: list[tuple[int, int]] = []
     for moment in moments:
@@ -160,6 +160,6 @@ def _replaced(moments: Sequence[Moment], rows: int) -> list[tuple[int, int]]:
             continue
         before.append((codes[row], called[row]))
         codes[row] = CODES[moment.state]
-        if moment.happening in CALLS:
+        if moment.kind in CALLS:
             called[row] = moment.invocation
     return before

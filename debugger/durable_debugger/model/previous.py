@@ -1,4 +1,4 @@
-"""What a value was before: at the attempt before, or at the call of the same name before it."""
+"""The previous value of a call: from its previous attempt, or from the previous call with the same name."""
 
 from difflib import SequenceMatcher
 from itertools import takewhile
@@ -14,7 +14,7 @@ class Previous(NamedTuple):
     """An earlier value.
 
     Attributes:
-        whose: Whose it was, in words.
+        whose: Description of where the value comes from.
         payload: The value, serialized.
     """
 
@@ -23,7 +23,7 @@ class Previous(NamedTuple):
 
 
 def previous_result(session: Session, row: int) -> Previous | None:
-    """The result of the attempt before; without one, that of the call of the same name before it in the same context."""
+    """The previous attempt's result, or that of the previous call with the same name in the same context."""
     operation = session.operations[row]
     for attempt in reversed(operation.attempts[:-1]):
         if attempt.result is not None:
@@ -39,7 +39,7 @@ def previous_result(session: Session, row: int) -> Previous | None:
 
 
 def changes(before: list[str], after: list[str]) -> list[tuple[str, str]]:
-    """Lines that differ, each with `-` or `+`, in order; none when there are too many lines to compare."""
+    """Return the differing lines in order, each with `-` or `+`; none when there are too many lines to compare."""
     if max(len(before), len(after)) > MAX_LINES:
         return []
     found: list[tuple[str, str]] = []

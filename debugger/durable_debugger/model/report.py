@@ -9,7 +9,7 @@ from durable_execution.replay.recorded import RecordedAttempt, RecordedExecution
 
 
 def execution_report(execution: RecordedExecution) -> dict[str, Any]:
-    """Everything that is known about an execution but its raw events."""
+    """Return everything known about an execution except its raw events."""
     return {
         "arn": execution.arn,
         "name": execution.name,
@@ -41,7 +41,7 @@ def execution_report(execution: RecordedExecution) -> dict[str, Any]:
 
 
 def operation_report(operation: RecordedOperation) -> dict[str, Any]:
-    """One operation."""
+    """Return one operation."""
     return {
         "id": operation.id,
         "parent_id": operation.parent_id,

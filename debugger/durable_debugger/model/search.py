@@ -1,7 +1,7 @@
 """The search language: plain words, and `key:value` terms.
 
-`charge` looks in names, paths, ids, errors and values. `kind:step status:failed >2s attempt:>1 div:root file:flow.py inv:2`
-narrow down; `-` before a term turns it around; quotes keep blanks together. All terms must hold.
+`charge` searches names, paths, ids, errors and values. `kind:step status:failed >2s attempt:>1 div:root file:flow.py inv:2`
+are conditions; `-` before a term negates it; quotes group words with blanks. A call matches when all terms match.
 """
 
 import operator
@@ -28,7 +28,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class Candidate(NamedTuple):
-    """What a query is asked about.
+    """A call that a query is matched against.
 
     Attributes:
         operation: The operation.
@@ -46,9 +46,9 @@ class Term:
     """One condition.
 
     Attributes:
-        key: What is compared; `text` for plain words, `duration` for `>2s`.
-        value: With what.
-        is_negated: Whether it must not hold.
+        key: The property to compare; `text` for plain words, `duration` for `>2s`.
+        value: The value to compare it with.
+        is_negated: Whether the condition is negated.
     """
 
     key: str
@@ -58,12 +58,12 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search, parsed.
+    """A parsed search.
 
     Attributes:
-        text: As typed.
-        terms: The conditions that were understood.
-        problem: What was not understood, with the nearest key; None when all was.
+        text: The text as typed.
+        terms: The valid conditions.
+        problem: The first invalid term, with the nearest key; None when all terms are valid.
     """
 
     text: str
@@ -72,16 +72,16 @@ class Query:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it asks for nothing."""
+        """Whether it has no conditions."""
         return not self.terms
 
     def accepts(self, call: "Candidate") -> bool:
-        """Whether a call fulfils every term."""
+        """Whether a call matches every term."""
         return all(KEYS[term.key](term.value, call) != term.is_negated for term in self.terms)
 
 
 def parse(text: str) -> Query:
-    """Read a search. Never fails: what is not understood is left out and named in `problem`."""
+    """Parse a search. Never fails: an invalid term is ignored and reported in `problem`."""
     terms: list[Term] = []
     problem: str | None = None
     for minus, key, raw in TERM.findall(text):
@@ -89,7 +89,7 @@ def parse(text: str) -> Query:
         if key and key not in KEYS:
             problem = problem or _unknown(key)
         elif key in NUMERIC and not COMPARISON.fullmatch(value):
-            problem = problem or f"{key}: wants a number, as in {key}:>1"
+            problem = problem or f"{key}: needs a number, as in {key}:>1"
         elif not key and raw[0] in "<>" and COMPARISON.fullmatch(value):
             terms.append(Term("duration", value, bool(minus)))
         elif value:
@@ -100,7 +100,7 @@ def parse(text: str) -> Query:
 def matching_rows(
     query: Query, operations: Sequence[RecordedOperation], marks: Mapping[int, Mark], texts: Sequence[str]
 ) -> list[int]:
-    """Rows of the operations that fulfil a query, in order.
+    """Return the rows of the operations that match a query, in order.
 
     Args:
         query: The query.
@@ -117,12 +117,14 @@ def matching_rows(
 
 def _unknown(key: str) -> str:
     near = get_close_matches(key, SHOWN_KEYS, n=1, cutoff=0.5)
-    hint = f": did you mean {near[0]}:?" if near else f": known are {', '.join(f'{known}:' for known in SHOWN_KEYS)}"
+    hint = (
+        f": did you mean {near[0]}:?" if near else f": known keys are {', '.join(f'{known}:' for known in SHOWN_KEYS)}"
+    )
     return f"no such key {key}{hint}"
 
 
 def text_of(operation: RecordedOperation) -> str:
-    """What plain words are looked for in, besides values."""
+    """The text that plain words are searched in, in addition to values."""
     error = str(operation.error) if operation.error else ""
     return f"{facts.label(operation)}\n{operation.path}\n{operation.id}\n{error}".casefold()
 

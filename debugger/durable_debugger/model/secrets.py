@@ -1,7 +1,7 @@
-"""Hiding what must not be shown: the rules by which replay traces are recorded, applied to histories.
+"""Redaction of histories, by the same rules as for replay traces.
 
-A history holds payloads as the code wrote them. What is looked at, copied or exported passes through here first; what is
-replayed does not, since code must get the values it recorded.
+A history holds payloads as the code wrote them. Everything shown, copied or exported passes through here first. A replay
+reads the original values, because the code needs the values it recorded.
 """
 
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ class Secrets:
         self._words = sorted({form for key in redaction.keys for form in _forms(key.lower())})
 
     def payload(self, payload: str | None) -> str | None:
-        """A serialized value; most hold nothing suspicious and are not even parsed."""
+        """Redact a serialized value. Most values contain no suspicious word and are not parsed."""
         if payload is None or not self._is_suspicious(payload):
             return payload
         return self._redaction.payload(payload)
 
     def error(self, error: ErrorObject | None) -> ErrorObject | None:
-        """An error."""
+        """Redact an error."""
         if error is None or not self._is_suspicious(f"{error.message}\n{error.data}\n{error.stack_trace}"):
             return error
         return ErrorObject(
@@ -44,7 +44,7 @@ class Secrets:
         )
 
     def execution(self, execution: RecordedExecution) -> RecordedExecution:
-        """An execution; its events are left as they are, see `event`."""
+        """Redact an execution. Its events stay unredacted; see `event`."""
         return replace(
             execution,
             input=self.payload(execution.input),
@@ -54,13 +54,13 @@ class Secrets:
         )
 
     def event(self, event: Any) -> Any:
-        """A history event, with whatever it holds."""
+        """Redact a history event and everything inside it."""
         if isinstance(event, Mapping):
             return {key: self._member(key, value) for key, value in event.items()}
         return event
 
     def _is_suspicious(self, text: str) -> bool:
-        """Whether there may be something to hide. Looking for words one by one is far quicker than any pattern."""
+        """Whether the text may contain a secret. Searching word by word is much faster than a pattern."""
         lowered = text.lower()
         return any(word in lowered for word in self._words) or any(
             pattern.search(text) for pattern in self._redaction.patterns
@@ -91,5 +91,5 @@ class Secrets:
 
 
 def _forms(key: str) -> set[str]:
-    """How a key may be written: `card_number`, `card-number`, `cardNumber`."""
+    """The spellings of a key: `card_number`, `card-number`, `cardNumber`."""
     return {key, key.replace("_", "-"), key.replace("_", ""), key.replace("_", " ")}

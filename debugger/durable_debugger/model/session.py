@@ -1,6 +1,6 @@
 """The state of one debugging session: an execution, where the reader is in it, and how it is compared.
 
-All views show the same session, so a call selected in one is selected in all.
+All views share one session, so a call selected in one view is selected in all of them.
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Any
 from durable_debugger.model import facts
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.marks import Mark, Marks
-from durable_debugger.model.moments import CALLS, Happening, Moment, read_moments
+from durable_debugger.model.moments import CALLS, Moment, MomentKind, read_moments
 from durable_debugger.model.outline import ROOT, Outline
 from durable_debugger.model.playback import Playback
 from durable_debugger.model.search import Query, matching_rows, text_of
@@ -23,22 +23,22 @@ BATCH_SUBTYPES = frozenset({"Map", "Parallel"})
 
 
 class Session:
-    """What is looked at.
+    """One execution under inspection.
 
     Args:
         execution: The recorded execution.
-        as_of: The moment "until now" is counted to: now for a live source, the last event for a file.
-        origin: Where it was read from, in words.
-        title: What to call an execution that has no name.
-        differences: How another side differs from it.
-        secrets: Hides what must not be shown; None shows everything.
+        as_of: The time up to which running durations are counted: now for a live source, the last event for a file.
+        origin: Description of where it was read from.
+        title: Title for an execution without a name.
+        differences: Differences between the recording and a replay or a second execution.
+        secrets: Redacts secrets; None shows everything.
 
     Attributes:
         cursor: Selected row.
         is_travelling: Whether the tree shows the moment of `playback` instead of the end.
-        breakpoints: Names of calls to stop at.
-        has_call_sites: Whether it is known where the code made its calls.
-        hits: Rows that match the search, in order; None without a search.
+        breakpoints: Names of the calls to stop at.
+        has_call_sites: Whether call sites are recorded.
+        hits: Rows that match the search, in order; None when there is no search.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Session:
         self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
 
     def grown(self, execution: RecordedExecution, as_of: datetime | None) -> "Session":
-        """A session on the same execution, further on, with everything where it was."""
+        """Return a session on a newer state of the same execution, with cursor, folds and search kept."""
         session = Session(execution, as_of=as_of, origin=self.origin, title=self._title, secrets=self.secrets)
         session.breakpoints = self.breakpoints
         known = {self.operations[row].id for row in range(len(self.operations))}
@@ -97,7 +97,7 @@ class Session:
         return session
 
     def latest(self) -> int:
-        """The row that changed last: where following leads."""
+        """The row that changed last, which following selects."""
         return max(
             range(len(self.operations)),
             key=lambda row: (self.operations[row].events[-1:] or (0,))[-1],
@@ -106,19 +106,19 @@ class Session:
 
     @property
     def playback(self) -> Playback:
-        """The recording as moments; read when it is first needed."""
+        """The recording as moments, built on first use."""
         if self._playback is None:
             self._playback = Playback(read_moments(self.execution, self.rows), self.outline)
         return self._playback
 
     @property
     def moment(self) -> Moment | None:
-        """The moment that is shown; None when the end is."""
+        """The moment shown; None when the end of the recording is shown."""
         return self.playback.current if self.is_travelling else None
 
     @property
     def title(self) -> str:
-        """The execution's name, or what stands for it."""
+        """The execution's name, or a substitute."""
         return title_of(self.execution, self._title)
 
     @property
@@ -129,12 +129,12 @@ class Session:
 
     @property
     def status(self) -> State:
-        """Where the execution stands."""
+        """State of the execution."""
         state = state_of(self.execution.status)
         return State.WAITING if state is State.RUNNING and self.waiting_for() is not None else state
 
     def event(self, index: int) -> Any:
-        """An event of the history, as it may be shown."""
+        """A history event with secrets redacted."""
         event = self.execution.events[index]
         return event if self.secrets is None else self.secrets.event(event)
 
@@ -143,17 +143,17 @@ class Session:
         return None if row == ROOT else self.operations[row]
 
     def state(self, row: int) -> State:
-        """State of a row at the moment that is shown."""
+        """State of a row at the moment shown."""
         if row == ROOT:
             return self._root_state()
         return self.playback.state(row) if self.is_travelling else facts.state(self.operations[row])
 
     def is_reached(self, row: int) -> bool:
-        """Whether the code has got to the call at the moment that is shown."""
+        """Whether the code has reached the call at the moment shown."""
         if not self.is_travelling or row == ROOT:
             return True
         moment = self.playback.current
-        if moment is None or moment.happening is Happening.EXECUTION_ENDED:
+        if moment is None or moment.kind is MomentKind.EXECUTION_ENDED:
             return moment is not None
         return self.playback.is_called(row)
 
@@ -162,7 +162,7 @@ class Session:
         return self.marks.by_row.get(row)
 
     def tally(self, row: int) -> facts.Tally | None:
-        """How the children of a map or parallel stand; None for other operations."""
+        """Counts of the children of a map or parallel; None for other operations."""
         operation = self.operations[row]
         if operation.subtype not in BATCH_SUBTYPES or not self.outline.has_children(row):
             return None
@@ -174,11 +174,11 @@ class Session:
         return self._tallies[row]
 
     def waiting_for(self) -> RecordedOperation | None:
-        """What a running execution waits for: the last open call that only the outside world can end."""
+        """What a running execution waits for: the last open call that ends outside the function."""
         return self._waiting_for
 
     def select(self, row: int) -> None:
-        """Move the cursor, unfolding what hides the row."""
+        """Select a row, unfolding the contexts that hide it."""
         self.cursor = max(ROOT, min(row, len(self.operations) - 1))
         self.outline.reveal(self.cursor)
 
@@ -189,10 +189,10 @@ class Session:
         self.cursor = visible[max(0, min(index, len(visible) - 1))]
 
     def seek(self, position: int | None) -> bool:
-        """Travel to a moment, the cursor following; None goes nowhere.
+        """Travel to a moment and select its row; None does nothing.
 
         Returns:
-            Whether there was somewhere to go.
+            Whether the position changed to that moment.
         """
         if position is None:
             return False
@@ -206,7 +206,7 @@ class Session:
         """Travel to the first call of the selected operation; to the first call of all when none is selected.
 
         Returns:
-            Whether anything is recorded to travel through.
+            Whether the recording has moments to travel to.
         """
         playback = self.playback
         found = None if self.cursor == ROOT else playback.first_call_of(self.cursor)
@@ -221,13 +221,13 @@ class Session:
         return _neighbour(self.marks.roots, self.cursor, direction)
 
     def next_failure(self, direction: int = 1) -> int | None:
-        """The next row that failed, deepest first where a failure made its parents fail; wraps around."""
+        """The next row that failed; wraps around."""
         failed = [row for row, each in enumerate(self.operations) if facts.state(each).is_failure]
         found = _neighbour(failed, self.cursor, direction)
         return found if found is not None else (failed[0 if direction > 0 else -1] if failed else None)
 
     def search(self, query: Query | None) -> None:
-        """Find rows; None ends the search."""
+        """Search the rows; None ends the search."""
         self.query = query
         if query is None or query.is_empty:
             self.hits = None
@@ -243,22 +243,22 @@ class Session:
         return found if found is not None else self.hits[0 if direction > 0 else -1]
 
     def toggle_breakpoint(self, row: int) -> bool:
-        """Stop, or stop no more, at calls of this name.
+        """Toggle a breakpoint on calls with this name.
 
         Returns:
-            Whether there is a breakpoint afterwards.
+            Whether the breakpoint is set now.
         """
         name = facts.label(self.operations[row])
         self.breakpoints ^= {name}
         return name in self.breakpoints
 
     def is_stop(self, moment: Moment) -> bool:
-        """Whether `c` halts there: a divergence, a breakpoint or a failure."""
+        """Whether `c` stops at a moment: a divergence, a breakpoint or a failure."""
         if moment.row == ROOT:
             return False
         operation = self.operations[moment.row]
-        if moment.happening not in CALLS:
-            return moment.state.is_failure and moment.happening in (Happening.ANSWERED, Happening.SETTLED)
+        if moment.kind not in CALLS:
+            return moment.state.is_failure and moment.kind in (MomentKind.ANSWERED, MomentKind.SETTLED)
         mark = self.marks.by_row.get(moment.row)
         if mark is not None and mark.is_root and moment.invocation == mark.invocation_of(operation):
             return True
@@ -270,20 +270,20 @@ class Session:
         moment = self.playback.current
         if moment is None:
             return State.NOT_REACHED
-        is_boundary = moment.happening in (Happening.EXECUTION_ENDED, Happening.INVOCATION_ENDED)
+        is_boundary = moment.kind in (MomentKind.EXECUTION_ENDED, MomentKind.INVOCATION_ENDED)
         if is_boundary:
             return moment.state
-        return State.WAITING if moment.happening is Happening.SETTLED else State.RUNNING
+        return State.WAITING if moment.kind is MomentKind.SETTLED else State.RUNNING
 
     def _hides_root(self, row: int) -> bool:
         return any(row < root < self.outline.ends[row] for root in self.marks.roots)
 
 
-def title_of(execution: RecordedExecution, otherwise: str = "") -> str:
-    """What to call an execution: its name, unless that is only its id."""
+def title_of(execution: RecordedExecution, fallback: str = "") -> str:
+    """Title of an execution: its name, unless the name is only its id."""
     if execution.function_name and execution.id and execution.name in (None, execution.id):
         return f"{execution.function_name} {execution.id[:8]}"
-    return execution.name or otherwise or execution.id or execution.function_name or "execution"
+    return execution.name or fallback or execution.id or execution.function_name or "execution"
 
 
 def _waiting_for(execution: RecordedExecution) -> RecordedOperation | None:

@@ -1,4 +1,4 @@
-"""The state of an operation as people see it: one glyph, one word, one role."""
+"""The state of an operation as shown: one glyph, one word, one role."""
 
 from enum import Enum
 
@@ -19,27 +19,27 @@ class State(Enum):
 
     @property
     def glyph(self) -> str:
-        """One cell."""
+        """The state as one character, one cell wide."""
         return self.value[0]
 
     @property
     def word(self) -> str:
-        """For sentences and for search."""
+        """The state in one word, for sentences and search."""
         return self.value[1]
 
     @property
     def role(self) -> str:
-        """How it is drawn."""
+        """The role it is drawn with."""
         return self.value[2]
 
     @property
     def is_failure(self) -> bool:
-        """Whether someone looking for what went wrong wants to see it."""
+        """Whether the state is a failure."""
         return self in (State.FAILED, State.TIMED_OUT)
 
 
 WAITING_TYPES = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
-"""Operations that the outside world finishes: while they are started, they wait."""
+"""Operations that end outside the function: while they are STARTED, they wait."""
 
 BY_STATUS = {
     "SUCCEEDED": State.SUCCEEDED,
@@ -57,10 +57,10 @@ BY_STATUS = {
 
 
 def state_of(status: str | None, operation_type: str | None = None) -> State:
-    """The state behind a status of the protocol.
+    """Return the state for a status of the protocol.
 
     Args:
-        status: An operation's or execution's status; None for an operation that was never reached.
+        status: An operation's or execution's status; None for an operation that the code never reached.
         operation_type: Decides what STARTED means: a step runs, a callback waits.
     """
     if status is None:

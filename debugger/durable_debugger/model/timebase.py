@@ -1,7 +1,7 @@
-"""A time axis on which idle time is folded, so that days of waiting do not flatten the work.
+"""A time axis that folds idle time, so that days of waiting do not flatten the work.
 
-An execution works while an invocation runs, and idles between. Idle stretches that are long beside the work get a few
-cells however long they are; everything else is to scale.
+An execution works while an invocation runs and idles between invocations. An idle stretch that is long compared with the
+work gets a few cells, however long it is; everything else is drawn to scale.
 """
 
 from bisect import bisect_right
@@ -15,23 +15,23 @@ IDLE_SHARE = 0.15
 """An idle stretch is folded when it is longer than this share of all work."""
 
 FOLD_WIDTHS = ((2, 13), (4, 7), (40, 1))
-"""How many cells a folded stretch gets, by how many there are."""
+"""Cells of a folded stretch, by the number of folded stretches."""
 
 MIN_SPAN = 0.001
 DIGITS = 6
-"""Times are to the microsecond."""
+"""Times are rounded to the microsecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of the axis.
+    """A stretch of the axis.
 
     Attributes:
         start: Seconds from the start of the execution.
         end: Seconds.
         is_folded: Whether it is idle and folded.
-        column: Where it starts, in cells.
-        cells: How wide it is.
+        column: Its first column, in cells.
+        cells: Its width in cells.
     """
 
     start: float
@@ -45,8 +45,8 @@ class Timebase:
     """Maps seconds to columns.
 
     Args:
-        busy: When work was done, as pairs of seconds; may overlap.
-        end: Where the axis ends.
+        busy: Working times as pairs of seconds; they may overlap.
+        end: End of the axis in seconds.
         cells: Width of the axis.
         is_folding: Whether idle time is folded.
     """
@@ -59,7 +59,7 @@ class Timebase:
         self._starts = [stretch.start for stretch in self.stretches]
 
     def column(self, seconds: float) -> float:
-        """Where a point in time is."""
+        """Column of a point in time."""
         if seconds <= 0:
             return 0.0
         stretch = self.stretches[max(bisect_right(self._starts, seconds) - 1, 0)]
@@ -77,27 +77,27 @@ class Timebase:
 
     @property
     def idle(self) -> float:
-        """Seconds that are folded away."""
+        """Seconds of folded idle time."""
         return sum(stretch.end - stretch.start for stretch in self.stretches if stretch.is_folded)
 
 
 def busy_times(execution: RecordedExecution, until: float) -> list[tuple[float, float]]:
-    """When invocations ran, in seconds from the start; when attempts ran where invocations are not timed."""
+    """Return when invocations ran, in seconds from the start; or when attempts ran, if invocations have no times."""
     start = execution.started_at
     spans: list[tuple[float, float]] = []
     for invocation in execution.invocations:
-        begun = between(start, invocation.started_at)
-        if begun is not None:
+        began = between(start, invocation.started_at)
+        if began is not None:
             ended = between(start, invocation.ended_at)
-            spans.append((begun, until if ended is None else ended))
+            spans.append((began, until if ended is None else ended))
     if spans:
         return spans
     for operation in execution.operations:
         for attempt in operation.attempts:
             ended = between(start, attempt.ended_at)
-            begun = between(start, attempt.started_at)
+            began = between(start, attempt.started_at)
             if ended is not None:
-                spans.append((ended if begun is None else begun, ended))
+                spans.append((ended if began is None else began, ended))
     return spans
 
 
@@ -129,7 +129,7 @@ def _stretches(busy: Sequence[tuple[float, float]], end: float) -> list[Stretch]
 
 
 def _append(stretches: list[Stretch], stretch: Stretch) -> None:
-    """Add a stretch, joined to the one before when neither is folded."""
+    """Add a stretch; join it to the previous one when neither is folded."""
     last = stretches[-1] if stretches else None
     if last is not None and not last.is_folded and not stretch.is_folded:
         stretches[-1] = Stretch(last.start, stretch.end, is_folded=False)
@@ -138,7 +138,7 @@ def _append(stretches: list[Stretch], stretch: Stretch) -> None:
 
 
 def _laid_out(stretches: Sequence[Stretch], cells: int) -> list[Stretch]:
-    """Columns for every stretch: a few cells for folded ones, the rest by duration, but at least one each."""
+    """Assign columns: a few cells for each folded stretch, the rest by duration, with a minimum for each."""
     folded = sum(stretch.is_folded for stretch in stretches)
     fold_cells = next((width for most, width in FOLD_WIDTHS if folded <= most), 0)
     while fold_cells and fold_cells * folded > cells // 2:

@@ -1,1 +1,1 @@
-"""Screens of the app, and what its actions do."""
+"""Screens of the app, and the handlers of its actions."""

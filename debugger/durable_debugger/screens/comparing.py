@@ -1,4 +1,4 @@
-"""Actions of the comparison."""
+"""Actions of the diff view."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ def diff_here(screen: "MainScreen") -> None:
 
 @handles("by_position")
 def by_position(screen: "MainScreen") -> None:
-    """Pair by position, or align."""
+    """Switch between aligned rows and rows paired by position."""
     pane = screen.query_one(DiffPane)
     pane.mode.is_by_position = not pane.mode.is_by_position
     screen.show()
@@ -25,7 +25,7 @@ def by_position(screen: "MainScreen") -> None:
 
 @handles("values")
 def values(screen: "MainScreen") -> None:
-    """Show recorded results, or remarks."""
+    """Switch between recorded results and remarks."""
     pane = screen.query_one(DiffPane)
     pane.mode.is_with_values = not pane.mode.is_with_values
     screen.show()
@@ -43,7 +43,7 @@ def _difference(screen: "MainScreen", direction: int) -> None:
         screen.show()
         return
     has_some = screen.session.marks.root_count > 0
-    screen.say("no further differences" if has_some else "no differences from the recording are known")
+    screen.say("no further differences" if has_some else "no differences found")
 
 
 HANDLERS["next_difference"] = lambda screen: _difference(screen, 1)

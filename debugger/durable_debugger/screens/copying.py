@@ -1,4 +1,4 @@
-"""Choosing what to copy."""
+"""The copy menu."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -26,12 +26,12 @@ WIDE = 4000
 
 
 class Copyable(NamedTuple):
-    """Something to copy.
+    """An entry of the copy menu.
 
     Attributes:
-        key: The letter that picks it.
-        label: What it is.
-        text: What is copied.
+        key: The letter that selects it.
+        label: Its description.
+        text: The text to copy.
     """
 
     key: str
@@ -40,12 +40,12 @@ class Copyable(NamedTuple):
 
 
 def copyables(session: Session, failure: str = "") -> list[Copyable]:
-    """What can be copied of the selected call."""
+    """Return what can be copied about the selected call."""
     execution, operation = session.execution, session.operation(session.cursor)
     mark = session.mark(session.cursor) if session.cursor != ROOT else None
     subject = operation or execution
     found = [
-        Copyable("a", "all that is known", facts_text(session)),
+        Copyable("a", "all facts", facts_text(session)),
         Copyable(
             "e", "explanation, as Markdown", explanation_text(mark.divergence) if mark and mark.divergence else ""
         ),
@@ -58,29 +58,29 @@ def copyables(session: Session, failure: str = "") -> list[Copyable]:
         Copyable("i", "input", subject.input or ""),
         Copyable("x", "error", str(subject.error) if subject.error else ""),
         Copyable("c", "callback id", str(operation.details.get("callback_id") or "") if operation else ""),
-        Copyable("t", "report of what could not be drawn", failure),
+        Copyable("t", "drawing error report", failure),
     ]
     return [each for each in found if each.text]
 
 
 def facts_text(session: Session) -> str:
-    """The inspector's facts as text."""
+    """Return the inspector's facts as text."""
     lines = [plain(line).rstrip() for line in inspector_lines(session, WIDE)]
     return "\n".join([inspector_title(session), *lines])
 
 
 def explanation_text(divergence: Divergence) -> str:
-    """The five lines as Markdown."""
+    """Return the explanation as Markdown."""
     lines = [f"- **{word.capitalize()}**: {text}" for word, text in explanation(divergence)]
     return "\n".join([f"**{divergence.headline}**", "", *lines])
 
 
 class CopyScreen(ModalScreen[None]):
-    """A menu of what can be copied; `w` writes it to a file, for terminals without a clipboard.
+    """The copy menu; `w` writes the text to a file, for terminals without a clipboard.
 
     Args:
-        found: What can be copied.
-        name: Beginning of the file's name.
+        found: The entries.
+        name: Stem of the file name.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -102,7 +102,7 @@ class CopyScreen(ModalScreen[None]):
         self._file = Path(f"{name}.txt")
 
     def compose(self) -> ComposeResult:
-        """An option for each."""
+        """Create an option for each entry."""
         options = [Option(f"{each.key}  {each.label}  ({size(len(each.text))})", id=each.key) for each in self._found]
         menu = OptionList(*options, markup=False)
         menu.border_title, menu.border_subtitle = "Copy", "w Write to a file  Esc Close"
@@ -110,11 +110,11 @@ class CopyScreen(ModalScreen[None]):
 
     @on(OptionList.OptionSelected)
     def selected(self, event: OptionList.OptionSelected) -> None:
-        """Copy what was chosen."""
+        """Copy the selected entry."""
         self.action_pick(str(event.option.id))
 
     def action_pick(self, key: str) -> None:
-        """Copy what a letter stands for."""
+        """Copy the entry with a letter."""
         for each in self._found:
             if each.key == key:
                 self.app.copy_to_clipboard(each.text)
@@ -122,12 +122,12 @@ class CopyScreen(ModalScreen[None]):
                 _ = self.dismiss()
 
     def action_write(self) -> None:
-        """Write what is highlighted to a file."""
+        """Write the highlighted entry to a file."""
         index = self.query_one(OptionList).highlighted or 0
         try:
             self._file.write_text(self._found[index].text, encoding="utf-8")
         except OSError as error:
-            self.notify(f"{self._file} cannot be written: {error.strerror}", severity="error", markup=False)
+            self.notify(f"cannot write {self._file}: {error.strerror}", severity="error", markup=False)
             return
         self.notify(f"wrote {self._file}", timeout=3, markup=False)
         _ = self.dismiss()
@@ -135,7 +135,7 @@ class CopyScreen(ModalScreen[None]):
 
 @handles("copy")
 def copy(screen: "MainScreen") -> None:
-    """Ask what to copy."""
+    """Open the copy menu."""
     pane = screen.focused_pane
     found = copyables(screen.session, pane.failure if pane is not None else "")
     _ = screen.app.push_screen(CopyScreen(found, screen.session.title.replace("/", "-").replace(" ", "-")))

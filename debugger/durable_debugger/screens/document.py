@@ -1,4 +1,4 @@
-"""Text to read over everything else: a value in full, a report."""
+"""A window of text over the screen: a full value or a report."""
 
 from typing import ClassVar
 
@@ -25,8 +25,8 @@ class DocumentScreen(ModalScreen[None]):
     """Lines in a window.
 
     Args:
-        title: What it is about.
-        lines: What it says.
+        title: Title of the window.
+        lines: Its text.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*READING_KEYS, Binding("y", "copy", "Copy", show=False)]
@@ -43,7 +43,7 @@ class DocumentScreen(ModalScreen[None]):
         self._title, self._lines = title, lines
 
     def compose(self) -> ComposeResult:
-        """A window of lines."""
+        """Create the window."""
         window = StaticLines(id="document")
         window.border_title = Content(self._title)
         window.border_subtitle = "y Copy  Esc Close"
@@ -63,6 +63,6 @@ class DocumentScreen(ModalScreen[None]):
         window.move(pages * max(window.size.height - 1, 1))
 
     def action_copy(self) -> None:
-        """Copy all of it."""
+        """Copy the whole text."""
         self.app.copy_to_clipboard("\n".join(plain(line) for line in self._lines))
         self.notify("copied", timeout=2)

@@ -1,4 +1,4 @@
-"""Opening the code of a call in the user's own editor."""
+"""Opening the code of a call in the user's editor."""
 
 import os
 import shlex
@@ -36,7 +36,7 @@ def edit(screen: "MainScreen") -> None:
         with screen.app.suspend():
             subprocess.run(command, check=False)
     except SuspendNotSupported:
-        screen.say("an editor can only be opened in a terminal")
+        screen.say("an editor needs a terminal")
     except OSError as error:
-        screen.say(f"{command[0]} cannot be started: {error.strerror}")
+        screen.say(f"cannot start {command[0]}: {error.strerror}")
     screen.refresh()

@@ -1,4 +1,4 @@
-"""Following an execution that goes on: reading what was added, and staying at its end."""
+"""Following a running execution: reading new events and staying at its end."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class Follower:
-    """Keeps a screen's session as new as its source.
+    """Keeps the session of a screen up to date with its source.
 
     Args:
         screen: The screen.
-        loaded: Where its execution was read from.
-        clock: Tells the time.
+        loaded: Source of the execution.
+        clock: Source of the current time.
 
     Attributes:
-        is_following: Whether the cursor stays at what changed last.
-        unseen: Operations added since following was left.
+        is_following: Whether the cursor stays at the latest change.
+        unseen: Operations added since following stopped.
     """
 
     def __init__(self, screen: "MainScreen", loaded: Loaded, *, clock: Clock | None = None) -> None:
@@ -35,7 +35,7 @@ class Follower:
         self._clock = clock or SystemClock()
         self.is_following = loaded.reload is not None
         self.unseen = 0
-        self.trouble = ""
+        self.problem = ""
 
     @property
     def is_live(self) -> bool:
@@ -44,27 +44,27 @@ class Follower:
 
     @property
     def words(self) -> str:
-        """For the status line."""
+        """Text for the status line."""
         if not self.is_live:
             return ""
-        if self.trouble:
-            return f"◌ reconnecting: {self.trouble}"
+        if self.problem:
+            return f"◌ reconnecting: {self.problem}"
         if self.is_following:
             return "● following"
         return f"○ follow off · {self.unseen} new" if self.unseen else "○ follow off"
 
     def start(self) -> None:
-        """Begin to look for news."""
+        """Start polling for changes."""
         if self.is_live:
             self._screen.set_interval(self._poll_seconds, self._poll)
             self._go_to_latest()
 
     def leave(self) -> None:
-        """Stay where the reader is."""
+        """Stop following."""
         self.is_following = False
 
     def join(self) -> None:
-        """Go to the end and stay there."""
+        """Go to the end and follow."""
         self.is_following, self.unseen = True, 0
         self._go_to_latest()
 
@@ -76,18 +76,18 @@ class Follower:
     def _read(self) -> None:
         worker = get_current_worker()
         news: Loaded | None = None
-        trouble = ""
+        problem = ""
         try:
             news = self._reload() if self._reload else None
         except (DurableError, OSError) as error:
-            trouble = str(error)
+            problem = str(error)
         if not worker.is_cancelled:
-            self._screen.app.call_from_thread(self._take, news, trouble)
+            self._screen.app.call_from_thread(self._take, news, problem)
 
-    def _take(self, news: Loaded | None, trouble: str) -> None:
+    def _take(self, news: Loaded | None, problem: str) -> None:
         self._is_reading = False
-        if trouble != self.trouble:
-            self.trouble = trouble
+        if problem != self.problem:
+            self.problem = problem
             self._screen.show()
         if news is None:
             self._tick()
@@ -105,7 +105,7 @@ class Follower:
         self._screen.show()
 
     def _tick(self) -> None:
-        """Let what waits be seen waiting, once a second."""
+        """Advance the clock of waiting operations once a second."""
         session, now = self._screen.session, self._clock.now()
         if session.as_of is None or (now - session.as_of).total_seconds() >= 1:
             session.as_of = now
@@ -119,10 +119,10 @@ class Follower:
 
 @handles("follow")
 def follow(screen: "MainScreen") -> None:
-    """Follow, or follow no more."""
+    """Toggle following."""
     follower = screen.follower
     if follower is None or not follower.is_live:
-        screen.say("this recording does not change any more")
+        screen.say("this recording cannot change: the execution has ended, or comes from a file")
         return
     if follower.is_following:
         follower.leave()

@@ -1,4 +1,4 @@
-"""What each action does, by id. The modules beside this one register theirs here."""
+"""The handlers of actions by id. The other modules of this package register theirs here."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -13,7 +13,7 @@ HANDLERS: "dict[str, Handler]" = {}
 
 
 def handles(action_id: str) -> "Callable[[Handler], Handler]":
-    """Register a function as what an action does."""
+    """Register a function as the handler of an action."""
 
     def register(handler: "Handler") -> "Handler":
         HANDLERS[action_id] = handler
@@ -23,6 +23,6 @@ def handles(action_id: str) -> "Callable[[Handler], Handler]":
 
 
 def load_handlers() -> None:
-    """Have every module of actions register its handlers."""
+    """Import every module of handlers, so that it registers them."""
     for name in ("comparing", "copying", "editing", "following", "looking", "moving", "stepping", "timing"):
         import_module(f"durable_debugger.screens.{name}")

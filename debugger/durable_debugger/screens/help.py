@@ -1,4 +1,4 @@
-"""The keys of a view, from the registry of actions."""
+"""The help screen: the keys of a view, from the list of actions."""
 
 from durable_debugger.actions import actions_of, key_text
 from durable_debugger.screens.document import DocumentScreen
@@ -13,8 +13,8 @@ class HelpScreen(DocumentScreen):
     """Keys by group.
 
     Args:
-        view: The view they work in.
-        keymap: Keys a user chose, by action id.
+        view: The view.
+        keymap: The user's keys by action id.
     """
 
     def __init__(self, view: str, keymap: dict[str, str] | None = None) -> None:
@@ -22,7 +22,7 @@ class HelpScreen(DocumentScreen):
 
 
 def help_lines(view: str, keymap: dict[str, str]) -> list[Line]:
-    """A line per action, grouped."""
+    """Return a line per action, grouped."""
     lines: list[Line] = []
     actions = actions_of(view)
     for group in dict.fromkeys(action.group for action in actions):

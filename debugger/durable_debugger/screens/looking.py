@@ -1,10 +1,10 @@
-"""Actions that change what is shown: views, search, values, copies, help."""
+"""Actions that change what is shown: views, search, values, help."""
 
 from typing import TYPE_CHECKING
 
 from durable_debugger.model import search
 from durable_debugger.screens.handlers import HANDLERS, handles
-from durable_debugger.views.chrome import VIEWS, inspector_title
+from durable_debugger.views.chrome import VIEWS, hit_count, inspector_title
 from durable_debugger.views.value import value_lines
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ for _view in VIEWS:
 
 @handles("search")
 def start_search(screen: "MainScreen") -> None:
-    """Ask what to search for, showing hits while it is typed."""
+    """Ask for a search and show hits while the user types."""
     session = screen.session
     before = session.cursor
 
@@ -34,7 +34,7 @@ def start_search(screen: "MainScreen") -> None:
         screen.show()
         if query.problem:
             return query.problem
-        return f"{len(session.hits)} hits" if session.hits is not None else "kind: status: >2s attempt:>1 file: inv:"
+        return hit_count(len(session.hits)) if session.hits is not None else "kind: status: >2s attempt:>1 file: inv:"
 
     def accept(screen: "MainScreen", text: str) -> None:
         query = search.parse(text)
@@ -61,7 +61,7 @@ def _hit(screen: "MainScreen", direction: int) -> None:
     session = screen.session
     row = session.next_hit(direction)
     if row is None:
-        screen.say("no search: press / first" if session.hits is None else "no hits")
+        screen.say("no search yet: press / to search" if session.hits is None else "no hits")
         return
     session.select(row)
     screen.show()
@@ -84,13 +84,13 @@ def next_failure(screen: "MainScreen") -> None:
 
 @handles("expand_value")
 def expand_value(screen: "MainScreen") -> None:
-    """Show all values of the selected call in full."""
+    """Show the full values of the selected call."""
     screen.open_document(inspector_title(screen.session), value_lines(screen.session))
 
 
 @handles("maximise")
 def maximise(screen: "MainScreen") -> None:
-    """Give the focused pane the whole screen, or back."""
+    """Maximise the focused pane, or restore it."""
     if screen.maximized is not None:
         screen.minimize()
     elif screen.focused_pane is not None:
@@ -99,7 +99,7 @@ def maximise(screen: "MainScreen") -> None:
 
 @handles("back")
 def back(screen: "MainScreen") -> None:
-    """Close what is open: maximised pane, search, time travel, then the view."""
+    """Close the innermost open state: maximised pane, search, view, time travel."""
     session = screen.session
     if screen.maximized is not None:
         screen.minimize()

@@ -1,4 +1,4 @@
-"""The one screen on which an execution is looked at: panes, their arrangement, and which action is possible."""
+"""The main screen: the panes of an execution, their arrangement and the available actions."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -38,7 +38,7 @@ from durable_debugger.widgets.source import LocalsPane, SourcePane
 MAIN_PANE = {"tree": "outline", "timeline": "timeline", "step": "outline", "diff": "diff", "events": "events"}
 MIN_WIDTH, MIN_HEIGHT = 60, 16
 LEAVES_FOLLOWING = frozenset({MOVE, STEP})
-"""Groups of actions with which the reader goes somewhere else than the end."""
+"""Groups of actions that leave the end of the execution, and so stop following."""
 
 
 def _bindings() -> list[BindingType]:
@@ -48,14 +48,14 @@ def _bindings() -> list[BindingType]:
 
 
 class MainScreen(Screen[None]):
-    """Shows a session.
+    """Shows an execution.
 
     Args:
-        session: What is looked at.
-        view: Which view to open.
-        at: Where in the recording to open the step view, as it is typed there; None opens the view instead.
+        session: The session to show.
+        view: The view to open.
+        at: Position in the recording to open the step view at, in the syntax of its `g` key; None opens `view`.
         texts: Finds source files.
-        loaded: Where the execution was read from, so that it can be followed.
+        loaded: Source of the execution, used to follow it.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = _bindings()
@@ -82,7 +82,7 @@ class MainScreen(Screen[None]):
         self._views_before: list[str] = []
 
     def compose(self) -> ComposeResult:
-        """Chrome above and below, panes between."""
+        """Create status, tabs, panes, prompt and footer."""
         yield Static("make the window larger (60x16)", id="too-small")
         yield StatusBar(id="status")
         yield TabBar(id="tabs")
@@ -105,7 +105,7 @@ class MainScreen(Screen[None]):
         yield FooterBar(id="footer")
 
     def on_mount(self) -> None:
-        """Show the first view."""
+        """Open the first view."""
         load_handlers()
         self.set_class(LineView.is_ascii, "-ascii")
         self._fit_window()
@@ -120,7 +120,7 @@ class MainScreen(Screen[None]):
             self._open_at(self._at)
 
     def _fit_window(self) -> None:
-        """Take the arrangement for this window at once; Textual would do so after it has painted another one."""
+        """Apply the layout for this window size at once; Textual applies it only after the first paint."""
         wide, high = self.HORIZONTAL_BREAKPOINTS or [], self.VERTICAL_BREAKPOINTS or []
         classes = dict.fromkeys((name for _, name in [*wide, *high]), False)
         for points, cells in ((wide, self.app.size.width), (high, self.app.size.height)):
@@ -141,26 +141,26 @@ class MainScreen(Screen[None]):
             )
 
     def on_click(self) -> None:
-        """A click is the next thing that happens."""
+        """Clear the remark."""
         self.remark = ""
 
     def on_resize(self) -> None:
-        """Lay the lines out for the new width, once it is known to all panes."""
+        """Redraw for the new width once all panes know it."""
         self.set_class(self.size.width < MIN_WIDTH or self.size.height < MIN_HEIGHT, "-tiny")
         self.call_after_refresh(self.show)
 
     @property
     def focused_pane(self) -> LineView | None:
-        """The pane that has the focus."""
+        """The focused pane."""
         return self.focused if isinstance(self.focused, LineView) else None
 
     @property
     def panes(self) -> list[LineView]:
-        """The panes that can be seen, in the order of focus."""
+        """The visible panes in focus order."""
         return [pane for pane in self.query(LineView).filter(".pane") if pane.display and pane.size.height > 0]
 
     def show(self) -> None:
-        """Draw what can be seen of the session."""
+        """Redraw the visible panes."""
         session, view = self.session, self.view
         self.query_one(StatusBar).update(session, follow=self.follower.words if self.follower else "")
         remark = self.remark or (self.query_one(DiffPane).mode.words if view == "diff" else "")
@@ -191,7 +191,7 @@ class MainScreen(Screen[None]):
         self.query_one(InspectorPane).update(session)
 
     def open_view(self, view: str) -> None:
-        """Change the view, keeping the selected call."""
+        """Open a view and keep the selected call."""
         if view != self.view:
             self._views_before.append(self.view)
         if view == "step" and not self.session.is_travelling:
@@ -203,7 +203,7 @@ class MainScreen(Screen[None]):
         self.show()
 
     def go_back(self) -> None:
-        """The view before this one."""
+        """Return to the previous view."""
         view = self._views_before.pop() if self._views_before else "tree"
         self.open_view(view)
         if self._views_before:
@@ -217,7 +217,7 @@ class MainScreen(Screen[None]):
             panes[(current + direction) % len(panes)].focus()
 
     def say(self, text: str) -> None:
-        """A short remark, shown until the next thing happens."""
+        """Show a short remark until the next action."""
         self.remark = text
         self.query_one(TabBar).update(self.session, self.view, text)
 
@@ -233,11 +233,11 @@ class MainScreen(Screen[None]):
         """Ask for a line of text above the footer.
 
         Args:
-            label: Before the input.
-            hint: Shown while it is empty.
-            accept: What to do with the text.
-            preview: Called while it is typed; answers what to say beside it.
-            cancelled: Called when it is left with escape.
+            label: Text before the input.
+            hint: Text shown while the input is empty.
+            accept: Called with the submitted text.
+            preview: Called on each change; returns the remark to show beside the input.
+            cancelled: Called on escape.
         """
         self.query_one(Prompt).open(
             label,
@@ -248,15 +248,15 @@ class MainScreen(Screen[None]):
         )
 
     def open_help(self) -> None:
-        """The keys of this view."""
+        """Open the help of this view."""
         _ = self.app.push_screen(HelpScreen(self.view, getattr(self.app, "shown_keys", {})))
 
     def open_document(self, title: str, lines: list[Line]) -> None:
-        """Text to read, over everything."""
+        """Show text in a window."""
         _ = self.app.push_screen(DocumentScreen(title, lines))
 
     def action_perform(self, action_id: str) -> None:
-        """Do what an action does."""
+        """Perform an action."""
         self.remark = ""
         if self.follower is not None and BY_ID[action_id].group in LEAVES_FOLLOWING:
             self.follower.leave()
@@ -270,12 +270,12 @@ class MainScreen(Screen[None]):
         return found is not None and self.view in found.views and found.id in HANDLERS
 
     def available(self) -> list[Action]:
-        """The actions of this view."""
+        """Return the actions of this view."""
         return [action for action in ACTIONS if self.view in action.views]
 
     @on(LineView.Picked, "#outline")
     def outline_picked(self, event: LineView.Picked) -> None:
-        """Select a row; fold it where its marker was clicked, or at a double click."""
+        """Select a row; fold it when its marker was clicked or on a double click."""
         if self.follower is not None:
             self.follower.leave()
         self.query_one(OutlinePane).pick(event.index, event.column, is_double=event.is_double)
@@ -325,22 +325,22 @@ class MainScreen(Screen[None]):
 
     @on(FooterBar.Chosen)
     def footer_chosen(self, event: FooterBar.Chosen) -> None:
-        """Do what was clicked in the footer."""
+        """Perform the action clicked in the footer."""
         self.action_perform(event.action_id)
 
     @on(Input.Submitted)
     def prompt_submitted(self, event: Input.Submitted) -> None:
-        """Take what was typed."""
+        """Submit the prompt."""
         event.stop()
         self.query_one(Prompt).accept(event.value)
         self.settle()
 
     def on_prompt_closed(self, event: Prompt.Closed) -> None:
-        """Back to the panes."""
+        """Return the focus to the panes."""
         self.settle()
 
     def settle(self) -> None:
-        """Have the focus on a pane that can be seen."""
+        """Focus a visible pane."""
         if self.query_one(Prompt).is_open:
             return
         panes = self.panes

@@ -35,7 +35,7 @@ HANDLERS["bottom"] = lambda screen: _move(screen, FAR)
 
 @handles("first")
 def first(screen: "MainScreen") -> None:
-    """First row; in the step view the first moment."""
+    """Go to the first row; in the step view, to the first moment."""
     if screen.view == "step":
         screen.session.seek(0)
         screen.show()
@@ -45,7 +45,7 @@ def first(screen: "MainScreen") -> None:
 
 @handles("last")
 def last(screen: "MainScreen") -> None:
-    """Last row; in the step view the last moment."""
+    """Go to the last row; in the step view, to the last moment."""
     if screen.view == "step":
         screen.session.seek(len(screen.session.playback) - 1)
         screen.show()
@@ -55,7 +55,7 @@ def last(screen: "MainScreen") -> None:
 
 @handles("fold")
 def fold(screen: "MainScreen") -> None:
-    """Fold an open row; from a folded one go to its parent."""
+    """Fold an open row; on a folded row, go to its parent."""
     session = screen.session
     row = session.cursor
     if session.outline.has_children(row) and not session.outline.is_folded(row):
@@ -67,7 +67,7 @@ def fold(screen: "MainScreen") -> None:
 
 @handles("unfold")
 def unfold(screen: "MainScreen") -> None:
-    """Unfold a folded row; from an open one go to its first call."""
+    """Unfold a folded row; on an open row, go to its first call."""
     session = screen.session
     row = session.cursor
     if not session.outline.has_children(row):
@@ -95,7 +95,7 @@ def unfold_chain(screen: "MainScreen") -> None:
 
 @handles("fold_all")
 def fold_all(screen: "MainScreen") -> None:
-    """Fold everything; the cursor stays on something visible."""
+    """Fold every context and move the cursor to a visible row."""
     session = screen.session
     session.outline.fold_all()
     session.cursor = session.outline.visible[session.outline.index_of(session.cursor)]
@@ -125,7 +125,7 @@ HANDLERS["previous_sibling"] = lambda screen: _sibling(screen, -1)
 
 @handles("jump_to_pane")
 def jump_to_pane(screen: "MainScreen") -> None:
-    """Ask which pane to focus; the beginning of its name is enough."""
+    """Ask which pane to focus; the first letters of its name are enough."""
     names = ", ".join(str(pane.id) for pane in screen.panes)
     screen.ask("pane", names, _focus_named)
 
@@ -135,7 +135,7 @@ def _focus_named(screen: "MainScreen", text: str) -> None:
     if found:
         found[0].focus()
     else:
-        screen.say(f"no pane here begins with {text.strip()!r}")
+        screen.say(f"no visible pane starts with {text.strip()!r}")
 
 
 HANDLERS["next_pane"] = lambda screen: screen.focus_pane(1)

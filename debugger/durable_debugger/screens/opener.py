@@ -1,4 +1,4 @@
-"""Choosing an execution: the latest ones, and what is known when one was not found."""
+"""The list of executions to open, and the report when an execution was not found."""
 
 from typing import ClassVar
 
@@ -22,10 +22,10 @@ TITLE = " durable-debug"
 
 
 class ExecutionList(LineView):
-    """Executions, a line each.
+    """A list of executions, one line each.
 
     Attributes:
-        shown: The executions that match what was typed.
+        shown: The executions that match the filter.
         index: The selected one.
     """
 
@@ -38,7 +38,7 @@ class ExecutionList(LineView):
         self.index = 0
 
     def put(self, executions: list[Listed]) -> None:
-        """Show other executions."""
+        """Show a list of executions."""
         self.shown = executions
         self.index = max(0, min(self.index, len(executions) - 1))
         self.show(len(executions))
@@ -48,12 +48,12 @@ class ExecutionList(LineView):
         return self.index
 
     def move(self, rows: int) -> None:
-        """Select another one."""
+        """Move the selection."""
         self.index = max(0, min(self.index + rows, self.count - 1))
         self.show(self.count)
 
     def line(self, index: int, cells: int) -> Line:
-        """An execution."""
+        """Draw an execution."""
         each = self.shown[index]
         state = state_of(each.status)
         now = self._clock.now()
@@ -69,27 +69,27 @@ class ExecutionList(LineView):
 
 
 class FilterLine(Input):
-    """A line to type into; as long as nothing is typed, `q` may be meant for the screen.
+    """The filter input. While it is empty, the screen may handle `q`.
 
     Attributes:
-        leaves_q: Whether it is.
+        leaves_q: Whether an empty input leaves `q` to the screen.
     """
 
     leaves_q = False
 
     def check_consume_key(self, key: str, character: str | None = None) -> bool:
-        """Whether a key is typed."""
+        """Whether the input consumes a key."""
         is_left = self.leaves_q and key == "q" and not self.value
         return not is_left and super().check_consume_key(key, character)
 
 
 class OpenerScreen(Screen[None]):
-    """Asks which execution to look at.
+    """Asks which execution to open.
 
     Args:
-        library: Where executions are.
-        missing: What was looked for in vain.
-        clock: Tells the time.
+        library: Source of the executions.
+        missing: The reference that was not found.
+        clock: Source of the current time.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -129,7 +129,7 @@ class OpenerScreen(Screen[None]):
         self._all: list[Listed] = []
 
     def compose(self) -> ComposeResult:
-        """What was not found, a list, a line to type into."""
+        """Create heading, report, list and filter input."""
         yield StaticLines(id="heading")
         report = StaticLines(id="report")
         report.can_focus = False
@@ -143,7 +143,7 @@ class OpenerScreen(Screen[None]):
         yield StaticLines(id="hints")
 
     def on_mount(self) -> None:
-        """Look for executions."""
+        """Read the list."""
         self.query_one("#heading", StaticLines).show_lines([[Part(TITLE, "title")]])
         hints: Line = []
         for key, word in (("enter", "Open"), ("^r", "Retry"), ("esc", "Quit")):
@@ -161,7 +161,7 @@ class OpenerScreen(Screen[None]):
         self._read()
 
     def action_move(self, rows: int) -> None:
-        """Select another execution."""
+        """Move the selection."""
         self.query_one(ExecutionList).move(rows)
 
     def action_leave(self) -> None:
@@ -169,18 +169,18 @@ class OpenerScreen(Screen[None]):
         self.app.exit(2 if self._missing else 0)
 
     def action_leave_at_once(self) -> None:
-        """Quit, where nothing was typed yet."""
+        """Quit while the filter is empty."""
         self.action_leave()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A letter is typed, once something is."""
+        """Leave `q` to the input once it has text."""
         if action == "leave_at_once":
             return self._missing is not None and not self.query_one(Input).value
         return True
 
     @on(Input.Changed)
     def narrow(self, event: Input.Changed) -> None:
-        """Show what matches."""
+        """Filter the list."""
         self._show(event.value)
 
     @on(Input.Submitted)
@@ -192,7 +192,7 @@ class OpenerScreen(Screen[None]):
 
     @on(LineView.Picked, "#list")
     def picked(self, event: LineView.Picked) -> None:
-        """Select with a click, open with two."""
+        """Select on a click, open on a double click."""
         listed = self.query_one(ExecutionList)
         listed.move(event.index - listed.index)
         if event.is_double:

@@ -1,4 +1,4 @@
-"""Actions that travel through the moments of the recording."""
+"""Actions of the step view: travelling through the moments of a recording."""
 
 import re
 from collections.abc import Callable
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 TIME = re.compile(r"(?:(\d+):)?(\d+(?:\.\d+)?)s?")
 
 
-def _travel(screen: "MainScreen", find: Callable[[Session], int | None], otherwise: str) -> None:
+def _travel(screen: "MainScreen", find: Callable[[Session], int | None], at_end: str) -> None:
     session = screen.session
     if not session.is_travelling:
         session.seek(len(session.playback) - 1)
     if not session.seek(find(session)):
-        screen.say(otherwise)
+        screen.say(at_end)
     screen.show()
 
 
-def _register(action_id: str, find: Callable[[Session], int | None], otherwise: str) -> None:
-    HANDLERS[action_id] = lambda screen: _travel(screen, find, otherwise)
+def _register(action_id: str, find: Callable[[Session], int | None], at_end: str) -> None:
+    HANDLERS[action_id] = lambda screen: _travel(screen, find, at_end)
 
 
 END, START = "this is the end of the recording", "this is the start of the recording"
@@ -55,12 +55,12 @@ def step_here(screen: "MainScreen") -> None:
     if screen.session.travel_to_cursor():
         screen.open_view("step")
     else:
-        screen.say("nothing is recorded that could be stepped through")
+        screen.say("the recording has no calls to step through")
 
 
 @handles("breakpoint")
 def breakpoint_here(screen: "MainScreen") -> None:
-    """Stop at calls of the selected name."""
+    """Toggle a breakpoint on calls with the selected name."""
     session = screen.session
     if session.cursor == ROOT:
         screen.say("select a call first")
@@ -73,30 +73,30 @@ def breakpoint_here(screen: "MainScreen") -> None:
 
 @handles("tree_or_source")
 def tree_or_source(screen: "MainScreen") -> None:
-    """Change what a narrow step view shows."""
+    """Switch between tree and source in a narrow step view."""
     screen.toggle_class("-show-tree")
     screen.call_after_refresh(screen.settle)
 
 
 @handles("run_to")
 def run_to(screen: "MainScreen") -> None:
-    """Go on to the next time the selected call is made."""
+    """Go to the next call of the selected operation."""
     row = screen.session.cursor
     _travel(
         screen,
-        lambda session: session.playback.to_next(1, lambda moment: moment.row == row and moment.happening in CALLS),
-        "it is not called again: N, R and C go back",
+        lambda session: session.playback.to_next(1, lambda moment: moment.row == row and moment.kind in CALLS),
+        "not called again: N, R and C step back",
     )
 
 
 @handles("go_to")
 def go_to(screen: "MainScreen") -> None:
-    """Ask where to go."""
+    """Ask for a position to go to."""
     screen.ask("go to", "call number, i2 for invocation 2, 41.2s or 01:30 for a time", jump)
 
 
 def jump(screen: "MainScreen", text: str) -> None:
-    """Go to what was typed."""
+    """Go to the position typed."""
     session = screen.session
     target = target_of(session, text.strip())
     if target is None:
@@ -107,7 +107,7 @@ def jump(screen: "MainScreen", text: str) -> None:
 
 
 def target_of(session: Session, text: str) -> int | None:
-    """The moment that was asked for: `12` a call, `i2` an invocation, `41.2s` or `01:30` a time."""
+    """Return the moment for a position: `12` a call, `i2` an invocation, `41.2s` or `01:30` a time."""
     playback = session.playback
     if text.startswith("i") and text[1:].isdigit():
         return playback.start_of(int(text[1:]))

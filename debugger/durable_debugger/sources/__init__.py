@@ -1,1 +1,1 @@
-"""Where executions are read from: files, the local engine's store, AWS."""
+"""Sources of executions: files, the local engine's store, AWS."""

@@ -1,4 +1,4 @@
-"""Executions behind the durable-execution operations of a Lambda client: AWS's, or the local engine with the same face."""
+"""Executions read through a Lambda client: AWS's, or the local engine's with the same interface."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,36 +16,36 @@ TERMINAL = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
 
 
 class ExecutionClient(Protocol):
-    """What is needed of a Lambda client."""
+    """The methods used of a Lambda client."""
 
     @property
     def get_durable_execution(self) -> Callable[..., Any]:
-        """One execution."""
+        """Describe one execution."""
         ...
 
     @property
     def get_durable_execution_history(self) -> Callable[..., Any]:
-        """A page of its history."""
+        """Read a page of its history."""
         ...
 
     @property
     def list_durable_executions_by_function(self) -> Callable[..., Any]:
-        """A page of a function's executions."""
+        """Read a page of a function's executions."""
         ...
 
 
 @dataclass(slots=True)
 class ExecutionReader:
-    """Reads one execution, and again what has been added since.
+    """Reads one execution, then the events added since.
 
     Attributes:
         client: The client.
         arn: The execution's ARN.
-        place: The place, in words.
-        now: Tells the time.
+        place: Description of the source.
+        now: Returns the current time.
         traces: Reads the replay traces of an execution.
-        poll_seconds: How often to look for news.
-        progress: Told how many events were read, while a long history is.
+        poll_seconds: Seconds between polls.
+        progress: Called with the number of events read so far.
         events: The history read so far.
     """
 
@@ -60,7 +60,7 @@ class ExecutionReader:
     _status: str = ""
 
     def read(self) -> Loaded:
-        """The execution as it is."""
+        """Read the current state of the execution."""
         described = self.client.get_durable_execution(DurableExecutionArn=self.arn)
         self.events += self._news()
         self._status = str(described.get("Status"))
@@ -77,7 +77,7 @@ class ExecutionReader:
         )
 
     def read_if_changed(self) -> Loaded | None:
-        """The execution as it is; None when nothing was added."""
+        """Read the execution again; None when nothing was added."""
         page = self.client.get_durable_execution_history(DurableExecutionArn=self.arn, ReverseOrder=True, MaxItems=1)
         latest = page["Events"][0]["EventId"] if page["Events"] else 0
         return None if latest == self._last else self.read()
@@ -87,7 +87,7 @@ class ExecutionReader:
         return int(self.events[-1]["EventId"]) if self.events else 0
 
     def _news(self) -> list[Any]:
-        """Events that are not known yet: all of them at first, afterwards from the newest back."""
+        """Read new events: all of them at first, later from the newest backwards."""
         operation, last = self.client.get_durable_execution_history, self._last
         arguments = {"DurableExecutionArn": self.arn, "IncludeExecutionData": True}
         if not last:
@@ -110,7 +110,7 @@ class ExecutionReader:
 
 
 def list_from(client: ExecutionClient, function: str | None, *, place: str, **filters: Any) -> Iterator[Listed]:
-    """The executions of a function, latest first, read page by page as they are asked for; None asks for all functions."""
+    """Yield the executions of a function, latest first, reading pages on demand; None lists all functions."""
     filters = {**filters, "FunctionName": function} if function is not None else filters
     for page in _pages(client.list_durable_executions_by_function, **filters):
         for each in page.get("DurableExecutions") or ():
@@ -118,7 +118,7 @@ def list_from(client: ExecutionClient, function: str | None, *, place: str, **fi
 
 
 def listed(wire: Any, place: str) -> Listed:
-    """One entry of a list of executions."""
+    """Convert one entry of a list of executions."""
     arn = wire["DurableExecutionArn"]
     try:
         parts = ExecutionArn.parse(arn)

@@ -1,4 +1,4 @@
-"""Executions on AWS. The one module of the debugger that imports boto3, when it is first needed."""
+"""Executions on AWS. The only module of the debugger that imports boto3, on first use."""
 
 import os
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ ABSENT = frozenset({"ResourceNotFoundException"})
 
 @dataclass(frozen=True, slots=True)
 class AwsPlace:
-    """Which AWS to ask.
+    """Region, profile and endpoint of AWS.
 
     Attributes:
-        region: Region; None takes the ARN's or the environment's.
-        profile: Profile of the shared configuration; None takes the environment's.
-        endpoint_url: Another endpoint, for example `durable-debug serve`; None takes AWS's.
+        region: Region; None uses the ARN's or the environment's.
+        profile: Profile of the shared configuration; None uses the environment's.
+        endpoint_url: Endpoint, for example of `durable-debug serve`; None uses AWS's.
     """
 
     region: str | None = None
@@ -36,7 +36,7 @@ class AwsPlace:
     endpoint_url: str | None = None
 
     def for_arn(self, arn: str) -> "AwsPlace":
-        """The same, in the region of an ARN."""
+        """Return the same place in the region of an ARN."""
         try:
             region = ExecutionArn.parse(arn).region
         except ValueError:
@@ -45,7 +45,7 @@ class AwsPlace:
 
     @property
     def words(self) -> str:
-        """The place, in words."""
+        """Description of the place."""
         if self.endpoint_url:
             return f"Lambda API at {self.endpoint_url}"
         region = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
@@ -53,10 +53,10 @@ class AwsPlace:
 
 
 def lambda_client(place: AwsPlace) -> Any:
-    """A Lambda client.
+    """Create a Lambda client.
 
     Raises:
-        UnreachableError: There are no credentials, no region, or no such profile.
+        UnreachableError: Credentials, region or profile are missing.
     """
     import boto3
     from botocore.config import Config
@@ -64,26 +64,26 @@ def lambda_client(place: AwsPlace) -> Any:
 
     try:
         session = boto3.Session(profile_name=place.profile, region_name=place.region)
-        made_up: dict[str, Any] = {}
-        if place.endpoint_url:  # a server that checks no credentials must not need them
-            made_up = {"region_name": session.region_name or LOCAL_REGION}
+        substitutes: dict[str, Any] = {}
+        if place.endpoint_url:  # a local server checks no credentials
+            substitutes = {"region_name": session.region_name or LOCAL_REGION}
             if session.get_credentials() is None:
-                made_up |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+                substitutes |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
         elif session.get_credentials() is None:
             raise UnreachableError(
                 "no credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in with `aws sso login`"
             )
         retries = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=30)
-        return session.client("lambda", endpoint_url=place.endpoint_url, config=retries, **made_up)
+        return session.client("lambda", endpoint_url=place.endpoint_url, config=retries, **substitutes)
     except BotoCoreError as error:
         raise UnreachableError(str(error)) from error
 
 
 def explain(error: Exception, operation: str) -> NoReturn:
-    """Turn an error of boto3 into one that says what to do; anything else is raised as it is.
+    """Convert an error of boto3 to one that says what to do; raise any other error unchanged.
 
     Raises:
-        UnreachableError: The service refused or did not answer.
+        UnreachableError: The service refused the request or did not answer.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -93,14 +93,14 @@ def explain(error: Exception, operation: str) -> NoReturn:
         code, message = found.get("Code", ""), found.get("Message", "")
         if code in DENIED:
             action = IAM_ACTIONS.get(operation, f"lambda:{operation}")
-            raise UnreachableError(f"no permission: allow {action} ({code}: {message})") from error
-        raise UnreachableError(f"{operation} was refused: {code}: {message}") from error
+            raise UnreachableError(f"access denied: grant {action} ({code}: {message})") from error
+        raise UnreachableError(f"AWS refused {operation}: {code}: {message}") from error
     if isinstance(error, BotoCoreError):
-        raise UnreachableError(f"no answer: {error}") from error
+        raise UnreachableError(f"AWS did not answer: {error}") from error
     raise error
 
 
 def is_absent(error: Exception) -> bool:
-    """Whether an error only says that there is no such execution."""
+    """Whether an error says that the execution does not exist."""
     response = getattr(error, "response", None)
     return isinstance(response, dict) and response.get("Error", {}).get("Code") in ABSENT

@@ -1,4 +1,4 @@
-"""Source files behind call sites, as they are on this computer, and whether they are still those of the recording."""
+"""Source files of call sites on this computer, and whether they still match the recording."""
 
 import ast
 import inspect
@@ -15,7 +15,7 @@ class SourceText:
     """A source file.
 
     Attributes:
-        path: Where it was found.
+        path: Its path on this computer.
         lines: Its lines, tabs expanded.
     """
 
@@ -23,7 +23,7 @@ class SourceText:
     lines: tuple[str, ...]
 
     def digest_of(self, qualname: str) -> str | None:
-        """The fingerprint of a function in it, as replay traces record it; None when it is not there."""
+        """Return the digest of a function, computed as in replay traces; None when the function is missing."""
         start = _first_line(self.lines, qualname)
         if start is None:
             return None
@@ -35,10 +35,10 @@ class SourceText:
 
 
 class SourceTexts:
-    """Finds source files; each is read once.
+    """Finds source files; reads each once.
 
     Args:
-        roots: Directories in which files recorded on other computers are looked for.
+        roots: Directories to search for files recorded on a different computer.
     """
 
     def __init__(self, roots: tuple[Path, ...] = (Path(),)) -> None:
@@ -46,7 +46,7 @@ class SourceTexts:
         self._known: dict[str, SourceText | None] = {}
 
     def get(self, file: str) -> SourceText | None:
-        """The file of a call site; None when it is not on this computer."""
+        """Return the file of a call site; None when it is not on this computer."""
         if file not in self._known:
             self._known[file] = self._read(file)
         return self._known[file]
@@ -57,12 +57,12 @@ class SourceTexts:
                 if path.is_file() and path.stat().st_size <= MAX_BYTES:
                     text = path.read_text(encoding="utf-8", errors="replace")
                     return SourceText(path, tuple(line.expandtabs(TAB) for line in text.splitlines()))
-            except (OSError, ValueError):  # a path no file can have here
+            except (OSError, ValueError):  # a path that is invalid here
                 continue
         return None
 
     def _candidates(self, file: str) -> list[Path]:
-        """The path itself, then its endings below the roots, longest first: `/var/task/app/flow.py` is `./app/flow.py`."""
+        """Return the path itself, then its suffixes below the roots, longest first: `/var/task/app/flow.py` is `./app/flow.py`."""
         parts = [part for part in PurePosixPath(file.replace("\\", "/")).parts if part != "/"]
         endings = [Path(*parts[start:]) for start in range(len(parts))]
         return [Path(file), *(root / ending for root in self._roots for ending in endings)]

@@ -1,4 +1,4 @@
-"""Executions in files: histories of the API or the AWS CLI, replay traces, exported bundles, or any of them on stdin."""
+"""Executions in files or on stdin: histories from the API or the AWS CLI, replay traces, exported bundles."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ SUFFIXES = (".json", ".jsonl", ".bundle")
 
 
 def is_file_reference(reference: str) -> bool:
-    """Whether something is meant to be a file: it exists, is stdin, or looks like one."""
+    """Whether a reference names a file: stdin, an existing file, or a name with a known suffix."""
     if reference == STDIN or reference.endswith(SUFFIXES):
         return True
     try:
@@ -36,10 +36,10 @@ def load_file(reference: str, *, trace: str | None = None) -> Loaded:
 
     Args:
         reference: Path of the file, or `-` for stdin.
-        trace: Path of a replay trace that belongs to it; one of the same name beside the file is found by itself.
+        trace: Path of its replay trace; a trace with the same name beside the file is found automatically.
 
     Raises:
-        UnreadableError: It is not there, or holds no execution.
+        UnreadableError: The file is missing or holds no execution.
     """
     text = _text(reference)
     try:
@@ -51,10 +51,10 @@ def load_file(reference: str, *, trace: str | None = None) -> Loaded:
 
 
 def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> RecordedExecution:
-    """Make sense of the text of a file: a bundle, a history or a replay trace.
+    """Parse the text of a file: a bundle, a history or a replay trace.
 
     Raises:
-        DurableError: It is none of these.
+        DurableError: The text is none of these.
     """
     if _is_trace(text):
         return execution_of_traces(read_traces(text))
@@ -70,7 +70,7 @@ def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> Reco
 
 
 def last_moment(execution: RecordedExecution) -> datetime | None:
-    """The latest moment anything is recorded for."""
+    """Return the latest recorded time."""
     moments = [execution.ended_at, execution.started_at]
     moments += [each.ended_at for each in execution.invocations]
     for operation in execution.operations:
@@ -100,11 +100,11 @@ def _text(reference: str) -> str:
     try:
         return sys.stdin.read() if reference == STDIN else Path(reference).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise UnreadableError(f"there is no file {reference}") from error
+        raise UnreadableError(f"no file {reference}") from error
     except IsADirectoryError as error:
         raise UnreadableError(f"{reference} is a directory: name a file in it") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableError(f"{_shown(reference)} cannot be read: {error}") from error
+        raise UnreadableError(f"cannot read {_shown(reference)}: {error}") from error
 
 
 def _stem(name: str) -> str:

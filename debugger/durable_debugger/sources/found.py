@@ -1,4 +1,4 @@
-"""What looking for an execution gives: the execution, or where it was looked for and what is close."""
+"""The result of looking for an execution: the execution, or the places searched and the nearest names."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ class Loaded:
     """An execution that was found.
 
     Attributes:
-        execution: What is recorded.
-        origin: Where it was read from, in words.
-        as_of: The moment up to which it is known.
-        reload: Reads it again, giving None when nothing was added; None itself where it can never change.
-        poll_seconds: How often to look for news.
-        title: What to call it when it has no name of its own.
+        execution: The recorded execution.
+        origin: Description of its source.
+        as_of: The time up to which it is known.
+        reload: Reads it again and returns None when nothing was added; None when it can never change.
+        poll_seconds: Seconds between polls.
+        title: Title for an execution without a name.
     """
 
     execution: RecordedExecution
@@ -42,7 +42,7 @@ class Listed:
         status: An `ExecutionStatus`.
         started_at: When it started.
         ended_at: When it ended.
-        place: Where it is kept, in words.
+        place: Description of where it is stored.
     """
 
     arn: str
@@ -56,11 +56,11 @@ class Listed:
 
 
 class LookedIn(NamedTuple):
-    """A place that was looked in.
+    """A place that was searched.
 
     Attributes:
-        place: The place, in words.
-        finding: What was found there, or why nothing could be.
+        place: Description of the place.
+        finding: What was found there, or why it could not be searched.
     """
 
     place: str
@@ -68,11 +68,11 @@ class LookedIn(NamedTuple):
 
 
 class NotFoundError(DurableError):
-    """No execution goes by that name, in any of the places.
+    """No place has an execution with that name.
 
     Attributes:
-        reference: What was asked for.
-        looked_in: Where it was looked for.
+        reference: The reference given.
+        looked_in: The places searched.
         nearest: Executions with similar ids or names.
     """
 
@@ -84,22 +84,22 @@ class NotFoundError(DurableError):
 
 
 class AmbiguousError(DurableError):
-    """Several executions begin with what was asked for.
+    """Several executions match the reference.
 
     Attributes:
-        reference: What was asked for.
+        reference: The reference given.
         candidates: The executions.
     """
 
     def __init__(self, reference: str, candidates: Sequence[Listed]) -> None:
-        super().__init__(f"{len(candidates)} executions go by {reference!r}")
+        super().__init__(f"{len(candidates)} executions match {reference!r}")
         self.reference = reference
         self.candidates = tuple(candidates)
 
 
 class UnreadableError(DurableError):
-    """A file, a store or a service that cannot be read: what is wrong with it and what to do."""
+    """A file, store or service cannot be read. The message says why and what to do."""
 
 
 class UnreachableError(DurableError):
-    """A service that does not answer, or refuses: trying again, or asking for a permission, may help."""
+    """A service does not answer or refuses access. Retrying, or granting a permission, may help."""

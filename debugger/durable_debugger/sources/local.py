@@ -25,8 +25,8 @@ class LocalExecutions:
 
     Args:
         path: The store's file.
-        now: Tells the time.
-        progress: Told how many events were read, while a long history is.
+        now: Returns the current time.
+        progress: Called with the number of events read so far.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class LocalExecutions:
 
     @property
     def words(self) -> str:
-        """The place, in words."""
+        """Description of the place."""
         return f"local store {self.path}"
 
     @property
     def engine(self) -> "LocalEngine":
-        """The engine on the store; it runs nothing unless asked to.
+        """The engine on the store. It runs no execution by itself.
 
         Raises:
-            UnreadableError: The store is not there, or is none.
+            UnreadableError: The store is missing or is not a store.
         """
         if self._engine is None:
             from durable_execution.local import LocalEngine  # loads SQLite, which files do not need
@@ -63,22 +63,22 @@ class LocalExecutions:
         return self._engine
 
     def find(self, reference: str, arn: str | None) -> Loaded | LookedIn:
-        """By ARN, id, name, or the unique beginning of an id or name."""
+        """Find an execution by ARN, id, name, or unique prefix of an id or name."""
         if not self.path.exists():
-            return LookedIn(self.words, "there is no store yet")
+            return LookedIn(self.words, "the store does not exist yet")
         known = list(self.executions())
         found = matching(arn or reference, known)
         if len(found) > 1:
             raise AmbiguousError(reference, found)
         if not found:
-            return LookedIn(self.words, f"{len(known)} executions, none match")
+            return LookedIn(self.words, f"{len(known)} execution{'' if len(known) == 1 else 's'}, none match")
         return self.load(found[0].arn)
 
     def load(self, arn: str) -> Loaded:
-        """The execution with an ARN.
+        """Load the execution with an ARN.
 
         Raises:
-            UnreadableError: The store does not have it, or cannot be read.
+            UnreadableError: The store does not have it or cannot be read.
         """
         try:
             return ExecutionReader(
@@ -94,12 +94,12 @@ class LocalExecutions:
             raise UnreadableError(str(error)) from error
 
     def executions(self) -> Iterator[Listed]:
-        """All executions, latest first."""
+        """Yield all executions, latest first."""
         if self.path.exists():
             yield from list_from(self.engine.client, None, place=self.words)
 
     def traces(self, arn: str) -> Sequence[InvocationTrace]:
-        """The replay traces of an execution; none when they were not written or cannot be read."""
+        """Return the replay traces of an execution; none when they are missing or unreadable."""
         from durable_execution.recording.sinks import trace_file_name
 
         path = self.path.parent / TRACES / trace_file_name(arn)
@@ -111,7 +111,7 @@ class LocalExecutions:
             return ()
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         if self._engine is not None:
             self._engine.close()
             self._engine = None

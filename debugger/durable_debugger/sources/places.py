@@ -1,4 +1,4 @@
-"""Looking for an execution: which places there are, and in which order they are asked."""
+"""Finding an execution: the places to search, in order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,23 +25,23 @@ OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Place(Protocol):
-    """Somewhere executions are kept."""
+    """A place that stores executions."""
 
     @property
     def words(self) -> str:
-        """The place, in words."""
+        """Description of the place."""
         ...
 
     def find(self, reference: str, arn: str | None) -> Loaded | LookedIn:
-        """The execution, or what was found instead.
+        """Return the execution, or what was found instead.
 
         Raises:
-            AmbiguousError: Several executions go by the reference.
+            AmbiguousError: Several executions match the reference.
         """
         ...
 
     def executions(self) -> Iterator[Listed]:
-        """Its executions, latest first.
+        """Yield its executions, latest first.
 
         Raises:
             UnreachableError: They cannot be listed.
@@ -51,13 +51,13 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AwsExecutions:
-    """Executions on AWS, or on anything that speaks its API.
+    """Executions on AWS, or on a server with the same API.
 
     Attributes:
-        place: Which AWS.
-        function: The function whose executions are searched by name; None looks only for ARNs.
-        now: Tells the time.
-        progress: Told how many events were read, while a long history is.
+        place: Region, profile and endpoint.
+        function: The function whose executions are searched by name; None finds executions by ARN only.
+        now: Returns the current time.
+        progress: Called with the number of events read so far.
     """
 
     place: aws.AwsPlace
@@ -67,13 +67,13 @@ class AwsExecutions:
 
     @property
     def words(self) -> str:
-        """The place, in words."""
+        """Description of the place."""
         return self.place.words
 
     def find(self, reference: str, arn: str | None) -> Loaded | LookedIn:
-        """By ARN; by name or id among the executions of a function."""
+        """Find an execution by ARN, or by name or id among the executions of the function."""
         if arn is None and self.function is None:
-            return LookedIn(self.words, "needs the whole ARN, or --function NAME to search by name")
+            return LookedIn(self.words, "needs the full ARN, or --function NAME to search by name")
         try:
             if arn is None:
                 found = matching(reference, list(self.executions()))
@@ -84,18 +84,18 @@ class AwsExecutions:
                 arn = found[0].arn
             place = self.place.for_arn(arn)
             return ExecutionReader(aws.lambda_client(place), arn, place.words, self.now, progress=self.progress).read()
-        except Exception as error:  # noqa: BLE001  # explained, or raised again as it is
+        except Exception as error:  # noqa: BLE001  # explained, or raised again unchanged
             if aws.is_absent(error):
                 return LookedIn(self.words, "no such execution")
             aws.explain(error, "GetDurableExecution")
 
     def executions(self) -> Iterator[Listed]:
-        """The executions of the function."""
+        """Yield the executions of the function."""
         if self.function is None:
-            raise UnreachableError("AWS lists executions by function: name it with --function NAME")
+            raise UnreachableError("AWS lists executions by function: add --function NAME")
         try:
             yield from list_from(aws.lambda_client(self.place), self.function, place=self.words)
-        except Exception as error:  # noqa: BLE001  # explained, or raised again as it is
+        except Exception as error:  # noqa: BLE001  # explained, or raised again unchanged
             aws.explain(error, "ListDurableExecutionsByFunction")
 
 
@@ -103,15 +103,15 @@ def find(reference: str, places: Sequence[Place], *, trace: str | None = None) -
     """Find an execution.
 
     Args:
-        reference: A file, an ARN, a console URL, an id, the unique beginning of an id or name, or a name.
-        places: Where to look, in order.
+        reference: A file, an ARN, a console URL, a name, an id, or a unique prefix of a name or id.
+        places: The places to search, in order.
         trace: A replay trace to read with a file.
 
     Raises:
-        NotFoundError: It is in none of the places; the error says where it was looked for and what is close.
-        AmbiguousError: Several executions go by the reference.
+        NotFoundError: No place has it; the error lists the places searched and the nearest names.
+        AmbiguousError: Several executions match the reference.
         UnreadableError: A file or store cannot be read.
-        UnreachableError: The only place that could have it does not answer.
+        UnreachableError: The only place that can have it does not answer.
     """
     if is_file_reference(reference):
         return load_file(reference, trace=trace)
@@ -137,23 +137,23 @@ class Library:
     """The executions of several places.
 
     Attributes:
-        places: The places, in the order they are asked.
+        places: The places in search order.
     """
 
     places: Sequence[Place]
 
     def executions(self, limit: int = 200) -> list[Listed]:
-        """The latest executions of the places that can list theirs."""
+        """Return the latest executions of every place that can list them."""
         found: list[Listed] = []
         for place in self.places:
             try:
                 found += islice(place.executions(), limit)
-            except (UnreachableError, UnreadableError):  # a place that cannot list leaves the others
+            except (UnreachableError, UnreadableError):  # the other places can still list theirs
                 continue
         return sorted(found, key=lambda each: each.started_at or OLDEST, reverse=True)
 
     def load(self, reference: str) -> Loaded:
-        """An execution; see `find`."""
+        """Load an execution; see `find`."""
         return find(reference, self.places)
 
 
@@ -162,6 +162,6 @@ def _known(places: Sequence[Place]) -> list[Listed]:
     for place in places:
         try:
             known += place.executions()
-        except UnreachableError:  # said where it was looked in
+        except UnreachableError:  # reported among the places searched
             continue
     return known

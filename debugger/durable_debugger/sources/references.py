@@ -1,4 +1,4 @@
-"""What people type to name an execution: an ARN, a console URL, an id, the beginning of one, or a name."""
+"""References to an execution: an ARN, a console URL, an id, a name, or a prefix of either."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ ARN_LIKE = re.compile(r"arn:[^\s?#&]+")
 
 
 def arn_in(text: str) -> str | None:
-    """The execution ARN that a reference is, or that a console URL holds; None when there is none."""
+    """Return the execution ARN in a reference or console URL; None when there is none."""
     if PATTERN.fullmatch(text):
         return text
     decoded = unquote(unquote(text)) if "://" in text else text
@@ -22,7 +22,7 @@ def arn_in(text: str) -> str | None:
 
 
 def matching(reference: str, executions: Sequence[Listed]) -> list[Listed]:
-    """The executions a reference names: by ARN, id or name, else by the beginning of an id or name."""
+    """Return the executions a reference names: by ARN, id or name, or by prefix of an id or name."""
     exact = [each for each in executions if reference in (each.arn, each.id, each.name)]
     if exact:
         return exact
@@ -30,7 +30,7 @@ def matching(reference: str, executions: Sequence[Listed]) -> list[Listed]:
 
 
 def nearest(reference: str, executions: Sequence[Listed]) -> list[Listed]:
-    """Executions whose id or name is close to a reference, closest first."""
+    """Return the executions whose id or name is similar to a reference, nearest first."""
     scored = [(max(_likeness(reference, each.name), _likeness(reference, each.id)), each) for each in executions]
     close = [pair for pair in scored if pair[0] >= NEAR_ENOUGH]
     return [each for _, each in sorted(close, key=lambda pair: -pair[0])[:MAX_NEAREST]]

@@ -1,1 +1,1 @@
-"""Text for terminals: cell widths, glyphs, durations and styled lines. Pure, and used with and without Textual."""
+"""Text for terminals: cell widths, glyphs, durations and styled lines. Pure, and independent of Textual."""

@@ -1,8 +1,8 @@
-"""How many terminal cells text takes, and how to cut, pad and wrap it by cells.
+"""The width of text in terminal cells, and how to cut, pad and wrap text by cells.
 
-Payloads and names come from anywhere: they may hold escape sequences, text that runs right to left, or characters whose
-width differs from one terminal to the next. `safe` makes all of them visible and of a known width, so columns stay
-aligned and nothing can drive the terminal.
+Payloads and names are untrusted: they may contain escape sequences, right-to-left text, or characters whose width differs
+between terminals. `safe` makes every character visible and of a known width, so columns stay aligned and no text can
+control the terminal.
 """
 
 import unicodedata
@@ -10,7 +10,7 @@ from functools import lru_cache
 
 ELLIPSIS = "…"
 DROPPED = frozenset("\u200d\u200c\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
-"""Joiners and modifiers: they only change the look of a neighbour, and terminals disagree about the width of the result."""
+"""Joiners and modifiers. They only change how a neighbour looks, and terminals disagree about the resulting width."""
 
 DISPUTED = (
     (0x1160, 0x11FF),
@@ -33,26 +33,26 @@ ZERO_WIDTH_CATEGORIES = frozenset({"Mn", "Me", "Mc"})
 
 
 def width(text: str) -> int:
-    """Cells that safe text takes."""
+    """Return the width of safe text in cells."""
     return len(text) if text.isascii() else sum(map(char_width, text))
 
 
 @lru_cache(maxsize=8192)
 def char_width(char: str) -> int:
-    """Cells of one character: 0, 1 or 2."""
+    """Return the width of one character: 0, 1 or 2 cells."""
     if unicodedata.category(char) in ZERO_WIDTH_CATEGORIES:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def safe(text: str) -> str:
-    """The text on one line with everything invisible, unassigned or of disputed width spelled out.
+    """Return the text on one line, with every invisible, unassigned or disputed-width character escaped.
 
     Args:
-        text: Anything.
+        text: Any text.
 
     Returns:
-        Text whose cells `width` counts right in any terminal.
+        Text that has the width computed by `width` in any terminal.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -60,7 +60,7 @@ def safe(text: str) -> str:
 
 
 def cut(text: str, cells: int) -> str:
-    """Safe text in at most that many cells; an ellipsis says when something is missing."""
+    """Cut safe text to at most that many cells; an ellipsis marks the cut."""
     if cells <= 0:
         return ""
     if width(text) <= cells:
@@ -69,7 +69,7 @@ def cut(text: str, cells: int) -> str:
 
 
 def take(text: str, cells: int) -> str:
-    """The longest beginning of safe text that fits."""
+    """Return the longest prefix of safe text that fits."""
     if text.isascii():
         return text[: max(cells, 0)]
     used = 0
@@ -81,19 +81,19 @@ def take(text: str, cells: int) -> str:
 
 
 def pad(text: str, cells: int) -> str:
-    """Safe text cut or filled with blanks to exactly that many cells."""
+    """Cut safe text or fill it with blanks to exactly that many cells."""
     fitted = cut(text, cells)
     return fitted + " " * (cells - width(fitted))
 
 
 def pad_left(text: str, cells: int) -> str:
-    """As `pad`, aligned right."""
+    """Like `pad`, but aligned right."""
     fitted = cut(text, cells)
     return " " * (cells - width(fitted)) + fitted
 
 
 def wrap(text: str, cells: int) -> list[str]:
-    """Safe text in lines of at most that many cells, broken at blanks where there are some."""
+    """Wrap safe text into lines of at most that many cells, at blanks where possible."""
     cells = max(cells, 1)
     lines: list[str] = []
     line = ""

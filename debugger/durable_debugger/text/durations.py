@@ -1,4 +1,4 @@
-"""Durations, ages and clock times as people read them, in few cells."""
+"""Durations, ages and clock times in few cells."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ DAY = 86400.0
 
 
 def short(seconds: float | None) -> str:
-    """A duration in at most seven cells: `0ms`, `120ms`, `6.1s`, `02:41`, `3h 04m`, `12d 3h`; a dash when unknown."""
+    """Format a duration in at most seven cells: `0ms`, `120ms`, `6.1s`, `02:41`, `3h 04m`, `12d 3h`; a dash when unknown."""
     if seconds is None:
         return UNKNOWN
     seconds = max(seconds, 0.0)
@@ -30,7 +30,7 @@ def _long(whole: int) -> str:
 
 
 def offset(seconds: float | None) -> str:
-    """A point in an execution's time: `00:41.2`, `1:02:03`, `2d 03:04`."""
+    """Format an offset from the start of an execution: `00:41.2`, `1:02:03`, `2d 03:04`."""
     if seconds is None:
         return UNKNOWN
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
@@ -44,7 +44,7 @@ def offset(seconds: float | None) -> str:
 
 
 def tick(seconds: float) -> str:
-    """A mark on a time axis, as short as it can be: `0s`, `250ms`, `8.6s`, `2m`, `3h`, `5d`."""
+    """Format a tick of a time axis as short as possible: `0s`, `250ms`, `8.6s`, `2m`, `3h`, `5d`."""
     if seconds < SECOND:
         return f"{seconds * 1000:.0f}ms" if seconds else "0s"
     for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")):
@@ -55,7 +55,7 @@ def tick(seconds: float) -> str:
 
 
 def age(since: datetime, now: datetime) -> str:
-    """How long ago, in words."""
+    """Say how long ago a time was."""
     seconds = (now - since).total_seconds()
     if seconds < 5:
         return "just now"
@@ -67,17 +67,17 @@ def age(since: datetime, now: datetime) -> str:
 
 
 def between(start: datetime | None, end: datetime | None) -> float | None:
-    """Seconds from start to end; None when either is unknown."""
+    """Return the seconds from start to end; None when either is unknown."""
     return (end - start).total_seconds() if start is not None and end is not None else None
 
 
 def stamp(at: datetime | None) -> str:
-    """A moment with its date, to the millisecond, in UTC."""
+    """Format a time with its date in UTC, to the millisecond."""
     if at is None:
         return UNKNOWN
     return at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
 def span(delta: timedelta) -> str:
-    """`short` of a timedelta."""
+    """Format a timedelta like `short`."""
     return short(delta.total_seconds())

@@ -1,4 +1,4 @@
-"""Paths of source files as people read them: from where they are, and no longer than they need to be."""
+"""Paths of source files as shown: relative where possible, and as short as possible."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from durable_execution.observers import CallSite
 
 
 def near(file: str, *, here: Path | None = None) -> str:
-    """A path as it is shown: relative below the current directory, from `~` below the home directory, else as it is.
+    """Return a path as shown: relative to the current directory, relative to `~`, or unchanged.
 
-    Nothing is looked up: the file may be on another computer.
+    The file system is not read: the file may be on a different computer.
 
     Args:
         file: The path.
-        here: The directory to see it from; None is the current one.
+        here: Base directory; None uses the current directory.
     """
     for place, prefix in ((here or Path.cwd(), ""), (Path.home(), f"~{os.sep}")):
         if place != Path(place.anchor) and Path(file).is_relative_to(place):
@@ -22,11 +22,11 @@ def near(file: str, *, here: Path | None = None) -> str:
 
 
 def nearer(text: str) -> str:
-    """Words in which paths stand: those below the current directory are relative to it."""
+    """Shorten the paths in a text: paths below the current directory become relative."""
     here = f"{Path.cwd()}{os.sep}"
     return text.replace(here, "") if len(here) > 1 else text
 
 
 def site_words(site: CallSite) -> str:
-    """A call site as it is shown: `flow.py:42 in process_order`."""
+    """Format a call site: `flow.py:42 in process_order`."""
     return str(site._replace(file=near(site.file)))

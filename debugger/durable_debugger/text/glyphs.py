@@ -1,7 +1,7 @@
 """The characters the debugger draws with, and their ASCII stand-ins.
 
-Every glyph is one cell wide in all width tables and has no emoji form. Views always draw in Unicode; where a terminal
-cannot show it, or `--ascii` is given, `to_ascii` translates finished lines cell by cell.
+Every glyph is one cell wide in all width tables and has no emoji form. Views always draw in Unicode. For a terminal
+without Unicode, or with `--ascii`, `to_ascii` translates finished lines cell by cell.
 """
 
 from durable_debugger.text.cells import char_width
@@ -79,7 +79,7 @@ STAND_INS = {
 
 
 def to_ascii(text: str) -> str:
-    """Safe text with nothing but ASCII in it, in the same number of cells."""
+    """Translate safe text to ASCII of the same width."""
     return text if text.isascii() else "".join(map(_stand_in, text))
 
 

@@ -1,7 +1,7 @@
-"""Lines of text whose parts carry a role instead of a colour.
+"""Lines of text whose segments have a role instead of a colour.
 
-A view says *what* a part is (`ok`, `dim`, `divergence`); the theme of the app, or nothing at all when output goes to a
-pipe, says how that looks. No meaning is carried by a role alone.
+A view says *what* a segment is (`ok`, `dim`, `divergence`). The theme of the app says how it looks; output to a pipe has
+no styles. No meaning depends on a role alone.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ ROLES = (
 
 
 class Part(NamedTuple):
-    """A piece of a line.
+    """A segment of a line.
 
     Attributes:
         text: Safe text.
@@ -51,22 +51,22 @@ Line: TypeAlias = list[Part]
 
 
 def line(*parts: str | tuple[str, str]) -> Line:
-    """A line of parts, each a text or a text with its role."""
+    """Build a line from segments, each a text or a text with its role."""
     return [Part(part) if isinstance(part, str) else Part(*part) for part in parts]
 
 
 def plain(parts: Iterable[Part]) -> str:
-    """The text of a line."""
+    """Return the text of a line."""
     return "".join(part.text for part in parts)
 
 
 def line_width(parts: Iterable[Part]) -> int:
-    """Cells of a line."""
+    """Return the width of a line in cells."""
     return sum(width(part.text) for part in parts)
 
 
 def fit(parts: Line, cells: int) -> Line:
-    """The line in exactly that many cells: cut with an ellipsis, or filled with blanks."""
+    """Fit the line to exactly that many cells: cut with an ellipsis, or filled with blanks."""
     total = line_width(parts)
     if total <= cells:
         return [*parts, Part(" " * (cells - total))] if total < cells else parts
@@ -86,13 +86,13 @@ def fit(parts: Line, cells: int) -> Line:
 
 
 def column(parts: Line, at: int) -> Line:
-    """The line filled with blanks up to a column, or followed by two blanks when it is longer."""
+    """Fill the line with blanks up to a column, or append two blanks when it is longer."""
     missing = at - line_width(parts)
     return [*parts, Part(" " * missing if missing > 0 else "  ")]
 
 
 def flush(left: Line, right: Line, cells: int) -> Line:
-    """Two pieces on one line, the second at the right edge; the first gives way when there is no room."""
+    """Put two lines on one, the second flush right; the first is cut when there is no room."""
     right_width = line_width(right)
     if right_width >= cells:
         return fit(right, cells)
@@ -102,5 +102,5 @@ def flush(left: Line, right: Line, cells: int) -> Line:
 
 
 def words(text: str, role: str = "text") -> Line:
-    """Any text as a line of one part, made safe."""
+    """Make any text a safe line of one segment."""
     return [Part(safe(text), role)]

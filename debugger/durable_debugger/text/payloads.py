@@ -1,4 +1,4 @@
-"""Serialized payloads as people read them: one short line, or indented JSON."""
+"""Serialized payloads as shown: one short line, or indented JSON."""
 
 import json
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 from durable_debugger.text.cells import cut, safe
 
 PARSE_LIMIT = 200_000
-"""Characters above which a payload is shown as text, not taken apart."""
+"""Payloads longer than this many characters are shown as text without parsing."""
 
 SCAN_FACTOR = 4
 
 
 def summary(payload: str | None, cells: int, *, absent: str = "not recorded") -> str:
-    """A payload on one line.
+    """Format a payload on one line.
 
     Args:
-        payload: Serialized value; None when there is none.
-        cells: Room for it.
-        absent: What to say when there is none.
+        payload: Serialized value; None when there is no value.
+        cells: Available width.
+        absent: Text to show when there is no value.
     """
     if payload is None:
         return cut(absent, cells)
@@ -28,7 +28,7 @@ def summary(payload: str | None, cells: int, *, absent: str = "not recorded") ->
 
 
 def pretty(payload: str, *, limit: int = PARSE_LIMIT) -> list[str]:
-    """A payload as safe lines: indented when it is JSON, as text when not."""
+    """Format a payload as safe lines: indented if it is JSON, as text if not."""
     if len(payload) > limit:
         shown = payload[:limit].splitlines() or [payload[:limit]]
         return [*map(safe, shown), f"… {len(payload) - limit:,} more characters: export the execution to see them"]
@@ -41,7 +41,7 @@ def pretty(payload: str, *, limit: int = PARSE_LIMIT) -> list[str]:
 
 
 def parse(payload: str) -> Any:
-    """The JSON value of a payload; the text itself when it is not JSON."""
+    """Return the JSON value of a payload; the text itself when it is not JSON."""
     try:
         return json.loads(payload)
     except (ValueError, RecursionError):
@@ -49,14 +49,14 @@ def parse(payload: str) -> Any:
 
 
 def size(count: int) -> str:
-    """A number of bytes or characters, short."""
+    """Format a number of bytes or characters."""
     if count < 1024:
         return f"{count} B"
     return f"{count / 1024:.1f} KiB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f} MiB"
 
 
 def _compact(payload: str) -> str:
-    """One line: the JSON without its indentation, or the text as it is."""
+    """Return one line: the JSON without indentation, or the text unchanged."""
     if "\n" not in payload:
         return payload
     value = parse(payload)

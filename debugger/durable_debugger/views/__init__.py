@@ -1,1 +1,1 @@
-"""From a session to lines of text: pure functions, used by the app's widgets and by the headless verbs alike."""
+"""Pure functions from a session to lines of text, shared by the app's widgets and the headless verbs."""

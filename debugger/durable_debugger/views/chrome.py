@@ -1,7 +1,7 @@
-"""The lines around the views: status, tabs, and what is under the cursor."""
+"""The lines around the views: status, tabs, titles and the current moment."""
 
 from durable_debugger.model import facts
-from durable_debugger.model.moments import Happening
+from durable_debugger.model.moments import MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.model.states import State
@@ -14,7 +14,7 @@ NARROW = 100
 
 
 def status_line(session: Session, cells: int, *, follow: str = "") -> Line:
-    """Execution, state, size, divergences, and whether it is followed."""
+    """Return the status line: execution, state, size, divergences, following."""
     execution, state = session.execution, session.status
     waiting = session.waiting_for()
     word = "WAITING" if state is State.WAITING and execution.status == "RUNNING" else execution.status
@@ -30,7 +30,7 @@ def status_line(session: Session, cells: int, *, follow: str = "") -> Line:
 
 
 def tab_line(view: str, cells: int, right: str, *, role: str = "dim") -> tuple[Line, dict[str, tuple[int, int]]]:
-    """The view tabs with a remark at the right, and in which columns each tab is."""
+    """Return the tab line with a remark at the right, and the columns of each tab."""
     parts: Line = [Part(" ")]
     columns: dict[str, tuple[int, int]] = {}
     at = 1
@@ -44,18 +44,23 @@ def tab_line(view: str, cells: int, right: str, *, role: str = "dim") -> tuple[L
 
 
 def position_remark(session: Session) -> str:
-    """Where in the recording the views are."""
+    """Return the position in the recording."""
     total = len(session.execution.invocations)
     moment = session.moment
     if moment is None:
         count = f"{total} invocation{'' if total == 1 else 's'}"
-        return f"{len(session.hits)} hits · {count}" if session.hits is not None else count
+        return f"{hit_count(len(session.hits))} · {count}" if session.hits is not None else count
     playback = session.playback
     return f"moment {playback.position + 1}/{len(playback)} · inv {moment.invocation}/{total}"
 
 
+def hit_count(count: int) -> str:
+    """Format the number of search hits."""
+    return f"{count} hit{'' if count == 1 else 's'}"
+
+
 def inspector_title(session: Session) -> str:
-    """Name and place of the selected call."""
+    """Return name and position of the selected call."""
     operation = session.operation(session.cursor)
     if operation is None:
         return f"{safe(session.handler)} · execution"
@@ -71,28 +76,26 @@ def inspector_title(session: Session) -> str:
 
 
 def moment_words(session: Session) -> str:
-    """The current moment as a sentence."""
+    """Return the current moment as a sentence."""
     moment = session.moment
     if moment is None:
         return "the end of the recording"
-    if moment.happening is Happening.EXECUTION_ENDED:
+    if moment.kind is MomentKind.EXECUTION_ENDED:
         return f"the execution ends: {session.execution.status}"
     if moment.row == ROOT:
-        ends = (
-            f" ends: {_outcome(session, moment.invocation)}" if moment.happening is Happening.INVOCATION_ENDED else ""
-        )
+        ends = f" ends: {_outcome(session, moment.invocation)}" if moment.kind is MomentKind.INVOCATION_ENDED else ""
         return f"invocation {moment.invocation}{ends or ' starts'}"
     operation = session.operations[moment.row]
-    attempt = f" {moment.attempt}" if moment.attempt and moment.happening.value.startswith("attempt") else ""
-    words = moment.happening.value.replace("attempt", f"attempt{attempt}", 1)
-    if moment.happening in (Happening.ANSWERED, Happening.SETTLED):
+    attempt = f" {moment.attempt}" if moment.attempt and moment.kind.value.startswith("attempt") else ""
+    words = moment.kind.value.replace("attempt", f"attempt{attempt}", 1)
+    if moment.kind in (MomentKind.ANSWERED, MomentKind.SETTLED):
         words = f"{words}: {moment.state.word}"
     return f"{facts.kind(operation)} {facts.label(operation)} {words}"
 
 
 def _outcome(session: Session, number: int) -> str:
     outcome = next((each.outcome for each in session.execution.invocations if each.number == number), None)
-    return {"PENDING": "suspended, something is pending", "RETRY": "failed, it is invoked again"}.get(
+    return {"PENDING": "suspended", "RETRY": "failed, Lambda retries it"}.get(
         outcome or "", (outcome or "still running").lower()
     )
 

@@ -1,4 +1,4 @@
-"""The comparison: a line per call of either side, and why a difference is one."""
+"""The diff view: a line per call of either side, and the explanation of a difference."""
 
 from dataclasses import dataclass
 
@@ -23,11 +23,11 @@ LABEL_WIDTH = 10
 
 @dataclass(slots=True)
 class DiffMode:
-    """How the comparison is shown.
+    """The mode of the diff view.
 
     Attributes:
-        is_by_position: Pairs by number instead of aligned.
-        is_with_values: Recorded results instead of remarks.
+        is_by_position: Pair calls by position instead of aligning them.
+        is_with_values: Show recorded results instead of remarks.
     """
 
     is_by_position: bool = False
@@ -35,18 +35,18 @@ class DiffMode:
 
     @property
     def words(self) -> str:
-        """For the tab line."""
+        """Text for the tab line."""
         values = "names [values]" if self.is_with_values else "[names] values"
         return f"by position · {values}" if self.is_by_position else f"aligned · {values}"
 
 
 def diff_rows(differences: Differences, mode: DiffMode) -> list[DiffRow]:
-    """The rows of a mode."""
+    """Return the rows of a mode."""
     return list(differences.by_position) if mode.is_by_position else differences.aligned
 
 
 def diff_header(differences: Differences, cells: int) -> Line:
-    """Which side is which."""
+    """Return the heading that names the two sides."""
     recorded, replayed = differences.labels
     left = f" {glyphs.RECORDED} {recorded} "
     by = f" by {differences.replayed_by}" if differences.replayed_by else ""
@@ -56,7 +56,7 @@ def diff_header(differences: Differences, cells: int) -> Line:
 
 
 def diff_line(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_cursor: bool = False) -> Line:
-    """One row of the comparison."""
+    """Draw one row of the comparison."""
     return (
         _pair(row, cells, is_cursor=is_cursor)
         if mode.is_by_position
@@ -67,13 +67,13 @@ def diff_line(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_
 def why_lines(
     divergence: Divergence | None, row: DiffRow | None, cells: int, *, is_compact: bool = False
 ) -> list[Line]:
-    """The five lines about a difference.
+    """Return the explanation of a difference.
 
     Args:
-        divergence: The difference; None where there is none.
-        row: The row that is explained.
+        divergence: The difference; None for equal calls.
+        row: The row to explain.
         cells: Width.
-        is_compact: Whether each is cut to one line instead of wrapped.
+        is_compact: Whether to cut each text to one line instead of wrapping it.
     """
     if divergence is None:
         return [
@@ -114,7 +114,7 @@ def why_lines(
 
 
 def why_title(divergence: Divergence | None) -> str:
-    """Heading of the explanation."""
+    """Return the heading of the explanation."""
     if divergence is None:
         return "Why"
     where = f" at call {divergence.position}" if divergence.position is not None else ""
@@ -145,7 +145,7 @@ def _aligned(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_c
 
 
 def _elsewhere(row: DiffRow, *, is_cursor: bool) -> Line:
-    """A difference that belongs to no call."""
+    """Draw a difference that belongs to no call."""
     if row.divergence is None:
         return []
     sides = [row.divergence.recorded, row.divergence.replayed]
@@ -214,7 +214,7 @@ def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
     if mode.is_with_values and row.row is not None:
         return payloads.summary(session.operations[row.row].result, 60, absent=""), "text"
     if row.divergence is not None and row.is_root:
-        below = f", with {row.hidden} calls in it" if row.hidden and row.replayed is None else ""
+        below = f", with {_calls(row.hidden)} in it" if row.hidden and row.replayed is None else ""
         text = "new in your code" if row.recorded is None else note_of(row.divergence)
         return f"{text}{below}", "divergence"
     if row.is_follow_on:
@@ -224,7 +224,11 @@ def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
         return "after the recording ends", "dim"
     if row.replayed is None:
         return "not reached", "dim"
-    return (f"{row.hidden} calls in it are the same" if row.hidden else ""), "dim"
+    return (f"{_calls(row.hidden)} in it {'is' if row.hidden == 1 else 'are'} the same" if row.hidden else ""), "dim"
+
+
+def _calls(count: int) -> str:
+    return f"{count} call{'' if count == 1 else 's'}"
 
 
 def _call_site(row: DiffRow) -> CallSite | None:
@@ -235,7 +239,7 @@ def _call_site(row: DiffRow) -> CallSite | None:
 
 
 def _site(site: CallSite | None, cells: int) -> str:
-    """File and line; the name of the file gives way."""
+    """Format file and line; cut the file name when there is little room."""
     if site is None:
         return ""
     name = safe(site.file.replace("\\", "/").rpartition("/")[2])

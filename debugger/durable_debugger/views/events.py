@@ -1,4 +1,4 @@
-"""The raw history: a line per event, and one event in full."""
+"""The events view: a line per history event, and one event in full."""
 
 import json
 from typing import Any
@@ -16,11 +16,11 @@ TYPE_WIDTH = 23
 
 
 def event_line(session: Session, index: int, cells: int, *, is_cursor: bool = False) -> Line:
-    """One event of the history.
+    """Draw one event of the history.
 
     Args:
         session: The session.
-        index: Place of the event in the history, from 0.
+        index: Index of the event in the history, from 0.
         cells: Width of the line.
         is_cursor: Whether the event is selected.
     """
@@ -40,7 +40,7 @@ def event_line(session: Session, index: int, cells: int, *, is_cursor: bool = Fa
 
 
 def event_lines(session: Session, index: int) -> list[Line]:
-    """One event in full, as JSON."""
+    """Return one event in full, as JSON."""
     if not session.execution.events:
         return [[Part(" This recording has no history events.", "dim")]]
     event = session.event(min(index, len(session.execution.events) - 1))
@@ -49,13 +49,13 @@ def event_lines(session: Session, index: int) -> list[Line]:
 
 
 def row_of_event(session: Session, index: int) -> int | None:
-    """The row an event belongs to; None for events of the execution."""
+    """Return the row of an event; None for events of the execution."""
     identifier = session.execution.events[index].get("Id") if session.execution.events else None
     return session.rows.get(str(identifier)) if identifier else None
 
 
 def first_event_of(session: Session, row: int) -> int | None:
-    """Place of the first event of an operation."""
+    """Return the index of an operation's first event."""
     numbers = session.operations[row].events
     if not numbers:
         return None
@@ -82,7 +82,7 @@ def _name(session: Session, event: Any) -> str:
 
 
 def _gist(event: Any, cells: int) -> str:
-    """The payload or the outcome of an event, in a few words."""
+    """Summarise the payload or the outcome of an event."""
     details = event.get(f"{event.get('EventType')}Details")
     if not isinstance(details, dict) or cells <= 0:
         return ""
@@ -98,7 +98,7 @@ def _gist(event: Any, cells: int) -> str:
 
 
 def _unpacked(event: Any) -> Any:
-    """Payloads that hold JSON as the value they hold, so that they can be read."""
+    """Replace JSON payloads by their values, to make them readable."""
     if not isinstance(event, dict):
         return event
     return {

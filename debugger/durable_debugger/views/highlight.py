@@ -1,4 +1,4 @@
-"""Python source in colours, by Pygments, which comes with Textual."""
+"""Syntax highlighting of Python source by Pygments, which Textual depends on."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,7 +8,7 @@ from durable_debugger.text.lines import Line, Part
 
 
 def highlighted(lines: Sequence[str]) -> list[Line]:
-    """The lines with a role for every token.
+    """Return the lines with a role for every token.
 
     Args:
         lines: Lines of Python source.

@@ -1,4 +1,4 @@
-"""Everything that is known about the selected call, most telling first."""
+"""All facts about the selected call, most important first."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,12 +20,12 @@ MAX_ATTEMPTS = 12
 
 
 def inspector_lines(session: Session, cells: int, *, is_compact: bool = False) -> list[Line]:
-    """Facts about the selected row, wrapped to a width.
+    """Return facts about the selected row, wrapped to a width.
 
     Args:
         session: The session.
         cells: Width.
-        is_compact: Whether there is little room, so that a divergence is told in one line each.
+        is_compact: Whether to cut each line of an explanation, for a small pane.
     """
     operation = session.operation(session.cursor)
     lines = (
@@ -85,7 +85,7 @@ def _unindented(lines: list[Line]) -> list[Line]:
 def _payload(
     name: str, payload: str | None, room: int, is_truncated: object = None, *, absent: str = "not recorded"
 ) -> Line:
-    absent = "cut by the service: read it with execution data" if is_truncated else absent
+    absent = "truncated: read the history with IncludeExecutionData" if is_truncated else absent
     role = "text" if payload is not None else "dim"
     size = f"  {payloads.size(len(payload))}" if payload is not None and len(payload) > room else ""
     text = payloads.summary(payload, room - len(size), absent=absent)
@@ -155,7 +155,7 @@ def _attempts(operation: RecordedOperation, cells: int) -> list[Line]:
     lines = [[*_label("attempts"), Part(str(count))]]
     shown = operation.attempts[-MAX_ATTEMPTS:]
     if len(shown) < count:
-        lines.append([*_label(""), Part(f"{count - len(shown)} earlier ones are left out", "dim")])
+        lines.append([*_label(""), Part(f"{count - len(shown)} earlier attempts not shown", "dim")])
     return lines + [_attempt(attempt, cells - LABEL_WIDTH - 2) for attempt in shown]
 
 
@@ -172,7 +172,7 @@ def _attempt(attempt: RecordedAttempt, room: int) -> Line:
     if attempt.next_attempt_delay_seconds is not None:
         text += f"  again after {durations.short(float(attempt.next_attempt_delay_seconds))}"
     if attempt.outcome == "INCOMPLETE":
-        text += "  cut off, run again"
+        text += "  interrupted, ran again"
     tail = safe(str(attempt.error)) if attempt.error else payloads.summary(attempt.result, 60, absent="")
     return [*_label(""), Part(glyph, role), Part(cut(f"{text}  {tail}".rstrip(), room - 1))]
 
@@ -196,7 +196,7 @@ def _details(operation: RecordedOperation, room: int) -> list[Line]:
         if value is None:
             continue
         if key == "replay_children":
-            lines += _fact("note", "its result is too large to keep: its body runs again on replay", room)
+            lines += _fact("note", "the result exceeds the checkpoint limit: replay runs the body again", room)
         elif key.endswith("_seconds") and isinstance(value, (int, float)):
             lines += _fact(name, durations.short(float(value)), room)
         else:
@@ -225,7 +225,13 @@ def _execution(session: Session, cells: int) -> list[Line]:
     lines += _fact("arn", execution.arn or "", room)
     lines += _fact("from", session.origin, room)
     lines += _fact("events", f"{len(execution.events):,}", room)
-    lines += _fact("traces", f"{len(execution.traces)} replay traces" if execution.traces else "no replay trace", room)
+    lines += _fact(
+        "traces",
+        f"{len(execution.traces)} replay trace{'' if len(execution.traces) == 1 else 's'}"
+        if execution.traces
+        else "no replay trace",
+        room,
+    )
     lines += _invocations(session)
     for note in execution.notes:
         lines += _fact("note", note, room)
@@ -261,7 +267,7 @@ def _label(name: str) -> Line:
 
 
 def _numbers(numbers: Iterable[int]) -> str:
-    """Numbers with runs joined: `1, 3-7`."""
+    """Format numbers with consecutive ones joined: `1, 3-7`."""
     texts: list[str] = []
     run: list[int] = []
     for number in numbers:

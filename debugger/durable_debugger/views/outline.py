@@ -1,4 +1,4 @@
-"""The operation tree, a line per row."""
+"""The tree view: a line per operation."""
 
 from durable_debugger.model import facts
 from durable_debugger.model.outline import ROOT
@@ -8,7 +8,7 @@ from durable_debugger.text.cells import cut, safe, width
 from durable_debugger.text.lines import Line, Part, column, fit, line_width
 
 MAX_GUIDES = 12
-"""Levels drawn as guides; deeper rows say their depth in a number instead."""
+"""Levels drawn as guides; deeper rows show their depth as a number."""
 
 MARK_WIDTH = 3
 DURATION_WIDTH = 9
@@ -18,7 +18,7 @@ SHOW_NOTE_FROM = 48
 
 
 def outline_line(session: Session, row: int, cells: int, *, is_cursor: bool = False) -> Line:
-    """One row of the tree.
+    """Draw one row of the tree.
 
     Args:
         session: The session.
@@ -37,7 +37,7 @@ def outline_line(session: Session, row: int, cells: int, *, is_cursor: bool = Fa
 
 
 def fold_marker_column(session: Session, row: int) -> int:
-    """In which column of its line the fold marker of a row is."""
+    """Return the column of a row's fold marker."""
     return MARK_WIDTH + width("".join(part.text for part in _guides(session, row))) - 2
 
 
@@ -61,7 +61,7 @@ def _gutter(session: Session, row: int, *, is_cursor: bool) -> Line:
 
 
 def _guides(session: Session, row: int) -> Line:
-    """Guides of the ancestors, the row's own, and its fold marker."""
+    """Draw the guides of the ancestors, the row's own guide and its fold marker."""
     outline = session.outline
     marker = _fold_marker(session, row)
     if row == ROOT:
@@ -115,7 +115,7 @@ def _travel_note(session: Session, row: int) -> Part | None:
     if moment is None or moment.row != row:
         return None
     attempt = f" {moment.attempt}" if moment.attempt > 1 else ""
-    return Part(f"{moment.happening.value}{attempt}", "accent")
+    return Part(f"{moment.kind.value}{attempt}", "accent")
 
 
 def _tail(session: Session, row: int, cells: int) -> Line:

@@ -1,4 +1,4 @@
-"""An execution as one HTML page: tree, bars and facts, without scripts or anything to load."""
+"""An execution as one self-contained HTML page: tree, bars and facts, without scripts."""
 
 from collections.abc import Iterator
 from html import escape
@@ -28,7 +28,7 @@ details[open] > pre { margin: .3em 0 .8em 4ch; }
 
 
 def html_page(session: Session) -> Iterator[str]:
-    """The page, line by line. The session's cursor moves over every row."""
+    """Yield the page line by line. Moves the session's cursor over every row."""
     chart = Chart()
     title = escape(session.title)
     yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

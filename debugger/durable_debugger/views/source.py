@@ -1,4 +1,4 @@
-"""The code around a call, with what each line's calls gave."""
+"""The source view: the code around a call, with the results of each line's calls."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ NOTE_SHARE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A file as it is shown.
+    """A source file as shown.
 
     Attributes:
-        file: The file, as call sites name it.
-        lines: Its lines, coloured or not.
-        title: Name of the file and function, and whether it has changed.
+        file: Its path in call sites.
+        lines: Its lines, with or without colours.
+        title: File and function, and whether the file changed.
     """
 
     file: str
@@ -33,7 +33,7 @@ class Listing:
 
 
 def current_site(session: Session) -> CallSite | None:
-    """The call site to show: of the current moment, else of the selected call, else of what is around it."""
+    """Return the call site to show: of the current moment, the selected call, or the nearest enclosing call."""
     moment = session.moment
     row = session.cursor
     if moment is not None:
@@ -47,7 +47,7 @@ def current_site(session: Session) -> CallSite | None:
 
 
 def calls_by_line(session: Session, file: str) -> dict[int, list[int]]:
-    """Rows of the calls made on each line of a file."""
+    """Return the rows of the calls on each line of a file."""
     found: dict[int, list[int]] = defaultdict(list)
     for row, operation in enumerate(session.operations):
         if operation.call_site is not None and operation.call_site.file == file:
@@ -56,7 +56,7 @@ def calls_by_line(session: Session, file: str) -> dict[int, list[int]]:
 
 
 def divergent_lines(session: Session, file: str) -> dict[int, tuple[str, str, str]]:
-    """Glyph, role and remark of the lines on which the two sides part."""
+    """Return glyph, role and remark of the lines on which the two sides diverge."""
     differences = session.differences
     if differences is None:
         return {}
@@ -91,7 +91,7 @@ def source_line(
     current: int | None,
     divergent: dict[int, tuple[str, str, str]] | None = None,
 ) -> Line:
-    """A line of source.
+    """Draw a line of source.
 
     Args:
         session: The session.
@@ -99,7 +99,7 @@ def source_line(
         calls: Calls by line.
         index: The line, from 0.
         cells: Width.
-        current: Number of the line that is being run.
+        current: Number of the current line.
         divergent: `divergent_lines` of the file.
     """
     number = index + 1
@@ -136,7 +136,7 @@ def _mark(session: Session, rows: list[int]) -> tuple[str, str]:
 
 
 def _note(session: Session, rows: list[int], cells: int) -> Line:
-    """What the calls of a line gave."""
+    """Summarise the results of a line's calls."""
     shown = [row for row in rows if session.is_reached(row) and session.state(row) is not State.NOT_REACHED]
     if not shown:
         return []
@@ -165,7 +165,7 @@ def _without_result(session: Session, row: int) -> str:
 
 
 def source_title(site: CallSite | None, note: str = "") -> str:
-    """File and function, and a remark."""
+    """Return file and function, with a remark."""
     if site is None:
         return "Source"
     name = site.file.replace("\\", "/").rpartition("/")[2]
@@ -173,7 +173,7 @@ def source_title(site: CallSite | None, note: str = "") -> str:
 
 
 def locals_lines(session: Session, cells: int) -> list[Line]:
-    """The local variables at the current call; a star marks what changed since the call before it in the same function."""
+    """Return the local variables at the current call; a star marks changes since the previous call in the same function."""
     entry, before = _entries(session)
     if entry is None or not entry.locals:
         return _no_locals(session)
@@ -193,7 +193,7 @@ def locals_lines(session: Session, cells: int) -> list[Line]:
 
 
 def _entries(session: Session) -> tuple[TraceEntry | None, TraceEntry | None]:
-    """The trace entry of the current call, and of the call before it in the same function."""
+    """Return the trace entry of the current call, and of the previous call in the same function."""
     moment = session.moment
     row = moment.row if moment is not None else session.cursor
     if row < 0:
@@ -215,10 +215,10 @@ def _entries(session: Session) -> tuple[TraceEntry | None, TraceEntry | None]:
 def _no_locals(session: Session) -> list[Line]:
     if not session.execution.traces:
         return [
-            [Part(" no replay trace was recorded: source and locals", "dim")],
-            [Part(" are unknown; calls can be stepped all the same", "dim")],
+            [Part(" no replay trace: source and locals are unknown;", "dim")],
+            [Part(" stepping by calls still works", "dim")],
         ]
     return [
-        [Part(" locals were not recorded", "dim")],
+        [Part(" locals are not recorded", "dim")],
         [Part(" to record them: DURABLE_REPLAY_TRACE_LOCALS=1", "dim")],
     ]

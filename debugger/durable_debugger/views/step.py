@@ -1,7 +1,7 @@
-"""Where the playback is: the current moment, and the track of all calls."""
+"""The step view: the current moment and the track of all calls."""
 
 from durable_debugger.model import facts
-from durable_debugger.model.moments import CALLS, Happening, Moment
+from durable_debugger.model.moments import CALLS, Moment, MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.model.states import State
@@ -11,11 +11,11 @@ from durable_debugger.text.lines import Line, Part, fit, flush, line_width
 from durable_debugger.views.chrome import moment_words
 
 NOWHERE = -1
-ANSWERS = frozenset({Happening.REPLAYED, Happening.ANSWERED, Happening.SETTLED, Happening.ATTEMPT_ENDED})
+ANSWERS = frozenset({MomentKind.REPLAYED, MomentKind.ANSWERED, MomentKind.SETTLED, MomentKind.ATTEMPT_ENDED})
 
 
 def moment_lines(session: Session, cells: int) -> list[Line]:
-    """What happens at the current moment, and what comes before and after it."""
+    """Return the current moment with the moments before and after it."""
     playback = session.playback
     position = playback.position
     lines: list[Line] = []
@@ -40,23 +40,23 @@ def _neighbour(session: Session, index: int, cells: int, *, is_current: bool) ->
 
 
 def moment_phrase(session: Session, moment: Moment) -> str:
-    """A moment as a sentence."""
+    """Return a moment as a sentence."""
     if moment is session.playback.current:
         return moment_words(session)
     if moment.row == ROOT:
-        if moment.happening is Happening.EXECUTION_ENDED:
+        if moment.kind is MomentKind.EXECUTION_ENDED:
             return f"the execution ends: {session.execution.status}"
-        return f"invocation {moment.invocation} {moment.happening.value}"
-    return f"{facts.label(session.operations[moment.row])} {moment.happening.value}"
+        return f"invocation {moment.invocation} {moment.kind.value}"
+    return f"{facts.label(session.operations[moment.row])} {moment.kind.value}"
 
 
 def _answer(session: Session, moment: Moment, cells: int) -> list[Line]:
-    """The value an operation gave, where it gave one at this moment."""
-    if moment.row == ROOT or moment.happening not in ANSWERS:
+    """Return the value an operation returned at this moment, if any."""
+    if moment.row == ROOT or moment.kind not in ANSWERS:
         return []
     operation = session.operations[moment.row]
     attempt = next((each for each in operation.attempts if each.number == moment.attempt), None)
-    if moment.happening is Happening.ATTEMPT_ENDED and attempt is not None:
+    if moment.kind is MomentKind.ATTEMPT_ENDED and attempt is not None:
         error, result = attempt.error, attempt.result
     else:
         error, result = operation.error, operation.result
@@ -64,14 +64,14 @@ def _answer(session: Session, moment: Moment, cells: int) -> list[Line]:
         return [fit([Part("       raised   ", "key"), Part(safe(str(error)), "fail")], cells)]
     if result is None:
         return []
-    return [fit([Part("       gave     ", "key"), Part(payloads.summary(result, cells - 17))], cells)]
+    return [fit([Part("       returned ", "key"), Part(payloads.summary(result, cells - 17))], cells)]
 
 
 def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int]]:
-    """All calls as glyphs, grouped by invocation, windowed around the cursor.
+    """Draw all calls as glyphs, grouped by invocation, windowed around the cursor.
 
     Returns:
-        Two lines, and in which column of the first each moment is, by column.
+        Two lines, and the moment at each column of the first.
     """
     playback = session.playback
     position = playback.position
@@ -80,11 +80,11 @@ def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int
     cursor_at = 0
     last_call = max((index for index in playback.calls if index <= position), default=-1)
     for index, moment in enumerate(playback.moments):
-        if moment.happening is Happening.INVOCATION_STARTED:
+        if moment.kind is MomentKind.INVOCATION_STARTED:
             part = Part(f"{'    ' if cells_of else ''}inv {moment.invocation} ", "dim")
-        elif moment.happening in CALLS:
+        elif moment.kind in CALLS:
             part = _call_part(session, index, moment, is_current=index == last_call)
-        elif moment.happening is Happening.INVOCATION_ENDED:
+        elif moment.kind is MomentKind.INVOCATION_ENDED:
             part = Part(f" {moment.state.glyph}", moment.state.role)
         else:
             continue
@@ -103,7 +103,7 @@ def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int
 
 
 def _replayed(session: Session) -> list[tuple[Part, int]]:
-    """The calls of the other side at the root, as far as they are the same; there is no moment to go to."""
+    """The root calls of the replayed side; they have no moments to travel to."""
     if session.differences is None:
         return []
     found = [(Part("    replay ", "dim"), NOWHERE)]
@@ -123,7 +123,7 @@ def _call_part(session: Session, index: int, moment: Moment, *, is_current: bool
     mark = session.mark(moment.row)
     glyph, role = moment.state.glyph, moment.state.role
     final = facts.state(session.operations[moment.row])
-    if moment.happening is Happening.CALLED:
+    if moment.kind is MomentKind.CALLED:
         glyph, role = final.glyph, final.role
     if mark is not None and mark.invocation in (None, moment.invocation):
         glyph, role = (glyphs.ROOT, "divergence") if mark.is_root else (glyphs.FOLLOW_ON, "follow_on")
@@ -133,7 +133,7 @@ def _call_part(session: Session, index: int, moment: Moment, *, is_current: bool
 
 
 def _window(parts: list[tuple[Part, int]], cursor_at: int, cells: int) -> tuple[Line, dict[int, int]]:
-    """The stretch of the track around the cursor, and which moment each column is."""
+    """Return the part of the track around the cursor, and the moment at each column."""
     start = max(0, cursor_at - cells * 2 // 3)
     shown: Line = []
     columns: dict[int, int] = {}

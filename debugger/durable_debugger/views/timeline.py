@@ -1,4 +1,4 @@
-"""The timeline: a bar per row over an axis on which idle time is folded."""
+"""The timeline view: a bar per row over an axis with folded idle time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,14 +21,14 @@ TICKS = (1, 2, 5)
 
 @dataclass(slots=True)
 class Chart:
-    """How the timeline is drawn.
+    """The settings of the timeline.
 
     Attributes:
-        zoom: How much wider than the pane the axis is.
-        pan: First column of the axis that is shown.
+        zoom: Width of the axis relative to the pane.
+        pan: First visible column of the axis.
         is_folding: Whether idle time is folded.
         is_critical: Whether the critical path is marked.
-        has_labels: Whether names stand before the bars.
+        has_labels: Whether to draw names before the bars.
     """
 
     zoom: float = 1.0
@@ -43,7 +43,7 @@ class Chart:
     _path_of: int = 0
 
     def base(self, session: Session, cells: int) -> Timebase:
-        """The axis for a width; made again only when something it depends on changed."""
+        """Return the axis for a width, cached until its inputs change."""
         key = (id(session.execution), cells, self.zoom, self.is_folding)
         if self._base is None or key != self._key:
             end = span(session)
@@ -54,7 +54,7 @@ class Chart:
         return self._base
 
     def path(self, session: Session) -> tuple[int, ...]:
-        """The critical path; found again only when the execution changed."""
+        """Return the critical path, cached until the execution changes."""
         if self._path is None or self._path_of != id(session.execution):
             self._path = tuple(critical_path(session.operations))
             self._path_of = id(session.execution)
@@ -62,23 +62,23 @@ class Chart:
         return self._path
 
     def is_on_path(self, session: Session, row: int) -> bool:
-        """Whether a row is on the critical path and that is shown."""
+        """Whether a row is on the critical path, while the path is shown."""
         return self.is_critical and bool(self.path(session)) and row in self._on_path
 
 
 def span(session: Session) -> float:
-    """Seconds from the start of the execution to its end, or to what is known."""
+    """Return the seconds from the start of the execution to its end or latest known time."""
     execution = session.execution
     return durations.between(execution.started_at, execution.ended_at or session.as_of) or 0.0
 
 
 def label_width(cells: int) -> int:
-    """How wide the names before the bars are."""
+    """Return the width of the names before the bars."""
     return max(22, min(round(cells * LABEL_SHARE), 48))
 
 
 def axis_line(session: Session, chart: Chart, cells: int) -> Line:
-    """Marks of the axis."""
+    """Draw the ticks of the axis."""
     left = label_width(cells) if chart.has_labels else 0
     room = cells - left - 1
     base = chart.base(session, room)
@@ -94,7 +94,7 @@ def axis_line(session: Session, chart: Chart, cells: int) -> Line:
 
 
 def timeline_line(session: Session, chart: Chart, row: int, cells: int, *, is_cursor: bool = False) -> Line:
-    """One row: name, duration and bar; the execution's row shows its invocations."""
+    """Draw one row: name, duration and bar; the execution's row shows its invocations."""
     left = label_width(cells) if chart.has_labels else 0
     room = cells - left - 1
     base = chart.base(session, room)
@@ -109,7 +109,7 @@ def timeline_line(session: Session, chart: Chart, row: int, cells: int, *, is_cu
 
 
 def timeline_legend(session: Session, chart: Chart, cells: int) -> list[Line]:
-    """What is worth saying about time: the selected call, the critical path, the signs."""
+    """Return the legend: the selected call's times, the critical path, the signs."""
     execution = session.execution
     path = chart.path(session)
     names = " → ".join(
@@ -126,21 +126,21 @@ def timeline_legend(session: Session, chart: Chart, cells: int) -> list[Line]:
         runs = f"   {len(operation.attempts)} attempts" if len(operation.attempts) > 1 else ""
         lines.append([Part(f" {durations.offset(start)} → {durations.offset(end)}   {shown}{runs}")])
     lines.append(
-        [Part(" critical path  ", "key"), Part(names or "nothing ran"), Part(f"   idle {durations.short(idle)}", "dim")]
+        [Part(" critical path  ", "key"), Part(names or "no calls"), Part(f"   idle {durations.short(idle)}", "dim")]
     )
     lines.append([Part(" █ run   · between attempts   ░ wait   ┆ folded idle", "dim")])
     return lines
 
 
 class _Paint:
-    """Cells with roles; later strokes cover earlier ones."""
+    """A row of cells with roles; later strokes cover earlier ones."""
 
     def __init__(self, cells: int) -> None:
         self.chars = [" "] * cells
         self.roles = ["dim"] * cells
 
     def stroke(self, start: float, end: float, char: str, role: str) -> None:
-        """A stroke from column to column, at least a cell; a stroke shorter than a cell is half a block."""
+        """Draw a stroke of at least one cell; a stroke shorter than half a cell is half a block."""
         first = max(0, min(int(start), len(self.chars) - 1))
         last = max(first, min(int(end - 1e-9), len(self.chars) - 1))
         is_short = first == last and end - start < 0.5 and char == glyphs.RUN
@@ -149,13 +149,13 @@ class _Paint:
             self.roles[column] = role
 
     def text(self, column: int, text: str, role: str) -> None:
-        """Characters over whatever is there."""
+        """Draw text over existing cells."""
         for offset, char in enumerate(text):
             if 0 <= column + offset < len(self.chars):
                 self.chars[column + offset], self.roles[column + offset] = char, role
 
     def parts(self, pan: int, cells: int) -> Line:
-        """The window that is shown, as parts."""
+        """Return the visible window as segments."""
         line: Line = []
         start = pan
         end = min(pan + cells, len(self.chars))
@@ -203,7 +203,7 @@ def _paint_row(paint: _Paint, session: Session, chart: Chart, base: Timebase, ro
 
 
 def _strokes(session: Session, row: int) -> Iterator[tuple[float, float, str, str]]:
-    """Start, end, character and role of each stroke of a row."""
+    """Yield start, end, character and role of each stroke of a row."""
     operation = session.operations[row]
     origin = session.execution.started_at
     start = durations.between(origin, operation.started_at)
@@ -220,10 +220,10 @@ def _strokes(session: Session, row: int) -> Iterator[tuple[float, float, str, st
     yield start, end, glyphs.GAP, "dim"
     for attempt in operation.attempts or ():
         ran_until = durations.between(origin, attempt.ended_at)
-        begun = durations.between(origin, attempt.started_at)
+        began = durations.between(origin, attempt.started_at)
         stop = end if ran_until is None else ran_until
         role = "fail" if attempt.outcome == "FAILED" else facts.state(operation).role
-        yield (stop if begun is None else begun), stop, glyphs.RUN, role
+        yield (stop if began is None else began), stop, glyphs.RUN, role
     if not operation.attempts:
         yield start, end, glyphs.RUN, facts.state(operation).role
 
@@ -259,7 +259,7 @@ def _label(session: Session, chart: Chart, row: int, cells: int, *, is_cursor: b
 
 
 def _ticks(base: Timebase) -> Iterator[tuple[int, str]]:
-    """Columns and texts of the marks, most important first: folded stretches, ends, round times between."""
+    """Yield column and text of the ticks, most important first: folded stretches, ends, round times."""
     for stretch in base.stretches:
         if stretch.is_folded and stretch.cells >= 5:
             text = durations.short(stretch.end - stretch.start).strip()
@@ -282,7 +282,7 @@ def _ticks(base: Timebase) -> Iterator[tuple[int, str]]:
 
 
 def _step(least: float) -> float:
-    """The smallest round number of seconds that is not less."""
+    """Return the smallest round number of seconds that is at least `least`."""
     size = 0.001
     while True:
         for factor in TICKS:

@@ -1,4 +1,4 @@
-"""The values of a call in full."""
+"""The value window: the full values of a call."""
 
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.previous import Previous, changes, previous_result
@@ -10,7 +10,7 @@ from durable_execution.protocol import ErrorObject
 
 
 def value_lines(session: Session) -> list[Line]:
-    """Input, result, error and attempts of the selected row, JSON indented."""
+    """Return input, result, error and attempts of the selected row as indented JSON."""
     subject = session.execution if session.cursor == ROOT else session.operations[session.cursor]
     lines = _section("input", subject.input) + _section("result", subject.result) + _error(subject.error)
     if session.cursor != ROOT and subject.result is not None:
@@ -19,7 +19,7 @@ def value_lines(session: Session) -> list[Line]:
         for attempt in session.operations[session.cursor].attempts[:-1]:
             lines += _section(f"result of attempt {attempt.number}", attempt.result)
             lines += _error(attempt.error, f"error of attempt {attempt.number}")
-    return lines or [[Part(" no values were recorded", "dim")]]
+    return lines or [[Part(" no values are recorded", "dim")]]
 
 
 def _section(name: str, payload: str | None) -> list[Line]:
@@ -30,7 +30,7 @@ def _section(name: str, payload: str | None) -> list[Line]:
 
 
 def _changes(payload: str, previous: Previous | None) -> list[Line]:
-    """What differs from the value before; nothing where nothing does."""
+    """Return the differences from the previous value."""
     found = changes(payloads.pretty(previous.payload), payloads.pretty(payload)) if previous is not None else []
     if previous is None or not found:
         return []

@@ -1,4 +1,4 @@
-"""The lines around the panes: status, tabs, prompt and footer. Everything on them can be clicked."""
+"""The lines around the panes: status, tabs, prompt and footer. Each item is clickable."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from durable_debugger.widgets.lines import StaticLines
 
 
 class StatusBar(StaticLines, can_focus=False):
-    """Execution, state, divergences."""
+    """The status line: execution, state, divergences."""
 
     def update(self, session: Session, *, follow: str = "") -> None:
         """Show a session."""
@@ -28,7 +28,7 @@ class StatusBar(StaticLines, can_focus=False):
 
 
 class TabBar(StaticLines, can_focus=False):
-    """The views."""
+    """The tabs of the views."""
 
     @dataclass
     class Chosen(Message):
@@ -41,7 +41,7 @@ class TabBar(StaticLines, can_focus=False):
         self._columns: dict[str, tuple[int, int]] = {}
 
     def update(self, session: Session, view: str, remark: str = "", *, is_new: bool = True) -> None:
-        """Show which view is open, and a remark, or else where it is in the recording."""
+        """Show the open view with a remark, or with the position in the recording."""
         role = "accent" if remark and is_new else "dim"
         text = remark or position_remark(session)
 
@@ -52,14 +52,14 @@ class TabBar(StaticLines, can_focus=False):
         self.show_made(make)
 
     def on_click(self, event: events.Click) -> None:
-        """Say which tab was clicked."""
+        """Report the tab that was clicked."""
         for view, (start, end) in self._columns.items():
             if start <= event.x < end:
                 self.post_message(self.Chosen(view))
 
 
 class FooterBar(StaticLines, can_focus=False):
-    """The most useful keys of the view."""
+    """The footer: the most useful keys of the view."""
 
     @dataclass
     class Chosen(Message):
@@ -94,7 +94,7 @@ class FooterBar(StaticLines, can_focus=False):
         return flush(left, right, cells)
 
     def on_click(self, event: events.Click) -> None:
-        """Say which action was clicked."""
+        """Report the action that was clicked."""
         for start, end, action_id in self._columns:
             if start <= event.x < end:
                 self.post_message(self.Chosen(action_id))
@@ -102,7 +102,7 @@ class FooterBar(StaticLines, can_focus=False):
 
 
 class Prompt(Horizontal):
-    """A line to type into, above the footer."""
+    """The prompt above the footer."""
 
     DEFAULT_CSS = """
     Prompt { display: none; height: 1; background: $panel; }
@@ -114,7 +114,7 @@ class Prompt(Horizontal):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Back", show=False)]
 
     class Closed(Message):
-        """It was closed."""
+        """The prompt was closed."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -124,11 +124,11 @@ class Prompt(Horizontal):
 
     @property
     def is_open(self) -> bool:
-        """Whether someone is typing."""
+        """Whether the prompt is open."""
         return self.has_class("-open")
 
     def compose(self) -> ComposeResult:
-        """Label, input, remark."""
+        """Create label, input and remark."""
         yield Label("", id="prompt-label", markup=False)
         yield Input(compact=True, select_on_focus=False)
         yield Label("", id="prompt-remark", markup=False)
@@ -153,7 +153,7 @@ class Prompt(Horizontal):
         field.focus()
 
     def accept(self, text: str) -> None:
-        """Close it and hand on what was typed; nothing typed is the same as escape."""
+        """Close the prompt and submit its text; an empty text cancels."""
         self.remove_class("-open")
         if text.strip() and self._accept is not None:
             self._accept(text)
@@ -162,13 +162,13 @@ class Prompt(Horizontal):
         self.post_message(self.Closed())
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Preview while typing."""
+        """Update the preview."""
         event.stop()
         if self.is_open and self._preview is not None:
             self.query_one("#prompt-remark", Label).update(self._preview(event.value), layout=False)
 
     def action_cancel(self) -> None:
-        """Close it and forget what was typed."""
+        """Close the prompt and discard its text."""
         self.remove_class("-open")
         if self._cancelled is not None:
             self._cancelled()

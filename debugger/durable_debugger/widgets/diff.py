@@ -1,4 +1,4 @@
-"""The comparison and its explanation."""
+"""The panes of the diff view."""
 
 from durable_debugger.model.differences import DiffRow
 from durable_debugger.model.session import Session
@@ -8,15 +8,15 @@ from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.replay.divergence import Divergence
 
 NOTHING = (
-    " There is no other side to compare this recording with.",
+    " No second side to compare this recording with.",
     "",
-    " To replay it with the code of today:   durable-debug replay EXECUTION MODULE:HANDLER",
+    " To replay it with today's code:        durable-debug replay EXECUTION MODULE:HANDLER",
     " To compare it with another execution:  durable-debug diff EXECUTION OTHER",
 )
 
 
 class DiffPane(LineView):
-    """Two sides, call by call."""
+    """The two sides, call by call."""
 
     HEADER = 1
 
@@ -28,7 +28,7 @@ class DiffPane(LineView):
         self._rows: list[DiffRow] = []
 
     def update(self, session: Session) -> None:
-        """Show the comparison, at the selected call."""
+        """Show the comparison at the selected call."""
         self.session = session
         differences = session.differences
         self._rows = diff_rows(differences, self.mode) if differences else []
@@ -44,21 +44,21 @@ class DiffPane(LineView):
         return self.index if self._rows else None
 
     def header_line(self, number: int, cells: int) -> Line:
-        """Which side is which."""
+        """Draw the heading that names the two sides."""
         return diff_header(self.session.differences, cells) if self.session.differences else []
 
     def line(self, index: int, cells: int) -> Line:
-        """A row."""
+        """Draw a row."""
         if not self._rows:
             return [Part(NOTHING[index], "dim")]
         return diff_line(self.session, self.mode, self._rows[index], cells, is_cursor=index == self.index)
 
     def move(self, rows: int) -> None:
-        """Select another row, and its call."""
+        """Move the selection, and select the row's call."""
         self.select(self.index + rows)
 
     def select(self, index: int) -> None:
-        """Select a row, and its call."""
+        """Select a row and its call."""
         if not self._rows:
             return
         self.index = max(0, min(index, len(self._rows) - 1))
@@ -70,7 +70,7 @@ class DiffPane(LineView):
         """Select the next or previous root difference.
 
         Returns:
-            Whether there is one.
+            Whether a root difference was found.
         """
         at = self.index + direction
         while 0 <= at < len(self._rows):
@@ -81,7 +81,7 @@ class DiffPane(LineView):
         return False
 
     def why(self) -> tuple[Divergence | None, DiffRow | None]:
-        """The difference that explains the selected row."""
+        """Return the difference that explains the selected row."""
         differences = self.session.differences
         if not self._rows or differences is None:
             return None, None
@@ -102,6 +102,6 @@ class WhyPane(StaticLines):
     """The explanation of a difference."""
 
     def update(self, divergence: Divergence | None, row: DiffRow | None) -> None:
-        """Explain."""
+        """Show an explanation."""
         self.set_title(why_title(divergence))
         self.show_made(lambda cells: why_lines(divergence, row, cells), is_new=True)

@@ -1,4 +1,4 @@
-"""The base of all panes: a scrollable list of lines that are made when they are drawn."""
+"""The base of all panes: a scrollable list of lines, built when they are drawn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ from durable_debugger.themes import BLURRED_CURSOR, CURSOR, palette
 
 PLAIN = Style()
 MIN_CELLS = 20
-"""Lines are not made narrower than this, however little room there is."""
+"""Lines are never built narrower than this."""
 
 Look: TypeAlias = tuple[Line, bool]
-"""A line and whether it is the selected one: what is drawn again when it differs."""
+"""A line and whether it is selected. A pane redraws the lines whose look changed."""
 
 
 class LineView(ScrollView, can_focus=True, inherit_bindings=False):
-    """Lines over a flat model. Subclasses say how many there are and what each looks like.
+    """Lines over a flat model. Subclasses define their number and content.
 
     Attributes:
         is_ascii: Whether to draw with ASCII only.
-        failure: Traceback of the first line that could not be drawn.
-        TITLE: Text in the line above.
-        HEADER: How many lines at the top do not scroll.
+        failure: Traceback of the first drawing error.
+        TITLE: Title in the top border.
+        HEADER: Number of lines at the top that do not scroll.
     """
 
     DEFAULT_CSS = """
@@ -52,7 +52,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         Attributes:
             view: The pane.
             index: The line.
-            column: Where in the line.
+            column: The column in the line.
             is_double: Whether it was a double click.
         """
 
@@ -78,30 +78,30 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
             self.set_title(self.TITLE)
 
     def set_title(self, title: str) -> None:
-        """The text in the line above."""
+        """Set the title in the top border."""
         self._words = title
         shown = to_ascii(title) if self.is_ascii else title
-        has_corner = bool(self.styles.border_left[0])  # beside a corner, Textual puts a blank itself
-        if self._title != (shown, has_corner):  # Textual draws all of it again, even for the same title
+        has_corner = bool(self.styles.border_left[0])  # beside a corner, Textual adds a blank itself
+        if self._title != (shown, has_corner):  # Textual redraws the pane even for the same title
             self._title = shown, has_corner
             self.border_title = Content(f"{shown} " if has_corner else f" {shown} ")
 
     def line(self, index: int, cells: int) -> Line:
-        """The line at an index, for a width."""
+        """Return the line at an index for a width."""
         raise NotImplementedError
 
     def header_line(self, number: int, cells: int) -> Line:
-        """A line that does not scroll."""
+        """Return a header line."""
         raise NotImplementedError
 
     def cursor_index(self) -> int | None:
-        """The selected line; None when nothing is selected."""
+        """Return the selected line; None when no line is selected."""
         return None
 
     def show(self, count: int) -> None:
-        """The model changed: draw again, keeping the cursor in sight."""
+        """Redraw after a change of the model, keeping the cursor visible."""
         if self._words:
-            self.set_title(self._words)  # the border, and with it the room for a blank, depends on view and window
+            self.set_title(self._words)  # the border depends on view and window size
         self._measure(count)
         cursor = self.cursor_index()
         if cursor is not None:
@@ -109,7 +109,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         self._draw_changes()
 
     def _draw_changes(self) -> None:
-        """Draw the lines that look different: a key press changes few, and drawing is what takes time."""
+        """Redraw only the lines that changed: a key press changes few lines, and drawing is slow."""
         before, before_from = self._looks, self._looks_from
         size = self.scrollable_content_region.size
         self._looks_from = self.scroll_offset.y, size
@@ -129,13 +129,13 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         return (self._drawn(self.line, index, cells), index == cursor) if 0 <= index < self.count else ([], False)
 
     def _measure(self, count: int) -> None:
-        """Make room for the lines: none as long as all fit, for each other size lays out the whole screen again."""
+        """Set the scrollable size. It stays zero while all lines fit, because each new size lays out the whole screen."""
         self.count = count
         rows, room = count + self.HEADER, self.scrollable_content_region.height
         self.virtual_size = Size(0, rows if rows > room > 0 else 0)
 
     def keep_visible(self, index: int) -> None:
-        """Scroll as little as needed to have a line in sight."""
+        """Scroll as little as needed to show a line."""
         height = self.scrollable_content_region.height - self.HEADER
         top = self.scroll_offset.y
         if height <= 0:
@@ -146,11 +146,11 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(y=index - height + 1, animate=False, force=True)
 
     def move(self, rows: int) -> None:
-        """Move the cursor; without one, scroll."""
+        """Move the cursor, or scroll when there is no cursor."""
         self.scroll_to(y=max(0, min(self.scroll_offset.y + rows, self.max_scroll_y)), animate=False, force=True)
 
     def render_line(self, y: int) -> Strip:
-        """Draw the line at a row of the screen."""
+        """Draw a row of the screen."""
         size = self.scrollable_content_region.size
         is_known = self._looks_from == (self.scroll_offset.y, size) and y < len(self._looks)
         line, is_cursor = self._looks[y] if is_known else self._look(y, size.width, self.cursor_index())
@@ -160,20 +160,20 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         return self._strip(line, size.width, base)
 
     def watch_show_vertical_scrollbar(self, is_shown: bool) -> None:
-        """Textual tells a scroll bar where it is only while it is shown."""
+        """Set the scroll bar's position; Textual updates it only while it is visible."""
         if is_shown:
             self.vertical_scrollbar.position = self.scroll_y
 
     def on_resize(self, event: events.Resize) -> None:
-        """Use the new room."""
+        """Redraw for the new size."""
         self.show_again()
 
     def show_again(self) -> None:
-        """The room changed, not the model."""
+        """Redraw after a change of size."""
         self.show(self.count)
 
     def on_click(self, event: events.Click) -> None:
-        """Say which line was clicked."""
+        """Report the line that was clicked."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -183,12 +183,12 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(self.Picked(self, index, offset.x, event.chain > 1))
 
     def _drawn(self, draw: Callable[[int, int], Line], index: int, cells: int) -> Line:
-        """A line, or what went wrong with it: one that cannot be drawn must not take the app down."""
+        """Return a line, or its drawing error: one faulty line must not crash the app."""
         try:
             return draw(index, cells)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the other lines can be drawn
+        except Exception as error:  # noqa: BLE001  # any error: the other lines can still be drawn
             self.failure = self.failure or "".join(format_exception(error))
-            return [Part(f" this line cannot be drawn: {safe(repr(error))} (y copies the report)", "fail")]
+            return [Part(f" cannot draw this line: {safe(repr(error))} (y copies the report)", "fail")]
 
     def _strip(self, line: Line, cells: int, base: Style) -> Strip:
         segments = [
@@ -203,10 +203,10 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
 
 
 class StaticLines(LineView):
-    """Lines that are all there at once: an inspector, an explanation.
+    """A pane whose lines are built all at once: an inspector, an explanation.
 
     Attributes:
-        lines: What is shown.
+        lines: The lines shown.
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
@@ -216,22 +216,22 @@ class StaticLines(LineView):
         self._made_for = Size(0, 0)
 
     def line(self, index: int, cells: int) -> Line:
-        """A line as it was given."""
+        """Return a line."""
         return self.lines[index]
 
     def show_lines(self, lines: list[Line], *, is_new: bool = False) -> None:
-        """Show other lines; from the top when they are about something else."""
+        """Show new lines, scrolled to the top when they have a new subject."""
         if is_new:
             self.scroll_to(y=0, animate=False, force=True)
         self.lines = lines
         self.show(len(lines))
 
     def show_made(self, make: "MakeLines", *, is_new: bool = False) -> None:
-        """Show lines that depend on the width; they are made again whenever it changes.
+        """Show lines that depend on the width, and rebuild them when it changes.
 
         Args:
-            make: Makes the lines for a number of cells.
-            is_new: Whether they are about something else, so that they are shown from the top.
+            make: Builds the lines for a width in cells.
+            is_new: Whether they have a new subject, so that they are shown from the top.
         """
         self._make = make
         self.show_lines(self._made(make), is_new=is_new)
@@ -242,14 +242,14 @@ class StaticLines(LineView):
         return make(max(width - self.styles.scrollbar_size_vertical, MIN_CELLS)) if len(lines) > height else lines
 
     def _look(self, y: int, cells: int, cursor: int | None) -> Look:
-        """As the base draws it; lines made for another room, or for none yet, are made again first."""
+        """Draw a line; rebuild the lines first when they were built for a different size."""
         if self._make is not None and self._made_for != self.size:
             self.lines = self._made(self._make)
             self.count = len(self.lines)
         return super()._look(y, cells, cursor)
 
     def show_again(self) -> None:
-        """Make the lines for the new width."""
+        """Rebuild the lines for the new width."""
         if self._make is None:
             super().show_again()
         else:

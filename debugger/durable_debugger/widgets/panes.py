@@ -1,4 +1,4 @@
-"""The panes over a session, each a few lines: what to draw, and what is selected."""
+"""The panes of a session. Each defines its lines and its selection."""
 
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
@@ -33,7 +33,7 @@ class OutlinePane(LineView):
         return self.session.outline.index_of(self.session.cursor)
 
     def pick(self, index: int, column: int, *, is_double: bool) -> None:
-        """Select the row at a line; fold or unfold it when its marker, or twice, was clicked."""
+        """Select the row at a line; toggle its fold on a click on its marker or a double click."""
         session = self.session
         session.cursor = session.outline.visible[index]
         if is_double or abs(column - fold_marker_column(session, session.cursor)) <= 1:
@@ -44,7 +44,7 @@ class OutlinePane(LineView):
         self.session.move(rows)
 
     def line(self, index: int, cells: int) -> Line:
-        """A row of the tree."""
+        """Draw a row of the tree."""
         row = self.session.outline.visible[index]
         return outline_line(self.session, row, cells, is_cursor=row == self.session.cursor)
 
@@ -60,7 +60,7 @@ class TimelinePane(LineView):
         self.chart = Chart()
 
     def update(self, session: Session, *, has_labels: bool) -> None:
-        """Show a session; without names where the tree stands beside it."""
+        """Show a session; without names beside the tree."""
         self.session = session
         self.chart.has_labels = has_labels
         self.show(len(session.outline.visible))
@@ -74,16 +74,16 @@ class TimelinePane(LineView):
         self.session.move(rows)
 
     def header_line(self, number: int, cells: int) -> Line:
-        """The axis."""
+        """Draw the axis."""
         return axis_line(self.session, self.chart, cells)
 
     def line(self, index: int, cells: int) -> Line:
-        """A row's bar."""
+        """Draw the bar of a row."""
         row = self.session.outline.visible[index]
         return timeline_line(self.session, self.chart, row, cells, is_cursor=row == self.session.cursor)
 
     def zoom(self, factor: float) -> None:
-        """Widen or narrow the axis around the middle of what is shown."""
+        """Widen or narrow the axis around the middle of the visible part."""
         before = self.chart.zoom
         self.chart.zoom = max(1.0, min(before * factor, 256.0))
         middle = self.chart.pan + self.size.width / 4
@@ -95,7 +95,7 @@ class TimelinePane(LineView):
 
 
 class LegendPane(StaticLines):
-    """What is worth saying about time."""
+    """The legend of the timeline."""
 
     TITLE = "Time"
 
@@ -106,7 +106,7 @@ class LegendPane(StaticLines):
 
 
 class InspectorPane(StaticLines):
-    """Everything about the selected call."""
+    """All facts about the selected call."""
 
     def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -136,7 +136,7 @@ class EventsPane(LineView):
         self.index = 0
 
     def update(self, session: Session) -> None:
-        """Show a session, at the first event of the selected call unless an event of it is selected already."""
+        """Show a session, at the first event of the selected call unless one of its events is already selected."""
         self.session = session
         events = session.execution.events
         if session.cursor != ROOT:
@@ -151,13 +151,13 @@ class EventsPane(LineView):
         return self.index
 
     def move(self, rows: int) -> None:
-        """Select another event, and the call it belongs to."""
+        """Move the selection, and select the event's call."""
         self.index = max(0, min(self.index + rows, self.count - 1))
         row = row_of_event(self.session, self.index)
         self.session.select(ROOT if row is None else row)
 
     def line(self, index: int, cells: int) -> Line:
-        """An event."""
+        """Draw an event."""
         return event_line(self.session, index, cells, is_cursor=index == self.index)
 
 
@@ -171,17 +171,17 @@ class EventPane(StaticLines):
 
 
 class MomentPane(StaticLines):
-    """What happens at the current moment of the playback."""
+    """The current moment of the playback."""
 
     TITLE = "Moment"
 
     def update(self, session: Session) -> None:
-        """Show where the playback is."""
+        """Show the position of the playback."""
         self.show_made(lambda cells: moment_lines(session, cells))
 
 
 class TrackPane(StaticLines):
-    """All calls of all invocations as a row of glyphs. A click goes there."""
+    """All calls of all invocations as a row of glyphs; a click travels to the call."""
 
     TITLE = "Track"
 
@@ -190,7 +190,7 @@ class TrackPane(StaticLines):
         self.columns: dict[int, int] = {}
 
     def update(self, session: Session) -> None:
-        """Show where the playback is."""
+        """Show the position of the playback."""
 
         def make(cells: int) -> list[Line]:
             lines, self.columns = track_lines(session, cells)

@@ -1,4 +1,4 @@
-"""The code around the current call."""
+"""The panes of source and local variables."""
 
 from textual import work
 
@@ -20,11 +20,11 @@ from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.observers import CallSite
 
 MARGIN = 2
-"""Lines around the current one that are kept in sight."""
+"""Number of lines kept visible around the current line."""
 
 
 class SourcePane(LineView):
-    """A source file with marks and results; follows the playback, or the selected call."""
+    """A source file with marks and results. It follows the playback or the selected call."""
 
     TITLE = "Source"
 
@@ -50,11 +50,15 @@ class SourcePane(LineView):
         self.session = session
         self.site = current_site(session)
         if self.site is None:
-            self._show_missing("no call site was recorded: run it with replay traces to see code here")
+            self._show_missing(
+                "no call sites are recorded: turn on replay traces (DURABLE_REPLAY_TRACE) to see code here"
+            )
             return
         text = self.texts.get(self.site.file)
         if text is None:
-            self._show_missing(f"{self.site.file} is not on this computer: start durable-debug where its source is")
+            self._show_missing(
+                f"{self.site.file} was not found on this computer: start durable-debug in the project's directory"
+            )
             return
         if self.listing is None or self.listing.file != self.site.file:
             self._open(self.site.file, text)
@@ -64,11 +68,11 @@ class SourcePane(LineView):
         self.show(len(text.lines))
 
     def cursor_index(self) -> int | None:
-        """The line of the current call."""
+        """Return the line of the current call."""
         return self.site.line - 1 if self.site is not None and self.listing is not None else None
 
     def line(self, index: int, cells: int) -> Line:
-        """A line of code."""
+        """Draw a line of code."""
         if self.listing is None:
             return []
         if self.site is None:
@@ -79,14 +83,14 @@ class SourcePane(LineView):
         )
 
     def keep_visible(self, index: int) -> None:
-        """Keep the current line and some around it in sight; in the middle when it was not."""
+        """Keep the current line and some lines around it visible; centre it when it was not visible."""
         height = self.scrollable_content_region.height
         top = self.scroll_offset.y
         if height > 0 and not top + MARGIN <= index < top + height - MARGIN:
             self.scroll_to(y=max(index - height // 2, 0), animate=False, force=True)
 
     def calls_at(self, index: int) -> list[int]:
-        """Rows of the calls made on a line."""
+        """Return the rows of the calls on a line."""
         return self._calls.get(index + 1, [])
 
     def _open(self, file: str, text: SourceText) -> None:
@@ -115,7 +119,7 @@ class SourcePane(LineView):
         self.show(1)
 
     def _note(self, text: SourceText) -> str:
-        """Whether the handler is still the recorded one."""
+        """Return a remark when the handler changed since the recording."""
         for trace in self.session.execution.traces:
             if trace.source_digest and trace.handler and self.site and trace.source_file == self.site.file:
                 digest = text.digest_of(trace.handler.rpartition(":")[2])

@@ -158,7 +158,7 @@ def test_an_unknown_execution_says_where_it_was_looked_for_and_what_is_close(
     assert out == ""
     assert "no execution found for 'greeting-2'" in err
     assert "local store .durable/executions.db" in err
-    assert "1 executions, none match" in err
+    assert "1 execution, none match" in err
     assert "AWS Lambda" in err
     assert "closest    greeting-1" in err
 
@@ -168,7 +168,7 @@ def test_an_ambiguous_beginning_lists_what_it_could_mean(here: Path, capsys: pyt
     run("greet", "--name", "twin-2")
     capsys.readouterr()
     assert main(["show", "twin"]) == 2
-    assert "2 executions go by 'twin'" in capsys.readouterr().err
+    assert "2 executions match 'twin'" in capsys.readouterr().err
 
 
 def test_a_store_that_is_none_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_files_that_hold_nothing_exit_with_3(here: Path, capsys: pytest.CaptureF
     Path("empty.json").write_text("{}")
     assert main(["show", "empty.json"]) == 3
     assert main(["show", "missing.json"]) == 3
-    assert "there is no file missing.json" in capsys.readouterr().err
+    assert "no file missing.json" in capsys.readouterr().err
 
 
 def test_an_arn_without_credentials_exits_with_3(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,12 +322,12 @@ def test_an_exported_bundle_opens_again(order_file: str, capsys: pytest.CaptureF
     assert json.loads(capsys.readouterr().out) == before
 
 
-def test_a_perfetto_trace_nests_calls_in_their_lanes(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_perfetto_trace_nests_calls_in_their_tracks(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["export", order_file, "--to", "perfetto"])
     events = [event for event in json.loads(capsys.readouterr().out)["traceEvents"] if event["ph"] == "X"]
-    for lane in {event["tid"] for event in events}:
+    for track in {event["tid"] for event in events}:
         open_until: list[int] = []
-        for event in sorted((e for e in events if e["tid"] == lane), key=lambda e: (e["ts"], -e["dur"])):
+        for event in sorted((e for e in events if e["tid"] == track), key=lambda e: (e["ts"], -e["dur"])):
             while open_until and open_until[-1] <= event["ts"]:
                 open_until.pop()
             if open_until:

@@ -7,6 +7,7 @@ import pytest
 from durable_debugger.model import facts
 from durable_debugger.model.search import parse
 from durable_debugger.model.session import Session
+from durable_debugger.views.chrome import hit_count
 from tests.tui.conftest import order_session
 from tests.tui.recordings import START, order_execution
 
@@ -48,7 +49,7 @@ def test_divergences_can_be_searched_for() -> None:
 
 @pytest.mark.parametrize(
     ("text", "hint"),
-    [("stauts:failed", "did you mean status:?"), ("attempt:many", "attempt:>1"), ("xyzzy:1", "known are kind:")],
+    [("stauts:failed", "did you mean status:?"), ("attempt:many", "attempt:>1"), ("xyzzy:1", "known keys are kind:")],
 )
 def test_what_is_not_understood_is_named(text: str, hint: str) -> None:
     assert hint in (parse(text).problem or "")
@@ -69,3 +70,8 @@ def test_hits_are_walked_in_a_circle() -> None:
     assert session.next_hit(-1) == session.hits[-1]
     session.search(None)
     assert session.next_hit(1) is None
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 hits"), (1, "1 hit"), (2, "2 hits")])
+def test_the_number_of_hits_agrees(count: int, words: str) -> None:
+    assert hit_count(count) == words

@@ -168,12 +168,12 @@ def test_files_that_hold_no_execution_say_so(tmp_path: Path, content: str, words
 
 
 def test_files_that_are_not_there_or_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="there is no file"):
+    with pytest.raises(UnreadableError, match="no file"):
         load_file(str(tmp_path / "missing.json"))
     with pytest.raises(UnreadableError, match="is a directory"):
         load_file(str(tmp_path))
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UnreadableError, match="cannot be read"):
+    with pytest.raises(UnreadableError, match="cannot read"):
         load_file(str(tmp_path / "binary.json"))
     assert is_file_reference("-")
     assert is_file_reference("x.history.json")
@@ -228,9 +228,9 @@ def test_executions_are_listed_with_their_parts() -> None:
 
 def test_the_missing_permission_is_named() -> None:
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetDurableExecutionHistory")
-    with pytest.raises(UnreachableError, match="allow lambda:GetDurableExecutionHistory"):
+    with pytest.raises(UnreachableError, match="grant lambda:GetDurableExecutionHistory"):
         aws.explain(denied, "")
-    with pytest.raises(UnreachableError, match="no answer"):
+    with pytest.raises(UnreachableError, match="AWS did not answer"):
         aws.explain(EndpointConnectionError(endpoint_url="http://x"), "")
     with pytest.raises(ZeroDivisionError):
         aws.explain(ZeroDivisionError(), "")
@@ -256,7 +256,7 @@ def test_no_credentials_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_ambiguity_is_an_error_of_its_own() -> None:
-    assert "2 executions go by 'aaaa'" in str(AmbiguousError("aaaa", KNOWN[:2]))
+    assert "2 executions match 'aaaa'" in str(AmbiguousError("aaaa", KNOWN[:2]))
 
 
 def test_reading_a_long_history_tells_how_far_it_is() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_debugger.model import facts
-from durable_debugger.model.moments import CALLS, Happening, Moment
+from durable_debugger.model.moments import CALLS, Moment, MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.model.states import State
@@ -42,7 +42,7 @@ def story(session: Session) -> list[str]:
         depth = 0 if moment.row == ROOT else session.outline.depths[moment.row]
         if depth == 0:
             name = "" if moment.row == ROOT else facts.label(session.operations[moment.row])
-            told.append(f"{moment.invocation} {name} {moment.happening.name} {moment.state.word}".replace("  ", " "))
+            told.append(f"{moment.invocation} {name} {moment.kind.name} {moment.state.word}".replace("  ", " "))
     return told
 
 
@@ -132,7 +132,7 @@ def test_stepping_over_stays_out_of_branches_and_into_goes_in() -> None:
     assert facts.label(session.operations[session.cursor]) == "email"
     session.seek(session.playback.out(1))
     assert facts.label(session.operations[session.cursor]) == "notify_all"
-    assert now(session).happening is Happening.ANSWERED
+    assert now(session).kind is MomentKind.ANSWERED
     session.seek(session.playback.over(1))
     assert facts.label(session.operations[session.cursor]) == "cooling_off"
 
@@ -143,8 +143,8 @@ def test_out_of_the_root_context_is_the_end_of_the_invocation() -> None:
     happened = []
     for direction in (1, -1):
         session.seek(session.playback.out(direction))
-        happened.append(now(session).happening)
-    assert happened == [Happening.INVOCATION_ENDED, Happening.INVOCATION_STARTED]
+        happened.append(now(session).kind)
+    assert happened == [MomentKind.INVOCATION_ENDED, MomentKind.INVOCATION_STARTED]
 
 
 def test_stops_are_breakpoints_and_failures() -> None:
@@ -179,12 +179,12 @@ def test_retries_over_invocations_are_called_again_while_they_are_open() -> None
     recording.add("StepSucceeded", 2.4, {"Result": {"Payload": "1"}, "RetryDetails": {"CurrentAttempt": 2}}, **members)
     recording.invocation(2.2, 2.5, 2)
     session = Session(read_history(recording.events), as_of=START)
-    assert [moment.happening for moment in session.playback.moments if moment.invocation == 2] == [
-        Happening.INVOCATION_STARTED,
-        Happening.RESUMED,
-        Happening.ATTEMPT_STARTED,
-        Happening.ANSWERED,
-        Happening.INVOCATION_ENDED,
+    assert [moment.kind for moment in session.playback.moments if moment.invocation == 2] == [
+        MomentKind.INVOCATION_STARTED,
+        MomentKind.RESUMED,
+        MomentKind.ATTEMPT_STARTED,
+        MomentKind.ANSWERED,
+        MomentKind.INVOCATION_ENDED,
     ]
 
 
@@ -202,7 +202,7 @@ def test_what_was_settled_while_nothing_ran_is_answered_from_the_record() -> Non
 def test_going_to_a_call_an_invocation_or_a_time() -> None:
     session = order()
     playback = session.playback
-    assert playback.moments[reached(session, "i2")].happening is Happening.INVOCATION_STARTED
+    assert playback.moments[reached(session, "i2")].kind is MomentKind.INVOCATION_STARTED
     assert target_of(session, "1") == playback.calls[0]
     at = playback.moments[reached(session, "00:38.7")].at
     assert at is not None
@@ -220,9 +220,7 @@ def test_an_execution_without_events_has_nothing_to_travel_through() -> None:
 
 def test_where_an_invocation_ends_the_code_stands_at_its_last_call() -> None:
     session = order()
-    session.seek(
-        next(i for i, each in enumerate(session.playback.moments) if each.happening is Happening.INVOCATION_ENDED)
-    )
+    session.seek(next(i for i, each in enumerate(session.playback.moments) if each.kind is MomentKind.INVOCATION_ENDED))
     site = current_site(session)
     assert site is not None
     assert site.line == LINES["cooling_off"]
@@ -235,7 +233,7 @@ def test_calls_are_numbered_within_their_invocation() -> None:
     session.seek(session.playback.into(1))
     assert session.playback.call_number() == 1
     assert len(session.playback.calls_of(1)) == 8
-    assert all(session.playback.moments[index].happening in CALLS for index in session.playback.calls)
+    assert all(session.playback.moments[index].kind in CALLS for index in session.playback.calls)
 
 
 def _id(session: Session, name: str) -> str:
