@@ -1,4 +1,4 @@
-"""Writes replay traces: an observer, the places it can write to, and what it must not write."""
+"""Writes replay traces: the observer that records, the sinks it writes to, and the redaction rules."""
 
 from durable_execution.recording.choice import recorder_from_environment
 from durable_execution.recording.recorder import TraceRecorder

@@ -1,4 +1,4 @@
-"""Which sink `DURABLE_REPLAY_TRACE` asks for."""
+"""Chooses a sink from `DURABLE_REPLAY_TRACE`."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ ON = frozenset({"1", "on", "true", "yes"})
 def recorder_from_environment(
     environment: Mapping[str, str], *, default: TraceSink | None = None
 ) -> TraceRecorder | None:
-    """The recorder that the environment asks for; None when replay traces are off.
+    """Make the recorder that the environment configures; None when replay traces are off.
 
     `DURABLE_REPLAY_TRACE` is `dir:PATH`, `s3://BUCKET/PREFIX` or `off`. `DURABLE_REPLAY_TRACE_PAYLOADS=1` adds inputs
     and results, `DURABLE_REPLAY_TRACE_LOCALS=1` adds local variables at each call; both are redacted.
@@ -26,7 +26,7 @@ def recorder_from_environment(
         default: Where to write when the variable is not set; None writes nothing.
 
     Raises:
-        ConfigurationError: The variable names nothing that can be written to.
+        ConfigurationError: The variable's value is not a directory, an S3 prefix or `off`.
     """
     setting = environment.get(VARIABLE)
     sink = default if setting is None else sink_for(setting)
@@ -34,7 +34,7 @@ def recorder_from_environment(
 
 
 def recorder_for(sink: TraceSink, environment: Mapping[str, str]) -> TraceRecorder:
-    """A recorder that writes to a sink as much as `DURABLE_REPLAY_TRACE_PAYLOADS` and `..._LOCALS` ask for."""
+    """Make a recorder for a sink, with the detail set by `DURABLE_REPLAY_TRACE_PAYLOADS` and `..._LOCALS`."""
     return TraceRecorder(
         sink,
         payloads=environment.get(PAYLOADS_VARIABLE, "").lower() in ON,
@@ -43,10 +43,10 @@ def recorder_for(sink: TraceSink, environment: Mapping[str, str]) -> TraceRecord
 
 
 def sink_for(setting: str) -> TraceSink | None:
-    """The sink that a setting names; None for `off`.
+    """Return the sink that a setting names; None for `off`.
 
     Raises:
-        ConfigurationError: It names none.
+        ConfigurationError: The setting is not a directory, an S3 prefix or `off`.
     """
     if setting.strip().lower() in OFF:
         return None
@@ -57,5 +57,5 @@ def sink_for(setting: str) -> TraceSink | None:
     if setting.startswith("dir:") and setting.removeprefix("dir:"):
         return DirectorySink(setting.removeprefix("dir:"))
     raise ConfigurationError(
-        f"{VARIABLE}={setting!r} is not a place for replay traces: use dir:/some/directory, s3://bucket/prefix, or off"
+        f"{VARIABLE}={setting!r} is not a valid place for replay traces: use dir:/some/directory, s3://bucket/prefix, or off"
     )

@@ -1,4 +1,4 @@
-"""A fingerprint of a handler's source: tells whether the code of today is the code of the recording."""
+"""A fingerprint of a handler's source: shows whether today's code is the recorded code."""
 
 import inspect
 from functools import lru_cache
@@ -8,7 +8,7 @@ from typing import Any
 
 @lru_cache(maxsize=256)
 def fingerprint_of(function: Any) -> tuple[str | None, str | None]:
-    """File and digest of a function's source; of its bytecode where there is no source; None where there is neither."""
+    """Return the file and the digest of a function's source (of its bytecode if there is no source), or two Nones."""
     code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
     if code is None:
         return None, None

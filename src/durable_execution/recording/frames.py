@@ -1,4 +1,4 @@
-"""Local variables at a call: names and short, redacted values."""
+"""Records the local variables at a call: names, and short, redacted values."""
 
 import reprlib
 import sys
@@ -25,7 +25,7 @@ SHORT = _Short()
 
 
 def locals_at(site: CallSite | None, redaction: Redaction) -> dict[str, str]:
-    """The local variables of the function that made a call, if it is still on the stack."""
+    """Return the local variables of the function that made a call, if it is still on the stack."""
     frame = _frame_of(site)
     if frame is None:
         return {}
@@ -37,10 +37,10 @@ def locals_at(site: CallSite | None, redaction: Redaction) -> dict[str, str]:
 
 
 def short(value: Any) -> str:
-    """A value in at most some hundred characters. Its `__repr__` may fail."""
+    """Render a value in a few hundred characters at most. Its `__repr__` may fail."""
     try:
         return SHORT.repr(value)[: MAX_VALUE * 2]
-    except Exception as error:  # noqa: BLE001  # whatever a foreign __repr__ raises
+    except Exception as error:  # noqa: BLE001  # a foreign __repr__ can raise anything
         return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
 
 

@@ -28,15 +28,15 @@ logger = logging.getLogger("durable_execution")
 class TraceRecorder(Observer):
     """Writes one replay trace per invocation.
 
-    It never fails an execution: when the sink fails, that is logged once and the rest of the invocation is not recorded.
-    Payloads are not written unless asked for; sizes and digests of them are. One recorder may serve invocations in
-    several threads.
+    It never fails an execution: if the sink fails, the recorder logs that once and stops recording the invocation.
+    By default it writes sizes and digests of payloads, not the payloads. One recorder can serve invocations in several
+    threads.
 
     Args:
         sink: Where to write.
         payloads: Whether to write inputs and results, redacted.
         locals: Whether to write the local variables at each call, shortened and redacted.
-        redaction: What to hide.
+        redaction: Rules that hide values.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class TraceRecorder(Observer):
         sink: TraceSink,
         *,
         payloads: bool = False,
-        locals: bool = False,  # noqa: A002  # the debugger's word
+        locals: bool = False,  # noqa: A002  # the debugger's term
         redaction: Redaction | None = None,
     ) -> None:
         self.sink = sink
@@ -71,7 +71,7 @@ class TraceRecorder(Observer):
         self._thread.session = session
 
     def on_operation_started(self, happening: OperationStarted) -> None:
-        """Write a call that is not finished."""
+        """Write a call that has not ended."""
         session = self._thread.session
         if session is not None:
             session.call(happening.call, happening.at, "pending", happening.status)
@@ -92,25 +92,25 @@ class TraceRecorder(Observer):
             session.ended(happening)
 
     def on_attempt_ended(self, happening: AttemptEnded) -> None:
-        """Write one run of a step's body."""
+        """Write one attempt of a step."""
         session = self._thread.session
         if session is not None:
             session.attempt(happening)
 
     def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
-        """Hand lines to the sink, now and then."""
+        """Pass lines to the sink if enough have collected."""
         session = self._thread.session
         if session is not None:
             session.checkpoint(happening.at)
 
     def on_diverged(self, happening: Diverged) -> None:
-        """Write a difference, at once."""
+        """Write a divergence and flush it immediately."""
         session = self._thread.session
         if session is not None:
             session.diverged(happening)
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        """Write the end, and let the sink finish."""
+        """Write the end and close the sink's writer."""
         session, self._thread.session = self._thread.session, None
         if session is not None:
             session.end(happening)
@@ -120,7 +120,7 @@ class TraceRecorder(Observer):
         try:
             return self.sink.open(happening.execution_arn, f"{moment}-{happening.request_id or 'local'}")
         except Exception:
-            logger.warning("the replay trace cannot be written; the execution goes on without", exc_info=True)
+            logger.warning("cannot write the replay trace; the execution continues without one", exc_info=True)
             return None
 
 
@@ -131,6 +131,6 @@ class _ThreadSession(threading.local):
 def _secrets_of(function: Any) -> frozenset[str]:
     names: frozenset[str] = frozenset()
     for name in annotations_of(function):
-        with suppress(Exception):  # a type that cannot be seen at run time: no value was ever fitted to it
+        with suppress(Exception):  # a type that cannot be resolved at run time was never used to parse a value
             names |= secret_fields(annotation_of(function, name))
     return names

@@ -1,4 +1,4 @@
-"""What must not be written: secrets by the name of their key, by their look, or by their type."""
+"""Hides secrets before they are written: by the name of their key, by their form, or by their type."""
 
 import json
 import re
@@ -29,9 +29,9 @@ class Redaction:
     """Rules that hide values before they leave the process.
 
     Attributes:
-        keys: Names whose values are hidden: a name counts when it equals one of these, or ends in one after an
-            underscore or hyphen (`db_password`), whatever its case.
-        patterns: What matches is hidden wherever it stands, also inside longer text.
+        keys: Names whose values are hidden. A name matches if it equals one of these, or ends in one after an
+            underscore or hyphen (`db_password`), ignoring case.
+        patterns: Text that matches is hidden anywhere, even inside longer text.
     """
 
     keys: frozenset[str] = DEFAULT_KEYS
@@ -45,16 +45,16 @@ class Redaction:
         object.__setattr__(self, "_in_text", re.compile(rf"(?i)((?:{words})['\"]?\s*[=:]\s*)({value})"))
 
     def with_keys(self, keys: Iterable[str]) -> "Redaction":
-        """The same rules and some more names."""
+        """Return these rules with further names added."""
         return Redaction(self.keys | {key.lower() for key in keys}, self.patterns)
 
     def hides(self, key: str) -> bool:
-        """Whether the value under this name is hidden."""
+        """Tell whether values under this name are hidden."""
         name = _snake(key)
         return any(name == word or name.endswith(f"_{word}") for word in self.keys)
 
     def value(self, value: Any) -> Any:
-        """A JSON value with what must be hidden hidden. Secrets of pydantic's secret types are always hidden."""
+        """Return a JSON value with its secrets hidden. Values of pydantic's secret types are always hidden."""
         if isinstance(value, str):
             return self._pattern_free(value)
         if isinstance(value, Mapping):
@@ -70,14 +70,14 @@ class Redaction:
         return HIDDEN if hasattr(value, "get_secret_value") else value
 
     def payload(self, payload: str) -> str:
-        """A serialized payload with what must be hidden hidden."""
+        """Return a serialized payload with its secrets hidden."""
         try:
             return json.dumps(self.value(json.loads(payload)), ensure_ascii=False, separators=(",", ":"))
         except (ValueError, RecursionError):
             return self.text(payload)
 
     def text(self, text: str) -> str:
-        """Any text, for example a `repr`, with what must be hidden hidden."""
+        """Return any text, for example a `repr`, with its secrets hidden."""
         return self._pattern_free(self._in_text.sub(rf"\g<1>{HIDDEN}", text))
 
     def _pattern_free(self, text: str) -> str:
@@ -87,7 +87,7 @@ class Redaction:
 
 
 def secret_fields(annotation: Any) -> frozenset[str]:
-    """Names of the fields of a pydantic model that hold secrets, however deep. Other annotations have none."""
+    """Return the names of a pydantic model's secret fields, at any depth; none for other annotations."""
     found: set[str] = set()
     seen: set[int] = set()
     pending = [annotation]

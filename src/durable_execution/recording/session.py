@@ -1,7 +1,7 @@
-"""The lines of one invocation's trace, while it runs.
+"""Builds the lines of one invocation's trace while it runs.
 
-Lines are put together by hand: with a JSON encoder, recording would cost several times as much. A call that ends before its
-line is handed on has one line for everything.
+Lines are assembled as text: a JSON encoder would make recording several times as expensive. A call that ends before its
+line is flushed gets a single line.
 """
 
 import logging
@@ -33,7 +33,7 @@ logger = logging.getLogger("durable_execution")
 SDK = "durable-execution-sdk"
 FLUSH_LINES = 32
 FLUSH_SECONDS = 0.25
-"""At a checkpoint, lines are handed to the writer once there are this many, or once the first is this old."""
+"""At a checkpoint, lines go to the writer once there are this many, or once the last flush is this long ago."""
 
 MAX_STATICS = 4096
 
@@ -42,17 +42,17 @@ StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None]
 
 MAX_DIGESTS = 256
 DIGEST_CACHED_UP_TO = 64
-"""Characters: `null`, `true` and the like come often."""
+"""Characters: short payloads such as `null` and `true` are common."""
 
 
-class _Begun:
-    """The line of a call that has not ended, while it is not handed on.
+class _OpenLine:
+    """The unflushed line of a call that has not ended.
 
     Attributes:
         seq: Number of the call.
-        line: The line without its end; after the end of the call, the whole line.
-        attempts: Runs of the body so far, as JSON objects with commas between.
-        is_over: Whether `line` is the whole line.
+        line: The line without its end; once the call has ended, the complete line.
+        attempts: Attempts so far, as JSON objects separated by commas.
+        is_over: Whether `line` is complete.
     """
 
     __slots__ = ("attempts", "is_over", "line", "seq", "status")
@@ -65,14 +65,14 @@ class _Begun:
         self.is_over = False
 
     def finish(self, rest: str) -> None:
-        """The call has ended."""
+        """Complete the line: the call has ended."""
         runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
         self.line = f'{self.line},"happened":"executed"{rest}{runs}}}\n'
         self.is_over = True
 
     @property
     def so_far(self) -> str:
-        """The line as it can be handed on."""
+        """Return the line in a form that can be flushed now."""
         if self.is_over:
             return self.line
         runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
@@ -80,16 +80,16 @@ class _Begun:
 
 
 class TraceSession:
-    """Collects the lines of one invocation and hands them on.
+    """Collects the lines of one invocation and passes them to a writer.
 
     Attributes:
-        writer: Where they go; None once it has failed.
+        writer: Receives the lines; None once it has failed.
     """
 
     def __init__(
         self,
         writer: TraceWriter | None,
-        began: datetime,
+        started_at: datetime,
         *,
         payloads: bool,
         has_locals: bool,
@@ -97,20 +97,20 @@ class TraceSession:
         statics: dict[StaticKey, str],
     ) -> None:
         self.writer = writer
-        self._began = self._flushed = self._last_moment = began
+        self._started_at = self._flushed = self._last_moment = started_at
         self._last_offset = "0.000000"
         self._payloads = payloads
         self._has_locals = has_locals
         self._redaction = redaction
-        self._lines: list[str | _Begun] = []
-        self._begun: dict[str, _Begun] = {}
+        self._lines: list[str | _OpenLine] = []
+        self._open: dict[str, _OpenLine] = {}
         self._seq = 0
         self._seqs: dict[str, int] = {}
         self._statics = statics
         self._digests: dict[str, str] = {}
 
     def header(self, happening: InvocationStarted) -> None:
-        """The first line, handed on at once."""
+        """Write the first line and flush it immediately."""
         source_file, source_digest = fingerprint_of(happening.handler_function)
         header = {
             "record": "invocation",
@@ -136,7 +136,7 @@ class TraceSession:
         status: str,
         details: Mapping[str, Any] | None = None,
     ) -> int:
-        """A call, with the recorded details it was answered with. Returns its number."""
+        """Write a call, with the recorded details that answered it. Returns its number."""
         self._seq = seq = self._seq + 1
         id_ = call.id
         self._seqs[id_] = seq
@@ -160,14 +160,14 @@ class TraceSession:
         if self._has_locals:
             line += self._locals(call.call_site)
         if happened == "pending":
-            begun = self._begun[id_] = _Begun(seq, line, status)
-            self._lines.append(begun)
+            line_of_call = self._open[id_] = _OpenLine(seq, line, status)
+            self._lines.append(line_of_call)
         else:
             self._lines.append(f'{line},"happened":"{happened}","status":"{status}"}}\n')
         return seq
 
     def ended(self, happening: OperationCompleted) -> None:
-        """The end of a call."""
+        """Write the end of a call."""
         result, error, attempt = happening.result, happening.error, happening.attempt
         rest = f',"status":"{happening.status}","ended":{self._offset(happening.at)}'
         if attempt is not None:
@@ -176,15 +176,15 @@ class TraceSession:
             rest = f"{rest}{self._payload('result', result)}"
         if error is not None:
             rest = f"{rest}{_member('error_type', error.type)}"
-        begun = self._begun.pop(happening.call.id, None)
-        if begun is not None:
-            begun.finish(rest)
+        line_of_call = self._open.pop(happening.call.id, None)
+        if line_of_call is not None:
+            line_of_call.finish(rest)
         else:
             seq = self._seq_of(happening.call, happening.at)
             self._lines.append(f'{{"record":"ended","seq":{seq}{rest}}}\n')
 
     def attempt(self, happening: AttemptEnded) -> None:
-        """One run of a step's body."""
+        """Write one attempt of a step."""
         error, delay = happening.error, happening.next_attempt_delay_seconds
         run = (
             f'"number":{happening.attempt},"started":{self._offset(happening.started_at)}'
@@ -194,24 +194,24 @@ class TraceSession:
             run += _member("error_type", error.type)
         if delay is not None:
             run += f',"next_attempt_delay_seconds":{int(delay)}'
-        begun = self._begun.get(happening.call.id)
-        if begun is None:
+        line_of_call = self._open.get(happening.call.id)
+        if line_of_call is None:
             seq = self._seq_of(happening.call, happening.at)
             self._lines.append(f'{{"record":"attempt","seq":{seq},{run}}}\n')
-        elif begun.attempts is None:
-            begun.attempts = f"{{{run}}}"
+        elif line_of_call.attempts is None:
+            line_of_call.attempts = f"{{{run}}}"
         else:
-            begun.attempts = f"{begun.attempts},{{{run}}}"
+            line_of_call.attempts = f"{line_of_call.attempts},{{{run}}}"
 
     def diverged(self, happening: Diverged) -> None:
-        """A difference from the record, handed on at once."""
+        """Write a divergence and flush it immediately."""
         seq = self._seq_of(happening.call, happening.at) if happening.call is not None else None
         line = {"record": "diverged", "seq": seq, "divergence": happening.divergence.to_wire()}
         self._lines.append(dumps(line, default=str) + "\n")
         self.flush(happening.at)
 
     def end(self, happening: InvocationEnded) -> None:
-        """The last line; nothing may follow."""
+        """Write the last line. Nothing may follow."""
         error, result = happening.error, happening.result
         self._lines.append(
             f'{{"record":"end","ended_at":"{happening.at.isoformat()}","outcome":{text(happening.status)}'
@@ -222,14 +222,14 @@ class TraceSession:
         self._act(lambda writer: writer.close())
 
     def checkpoint(self, at: datetime) -> None:
-        """Hand lines on if there are many, or old ones."""
+        """Flush if there are many lines, or if the last flush was long ago."""
         if len(self._lines) >= FLUSH_LINES or (at - self._flushed).total_seconds() >= FLUSH_SECONDS:
             self.flush(at)
 
     def flush(self, at: datetime) -> None:
-        """Hand all lines on."""
+        """Pass all lines to the writer."""
         lines = "".join([line if line.__class__ is str else line.so_far for line in self._lines])  # type: ignore[union-attr]
-        self._lines, self._begun, self._flushed = [], {}, at
+        self._lines, self._open, self._flushed = [], {}, at
         if lines:
             self._act(lambda writer: writer.append(lines))
 
@@ -241,25 +241,25 @@ class TraceSession:
         except Exception:
             self.writer = None
             logger.warning(
-                "the replay trace cannot be written: the execution goes on, the rest of this invocation is not recorded",
+                "cannot write the replay trace: the execution continues, the rest of this invocation is not recorded",
                 exc_info=True,
             )
 
     def _seq_of(self, call: OperationCall, at: datetime) -> int:
-        """The number of a call; one that was not announced yet is written first."""
+        """Return the number of a call, writing the call first if it was not announced yet."""
         return self._seqs.get(call.id) or self.call(call, at, "pending", OperationStatus.STARTED)
 
     def _offset(self, at: datetime) -> str:
         if at is self._last_moment:
             return self._last_offset
-        passed = at - self._began
+        passed = at - self._started_at
         is_short = not passed.days
         offset = f"{passed.seconds}.{passed.microseconds:06}" if is_short else f"{passed.total_seconds():.6f}"
         self._last_moment, self._last_offset = at, offset
         return offset
 
     def _describe(self, key: StaticKey) -> str:
-        """The members that every call from the same place has."""
+        """Render the members that every call from the same call site shares."""
         type_, subtype, name, site, body = key
         members = f',"type":"{type_}"{_member("subtype", subtype)}{_member("name", name)}{_member("body", body)}'
         if site is not None:
@@ -273,7 +273,7 @@ class TraceSession:
         return f',"locals":{dumps(locals_at(site, self._redaction))}' if site is not None else ""
 
     def _given(self, value: Any) -> dict[str, Any]:
-        """What the execution was given."""
+        """Describe the execution's input."""
         given = dumps(value, separators=(",", ":"))
         shown = self._redaction.payload(given) if self._payloads else None
         return {"input_digest": _digest(given), "input": shown}

@@ -1,4 +1,4 @@
-"""Where replay traces are written."""
+"""Sinks: the places that replay traces are written to."""
 
 import hashlib
 import re
@@ -12,41 +12,41 @@ MAX_NAME = 180
 
 
 class TraceWriter(Protocol):
-    """Takes the lines of one invocation, in order."""
+    """Receives the lines of one invocation, in order."""
 
     def append(self, lines: str) -> None:
-        """Write complete lines, so that they survive the end of the process."""
+        """Write complete lines so that they survive the end of the process."""
         ...
 
     def close(self) -> None:
-        """The invocation has ended."""
+        """Close: the invocation has ended."""
         ...
 
 
 class TraceSink(Protocol):
-    """A place for replay traces. Invocations of different executions may be written at once, from several threads."""
+    """A place for replay traces. Several threads may write invocations of different executions at once."""
 
     def open(self, execution_arn: str, invocation: str) -> TraceWriter:
-        """An invocation begins.
+        """Open a writer for an invocation.
 
         Args:
-            execution_arn: Which execution.
-            invocation: Names the invocation uniquely and sorts in order of time.
+            execution_arn: The execution.
+            invocation: A unique name of the invocation; names sort by time.
         """
         ...
 
 
 class DirectorySink:
-    """One file per execution, appended to.
+    """Appends to one file per execution.
 
-    Lines that were appended are with the operating system: they survive the process, not a power failure.
+    Appended lines are in the operating system's hands: they survive the end of the process, but not a power failure.
     """
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
 
     def open(self, execution_arn: str, invocation: str) -> TraceWriter:
-        """Open the execution's file. A line that a crash left unfinished is ended first."""
+        """Open the execution's file. If a crash left an unfinished line, end that line first."""
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.path_of(execution_arn)
         is_cut = _ends_in_mid_line(path)
@@ -56,7 +56,7 @@ class DirectorySink:
         return _FileWriter(file)
 
     def path_of(self, execution_arn: str) -> Path:
-        """Where the traces of an execution are."""
+        """Return the path of an execution's trace file."""
         return self.directory / trace_file_name(execution_arn)
 
 
@@ -72,7 +72,7 @@ class _FileWriter:
 
 
 class MemorySink:
-    """Keeps the lines of every execution, for tests and for an engine that keeps nothing on disk.
+    """Keeps the lines of every execution in memory, for tests and for an in-memory engine.
 
     Attributes:
         texts: The lines written so far, by execution ARN.
@@ -82,7 +82,7 @@ class MemorySink:
         self.texts: dict[str, str] = {}
 
     def open(self, execution_arn: str, invocation: str) -> TraceWriter:
-        """Begin to keep lines."""
+        """Start to keep lines."""
         self.texts.setdefault(execution_arn, "")
         return _MemoryWriter(self.texts, execution_arn)
 
@@ -99,14 +99,14 @@ class _MemoryWriter:
 
 
 class S3Sink:
-    """One object per invocation below `s3://bucket/prefix/<execution>/`, put when the invocation ends.
+    """Puts one object per invocation under `s3://bucket/prefix/<execution>/` when the invocation ends.
 
-    An object cannot be appended to, so an invocation that is killed leaves no trace here.
+    S3 objects cannot be appended to, so a killed invocation leaves no trace here.
 
     Args:
         bucket: Name of the bucket.
-        prefix: What the keys begin with.
-        client: A boto3 S3 client; made when first needed.
+        prefix: The prefix of the keys.
+        client: A boto3 S3 client; created on first use.
     """
 
     def __init__(self, bucket: str, prefix: str = "", *, client: Any = None) -> None:
@@ -115,7 +115,7 @@ class S3Sink:
         self._client = client
 
     def open(self, execution_arn: str, invocation: str) -> TraceWriter:
-        """Begin an object."""
+        """Start an object."""
         folder = trace_file_name(execution_arn).removesuffix(SUFFIX)
         return _ObjectWriter(self, "/".join(part for part in (self.prefix, folder, _safe(invocation)) if part) + SUFFIX)
 
@@ -142,7 +142,7 @@ class _ObjectWriter:
 
 
 def trace_file_name(execution_arn: str) -> str:
-    """The name of an execution's trace file: its name and id, made safe for any file system."""
+    """Return the name of an execution's trace file: its name and id, made safe for any file system."""
     try:
         arn = ExecutionArn.parse(execution_arn)
     except ValueError:

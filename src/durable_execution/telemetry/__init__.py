@@ -1,9 +1,9 @@
 """Traces, metrics and logs of executions.
 
-Nothing here needs setting up where the application has an OpenTelemetry provider: it is found and used. Where there is
-none, `configure()` makes one. Without either, nothing is sent, and OpenTelemetry's SDK is not even imported.
+If the application has an OpenTelemetry provider, it is found and used; there is nothing to set up. If it has none,
+`configure()` creates one. Without either, nothing is sent and OpenTelemetry's SDK is not imported.
 
-Finished spans are values (`SpanRecord`), so traces can be kept (`store`), drawn (`tree`), computed from a history
+Finished spans are values (`SpanRecord`): they can be stored (`store`), drawn (`tree`), computed from a history
 (`backfill`) and sent (`otlp`) without a collector or a provider.
 """
 

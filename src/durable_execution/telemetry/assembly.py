@@ -1,4 +1,4 @@
-"""Puts the observers of one invocation together."""
+"""Assembles the observers of one invocation."""
 
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,7 +17,7 @@ _instruments: "WeakKeyDictionary[Any, Instruments]" = WeakKeyDictionary()
 
 
 def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> tuple[Observer, ...]:
-    """Spans, metrics, and last of all their delivery."""
+    """Return the observers for spans and metrics, and, last, the one that flushes them."""
     tracing = (
         LiveTracing(tracer_provider, view=settings.view, joins_incoming=settings.joins_incoming)
         if tracer_provider is not None
@@ -30,7 +30,7 @@ def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> t
 
 
 class Delivery(Observer):
-    """Flushes when the invocation ends; has to be the last observer."""
+    """Flushes when the invocation ends; must be the last observer."""
 
     def __init__(
         self, tracing: LiveTracing | None, instruments: Instruments | None, providers: list[Any], longest_seconds: float
@@ -41,7 +41,7 @@ class Delivery(Observer):
         self._longest_seconds = longest_seconds
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        """Deliver, within the time there is."""
+        """Flush within the time budget."""
         budget = budget_of(happening.started.lambda_context, self._longest_seconds)
         flushed = _flusher.flush([provider.force_flush for provider in self._providers], budget)
         if not flushed.is_complete and self._tracing is not None and self._tracing.identity is not None:
@@ -49,7 +49,7 @@ class Delivery(Observer):
         self._measure(flushed)
 
     def _measure(self, flushed: Flushed) -> None:
-        """Told with the next invocation's metrics: this one's are gone."""
+        """Counted in the next invocation's metrics: this invocation's are already sent."""
         if self._instruments is None:
             return
         self._instruments.measure(FLUSH_DURATION, flushed.seconds)

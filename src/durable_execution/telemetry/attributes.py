@@ -1,4 +1,4 @@
-"""The attributes of each kind of span, from what happened."""
+"""Builds the attributes of each kind of span from notifications."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,16 +15,16 @@ from durable_execution.telemetry.spans import AttributeValue
 Built = dict[str, AttributeValue]
 
 INVOCATION_WORDS = {InvocationStatus.RETRY: "RETRYING"}
-"""AWS's plugin calls a retried invocation RETRYING; the others are called as on the wire."""
+"""AWS's plugin calls a retried invocation RETRYING; the other names are those of the API."""
 
 
 def root_attributes(arn: str) -> Built:
-    """Of `DurableExecutionRoot`."""
+    """Return the attributes of `DurableExecutionRoot`."""
     return {names.EXECUTION_ARN: arn, names.SYNTHETIC_ROOT: True}
 
 
 def invocation_attributes(started: InvocationStarted, *, is_cold: bool | None, is_xray: bool) -> Built:
-    """Of an Invocation when it starts."""
+    """Return the attributes of an Invocation when it starts."""
     built: Built = {
         names.EXECUTION_ARN: started.execution_arn,
         names.INVOCATION_FIRST: started.is_first,
@@ -41,14 +41,14 @@ def invocation_attributes(started: InvocationStarted, *, is_cold: bool | None, i
 
 
 def invocation_word(status: InvocationStatus) -> str:
-    """The value of `durable.invocation.status`."""
+    """Return the value of `durable.invocation.status`."""
     return INVOCATION_WORDS.get(status, status.value)
 
 
 def workflow_attributes(arn: str, *, handler: str | None, is_xray: bool) -> Built:
-    """Of Workflow, but for its status.
+    """Return the attributes of Workflow, except its status.
 
-    X-Ray indexes 50 annotations per trace, so only the two that an execution is looked up by are asked for, once.
+    X-Ray indexes 50 annotations per trace, so only the two that people search by are requested, once.
     """
     built: Built = {names.EXECUTION_ARN: arn}
     if handler:
@@ -59,7 +59,7 @@ def workflow_attributes(arn: str, *, handler: str | None, is_xray: bool) -> Buil
 
 
 def call_attributes(arn: str, call: OperationCall) -> Built:
-    """What an operation's span and its attempts' have in common."""
+    """Return the attributes that an operation's span shares with its attempts' spans."""
     built: Built = {names.EXECUTION_ARN: arn, names.OPERATION_ID: call.id, names.OPERATION_TYPE: str(call.type)}
     if call.subtype is not None:
         built[names.OPERATION_SUBTYPE] = bounded(call.subtype)
@@ -69,7 +69,7 @@ def call_attributes(arn: str, call: OperationCall) -> Built:
 
 
 def place_attributes(call: OperationCall) -> Built:
-    """Where the call stands, in the workflow and in the code."""
+    """Return the call's position in the workflow and its call site in the code."""
     built: Built = {names.PATH: bounded(call.path)}
     if call.call_site is not None:
         built.update(code_attributes(call.call_site))
@@ -78,7 +78,7 @@ def place_attributes(call: OperationCall) -> Built:
 
 @lru_cache(maxsize=256)
 def code_attributes(site: CallSite) -> Mapping[str, AttributeValue]:
-    """OpenTelemetry's stable conventions for source code. A call in a loop has one place."""
+    """Return the call site by OpenTelemetry's stable conventions. Calls in a loop share one call site."""
     return {
         names.FUNCTION_NAME: bounded(site.function),
         names.FILE_PATH: bounded(site.file),
@@ -88,12 +88,12 @@ def code_attributes(site: CallSite) -> Mapping[str, AttributeValue]:
 
 @lru_cache(maxsize=64)
 def mirrored(links: tuple[tuple[int, int], ...]) -> str:
-    """Links as an attribute value: X-Ray's exporter drops links, but keeps attributes."""
+    """Render links as an attribute value: X-Ray's exporter drops links but keeps attributes."""
     return ",".join(f"{hex_trace(trace_id)}:{hex_span(span_id)}" for trace_id, span_id in links)
 
 
 def iso(moment: datetime) -> str:
-    """A moment as an attribute value."""
+    """Render a time as an attribute value."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,7 +1,7 @@
-"""The spans of a recorded execution, with the ids that live tracing gives them.
+"""Computes the spans of a recorded execution, with the same ids as live tracing.
 
-For executions that were never traced or not sampled, that were stopped or timed out, or that another SDK ran. Sent after
-live tracing they overwrite what was sent, and fill in what was lost.
+Use it for executions that were not traced or not sampled, that were stopped or timed out, or that a different SDK ran.
+Sent after live tracing, these spans replace what was sent and fill in what was lost.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from durable_execution.replay.recorded import RecordedExecution
 
 CUT_SHORT = frozenset({"TIMED_OUT", "STOPPED"})
-"""Ends that no invocation brings about, and no handler is told of."""
+"""Terminal statuses that the service sets between invocations, so no handler learns of them."""
 
 
 def backfill(
@@ -34,13 +34,13 @@ def backfill(
             GetDurableExecution), if any.
 
     Returns:
-        The spans, each once, in the order in which they ended.
+        Each span once, in the order in which the spans ended.
 
     Raises:
         ValueError: The history has no timestamps, or the view does not exist.
     """
     if view not in VIEWS:
-        raise ValueError(f"view {view!r} is none of {', '.join(VIEWS)}")
+        raise ValueError(f"view {view!r} does not exist; use one of {', '.join(VIEWS)}")
     context = parse_header(trace_header) if trace_header else NOTHING
     writer = _Writer(execution, view, context)
     for story in stories(execution, arn_of(execution)):
@@ -49,7 +49,7 @@ def backfill(
 
 
 def arn_of(execution: "RecordedExecution") -> str:
-    """The ARN that ids are derived from; without one, something that is the same for the same history."""
+    """Return the ARN that ids are derived from; without one, a value that is stable for the same history."""
     return execution.arn or f"unknown:{execution.name or ''}:{execution.id or ''}"
 
 
@@ -63,7 +63,7 @@ class _Writer:
         self._roots = RootLedger()
 
     def write(self, story: InvocationStory) -> None:
-        """Let the view listen to one invocation."""
+        """Pass the notifications of one invocation to the view."""
         started = story.started()
         identity = identify(started, self._context, self._names)
         around = Surroundings(
@@ -81,11 +81,11 @@ class _Writer:
                 self._conclude(spans, story)
 
     def finished(self) -> list[SpanRecord]:
-        """Every span once: the last time it was written counts."""
+        """Return every span once; the version written last wins."""
         unique = {(record.trace_id, record.span_id): record for record in self._outlet.records}
         return list(unique.values())
 
     def _conclude(self, spans: SpanView, story: InvocationStory) -> None:
-        """Nobody was there to tell of the end."""
+        """Tell whether the execution ended without a running handler."""
         execution = self._execution
         spans.conclude(execution.status, execution.ended_at or story.ran.end, execution.error, story.unreported())

@@ -1,13 +1,13 @@
-"""Text that any backend can store: no control characters, no lone surrogates, no megabyte in a span name."""
+"""Bounds text to what any backend can store: no control characters, no lone surrogates, limited length."""
 
 MAX_NAME = 256
-"""Characters of a span name: the length of an operation name in the service's model."""
+"""Characters in a span name: the maximum length of an operation name in the service's model."""
 
 MAX_VALUE = 4_096
-"""Characters of an attribute value."""
+"""Characters in an attribute value."""
 
 MAX_TEXT = 16_384
-"""Characters of a stack trace or an error message."""
+"""Characters in a stack trace or an error message."""
 
 ELLIPSIS = "…"
 REPLACEMENT = "�"
@@ -15,21 +15,21 @@ KEPT_CONTROLS = frozenset("\n\t")
 
 
 def bounded_name(text: str) -> str:
-    """A span name: one printable line of at most `MAX_NAME` characters."""
+    """Return a span name: one printable line of at most `MAX_NAME` characters."""
     if text and len(text) <= MAX_NAME and text.isprintable():
         return text
     return _printable(_cut(text, MAX_NAME), kept=frozenset()) or REPLACEMENT
 
 
 def bounded(text: str, limit: int = MAX_VALUE) -> str:
-    """An attribute value: line breaks and tabs stay, other control characters do not; the end is cut off."""
+    """Return an attribute value: line breaks and tabs stay, other control characters are replaced, the end is cut."""
     if len(text) <= limit and text.isprintable():
         return text
     return _printable(_cut(text, limit), kept=KEPT_CONTROLS)
 
 
 def bounded_trace(text: str) -> str:
-    """A stack trace: its start and its end, which hold the entry point and the error."""
+    """Return a stack trace cut in the middle: its start has the entry point, its end the error."""
     if len(text) > MAX_TEXT:
         half = (MAX_TEXT - 40) // 2
         text = f"{text[:half]}\n{ELLIPSIS} {len(text) - 2 * half} characters left out {ELLIPSIS}\n{text[-half:]}"
@@ -50,5 +50,5 @@ def _printable(text: str, *, kept: frozenset[str]) -> str:
 
 
 def _is_space(character: str) -> bool:
-    """Spaces beyond ASCII count as unprintable for Python, but every backend can show them."""
+    """Python treats non-ASCII spaces as unprintable, but every backend can show them."""
     return character.isspace() and ord(character) >= 0xA0

@@ -1,10 +1,10 @@
-"""An id source that gives the next span the id it was told."""
+"""An id generator that gives the next span a chosen id."""
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 
 
 class ChosenIds(IdGenerator):
-    """Ids for the spans of one invocation, set right before each is started."""
+    """Generates the ids of one invocation's spans; each is chosen right before its span starts."""
 
     def __init__(self) -> None:
         self._trace_id: int | None = None
@@ -12,24 +12,24 @@ class ChosenIds(IdGenerator):
         self._others: IdGenerator = RandomIdGenerator()
 
     def fall_back_to(self, source: IdGenerator) -> None:
-        """Where ids come from that were not chosen."""
+        """Set the generator for ids that are not chosen."""
         self._others = source
 
     def choose(self, trace_id: int, span_id: int) -> None:
-        """The ids of the span that is started next."""
+        """Choose the ids of the next span."""
         self._trace_id = trace_id
         self._span_id = span_id
 
     def generate_span_id(self) -> int:
-        """The chosen one, once."""
+        """Return the chosen span id, once."""
         chosen, self._span_id = self._span_id, None
         return chosen if chosen is not None else self._others.generate_span_id()
 
     def generate_trace_id(self) -> int:
-        """The chosen one, once; asked for only by spans without a parent."""
+        """Return the chosen trace id, once; only spans without a parent ask for it."""
         chosen, self._trace_id = self._trace_id, None
         return chosen if chosen is not None else self._others.generate_trace_id()
 
     def is_trace_id_random(self) -> bool:
-        """Ours carry a time and a hash."""
+        """Return False: these ids hold a time and a hash."""
         return False

@@ -1,4 +1,4 @@
-"""`configure()`: tracer and meter providers for applications that have none, set up by the standard `OTEL_*` variables."""
+"""`configure()`: creates tracer and meter providers from the standard `OTEL_*` variables, for applications that have none."""
 
 import importlib
 import logging
@@ -27,9 +27,9 @@ class Telemetry:
 
     Attributes:
         tracer_provider: The tracer provider in use.
-        meter_provider: The meter provider in use; None when metrics were not asked for and none was there.
-        is_ours: Whether the tracer provider was made by `configure()`; otherwise the application had one, which is used
-            as it is.
+        meter_provider: The meter provider in use; None when metrics were not requested and the application has no provider.
+        is_ours: Whether `configure()` created the tracer provider. If False, the application had one, which is used
+            unchanged.
     """
 
     tracer_provider: Any
@@ -37,14 +37,14 @@ class Telemetry:
     is_ours: bool
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
-        """Deliver what is waiting. Returns whether that was done in time."""
+        """Export pending spans and metrics. Returns whether that finished in time."""
         from durable_execution.telemetry.flushing import Flusher
 
         flushes = [p.force_flush for p in (self.tracer_provider, self.meter_provider) if hasattr(p, "force_flush")]
         return Flusher().flush(flushes, timeout_seconds).is_complete
 
     def shutdown(self) -> None:
-        """Deliver what is waiting and stop, if the providers are ours."""
+        """Export pending spans and metrics and shut down, if `configure()` created the providers."""
         if self.is_ours:
             for provider in (self.tracer_provider, self.meter_provider):
                 if hasattr(provider, "shutdown"):
@@ -59,24 +59,24 @@ def configure(
     resource_attributes: Mapping[str, str] | None = None,
     span_exporter: "SpanExporter | None" = None,
 ) -> Telemetry:
-    """Send spans and metrics of every execution by OTLP.
+    """Send the spans and metrics of every execution by OTLP.
 
-    Call it once, at module level, in applications that have no OpenTelemetry set-up of their own. Where there is one (the
-    ADOT layer, the community's layer, your own code), that one is used and nothing is changed.
+    Call it once, at module level, in applications without an OpenTelemetry set-up of their own. If there is one (the
+    ADOT layer, the community's layer, your own code), it is used and not changed.
 
-    Where to send, how, and what to sample is said by OpenTelemetry's own variables: `OTEL_EXPORTER_OTLP_ENDPOINT`,
+    OpenTelemetry's own variables configure the endpoint, the protocol and sampling: `OTEL_EXPORTER_OTLP_ENDPOINT`,
     `OTEL_EXPORTER_OTLP_PROTOCOL` (`http/protobuf` or `grpc`), `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`,
     `OTEL_RESOURCE_ATTRIBUTES`, and so on; `OTEL_TRACES_EXPORTER=none` and `OTEL_METRICS_EXPORTER=none` turn a signal off.
 
     Args:
         service_name: Name of the service; by default `OTEL_SERVICE_NAME`, else the Lambda function's name.
         view: `execution` or `invocation`; by default `DURABLE_TRACE_VIEW`.
-        metrics: Whether to send metrics too.
+        metrics: Whether to send metrics as well.
         resource_attributes: Further attributes of the resource.
-        span_exporter: Where spans go instead of OTLP.
+        span_exporter: An exporter that receives the spans instead of OTLP.
 
     Raises:
-        ConfigurationError: The OTLP exporters are not installed, or an option makes no sense.
+        ConfigurationError: The OTLP exporters are not installed, or an option is invalid.
     """
     if view is not None:
         settings.choose_view(view)
@@ -99,7 +99,7 @@ def configure(
 
 
 def lambda_resource(environment: Mapping[str, str]) -> dict[str, str | int]:
-    """What Lambda says about itself, by OpenTelemetry's conventions."""
+    """Describe the Lambda function by OpenTelemetry's conventions."""
     said = {key: environment.get(variable.name, "") for key, variable in settings.LAMBDA_RESOURCE.items()}
     if not said["faas.name"]:
         return {}
@@ -157,7 +157,7 @@ def _exporter(signal: str) -> Any:
         return _console(signal)
     if chosen != "otlp":
         raise ConfigurationError(
-            f"{variable.name}={chosen!r} is none of otlp, console, none; for another exporter set a "
+            f"{variable.name}={chosen!r} is not one of otlp, console, none; for a different exporter, set a "
             "provider of opentelemetry.sdk yourself instead of calling configure()"
         )
     return _otlp(signal, _protocol(signal))
@@ -194,7 +194,7 @@ def _protocol(signal: str) -> str:
     said = os.environ.get(specific.name) or os.environ.get(settings.PROTOCOL.name)
     protocol = (said or settings.PROTOCOL.default).strip().lower()
     if protocol not in PROTOCOLS:
-        raise ConfigurationError(f"{settings.PROTOCOL.name}={protocol!r} is none of {', '.join(PROTOCOLS)}")
+        raise ConfigurationError(f"{settings.PROTOCOL.name}={protocol!r} is not one of {', '.join(PROTOCOLS)}")
     return protocol
 
 

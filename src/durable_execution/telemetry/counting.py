@@ -1,4 +1,4 @@
-"""Counts spans that an exporter could not deliver: the SDK's batch processor drops them without a word."""
+"""Counts spans that an exporter could not deliver: the SDK's batch processor drops them silently."""
 
 from collections.abc import Sequence
 from threading import Lock
@@ -8,37 +8,37 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 
 class LostSpans:
-    """A count that is taken away when it is read."""
+    """A counter that resets when read."""
 
     def __init__(self) -> None:
         self._count = 0
         self._lock = Lock()
 
     def add(self, count: int) -> None:
-        """So many more."""
+        """Add to the count."""
         with self._lock:
             self._count += count
 
     def take(self) -> int:
-        """How many since the last time."""
+        """Return the count since the last read."""
         with self._lock:
             count, self._count = self._count, 0
         return count
 
 
 lost_spans = LostSpans()
-"""Of this process."""
+"""The counter of this process."""
 
 
 class CountingExporter(SpanExporter):
-    """An exporter whose failures are counted."""
+    """Wraps an exporter and counts its failures."""
 
     def __init__(self, exporter: SpanExporter, lost: LostSpans = lost_spans) -> None:
         self._exporter = exporter
         self._lost = lost
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export, and count what does not arrive."""
+        """Export, and count the spans that are not accepted."""
         try:
             result = self._exporter.export(spans)
         except Exception:
@@ -49,9 +49,9 @@ class CountingExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Hand on."""
+        """Pass on to the wrapped exporter."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Hand on."""
+        """Pass on to the wrapped exporter."""
         return self._exporter.force_flush(timeout_millis)

@@ -1,4 +1,4 @@
-"""Whether a trace is sampled: as upstream says, else as the application's sampler decides for a new trace."""
+"""Decides whether a trace is sampled: as upstream decided, else as the application's sampler decides for a new trace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ FOLLOWS_PARENT = (
     "remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,"
     "localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}"
 )
-"""How the descriptions of samplers end that decide for a whole trace at once."""
+"""Suffixes in the descriptions of samplers that decide once per trace."""
 
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
@@ -25,14 +25,14 @@ NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """The decision for one invocation's part of a trace.
+    """The sampling decision for one invocation's part of a trace.
 
     Attributes:
         is_sampled: Whether its spans are sent.
-        is_uniform: Whether that holds for every one of them; otherwise the sampler is asked each time.
-        ancestor: The context of the span that Workflow and Invocation go under.
-        ambient: The span of the same trace that is current where the invocation begins, if there is one.
-        error: What the sampler raised.
+        is_uniform: Whether that holds for all of them; if not, the sampler decides for each span.
+        ancestor: The context of the parent span of Workflow and Invocation.
+        ambient: The current span of the same trace when the invocation starts, if there is one.
+        error: The exception that the sampler raised.
     """
 
     is_sampled: bool
@@ -43,12 +43,12 @@ class Sampling:
 
     @classmethod
     def off(cls) -> "Sampling":
-        """Nothing is sent."""
+        """Return the decision to send nothing."""
         return cls(is_sampled=False, is_uniform=True, ancestor=trace.INVALID_SPAN_CONTEXT)
 
     @classmethod
     def decide(cls, identity: TraceIdentity, sampler: Sampler) -> "Sampling":
-        """Ask whoever has a say. A sampler that raises samples nothing."""
+        """Decide, by upstream's decision or the sampler. A sampler that raises samples nothing."""
         ambient = _ambient(identity)
         try:
             is_sampled = _upstream(identity, ambient)
@@ -59,18 +59,18 @@ class Sampling:
             if not is_uniform:
                 around = trace.set_span_in_context(ambient or trace.NonRecordingSpan(ancestor), Context())
                 is_sampled = _asked(sampler, identity, around, INVOCATION.title)
-        except Exception as error:  # noqa: BLE001  # a sampler is the application's, and can raise anything
+        except Exception as error:  # noqa: BLE001  # the application's sampler can raise anything
             return cls(False, True, _ancestor(identity, is_sampled=False), ambient, error)
         return cls(is_sampled, is_uniform, ancestor, ambient)
 
     @property
     def flags(self) -> TraceFlags:
-        """The flags of its spans' contexts."""
+        """Return the trace flags of the spans' contexts."""
         return SAMPLED if self.is_sampled else NOT_SAMPLED
 
 
 class Decided(Sampler):
-    """Applies a decision that was made before: a sampler that keeps count should not be asked twice."""
+    """Applies an earlier decision: a rate-limiting sampler must not be asked twice."""
 
     def __init__(self, *, is_sampled: bool) -> None:
         self._decision = Decision.RECORD_AND_SAMPLE if is_sampled else Decision.DROP
@@ -85,11 +85,11 @@ class Decided(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """The decision."""
+        """Return the earlier decision."""
         return SamplingResult(self._decision, attributes, trace_state)
 
     def get_description(self) -> str:
-        """What it is called in diagnostics."""
+        """Return the name for diagnostics."""
         return f"Decided{{{self._decision.name}}}"
 
 

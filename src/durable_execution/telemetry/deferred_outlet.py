@@ -1,7 +1,7 @@
-"""Sends spans the cheap way: each is handed over once, when it has ended.
+"""Sends each span once, complete, when it ends: the cheap way.
 
-Only for tracers where nobody can tell the difference: every processor ignores starts, and the sampler decides for whole
-traces. The user's code sees a span that keeps what is added to it.
+Used only for tracers where the difference is invisible: every processor ignores span starts, and the sampler decides
+for whole traces. User code sees a placeholder that keeps what is added to it.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ OK = Status(StatusCode.OK)
 
 
 class DeferredOutlet(TraceOutlet):
-    """The spans of one invocation as finished spans for a tracer's processors."""
+    """Passes the finished spans of one invocation to a tracer's processors."""
 
     def __init__(self, identity: TraceIdentity, sampling: Sampling, tracer: Tracer | None) -> None:
         super().__init__(identity, sampling)
@@ -33,17 +33,17 @@ class DeferredOutlet(TraceOutlet):
         self._scope: InstrumentationScope | None = scope if isinstance(scope, InstrumentationScope) else None
 
     def open(self, span: OpenSpan) -> None:
-        """Give it a context, for its children and the user's code."""
+        """Create the span's context, for its children and user code."""
         self.hold(span)
 
     def close(self, span: OpenSpan, attributes: Attributes) -> None:
-        """Hand it over."""
+        """Pass the finished span to the processors."""
         if not self.is_sampled or self._processor is None:
             return
         self.sent += 1
         try:
             self._processor.on_end(self._finished(span))
-        except Exception as error:  # noqa: BLE001  # a processor is the application's, and can raise anything
+        except Exception as error:  # noqa: BLE001  # the application's processor can raise anything
             self.log_once("end a span", error)
 
     def _finished(self, span: OpenSpan) -> ReadableSpan:
@@ -89,5 +89,5 @@ def _status(span: OpenSpan) -> Status:
 
 
 def _bounded(attributes: Any) -> BoundedAttributes:
-    """What the user's code added can be anything."""
+    """Clean the attributes that user code added: they can be anything."""
     return BoundedAttributes(MAX_KEPT, attributes, immutable=True)

@@ -1,6 +1,6 @@
-"""Remembers when next attempts are due: the service says so while a step is PENDING, and no longer once it is READY.
+"""Remembers when next attempts are due: the service reports it while a step is PENDING, but not once it is READY.
 
-In an environment that has begun in between nobody remembers. The latency of that attempt is then told by the history only.
+An environment that started in the meantime does not know. Only the history then shows the latency of that attempt.
 """
 
 from collections import OrderedDict
@@ -11,14 +11,14 @@ REMEMBERED = 4_096
 
 
 class DueTimes:
-    """When the next attempts of suspended executions are due."""
+    """Due times of the next attempts of suspended executions."""
 
     def __init__(self) -> None:
         self._due: OrderedDict[tuple[str, str], datetime] = OrderedDict()
         self._lock = Lock()
 
     def remember(self, arn: str, operation_id: str, due: datetime) -> None:
-        """An attempt failed, and another one follows."""
+        """Remember when the next attempt is due, after one failed."""
         with self._lock:
             self._due[arn, operation_id] = due
             self._due.move_to_end((arn, operation_id))
@@ -26,10 +26,10 @@ class DueTimes:
                 self._due.popitem(last=False)
 
     def recall(self, arn: str, operation_id: str) -> datetime | None:
-        """When it was due, if this process was told."""
+        """Return when the attempt was due, if this process knows."""
         with self._lock:
             return self._due.get((arn, operation_id))
 
 
 due_times = DueTimes()
-"""Of this process."""
+"""The due times of this process."""

@@ -1,6 +1,6 @@
-"""What an invocation's telemetry consists of, given what the application has configured.
+"""Chooses an invocation's telemetry by what the application has configured.
 
-Asked at the start of every invocation, so the answer "nothing" has to be cheap: nothing is imported to find it.
+This runs at the start of every invocation, so the answer "nothing" must be cheap: it imports nothing.
 """
 
 import logging
@@ -13,13 +13,13 @@ from durable_execution.telemetry.settings import Settings
 
 logger = logging.getLogger("durable_execution")
 STAND_INS = ("Proxy", "_Proxy", "NoOp")
-"""What the API hands out while nothing is configured."""
+"""Classes that the API returns while no provider is configured."""
 
 _warned: set[str] = set()
 
 
 def observers_from_environment() -> tuple[Observer, ...]:
-    """Observers for one invocation: none, unless the application has a tracer or meter provider, or correlates logs."""
+    """Return the observers for one invocation: none, unless the application has a provider or correlates logs."""
     tracer_provider = configured_provider("trace", "get_tracer_provider", "TracerProvider")
     meter_provider = configured_provider("metrics", "get_meter_provider", "MeterProvider")
     places: tuple[Observer, ...] = (LogPlaces(),) if is_asked_for() else ()
@@ -36,12 +36,12 @@ def observers_from_environment() -> tuple[Observer, ...]:
 
 
 def configured_provider(signal: str, getter: str, kind: str) -> Any:
-    """The application's provider of one signal, if it has one that can be used.
+    """Return the application's provider of one signal, if it has a usable one.
 
     Args:
         signal: `trace` or `metrics`.
-        getter: The function of OpenTelemetry's API that hands it out.
-        kind: The SDK's class of it: deterministic ids need OpenTelemetry's own SDK.
+        getter: The function of OpenTelemetry's API that returns it.
+        kind: The SDK's class: deterministic ids need OpenTelemetry's own SDK.
     """
     api = sys.modules.get(f"opentelemetry.{signal}")
     if api is None:
@@ -53,14 +53,14 @@ def configured_provider(signal: str, getter: str, kind: str) -> Any:
     if not type(provider).__name__.startswith(STAND_INS):
         warn_once(
             f"the {type(provider).__module__}.{type(provider).__qualname__} that is set as OpenTelemetry's {signal} "
-            "provider is not the OpenTelemetry SDK's, so executions send nothing to it: their spans need ids that are "
+            "provider does not come from the OpenTelemetry SDK, so executions send nothing to it: their spans need ids that are "
             "the same in every invocation. Set a provider of opentelemetry.sdk that exports to your backend"
         )
     return None
 
 
 def warn_once(message: str) -> None:
-    """Log a problem of the set-up, the first time it is met."""
+    """Log a problem with the set-up, the first time it occurs."""
     if message not in _warned:
         _warned.add(message)
         logger.warning("%s", message)

@@ -1,4 +1,4 @@
-"""The three spans that are not operations: the root, the workflow and the invocation."""
+"""Builds the three spans that are not operations: the root, the workflow and the invocation."""
 
 from durable_execution.observers import InvocationStarted
 from durable_execution.telemetry import attributes
@@ -9,7 +9,7 @@ from durable_execution.telemetry.spans import to_ns
 
 
 def root_span(identity: TraceIdentity) -> OpenSpan:
-    """The synthetic, zero-length root of a trace without a remote parent."""
+    """Build the synthetic, zero-length root of a trace without a remote parent."""
     known = attributes.root_attributes(identity.arn)
     links: Links = ()
     if identity.previous is not None:
@@ -26,7 +26,7 @@ def root_span(identity: TraceIdentity) -> OpenSpan:
 
 
 def workflow_span(identity: TraceIdentity, started: InvocationStarted, *, is_xray: bool) -> OpenSpan:
-    """The whole execution, from its start; held until its last invocation ends."""
+    """Open the span of the whole execution, from its start; it is sent when the last invocation ends."""
     return OpenSpan(
         names.WORKFLOW.title,
         identity.trace_id,
@@ -41,7 +41,7 @@ def workflow_span(identity: TraceIdentity, started: InvocationStarted, *, is_xra
 def invocation_span(
     identity: TraceIdentity, started: InvocationStarted, *, parent_id: int | None, is_cold: bool | None, is_xray: bool
 ) -> OpenSpan:
-    """One run of the handler."""
+    """Open the span of one run of the handler."""
     return OpenSpan(
         names.INVOCATION.title,
         identity.trace_id,

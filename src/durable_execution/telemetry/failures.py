@@ -1,4 +1,4 @@
-"""What a failure looks like on a span: its type, and an `exception` event with message and stack."""
+"""Puts a failure on a span: its type, and an `exception` event with message and stack."""
 
 import traceback
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ UNKNOWN = "Error"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error with everything that is known of it."""
+    """An error, with everything known about it."""
 
     type: str
     message: str
@@ -23,7 +23,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: ErrorObject | None, exception: BaseException | None) -> "Failure | None":
-        """What is recorded goes before what was raised: an operation's error stands for the original one."""
+        """Build the failure. The recorded error wins over the raised exception, which may only wrap it."""
         if error is None and exception is None:
             return None
         kind = (error.type if error else None) or (type_name(type(exception)) if exception is not None else UNKNOWN)
@@ -31,13 +31,13 @@ class Failure:
         return cls(bounded(kind, 256), bounded(message, MAX_TEXT), _stack(error, exception))
 
     def mark(self, span: OpenSpan, at_ns: int, late: dict[str, AttributeValue]) -> None:
-        """Make the span a failed one. `late` are the attributes it gets at its end."""
+        """Mark the span as failed. `late` are the attributes it gets when it ends."""
         late[names.ERROR_TYPE] = self.type
         span.fail(self.message)
         span.events.append(self.event(at_ns))
 
     def event(self, at_ns: int) -> SpanEvent:
-        """The event of OpenTelemetry's conventions for exceptions."""
+        """Build the event defined by OpenTelemetry's conventions for exceptions."""
         known: dict[str, AttributeValue] = {
             names.EXCEPTION_TYPE: self.type,
             names.EXCEPTION_MESSAGE: self.message,
@@ -48,7 +48,7 @@ class Failure:
 
 
 def _stack(error: ErrorObject | None, exception: BaseException | None) -> str | None:
-    """Where it was raised. The error of an operation was raised by its body; what carries it on has another stack."""
+    """Render where the error was raised: in the operation's body, not where its wrapper was raised."""
     recorded = exception.stack_trace if isinstance(exception, OperationError) else None
     if recorded is None and exception is not None and exception.__traceback__ is not None:
         return bounded_trace("".join(traceback.format_exception(exception)))

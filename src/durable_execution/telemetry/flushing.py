@@ -1,6 +1,6 @@
-"""Delivers an invocation's telemetry before the environment freezes, and never holds the answer up for longer than it may.
+"""Flushes an invocation's telemetry before the environment freezes, without delaying the answer beyond a budget.
 
-The SDK's `force_flush` does not heed its timeout while an exporter hangs, so it runs in a thread that is waited for.
+The SDK's `force_flush` ignores its timeout while an exporter hangs, so it runs in a thread, and the wait is bounded.
 """
 
 import logging
@@ -15,7 +15,7 @@ logger = logging.getLogger("durable_execution")
 monotonic = SystemClock().monotonic
 
 MARGIN_SECONDS = 0.5
-"""Kept of the function's remaining time, for the answer itself."""
+"""Reserved from the function's remaining time for the answer itself."""
 
 SHORTEST_SECONDS = 0.1
 
@@ -25,8 +25,8 @@ class Flushed:
     """How a flush went.
 
     Attributes:
-        seconds: How long it was waited for.
-        is_complete: Whether everything was handed to the exporters in that time.
+        seconds: How long the invocation waited.
+        is_complete: Whether everything reached the exporters in that time.
     """
 
     seconds: float
@@ -42,11 +42,11 @@ class Flusher:
         self._has_warned = False
 
     def flush(self, flushes: Sequence[Callable[[int], Any]], budget_seconds: float) -> Flushed:
-        """Call every flush, for as long as the budget allows.
+        """Call every flush function within the budget.
 
         Args:
             flushes: `force_flush` of each provider, which takes milliseconds.
-            budget_seconds: Longest wait. After a flush that did not finish it is cut in half, and again after the next.
+            budget_seconds: Longest wait. It is halved after each flush that does not finish.
         """
         began = monotonic()
         deadline = began + max(0.0, budget_seconds * self._patience)
@@ -67,7 +67,7 @@ class Flusher:
         if not self._has_warned:
             self._has_warned = True
             logger.warning(
-                "telemetry was not delivered within %.1f s: the invocation answers without waiting for it, and spans may be "
+                "telemetry was not delivered within %.1f s: the invocation answers without waiting, and spans may be "
                 "missing. Check that the collector answers at OTEL_EXPORTER_OTLP_ENDPOINT; "
                 "DURABLE_TELEMETRY_FLUSH_SECONDS sets how long an invocation waits",
                 seconds,
@@ -75,7 +75,7 @@ class Flusher:
 
 
 def budget_of(lambda_context: Any, longest_seconds: float) -> float:
-    """How long an invocation may wait for its telemetry."""
+    """Return how long an invocation may wait for its telemetry."""
     remaining = getattr(lambda_context, "get_remaining_time_in_millis", None)
     if not callable(remaining):
         return longest_seconds
@@ -98,4 +98,4 @@ def _run(flushes: Sequence[Callable[[int], Any]], deadline: float) -> None:
         try:
             flush(max(1, int((deadline - monotonic()) * 1_000)))
         except Exception:
-            logger.exception("telemetry could not be delivered: the execution is not affected. Look at the exporter")
+            logger.exception("telemetry could not be delivered: the execution is not affected. Check the exporter")

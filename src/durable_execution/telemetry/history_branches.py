@@ -1,4 +1,4 @@
-"""Flat branches: contexts that leave no event of their own, told from the operations that were called in them."""
+"""Virtual branches: contexts without events of their own, inferred from the operations called in them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,14 +21,14 @@ BRANCHES = {
 
 @dataclass(frozen=True, slots=True)
 class FlatBranch:
-    """One flat branch of a map or parallel.
+    """One virtual branch of a map or parallel.
 
     Attributes:
-        call: The call it would have been; its name is the default one, a name of the user's own is not recorded.
-        depth: Of the operations called in it.
-        operations: Those operations.
-        outcome: What the batch's result says of it; None when it says nothing.
-        error: Why it failed.
+        call: The call of a recorded branch in its place, with the default name: a custom name is not recorded.
+        depth: Depth of the operations called in it.
+        operations: The operations called in it.
+        outcome: Its outcome by the batch's result; None when the result does not say.
+        error: The error it failed with.
     """
 
     call: OperationCall
@@ -39,7 +39,7 @@ class FlatBranch:
 
     @property
     def started_at(self) -> datetime | None:
-        """When the first of its operations began."""
+        """When the first of its operations started."""
         return min((o.started_at for o in self.operations if o.started_at), default=None)
 
     @property
@@ -49,7 +49,7 @@ class FlatBranch:
 
     @property
     def status(self) -> OperationStatus:
-        """How it ended: as the batch's result says, where it can be read."""
+        """Return how it ended: by the batch's result, if that can be read."""
         if self.outcome in (OperationStatus.SUCCEEDED, OperationStatus.FAILED):
             return OperationStatus(self.outcome)
         is_running = any(not operation.status.is_terminal for operation in self.operations)
@@ -57,7 +57,7 @@ class FlatBranch:
 
 
 def flat_branches(execution: "RecordedExecution") -> dict[str, FlatBranch]:
-    """The flat branches of an execution, by the id of each operation that was called in one."""
+    """Return the virtual branches of an execution, by the id of each operation called in one."""
     by_id = execution.by_id()
     members: dict[str, list[RecordedOperation]] = {}
     batches: dict[str, tuple[RecordedOperation, int]] = {}
@@ -94,7 +94,7 @@ def _branch(identity: str, batch: "RecordedOperation", index: int, operations: "
 
 
 def _outcomes(batch: "RecordedOperation") -> dict[int, tuple[str, ErrorObject | None]]:
-    """How each branch ended, from the result of the batch; nothing when it has none, or one of another form."""
+    """Return how each branch ended, from the batch's result; nothing if there is none, or its form is unknown."""
     try:
         items = loads(batch.result or "")["all"]
         return {item["index"]: (str(item["status"]), ErrorObject.from_wire(item["error"])) for item in items}

@@ -1,4 +1,4 @@
-"""The operations of a recorded execution as the calls that made them, and in which invocation each began and ended."""
+"""Maps recorded operations to the calls that made them and to the invocations in which each started and ended."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ NEVER = 1 << 30
 
 
 class RecordedCalls:
-    """Looks up what the happenings of a recorded execution need.
+    """Looks up what the notifications of a recorded execution need.
 
     Attributes:
-        arn: The execution's ARN, or what stands in for it.
-        unfinished: What had not ended when the execution did, by id, parents first.
+        arn: The execution's ARN, or its substitute.
+        unfinished: Operations that had not ended when the execution did, by id, parents first.
     """
 
     def __init__(self, execution: "RecordedExecution", arn: str) -> None:
@@ -40,26 +40,26 @@ class RecordedCalls:
         }
 
     def call(self, operation: "RecordedOperation") -> OperationCall:
-        """The call that made an operation."""
+        """Return the call that made an operation."""
         found = self._calls.get(operation.id)
         if found is None:
             found = self._calls[operation.id] = self._make(operation)
         return found
 
     def began_in(self, operation: "RecordedOperation") -> int:
-        """Number of the invocation that began it."""
+        """Return the number of the invocation that started it."""
         return self._span[operation.id][0]
 
     def ended_in(self, operation: "RecordedOperation") -> int:
-        """Number of the invocation that it ended in, or that found it ended; very large while it has not."""
+        """Return the number of the invocation that it ended in, or that found it ended; very large while it is open."""
         return self._span[operation.id][1]
 
     def over_in(self, operation: "RecordedOperation") -> int:
-        """Number of the invocation after which nobody calls it any more: it has ended, or a context around it has."""
+        """Return the number of the last invocation that calls it: afterwards it, or a context around it, has ended."""
         return self._over[operation.id]
 
     def waits_open_in(self, number: int) -> Mapping[str, Operation]:
-        """The WAIT operations that an invocation came by before they were over, as they began."""
+        """Return the WAIT operations that an invocation reached before they ended, in the order in which they started."""
         return {
             wait.id: Operation({**wire_of(wait), "Status": "STARTED"})
             for wait in self._waits
@@ -67,11 +67,11 @@ class RecordedCalls:
         }
 
     def branch_of(self, operation: "RecordedOperation") -> FlatBranch | None:
-        """The flat branch that it was called in, if it was."""
+        """Return the virtual branch that it was called in, if any."""
         return self._branches.get(operation.id)
 
     def invocation_at(self, moment: datetime | None) -> int | None:
-        """Number of the invocation that ran last at a moment."""
+        """Return the number of the latest invocation at a time."""
         return bisect_right(self._starts, moment) or None if moment is not None else None
 
     def _invocations_of(self, operation: "RecordedOperation") -> tuple[int, int]:
@@ -80,7 +80,7 @@ class RecordedCalls:
         return first, last if operation.status.is_terminal else NEVER
 
     def _invocation_of(self, event: int) -> int:
-        """Events belong to the invocation whose end comes after them."""
+        """Count invocations by their ends: events belong to the invocation whose end follows them."""
         return bisect_left(self._last_events, event) + 1
 
     def _make(self, operation: "RecordedOperation") -> OperationCall:
@@ -101,7 +101,7 @@ class RecordedCalls:
 
 
 def wire_of(operation: "RecordedOperation", *, last_attempt: "RecordedAttempt | None" = None) -> Wire:
-    """An operation as the service would hand it to a handler, as far as spans need it."""
+    """Build an operation as the service would pass it to a handler, as far as spans need it."""
     wire: dict[str, Any] = {
         "Id": operation.id,
         "Type": operation.type.value,

@@ -1,4 +1,4 @@
-"""A recorded execution told again as the happenings that its invocations announced."""
+"""Turns a recorded execution back into the notifications that its invocations sent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
     )
 
 Told = tuple[str, Any]
-"""The name of an observer's method, and what to call it with."""
+"""The name of an observer's method, and its argument."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """When an invocation ran."""
+    """The time span of an invocation."""
 
     start: datetime
     end: datetime
 
     def fit(self, moment: datetime | None) -> datetime:
-        """A moment of the record as this invocation saw it: other clocks' moments can be a little outside."""
+        """Clamp a recorded time to this invocation: times from other clocks can lie slightly outside."""
         return self.start if moment is None else min(max(moment, self.start), self.end)
 
 
 class InvocationStory:
-    """The happenings of one invocation: what was open is gone on with, then everything in the order of the tree."""
+    """The notifications of one invocation: open operations continue first, then the tree in order."""
 
     def __init__(self, execution: "RecordedExecution", invocation: "RecordedInvocation", calls: RecordedCalls) -> None:
         """Prepare.
@@ -58,7 +58,9 @@ class InvocationStory:
         """
         start = invocation.started_at or execution.started_at
         if start is None:
-            raise ValueError("the history has no timestamps, so nothing in it can be placed in time")
+            raise ValueError(
+                "the history has no timestamps, so its operations cannot be placed in time. Export it again with timestamps"
+            )
         self._execution = execution
         self._invocation = invocation
         self._calls = calls
@@ -68,7 +70,7 @@ class InvocationStory:
         self._entered: set[str] = set()
 
     def started(self) -> InvocationStarted:
-        """How it began."""
+        """Return the notification of its start."""
         began_before = (self._calls.began_in(operation) < self._number for operation in self._execution)
         return InvocationStarted(
             execution_arn=self._calls.arn,
@@ -85,7 +87,7 @@ class InvocationStory:
         )
 
     def tell(self) -> Iterator[Told]:
-        """Everything between start and end."""
+        """Return the notifications between start and end."""
         for operation in self._execution:
             yield from self._go_on_with(operation)
         for operation in self._execution:
@@ -94,7 +96,7 @@ class InvocationStory:
         yield from self._leave_for(None)
 
     def ended(self, started: InvocationStarted) -> InvocationEnded | None:
-        """How it ended; None while it runs."""
+        """Return the notification of its end; None while it runs."""
         if self._invocation.outcome is None or self._invocation.ended_at is None:
             return None
         status = InvocationStatus(self._invocation.outcome)
@@ -105,11 +107,11 @@ class InvocationStory:
 
     @property
     def is_last(self) -> bool:
-        """Whether no invocation came after it."""
+        """Tell whether it is the last invocation."""
         return self._number == len(self._execution.invocations)
 
     def unreported(self) -> list[Unreported]:
-        """What had not ended, or ended after this invocation and was never told of; parents first."""
+        """Return the operations that were open, or ended after this invocation without a handler; parents first."""
         found: list[Unreported] = []
         for operation in self._execution:
             if self._calls.over_in(operation) <= self._number:
@@ -118,7 +120,7 @@ class InvocationStory:
         return found
 
     def _go_on_with(self, operation: "RecordedOperation") -> Iterator[Told]:
-        """What earlier invocations began: replayed when it had ended, otherwise gone on with."""
+        """Announce what earlier invocations started: replayed if it had ended, continued if not."""
         if self._calls.began_in(operation) >= self._number:
             return
         is_replayed = self._calls.ended_in(operation) < self._number
@@ -138,7 +140,7 @@ class InvocationStory:
         yield from self._enter(operation, call)
 
     def _run(self, operation: "RecordedOperation") -> Iterator[Told]:
-        """What this invocation began, tried, and finished."""
+        """Announce what this invocation started, attempted and finished."""
         call, began_in, ended_in = (
             self._calls.call(operation),
             self._calls.began_in(operation),
@@ -164,7 +166,7 @@ class InvocationStory:
             yield self._completed(operation, call)
 
     def _attempt(self, call: OperationCall, attempt: "RecordedAttempt") -> Iterator[Told]:
-        """An attempt ran in the invocation it ended in, and before that, cut off, in the one that began it."""
+        """Assign an attempt to the invocation it ended in, and, cut off, to an earlier one that started it."""
         is_here = attempt.invocation == self._number
         was_cut_off = (attempt.invocation or 0) > self._number == self._calls.invocation_at(attempt.started_at)
         if not is_here and not was_cut_off:
@@ -186,7 +188,7 @@ class InvocationStory:
         yield "on_attempt_ended", ended
 
     def _leave_for(self, operation: "RecordedOperation | None") -> Iterator[Told]:
-        """Contexts that the next operation is not inside of end here."""
+        """Leave the contexts that the next operation is not in."""
         while self._inside and not self._is_inside(operation, self._inside[-1]):
             around = self._inside.pop()
             if isinstance(around, FlatBranch):
@@ -245,28 +247,28 @@ class InvocationStory:
             yield "on_operation_completed", happening
 
     def _ended_before(self, operation: "RecordedOperation") -> bool:
-        """Whether it ended after the invocation before this one, and before this one began."""
+        """Tell whether it ended after the previous invocation and before this one started."""
         is_mine = self._calls.ended_in(operation) == self._number > self._calls.began_in(operation)
         is_service = operation.type in (OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE)
         ended = operation.ended_at
         return is_mine and is_service and ended is not None and ended <= self.ran.start
 
     def _was_due(self, operation: "RecordedOperation") -> bool:
-        """Whether a next attempt was left to this invocation by one before."""
+        """Tell whether an earlier invocation left the next attempt to this one."""
         ran_in = [attempt.invocation or 0 for attempt in operation.attempts]
         return any(before < after == self._number for before, after in pairwise(ran_in))
 
     def _before(self, operation: "RecordedOperation") -> Operation:
-        """What was recorded of it when this invocation began."""
+        """Return its recorded state when this invocation started."""
         before = [attempt for attempt in operation.attempts if (attempt.invocation or 0) < self._number]
         after = operation.attempts[len(before) : len(before) + 1]
-        was_begun = any((self._calls.invocation_at(attempt.started_at) or 0) < self._number for attempt in after)
-        wire = wire_of(operation, last_attempt=before[-1] if before and not was_begun else None)
+        was_started = any((self._calls.invocation_at(attempt.started_at) or 0) < self._number for attempt in after)
+        wire = wire_of(operation, last_attempt=before[-1] if before and not was_started else None)
         return Operation({**wire, "Status": OperationStatus.STARTED.value})
 
 
 def stories(execution: "RecordedExecution", arn: str) -> Iterator[InvocationStory]:
-    """The invocations of an execution, in order."""
+    """Return the invocations of an execution, in order."""
     calls = RecordedCalls(execution, arn)
     for invocation in execution.invocations:
         yield InvocationStory(execution, invocation, calls)

@@ -1,4 +1,4 @@
-"""Which trace an invocation writes to, and under which ancestor."""
+"""Derives the trace that an invocation writes to, and its ancestor span."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class TraceIdentity:
 
     Attributes:
         arn: The execution.
-        invocation: The invocation's request id, or what stands in for it.
+        invocation: The invocation's request id, or its substitute.
         trace_id: The trace its spans belong to.
-        ancestor_id: The span that Workflow and Invocation go under.
-        is_remote: Whether that span is somebody else's; otherwise it is the synthetic root.
-        is_sampled: The decision upstream; None when it is the provider's.
+        ancestor_id: The parent span of Workflow and Invocation.
+        is_remote: Whether that span comes from a remote caller; if not, it is the synthetic root.
+        is_sampled: Upstream's sampling decision; None when the provider decides.
         trace_state: W3C vendor data of the remote parent.
-        generation: How many traces of this execution came before this one.
-        previous: Trace and ancestor of the trace before this one; None in the first.
+        generation: The number of earlier traces of this execution.
+        previous: Trace and ancestor ids of the preceding trace; None in the first.
         first_trace_id: The execution's first trace.
         ancestor_started_at: Time of the synthetic root.
     """
@@ -45,24 +45,24 @@ class TraceIdentity:
 
     @property
     def workflow_id(self) -> int:
-        """The span of the whole execution."""
+        """The id of the span of the whole execution."""
         return ids.workflow_span_id(self.arn)
 
     @property
     def invocation_id(self) -> int:
-        """The span of this invocation."""
+        """The id of the span of this invocation."""
         return ids.invocation_span_id(self.arn, self.invocation)
 
     def trace_at(self, moment: datetime) -> int:
-        """The trace that spans of a moment went to."""
+        """Return the trace that received the spans of a given time."""
         return ids.rolled_over(self.first_trace_id, moment)[0] if self.generation else self.trace_id
 
 
 class InvocationNames:
-    """Tells invocations of an execution apart.
+    """Distinguishes the invocations of an execution.
 
-    Lambda's request id does that, and the history records it. Emulators are known to hand out the same one every
-    time; a repeated one gets a number, in the order of the invocations.
+    Lambda's request id identifies each one, and the history records it. Some emulators use the same id every time;
+    a repeated id gets a number, in the order of the invocations.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class InvocationNames:
         self._lock = Lock()
 
     def name(self, arn: str, request_id: str | None, at: datetime) -> str:
-        """What to derive this invocation's ids from."""
+        """Return the name that this invocation's ids are derived from."""
         if not request_id:
             return f"at-{int(at.timestamp() * 1_000)}"
         with self._lock:
@@ -85,16 +85,16 @@ class InvocationNames:
 
 
 invocation_names = InvocationNames()
-"""Of this process."""
+"""The invocation names of this process."""
 
 
 def identify(started: InvocationStarted, context: TraceContext, names: InvocationNames) -> TraceIdentity:
-    """Work out the ids of an invocation.
+    """Derive the ids of an invocation.
 
     Args:
         started: The invocation.
-        context: The trace context that came in with it.
-        names: Remembers the invocations before it.
+        context: The incoming trace context.
+        names: Remembers earlier invocations.
     """
     arn, at = started.execution_arn, started.at
     began = started.execution_started_at or at
@@ -117,12 +117,12 @@ def identify(started: InvocationStarted, context: TraceContext, names: Invocatio
 
 
 def _has_age(trace_id: int, began: datetime, context: TraceContext) -> bool:
-    """Whether the trace id tells when the trace began: X-Ray's and ours do, a random one only seems to."""
+    """Tell whether the trace id holds the trace's start time: X-Ray's and ours do, a random one does not."""
     born = trace_id >> 96
     return context.is_timed and abs(int(began.timestamp()) - born) <= XRAY_KEEPS.total_seconds()
 
 
 def _previous(arn: str, trace_id: int, generation: int, context: TraceContext) -> tuple[int, int]:
-    """Where the execution's trace was before it rolled over: under the remote parent only at first."""
+    """Return the trace before the roll-over: only the first is under the remote parent."""
     remote = context.parent_id if generation == 1 and context.trace_id is not None else None
     return trace_id - (int(ids.ROLL_OVER_AFTER.total_seconds()) << 96), remote or ids.root_span_id(arn)

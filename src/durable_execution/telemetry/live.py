@@ -1,4 +1,4 @@
-"""Live tracing: the view of each invocation, sent through the application's provider as it happens."""
+"""Live tracing: sends the view of each invocation through the application's provider while it runs."""
 
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -18,10 +18,10 @@ _cold = [True]
 
 
 class LiveTracing(ForwardingObserver):
-    """Spans of one invocation. One object per invocation.
+    """Traces one invocation. One object per invocation.
 
     Attributes:
-        outlet: Where the spans go; None until the invocation starts.
+        outlet: Receives the spans; None until the invocation starts.
         identity: The ids of the invocation; None until it starts.
     """
 
@@ -31,7 +31,7 @@ class LiveTracing(ForwardingObserver):
         Args:
             provider: The application's tracer provider.
             view: `execution` or `invocation`.
-            joins_incoming: Whether to join the trace that came in with the invocation.
+            joins_incoming: Whether to join the incoming trace.
         """
         super().__init__()
         self._provider = provider
@@ -41,7 +41,7 @@ class LiveTracing(ForwardingObserver):
         self.identity: TraceIdentity | None = None
 
     def make_view(self, started: InvocationStarted) -> SpanView:
-        """Work out the ids and open the Invocation."""
+        """Derive the ids and open the Invocation."""
         context = incoming(started.trace_header, started.lambda_context) if self._joins_incoming else NOTHING
         self.identity = identity = identify(started, context, invocation_names)
         self.outlet = outlet = outlet_for(self._provider, identity)

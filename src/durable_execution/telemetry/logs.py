@@ -1,8 +1,8 @@
-"""Log records that say which execution, operation, attempt, trace and span they belong to.
+"""Adds the execution, operation, attempt, trace and span to log records.
 
-Nothing is installed unless asked for: `CorrelationFilter` goes on a handler, `correlate_logs()` puts it on all that a logger
-has. It only adds attributes to standard records, so Powertools, structlog and JSON formatters keep working, and fields given
-with `extra=` win.
+Nothing is installed by default: put `CorrelationFilter` on a handler, or call `correlate_logs()` to put it on every handler
+of a logger. It only adds attributes to standard records, so Powertools, structlog and JSON formatters keep working, and
+fields passed with `extra=` win.
 """
 
 import logging
@@ -24,7 +24,7 @@ from durable_execution.observers import (
 
 
 class LogField(NamedTuple):
-    """An attribute of a log record."""
+    """An attribute that log records get."""
 
     name: str
     meaning: str
@@ -32,20 +32,20 @@ class LogField(NamedTuple):
 
 FIELDS = (
     LogField("executionArn", "The execution."),
-    LogField("requestId", "Lambda's id of the invocation."),
-    LogField("operationId", "The operation whose code logged."),
-    LogField("operationName", "Its name."),
-    LogField("operationPath", "Its place in the workflow, for example `process_order/notify#3/email`."),
-    LogField("parentId", "The context it is in."),
-    LogField("attempt", "The attempt, from 1."),
-    LogField("traceId", "The trace, where one is recorded."),
+    LogField("requestId", "Lambda's request id of the invocation."),
+    LogField("operationId", "The operation whose code wrote the record."),
+    LogField("operationName", "The operation's name."),
+    LogField("operationPath", "The operation's path in the workflow, for example `process_order/notify#3/email`."),
+    LogField("parentId", "The operation's context."),
+    LogField("attempt", "The attempt, counted from 1."),
+    LogField("traceId", "The trace, if one is recorded."),
     LogField("spanId", "The span."),
     LogField("otelTraceSampled", "Whether the trace is sampled."),
 )
 
 
 class LogPlace(NamedTuple):
-    """Whose code is running."""
+    """The code that is running: an invocation, operation and attempt."""
 
     execution_arn: str
     request_id: str | None = None
@@ -54,37 +54,37 @@ class LogPlace(NamedTuple):
 
 
 _place: ContextVar[LogPlace | None] = ContextVar("durable_execution_log_place", default=None)
-_filters: "WeakSet[CorrelationFilter]" = WeakSet()  # while one lives, executions keep track of whose code runs
+_filters: "WeakSet[CorrelationFilter]" = WeakSet()  # while one exists, executions track which code runs
 
 
 class LogPlaces(Observer):
-    """Keeps track of whose code runs, in a context variable. One object per invocation."""
+    """Tracks which operation's code runs, in a context variable. One object per invocation."""
 
     def __init__(self) -> None:
         self._tokens: dict[object, Any] = {}
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
-        """The handler's own code."""
+        """Enter the handler's own code."""
         self._enter("", LogPlace(happening.execution_arn, happening.request_id))
 
     def on_context_entered(self, happening: ContextEntered) -> None:
-        """A context's body."""
+        """Enter a context's body."""
         self._enter_call(happening.call.id, happening.call, None)
 
     def on_context_left(self, happening: ContextLeft) -> None:
-        """Back to the code around it."""
+        """Return to the enclosing code."""
         self._leave(happening.call.id)
 
     def on_attempt_started(self, happening: AttemptStarted) -> None:
-        """A step's body."""
+        """Enter a step's body."""
         self._enter_call((happening.call.id, happening.attempt), happening.call, happening.attempt)
 
     def on_attempt_ended(self, happening: AttemptEnded) -> None:
-        """Back to the code around it."""
+        """Return to the enclosing code."""
         self._leave((happening.call.id, happening.attempt))
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        """Back to nobody's."""
+        """Leave the handler's code."""
         for key in reversed(list(self._tokens)):
             self._leave(key)
 
@@ -94,7 +94,7 @@ class LogPlaces(Observer):
             self._enter(key, around._replace(call=call, attempt=attempt))
 
     def _enter(self, key: object, place: LogPlace) -> None:
-        if _place.get() != place:  # another observer of the same invocation has said so already
+        if _place.get() != place:  # a second observer of the same invocation has already set it
             self._tokens[key] = _place.set(place)
 
     def _leave(self, key: object) -> None:
@@ -104,18 +104,18 @@ class LogPlaces(Observer):
         try:
             _place.reset(token)
         except ValueError:
-            return  # left in another task than it was entered in: that task's context is gone anyway
+            return  # left in a different task than it was entered in: that task's context is gone anyway
 
 
 class CorrelationFilter(logging.Filter):
-    """Adds the fields to every record that passes; drops none."""
+    """Adds the fields to every record. It drops none."""
 
     def __init__(self) -> None:
         super().__init__()
         _filters.add(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add what is known here and not set already."""
+        """Add the known fields that are not set yet."""
         add_fields(record)
         return True
 
@@ -124,11 +124,11 @@ def correlate_logs(logger: logging.Logger | None = None) -> Callable[[], None]:
     """Add the fields to every record that reaches the handlers a logger has now.
 
     Args:
-        logger: The logger; by default the root logger, whose handlers see everything that propagates. On Lambda it has
-            its handler before the function's module is imported.
+        logger: The logger; by default the root logger, whose handlers see everything that propagates. On Lambda, the root
+            logger has its handler before your module is imported.
 
     Returns:
-        What to call to undo it.
+        A function that undoes it.
     """
     handlers = list((logger or logging.getLogger()).handlers)
     added = CorrelationFilter()
@@ -144,7 +144,7 @@ def correlate_logs(logger: logging.Logger | None = None) -> Callable[[], None]:
 
 
 def add_fields(record: logging.LogRecord) -> None:
-    """Add to a record what is known of whose code runs; outside of an execution, nothing."""
+    """Add the fields of the running code to a record; outside of an execution, nothing."""
     place = _place.get()
     if place is None:
         return
@@ -154,7 +154,7 @@ def add_fields(record: logging.LogRecord) -> None:
 
 
 def fields_of(place: LogPlace) -> dict[str, Any]:
-    """The fields and their values; None where there is none."""
+    """Return the fields and their values; None for an absent value."""
     call = place.call
     return {
         "executionArn": place.execution_arn,
@@ -169,12 +169,12 @@ def fields_of(place: LogPlace) -> dict[str, Any]:
 
 
 def is_asked_for() -> bool:
-    """Whether anybody correlates logs in this process."""
+    """Tell whether this process correlates logs."""
     return bool(_filters)
 
 
 def _span_fields() -> dict[str, Any]:
-    """The current span; OpenTelemetry is asked only where it is loaded already."""
+    """Return the current span; uses OpenTelemetry only if it is already imported."""
     import sys
 
     trace = sys.modules.get("opentelemetry.trace")

@@ -1,4 +1,4 @@
-"""Numbers about executions, with attributes of few values only, and meters of how close an execution is to its limits."""
+"""Metrics about executions, with low-cardinality attributes, and meters of how close an execution is to its limits."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -36,11 +36,11 @@ class Metric(NamedTuple):
     """An instrument.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         kind: `counter` or `histogram`.
-        unit: In UCUM, as OpenTelemetry wants it.
+        unit: Its unit in UCUM, as OpenTelemetry requires.
         meaning: What it counts or measures.
-        labels: Its attributes.
+        labels: Names of its attributes.
     """
 
     name: str
@@ -58,7 +58,7 @@ SEVERITY_LABEL = "replay.severity"
 TYPE_LABELS = (names.OPERATION_TYPE, names.OPERATION_SUBTYPE)
 
 INVOCATIONS = Metric("replay.invocations", "counter", "{invocation}", "Invocations that ended.", (STATUS_LABEL,))
-INVOCATION_DURATION = Metric("replay.invocation.duration", "histogram", "s", "How long they took.", (STATUS_LABEL,))
+INVOCATION_DURATION = Metric("replay.invocation.duration", "histogram", "s", "Their duration.", (STATUS_LABEL,))
 OPERATIONS = Metric(
     "replay.operations", "counter", "{operation}", "Operations that ended.", (*TYPE_LABELS, names.OPERATION_STATUS)
 )
@@ -70,34 +70,46 @@ OPERATION_DURATION = Metric(
     TYPE_LABELS,
 )
 ATTEMPTS = Metric("replay.attempts", "counter", "{attempt}", "Attempts that ended.", (*TYPE_LABELS, OUTCOME_LABEL))
-ATTEMPT_DURATION = Metric("replay.attempt.duration", "histogram", "s", "How long they took.", TYPE_LABELS)
+ATTEMPT_DURATION = Metric("replay.attempt.duration", "histogram", "s", "Their duration.", TYPE_LABELS)
 CHECKPOINTS = Metric("replay.checkpoints", "counter", "{call}", "Checkpoint calls.", (OUTCOME_LABEL,))
-CHECKPOINT_DURATION = Metric("replay.checkpoint.duration", "histogram", "s", "How long they took.")
-CHECKPOINT_SIZE = Metric("replay.checkpoint.size", "histogram", "By", "How large they were.")
-CHECKPOINT_BATCH = Metric("replay.checkpoint.batch_size", "histogram", "{update}", "How many updates they carried.")
+CHECKPOINT_DURATION = Metric("replay.checkpoint.duration", "histogram", "s", "Their duration.")
+CHECKPOINT_SIZE = Metric("replay.checkpoint.size", "histogram", "By", "Their size.")
+CHECKPOINT_BATCH = Metric("replay.checkpoint.batch_size", "histogram", "{update}", "Updates in each call.")
 REPLAYED = Metric("replay.replayed_operations", "counter", "{operation}", "Calls answered from the record.")
 REPLAY_DURATION = Metric(
     "replay.replay.duration", "histogram", "s", "From an invocation's start to the last answer from the record."
 )
 RESUME_LATENCY = Metric(
-    "replay.resume_latency", "histogram", "s", "From the end of what was waited for to the invocation that went on."
+    "replay.resume_latency",
+    "histogram",
+    "s",
+    "From the end of a wait, or the due time of an attempt, to the invocation that continues.",
 )
 NONDETERMINISM = Metric(
-    "replay.nondeterminism", "counter", "{divergence}", "Times the code left the record.", (KIND_LABEL, SEVERITY_LABEL)
+    "replay.nondeterminism",
+    "counter",
+    "{divergence}",
+    "Divergences of the code from the recording.",
+    (KIND_LABEL, SEVERITY_LABEL),
 )
-FLUSH_DURATION = Metric("replay.flush.duration", "histogram", "s", "How long invocations waited for their telemetry.")
-DROPPED = Metric(
-    "replay.dropped_spans", "counter", "{span}", "Spans that were not delivered when their invocation answered."
+FLUSH_DURATION = Metric(
+    "replay.flush.duration", "histogram", "s", "How long invocations waited for the flush of their telemetry."
 )
+DROPPED = Metric("replay.dropped_spans", "counter", "{span}", "Spans not delivered when their invocation answered.")
 LIMIT_OPERATIONS = Metric(
-    "replay.limit.operations", "histogram", "{operation}", "Operations of an execution, of 3,000."
+    "replay.limit.operations", "histogram", "{operation}", "Operations in an execution; the limit is 3,000."
 )
-LIMIT_STORAGE = Metric("replay.limit.storage", "histogram", "By", "Payloads an execution keeps, of 100 MB.")
+LIMIT_STORAGE = Metric(
+    "replay.limit.storage", "histogram", "By", "Payloads stored by an execution; the limit is 100 MB."
+)
 LIMIT_PAYLOAD = Metric(
-    "replay.limit.payload", "histogram", "By", "Its largest result, of the 256 KiB that are kept in one piece."
+    "replay.limit.payload",
+    "histogram",
+    "By",
+    "The execution's largest result; results above 256 KiB are not stored in one piece.",
 )
 LIMIT_WARNINGS = Metric(
-    "replay.limit.warnings", "counter", "{warning}", "Executions at 80 % of a limit or more.", (LIMIT_LABEL,)
+    "replay.limit.warnings", "counter", "{warning}", "Executions at 80 % or more of a limit.", (LIMIT_LABEL,)
 )
 METRICS = (
     INVOCATIONS, INVOCATION_DURATION, OPERATIONS, OPERATION_DURATION, ATTEMPTS, ATTEMPT_DURATION, CHECKPOINTS,
@@ -107,17 +119,17 @@ METRICS = (
 
 
 class Meter(Protocol):
-    """What is needed of OpenTelemetry's `Meter`."""
+    """The part of OpenTelemetry's `Meter` that is used here."""
 
     def create_counter(self, name: str, unit: str, description: str) -> Any:
-        """A counter."""
+        """Create a counter."""
 
     def create_histogram(self, name: str, unit: str, description: str) -> Any:
-        """A histogram."""
+        """Create a histogram."""
 
 
 class Instruments:
-    """The instruments of one meter; made once per provider."""
+    """The instruments of one meter, created once per provider."""
 
     def __init__(self, meter: Meter) -> None:
         self._made = {metric.name: _make(meter, metric) for metric in METRICS}
@@ -132,7 +144,7 @@ class Instruments:
 
 
 class Metrics(Observer):
-    """The numbers of one invocation. One object per invocation."""
+    """Records the metrics of one invocation. One object per invocation."""
 
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
@@ -140,17 +152,17 @@ class Metrics(Observer):
         self._replay: ReplayTally | None = None
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
-        """Begin to count."""
+        """Start to count."""
         self._started = happening
         self._replay = ReplayTally(happening.at)
 
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
-        """Counted together, when the invocation ends."""
+        """Count a replayed call; the sum is recorded when the invocation ends."""
         if self._replay is not None:
             self._replay.count(happening.recorded, happening.at)
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
-        """An operation ended."""
+        """Record the end of an operation."""
         labels = type_labels(happening.call)
         status = {**labels, names.OPERATION_STATUS: str(happening.status)}
         self._instruments.count(OPERATIONS, labels=status)
@@ -162,14 +174,14 @@ class Metrics(Observer):
             self._instruments.measure(RESUME_LATENCY, (self._started.at - happening.at).total_seconds())
 
     def on_attempt_ended(self, happening: AttemptEnded) -> None:
-        """An attempt ended."""
+        """Record the end of an attempt."""
         labels = type_labels(happening.call)
         self._instruments.count(ATTEMPTS, labels={**labels, OUTCOME_LABEL: happening.outcome})
         seconds = (happening.at - happening.started_at).total_seconds()
         self._instruments.measure(ATTEMPT_DURATION, max(0.0, seconds), labels)
 
     def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
-        """A checkpoint call was answered."""
+        """Record a checkpoint call."""
         outcome = "accepted" if happening.error is None else "refused"
         self._instruments.count(CHECKPOINTS, labels={OUTCOME_LABEL: outcome})
         self._instruments.measure(CHECKPOINT_DURATION, happening.duration_seconds)
@@ -177,13 +189,13 @@ class Metrics(Observer):
         self._instruments.measure(CHECKPOINT_BATCH, len(happening.updates))
 
     def on_diverged(self, happening: Diverged) -> None:
-        """The code left the record."""
+        """Count a divergence."""
         divergence = happening.divergence
         labels = {KIND_LABEL: kind_of_divergence(divergence), SEVERITY_LABEL: severity_of(divergence)}
         self._instruments.count(NONDETERMINISM, labels=labels)
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        """Sum up, and see how close the execution is to its limits."""
+        """Record the totals, and check how close the execution is to its limits."""
         labels = {STATUS_LABEL: attributes.invocation_word(happening.status)}
         self._instruments.count(INVOCATIONS, labels=labels)
         seconds = (happening.at - happening.started.at).total_seconds()
@@ -203,8 +215,8 @@ class Metrics(Observer):
             if used >= WARN_AT * limit:
                 self._instruments.count(LIMIT_WARNINGS, labels={LIMIT_LABEL: metric.name})
                 logger.warning(
-                    "the execution has %s %s of %s: beyond that the service fails it, or keeps less of it. Split the "
-                    "work into chained invokes, or keep large values elsewhere and pass their place",
+                    "the execution has %s %s of %s: beyond the limit the service fails it or stores less. Split the "
+                    "work into chained invokes, or store large values elsewhere and pass references",
                     f"{used:,}",
                     what,
                     f"{limit:,}",
@@ -213,7 +225,7 @@ class Metrics(Observer):
 
 
 class Usage(NamedTuple):
-    """What an execution takes up."""
+    """The size of an execution."""
 
     operations: int
     stored_bytes: int
@@ -221,7 +233,7 @@ class Usage(NamedTuple):
 
 
 def usage_of(operations: Iterable[Operation]) -> Usage:
-    """Count what is recorded. Characters stand for bytes: payloads are JSON, which is ASCII by default."""
+    """Measure the recorded operations. Characters count as bytes: payloads are JSON, which is ASCII by default."""
     count, stored, largest = 0, 0, 0
     for operation in operations:
         if operation.wire.get("Type") == "EXECUTION":
@@ -235,7 +247,7 @@ def usage_of(operations: Iterable[Operation]) -> Usage:
 
 
 def type_labels(call: OperationCall) -> dict[str, str]:
-    """Type and subtype; subtypes that users make up are not told apart, since nobody knows how many there are."""
+    """Return type and subtype; custom subtypes count as one, since their number is unbounded."""
     subtype = call.subtype if call.subtype in KNOWN_SUBTYPES else OWN_SUBTYPE
     return {names.OPERATION_TYPE: str(call.type), names.OPERATION_SUBTYPE: str(subtype)}
 

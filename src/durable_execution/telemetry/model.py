@@ -1,7 +1,7 @@
-"""Which spans an invocation has: what both views share.
+"""Decides which spans an invocation has: the part that both views share.
 
-A view listens to one invocation's happenings and tells an outlet of spans. Live tracing and backfill are the same view
-with another outlet, so they agree by construction.
+A view observes one invocation's notifications and passes spans to an outlet. Live tracing and backfill use the same view
+with different outlets, so they agree by construction.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,14 +50,14 @@ STATUS_OF_OUTCOME = {"SUCCEEDED": SpanStatus.OK, "FAILED": SpanStatus.ERROR}
 
 
 class Surroundings(NamedTuple):
-    """What a view is told about an invocation besides its happenings.
+    """What a view knows about an invocation besides its notifications.
 
     Attributes:
-        invocation_parent_id: A span of the same trace that is current where the invocation begins.
+        invocation_parent_id: The current span of the same trace when the invocation starts.
         has_root: Whether the synthetic root is sent with this invocation.
-        is_cold: Whether it is the first invocation of this environment; None when nobody knows.
+        is_cold: Whether it is the first invocation of this environment; None when unknown.
         is_xray: Whether the trace came from X-Ray.
-        due_times: Knows when next attempts are due, of which the invocation is no longer told.
+        due_times: Due times of next attempts, which the service no longer reports to this invocation.
     """
 
     invocation_parent_id: int | None = None
@@ -68,14 +68,14 @@ class Surroundings(NamedTuple):
 
 
 class Unreported(NamedTuple):
-    """An operation whose end no happening told of, parents before children."""
+    """An operation whose end was not announced; parents come before children."""
 
     call: OperationCall
     recorded: Operation
 
 
 class SpanView(Observer):
-    """The spans of one invocation. One object per invocation."""
+    """Builds the spans of one invocation. One object per invocation."""
 
     view: ClassVar[str]
 
@@ -109,44 +109,44 @@ class SpanView(Observer):
         )
         outlet.open(self.invocation)
 
-    # What the views differ in.
+    # Where the views differ.
 
     def attempt_links(self) -> Links:
-        """Links of an attempt's span."""
+        """Return the links of an attempt's span."""
         raise NotImplementedError
 
     def outer_span(self) -> OpenSpan:
-        """What an operation outside of all contexts goes under."""
+        """Return the parent span of operations outside all contexts."""
         raise NotImplementedError
 
     def open_operation(self, call: OperationCall, at: datetime, *, is_later: bool) -> OpenSpan:
-        """Begin an operation's span; `is_later` when an earlier invocation began it."""
+        """Start an operation's span; `is_later` when an earlier invocation started the operation."""
         raise NotImplementedError
 
     def close_unfinished(self, happening: InvocationEnded) -> None:
-        """The invocation ends, and these operations have not."""
+        """Handle operations that are open when the invocation ends."""
         raise NotImplementedError
 
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
-        """The execution was stopped or timed out, and no invocation told of these operations' end."""
+        """Handle operations that ended unannounced because the execution was stopped or timed out."""
         raise NotImplementedError
 
     def reopen_left_behind(self, context_id: str, at: datetime) -> None:
-        """A context ends, and this invocation did not come by everything that one before had begun in it."""
+        """Handle operations of a context that ended although this invocation did not reach all of them."""
         raise NotImplementedError
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
-        """An operation ended while nothing ran."""
+        """Handle an operation that ended between invocations."""
         raise NotImplementedError
 
     # What happens.
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
-        """The handler's own code runs under the Invocation."""
+        """Open the Invocation; the handler's own code runs under it."""
         self._invocation_token = self.outlet.enter(self.invocation)
 
     def on_operation_started(self, happening: OperationStarted) -> None:
-        """An operation's span begins, or goes on."""
+        """Start or continue an operation's span."""
         call, recorded = happening.call, happening.recorded
         if self._is_given_up(call):
             return
@@ -158,13 +158,13 @@ class SpanView(Observer):
             self._begin(call, happening.at, is_later=happening.is_replayed)
 
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
-        """Answered from the record: no span, but it counts."""
+        """Count a call answered from the record; it gets no span."""
         self._advance(to_ns(happening.at))
         self._replay.count(happening.recorded, happening.at)
         self.novelty.replay(happening.call)
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
-        """An operation's span ends."""
+        """End an operation's span."""
         call = happening.call
         if self._is_given_up(call):
             return
@@ -189,7 +189,7 @@ class SpanView(Observer):
         self.close_operation(span, call.id, happening.status, end_ns, attempt=attempt, failure=failure)
 
     def on_attempt_started(self, happening: AttemptStarted) -> None:
-        """An attempt's span begins, and the body runs under it."""
+        """Start an attempt's span; the body runs under it."""
         call = happening.call
         if self._is_given_up(call):
             return
@@ -217,7 +217,7 @@ class SpanView(Observer):
         self._attempts[call.id, happening.attempt] = (span, self.outlet.enter(span))
 
     def on_attempt_ended(self, happening: AttemptEnded) -> None:
-        """An attempt's span ends."""
+        """End an attempt's span."""
         end_ns = to_ns(happening.at)
         self._advance(end_ns)
         span, token = self._attempts.pop((happening.call.id, happening.attempt), (None, None))
@@ -234,25 +234,25 @@ class SpanView(Observer):
         self._close_attempt(span, happening.outcome, end_ns, late, failure)
 
     def on_context_entered(self, happening: ContextEntered) -> None:
-        """A context's body runs under its operation's span."""
+        """Make a context's span current for its body."""
         self._advance(to_ns(happening.at))
         span = self.operations.get(happening.call.id)
         if span is not None:
             self._entered[happening.call.id] = self.outlet.enter(span)
 
     def on_context_left(self, happening: ContextLeft) -> None:
-        """A context's body has ended."""
+        """Restore the enclosing span after a context's body."""
         self._advance(to_ns(happening.at))
         if happening.call.id in self._entered:
             self.outlet.leave(self._entered.pop(happening.call.id))
 
     def on_diverged(self, happening: Diverged) -> None:
-        """The Invocation tells of both sides."""
+        """Record both sides of the divergence on the Invocation."""
         self._advance(to_ns(happening.at))
         mark_divergence(self.invocation, happening)
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        """Everything that is open ends, innermost first."""
+        """End all open spans, innermost first."""
         self._advance(to_ns(happening.at))
         self._remember_due_times(happening.operations)
         for call_id in reversed(list(self._entered)):
@@ -269,22 +269,22 @@ class SpanView(Observer):
             self._close_workflow(happening.status.value, failure, self.invocation.end_ns)
 
     def trace_header(self, call: OperationCall) -> str:
-        """A chained execution's own spans go under the operation that invoked it."""
+        """Return the header that puts a chained execution's spans under the operation that invoked it."""
         operation = ids.operation_span_id(self.identity.arn, call.id)
         return xray_header(self.identity.trace_id, operation, is_sampled=self.outlet.is_sampled)
 
     def conclude(self, status: str, at: datetime, error: ErrorObject | None, unreported: Iterable[Unreported]) -> None:
-        """The execution was stopped or timed out after this invocation: told by whoever knows, since no handler does."""
+        """Record that the execution was stopped or timed out after this invocation. No handler learns of it; backfill does."""
         self._advance(to_ns(at))
         self.close_unreported(unreported, at)
         self._close_workflow(status, Failure.of(error, None), to_ns(at))
 
-    # How spans are made.
+    # Building spans.
 
     def operation_span(
         self, call: OperationCall, at: datetime, *, span_id: int, start_ns: int, links: Links, is_live: bool
     ) -> OpenSpan:
-        """An operation's span, open."""
+        """Open an operation's span."""
         shared = attributes.call_attributes(self.identity.arn, call)
         known = {**shared, **attributes.place_attributes(call)}
         if call.type == OperationType.WAIT:
@@ -330,26 +330,26 @@ class SpanView(Observer):
         self._close(span, late)
 
     def parent_of(self, call: OperationCall) -> OpenSpan:
-        """The CONTEXT it is checkpointed under: what a flat context calls goes beside that context's own span."""
+        """Return the span of the CONTEXT that records it: calls of a virtual context go beside that context's own span."""
         parent = self.operations.get(call.parent_id) if call.parent_id is not None else None
         return parent if parent is not None else self.outer_span()
 
     def send(self, span: OpenSpan) -> None:
-        """A span that is complete from the start."""
+        """Send a span that is complete from the start."""
         self.outlet.open(span)
         self.outlet.close(span, {})
 
     def is_told_of(self, operation_id: str) -> bool:
-        """Whether an operation has, or had, a span in this invocation."""
+        """Tell whether an operation has, or had, a span in this invocation."""
         return operation_id in self.operations or operation_id in self._over
 
     def end_inside(self, context_id: str, at: datetime) -> None:
-        """A context has ended, and with it whatever is unfinished in it: that is told of as it is."""
+        """Close the spans still open inside a context that ended, with their recorded status."""
         self.reopen_left_behind(context_id, at)
         self._give_up_inside(self.operations[context_id], at)
 
     def close_as_recorded(self, operation_id: str, recorded: Operation | None, at: datetime) -> None:
-        """End the span of an operation whose end nobody announced: its code was given up, or is suspended."""
+        """End the span of an operation without an announced end: its code was cancelled or is suspended."""
         span = self.operations[operation_id]
         if recorded is None or not recorded.is_terminal:
             self.close_operation(span, operation_id, UNFINISHED, to_ns(at))
@@ -366,11 +366,11 @@ class SpanView(Observer):
         self._over.add(operation_id)
 
     def _is_given_up(self, call: OperationCall) -> bool:
-        """Whether it comes too late: its context, or itself, has ended."""
+        """Tell whether a notification is too late: the operation or its context has ended."""
         return call.id in self._over or call.parent_id in self._over
 
     def _give_up_inside(self, around: OpenSpan, at: datetime) -> None:
-        """A context has ended while branches of it were still at work: what they do has no effect any more."""
+        """Tell whether a context around it has ended while its branches were still running: their work has no effect."""
         if not around.open_inside:
             return
         for key in [key for key, (span, _) in self._attempts.items() if span.is_inside(around)]:
@@ -423,21 +423,21 @@ class SpanView(Observer):
         self.outlet.close(span, late)
 
     def _advance(self, at_ns: int) -> None:
-        """What this process saw happen last. Recorded moments do not count: they are another clock's."""
+        """Note the latest time seen by this process. Recorded times do not count: they come from a different clock."""
         self.now_ns = max(self.now_ns, at_ns)
 
     def _is_before(self, call: OperationCall, moment: datetime) -> bool:
-        """Whether the invocation found it so. Its clock and the service's can differ."""
+        """Tell whether the invocation found it ended. Its clock and the service's can differ."""
         return moment <= self.started.at or call.id in self._updated
 
     def _expect_attempt(self, call: OperationCall, due: datetime | None, *, is_ready: bool) -> None:
-        """An earlier invocation has left it to this one."""
+        """Tell whether an earlier invocation left it to this one."""
         known = self._due_times.recall(self.identity.arn, call.id) if is_ready and due is None else due
         if known is not None:
             self._due_for_attempt[call.id] = known
 
     def _remember_due_times(self, recorded: Mapping[str, Operation]) -> None:
-        """The service's word goes before our own clock."""
+        """Return the end time: the service's where it is known, else this process's."""
         for operation_id, due in self._due_for_attempt.items():
             known = recorded.get(operation_id)
             told = known.next_attempt_at if known is not None else None

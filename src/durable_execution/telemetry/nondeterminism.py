@@ -1,4 +1,4 @@
-"""A divergence as it stands on a span: both sides, where, and what to do."""
+"""Puts a divergence on a span: both sides, the call site, and the fix."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from durable_execution.telemetry.spans import AttributeValue, SpanEvent, to_ns
 
 
 def mark_divergence(span: OpenSpan, happening: Diverged) -> None:
-    """Put the event on the span, and make it a failed one unless the difference only deserves a warning."""
+    """Add the event to the span, and mark the span as failed unless the divergence is only a warning."""
     divergence = happening.divergence
     span.events.append(SpanEvent(names.NONDETERMINISM.title, to_ns(happening.at), divergence_attributes(divergence)))
     if severity_of(divergence) == "error":
@@ -19,7 +19,7 @@ def mark_divergence(span: OpenSpan, happening: Diverged) -> None:
 
 
 def divergence_attributes(divergence: Any) -> dict[str, AttributeValue]:
-    """Both sides and the rest of the explanation, a text each."""
+    """Return both sides and the rest of the explanation as texts."""
     from durable_execution.replay.divergence import Divergence, explanation
 
     if not isinstance(divergence, Divergence):
@@ -37,10 +37,10 @@ def divergence_attributes(divergence: Any) -> dict[str, AttributeValue]:
 
 
 def severity_of(divergence: Any) -> str:
-    """How bad it is: `error`, `warning` or `info`. What cannot tell is taken for an error."""
+    """Return its severity: `error`, `warning` or `info`; `error` if it has none."""
     return str(getattr(divergence, "severity", "error"))
 
 
 def kind_of_divergence(divergence: Any) -> str:
-    """What kind of difference it is, in one word."""
+    """Return its kind, in one word."""
     return str(getattr(divergence, "kind", "unknown"))

@@ -1,4 +1,4 @@
-"""A span that is not finished, and who is told of it."""
+"""An unfinished span, and the outlets that receive it."""
 
 from typing import Any, Protocol
 
@@ -12,25 +12,25 @@ Links = tuple[tuple[int, int], ...]
 
 
 class OpenSpan:
-    """A span while it lasts.
+    """A span that has not ended.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         trace_id: Its trace.
         span_id: Its id.
-        parent: The span around it, if that one is this process's own.
+        parent: The enclosing span, if this process owns it.
         parent_id: Id of the span around it; None for the root.
-        start_ns: When it began.
+        start_ns: When it started, in nanoseconds since 1970.
         end_ns: When it ended; until then, the latest end of anything inside it.
-        attributes: What is known about it.
-        links: Trace and span ids of other spans it belongs with.
-        events: What happened inside.
-        status: How it ended.
-        message: Why, with ERROR.
-        is_live: Whether it is announced when it begins; otherwise it is handed over whole when it ends.
+        attributes: Its attributes.
+        links: Trace and span ids of related spans.
+        events: Its events.
+        status: Its status.
+        message: The reason, with ERROR.
+        is_live: Whether the outlet learns of its start; if not, the outlet receives it complete when it ends.
         open_inside: How many spans inside it have not ended.
-        handle: Whatever the outlet keeps for it.
-        shared: Of an operation, the attributes that its attempts have too.
+        handle: The outlet's own data about it.
+        shared: For an operation, the attributes that its attempts share.
     """
 
     __slots__ = (
@@ -72,26 +72,26 @@ class OpenSpan:
         self._fit_into(parent)
 
     def fail(self, message: str | None) -> None:
-        """Mark it as ended in an error."""
+        """Mark it as failed."""
         self.status = SpanStatus.ERROR
         self.message = bounded(message or "", 1_024)
 
     def is_inside(self, around: "OpenSpan") -> bool:
-        """Whether a span is around this one, at any distance."""
+        """Tell whether a span encloses this one, at any depth."""
         span = self.parent
         while span is not None and span is not around:
             span = span.parent
         return span is not None
 
     def finish(self, end_ns: int) -> None:
-        """Set its end, so that it encloses what is inside and is enclosed by what is around it."""
+        """Set its end so that it encloses its children and its ancestors enclose it."""
         self.end_ns = max(end_ns, self.end_ns, self.start_ns)
         parent = self.parent
         if parent is not None and parent.end_ns < self.end_ns:
             parent.end_ns = self.end_ns
 
     def record(self) -> SpanRecord:
-        """It as a value."""
+        """Return it as a value."""
         return SpanRecord(
             name=self.name,
             trace_id=hex_trace(self.trace_id),
@@ -107,7 +107,7 @@ class OpenSpan:
         )
 
     def _fit_into(self, parent: "OpenSpan | None") -> None:
-        """A child cannot begin before its parent: one that is sent already stays, one that is held begins earlier."""
+        """Make ancestors start no later than this span: a held one is moved earlier, one already sent stays."""
         if parent is None or parent.start_ns <= self.start_ns:
             return
         if parent.is_live:
@@ -120,28 +120,28 @@ class OpenSpan:
 
 
 class SpanOutlet(Protocol):
-    """Where spans go."""
+    """Receives spans."""
 
     @property
     def is_sampled(self) -> bool:
-        """Whether anybody will see them, for those downstream."""
+        """Whether the spans are sampled, for downstream decisions."""
         ...
 
     def open(self, span: OpenSpan) -> None:
-        """A span has begun: live, or held back until it ends."""
+        """Start a span: live, or held back until it ends."""
 
     def close(self, span: OpenSpan, attributes: Attributes) -> None:
-        """A span has ended. `attributes` are those it got since it began; they are in `span.attributes` already."""
+        """End a span. `attributes` were added since it started; `span.attributes` already has them."""
 
     def enter(self, span: OpenSpan) -> Any:
-        """Code that belongs to the span begins to run here.
+        """Note that code of the span starts to run here.
 
         Returns:
-            What to give to `leave`.
+            A token for `leave`.
         """
 
     def leave(self, token: Any) -> None:
-        """That code has ended."""
+        """Note that the code has ended."""
 
 
 class RecordOutlet:
@@ -153,14 +153,14 @@ class RecordOutlet:
         self.records: list[SpanRecord] = []
 
     def open(self, span: OpenSpan) -> None:
-        """Nothing to do until it ends."""
+        """Do nothing until it ends."""
 
     def close(self, span: OpenSpan, attributes: Attributes) -> None:
-        """Keep it."""
+        """Collect it."""
         self.records.append(span.record())
 
     def enter(self, span: OpenSpan) -> None:
-        """There is no code to run."""
+        """Do nothing: no code runs."""
 
     def leave(self, token: None) -> None:
-        """There was no code to run."""
+        """Do nothing: no code ran."""

@@ -1,6 +1,6 @@
-"""Spans as OTLP: a JSON document that collectors, Jaeger and others read, and its delivery over HTTP.
+"""Renders spans as OTLP JSON, which collectors, Jaeger and others read, and sends it over HTTP.
 
-Neither needs OpenTelemetry to be installed.
+This works without OpenTelemetry installed.
 """
 
 import json
@@ -28,15 +28,15 @@ class ExportError(DurableError):
 
 
 def to_otlp(records: Sequence[SpanRecord], *, service_name: str, resource: Mapping[str, str] | None = None) -> Any:
-    """The JSON form of an `ExportTraceServiceRequest`.
+    """Return the JSON form of an `ExportTraceServiceRequest`.
 
     Args:
         records: The spans.
-        service_name: What the backend lists them under.
+        service_name: The service that the backend lists them under.
         resource: Further attributes of the resource.
 
     Returns:
-        A JSON-ready object; `json.dump` it to a file, or post it to `/v1/traces`.
+        A JSON-ready object; write it with `json.dump`, or post it to `/v1/traces`.
     """
     known: dict[str, AttributeValue] = {"service.name": service_name, **(resource or {})}
     scope = {"scope": {"name": SCOPE}, "spans": [_span(record) for record in records]}
@@ -51,21 +51,21 @@ def send_otlp(
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = 10.0,
 ) -> int:
-    """Deliver spans to a collector over OTLP/HTTP.
+    """Send spans to a collector over OTLP/HTTP.
 
     Args:
         records: The spans.
-        service_name: What the backend lists them under.
+        service_name: The service that the backend lists them under.
         endpoint: The collector's address, for example `http://localhost:4318`; by default `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`
             or `OTEL_EXPORTER_OTLP_ENDPOINT`.
         headers: Further headers; by default those of `OTEL_EXPORTER_OTLP_HEADERS`.
-        timeout_seconds: Longest wait for one answer.
+        timeout_seconds: Longest wait for one response.
 
     Returns:
-        How many spans were delivered.
+        The number of spans delivered.
 
     Raises:
-        ExportError: The collector cannot be reached, or refuses.
+        ExportError: The collector cannot be reached or refuses the spans.
     """
     url = traces_url(endpoint)
     sent = dict(headers) if headers is not None else headers_from_environment()
@@ -76,21 +76,21 @@ def send_otlp(
 
 
 def traces_url(endpoint: str | None = None) -> str:
-    """Where spans are posted to.
+    """Return the URL that spans are posted to.
 
     Raises:
-        ExportError: It is not an http address.
+        ExportError: It is not an HTTP address.
     """
     specific = os.environ.get(settings.TRACES_ENDPOINT.name) if endpoint is None else None
     base = specific or endpoint or os.environ.get(settings.ENDPOINT.name) or DEFAULT_ENDPOINT
     parts = urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ExportError(f"{base!r} is not the address of a collector: write it like {DEFAULT_ENDPOINT}")
+        raise ExportError(f"{base!r} is not the address of a collector: use an address like {DEFAULT_ENDPOINT}")
     return base if specific or parts.path.endswith(PATH) else base.rstrip("/") + PATH
 
 
 def headers_from_environment() -> dict[str, str]:
-    """`OTEL_EXPORTER_OTLP_HEADERS`: `key=value` pairs with commas between them, percent-encoded."""
+    """Parse `OTEL_EXPORTER_OTLP_HEADERS`: percent-encoded `key=value` pairs, separated by commas."""
     text = os.environ.get(settings.TRACES_HEADERS.name) or os.environ.get(settings.HEADERS.name) or ""
     pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
     return {unquote(key).strip().lower(): unquote(value).strip() for key, _, value in pairs if key.strip()}
@@ -115,7 +115,7 @@ def _post(url: str, document: bytes, headers: Mapping[str, str], timeout_seconds
         ) from None
     except (URLError, OSError) as error:
         raise ExportError(
-            f"no collector answers at {url}: {getattr(error, 'reason', error)}. Start one, or name another with --endpoint or "
+            f"no collector answers at {url}: {getattr(error, 'reason', error)}. Start one, or set a different address with --endpoint or "
             f"{settings.ENDPOINT.name}"
         ) from None
 

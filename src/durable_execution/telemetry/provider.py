@@ -1,8 +1,8 @@
-"""The application's tracer provider, used as it is.
+"""Uses the application's tracer provider unchanged.
 
-Deterministic ids need an id source of our own. A tracer is a small object that carries its provider's sampler, processors,
-limits and resource; each invocation works with a copy of it that differs in the id source only. Neither the provider nor
-the tracer that others get from it is changed.
+Deterministic ids need their own id generator. A tracer is a small object that holds its provider's sampler, processors,
+limits and resource; each invocation works with a copy of it that differs only in the id generator. Neither the provider
+nor its other tracers change.
 """
 
 import copy
@@ -25,11 +25,11 @@ IGNORE_ENDINGS = frozenset(
     getattr(processor, "_on_ending", None) for processor in (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
 )
 MOST_ATTRIBUTES = 32
-"""More than any span of ours has."""
+"""More than any span of this SDK has."""
 
 
 def outlet_for(provider: TracerProvider, identity: TraceIdentity) -> TraceOutlet:
-    """Where an invocation's spans go."""
+    """Create the outlet for an invocation's spans."""
     source = ChosenIds()
     tracer = provider.get_tracer(SCOPE)
     if not isinstance(tracer, Tracer):
@@ -44,10 +44,10 @@ def outlet_for(provider: TracerProvider, identity: TraceIdentity) -> TraceOutlet
 
 
 def sees_only_ends(tracer: Tracer) -> bool:
-    """Whether nobody can tell a span that was started from one that is handed over when it has ended.
+    """Tell whether no processor can distinguish a started span from one that is passed on when it ends.
 
-    True for the processors that OpenTelemetry's SDK comes with, its default limits, and without metrics about itself.
-    Whatever cannot be told for sure counts as no.
+    True for the processors that OpenTelemetry's SDK ships, with its default limits and without its own metrics.
+    Anything uncertain counts as False.
     """
     processors = getattr(tracer.span_processor, "_span_processors", None)
     limits = getattr(tracer, "_span_limits", None)
@@ -67,7 +67,7 @@ def _ignores_starts(processor: Any) -> bool:
 
 
 def _is_unlimited(limits: Any) -> bool:
-    """Whether the provider's limits leave our spans as they are."""
+    """Tell whether the provider's limits leave these spans unchanged."""
     lengths = (limits.max_span_attribute_length, limits.max_attribute_length)
     counts = (limits.max_span_attributes, limits.max_event_attributes, limits.max_events, limits.max_links)
     return lengths == (None, None) and all(count is None or count >= MOST_ATTRIBUTES for count in counts)

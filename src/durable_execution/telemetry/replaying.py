@@ -1,4 +1,4 @@
-"""What an invocation took from the record, told in one event instead of a span each."""
+"""Summarizes the operations that an invocation replayed: one event instead of a span each."""
 
 from datetime import datetime
 
@@ -11,9 +11,9 @@ class ReplayTally:
     """Counts operations answered from the record.
 
     Attributes:
-        operations: How many.
-        size_bytes: Characters of their serialized results.
-        ended_at: When the last of them was answered; the invocation's start until then.
+        operations: Their number.
+        size_bytes: Characters in their serialized results.
+        ended_at: When the last of them was answered; before that, the invocation's start.
     """
 
     __slots__ = ("_began_at", "ended_at", "operations", "size_bytes")
@@ -25,18 +25,18 @@ class ReplayTally:
         self.ended_at = began_at
 
     def count(self, recorded: Operation, at: datetime) -> None:
-        """One more was answered."""
+        """Count one more."""
         self.operations += 1
         self.size_bytes += len(recorded.result or "")
         self.ended_at = max(self.ended_at, at)
 
     @property
     def duration_seconds(self) -> float:
-        """From the start of the invocation to the last answer."""
+        """Seconds from the start of the invocation to the last answer."""
         return (self.ended_at - self._began_at).total_seconds()
 
     def events(self, latest_ns: int) -> list[SpanEvent]:
-        """One event, or none when nothing was replayed."""
+        """Return the event; None when nothing was replayed."""
         if not self.operations:
             return []
         known = {

@@ -1,4 +1,4 @@
-"""Which executions' synthetic root was sent, so that it is sent once unless something was lost."""
+"""Remembers which executions' synthetic root was sent, so that it is sent only once unless something was lost."""
 
 from collections import OrderedDict
 from threading import Lock
@@ -17,10 +17,10 @@ class RootLedger:
         self._lock = Lock()
 
     def is_due(self, identity: TraceIdentity, started: InvocationStarted) -> bool:
-        """Whether to send the root with this invocation; if so, it counts as sent.
+        """Tell whether to send the root with this invocation; if so, it counts as sent.
 
-        The first invocation of an execution sends it. A later one does when nothing happened outside since the one
-        before, which therefore must have been cut off and may have lost its spans, and when the trace rolled over.
+        The first invocation of an execution sends it. A later one sends it when nothing changed outside since the
+        previous invocation, which must then have been cut off and may have lost its spans, and when the trace rolled over.
         """
         if identity.is_remote:
             return False
@@ -38,7 +38,7 @@ class RootLedger:
         return is_due
 
     def lose(self, identity: TraceIdentity) -> None:
-        """Spans of this invocation may not have arrived."""
+        """Forget the root: spans of this invocation may not have arrived."""
         with self._lock:
             if (identity.arn, identity.trace_id) in self._has_arrived:
                 self._has_arrived[identity.arn, identity.trace_id] = False

@@ -1,4 +1,4 @@
-"""What can be set from the environment, in one table: the code reads it, the documentation is made from it."""
+"""All environment variables in one table: the code reads it, and the documentation is generated from it."""
 
 import os
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ class Variable:
     """An environment variable.
 
     Attributes:
-        name: What it is called.
-        default: What applies when it is not set.
+        name: Its name.
+        default: Its value when not set.
         meaning: What it does.
     """
 
@@ -25,7 +25,9 @@ class Variable:
     meaning: str
 
 
-TELEMETRY = Variable("DURABLE_TELEMETRY", "on", "`off` sends no spans and no metrics, whatever provider is configured.")
+TELEMETRY = Variable(
+    "DURABLE_TELEMETRY", "on", "`off` sends no spans and no metrics, even if a provider is configured."
+)
 VIEW = Variable(
     "DURABLE_TRACE_VIEW",
     "execution",
@@ -35,48 +37,46 @@ VIEW = Variable(
 CONTEXT = Variable(
     "DURABLE_TRACE_CONTEXT",
     "incoming",
-    "`incoming` joins the trace of the invocation's X-Ray or W3C header. `none` ignores it: every execution has a trace "
-    "of its own. Needed where the function has no active tracing, since Lambda then says `Sampled=0`.",
+    "`incoming` joins the trace of the invocation's X-Ray or W3C header. `none` ignores it: every execution has its "
+    "own trace. Use it when the function has no active tracing, since Lambda then sends `Sampled=0`.",
 )
 FLUSH = Variable(
     "DURABLE_TELEMETRY_FLUSH_SECONDS",
     "5",
-    "Longest time an invocation waits for its spans and metrics to be delivered. It never waits beyond the function's "
+    "Longest time an invocation waits for the delivery of its spans and metrics. It never waits beyond the function's "
     "own deadline, less half a second; after a delivery that did not finish in time it waits half as long.",
 )
 VARIABLES = (TELEMETRY, VIEW, CONTEXT, FLUSH)
-"""What this SDK heeds wherever the provider comes from."""
+"""Variables that this SDK reads, whoever creates the provider."""
 
 TRACES_EXPORTER = Variable("OTEL_TRACES_EXPORTER", "otlp", "`otlp`, `console` or `none`.")
 METRICS_EXPORTER = Variable("OTEL_METRICS_EXPORTER", "otlp", "`otlp`, `console` or `none`.")
 ENDPOINT = Variable(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "http://localhost:4318, or :4317 for gRPC",
-    "Where the collector is; `/v1/traces` and `/v1/metrics` are added.",
+    "Address of the collector; `/v1/traces` and `/v1/metrics` are appended.",
 )
-TRACES_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "as above", "For spans only; nothing is added.")
-METRICS_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "as above", "For metrics only; nothing is added.")
-HEADERS = Variable("OTEL_EXPORTER_OTLP_HEADERS", "none", "What to send with it, such as an API key: `key=value,…`.")
+TRACES_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "as above", "For spans only; nothing is appended.")
+METRICS_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "as above", "For metrics only; nothing is appended.")
+HEADERS = Variable("OTEL_EXPORTER_OTLP_HEADERS", "none", "Headers to send, such as an API key: `key=value,…`.")
 TRACES_HEADERS = Variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "as above", "For spans only.")
 METRICS_HEADERS = Variable("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "as above", "For metrics only.")
 PROTOCOL = Variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "`http/protobuf` or `grpc`.")
 TRACES_PROTOCOL = Variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "as above", "For spans only.")
 METRICS_PROTOCOL = Variable("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "as above", "For metrics only.")
-# An invocation waits for it.
+# An invocation waits for the collector.
 TIMEOUT = Variable(
-    "OTEL_EXPORTER_OTLP_TIMEOUT", "3", "Seconds a collector may take; OpenTelemetry's own default is 10."
+    "OTEL_EXPORTER_OTLP_TIMEOUT", "3", "Seconds to wait for the collector; OpenTelemetry's own default is 10."
 )
 TRACES_TIMEOUT = Variable("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "as above", "For spans only.")
 METRICS_TIMEOUT = Variable("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "as above", "For metrics only.")
 SAMPLER = Variable(
     "OTEL_TRACES_SAMPLER",
     "parentbased_always_on",
-    "Which executions are traced, where no incoming trace header says so; with `OTEL_TRACES_SAMPLER_ARG`.",
+    "Which executions are traced when no incoming trace header decides it; with `OTEL_TRACES_SAMPLER_ARG`.",
 )
-# An invocation of 3,000 operations ends with twice as many spans at once.
-QUEUE = Variable(
-    "OTEL_BSP_MAX_QUEUE_SIZE", "16384", "Spans kept until they are delivered; OpenTelemetry's own default is 2048."
-)
+# An invocation of 3,000 operations can end with twice as many spans at once.
+QUEUE = Variable("OTEL_BSP_MAX_QUEUE_SIZE", "16384", "Spans queued for delivery; OpenTelemetry's own default is 2048.")
 SERVICE = Variable("OTEL_SERVICE_NAME", "the function's name", "Name of the service.")
 RESOURCE = Variable("OTEL_RESOURCE_ATTRIBUTES", "none", "Further attributes of the resource: `key=value,…`.")
 STANDARD = (
@@ -84,10 +84,10 @@ STANDARD = (
     PROTOCOL, TRACES_PROTOCOL, METRICS_PROTOCOL, TIMEOUT, TRACES_TIMEOUT, METRICS_TIMEOUT,
     TRACES_EXPORTER, METRICS_EXPORTER, SAMPLER, QUEUE, SERVICE, RESOURCE,
 )  # fmt: skip
-"""What `configure()` and OpenTelemetry's SDK heed, where the provider is made by `configure()`."""
+"""Variables that `configure()` and OpenTelemetry's SDK read for the provider that `configure()` creates."""
 
 XRAY_HEADER = Variable(
-    "_X_AMZN_TRACE_ID", "set by Lambda", "The incoming trace: which one, under which span, sampled or not."
+    "_X_AMZN_TRACE_ID", "set by Lambda", "The incoming trace: trace id, parent span, sampling decision."
 )
 LAMBDA_RESOURCE = {
     "faas.name": Variable(
@@ -96,43 +96,43 @@ LAMBDA_RESOURCE = {
     "faas.version": Variable("AWS_LAMBDA_FUNCTION_VERSION", "set by Lambda", "`faas.version` of the resource."),
     "faas.instance": Variable("AWS_LAMBDA_LOG_STREAM_NAME", "set by Lambda", "`faas.instance` of the resource."),
     "faas.max_memory": Variable(
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "set by Lambda", "`faas.max_memory` of the resource, in bytes there."
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "set by Lambda", "`faas.max_memory` of the resource, there in bytes."
     ),
     "cloud.region": Variable("AWS_REGION", "set by Lambda", "`cloud.region` of the resource."),
     "aws.log.group.names": Variable(
         "AWS_LAMBDA_LOG_GROUP_NAME", "set by Lambda", "`aws.log.group.names` of the resource."
     ),
 }
-"""Attributes of the resource that `configure()` makes, and where they come from."""
+"""Variables that set attributes of the resource that `configure()` creates."""
 
 EVERY = (*VARIABLES, *STANDARD, XRAY_HEADER, *LAMBDA_RESOURCE.values())
-"""All that anything in this package reads."""
+"""All variables that this package reads."""
 
 
 _chosen_view: list[str] = []
 
 
 def choose_view(view: str) -> None:
-    """Settle on a view in code; goes before the environment.
+    """Choose a view in code; this overrides the environment.
 
     Raises:
-        ConfigurationError: There is no such view.
+        ConfigurationError: The view does not exist.
     """
     if view not in VIEWS:
-        raise ConfigurationError(f"view {view!r} is none of {', '.join(VIEWS)}")
+        raise ConfigurationError(f"view {view!r} does not exist; use one of {', '.join(VIEWS)}")
     _chosen_view[:] = [view]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The environment's settings, read.
+    """The settings read from the environment.
 
     Attributes:
         is_on: Whether to send anything.
         view: `execution` or `invocation`.
         joins_incoming: Whether to join an incoming trace.
         flush_seconds: Longest wait at the end of an invocation.
-        problems: What was set to something that does not exist, a line each.
+        problems: Invalid settings, one line each.
     """
 
     is_on: bool = True
@@ -143,7 +143,7 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Read them; what makes no sense is left at its default and named in `problems`."""
+        """Read the settings. Invalid ones keep their defaults and are named in `problems`."""
         given = os.environ if environment is None else environment
         problems: list[str] = []
         return cls(
@@ -159,7 +159,7 @@ def _choice(given: Mapping[str, str], variable: Variable, choices: tuple[str, ..
     value = given.get(variable.name, "").strip().lower() or variable.default
     if value in choices:
         return value
-    problems.append(f"{variable.name}={value[:40]!r} is none of {', '.join(choices)}: {variable.default} is used")
+    problems.append(f"{variable.name}={value[:40]!r} is not one of {', '.join(choices)}: using {variable.default}")
     return variable.default
 
 
@@ -171,7 +171,5 @@ def _seconds(given: Mapping[str, str], variable: Variable, problems: list[str]) 
         seconds = -1.0
     if 0 <= seconds <= 900:
         return seconds
-    problems.append(
-        f"{variable.name}={text[:40]!r} is not a number of seconds from 0 to 900: {variable.default} is used"
-    )
+    problems.append(f"{variable.name}={text[:40]!r} is not a number of seconds from 0 to 900: using {variable.default}")
     return float(variable.default)

@@ -1,4 +1,4 @@
-"""A span as a value: what live tracing sends, backfill computes, the store keeps and the tree shows."""
+"""A span as a value: live tracing sends it, backfill computes it, the store keeps it and the tree shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,12 +28,12 @@ class SpanLink:
 
 @dataclass(frozen=True, slots=True)
 class SpanEvent:
-    """Something that happened inside a span.
+    """An event inside a span.
 
     Attributes:
-        name: For example `exception`.
-        at_ns: When, in nanoseconds since 1970.
-        attributes: What is known about it.
+        name: Its name, for example `exception`.
+        at_ns: Its time, in nanoseconds since 1970.
+        attributes: Its attributes.
     """
 
     name: str
@@ -46,17 +46,17 @@ class SpanRecord:
     """A finished span.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         trace_id: 32 hexadecimal digits.
         span_id: 16 hexadecimal digits.
-        parent_id: Of its parent; None for the root of a trace.
-        start_ns: When it began, in nanoseconds since 1970.
-        end_ns: When it ended.
-        attributes: What is known about it.
-        events: What happened inside.
-        links: Other spans it belongs with.
-        status: How it ended.
-        message: Why, with ERROR.
+        parent_id: Its parent's span id; None for the root of a trace.
+        start_ns: When it started, in nanoseconds since 1970.
+        end_ns: When it ended, in nanoseconds since 1970.
+        attributes: Its attributes.
+        events: Its events.
+        links: Related spans.
+        status: Its status.
+        message: The reason, with ERROR.
         kind: OpenTelemetry's span kind.
     """
 
@@ -74,7 +74,7 @@ class SpanRecord:
     kind: str = "INTERNAL"
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads."""
+        """Return a JSON object that `from_json` reads."""
         return {
             "name": self.name,
             "trace_id": self.trace_id,
@@ -95,12 +95,12 @@ class SpanRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SpanRecord":
-        """Read what `to_json` wrote. Unknown members are ignored.
+        """Read an object written by `to_json`. Unknown members are ignored.
 
         Raises:
             KeyError: A member is missing.
-            ValueError: A member has a value that no span has.
-            TypeError: It is not an object of the right shape.
+            ValueError: A member has an invalid value.
+            TypeError: The object has a different shape.
         """
         return cls(
             name=str(data["name"]),
@@ -121,7 +121,7 @@ class SpanRecord:
 
 
 def to_ns(moment: datetime) -> int:
-    """Nanoseconds since 1970, without the rounding of a float."""
+    """Return nanoseconds since 1970, without a float's rounding."""
     microsecond = moment.microsecond
     return round(moment.timestamp() - microsecond / 1_000_000) * 1_000_000_000 + microsecond * 1_000
 

@@ -1,4 +1,4 @@
-"""Sends spans the general way: started and ended through a tracer, so that any sampler and any processor has its say."""
+"""Sends spans the general way: started and ended through a tracer, so that every sampler and processor sees them."""
 
 import copy
 
@@ -27,11 +27,11 @@ class StartedOutlet(TraceOutlet):
         self._ids = source
 
     def open(self, span: OpenSpan) -> None:
-        """Start the span; one that is held back only gets a context, for its children."""
+        """Start the span; a held span only gets a context, for its children."""
         if span.is_live:
             try:
                 span.handle = self._start(span)
-            except Exception as error:  # noqa: BLE001  # a processor is the application's, and can raise anything
+            except Exception as error:  # noqa: BLE001  # the application's processor can raise anything
                 self.log_once("start a span", error)
         if span.handle is None:
             self.hold(span)
@@ -40,7 +40,7 @@ class StartedOutlet(TraceOutlet):
         """End the span."""
         try:
             self._finish(span, attributes)
-        except Exception as error:  # noqa: BLE001  # a processor is the application's, and can raise anything
+        except Exception as error:  # noqa: BLE001  # the application's processor can raise anything
             self.log_once("end a span", error)
 
     def _start(self, span: OpenSpan) -> Span:
@@ -85,7 +85,7 @@ class StartedOutlet(TraceOutlet):
         return trace.set_span_in_context(PlaceholderSpan(self.sampling.ancestor), Context())
 
     def _root_tracer(self) -> Tracer:
-        """The root is decided on already."""
+        """Return the context that carries the earlier sampling decision."""
         tracer = copy.copy(self._tracer)
         tracer.sampler = Decided(is_sampled=self.sampling.ancestor.trace_flags.sampled)
         return tracer

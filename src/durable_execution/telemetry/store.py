@@ -1,4 +1,4 @@
-"""Keeps the spans of executions in files, one per execution, so that no collector is needed to see them."""
+"""Keeps the spans of executions in files, one per execution, so that you can see them without a collector."""
 
 import json
 import re
@@ -22,16 +22,16 @@ SUFFIX = ".jsonl"
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 MAX_NAME = 180
 WRITE_AT = 256
-"""Spans that are kept in memory before they are written."""
+"""Spans held in memory before they are written."""
 
 
 class SpanSink:
-    """A directory with a file of spans for each execution: a JSON object per line, appended to.
+    """A directory with one file of spans for each execution: JSON lines, append-only.
 
-    Lines that were written are with the operating system: they survive the process, not a power failure.
+    Written lines are in the operating system's hands: they survive the end of the process, but not a power failure.
 
     Attributes:
-        directory: Where the files are.
+        directory: The directory of the files.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -39,7 +39,7 @@ class SpanSink:
         self.roots = RootLedger()
 
     def append(self, execution_arn: str, records: Iterable[SpanRecord], *, view: str) -> None:
-        """Add spans to an execution's file.
+        """Append spans to an execution's file.
 
         Raises:
             OSError: The file cannot be written.
@@ -52,21 +52,21 @@ class SpanSink:
             file.write(lines.encode())
 
     def read(self, execution_arn: str, *, view: str | None = None) -> list[SpanRecord]:
-        """The spans of an execution, each once, as written last; none when there is no file."""
+        """Return the spans of an execution, each once, the version written last; none when there is no file."""
         path = self.path_of(execution_arn)
         return read_spans(path, view=view) if path.is_file() else []
 
     def path_of(self, execution_arn: str) -> Path:
-        """The execution's file: named by the execution's id."""
+        """Return the path of the execution's file, which is named by the execution's id."""
         return self.directory / (_file_name(execution_arn) + SUFFIX)
 
 
 def read_spans(path: str | Path, *, view: str | None = None) -> list[SpanRecord]:
-    """Read a file of spans. A line that a crash cut off, or that is not a span, is left out.
+    """Read a file of spans. Lines that a crash cut off, or that are not spans, are skipped.
 
     Args:
         path: The file.
-        view: Only the spans of this view.
+        view: If given, return only the spans of this view.
 
     Raises:
         OSError: The file cannot be read.
@@ -86,7 +86,7 @@ class SpanKeeper(ForwardingObserver):
         """Prepare.
 
         Args:
-            sink: Where to write.
+            sink: Receives the spans.
             view: `execution` or `invocation`.
         """
         super().__init__()
@@ -95,7 +95,7 @@ class SpanKeeper(ForwardingObserver):
         self._outlet: _WritingOutlet | None = None
 
     def make_view(self, started: InvocationStarted) -> SpanView:
-        """Work out the ids."""
+        """Derive the ids."""
         context = incoming(started.trace_header, started.lambda_context)
         identity = identify(started, context, invocation_names)
         self._outlet = _WritingOutlet(self._sink, identity.arn, self._view.view)
@@ -105,7 +105,7 @@ class SpanKeeper(ForwardingObserver):
         return self._view(identity, started, self._outlet, around)
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        """Write what is left."""
+        """Write the remaining spans."""
         super().on_invocation_ended(happening)
         if self._outlet is not None:
             self._outlet.write()

@@ -1,6 +1,6 @@
-"""Trace context as it comes in with an invocation and goes out with a chained invoke: X-Ray's header and W3C's.
+"""Reads the trace context of an invocation and writes that of a chained invoke: X-Ray's and W3C's headers.
 
-Headers come from outside: whatever does not have the exact form is treated as absent.
+Headers come from outside: anything that does not have the exact form counts as absent.
 """
 
 import os
@@ -13,7 +13,7 @@ from durable_execution.telemetry.ids import hex_span, hex_trace
 from durable_execution.telemetry.settings import XRAY_HEADER
 
 MAX_HEADER = 8_192
-"""Characters of `XAmznTraceId` in the service's model."""
+"""Maximum characters of `XAmznTraceId` in the service's model."""
 
 XRAY_ROOT = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})", re.ASCII | re.IGNORECASE)
 SPAN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII | re.IGNORECASE)
@@ -23,14 +23,14 @@ SAMPLED = {"1": True, "0": False}
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """What somebody upstream said about the trace.
+    """The trace context from upstream.
 
     Attributes:
-        trace_id: The trace to join; None when only the sampling decision was given.
-        parent_id: The span to go under; None when there is none.
-        is_sampled: The decision upstream; None when it was left open.
+        trace_id: The trace to join; None when only the sampling decision was sent.
+        parent_id: The parent span; None when there is none.
+        is_sampled: Upstream's sampling decision; None when it was left open.
         is_timed: Whether the trace id starts with its time, as X-Ray's do.
-        trace_state: W3C vendor data, passed on as it came.
+        trace_state: W3C vendor data, passed on unchanged.
     """
 
     trace_id: int | None = None
@@ -41,7 +41,7 @@ class TraceContext:
 
     @property
     def is_xray(self) -> bool:
-        """Whether X-Ray's header named the trace."""
+        """Tell whether X-Ray's header named the trace."""
         return self.trace_id is not None and self.is_timed
 
 
@@ -49,12 +49,12 @@ NOTHING = TraceContext()
 
 
 def incoming(header: str | None, lambda_context: Any = None) -> TraceContext:
-    """The context of an invocation.
+    """Read the context of an invocation.
 
     Args:
         header: The invocation's trace header, in X-Ray's or W3C's form; None to take the environment's
             `_X_AMZN_TRACE_ID`.
-        lambda_context: Lambda's context object; a caller may hand `traceparent` in its client context.
+        lambda_context: Lambda's context object; a caller can pass `traceparent` in its client context.
     """
     context = parse_header(header or os.environ.get(XRAY_HEADER.name) or "")
     if context.trace_id is not None:
@@ -65,14 +65,14 @@ def incoming(header: str | None, lambda_context: Any = None) -> TraceContext:
 
 
 def parse_header(header: str) -> TraceContext:
-    """Read a trace header, whichever of the two forms it has."""
+    """Read a trace header of either form."""
     if not header or len(header) > MAX_HEADER:
         return NOTHING
     return parse_xray(header) if "=" in header else parse_traceparent(header)
 
 
 def parse_xray(header: str) -> TraceContext:
-    """Read `Root=1-…;Parent=…;Sampled=1`. Members are taken or left one by one; their order does not matter."""
+    """Read `Root=1-…;Parent=…;Sampled=1`. Each member is checked separately; their order does not matter."""
     members: dict[str, str] = {}
     for member in header.split(";"):
         key, _, value = member.partition("=")
@@ -100,18 +100,18 @@ def parse_traceparent(header: str, state: str = "") -> TraceContext:
 
 
 def xray_header(trace_id: int, span_id: int, *, is_sampled: bool) -> str:
-    """X-Ray's header, as a chained invoke carries it to the function it calls."""
+    """Render X-Ray's header, which a chained invoke passes to the function it calls."""
     digits = hex_trace(trace_id)
     return f"Root=1-{digits[:8]}-{digits[8:]};Parent={hex_span(span_id)};Sampled={int(is_sampled)}"
 
 
 def traceparent(trace_id: int, span_id: int, *, is_sampled: bool) -> str:
-    """W3C's header."""
+    """Render W3C's header."""
     return f"00-{hex_trace(trace_id)}-{hex_span(span_id)}-{int(is_sampled):02x}"
 
 
 def _client_context(lambda_context: Any) -> Mapping[str, Any]:
-    """The `custom` part of a client context, which Lambda hands over as an object and emulators as a dictionary."""
+    """Return the `custom` part of a client context, which is an object on Lambda and a dictionary in emulators."""
     given = getattr(lambda_context, "client_context", None)
     custom = given.get("custom") if isinstance(given, Mapping) else getattr(given, "custom", None)
     return custom if isinstance(custom, Mapping) else {}

@@ -1,4 +1,4 @@
-"""What both ways of sending spans to a provider share: the current span, links, contexts, and other people's errors."""
+"""The part that both outlets to a provider share: the current span, links, contexts, and errors in application code."""
 
 import logging
 from contextvars import Token
@@ -19,10 +19,10 @@ logger = logging.getLogger("durable_execution")
 
 
 class TraceOutlet:
-    """The spans of one invocation on their way to the application's provider.
+    """Passes the spans of one invocation to the application's provider.
 
     Attributes:
-        sent: How many spans were handed to the provider's processors.
+        sent: The number of spans passed to the provider's processors.
         is_sampled: Whether spans are sent.
     """
 
@@ -40,7 +40,7 @@ class TraceOutlet:
 
     @property
     def ambient_id(self) -> int | None:
-        """The span of the same trace that is current here, which the Invocation goes under."""
+        """Return the current span of the same trace, which becomes the Invocation's parent."""
         ambient = self.sampling.ambient
         return ambient.get_span_context().span_id if ambient is not None else None
 
@@ -53,27 +53,27 @@ class TraceOutlet:
         raise NotImplementedError
 
     def enter(self, span: OpenSpan) -> "Token[Context] | object | None":
-        """Make the span the current one, unless another observer of the same invocation has done so already."""
+        """Make the span current, unless a different observer of the same invocation already has."""
         if trace.get_current_span().get_span_context().span_id == span.span_id:
             return None
         return otel_context.attach(trace.set_span_in_context(span.handle))
 
     def leave(self, token: Any) -> None:
-        """Make the span before it the current one again, where this is still possible."""
+        """Make the previous span current again, where that is still possible."""
         if not isinstance(token, Token):
             return
         try:
             token.var.reset(token)
         except (ValueError, RuntimeError):
-            logger.debug("a span's context was left in another task than it was entered in")
+            logger.debug("a span's context was left in a different task than it was entered in")
 
     def hold(self, span: OpenSpan) -> None:
-        """Give a span that is sent later a context, for what is inside it."""
+        """Create the context of a held span, for its children."""
         context = SpanContext(span.trace_id, span.span_id, False, self._flags, self._state)
         span.handle = PlaceholderSpan(context, span)
 
     def links_of(self, span: OpenSpan) -> tuple[Link, ...]:
-        """The span's links as the SDK wants them; most spans of an invocation have the same."""
+        """Return the span's links as SDK objects; most spans of an invocation share them."""
         found = self._links.get(span.links)
         if found is None:
             contexts = (SpanContext(*place, is_remote=False, trace_flags=self.sampling.flags) for place in span.links)
@@ -83,11 +83,11 @@ class TraceOutlet:
         return found
 
     def log_once(self, what: str, error: Exception) -> None:
-        """Tell of an error in the application's part of OpenTelemetry."""
+        """Log an error in the application's part of OpenTelemetry."""
         if not self._has_logged:
             self._has_logged = True
             logger.error(
-                "OpenTelemetry could not %s: the execution goes on, its trace is incomplete. Look at the span "
+                "OpenTelemetry could not %s: the execution continues, but its trace is incomplete. Check the span "
                 "processors, the sampler and the exporter of the tracer provider; further errors in this invocation are "
                 "not logged",
                 what,

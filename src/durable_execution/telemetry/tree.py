@@ -1,4 +1,4 @@
-"""Spans as a tree of text, for a terminal or a log: who is under whom, when it began, how long it took, how it ended."""
+"""Draws spans as a text tree for a terminal or a log: nesting, start, duration and status."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -27,12 +27,12 @@ def render_tree(records: Iterable[SpanRecord], *, limit: int | None = None) -> s
     """Draw the spans of one or more traces.
 
     Args:
-        records: The spans, in any order. A span whose parent is not among them is drawn at the left.
-        limit: Most lines to draw for each trace.
+        records: The spans, in any order. A span whose parent is missing is drawn at the left margin.
+        limit: Maximum number of lines for each trace.
 
     Returns:
-        A line per span, with its offset from the start of its trace, its duration and its status; traces are separated
-        by a blank line. Latencies below a millisecond are left out.
+        One line per span, with its offset from the start of its trace, its duration and its status. A blank line
+        separates traces. Latencies below a millisecond are omitted.
     """
     traces: dict[str, list[SpanRecord]] = {}
     for record in records:
@@ -54,7 +54,7 @@ def _trace_lines(spans: list[SpanRecord], limit: int | None) -> Iterator[str]:
 
 
 def _rows(spans: list[SpanRecord]) -> Iterator[_Row]:
-    """Depth first, children by start. Iterative, since a trace may be of any depth."""
+    """Walk depth first, children by start. Iterative, since a trace can have any depth."""
     known = {span.span_id for span in spans}
     children: dict[str | None, list[SpanRecord]] = {}
     for span in sorted(spans, key=_order):
@@ -73,7 +73,7 @@ def _rows(spans: list[SpanRecord]) -> Iterator[_Row]:
 
 
 def _order(span: SpanRecord) -> tuple[int, int, str]:
-    """By start. Recorded starts are whole milliseconds, so within one the end decides."""
+    """Sort by start. Recorded starts are whole milliseconds, so equal starts sort by end."""
     return span.start_ns // 1_000_000, span.end_ns, span.name
 
 
@@ -91,7 +91,7 @@ def _line(row: _Row, began: int) -> str:
 
 
 def _name(span: SpanRecord) -> str:
-    """What is named by its id for want of a name is shown by its place."""
+    """Return the name to show: the path for a span that has no name but its id."""
     identity, path = str(span.attributes.get(names.OPERATION_ID, "")), str(span.attributes.get(names.PATH, ""))
     place = path.rpartition("/")[2]
     return _in_one_line(bounded_name(span.name.replace(identity, place) if identity and place else span.name))
@@ -104,7 +104,7 @@ def _guides(branches: tuple[bool, ...]) -> str:
 
 
 def duration(nanoseconds: int) -> str:
-    """A length of time in its largest unit, with one decimal."""
+    """Render a duration in its largest unit, with one decimal."""
     for size, unit in UNITS:
         if nanoseconds >= size:
             return f"{nanoseconds / size:.1f} {unit}"
@@ -112,5 +112,5 @@ def duration(nanoseconds: int) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    """Text without what a terminal would take for a line's end or a command."""
+    """Remove characters that a terminal would treat as line ends or commands."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)

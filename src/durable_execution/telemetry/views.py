@@ -15,20 +15,20 @@ from durable_execution.telemetry.waiting import wait_span
 
 
 class ExecutionView(SpanView):
-    """One tree per execution: operations under Workflow, each sent once and whole, when it ends."""
+    """One tree per execution: operations under Workflow, each sent once, complete, when it ends."""
 
     view: ClassVar[str] = "execution"
 
     def attempt_links(self) -> Links:
-        """The invocation it ran in."""
+        """Link to the invocation it ran in."""
         return ((self.identity.trace_id, self.invocation.span_id),)
 
     def outer_span(self) -> OpenSpan:
-        """The workflow."""
+        """Return the workflow's span."""
         return self.workflow
 
     def open_operation(self, call: OperationCall, at: datetime, *, is_later: bool) -> OpenSpan:
-        """Hold it back; it links to this invocation, which sends it only if it ends here."""
+        """Hold it back; it links to this invocation, which sends it only if the operation ends here."""
         return self.operation_span(
             call,
             at,
@@ -39,7 +39,7 @@ class ExecutionView(SpanView):
         )
 
     def close_unfinished(self, happening: InvocationEnded) -> None:
-        """Later invocations go on with them; when there are none, they are sent as they are."""
+        """Leave them to later invocations; if there are none, send them with their current status."""
         recorded = happening.operations
         if happening.status in ENDED:
             self._send_open(_never_called_again(recorded, self.is_told_of), recorded, happening.at)
@@ -48,16 +48,16 @@ class ExecutionView(SpanView):
             known = recorded.get(operation_id)
             if known is None or not known.is_terminal or operation_id not in self.operations:
                 continue
-            if known.type is OperationType.CONTEXT:  # its end was recorded and, before a crash, not told of
+            if known.type is OperationType.CONTEXT:  # its end was recorded but, because of a crash, never announced
                 self.end_inside(operation_id, happening.at)
             self.close_as_recorded(operation_id, known, happening.at)
         self.operations.clear()
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
-        """The operation's own span covers it."""
+        """Do nothing: the operation's own span covers it."""
 
     def reopen_left_behind(self, context_id: str, at: datetime) -> None:
-        """After an invocation that was cut off, another branch may win: what the loser had begun is sent as it is."""
+        """Send operations of a losing branch with their current status: after a cut-off invocation, a different branch can win."""
         contexts = [context_id] if context_id in self.started.operations else []
         while contexts:
             for operation in self._unfinished.get(contexts.pop(), ()):
@@ -67,7 +67,7 @@ class ExecutionView(SpanView):
 
     @cached_property
     def _unfinished(self) -> dict[str | None, list[Operation]]:
-        """What had begun and not ended when this invocation began, by the context it is in."""
+        """Operations that were open when this invocation started, by their context."""
         found: dict[str | None, list[Operation]] = {}
         for operation in self.started.operations.values():
             if not operation.is_terminal and (operation.started_at or self.started.at) <= self.started.at:
@@ -75,7 +75,7 @@ class ExecutionView(SpanView):
         return found
 
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
-        """Send them as they are, and with them whatever is open."""
+        """Send them, and everything open inside them, with their current status."""
         found = list(operations)
         self._send_open(found, {call.id: recorded for call, recorded in found}, at)
 
@@ -92,15 +92,15 @@ class InvocationView(SpanView):
     view: ClassVar[str] = "invocation"
 
     def attempt_links(self) -> Links:
-        """The workflow."""
+        """Return the workflow's span."""
         return ((self.identity.trace_id, self.identity.workflow_id),)
 
     def outer_span(self) -> OpenSpan:
-        """The invocation."""
+        """Return the invocation's span."""
         return self.invocation
 
     def open_operation(self, call: OperationCall, at: datetime, *, is_later: bool) -> OpenSpan:
-        """Its first segment has the operation's own id; later ones begin with this invocation and link to it."""
+        """Start a segment: the first has the operation's id; later ones start with this invocation and link to the first."""
         identity = self.identity
         if is_later or (call.is_virtual and not self.started.is_first):
             span_id = ids.segment_span_id(identity.arn, call.id, identity.invocation)
@@ -113,29 +113,29 @@ class InvocationView(SpanView):
         return self.operation_span(call, at, span_id=span_id, start_ns=start_ns, links=links, is_live=True)
 
     def close_unfinished(self, happening: InvocationEnded) -> None:
-        """Their segments end with the invocation."""
+        """End their segments with the invocation."""
         for operation_id in reversed(list(self.operations)):
             self.close_as_recorded(operation_id, happening.operations.get(operation_id), happening.at)
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
-        """No segment covers the time between invocations."""
+        """Add a wait span: no segment covers the time between invocations."""
         if since is not None:
             self.send(wait_span(self.identity, call, since=since, due=due))
 
     def reopen_left_behind(self, context_id: str, at: datetime) -> None:
-        """Their segments were sent by the invocations that came by them."""
+        """Do nothing: the invocations that reached them sent their segments."""
 
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
-        """No invocation came to tell of them; their last segments have been sent."""
+        """Do nothing: their last segments have been sent, and no later invocation ran."""
 
 
 VIEWS: dict[str, type[SpanView]] = {view.view: view for view in (ExecutionView, InvocationView)}
 
 
 def _never_called_again(recorded: Mapping[str, Operation], is_called: Callable[[str], bool]) -> list[Unreported]:
-    """Unfinished operations that this invocation did not come by; parents first.
+    """Return open operations that this invocation did not reach; parents first.
 
-    Those of a context that has ended were sent with it.
+    Those in an ended context were sent with it.
     """
     return [
         Unreported(_call_of(operation), operation)
@@ -148,7 +148,7 @@ def _never_called_again(recorded: Mapping[str, Operation], is_called: Callable[[
 
 
 def _is_left_behind(operation: Operation, recorded: Mapping[str, Operation]) -> bool:
-    """Whether a context around it has ended."""
+    """Tell whether a context around it has ended."""
     around = recorded.get(operation.parent_id or "")
     while around is not None and not around.is_terminal:
         around = recorded.get(around.parent_id or "")
@@ -156,7 +156,7 @@ def _is_left_behind(operation: Operation, recorded: Mapping[str, Operation]) -> 
 
 
 def _call_of(operation: Operation) -> OperationCall:
-    """What is recorded of a call that was not made in this invocation."""
+    """Build the call of a recorded operation that this invocation did not call."""
     return OperationCall(
         id=operation.id,
         parent_id=operation.parent_id,

@@ -1,7 +1,7 @@
-"""Time that passed while nothing ran: how long an operation was waited for, and how late it was resumed.
+"""Builds spans for time in which nothing ran: how long an operation waited, and how late it resumed.
 
-Computed from what is recorded, with ids from the moment it was due, or the attempt that was, so that live tracing and backfill
-come to the same spans. They carry no `durable.*` attribute: they are not operations.
+They are computed from the recording, with ids derived from the due time or the due attempt, so that live tracing and
+backfill agree. They carry no `durable.*` attributes: they are not operations.
 """
 
 from datetime import datetime, timedelta
@@ -17,11 +17,11 @@ from durable_execution.telemetry.open_span import OpenSpan
 from durable_execution.telemetry.spans import to_ns
 
 WAITED_FOR = frozenset({"WAIT", "CALLBACK", "CHAINED_INVOKE"})
-"""Operations that the service, somebody outside or another function finishes."""
+"""Operations that the service, an outside system or a different function completes."""
 
 
 def due_of_wait(call: OperationCall, at: datetime, recorded: Operation | None) -> datetime | None:
-    """When a WAIT is over: as the service says, else as the code asked for."""
+    """Return when a WAIT ends: the service's time, else the time computed from the code."""
     scheduled = recorded.scheduled_end_at if recorded is not None else None
     asked = (call.configuration or {}).get("wait_seconds")
     if scheduled is None and isinstance(asked, (int, float)):
@@ -30,7 +30,7 @@ def due_of_wait(call: OperationCall, at: datetime, recorded: Operation | None) -
 
 
 def wait_span(identity: TraceIdentity, call: OperationCall, *, since: datetime, due: datetime) -> OpenSpan:
-    """From the start of an operation to the moment it was done, while no code ran."""
+    """Build the span from an operation's start to its end while no code ran."""
     return _span(names.WAIT, identity, call, since=since, until=due, due=due, parent=None)
 
 
@@ -43,15 +43,15 @@ def resume_span(
     parent: OpenSpan | None,
     attempt: int | None = None,
 ) -> OpenSpan:
-    """From the moment an operation was done, or due for its next attempt, to the invocation that went on with it.
+    """Build the span from an operation's end, or its next attempt's due time, to the invocation that continued it.
 
     Args:
-        identity: The ids of the invocation that went on.
+        identity: The ids of the invocation that continued.
         call: The operation.
-        due: When it was done, or due.
-        resumed: When the invocation began.
-        parent: What was open meanwhile; None when that is only the ancestor of all invocations.
-        attempt: The attempt that was due.
+        due: When it ended, or was due.
+        resumed: When the invocation started.
+        parent: The span open in the meantime; None for the ancestor of all invocations.
+        attempt: The due attempt.
     """
     occasion = f"attempt-{attempt}" if attempt is not None else None
     since = min(due, resumed)

@@ -163,8 +163,8 @@ def test_a_provider_that_is_there_is_used_and_not_changed() -> None:
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}, "none of http/protobuf, grpc"),
-        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "none of otlp, console, none"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}, "not one of http/protobuf, grpc"),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "not one of otlp, console, none"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -177,7 +177,7 @@ def test_what_makes_no_sense_is_refused(
 
 
 def test_a_view_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="none of execution, invocation"):
+    with pytest.raises(ConfigurationError, match="does not exist; use one of execution, invocation"):
         configure(view="sideways")
 
 

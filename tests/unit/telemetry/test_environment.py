@@ -87,7 +87,7 @@ def test_a_setting_that_makes_no_sense_is_named_once(
     monkeypatch.setenv("DURABLE_TRACE_VIEW", "sideways")
     assert kinds() == kinds() == [LiveTracing, Delivery]
     (record,) = caplog.records
-    assert "'sideways' is none of execution, invocation" in record.getMessage()
+    assert "'sideways' is not one of execution, invocation" in record.getMessage()
 
 
 @pytest.mark.parametrize(
