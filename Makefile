@@ -1,10 +1,10 @@
-# The only door to the project: `make help` lists what it opens.
-# Needs Python 3.11 or later and make; everything else is installed into .venv on first use.
+# Every task of the project: `make help` lists them.
+# Needs Python 3.11 or later and make; the first target installs everything else into .venv.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# A Python under any of its usual names; `make PYTHON=/path/to/python …` chooses another.
+# The first suitable Python under its usual names; `make PYTHON=/path/to/python …` chooses a different one.
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 ifndef PYTHON
 PYTHON := $(shell for name in $(CANDIDATES); do \
@@ -16,14 +16,14 @@ BIN := $(VENV)/bin
 READY_TO_RUN := $(VENV)/.ready-to-run
 READY_TO_WORK := $(VENV)/.ready-to-work
 
-# pip and pyright stay quiet about newer versions of themselves, and off the network.
+# Keep pip and pyright from looking for newer versions of themselves on the network.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-# Some images switch bytecode caches off; without them every worker and every process of a test compiles all anew.
+# Some images switch bytecode caches off; without caches, every worker and every test process compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# `make test TESTS=tests/unit/local OPTIONS=-x` narrows it down.
+# `make test TESTS=tests/unit/local OPTIONS=-x` selects tests.
 TESTS ?=
 WORKERS ?= auto
 OPTIONS ?=
@@ -34,7 +34,7 @@ help: ## show this list
 	@echo "make <target>, where <target> is one of"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' Makefile
 
-demo: $(READY_TO_RUN) ## run the order workflow for real, then look at it in the debugger
+demo: $(READY_TO_RUN) ## run the order workflow in real time, then open it in the debugger
 	@$(BIN)/python examples/demo.py
 
 test: $(READY_TO_WORK) ## run every test, in parallel and in random order
@@ -61,21 +61,21 @@ docs: $(READY_TO_WORK)
 	@echo "· docs: links, names and code blocks"
 	@$(BIN)/python docs/check.py
 
-format: $(READY_TO_WORK) ## format, and mend what ruff can mend by itself
+format: $(READY_TO_WORK) ## format, and apply ruff's automatic fixes
 	@$(BIN)/ruff check --fix --quiet || true
 	@$(BIN)/ruff format
 
-bench: $(READY_TO_WORK) ## measure next to AWS's SDK and print the ratios
+bench: $(READY_TO_WORK) ## compare with AWS's SDK and print the ratios
 	@$(BIN)/python -m tests.benchmarks
 
-clean: ## forget the virtual environment, the caches and the local executions
+clean: ## delete the virtual environment, the caches and the local executions
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .durable build dist
 
-# The demo needs little, so it is not made to wait for the checkers. Made once, and again when the dependencies change.
+# The demo needs few packages, so it does not wait for the checkers. Built once, and again when the dependencies change.
 $(READY_TO_RUN): pyproject.toml
 	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 		echo "No Python 3.11 or later under $(if $(PYTHON),the name $(PYTHON),the names $(CANDIDATES))." >&2; \
-		echo "Install one, or say where it is: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi
+		echo "Install one, or give its path: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi
 	@if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 		rm -rf $(VENV); echo "Creating $(VENV) with $$($(PYTHON) --version)"; \
 		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -87,5 +87,5 @@ $(READY_TO_RUN): pyproject.toml
 $(READY_TO_WORK): $(READY_TO_RUN)
 	@echo "Installing the tests' and checks' tools into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --quiet --editable '.[dev]'
-	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true   # compiled once, not by every worker at once
+	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true   # compile once, not in every worker at the same time
 	@touch $@

@@ -1,7 +1,7 @@
-"""A person decides: the workflow hands out a callback id and waits, for as long as it takes, for somebody to answer.
+"""A person decides: the workflow sends out a callback ID and waits until the callback is completed.
 
-As a script it runs on this machine, without an AWS account: `python examples/callback_workflow.py`. There the approver is
-a function that is called when the execution waits; on Lambda it is whoever calls `SendDurableExecutionCallbackSuccess`.
+As a script it runs on this machine, without an AWS account: `python examples/callback_workflow.py`. There the script
+plays the approver; on Lambda any program with permission can call `SendDurableExecutionCallbackSuccess`.
 On Lambda the handler is `callback_workflow.approve_expense`.
 """
 
@@ -35,13 +35,13 @@ class ApprovalResponse(BaseModel):
 
 @durable_step
 async def notify_approver(step: StepContext, callback_id: str, expense: Expense) -> None:
-    # An e-mail with a link, a ticket, a message in a chat: whatever carries the id to somebody who can answer.
+    # For real: send an e-mail with a link, a ticket or a chat message that carries the ID to the approver.
     step.logger.info("%s asks for %.2f, answer with %s", expense.employee, expense.amount, callback_id)
 
 
 @durable_execution
 async def approve_expense(expense: Expense, ctx: DurableContext) -> str:
-    """Ask for an approval and say what came of it."""
+    """Ask for an approval and return the outcome."""
     callback = await ctx.create_callback(
         "approval",
         config=CallbackConfig(timeout=timedelta(hours=24), result_type=ApprovalResponse),
@@ -50,7 +50,7 @@ async def approve_expense(expense: Expense, ctx: DurableContext) -> str:
     try:
         approval: ApprovalResponse = await callback.result()
     except CallbackTimeoutError:
-        return "nobody answered within a day"
+        return "no answer within a day"
     except CallbackFailedError as error:
         return f"could not be decided: {error}"
     return f"{'approved' if approval.approved else 'rejected'} by {approval.approver}"

@@ -1,6 +1,6 @@
-"""`make demo`: runs the order workflow for real, shows what happened, and what a changed handler would have broken.
+"""`make demo`: runs the order workflow in real time, shows what happened, and what a changed handler would have broken.
 
-Kill it at any moment and run it again: it goes on with the execution it had begun.
+Kill it at any moment and run it again: it resumes the execution that it started.
 """
 
 import argparse
@@ -37,7 +37,7 @@ LOOK_EVERY_SECONDS = 0.1
 
 
 def execution_name(note: Path) -> str:
-    """The execution this demo works on: the one an earlier run has noted and not finished, or a new one."""
+    """The execution of this demo: the unfinished one of an earlier run, or a new one."""
     with contextlib.suppress(FileNotFoundError):
         return note.read_text(encoding="utf-8")
     name = f"demo-{uuid.uuid4().hex[:8]}"
@@ -49,8 +49,8 @@ def execution_name(note: Path) -> str:
 
 
 def approve(engine: LocalEngine, execution: str) -> None:
-    """The outside world: somebody who answers the callback. On Lambda this is another program, or a person."""
-    # Already answered before the demo was killed, or never reached: then there is nothing to answer.
+    """Complete the callback from outside. On Lambda a different program or a person does this."""
+    # If the callback was completed before the demo was killed, or never reached, there is nothing to complete.
     with contextlib.suppress(EngineError, ServiceError):
         callback_id = engine.wait_for_callback_id(execution, "manager_approval")
         if not engine.clock.is_skipping:
@@ -60,7 +60,7 @@ def approve(engine: LocalEngine, execution: str) -> None:
 
 
 def run_order(engine: LocalEngine, name: str, output: Output) -> str:
-    """Run the workflow to its end, saying what happens. Returns the execution's ARN."""
+    """Run the workflow to its end and print its progress. Returns the execution's ARN."""
     engine.register("process_order", order_workflow.process_order)
     engine.register(order_workflow.INVOICE_FUNCTION, order_workflow.issue_invoice)
     execution = engine.start("process_order", ORDER, name=name)
@@ -78,7 +78,7 @@ def run_order(engine: LocalEngine, name: str, output: Output) -> str:
 
 
 def show(execution: str, store: Path) -> None:
-    """The tree of what happened, and the debugger where there is a terminal for it."""
+    """Print the operation tree, and open the debugger if there is a terminal."""
     heading("What happened")
     identifier = ExecutionArn.parse(execution).id
     durable_debug(["show", identifier, "--store", str(store)])
@@ -89,7 +89,7 @@ def show(execution: str, store: Path) -> None:
 
 
 def show_divergence(execution: str, store: Path) -> bool:
-    """The same execution replayed against a changed handler. Returns whether a difference was found, as it should be."""
+    """The same execution replayed against a changed handler. Returns whether the expected divergence was found."""
     heading("The same execution, replayed against a changed handler (examples/order_workflow_changed.py)")
     changed = f"{Path(__file__).with_name('order_workflow_changed.py')}:process_order"
     exit_code = durable_debug(["replay", execution, changed, "--headless", "--store", str(store)])
@@ -97,7 +97,7 @@ def show_divergence(execution: str, store: Path) -> bool:
 
 
 def heading(text: str) -> None:
-    """A line between the parts."""
+    """Print a line between the sections."""
     print(f"\n── {text} ".ljust(100, "─") + "\n")
 
 
@@ -105,7 +105,7 @@ def main() -> int:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, default=Path(".durable/executions.db"), help="where executions are kept")
-    parser.add_argument("--time", choices=("real", "skip"), default="real", help="skip: do not wait for real")
+    parser.add_argument("--time", choices=("real", "skip"), default="real", help="skip: jump over waits")
     arguments = parser.parse_args()
     note = arguments.store.with_name("demo-in-progress")
     os.environ.setdefault("DURABLE_REPLAY_TRACE_LOCALS", "1")  # the debugger then shows local variables at each call

@@ -48,14 +48,14 @@ class Order(BaseModel):
 
 
 class Reservation(BaseModel):
-    """Goods set aside for an order."""
+    """Goods reserved for an order."""
 
     article: str
     shelf: int
 
 
 class Approval(BaseModel):
-    """What the approver answers."""
+    """What the approver sends."""
 
     approved: bool
     by: str
@@ -83,7 +83,7 @@ async def validate(_step: StepContext, order: Order) -> Decimal:
 
 @durable_step
 async def charge_card(step: StepContext, order: Order, total: Decimal) -> str:
-    if step.attempt <= 2:  # the gateway is down twice, then it is up
+    if step.attempt <= 2:  # the gateway fails twice, then works
         raise GatewayDownError(f"gateway timed out while charging {total} for {order.order_id}")
     return f"pay-{order.order_id}"
 
@@ -100,7 +100,7 @@ async def reserve(_step: StepContext, line: Line) -> Reservation:
 
 @durable_step
 async def ask_for_approval(step: StepContext, callback_id: str) -> None:
-    step.logger.info("waiting for somebody to answer %s", callback_id)
+    step.logger.info("waiting for an answer to %s", callback_id)
 
 
 @durable_step
@@ -114,7 +114,7 @@ async def print_label(_step: StepContext, courier: str) -> str:
 
 
 async def notify(order: Order, ctx: DurableContext) -> None:
-    """Tell the customer on two channels at once."""
+    """Notify the customer on two channels at once."""
 
     async def email(branch: DurableContext) -> str:
         return await branch.step(send("email", order.email))
@@ -127,7 +127,7 @@ async def notify(order: Order, ctx: DurableContext) -> None:
 
 
 async def reserve_goods(order: Order, ctx: DurableContext) -> dict[str, int]:
-    """Set the goods aside, two articles at a time."""
+    """Reserve the goods, two articles at a time."""
 
     async def reserve_line(item: DurableContext, line: Line, _index: int) -> Reservation:
         return await item.step(reserve(line))
@@ -143,7 +143,7 @@ async def reserve_goods(order: Order, ctx: DurableContext) -> dict[str, int]:
 
 
 async def approval_of(ctx: DurableContext) -> Approval:
-    """Ask a person, and wait as long as a person takes."""
+    """Ask a person, and wait up to three days."""
     callback = await ctx.create_callback(
         "manager_approval", config=CallbackConfig(timeout=timedelta(days=3), result_type=Approval)
     )
@@ -200,7 +200,7 @@ async def next_number(_step: StepContext, order_id: str) -> str:
 
 @durable_execution
 async def issue_invoice(request: dict[str, str], ctx: DurableContext) -> dict[str, str]:
-    """Issue an invoice: a durable function of its own, with its own execution and history."""
+    """Issue an invoice: a separate durable function, with its own execution and history."""
     number = await ctx.step(next_number(request["order_id"]))
     await ctx.wait(timedelta(seconds=1), name="bookkeeping")
     return {"number": number, "total": request["total"]}

@@ -1,7 +1,7 @@
-"""The order workflow as somebody changed it while executions were in flight: a fraud check before the cooling-off.
+"""The order workflow after a change while executions were in flight: a fraud check before the cooling-off.
 
-Replaying a recorded execution of `order_workflow` against this shows what a deploy would have broken. Executions that have
-not come this far could take the new way, and the others keep the old one, with `if ctx.patched("fraud-check"):`.
+Replay a recorded execution of `order_workflow` against this module to see what a deployment would have broken. With
+`if ctx.patched("fraud-check"):`, executions that have not reached the check run it, and the others stay on the recorded path.
 """
 
 from datetime import timedelta
@@ -18,7 +18,7 @@ async def check_fraud(_step: StepContext, total: Decimal) -> bool:
 
 @durable_execution
 async def process_order(order: Order, ctx: DurableContext) -> Delivery:
-    """Take an order from payment to delivery, with a look at what is paid."""
+    """Take an order from payment to delivery, with a fraud check after the payment."""
     total = await ctx.step(validate(order))
     payment_id = await ctx.step(charge_card(order, total), config=UNTIL_THE_GATEWAY_ANSWERS)
     await ctx.step(check_fraud(total))

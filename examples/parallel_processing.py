@@ -1,4 +1,4 @@
-"""A collection processed a few items at a time, and independent branches side by side.
+"""Processes a collection a few items at a time, and runs independent branches concurrently.
 
 As a script it runs on this machine, without an AWS account: `python examples/parallel_processing.py`.
 On Lambda the handler is `parallel_processing.price_basket`.
@@ -45,7 +45,7 @@ async def shipping(_step: StepContext, count: int) -> float:
 
 @durable_execution
 async def price_basket(basket: Basket, ctx: DurableContext) -> dict[str, object]:
-    """Price a basket; what has no price is left out and named."""
+    """Price a basket; items without a price are left out and listed."""
 
     async def price(item_ctx: DurableContext, item: str, _index: int) -> float:
         return await item_ctx.step(look_up(item))

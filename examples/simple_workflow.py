@@ -41,7 +41,7 @@ async def validate(_step: StepContext, order: Order) -> bool:
 
 @durable_step
 async def charge(step: StepContext, order: Order) -> str:
-    # A payment provider takes the operation's id as idempotency key: it is the same in every attempt and every replay.
+    # Pass the operation's ID to the payment provider as idempotency key: it is the same in every attempt and every replay.
     step.logger.info("charging %.2f, idempotency key %s", order.amount, step.operation_id)
     return f"pay_{order.order_id}"
 
@@ -50,12 +50,12 @@ async def charge(step: StepContext, order: Order) -> str:
 async def process_order(order: Order, ctx: DurableContext) -> Receipt:
     """Process one order."""
     if not await ctx.step(validate(order)):
-        # Fails the execution for good: no retry makes an invalid order valid.
+        # Fails the execution permanently: a retry cannot make an invalid order valid.
         raise ExecutionError(f"order {order.order_id} has no amount to charge")
-    # A card must not be charged twice, even when the process dies while the provider is being called.
+    # A card must not be charged twice, even if the process dies during the call to the provider.
     once = StepConfig(step_semantics=StepSemantics.AT_MOST_ONCE_PER_RETRY)
     payment_id = await ctx.step(charge(order), config=once)
-    # Lambda is not running, and not paid for, while this waits.
+    # Nothing runs, and nothing is billed, during this wait.
     await ctx.wait(timedelta(seconds=5), name="payment_confirmation")
     return Receipt(status="completed", order_id=order.order_id, payment_id=payment_id)
 

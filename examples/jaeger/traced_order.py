@@ -1,4 +1,4 @@
-"""An order whose spans go to Jaeger: a step, a map, a step that is tried twice, a wait.
+"""An order whose spans go to Jaeger: a step, a map, a step with two attempts, a wait.
 
 As a script it runs on this machine: `python examples/jaeger/traced_order.py`. Spans go to `OTEL_EXPORTER_OTLP_ENDPOINT`,
 by default http://localhost:4318, where `docker compose -f examples/jaeger/compose.yaml up -d` listens.
@@ -17,7 +17,7 @@ from durable_execution import (
 )
 from durable_execution.telemetry import configure
 
-# Once, at module level. Where the application has a tracer provider already, that one is used. Jaeger takes no metrics.
+# Once, at module level. If the application already has a tracer provider, the SDK uses it. Jaeger accepts no metrics.
 telemetry = configure(service_name="orders", metrics=False)
 
 PRICES = {"tea": 4.20, "pot": 24.50}
@@ -59,5 +59,5 @@ if __name__ == "__main__":
     from durable_execution.local import run
 
     print(run(traced_order, ["tea", "pot"]).result)
-    telemetry.shutdown()  # on Lambda nothing needs flushing: every invocation does, before it answers
+    telemetry.shutdown()  # not needed on Lambda, where every invocation flushes before it answers
     print("http://localhost:16686/search?service=orders")

@@ -1,6 +1,6 @@
 """An order on Lambda, traced by AWS's layer: nothing about tracing is in the code.
 
-The layer brings OpenTelemetry with a tracer provider, which is found and used. On a laptop there is none, and nothing is
+The layer contains OpenTelemetry with a tracer provider, which the SDK uses. On a laptop there is no provider, and nothing is
 sent: `python examples/xray/process_order.py`.
 """
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from durable_execution import DurableContext, StepContext, durable_execution, durable_step
 from durable_execution.telemetry import correlate_logs
 
-correlate_logs()  # log records carry execution, operation, trace and span
+correlate_logs()  # adds execution, operation, trace and span to log records
 
 
 @durable_step
@@ -26,7 +26,7 @@ async def ship(step: StepContext, order: dict[str, str]) -> str:
 
 @durable_execution
 async def process_order(order: dict[str, str], ctx: DurableContext) -> dict[str, str]:
-    """Process one order; nothing runs, and nothing is paid for, while it cools off."""
+    """Process one order; nothing runs, and nothing is billed, while it cools off."""
     payment = await ctx.step(charge(order))
     await ctx.wait(timedelta(minutes=10), name="cooling_off")
     return {"payment": payment, "shipment": await ctx.step(ship(order))}

@@ -85,7 +85,7 @@ def test_the_same_code_may_be_deployed(deployed: Deployed, capsys: pytest.Captur
     assert deployed.gate(deployed.version("same")) == 0
     said = capsys.readouterr().err
     assert f"{COUNT} running" in said
-    assert "may be deployed" in said
+    assert "is safe to deploy" in said
 
 
 def test_what_would_break_is_named_on_every_page(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:

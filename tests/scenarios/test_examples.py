@@ -102,7 +102,7 @@ def test_callback_workflow_that_nobody_answers(engine: LocalEngine) -> None:
     engine.register("example", callback_workflow.approve_expense)
     execution = engine.start("example", {"employee": "Ada", "amount": 120.0})
     engine.run_until_idle(skips="everything")
-    assert engine.wait(execution).result == "nobody answered within a day"
+    assert engine.wait(execution).result == "no answer within a day"
 
 
 def test_order_workflow(engine: LocalEngine) -> None:

@@ -1,4 +1,4 @@
-"""The command line: one file per verb, none of which loads the screen before it is needed."""
+"""The command line: one file per verb. No verb loads the screen before it needs it."""
 
 from durable_debugger.cli.entry import main
 

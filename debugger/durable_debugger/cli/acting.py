@@ -1,4 +1,4 @@
-"""Verbs that change an execution: on the local store, or on AWS when it is spoken of."""
+"""Options and client for verbs that change an execution, in the local store or on AWS."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -13,41 +13,42 @@ from durable_execution.errors import ServiceError
 
 
 def add_acting_options(parser: ArgumentParser, *, is_aws_default: bool = False) -> None:
-    """On which engine to act.
+    """Add the options that choose the engine to act on.
 
     Args:
         parser: The verb's parser.
-        is_aws_default: Whether AWS is meant unless a store is named; else the local store unless AWS is spoken of.
+        is_aws_default: Whether the verb acts on AWS unless a store is named. If False, it acts on the local store
+            unless an AWS option is given.
     """
     default = "AWS" if is_aws_default else "the local store"
-    group = parser.add_argument_group(f"on which engine (default: {default})")
+    group = parser.add_argument_group(f"engine to act on (default: {default})")
     store = None if is_aws_default else DEFAULT_STORE
-    of_store = "a local store" if is_aws_default else "the store (default: %(default)s)"
+    of_store = "a local store" if is_aws_default else "local store (default: %(default)s)"
     group.add_argument("--store", metavar="FILE", type=Path, default=store, help=of_store)
-    group.add_argument("--region", metavar="REGION", help="on AWS, in this region")
-    group.add_argument("--profile", metavar="NAME", help="on AWS, with this profile")
-    group.add_argument("--endpoint-url", metavar="URL", help="a Lambda API elsewhere, for example durable-debug serve")
+    group.add_argument("--region", metavar="REGION", help="AWS region")
+    group.add_argument("--profile", metavar="NAME", help="AWS profile")
+    group.add_argument("--endpoint-url", metavar="URL", help="a different Lambda API, for example durable-debug serve")
 
 
 def is_on_aws(arguments: Namespace) -> bool:
-    """Whether AWS is spoken of."""
+    """Whether the options select AWS."""
     return arguments.store is None or bool(arguments.region or arguments.profile or arguments.endpoint_url)
 
 
 @contextmanager
 def acting_client(arguments: Namespace) -> Iterator[Any]:
-    """The client of the engine to act on; what it refuses is explained.
+    """The client of the engine to act on. Errors of the engine are explained.
 
     Raises:
-        CommandError: The engine refuses.
+        CommandError: The engine rejects the call.
     """
     if is_on_aws(arguments):
         place = aws.AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
         try:
             yield aws.lambda_client(place)
-        except Exception as error:  # explained, or raised again as it is
+        except Exception as error:  # explained, or raised again unchanged
             if aws.is_absent(error):
-                raise CommandError(f"{place.words} does not know it: {error}") from error
+                raise CommandError(f"not found in {place.words}: {error}") from error
             aws.explain(error, "")
         return
     local = LocalExecutions(arguments.store)
@@ -55,7 +56,7 @@ def acting_client(arguments: Namespace) -> Iterator[Any]:
         yield local.engine.client
     except ServiceError as error:
         is_unknown = error.code == "ResourceNotFoundException"
-        hint = "; for one on AWS add --region, --profile or --endpoint-url" if is_unknown else ""
+        hint = "; if it is on AWS, add --region, --profile or --endpoint-url" if is_unknown else ""
         raise CommandError(f"{local.words}: {error.message}{hint}", Exit.USAGE) from error
     finally:
         local.close()

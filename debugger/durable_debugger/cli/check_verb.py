@@ -1,4 +1,4 @@
-"""`durable-debug check SOURCE... MODULE:HANDLER`: many recordings against the code of today, for CI."""
+"""`durable-debug check SOURCE... MODULE:HANDLER`: replays many recordings against the current code, for CI."""
 
 import re
 from argparse import ArgumentParser, Namespace
@@ -24,31 +24,31 @@ HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_][\w.{}]*")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument(
         "words",
         metavar="SOURCE... MODULE_OR_FILE:HANDLER",
         nargs="+",
-        help="recordings: files, directories of .json files, ids, ARNs, or - for stdin; and the handler. Several functions: "
-        "FUNCTION=MODULE:HANDLER for each, or a rule like shop.workflows:{function}",
+        help="recordings (files, directories of .json files, IDs, ARNs, or - for stdin), then the handler. For several functions, "
+        "give FUNCTION=MODULE:HANDLER for each, or a pattern such as shop.workflows:{function}",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=DEFAULT_SECONDS,
         metavar="N",
-        help="time for each recording (default: %(default)s)",
+        help="time limit per recording, in seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--every-prefix",
         action="store_true",
-        help="also replay each state the recording went through: slower, finds more",
+        help="also replay every intermediate state of each recording; slower, finds more",
     )
     parser.add_argument(
         "--perturb",
         action="store_true",
-        help="also replay with another hash seed, clock, time zone, random numbers, environment and order of completion, each "
-        "in a process of its own: slow, finds what has not happened yet",
+        help="also replay with a different hash seed, clock, time zone, random numbers, environment and completion order, each "
+        "in its own process; slow, finds problems that have not occurred yet",
     )
     add_report_options(parser)
     add_place_options(parser)
@@ -59,12 +59,14 @@ def run(arguments: Namespace, output: Output) -> int:
     names = [word for word in arguments.words if not is_handler(word)]
     references = [word for word in arguments.words if is_handler(word)]
     if not references:
-        raise CommandError("name the handler to check against, for example shop.orders:process_order")
+        raise CommandError(
+            "no handler given; add the handler to check against, for example `shop.orders:process_order`"
+        )
     if not names:
-        raise CommandError("name what to check: history files, a directory of them, ids or ARNs")
+        raise CommandError("no recordings given; add history files, a directory of them, IDs or ARNs")
     sources = list(_sources(names, places(arguments)))
     if not sources:
-        raise CommandError(f"there are no .json files in {', '.join(names)}", Exit.UNLOADABLE)
+        raise CommandError(f"no .json files in {', '.join(names)}", Exit.UNLOADABLE)
     handlers = Handlers.parse(references)
     reports: Iterator[ReplayReport]
     if arguments.every_prefix:
@@ -85,15 +87,16 @@ def _every_prefix(source: Source, handlers: Handlers, seconds: float) -> ReplayR
 
 
 def _perturbed(sources: Sequence[Source], references: Sequence[str], seconds: float, output: Output) -> int:
-    """Replay each recording in other worlds, saying where the code behaves otherwise."""
+    """Replay each recording under perturbations and report those that change the behavior."""
     if len(references) > 1 or "=" in references[0] or "{" in references[0]:
-        raise CommandError("--perturb takes one handler for all recordings")
+        raise CommandError("--perturb needs exactly one handler; run `check --perturb` once per function")
     count = 0
     for source in sources:
         for finding in perturb(references[0], source.load(), seconds=seconds):
             count += 1
             output.line(f"PERTURBED      {source.name}  {finding}")
-    output.say(f"{count} other worlds in which it behaves otherwise" if count else "the same in every other world")
+    plural = "perturbation" if count == 1 else "perturbations"
+    output.say(f"behaves differently under {count} {plural}" if count else "behaves the same under every perturbation")
     return Exit.DIVERGED if count else Exit.OK
 
 

@@ -1,4 +1,4 @@
-"""Opening a comparison: in the debugger, or as text."""
+"""Shows a comparison, in the debugger or as text."""
 
 from argparse import Namespace
 
@@ -11,7 +11,7 @@ from durable_execution.replay.divergence import Severity
 
 
 def print_comparison(session: Session, differences: Differences, output: Output) -> None:
-    """Every call of either side, and an explanation per root difference."""
+    """Print every call of both sides, and an explanation of each root difference."""
     output.line(diff_header(differences, output.width))
     mode = DiffMode()
     for row in differences.aligned:
@@ -35,7 +35,7 @@ def comparison_report(differences: Differences) -> dict[str, object]:
 
 
 def exit_code(differences: Differences) -> Exit:
-    """1 when the sides differ in a way that matters."""
+    """1 if the sides differ by more than informational remarks, else 0."""
     found = differences.comparison.divergences
     return Exit.DIVERGED if any(each.severity is not Severity.INFO for each in found) else Exit.OK
 

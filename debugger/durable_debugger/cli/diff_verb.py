@@ -1,4 +1,4 @@
-"""`durable-debug diff A B`: two executions, aligned."""
+"""`durable-debug diff A B`: compares two executions, aligned call by call."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -15,10 +15,10 @@ from durable_execution.replay.comparison import compare
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
-    parser.add_argument("execution", metavar="A", help=f"the recorded side: {EXECUTION_HELP}")
-    parser.add_argument("other", metavar="B", help="the other side")
-    parser.add_argument("--headless", action="store_true", help="print text, also in a terminal")
+    """Add the verb's arguments."""
+    parser.add_argument("execution", metavar="A", help=f"the first execution: {EXECUTION_HELP}")
+    parser.add_argument("other", metavar="B", help="the execution to compare with A")
+    parser.add_argument("--headless", action="store_true", help="print text, even in a terminal")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
     add_screen_options(parser)
     add_place_options(parser)

@@ -1,4 +1,4 @@
-"""`durable-debug`: finds the verb, runs it, and turns what goes wrong into a message and an exit code."""
+"""`durable-debug`: finds the verb, runs it, and turns errors into a message and an exit code."""
 
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -18,22 +18,24 @@ VERBS = {
     "list": "list recent executions",
     "run": "run a handler on the local engine, with live progress",
     "show": "print an execution as a tree, a timeline, its events, or JSON",
-    "replay": "replay a recording against the code of today, without side effects",
+    "replay": "replay a recording against the current code, without side effects",
     "check": "replay many recordings, for CI: text, JSON, JUnit, SARIF or GitHub annotations",
     "gate": "check all running executions of a deployed function against new code",
     "diff": "compare two executions, aligned",
-    "lint": "find what breaks replays by reading the source",
+    "lint": "find code that breaks replay, by reading the source",
     "export": "write an execution as spans (OTLP), JSON, HTML, a Perfetto trace or a bundle",
-    "stop": "end a running execution",
+    "stop": "stop a running execution",
     "callback": "complete a callback from outside: succeed, fail or heartbeat",
     "serve": "serve the local engine on the real Lambda API",
 }
 """Verbs in the order of the help; each is the module `cli.<verb>` with `add_arguments` and `run`."""
 
-DESCRIPTION = "Look into durable executions: what happened, when, why, and where today's code leaves the recorded path."
+DESCRIPTION = (
+    "Inspect durable executions: what happened, when, why, and where the current code leaves the recorded path."
+)
 EPILOG = """\
-exit codes: 0 fine or same, 1 diverged or finding, 2 usage, 3 cannot load, 4 the handler failed, 130 interrupted
-stdout is data, stderr is narration; NO_COLOR and --ascii are honoured
+exit codes: 0 OK or same, 1 divergence or finding, 2 usage error, 3 cannot load, 4 handler failed, 130 interrupted
+results go to stdout, messages to stderr; NO_COLOR and --ascii are honored
 """
 
 
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `durable-debug`.
 
     Args:
-        argv: Arguments without the program's name; None takes those of the process.
+        argv: Arguments without the program's name; None uses the process's own.
 
     Returns:
         The exit code.
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.say("interrupted")
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         sys.stderr.close()
         return Exit.OK
 
@@ -75,7 +77,9 @@ def _run(arguments: Namespace, output: Output) -> int:
         say_ambiguous(error, output)
         return Exit.USAGE
     except DurableError as error:
-        if type(error).__name__ == "UnusableHandlerError":  # its module is not loaded for verbs that need no handler
+        if (
+            type(error).__name__ == "UnusableHandlerError"
+        ):  # named as text: verbs without a handler do not load its module
             output.say(f"durable-debug: {error}")
             return Exit.HANDLER_FAILED
         output.say(f"durable-debug: {error}")
@@ -83,7 +87,7 @@ def _run(arguments: Namespace, output: Output) -> int:
 
 
 def _parser(wanted: str) -> ArgumentParser:
-    """The parser, with the arguments of the one verb that is wanted: the others' modules are not loaded."""
+    """The parser, with the arguments of the wanted verb only: the other verbs' modules are not loaded."""
     parser = ArgumentParser(
         prog="durable-debug", description=DESCRIPTION, epilog=EPILOG, formatter_class=RawDescriptionHelpFormatter
     )
@@ -101,7 +105,7 @@ def _module(verb: str) -> str:
 
 
 class _ShowVersion(Action):
-    """Looks for the version only when it is asked for: that takes longer than reading a history."""
+    """Looks up the version only on request: the look-up takes longer than reading a history."""
 
     def __call__(self, parser: ArgumentParser, *_: Any) -> None:
         from importlib.metadata import PackageNotFoundError, version

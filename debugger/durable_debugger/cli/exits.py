@@ -1,10 +1,10 @@
-"""Exit codes: an API for scripts and CI."""
+"""Exit codes, which scripts and CI rely on."""
 
 from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What a process ends with."""
+    """Exit code of the process."""
 
     OK = 0
     DIVERGED = 1
@@ -15,12 +15,12 @@ class Exit(IntEnum):
 
 
 class CommandError(Exception):
-    """A verb cannot go on.
+    """A verb cannot continue.
 
     Attributes:
-        exit: What the process ends with.
+        exit: Exit code of the process.
     """
 
-    def __init__(self, message: str, exit: Exit = Exit.USAGE) -> None:  # noqa: A002  # the word for it
+    def __init__(self, message: str, exit: Exit = Exit.USAGE) -> None:  # noqa: A002  # the field's own term
         super().__init__(message)
         self.exit = exit

@@ -1,4 +1,4 @@
-"""`durable-debug export EXECUTION --to FORMAT`: an execution for other tools, or for someone else."""
+"""`durable-debug export EXECUTION --to FORMAT`: writes an execution for other tools or other people."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -23,11 +23,11 @@ FORMATS = ("otlp", "json", "html", "perfetto", "bundle")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
-    parser.add_argument("--replay-trace", metavar="FILE", help="a replay trace to read with a history file")
-    parser.add_argument("--to", required=True, choices=FORMATS, help="what to write")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write it (default: stdout)")
+    parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
     otlp = parser.add_argument_group("with --to otlp")
     otlp.add_argument(
         "--endpoint", metavar="URL", help="send the spans to this collector, for example http://localhost:4318"
@@ -36,9 +36,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--span-view",
         choices=("execution", "invocation"),
         default="execution",
-        help="which spans (default: %(default)s)",
+        help="span layout (default: %(default)s)",
     )
-    otlp.add_argument("--trace-header", metavar="TEXT", help="the X-Ray or W3C header its invocations came with")
+    otlp.add_argument("--trace-header", metavar="TEXT", help="X-Ray or W3C trace header that the invocations received")
     add_secret_option(parser)
     add_place_options(parser)
 
@@ -79,7 +79,7 @@ def _spans(loaded: Loaded, arguments: Namespace) -> Any:
     try:
         return backfill(loaded.execution, view=arguments.span_view, trace_header=arguments.trace_header)
     except ValueError as error:
-        raise CommandError(f"{loaded.origin} has no spans: {error}", Exit.UNLOADABLE) from error
+        raise CommandError(f"cannot build spans from {loaded.origin}: {error}", Exit.UNLOADABLE) from error
 
 
 def _service(loaded: Loaded) -> str:
@@ -104,4 +104,4 @@ def _target(path: Path | None, output: Output) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8") as file:
             yield file
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error}") from error
+        raise CommandError(f"cannot write {path}: {error}") from error

@@ -1,4 +1,4 @@
-"""`durable-debug gate FUNCTION MODULE:HANDLER`: would a deploy break executions that are running?"""
+"""`durable-debug gate FUNCTION MODULE:HANDLER`: checks whether a deployment would break running executions."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -13,16 +13,16 @@ from durable_execution.replayer.replayer import DEFAULT_SECONDS
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("function", metavar="FUNCTION", help="the deployed function, by name or ARN")
-    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="the code that is to be deployed")
+    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="the code to deploy")
     parser.add_argument("--qualifier", metavar="VERSION", help="only executions of this version or alias")
     parser.add_argument(
         "--seconds",
         type=float,
         default=DEFAULT_SECONDS,
         metavar="N",
-        help="time for each execution (default: %(default)s)",
+        help="time limit per execution, in seconds (default: %(default)s)",
     )
     add_report_options(parser)
     add_acting_options(parser, is_aws_default=True)
@@ -34,9 +34,10 @@ def run(arguments: Namespace, output: Output) -> int:
     with acting_client(arguments) as client:
         running = list(running_executions(client, arguments.function, qualifier=arguments.qualifier))
         if not running:
-            output.say(f"no execution of {arguments.function} is running: nothing can break")
+            output.say(f"no execution of {arguments.function} is running; a deployment cannot break any")
             return Exit.OK
         code = report_all(check(running, handler, seconds=arguments.seconds), len(running), arguments, output)
-    safe = "may" if code == Exit.OK else "must not"
-    output.say(f"{len(running)} running: {arguments.target} {safe} be deployed while they run")
+    count = f"{len(running)} running execution" + ("s" if len(running) != 1 else "")
+    verdict = "is safe to deploy" if code == Exit.OK else "is not safe to deploy"
+    output.say(f"{arguments.target} {verdict}: checked against {count}")
     return code

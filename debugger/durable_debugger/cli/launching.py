@@ -1,4 +1,4 @@
-"""Starting the app: from here on Textual is loaded."""
+"""Starts the app; this module is the only one of the command line that loads Textual."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -12,9 +12,9 @@ from durable_debugger.sources.places import Library
 
 
 def add_screen_options(parser: ArgumentParser) -> None:
-    """How the debugger looks."""
-    parser.add_argument("--theme", metavar="NAME", help="colours: durable-safe, durable-safe-light, ansi-dark, …")
-    parser.add_argument("--ascii", action="store_true", help="draw with ASCII only")
+    """Add the options that control the debugger's appearance."""
+    parser.add_argument("--theme", metavar="NAME", help="color theme: durable-safe, durable-safe-light, ansi-dark, …")
+    parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     add_secret_option(parser)
 
 
@@ -26,10 +26,10 @@ def launch(
     library: Library | None = None,
     missing: NotFoundError | None = None,
 ) -> int:
-    """Run the app until it is left.
+    """Run the app until the user quits.
 
     Raises:
-        CommandError: Textual is not installed, or there is no such theme.
+        CommandError: Textual is not installed, or the theme does not exist.
     """
     try:
         from durable_debugger.app import DebuggerApp
@@ -37,7 +37,7 @@ def launch(
         if (error.name or "").partition(".")[0] not in ("textual", "rich"):
             raise
         raise CommandError(
-            "the debugger needs Textual: pip install 'durable-execution-sdk[debugger]'", Exit.UNLOADABLE
+            "the debugger needs Textual: run `pip install 'durable-execution-sdk[debugger]'`", Exit.UNLOADABLE
         ) from error
     preferences = read_preferences()
     app = DebuggerApp(
@@ -62,10 +62,10 @@ def _known_theme(name: str | None) -> str | None:
 
     known = [DURABLE_SAFE.name, DURABLE_SAFE_LIGHT.name, *sorted(BUILTIN_THEMES)]
     if name is not None and name not in known:
-        raise CommandError(f"there is no theme {name!r}; there are {', '.join(known)}")
+        raise CommandError(f"unknown theme {name!r}; choose one of {', '.join(known)}")
     return name
 
 
 def _is_unicode() -> bool:
-    """Whether the terminal can be expected to show more than ASCII."""
+    """Whether the terminal's encoding covers more than ASCII."""
     return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16")

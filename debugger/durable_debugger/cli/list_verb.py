@@ -1,4 +1,4 @@
-"""`durable-debug list`: recent executions."""
+"""`durable-debug list`: prints recent executions."""
 
 from argparse import ArgumentParser, Namespace
 from itertools import islice
@@ -19,13 +19,18 @@ DEFAULT_LIMIT = 30
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
-    parser.add_argument("--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help="how many (default: %(default)s)")
+    """Add the verb's arguments."""
     parser.add_argument(
-        "--status", action="append", metavar="STATUS", help="only RUNNING, SUCCEEDED, FAILED, TIMED_OUT or STOPPED"
+        "--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help="number of executions (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--status",
+        action="append",
+        metavar="STATUS",
+        help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or STOPPED; repeatable",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--ascii", action="store_true", help="write ASCII only")
+    parser.add_argument("--ascii", action="store_true", help="write ASCII characters only")
     add_place_options(parser)
 
 
@@ -43,7 +48,7 @@ def run(arguments: Namespace, output: Output) -> int:
         output.json([_wire(each) for each in found])
         return Exit.OK
     if not found:
-        output.say(f"no executions in {place.words}; to make one: durable-debug run MODULE:HANDLER --input JSON")
+        output.say(f"no executions in {place.words}; start one with `durable-debug run MODULE:HANDLER --input JSON`")
     now = SystemClock().now()
     for each in found:
         ended = each.ended_at or (now if each.status == "RUNNING" else None)
@@ -54,7 +59,7 @@ def run(arguments: Namespace, output: Output) -> int:
 
 
 def _place(arguments: Namespace) -> Place:
-    """AWS when it is spoken of, else the local store."""
+    """AWS if the options select it, else the local store."""
     if arguments.function and (arguments.region or arguments.profile or arguments.endpoint_url):
         return AwsExecutions(AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url), arguments.function)
     return places(arguments)[0]

@@ -1,4 +1,4 @@
-"""Options that say where executions are, and finding one by them."""
+"""Options that say where executions are, and the look-up of an execution by them."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -14,7 +14,7 @@ WORTH_SAYING = 5_000
 
 
 def add_place_options(parser: ArgumentParser) -> None:
-    """Where to look for executions."""
+    """Add the options that say where to look for executions."""
     group = parser.add_argument_group("where to look")
     group.add_argument(
         "--store",
@@ -23,14 +23,14 @@ def add_place_options(parser: ArgumentParser) -> None:
         default=DEFAULT_STORE,
         help="the local engine's store (default: %(default)s)",
     )
-    group.add_argument("--function", metavar="NAME", help="on AWS, search the executions of this function")
-    group.add_argument("--region", metavar="REGION", help="AWS region (default: the ARN's, or the environment's)")
-    group.add_argument("--profile", metavar="NAME", help="AWS profile (default: the environment's)")
-    group.add_argument("--endpoint-url", metavar="URL", help="a Lambda API elsewhere, for example durable-debug serve")
+    group.add_argument("--function", metavar="NAME", help="search the executions of this function on AWS")
+    group.add_argument("--region", metavar="REGION", help="AWS region (default: from the ARN or the environment)")
+    group.add_argument("--profile", metavar="NAME", help="AWS profile (default: from the environment)")
+    group.add_argument("--endpoint-url", metavar="URL", help="a different Lambda API, for example durable-debug serve")
 
 
 def places(arguments: Namespace) -> Sequence[Place]:
-    """The places in the order they are asked. They are let go of when the command ends."""
+    """The places to search, in order. They are closed when the command ends."""
     local = LocalExecutions(arguments.store, progress=say_progress)
     arguments.closing.callback(local.close)
     place = AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
@@ -38,17 +38,17 @@ def places(arguments: Namespace) -> Sequence[Place]:
 
 
 def say_progress(count: int) -> None:
-    """How much of a long history was read, to someone who watches."""
+    """Report how much of a long history was read, if stderr is a terminal."""
     if count >= WORTH_SAYING and sys.stderr.isatty():
         sys.stderr.write(f"\r{count:,} events read\x1b[K")
         sys.stderr.flush()
 
 
 def find_execution(arguments: Namespace) -> Loaded:
-    """The execution that was asked for."""
+    """The execution that the arguments name."""
     return find(arguments.execution, places(arguments), trace=getattr(arguments, "replay_trace", None))
 
 
 EXECUTION_HELP = (
-    "id, unique beginning of an id, name, ARN, console URL, history .json, trace .jsonl, bundle, or - for stdin"
+    "ID, unique prefix of an ID, name, ARN, console URL, history .json, trace .jsonl, bundle, or - for stdin"
 )

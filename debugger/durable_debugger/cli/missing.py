@@ -1,4 +1,4 @@
-"""Saying that an execution was not found: where it was looked for, what is close, what to do."""
+"""Reports that an execution was not found: where the search looked, similar executions, what to do."""
 
 from durable_debugger.cli.output import Output
 from durable_debugger.model.states import state_of
@@ -9,19 +9,19 @@ from durable_execution.clock import SystemClock
 
 
 def say_not_found(error: NotFoundError, output: Output) -> None:
-    """All that is known about an execution that was not found."""
+    """Print where the search looked, the closest matches and the next command."""
     output.say(f"durable-debug: {error}")
-    room = max(width(safe(place)) for place, _ in error.looked_in)
+    columns = max(width(safe(place)) for place, _ in error.looked_in)
     for index, (place, finding) in enumerate(error.looked_in):
-        output.say(f"  {'looked in' if not index else '':<10} {pad(safe(place), room)}  {safe(finding)}")
+        output.say(f"  {'searched' if not index else '':<10} {pad(safe(place), columns)}  {safe(finding)}")
     for index, each in enumerate(error.nearest):
         output.say(f"  {'closest' if not index else '':<10} {describe(each)}")
-    output.say("  to see all  durable-debug list")
+    output.say("  to list all  durable-debug list")
 
 
 def say_ambiguous(error: AmbiguousError, output: Output) -> None:
-    """What the reference could mean."""
-    output.say(f"durable-debug: {error}; say more of the one you mean:")
+    """Print the executions that the reference matches."""
+    output.say(f"durable-debug: {error}; be more specific:")
     for each in error.candidates[:10]:
         output.say(f"  {describe(each)}")
     if len(error.candidates) > 10:
@@ -29,7 +29,7 @@ def say_ambiguous(error: AmbiguousError, output: Output) -> None:
 
 
 def describe(each: Listed) -> str:
-    """An execution in a line."""
+    """An execution in one line."""
     state = state_of(each.status)
     when = age(each.started_at, SystemClock().now()) if each.started_at else ""
     return f"{pad(safe(each.name), 28)}  {pad(safe(each.id), 36)}  {state.glyph} {each.status:<10} {when}"

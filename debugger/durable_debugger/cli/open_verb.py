@@ -1,4 +1,4 @@
-"""`durable-debug EXECUTION`: the debugger; without an execution, a list to choose from."""
+"""`durable-debug EXECUTION`: opens the debugger; without an execution, a list to choose from."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -14,14 +14,14 @@ VIEWS = ("tree", "timeline", "step", "diff", "events")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("execution", metavar="EXECUTION", nargs="?", help=EXECUTION_HELP)
-    parser.add_argument("--replay-trace", metavar="FILE", help="a replay trace to read with a history file")
-    parser.add_argument("--view", choices=VIEWS, default="tree", help="the view to open (default: tree)")
+    parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
+    parser.add_argument("--view", choices=VIEWS, default="tree", help="view to open (default: tree)")
     parser.add_argument(
         "--at",
         metavar="WHERE",
-        help="open the step view there: a call number, i2 for invocation 2, 41.2s or 01:30 for a time",
+        help="position for the step view: a call number, i2 for invocation 2, or a time such as 41.2s or 01:30",
     )
     add_screen_options(parser)
     add_place_options(parser)
@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace, output: Output) -> int:
     """Open the debugger."""
     if arguments.execution is None:
-        _need_terminal(output, "name an execution, or use `durable-debug list`")
+        _need_terminal(output, "run `durable-debug list` for text")
         return launch(arguments, library=Library(places(arguments)))
     try:
         loaded = find_execution(arguments)
@@ -38,11 +38,11 @@ def run(arguments: Namespace, output: Output) -> int:
         if not output.is_terminal:
             raise
         return launch(arguments, library=Library(places(arguments)), missing=error)
-    _need_terminal(output, "use `durable-debug show EXECUTION` for text, or run it in one")
+    _need_terminal(output, "run `durable-debug show EXECUTION` for text")
     session = session_of(loaded, arguments)
     return launch(arguments, session, loaded=loaded)
 
 
 def _need_terminal(output: Output, advice: str) -> None:
     if not output.is_terminal:
-        raise CommandError(f"there is no terminal to open the debugger in: {advice}", Exit.USAGE)
+        raise CommandError(f"the debugger needs a terminal, and stdout is not one; {advice}", Exit.USAGE)

@@ -1,4 +1,4 @@
-"""Stdout is data, stderr is narration. Colour only on a terminal, and never with NO_COLOR."""
+"""Writes results to stdout and messages to stderr. Colors only on a terminal, and never with NO_COLOR."""
 
 import json
 import os
@@ -29,12 +29,12 @@ DEFAULT_WIDTH = 100
 
 
 class Output:
-    """Where a verb writes.
+    """The streams that a verb writes to.
 
     Args:
-        is_ascii: Whether to write ASCII only; None asks the stream's encoding.
-        data: Where data goes.
-        narration: Where narration goes.
+        is_ascii: Whether to write ASCII only; None decides by the stream's encoding.
+        data: Stream for results.
+        narration: Stream for messages.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether someone reads along."""
+        """Whether stdout is a terminal."""
         return self.data.isatty()
 
     @property
     def width(self) -> int:
-        """Columns to lay text out for."""
+        """Width of the output, in columns."""
         try:
             return int(os.environ["COLUMNS"])
         except (KeyError, ValueError):
@@ -63,21 +63,21 @@ class Output:
             return DEFAULT_WIDTH
 
     def line(self, parts: Line | str = "") -> None:
-        """A line of data."""
+        """Write a line to stdout."""
         self._write(self.data, parts)
 
     def lines(self, lines: Iterable[Line]) -> None:
-        """Lines of data."""
+        """Write lines to stdout."""
         for parts in lines:
             self.line(parts)
 
     def json(self, value: Any) -> None:
-        """Data as JSON."""
+        """Write a value to stdout as JSON."""
         json.dump(value, self.data, indent=2, default=str, ensure_ascii=self.is_ascii)
         self.data.write("\n")
 
     def say(self, parts: Line | str) -> None:
-        """A line of narration."""
+        """Write a line to stderr."""
         self._write(self.narration, parts)
 
     def _write(self, stream: TextIO, parts: Line | str) -> None:

@@ -9,25 +9,25 @@ from durable_debugger.cli.exits import CommandError
 
 
 def read_json(text: str, option: str) -> Any:
-    """The JSON value that an option was given.
+    """The JSON value of an option.
 
     Args:
         text: JSON, `@` and the path of a file, or `-` for stdin.
         option: The option, for the message.
 
     Raises:
-        CommandError: It is no JSON, or the file cannot be read.
+        CommandError: The value is not JSON, or the file cannot be read.
     """
     source = read_text(text, option)
     try:
         return json.loads(source)
     except ValueError as error:
-        hint = f"""; for a text write {option} '"{text}"'""" if text.isidentifier() else ""
+        hint = f"""; quote a string twice: {option} '"{text}"'""" if text.isidentifier() else ""
         raise CommandError(f"{option} is not JSON: {error}{hint}") from error
 
 
 def read_text(text: str, option: str) -> str:
-    """The text that an option was given, from the command line, a file or stdin.
+    """The text of an option: from the command line, a file or stdin.
 
     Raises:
         CommandError: The file cannot be read.
@@ -39,4 +39,4 @@ def read_text(text: str, option: str) -> str:
     try:
         return Path(text[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{option} cannot be read from {text[1:]}: {error}") from error
+        raise CommandError(f"{option}: cannot read {text[1:]}: {error}") from error

@@ -1,4 +1,4 @@
-"""A user's own settings: `durable-debug/config.toml` in the configuration directory.
+"""A user's settings, from `durable-debug/config.toml` in the configuration directory.
 
 ```toml
 theme = "durable-safe-light"
@@ -23,10 +23,10 @@ from durable_debugger.cli.exits import CommandError
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a user prefers.
+    """A user's settings.
 
     Attributes:
-        theme: Name of a theme; None for the default.
+        theme: Name of the theme; None for the default.
         is_ascii: Whether to draw with ASCII only.
         keymap: Keys by action id.
     """
@@ -37,16 +37,16 @@ class Preferences:
 
 
 def config_path() -> Path:
-    """Where the settings are."""
+    """Path of the settings file."""
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
     return Path(base) / "durable-debug" / "config.toml"
 
 
 def read_preferences(path: Path | None = None) -> Preferences:
-    """The settings; the defaults when there are none.
+    """The settings; the defaults if the file does not exist.
 
     Raises:
-        CommandError: The file cannot be read, or says something that means nothing.
+        CommandError: The file cannot be read, or has an unknown or invalid setting.
     """
     path = path or config_path()
     try:
@@ -54,20 +54,20 @@ def read_preferences(path: Path | None = None) -> Preferences:
     except FileNotFoundError:
         return Preferences()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+        raise CommandError(f"cannot read {path}: {error}") from error
     for key in found:
         if key not in ("theme", "ascii", "keymap"):
-            raise CommandError(f"{path}: there is no setting {key!r}; known are theme, ascii and [keymap]")
+            raise CommandError(f"{path}: unknown setting {key!r}; use theme, ascii or [keymap]")
     return Preferences(found.get("theme"), bool(found.get("ascii", False)), _keymap(found.get("keymap", {}), path))
 
 
 def _keymap(found: Any, path: Path) -> dict[str, str]:
     if not isinstance(found, dict):
-        raise CommandError(f"{path}: keymap is a table of actions and keys")
+        raise CommandError(f"{path}: keymap must be a table of actions and keys")
     for action, keys in found.items():
         if action not in BY_ID:
             near = get_close_matches(action, BY_ID, n=1)
-            raise CommandError(f"{path}: there is no action {action!r}{f'; did you mean {near[0]}?' if near else ''}")
+            raise CommandError(f"{path}: unknown action {action!r}{f'; did you mean {near[0]}?' if near else ''}")
         if not isinstance(keys, str):
-            raise CommandError(f'{path}: the keys of {action} are a text, for example "f10" or "slash,ctrl+f"')
+            raise CommandError(f'{path}: the keys of {action} must be a string, for example "f10" or "slash,ctrl+f"')
     return dict(found)

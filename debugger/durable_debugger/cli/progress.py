@@ -1,4 +1,4 @@
-"""Saying what an execution does while it does it: a line per thing that happened."""
+"""Reports the progress of a running execution, one line per event."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -19,8 +19,8 @@ class Progress:
     """Reads the history of an execution as it grows.
 
     Args:
-        client: Where it is read from.
-        arn: The execution.
+        client: Client that reads the history.
+        arn: ARN of the execution.
     """
 
     def __init__(self, client: ExecutionClient, arn: str) -> None:
@@ -35,20 +35,20 @@ class Progress:
         self._callbacks: dict[str, tuple[str, str]] = {}
 
     def news(self) -> Iterator[Line]:
-        """Lines about what has happened since the last call."""
+        """Lines for the events since the last call."""
         for event in self._events():
             found = self._line(event)
             if found is not None:
                 yield found
 
     def open_callbacks(self) -> list[tuple[str, str]]:
-        """Callback ids that wait to be completed, with the names of their operations."""
+        """Open callback IDs, with the names of their operations."""
         return list(self._callbacks.values())
 
     def _events(self) -> Iterator[Mapping[str, Any]]:
         marker: str | None = None
         fresh: list[Mapping[str, Any]] = []
-        while True:  # newest first, until what is known already
+        while True:  # newest first, until an event that was already read
             more = {"Marker": marker} if marker else {}
             page = self._client.get_durable_execution_history(
                 DurableExecutionArn=self._arn, IncludeExecutionData=True, ReverseOrder=True, MaxItems=PAGE, **more
@@ -114,14 +114,14 @@ class Progress:
                 )
             )
         if delay:
-            parts.append(Part(f"  again after {durations.short(float(delay))}", "wait"))
+            parts.append(Part(f"  retry in {durations.short(float(delay))}", "wait"))
         return parts
 
     def _invocation_ended(self, event: Mapping[str, Any]) -> Line:
         details = event.get("InvocationCompletedDetails") or {}
         number, self._invocation = self._invocation, self._invocation + 1
         error = (details.get("Error") or {}).get("Payload")
-        text = f"── invocation {number} ends"
+        text = f"── invocation {number} ended"
         if isinstance(error, dict) and error:
             return [
                 Part(f"{text}: {safe(str(error.get('ErrorType')))}: {safe(str(error.get('ErrorMessage')))}", "fail")

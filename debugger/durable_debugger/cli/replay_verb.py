@@ -1,4 +1,4 @@
-"""`durable-debug replay EXECUTION MODULE:HANDLER`: a recording against the code of today."""
+"""`durable-debug replay EXECUTION MODULE:HANDLER`: replays a recording against the current code."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -14,18 +14,18 @@ from durable_execution.replayer.report import ReplayReport
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
-    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="the handler to replay it against")
-    parser.add_argument("--replay-trace", metavar="FILE", help="a replay trace to read with a history file")
-    parser.add_argument("--headless", action="store_true", help="print text, also in a terminal")
+    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="handler to replay the recording against")
+    parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
+    parser.add_argument("--headless", action="store_true", help="print text, even in a terminal")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--seconds",
         type=float,
         default=DEFAULT_SECONDS,
         metavar="N",
-        help="time the replay may take (default: %(default)s)",
+        help="time limit, in seconds (default: %(default)s)",
     )
     add_screen_options(parser)
     add_place_options(parser)
@@ -53,13 +53,18 @@ def run(arguments: Namespace, output: Output) -> int:
 
 
 def _say_rest(report: ReplayReport, output: Output) -> None:
-    """What else the replay found, as narration."""
+    """Print the rest of the replay's findings to stderr."""
     for suspect in report.effects:
-        output.say(f"refused: {suspect}")
+        output.say(f"blocked: {suspect}")
     if report.error:
         output.say(f"the handler failed: {report.error}")
     for path in report.ends:
         output.say(f"the recording ends here: {path}")
     for note in report.notes:
         output.say(f"note: {note}")
-    output.say(f"{report.verdict.value}: {report.calls} calls, {report.replays} replays")
+    calls, replays = _counted(report.calls, "call"), _counted(report.replays, "replay")
+    output.say(f"{report.verdict.value}: {calls}, {replays}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

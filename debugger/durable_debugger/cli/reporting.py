@@ -1,4 +1,4 @@
-"""Printing reports of replays as they come, in the formats of CI."""
+"""Prints replay reports in the formats that CI systems read."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from durable_execution.replayer.report import ReplayReport, worst
 
 
 def add_report_options(parser: ArgumentParser) -> None:
-    """In which form, and where to."""
-    parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: %(default)s")
-    parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="where to write it (default: stdout)")
+    """Add the options for the format and the destination of the report."""
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="output format (default: %(default)s)")
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help="same as --format json")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
 
 
 def report_all(reports: Iterable[ReplayReport], total: int | None, arguments: Namespace, output: Output) -> int:
-    """Collect the reports, saying how far it is, and print them.
+    """Collect the reports, show the progress, and print them.
 
     Returns:
-        The exit code: 3 where something could not be loaded, 4 where a handler failed, 1 where one diverged, else 0.
+        The exit code: 3 if a recording could not be loaded, 4 if a handler failed, 1 if one diverged, else 0.
     """
     found: list[ReplayReport] = []
     is_watched = output.narration.isatty()
@@ -45,5 +45,5 @@ def _write(path: Path, text: str, output: Output) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+        raise CommandError(f"cannot write {path}: {error.strerror}") from error
     output.say(f"wrote {path}")

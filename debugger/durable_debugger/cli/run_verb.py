@@ -1,4 +1,4 @@
-"""`durable-debug run MODULE:HANDLER`: an execution on the local engine, with live progress."""
+"""`durable-debug run MODULE:HANDLER`: runs an execution on the local engine, with live progress."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -25,37 +25,37 @@ POLL_SECONDS = 0.1
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument(
-        "target", metavar="MODULE_OR_FILE:HANDLER", help="the handler, for example shop/orders.py:process_order"
+        "target", metavar="MODULE_OR_FILE:HANDLER", help="handler to run, for example shop/orders.py:process_order"
     )
-    parser.add_argument("--input", metavar="JSON|@FILE", default="{}", help="the payload: JSON, @file, or - for stdin")
+    parser.add_argument("--input", metavar="JSON|@FILE", default="{}", help="payload: JSON, @file, or - for stdin")
     parser.add_argument(
-        "--name", metavar="NAME", help="execution name; the same name and input continue the same execution"
+        "--name", metavar="NAME", help="execution name; the same name and input resume the same execution"
     )
     parser.add_argument(
         "--store",
         metavar="FILE",
         type=Path,
         default=DEFAULT_STORE,
-        help="where executions are kept (default: %(default)s)",
+        help="file that stores the executions (default: %(default)s)",
     )
     parser.add_argument(
         "--time",
         choices=("real", "skip"),
         default="real",
-        help="skip jumps over waits and retry delays (default: real)",
+        help="skip: jump over waits and retry delays (default: real)",
     )
     parser.add_argument(
         "--also",
         metavar="NAME=MODULE:HANDLER",
         action="append",
         default=[],
-        help="another function that the handler invokes; those of the same module are known",
+        help="a function of a different module that the handler invokes; repeatable",
     )
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, help="time the execution may take")
-    parser.add_argument("--json", action="store_true", help="print the outcome as JSON instead of the execution id")
-    parser.add_argument("--ascii", action="store_true", help="write ASCII only")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, help="time limit of the execution, in seconds")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON instead of the execution ID")
+    parser.add_argument("--ascii", action="store_true", help="write ASCII characters only")
 
 
 def run(arguments: Namespace, output: Output) -> int:
@@ -81,7 +81,7 @@ def _others(also: list[str]) -> dict[str, Any]:
     for each in also:
         name, separator, target = each.partition("=")
         if not separator:
-            raise CommandError(f"--also {each!r} is not NAME=MODULE:HANDLER")
+            raise CommandError(f"--also {each!r}: expected NAME=MODULE:HANDLER")
         found[name] = load_handler(target)
     return found
 
@@ -91,24 +91,24 @@ def _start(engine: LocalEngine, function: str, payload: Any, arguments: Namespac
     try:
         arn = engine.start(function, payload, name=arguments.name, timeout=timeout)
     except ServiceError as error:
-        raise CommandError(f"the execution cannot be started: {error}") from error
+        raise CommandError(f"cannot start the execution: {error}") from error
     engine.resume()
     return arn
 
 
 def _watch(engine: LocalEngine, arn: str, output: Output) -> ExecutionResult:
-    """Wait for the end, saying what happens."""
+    """Print the progress until the execution ends."""
     parts = ExecutionArn.parse(arn)
     output.say([Part(f"{parts.function}  ", "title"), Part(f"execution {parts.id}", "dim")])
     progress = Progress(engine.client, arn)
-    pause, told = Event(), set[str]()
+    pause, reported = Event(), set[str]()
     while True:
         result = engine.result(arn)
         for line in progress.news():
             output.say(line)
         if result is not None:
             return result
-        _say_callbacks(progress, told, output)
+        _say_callbacks(progress, reported, output)
         if engine.clock.is_skipping:
             engine.run_until_idle()
             if engine.result(arn) is None and not progress.open_callbacks():
@@ -116,18 +116,20 @@ def _watch(engine: LocalEngine, arn: str, output: Output) -> ExecutionResult:
         pause.wait(POLL_SECONDS)
 
 
-def _say_callbacks(progress: Progress, told: set[str], output: Output) -> None:
-    """How to complete what the execution waits for, once for each."""
+def _say_callbacks(progress: Progress, reported: set[str], output: Output) -> None:
+    """Print how to complete each open callback, once per callback."""
     for callback, name in progress.open_callbacks():
-        if callback not in told:
-            told.add(callback)
-            output.say([Part(f"           {name} waits to be completed from outside; in another terminal:", "wait")])
+        if callback not in reported:
+            reported.add(callback)
+            output.say(
+                [Part(f"           {name} is waiting for a callback; complete it from a second terminal:", "wait")]
+            )
             output.say(f"             durable-debug callback succeed {callback} --result '{{\"approved\": true}}'")
 
 
 def _say_how_to_go_on(arn: str, arguments: Namespace, output: Output) -> None:
     parts = ExecutionArn.parse(arn)
-    output.say(f"execution {parts.id} is not finished; to go on with it:")
+    output.say(f"execution {parts.id} is not finished; resume it with:")
     output.say(f"  durable-debug run {arguments.target} --name {parts.name} --input '{arguments.input}'")
 
 
@@ -148,7 +150,7 @@ def _report(result: ExecutionResult, arguments: Namespace, output: Output) -> in
         )
     outcome = str(result.error) if result.error else payloads.summary(_text(result.result), 200)
     output.say([Part(f"{state.glyph} {result.status}  ", state.role), Part(outcome)])
-    output.say([Part(f"to look into it: durable-debug {parts.id}", "dim")])
+    output.say([Part(f"inspect it: durable-debug {parts.id}", "dim")])
     if not arguments.json:
         output.line(parts.id)
     return Exit.OK if result.error is None and result.status == "SUCCEEDED" else Exit.HANDLER_FAILED

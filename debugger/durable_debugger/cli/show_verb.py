@@ -1,4 +1,4 @@
-"""`durable-debug show EXECUTION`: an execution as text or JSON."""
+"""`durable-debug show EXECUTION`: prints an execution as text or JSON."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -16,15 +16,15 @@ from durable_execution.replay.recorded import RecordedExecution
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
+    """Add the verb's arguments."""
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
-    parser.add_argument("--replay-trace", metavar="FILE", help="a replay trace to read with a history file")
+    parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--timeline", action="store_true", help="a bar per call, idle time folded")
-    form.add_argument("--trace", action="store_true", help="its spans as a tree, as a tracing backend shows them")
-    form.add_argument("--events", action="store_true", help="the raw history, a line per event")
-    form.add_argument("--json", action="store_true", help="everything, as JSON")
-    parser.add_argument("--ascii", action="store_true", help="write ASCII only")
+    form.add_argument("--timeline", action="store_true", help="print one bar per call, with idle time folded")
+    form.add_argument("--trace", action="store_true", help="print its spans as a tree, as a tracing backend shows them")
+    form.add_argument("--events", action="store_true", help="print the raw history, one line per event")
+    form.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--ascii", action="store_true", help="write ASCII characters only")
     add_secret_option(parser)
     add_place_options(parser)
 
@@ -66,4 +66,4 @@ def _span_tree(execution: RecordedExecution) -> str:
     try:
         return render_tree(backfill(execution))
     except ValueError as error:
-        raise CommandError(f"it has no spans: {error}", Exit.UNLOADABLE) from error
+        raise CommandError(f"cannot build spans from this execution: {error}", Exit.UNLOADABLE) from error

@@ -1,4 +1,4 @@
-"""What may be shown of an execution: everything but secrets, unless they are asked for."""
+"""Hides secrets in everything that is shown of an execution, unless you ask for them."""
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
@@ -11,16 +11,16 @@ from durable_execution.replay.recorded import RecordedExecution
 
 
 def add_secret_option(parser: ArgumentParser) -> None:
-    """Whether to show secrets."""
+    """Add the option that shows secrets."""
     parser.add_argument(
         "--show-secrets",
         action="store_true",
-        help="show values that are hidden by their name or look: tokens, card numbers, …",
+        help="show values that look like secrets: tokens, card numbers, …",
     )
 
 
 def secrets_of(arguments: Namespace) -> Secrets | None:
-    """What hides secrets; None when they may be shown."""
+    """The rules that hide secrets; None with --show-secrets."""
     return None if arguments.show_secrets else Secrets()
 
 
@@ -31,13 +31,13 @@ def session_of(
     execution: RecordedExecution | None = None,
     differences: Differences | None = None,
 ) -> Session:
-    """A session on an execution that was found.
+    """A session on a loaded execution.
 
     Args:
         loaded: The execution and where it was found.
         arguments: The command's arguments.
-        execution: What to show instead of what was loaded.
-        differences: How another side differs from it.
+        execution: The execution to show instead of the loaded one.
+        differences: How a second execution or a replay differs from it.
     """
     return Session(
         execution or loaded.execution,
@@ -50,7 +50,7 @@ def session_of(
 
 
 def without_secrets(execution: RecordedExecution, arguments: Namespace) -> RecordedExecution:
-    """The execution as it may be given away, events included."""
+    """The execution without secrets, events included, so that it can be shared."""
     secrets = secrets_of(arguments)
     if secrets is None:
         return execution

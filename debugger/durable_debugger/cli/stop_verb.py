@@ -1,4 +1,4 @@
-"""`durable-debug stop EXECUTION`: ending an execution from outside."""
+"""`durable-debug stop EXECUTION`: stops an execution from outside."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -13,9 +13,9 @@ from durable_execution.protocol import ErrorObject
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The verb's arguments."""
-    parser.add_argument("execution", metavar="EXECUTION", help="id, unique beginning of an id, name or ARN")
-    parser.add_argument("--message", help="why, for the execution's error")
+    """Add the verb's arguments."""
+    parser.add_argument("execution", metavar="EXECUTION", help="ID, unique prefix of an ID, name or ARN")
+    parser.add_argument("--message", help="reason, stored as the message of the execution's error")
     parser.add_argument("--type", help="error type")
     add_acting_options(parser)
 
@@ -24,7 +24,7 @@ def run(arguments: Namespace, output: Output) -> int:
     """Stop an execution."""
     arn = arn_in(arguments.execution) if is_on_aws(arguments) else _local_arn(arguments)
     if arn is None:
-        raise CommandError("on AWS, name the execution by its whole ARN")
+        raise CommandError("on AWS, `stop` needs the execution's full ARN")
     error = ErrorObject(arguments.message, arguments.type).to_wire()
     with acting_client(arguments) as client:
         client.stop_durable_execution(DurableExecutionArn=arn, **({"Error": error} if error else {}))
@@ -34,7 +34,9 @@ def run(arguments: Namespace, output: Output) -> int:
 
 def _local_arn(arguments: Namespace) -> str | None:
     if is_file_reference(arguments.execution):
-        raise CommandError(f"{arguments.execution} is a file: a recording cannot be stopped")
+        raise CommandError(
+            f"{arguments.execution} is a file; only executions in a local store or on AWS can be stopped"
+        )
     local = LocalExecutions(arguments.store)
     try:
         found = local.find(arguments.execution, arn_in(arguments.execution))

@@ -59,7 +59,7 @@ def test_findings_are_json_sarif_and_annotations(risky: Path, capsys: pytest.Cap
 
 def test_a_path_that_does_not_exist_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", "nowhere.py"]) == 3
-    assert "there is no nowhere.py" in capsys.readouterr().err
+    assert "nowhere.py does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["greet", "greet=", "=a:b", "greet=module"])

@@ -54,11 +54,11 @@ def test_settings_live_in_the_configuration_directory(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("theme = ", "cannot be read"),
-        ("colour = 1", "there is no setting 'colour'"),
+        ("theme = ", "cannot read"),
+        ("colour = 1", "unknown setting 'colour'"),
         ('[keymap]\nstep_ovr = "f10"', "did you mean step_over"),
-        ("[keymap]\nstep_over = 10", "are a text"),
-        ("keymap = 3", "is a table"),
+        ("[keymap]\nstep_over = 10", "must be a string"),
+        ("keymap = 3", "must be a table"),
     ],
 )
 def test_settings_that_mean_nothing_are_named(tmp_path: Path, text: str, said: str) -> None:
