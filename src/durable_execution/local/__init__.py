@@ -1,4 +1,4 @@
-"""The durable execution service on this computer, for development and tests.
+"""A local durable execution service, for development and tests.
 
 ```python
 from durable_execution import local

@@ -1,4 +1,4 @@
-"""Reading a durable handler's answer, as strictly as the service does."""
+"""Validates the value a durable handler returns, as strictly as the service does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,21 +29,21 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The handler waits for something outside."""
+    """The handler returned PENDING: it waits for an external event."""
 
 
 class Idle:
-    """A handler that waits, although there is nothing to wait for."""
+    """A handler returned PENDING although no operation is pending."""
 
     error: ClassVar[ErrorObject] = ErrorObject("Cannot return PENDING status with no pending operations.", INVALID)
 
 
 def read_answer(value: Any, max_bytes: int) -> Ended | Waiting:
-    """Read what a handler returned; what breaks the rules ends the execution as FAILED.
+    """Validate what a handler returned. An invalid value ends the execution as FAILED.
 
     Args:
-        value: What it returned.
-        max_bytes: Bytes of a result at most.
+        value: The returned value.
+        max_bytes: Maximum size of a result, in bytes.
     """
     if not isinstance(value, Mapping):
         return _broken(f"a durable function must return an object with a Status, not {type(value).__name__}")
@@ -65,9 +65,9 @@ def _succeeded(result: Any, error: Any, max_bytes: int) -> Ended:
     try:
         size = len(result.encode()) if result else 0
     except UnicodeEncodeError:
-        return _broken("Result holds half of a surrogate pair, which is not valid Unicode")
+        return _broken("Result contains an unpaired surrogate, which is not valid Unicode")
     if size > max_bytes:
-        return _broken(f"Result must be at most {max_bytes} bytes, but has {size}")
+        return _broken(f"Result must be at most {max_bytes} bytes, but is {size}")
     return Ended("SUCCEEDED", result=result)
 
 

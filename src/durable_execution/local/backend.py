@@ -1,4 +1,4 @@
-"""What every part of the engine works with: the store, the clock, the functions, and transactions over them."""
+"""The objects every part of the engine shares (store, clock, ids, limits, functions), and transactions over them."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ from durable_execution.local.store import Store
 
 
 class Transaction:
-    """Changes to executions that are kept together.
+    """Changes to executions that are committed together.
 
     Args:
-        store: The store, inside a transaction of its own.
-        now_ms: The time of everything that happens.
+        store: The store, with an open write transaction.
+        now_ms: The timestamp of every change in the transaction.
     """
 
     def __init__(self, store: Store, now_ms: int) -> None:
@@ -28,14 +28,14 @@ class Transaction:
         self._journals: dict[int, Journal] = {}
 
     def journal(self, row: ExecutionRow) -> Journal:
-        """The changes of one execution; the same object for the same execution."""
+        """The journal of an execution. The same execution always gives the same object."""
         found = self._journals.get(row.key)
         if found is None:
             found = self._journals[row.key] = Journal(self.store, row, self.now_ms)
         return found
 
     def journal_of(self, key: int) -> Journal | None:
-        """The changes of the execution with a key, unless it is gone."""
+        """The journal of the execution with a key; None if it was deleted."""
         if key in self._journals:
             return self._journals[key]
         row = self.store.executions.by_key(key)
@@ -45,7 +45,7 @@ class Transaction:
         """Write all changes.
 
         Returns:
-            Whether the scheduler has something new to look at.
+            Whether the scheduler has to look again.
         """
         journals = list(self._journals.values())
         for journal in journals:
@@ -57,9 +57,9 @@ class Backend:
     """Store, clock, ids, limits and functions of one engine.
 
     Attributes:
-        owner: This engine's name in the store.
-        holds_children: Whether a chained invoke waits for its parent's invocation to end, however long that takes.
-        on_change: Called after a commit that gives the scheduler something to do.
+        owner: This engine's id in the store.
+        holds_children: Whether a chained invoke waits until its parent's invocation ends, without a time limit.
+        on_change: Called after a commit that gives the scheduler work.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Backend:
             self._turns = itertools.count(store.executions.last_turn() + 1)
 
     def now_ms(self) -> int:
-        """Now."""
+        """The current time, in Unix milliseconds."""
         return millis(self.clock.now())
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Everything done inside is kept together, or not at all when it raises."""
+        """Commit everything done inside when the block ends, or nothing if it raises."""
         self.store.begin()
         try:
             transaction = Transaction(self.store, self.now_ms())
@@ -90,7 +90,7 @@ class Backend:
             has_news = transaction.save(self._turns)
         except UnicodeEncodeError as error:
             self.store.roll_back(error)
-            raise invalid("A text holds half of a surrogate pair, which is not valid Unicode.") from None
+            raise invalid("A string contains an unpaired surrogate, which is not valid Unicode.") from None
         except BaseException as error:
             explained = self.store.roll_back(error)
             if explained is error:

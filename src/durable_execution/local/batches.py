@@ -1,4 +1,4 @@
-"""Whether a batch of updates is acceptable, in the order in which the service checks. All pure: nothing is changed."""
+"""Validation of a batch of updates, in the service's order of checks. Pure: it changes nothing."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,20 +15,20 @@ ACTIONS = {
     "CHAINED_INVOKE": frozenset({"START"}),
     "EXECUTION": frozenset({"SUCCEED", "FAIL"}),
 }
-"""What a client may ask for each type of operation."""
+"""The actions a client may use with each operation type."""
 
 Lookup = Callable[[str], OperationRow | None]
 
 
 def require_batch(updates: Sequence[Update], lookup: Lookup) -> None:
-    """Check what concerns the batch as a whole: the EXECUTION update, repeated ids, and parents.
+    """Check the rules for the whole batch: the EXECUTION update, repeated ids, and parents.
 
     Args:
         updates: The batch.
-        lookup: Finds a recorded operation.
+        lookup: Returns a recorded operation by id.
 
     Raises:
-        ServiceError: The batch is refused.
+        ServiceError: The batch is invalid.
     """
     _require_execution_last(updates)
     seen: dict[str, Update] = {}
@@ -45,15 +45,15 @@ def require_batch(updates: Sequence[Update], lookup: Lookup) -> None:
 
 
 def require_update(update: Update, current: OperationRow | None, limits: EngineLimits) -> None:
-    """Check one update against what is recorded of its operation.
+    """Check one update against the recorded state of its operation.
 
     Args:
         update: The update.
-        current: Its operation, earlier updates of the batch included; None when it is new.
-        limits: Sizes.
+        current: Its operation, including earlier updates of the batch; None for a new operation.
+        limits: Size limits.
 
     Raises:
-        ServiceError: The update is refused.
+        ServiceError: The update is invalid.
     """
     if current is not None and update.type != "EXECUTION":
         _require_same_operation(update, current)

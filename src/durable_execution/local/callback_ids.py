@@ -1,22 +1,22 @@
-"""Callback ids: opaque to whoever completes the callback, and enough to find it."""
+"""Callback ids: opaque to the caller that completes the callback, and sufficient to find its operation."""
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 
 
 def make_callback_id(execution: int, sequence: int, nonce: str) -> str:
-    """The id of a callback.
+    """Make the id of a callback.
 
     Args:
         execution: Key of its execution.
-        sequence: Place of its operation.
-        nonce: Something that makes it hard to guess, and different from the ids of any other store.
+        sequence: Sequence number of its operation.
+        nonce: A random text that makes the id hard to guess and unique across stores.
     """
     return b64encode(f"{execution}.{sequence}.{nonce}".encode()).decode()
 
 
 def locate_callback(callback_id: str) -> tuple[int, int] | None:
-    """Execution and operation a callback id stands for; None when it is not one of ours."""
+    """The execution key and operation sequence in a callback id; None if this engine did not make the id."""
     try:
         execution, sequence, _ = b64decode(callback_id, validate=True).decode("ascii").split(".", 2)
         place = int(execution), int(sequence)

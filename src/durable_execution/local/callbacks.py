@@ -13,16 +13,16 @@ from durable_execution.local.updates import read_error
 
 
 class Callbacks:
-    """What an external system may do with a callback."""
+    """The three calls with which an external system completes a callback or extends its heartbeat."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def succeed(self, callback_id: str, result: bytes) -> None:
-        """Complete a callback with a result; nothing means no result.
+        """Complete a callback with a result. Empty bytes mean no result.
 
         Raises:
-            ServiceError: The callback is unknown, over, or the result is not text of an acceptable size.
+            ServiceError: The callback is unknown or already completed, or the result is too large or not UTF-8.
         """
         most = self._backend.limits.callback_result_bytes
         if len(result) > most:
@@ -37,7 +37,7 @@ class Callbacks:
         """Complete a callback with an error.
 
         Raises:
-            ServiceError: The callback is unknown or over, or the error is not an ErrorObject of an acceptable size.
+            ServiceError: The callback is unknown or already completed, or the error is too large or not an ErrorObject.
         """
         encoded = read_error(error) or "{}"
         most = self._backend.limits.callback_result_bytes
@@ -46,10 +46,10 @@ class Callbacks:
         self._settle(callback_id, "FAILED", "CallbackFailed", error=encoded)
 
     def heartbeat(self, callback_id: str) -> None:
-        """Say that the work behind a callback goes on.
+        """Restart the heartbeat time-out of a callback.
 
         Raises:
-            ServiceError: The callback is unknown or over.
+            ServiceError: The callback is unknown or already completed.
         """
         with self._backend.transaction() as transaction:
             journal, operation = self._open(transaction, callback_id)
@@ -67,7 +67,7 @@ class Callbacks:
             journal.happen(event, ended, data=error if error is not None else result)
 
     def _open(self, transaction: Transaction, callback_id: Any) -> tuple[Journal, OperationRow]:
-        """A callback that can still be completed."""
+        """Find a callback that can still be completed."""
         place = locate_callback(callback_id) if isinstance(callback_id, str) else None
         journal = transaction.journal_of(place[0]) if place else None
         recorded = transaction.store.operations.at(*place) if place else None

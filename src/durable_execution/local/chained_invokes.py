@@ -1,4 +1,4 @@
-"""Chained invokes: an operation whose work is another function."""
+"""Chained invokes: operations that run another function."""
 
 from durable_execution.local.backend import Backend, Transaction
 from durable_execution.local.functions import read_target
@@ -9,10 +9,10 @@ from durable_execution.protocol import ErrorObject
 
 
 def start_chained_invoke(backend: Backend, transaction: Transaction, journal: Journal, outcome: Transition) -> None:
-    """Start the function a CHAINED_INVOKE names, or fail the operation at once when there is none.
+    """Start the function a CHAINED_INVOKE names, or fail the operation at once if the function is not registered.
 
     Raises:
-        ServiceError: The name is malformed, or the function is in another account or region.
+        ServiceError: The name is malformed, or names a different account or region.
     """
     operation = outcome.operation
     target = read_target(operation.function)

@@ -1,4 +1,4 @@
-"""Checkpoints: a batch of updates, applied whole or not at all, and what has changed since the last one."""
+"""Checkpoints: apply a batch of updates atomically, and return what changed since the last one."""
 
 import json
 from collections.abc import Sequence
@@ -23,24 +23,24 @@ from durable_execution.protocol import ErrorObject, Wire
 
 
 class Checkpoints:
-    """The two calls a running invocation makes."""
+    """The two API calls a running invocation makes."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     @property
     def max_page_items(self) -> int:
-        """Operations a page of state has at most."""
+        """Maximum number of operations in a page of state."""
         return self._backend.limits.max_page_items
 
     def checkpoint(self, arn: str, token: str, updates: Any, client_token: str | None = None) -> Wire:
         """Apply a batch of updates.
 
         Returns:
-            `CheckpointToken` (absent when the invocation may not go on) and `NewExecutionState`.
+            `CheckpointToken` (absent when the invocation must stop) and `NewExecutionState`.
 
         Raises:
-            ServiceError: The token is stale, or the batch is refused; nothing has changed then.
+            ServiceError: The token is stale, or the batch is invalid; then nothing changes.
         """
         limits = self._backend.limits
         with self._backend.transaction() as transaction:
@@ -62,10 +62,10 @@ class Checkpoints:
         return answer
 
     def get_state(self, arn: str, token: str, marker: Any = None, max_items: Any = None) -> Wire:
-        """A page of the operations a replay needs. Does not consume the token.
+        """Read a page of the operations a replay needs. Does not consume the token.
 
         Raises:
-            ServiceError: The token is stale, or the marker is not one.
+            ServiceError: The token is stale, or the marker is invalid.
         """
         size = page_size(max_items, self._backend.limits)
         position = read_marker("state", marker, 1) or [0]
@@ -110,14 +110,14 @@ class Checkpoints:
         journal.happen(outcome.event, outcome.operation, details=outcome.details, data=outcome.data)
 
     def _end_execution(self, journal: Journal, update: Update) -> None:
-        """The execution ends as soon as its invocation does."""
+        """Record the outcome; the execution ends when its invocation ends."""
         if update.action == "FAIL":
             keep_outcome(journal, error=update.error or "{}")
             journal.set(ending="FAILED")
             return
         most = self._backend.limits.invoke_bytes
         if journal.row.parent_key is not None and update.payload and len(update.payload.encode()) > most:
-            raise invalid(f"The result of an execution that another one has invoked must be at most {most} bytes.")
+            raise invalid(f"The result of a chained execution must be at most {most} bytes.")
         keep_outcome(journal, result=update.payload)
         journal.set(ending="SUCCEEDED")
 
@@ -131,7 +131,7 @@ class Checkpoints:
         return operation
 
     def _excess(self, journal: Journal, batch: Sequence[Update]) -> ErrorObject | None:
-        """The quota that a batch exceeds."""
+        """The error for the quota that a batch exceeds; None if it exceeds none."""
         limits = self._backend.limits
         added = {update.id for update in batch if update.type != "EXECUTION" and journal.operation(update.id) is None}
         if journal.operation_count + len(added) > limits.operations:
@@ -148,21 +148,21 @@ class Checkpoints:
         return None
 
     def _delta(self, journal: Journal) -> tuple[list[OperationRow], str | None]:
-        """What the handler does not know yet, and where the rest of it starts."""
-        told = {operation.sequence: operation for operation in journal.changed}
+        """The operations to deliver to the handler, and the marker of the next page."""
+        delivered = {operation.sequence: operation for operation in journal.changed}
         store, key = journal.store, journal.row.key
-        has_news = journal.row.invoke_ms is not None  # set by whatever changes an operation from outside
+        has_news = journal.row.invoke_ms is not None  # set by every change from outside the handler
         undelivered = store.outbox.pending(key) if has_news else []
         for sequence in undelivered:
-            if sequence not in told and (operation := store.operations.at(key, sequence)) is not None:
-                told[sequence] = operation
+            if sequence not in delivered and (operation := store.operations.at(key, sequence)) is not None:
+                delivered[sequence] = operation
         if undelivered:
             store.outbox.clear(key)
         if has_news:
             journal.mark_delivered()
         limits = self._backend.limits
         page, following = cut(
-            [told[sequence] for sequence in sorted(told)],
+            [delivered[sequence] for sequence in sorted(delivered)],
             operation_size,
             max_bytes=limits.page_bytes,
             max_items=limits.max_page_items,
@@ -171,7 +171,7 @@ class Checkpoints:
 
 
 def _refuse(journal: Journal, excess: ErrorObject) -> Wire:
-    """Drop the batch, and fail the execution when its invocation ends."""
+    """Drop the batch, and fail the execution as soon as its invocation ends."""
     keep_outcome(journal, error=encode_error(excess))
     journal.set(ending="FAILED", token_sequence=journal.row.token_sequence + 1)
     return _state([], None, wrap=True)

@@ -1,9 +1,9 @@
-# ruff: noqa: N803  # the arguments are named as in the API
-"""The engine with the methods of `boto3.client("lambda")`: same names, keyword arguments and answers.
+# ruff: noqa: N803  # arguments have the API's names
+"""The engine with the methods of `boto3.client("lambda")`: the same names, keyword arguments and responses.
 
-Code written for boto3 runs against it unchanged. Timestamps are `datetime`, the payload of `invoke` is a stream, other
-payloads are strings, and errors are `durable_execution.errors.ServiceError` with the API's codes, which also have the
-`response` of botocore's `ClientError`.
+Code written for boto3 runs against it unchanged. Timestamps are `datetime`, the payload of `invoke` is a stream, and other
+payloads are strings. Errors are `durable_execution.errors.ServiceError` with the API's codes and the `response` attribute
+of botocore's `ClientError`.
 """
 
 import re
@@ -69,7 +69,7 @@ class LocalLambdaClient:
         Updates: Sequence[Mapping[str, Any]] | None = None,
         ClientToken: str | None = None,
     ) -> Wire:
-        """CheckpointDurableExecution: apply updates, all or nothing, and learn what has changed."""
+        """CheckpointDurableExecution: apply updates atomically, and return what changed."""
         _require_text(CheckpointToken, "CheckpointToken")
         answer = self._checkpoints.checkpoint(
             _arn(DurableExecutionArn), CheckpointToken, Updates, _client_token(ClientToken)
@@ -89,7 +89,7 @@ class LocalLambdaClient:
         return {**page, "Operations": [dated(found) for found in page["Operations"]]}
 
     def get_durable_execution(self, *, DurableExecutionArn: str, IncludeExecutionData: bool | None = None) -> Wire:
-        """GetDurableExecution: one execution, with its data unless told otherwise."""
+        """GetDurableExecution: one execution, by default with its payloads."""
         return dated(self._queries.execution(_arn(DurableExecutionArn), with_data=_flag(IncludeExecutionData, True)))
 
     def get_durable_execution_history(
@@ -101,7 +101,7 @@ class LocalLambdaClient:
         Marker: str | None = None,
         ReverseOrder: bool | None = None,
     ) -> Wire:
-        """GetDurableExecutionHistory: a page of events, without payloads unless asked for."""
+        """GetDurableExecutionHistory: a page of events, by default without payloads."""
         page = self._queries.history(
             _arn(DurableExecutionArn),
             with_data=_flag(IncludeExecutionData, False),
@@ -124,9 +124,9 @@ class LocalLambdaClient:
         Marker: str | None = None,
         MaxItems: int | None = None,
     ) -> Wire:
-        """ListDurableExecutionsByFunction: a page of executions, the newest first unless told otherwise.
+        """ListDurableExecutionsByFunction: a page of executions, by default the newest first.
 
-        Without a function, which the API does not know: the executions of all functions in the store.
+        Without a function name (the API requires one), it lists the executions of all functions in the store.
         """
         target = None if FunctionName is None else read_target(FunctionName, Qualifier)
         if target is not None:
@@ -160,7 +160,7 @@ class LocalLambdaClient:
         return {}
 
     def send_durable_execution_callback_heartbeat(self, *, CallbackId: str) -> Wire:
-        """SendDurableExecutionCallbackHeartbeat: say that the work behind a callback goes on."""
+        """SendDurableExecutionCallbackHeartbeat: restart a callback's heartbeat time-out."""
         self._callbacks.heartbeat(CallbackId)
         return {}
 
@@ -172,14 +172,14 @@ class LocalLambdaClient:
         Reason: str | None = None,
         ExecutionTimeoutPaused: bool | None = None,
     ) -> Wire:
-        """PauseDurableExecution: invoke the handler no more until the execution is resumed."""
+        """PauseDurableExecution: stop invoking the handler until the execution is resumed."""
         self._control.pause(_arn(DurableExecutionArn), Reason, ExecutionTimeoutPaused, _client_token(ClientToken))
         return {}
 
     def resume_durable_execution(
         self, *, DurableExecutionArn: str, ClientToken: str | None = None, Reason: str | None = None
     ) -> Wire:
-        """ResumeDurableExecution: let a paused execution go on."""
+        """ResumeDurableExecution: continue a paused execution."""
         self._control.resume(_arn(DurableExecutionArn), Reason, _client_token(ClientToken))
         return {}
 
@@ -200,7 +200,7 @@ class LocalLambdaClient:
         TenantId: str | None = None,
     ) -> Wire:
         """Invoke: start a durable execution, or run a plain function."""
-        del LogType  # a tail of the log is not kept
+        del LogType  # the engine keeps no log tail
         return self._invoking.invoke(
             read_target(FunctionName, Qualifier),
             _blob(Payload, "Payload"),
@@ -217,7 +217,7 @@ class LocalLambdaClient:
 
 
 class ExceptionClasses:
-    """`client.exceptions.ResourceNotFoundException` and its like."""
+    """Exception classes by name, such as `client.exceptions.ResourceNotFoundException`."""
 
     ClientError = ServiceError
 
@@ -226,7 +226,7 @@ class ExceptionClasses:
 
 
 def dated(wire: Wire) -> Wire:
-    """Milliseconds turned into datetimes, in the places where the API has timestamps."""
+    """Convert milliseconds to datetimes in the members that are timestamps in the API."""
     found: Wire = {}
     for name, value in wire.items():
         if name in _TIMESTAMPS and isinstance(value, int):
@@ -247,7 +247,7 @@ def _arn(value: Any) -> str:
 
 def _require_text(value: Any, name: str) -> None:
     if not isinstance(value, str) or not value:
-        raise invalid(f"{name} must be a string of at least one character.")
+        raise invalid(f"{name} must be a non-empty string.")
 
 
 def _client_token(value: Any) -> str | None:

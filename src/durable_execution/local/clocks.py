@@ -1,4 +1,4 @@
-"""The engine's clocks: the computer's, and one that jumps to the next thing due."""
+"""The engine's clocks: the system clock, and one that jumps to the next due time."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -10,53 +10,53 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class EngineClock(Protocol):
-    """Tells the time, and says whether it waits for it.
+    """A source of the current time.
 
     Attributes:
-        is_skipping: Whether time stands still while handlers run and jumps ahead when nothing else is left to do.
+        is_skipping: Whether time stands still while handlers run, and jumps ahead when there is no other work.
     """
 
     is_skipping: bool
 
     def now(self) -> datetime:
-        """The time, aware and in UTC."""
+        """The current time, timezone-aware, in UTC."""
         ...
 
     def advance_to(self, moment: datetime) -> None:
-        """Jump ahead; a real clock ignores it."""
+        """Jump ahead. A real clock ignores the call."""
         ...
 
 
 class RealClock(SystemClock):
-    """Time passes as it does."""
+    """The system clock."""
 
     is_skipping = False
 
     def advance_to(self, moment: datetime) -> None:
-        """Nothing can make real time pass."""
+        """Do nothing: real time cannot be advanced."""
 
 
 class SkippingClock:
-    """Time that stands still until it is told to jump, so that a workflow of a month runs in milliseconds.
+    """A clock that stands still until it jumps, so that a workflow of a month runs in milliseconds.
 
     Args:
-        start: The first moment; the computer's time when None.
+        start: The initial time; None for the current time.
     """
 
     is_skipping = True
 
     def __init__(self, start: datetime | None = None) -> None:
         self._lock = threading.Lock()
-        # Whole milliseconds, as the protocol's timers have them: a wait is never a moment too short.
+        # Whole milliseconds, like the protocol's timers, so that no wait ends early.
         self._now = moment(millis((start or SystemClock().now()).astimezone(UTC)))
 
     def now(self) -> datetime:
-        """The time, aware and in UTC."""
+        """The current time, timezone-aware, in UTC."""
         with self._lock:
             return self._now
 
     def advance_to(self, moment: datetime) -> None:
-        """Jump to a moment; time never goes back."""
+        """Jump ahead to a time. The clock never goes back."""
         with self._lock:
             self._now = max(self._now, moment)
 
@@ -67,10 +67,10 @@ class SkippingClock:
 
 
 def millis(moment: datetime) -> int:
-    """Unix milliseconds, exact."""
+    """A datetime as Unix milliseconds, without rounding errors."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def moment(milliseconds: int) -> datetime:
-    """The moment that is so many Unix milliseconds."""
+    """Unix milliseconds as a datetime in UTC."""
     return EPOCH + timedelta(milliseconds=milliseconds)

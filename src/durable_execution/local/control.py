@@ -13,33 +13,33 @@ from durable_execution.local.updates import read_error
 MAX_REASON = 1024
 MAX_ERROR_BYTES = 1024 * 1024
 FEW = 10
-"""Expired executions removed whenever one is started."""
+"""Maximum number of expired executions to remove each time an execution starts."""
 
 
 class Control:
-    """What a caller may do with whole executions."""
+    """Operations on whole executions."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def start(self, start: Start) -> tuple[ExecutionRow, bool]:
-        """Start an execution; the same name and payload finds the one that exists.
+        """Start an execution. If the name is in use with the same payload, return the existing execution.
 
         Returns:
             The execution, and whether it is new.
         """
         with self._backend.transaction() as transaction:
-            if not self._backend.clock.is_skipping:  # days may have been skipped that nobody has lived through
+            if not self._backend.clock.is_skipping:  # skipped days must not expire executions
                 self._remove_expired(transaction, FEW)
             return begin_execution(self._backend, transaction, start)
 
     def stop(self, arn: str, error: Any) -> int:
-        """Stop an execution; one that has ended stays as it is.
+        """Stop an execution. One that has already ended does not change.
 
         Returns:
-            When it ended, in Unix milliseconds.
+            The time it ended, in Unix milliseconds.
         """
-        encoded = read_error(error) if error != {} else None  # what clients send when they are given none
+        encoded = read_error(error) if error != {} else None  # clients send {} for no error
         if encoded and len(encoded) > MAX_ERROR_BYTES:
             raise invalid(f"The error of a stop must be at most {MAX_ERROR_BYTES} bytes.")
         with self._backend.transaction() as transaction:
@@ -51,7 +51,7 @@ class Control:
             return journal.now_ms
 
     def pause(self, arn: str, reason: Any, pauses_timeout: Any, client_token: Any) -> None:
-        """Pause an execution: at once, or at the next checkpoint of the invocation that runs."""
+        """Pause an execution: at once, or at the next checkpoint of the running invocation."""
         _require_reason(reason)
         if pauses_timeout is not None and not isinstance(pauses_timeout, bool):
             raise invalid("ExecutionTimeoutPaused must be a boolean.")
@@ -71,7 +71,7 @@ class Control:
                 become_paused(journal)
 
     def resume(self, arn: str, reason: Any, client_token: Any) -> None:
-        """Let a paused execution go on, or take back a pause that has not happened yet."""
+        """Continue a paused execution, or cancel a pause that has not taken effect."""
         _require_reason(reason)
         with self._backend.transaction() as transaction:
             journal = self._journal(transaction, arn)
@@ -89,7 +89,7 @@ class Control:
         """Remove an ended execution and its history.
 
         Returns:
-            When, in Unix milliseconds.
+            The time of the request, in Unix milliseconds.
         """
         with self._backend.transaction() as transaction:
             row = transaction.store.executions.by_arn(arn)
@@ -105,10 +105,10 @@ class Control:
             return transaction.now_ms
 
     def remove_expired(self, limit: int = 1000) -> int:
-        """Remove executions whose retention is over.
+        """Remove executions whose retention period has passed.
 
         Returns:
-            How many were removed.
+            The number of removed executions.
         """
         with self._backend.transaction() as transaction:
             return self._remove_expired(transaction, limit)
@@ -126,7 +126,7 @@ class Control:
         return transaction.journal(row)
 
     def _is_repeated(self, transaction: Transaction, journal: Journal, client_token: Any, request: str) -> bool:
-        """Whether the same request was made before; otherwise it is remembered, if the transaction succeeds."""
+        """Whether this request repeats an earlier one. A new request is remembered if the transaction commits."""
         if client_token is None:
             return False
         window_ms = int(self._backend.limits.client_token_window.total_seconds() * 1000)

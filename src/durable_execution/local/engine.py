@@ -1,4 +1,4 @@
-"""The local engine: the durable execution service in this process, over an SQLite file."""
+"""The local engine: the durable execution service in this process, on a SQLite file."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -41,9 +41,11 @@ DEFAULT_CONCURRENCY = 16
 
 
 class LocalEngine:
-    """Runs durable functions on this computer, with everything the service does.
+    """Runs durable functions on this computer, with the behavior of the service.
 
-    Checkpoints, timers, retries, callbacks, chained invokes, history, pause and resume, idempotent starts, quotas. What is acknowledged is on disk: a process that is killed at any moment loses nothing, and `resume` continues.
+    The engine implements checkpoints, timers, retries, callbacks, chained invokes, history, pause and resume, idempotent
+    starts, and quotas. Every acknowledged update is on disk: you can kill the process at any moment and lose nothing;
+    `resume` continues the executions.
 
     Example:
         ```python
@@ -53,22 +55,23 @@ class LocalEngine:
         ```
 
     Args:
-        store: File to keep executions in; None or `:memory:` for memory. Missing directories are created.
+        store: File that keeps the executions; None or `:memory:` for memory. Missing directories are created.
         time: `real`, or `skip` to jump over waits and retry delays.
-        clock: A clock instead of the one `time` stands for.
+        clock: A clock to use instead of the one `time` selects.
         limits: Sizes, quotas and time-outs.
-        ids: Where ids come from.
-        trace_sink: Where replay traces go: a sink, a directory, `False` for nowhere, or None for `traces/` beside the store
-            (nowhere when the store is in memory, or where `DURABLE_REPLAY_TRACE` says). Spans are kept in `spans/` beside
-            the store, unless this is `False`.
-        max_concurrency: Invocations at the same time; 1 with a skipping clock, so that runs repeat exactly.
-        create: Whether to create a store file that does not exist.
+        ids: Source of ids.
+        trace_sink: Destination of replay traces: a sink, a directory, `False` for none, or None for the default. The default
+            is `DURABLE_REPLAY_TRACE` if it is set, then `traces/` beside the store, and no traces for a store in memory.
+            The engine keeps spans in `spans/` beside the store, unless this is `False`.
+        max_concurrency: Maximum number of concurrent invocations. By default 16, or 1 with a skipping clock, so that runs
+            are reproducible.
+        create: Whether to create the store file if it does not exist.
 
     Attributes:
         client: The engine with the methods of `boto3.client("lambda")`.
 
     Raises:
-        EngineError: The store cannot be used.
+        EngineError: The store cannot be opened.
     """
 
     def __init__(
@@ -118,7 +121,7 @@ class LocalEngine:
 
     @property
     def store_path(self) -> Path | None:
-        """The store's file; None when it is in memory."""
+        """Path of the store's file; None for a store in memory."""
         return self._store.path
 
     @property
@@ -137,20 +140,21 @@ class LocalEngine:
         timeout: timedelta | None = None,
         tenant_isolated: bool = False,
     ) -> None:
-        """Make a function known under a name.
+        """Register a function under a name.
 
         Args:
             name: Function name: 1 to 64 letters, digits, `-` and `_`.
-            target: A handler made with `@durable_execution`; any callable `(event, lambda_context) -> result`; or an object
-                that runs functions elsewhere.
-            durable: Whether invocations are durable executions. By default only for handlers made with this SDK.
-            execution_timeout: How long an execution may run.
-            retention: How long an ended execution is kept.
-            timeout: How long one invocation may run.
+            target: A handler decorated with `@durable_execution`; any callable `(event, lambda_context) -> result`; or a
+                `FunctionHost`, which runs the function elsewhere.
+            durable: Whether invocations are durable executions. By default True for decorated handlers and hosts, and False
+                for other callables.
+            execution_timeout: Maximum duration of an execution.
+            retention: How long to keep an ended execution.
+            timeout: Maximum duration of one invocation.
             tenant_isolated: Whether every invocation needs a tenant id.
 
         Raises:
-            EngineError: The name cannot be a function's, or the target cannot be called.
+            EngineError: The name is not a valid function name, or the target is not callable.
         """
         host, is_durable = host_of(name, target)
         self._functions.add(
@@ -179,18 +183,19 @@ class LocalEngine:
 
         Args:
             function: Name of a registered function.
-            payload: Anything that can be written as JSON.
-            name: Execution name; starting twice with the same name and payload gives the same execution, also after a crash.
-            timeout: How long it may run.
-            tenant_id: Tenant.
-            trace_header: `XAmznTraceId` to hand to the handler.
+            payload: A value that can be serialized as JSON.
+            name: Execution name. A second start with the same name and payload returns the same execution, also after a
+                crash.
+            timeout: Maximum duration of the execution.
+            tenant_id: Tenant id.
+            trace_header: `XAmznTraceId` to pass to the handler.
 
         Returns:
             The execution's ARN.
 
         Raises:
-            EngineError: The function is not registered, or the payload cannot be written as JSON.
-            ServiceError: The name is taken by an execution with another payload.
+            EngineError: The function is not registered, or the payload cannot be serialized as JSON.
+            ServiceError: An execution with this name and a different payload exists.
         """
         return self._start(function, payload, name, timeout, tenant_id, trace_header).arn
 
@@ -203,83 +208,84 @@ class LocalEngine:
         timeout: timedelta | None = None,
         tenant_id: str | None = None,
     ) -> ExecutionResult:
-        """Start an execution and wait for its end. Arguments and errors as for `start`."""
+        """Start an execution and wait until it ends. Takes the arguments and raises the errors of `start`."""
         return self._await(self._start(function, payload, name, timeout, tenant_id, None), None)
 
     def wait(self, arn: str, *, timeout: timedelta | None = None) -> ExecutionResult:
-        """Wait for the end of an execution.
+        """Wait until an execution ends.
 
         Args:
-            arn: The execution.
-            timeout: How long to wait, in real time. With the real clock None waits for ever; with a skipping clock it waits
-                until nothing but the outside can move the execution.
+            arn: The execution's ARN.
+            timeout: How long to wait, in real time. None waits forever with the real clock. With a skipping clock, None waits
+                until the execution needs an external event.
 
         Raises:
-            EngineError: It does not end in that time, or is unknown.
+            EngineError: The execution does not end in that time, or does not exist.
         """
         return self._await(self._outcomes.row(arn), timeout)
 
     def run_until_idle(self, *, skips: Skips = "work", timeout: timedelta | None = None) -> None:
-        """Run until no execution goes on by itself: all have ended, or wait for something from outside.
+        """Run until every execution has ended or waits for an external event.
 
         Args:
             skips: How far a skipping clock may jump.
-            timeout: How long to wait, in real time.
+            timeout: Maximum time to wait, in real time.
         """
         self.run_until(self._scheduler.is_idle, skips=skips, timeout=timeout)
 
     def run_until(
         self, is_done: Callable[[], bool], *, skips: Skips = "everything", timeout: timedelta | None = None
     ) -> bool:
-        """Run until something is the case.
+        """Run until a condition is true.
 
         Args:
-            is_done: Tells whether it is. Asked after every change, and at least every second while a handler runs.
+            is_done: Returns whether the condition is true. Called after every change, and at least every second while a
+                handler runs.
             skips: How far a skipping clock may jump.
-            timeout: How long to wait for the outside, in real time. With a skipping clock None does not wait for it.
+            timeout: How long to wait for external events, in real time. With a skipping clock, None does not wait.
 
         Returns:
-            Whether it is the case; False when nothing is left that could bring it about, or the time is over.
+            Whether the condition is true. False if no work is left that could make it true, or the time-out passed.
         """
         seconds = None if timeout is None else timeout / timedelta(seconds=1)
         return self._scheduler.run_until(is_done, timeout=seconds, skips=skips)
 
     def advance(self, duration: timedelta) -> None:
-        """With a skipping clock: let so much time pass, and run what becomes due on the way, each at its own time.
+        """Advance a skipping clock, and run everything that becomes due on the way, each at its own time.
 
         Raises:
-            EngineError: The clock is real, so nothing can make time pass.
+            EngineError: The engine has a real clock.
         """
         clock = self._backend.clock
         if not clock.is_skipping:
-            raise EngineError("time cannot be advanced on a real clock: create the engine with time='skip'.")
+            raise EngineError("a real clock cannot be advanced: create the engine with time='skip'.")
         end = clock.now() + duration
         self._scheduler.run_until(lambda: False, horizon_ms=millis(end))
         clock.advance_to(end)
         self.run_until_idle(skips="nothing")
 
     def result(self, arn: str) -> ExecutionResult | None:
-        """How an execution ended; None while it has not.
+        """The result of an execution; None while it is unfinished.
 
         Raises:
-            EngineError: It is unknown.
+            EngineError: The execution does not exist.
         """
         return self._outcomes.result(self._outcomes.row(arn).key)
 
     def wait_for_callback_id(self, arn: str, name: str | None = None, *, timeout: timedelta | None = None) -> str:
-        """Wait until an execution waits for a callback.
+        """Wait until an execution waits for a callback, and return the callback's id.
 
         Args:
-            arn: The execution.
-            name: The callback's name; None for the first one that is open. The name of a `wait_for_callback` finds the
-                callback in it.
+            arn: The execution's ARN.
+            name: The callback's name, or the name of the `wait_for_callback` that contains it; None for the first open
+                callback.
             timeout: How long to wait, in real time.
 
         Returns:
-            The id to complete it with, see `client.send_durable_execution_callback_success`.
+            The id to pass to `client.send_durable_execution_callback_success`.
 
         Raises:
-            EngineError: The execution ends, or has nothing left to do, without such a callback.
+            EngineError: The execution ends or becomes idle without opening such a callback.
         """
         key, outcomes = self._outcomes.row(arn).key, self._outcomes
         self.run_until(
@@ -299,14 +305,14 @@ class LocalEngine:
         marker: str | None = None,
         max_items: int | None = None,
     ) -> Wire:
-        """A page of the durable executions of all functions, as ListDurableExecutionsByFunction shows those of one.
+        """List a page of the durable executions of all functions, in the form of ListDurableExecutionsByFunction.
 
         Args:
             name: Only executions with this name.
-            statuses: Only executions in one of these.
-            oldest_first: Order; by default the newest comes first.
-            marker: `NextMarker` of the page before.
-            max_items: Executions of a page at most.
+            statuses: Only executions with one of these statuses.
+            oldest_first: Whether to list the oldest first instead of the newest.
+            marker: `NextMarker` of the previous page.
+            max_items: Maximum number of executions in the page.
         """
         page = self._queries.executions(
             None, name=name, statuses=statuses, oldest_first=oldest_first, marker=marker, max_items=max_items
@@ -314,15 +320,15 @@ class LocalEngine:
         return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
 
     def drive(self) -> None:
-        """Have a thread of the engine run executions from here on, also while nobody waits for one.
+        """Run executions on a background thread from now on, also while no caller waits for one.
 
-        With the real clock that happens by itself. With a skipping clock, waits and retries are jumped over; while only the
-        outside can move executions, time passes as it does.
+        With the real clock, the engine does this by itself. A skipping clock jumps over waits and retries, and follows real
+        time while every execution waits for an external event.
         """
         self._scheduler.drive()
 
     def resume(self) -> list[str]:
-        """Continue every unfinished execution of a registered function that no living engine runs.
+        """Continue every unfinished execution of a registered function whose engine is gone.
 
         Returns:
             Their ARNs.
@@ -335,10 +341,10 @@ class LocalEngine:
         return adopted
 
     def close(self, *, wait: timedelta = timedelta(seconds=5)) -> None:
-        """Begin nothing more and let go of the store. Executions that have not ended can be resumed.
+        """Stop scheduling and close the store. Another engine can resume unfinished executions.
 
         Args:
-            wait: How long to wait for invocations that run.
+            wait: How long to wait for running invocations.
         """
         if self._scheduler.is_closed:
             return
@@ -348,7 +354,7 @@ class LocalEngine:
         self._store.close()
 
     def observers_for(self, assignment: Assignment) -> Sequence[Observer]:
-        """Who listens to an invocation in this process; override it to add observers.
+        """The observers of an invocation that runs in this process. Override it to add observers.
 
         Args:
             assignment: The invocation.

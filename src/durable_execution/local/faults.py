@@ -27,21 +27,21 @@ CAPITAL_MESSAGE = frozenset(
         "DurableExecutionAlreadyStartedException",
     }
 )
-"""Errors whose text is the member `Message`; in the others it is `message` (service model)."""
+"""Errors whose text is in the member `Message`. All others use `message` (from the service model)."""
 
 
 class ApiError(ServiceError):
-    """A `ServiceError` that also has the `response` of botocore's `ClientError`, for code written for boto3."""
+    """A `ServiceError` with the `response` attribute of botocore's `ClientError`, for code written for boto3."""
 
     @staticmethod
     @cache
     def of(code: str) -> type["ApiError"]:
-        """The class of errors with a code; the same one every time."""
+        """The exception class for an error code. The same code always gives the same class."""
         return type(code, (ApiError,), {"__doc__": f"The API's {code}.", "__module__": __name__})
 
     @property
     def response(self) -> dict[str, Any]:
-        """What botocore would have parsed."""
+        """The response as botocore would parse it."""
         return {
             "Error": {"Code": self.code, "Message": self.message},
             "ResponseMetadata": {"HTTPStatusCode": self.status, "RequestId": "", "HTTPHeaders": {}, "RetryAttempts": 0},
@@ -50,15 +50,15 @@ class ApiError(ServiceError):
 
 
 def fault(code: str, message: str) -> ApiError:
-    """An error of the API."""
+    """Make an error of the API."""
     return ApiError.of(code)(code, message, status=STATUS_CODES[code])
 
 
 def invalid(message: str) -> ApiError:
-    """A request that can never work."""
+    """Make the error for an invalid request."""
     return fault("InvalidParameterValueException", message)
 
 
 def unknown_execution(arn: str) -> ApiError:
-    """No such execution, or none any more."""
+    """Make the error for an execution that does not exist."""
     return fault("ResourceNotFoundException", f"Durable execution not found: {arn}")

@@ -1,4 +1,4 @@
-"""The functions an engine can invoke, and the ways to name one."""
+"""The functions an engine can invoke, and the forms of a function name."""
 
 import re
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ _TARGET = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of this engine.
+    """A function registered on the engine.
 
     Attributes:
-        name: Its name.
-        host: Where it runs.
-        is_durable: Whether an invocation of it starts a durable execution.
-        execution_timeout: How long an execution of it may run; None for the engine's limit.
+        name: Function name.
+        host: Runs the function.
+        is_durable: Whether an invocation starts a durable execution.
+        execution_timeout: Maximum duration of an execution; None for the engine's limit.
         retention: How long an ended execution is kept.
-        timeout: How long one invocation may run.
+        timeout: Maximum duration of one invocation.
         is_tenant_isolated: Whether every invocation needs a tenant id.
     """
 
@@ -43,11 +43,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A function as a caller names it.
+    """The function name and qualifier that a caller passed.
 
     Attributes:
         name: Function name.
-        qualifier: Version or alias; None when the caller gave none.
+        qualifier: Version or alias; None if the caller passed none.
     """
 
     name: str
@@ -55,32 +55,32 @@ class Target:
 
     @property
     def version(self) -> str:
-        """The version that runs: the engine has one of each function, and takes an alias for it."""
+        """The version to record. The engine has one version of each function, and any alias points to it."""
         if self.qualifier and (self.qualifier.isdigit() or self.qualifier.startswith("$")):
             return self.qualifier
         return LATEST
 
 
 def read_target(text: Any, qualifier: Any = None) -> Target:
-    """Read a function's name, `name:qualifier`, partial ARN or full ARN.
+    """Parse a function name, `name:qualifier`, partial ARN or full ARN.
 
     Args:
-        text: The name.
-        qualifier: The qualifier when it is given apart.
+        text: The name or ARN.
+        qualifier: The qualifier, if it was passed separately.
 
     Raises:
-        ServiceError: It is none of these, or is in another account or region.
+        ServiceError: The text has none of these forms, or names a different account or region.
     """
     match = _TARGET.fullmatch(text) if isinstance(text, str) and len(text) <= 256 else None
     if match is None:
         raise invalid(f"Invalid function name or ARN: {text!r:.300}")
     if match["account"] and match["account"] != LOCAL_ACCOUNT:
         raise invalid(
-            f"The function {text} is in another account than {LOCAL_ACCOUNT}, which cannot be invoked from here."
+            f"The function {text} is in a different account. The local engine invokes only functions in account {LOCAL_ACCOUNT}."
         )
     if match["region"] and match["region"] != LOCAL_REGION:
         raise invalid(
-            f"The function {text} is in another region than {LOCAL_REGION}, which cannot be invoked from here."
+            f"The function {text} is in a different region. The local engine invokes only functions in region {LOCAL_REGION}."
         )
     if qualifier is not None and not re.fullmatch(r"\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9_-]{1,128}", str(qualifier)):
         raise invalid(f"Invalid qualifier: {qualifier!r:.200}")
@@ -96,26 +96,26 @@ class Functions:
         self._by_name: dict[str, Function] = {}
 
     def add(self, function: Function) -> None:
-        """Add a function, or replace the one that has its name.
+        """Add a function, or replace the function with the same name.
 
         Raises:
-            EngineError: The name is not one a Lambda function can have.
+            EngineError: The name is not a valid Lambda function name.
         """
         if not _NAME.fullmatch(function.name):
             raise EngineError(
-                f"{function.name!r} cannot be the name of a function: use 1 to 64 letters, digits, '-' and '_', as Lambda does."
+                f"{function.name!r} is not a valid function name: use 1 to 64 letters, digits, '-' and '_', as Lambda does."
             )
         self._by_name[function.name] = function
 
     def get(self, name: str) -> Function | None:
-        """The function with a name."""
+        """The function with a name; None if it is not registered."""
         return self._by_name.get(name)
 
     def require(self, name: str) -> Function:
         """The function with a name.
 
         Raises:
-            EngineError: There is none.
+            EngineError: The function is not registered.
         """
         found = self._by_name.get(name)
         if found is None:
@@ -131,6 +131,6 @@ class Functions:
         return sorted(self._by_name)
 
     def close(self) -> None:
-        """Let go of whatever runs the functions."""
+        """Close the hosts of all functions."""
         for function in self._by_name.values():
             function.host.close()

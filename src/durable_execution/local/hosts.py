@@ -18,13 +18,13 @@ class Invocation:
     """One invocation of a function.
 
     Attributes:
-        event: The envelope of a durable function, or the payload of a plain one.
-        context: Lambda's context object for it.
-        client: The service, for handlers in this process.
-        observers: Who listens, for handlers in this process.
+        event: The envelope of a durable function, or the payload of a plain function.
+        context: Lambda's context object.
+        client: The service client, for handlers in this process.
+        observers: The observers, for handlers in this process.
         clock: The engine's clock.
         execution_arn: The durable execution; None for a plain function.
-        number: 1 for the first invocation of the execution.
+        number: Number of the invocation within the execution, from 1.
         trace_header: `_X_AMZN_TRACE_ID` of the invocation.
     """
 
@@ -43,7 +43,7 @@ class Answer:
     """The function returned.
 
     Attributes:
-        value: What it returned: anything that can be written as JSON.
+        value: The returned value, which can be serialized as JSON.
     """
 
     value: Any
@@ -51,10 +51,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The function raised, its process died, or it ran out of time.
+    """The function raised, its process died, or it timed out.
 
     Attributes:
-        error: Why. `Runtime.ExitError` for a process that died, `Sandbox.Timedout` for one out of time.
+        error: The error. Its type is `Runtime.ExitError` if the process died, and `Sandbox.Timedout` after a time-out.
     """
 
     error: ErrorObject
@@ -62,10 +62,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """There is no such function any more: retrying is useless.
+    """The function no longer exists, so a retry cannot succeed.
 
     Attributes:
-        message: What was looked for.
+        message: Names the missing function.
     """
 
     message: str
@@ -78,17 +78,20 @@ class FunctionHost(Protocol):
     """Runs a function."""
 
     def invoke(self, invocation: Invocation) -> Outcome:
-        """Run it once, and wait for its end. Called on a thread of the engine; never raises for what user code does."""
+        """Run the function once and wait until it ends.
+
+        The engine calls it on one of its threads. Errors of user code are outcomes; the method does not raise them.
+        """
         ...
 
     def close(self) -> None:
-        """Let go of processes and connections."""
+        """Release processes and connections."""
         ...
 
 
 @runtime_checkable
 class DurableTarget(Protocol):
-    """A handler made with this SDK, as the engine calls it."""
+    """A handler decorated with this SDK, as the engine calls it."""
 
     @property
     def function(self) -> Any:
@@ -109,7 +112,7 @@ class DurableTarget(Protocol):
 
 
 class DurableHost:
-    """Runs a handler made with this SDK in this process, talking to the engine without a detour."""
+    """Runs a handler decorated with this SDK in this process, with direct calls to the engine."""
 
     def __init__(self, handler: DurableTarget) -> None:
         self._handler = handler
@@ -147,10 +150,10 @@ class CallableHost:
 
 
 def host_of(name: str, target: Any) -> tuple[FunctionHost, bool]:
-    """The host for what a user registers, and whether it is durable as far as one can tell.
+    """The host for a registered target, and whether the target looks durable.
 
     Raises:
-        EngineError: It cannot be called.
+        EngineError: The target is not callable.
     """
     if isinstance(target, DurableTarget):
         return DurableHost(target), True
@@ -159,19 +162,19 @@ def host_of(name: str, target: Any) -> tuple[FunctionHost, bool]:
     if callable(target):
         return CallableHost(target), False
     raise EngineError(
-        f"{target!r:.100} cannot be registered as {name!r}: pass a handler made with @durable_execution, or any callable "
+        f"{target!r:.100} cannot be registered as {name!r}: pass a handler decorated with @durable_execution, or any callable "
         "(event, lambda_context) -> result."
     )
 
 
 def guarded(call: Callable[[], Any]) -> Outcome:
-    """Run user code: what it raises fails the invocation, not the engine."""
+    """Run user code. An exception fails the invocation, not the engine."""
     try:
         return Answer(call())
-    except Exception as error:  # noqa: BLE001  # whatever user code raises is an outcome
+    except Exception as error:  # noqa: BLE001  # any exception of user code is an outcome
         return Failure(error_object(error, stack_trace=tuple(traceback.format_tb(error.__traceback__))))
     except BaseException as error:  # noqa: BLE001
-        # SystemExit and the like end a Lambda environment; here they end the invocation.
+        # SystemExit and similar exceptions end a Lambda environment; here they end the invocation.
         reason = f"Runtime exited with error: {type(error).__name__}" + (f" {error}" if str(error) else "")
         return Failure(exit_error(reason))
 

@@ -1,4 +1,4 @@
-"""Where ids of executions, invocations and callbacks come from, behind a seam."""
+"""Sources of the ids of executions, invocations and callbacks."""
 
 import itertools
 import uuid
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class IdSource(Protocol):
-    """Makes ids that never repeat in one store."""
+    """Makes ids that are unique within a store."""
 
     def new(self) -> str:
         """A new id in the form of a UUID."""
@@ -22,7 +22,7 @@ class RandomIds:
 
 
 class CountingIds:
-    """Ids that count, for tests that compare whole histories."""
+    """Sequential ids, for tests that compare whole histories."""
 
     def __init__(self) -> None:
         self._count = itertools.count(1)

@@ -1,4 +1,4 @@
-"""Invocations: what a handler is given, and what its answer means for the execution."""
+"""Invocations: the input a handler receives, and how its answer changes the execution."""
 
 import json
 from base64 import b64decode
@@ -30,15 +30,15 @@ from durable_execution.protocol import ErrorObject, ExecutionArn
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """An invocation that has been recorded as begun, and must now be carried out.
+    """An invocation that is recorded as started and must now run.
 
     Attributes:
         key: Key of the execution.
         arn: ARN of the execution.
         request_id: Id of the invocation.
-        number: 1 for the execution's first.
-        function: What to run.
-        event: What to run it with.
+        number: Number of the invocation within the execution, from 1.
+        function: The function to run.
+        event: Its event.
         context: Lambda's context object.
         trace_header: `_X_AMZN_TRACE_ID`.
         is_durable: Whether the function is durable.
@@ -56,16 +56,16 @@ class Assignment:
 
 
 class Invocations:
-    """Begins and ends invocations in the store; carrying them out is the scheduler's work."""
+    """Records the start and end of invocations in the store. The scheduler runs them."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def begin(self, transaction: Transaction, journal: Journal) -> Assignment | None:
-        """Record that an invocation begins.
+        """Record the start of an invocation.
 
         Returns:
-            The invocation; None when the execution's function is not registered here, which fails the execution.
+            The invocation. None if the function is not registered on this engine, which fails the execution.
         """
         backend = self._backend
         function = backend.functions.get(journal.row.function)
@@ -96,15 +96,17 @@ class Invocations:
         )
 
     def end(self, key: int, request_id: str, outcome: Outcome) -> None:
-        """Record that an invocation has ended, and decide what comes next."""
+        """Record the end of an invocation, and decide how the execution continues."""
         with self._backend.transaction() as transaction:
             journal = transaction.journal_of(key)
             if journal is not None and journal.row.request_id == request_id:
                 self._end(transaction, journal, outcome)
 
     def recover(self, transaction: Transaction, journal: Journal) -> None:
-        """Record that an invocation died with the process that ran it, and try it again at once."""
-        self._complete(transaction, journal, exit_error("the process that ran the invocation ended before it did"))
+        """Record that an invocation died with its process, and retry it at once."""
+        self._complete(
+            transaction, journal, exit_error("the process that ran the invocation ended before the invocation did")
+        )
         if not self._is_over(transaction, journal):
             journal.set(invoke_ms=journal.now_ms)
             self._pause_if_asked(journal)
@@ -141,7 +143,7 @@ class Invocations:
         release_children(transaction, journal)
 
     def _is_over(self, transaction: Transaction, journal: Journal) -> bool:
-        """Whether the execution has ended meanwhile, or ends with this invocation."""
+        """Whether the execution has ended in the meantime, or ends with this invocation."""
         if journal.row.ended_ms is not None:
             return True
         if journal.row.ending is not None:
@@ -242,7 +244,7 @@ class Invocations:
 
 
 def missing_function(name: str) -> ErrorObject:
-    """The error of an execution whose function is gone."""
+    """The error of an execution whose function no longer exists."""
     return ErrorObject(f"Function not found: {name}", "ResourceNotFoundException")
 
 

@@ -25,7 +25,7 @@ UNHANDLED = "Unhandled"
 
 
 class Invoking:
-    """Starts executions, and waits for their end where a caller wants that."""
+    """Starts executions, and waits for their end if the caller wants it."""
 
     def __init__(self, backend: Backend, control: Control, scheduler: Scheduler, recovery: Recovery) -> None:
         self._backend = backend
@@ -34,10 +34,10 @@ class Invoking:
         self._recovery = recovery
 
     def require_known(self, target: Target) -> None:
-        """Check that a function is registered, or at least has executions in the store.
+        """Check that a function is registered, or has executions in the store.
 
         Raises:
-            ServiceError: Nothing is known of it.
+            ServiceError: The function is not registered and has no executions.
         """
         if self._backend.functions.get(target.name) is not None:
             return
@@ -50,13 +50,13 @@ class Invoking:
     def invoke(
         self, target: Target, payload: bytes, *, kind: Any, name: Any, tenant_id: Any, client_context: Any = None
     ) -> Wire:
-        """Invoke a function as a caller of the API.
+        """Invoke a function on behalf of an API caller.
 
         Returns:
-            `StatusCode`, and depending on the kind `Payload`, `FunctionError`, `ExecutedVersion` and `DurableExecutionArn`.
+            `StatusCode`, and depending on the kind, `Payload`, `FunctionError`, `ExecutedVersion` and `DurableExecutionArn`.
 
         Raises:
-            ServiceError: The request is refused; what user code does is an answer, not an error.
+            ServiceError: The request is invalid. Errors of user code are in the response; the method does not raise them.
         """
         if not isinstance(kind, str) or kind not in KINDS:
             raise invalid(f"InvocationType must be one of {', '.join(KINDS)}, not {kind!r:.80}.")
@@ -72,7 +72,7 @@ class Invoking:
         return self._wait(row, answer) if kind == "RequestResponse" else answer
 
     def start(self, start: Start) -> ExecutionRow:
-        """Start an execution, or find the one that has its name."""
+        """Start an execution, or return the existing execution with the same name."""
         self._scheduler.require_open()
         self._recovery.hold_lease()
         row, is_new = self._control.start(start)
@@ -83,10 +83,10 @@ class Invoking:
         return row
 
     def wait(self, key: int, timeout: timedelta | None) -> bool:
-        """Wait for an execution's end.
+        """Wait until an execution ends.
 
         Returns:
-            Whether it has ended, or is gone.
+            Whether it has ended or was deleted.
         """
         seconds = None if timeout is None else timeout / timedelta(seconds=1)
         return self._scheduler.run_until(lambda: self._has_ended(key), timeout=seconds)
@@ -103,7 +103,7 @@ class Invoking:
             raise fault("ResourceNotFoundException", f"Function not found: {target.name}")
         if function.is_durable and target.qualifier is None:
             raise invalid(
-                f"A durable function must be invoked with a qualified identifier: use {target.name}:$LATEST, or a version or alias."
+                f"Invoke a durable function with a qualified identifier: {target.name}:$LATEST, or a version or alias."
             )
         if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
             raise invalid(f"DurableExecutionName must match {_NAME.pattern}, but is {name!r:.100}.")
@@ -138,7 +138,7 @@ class Invoking:
             root = store.operations.at(row.key, 0)
             ended = store.executions.by_key(row.key)
         if not has_ended or root is None or ended is None:
-            raise fault("ServiceException", f"The execution did not end while it was waited for: {row.arn}")
+            raise fault("ServiceException", f"The execution did not end in time: {row.arn}")
         if ended.status == "SUCCEEDED":
             return {**answer, "Payload": io.BytesIO((root.result or "").encode())}
         body = function_error(json.loads(root.error) if root.error else {})
@@ -155,22 +155,22 @@ def _require_client_context(client_context: Any) -> None:
 
 
 def encode_payload(payload: Any) -> str:
-    """A payload as JSON.
+    """Serialize a payload as JSON.
 
     Raises:
-        EngineError: It cannot be written as JSON.
+        EngineError: The payload cannot be serialized as JSON.
     """
     try:
         return json.dumps(payload)
     except (TypeError, ValueError) as error:
         raise EngineError(
-            f"the payload cannot be written as JSON: {error}. Pass dictionaries, lists, texts, numbers, booleans and None; for "
-            "a pydantic model, pass model.model_dump(mode='json')."
+            f"the payload cannot be serialized as JSON: {error}. Pass dictionaries, lists, strings, numbers, booleans and "
+            "None; for a pydantic model, pass model.model_dump(mode='json')."
         ) from None
 
 
 def function_error(error: Wire) -> Wire:
-    """An error object as Lambda writes it into the body of an answer."""
+    """An error object in the form of Lambda's response body."""
     names = {
         "ErrorMessage": "errorMessage",
         "ErrorType": "errorType",

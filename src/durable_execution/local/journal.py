@@ -1,4 +1,4 @@
-"""One execution within one transaction: what is read of it, what changes, and the events that say so."""
+"""One execution within one transaction: the rows read, the changes made, and the events that record them."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ from durable_execution.local.store import Store
 
 
 class Journal:
-    """Collects the changes of one execution and writes them when `save` is called.
+    """Collects the changes of one execution, and writes them on `save`.
 
-    Events get their ids here, at the moment they happen; they never change afterwards.
+    The journal numbers events when they are recorded. An event's id never changes afterwards.
 
     Args:
         store: The store, inside a transaction.
         row: The execution.
-        now_ms: The time of everything that happens in this transaction.
+        now_ms: The timestamp of every change in this transaction.
 
     Attributes:
-        row: The execution, changes of this transaction included, except the counts that are attributes here.
-        has_new_wake: Whether saving found that the scheduler must look at the execution at another time than before.
-        operation_count: Operations it has, the EXECUTION operation not counted.
-        pending_count: Operations that wait for a timer, a callback or another function.
-        written_bytes: Payload bytes it has written.
+        row: The execution, including changes of this transaction, except for the counts below.
+        has_new_wake: Whether `save` changed the time at which the scheduler must look at the execution.
+        operation_count: Number of operations, without the EXECUTION operation.
+        pending_count: Number of operations that wait for a timer, a callback or another function.
+        written_bytes: Payload bytes written by the execution.
     """
 
     def __init__(self, store: Store, row: ExecutionRow, now_ms: int) -> None:
@@ -43,20 +43,20 @@ class Journal:
 
     @property
     def changed(self) -> list[OperationRow]:
-        """Operations that changed in this transaction, in order of their start."""
+        """Operations that changed in this transaction, in start order."""
         return sorted(self._changed.values(), key=lambda operation: operation.sequence)
 
     def mark_delivered(self) -> None:
-        """The running handler is being told of every change made so far."""
+        """Note that the running handler receives every change made so far."""
         self._undelivered.clear()
         self.set(invoke_ms=None)
 
     def set(self, **columns: Any) -> None:
-        """Change columns of the execution."""
+        """Change columns of the execution's row."""
         self.row = self.row._replace(**columns)
 
     def operation(self, operation_id: str) -> OperationRow | None:
-        """An operation, changes of this transaction included."""
+        """An operation, including changes of this transaction."""
         if operation_id in self._known:
             return self._known[operation_id]
         found = self._known[operation_id] = self.store.operations.by_id(self.row.key, operation_id)
@@ -82,7 +82,7 @@ class Journal:
         self._known[operation.id] = self._changed[operation.id] = operation
 
     def settle(self, operation: OperationRow) -> None:
-        """Change an operation from outside the handler, who must be told."""
+        """Change an operation from outside the handler, and queue the change for delivery to the handler."""
         self.put(operation)
         self._undelivered.append(operation.sequence)
         self.set(is_changed=1)
@@ -97,12 +97,12 @@ class Journal:
         details: dict[str, Any] | None = None,
         data: str | None = None,
     ) -> None:
-        """Write an event.
+        """Record an event.
 
         Args:
             kind: Event type.
-            operation: What it is about; None for what is about the execution's invocations.
-            details: Details except the payload.
+            operation: The operation it describes; None for an event about an invocation.
+            details: Details, without the payload.
             data: The payload: text, or an error object as JSON.
         """
         number = self._event_count = self._event_count + 1
@@ -116,7 +116,7 @@ class Journal:
         self._events.append(event)
 
     def flush(self) -> None:
-        """Write operations and events, so that queries within this transaction see them."""
+        """Write operations and events to the store, so that queries in this transaction see them."""
         operations = self.store.operations
         for identity, operation in self._changed.items():
             (operations.replace if identity in self._stored else operations.add)(operation)
@@ -129,10 +129,10 @@ class Journal:
             written.clear()
 
     def save(self, turn: int) -> None:
-        """Write everything, and work out when the scheduler must look at the execution again.
+        """Write everything, and compute when the scheduler must look at the execution again.
 
         Args:
-            turn: Place in the queue, used if the execution becomes ready in this transaction.
+            turn: Position in the queue, used if the execution becomes ready in this transaction.
         """
         self.flush()
         wake_ms = self._wake()
@@ -154,6 +154,6 @@ class Journal:
         moments = [row.timeout_ms]
         if row.status == "RUNNING" and not row.is_running:
             moments.append(row.invoke_ms)
-        if self.pending_count:  # whatever has a timer is pending
+        if self.pending_count:  # every operation with a timer is pending
             moments.append(self.store.operations.next_due(row.key))
         return min((moment for moment in moments if moment is not None), default=None)

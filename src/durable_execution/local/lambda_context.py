@@ -1,4 +1,4 @@
-"""The context object a handler gets, as Lambda makes it."""
+"""The context object a handler receives from Lambda."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,18 +9,18 @@ from durable_execution.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class LambdaContext:
-    """What Lambda tells a function about its invocation.
+    """Lambda's context object for one invocation.
 
     Attributes:
         aws_request_id: Id of the invocation.
         function_name: Function name.
-        function_version: Version that runs.
-        invoked_function_arn: ARN it was invoked by.
-        tenant_id: Tenant; None without tenant isolation.
-        client_context: The caller's client context, decoded; None without one.
-        deadline: When the invocation runs out of time.
-        clock: Tells how much of it is left.
-        trace_header: What Lambda puts into `_X_AMZN_TRACE_ID`; None when the execution was started without.
+        function_version: Function version.
+        invoked_function_arn: ARN used to invoke the function.
+        tenant_id: Tenant id; None without tenant isolation.
+        client_context: The caller's decoded client context; None without one.
+        deadline: When the invocation times out.
+        clock: The clock that measures the remaining time.
+        trace_header: Value of `_X_AMZN_TRACE_ID`; None if the execution was started without one.
         memory_limit_in_mb: Always 128 here.
         identity: Always None here.
     """
@@ -39,15 +39,15 @@ class LambdaContext:
 
     @property
     def log_group_name(self) -> str:
-        """Where Lambda would write the logs."""
+        """Name of the log group on Lambda."""
         return f"/aws/lambda/{self.function_name}"
 
     @property
     def log_stream_name(self) -> str:
-        """The part of the logs that is this engine's."""
+        """Name of the log stream of this engine."""
         return f"local/[{self.function_version}]"
 
     def get_remaining_time_in_millis(self) -> int:
-        """How long the invocation may still run."""
+        """Time left until the invocation times out, in milliseconds."""
         left = self.deadline - self.clock.now()
         return max(0, int(left.total_seconds() * 1000))

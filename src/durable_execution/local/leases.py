@@ -1,7 +1,7 @@
-"""Which engines are alive: each holds a lock on a file of its own, which the system releases when its process ends.
+"""Leases: each engine holds a lock on its own file, and the operating system releases it when the process ends.
 
-The store says which engine runs an execution; the lock says whether that engine still exists. So an execution never runs
-twice, and one whose engine was killed is taken over at once, whatever its process id is used for now.
+The store records which engine owns an execution; the lock shows whether that engine is alive. An execution therefore never
+runs twice, and another engine can adopt it as soon as its owner is killed, even if the process id is reused.
 """
 
 import sys
@@ -22,11 +22,11 @@ else:
 
 
 class Lease:
-    """Tells other engines on the same store that this one is alive.
+    """Shows other engines on the same store that this engine is alive.
 
     Args:
-        store: Path of the store; None for one in memory, which no other engine can see.
-        owner: This engine's name.
+        store: Path of the store; None for a store in memory, which no other engine can open.
+        owner: This engine's id.
     """
 
     def __init__(self, store: Path | None, owner: str) -> None:
@@ -36,7 +36,7 @@ class Lease:
         self._taking = threading.Lock()
 
     def hold(self) -> None:
-        """Take the lock, unless it is held already."""
+        """Acquire the lock, if this engine does not hold it yet."""
         if self._directory is None:
             return
         with self._taking:
@@ -46,7 +46,7 @@ class Lease:
                 _lock(self._file)
 
     def is_dead(self, owner: str | None) -> bool:
-        """Whether the engine with a name is gone; what is left of it is removed."""
+        """Whether the engine with an id is gone. If so, its lock file is removed."""
         if owner is None:
             return True
         if owner == self._owner:
@@ -64,7 +64,7 @@ class Lease:
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock and remove its file."""
         if self._file is not None:
             self._file.close()
             self._path(self._owner).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How executions begin and end, and what that means for the execution that invoked them."""
+"""The start and end of executions, and their effect on the execution that invoked them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,24 +25,24 @@ INVOKE_EVENTS = {
     "STOPPED": "ChainedInvokeStopped",
 }
 HOLD_MS = 250
-"""How long a chained invoke waits, in real time, for its parent's invocation to end, so that a parent that suspends at
-once sees the same order of events every time, and one that works on is not held up."""
+"""How long a chained invoke waits for its parent's invocation to end, in real milliseconds. A parent that suspends at once
+then always sees the same order of events, and a parent that keeps running is not delayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What an execution is started with.
+    """The arguments of a new execution.
 
     Attributes:
         function: The function.
-        target: How the caller named it.
+        target: The name and qualifier the caller passed.
         payload: Serialized payload.
-        name: Execution name; None for one of the engine's choice.
-        tenant_id: Tenant.
-        timeout: How long it may run; None for the function's own.
+        name: Execution name; None for a generated one.
+        tenant_id: Tenant id.
+        timeout: Maximum duration; None for the function's setting.
         trace_header: `XAmznTraceId`.
         client_context: Base64 client context.
-        parent: Key of the execution and id of the operation that invoke it.
+        parent: Key of the invoking execution and id of the invoking operation; None for a direct start.
     """
 
     function: Function
@@ -57,18 +57,18 @@ class Start:
 
 
 def encode_error(error: ErrorObject) -> str:
-    """An error object as the store keeps it."""
+    """Encode an error object as the store keeps it."""
     return compact(error.to_wire())
 
 
 def begin_execution(backend: Backend, transaction: Transaction, start: Start) -> tuple[ExecutionRow, bool]:
-    """Start an execution, or find the one that was started with the same name and payload.
+    """Start an execution, or return the existing execution with the same name and payload.
 
     Returns:
         The execution, and whether it is new.
 
     Raises:
-        ServiceError: The name is taken by an execution with another payload, or the tenant is missing.
+        ServiceError: An execution with this name and a different payload exists, or the tenant id is missing.
     """
     function = start.function
     if function.is_tenant_isolated and start.tenant_id is None:
@@ -100,7 +100,7 @@ def begin_execution(backend: Backend, transaction: Transaction, start: Start) ->
 
 
 def end_execution(transaction: Transaction, journal: Journal, status: str) -> None:
-    """End an execution whose EXECUTION operation holds the result or the error already."""
+    """End an execution whose EXECUTION operation already holds the result or the error."""
     row, root = journal.row, journal.root()
     journal.put(root._replace(status=status, ended_ms=journal.now_ms))
     if row.is_durable:
@@ -121,7 +121,7 @@ def end_execution(transaction: Transaction, journal: Journal, status: str) -> No
 
 
 def keep_outcome(journal: Journal, *, result: str | None = None, error: str | None = None) -> None:
-    """Write down how an execution is about to end."""
+    """Record the result or error with which an execution is about to end."""
     journal.put(journal.root()._replace(result=result, error=error))
 
 
@@ -132,7 +132,7 @@ def fail_execution(transaction: Transaction, journal: Journal, error: ErrorObjec
 
 
 def release_children(transaction: Transaction, journal: Journal) -> None:
-    """Let the executions begin that wait for an invocation to end."""
+    """Release the chained executions that wait for their parent's invocation to end."""
     for row in transaction.store.executions.children(journal.row.key):
         child = transaction.journal(row)
         if child.row.is_held:
@@ -143,8 +143,8 @@ def _same_start(backend: Backend, existing: ExecutionRow, start: Start) -> Execu
     if backend.store.operations.root(existing.key).input != start.payload:
         raise fault(
             "DurableExecutionAlreadyStartedException",
-            f"An execution named {start.name} of the function {start.function.name} was started with another payload. "
-            "Use another name, or the same payload to get the execution that exists.",
+            f"An execution named {start.name} of the function {start.function.name} exists with a different payload. "
+            "Use a different name, or pass the same payload to get the existing execution.",
         )
     return existing
 
@@ -158,7 +158,7 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
             f"ExecutionTimeout must be from {MIN_DELAY_SECONDS} to {MAX_DELAY_SECONDS} seconds, not {timeout}."
         )
     is_held = start.parent is not None
-    # A skipping clock must not jump to a time-out that nobody asked for.
+    # A skipping clock must not jump to a default time-out.
     times_out = function.is_durable and (chosen is not None or not backend.clock.is_skipping)
     held_until = None if backend.holds_children else now_ms + HOLD_MS
     name = start.name or identity

@@ -1,4 +1,4 @@
-"""The service's limits and time-outs, as one value that tests may change."""
+"""The service's limits and time-outs, in one value that tests can change."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,29 +8,29 @@ from durable_execution.protocol import limits
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """What the local engine allows. The defaults are AWS's, see `durable_execution.protocol.limits`.
+    """The limits of the local engine. The defaults are AWS's, see `durable_execution.protocol.limits`.
 
     Attributes:
-        operations: Operations one execution may have; one more fails it.
-        execution_bytes: Payload bytes one execution may write; more fails it.
-        error_bytes: An error object in a checkpoint, as JSON.
-        payload_characters: Any other payload member.
-        callback_result_bytes: A callback's result.
-        invoke_bytes: Input of a chained invoke, and result of a chained execution.
-        async_payload_bytes: Payload of an asynchronous Invoke.
-        sync_payload_bytes: Payload of a synchronous Invoke.
-        response_bytes: A handler's answer.
-        page_bytes: One page of operations or events; the first item of a page is always delivered.
-        page_items: Items of a page when the caller does not say.
-        max_page_items: Items of a page at most.
-        execution_timeout: How long an execution may run when neither function nor caller says.
-        retention: How long an ended execution is kept when the function does not say.
-        function_timeout: How long one invocation may run.
+        operations: Maximum number of operations in an execution; one more fails it.
+        execution_bytes: Maximum payload bytes an execution may write; more fails it.
+        error_bytes: Maximum size of an error object in a checkpoint, as JSON.
+        payload_characters: Maximum length of any other payload member.
+        callback_result_bytes: Maximum size of a callback's result.
+        invoke_bytes: Maximum size of a chained invoke's input and of a chained execution's result.
+        async_payload_bytes: Maximum payload of an asynchronous Invoke.
+        sync_payload_bytes: Maximum payload of a synchronous Invoke.
+        response_bytes: Maximum size of a handler's answer.
+        page_bytes: Maximum size of a page of operations or events. A page always has at least one item.
+        page_items: Default number of items in a page.
+        max_page_items: Maximum number of items in a page.
+        execution_timeout: Default maximum duration of an execution.
+        retention: Default time to keep an ended execution.
+        function_timeout: Default maximum duration of one invocation.
         invoke_wait: How long a synchronous Invoke waits for a durable execution.
-        retry_delay: Pause before a failed invocation is tried again.
-        failed_invocations: Failed invocations in a row that fail the execution.
-        idle_answers: PENDING answers in a row, with nothing pending and nothing changed, that fail the execution.
-        client_token_window: How long a repeated ClientToken gets the earlier answer.
+        retry_delay: Delay before a failed invocation is retried.
+        failed_invocations: Consecutive failed invocations that fail the execution.
+        idle_answers: Consecutive PENDING answers without pending operations or changes that fail the execution.
+        client_token_window: How long a repeated ClientToken returns the earlier answer.
     """
 
     operations: int = limits.MAX_OPERATIONS

@@ -1,4 +1,4 @@
-"""How executions stand, as the engine tells its users."""
+"""Results of executions, and the errors of waiting for them."""
 
 import json
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class ExecutionResult:
     """How an execution ended.
 
     Attributes:
-        arn: Its ARN.
+        arn: ARN of the execution.
         status: SUCCEEDED, FAILED, TIMED_OUT or STOPPED.
-        result: What it returned, decoded if it is JSON; None unless it SUCCEEDED.
-        error: Why it did not.
+        result: The returned value, decoded if it is JSON; None unless the status is SUCCEEDED.
+        error: The error; None if the status is SUCCEEDED.
     """
 
     arn: str
@@ -28,7 +28,7 @@ class ExecutionResult:
 
 
 class Outcomes:
-    """Reads how executions stand from the store."""
+    """Reads the results of executions from the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,36 +37,36 @@ class Outcomes:
         """The execution with an ARN.
 
         Raises:
-            EngineError: There is none.
+            EngineError: The store has no such execution.
         """
         with self._store.snapshot():
             row = self._store.executions.by_arn(arn)
         if row is None:
             place = self._store.path or "the store in memory"
-            raise EngineError(f"no execution {arn} in {place}. `durable-debug list` shows what is there.")
+            raise EngineError(f"no execution {arn} in {place}. Run `durable-debug list` to see its executions.")
         return row
 
     def is_over(self, key: int) -> bool:
-        """Whether an execution has ended, or is gone."""
+        """Whether an execution has ended or was deleted."""
         with self._store.snapshot():
             row = self._store.executions.by_key(key)
         return row is None or row.ended_ms is not None
 
     def result(self, key: int) -> ExecutionResult | None:
-        """How an execution ended; None while it has not.
+        """The result of an execution; None while it is unfinished.
 
         Raises:
-            EngineError: It is gone.
+            EngineError: The execution was deleted.
         """
         with self._store.snapshot():
             row = self._store.executions.by_key(key)
             root = self._store.operations.root(key) if row is not None else None
         if row is None or root is None:
-            raise EngineError("the execution was deleted while it was waited for.")
+            raise EngineError("the execution was deleted while this call waited for it.")
         return _result(row, root) if row.ended_ms is not None else None
 
     def callback_id(self, key: int, name: str | None) -> str | None:
-        """The open callback of a name, or in a `wait_for_callback` of that name, once nothing runs any more."""
+        """The id of an open callback, by its own name or its `wait_for_callback`'s, once no invocation runs."""
         with self._store.snapshot():
             row = self._store.executions.by_key(key)
             if row is None or row.is_running:
@@ -77,7 +77,7 @@ class Outcomes:
         return None
 
     def no_callback(self, arn: str, name: str | None) -> EngineError:
-        """The error for a callback that does not come."""
+        """The error for a callback that the execution never opens."""
         wanted = f"a callback named {name!r}" if name else "a callback"
         return EngineError(
             f"the execution {arn} is {self.row(arn).status} and does not wait for {wanted}. Check the name in create_callback "
@@ -85,19 +85,19 @@ class Outcomes:
         )
 
     def unfinished(self, arn: str) -> EngineError:
-        """The error for an execution that does not end."""
+        """The error for an execution that does not end in time."""
         row = self.row(arn)
         with self._store.snapshot():
             waiting = [found.name or found.id for found in self._store.operations.open_callbacks(row.key)]
         cause = (
             f"it waits for the callback {', '.join(waiting)}"
             if waiting
-            else "its owner is another engine, or it is paused"
+            else "a different engine runs it, or it is paused"
         )
         return EngineError(
-            f"the execution {arn} is {row.status} and did not end while it was waited for: {cause}. Complete a callback with "
+            f"the execution {arn} is {row.status} and did not end in time: {cause}. Complete a callback with "
             "engine.client.send_durable_execution_callback_success(CallbackId=engine.wait_for_callback_id(arn), Result=b'...'), "
-            "resume what is paused, or wait longer."
+            "resume a paused execution, or wait longer."
         )
 
     def _is_inside(self, operation: OperationRow, name: str) -> bool:
@@ -117,4 +117,4 @@ def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return text  # written by a serializer of the user's own
+        return text  # a custom serializer wrote it

@@ -1,4 +1,4 @@
-"""Pages and markers. A marker says where the next page begins, so pages stay right while an execution grows."""
+"""Pages and markers. A marker holds the position of the next page, so pages stay correct while an execution grows."""
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
@@ -16,15 +16,15 @@ _MOST = 2**62
 
 
 def make_marker(kind: str, *position: int) -> str:
-    """A marker for a position in a listing of some kind."""
+    """Make the marker of a position in a listing of the given kind."""
     return b64encode(":".join((kind, *map(str, position))).encode()).decode()
 
 
 def read_marker(kind: str, marker: Any, count: int) -> list[int] | None:
-    """The position in a marker; None when there is none.
+    """Read the position in a marker; None if there is no marker.
 
     Raises:
-        ServiceError: It is not a marker of this listing.
+        ServiceError: The marker is not from this listing.
     """
     if marker is None or marker == "":
         return None
@@ -39,10 +39,10 @@ def read_marker(kind: str, marker: Any, count: int) -> list[int] | None:
 
 
 def page_size(asked: Any, limits: EngineLimits) -> int:
-    """How many items a page has at most.
+    """The maximum number of items in a page.
 
     Raises:
-        ServiceError: The number asked for is out of range.
+        ServiceError: The requested number is out of range.
     """
     if asked is None:
         return limits.page_items
@@ -52,13 +52,13 @@ def page_size(asked: Any, limits: EngineLimits) -> int:
 
 
 def cut(items: Iterable[T], size: Callable[[T], int], *, max_bytes: int, max_items: int) -> tuple[list[T], T | None]:
-    """The first page of some items, and the item that follows it.
+    """Cut the first page off some items, and return it with the item that follows.
 
     Args:
-        items: All items, read only as far as needed.
-        size: Bytes an item takes.
-        max_bytes: Bytes of a page; its first item is delivered whatever its size.
-        max_items: Items of a page.
+        items: All items; read only as far as needed.
+        size: Returns the size of an item, in bytes.
+        max_bytes: Maximum bytes of a page. The first item is included regardless of its size.
+        max_items: Maximum number of items in a page.
     """
     page: list[T] = []
     used = 0
@@ -71,7 +71,7 @@ def cut(items: Iterable[T], size: Callable[[T], int], *, max_bytes: int, max_ite
 
 
 def visible_operations(store: Store, execution: int, sequence: int) -> Iterable[OperationRow]:
-    """Operations from the n-th on that a replay needs: not what is inside a finished context that keeps its result."""
+    """The operations from a sequence number on that a replay needs: all but those inside a context with a kept result."""
     closed: set[str] = set()
     for identity, parent, ended, replays in store.operations.contexts_before(execution, sequence):
         if parent in closed or (ended is not None and not replays):
@@ -89,7 +89,7 @@ def visible_operations(store: Store, execution: int, sequence: int) -> Iterable[
 def state_page(
     store: Store, execution: int, sequence: int, limits: EngineLimits, max_items: int
 ) -> tuple[list[OperationRow], str | None]:
-    """A page of an execution's operations, and the marker of the next one."""
+    """A page of an execution's operations, and the marker of the next page."""
     page, following = cut(
         visible_operations(store, execution, sequence), operation_size, max_bytes=limits.page_bytes, max_items=max_items
     )

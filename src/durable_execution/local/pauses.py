@@ -5,7 +5,7 @@ from durable_execution.protocol.limits import MAX_DELAY_SECONDS
 
 
 def become_paused(journal: Journal) -> None:
-    """No invocation runs any more: the execution is paused from here on."""
+    """Pause an execution whose last invocation has ended."""
     row = journal.row
     details = {"PauseRequestTimestamp": row.pause_request_ms, "ExecutionTimeoutPaused": bool(row.pauses_timeout)}
     journal.happen("ExecutionPaused", journal.root(), details=details, data=row.pause_reason)
@@ -15,7 +15,7 @@ def become_paused(journal: Journal) -> None:
 
 
 def become_running(journal: Journal) -> None:
-    """Go on after a pause; a time-out that stood still is moved by the length of the pause."""
+    """Continue after a pause. A paused time-out moves by the length of the pause."""
     row = journal.row
     if row.paused_ms is not None and row.pauses_timeout and row.frozen_timeout_ms is not None:
         moved = row.frozen_timeout_ms + journal.now_ms - row.paused_ms

@@ -1,4 +1,4 @@
-"""Reading executions: one, its history, and lists."""
+"""Queries: one execution, its history, and lists of executions."""
 
 import json
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ _STATUSES = frozenset(status.value for status in ExecutionStatus)
 
 
 class Queries:
-    """What a caller may know about executions. Timestamps are Unix milliseconds."""
+    """The read operations of the API. Timestamps are Unix milliseconds."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def execution(self, arn: str, *, with_data: bool = True) -> Wire:
-        """One execution, as GetDurableExecution answers."""
+        """One execution, in the form of GetDurableExecution."""
         store = self._backend.store
         with store.snapshot():
             row = self._row(arn)
@@ -56,7 +56,7 @@ class Queries:
         marker: Any = None,
         max_items: Any = None,
     ) -> Wire:
-        """A page of an execution's events, as GetDurableExecutionHistory answers."""
+        """A page of an execution's events, in the form of GetDurableExecutionHistory."""
         size, kind = page_size(max_items, self._backend.limits), "newest" if newest_first else "oldest"
         position = read_marker(kind, marker, 1)
         store = self._backend.store
@@ -85,17 +85,17 @@ class Queries:
         marker: Any = None,
         max_items: Any = None,
     ) -> Wire:
-        """A page of executions, as ListDurableExecutionsByFunction answers.
+        """A page of executions, in the form of ListDurableExecutionsByFunction.
 
         Args:
-            target: The function, and the version if only one is of interest; None for executions of all functions.
-            name: Execution name.
-            statuses: Only executions in one of these.
-            started_after_ms: Only those that started later.
-            started_before_ms: Only those that started earlier.
-            oldest_first: Order; by default the newest comes first.
-            marker: Where to go on.
-            max_items: Executions of a page at most.
+            target: The function and, optionally, its version; None for the executions of all functions.
+            name: Only executions with this name.
+            statuses: Only executions with one of these statuses.
+            started_after_ms: Only executions that started later.
+            started_before_ms: Only executions that started earlier.
+            oldest_first: Whether to list the oldest first instead of the newest.
+            marker: `NextMarker` of the previous page.
+            max_items: Maximum number of executions in the page.
         """
         size, kind = page_size(max_items, self._backend.limits), "early" if oldest_first else "late"
         position = read_marker(kind, marker, 2)

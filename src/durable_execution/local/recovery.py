@@ -1,4 +1,4 @@
-"""Taking over executions whose engine is gone."""
+"""Recovery: adopting executions whose engine is gone."""
 
 from durable_execution.local.backend import Backend, Transaction
 from durable_execution.local.invocations import Invocations
@@ -7,7 +7,7 @@ from durable_execution.local.rows import ExecutionRow
 
 
 class Recovery:
-    """Makes this engine the owner of what a dead one left behind."""
+    """Makes this engine the owner of the executions of a dead engine."""
 
     def __init__(self, backend: Backend, invocations: Invocations, lease: Lease) -> None:
         self._backend = backend
@@ -15,14 +15,14 @@ class Recovery:
         self._lease = lease
 
     def hold_lease(self) -> None:
-        """Let other engines know that this one is alive, before it owns anything."""
+        """Acquire this engine's lease, before it owns any execution."""
         self._lease.hold()
 
     def adopt_all(self) -> list[str]:
-        """Take over every unfinished execution of a function registered here.
+        """Adopt every unfinished execution of a registered function whose engine is gone.
 
         Returns:
-            ARNs of the durable ones.
+            ARNs of the adopted durable executions.
         """
         self._lease.hold()
         with self._backend.transaction() as transaction:
@@ -32,7 +32,7 @@ class Recovery:
         return [row.arn for row in orphans if row.is_durable]
 
     def adopt(self, row: ExecutionRow) -> None:
-        """Take over one execution, and those it has invoked, if their engine is gone."""
+        """Adopt one execution and the executions it invoked, if their engine is gone."""
         self._lease.hold()
         with self._backend.transaction() as transaction:
             self._adopt_tree(transaction, row.key)

@@ -1,54 +1,54 @@
-"""Rows of the store as values. A field is a column, in the order of the schema."""
+"""Rows of the store as values. Each field is a column, in the order of the schema."""
 
 from typing import Any, NamedTuple
 
 
 class ExecutionRow(NamedTuple):
-    """One execution, or one invocation of a function that is not durable, without its payloads.
+    """One execution, or one invocation of a plain function, without payloads.
 
-    Times end in `_ms` and are Unix milliseconds.
+    Fields that end in `_ms` are Unix milliseconds.
 
     Attributes:
-        key: Number in this store.
-        arn: ARN; of a plain invocation something that looks like one and is never shown.
+        key: Primary key in this store.
+        arn: ARN. A plain invocation has a made-up one that is never shown.
         name: Execution name, unique within the function.
         function: Function name.
-        version: Function version that runs it.
-        is_durable: Whether it has operations and a history, or is a plain invocation.
+        version: Function version.
+        is_durable: Whether it is a durable execution, with operations and a history, or a plain invocation.
         status: An `ExecutionStatus`.
-        started_ms: When it started.
-        ended_ms: When it ended.
-        timeout_seconds: How long it may run.
+        started_ms: Start time.
+        ended_ms: End time; None while unfinished.
+        timeout_seconds: Maximum duration.
         timeout_ms: When it times out; None once it has ended.
         retention_days: How long it is kept after its end.
-        expires_ms: When it is removed; None until it has ended.
-        tenant_id: Tenant it runs for.
-        trace_header: `XAmznTraceId` it was started with.
-        client_context: Base64 `ClientContext` it was invoked with.
-        parent_key: The execution that invoked it.
+        expires_ms: When it may be removed; None until it has ended.
+        tenant_id: Tenant id.
+        trace_header: `XAmznTraceId` of the start request.
+        client_context: Base64 `ClientContext` of the invoke request.
+        parent_key: Key of the execution that invoked it.
         parent_operation: Id of the CHAINED_INVOKE operation that invoked it.
         is_held: Whether it waits for its parent's invocation to end.
-        owner: Engine that runs it.
-        wake_ms: When the scheduler must look at it; None when only an outside change can move it.
-        turn: Place in the queue among those that wake at the same time.
+        owner: Id of the engine that runs it.
+        wake_ms: When the scheduler must look at it; None if only an external change can move it.
+        turn: Position in the queue among executions with the same `wake_ms`.
         event_count: Id of its last event.
-        operation_count: Operations it has, the EXECUTION operation not counted.
-        written_bytes: Payload bytes it has written.
-        pending_count: Operations that wait for a timer, a callback or another function.
-        invocation: Number of its last invocation.
-        request_id: Id of the invocation that runs; None when none does.
-        invocation_ms: When that one began.
-        token_sequence: Checkpoints accepted in it.
-        is_changed: Whether anything changed since its input was built.
-        invoke_ms: When the next invocation may begin; None when there is nothing to tell the handler.
-        failures: Failed invocations in a row.
-        idle_answers: PENDING answers in a row without a reason.
-        ending: Status it enters when the running invocation ends.
-        pause_request_ms: When a pause was asked for; None when it is not paused.
-        pause_reason: Why.
-        pauses_timeout: Whether its time-out stands still while it is paused.
+        operation_count: Number of operations, without the EXECUTION operation.
+        written_bytes: Payload bytes written.
+        pending_count: Number of operations that wait for a timer, a callback or another function.
+        invocation: Number of the last invocation.
+        request_id: Id of the running invocation; None between invocations.
+        invocation_ms: Start time of the running invocation.
+        token_sequence: Number of checkpoints accepted in the running invocation.
+        is_changed: Whether anything changed since the invocation's input was built.
+        invoke_ms: When the next invocation may start; None if the handler has nothing new to process.
+        failures: Consecutive failed invocations.
+        idle_answers: Consecutive PENDING answers without a pending operation.
+        ending: Status to enter when the running invocation ends.
+        pause_request_ms: Time of the pause request; None if not pausing or paused.
+        pause_reason: Reason given in the pause request.
+        pauses_timeout: Whether the execution time-out is paused too.
         paused_ms: When it became PAUSED.
-        frozen_timeout_ms: Its time-out as of then.
+        frozen_timeout_ms: Value of `timeout_ms` at that time.
     """
 
     key: int
@@ -94,7 +94,7 @@ class ExecutionRow(NamedTuple):
 
     @property
     def is_running(self) -> bool:
-        """Whether an invocation runs."""
+        """Whether an invocation is running."""
         return self.request_id is not None
 
 
@@ -103,27 +103,27 @@ class OperationRow(NamedTuple):
 
     Attributes:
         execution: Key of the execution.
-        sequence: 0 for the EXECUTION operation, then in order of their start.
+        sequence: 0 for the EXECUTION operation, then numbered in start order.
         id: Operation id.
         parent_id: Id of the enclosing CONTEXT.
         name: Name.
         type: `OperationType`.
         subtype: Subtype.
         status: `OperationStatus`.
-        started_ms: When it started.
-        ended_ms: When it ended.
-        attempt: STEP: attempts that have finished.
-        due_ms: When a timer moves it next.
-        scheduled_ms: WAIT: its end. STEP: its next attempt. CALLBACK: its time-out.
-        heartbeat_ms: CALLBACK: when the heartbeat lapses.
-        seconds: WAIT: its length. CALLBACK: its time-out.
-        heartbeat_seconds: CALLBACK: heartbeat time-out.
-        callback_id: CALLBACK: the id that completes it.
-        replay_children: CONTEXT: whether its body runs again.
-        function: CHAINED_INVOKE: the target as asked for.
-        tenant_id: CHAINED_INVOKE: tenant.
-        trace_header: CHAINED_INVOKE: `XAmznTraceId` handed on.
-        child_arn: CHAINED_INVOKE: the execution it started.
+        started_ms: Start time.
+        ended_ms: End time; None while unfinished.
+        attempt: STEP: number of finished attempts.
+        due_ms: When its timer fires next; None without a timer.
+        scheduled_ms: WAIT: end of the wait. STEP: next attempt. CALLBACK: time-out.
+        heartbeat_ms: CALLBACK: heartbeat time-out.
+        seconds: WAIT: duration. CALLBACK: time-out in seconds.
+        heartbeat_seconds: CALLBACK: heartbeat time-out in seconds.
+        callback_id: CALLBACK: id that completes it.
+        replay_children: CONTEXT: whether a replay runs its body again.
+        function: CHAINED_INVOKE: target function, as requested.
+        tenant_id: CHAINED_INVOKE: tenant id.
+        trace_header: CHAINED_INVOKE: `XAmznTraceId` to pass on.
+        child_arn: CHAINED_INVOKE: ARN of the execution it started.
         input: EXECUTION, CHAINED_INVOKE: payload.
         result: Serialized result, or the state of a polling STEP.
         error: Error object as JSON.
@@ -168,15 +168,15 @@ class EventRow(NamedTuple):
 
     Attributes:
         execution: Key of the execution.
-        id: 1 for the first, without gaps.
+        id: Number within the history, from 1, without gaps.
         type: Event type.
-        at_ms: When it happened.
-        operation_id: Operation it is about.
-        name: Its name.
-        parent_id: Its parent.
-        subtype: Its subtype.
-        details: JSON of the details except the payload.
-        data: The payload: text, or JSON of an error object.
+        at_ms: Event time.
+        operation_id: Id of the operation.
+        name: Name of the operation.
+        parent_id: Parent id of the operation.
+        subtype: Subtype of the operation.
+        details: Details as JSON, without the payload.
+        data: The payload: text, or an error object as JSON.
     """
 
     execution: int

@@ -1,4 +1,4 @@
-"""Running one workflow, in one line."""
+"""Run one workflow on the local engine with a single call."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,21 +20,21 @@ def run(
     time: Literal["real", "skip"] = "real",
     timeout: timedelta | None = None,
 ) -> ExecutionResult:
-    """Run a workflow on the local engine and wait for its end.
+    """Run a workflow on the local engine and wait until it ends.
 
-    Ctrl+C interrupts it; running it again with the same name and payload continues where it was.
+    Ctrl+C interrupts it. To continue where it stopped, run it again with the same name and payload.
 
     Args:
-        handler: A handler made with `@durable_execution`. It is registered under the name of its function.
-        payload: Anything that can be written as JSON.
+        handler: A handler decorated with `@durable_execution`. It is registered under the name of its function.
+        payload: A value that can be serialized as JSON.
         name: Execution name.
-        functions: Other functions it invokes, by name.
-        store: File to keep the execution in; None for memory.
+        functions: Other functions that the workflow invokes, by name.
+        store: File that keeps the execution; None for memory.
         time: `real`, or `skip` to jump over waits and retry delays.
-        timeout: How long the execution may run.
+        timeout: Maximum duration of the execution.
 
     Returns:
-        How the execution ended.
+        The result of the execution.
     """
     function = function_name(handler)
     with LocalEngine(store, time=time) as engine:
@@ -45,6 +45,6 @@ def run(
 
 
 def function_name(handler: Any) -> str:
-    """The name a handler is registered under when nobody gives one: that of its Python function."""
+    """The default name of a handler: the name of its Python function."""
     name = getattr(handler, "__name__", None) or type(handler).__name__
     return re.sub(r"[^a-zA-Z0-9_-]", "-", str(name))[:64]

@@ -1,8 +1,8 @@
-"""What happens when: picks up executions that are due, fires their timers, and has their handlers invoked.
+"""The scheduler: picks up executions that are due, fires their timers, and starts their invocations.
 
-One thread at a time drives. With the real clock that is a thread of the engine. With the skipping clock it is whoever
-waits for something, and time jumps only when nothing runs and nothing is ready to run; a server that nobody waits on has
-a thread drive there too.
+One thread at a time drives. With the real clock, that is a thread of the engine. With the skipping clock, it is the thread
+that waits for a result; time jumps only when no invocation is running or ready. A server, which has no waiting thread,
+drives on a thread of the engine with either clock.
 """
 
 import logging
@@ -28,31 +28,31 @@ from durable_execution.runtime.service import ServiceClient
 
 LOGGER = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
-"""How often a store in a file is checked for changes made by other processes."""
+"""How often to check a store in a file for changes by other processes."""
 
 LONG_SECONDS = 1.0
-"""How long to sleep when nothing is known to come."""
+"""How long to sleep when no timer is known."""
 
 BATCH = 100
-"""Executions looked at in one transaction."""
+"""Maximum number of executions to process in one transaction."""
 
 Skips = Literal["everything", "work", "nothing"]
-"""How far a skipping clock may jump: to whatever is due next; only as long as some execution goes on by itself, so not to
-the time-outs of callbacks and executions that wait for the outside; or not at all."""
+"""How far a skipping clock may jump. `everything`: to the next due time. `work`: only while some execution can continue
+without an external event, so not to the time-outs of waiting callbacks and executions. `nothing`: not at all."""
 
 ObserversFor = Callable[[Assignment], Sequence[Observer]]
-"""Who listens to an invocation of a durable function."""
+"""Returns the observers of an invocation of a durable function."""
 
 
 class Scheduler:
     """Drives the executions of one engine.
 
     Args:
-        backend: The engine's parts.
-        invocations: Records beginnings and ends.
-        client: The service, for handlers in this process.
-        observers_for: Who listens to an invocation.
-        max_concurrency: Invocations at the same time.
+        backend: The engine's shared objects.
+        invocations: Records the start and end of invocations.
+        client: The service client, for handlers in this process.
+        observers_for: Returns the observers of an invocation.
+        max_concurrency: Maximum number of concurrent invocations.
     """
 
     def __init__(
@@ -81,36 +81,36 @@ class Scheduler:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing is scheduled any more."""
+        """Whether the scheduler is closed."""
         return self._is_closed
 
     @property
     def has_driver(self) -> bool:
-        """Whether a thread of the engine drives, so that time passes while everything waits for the outside."""
+        """Whether a thread of the engine drives, so that time passes while every execution waits for external events."""
         return self._thread is not None
 
     def require_open(self) -> None:
-        """Check that the engine can go on.
+        """Check that the engine is usable.
 
         Raises:
-            EngineError: It is closed, or its store cannot be written any more.
+            EngineError: The engine is closed, or its store has become unusable.
         """
         if self._failure is not None:
             raise self._failure
         if self._is_closed:
-            raise EngineError("the engine is closed: create a new one on the same store to go on.")
+            raise EngineError("the engine is closed: create a new engine on the same store to continue.")
 
     def wake(self) -> None:
-        """Something has changed."""
+        """Wake the threads that wait for a change."""
         with self._changed:
             self._version += 1
             self._changed.notify_all()
 
     def drive(self) -> None:
-        """Have a thread of the engine drive from here on.
+        """Drive on a thread of the engine from now on.
 
-        With a skipping clock it jumps over waits and retries. While only the outside can move executions, time passes as it
-        does, so that the time-outs of callbacks leave somebody the time to complete them.
+        A skipping clock jumps over waits and retries. While every execution waits for an external event, it follows real
+        time, so that there is time to complete a callback before it times out.
         """
         with self._changed:
             if self._thread is None and not self._is_closed:
@@ -118,7 +118,7 @@ class Scheduler:
                 self._thread.start()
 
     def close(self, *, wait: float) -> None:
-        """Begin no more invocations, and wait for those that run, at most so many seconds."""
+        """Start no more invocations, and wait up to `wait` seconds for running ones."""
         self._is_closed = True
         self.wake()
         with self._changed:
@@ -136,21 +136,21 @@ class Scheduler:
         skips: Skips = "everything",
         horizon_ms: int | None = None,
     ) -> bool:
-        """Drive, or watch another thread drive, until something is the case.
+        """Drive until a condition is true, or wait while another thread drives.
 
         Args:
-            is_done: Tells whether it is. Asked after every change.
-            timeout: Real seconds to wait for something from outside; with the real clock None waits for ever.
+            is_done: Returns whether the condition is true. Called after every change.
+            timeout: Real seconds to wait for external events. With the real clock, None waits forever.
             skips: How far a skipping clock may jump.
-            horizon_ms: The last moment it may jump to; None for no such limit.
+            horizon_ms: The latest time a skipping clock may jump to; None for no limit.
 
         Returns:
-            Whether it is the case; False when nothing is left that could bring it about, or the time is over.
+            Whether the condition is true. False if no work is left that could make it true, or the time-out passed.
         """
         end = None if timeout is None else self._stopwatch.monotonic() + timeout
         if not self._backend.clock.is_skipping:
             self.drive()
-        with self._room_for_others():
+        with self._free_slot():
             while True:
                 self.require_open()
                 version = self._version
@@ -170,17 +170,17 @@ class Scheduler:
                     self._sleep(version, end)
 
     def is_idle(self) -> bool:
-        """Whether nothing runs, and no execution goes on by itself."""
-        with self._beginning:  # what is recorded as running is
+        """Whether no invocation is running and every unfinished execution waits for an external event."""
+        with self._beginning:  # so that every recorded invocation has been handed to a worker
             return not self._workers.running and self._next_work() is None
 
     def _is_driven(self, horizon_ms: int | None) -> bool:
-        """Whether a thread of the engine drives. It does not know of a horizon: who has one drives too."""
+        """Whether a thread of the engine drives. That thread has no horizon, so a caller with one drives as well."""
         return self.has_driver and horizon_ms is None
 
     @contextmanager
-    def _room_for_others(self) -> Iterator[None]:
-        """While user code in an invocation waits for another execution, its place is free."""
+    def _free_slot(self) -> Iterator[None]:
+        """While user code in an invocation waits for another execution, free its concurrency slot."""
         here = int(self._workers.is_here)
         with self._changed:
             self._max_concurrency += here
@@ -191,7 +191,7 @@ class Scheduler:
                 self._max_concurrency -= here
 
     def _sleep(self, version: int, end: float | None) -> None:
-        """Wait for the next change; wake up now and then in case another process made it."""
+        """Wait for the next change. Wake up regularly to find changes made by other processes."""
         left = POLL_SECONDS if self._backend.store.path is not None else LONG_SECONDS
         if end is not None:
             left = min(left, max(0.0, end - self._stopwatch.monotonic()))
@@ -202,15 +202,15 @@ class Scheduler:
             self._changed.wait_for(lambda: self._version != version or self._is_closed, timeout=max(0.0, seconds))
 
     def _await_worker(self, version: int) -> None:
-        """Wait for the next change, or until an invocation is out of time."""
+        """Wait for the next change, or until an invocation times out."""
         left = self._workers.seconds_left()
         self._await_change(version, LONG_SECONDS if left is None else min(left, LONG_SECONDS))
 
     def _advance(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
-        """With the skipping clock, as the one thread that drives: let run what is ready, or jump to what is due.
+        """As the driving thread with the skipping clock: run what is ready, or jump to the next due time.
 
         Returns:
-            Whether something was done, so that it is worth looking again.
+            Whether anything was done, so that the caller must look again.
         """
         try:
             version = self._version
@@ -224,7 +224,7 @@ class Scheduler:
 
     def _jump(self, is_done: Callable[[], bool], skips: Skips, horizon_ms: int | None) -> bool:
         store = self._backend.store
-        with store.snapshot():  # one look at both: what comes from outside between two would be jumped over
+        with store.snapshot():  # read both in one snapshot, or an external change in between would be jumped over
             next_ms, work_ms = store.executions.next_wake(self._backend.owner), None
             if skips == "work":
                 work_ms = store.executions.next_work(self._backend.owner)
@@ -251,7 +251,7 @@ class Scheduler:
             self.wake()
 
     def _drive_real(self) -> None:
-        """Do what is due, and sleep until something else is, or has changed."""
+        """Process what is due, then sleep until the next due time or change."""
         version = self._version
         self._start_due()
         seconds = POLL_SECONDS if self._backend.store.path is not None else LONG_SECONDS * 60
@@ -264,7 +264,7 @@ class Scheduler:
         self._await_change(version, seconds)
 
     def _drive_skipping(self) -> None:
-        """Do what is ready, jump as long as executions go on by themselves, and then let time pass with the outside."""
+        """Process what is ready, jump while executions can continue by themselves, then follow real time."""
         version = self._version
         with self._driver:
             self._start_due()
@@ -284,29 +284,30 @@ class Scheduler:
         clock.advance_to(before + timedelta(seconds=self._stopwatch.monotonic() - started))
 
     def _start_due(self) -> None:
-        """Fire timers, end what is out of time, and begin invocations as far as there is room."""
+        """Fire timers, end executions that have timed out, and start invocations while slots are free."""
         self._workers.give_up_overdue()
         if self._is_closed:
             return
         next_ms = self._next_wake()
         if next_ms is None or next_ms > self._backend.now_ms():
             return
-        room = self._max_concurrency - self._workers.running
+        free_slots = self._max_concurrency - self._workers.running
         with self._beginning:
-            for assignment in self._begin_due(room):
+            for assignment in self._begin_due(free_slots):
                 self._workers.start(assignment)
 
-    def _begin_due(self, room: int) -> list[Assignment]:
-        begun: list[Assignment] = []
+    def _begin_due(self, free_slots: int) -> list[Assignment]:
+        started: list[Assignment] = []
         executions, owner = self._backend.store.executions, self._backend.owner
         with self._backend.transaction() as transaction:
             for row in executions.awake(owner, transaction.now_ms, BATCH):
-                assignment = self._look_at(transaction, transaction.journal(row), has_room=len(begun) < room)
+                has_slot = len(started) < free_slots
+                assignment = self._look_at(transaction, transaction.journal(row), has_slot=has_slot)
                 if assignment is not None:
-                    begun.append(assignment)
-        return begun
+                    started.append(assignment)
+        return started
 
-    def _look_at(self, transaction: Transaction, journal: Journal, *, has_room: bool) -> Assignment | None:
+    def _look_at(self, transaction: Transaction, journal: Journal, *, has_slot: bool) -> Assignment | None:
         row = journal.row
         if row.timeout_ms is not None and row.timeout_ms <= journal.now_ms:
             error = ErrorObject(f"Execution timed out after {row.timeout_seconds} seconds.", "Execution.Timeout")
@@ -316,7 +317,7 @@ class Scheduler:
         fire_due(journal)
         row = journal.row
         is_ready = row.status == "RUNNING" and not row.is_running and row.invoke_ms is not None
-        if not is_ready or not has_room or (row.invoke_ms or 0) > journal.now_ms:
+        if not is_ready or not has_slot or (row.invoke_ms or 0) > journal.now_ms:
             return None
         return self._invocations.begin(transaction, journal)
 

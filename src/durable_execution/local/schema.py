@@ -1,4 +1,4 @@
-"""The layout of the store, and how a file is recognised as one before anything is written to it."""
+"""The schema of the store, and the check that a file is a store before anything is written to it."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ APPLICATION_ID = 0x44555241
 """`DURA`, in the header of every store (SQLite's application_id)."""
 
 VERSION = 1
-"""Layout of the store (SQLite's user_version)."""
+"""Schema version of the store (SQLite's user_version)."""
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 def _columns(row: type[ExecutionRow] | type[OperationRow] | type[EventRow], skip: tuple[str, ...] = ()) -> str:
-    """Column definitions after a row's annotations."""
+    """Column definitions derived from a row's annotations."""
     kinds = {int: "INTEGER NOT NULL", str: "TEXT NOT NULL", int | None: "INTEGER", str | None: "TEXT"}
     return ", ".join(f"{name} {kinds[kind]}" for name, kind in row.__annotations__.items() if name not in skip)
 
@@ -31,10 +31,10 @@ TABLES = (
     "CREATE UNIQUE INDEX operations_by_id ON operations (execution, id)",
     "CREATE INDEX operations_by_due ON operations (execution, due_ms) WHERE due_ms IS NOT NULL",
     f"CREATE TABLE events ({_columns(EventRow)}, PRIMARY KEY (execution, id)) WITHOUT ROWID",
-    # Operations that something outside the handler changed and that no handler has been told of yet.
+    # Operations changed from outside the handler whose change has not been delivered to a handler yet.
     """CREATE TABLE undelivered (execution INTEGER NOT NULL, sequence INTEGER NOT NULL,
     PRIMARY KEY (execution, sequence)) WITHOUT ROWID""",
-    # Answers that a repeated request with the same ClientToken gets again.
+    # Answers to return again for a repeated request with the same ClientToken.
     """CREATE TABLE answers (execution INTEGER NOT NULL, client_token TEXT NOT NULL, request TEXT NOT NULL,
     answer TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (execution, client_token)) WITHOUT ROWID""",
     "CREATE INDEX answers_by_age ON answers (at_ms)",
@@ -45,31 +45,31 @@ def require_store(path: Path) -> None:
     """Check the header of an existing file without opening it as a database.
 
     Raises:
-        EngineError: It is not a store of ours, or one of a newer version. The file is left as it is.
+        EngineError: The file is not a store, or its version is newer. The file does not change.
     """
     try:
         with path.open("rb") as file:
             header = file.read(100)
     except OSError as error:
         raise EngineError(
-            f"cannot read the store {path}: {error.strerror or error}. Check its permissions, or name another file."
+            f"cannot read the store {path}: {error.strerror or error}. Check its permissions, or name a different file."
         ) from error
     if not header:
         return
     if not header.startswith(SQLITE_MAGIC) or len(header) < 100:
         raise EngineError(
-            f"{path} is not a store of durable executions: it is not an SQLite database, or its beginning is damaged. "
-            "Nothing was written to it. Name another file, or move this one away to start with an empty store."
+            f"{path} is not a store of durable executions: it is not a SQLite database, or its header is damaged. "
+            "Nothing was written to it. Name a different file, or move this one away to start with an empty store."
         )
     application = int.from_bytes(header[68:72], "big")
     if application != APPLICATION_ID:
         raise EngineError(
-            f"{path} is an SQLite database of another application (application id {application:#x}), not a store of "
-            "durable executions. Nothing was written to it. Name another file."
+            f"{path} is a SQLite database of a different application (application id {application:#x}), not a store of "
+            "durable executions. Nothing was written to it. Name a different file."
         )
     version = int.from_bytes(header[60:64], "big")
     if version > VERSION:
         raise EngineError(
-            f"{path} was written by a newer version of this SDK (store version {version}; this one knows up to "
-            f"{VERSION}). Nothing was written to it. Upgrade durable-execution-sdk, or name another file."
+            f"{path} was written by a newer version of this SDK: it has store version {version}, and this version supports "
+            f"up to {VERSION}. Nothing was written to it. Upgrade durable-execution-sdk, or name a different file."
         )

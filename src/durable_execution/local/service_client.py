@@ -1,4 +1,4 @@
-"""The engine as the runtime's service: straight through, on the thread of the event loop."""
+"""The engine as the runtime's service client: direct calls on the event loop's thread."""
 
 from durable_execution.local.checkpoints import Checkpoints
 from durable_execution.protocol import Wire
@@ -14,7 +14,7 @@ class LocalServiceClient:
         self._checkpoints = checkpoints
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
-        """Send updates, all or nothing. An empty list only asks for what has changed."""
+        """Apply updates atomically. An empty list only returns what changed."""
         answer = self._checkpoints.checkpoint(execution_arn, token, updates)
         state = answer["NewExecutionState"]
         return CheckpointAnswer(answer.get("CheckpointToken"), state["Operations"], state.get("NextMarker"))

@@ -1,4 +1,4 @@
-"""Spans of the invocations an engine runs in its own process, kept beside its store so that no collector is needed."""
+"""Spans of invocations in the engine's process, kept beside the store so that you need no collector."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ DIRECTORY = "spans"
 
 
 class Spans:
-    """Decides whether the spans of invocations are kept.
+    """Selects the observers that keep the spans of invocations.
 
     Args:
-        store: The store's file; None when it is in memory, where nothing is kept.
-        is_wanted: Whether the engine leaves anything beside its store.
+        store: The store's file; None for a store in memory, which keeps no spans.
+        is_wanted: Whether the engine may write files beside its store.
     """
 
     def __init__(self, store: Path | None, *, is_wanted: bool) -> None:
@@ -25,7 +25,7 @@ class Spans:
         self._sink: SpanSink | None = None
 
     def observers(self) -> Sequence[Observer]:
-        """The observers of one invocation that keep its spans."""
+        """The observers that keep the spans of one invocation."""
         if self._directory is None:
             return ()
         from durable_execution.telemetry.settings import Settings

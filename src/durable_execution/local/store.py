@@ -1,7 +1,7 @@
 """The SQLite store: one connection, one lock, one transaction per change.
 
-Several threads of an engine share the connection under a lock, which is quicker and fairer than letting SQLite's busy
-handler sort them out. Several processes may share the file: SQLite serializes their transactions.
+The threads of an engine share the connection under a lock, which is faster and fairer than SQLite's busy handler. Several
+processes can share the file: SQLite serializes their transactions.
 """
 
 import sqlite3
@@ -24,10 +24,10 @@ class Store:
 
     Args:
         location: Path of the file, or `:memory:`.
-        create: Whether to create a file that does not exist.
+        create: Whether to create the file if it does not exist.
 
     Raises:
-        EngineError: The file is missing and may not be created, is not a store, is damaged, or is of a newer version.
+        EngineError: The file does not exist and `create` is False, or it is damaged, newer, or not a store.
     """
 
     def __init__(self, location: str | Path, *, create: bool = True) -> None:
@@ -42,7 +42,7 @@ class Store:
         self.outbox = Outbox(self.connection)
 
     def begin(self) -> None:
-        """Begin a transaction that writes. `commit` or `roll_back` must follow."""
+        """Start a write transaction. `commit` or `roll_back` must follow."""
         self._lock.acquire()
         try:
             self.connection.execute("BEGIN IMMEDIATE")
@@ -51,7 +51,7 @@ class Store:
             raise self._explained(error) from error
 
     def commit(self) -> None:
-        """Keep everything done since `begin`."""
+        """Commit everything done since `begin`."""
         try:
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -64,7 +64,7 @@ class Store:
         """Undo everything done since `begin`.
 
         Returns:
-            The error to raise: the cause, or what it means for the store.
+            The error to raise: the cause, or an explanation of it as an `EngineError`.
         """
         try:
             self._forget()
@@ -74,7 +74,7 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Everything read inside is as of one moment."""
+        """Read a consistent state of the store inside the block."""
         with self._lock:
             try:
                 if self.connection.in_transaction:
@@ -89,7 +89,7 @@ class Store:
                 raise self._explained(error) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self.connection.close()
 
@@ -102,20 +102,20 @@ class Store:
 
 
 def explained(error: BaseException, path: Path | None) -> BaseException:
-    """What an error of SQLite means, as something a user can act on; any other error as it is."""
+    """An SQLite error as an `EngineError` that a user can act on. Other errors are returned unchanged."""
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
-        return EngineError("the engine is closed: create a new one to work with the store again.")
+        return EngineError("the engine is closed: create a new engine to use the store again.")
     if not isinstance(error, (sqlite3.OperationalError, sqlite3.DatabaseError)):
         return error
     place = path or "the store in memory"
     if "locked" in str(error) or "busy" in str(error):
         return EngineError(
-            f"{place} has been locked by another process for {BUSY_SECONDS:.0f} seconds ({error}). Find out what "
-            "holds it (an open sqlite3 shell in a transaction, a backup), or name another file."
+            f"another process has locked {place} for {BUSY_SECONDS:.0f} seconds ({error}). Find the process that holds "
+            "the lock, such as an open sqlite3 shell in a transaction or a backup, or name a different file."
         )
     return EngineError(
-        f"{place} cannot be used: SQLite says {str(error)!r}. If the disk is full or read-only, mend that; if the file is "
-        "damaged, move it away to start with an empty store, or try `sqlite3 FILE .recover` on a copy."
+        f"cannot use {place}: SQLite reports {str(error)!r}. If the disk is full or read-only, fix that first. If the file "
+        "is damaged, move it away to start with an empty store, or try `sqlite3 FILE .recover` on a copy."
     )
 
 
@@ -140,14 +140,14 @@ def _prepare(path: Path, create: bool) -> None:
         return
     if not create:
         raise EngineError(
-            f"there is no store at {path}. Executions are recorded there once you run a workflow on the local engine; "
-            "name the file with --store or LocalEngine(store=...) if yours is elsewhere."
+            f"there is no store at {path}. The local engine creates it when you run a workflow. If your store is "
+            "elsewhere, name its file with --store or LocalEngine(store=...)."
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EngineError(
-            f"cannot create the directory {path.parent} for the store: {error.strerror}. Name another place with "
+            f"cannot create the directory {path.parent} for the store: {error.strerror}. Name a different file with "
             "LocalEngine(store=...), or use LocalEngine(store=None) to keep everything in memory."
         ) from error
 
@@ -156,21 +156,21 @@ def _initialize(connection: sqlite3.Connection, *, is_file: bool) -> None:
     """Create the tables of a new store, atomically, and set up the connection."""
     if _version(connection) < VERSION:
         connection.execute("BEGIN EXCLUSIVE")
-        if _version(connection) < VERSION:  # another process may have been quicker
+        if _version(connection) < VERSION:  # another process may have created them in the meantime
             for statement in TABLES:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     if is_file:
-        # Only after the header says what this file is: in WAL mode that would stay in a second file for a while.
+        # Only after the header identifies the file: in WAL mode the header would stay in a second file for a while.
         _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switch the journal; SQLite does not wait for another process that is about to do the same."""
+    """Switch to WAL mode, with retries: SQLite does not wait for another process that is switching too."""
     pause = threading.Event()
     for _ in range(int(BUSY_SECONDS / RETRY_SECONDS)):
         try:

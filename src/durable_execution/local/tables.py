@@ -1,5 +1,5 @@
-# ruff: noqa: S608  # the statements are put together from column names of this package, never from values
-"""The SQL, one class per table. Each call is one statement; transactions are the store's business."""
+# ruff: noqa: S608  # statements are built from this package's column names, never from values
+"""The SQL, with one class per table. Each call is one statement; the store manages transactions."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,38 +19,38 @@ def _marks(count: int) -> str:
 
 
 class Executions:
-    """Executions and plain invocations."""
+    """The table of executions and plain invocations."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
 
     def by_arn(self, arn: str) -> ExecutionRow | None:
-        """The execution with an ARN."""
+        """The execution with an ARN; None if it does not exist."""
         return self._one(f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE arn = ?", (arn,))
 
     def by_key(self, key: int) -> ExecutionRow | None:
-        """The execution with a key."""
+        """The execution with a key; None if it does not exist."""
         return self._one(f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE key = ?", (key,))
 
     def by_name(self, function: str, name: str) -> ExecutionRow | None:
-        """The durable execution of a function that has a name."""
+        """The durable execution of a function with a name; None if it does not exist."""
         return self._one(
             f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE function = ? AND name = ? AND is_durable = 1",
             (function, name),
         )
 
     def children(self, key: int) -> list[ExecutionRow]:
-        """The executions an execution has invoked and that have not ended."""
+        """The unfinished executions that an execution invoked."""
         return self._all(
             f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE parent_key = ? AND ended_ms IS NULL ORDER BY key", (key,)
         )
 
     def unfinished(self) -> list[ExecutionRow]:
-        """Every execution that has not ended, oldest first."""
+        """Every unfinished execution, oldest first."""
         return self._all(f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE ended_ms IS NULL ORDER BY key", ())
 
     def awake(self, owner: str, now_ms: int, limit: int) -> list[ExecutionRow]:
-        """An engine's executions that must be looked at by now, in the order they are due."""
+        """An engine's executions that are due, in due order."""
         return self._all(
             f"SELECT {EXECUTION_COLUMNS} FROM executions WHERE wake_ms IS NOT NULL AND wake_ms <= ? AND owner = ? "
             "ORDER BY wake_ms, turn LIMIT ?",
@@ -58,14 +58,14 @@ class Executions:
         )
 
     def next_wake(self, owner: str) -> int | None:
-        """When the first of an engine's executions is due."""
+        """When the first of an engine's executions is due; None if none is."""
         found: tuple[int] | None = self._execute(
             "SELECT wake_ms FROM executions WHERE wake_ms IS NOT NULL AND owner = ? ORDER BY wake_ms LIMIT 1", (owner,)
         ).fetchone()
         return found[0] if found else None
 
     def next_work(self, owner: str) -> int | None:
-        """When the first of an engine's executions goes on by itself: time-outs that only bound a wait do not count."""
+        """When the first of an engine's executions continues without an external event. Time-outs do not count."""
         found: int | None = self._execute(
             "SELECT MIN(due) FROM ("
             "SELECT MIN(invoke_ms) AS due FROM executions "
@@ -77,37 +77,37 @@ class Executions:
         return found
 
     def last_turn(self) -> int:
-        """The highest place in the queue ever given."""
+        """The highest queue position in the store."""
         found: int | None = self._execute("SELECT MAX(turn) FROM executions").fetchone()[0]
         return found or 0
 
     def insert(self, row: ExecutionRow) -> int:
-        """Add an execution; its key is chosen here."""
+        """Add an execution, and return its new key."""
         cursor = self._execute(
             f"INSERT INTO executions ({EXECUTION_COLUMNS}) VALUES ({_marks(len(row))})", (None, *row[1:])
         )
         return cursor.lastrowid or 0
 
     def update(self, before: ExecutionRow, row: ExecutionRow) -> None:
-        """Write what has changed of an execution.
+        """Write the changed columns of an execution.
 
         Args:
-            before: As it is in the store.
-            row: As it is to be.
+            before: The row in the store.
+            row: The new row.
         """
         changed = tuple(place for place in _PLACES if before[place] != row[place])
         if changed:
             self._execute(_update_statement(changed), (*[row[place] for place in changed], row.key))
 
     def expired(self, now_ms: int, limit: int) -> list[int]:
-        """Keys of ended executions whose retention is over."""
+        """Keys of ended executions whose retention period has passed."""
         rows = self._execute(
             "SELECT key FROM executions WHERE expires_ms IS NOT NULL AND expires_ms <= ? LIMIT ?", (now_ms, limit)
         )
         return [key for (key,) in rows]
 
     def delete(self, key: int) -> None:
-        """Remove an execution and all it has."""
+        """Remove an execution with its operations, events and answers."""
         for table in ("operations", "events", "undelivered", "answers"):
             self._execute(f"DELETE FROM {table} WHERE execution = ?", (key,))
         self._execute("DELETE FROM executions WHERE key = ?", (key,))
@@ -115,7 +115,7 @@ class Executions:
     def listed(
         self, conditions: Sequence[str], values: Parameters, *, newest_first: bool, limit: int
     ) -> list[ExecutionRow]:
-        """Durable executions that meet conditions, by start."""
+        """Durable executions that meet the conditions, in start order."""
         order = "DESC" if newest_first else "ASC"
         where = " AND ".join(("is_durable = 1", *conditions))
         return self._all(
@@ -132,13 +132,13 @@ class Executions:
 
 
 class Operations:
-    """Operations of executions."""
+    """The table of operations."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
 
     def by_id(self, execution: int, operation_id: str) -> OperationRow | None:
-        """One operation."""
+        """The operation with an id; None if it does not exist."""
         found = self._execute(SELECT_OPERATION_BY_ID, (execution, operation_id)).fetchone()
         return OperationRow._make(found) if found else None
 
@@ -151,20 +151,20 @@ class Operations:
         found = self.at(execution, 0)
         if found is None:
             raise EngineError(
-                f"execution {execution} of the store has lost its EXECUTION operation: the file is damaged, or was changed by "
-                "something else. Move it away to start with an empty store."
+                f"execution {execution} in the store has no EXECUTION operation: the file is damaged, or another program "
+                "changed it. Move the file away to start with an empty store."
             )
         return found
 
     def at(self, execution: int, sequence: int) -> OperationRow | None:
-        """The operation that was started as the n-th."""
+        """The operation with a sequence number; None if it does not exist."""
         found = self._execute(
             f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND sequence = ?", (execution, sequence)
         ).fetchone()
         return OperationRow._make(found) if found else None
 
     def since(self, execution: int, sequence: int) -> Iterator[OperationRow]:
-        """Operations from the n-th on, in order of their start, read as they are asked for."""
+        """Operations from a sequence number on, in start order, read lazily."""
         return map(
             OperationRow._make,
             self._execute(
@@ -176,7 +176,7 @@ class Operations:
     def contexts_before(
         self, execution: int, sequence: int
     ) -> Iterator[tuple[str, str | None, int | None, int | None]]:
-        """Id, parent, end and `replay_children` of the contexts before the n-th operation."""
+        """Id, parent, end and `replay_children` of the contexts before a sequence number."""
         return self._execute(
             "SELECT id, parent_id, ended_ms, replay_children FROM operations "
             "WHERE execution = ? AND sequence < ? AND type = 'CONTEXT' ORDER BY sequence",
@@ -184,7 +184,7 @@ class Operations:
         )
 
     def due(self, execution: int, now_ms: int) -> list[OperationRow]:
-        """Operations whose timer has run out, in the order it did."""
+        """Operations whose timer is due, in due order."""
         return [
             OperationRow._make(row)
             for row in self._execute(
@@ -195,7 +195,7 @@ class Operations:
         ]
 
     def next_due(self, execution: int) -> int | None:
-        """When the next timer of an execution runs out."""
+        """When the next timer of an execution is due; None without timers."""
         found: tuple[int] | None = self._execute(
             "SELECT due_ms FROM operations WHERE execution = ? AND due_ms IS NOT NULL ORDER BY due_ms LIMIT 1",
             (execution,),
@@ -203,7 +203,7 @@ class Operations:
         return found[0] if found else None
 
     def open_callbacks(self, execution: int) -> list[OperationRow]:
-        """Callbacks nobody has completed, in order of their start."""
+        """Open callbacks, in start order."""
         return [
             OperationRow._make(row)
             for row in self._execute(
@@ -223,7 +223,7 @@ class Operations:
 
 
 class Events:
-    """Histories."""
+    """The table of events."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
@@ -234,7 +234,7 @@ class Events:
         self._execute_many(APPEND_EVENT, rows)
 
     def since(self, execution: int, event: int) -> Iterator[EventRow]:
-        """Events with this id and higher, ascending, read as they are asked for."""
+        """Events with this id and higher, ascending, read lazily."""
         return map(
             EventRow._make,
             self._execute(
@@ -243,7 +243,7 @@ class Events:
         )
 
     def until(self, execution: int, event: int) -> Iterator[EventRow]:
-        """Events with this id and lower, descending, read as they are asked for."""
+        """Events with this id and lower, descending, read lazily."""
         return map(
             EventRow._make,
             self._execute(
@@ -254,20 +254,20 @@ class Events:
 
 
 class Outbox:
-    """What handlers and callers have still to be told: undelivered changes, and answers to repeat."""
+    """Changes not yet delivered to handlers, and answers to repeat for retried requests."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
 
     def add(self, execution: int, sequences: Iterable[int]) -> None:
-        """Note operations that something outside the handler changed."""
+        """Record operations that changed from outside the handler."""
         for sequence in sequences:
             self._execute(
                 "INSERT OR IGNORE INTO undelivered (execution, sequence) VALUES (?, ?)", (execution, sequence)
             )
 
     def pending(self, execution: int) -> list[int]:
-        """Operations that were changed and not delivered, in order of their start."""
+        """Sequence numbers of undelivered changes, ascending."""
         return [
             sequence
             for (sequence,) in self._execute(
@@ -276,11 +276,11 @@ class Outbox:
         ]
 
     def clear(self, execution: int) -> None:
-        """They have been delivered."""
+        """Remove the changes of an execution after their delivery."""
         self._execute("DELETE FROM undelivered WHERE execution = ?", (execution,))
 
     def answer(self, execution: int, client_token: str, request: str, since_ms: int) -> str | None:
-        """The answer to an equal request made since a moment."""
+        """The answer to an identical request made since a time; None if there is none."""
         found: tuple[str] | None = self._execute(
             "SELECT answer FROM answers WHERE execution = ? AND client_token = ? AND request = ? AND at_ms >= ?",
             (execution, client_token, request, since_ms),
@@ -290,7 +290,7 @@ class Outbox:
     def keep_answer(
         self, execution: int, client_token: str, request: str, answer: str, now_ms: int, since_ms: int
     ) -> None:
-        """Keep an answer for a while, and forget those that are too old."""
+        """Keep an answer, and remove answers that are too old."""
         self._execute("DELETE FROM answers WHERE at_ms < ?", (since_ms,))
         self._execute(
             "INSERT OR REPLACE INTO answers (execution, client_token, request, answer, at_ms) VALUES (?, ?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""Timers: what happens to an operation when its time has come."""
+"""Timers: the change of an operation when its timer fires."""
 
 from durable_execution.local.journal import Journal
 from durable_execution.local.lifecycle import encode_error
@@ -10,11 +10,11 @@ HEARTBEAT_TIMEOUT = ErrorObject("Callback timed out on heartbeat", "Callback.Hea
 
 
 def fire_due(journal: Journal, *types: str) -> None:
-    """Move every operation whose timer has run out.
+    """Fire the timers of every operation that is due.
 
     Args:
         journal: The execution.
-        types: Types of operations to look at; all when none is given.
+        types: Operation types to include; none for all types.
     """
     if not journal.pending_count:
         return

@@ -1,4 +1,4 @@
-"""Checkpoint tokens: opaque to clients, good for one checkpoint of one invocation of one execution."""
+"""Checkpoint tokens: opaque to clients, valid for one checkpoint of one invocation of one execution."""
 
 from base64 import b64encode
 
@@ -8,7 +8,7 @@ from durable_execution.local.rows import ExecutionRow
 
 
 def current_token(row: ExecutionRow) -> str:
-    """The only token that is good for the execution as it stands."""
+    """The only valid token of the execution in its current state."""
     return b64encode(f"{row.key}.{row.invocation}.{row.token_sequence}.{row.request_id}".encode()).decode()
 
 
@@ -16,7 +16,7 @@ def require_current(row: ExecutionRow | None, token: str) -> ExecutionRow:
     """Check a token.
 
     Raises:
-        ServiceError: It is stale, consumed, of another execution, or the execution has ended.
+        ServiceError: The token is stale, consumed or of a different execution, or the execution has ended.
     """
     if (
         row is None
@@ -32,5 +32,5 @@ def require_current(row: ExecutionRow | None, token: str) -> ExecutionRow:
 
 
 def stale_token() -> ApiError:
-    """The error whose text SDKs look for."""
+    """Make the error whose text SDKs recognize."""
     return invalid(STALE_TOKEN_PREFIX)

@@ -1,4 +1,4 @@
-"""Replay traces of the invocations an engine runs in its own process."""
+"""Replay traces of invocations in the engine's process."""
 
 import os
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ VARIABLE = "DURABLE_REPLAY_TRACE"
 
 
 class Traces:
-    """Decides who writes the replay trace of an invocation.
+    """Selects the observers that write the replay traces of invocations.
 
     Args:
-        store: The store's file; None when it is in memory.
-        choice: A sink, a directory, False for no traces, or None for `traces/` beside the store, and no traces for a store
-            in memory.
+        store: The store's file; None for a store in memory.
+        choice: A sink, a directory, False for no traces, or None for `traces/` beside the store. With None, a store in
+            memory has no traces.
     """
 
     def __init__(self, store: Path | None, choice: "TraceSink | str | Path | Literal[False] | None") -> None:
@@ -31,7 +31,7 @@ class Traces:
     def observers(self) -> Sequence[Observer]:
         """The observers that write traces."""
         if self._choice is None and VARIABLE in os.environ:
-            return ()  # the handler writes the trace itself, to where the variable says
+            return ()  # the handler writes the trace itself, to the variable's destination
         if self._observers is None:
             self._observers = self._recorders()
         return self._observers

@@ -1,4 +1,4 @@
-"""What an update makes of an operation, and the event that says so. Pure: the batch has been checked before."""
+"""State transitions: the operation and the event that an update produces. Pure; the batch is already validated."""
 
 from typing import Any, NamedTuple
 
@@ -12,9 +12,9 @@ class Transition(NamedTuple):
     """The outcome of one update.
 
     Attributes:
-        operation: The operation as it is from here on.
+        operation: The changed operation.
         event: Event type.
-        details: Details of the event except its payload.
+        details: Details of the event, without its payload.
         data: The event's payload.
     """
 
@@ -25,7 +25,7 @@ class Transition(NamedTuple):
 
 
 def new_operation(update: Update, execution: int, sequence: int, now_ms: int) -> OperationRow:
-    """The operation a first update is about."""
+    """Make the operation for its first update."""
     return OperationRow(
         execution,
         sequence,
@@ -44,8 +44,8 @@ def transition(update: Update, operation: OperationRow, now_ms: int) -> Transiti
 
     Args:
         update: The update.
-        operation: The operation as recorded, or as `new_operation` made it. A new CALLBACK has its callback id.
-        now_ms: Now.
+        operation: The recorded operation, or a new one from `new_operation`. A new CALLBACK has its callback id.
+        now_ms: The current time, in Unix milliseconds.
     """
     return _APPLY[update.type, update.action](update, operation, now_ms)
 
@@ -144,7 +144,7 @@ def _start_callback(update: Update, operation: OperationRow, now_ms: int) -> Tra
 
 
 def with_callback_timer(operation: OperationRow) -> OperationRow:
-    """A callback whose timer runs out at the earlier of its two time-outs."""
+    """Set a callback's timer to the earlier of its two time-outs."""
     moments = [moment for moment in (operation.scheduled_ms, operation.heartbeat_ms) if moment is not None]
     return operation._replace(due_ms=min(moments, default=None))
 

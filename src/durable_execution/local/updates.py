@@ -1,4 +1,4 @@
-"""Operation updates of a checkpoint, read and held against the shapes of the service model."""
+"""Operation updates of a checkpoint, parsed and validated against the service model."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ MAX_TRACE_ID = 8192
 
 
 class Update(NamedTuple):
-    """One update, with the shape of its members checked.
+    """One update with validated members.
 
     Attributes:
         id: Operation id.
@@ -33,7 +33,7 @@ class Update(NamedTuple):
         payload: Serialized result, input or state.
         error: Error object, as JSON.
         delay_seconds: STEP RETRY.
-        has_step_options: Whether StepOptions are there at all.
+        has_step_options: Whether StepOptions are present.
         wait_seconds: WAIT START.
         timeout_seconds: CALLBACK START.
         heartbeat_seconds: CALLBACK START.
@@ -63,14 +63,14 @@ class Update(NamedTuple):
 
 
 def read_updates(wires: Any, max_payload: int) -> list[Update]:
-    """Read the `Updates` member of a checkpoint.
+    """Parse the `Updates` member of a checkpoint.
 
     Args:
-        wires: The member as received; None is an empty list.
-        max_payload: Characters of a payload at most.
+        wires: The received member; None counts as an empty list.
+        max_payload: Maximum characters of a payload.
 
     Raises:
-        ServiceError: A member is missing, of the wrong type, or out of range.
+        ServiceError: A member is missing, has the wrong type, or is out of range.
     """
     if wires is None:
         return []
@@ -80,7 +80,7 @@ def read_updates(wires: Any, max_payload: int) -> list[Update]:
 
 
 def read_error(wire: Any, member: str = "Error") -> str | None:
-    """Read an ErrorObject, as JSON with its known members only; None when there is none."""
+    """Read an ErrorObject as JSON, with its known members only; None if there is none."""
     if wire is None:
         return None
     if not isinstance(wire, Mapping):
@@ -107,7 +107,7 @@ def _read_update(wire: Any, max_payload: int) -> Update:
     if not isinstance(action, str) or action not in _ACTIONS:
         raise invalid(f"Action must be one of {', '.join(sorted(_ACTIONS))}, not {action!r:.80}.")
     payload = get("Payload")
-    # SDKs checkpoint the execution's own result because it is too large to be returned, however large that is.
+    # SDKs checkpoint the execution's own result when it is too large to return, so its size has no limit here.
     limit = max_payload if kind != OperationType.EXECUTION else sys.maxsize
     if payload is not None and (not isinstance(payload, str) or len(payload) > limit):
         raise invalid(f"Payload must be a string of at most {max_payload} characters.")

@@ -1,4 +1,4 @@
-"""Rows in their wire form. Timestamps are Unix milliseconds here; each face of the engine turns them into its own."""
+"""Rows in their wire form. Timestamps are Unix milliseconds; each interface of the engine converts them."""
 
 import json
 from typing import Any
@@ -29,12 +29,12 @@ DATA_MEMBERS = {
     "ChainedInvokeStopped": "Error",
     "InvocationCompleted": "Error",
 }
-"""Where an event carries its payload."""
+"""The member of an event's details that has the payload."""
 
 OPTIONAL_DATA = frozenset(
     {"InvocationCompleted", "ExecutionPaused", "ExecutionResumed", "ExecutionTimedOut", "WaitCancelled"}
 )
-"""Events that go without the member when there is no payload; in the others it is required and then empty."""
+"""Events that omit the member if they have no payload. In all others it is required, and empty without a payload."""
 
 
 def operation_wire(row: OperationRow) -> Wire:
@@ -59,7 +59,7 @@ def operation_wire(row: OperationRow) -> Wire:
 
 
 def operation_size(row: OperationRow) -> int:
-    """What an operation takes of a page, in bytes, near enough."""
+    """Approximate size of an operation in a page, in bytes."""
     return 300 + sum(len(text) for text in (row.input, row.result, row.error) if text)
 
 
@@ -68,7 +68,7 @@ def event_wire(row: EventRow, *, with_data: bool) -> Wire:
 
     Args:
         row: The event.
-        with_data: Whether to show payloads; otherwise each is marked as left out.
+        with_data: Whether to include payloads. If False, each is marked as truncated.
     """
     wire: Wire = {"EventType": row.type, "EventId": row.id, "EventTimestamp": row.at_ms}
     for member, value in (
@@ -88,7 +88,7 @@ def event_wire(row: EventRow, *, with_data: bool) -> Wire:
 
 
 def event_size(row: EventRow) -> int:
-    """What an event takes of a page, in bytes, near enough."""
+    """Approximate size of an event in a page, in bytes."""
     return 300 + (len(row.data) if row.data else 0)
 
 

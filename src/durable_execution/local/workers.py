@@ -1,4 +1,4 @@
-"""Threads that carry invocations out."""
+"""Threads that run invocations."""
 
 import queue
 import threading
@@ -19,15 +19,16 @@ class _Running:
 
 
 class Workers:
-    """Runs invocations, each on a thread of its own for as long as it takes.
+    """Runs each invocation on its own thread.
 
-    The threads are daemons: a process that is told to stop does not wait for user code, and loses nothing by that.
+    The threads are daemons: a stopping process does not wait for user code, and loses nothing by that.
 
     Args:
         carry_out: Runs an invocation to its end; never raises.
-        finished: Told of each end, on the thread that ran it. Not told of the ends of invocations that were given up.
-        changed: Told once an invocation no longer counts as running.
-        stopwatch: Measures how long they take.
+        finished: Called with each outcome, on the thread that ran the invocation. For an invocation that timed out, it is
+            called at the time-out only.
+        changed: Called when an invocation no longer counts as running.
+        stopwatch: Measures the time-outs.
     """
 
     def __init__(
@@ -50,16 +51,16 @@ class Workers:
 
     @property
     def running(self) -> int:
-        """Invocations that run."""
+        """Number of running invocations."""
         return len(self._running)
 
     @property
     def is_here(self) -> bool:
-        """Whether the calling thread carries out an invocation."""
+        """Whether the calling thread runs an invocation."""
         return bool(getattr(self._here, "is_worker", False))
 
     def start(self, assignment: Assignment) -> None:
-        """Run an invocation."""
+        """Run an invocation on a worker thread."""
         deadline = self._stopwatch.monotonic() + assignment.function.timeout / timedelta(seconds=1)
         with self._lock:
             self._running[assignment.request_id] = _Running(assignment, deadline)
@@ -74,13 +75,13 @@ class Workers:
         self._work.put(assignment)
 
     def seconds_left(self) -> float | None:
-        """Until the first of the running invocations is out of time; None when none runs."""
+        """Seconds until the first running invocation times out; None if none is running."""
         with self._lock:
             first = min((running.deadline for running in self._running.values()), default=None)
         return None if first is None else first - self._stopwatch.monotonic()
 
     def give_up_overdue(self) -> None:
-        """Give up on invocations that are out of time; what they still return is ignored, and their tokens are stale."""
+        """Fail invocations that have timed out. Their later results are ignored, and their tokens are stale."""
         now = self._stopwatch.monotonic()
         with self._lock:
             overdue = [running.assignment for running in self._running.values() if running.deadline <= now]
@@ -90,7 +91,7 @@ class Workers:
             self._finish(assignment, Failure(ErrorObject(message, "Sandbox.Timedout")))
 
     def close(self) -> None:
-        """End the threads that have nothing to do."""
+        """End idle threads."""
         for _ in range(self._threads):
             self._work.put(None)
 

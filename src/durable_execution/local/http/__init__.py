@@ -1,6 +1,6 @@
-"""The local engine on the real Lambda API, for boto3, the AWS CLI, and functions in any language.
+"""The local engine behind the real Lambda API, for boto3, the AWS CLI, and functions in any language.
 
-Needs the extra `server` (starlette and uvicorn), which is imported in this package only.
+Requires the extra `server` (starlette and uvicorn), which only this package imports.
 """
 
 from durable_execution.local.http.log import JsonLog

@@ -1,4 +1,4 @@
-"""The Lambda API as a web application over the engine's client."""
+"""The Lambda API as an ASGI application over the engine's client."""
 
 import asyncio
 import logging
@@ -22,14 +22,14 @@ from durable_execution.protocol import Wire
 
 LOGGER = logging.getLogger(__name__)
 MAX_BODY_BYTES = 16 * 1024 * 1024
-"""Bytes of a request: the largest payload, with room for being written as JSON."""
+"""Maximum size of a request: the largest payload, plus room for JSON escapes."""
 
 BODY_SECONDS = 30.0
 """How long a client may take to send a request's body."""
 
 WAITING_THREADS = 256
-"""Synchronous invocations that can be waited for at the same time; one more is refused as Lambda refuses what is beyond
-an account's concurrency."""
+"""Maximum number of concurrent synchronous invocations. The next one is throttled, as Lambda does above an account's
+concurrency."""
 
 ANSWERED_AT_ONCE = frozenset({"Event", "DryRun"})
 
@@ -37,11 +37,11 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class LambdaApi:
-    """Answers requests.
+    """Answers API requests.
 
     Args:
-        client: The engine.
-        ids: Where request ids come from.
+        client: The engine's client.
+        ids: Source of request ids.
         body_seconds: How long a client may take to send a request's body.
     """
 
@@ -50,14 +50,14 @@ class LambdaApi:
         self._ids = ids
         self._body_seconds = body_seconds
         self._waiting = 0
-        # Invoke waits for executions to end; it must not keep other calls from being answered.
+        # Invoke waits for executions to end, so it has its own threads and does not block other calls.
         self._calls = ThreadPoolExecutor(max_workers=8, thread_name_prefix="durable-api")
         self._waits = ThreadPoolExecutor(max_workers=WAITING_THREADS, thread_name_prefix="durable-invoke")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as an ASGI application.
 
-        Every path comes here as it was sent: a router would decode it first.
+        There is no router because a router would decode the path first.
         """
         if scope["type"] == "http":
             response = await self.answer(Request(scope, receive))
@@ -73,13 +73,17 @@ class LambdaApi:
             return Response(status_code=400)
         except Exception as error:
             LOGGER.exception("request %s %s failed", request.method, request.url.path)
-            reason = str(error) if isinstance(error, DurableError) else "The request could not be carried out."
+            reason = (
+                str(error)
+                if isinstance(error, DurableError)
+                else "The request failed because of an error in the server; see its log."
+            )
             found = refusal(fault("ServiceException", reason))
         headers = {"Content-Type": "application/json", "x-amzn-RequestId": self._ids.new(), **found.headers}
         return Response(found.body, status_code=found.status, headers=headers)
 
     def close(self) -> None:
-        """Let go of the threads; calls that wait are left behind."""
+        """Release the threads without waiting for their calls."""
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._waits.shutdown(wait=False, cancel_futures=True)
 
@@ -103,7 +107,7 @@ class LambdaApi:
         if self._waiting >= WAITING_THREADS:
             raise fault(
                 "TooManyRequestsException",
-                f"{WAITING_THREADS} synchronous invocations are waited for already: invoke with InvocationType=Event, or later.",
+                f"{WAITING_THREADS} synchronous invocations are already running: retry later, or use InvocationType=Event.",
             )
         self._waiting += 1
         try:
@@ -139,7 +143,9 @@ def _too_large() -> ServiceError:
 
 
 def _require_local_origin(request: Request) -> None:
-    """Refuse what a web page elsewhere makes a browser send: AWS's clients send no Origin."""
+    """Refuse requests that a web page makes a browser send. AWS's clients send no Origin."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).hostname not in LOCAL_NAMES:
-        raise fault("AccessDeniedException", f"Requests from the web page {origin:.200} are not answered.")
+        raise fault(
+            "AccessDeniedException", f"This server does not answer requests from web pages (Origin: {origin:.200})."
+        )

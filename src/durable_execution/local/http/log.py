@@ -1,4 +1,4 @@
-"""What functions write, as lines of JSON that say which execution they belong to."""
+"""The output of functions, as lines of JSON that name their execution."""
 
 import json
 import sys
@@ -15,10 +15,10 @@ class JsonLog:
 
     Args:
         path: File to append to; None for standard error.
-        clock: Tells the time of records that do not have one.
+        clock: Provides the timestamp of records without one.
 
     Raises:
-        EngineError: The file cannot be written.
+        EngineError: The file is not writable.
     """
 
     def __init__(self, path: Path | None = None, *, clock: Clock | None = None) -> None:
@@ -28,7 +28,7 @@ class JsonLog:
         self._file: IO[str] = sys.stderr if path is None else _opened(path)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append a record; `timestamp` is added where it is missing."""
+        """Append a record, and add `timestamp` if it is missing."""
         line = json.dumps({"timestamp": self._clock.now().isoformat(), **record}, default=str)
         with self._lock:
             if not self._file.closed:
@@ -36,11 +36,11 @@ class JsonLog:
                 self._file.flush()
 
     def write_line(self, text: str, about: dict[str, Any]) -> None:
-        """Append what a function printed: the members of a JSON object, or else the text as `message`.
+        """Append a line that a function printed: the members of a JSON object, or other text as `message`.
 
         Args:
-            text: One line.
-            about: Members that say where it comes from; the line's own members win.
+            text: The line.
+            about: Members that identify the source. The line's own members take precedence.
         """
         try:
             parsed = json.loads(text)
@@ -61,5 +61,5 @@ def _opened(path: Path) -> IO[str]:
         return path.open("a", encoding="utf-8")
     except OSError as error:
         raise EngineError(
-            f"cannot write the log file {path}: {error.strerror}. Name another file with --log-file."
+            f"cannot write the log file {path}: {error.strerror}. Name a different file with --log-file."
         ) from error

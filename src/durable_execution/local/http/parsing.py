@@ -1,4 +1,4 @@
-"""Requests, read into the keyword arguments of `LocalLambdaClient`."""
+"""HTTP requests, parsed into the keyword arguments of `LocalLambdaClient`."""
 
 import json
 import re
@@ -13,13 +13,13 @@ from durable_execution.protocol.timestamps import to_datetime
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request as far as it matters here.
+    """The parts of a request that the operations use.
 
     Attributes:
-        parameter: The path's parameter, decoded.
-        query: The query as sent, without `?`.
-        headers: By lower-case name.
-        body: As sent.
+        parameter: The decoded path parameter.
+        query: The raw query, without `?`.
+        headers: Headers by lower-case name.
+        body: The raw body.
     """
 
     parameter: str
@@ -28,14 +28,14 @@ class ApiRequest:
     body: bytes = b""
 
 
-_INTEGER = re.compile(r"-?[0-9]{1,19}")  # int() also takes blanks, underscores and other digits
+_INTEGER = re.compile(r"-?[0-9]{1,19}")  # int() also accepts spaces, underscores and non-ASCII digits
 
 Arguments = dict[str, Any]
 Reader = Callable[[ApiRequest], tuple[str, Arguments]]
 
 
 def read_request(operation: str, request: ApiRequest) -> tuple[str, Arguments]:
-    """The client method for an operation, and its keyword arguments; absent members are left out.
+    """The client method for an operation, and its keyword arguments, without absent members.
 
     Raises:
         ApiError: The request is malformed.
@@ -152,7 +152,7 @@ def _members(request: ApiRequest, *names: str) -> Arguments:
 
 
 def _error(request: ApiRequest) -> Any:
-    """The body is the ErrorObject itself; an empty body is none."""
+    """The ErrorObject, which is the body itself; None for an empty body."""
     return _json(request.body)
 
 
@@ -169,11 +169,11 @@ def _pairs(request: ApiRequest) -> list[tuple[str, str]]:
     try:
         return parse_qsl(request.query, keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:
-        raise invalid("The query is not percent-encoded UTF-8 of at most 100 members.") from None
+        raise invalid("The query must be percent-encoded UTF-8 with at most 100 members.") from None
 
 
 def _query(request: ApiRequest, **readers: Callable[[str], Any]) -> Arguments:
-    """Members of the query, each read as what it is; empty ones count as absent."""
+    """Members of the query, each parsed by its reader; empty ones count as absent."""
     found: Arguments = {}
     for name, value in _pairs(request):
         if name in readers and value:

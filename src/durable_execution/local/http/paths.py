@@ -1,4 +1,4 @@
-"""Which operation a request is for. The path is split before anything in it is decoded: ARNs and callback ids hold `/`."""
+"""Routing. The path is split before it is decoded because ARNs and callback ids contain `/`."""
 
 import re
 from typing import NamedTuple
@@ -10,12 +10,12 @@ _ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class Route(NamedTuple):
-    """An operation, and how to recognise a request for it.
+    """The method and path of an operation.
 
     Attributes:
         operation: Name of the operation.
         method: HTTP method.
-        segments: Path segments; `*` stands for the one that is a parameter.
+        segments: Path segments; `*` is the parameter.
     """
 
     operation: str
@@ -45,11 +45,11 @@ ROUTES = (
 
 
 def find_route(method: str, raw_path: bytes) -> tuple[str, str]:
-    """The operation a request is for, and its path parameter, decoded.
+    """The operation of a request, and its decoded path parameter.
 
     Args:
         method: HTTP method.
-        raw_path: The path as sent, without the query.
+        raw_path: The raw path, without the query.
 
     Raises:
         ApiError: The API has no such path, or the path is not properly encoded.
@@ -61,8 +61,8 @@ def find_route(method: str, raw_path: bytes) -> tuple[str, str]:
     shown = raw_path.decode("ascii", "replace")
     raise fault(
         "UnknownOperationException",
-        f"There is no operation {method} {shown:.300}. This server answers the durable execution operations of the Lambda API "
-        "and Invoke; ARNs and callback ids in a path must be percent-encoded.",
+        f"There is no operation {method} {shown:.300}. This server supports Invoke and the durable execution operations of the "
+        "Lambda API. Percent-encode ARNs and callback ids in the path.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Functions in processes of their own: a crash, or `os._exit`, ends the function's process and nothing else."""
+"""Functions in worker processes: a crash or `os._exit` ends only the function's process."""
 
 import asyncio
 import contextlib
@@ -24,28 +24,28 @@ from durable_execution.runtime.unsent import read_notes
 
 WORKER = Path(__file__).with_name("worker.py")
 START_SECONDS = 60.0
-"""How long a function may take to load."""
+"""Maximum time to load a function."""
 
 LOG_SECONDS = 1.0
-"""How long to wait for the last lines an invocation has written."""
+"""How long to wait for the last log lines of an invocation."""
 
 
 class ProcessHost:
-    """Runs `module:handler` or `path/to/file.py:handler` in worker processes, each doing one invocation at a time.
+    """Runs `module:handler` or `path/to/file.py:handler` in worker processes, with one invocation at a time in each.
 
-    Workers stay for later invocations, as Lambda's environments do.
+    Workers are reused for later invocations, like Lambda's environments.
 
     Args:
-        spec: What to run.
-        log: Where its output goes.
-        environment: Environment variables of the workers, beyond this process's own.
-        timeout: How long one invocation may take.
+        spec: The handler to run.
+        log: Receives its output.
+        environment: Environment variables of the workers, in addition to this process's own.
+        timeout: Maximum duration of one invocation.
 
     Attributes:
-        is_durable: Whether the handler speaks the durable envelope.
+        is_durable: Whether the handler accepts the durable envelope.
 
     Raises:
-        EngineError: It cannot be loaded.
+        EngineError: The handler cannot be loaded.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class _Worker:
         return self._process.poll() is None
 
     def run(self, invocation: Invocation, timeout: float) -> Outcome:
-        """Run one invocation, and kill the process when it takes too long."""
+        """Run one invocation, and kill the process if it times out."""
         request_id = invocation.context.aws_request_id
         self._about = {"function": invocation.context.function_name, "requestId": request_id}
         if invocation.execution_arn is not None:
@@ -160,7 +160,7 @@ class _Worker:
         return _outcome(json.loads(line))
 
     def close(self) -> None:
-        """End it: an idle worker goes when nobody asks any more, a busy one is killed."""
+        """End the process: an idle worker exits when its input ends, and a busy one is killed."""
         if self._process.stdin is not None:
             _close(self._process.stdin)
         try:
@@ -179,16 +179,16 @@ class _Worker:
                 stdin.write(request + "\n")
                 stdin.flush()
         except OSError:
-            return None  # it died before it could be asked
+            return None  # it died before it received the request
         return self._answers.get(timeout=timeout)
 
     def _send_unsent(self, invocation: Invocation) -> None:
-        """Send what the dead process had begun and not sent, so that its next run finds it begun."""
+        """Checkpoint what the dead process started but did not send, so that the next invocation finds it started."""
         size = os.fstat(self._notes.fileno()).st_size
         found = read_notes(os.pread(self._notes.fileno(), size, 0).decode())
         if found is None or invocation.execution_arn is None:
             return
-        with contextlib.suppress(ServiceError):  # its last call has brought them, or the execution is over
+        with contextlib.suppress(ServiceError):  # its last call delivered them, or the execution has ended
             asyncio.run(_checkpoint(invocation, invocation.execution_arn, *found))
 
     def _crashed(self, request_id: str) -> Outcome:
@@ -213,8 +213,8 @@ class _Worker:
             "broken", {"errorType": "Runtime.ExitError", "errorMessage": "its process ended while loading"}
         )
         raise EngineError(
-            f"the function {spec} cannot be loaded: {broken['errorType']}: {broken['errorMessage']}. Write "
-            "module:handler for a module that can be imported from here, or path/to/file.py:handler."
+            f"cannot load the function {spec}: {broken['errorType']}: {broken['errorMessage']}. Write module:handler "
+            "for a module that is importable from the current directory, or path/to/file.py:handler."
         )
 
     def _listen(self, stream: IO[str] | None, consume: Callable[[str | None], None], name: str) -> None:
@@ -223,7 +223,7 @@ class _Worker:
                 for line in stream or ():
                     consume(line.rstrip("\n"))
             except (OSError, ValueError):
-                pass  # closed while reading: the same as its end
+                pass  # closed while reading, which counts as its end
             consume(None)
 
         threading.Thread(target=read, name=f"durable-worker-{name}-{self._process.pid}", daemon=True).start()
@@ -235,12 +235,12 @@ class _Worker:
             self._log.write_line(line, self._about)
 
     def _await_log(self, end: str | None) -> None:
-        """Wait until what the invocation has written is in the log, so that its lines are not taken for another's."""
+        """Wait until the invocation's lines are in the log, so that they are not attributed to the next invocation."""
         try:
             while self._logged.get(timeout=LOG_SECONDS) not in (end, None):
                 pass
         except queue.Empty:
-            pass  # a process the function has started keeps the stream open
+            pass  # a process started by the function keeps the stream open
 
     def _kill(self) -> None:
         if self._process.poll() is None:
@@ -285,5 +285,5 @@ def _outcome(found: dict[str, Any]) -> Outcome:
 
 
 def _close(stream: IO[str]) -> None:
-    with contextlib.suppress(OSError):  # the other side is gone
+    with contextlib.suppress(OSError):  # the peer is gone
         stream.close()

@@ -1,4 +1,4 @@
-"""Functions behind an HTTP address: whatever speaks the protocol of Lambda's runtime interface emulator."""
+"""Functions behind an HTTP address that speaks the protocol of Lambda's runtime interface emulator."""
 
 import http.client
 import json
@@ -17,11 +17,11 @@ class RemoteHost:
     """Invokes a function by HTTP.
 
     Args:
-        url: `http://host:port`, or `https://…`; a path in it is put before the emulator's.
-        timeout: How long one invocation may take.
+        url: `http://host:port`, or `https://…`. A path in it becomes a prefix of the emulator's path.
+        timeout: Maximum duration of one invocation.
 
     Raises:
-        EngineError: It is not such an address.
+        EngineError: The URL is not valid.
     """
 
     def __init__(self, url: str, *, timeout: timedelta = timedelta(minutes=15)) -> None:
@@ -67,7 +67,7 @@ class RemoteHost:
 def _headers(invocation: Invocation) -> dict[str, str]:
     headers = {
         "Content-Type": "application/json",
-        # Tells a host that also starts executions that this is the service calling the handler.
+        # For a host that also starts executions: this request comes from the service and calls the handler.
         "X-Dex-Handler-Invoke": "true",
         "Lambda-Runtime-Aws-Request-Id": invocation.context.aws_request_id,
         "X-Amz-Invoked-Function-Arn": invocation.context.invoked_function_arn,
@@ -84,7 +84,9 @@ def _outcome(status: int, headers: http.client.HTTPMessage, body: bytes) -> Outc
         value = json.loads(body) if body.strip() else None
     except (ValueError, RecursionError):
         return Failure(
-            ErrorObject(f"the function answered {status} with something that is not JSON", "Runtime.MarshalError")
+            ErrorObject(
+                f"the function answered with HTTP status {status} and a body that is not JSON", "Runtime.MarshalError"
+            )
         )
     if headers.get("X-Amz-Function-Error") or status >= 400 or _is_error(value):
         return Failure(_read_error(status, value))
@@ -92,7 +94,7 @@ def _outcome(status: int, headers: http.client.HTTPMessage, body: bytes) -> Outc
 
 
 def _is_error(value: Any) -> bool:
-    """Emulators answer 200 also for a function that raised."""
+    """Whether the body is an error. Emulators answer with status 200 for a function that raised, too."""
     return isinstance(value, dict) and "Status" not in value and "errorMessage" in value and "errorType" in value
 
 

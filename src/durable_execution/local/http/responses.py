@@ -1,4 +1,4 @@
-"""Answers and errors as rest-json: timestamps are Unix seconds, an error's code is a header and a member of its body."""
+"""Responses and errors as rest-json: timestamps are Unix seconds, and the error code is in the `x-amzn-ErrorType` header."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from durable_execution.local.faults import CAPITAL_MESSAGE
 from durable_execution.protocol import Wire
 
 ACCEPTED = frozenset({"PauseDurableExecution", "ResumeDurableExecution", "DeleteDurableExecution"})
-"""Operations that answer 202."""
+"""Operations that answer with status 202."""
 
 _INVOKE_HEADERS = {
     "DurableExecutionArn": "X-Amz-Durable-Execution-Arn",
@@ -26,7 +26,7 @@ class ApiResponse:
     Attributes:
         status: HTTP status.
         body: The body.
-        headers: Headers beyond those every response has.
+        headers: Headers in addition to those of every response.
     """
 
     status: int
@@ -35,14 +35,14 @@ class ApiResponse:
 
 
 def answer(operation: str, wire: Wire) -> ApiResponse:
-    """The response to an operation that was carried out."""
+    """The response to a successful operation."""
     if operation == "Invoke":
         return _invoked(wire)
     return ApiResponse(202 if operation in ACCEPTED else 200, json.dumps(wire, default=_encode).encode())
 
 
 def refusal(error: ServiceError) -> ApiResponse:
-    """The response to a request that was refused."""
+    """The response to a refused request."""
     status = error.status or 500
     member = "Message" if error.code in CAPITAL_MESSAGE else "message"
     body = {"Type": "User" if status < 500 else "Service", member: error.message}

@@ -1,4 +1,4 @@
-"""The server: the local engine on a port of this computer."""
+"""The server: the local engine on a TCP port."""
 
 import ipaddress
 import os
@@ -30,24 +30,24 @@ CREDENTIAL_VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
-"""Variables that say where credentials are; with none of them, functions get made-up ones, which nobody checks."""
+"""Variables that locate AWS credentials. If none is set, functions get dummy credentials, which the server does not check."""
 
 
 class LocalServer:
-    """Serves an engine. The socket is bound at once, so that `url` is known; requests are answered after `start`.
+    """Serves an engine over HTTP. The constructor binds the socket, so `url` is known before `start`.
 
     Args:
         engine: The engine.
         host: Address to bind to.
-        port: Port to bind to; 0 for any that is free.
-        allow_remote: Whether an address that other computers can reach is meant.
+        port: Port to bind to; 0 for any free port.
+        allow_remote: Whether to allow an address that other computers can reach.
         body_seconds: How long a client may take to send a request's body.
 
     Attributes:
-        url: Where it can be reached.
+        url: Base URL of the API.
 
     Raises:
-        EngineError: The address is not a loopback address and that was not asked for, or is taken.
+        EngineError: The address is in use, or is not a loopback address and `allow_remote` is False.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class LocalServer:
         self.close()
 
     def start(self) -> None:
-        """Answer requests on a thread of its own."""
+        """Answer requests on a background thread."""
         self._engine.drive()
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="durable-server", daemon=True
@@ -97,12 +97,12 @@ class LocalServer:
         try:
             self._server.run(sockets=[self._socket])
         except KeyboardInterrupt:
-            pass  # the wanted end
+            pass  # the normal way to stop
         finally:
             self.close()
 
     def close(self) -> None:
-        """Answer no more requests. The engine stays open."""
+        """Stop answering requests. The engine stays open."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(timeout=10)
@@ -123,22 +123,22 @@ def serve(
     allow_remote: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve functions on the Lambda API until Ctrl+C. Unfinished executions of the store are continued.
+    """Serve functions on the Lambda API until Ctrl+C, and continue unfinished executions of the store.
 
     Args:
-        functions: By name: `module:handler`, `path/to/file.py:handler`, or `http://host:port` of something that speaks the
-            protocol of Lambda's runtime interface emulator.
+        functions: Targets by function name: `module:handler`, `path/to/file.py:handler`, or the `http://host:port` of a
+            server that speaks the protocol of Lambda's runtime interface emulator.
         host: Address to bind to.
-        port: Port to bind to; 0 for any that is free.
-        store: File to keep executions in; None for memory.
+        port: Port to bind to; 0 for any free port.
+        store: File that keeps the executions; None for memory.
         time: `real`, or `skip` to jump over waits and retry delays.
-        log_file: Where the output of functions goes, as lines of JSON with the execution's ARN; None for standard error.
-        plain: Names of functions behind an address that are not durable. Those in Python are recognised.
-        allow_remote: Whether an address that other computers can reach is meant.
-        announce: Told of the URL once requests are answered.
+        log_file: File for the output of functions, as lines of JSON with the execution's ARN; None for standard error.
+        plain: Names of functions behind an address that are not durable. Python functions are detected.
+        allow_remote: Whether to allow an address that other computers can reach.
+        announce: Called with the URL when the server starts to answer requests.
 
     Raises:
-        EngineError: A function cannot be loaded, the address cannot be used, or the store cannot be opened.
+        EngineError: A function cannot be loaded, or the address or the store is not usable.
     """
     log = JsonLog(log_file)
     try:
@@ -160,30 +160,30 @@ def serve(
 
 
 def host_function(name: str, target: str, log: JsonLog, url: str, store: Path | None) -> FunctionHost:
-    """A host for `module:handler`, `path/to/file.py:handler` or `http://host:port`.
+    """Make the host for `module:handler`, `path/to/file.py:handler` or `http://host:port`.
 
     Args:
         name: The function's name.
-        target: What to run.
-        log: Where its output goes.
-        url: Where functions reach the API.
+        target: The target to run.
+        log: Receives its output.
+        url: URL at which functions reach the API.
         store: The engine's file; replay traces are written beside it.
 
     Raises:
-        EngineError: It is none of these, or cannot be loaded.
+        EngineError: The target has none of these forms, or cannot be loaded.
     """
     if target.startswith(("http://", "https://")):
         return RemoteHost(target)
     if ":" not in target:
         raise EngineError(
-            f"{target!r} does not say which handler: write {name}=module:handler, {name}=path/to/file.py:handler or "
+            f"{target!r} does not name a handler: write {name}=module:handler, {name}=path/to/file.py:handler or "
             f"{name}=http://host:port."
         )
     return ProcessHost(target, log=log, environment=worker_environment(name, target, url, store))
 
 
 def worker_environment(name: str, target: str, url: str, store: Path | None) -> dict[str, str]:
-    """The variables Lambda sets for a function, with the API at a URL."""
+    """The environment variables Lambda sets for a function, with the API at a URL."""
     environment = {
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -204,20 +204,20 @@ def worker_environment(name: str, target: str, url: str, store: Path | None) -> 
 def _bound(host: str, port: int, allow_remote: bool) -> socket.socket:
     if not allow_remote and not _is_loopback(host):
         raise EngineError(
-            f"{host} can be reached from other computers, and this server asks nobody for a password. Bind to 127.0.0.1, or say "
-            "that you mean it with --allow-remote (allow_remote=True)."
+            f"other computers can reach {host}, and this server has no authentication. Bind to 127.0.0.1, or pass "
+            "--allow-remote (allow_remote=True)."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        bound.listen(128)  # requests made from here on wait until they can be answered
+        bound.listen(128)  # requests from now on wait until the server answers
     except OSError as error:
         bound.close()
         raise EngineError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}. Another server may be running there; name another "
-            "port with --port, or 0 for any that is free."
+            f"cannot listen on {host} port {port}: {error.strerror or error}. Another server may use the port; name a "
+            "different one with --port, or 0 for any free port."
         ) from error
     return bound
 

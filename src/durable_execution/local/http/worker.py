@@ -1,8 +1,8 @@
-"""The process a hosted function runs in.
+"""The worker process that runs a hosted function.
 
-Started as a script, and on purpose built on the standard library alone, so that it costs what the function itself costs. It
-reads one JSON object per line from standard input, runs the handler, and writes one JSON object per line to what was
-standard output; whatever the function prints goes to standard error instead. When the server goes away, so does it.
+It runs as a script and uses only the standard library, so that it adds no cost to the function's own. It reads one JSON
+object per line from standard input, runs the handler, and writes one JSON object per line to the original standard output.
+The function's own output goes to standard error. The worker exits when its standard input ends.
 """
 
 import importlib
@@ -18,17 +18,17 @@ from types import SimpleNamespace
 from typing import Any
 
 END_OF_LOG = "\0end "
-"""Begins the line that says that everything an invocation has written is there."""
+"""Prefix of the line that marks the end of an invocation's log."""
 
 AWS_WRAPPER = "aws_durable_execution_sdk_python.execution"
 STANDARD_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Log records as Lambda writes them with its JSON format, extra members included."""
+    """Log records in Lambda's JSON format, including extra members."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
+        """Format a record as one line of JSON."""
         line: dict[str, Any] = {
             "level": record.levelname,
             "message": record.getMessage(),
@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def load(spec: str) -> Any:
-    """The handler that `module:handler` or `path/to/file.py:handler` names."""
+    """Load the handler named by `module:handler` or `path/to/file.py:handler`."""
     place, _, attribute = spec.rpartition(":")
     if place.endswith(".py"):
         path = Path(place).resolve()
@@ -64,14 +64,14 @@ def load(spec: str) -> Any:
 
 
 def is_durable(handler: Any) -> bool:
-    """Whether a handler speaks the durable envelope: made with this SDK, or with AWS's for Python."""
+    """Whether a handler accepts the durable envelope: one made with this SDK or with AWS's SDK for Python."""
     if hasattr(handler, "invoke") and hasattr(handler, "function"):
         return True
     return getattr(handler, "__globals__", {}).get("__name__") == AWS_WRAPPER
 
 
 def error_of(error: BaseException) -> dict[str, Any]:
-    """An exception as Lambda reports it."""
+    """An exception in the form Lambda reports it."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return {
@@ -82,7 +82,7 @@ def error_of(error: BaseException) -> dict[str, Any]:
 
 
 def context_of(members: dict[str, Any]) -> SimpleNamespace:
-    """Lambda's context object."""
+    """Make Lambda's context object."""
     deadline = time.monotonic() + members.pop("remaining_ms") / 1000
     context = SimpleNamespace(**members, identity=None)
     context.get_remaining_time_in_millis = lambda: max(0, int((deadline - time.monotonic()) * 1000))
@@ -90,7 +90,7 @@ def context_of(members: dict[str, Any]) -> SimpleNamespace:
 
 
 def run(handler: Any, request: dict[str, Any]) -> str:
-    """Run one invocation. Returns the line to answer with."""
+    """Run one invocation, and return the answer line."""
     trace = request.get("trace")
     if trace is None:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
@@ -98,7 +98,7 @@ def run(handler: Any, request: dict[str, Any]) -> str:
         os.environ["_X_AMZN_TRACE_ID"] = trace
     try:
         value = handler(request["event"], context_of(request["context"]))
-    except Exception as error:  # noqa: BLE001  # whatever user code raises is an answer
+    except Exception as error:  # noqa: BLE001  # any exception of user code is an answer
         return json.dumps({"failure": error_of(error)})
     try:
         return json.dumps({"answer": value})
@@ -109,7 +109,7 @@ def run(handler: Any, request: dict[str, Any]) -> str:
 
 
 def keep_notes(descriptor: int) -> None:
-    """Have this SDK, if the function uses it, note in a file what it has not sent when the process dies."""
+    """If the function uses this SDK, let the SDK keep notes of unsent updates in a file that survives the process."""
     os.set_inheritable(descriptor, False)
     if "durable_execution" in sys.modules:
         importlib.import_module("durable_execution.runtime.unsent").keep_notes_in(descriptor)
@@ -120,7 +120,7 @@ def main(spec: str, notes: int) -> None:
 
     Args:
         spec: The function.
-        notes: Descriptor of an open file for what the function has not sent when it dies.
+        notes: Descriptor of an open file for updates the function has not sent when it dies.
     """
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -141,7 +141,7 @@ def main(spec: str, notes: int) -> None:
         function = load(spec)
         if not callable(function):
             raise TypeError(f"{spec} is not callable")
-    except BaseException as error:  # noqa: BLE001  # a module may also exit while it is imported
+    except BaseException as error:  # noqa: BLE001  # a module may also exit during its import
         traceback.print_exc()
         reply(json.dumps({"broken": error_of(error)}))
         return
