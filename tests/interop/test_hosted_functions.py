@@ -241,7 +241,7 @@ def test_a_function_may_be_a_file(cloud: Cloud, tmp_path: Path) -> None:
         ("tests.interop.hosted:nothing", "AttributeError"),
         ("tests.interop.hosted:WORDS", "is not callable"),
         ("no/such/file.py:handler", "there is no file"),
-        ("tests.interop.hosted", "does not say which handler"),
+        ("tests.interop.hosted", "does not name a handler"),
         ("http://", "is not the address of a function"),
         ("http://localhost:x", "is not the address of a function"),
     ],
@@ -355,7 +355,7 @@ def test_a_slow_function_behind_an_address(cloud: Cloud) -> None:
 def test_the_server_binds_to_this_computer_only() -> None:
     with LocalEngine(None) as engine:
         for host in ("0.0.0.0", "192.0.2.1", "example.com", "::"):
-            with pytest.raises(EngineError, match=r"can be reached from other computers.*--allow-remote"):
+            with pytest.raises(EngineError, match=r"other computers can reach .*--allow-remote"):
                 LocalServer(engine, host=host, port=0)
         with LocalServer(engine, port=0) as server:
             assert server.url.startswith("http://127.0.0.1:")

@@ -97,9 +97,12 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
     "invoke without options": ((update("n", "CHAINED_INVOKE", "START"),), "FunctionName"),
     "invoke in another account": (
         (invoke("n", "arn:aws:lambda:us-east-1:999999999999:function:x"),),
-        "another account",
+        "different account",
     ),
-    "invoke in another region": ((invoke("n", "arn:aws:lambda:eu-west-1:123456789012:function:x"),), "another region"),
+    "invoke in another region": (
+        (invoke("n", "arn:aws:lambda:eu-west-1:123456789012:function:x"),),
+        "different region",
+    ),
     "invoke of nonsense": ((invoke("n", "not a name!"),), "Invalid function name"),
     "not an update": (("x",), "must be an object"),
     "no id": (({"Type": "STEP", "Action": "START"},), "Id must match"),

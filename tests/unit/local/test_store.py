@@ -27,7 +27,7 @@ def refuses(path: Path, reason: str) -> None:
 def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, " * 100)
-    refuses(path, "is not a store of durable executions: it is not an SQLite database")
+    refuses(path, "is not a store of durable executions: it is not a SQLite database")
 
 
 def test_a_database_of_another_application_is_left_alone(tmp_path: Path) -> None:
@@ -35,13 +35,13 @@ def test_a_database_of_another_application_is_left_alone(tmp_path: Path) -> None
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE notes (text TEXT)")
     other.close()
-    refuses(path, "is an SQLite database of another application")
+    refuses(path, "is a SQLite database of a different application")
 
 
 def test_a_beheaded_store_is_left_alone(store_file: Path) -> None:
     LocalEngine(store_file).close()
     store_file.write_bytes(b"\0" * 50 + store_file.read_bytes()[50:])
-    refuses(store_file, "its beginning is damaged")
+    refuses(store_file, "its header is damaged")
 
 
 def test_a_store_of_a_newer_version_is_left_alone(store_file: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_store_of_a_newer_version_is_left_alone(store_file: Path) -> None:
     connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    refuses(store_file, f"written by a newer version of this SDK \\(store version {VERSION + 1}")
+    refuses(store_file, f"written by a newer version of this SDK: it has store version {VERSION + 1}")
 
 
 def test_a_damaged_store_says_what_to_do(store_file: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_damaged_store_says_what_to_do(store_file: Path) -> None:
     damaged = bytearray(store_file.read_bytes())
     damaged[4096:] = b"\xa5" * (len(damaged) - 4096)
     store_file.write_bytes(damaged)
-    with pytest.raises(EngineError, match="cannot be used: SQLite says"):
+    with pytest.raises(EngineError, match="SQLite reports"):
         LocalEngine(store_file).client.get_durable_execution(DurableExecutionArn=arn)
 
 
