@@ -10,11 +10,11 @@ from pathlib import Path
 
 from durable_debugger.actions import ACTIONS
 from durable_debugger.cli.entry import VERBS
-from durable_execution.recording.choice import LOCALS_VARIABLE, PAYLOADS_VARIABLE, VARIABLE
 from durable_execution.telemetry.logs import FIELDS
 from durable_execution.telemetry.metrics import METRICS
 from durable_execution.telemetry.settings import LAMBDA_RESOURCE, STANDARD, VARIABLES, XRAY_HEADER
 from durable_execution.telemetry.vocabulary import ATTRIBUTES, EVENTS, SPANS, SpanEventKind, SpanKind
+from durable_execution.trace.recorder import LOCALS_VARIABLE, PAYLOADS_VARIABLE, VARIABLE
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"(?P<open><!-- table: (?P<name>[a-z-]+) -->\n)(?P<table>.*?)(?P<close><!-- end -->)", re.DOTALL)

@@ -28,10 +28,8 @@ if TYPE_CHECKING:
         WaitForConditionConfig,
         WithRetryConfig,
     )
-    from durable_execution.context.blocking import BlockingCallback, BlockingContext
+    from durable_execution.context.blocking_context import BlockingCallback, BlockingContext
     from durable_execution.context.durable_context import DurableContext
-    from durable_execution.context.step_context import StepContext
-    from durable_execution.context.step_function import BoundStep, durable_step
     from durable_execution.errors import (
         CallbackError,
         DurableError,
@@ -43,16 +41,18 @@ if TYPE_CHECKING:
     )
     from durable_execution.handler import DurableHandler, durable_execution
     from durable_execution.observers import Observer
-    from durable_execution.operations.branches import ParallelBranch
+    from durable_execution.operations.batch import ParallelBranch
     from durable_execution.operations.callback import Callback
-    from durable_execution.operations.concurrency import Settled
-    from durable_execution.polling import WaitDecision, poll_until
+    from durable_execution.operations.combinators import Settled
+    from durable_execution.operations.step_context import BoundStep, StepContext, durable_step
     from durable_execution.retry import (
         Jitter,
         RetryDecision,
         RetryPresets,
+        WaitDecision,
         exponential_backoff,
         linear_backoff,
+        poll_until,
     )
 else:
     __getattr__ = lazy_names(
@@ -61,9 +61,9 @@ else:
             "BatchItem": "batch_result",
             "BatchItemStatus": "config",
             "BatchResult": "batch_result",
-            "BlockingCallback": "context.blocking",
-            "BlockingContext": "context.blocking",
-            "BoundStep": "context.step_function",
+            "BlockingCallback": "context.blocking_context",
+            "BlockingContext": "context.blocking_context",
+            "BoundStep": "operations.step_context",
             "Callback": "operations.callback",
             "CallbackConfig": "config",
             "CallbackError": "errors",
@@ -86,24 +86,24 @@ else:
             "NondeterminismError": "errors",
             "Observer": "observers",
             "OperationError": "errors",
-            "ParallelBranch": "operations.branches",
+            "ParallelBranch": "operations.batch",
             "ParallelConfig": "config",
             "RetryDecision": "retry",
             "RetryPresets": "retry",
-            "Settled": "operations.concurrency",
+            "Settled": "operations.combinators",
             "StepConfig": "config",
-            "StepContext": "context.step_context",
+            "StepContext": "operations.step_context",
             "StepError": "errors",
             "StepSemantics": "config",
-            "WaitDecision": "polling",
+            "WaitDecision": "retry",
             "WaitForCallbackConfig": "config",
             "WaitForConditionConfig": "config",
             "WithRetryConfig": "config",
             "durable_execution": "handler",
-            "durable_step": "context.step_function",
+            "durable_step": "operations.step_context",
             "exponential_backoff": "retry",
             "linear_backoff": "retry",
-            "poll_until": "polling",
+            "poll_until": "retry",
         },
     )
 

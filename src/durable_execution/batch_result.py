@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from durable_execution.config.completion import BatchItemStatus
 from durable_execution.errors import BatchError, ChildContextError
-from durable_execution.protocol.error_object import ErrorObject
+from durable_execution.protocol.operation import ErrorObject
 from durable_execution.serdes import tagged
 
 R = TypeVar("R")
@@ -134,7 +134,7 @@ class BatchResult(Generic[R]):
 
 
 def _raised(item: BatchItem[Any]) -> ChildContextError:
-    from durable_execution.failures import make_failure
+    from durable_execution.errors import make_failure
 
     return make_failure(ChildContextError, item.error, operation=f"branch {item.index}")
 

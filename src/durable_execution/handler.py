@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from durable_execution.clock import Clock, SystemClock
 from durable_execution.errors import ConfigurationError, NotDurableError
-from durable_execution.invocation_loop import InvocationLoop
+from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.runtime.client import Boto3ServiceClient
 from durable_execution.runtime.service import ServiceClient
@@ -193,7 +193,7 @@ def _configured_observers() -> tuple[Observer, ...]:
 
         found = observers_from_environment()
     if "DURABLE_REPLAY_TRACE" in os.environ:
-        from durable_execution.recording import recorder_from_environment
+        from durable_execution.trace import recorder_from_environment
 
         recorder = recorder_from_environment(os.environ)
         found = (*found, recorder) if recorder is not None else found

@@ -12,26 +12,13 @@ block.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from durable_execution.call_site import CallSite as CallSite  # noqa: PLC0414  # part of this module's public face
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
 
-
-class CallSite(NamedTuple):
-    """The place in the user's code that called an operation.
-
-    Attributes:
-        file: Path, as the interpreter knows it.
-        line: Line number, from 1.
-        function: Qualified name of the calling function.
-    """
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line} in {self.function}"
+if TYPE_CHECKING:
+    from durable_execution.divergence import Divergence
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,12 +331,12 @@ class Diverged:
     Attributes:
         at: Time of the notification.
         call: The call that does not match; None for a recorded operation that was not called again.
-        divergence: The `durable_execution.replay.Divergence`.
+        divergence: Both sides, where they are, and what is known of the cause.
     """
 
     at: datetime
     call: OperationCall | None
-    divergence: Any
+    divergence: "Divergence"
 
 
 class Observer:

@@ -11,7 +11,7 @@ PUBLIC = (
     "durable_execution.errors",
     "durable_execution.local",
     "durable_execution.observers",
-    "durable_execution.replay",
+    "durable_execution.comparison",
     "durable_execution.telemetry",
     "durable_execution.testing",
 )

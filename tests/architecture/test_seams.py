@@ -15,13 +15,13 @@ ASKS_THE_MACHINE = {
 MAY_ASK = {
     "durable_execution.clock": "is the clock",
     "durable_execution.retry": "spreads retries; the decision is recorded",
-    "durable_execution.local.identity": "makes the ids of executions and invocations",
-    "durable_execution.local.http.worker": "is a script for a process of its own, without the rest of this package",
-    "durable_execution.replayer.explore": "stops code that never ends, which only real time can tell",
-    "durable_execution.replayer.replayer": "stops code that never ends, which only real time can tell",
-    "durable_execution.replayer.ordering": "stops code that never ends; shuffles completions from a given seed",
-    "durable_execution.replayer.prefixes": "stops code that never ends, which only real time can tell",
-    "durable_execution.replayer.perturbed": "makes another random world from a given seed",
+    "durable_execution.local.id_source": "makes the ids of executions and invocations",
+    "durable_execution.local.http.function_process": "is a script for a process of its own, without the rest of this package",
+    "durable_execution.replay.explore": "stops code that never ends, which only real time can tell",
+    "durable_execution.replay.replayer": "stops code that never ends, which only real time can tell",
+    "durable_execution.replay.reorder": "stops code that never ends; shuffles completions from a given seed",
+    "durable_execution.replay.check": "stops code that never ends, which only real time can tell",
+    "durable_execution.replay.perturb": "makes another random world from a given seed",
     "durable_execution.operations.replay_safe": "seeds a generator from the execution, so that replays draw the same",
 }
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durable_execution import DurableContext, durable_execution
+from durable_execution.history.reading import read_history
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.observers import (
     AttemptEnded,
@@ -24,9 +25,8 @@ from durable_execution.observers import (
     OperationStarted,
 )
 from durable_execution.protocol import InvocationStatus, Operation, OperationStatus, Wire, operation_id
-from durable_execution.recording import DirectorySink, TraceRecorder
-from durable_execution.replay.history import read_history
-from durable_execution.replayer import Replayer
+from durable_execution.replay import Replayer
+from durable_execution.trace import DirectorySink, TraceRecorder
 from tests.benchmarks.measuring import KIB, measure, peak_bytes
 
 OPERATIONS = 10_000

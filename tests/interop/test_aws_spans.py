@@ -28,9 +28,8 @@ from durable_execution.handler import durable_execution
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.local.invocations import Assignment
 from durable_execution.observers import Observer
-from durable_execution.operations.branches import ParallelBranch
-from durable_execution.polling import poll_until
-from durable_execution.retry import RetryDecision
+from durable_execution.operations.batch import ParallelBranch
+from durable_execution.retry import RetryDecision, poll_until
 from durable_execution.telemetry.live import LiveTracing
 
 aws = pytest.importorskip("aws_durable_execution_sdk_python")

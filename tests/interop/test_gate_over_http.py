@@ -11,8 +11,8 @@ import pytest
 from durable_debugger.cli.entry import main
 from durable_execution.local import EngineLimits, LocalEngine
 from durable_execution.protocol import Wire
-from durable_execution.replayer import check, fetch_history, running_executions
-from durable_execution.replayer.loading import load_handler
+from durable_execution.replay import check, fetch_history, running_executions
+from durable_execution.replay.loading import load_handler
 from tests.interop.serving import boto3_client, served
 
 pytestmark = pytest.mark.interop

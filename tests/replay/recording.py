@@ -6,7 +6,7 @@ from typing import Any
 from durable_execution import DurableHandler
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.protocol import Wire
-from durable_execution.recording import MemorySink
+from durable_execution.trace import MemorySink
 
 FUNCTION = "flow"
 

@@ -20,9 +20,9 @@ from durable_execution import (
     durable_execution,
 )
 from durable_execution.errors import ChildContextError
-from durable_execution.replay.history import read_history
-from durable_execution.replayer import Replayer, Verdict
-from durable_execution.replayer.prefixes import replay_every_prefix
+from durable_execution.history.reading import read_history
+from durable_execution.replay import Replayer, Verdict
+from durable_execution.replay.check import replay_every_prefix
 from durable_execution.retry import Jitter, exponential_backoff
 from tests.replay.recording import history_of
 from tests.replay.workflows import body

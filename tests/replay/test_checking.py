@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from durable_execution import DurableContext, durable_execution
+from durable_execution.history.reading import UnreadableHistoryError
 from durable_execution.local import LocalEngine
-from durable_execution.replay.history import UnreadableHistoryError
-from durable_execution.replayer import (
+from durable_execution.replay import (
     Handlers,
     ReplayReport,
     Source,
@@ -191,6 +191,6 @@ def test_a_wait_of_another_length_is_a_warning_that_counts() -> None:
 
 
 def _read(events: Any) -> Any:
-    from durable_execution.replay.history import read_history
+    from durable_execution.history.reading import read_history
 
     return read_history(events)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from durable_execution import DurableContext, durable_execution
-from durable_execution.replay.history import read_history
-from durable_execution.replayer import Replayer
-from durable_execution.replayer.prefixes import replay_every_prefix
+from durable_execution.history.reading import read_history
+from durable_execution.replay import Replayer
+from durable_execution.replay.check import replay_every_prefix
 from tests.replay.recording import history_of
 from tests.replay.workflows import body
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from durable_execution.replay.divergence import Severity, explanation
-from durable_execution.replay.history import read_history
-from durable_execution.replayer import Replayer, ReplayReport, Verdict
+from durable_execution.divergence import Severity, explanation
+from durable_execution.history.reading import read_history
+from durable_execution.replay import Replayer, ReplayReport, Verdict
 from tests.replay.programs import handler_of
 
 CORPUS = Path(__file__).parent / "corpus"

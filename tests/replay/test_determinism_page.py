@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from durable_execution.replay.history import read_history
-from durable_execution.replayer import Replayer
-from durable_execution.replayer.lint import lint_sources
+from durable_execution.history.reading import read_history
+from durable_execution.lint import lint_sources
+from durable_execution.replay import Replayer
 from tests.docs.pages import REPOSITORY, Block, blocks
 from tests.replay.recording import history_of
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from durable_execution.replay.history import read_history
-from durable_execution.replayer import FORMATS, Replayer, ReplayReport, Verdict, render, worst
+from durable_execution.history.reading import read_history
+from durable_execution.replay import FORMATS, Replayer, ReplayReport, Verdict, render, worst
 from tests.replay import workflows
 from tests.replay.recording import history_of
 

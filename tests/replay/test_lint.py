@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_execution.replayer.lint import RULES, lint_paths, lint_sources
+from durable_execution.lint import RULES, lint_paths, lint_sources
 
 HEAD = """
 import asyncio, os, random, subprocess, threading, time, uuid

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from durable_execution import BatchResult, BlockingContext, DurableContext, durable_execution
-from durable_execution.replay.history import read_history
-from durable_execution.replayer import Replayer
+from durable_execution.history.reading import read_history
+from durable_execution.replay import Replayer
 
 FRUITS = ("apple", "banana", "orange")
 

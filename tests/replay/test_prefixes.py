@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from durable_execution.replay.history import read_history
-from durable_execution.replay.recorded import RecordedExecution
-from durable_execution.replayer import UnusableHandlerError, Verdict
-from durable_execution.replayer.ordering import conflict_in_order
-from durable_execution.replayer.perturbation import Perturbation, environment_perturbations, perturb
-from durable_execution.replayer.prefixes import cut_points, replay_every_prefix
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay import UnusableHandlerError, Verdict
+from durable_execution.replay.check import cut_points, replay_every_prefix
+from durable_execution.replay.perturb import Perturbation, environment_perturbations, perturb
+from durable_execution.replay.reorder import conflict_in_order
 from tests.replay import other_worlds, workflows
 from tests.replay.recording import history_of
 

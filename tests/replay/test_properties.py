@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from durable_execution.replay.history import read_history
-from durable_execution.replayer import Replayer, Verdict
+from durable_execution.history.reading import read_history
+from durable_execution.replay import Replayer, Verdict
 from tests.replay.programs import handler_of
 from tests.replay.recording import history_of
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from durable_execution import BlockingContext, DurableContext, MapConfig, NestingType, durable_execution
-from durable_execution.recording import MemorySink
-from durable_execution.replay.history import UnreadableHistoryError, read_history
-from durable_execution.replay.recorded import RecordedExecution
-from durable_execution.replay.trace import read_traces
-from durable_execution.replayer import Replayer, SuspectKind, UnusableHandlerError, Verdict, state_at
+from durable_execution.history.reading import UnreadableHistoryError, read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay import Replayer, SuspectKind, UnusableHandlerError, Verdict, state_at
+from durable_execution.trace import MemorySink
+from durable_execution.trace.schema import read_traces
 from tests.replay import workflows
 from tests.replay.recording import history_of
 

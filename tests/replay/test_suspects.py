@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from durable_execution import BlockingContext, DurableContext, MapConfig, NestingType, durable_execution
-from durable_execution.replay.history import read_history
-from durable_execution.replay.recorded import RecordedExecution
-from durable_execution.replayer import Replayer
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay import Replayer
 from tests.replay.recording import history_of
 from tests.replay.workflows import body
 

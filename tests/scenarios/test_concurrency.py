@@ -289,4 +289,4 @@ def test_a_context_is_not_used_in_the_function_of_another(scenario: Scenario) ->
     assert ended.error is not None
     message = ended.error.message or ""
     assert "called on the context workflow by code that runs in the context workflow/items#" in message
-    assert "Call it on the context that the function was given" in message
+    assert "Call the operation on the context that the function received" in message

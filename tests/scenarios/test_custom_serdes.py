@@ -239,7 +239,7 @@ def test_a_serializer_that_does_not_write_text_is_refused(scenario: Scenario) ->
 
     ended = scenario.run(workflow)
     assert ended.error is not None
-    assert "Bytes.serialize returned bytes: it must return str" in (ended.error.message or "")
+    assert "Bytes.serialize returned bytes; it must return str" in (ended.error.message or "")
 
 
 def test_serializers_compose(scenario: Scenario, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_task_left_running_in_a_context_cannot_store(async_scenario: Scenario)
     ended = async_scenario.run(workflow)
     assert ended.result == "done"
     assert len(seen) == 1
-    assert "went on after its context workflow/child had ended" in seen[0]
+    assert "continued after its context workflow/child had ended" in seen[0]
     assert "StepStarted orphan" not in async_scenario.happened(ended.arn)
 
 

@@ -23,7 +23,7 @@ from durable_execution import (
 )
 from durable_execution.protocol import ExecutionStatus
 from durable_execution.runtime.batcher import CheckpointBatcher
-from durable_execution.runtime.ids import OperationIdGenerator
+from durable_execution.runtime.scope import OperationIdGenerator
 from durable_execution.runtime.state import ExecutionState
 from durable_execution.testing import LocalRunner, update_of
 

@@ -17,8 +17,8 @@ from durable_debugger.model.differences import Differences
 from durable_debugger.model.session import Session
 from durable_debugger.screens.main import MainScreen
 from durable_debugger.sources.code import SourceTexts
-from durable_execution.replay.call_tree import tree_of
-from durable_execution.replay.comparison import Comparison, compare
+from durable_execution.comparison.call_tree import tree_of
+from durable_execution.comparison.comparison import Comparison, compare
 from tests.tui.quiet import quiet
 from tests.tui.recordings import FLOW_TEXT, START, order_execution
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from durable_execution.observers import CallSite
+from durable_execution.call_site import CallSite
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationStatus, OperationType, branch_id, operation_id
-from durable_execution.replay.history import read_history
-from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
-from durable_execution.replay.trace import InvocationTrace, TraceEntry
+from durable_execution.trace.schema import InvocationTrace, TraceEntry
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ARN = (

@@ -13,10 +13,10 @@ from durable_debugger.app import DebuggerApp
 from durable_debugger.model.session import Session
 from durable_debugger.screens.main import MAIN_PANE
 from durable_debugger.text.glyphs import to_ascii
-from durable_debugger.text.lines import Line, plain
+from durable_debugger.text.segments import Line, plain
 from durable_debugger.views.outline import outline_line
-from durable_execution.observers import CallSite
-from durable_execution.replay.history import read_history
+from durable_execution.call_site import CallSite
+from durable_execution.history.reading import read_history
 from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled
 from tests.tui.recordings import SECRET, START, order_execution, order_recording, order_traces, tree_execution
 

@@ -11,7 +11,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.screens.opener import ExecutionList
 from durable_debugger.sources.found import Listed, Loaded, LookedIn, NotFoundError
 from durable_debugger.sources.places import Library
-from durable_execution.replay.history import read_history
+from durable_execution.history.reading import read_history
 from tests.tui.conftest import Drive, main_of, screen_text, settled, until
 from tests.tui.recordings import START, Recording
 

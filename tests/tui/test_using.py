@@ -13,15 +13,14 @@ from durable_debugger.model import facts
 from durable_debugger.model.moments import Moment
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
-from durable_debugger.screens.copying import CopyScreen
-from durable_debugger.screens.document import DocumentScreen
-from durable_debugger.screens.help import HelpScreen
+from durable_debugger.screens.dialogs import DocumentScreen, HelpScreen
+from durable_debugger.screens.inspection import CopyScreen
 from durable_debugger.screens.main import MainScreen
-from durable_debugger.widgets.chrome import Prompt
-from durable_debugger.widgets.diff import DiffPane
+from durable_debugger.widgets.bars import Prompt
+from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import EventsPane, OutlinePane, TrackPane
-from durable_debugger.widgets.source import LocalsPane, SourcePane
+from durable_debugger.widgets.source_pane import LocalsPane, SourcePane
 from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled, until
 
 

@@ -31,7 +31,7 @@ from durable_execution.errors import (
 )
 from durable_execution.observers import InvocationStarted
 from durable_execution.protocol import operation_id
-from durable_execution.protocol.limits import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES
+from durable_execution.protocol.enums import MAX_ERROR_BYTES, MAX_RESPONSE_BYTES
 from durable_execution.retry import RetryPresets
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from tests.unit.fake_service import ARN, FakeService, envelope, invoke, step_operation

@@ -2,13 +2,12 @@
 
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
-from durable_debugger.cli.exits import CommandError, Exit
-from durable_debugger.cli.missing import say_ambiguous, say_not_found
+from durable_debugger.cli.exits import CommandError, Exit, say_ambiguous, say_not_found
 from durable_debugger.cli.output import Output
 from durable_debugger.sources.found import AmbiguousError, NotFoundError
 from durable_execution.errors import DurableError
@@ -29,6 +28,15 @@ VERBS = {
     "serve": "serve the local engine on the real Lambda API",
 }
 """Verbs in the order of the help; each is the module `cli.<verb>` with `add_arguments` and `run`."""
+
+MODULES = {
+    **dict.fromkeys(("open", "list", "show", "diff"), "look"),
+    **dict.fromkeys(("check", "gate", "lint"), "verify"),
+    **dict.fromkeys(("run", "serve", "stop", "callback"), "engine"),
+    "replay": "replay",
+    "export": "export",
+}
+"""The module of each verb, with its functions `add_<verb>_arguments` and `run_<verb>`."""
 
 DESCRIPTION = (
     "Inspect durable executions: what happened, when, why, and where the current code leaves the recorded path."
@@ -66,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Namespace, output: Output) -> int:
     try:
-        return int(import_module(f"durable_debugger.cli.{_module(arguments.verb)}").run(arguments, output))
+        return int(_function(arguments.verb, f"run_{arguments.verb}")(arguments, output))
     except CommandError as error:
         output.say(f"durable-debug: {error}")
         return error.exit
@@ -96,12 +104,13 @@ def _parser(wanted: str) -> ArgumentParser:
     for verb, summary in VERBS.items():
         child = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if verb == wanted:
-            import_module(f"durable_debugger.cli.{_module(verb)}").add_arguments(child)
+            _function(verb, f"add_{verb}_arguments")(child)
     return parser
 
 
-def _module(verb: str) -> str:
-    return f"{verb}_verb"
+def _function(verb: str, name: str) -> Callable[..., Any]:
+    """A function of the module that holds a verb; the modules of the other verbs are not loaded."""
+    return cast("Callable[..., Any]", getattr(import_module(f"durable_debugger.cli.{MODULES[verb]}"), name))
 
 
 class _ShowVersion(Action):

@@ -4,8 +4,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from durable_debugger.cli.exits import CommandError, Exit
+from durable_debugger.cli.options import add_secret_option, secrets_of
 from durable_debugger.cli.preferences import read_preferences
-from durable_debugger.cli.showing import add_secret_option, secrets_of
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded, NotFoundError
 from durable_debugger.sources.places import Library

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from durable_debugger.text.glyphs import to_ascii
-from durable_debugger.text.lines import Line, Part
+from durable_debugger.text.segments import Line, Part
 
 ANSI = {
     "dim": "2",

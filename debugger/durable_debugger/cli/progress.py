@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from durable_debugger.model.states import State, state_of
+from durable_debugger.model.facts import State, state_of
 from durable_debugger.sources.api import ExecutionClient
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import safe
-from durable_debugger.text.lines import Line, Part
-from durable_execution.protocol.timestamps import to_datetime
-from durable_execution.replay.event_fold import OPERATION_EVENTS
+from durable_debugger.text.segments import Line, Part
+from durable_execution.history.event_fold import OPERATION_EVENTS
+from durable_execution.protocol.operation import to_datetime
 
 PAGE = 1000
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from durable_execution.replay.history import read_history
-from durable_execution.replay.recorded import RecordedExecution
-from durable_execution.replay.trace import read_traces, write_traces
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.trace.schema import read_traces, write_traces
 
 MEMBER = "durable_bundle"
 VERSION = 1

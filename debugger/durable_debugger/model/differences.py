@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from durable_execution.replay.call_tree import CallNode
-from durable_execution.replay.comparison import Comparison, Row
-from durable_execution.replay.divergence import Divergence
+from durable_execution.comparison.call_tree import CallNode
+from durable_execution.comparison.comparison import Comparison, Row
+from durable_execution.divergence import Divergence
 
 if TYPE_CHECKING:
-    from durable_execution.replayer.report import ReplayReport
+    from durable_execution.replay.report import ReplayReport
 
 
 @dataclass(frozen=True, slots=True)

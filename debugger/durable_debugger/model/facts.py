@@ -1,13 +1,16 @@
-"""Short texts about an operation: its label, kind, duration and note."""
+"""Short texts about an operation: its label, kind, duration and note.
+
+The state of an operation as shown: one glyph, one word, one role.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 
-from durable_debugger.model.states import State, state_of
 from durable_debugger.text import durations
 from durable_debugger.text.cells import safe
-from durable_execution.protocol import OperationType
-from durable_execution.replay.recorded import RecordedOperation
+from durable_execution.history.recorded import RecordedOperation
+from durable_execution.protocol import OperationStatus, OperationType
 
 KINDS = {
     OperationType.STEP: "step",
@@ -45,6 +48,39 @@ def label(operation: RecordedOperation) -> str:
         return safe(operation.name)
     where = operation.details.get("branch_index") if operation.is_branch else operation.position
     return f"{kind(operation)} {where}" if where is not None else f"{kind(operation)} {operation.id[:8]}"
+
+
+class State(Enum):
+    """A state. Its value is `(glyph, word, role)`."""
+
+    SUCCEEDED = ("✓", "ok", "ok")
+    FAILED = ("✗", "failed", "fail")
+    RUNNING = ("▸", "running", "run")
+    WAITING = ("⧗", "waiting", "wait")
+    RETRYING = ("↻", "retrying", "wait")
+    CANCELLED = ("⊘", "cancelled", "off")
+    TIMED_OUT = ("⊗", "timed out", "fail")
+    NOT_REACHED = ("◌", "not reached", "off")
+
+    @property
+    def glyph(self) -> str:
+        """The state as one character, one cell wide."""
+        return self.value[0]
+
+    @property
+    def word(self) -> str:
+        """The state in one word, for sentences and search."""
+        return self.value[1]
+
+    @property
+    def role(self) -> str:
+        """The role it is drawn with."""
+        return self.value[2]
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the state is a failure."""
+        return self in (State.FAILED, State.TIMED_OUT)
 
 
 def state(operation: RecordedOperation) -> State:
@@ -140,3 +176,34 @@ def due_at(operation: RecordedOperation) -> datetime | None:
     if last is not None and last.ended_at is not None and last.next_attempt_delay_seconds is not None:
         return last.ended_at + timedelta(seconds=last.next_attempt_delay_seconds)
     return None
+
+
+WAITING_TYPES = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
+"""Operations that end outside the function: while they are STARTED, they wait."""
+BY_STATUS = {
+    "SUCCEEDED": State.SUCCEEDED,
+    "FAILED": State.FAILED,
+    "CANCELLED": State.CANCELLED,
+    "STOPPED": State.CANCELLED,
+    "TIMED_OUT": State.TIMED_OUT,
+    "PENDING": State.RETRYING,
+    "READY": State.RETRYING,
+    "RUNNING": State.RUNNING,
+    "PAUSED": State.WAITING,
+    "PAUSING": State.WAITING,
+    "DELETING": State.CANCELLED,
+}
+
+
+def state_of(status: str | None, operation_type: str | None = None) -> State:
+    """Return the state for a status of the protocol.
+
+    Args:
+        status: An operation's or execution's status; None for an operation that the code never reached.
+        operation_type: Decides what STARTED means: a step runs, a callback waits.
+    """
+    if status is None:
+        return State.NOT_REACHED
+    if status == OperationStatus.STARTED:
+        return State.WAITING if operation_type in WAITING_TYPES else State.RUNNING
+    return BY_STATUS.get(str(status), State.RUNNING)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from durable_debugger.model.differences import Differences, DiffRow
-from durable_execution.replay.divergence import Divergence, DivergenceKind
-from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 
 
 @dataclass(frozen=True, slots=True)

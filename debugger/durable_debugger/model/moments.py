@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 
+from durable_debugger.model.facts import State, state_of
 from durable_debugger.model.outline import ROOT
-from durable_debugger.model.states import State, state_of
+from durable_execution.history.event_fold import OPERATION_EVENTS
+from durable_execution.history.recorded import RecordedExecution, RecordedInvocation, RecordedOperation
 from durable_execution.protocol import OperationStatus, OperationType
-from durable_execution.protocol.timestamps import to_datetime
-from durable_execution.replay.event_fold import OPERATION_EVENTS
-from durable_execution.replay.recorded import RecordedExecution, RecordedInvocation, RecordedOperation
-from durable_execution.replay.trace import InvocationTrace, TraceEntry
+from durable_execution.protocol.operation import to_datetime
+from durable_execution.trace.schema import InvocationTrace, TraceEntry
 
 SERVICE_TYPES = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from durable_debugger.model import facts
 from durable_debugger.text.durations import between
-from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 
 MICROSECONDS = 1_000_000
 INVOCATIONS = 1

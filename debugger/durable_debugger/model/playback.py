@@ -6,9 +6,9 @@ Each moment stores the state it replaced, so stepping back costs the same as ste
 from array import array
 from collections.abc import Callable, Sequence
 
+from durable_debugger.model.facts import State
 from durable_debugger.model.moments import CALLS, STOPS, Moment, MomentKind
 from durable_debugger.model.outline import ROOT, Outline
-from durable_debugger.model.states import State
 
 STATES = tuple(State)
 CODES = {state: code for code, state in enumerate(STATES)}

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from durable_debugger.model import facts
-from durable_execution.replay.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
+from durable_execution.history.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
 
 
 def execution_report(execution: RecordedExecution) -> dict[str, Any]:

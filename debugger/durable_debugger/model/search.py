@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from durable_debugger.model import facts
 from durable_debugger.model.marks import Mark
-from durable_execution.replay.recorded import RecordedOperation
+from durable_execution.history.recorded import RecordedOperation
 
 TERM = re.compile(r'(-?)(?:([a-z]+):)?("[^"]*"?|\S+)')
 COMPARISON = re.compile(r"(>=|<=|>|<|=)?(\d+(?:\.\d+)?)(ms|s|m|h|d)?")

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from durable_execution.history.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
 from durable_execution.protocol import ErrorObject
-from durable_execution.recording.redaction import Redaction
-from durable_execution.replay.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
+from durable_execution.trace.redaction import Redaction
 
 DEFAULT = Redaction()
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from durable_debugger.model import facts
 from durable_debugger.model.differences import Differences
+from durable_debugger.model.facts import State, state_of
 from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import CALLS, Moment, MomentKind, read_moments
 from durable_debugger.model.outline import ROOT, Outline
 from durable_debugger.model.playback import Playback
 from durable_debugger.model.search import Query, matching_rows, text_of
 from durable_debugger.model.secrets import Secrets
-from durable_debugger.model.states import State, state_of
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationType
-from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
 
 HIDDEN = Secrets()
 BATCH_SUBTYPES = frozenset({"Map", "Parallel"})

@@ -2,6 +2,8 @@
 
 An execution works while an invocation runs and idles between invocations. An idle stretch that is long compared with the
 work gets a few cells, however long it is; everything else is drawn to scale.
+
+The critical path: the calls that determine how long an execution takes.
 """
 
 from bisect import bisect_right
@@ -9,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from durable_debugger.text.durations import between
-from durable_execution.replay.recorded import RecordedExecution
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
+from durable_execution.protocol import OperationType
 
 IDLE_SHARE = 0.15
 """An idle stretch is folded when it is longer than this share of all work."""
-
 FOLD_WIDTHS = ((2, 13), (4, 7), (40, 1))
 """Cells of a folded stretch, by the number of folded stretches."""
-
 MIN_SPAN = 0.001
 DIGITS = 6
 """Times are rounded to the microsecond."""
@@ -155,3 +156,35 @@ def _laid_out(stretches: Sequence[Stretch], cells: int) -> list[Stretch]:
         laid_out.append(Stretch(stretch.start, stretch.end, stretch.is_folded, column, width))
         column += width
     return laid_out
+
+
+def critical_path(operations: Sequence[RecordedOperation]) -> list[int]:
+    """Return the rows of the calls that determined when the execution ended, in order of time.
+
+    The search runs backwards from the end: the call that ended last, then the call that ended last before that one
+    started, and so on. Contexts are excluded; the calls inside them are more precise.
+    """
+    ended = sorted(
+        (
+            (operation.ended_at, row)
+            for row, operation in enumerate(operations)
+            if operation.ended_at is not None
+            and operation.started_at is not None
+            and operation.type is not OperationType.CONTEXT
+        ),
+        reverse=True,
+    )
+    path: list[int] = []
+    before = None
+    for end, row in ended:
+        if before is None or end <= before:
+            path.append(row)
+            before = operations[row].started_at
+    return path[::-1]
+
+
+def longest(path: Sequence[int], operations: Sequence[RecordedOperation], count: int) -> list[int]:
+    """Return the longest calls on a path that ran code, in order of time."""
+    work = [row for row in path if operations[row].type in (OperationType.STEP, OperationType.CHAINED_INVOKE)]
+    by_length = sorted(work, key=lambda row: -(between(operations[row].started_at, operations[row].ended_at) or 0.0))
+    return sorted(by_length[:count], key=work.index)

@@ -1,7 +1,6 @@
 """The handlers of actions by id. The other modules of this package register theirs here."""
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,5 +23,4 @@ def handles(action_id: str) -> "Callable[[Handler], Handler]":
 
 def load_handlers() -> None:
     """Import every module of handlers, so that it registers them."""
-    for name in ("comparing", "copying", "editing", "following", "looking", "moving", "stepping", "timing"):
-        import_module(f"durable_debugger.screens.{name}")
+    from durable_debugger.screens import following, inspection, navigation  # noqa: F401  # importing registers

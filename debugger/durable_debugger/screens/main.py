@@ -12,16 +12,15 @@ from textual.widgets import Input, Static
 
 from durable_debugger.actions import ACTIONS, BY_ID, MOVE, STEP, Action
 from durable_debugger.model.session import Session
-from durable_debugger.screens.document import DocumentScreen
+from durable_debugger.screens.dialogs import DocumentScreen, HelpScreen
 from durable_debugger.screens.following import Follower
 from durable_debugger.screens.handlers import HANDLERS, load_handlers
-from durable_debugger.screens.help import HelpScreen
-from durable_debugger.screens.stepping import jump
+from durable_debugger.screens.navigation import jump
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded
-from durable_debugger.text.lines import Line
-from durable_debugger.widgets.chrome import FooterBar, Prompt, StatusBar, TabBar
-from durable_debugger.widgets.diff import DiffPane, WhyPane
+from durable_debugger.text.segments import Line
+from durable_debugger.widgets.bars import FooterBar, Prompt, StatusBar, TabBar
+from durable_debugger.widgets.diff_pane import DiffPane, WhyPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import (
     EventPane,
@@ -33,7 +32,7 @@ from durable_debugger.widgets.panes import (
     TimelinePane,
     TrackPane,
 )
-from durable_debugger.widgets.source import LocalsPane, SourcePane
+from durable_debugger.widgets.source_pane import LocalsPane, SourcePane
 
 MAIN_PANE = {"tree": "outline", "timeline": "timeline", "step": "outline", "diff": "diff", "events": "events"}
 MIN_WIDTH, MIN_HEIGHT = 60, 16

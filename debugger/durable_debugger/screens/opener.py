@@ -9,12 +9,12 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
-from durable_debugger.model.states import state_of
+from durable_debugger.model.facts import state_of
 from durable_debugger.sources.found import Listed, NotFoundError
 from durable_debugger.sources.places import Library
 from durable_debugger.text.cells import pad, pad_left, safe
 from durable_debugger.text.durations import age, between, short
-from durable_debugger.text.lines import Line, Part
+from durable_debugger.text.segments import Line, Part
 from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.clock import Clock, SystemClock
 

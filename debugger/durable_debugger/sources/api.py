@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from durable_debugger.sources.found import Listed, Loaded
+from durable_execution.history.reading import read_history
 from durable_execution.protocol import ExecutionArn
-from durable_execution.protocol.timestamps import to_datetime
-from durable_execution.replay.history import read_history
-from durable_execution.replay.trace import InvocationTrace
+from durable_execution.protocol.operation import to_datetime
+from durable_execution.trace.schema import InvocationTrace
 
 PAGE = 1000
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from durable_debugger.sources.found import UnreachableError
 from durable_execution.protocol import ExecutionArn
-from durable_execution.protocol.arn import LOCAL_REGION
+from durable_execution.protocol.ids import LOCAL_REGION
 
 IAM_ACTIONS = {
     "GetDurableExecution": "lambda:GetDurableExecution",

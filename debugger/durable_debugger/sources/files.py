@@ -10,11 +10,10 @@ from durable_debugger.model.bundle import MEMBER as BUNDLE_MEMBER
 from durable_debugger.model.bundle import read_bundle
 from durable_debugger.sources.found import Loaded, UnreadableError
 from durable_execution.errors import DurableError
-from durable_execution.replay.history import read_history
-from durable_execution.replay.recorded import RecordedExecution
-from durable_execution.replay.trace import SCHEMA as TRACE_SCHEMA
-from durable_execution.replay.trace import InvocationTrace, read_traces
-from durable_execution.replay.trace_history import execution_of_traces
+from durable_execution.history.reading import execution_of_traces, read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.trace.schema import SCHEMA as TRACE_SCHEMA
+from durable_execution.trace.schema import InvocationTrace, read_traces
 
 TRACE_SUFFIX = ".trace.jsonl"
 STDIN = "-"

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from durable_debugger.sources.api import ExecutionReader, list_from
-from durable_debugger.sources.found import AmbiguousError, Listed, Loaded, LookedIn, UnreadableError
-from durable_debugger.sources.references import matching
+from durable_debugger.sources.found import AmbiguousError, Listed, Loaded, LookedIn, UnreadableError, matching
 from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError, EngineError, ServiceError
-from durable_execution.replay.trace import InvocationTrace, read_traces
+from durable_execution.trace.schema import InvocationTrace, read_traces
 
 if TYPE_CHECKING:
     from durable_execution.local import LocalEngine
@@ -100,7 +99,7 @@ class LocalExecutions:
 
     def traces(self, arn: str) -> Sequence[InvocationTrace]:
         """Return the replay traces of an execution; none when they are missing or unreadable."""
-        from durable_execution.recording.sinks import trace_file_name
+        from durable_execution.trace.sinks import trace_file_name
 
         path = self.path.parent / TRACES / trace_file_name(arn)
         if not path.is_file():

@@ -17,8 +17,10 @@ from durable_debugger.sources.found import (
     NotFoundError,
     UnreachableError,
     UnreadableError,
+    arn_in,
+    matching,
+    nearest,
 )
-from durable_debugger.sources.references import arn_in, matching, nearest
 from durable_execution.clock import SystemClock
 
 OLDEST = datetime.min.replace(tzinfo=UTC)

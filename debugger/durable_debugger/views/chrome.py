@@ -1,13 +1,13 @@
 """The lines around the views: status, tabs, titles and the current moment."""
 
 from durable_debugger.model import facts
+from durable_debugger.model.facts import State
 from durable_debugger.model.moments import MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import State
 from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import cut, safe
-from durable_debugger.text.lines import Line, Part, flush
+from durable_debugger.text.segments import Line, Part, flush
 
 VIEWS = ("tree", "timeline", "step", "diff", "events")
 NARROW = 100

@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 
 from durable_debugger.model.differences import Differences, DiffRow
-from durable_debugger.model.facts import KINDS, SUBTYPE_KINDS
+from durable_debugger.model.facts import KINDS, SUBTYPE_KINDS, state_of
 from durable_debugger.model.marks import note_of
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import state_of
 from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import cut, pad, pad_left, safe, wrap
-from durable_debugger.text.files import nearer
-from durable_debugger.text.lines import Line, Part, fit, line
-from durable_execution.observers import CallSite
+from durable_debugger.text.segments import Line, Part, fit, line
+from durable_debugger.text.source_path import nearer
+from durable_execution.call_site import CallSite
+from durable_execution.comparison.call_tree import CallNode
+from durable_execution.divergence import Divergence, Severity, explanation
 from durable_execution.protocol import OperationType
-from durable_execution.replay.call_tree import CallNode
-from durable_execution.replay.divergence import Divergence, Severity, explanation
 
 SITE_WIDTH = 20
 NARROW = 100

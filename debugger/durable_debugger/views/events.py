@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from durable_debugger.model import facts
+from durable_debugger.model.facts import state_of
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import state_of
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import pad, pad_left, safe
-from durable_debugger.text.lines import Line, Part, fit
-from durable_execution.protocol.timestamps import to_datetime
-from durable_execution.replay.event_fold import OPERATION_EVENTS
+from durable_debugger.text.segments import Line, Part, fit
+from durable_execution.history.event_fold import OPERATION_EVENTS
+from durable_execution.protocol.operation import to_datetime
 
 TYPE_WIDTH = 23
 

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 from durable_debugger.model import facts
+from durable_debugger.model.facts import State
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import State
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import cut, safe, wrap
-from durable_debugger.text.files import site_words
-from durable_debugger.text.lines import Line, Part, line
+from durable_debugger.text.segments import Line, Part, line
+from durable_debugger.text.source_path import site_words
 from durable_debugger.views.diff import why_lines
+from durable_execution.history.recorded import RecordedAttempt, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
-from durable_execution.replay.recorded import RecordedAttempt, RecordedOperation
 
 LABEL_WIDTH = 10
 MAX_ERROR_LINES = 4

@@ -5,7 +5,7 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import cut, safe, width
-from durable_debugger.text.lines import Line, Part, column, fit, line_width
+from durable_debugger.text.segments import Line, Part, column, fit, line_width
 
 MAX_GUIDES = 12
 """Levels drawn as guides; deeper rows show their depth as a number."""

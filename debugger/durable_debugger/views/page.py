@@ -5,7 +5,7 @@ from html import escape
 
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
-from durable_debugger.text.lines import Line, plain
+from durable_debugger.text.segments import Line, plain
 from durable_debugger.views.chrome import inspector_title, status_line
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.timeline import Chart, axis_line, timeline_line

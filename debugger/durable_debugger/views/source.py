@@ -1,17 +1,22 @@
-"""The source view: the code around a call, with the results of each line's calls."""
+"""The source view: the code around a call, with the results of each line's calls.
+
+Syntax highlighting of Python source by Pygments, which Textual depends on.
+"""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from durable_debugger.model import facts
+from durable_debugger.model.facts import State
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import State
 from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import cut, safe, width
-from durable_debugger.text.lines import Line, Part, fit, line_width
-from durable_execution.observers import CallSite
-from durable_execution.replay.trace import TraceEntry
+from durable_debugger.text.segments import Line, Part, fit, line_width
+from durable_execution.call_site import CallSite
+from durable_execution.trace.schema import TraceEntry
 
 NUMBER_WIDTH = 6
 NOTE_SHARE = 0.4
@@ -222,3 +227,32 @@ def _no_locals(session: Session) -> list[Line]:
         [Part(" locals are not recorded", "dim")],
         [Part(" to record them: DURABLE_REPLAY_TRACE_LOCALS=1", "dim")],
     ]
+
+
+def highlighted(lines: Sequence[str]) -> list[Line]:
+    """Return the lines with a role for every token.
+
+    Args:
+        lines: Lines of Python source.
+    """
+    token_module = import_module("pygments.token")  # it has no type stubs
+    lexers = import_module("pygments.lexers.python")
+    name = token_module.Name
+    roles = (
+        (token_module.Comment, "code_comment"),
+        (token_module.String, "code_string"),
+        (token_module.Keyword, "code_keyword"),
+        (token_module.Number, "code_number"),
+        (name.Decorator, "code_keyword"),
+        (name.Function, "code_name"),
+        (name.Class, "code_name"),
+    )
+    found: list[Line] = [[]]
+    for token, text in lexers.PythonLexer(stripnl=False, ensurenl=False).get_tokens("\n".join(lines)):
+        role = next((role for kind, role in roles if token in kind), "text")
+        for index, piece in enumerate(text.split("\n")):
+            if index:
+                found.append([])
+            if piece:
+                found[-1].append(Part(safe(piece), role))
+    return found

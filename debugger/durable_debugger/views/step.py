@@ -1,13 +1,13 @@
 """The step view: the current moment and the track of all calls."""
 
 from durable_debugger.model import facts
+from durable_debugger.model.facts import State
 from durable_debugger.model.moments import CALLS, Moment, MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import State
 from durable_debugger.text import durations, glyphs, payloads
 from durable_debugger.text.cells import safe
-from durable_debugger.text.lines import Line, Part, fit, flush, line_width
+from durable_debugger.text.segments import Line, Part, fit, flush, line_width
 from durable_debugger.views.chrome import moment_words
 
 NOWHERE = -1

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from durable_debugger.model import facts
-from durable_debugger.model.critical import critical_path, longest
+from durable_debugger.model.facts import State
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import State
-from durable_debugger.model.timebase import Timebase, busy_times
+from durable_debugger.model.timebase import Timebase, busy_times, critical_path, longest
 from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import pad, pad_left, safe
-from durable_debugger.text.lines import Line, Part, fit
+from durable_debugger.text.segments import Line, Part, fit
 from durable_execution.protocol import OperationType
 
 LABEL_SHARE = 0.38

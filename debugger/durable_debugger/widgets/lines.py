@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from durable_debugger.text.cells import safe
 from durable_debugger.text.glyphs import to_ascii
-from durable_debugger.text.lines import Line, Part, fit
+from durable_debugger.text.segments import Line, Part, fit
 from durable_debugger.themes import BLURRED_CURSOR, CURSOR, palette
 
 PLAIN = Style()

@@ -2,7 +2,7 @@
 
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
-from durable_debugger.text.lines import Line
+from durable_debugger.text.segments import Line
 from durable_debugger.views.chrome import inspector_title
 from durable_debugger.views.events import event_line, event_lines, first_event_of, row_of_event
 from durable_debugger.views.inspector import inspector_lines

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 from durable_execution.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from durable_execution.config.batch import MapConfig, NestingType, ParallelConfig
-    from durable_execution.config.callback import CallbackConfig, WaitForCallbackConfig
-    from durable_execution.config.child import ChildConfig, WithRetryConfig
     from durable_execution.config.completion import (
         BatchItemStatus,
         CompletionConfig,
@@ -19,30 +16,40 @@ if TYPE_CHECKING:
         CompletionOutcome,
         CompletionStatus,
     )
-    from durable_execution.config.condition import WaitForConditionConfig
-    from durable_execution.config.invoke import InvokeConfig
-    from durable_execution.config.step import StepConfig, StepSemantics
+    from durable_execution.config.options import (
+        CallbackConfig,
+        ChildConfig,
+        InvokeConfig,
+        MapConfig,
+        NestingType,
+        ParallelConfig,
+        StepConfig,
+        StepSemantics,
+        WaitForCallbackConfig,
+        WaitForConditionConfig,
+        WithRetryConfig,
+    )
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "BatchItemStatus": "completion",
-            "CallbackConfig": "callback",
-            "ChildConfig": "child",
+            "CallbackConfig": "options",
+            "ChildConfig": "options",
             "CompletionConfig": "completion",
             "CompletionDecision": "completion",
             "CompletionItem": "completion",
             "CompletionOutcome": "completion",
             "CompletionStatus": "completion",
-            "InvokeConfig": "invoke",
-            "MapConfig": "batch",
-            "NestingType": "batch",
-            "ParallelConfig": "batch",
-            "StepConfig": "step",
-            "StepSemantics": "step",
-            "WaitForCallbackConfig": "callback",
-            "WaitForConditionConfig": "condition",
-            "WithRetryConfig": "child",
+            "InvokeConfig": "options",
+            "MapConfig": "options",
+            "NestingType": "options",
+            "ParallelConfig": "options",
+            "StepConfig": "options",
+            "StepSemantics": "options",
+            "WaitForCallbackConfig": "options",
+            "WaitForConditionConfig": "options",
+            "WithRetryConfig": "options",
         },
     )
 

@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from durable_execution.config.step import StepConfig
-from durable_execution.context.step_context import StepContext
-from durable_execution.context.step_function import BoundStep
+from durable_execution.config.options import StepConfig
 from durable_execution.operations import step, wait
-from durable_execution.operations.functions import called, check_parameters, checked_config, refuse
+from durable_execution.operations.step_context import BoundStep, StepContext
+from durable_execution.operations.user_function import called, check_parameters, checked_config, refuse
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.serdes.codec import codec_for, return_annotation
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
         WaitForConditionConfig,
         WithRetryConfig,
     )
-    from durable_execution.operations.branches import ParallelBranch
+    from durable_execution.operations.batch import ParallelBranch
     from durable_execution.operations.callback import Callback
     from durable_execution.operations.child import Body
-    from durable_execution.operations.concurrency import Settled
+    from durable_execution.operations.combinators import Settled
     from durable_execution.operations.replay_safe import Randomness
 
 T = TypeVar("T")
@@ -88,7 +87,7 @@ class DurableContext:
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A standard logger that is silent while this context replays. Its records carry execution and operation."""
         if self._logger is None:
-            from durable_execution.context.logger import context_logger
+            from durable_execution.operations.logger import context_logger
 
             self._logger = context_logger(self._scope)
         return self._logger
@@ -254,15 +253,15 @@ class DurableContext:
             The items' results and errors in index order. An item's failure is not raised; see
             `BatchResult.throw_if_error`.
         """
-        from durable_execution.operations import branches
+        from durable_execution.operations import batch
 
         if not callable(function):
             refuse(function, "ctx.map")
-        config = checked_config(config, branches.NO_MAP_CONFIG, "ctx.map")
+        config = checked_config(config, batch.NO_MAP_CONFIG, "ctx.map")
         items = list(items)
         call = self._scope.reserve(CONTEXT, OperationSubType.MAP.value, name)
         call.configuration = {"branches": len(items)}
-        return branches.run_map(call, items, function, config, self._child)
+        return batch.run_map(call, items, function, config, self._child)
 
     def parallel(
         self,
@@ -282,17 +281,17 @@ class DurableContext:
             The branches' results and errors in order. A branch's failure is not raised; see
             `BatchResult.throw_if_error`.
         """
-        from durable_execution.operations import branches
+        from durable_execution.operations import batch
 
         functions = list(functions)
         for given in functions:
-            function = given.function if isinstance(given, branches.ParallelBranch) else given
+            function = given.function if isinstance(given, batch.ParallelBranch) else given
             if not callable(function):
                 refuse(function, "ctx.parallel")
-        config = checked_config(config, branches.NO_PARALLEL_CONFIG, "ctx.parallel")
+        config = checked_config(config, batch.NO_PARALLEL_CONFIG, "ctx.parallel")
         call = self._scope.reserve(CONTEXT, OperationSubType.PARALLEL.value, name)
         call.configuration = {"branches": len(functions)}
-        return branches.run_parallel(call, functions, config, self._child)
+        return batch.run_parallel(call, functions, config, self._child)
 
     def wait_for_condition(
         self,
@@ -366,20 +365,20 @@ class DurableContext:
         Raises:
             ChildContextError: The last attempt raised. Without a child context, its exception is raised unchanged.
         """
-        from durable_execution.config.child import ChildConfig
+        from durable_execution.config.options import ChildConfig
         from durable_execution.operations import with_retry
 
         config = checked_config(config, with_retry.DEFAULT_CONFIG, "ctx.with_retry")
         check_parameters(function, "ctx.with_retry", "ctx", "attempt")
         strategy = config.retry_strategy or with_retry.DEFAULT_RETRY
         if not config.child_context:
-            return with_retry.run_attempts(self, function, name, strategy)
+            return with_retry.run_attempts(self, self._scope, function, name, strategy)
         child_config = config.child_config
         if child_config is None:
             child_config = ChildConfig(result_type=return_annotation(function))
 
         async def block(context: DurableContext) -> T:
-            return await with_retry.run_attempts(context, function, name, strategy)
+            return await with_retry.run_attempts(context, context._scope, function, name, strategy)
 
         return self.run_in_child_context(block, name, config=child_config)
 
@@ -388,10 +387,10 @@ class DurableContext:
 
         The first failure is recorded, so a replay raises the same one. The other awaitables are cancelled.
         """
-        from durable_execution.operations import concurrency
+        from durable_execution.operations import combinators
 
         call = self._scope.reserve(STEP, "All", name)
-        return concurrency.run_all(call, awaitables)
+        return combinators.run_all(call, awaitables)
 
     def race(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
         """Wait for the first to end, and return its value or raise its error.
@@ -399,12 +398,12 @@ class DurableContext:
         The winner is recorded, so a replay picks the same one. Losers are cancelled and start nothing new.
         """
         from durable_execution.errors import ConfigurationError
-        from durable_execution.operations import concurrency
+        from durable_execution.operations import combinators
 
         if not awaitables:
             raise ConfigurationError("ctx.race needs at least one awaitable")
         call = self._scope.reserve(STEP, "Race", name)
-        return concurrency.run_race(call, awaitables)
+        return combinators.run_race(call, awaitables)
 
     def any(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
         """Wait for the first to succeed, and return its value; raise an ExceptionGroup if all fail.
@@ -412,18 +411,18 @@ class DurableContext:
         The winner is recorded, so a replay picks the same one. Losers are cancelled and start nothing new.
         """
         from durable_execution.errors import ConfigurationError
-        from durable_execution.operations import concurrency
+        from durable_execution.operations import combinators
 
         if not awaitables:
             raise ConfigurationError("ctx.any needs at least one awaitable")
         call = self._scope.reserve(STEP, "Any", name)
-        return concurrency.run_any(call, awaitables)
+        return combinators.run_any(call, awaitables)
 
     def all_settled(self, *awaitables: Awaitable[T]) -> Coroutine[Any, Any, list[Settled[T]]]:
         """Wait for all to end, and return how each ended, in order. Only the operations themselves are recorded."""
-        from durable_execution.operations import concurrency
+        from durable_execution.operations import combinators
 
-        return concurrency.run_all_settled(awaitables)
+        return combinators.run_all_settled(awaitables)
 
     def now(self, name: str | None = None) -> Coroutine[Any, Any, datetime]:
         """Return the checkpointed time: every replay gets the time of the first run. Costs one step."""

@@ -10,9 +10,9 @@ result = local.run(process_order, {"order_id": "7", "amount": 9.5})
 from durable_execution.local.clocks import RealClock, SkippingClock
 from durable_execution.local.engine import LocalEngine
 from durable_execution.local.hosts import Answer, Failure, FunctionHost, Invocation, Missing
-from durable_execution.local.identity import CountingIds, RandomIds
-from durable_execution.local.limits import EngineLimits
-from durable_execution.local.outcomes import ExecutionResult
+from durable_execution.local.id_source import CountingIds, RandomIds
+from durable_execution.local.results import ExecutionResult
+from durable_execution.local.rules.limits import EngineLimits
 from durable_execution.local.running import run
 
 __all__ = [

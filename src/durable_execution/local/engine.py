@@ -7,34 +7,31 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from durable_execution.errors import EngineError
-from durable_execution.local.backend import Backend
-from durable_execution.local.callbacks import Callbacks
-from durable_execution.local.checkpoints import Checkpoints
-from durable_execution.local.client import LocalLambdaClient, dated
+from durable_execution.local.artifacts import Spans, Traces
 from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock, millis
-from durable_execution.local.control import Control
-from durable_execution.local.functions import LATEST, Function, Functions, Target
+from durable_execution.local.function_registry import LATEST, Function, Functions, Target
 from durable_execution.local.hosts import DurableTarget, FunctionHost, host_of
-from durable_execution.local.identity import IdSource, RandomIds
+from durable_execution.local.id_source import IdSource, RandomIds
 from durable_execution.local.invocations import Assignment, Invocations
-from durable_execution.local.invoking import Invoking, encode_payload
-from durable_execution.local.leases import Lease
-from durable_execution.local.lifecycle import Start
-from durable_execution.local.limits import EngineLimits
-from durable_execution.local.outcomes import ExecutionResult, Outcomes
+from durable_execution.local.invoke_api import Invoking, encode_payload
+from durable_execution.local.lambda_client import LocalLambdaClient, dated
 from durable_execution.local.queries import Queries
-from durable_execution.local.recovery import Recovery
-from durable_execution.local.rows import ExecutionRow
+from durable_execution.local.recovery import Lease, Recovery
+from durable_execution.local.results import ExecutionResult, Outcomes
+from durable_execution.local.rules.callbacks import Callbacks
+from durable_execution.local.rules.checkpoints import Checkpoints, LocalServiceClient
+from durable_execution.local.rules.control import Control
+from durable_execution.local.rules.executions import Start
+from durable_execution.local.rules.limits import EngineLimits
 from durable_execution.local.scheduler import Scheduler, Skips
-from durable_execution.local.service_client import LocalServiceClient
-from durable_execution.local.spans import Spans
-from durable_execution.local.store import MEMORY, Store
-from durable_execution.local.traces import Traces
+from durable_execution.local.store.database import MEMORY, Store
+from durable_execution.local.store.rows import ExecutionRow
+from durable_execution.local.transaction import Backend
 from durable_execution.observers import Observer
 from durable_execution.protocol import Wire
 
 if TYPE_CHECKING:
-    from durable_execution.recording import TraceSink
+    from durable_execution.trace import TraceSink
 
 DEFAULT_STORE = ".durable/executions.db"
 DEFAULT_CONCURRENCY = 16

@@ -1,29 +1,33 @@
-"""Invocations: the input a handler receives, and how its answer changes the execution."""
+"""Invocations: the input a handler receives, and how its answer changes the execution.
+
+Validates the value a durable handler returns, as strictly as the service does.
+"""
 
 import json
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
-from durable_execution.local.answers import Ended, Idle, Waiting, read_answer
-from durable_execution.local.backend import Backend, Transaction
+from durable_execution.errors import ServiceError
 from durable_execution.local.clocks import moment
-from durable_execution.local.functions import Function
-from durable_execution.local.hosts import Answer, Failure, Missing, Outcome, exit_error
-from durable_execution.local.journal import Journal
-from durable_execution.local.lambda_context import LambdaContext
-from durable_execution.local.lifecycle import (
+from durable_execution.local.function_registry import Function
+from durable_execution.local.hosts import Answer, Failure, LambdaContext, Missing, Outcome, exit_error
+from durable_execution.local.queries import state_page
+from durable_execution.local.rules.control import become_paused
+from durable_execution.local.rules.executions import (
     encode_error,
     end_execution,
     fail_execution,
     keep_outcome,
     release_children,
 )
-from durable_execution.local.pages import state_page
-from durable_execution.local.pauses import become_paused
-from durable_execution.local.rows import ExecutionRow
-from durable_execution.local.tokens import current_token
+from durable_execution.local.rules.tokens import current_token
+from durable_execution.local.rules.updates import read_error
+from durable_execution.local.store.journal import Journal
+from durable_execution.local.store.rows import ExecutionRow
+from durable_execution.local.transaction import Backend, Transaction
 from durable_execution.local.wire import operation_wire
 from durable_execution.protocol import ErrorObject, ExecutionArn
 
@@ -267,3 +271,78 @@ def _context(backend: Backend, row: ExecutionRow, function: Function, request_id
         clock=backend.clock,
         trace_header=row.trace_header,
     )
+
+
+INVALID = "InvalidParameterValueException"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The execution ends.
+
+    Attributes:
+        status: SUCCEEDED or FAILED.
+        result: Serialized result.
+        error: Error object as JSON.
+    """
+
+    status: str
+    result: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The handler returned PENDING: it waits for an external event."""
+
+
+class Idle:
+    """A handler returned PENDING although no operation is pending."""
+
+    error: ClassVar[ErrorObject] = ErrorObject("Cannot return PENDING status with no pending operations.", INVALID)
+
+
+def read_answer(value: Any, max_bytes: int) -> Ended | Waiting:
+    """Validate what a handler returned. An invalid value ends the execution as FAILED.
+
+    Args:
+        value: The returned value.
+        max_bytes: Maximum size of a result, in bytes.
+    """
+    if not isinstance(value, Mapping):
+        return _broken(f"a durable function must return an object with a Status, not {type(value).__name__}")
+    status, result, error = value.get("Status"), value.get("Result"), value.get("Error")
+    if status == "PENDING":
+        return Waiting()
+    if status == "SUCCEEDED":
+        return _succeeded(result, error, max_bytes)
+    if status == "FAILED":
+        return _failed(result, error)
+    return _broken(f"Status must be SUCCEEDED, FAILED or PENDING, not {status!r:.80}")
+
+
+def _succeeded(result: Any, error: Any, max_bytes: int) -> Ended:
+    if error is not None:
+        return _broken("Error cannot be returned with Status SUCCEEDED")
+    if result is not None and not isinstance(result, str):
+        return _broken(f"Result must be a string of serialized JSON, not {type(result).__name__}")
+    try:
+        size = len(result.encode()) if result else 0
+    except UnicodeEncodeError:
+        return _broken("Result contains an unpaired surrogate, which is not valid Unicode")
+    if size > max_bytes:
+        return _broken(f"Result must be at most {max_bytes} bytes, but is {size}")
+    return Ended("SUCCEEDED", result=result)
+
+
+def _failed(result: Any, error: Any) -> Ended:
+    if result is not None:
+        return _broken("Result cannot be returned with Status FAILED")
+    try:
+        return Ended("FAILED", error=read_error(error) or "{}")
+    except ServiceError as refused:
+        return _broken(refused.message)
+
+
+def _broken(reason: str) -> Ended:
+    return Ended("FAILED", error=encode_error(ErrorObject(f"Invalid output of the handler: {reason}.", INVALID)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from durable_execution.local.engine import DEFAULT_STORE, LocalEngine
-from durable_execution.local.outcomes import ExecutionResult
+from durable_execution.local.results import ExecutionResult
 
 
 def run(

@@ -14,14 +14,13 @@ from typing import Literal
 
 from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError, EngineError
-from durable_execution.local.backend import Backend, Transaction
 from durable_execution.local.clocks import moment
 from durable_execution.local.hosts import Failure, Invocation, Outcome
+from durable_execution.local.invocation_threads import Workers
 from durable_execution.local.invocations import Assignment, Invocations
-from durable_execution.local.journal import Journal
-from durable_execution.local.lifecycle import encode_error, end_execution, keep_outcome
-from durable_execution.local.timers import fire_due
-from durable_execution.local.workers import Workers
+from durable_execution.local.rules.executions import encode_error, end_execution, fire_due, keep_outcome
+from durable_execution.local.store.journal import Journal
+from durable_execution.local.transaction import Backend, Transaction
 from durable_execution.observers import Observer
 from durable_execution.protocol import ErrorObject
 from durable_execution.runtime.service import ServiceClient

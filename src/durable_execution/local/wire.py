@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from durable_execution.local.rows import EventRow, OperationRow
+from durable_execution.local.store.rows import EventRow, OperationRow
 from durable_execution.protocol import Wire
 
 DATA_MEMBERS = {

@@ -1,4 +1,7 @@
-"""Run the branches of `ctx.map` and `ctx.parallel` up to the concurrency limit, until the batch is complete."""
+"""Run the branches of `ctx.map` and `ctx.parallel` up to the concurrency limit, until the batch is complete.
+
+`ctx.map` and `ctx.parallel`: one function for many items, or many functions, as branches of one batch.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,12 @@ from durable_execution.config import (
 from durable_execution.errors import OperationError, error_object
 from durable_execution.operations.batch_codec import Decision, batch_codec, read_decision, summarize
 from durable_execution.operations.child import Keeping, run_context
-from durable_execution.operations.completion import CompletionPolicy
+from durable_execution.operations.completion_rule import CompletionPolicy
+from durable_execution.operations.user_function import called, can_take, check_parameters
 from durable_execution.protocol import OperationSubType, OperationType, branch_id
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope, check_name
-from durable_execution.serdes.codec import Codec, codec_for
+from durable_execution.serdes.codec import Codec, codec_for, return_annotation
 
 BranchBody = Callable[[ContextScope], Awaitable[Any]]
 
@@ -205,3 +209,90 @@ class Batch:
             CompletionItem(index, self._branches.name(index), started[index].status if index in started else None)
             for index in range(self._branches.total)
         ]
+
+
+MakeContext = Callable[[ContextScope], Any]
+NO_MAP_CONFIG = MapConfig()
+NO_PARALLEL_CONFIG = ParallelConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelBranch:
+    """A branch of `ctx.parallel` with a name.
+
+    Attributes:
+        function: Takes a `DurableContext`; in a blocking handler, a plain function takes a `BlockingContext`.
+        name: Name of the branch's context.
+    """
+
+    function: Callable[[Any], Any]
+    name: str | None = None
+
+
+async def run_map(
+    call: Call, items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext
+) -> BatchResult[Any]:
+    """Run a function for every item; `make` creates the context of each branch."""
+    return await run_batch(call, map_branches(items, function, config, make), config)
+
+
+async def run_parallel(
+    call: Call, functions: Sequence[Any], config: ParallelConfig, make: MakeContext
+) -> BatchResult[Any]:
+    """Run every function; `make` creates the context of each branch."""
+    return await run_batch(call, parallel_branches(functions, make), config)
+
+
+def map_branches(items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext) -> Branches:
+    """Create a branch for every item."""
+    namer = config.item_namer
+    if namer is not None:
+        check_parameters(namer, "MapConfig(item_namer=...)", "item", "index")
+    result_type = return_annotation(function)
+    takes = _parameters(function)
+
+    def name(index: int) -> str:
+        return namer(items[index], index) if namer is not None else f"map-item-{index}"
+
+    def body(index: int) -> BranchBody:
+        async def run(scope: ContextScope) -> Any:
+            return await called(function, *(make(scope), items[index], index, items)[:takes])
+
+        return run
+
+    return Branches(len(items), OperationSubType.MAP_ITERATION, name, body, lambda _: result_type)
+
+
+def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
+    """Create a branch for every function."""
+    branches = [branch if isinstance(branch, ParallelBranch) else ParallelBranch(branch) for branch in functions]
+    for branch in branches:
+        check_parameters(branch.function, "ctx.parallel", "ctx")
+
+    def name(index: int) -> str:
+        return branches[index].name or f"parallel-branch-{index}"
+
+    def body(index: int) -> BranchBody:
+        async def run(scope: ContextScope) -> Any:
+            return await called(branches[index].function, make(scope))
+
+        return run
+
+    def result_type(index: int) -> Any:
+        return return_annotation(branches[index].function)
+
+    return Branches(len(branches), OperationSubType.PARALLEL_BRANCH, name, body, result_type)
+
+
+def _parameters(function: Callable[..., Any]) -> int:
+    """Return how many of (context, item, index, items) the function takes: at least the first two.
+
+    Raises:
+        ConfigurationError: The function cannot be called with any number of them.
+    """
+    plain = getattr(function, "blocking_function", function)
+    for count in (3, 2, 4):
+        if can_take(plain, count):
+            return count
+    check_parameters(function, "ctx.map", "ctx", "item", "index")
+    raise AssertionError("check_parameters refuses this function")

@@ -21,7 +21,7 @@ from durable_execution.operations.lifecycle import (
 )
 from durable_execution.operations.stored_values import decode, encode, restored, round_trip
 from durable_execution.protocol import Operation, OperationStatus, Wire
-from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES
+from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_finished
 from durable_execution.runtime.loop import scope as running_scope

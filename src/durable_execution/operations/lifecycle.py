@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from durable_execution.errors import OperationError, error_object
-from durable_execution.failures import make_failure
+from durable_execution.errors import OperationError, error_object, make_failure
 from durable_execution.protocol import ErrorObject, OperationStatus, Wire
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_recorded
@@ -151,8 +150,7 @@ def failure(call: Call, base: type[OperationError], error: ErrorObject | None) -
 
 def described(error: BaseException) -> ErrorObject:
     """Describe an exception for a checkpoint, with its traceback, within the size limits."""
-    from durable_execution.operations.error_size import fitted, may_be_large
-    from durable_execution.operations.stack_trace import stack_trace_of
+    from durable_execution.operations.described_error import fitted, may_be_large, stack_trace_of
 
     data = getattr(error, "error_data", None)
     plain = error_object(error, stack_trace=stack_trace_of(error))

@@ -6,9 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from durable_execution.config.step import StepConfig, StepSemantics
-from durable_execution.context.step_context import StepContext
-from durable_execution.context.step_function import BoundStep
+from durable_execution.config.options import StepConfig, StepSemantics
 from durable_execution.errors import (
     ConfigurationError,
     ExecutionError,
@@ -16,7 +14,6 @@ from durable_execution.errors import (
     StepError,
     StepInterruptedError,
 )
-from durable_execution.operations.functions import check_parameters
 from durable_execution.operations.lifecycle import (
     announce_attempt,
     announce_attempt_ended,
@@ -28,7 +25,9 @@ from durable_execution.operations.lifecycle import (
     recorded_state,
     store,
 )
+from durable_execution.operations.step_context import BoundStep, StepContext
 from durable_execution.operations.stored_values import decode, encode, restored, round_trip
+from durable_execution.operations.user_function import check_parameters
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.retry import RetryDecision, RetryPresets, checked_decision
 from durable_execution.runtime.call import Call

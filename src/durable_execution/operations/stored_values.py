@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from durable_execution.errors import SerializationError
-from durable_execution.protocol.limits import LOOK_FROM_CHARACTERS
+from durable_execution.protocol.enums import LOOK_FROM_CHARACTERS
 from durable_execution.runtime.call import Call
 from durable_execution.serdes.codec import Codec
 

@@ -13,7 +13,7 @@ from durable_execution.operations.lifecycle import (
     recorded_state,
     store,
 )
-from durable_execution.protocol.limits import MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
+from durable_execution.protocol.enums import MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_configuration
 

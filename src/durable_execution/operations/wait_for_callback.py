@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.config import CallbackConfig, StepConfig, WaitForCallbackConfig
-from durable_execution.context.step_context import StepContext
 from durable_execution.errors import (
     CallbackError,
     CallbackFailedError,
@@ -15,12 +14,13 @@ from durable_execution.errors import (
     CallbackTimeoutError,
     ChildContextError,
     StepError,
+    make_failure,
 )
-from durable_execution.failures import make_failure
 from durable_execution.operations.callback import create_callback, recorded_options
 from durable_execution.operations.child import Keeping, run_context
-from durable_execution.operations.functions import check_parameters
 from durable_execution.operations.step import is_async, run_step
+from durable_execution.operations.step_context import StepContext
+from durable_execution.operations.user_function import check_parameters
 from durable_execution.protocol import ErrorObject, OperationSubType, OperationType
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope

@@ -6,25 +6,27 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from durable_execution.config.child import WithRetryConfig
+from durable_execution.config.options import WithRetryConfig
 from durable_execution.errors import ExecutionError, InvocationError, OperationError
-from durable_execution.operations.functions import called
+from durable_execution.operations.user_function import called
 from durable_execution.operations.wait import run_wait, wait_seconds
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.retry import RetryStrategy, checked_decision, exponential_backoff
 
 if TYPE_CHECKING:
-    from durable_execution.context.durable_context import DurableContext
+    from durable_execution.runtime.scope import ContextScope
 
 T = TypeVar("T")
+Context = TypeVar("Context")
 
 DEFAULT_CONFIG = WithRetryConfig()
 DEFAULT_RETRY = exponential_backoff()
 
 
 async def run_attempts(
-    context: DurableContext,
-    function: Callable[[DurableContext, int], Awaitable[T]],
+    context: Context,
+    scope: ContextScope,
+    function: Callable[[Context, int], Awaitable[T]],
     name: str | None,
     strategy: RetryStrategy,
 ) -> T:
@@ -45,13 +47,12 @@ async def run_attempts(
                 raise
         else:
             return value
-        await _pause(context, timedelta(seconds=decision.delay_seconds), _backoff(name, attempt))
+        await _pause(scope, timedelta(seconds=decision.delay_seconds), _backoff(name, attempt))
 
 
-def _pause(context: DurableContext, duration: timedelta, name: str | None) -> Coroutine[Any, Any, None]:
+def _pause(scope: ContextScope, duration: timedelta, name: str | None) -> Coroutine[Any, Any, None]:
     """Wait with jitter. Each replay draws a new length, so the wait is marked: the difference is not a code change."""
     seconds = wait_seconds(duration)
-    scope = context._scope  # noqa: SLF001  # of this package
     call = scope.reserve(OperationType.WAIT.value, OperationSubType.WAIT.value, name)
     call.configuration = {"wait_seconds": seconds, "has_jitter": True}
     return run_wait(call, seconds)

@@ -17,14 +17,13 @@ from durable_execution.protocol.enums import (
     OperationType,
 )
 from durable_execution.protocol.envelope import InvocationInput
-from durable_execution.protocol.error_object import ErrorObject
 from durable_execution.protocol.ids import branch_id, operation_id
-from durable_execution.protocol.operation import Operation, Wire
+from durable_execution.protocol.operation import ErrorObject, Operation, Wire
 
 if TYPE_CHECKING:
-    from durable_execution.protocol.arn import ExecutionArn
+    from durable_execution.protocol.ids import ExecutionArn
 else:  # an invocation never parses an ARN
-    __getattr__ = lazy_names(__name__, {"ExecutionArn": "arn"})
+    __getattr__ = lazy_names(__name__, {"ExecutionArn": "ids"})
 
 __all__ = [
     "ErrorObject",

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from durable_execution.protocol.enums import InvocationStatus
-from durable_execution.protocol.error_object import ErrorObject
-from durable_execution.protocol.operation import Wire
+from durable_execution.protocol.operation import ErrorObject, Wire
 
 
 class InvocationInput(NamedTuple):

@@ -2,20 +2,26 @@
 
 A replay of ten thousand operations must not cost more than reading them, so nothing is copied or converted up front:
 `Operation` is a view, and each property reads its member on access.
+
+Errors in the protocol.
+
+Convert the protocol's timestamps.
+
+The handler's event carries integers in Unix milliseconds, the HTTP API carries Unix seconds (rest-json), the AWS CLI
+prints ISO 8601, and boto3 returns `datetime` objects. Inside this project, every time is an aware `datetime` in UTC.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from durable_execution.protocol.enums import TERMINAL_OPERATION_STATUSES, OperationStatus, OperationType
-from durable_execution.protocol.error_object import ErrorObject
-from durable_execution.protocol.timestamps import to_datetime
 
 Wire: TypeAlias = dict[str, Any]
 """A JSON object with the member names of the Lambda API."""
-
 DETAILS_MEMBER = {
     OperationType.EXECUTION: "ExecutionDetails",
     OperationType.CONTEXT: "ContextDetails",
@@ -133,3 +139,86 @@ class Operation:
     def input_payload(self) -> str | None:
         """EXECUTION: the caller's payload."""
         return self.details.get("InputPayload")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorObject:
+    """An error as it is checkpointed, returned and displayed.
+
+    Attributes:
+        message: Message of the exception.
+        type: Class name, qualified with its module unless it is a builtin.
+        data: Serialized details, free for the application.
+        stack_trace: Lines of a formatted traceback, innermost last.
+    """
+
+    message: str | None = None
+    type: str | None = None
+    data: str | None = None
+    stack_trace: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any] | None) -> ErrorObject | None:
+        """Read `{ErrorMessage, ErrorType, ErrorData, StackTrace}`. Returns None for None and `{}`."""
+        if not wire:
+            return None
+        trace = wire.get("StackTrace")
+        return cls(
+            message=wire.get("ErrorMessage"),
+            type=wire.get("ErrorType"),
+            data=wire.get("ErrorData"),
+            stack_trace=tuple(str(line) for line in trace) if isinstance(trace, (list, tuple)) else None,
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the members that are set, under their names in the API."""
+        wire: dict[str, Any] = {}
+        if self.message is not None:
+            wire["ErrorMessage"] = self.message
+        if self.type is not None:
+            wire["ErrorType"] = self.type
+        if self.data is not None:
+            wire["ErrorData"] = self.data
+        if self.stack_trace is not None:
+            wire["StackTrace"] = list(self.stack_trace)
+        return wire
+
+    def __str__(self) -> str:
+        return f"{self.type or 'Error'}: {self.message or ''}".rstrip(": ")
+
+
+MILLISECONDS_FROM = 100_000_000_000
+"""Numbers from this value on are milliseconds: as seconds it is the year 5138, as milliseconds 1973."""
+
+
+def to_datetime(value: Any) -> datetime | None:
+    """Read a timestamp in any form the protocol uses.
+
+    Args:
+        value: Unix milliseconds, Unix seconds, ISO 8601 text, a `datetime`, or None.
+
+    Returns:
+        An aware UTC datetime; None for None and empty text.
+
+    Raises:
+        ValueError: The value has none of these forms.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = value / 1000 if abs(value) >= MILLISECONDS_FROM else value
+        try:
+            return datetime.fromtimestamp(seconds, UTC)
+        except (OverflowError, OSError, ValueError):
+            raise ValueError(f"{value!r} is outside the range of timestamps") from None
+    if isinstance(value, str):
+        parsed = datetime.fromisoformat(value)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    raise ValueError(f"{value!r} is not a timestamp: use Unix seconds or milliseconds, ISO 8601 text or a datetime")
+
+
+def to_millis(value: datetime) -> int:
+    """Convert to Unix milliseconds, the form of the handler's event."""
+    return round(value.timestamp() * 1000)

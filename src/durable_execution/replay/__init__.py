@@ -1,5 +1,31 @@
-"""Histories, replay traces, alignment and divergences as values. Nothing in this package does IO."""
+"""Replays recorded executions against today's code, without side effects, and reports where the two differ."""
 
-from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side, explain
+from durable_execution.replay.check import Handlers, Source, check, fetch_history, running_executions
+from durable_execution.replay.formats import FORMATS, render
+from durable_execution.replay.loading import history_files, load_handler, load_history
+from durable_execution.replay.replayer import Replayer, state_at
+from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
+from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.suspects import Suspect, SuspectKind
 
-__all__ = ["Divergence", "DivergenceKind", "Severity", "Side", "explain"]
+__all__ = [
+    "FORMATS",
+    "ExitCode",
+    "Handlers",
+    "ReplayReport",
+    "Replayer",
+    "Source",
+    "Suspect",
+    "SuspectKind",
+    "UnusableHandlerError",
+    "Verdict",
+    "check",
+    "fetch_history",
+    "history_files",
+    "load_handler",
+    "load_history",
+    "render",
+    "running_executions",
+    "state_at",
+    "worst",
+]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durable_execution.errors import ServiceError
 from durable_execution.protocol import Wire
-from durable_execution.protocol.limits import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
+from durable_execution.protocol.enums import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
 from durable_execution.runtime.service import ServiceClient
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from durable_execution.errors import NestedOperationError, SuspendExecution
+from durable_execution.runtime.body_threads import Workers
 from durable_execution.runtime.loop import IN_STEP
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import misplaced
 from durable_execution.runtime.state import ExecutionState
-from durable_execution.runtime.workers import Workers
 
 T = TypeVar("T")
 

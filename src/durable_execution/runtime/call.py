@@ -1,8 +1,13 @@
-"""One call of an operation. It exists from the moment its id is reserved."""
+"""One call of an operation. It exists from the moment its id is reserved.
+
+Distinguishes functions by their code: unnamed steps look alike in a history, but their bodies differ.
+"""
 
 from __future__ import annotations
 
 import inspect
+from hashlib import blake2b
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.protocol.paths import branch_path, child_path
@@ -10,7 +15,8 @@ from durable_execution.protocol.paths import branch_path, child_path
 if TYPE_CHECKING:
     from types import FrameType
 
-    from durable_execution.observers import CallSite, OperationCall
+    from durable_execution.call_site import CallSite
+    from durable_execution.observers import OperationCall
     from durable_execution.runtime.scope import ContextScope
 
 SDK_PREFIX = __name__.rpartition(".")[0].rpartition(".")[0] + "."
@@ -72,7 +78,7 @@ class Call:
         """The description of this call that observers receive."""
         if self._info is None:
             from durable_execution.observers import OperationCall
-            from durable_execution.runtime.fingerprint import fingerprint_of_code
+            # MOVED
 
             self._info = OperationCall(
                 id=self.id,
@@ -116,3 +122,39 @@ def call_site_of(frame: FrameType | None) -> CallSite | None:
 def current_call_site() -> CallSite | None:
     """The line where user code called into the SDK."""
     return call_site_of(inspect.currentframe())
+
+
+MAX_KNOWN = 4096
+_known: dict[CodeType, str] = {}
+
+
+def fingerprint_of_code(function: Any) -> str | None:
+    """A digest of a function's code; None when the function has no code. Equal code has an equal digest in any file or line.
+
+    The digest covers bytecode: you can compare it between processes that run the same version of Python.
+    """
+    function = getattr(function, "function", function)
+    code = getattr(getattr(function, "func", function), "__code__", None)
+    if not isinstance(code, CodeType):
+        return None
+    found = _known.get(code)
+    if found is None:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        found = _known[code] = _digest(code)
+    return found
+
+
+def _digest(code: CodeType) -> str:
+    digest = blake2b(digest_size=8)
+    pending = [code]
+    while pending:
+        current = pending.pop()
+        digest.update(current.co_code)
+        digest.update(repr((current.co_names, current.co_freevars)).encode())
+        for constant in current.co_consts:
+            if isinstance(constant, CodeType):
+                pending.append(constant)
+            else:
+                digest.update(repr(constant).encode())
+    return digest.hexdigest()

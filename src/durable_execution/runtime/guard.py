@@ -1,6 +1,6 @@
 """Compares each call with the operation recorded at its id, and handles a difference.
 
-Only the comparison is on the hot path. `durable_execution.replay` works out what a difference means.
+Only the comparison is on the hot path. `durable_execution.comparison` works out what a difference means.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def check_recorded(call: Call, recorded: Wire) -> None:
         and not call.is_virtual
     ):
         return
-    from durable_execution.replay.detection import mismatch_at_call
+    from durable_execution.comparison.runtime_check import mismatch_at_call
 
     state = call.scope.state
     if call.site is None:
@@ -55,7 +55,7 @@ async def check_configuration(call: Call, recorded: Wire) -> None:
     state = call.scope.state
     if state.announcer is None:
         return
-    from durable_execution.replay.detection import configuration_mismatch
+    from durable_execution.comparison.runtime_check import configuration_mismatch
 
     divergence = configuration_mismatch(call.info(), Operation(recorded), handler=call.scope.state.handler)
     if divergence is not None:
@@ -81,7 +81,7 @@ async def check_finished(scope: ContextScope) -> None:
 
 
 async def _report_missing(scope: ContextScope, missing: list[str]) -> None:
-    from durable_execution.replay.detection import never_called
+    from durable_execution.comparison.runtime_check import never_called
 
     state = scope.state
     divergence = never_called(
@@ -125,7 +125,7 @@ def _never_called(scope: ContextScope) -> list[str]:
 
 
 async def _diverge(state: ExecutionState, call: Call | None, divergence: Any) -> None:
-    from durable_execution.replay.divergence import explain
+    from durable_execution.divergence import explain
 
     text = explain(divergence)
     if state.announcer is not None:

@@ -1,4 +1,9 @@
-"""A context as the runtime sees it: it numbers the calls of the context and decides whether they may be made."""
+"""A context as the runtime sees it: it numbers the calls of the context and decides whether they may be made.
+
+Numbers the calls that are made by tasks of a context.
+
+Operation ids in call order.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from durable_execution.errors import ConfigurationError, ExecutionError, NestedOperationError
-from durable_execution.protocol.limits import MAX_NAME_LENGTH
-from durable_execution.protocol.paths import Labels, kind_of
+from durable_execution.protocol.enums import MAX_NAME_LENGTH
+from durable_execution.protocol.ids import branch_id, operation_id, task_prefix
+from durable_execution.protocol.paths import Labels, branch_path, kind_of, task_path
 from durable_execution.runtime.call import Call, current_call_site
-from durable_execution.runtime.ids import OperationIdGenerator
-from durable_execution.runtime.lanes import TaskLane
 from durable_execution.runtime.loop import IN_STEP, TaskOwner
 from durable_execution.runtime.loop import scope as running_scope
 
@@ -249,3 +253,71 @@ def _nested(kind: str, name: str | None) -> NestedOperationError:
         "cannot contain durable operations. Call the operation from the handler, or turn the step into a child context: "
         "ctx.run_in_child_context(function)"
     )
+
+
+class TaskLane:
+    """The scope of a task: its calls belong to the context whose code created the task, and have their own numbering.
+
+    Which of several tasks makes its next call first depends on what each waits for, and in a replay none of them waits. So
+    calls are numbered per task, and tasks are numbered in the order in which code creates them.
+
+    Attributes:
+        context: The context.
+    """
+
+    __slots__ = ("_created_tasks", "_number", "_outer", "_scope", "context")
+
+    def __init__(self, context: ContextScope, outer: ContextScope | TaskLane, number: int) -> None:
+        self.context = context
+        self._outer = outer
+        self._number = number
+        self._scope: ContextScope | None = None
+        self._created_tasks = 0
+
+    @classmethod
+    def of_operation(cls, call: Call, index: int) -> TaskLane:
+        """The scope of awaitable `index` (from 0) of an operation that runs several."""
+        task_scope = cls(call.scope.context, call.scope, index)
+        task_scope._scope = task_scope.context.numbered_as(branch_id(call.id, index), branch_path(call.path, index))
+        return task_scope
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Register a task that this task's code has created."""
+        self.context.adopt(task)
+
+    def for_task(self) -> TaskLane:
+        """The scope for the next task that this task's code creates."""
+        self._created_tasks += 1
+        return TaskLane(self.context, self, self._created_tasks)
+
+    @property
+    def scope(self) -> ContextScope:
+        """The context with the numbering of this task, created on first use."""
+        if self._scope is None:
+            outer = self._outer.scope if isinstance(self._outer, TaskLane) else self._outer
+            self._scope = self.context.numbered_as(
+                task_prefix(outer.ids.prefix, self._number), task_path(outer.path, self._number)
+            )
+        return self._scope
+
+
+class OperationIdGenerator:
+    """Numbers the calls of one context and hashes the numbers into operation ids.
+
+    An id is reserved when an operation is called, in the order of the calls. Scheduling does not affect ids.
+    """
+
+    __slots__ = ("position", "prefix")
+
+    def __init__(self, prefix: str | None) -> None:
+        self.prefix = prefix
+        self.position = 0
+
+    def next_id(self) -> str:
+        """Reserve the id of the next call. Afterwards `position` is its number, from 1."""
+        self.position += 1
+        return operation_id(self.prefix, self.position)
+
+    def peek(self, ahead: int = 1) -> str:
+        """The id of the call that is `ahead` calls after the last one. Reserves nothing."""
+        return operation_id(self.prefix, self.position + ahead)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from durable_execution.clock import Clock
     from durable_execution.runtime.announcer import Announcer
+    from durable_execution.runtime.body_threads import Workers
     from durable_execution.runtime.call import Call
     from durable_execution.runtime.service import ServiceClient
-    from durable_execution.runtime.workers import Workers
 
 RESUMING_STATUSES = TERMINAL_OPERATION_STATUSES | {"READY"}
 """Statuses in which code that waits for an operation can continue."""

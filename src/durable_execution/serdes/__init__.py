@@ -14,21 +14,19 @@ from durable_execution.serdes.interface import JsonSerDes, PassThroughSerDes, Se
 from durable_execution.serdes.tagged import TaggedSerDes
 
 if TYPE_CHECKING:
-    from durable_execution.serdes.compressed import CompressedSerDes
-    from durable_execution.serdes.encrypted import EncryptedSerDes
-    from durable_execution.serdes.offloaded import OffloadedSerDes
-    from durable_execution.serdes.stores import DirectoryStore, PayloadStore, S3Store
+    from durable_execution.serdes.offloaded import DirectoryStore, OffloadedSerDes, PayloadStore, S3Store
     from durable_execution.serdes.typed_serdes import TypedSerDes
+    from durable_execution.serdes.wrappers import CompressedSerDes, EncryptedSerDes
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "CompressedSerDes": "compressed",
-            "DirectoryStore": "stores",
-            "EncryptedSerDes": "encrypted",
+            "CompressedSerDes": "wrappers",
+            "DirectoryStore": "offloaded",
+            "EncryptedSerDes": "wrappers",
             "OffloadedSerDes": "offloaded",
-            "PayloadStore": "stores",
-            "S3Store": "stores",
+            "PayloadStore": "offloaded",
+            "S3Store": "offloaded",
             "TypedSerDes": "typed_serdes",
         },
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES, MAX_RESPONSE_BYTES
-from durable_execution.serdes.wrapping import to_bytes
+from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES, MAX_RESPONSE_BYTES
+from durable_execution.serdes.wrappers import to_bytes
 
 logger = logging.getLogger("durable_execution")
 

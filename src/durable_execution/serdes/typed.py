@@ -2,13 +2,19 @@
 
 Bytes are base64, as in the tagged format, and infinite numbers are preserved. A pydantic model uses its own configuration.
 The module is loaded when a type needs it; no other module of the runtime imports pydantic.
+
+Converts `typing.TypedDict` for pydantic, which before Python 3.12 accepts only those of `typing_extensions`.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from typing import Any
+import operator
+import sys
+import types
+import typing
+from typing import Any, get_args, get_origin
 
 import pydantic
 import pydantic_core
@@ -16,7 +22,6 @@ import typing_extensions
 
 from durable_execution.errors import PayloadError, SerializationError
 from durable_execution.serdes.codec import Codec
-from durable_execution.serdes.typed_dicts import known_to_pydantic
 
 FORMS = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 """Representations that pydantic lets the caller choose."""
@@ -105,3 +110,42 @@ def _takes_none(adapter: pydantic.TypeAdapter[Any]) -> bool:
 
 def _name(annotation: Any) -> str:
     return getattr(annotation, "__name__", None) or str(annotation)
+
+
+NEEDS_REPLACING = sys.version_info < (3, 12)
+
+
+def known_to_pydantic(annotation: Any) -> Any:
+    """An annotation in which every TypedDict is one that pydantic accepts.
+
+    TypedDicts inside dataclasses and models are not changed.
+    """
+    return _replaced(annotation, frozenset()) if NEEDS_REPLACING else annotation
+
+
+def _replaced(annotation: Any, outer: frozenset[Any]) -> Any:
+    if typing.is_typeddict(annotation):
+        return annotation if annotation in outer else _replaced_dict(annotation, outer | {annotation})
+    arguments = get_args(annotation)
+    if not arguments or get_origin(annotation) is typing.Literal:
+        return annotation
+    replaced = tuple(_replaced(argument, outer) for argument in arguments)
+    if replaced == arguments:
+        return annotation
+    if isinstance(annotation, types.UnionType) or get_origin(annotation) is typing.Union:
+        return functools.reduce(operator.or_, replaced)
+    if hasattr(annotation, "copy_with"):
+        return annotation.copy_with(replaced)
+    return types.GenericAlias(get_origin(annotation), replaced)
+
+
+def _replaced_dict(annotation: Any, outer: frozenset[Any]) -> Any:
+    fields: dict[str, Any] = {}
+    for name, hint in typing.get_type_hints(annotation, include_extras=True).items():
+        plain = get_args(hint)[0] if get_origin(hint) in (typing.Required, typing.NotRequired) else hint
+        wrapper: Any = typing.Required if name in annotation.__required_keys__ else typing.NotRequired
+        fields[name] = wrapper[_replaced(plain, outer)]
+    make: Any = typing_extensions.TypedDict
+    found = make(annotation.__name__, fields)
+    found.__module__, found.__doc__ = annotation.__module__, annotation.__doc__
+    return found

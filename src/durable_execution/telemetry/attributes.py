@@ -5,11 +5,12 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from durable_execution.observers import CallSite, InvocationStarted, OperationCall
+from durable_execution.call_site import CallSite
+from durable_execution.observers import InvocationStarted, OperationCall
 from durable_execution.protocol import ExecutionArn, InvocationStatus
 from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import bounded
-from durable_execution.telemetry.ids import hex_span, hex_trace
+from durable_execution.telemetry.span_ids import hex_span, hex_trace
 from durable_execution.telemetry.spans import AttributeValue
 
 Built = dict[str, AttributeValue]

@@ -129,7 +129,7 @@ def _tracer_provider(resource: "Resource", exporter: "SpanExporter | None") -> "
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    from durable_execution.telemetry.counting import CountingExporter
+    from durable_execution.telemetry.flushing import CountingExporter
 
     provider = TracerProvider(resource=resource)
     chosen = exporter or _exporter("traces")

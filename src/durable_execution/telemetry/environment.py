@@ -30,7 +30,7 @@ def observers_from_environment() -> tuple[Observer, ...]:
         warn_once(problem)
     if not settings.is_on:
         return places
-    from durable_execution.telemetry.assembly import assemble
+    from durable_execution.telemetry.live import assemble
 
     return (*places, *assemble(tracer_provider, meter_provider, settings))
 

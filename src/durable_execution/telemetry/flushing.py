@@ -1,22 +1,26 @@
 """Flushes an invocation's telemetry before the environment freezes, without delaying the answer beyond a budget.
 
 The SDK's `force_flush` ignores its timeout while an exporter hangs, so it runs in a thread, and the wait is bounded.
+
+Counts spans that an exporter could not deliver: the SDK's batch processor drops them silently.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from durable_execution.clock import SystemClock
 
 logger = logging.getLogger("durable_execution")
 monotonic = SystemClock().monotonic
-
 MARGIN_SECONDS = 0.5
 """Reserved from the function's remaining time for the answer itself."""
-
 SHORTEST_SECONDS = 0.1
 
 
@@ -99,3 +103,53 @@ def _run(flushes: Sequence[Callable[[int], Any]], deadline: float) -> None:
             flush(max(1, int((deadline - monotonic()) * 1_000)))
         except Exception:
             logger.exception("telemetry could not be delivered: the execution is not affected. Check the exporter")
+
+
+class LostSpans:
+    """A counter that resets when read."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._lock = Lock()
+
+    def add(self, count: int) -> None:
+        """Add to the count."""
+        with self._lock:
+            self._count += count
+
+    def take(self) -> int:
+        """Return the count since the last read."""
+        with self._lock:
+            count, self._count = self._count, 0
+        return count
+
+
+lost_spans = LostSpans()
+"""The counter of this process."""
+
+
+class CountingExporter(SpanExporter):
+    """Wraps an exporter and counts its failures."""
+
+    def __init__(self, exporter: SpanExporter, lost: LostSpans = lost_spans) -> None:
+        self._exporter = exporter
+        self._lost = lost
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export, and count the spans that are not accepted."""
+        try:
+            result = self._exporter.export(spans)
+        except Exception:
+            self._lost.add(len(spans))
+            raise
+        if result is not SpanExportResult.SUCCESS:
+            self._lost.add(len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        """Pass on to the wrapped exporter."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Pass on to the wrapped exporter."""
+        return self._exporter.force_flush(timeout_millis)

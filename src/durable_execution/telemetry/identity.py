@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from durable_execution.observers import InvocationStarted
-from durable_execution.telemetry import ids
+from durable_execution.telemetry import span_ids
 from durable_execution.telemetry.trace_context import TraceContext
 
 XRAY_KEEPS = timedelta(days=30)
@@ -46,16 +46,16 @@ class TraceIdentity:
     @property
     def workflow_id(self) -> int:
         """The id of the span of the whole execution."""
-        return ids.workflow_span_id(self.arn)
+        return span_ids.workflow_span_id(self.arn)
 
     @property
     def invocation_id(self) -> int:
         """The id of the span of this invocation."""
-        return ids.invocation_span_id(self.arn, self.invocation)
+        return span_ids.invocation_span_id(self.arn, self.invocation)
 
     def trace_at(self, moment: datetime) -> int:
         """Return the trace that received the spans of a given time."""
-        return ids.rolled_over(self.first_trace_id, moment)[0] if self.generation else self.trace_id
+        return span_ids.rolled_over(self.first_trace_id, moment)[0] if self.generation else self.trace_id
 
 
 class InvocationNames:
@@ -98,21 +98,21 @@ def identify(started: InvocationStarted, context: TraceContext, names: Invocatio
     """
     arn, at = started.execution_arn, started.at
     began = started.execution_started_at or at
-    first = context.trace_id or ids.trace_id_of(arn, began)
-    trace_id, generation = ids.rolled_over(first, at) if _has_age(first, began, context) else (first, 0)
+    first = context.trace_id or span_ids.trace_id_of(arn, began)
+    trace_id, generation = span_ids.rolled_over(first, at) if _has_age(first, began, context) else (first, 0)
     parent = context.parent_id if context.trace_id is not None and generation == 0 else None
     return TraceIdentity(
         arn=arn,
         invocation=names.name(arn, started.request_id, at),
         trace_id=trace_id,
-        ancestor_id=parent or ids.root_span_id(arn),
+        ancestor_id=parent or span_ids.root_span_id(arn),
         is_remote=parent is not None,
         is_sampled=context.is_sampled,
         trace_state=context.trace_state if parent is not None else None,
         generation=generation,
         previous=_previous(arn, trace_id, generation, context) if generation else None,
         first_trace_id=first,
-        ancestor_started_at=began + generation * ids.ROLL_OVER_AFTER,
+        ancestor_started_at=began + generation * span_ids.ROLL_OVER_AFTER,
     )
 
 
@@ -125,4 +125,4 @@ def _has_age(trace_id: int, began: datetime, context: TraceContext) -> bool:
 def _previous(arn: str, trace_id: int, generation: int, context: TraceContext) -> tuple[int, int]:
     """Return the trace before the roll-over: only the first is under the remote parent."""
     remote = context.parent_id if generation == 1 and context.trace_id is not None else None
-    return trace_id - (int(ids.ROLL_OVER_AFTER.total_seconds()) << 96), remote or ids.root_span_id(arn)
+    return trace_id - (int(span_ids.ROLL_OVER_AFTER.total_seconds()) << 96), remote or span_ids.root_span_id(arn)

@@ -16,12 +16,10 @@ from durable_execution.observers import (
     OperationReplayed,
 )
 from durable_execution.protocol import Operation, OperationSubType
-from durable_execution.protocol.limits import MAX_CONTEXT_RESULT_BYTES, MAX_EXECUTION_BYTES, MAX_OPERATIONS
+from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES, MAX_EXECUTION_BYTES, MAX_OPERATIONS
 from durable_execution.telemetry import attributes
 from durable_execution.telemetry import vocabulary as names
-from durable_execution.telemetry.nondeterminism import kind_of_divergence, severity_of
-from durable_execution.telemetry.replaying import ReplayTally
-from durable_execution.telemetry.waiting import WAITED_FOR
+from durable_execution.telemetry.span_kinds import WAITED_FOR, ReplayTally
 
 logger = logging.getLogger("durable_execution")
 
@@ -191,7 +189,7 @@ class Metrics(Observer):
     def on_diverged(self, happening: Diverged) -> None:
         """Count a divergence."""
         divergence = happening.divergence
-        labels = {KIND_LABEL: kind_of_divergence(divergence), SEVERITY_LABEL: severity_of(divergence)}
+        labels = {KIND_LABEL: divergence.kind.value, SEVERITY_LABEL: divergence.severity.value}
         self._instruments.count(NONDETERMINISM, labels=labels)
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:

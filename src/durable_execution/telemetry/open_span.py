@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from durable_execution.telemetry.attributes import mirrored
 from durable_execution.telemetry.bounded import bounded, bounded_name
-from durable_execution.telemetry.ids import hex_span, hex_trace
+from durable_execution.telemetry.span_ids import hex_span, hex_trace
 from durable_execution.telemetry.spans import Attributes, SpanEvent, SpanLink, SpanRecord, SpanStatus
 from durable_execution.telemetry.vocabulary import LINKS
 

@@ -11,12 +11,9 @@ from typing import Any
 from opentelemetry.sdk.trace import SpanProcessor, Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
-from durable_execution.telemetry.chosen_ids import ChosenIds
 from durable_execution.telemetry.decisions import Sampling
-from durable_execution.telemetry.deferred_outlet import DeferredOutlet
 from durable_execution.telemetry.identity import TraceIdentity
-from durable_execution.telemetry.started_outlet import StartedOutlet
-from durable_execution.telemetry.trace_outlet import TraceOutlet
+from durable_execution.telemetry.outlets import ChosenIds, DeferredOutlet, StartedOutlet, TraceOutlet
 
 SCOPE = "durable_execution"
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from durable_execution.telemetry.ids import hex_span, hex_trace
 from durable_execution.telemetry.settings import XRAY_HEADER
+from durable_execution.telemetry.span_ids import hex_span, hex_trace
 
 MAX_HEADER = 8_192
 """Maximum characters of `XAmznTraceId` in the service's model."""

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from durable_execution.testing.cloud_runner import CloudRunner
     from durable_execution.testing.faults import update_of
     from durable_execution.testing.local_runner import LocalExecution, LocalRunner
-    from durable_execution.testing.problems import OperationNotFoundError, RunnerError
-    from durable_execution.testing.report import RunResult
-    from durable_execution.testing.runner import Execution, Runner
-    from durable_execution.testing.views import (
+    from durable_execution.testing.operation_views import (
         BatchView,
         CallbackView,
         ConditionView,
@@ -35,26 +32,29 @@ if TYPE_CHECKING:
         StepView,
         WaitView,
     )
+    from durable_execution.testing.problems import OperationNotFoundError, RunnerError
+    from durable_execution.testing.run_result import RunResult
+    from durable_execution.testing.runner import Execution, Runner
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "BatchView": "views",
-            "CallbackView": "views",
+            "BatchView": "operation_views",
+            "CallbackView": "operation_views",
             "CloudRunner": "cloud_runner",
-            "ConditionView": "views",
-            "ContextView": "views",
+            "ConditionView": "operation_views",
+            "ContextView": "operation_views",
             "Execution": "runner",
-            "InvokeView": "views",
+            "InvokeView": "operation_views",
             "LocalExecution": "local_runner",
             "LocalRunner": "local_runner",
             "OperationNotFoundError": "problems",
-            "OperationView": "views",
-            "RunResult": "report",
+            "OperationView": "operation_views",
+            "RunResult": "run_result",
             "Runner": "runner",
             "RunnerError": "problems",
-            "StepView": "views",
-            "WaitView": "views",
+            "StepView": "operation_views",
+            "WaitView": "operation_views",
             "update_of": "faults",
         },
     )

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from durable_execution.errors import ServiceError
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
-from durable_execution.replay.history import read_history
-from durable_execution.replay.recorded import RecordedExecution
 
 PAGE_ITEMS = 1000
 

@@ -9,14 +9,14 @@ from durable_execution.clock import SystemClock
 from durable_execution.errors import ServiceError
 from durable_execution.local import EngineLimits, LocalEngine, SkippingClock
 from durable_execution.local.hosts import DurableHost, DurableTarget
-from durable_execution.local.identity import IdSource
+from durable_execution.local.id_source import IdSource
 from durable_execution.local.running import function_name
 from durable_execution.observers import Observer
 from durable_execution.protocol import ExecutionStatus
 from durable_execution.testing.calls import ServiceCalls
 from durable_execution.testing.faults import Fault, Faults, FaultyHost, UpdateRule
 from durable_execution.testing.problems import RunnerError
-from durable_execution.testing.report import RunResult
+from durable_execution.testing.run_result import RunResult
 from durable_execution.testing.runner import Execution, Runner
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)

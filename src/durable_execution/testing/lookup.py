@@ -7,7 +7,7 @@ from durable_execution.protocol import OperationSubType
 from durable_execution.testing.problems import OperationNotFoundError
 
 if TYPE_CHECKING:
-    from durable_execution.testing.views import (
+    from durable_execution.testing.operation_views import (
         BatchView,
         CallbackView,
         ConditionView,
@@ -49,13 +49,13 @@ class Lookup:
         self, name: str | None = None, *, path: str | None = None, index: int | None = None
     ) -> "OperationView":
         """An operation of any kind."""
-        from durable_execution.testing.views import OperationView
+        from durable_execution.testing.operation_views import OperationView
 
         return self._find(OperationView, "operation", name, path, index)
 
     def step(self, name: str | None = None, *, path: str | None = None, index: int | None = None) -> "StepView":
         """A step."""
-        from durable_execution.testing.views import StepView
+        from durable_execution.testing.operation_views import StepView
 
         return self._find(StepView, "step", name, path, index)
 
@@ -63,37 +63,37 @@ class Lookup:
         self, name: str | None = None, *, path: str | None = None, index: int | None = None
     ) -> "ConditionView":
         """A `wait_for_condition`."""
-        from durable_execution.testing.views import ConditionView
+        from durable_execution.testing.operation_views import ConditionView
 
         return self._find(ConditionView, "wait_for_condition", name, path, index)
 
     def wait(self, name: str | None = None, *, path: str | None = None, index: int | None = None) -> "WaitView":
         """A wait."""
-        from durable_execution.testing.views import WaitView
+        from durable_execution.testing.operation_views import WaitView
 
         return self._find(WaitView, "wait", name, path, index)
 
     def callback(self, name: str | None = None, *, path: str | None = None, index: int | None = None) -> "CallbackView":
         """A callback. The name of a `wait_for_callback` finds the callback inside it."""
-        from durable_execution.testing.views import CallbackView
+        from durable_execution.testing.operation_views import CallbackView
 
         return self._find(CallbackView, "callback", name, path, index)
 
     def invoke(self, name: str | None = None, *, path: str | None = None, index: int | None = None) -> "InvokeView":
         """A call of a function with `ctx.invoke`."""
-        from durable_execution.testing.views import InvokeView
+        from durable_execution.testing.operation_views import InvokeView
 
         return self._find(InvokeView, "invoke", name, path, index)
 
     def context(self, name: str | None = None, *, path: str | None = None, index: int | None = None) -> "ContextView":
         """A child context, a branch, a map or parallel, or the context of a `wait_for_callback`."""
-        from durable_execution.testing.views import ContextView
+        from durable_execution.testing.operation_views import ContextView
 
         return self._find(ContextView, "context", name, path, index)
 
     def batch(self, name: str | None = None, *, path: str | None = None, index: int | None = None) -> "BatchView":
         """A map or parallel."""
-        from durable_execution.testing.views import BatchView
+        from durable_execution.testing.operation_views import BatchView
 
         return self._find(BatchView, "map or parallel", name, path, index)
 

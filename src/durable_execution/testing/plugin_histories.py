@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from durable_execution.replayer import Handlers, ReplayReport
+    from durable_execution.replay import Handlers, ReplayReport
 
 SUFFIX = ".history.json"
 HANDLERS: "pytest.StashKey[Handlers]" = pytest.StashKey()
@@ -88,7 +88,7 @@ class HistoryItem(pytest.Item):
         raise HistoryDivergedError(report)
 
     def _handlers(self) -> "Handlers":
-        from durable_execution.replayer import Handlers, UnusableHandlerError
+        from durable_execution.replay import Handlers, UnusableHandlerError
 
         found = self.config.stash.get(HANDLERS, None)
         if found is None:
@@ -116,14 +116,14 @@ class HistoryItem(pytest.Item):
 
 def replay_file(path: Path, handlers: "Handlers") -> "ReplayReport":
     """Replay the history in a file."""
-    from durable_execution.replayer import Source, check, load_history
+    from durable_execution.replay import Source, check, load_history
 
     return next(iter(check([Source(path.name, lambda: load_history(path))], handlers)))
 
 
 def failure_text(report: "ReplayReport") -> str:
     """The text that a failed test shows."""
-    from durable_execution.replayer import render
+    from durable_execution.replay import render
 
     hint = "If the change is intended, record the history again: pytest --durable-update"
     return f"{render([report], 'text')}{hint}"
@@ -133,8 +133,8 @@ def update_history(path: Path, handlers: "Handlers") -> None:
     """Record a history again and write it to its file."""
     import json
 
-    from durable_execution.replayer import load_history
-    from durable_execution.replayer.rerecording import record_again
+    from durable_execution.replay import load_history
+    from durable_execution.testing.rerecording import record_again
 
     execution = load_history(path)
     events = record_again(handlers.find(execution), execution)

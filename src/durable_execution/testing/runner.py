@@ -7,9 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from durable_execution.protocol import ErrorObject, ExecutionStatus, OperationStatus
 from durable_execution.testing.calls import ServiceCalls
+from durable_execution.testing.operation_views import CallbackView
 from durable_execution.testing.problems import RunnerError
-from durable_execution.testing.report import RunResult
-from durable_execution.testing.views import CallbackView
+from durable_execution.testing.run_result import RunResult
 
 X = TypeVar("X", bound="Execution")
 

@@ -15,7 +15,7 @@ from durable_execution import (
     poll_until,
 )
 from durable_execution.errors import WaitForConditionError
-from durable_execution.polling import WaitStrategy
+from durable_execution.retry import WaitStrategy
 from durable_execution.serdes import SerDesContext
 from tests.conformance.registry import requirement
 

@@ -23,7 +23,7 @@ from durable_execution.config import (
     WaitForConditionConfig,
 )
 from durable_execution.errors import ConfigurationError
-from durable_execution.protocol.limits import MAX_CALLBACK_TIMEOUT_SECONDS
+from durable_execution.protocol.enums import MAX_CALLBACK_TIMEOUT_SECONDS
 from durable_execution.serdes import JsonSerDes
 
 SECOND = timedelta(seconds=1)

@@ -361,7 +361,7 @@ def test_an_interrupt_exits_with_130(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("durable_debugger.cli.show_verb.find_execution", interrupt)
+    monkeypatch.setattr("durable_debugger.cli.look.find_execution", interrupt)
     assert main(["show", "x"]) == 130
 
 

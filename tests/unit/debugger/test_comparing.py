@@ -4,13 +4,13 @@ from durable_debugger.model import facts
 from durable_debugger.model.differences import Differences, of_report
 from durable_debugger.model.marks import Marks
 from durable_debugger.model.session import Session
-from durable_debugger.text.lines import line_width, plain
+from durable_debugger.text.segments import line_width, plain
 from durable_debugger.views.diff import DiffMode, diff_line, diff_rows, why_lines
 from durable_debugger.views.step import track_lines
-from durable_execution.replay.call_tree import tree_of
-from durable_execution.replay.comparison import compare
-from durable_execution.replay.divergence import DivergenceKind, Severity
-from durable_execution.replay.recorded import RecordedExecution
+from durable_execution.comparison.call_tree import tree_of
+from durable_execution.comparison.comparison import compare
+from durable_execution.divergence import DivergenceKind, Severity
+from durable_execution.history.recorded import RecordedExecution
 from tests.tui.conftest import order_session
 from tests.tui.recordings import order_execution, renamed
 
@@ -121,7 +121,7 @@ def test_the_explanation_has_its_five_words_wrapped_or_compact() -> None:
 def test_a_report_of_a_replay_keeps_its_judgement_and_what_belongs_to_no_row() -> None:
     from dataclasses import replace
 
-    from durable_execution.replayer.report import ReplayReport, Verdict
+    from durable_execution.replay.report import ReplayReport, Verdict
 
     recorded = order_execution()
     compared = compare(tree_of(recorded), tree_of(order_execution(with_courier=False)), handler="flow:process_order")

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from durable_debugger.model import facts
+from durable_debugger.model.facts import State
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.report import execution_report
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import State
-from durable_debugger.text.files import near
-from durable_debugger.text.lines import line_width, plain
+from durable_debugger.text.segments import line_width, plain
+from durable_debugger.text.source_path import near
 from durable_debugger.views.chrome import inspector_title, position_remark, status_line, tab_line
 from durable_debugger.views.events import event_line, event_lines, first_event_of, row_of_event
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.outline import outline_line
 from durable_debugger.views.value import value_lines
-from durable_execution.observers import CallSite
+from durable_execution.call_site import CallSite
+from durable_execution.history.reading import read_history
 from durable_execution.protocol import ErrorObject
-from durable_execution.replay.history import read_history
 from tests.tui.conftest import order_session
 from tests.tui.recordings import START, Recording, order_execution, order_recording, tree_execution
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_debugger.model import facts
+from durable_debugger.model.facts import State
 from durable_debugger.model.moments import CALLS, Moment, MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
-from durable_debugger.model.states import State
-from durable_debugger.screens.stepping import target_of
+from durable_debugger.screens.navigation import target_of
 from durable_debugger.views.source import current_site
-from durable_execution.replay.history import read_history
+from durable_execution.history.reading import read_history
 from tests.tui.recordings import LINES, START, Recording, order_execution, tree_execution
 
 

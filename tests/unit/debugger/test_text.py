@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from durable_debugger.model.states import State
+from durable_debugger.model.facts import State
 from durable_debugger.text import cells, durations, glyphs, payloads
-from durable_debugger.text.lines import Part, fit, flush, line_width, plain
+from durable_debugger.text.segments import Part, fit, flush, line_width, plain
 
 ANYTHING = st.text(max_size=60)
 

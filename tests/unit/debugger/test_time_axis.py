@@ -5,10 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_debugger.model.critical import critical_path, longest
 from durable_debugger.model.session import Session
-from durable_debugger.model.timebase import Timebase, busy_times
-from durable_debugger.text.lines import line_width, plain
+from durable_debugger.model.timebase import Timebase, busy_times, critical_path, longest
+from durable_debugger.text.segments import line_width, plain
 from durable_debugger.views.timeline import Chart, axis_line, timeline_line
 from tests.tui.conftest import order_session
 from tests.tui.recordings import big_execution, order_execution, tree_execution

@@ -14,7 +14,7 @@ from durable_execution import local
 from durable_execution.errors import EngineError, ServiceError
 from durable_execution.handler import durable_execution
 from durable_execution.local import LocalEngine
-from durable_execution.local.faults import ApiError
+from durable_execution.local.rules.api_errors import ApiError
 from durable_execution.observers import InvocationStarted, Observer
 from durable_execution.protocol import Wire
 from tests.unit.local.scripts import (

@@ -10,7 +10,7 @@ import pytest
 from durable_execution import DurableContext, durable_execution
 from durable_execution.errors import EngineError
 from durable_execution.local import LocalEngine
-from durable_execution.local.leases import Lease
+from durable_execution.local.recovery import Lease
 
 MOMENT = 0.05
 """Seconds in which another thread gets to do something it should not."""

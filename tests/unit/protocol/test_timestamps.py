@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_execution.protocol.timestamps import to_datetime, to_millis
+from durable_execution.protocol.operation import to_datetime, to_millis
 
 MOMENT = datetime(2025, 12, 1, 10, 30, 15, 250_000, tzinfo=UTC)
 MILLIS = 1_764_585_015_250

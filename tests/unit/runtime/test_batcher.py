@@ -10,7 +10,7 @@ import pytest
 from durable_execution.errors import ServiceError
 from durable_execution.observers import CheckpointSent, Observer
 from durable_execution.protocol import Wire
-from durable_execution.protocol.limits import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
+from durable_execution.protocol.enums import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
 from durable_execution.runtime import batcher as batcher_module
 from durable_execution.runtime.announcer import Announcer
 from durable_execution.runtime.batcher import CheckpointBatcher, as_service_error

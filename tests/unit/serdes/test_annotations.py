@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from durable_execution.local import run
-from durable_execution.recording.recorder import _secrets_of
 from durable_execution.serdes.annotations import annotation_of, annotations_of, parameters_of
 from durable_execution.serdes.codec import return_annotation
+from durable_execution.trace.recorder import _secrets_of
 from tests.unit.serdes import annotated
 
 

@@ -23,10 +23,8 @@ from durable_execution.handler import DurableHandler, durable_execution
 from durable_execution.local import LocalEngine
 from durable_execution.local.invocations import Assignment
 from durable_execution.observers import Observer
-from durable_execution.polling import poll_until
-from durable_execution.retry import RetryDecision, RetryPresets
-from durable_execution.telemetry.assembly import Delivery
-from durable_execution.telemetry.live import LiveTracing
+from durable_execution.retry import RetryDecision, RetryPresets, poll_until
+from durable_execution.telemetry.live import Delivery, LiveTracing
 
 SERVICE = "tests"
 Workflow = Callable[[Any, DurableContext], Any]
@@ -87,7 +85,7 @@ async def child_failure(_payload: Any, ctx: DurableContext) -> Any:
 
 
 async def parallel_failure(_payload: Any, ctx: DurableContext) -> Any:
-    from durable_execution.operations.branches import ParallelBranch
+    from durable_execution.operations.batch import ParallelBranch
 
     async def branch(_: DurableContext) -> None:
         fail("Intentional failure")

@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from durable_execution.replay.history import read_history
+from durable_execution.history.reading import read_history
 from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.spans import SpanRecord
 from tests.unit.telemetry.scenarios import CALLBACK_NAMES, SCENARIOS, Run, Tracing, engine_with, provider_for, run

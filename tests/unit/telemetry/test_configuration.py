@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from durable_execution.errors import ConfigurationError
 from durable_execution.telemetry import Telemetry, configure
 from durable_execution.telemetry.configuration import lambda_resource
-from durable_execution.telemetry.counting import CountingExporter, LostSpans
+from durable_execution.telemetry.flushing import CountingExporter, LostSpans
 from tests.unit.telemetry.receiver import Collector, collector
 
 SCRIPT = """

@@ -12,9 +12,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from durable_execution.telemetry import environment, logs
-from durable_execution.telemetry.assembly import Delivery
 from durable_execution.telemetry.environment import observers_from_environment
-from durable_execution.telemetry.live import LiveTracing
+from durable_execution.telemetry.live import Delivery, LiveTracing
 from durable_execution.telemetry.metrics import Metrics
 from durable_execution.telemetry.settings import VARIABLES, Settings
 
@@ -148,7 +147,7 @@ def test_importing_the_package_loads_nothing_of_opentelemetry() -> None:
     script = """
 import sys
 import durable_execution.telemetry, durable_execution.telemetry.backfill, durable_execution.telemetry.otlp
-import durable_execution.telemetry.store, durable_execution.telemetry.tree
+import durable_execution.telemetry.span_store, durable_execution.telemetry.span_tree
 print(sorted(name for name in sys.modules if name.startswith(("opentelemetry", "pydantic", "boto", "sqlite"))))
 """
     assert run_in_process(script) == ["[]"]

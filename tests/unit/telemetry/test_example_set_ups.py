@@ -128,7 +128,7 @@ def test_the_example_for_xray_is_a_script(repository: Path, tmp_path: Path) -> N
 
 
 def test_the_picture_for_xray_shows_every_span(repository: Path, tmp_path: Path) -> None:
-    read_spans = import_module("durable_execution.telemetry.store").read_spans
+    read_spans = import_module("durable_execution.telemetry.span_store").read_spans
     run(str(repository / XRAY / "process_order.py"), PWD=str(tmp_path), **{VIEW.name: "invocation"})
     (file,) = (tmp_path / ".durable" / "spans").iterdir()
     sent = {span.name for span in read_spans(file)}

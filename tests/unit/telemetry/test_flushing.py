@@ -12,9 +12,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from durable_execution.clock import SystemClock
 from durable_execution.observers import InvocationStarted
-from durable_execution.telemetry import assembly, live
-from durable_execution.telemetry.assembly import Delivery, assemble
+from durable_execution.telemetry import live
 from durable_execution.telemetry.flushing import Flusher, budget_of
+from durable_execution.telemetry.live import Delivery, assemble
 from durable_execution.telemetry.settings import Settings
 from tests.unit.telemetry.happenings import ARN, call, ended, started, step
 from tests.unit.telemetry.receiver import collector
@@ -115,7 +115,7 @@ def invoke(observers: Any, start: InvocationStarted) -> float:
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly, "_flusher", Flusher())
+    monkeypatch.setattr(live, "_flusher", Flusher())
 
 
 @pytest.mark.usefixtures("fresh")

@@ -17,11 +17,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, Sam
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags
 
 from durable_execution.context.durable_context import DurableContext
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.errors import StepError
 from durable_execution.handler import durable_execution
 from durable_execution.observers import AttemptStarted, ContextEntered, Diverged, OperationCompleted, OperationStarted
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
-from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.telemetry import live
 from durable_execution.telemetry.live import LiveTracing
 from tests.unit.telemetry.happenings import ARN, BEGAN, at, call, ended, replayed, started, step

@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from durable_execution.context.durable_context import DurableContext
 from durable_execution.observers import CheckpointSent, Diverged
 from durable_execution.protocol import Operation
-from durable_execution.telemetry.assembly import assemble
+from durable_execution.telemetry.live import assemble
 from durable_execution.telemetry.metrics import (
     LIMIT_OPERATIONS,
     LIMIT_PAYLOAD,

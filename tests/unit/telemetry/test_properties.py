@@ -15,10 +15,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from durable_execution.config import CompletionConfig, MapConfig, NestingType, ParallelConfig
 from durable_execution.context.durable_context import DurableContext
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.local import CountingIds
-from durable_execution.replay.history import read_history
-from durable_execution.replay.recorded import RecordedExecution, RecordedOperation
-from durable_execution.telemetry import ids
+from durable_execution.telemetry import span_ids
 from durable_execution.telemetry.backfill import backfill
 from tests.unit.telemetry.scenarios import Tracing, engine_with, provider_for, retry_in, run
 
@@ -230,7 +230,7 @@ def check_operations(view: str, spans: Sequence[ReadableSpan], recorded: Recorde
             assert statuses.count(operation.status.value) == 1, operation.path
         assert set(statuses) - {operation.status.value} <= {"STARTED"}
         assert view == "invocation" or len(found) == 1, operation.path
-        assert ids.operation_span_id(recorded.arn or "", operation.id) in {key(span)[1] for span in found}
+        assert span_ids.operation_span_id(recorded.arn or "", operation.id) in {key(span)[1] for span in found}
         ran = Counter(attribute(s, "durable.attempt.number") for s in attempts.get(operation.id, []) if is_whole(s))
         told = Counter(attempt.number for attempt in operation.attempts if attempt.ended_at is not None)
         assert told <= ran, operation.path

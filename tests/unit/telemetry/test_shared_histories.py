@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import OperationType
-from durable_execution.replay.history import read_history
-from durable_execution.replay.recorded import RecordedExecution
 from durable_execution.telemetry.backfill import backfill
-from durable_execution.telemetry.ids import hex_span, operation_span_id, workflow_span_id
+from durable_execution.telemetry.span_ids import hex_span, operation_span_id, workflow_span_id
 from durable_execution.telemetry.spans import SpanRecord, SpanStatus
 
 VIEWS = ("execution", "invocation")

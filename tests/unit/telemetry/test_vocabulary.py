@@ -15,18 +15,18 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from durable_execution import telemetry
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.observers import Diverged
-from durable_execution.replay.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.telemetry import vocabulary
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.live import LiveTracing
 from durable_execution.telemetry.logs import FIELDS, LogPlace, fields_of
-from durable_execution.telemetry.model import Surroundings
 from durable_execution.telemetry.open_span import RecordOutlet
 from durable_execution.telemetry.settings import EVERY, STANDARD, VARIABLES
+from durable_execution.telemetry.span_view import Surroundings
 from durable_execution.telemetry.spans import SpanRecord
 from durable_execution.telemetry.trace_context import parse_header
-from durable_execution.telemetry.views import VIEWS
+from durable_execution.telemetry.trace_views import VIEWS
 from durable_execution.telemetry.vocabulary import ATTRIBUTES, EVENTS, SPANS, Place, SpanKind
 from tests.unit.telemetry.happenings import at, call, ended, replayed, started, step
 from tests.unit.telemetry.scenarios import CALLBACK_NAMES, Tracing, engine_with, provider_for, run
@@ -156,7 +156,7 @@ def test_every_variable_and_attribute_is_named_in_one_place() -> None:
         ("configuration.py", "cloud.provider"),
         ("configuration.py", "faas.max_memory"),
         ("configuration.py", "faas.name"),
-        ("placeholder.py", "exception.escaped"),  # on exceptions that the user's own code records
+        ("outlets.py", "exception.escaped"),  # on exceptions that the user's own code records
     }
 
 

@@ -14,8 +14,7 @@ from durable_execution import (
     durable_execution,
     durable_step,
 )
-from durable_execution.polling import poll_until
-from durable_execution.retry import Jitter, RetryPresets, exponential_backoff
+from durable_execution.retry import Jitter, RetryPresets, exponential_backoff, poll_until
 
 HOUR = timedelta(hours=1)
 THREE_TIMES = StepConfig(

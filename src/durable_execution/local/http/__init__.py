@@ -3,7 +3,7 @@
 Requires the extra `server` (starlette and uvicorn), which only this package imports.
 """
 
-from durable_execution.local.http.log import JsonLog
+from durable_execution.local.http.application import JsonLog
 from durable_execution.local.http.processes import ProcessHost
 from durable_execution.local.http.remote import RemoteHost
 from durable_execution.local.http.server import LocalServer, serve

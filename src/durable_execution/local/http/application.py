@@ -1,39 +1,60 @@
-"""The Lambda API as an ASGI application over the engine's client."""
+"""The Lambda API as an ASGI application over the engine's client.
+
+Responses and errors as rest-json: timestamps are Unix seconds, and the error code is in the `x-amzn-ErrorType` header.
+
+The output of functions, as lines of JSON that name their execution.
+"""
 
 import asyncio
+import json
 import logging
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from durable_execution.errors import DurableError, ServiceError
-from durable_execution.local.client import LocalLambdaClient
-from durable_execution.local.faults import fault
-from durable_execution.local.http.parsing import ApiRequest, read_request
-from durable_execution.local.http.paths import find_route
-from durable_execution.local.http.responses import ApiResponse, answer, refusal
-from durable_execution.local.identity import IdSource
+from durable_execution.clock import Clock, SystemClock
+from durable_execution.errors import DurableError, EngineError, ServiceError
+from durable_execution.local.http.parsing import ApiRequest, find_route, read_request
+from durable_execution.local.id_source import IdSource
+from durable_execution.local.lambda_client import LocalLambdaClient
+from durable_execution.local.rules.api_errors import CAPITAL_MESSAGE, fault
 from durable_execution.protocol import Wire
 
 LOGGER = logging.getLogger(__name__)
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Maximum size of a request: the largest payload, plus room for JSON escapes."""
-
 BODY_SECONDS = 30.0
 """How long a client may take to send a request's body."""
-
 WAITING_THREADS = 256
 """Maximum number of concurrent synchronous invocations. The next one is throttled, as Lambda does above an account's
 concurrency."""
-
 ANSWERED_AT_ONCE = frozenset({"Event", "DryRun"})
-
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """A response.
+
+    Attributes:
+        status: HTTP status.
+        body: The body.
+        headers: Headers in addition to those of every response.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class LambdaApi:
@@ -149,3 +170,94 @@ def _require_local_origin(request: Request) -> None:
         raise fault(
             "AccessDeniedException", f"This server does not answer requests from web pages (Origin: {origin:.200})."
         )
+
+
+ACCEPTED = frozenset({"PauseDurableExecution", "ResumeDurableExecution", "DeleteDurableExecution"})
+"""Operations that answer with status 202."""
+_INVOKE_HEADERS = {
+    "DurableExecutionArn": "X-Amz-Durable-Execution-Arn",
+    "ExecutedVersion": "X-Amz-Executed-Version",
+    "FunctionError": "X-Amz-Function-Error",
+}
+
+
+def answer(operation: str, wire: Wire) -> ApiResponse:
+    """The response to a successful operation."""
+    if operation == "Invoke":
+        return _invoked(wire)
+    return ApiResponse(202 if operation in ACCEPTED else 200, json.dumps(wire, default=_encode).encode())
+
+
+def refusal(error: ServiceError) -> ApiResponse:
+    """The response to a refused request."""
+    status = error.status or 500
+    member = "Message" if error.code in CAPITAL_MESSAGE else "message"
+    body = {"Type": "User" if status < 500 else "Service", member: error.message}
+    return ApiResponse(status, json.dumps(body).encode(), {"x-amzn-ErrorType": error.code})
+
+
+def _invoked(wire: Wire) -> ApiResponse:
+    headers = {header: str(wire[member]) for member, header in _INVOKE_HEADERS.items() if member in wire}
+    payload: bytes = wire["Payload"].read()
+    return ApiResponse(wire["StatusCode"], payload, headers)
+
+
+def _encode(value: Any) -> float:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    raise TypeError(f"{type(value).__name__} is not a member of the API")
+
+
+class JsonLog:
+    """Writes one JSON object per line.
+
+    Args:
+        path: File to append to; None for standard error.
+        clock: Provides the timestamp of records without one.
+
+    Raises:
+        EngineError: The file is not writable.
+    """
+
+    def __init__(self, path: Path | None = None, *, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._is_own = path is not None
+        self._file: IO[str] = sys.stderr if path is None else _opened(path)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append a record, and add `timestamp` if it is missing."""
+        line = json.dumps({"timestamp": self._clock.now().isoformat(), **record}, default=str)
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(line + "\n")
+                self._file.flush()
+
+    def write_line(self, text: str, about: dict[str, Any]) -> None:
+        """Append a line that a function printed: the members of a JSON object, or other text as `message`.
+
+        Args:
+            text: The line.
+            about: Members that identify the source. The line's own members take precedence.
+        """
+        try:
+            parsed = json.loads(text)
+        except (ValueError, RecursionError):
+            parsed = None
+        self.write({**about, **(parsed if isinstance(parsed, dict) else {"message": text})})
+
+    def close(self) -> None:
+        """Close the file, unless it is standard error."""
+        with self._lock:
+            if self._is_own:
+                self._file.close()
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise EngineError(
+            f"cannot write the log file {path}: {error.strerror}. Name a different file with --log-file."
+        ) from error

@@ -1,14 +1,17 @@
-"""HTTP requests, parsed into the keyword arguments of `LocalLambdaClient`."""
+"""HTTP requests, parsed into the keyword arguments of `LocalLambdaClient`.
+
+Routing. The path is split before it is decoded because ARNs and callback ids contain `/`.
+"""
 
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote_to_bytes
 
-from durable_execution.local.faults import fault, invalid
-from durable_execution.protocol.timestamps import to_datetime
+from durable_execution.local.rules.api_errors import ApiError, fault, invalid
+from durable_execution.protocol.operation import to_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,6 @@ class ApiRequest:
 
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")  # int() also accepts spaces, underscores and non-ASCII digits
-
 Arguments = dict[str, Any]
 Reader = Callable[[ApiRequest], tuple[str, Arguments]]
 
@@ -125,23 +127,6 @@ def _invoke(request: ApiRequest) -> tuple[str, Arguments]:
     return "invoke", {"FunctionName": request.parameter, "Payload": request.body, **headers, **query}
 
 
-_READERS: dict[str, Reader] = {
-    "CheckpointDurableExecution": _checkpoint,
-    "GetDurableExecutionState": _state,
-    "GetDurableExecution": _execution,
-    "GetDurableExecutionHistory": _history,
-    "ListDurableExecutionsByFunction": _list,
-    "StopDurableExecution": _stop,
-    "PauseDurableExecution": _pause,
-    "ResumeDurableExecution": _resume,
-    "DeleteDurableExecution": _delete,
-    "SendDurableExecutionCallbackSuccess": _succeed,
-    "SendDurableExecutionCallbackFailure": _fail,
-    "SendDurableExecutionCallbackHeartbeat": _heartbeat,
-    "Invoke": _invoke,
-}
-
-
 def _members(request: ApiRequest, *names: str) -> Arguments:
     """Members of a JSON body; null counts as absent."""
     body = _json(request.body)
@@ -149,27 +134,6 @@ def _members(request: ApiRequest, *names: str) -> Arguments:
     if not isinstance(body, dict):
         raise invalid(f"The body must be a JSON object, not {type(body).__name__}.")
     return {name: body[name] for name in names if body.get(name) is not None}
-
-
-def _error(request: ApiRequest) -> Any:
-    """The ErrorObject, which is the body itself; None for an empty body."""
-    return _json(request.body)
-
-
-def _json(body: bytes) -> Any:
-    if not body.strip():
-        return None
-    try:
-        return json.loads(body.decode())
-    except (ValueError, RecursionError) as error:
-        raise fault("InvalidRequestContentException", f"Could not parse request body into json: {error}") from None
-
-
-def _pairs(request: ApiRequest) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(request.query, keep_blank_values=True, errors="strict", max_num_fields=100)
-    except ValueError:
-        raise invalid("The query must be percent-encoded UTF-8 with at most 100 members.") from None
 
 
 def _query(request: ApiRequest, **readers: Callable[[str], Any]) -> Arguments:
@@ -182,6 +146,18 @@ def _query(request: ApiRequest, **readers: Callable[[str], Any]) -> Arguments:
             except ValueError:
                 raise invalid(f"{name} cannot be {value!r:.100}.") from None
     return found
+
+
+def _timestamp(text: str) -> Any:
+    try:
+        return to_datetime(float(text))
+    except ValueError:
+        return to_datetime(text)
+
+
+def _error(request: ApiRequest) -> Any:
+    """The ErrorObject, which is the body itself; None for an empty body."""
+    return _json(request.body)
 
 
 def _integer(text: str) -> int:
@@ -197,8 +173,112 @@ def _boolean(text: str) -> bool:
     return known[text.lower()]
 
 
-def _timestamp(text: str) -> Any:
+def _pairs(request: ApiRequest) -> list[tuple[str, str]]:
     try:
-        return to_datetime(float(text))
+        return parse_qsl(request.query, keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:
-        return to_datetime(text)
+        raise invalid("The query must be percent-encoded UTF-8 with at most 100 members.") from None
+
+
+def _json(body: bytes) -> Any:
+    if not body.strip():
+        return None
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise fault("InvalidRequestContentException", f"Could not parse request body into json: {error}") from None
+
+
+_READERS: dict[str, Reader] = {
+    "CheckpointDurableExecution": _checkpoint,
+    "GetDurableExecutionState": _state,
+    "GetDurableExecution": _execution,
+    "GetDurableExecutionHistory": _history,
+    "ListDurableExecutionsByFunction": _list,
+    "StopDurableExecution": _stop,
+    "PauseDurableExecution": _pause,
+    "ResumeDurableExecution": _resume,
+    "DeleteDurableExecution": _delete,
+    "SendDurableExecutionCallbackSuccess": _succeed,
+    "SendDurableExecutionCallbackFailure": _fail,
+    "SendDurableExecutionCallbackHeartbeat": _heartbeat,
+    "Invoke": _invoke,
+}
+_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+class Route(NamedTuple):
+    """The method and path of an operation.
+
+    Attributes:
+        operation: Name of the operation.
+        method: HTTP method.
+        segments: Path segments; `*` is the parameter.
+    """
+
+    operation: str
+    method: str
+    segments: tuple[str, ...]
+
+
+def _route(operation: str, method: str, path: str) -> Route:
+    return Route(operation, method, tuple(path.strip("/").split("/")))
+
+
+ROUTES = (
+    _route("CheckpointDurableExecution", "POST", "/2025-12-01/durable-executions/*/checkpoint"),
+    _route("GetDurableExecutionState", "GET", "/2025-12-01/durable-executions/*/state"),
+    _route("GetDurableExecution", "GET", "/2025-12-01/durable-executions/*"),
+    _route("GetDurableExecutionHistory", "GET", "/2025-12-01/durable-executions/*/history"),
+    _route("StopDurableExecution", "POST", "/2025-12-01/durable-executions/*/stop"),
+    _route("PauseDurableExecution", "POST", "/2025-12-01/durable-executions/*/pause"),
+    _route("ResumeDurableExecution", "POST", "/2025-12-01/durable-executions/*/resume"),
+    _route("DeleteDurableExecution", "DELETE", "/2025-12-01/durable-executions/*"),
+    _route("ListDurableExecutionsByFunction", "GET", "/2025-12-01/functions/*/durable-executions"),
+    _route("SendDurableExecutionCallbackSuccess", "POST", "/2025-12-01/durable-execution-callbacks/*/succeed"),
+    _route("SendDurableExecutionCallbackFailure", "POST", "/2025-12-01/durable-execution-callbacks/*/fail"),
+    _route("SendDurableExecutionCallbackHeartbeat", "POST", "/2025-12-01/durable-execution-callbacks/*/heartbeat"),
+    _route("Invoke", "POST", "/2015-03-31/functions/*/invocations"),
+)
+
+
+def find_route(method: str, raw_path: bytes) -> tuple[str, str]:
+    """The operation of a request, and its decoded path parameter.
+
+    Args:
+        method: HTTP method.
+        raw_path: The raw path, without the query.
+
+    Raises:
+        ApiError: The API has no such path, or the path is not properly encoded.
+    """
+    segments = raw_path.strip(b"/").split(b"/")
+    for route in ROUTES:
+        if method == route.method and _matches(route, segments):
+            return route.operation, _decoded(segments[route.segments.index("*")])
+    shown = raw_path.decode("ascii", "replace")
+    raise fault(
+        "UnknownOperationException",
+        f"There is no operation {method} {shown:.300}. This server supports Invoke and the durable execution operations of the "
+        "Lambda API. Percent-encode ARNs and callback ids in the path.",
+    )
+
+
+def _matches(route: Route, segments: list[bytes]) -> bool:
+    return len(segments) == len(route.segments) and all(
+        wanted == "*" or wanted.encode() == found for wanted, found in zip(route.segments, segments, strict=True)
+    )
+
+
+def _decoded(segment: bytes) -> str:
+    if _ESCAPE.search(segment):
+        raise _misencoded(segment)
+    try:
+        return unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        raise _misencoded(segment) from None
+
+
+def _misencoded(segment: bytes) -> ApiError:
+    shown = segment.decode("ascii", "replace")
+    return fault("InvalidParameterValueException", f"The path segment {shown:.300} is not percent-encoded UTF-8.")

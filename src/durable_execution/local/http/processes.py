@@ -17,12 +17,12 @@ from typing import IO, Any
 
 from durable_execution.errors import EngineError, ServiceError
 from durable_execution.local.hosts import Answer, Failure, Invocation, Outcome, exit_error
-from durable_execution.local.http.log import JsonLog
-from durable_execution.local.http.worker import END_OF_LOG
+from durable_execution.local.http.application import JsonLog
+from durable_execution.local.http.function_process import END_OF_LOG
 from durable_execution.protocol import ErrorObject, Wire
-from durable_execution.runtime.unsent import read_notes
+from durable_execution.runtime.client import read_notes
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).with_name("function_process.py")
 START_SECONDS = 60.0
 """Maximum time to load a function."""
 

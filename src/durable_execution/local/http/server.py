@@ -14,12 +14,11 @@ import uvicorn
 from durable_execution.errors import EngineError
 from durable_execution.local.engine import DEFAULT_STORE, LocalEngine
 from durable_execution.local.hosts import FunctionHost
-from durable_execution.local.http.application import BODY_SECONDS, LambdaApi
-from durable_execution.local.http.log import JsonLog
+from durable_execution.local.http.application import BODY_SECONDS, JsonLog, LambdaApi
 from durable_execution.local.http.processes import ProcessHost
 from durable_execution.local.http.remote import RemoteHost
-from durable_execution.local.identity import RandomIds
-from durable_execution.protocol.arn import LOCAL_REGION
+from durable_execution.local.id_source import RandomIds
+from durable_execution.protocol.ids import LOCAL_REGION
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9014

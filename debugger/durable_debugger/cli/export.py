@@ -1,0 +1,113 @@
+"""`durable-debug export EXECUTION --to FORMAT`: writes an execution for other tools or other people."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from durable_debugger.cli.exits import CommandError, Exit
+from durable_debugger.cli.options import (
+    EXECUTION_HELP,
+    add_place_options,
+    add_secret_option,
+    find_execution,
+    session_of,
+    without_secrets,
+)
+from durable_debugger.cli.output import Output
+from durable_debugger.model.bundle import bundle_of
+from durable_debugger.model.perfetto import perfetto_trace
+from durable_debugger.model.report import execution_report
+from durable_debugger.sources.found import Loaded
+from durable_debugger.views.page import html_page
+from durable_execution.telemetry.backfill import backfill
+from durable_execution.telemetry.otlp import send_otlp, to_otlp
+
+FORMATS = ("otlp", "json", "html", "perfetto", "bundle")
+
+
+def add_export_arguments(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
+    parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
+    otlp = parser.add_argument_group("with --to otlp")
+    otlp.add_argument(
+        "--endpoint", metavar="URL", help="send the spans to this collector, for example http://localhost:4318"
+    )
+    otlp.add_argument(
+        "--span-view",
+        choices=("execution", "invocation"),
+        default="execution",
+        help="span layout (default: %(default)s)",
+    )
+    otlp.add_argument("--trace-header", metavar="TEXT", help="X-Ray or W3C trace header that the invocations received")
+    add_secret_option(parser)
+    add_place_options(parser)
+
+
+def run_export(arguments: Namespace, output: Output) -> int:
+    """Write an execution."""
+    loaded = find_execution(arguments)
+    if arguments.to == "otlp" and arguments.endpoint:
+        spans = _spans(loaded, arguments)
+        count = send_otlp(spans, service_name=_service(loaded), endpoint=arguments.endpoint)
+        output.say(f"sent {count} spans to {arguments.endpoint}")
+        return Exit.OK
+    with _target(arguments.output, output) as target:
+        _write(loaded, arguments, target)
+    if arguments.output:
+        output.say(f"wrote {arguments.output}")
+    return Exit.OK
+
+
+def _write(loaded: Loaded, arguments: Namespace, target: TextIO) -> None:
+    execution = without_secrets(loaded.execution, arguments)
+    match arguments.to:
+        case "otlp":
+            _dump(to_otlp(_spans(loaded, arguments), service_name=_service(loaded)), target)
+        case "json":
+            _dump(execution_report(execution), target)
+        case "bundle":
+            _dump(bundle_of(execution), target)
+        case "perfetto":
+            _dump(perfetto_trace(execution), target)
+        case _:
+            session = session_of(loaded, arguments)
+            session.outline.unfold_all()
+            target.writelines(f"{line}\n" for line in html_page(session))
+
+
+def _spans(loaded: Loaded, arguments: Namespace) -> Any:
+    try:
+        return backfill(loaded.execution, view=arguments.span_view, trace_header=arguments.trace_header)
+    except ValueError as error:
+        raise CommandError(f"cannot build spans from {loaded.origin}: {error}", Exit.UNLOADABLE) from error
+
+
+def _service(loaded: Loaded) -> str:
+    return loaded.execution.function_name or loaded.execution.handler or "durable-execution"
+
+
+def _dump(value: Any, target: TextIO) -> None:
+    json.dump(value, target, default=_encode, ensure_ascii=False)
+    target.write("\n")
+
+
+def _encode(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+@contextmanager
+def _target(path: Path | None, output: Output) -> Iterator[TextIO]:
+    if path is None:
+        yield output.data
+        return
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error}") from error

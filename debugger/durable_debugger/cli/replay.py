@@ -1,0 +1,69 @@
+"""`durable-debug replay EXECUTION MODULE:HANDLER`: replays a recording against the current code."""
+
+from argparse import ArgumentParser, Namespace
+
+from durable_debugger.cli.launching import add_screen_options, launch
+from durable_debugger.cli.look import print_comparison, wants_text
+from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, session_of
+from durable_debugger.cli.output import Output
+from durable_debugger.model.differences import Differences, of_report
+from durable_execution.replay.loading import load_handler
+from durable_execution.replay.replayer import DEFAULT_SECONDS, Replayer
+from durable_execution.replay.report import ReplayReport
+
+
+def add_replay_arguments(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
+    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="handler to replay the recording against")
+    parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
+    parser.add_argument("--headless", action="store_true", help="print text, even in a terminal")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=DEFAULT_SECONDS,
+        metavar="N",
+        help="time limit, in seconds (default: %(default)s)",
+    )
+    add_screen_options(parser)
+    add_place_options(parser)
+
+
+def run_replay(arguments: Namespace, output: Output) -> int:
+    """Replay an execution."""
+    loaded = find_execution(arguments)
+    handler = load_handler(arguments.target)
+    report = Replayer(handler, seconds=arguments.seconds).replay(loaded.execution, source=loaded.origin)
+    if arguments.json:
+        output.json(report.to_wire())
+        return int(report.exit_code)
+    execution = report.execution or loaded.execution
+    rows = {operation.id: row for row, operation in enumerate(execution.operations)}
+    differences = Differences(of_report(report), rows)
+    session = session_of(loaded, arguments, execution=execution, differences=differences)
+    if wants_text(arguments, output):
+        print_comparison(session, differences, output)
+        _say_rest(report, output)
+    else:
+        arguments.view = "diff"
+        launch(arguments, session)
+    return int(report.exit_code)
+
+
+def _say_rest(report: ReplayReport, output: Output) -> None:
+    """Print the rest of the replay's findings to stderr."""
+    for suspect in report.effects:
+        output.say(f"blocked: {suspect}")
+    if report.error:
+        output.say(f"the handler failed: {report.error}")
+    for path in report.ends:
+        output.say(f"the recording ends here: {path}")
+    for note in report.notes:
+        output.say(f"note: {note}")
+    calls, replays = _counted(report.calls, "call"), _counted(report.replays, "replay")
+    output.say(f"{report.verdict.value}: {calls}, {replays}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,223 @@
+"""`durable-debug check SOURCE... MODULE:HANDLER`: replays many recordings against the current code, for CI.
+
+`durable-debug gate FUNCTION MODULE:HANDLER`: checks whether a deployment would break running executions.
+
+`durable-debug lint PATH...`: finds code that breaks replay, by reading the source.
+
+Prints replay reports in the formats that CI systems read.
+"""
+
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from durable_debugger.cli.exits import CommandError, Exit
+from durable_debugger.cli.options import acting_client, add_acting_options, add_place_options, places
+from durable_debugger.cli.output import Output
+from durable_debugger.sources.files import STDIN, load_file
+from durable_debugger.sources.places import Place, find
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.lint import lint_paths
+from durable_execution.lint.linter import LINT_FORMATS
+from durable_execution.replay.check import Handlers, Source, check, replay_every_prefix, running_executions
+from durable_execution.replay.formats import FORMATS, render
+from durable_execution.replay.loading import history_files, load_handler
+from durable_execution.replay.perturb import perturb
+from durable_execution.replay.replayer import DEFAULT_SECONDS
+from durable_execution.replay.report import ReplayReport, Verdict, worst
+
+HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_][\w.{}]*")
+
+
+def add_check_arguments(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument(
+        "words",
+        metavar="SOURCE... MODULE_OR_FILE:HANDLER",
+        nargs="+",
+        help="recordings (files, directories of .json files, IDs, ARNs, or - for stdin), then the handler. For several functions, "
+        "give FUNCTION=MODULE:HANDLER for each, or a pattern such as shop.workflows:{function}",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=DEFAULT_SECONDS,
+        metavar="N",
+        help="time limit per recording, in seconds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--every-prefix",
+        action="store_true",
+        help="also replay every intermediate state of each recording; slower, finds more",
+    )
+    parser.add_argument(
+        "--perturb",
+        action="store_true",
+        help="also replay with a different hash seed, clock, time zone, random numbers, environment and completion order, each "
+        "in its own process; slow, finds problems that have not occurred yet",
+    )
+    add_report_options(parser)
+    add_place_options(parser)
+
+
+def run_check(arguments: Namespace, output: Output) -> int:
+    """Check recordings."""
+    names = [word for word in arguments.words if not is_handler(word)]
+    references = [word for word in arguments.words if is_handler(word)]
+    if not references:
+        raise CommandError(
+            "no handler given; add the handler to check against, for example `shop.orders:process_order`"
+        )
+    if not names:
+        raise CommandError("no recordings given; add history files, a directory of them, IDs or ARNs")
+    sources = list(_sources(names, places(arguments)))
+    if not sources:
+        raise CommandError(f"no .json files in {', '.join(names)}", Exit.UNLOADABLE)
+    handlers = Handlers.parse(references)
+    reports: Iterator[ReplayReport]
+    if arguments.every_prefix:
+        reports = (_every_prefix(source, handlers, arguments.seconds) for source in sources)
+    else:
+        reports = check(sources, handlers, seconds=arguments.seconds)
+    code = report_all(reports, len(sources), arguments, output)
+    if arguments.perturb:
+        code = max(code, _perturbed(sources, references, arguments.seconds, output))
+    return code
+
+
+def _every_prefix(source: Source, handlers: Handlers, seconds: float) -> ReplayReport:
+    report = next(check([source], handlers, seconds=seconds))
+    if report.execution is None or report.verdict in (Verdict.UNREADABLE, Verdict.FAILED):
+        return report
+    return replay_every_prefix(handlers.find(report.execution), report.execution, source=source.name)
+
+
+def _perturbed(sources: Sequence[Source], references: Sequence[str], seconds: float, output: Output) -> int:
+    """Replay each recording under perturbations and report those that change the behavior."""
+    if len(references) > 1 or "=" in references[0] or "{" in references[0]:
+        raise CommandError("--perturb needs exactly one handler; run `check --perturb` once per function")
+    count = 0
+    for source in sources:
+        for finding in perturb(references[0], source.load(), seconds=seconds):
+            count += 1
+            output.line(f"PERTURBED      {source.name}  {finding}")
+    plural = "perturbation" if count == 1 else "perturbations"
+    output.say(f"behaves differently under {count} {plural}" if count else "behaves the same under every perturbation")
+    return Exit.DIVERGED if count else Exit.OK
+
+
+def is_handler(word: str) -> bool:
+    """Whether a word names a handler and not a recording."""
+    return bool(HANDLER.fullmatch(word)) and not word.startswith("arn:") and not Path(word).exists()
+
+
+def _sources(names: Sequence[str], where: Sequence[Place]) -> Iterator[Source]:
+    for name in names:
+        path = Path(name)
+        if name != STDIN and (path.is_dir() or path.is_file()):
+            for file in history_files([path]):
+                yield Source(str(file), partial(_from_file, str(file)))
+        else:
+            yield Source(name, partial(_from_anywhere, name, where))
+
+
+def _from_file(name: str) -> RecordedExecution:
+    return load_file(name).execution
+
+
+def _from_anywhere(name: str, where: Sequence[Place]) -> RecordedExecution:
+    return find(name, where).execution
+
+
+def add_gate_arguments(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("function", metavar="FUNCTION", help="the deployed function, by name or ARN")
+    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="the code to deploy")
+    parser.add_argument("--qualifier", metavar="VERSION", help="only executions of this version or alias")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=DEFAULT_SECONDS,
+        metavar="N",
+        help="time limit per execution, in seconds (default: %(default)s)",
+    )
+    add_report_options(parser)
+    add_acting_options(parser, is_aws_default=True)
+
+
+def run_gate(arguments: Namespace, output: Output) -> int:
+    """Check every running execution of a function."""
+    handler = load_handler(arguments.target)
+    with acting_client(arguments) as client:
+        running = list(running_executions(client, arguments.function, qualifier=arguments.qualifier))
+        if not running:
+            output.say(f"no execution of {arguments.function} is running; a deployment cannot break any")
+            return Exit.OK
+        code = report_all(check(running, handler, seconds=arguments.seconds), len(running), arguments, output)
+    count = f"{len(running)} running execution" + ("s" if len(running) != 1 else "")
+    verdict = "is safe to deploy" if code == Exit.OK else "is not safe to deploy"
+    output.say(f"{arguments.target} {verdict}: checked against {count}")
+    return code
+
+
+def add_lint_arguments(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="Python file or directory")
+    parser.add_argument(
+        "--format", choices=tuple(LINT_FORMATS), default="text", help="output format (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help="same as --format json")
+
+
+def run_lint(arguments: Namespace, output: Output) -> int:
+    """Lint files."""
+    missing = [path for path in arguments.paths if not path.exists()]
+    if missing:
+        raise CommandError(f"{missing[0]} does not exist", Exit.UNLOADABLE)
+    try:
+        findings = lint_paths(arguments.paths)
+    except OSError as error:
+        raise CommandError(f"cannot read {error.filename}: {error.strerror}", Exit.UNLOADABLE) from error
+    output.data.write(LINT_FORMATS[arguments.format](findings))
+    return Exit.DIVERGED if findings else Exit.OK
+
+
+def add_report_options(parser: ArgumentParser) -> None:
+    """Add the options for the format and the destination of the report."""
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="output format (default: %(default)s)")
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help="same as --format json")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
+
+
+def report_all(reports: Iterable[ReplayReport], total: int | None, arguments: Namespace, output: Output) -> int:
+    """Collect the reports, show the progress, and print them.
+
+    Returns:
+        The exit code: 3 if a recording could not be loaded, 4 if a handler failed, 1 if one diverged, else 0.
+    """
+    found: list[ReplayReport] = []
+    is_watched = output.narration.isatty()
+    for report in reports:
+        found.append(report)
+        if is_watched:
+            of = f" of {total}" if total is not None else ""
+            output.narration.write(f"\r{len(found)}{of} checked")
+            output.narration.flush()
+    if is_watched and found:
+        output.narration.write("\r\x1b[K")
+    text = render(found, arguments.format)
+    if arguments.output is None:
+        output.data.write(text)
+    else:
+        _write(arguments.output, text, output)
+    return int(worst(found))
+
+
+def _write(path: Path, text: str, output: Output) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}") from error
+    output.say(f"wrote {path}")

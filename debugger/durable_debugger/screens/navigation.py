@@ -1,0 +1,297 @@
+"""Actions that move the cursor and fold the tree.
+
+Actions of the step view: travelling through the moments of a recording.
+
+Actions of the timeline.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from durable_debugger.model import facts
+from durable_debugger.model.moments import CALLS
+from durable_debugger.model.outline import ROOT
+from durable_debugger.model.session import Session
+from durable_debugger.screens.handlers import HANDLERS, handles
+from durable_debugger.widgets.lines import LineView
+from durable_debugger.widgets.panes import TimelinePane
+
+if TYPE_CHECKING:
+    from durable_debugger.screens.main import MainScreen
+
+FAR = 10**9
+
+
+def _move(screen: "MainScreen", rows: int) -> None:
+    pane = screen.focused_pane
+    if isinstance(pane, LineView):
+        pane.move(rows)
+        screen.show()
+
+
+def _page(screen: "MainScreen", direction: int) -> None:
+    pane = screen.focused_pane
+    if isinstance(pane, LineView):
+        _move(screen, direction * max(pane.size.height - 1, 1))
+
+
+HANDLERS["cursor_up"] = lambda screen: _move(screen, -1)
+HANDLERS["cursor_down"] = lambda screen: _move(screen, 1)
+HANDLERS["page_up"] = lambda screen: _page(screen, -1)
+HANDLERS["page_down"] = lambda screen: _page(screen, 1)
+HANDLERS["top"] = lambda screen: _move(screen, -FAR)
+HANDLERS["bottom"] = lambda screen: _move(screen, FAR)
+
+
+@handles("first")
+def first(screen: "MainScreen") -> None:
+    """Go to the first row; in the step view, to the first moment."""
+    if screen.view == "step":
+        screen.session.seek(0)
+        screen.show()
+    else:
+        _move(screen, -FAR)
+
+
+@handles("last")
+def last(screen: "MainScreen") -> None:
+    """Go to the last row; in the step view, to the last moment."""
+    if screen.view == "step":
+        screen.session.seek(len(screen.session.playback) - 1)
+        screen.show()
+    else:
+        _move(screen, FAR)
+
+
+@handles("fold")
+def fold(screen: "MainScreen") -> None:
+    """Fold an open row; on a folded row, go to its parent."""
+    session = screen.session
+    row = session.cursor
+    if session.outline.has_children(row) and not session.outline.is_folded(row):
+        session.outline.fold(row)
+    else:
+        session.select(session.outline.parent(row))
+    screen.show()
+
+
+@handles("unfold")
+def unfold(screen: "MainScreen") -> None:
+    """Unfold a folded row; on an open row, go to its first call."""
+    session = screen.session
+    row = session.cursor
+    if not session.outline.has_children(row):
+        return
+    if session.outline.is_folded(row):
+        session.outline.unfold(row)
+    else:
+        session.move(1)
+    screen.show()
+
+
+@handles("toggle_fold")
+def toggle_fold(screen: "MainScreen") -> None:
+    """Fold or unfold the selected row."""
+    screen.session.outline.toggle(screen.session.cursor)
+    screen.show()
+
+
+@handles("unfold_chain")
+def unfold_chain(screen: "MainScreen") -> None:
+    """Unfold down a chain of only children."""
+    screen.session.outline.unfold_chain(screen.session.cursor)
+    screen.show()
+
+
+@handles("fold_all")
+def fold_all(screen: "MainScreen") -> None:
+    """Fold every context and move the cursor to a visible row."""
+    session = screen.session
+    session.outline.fold_all()
+    session.cursor = session.outline.visible[session.outline.index_of(session.cursor)]
+    screen.show()
+
+
+@handles("unfold_all")
+def unfold_all(screen: "MainScreen") -> None:
+    """Unfold everything."""
+    screen.session.outline.unfold_all()
+    screen.show()
+
+
+def _sibling(screen: "MainScreen", direction: int) -> None:
+    session = screen.session
+    row = session.outline.sibling(session.cursor, direction)
+    if row in (session.cursor, ROOT):
+        screen.say("no further sibling")
+        return
+    session.select(row)
+    screen.show()
+
+
+HANDLERS["next_sibling"] = lambda screen: _sibling(screen, 1)
+HANDLERS["previous_sibling"] = lambda screen: _sibling(screen, -1)
+
+
+@handles("jump_to_pane")
+def jump_to_pane(screen: "MainScreen") -> None:
+    """Ask which pane to focus; the first letters of its name are enough."""
+    names = ", ".join(str(pane.id) for pane in screen.panes)
+    screen.ask("pane", names, _focus_named)
+
+
+def _focus_named(screen: "MainScreen", text: str) -> None:
+    found = [pane for pane in screen.panes if str(pane.id).startswith(text.strip().casefold())]
+    if found:
+        found[0].focus()
+    else:
+        screen.say(f"no visible pane starts with {text.strip()!r}")
+
+
+HANDLERS["next_pane"] = lambda screen: screen.focus_pane(1)
+HANDLERS["previous_pane"] = lambda screen: screen.focus_pane(-1)
+TIME = re.compile(r"(?:(\d+):)?(\d+(?:\.\d+)?)s?")
+
+
+def _travel(screen: "MainScreen", find: Callable[[Session], int | None], at_end: str) -> None:
+    session = screen.session
+    if not session.is_travelling:
+        session.seek(len(session.playback) - 1)
+    if not session.seek(find(session)):
+        screen.say(at_end)
+    screen.show()
+
+
+def _register(action_id: str, find: Callable[[Session], int | None], at_end: str) -> None:
+    HANDLERS[action_id] = lambda screen: _travel(screen, find, at_end)
+
+
+END, START = "this is the end of the recording", "this is the start of the recording"
+_register("step_over", lambda session: session.playback.over(1), END)
+_register("step_into", lambda session: session.playback.into(1), END)
+_register("step_out", lambda session: session.playback.out(1), END)
+_register("back_over", lambda session: session.playback.over(-1), START)
+_register("back_into", lambda session: session.playback.into(-1), START)
+_register("back_out", lambda session: session.playback.out(-1), START)
+_register("step_to_stop", lambda session: session.playback.to_next(1, session.is_stop), "no further stops")
+_register("back_to_stop", lambda session: session.playback.to_next(-1, session.is_stop), "no further stops")
+
+
+def _by_one(session: Session, direction: int) -> int | None:
+    position = session.playback.position + direction
+    return position if 0 <= position < len(session.playback) else None
+
+
+_register("next_moment", lambda session: _by_one(session, 1), END)
+_register("previous_moment", lambda session: _by_one(session, -1), START)
+
+
+@handles("step_here")
+def step_here(screen: "MainScreen") -> None:
+    """Open the step view at the first call of the selected operation."""
+    if screen.session.travel_to_cursor():
+        screen.open_view("step")
+    else:
+        screen.say("the recording has no calls to step through")
+
+
+@handles("breakpoint")
+def breakpoint_here(screen: "MainScreen") -> None:
+    """Toggle a breakpoint on calls with the selected name."""
+    session = screen.session
+    if session.cursor == ROOT:
+        screen.say("select a call first")
+        return
+    name = facts.label(session.operations[session.cursor])
+    is_set = session.toggle_breakpoint(session.cursor)
+    screen.say(f"c stops at {name}" if is_set else f"no longer stops at {name}")
+    screen.show()
+
+
+@handles("tree_or_source")
+def tree_or_source(screen: "MainScreen") -> None:
+    """Switch between tree and source in a narrow step view."""
+    screen.toggle_class("-show-tree")
+    screen.call_after_refresh(screen.settle)
+
+
+@handles("run_to")
+def run_to(screen: "MainScreen") -> None:
+    """Go to the next call of the selected operation."""
+    row = screen.session.cursor
+    _travel(
+        screen,
+        lambda session: session.playback.to_next(1, lambda moment: moment.row == row and moment.kind in CALLS),
+        "not called again: N, R and C step back",
+    )
+
+
+@handles("go_to")
+def go_to(screen: "MainScreen") -> None:
+    """Ask for a position to go to."""
+    screen.ask("go to", "call number, i2 for invocation 2, 41.2s or 01:30 for a time", jump)
+
+
+def jump(screen: "MainScreen", text: str) -> None:
+    """Go to the position typed."""
+    session = screen.session
+    target = target_of(session, text.strip())
+    if target is None:
+        screen.say(f"nothing at {text.strip()!r}: type a call number, i2 or 41.2s")
+        return
+    session.seek(target)
+    screen.show()
+
+
+def target_of(session: Session, text: str) -> int | None:
+    """Return the moment for a position: `12` a call, `i2` an invocation, `41.2s` or `01:30` a time."""
+    playback = session.playback
+    if text.startswith("i") and text[1:].isdigit():
+        return playback.start_of(int(text[1:]))
+    if text.isdigit():
+        number = int(text)
+        return playback.calls[number - 1] if 0 < number <= len(playback.calls) else None
+    match = TIME.fullmatch(text)
+    started = session.execution.started_at
+    if match is None or started is None:
+        return None
+    seconds = int(match[1] or 0) * 60 + float(match[2])
+    before = [
+        index
+        for index, moment in enumerate(playback.moments)
+        if moment.at is not None and (moment.at - started).total_seconds() <= seconds
+    ]
+    return before[-1] if before else None
+
+
+ZOOM = 1.5
+
+
+def _register_timing(action_id: str, change: Callable[[TimelinePane], None]) -> None:
+    def perform(screen: "MainScreen") -> None:
+        change(screen.query_one(TimelinePane))
+        screen.show()
+
+    HANDLERS[action_id] = perform
+
+
+def _fit(pane: TimelinePane) -> None:
+    pane.chart.zoom, pane.chart.pan = 1.0, 0
+
+
+def _fold_idle(pane: TimelinePane) -> None:
+    pane.chart.is_folding = not pane.chart.is_folding
+
+
+def _critical(pane: TimelinePane) -> None:
+    pane.chart.is_critical = not pane.chart.is_critical
+
+
+_register_timing("zoom_in", lambda pane: pane.zoom(ZOOM))
+_register_timing("zoom_out", lambda pane: pane.zoom(1 / ZOOM))
+_register_timing("zoom_fit", _fit)
+_register_timing("pan_left", lambda pane: pane.pan(-1))
+_register_timing("pan_right", lambda pane: pane.pan(1))
+_register_timing("fold_idle", _fold_idle)
+_register_timing("critical", _critical)

@@ -1,0 +1,107 @@
+"""The panes of the diff view."""
+
+from durable_debugger.model.differences import DiffRow
+from durable_debugger.model.session import Session
+from durable_debugger.text.segments import Line, Part
+from durable_debugger.views.diff import DiffMode, diff_header, diff_line, diff_rows, why_lines, why_title
+from durable_debugger.widgets.lines import LineView, StaticLines
+from durable_execution.divergence import Divergence
+
+NOTHING = (
+    " No second side to compare this recording with.",
+    "",
+    " To replay it with today's code:        durable-debug replay EXECUTION MODULE:HANDLER",
+    " To compare it with another execution:  durable-debug diff EXECUTION OTHER",
+)
+
+
+class DiffPane(LineView):
+    """The two sides, call by call."""
+
+    HEADER = 1
+
+    def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.session = session
+        self.mode = DiffMode()
+        self.index = 0
+        self._rows: list[DiffRow] = []
+
+    def update(self, session: Session) -> None:
+        """Show the comparison at the selected call."""
+        self.session = session
+        differences = session.differences
+        self._rows = diff_rows(differences, self.mode) if differences else []
+        if differences and not self._is_at_cursor():
+            wanted = differences.index_of(session.cursor)
+            row = differences.aligned[wanted] if wanted is not None else None
+            self.index = next((at for at, each in enumerate(self._rows) if row is not None and each.row == row.row), 0)
+        self.index = max(0, min(self.index, len(self._rows) - 1))
+        self.show(len(self._rows) if differences else len(NOTHING))
+
+    def cursor_index(self) -> int | None:
+        """The selected row."""
+        return self.index if self._rows else None
+
+    def header_line(self, number: int, cells: int) -> Line:
+        """Draw the heading that names the two sides."""
+        return diff_header(self.session.differences, cells) if self.session.differences else []
+
+    def line(self, index: int, cells: int) -> Line:
+        """Draw a row."""
+        if not self._rows:
+            return [Part(NOTHING[index], "dim")]
+        return diff_line(self.session, self.mode, self._rows[index], cells, is_cursor=index == self.index)
+
+    def move(self, rows: int) -> None:
+        """Move the selection, and select the row's call."""
+        self.select(self.index + rows)
+
+    def select(self, index: int) -> None:
+        """Select a row and its call."""
+        if not self._rows:
+            return
+        self.index = max(0, min(index, len(self._rows) - 1))
+        row = self._rows[self.index].row
+        if row is not None:
+            self.session.select(row)
+
+    def next_root(self, direction: int) -> bool:
+        """Select the next or previous root difference.
+
+        Returns:
+            Whether a root difference was found.
+        """
+        at = self.index + direction
+        while 0 <= at < len(self._rows):
+            if self._rows[at].is_root:
+                self.select(at)
+                return True
+            at += direction
+        return False
+
+    def why(self) -> tuple[Divergence | None, DiffRow | None]:
+        """Return the difference that explains the selected row."""
+        differences = self.session.differences
+        if not self._rows or differences is None:
+            return None, None
+        row = self._rows[self.index]
+        if row.divergence is not None and row.is_root:
+            return row.divergence, row
+        place = differences.index_of(row.row) if row.row is not None else None
+        return (differences.why(place) if place is not None else row.divergence), row
+
+    def _is_at_cursor(self) -> bool:
+        if not 0 <= self.index < len(self._rows):
+            return False
+        row = self._rows[self.index].row
+        return row is None or row == self.session.cursor
+
+
+class WhyPane(StaticLines):
+    """The explanation of a difference."""
+
+    def update(self, divergence: Divergence | None, row: DiffRow | None) -> None:
+        """Show an explanation."""
+        self.set_title(why_title(divergence))
+        self.show_made(lambda cells: why_lines(divergence, row, cells), is_new=True)

@@ -1,0 +1,137 @@
+"""The panes of source and local variables."""
+
+from textual import work
+
+from durable_debugger.model.session import Session
+from durable_debugger.sources.code import SourceText, SourceTexts
+from durable_debugger.text.cells import safe
+from durable_debugger.text.segments import Line, Part
+from durable_debugger.views.source import (
+    Listing,
+    calls_by_line,
+    current_site,
+    divergent_lines,
+    highlighted,
+    locals_lines,
+    source_line,
+    source_title,
+)
+from durable_debugger.widgets.lines import LineView, StaticLines
+from durable_execution.call_site import CallSite
+
+MARGIN = 2
+"""Number of lines kept visible around the current line."""
+
+
+class SourcePane(LineView):
+    """A source file with marks and results. It follows the playback or the selected call."""
+
+    TITLE = "Source"
+
+    def __init__(
+        self,
+        session: Session,
+        texts: SourceTexts,
+        *,
+        id: str | None = None,  # noqa: A002  # Textual's word
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.session = session
+        self.texts = texts
+        self.listing: Listing | None = None
+        self.site: CallSite | None = None
+        self._calls: dict[int, list[int]] = {}
+        self._divergent: dict[int, tuple[str, str, str]] = {}
+        self._colours: dict[str, list[Line]] = {}
+
+    def update(self, session: Session) -> None:
+        """Show the code of the current call."""
+        self.session = session
+        self.site = current_site(session)
+        if self.site is None:
+            self._show_missing(
+                "no call sites are recorded: turn on replay traces (DURABLE_REPLAY_TRACE) to see code here"
+            )
+            return
+        text = self.texts.get(self.site.file)
+        if text is None:
+            self._show_missing(
+                f"{self.site.file} was not found on this computer: start durable-debug in the project's directory"
+            )
+            return
+        if self.listing is None or self.listing.file != self.site.file:
+            self._open(self.site.file, text)
+        self._calls = calls_by_line(session, self.site.file)
+        self._divergent = divergent_lines(session, self.site.file)
+        self.set_title(source_title(self.site, self._note(text)))
+        self.show(len(text.lines))
+
+    def cursor_index(self) -> int | None:
+        """Return the line of the current call."""
+        return self.site.line - 1 if self.site is not None and self.listing is not None else None
+
+    def line(self, index: int, cells: int) -> Line:
+        """Draw a line of code."""
+        if self.listing is None:
+            return []
+        if self.site is None:
+            return self.listing.lines[index]
+        current = self.site.line
+        return source_line(
+            self.session, self.listing, self._calls, index, cells, current=current, divergent=self._divergent
+        )
+
+    def keep_visible(self, index: int) -> None:
+        """Keep the current line and some lines around it visible; centre it when it was not visible."""
+        height = self.scrollable_content_region.height
+        top = self.scroll_offset.y
+        if height > 0 and not top + MARGIN <= index < top + height - MARGIN:
+            self.scroll_to(y=max(index - height // 2, 0), animate=False, force=True)
+
+    def calls_at(self, index: int) -> list[int]:
+        """Return the rows of the calls on a line."""
+        return self._calls.get(index + 1, [])
+
+    def _open(self, file: str, text: SourceText) -> None:
+        coloured = self._colours.get(file)
+        self.listing = Listing(file, coloured or [[Part(safe(line))] for line in text.lines], file)
+        if coloured is None:
+            self._colour(file, text.lines)
+
+    @work(thread=True, exclusive=True, group="colour", exit_on_error=False)
+    def _colour(self, file: str, lines: tuple[str, ...]) -> None:
+        found = highlighted(lines)
+        self.app.call_from_thread(self._coloured, file, found, len(lines))
+
+    def _coloured(self, file: str, found: list[Line], count: int) -> None:
+        found += [[] for _ in range(count - len(found))]
+        self._colours[file] = found
+        if self.listing is not None and self.listing.file == file:
+            self.listing = Listing(file, found, file)
+            self.show(self.count)
+
+    def _show_missing(self, why: str) -> None:
+        self.listing = Listing("", [[Part(f" {safe(why)}", "dim")]], "")
+        self.site = None
+        self._calls = {}
+        self.set_title("Source")
+        self.show(1)
+
+    def _note(self, text: SourceText) -> str:
+        """Return a remark when the handler changed since the recording."""
+        for trace in self.session.execution.traces:
+            if trace.source_digest and trace.handler and self.site and trace.source_file == self.site.file:
+                digest = text.digest_of(trace.handler.rpartition(":")[2])
+                return "changed since the recording" if digest not in (None, trace.source_digest) else ""
+        return ""
+
+
+class LocalsPane(StaticLines):
+    """Local variables at the current call."""
+
+    TITLE = "Locals"
+
+    def update(self, session: Session) -> None:
+        """Show the variables of the current call."""
+        self.show_made(lambda cells: locals_lines(session, cells))

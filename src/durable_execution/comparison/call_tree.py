@@ -1,0 +1,260 @@
+"""The tree of calls: the form in which two sides are compared, recorded and replayed, or two recordings."""
+
+import json
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_execution.divergence import Side
+from durable_execution.history.positions import MAIN, Lane
+from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedExecution, RecordedOperation
+from durable_execution.protocol import OperationSubType, OperationType
+from durable_execution.protocol.paths import branch_path
+
+BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
+BRANCH_OF = {
+    OperationSubType.MAP.value: OperationSubType.MAP_ITERATION.value,
+    OperationSubType.PARALLEL.value: OperationSubType.PARALLEL_BRANCH.value,
+}
+DEFAULT_SUBTYPES = {
+    OperationType.STEP.value: OperationSubType.STEP.value,
+    OperationType.WAIT.value: OperationSubType.WAIT.value,
+    OperationType.CALLBACK.value: OperationSubType.CALLBACK.value,
+    OperationType.CHAINED_INVOKE.value: OperationSubType.CHAINED_INVOKE.value,
+    OperationType.CONTEXT.value: OperationSubType.RUN_IN_CHILD_CONTEXT.value,
+}
+FOREIGN_CONTEXT = "Context"
+"""Some SDKs write this subtype for every kind of context, so it carries no information."""
+
+REASON = re.compile(r'completionReason"\s*:\s*(?:\{[^{}]{0,40}"v"\s*:\s*)?"([A-Z_]+)"')
+
+
+@dataclass(slots=True, eq=False)
+class CallNode:
+    """One call of one side.
+
+    Attributes:
+        side: The call, as a side of a difference.
+        children: Calls made inside it; None when they were not examined.
+        is_ended: Recorded: the operation has ended. Replayed: its body ran to its end.
+        is_virtual: Whether it is a virtual context, which leaves no checkpoint.
+        branch: Index of a map item or parallel branch; None for any other call.
+        known: The known part of its configuration, under the names of `OperationCall.configuration`, and `input`.
+        is_partial: Whether a map or parallel may have had more branches than are recorded.
+        result: Serialized result, where it can be compared.
+        body: Fingerprint of the step's body, where known.
+        is_foreign: Whether the handler did not make this call: another client wrote it, or it is a marker.
+        lane: The task scope that numbered it within its context.
+        cut_off: Task scopes inside it that were cancelled, such as the loser of a race.
+        unfinished: Task scopes inside it that were still running at the end.
+        finished: Task scopes inside it that have ended, even if the context has not.
+    """
+
+    side: Side
+    children: "list[CallNode] | None" = field(default_factory=list)
+    is_ended: bool = True
+    is_virtual: bool = False
+    branch: int | None = None
+    known: Mapping[str, Any] = field(default_factory=dict)
+    is_partial: bool = False
+    result: str | None = None
+    body: str | None = None
+    is_foreign: bool = False
+    lane: Lane = MAIN
+    cut_off: set[Lane] = field(default_factory=set)
+    unfinished: set[Lane] = field(default_factory=set)
+    finished: set[Lane] = field(default_factory=set)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether its children are branches."""
+        return self.side.subtype in BATCHES
+
+    def key(self, *, within: "CallNode", is_loose: bool) -> Hashable:
+        """Return what identifies a call: type, subtype and name.
+
+        Args:
+            within: The context. The SDK, not the user, names the calls inside a wait_for_callback.
+            is_loose: Whether to ignore the subtypes of contexts.
+        """
+        side = self.side
+        is_unnamed = within.side.subtype == OperationSubType.WAIT_FOR_CALLBACK
+        subtype = side.subtype or DEFAULT_SUBTYPES.get(side.type)
+        if is_loose and side.type == OperationType.CONTEXT:
+            subtype = None
+        return side.type, subtype, None if is_unnamed else side.name
+
+
+def tree_of(execution: RecordedExecution) -> CallNode:
+    """Return a recorded execution as a tree of calls. Branches without a record of their own are virtual contexts."""
+    root = CallNode(root_side(execution), is_ended=execution.status in ("SUCCEEDED", "FAILED"))
+    foreign = execution.foreign()
+    nodes: dict[str, CallNode] = {}
+    virtual: dict[tuple[str, int], CallNode] = {}
+    decided = _decided(execution)
+    given_up: set[str] = set()
+    for operation in execution.operations:
+        node = node_of(operation)
+        node.is_foreign = operation.id in foreign or operation.subtype == PATCH
+        parent = nodes.get(operation.parent_id) if operation.parent_id else None
+        around = parent or root
+        lane = operation.details.get("lane", ())
+        if parent is not None and parent.is_batch and lane:
+            around = _flat_branch(virtual, parent, operation, lane[0].number)
+            lane = lane[1:]
+        node.lane = lane
+        if around.children is not None:
+            around.children.append(node)
+        if _is_given_up(operation, given_up, decided):
+            given_up.add(operation.id)
+            around.cut_off.add(lane)
+        nodes[operation.id] = node
+    for node in nodes.values():
+        if node.is_batch:
+            _count_branches(node)
+    return root
+
+
+def _decided(execution: RecordedExecution) -> dict[str, int]:
+    """Index of the awaitable that decided, by id of each decided combinator."""
+    found: dict[str, int] = {}
+    for operation in execution.operations:
+        if operation.subtype in COMBINATORS and operation.result and operation.result.isdecimal():
+            found[operation.id] = int(operation.result)
+    return found
+
+
+def _is_given_up(operation: RecordedOperation, given_up: set[str], decided: Mapping[str, int]) -> bool:
+    """Whether a call belongs to an awaitable that lost, so that a replay need not start it."""
+    for step in operation.details.get("lane", ()):
+        if step.kind != "branch" or step.of is None:
+            continue
+        if step.of in given_up or decided.get(step.of, step.number) != step.number:
+            return True
+    return False
+
+
+def root_side(execution: RecordedExecution) -> Side:
+    """The root context as a side."""
+    root = execution.handler or execution.function_name or execution.name or "execution"
+    return Side(OperationType.EXECUTION.value, name=root, status=execution.status)
+
+
+def node_of(operation: RecordedOperation) -> CallNode:
+    """One recorded operation as a node without children."""
+    known = known_configuration(operation)
+    return CallNode(
+        side_of_recorded(operation, known),
+        is_ended=operation.status.is_terminal,
+        branch=operation.details.get("branch_index"),
+        known=known,
+        result=operation.result if operation.type is OperationType.CONTEXT else None,
+        body=operation.details.get("body"),
+    )
+
+
+def count_of_branches(result: str | None) -> int | None:
+    """How many branches a recorded batch had, read from its result in any of the shapes SDKs write; None where unreadable."""
+    try:
+        found = json.loads(result or "")
+    except (ValueError, RecursionError):
+        return None
+    found = found.get("v", found) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    total = found.get("totalCount")
+    if isinstance(total, int):
+        return total
+    items = found.get("all")
+    items = items.get("v") if isinstance(items, dict) else items
+    return len(items) if isinstance(items, list) else None
+
+
+def side_of_recorded(operation: RecordedOperation, known: Mapping[str, Any] | None = None) -> Side:
+    """A recorded operation as a side of a difference."""
+    invocations = operation.executed_by
+    shown = {key: value for key, value in (known or {}).items() if key != "input"}
+    return Side(
+        type=operation.type.value,
+        subtype=operation.subtype,
+        name=operation.name,
+        id=operation.id,
+        position=operation.position,
+        status=operation.status.value,
+        invocation=invocations[0] if invocations else None,
+        call_site=operation.call_site,
+        configuration=shown,
+        path=operation.path,
+    )
+
+
+def known_configuration(operation: RecordedOperation) -> dict[str, Any]:
+    """Return the configuration of an operation as far as its history contains it."""
+    details = operation.details
+    known: dict[str, Any] = {}
+    match operation.type:
+        case OperationType.WAIT:
+            seconds = details.get("duration_seconds")
+            if seconds is not None:
+                known["wait_seconds"] = seconds
+        case OperationType.CHAINED_INVOKE:
+            if details.get("function_name"):
+                known["function_name"] = details["function_name"]
+            if operation.input is not None and not details.get("input_truncated"):
+                known["input"] = operation.input
+        case OperationType.CALLBACK:
+            words = ("timeout_seconds", "heartbeat_timeout_seconds")
+            if any(word in details for word in words):
+                known |= {word: details.get(word) or 0 for word in words}
+        case _:
+            pass
+    return known
+
+
+def completion_reason(result: str | None) -> str | None:
+    """Why a recorded map or parallel was complete, read from its result. SDKs write it in several forms."""
+    found = REASON.search(result) if result else None
+    return found[1] if found else None
+
+
+def is_same_json(left: str | None, right: str | None) -> bool:
+    """Whether two serialized values are the same value."""
+    if left == right or (left or "null") == (right or "null"):
+        return True
+    if left is None or right is None:
+        return False
+    try:
+        return bool(json.loads(left) == json.loads(right))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _flat_branch(
+    virtual: dict[tuple[str, int], CallNode], batch: CallNode, operation: RecordedOperation, index: int
+) -> CallNode:
+    key = (operation.parent_id or "", index)
+    if key not in virtual:
+        subtype = BRANCH_OF.get(batch.side.subtype or "")
+        path = branch_path(batch.side.path, index) if batch.side.path else None
+        side = Side(OperationType.CONTEXT.value, subtype, None, position=index, path=path)
+        virtual[key] = CallNode(side, is_ended=batch.is_ended, is_virtual=True, branch=index)
+        if batch.children is not None:
+            batch.children.append(virtual[key])
+    return virtual[key]
+
+
+def _count_branches(batch: CallNode) -> None:
+    """Set the number of branches of a recorded batch: exact if all completed, otherwise a minimum."""
+    indexes = [child.branch for child in batch.children or () if child.branch is not None]
+    count = max(indexes, default=-1) + 1
+    is_whole = batch.is_ended and completion_reason(batch.result) == "ALL_COMPLETED"
+    flat = [child for child in batch.children or () if child.is_virtual]
+    for child in flat:
+        child.is_ended = is_whole  # a branch that was not awaited has no recorded end
+    has_flat = bool(flat)
+    counted = count_of_branches(batch.result) if is_whole and has_flat else None
+    count = max(count, counted or 0)  # a branch without calls leaves no other trace
+    batch.is_partial = not is_whole or (has_flat and counted is None)
+    if count or is_whole:
+        batch.known = {**batch.known, "branches": count}

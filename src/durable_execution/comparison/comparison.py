@@ -1,0 +1,119 @@
+"""Compares two sides call by call: finds the root difference of each context and counts those that follow from it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+
+from durable_execution.comparison.call_tree import CallNode
+from durable_execution.comparison.context_comparison import Row, context_rows
+from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.protocol.paths import root_path
+
+__all__ = ["Comparison", "Row", "compare"]
+
+COVERING = (DivergenceKind.BRANCH_COUNT, DivergenceKind.CHANGED_KIND, DivergenceKind.RENAMED)
+"""Kinds of difference that explain every difference inside the call."""
+
+NUMBERED = re.compile(r"[#~]\d+")
+DIGITS = re.compile(r"\d+")
+"""Calls made for an item are often named after it, with a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two sides, call by call.
+
+    Attributes:
+        rows: Every call of either side, depth first.
+        divergences: The differences, in the order of the rows.
+    """
+
+    rows: tuple[Row, ...]
+    divergences: tuple[Divergence, ...]
+
+    @property
+    def roots(self) -> tuple[Divergence, ...]:
+        """The differences that do not follow from an earlier one."""
+        return tuple(divergence for divergence in self.divergences if divergence.is_root)
+
+
+def compare(recorded: CallNode, replayed: CallNode, *, handler: str) -> Comparison:
+    """Compare two trees of calls.
+
+    Args:
+        recorded: Root of the recorded side.
+        replayed: Root of the replayed side.
+        handler: `module:qualname` of the handler, or another name of the workflow.
+    """
+    is_loose = any(child.side.subtype == "Context" for child in recorded.children or ())
+    first = context_rows(recorded, replayed, root_path(handler), 0, handler=handler, is_loose=is_loose)
+    rows: list[Row] = []
+    stack: list[Iterator[Row]] = [iter(first)]
+    while stack:
+        row = next(stack[-1], None)
+        if row is None:
+            stack.pop()
+            continue
+        rows.append(row)
+        below = _below(row, handler, is_loose)
+        if below is not None:
+            stack.append(below)
+    rows = _grouped(rows)
+    return Comparison(tuple(rows), tuple(row.divergence for row in rows if row.divergence is not None))
+
+
+def _below(row: Row, handler: str, is_loose: bool) -> Iterator[Row] | None:
+    recorded, replayed = row.recorded, row.replayed
+    if recorded is None or replayed is None:
+        only = recorded or replayed
+        if only is None or not only.children:
+            return None
+        return iter(_one_sided(only.children, row.depth + 1, is_recorded=recorded is not None))
+    if recorded.children is None or replayed.children is None or recorded.side.type != replayed.side.type:
+        return None
+    path = replayed.side.path or recorded.side.path or ""
+    return iter(context_rows(recorded, replayed, path, row.depth + 1, handler=handler, is_loose=is_loose))
+
+
+def _one_sided(nodes: list[CallNode], depth: int, *, is_recorded: bool) -> list[Row]:
+    return [Row(depth, node if is_recorded else None, None if is_recorded else node) for node in nodes]
+
+
+def _grouped(rows: list[Row]) -> list[Row]:
+    """Keep one root for the same difference in many branches, and none inside a call whose branch count differs."""
+    roots: dict[Hashable, int] = {}
+    counted: dict[int, int] = defaultdict(int)
+    covered: int | None = None
+    for index, row in enumerate(rows):
+        if covered is not None and row.depth <= covered:
+            covered = None
+        found = row.divergence
+        if found is None:
+            continue
+        is_covered = covered is not None
+        if not is_covered and found.kind in COVERING:
+            covered = row.depth
+        if not found.is_root:
+            continue
+        first = roots.setdefault(_in_any_branch(found), index)
+        if not is_covered and first == index:
+            continue
+        rows[index] = replace(row, divergence=replace(found, is_root=False))
+        counted[first] += first != index
+    for index, more in counted.items():
+        root = rows[index].divergence
+        if root is not None:
+            rows[index] = replace(rows[index], divergence=replace(root, follow_on=root.follow_on + more))
+    return rows
+
+
+def _in_any_branch(divergence: Divergence) -> Hashable:
+    path = NUMBERED.sub("", divergence.path)
+    if path == divergence.path:
+        return divergence.kind, path, divergence.position
+    names = tuple(
+        (side.type, side.subtype, DIGITS.sub("", side.name or "")) if side else None
+        for side in (divergence.recorded, divergence.replayed)
+    )
+    return divergence.kind, DIGITS.sub("", path), names

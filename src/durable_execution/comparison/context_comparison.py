@@ -1,0 +1,366 @@
+"""Compares the calls of one context: aligns them, classifies each difference and marks the root."""
+
+from collections import defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from durable_execution.comparison.alignment import Pair, align, pair_gap
+from durable_execution.comparison.call_tree import CallNode, is_same_json
+from durable_execution.comparison.runtime_check import configuration_divergence
+from durable_execution.comparison.wording import APPENDED, effect_of, fix_of, likely_of
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
+from durable_execution.history.positions import MAIN, Lane
+from durable_execution.history.recorded import COMBINATORS
+
+Kind = DivergenceKind
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a comparison.
+
+    Attributes:
+        depth: Number of enclosing contexts.
+        recorded: The recorded call; None when there is none.
+        replayed: The replayed call; None when there is none.
+        divergence: The difference, if any.
+        is_shifted: Whether both sides have the call, but at different positions.
+    """
+
+    depth: int
+    recorded: CallNode | None
+    replayed: CallNode | None
+    divergence: Divergence | None = None
+    is_shifted: bool = False
+
+
+def context_rows(
+    recorded: CallNode, replayed: CallNode, path: str, depth: int, *, handler: str, is_loose: bool
+) -> list[Row]:
+    """Compare the calls of one context on both sides.
+
+    Args:
+        recorded: The recorded context.
+        replayed: The replayed context.
+        path: Its path.
+        depth: Depth of its calls.
+        handler: Name of the workflow.
+        is_loose: Whether to ignore the subtypes of contexts.
+    """
+    left, right = _lanes(recorded), _lanes(replayed)
+    rows: list[Row] = []
+    for here, there in _paired_lanes(list(left), list(right)):
+        ours, theirs = left.get(here, []) if here is not None else [], right.get(there, []) if there is not None else []
+        lane = here if here is not None else there
+        around = path if not lane else _context_path(ours or theirs, path)
+        is_cut = here in recorded.cut_off or here in replayed.cut_off or (not theirs and _may_have_lost(here))
+        is_open = is_cut or here in replayed.unfinished
+        is_ended = (replayed.is_ended or here in replayed.finished) and not is_open
+        compared = _Lane(recorded, replayed, ours, theirs, around, depth, handler, is_loose)
+        compared.is_cut, compared.is_ended = is_cut, is_ended
+        rows += compared.rows()
+    foreign = (node for node in recorded.children or () if node.is_foreign)
+    return [*rows, *(Row(depth, node, None) for node in foreign)]
+
+
+def _may_have_lost(lane: Lane | None) -> bool:
+    """Whether two nested scopes may be an awaitable of an undecided race: its ids look like those of two contexts."""
+    return lane is not None and [step.kind for step in lane[-2:]] == ["context", "context"]
+
+
+def _lanes(context: CallNode) -> dict[Lane, list[CallNode]]:
+    found: dict[Lane, list[CallNode]] = {MAIN: []}
+    for node in context.children or ():
+        if not node.is_foreign:
+            found.setdefault(node.lane, []).append(node)
+    return found
+
+
+def _paired_lanes(left: list[Lane], right: list[Lane]) -> list[tuple[Lane | None, Lane | None]]:
+    """Pair equal scopes first, then the rest of each kind in order: their numbers shift with the calls before them."""
+    equal = [lane for lane in left if lane in right]
+    spare = [lane for lane in right if lane not in equal]
+    pairs: list[tuple[Lane | None, Lane | None]] = []
+    for lane in left:
+        partner = lane if lane in equal else next((one for one in spare if one[-1].kind == lane[-1].kind), None)
+        if partner is not None and partner in spare:
+            spare.remove(partner)
+        pairs.append((lane, partner))
+    return [*pairs, *((None, lane) for lane in spare)]
+
+
+def _context_path(nodes: list[CallNode], path: str) -> str:
+    own = nodes[0].side.path if nodes else None
+    return own.rpartition("/")[0] if own and "/" in own else path
+
+
+class _Lane:
+    """The calls of one task scope of a context, on both sides."""
+
+    def __init__(
+        self,
+        recorded: CallNode,
+        replayed: CallNode,
+        left: list[CallNode],
+        right: list[CallNode],
+        path: str,
+        depth: int,
+        handler: str,
+        is_loose: bool,
+    ) -> None:
+        self.recorded, self.replayed = recorded, replayed
+        self.left, self.right = left, right
+        self.path, self.depth, self.handler, self.is_loose = path, depth, handler, is_loose
+        self.is_cut = False
+        self.is_ended = replayed.is_ended
+        self.moved: dict[int, int] = {}
+
+    def rows(self) -> list[Row]:
+        if self.recorded.is_batch and self.replayed.is_batch:
+            return self._with_root(self._rows_of(self._pair_branches()))
+        keys = [node.key(within=self.recorded, is_loose=self.is_loose) for node in self.left]
+        others = [node.key(within=self.replayed, is_loose=self.is_loose) for node in self.right]
+        numbered = self._by_number(keys, others)
+        if numbered is not None:
+            return self._with_root(self._with_bodies(self._rows_of(numbered)))
+        aligned = align(keys, others)
+        self.moved = _moved(aligned, keys, others)
+        return self._with_root(self._with_bodies(self._rows_of(self._paired(aligned))))
+
+    def _pair_branches(self) -> list[Pair]:
+        left = {node.branch: index for index, node in enumerate(self.left)}
+        right = {node.branch: index for index, node in enumerate(self.right)}
+        indexes = sorted({branch for branch in (*left, *right) if branch is not None})
+        return [Pair(left.get(index), right.get(index)) for index in indexes]
+
+    def _by_number(self, keys: list[Hashable], others: list[Hashable]) -> list[Pair] | None:
+        """Pair calls by number, if every number that both sides use stands for the same call."""
+        left = {node.side.position: index for index, node in enumerate(self.left)}
+        right = {node.side.position: index for index, node in enumerate(self.right)}
+        if None in left or None in right or len(left) < len(self.left) or len(right) < len(self.right):
+            return None
+        if any(keys[left[number]] != others[right[number]] for number in left.keys() & right.keys()):
+            return None
+        numbers = sorted(number for number in left.keys() | right.keys() if number is not None)
+        return [Pair(left.get(number), right.get(number)) for number in numbers]
+
+    def _paired(self, aligned: list[Pair]) -> list[Pair]:
+        """Pair the calls that stand in the same gap on both sides."""
+        result: list[Pair] = []
+        left: list[int] = []
+        right: list[int] = []
+        targets = set(self.moved.values())
+        for row in [*aligned, None]:
+            if row is not None and not row.is_match:
+                if row.recorded is not None and row.recorded not in self.moved:
+                    left.append(row.recorded)
+                if row.replayed is not None and row.replayed not in targets:
+                    right.append(row.replayed)
+                if row.recorded in self.moved or row.replayed in targets:
+                    result.append(row)
+                continue
+            is_cut = row is None and not self.is_ended
+            result.extend(pair_gap(self.left, self.right, left, right, is_cut=is_cut))
+            left, right = [], []
+            if row is not None:
+                result.append(row)
+        return result
+
+    def _rows_of(self, pairs: list[Pair]) -> list[Row]:
+        last_match = max((index for index, pair in enumerate(pairs) if pair.is_match), default=-1)
+        last_recorded = max((index for index, pair in enumerate(pairs) if pair.recorded is not None), default=-1)
+        origins = {there: here for here, there in self.moved.items()}
+        unawaited, free = self._unawaited(pairs), self._free(pairs)
+        rows: list[Row] = []
+        for index, pair in enumerate(pairs):
+            recorded = self.left[pair.recorded] if pair.recorded is not None else None
+            replayed = self.right[pair.replayed] if pair.replayed is not None else None
+            found: Divergence | None = None
+            if recorded is not None and replayed is not None:
+                rows.append(self._both(recorded, replayed))
+                continue
+            if replayed is not None and pair.replayed in origins:
+                found = self._alone(Kind.REORDERED, self.left[origins[pair.replayed]], replayed)
+            elif recorded is not None and pair.recorded in self.moved:
+                found = self._alone(Kind.REORDERED, recorded, self.right[self.moved[pair.recorded]])
+            elif recorded is not None:
+                is_unknown = index > last_match and not self.is_ended
+                is_blameless = recorded.branch is not None or index in unawaited
+                found = None if is_unknown or is_blameless else self._alone(Kind.SKIPPED, recorded, None)
+            elif replayed is not None:
+                found = self._extra(replayed, is_last=index > last_recorded, is_free=index in free)
+            rows.append(Row(self.depth, recorded, replayed, found))
+        return rows
+
+    def _unawaited(self, pairs: list[Pair]) -> set[int]:
+        """Rows of recorded calls that the replay numbered but never awaited.
+
+        A call that is not made leaves its number to the next call. A number that no call uses was reserved by a call
+        that the code created and dropped, such as a loser of a race that is already decided.
+        """
+        taken = {node.side.position for node in self.right}
+        last = max((position for position in taken if position is not None), default=0)
+        found: set[int] = set()
+        offset = 0
+        for index, pair in enumerate(pairs):
+            here = self.left[pair.recorded].side.position if pair.recorded is not None else None
+            there = self.right[pair.replayed].side.position if pair.replayed is not None else None
+            if here is not None and there is not None:
+                offset = there - here
+            elif here is not None and here + offset not in taken and here + offset < last:
+                found.add(index)
+        return found
+
+    def _free(self, pairs: list[Pair]) -> set[int]:
+        """Rows of replayed calls whose number is free in the recording: there, the call was created but not yet awaited."""
+        taken = {node.side.position for node in self.left}
+        found: set[int] = set()
+        offset = 0
+        for index, pair in enumerate(pairs):
+            here = self.left[pair.recorded].side.position if pair.recorded is not None else None
+            there = self.right[pair.replayed].side.position if pair.replayed is not None else None
+            if here is not None and there is not None:
+                offset = there - here
+            elif there is not None and there - offset not in taken:
+                found.add(index)
+        return found
+
+    def _both(self, recorded: CallNode, replayed: CallNode) -> Row:
+        left, right = recorded.side, replayed.side
+        is_shifted = left.position is not None and right.position is not None and left.position != right.position
+        found: Divergence | None
+        if recorded.is_virtual != replayed.is_virtual:
+            found = self._alone(Kind.CHANGED_KIND, recorded, replayed)
+        elif recorded.is_virtual or self._has_same_key(recorded, replayed):
+            found = self._in_content(recorded, replayed)
+        elif left.type == right.type and (left.subtype or right.subtype) == right.subtype:
+            found = self._alone(Kind.RENAMED, recorded, replayed)
+        else:
+            found = self._alone(Kind.CHANGED_KIND, recorded, replayed)
+        return Row(self.depth, recorded, replayed, found, is_shifted)
+
+    def _has_same_key(self, recorded: CallNode, replayed: CallNode) -> bool:
+        ours = recorded.key(within=self.recorded, is_loose=self.is_loose)
+        return ours == replayed.key(within=self.replayed, is_loose=self.is_loose)
+
+    def _in_content(self, recorded: CallNode, replayed: CallNode) -> Divergence | None:
+        found = configuration_divergence(recorded, replayed, context_path=self.path, handler=self.handler)
+        if found is not None or recorded.result is None or replayed.result is None:
+            return found
+        if recorded.is_batch or is_same_json(recorded.result, replayed.result):
+            return None
+        return self._alone(Kind.RESULT, recorded, replayed, severity=Severity.WARNING)
+
+    def _with_bodies(self, rows: list[Row]) -> list[Row]:
+        """Find calls with equal keys whose functions changed places."""
+        groups: dict[Hashable, list[int]] = defaultdict(list)
+        for index, row in enumerate(rows):
+            recorded, replayed = row.recorded, row.replayed
+            if recorded is None or replayed is None or row.divergence is not None:
+                continue
+            if recorded.body is not None and replayed.body is not None:
+                groups[recorded.key(within=self.recorded, is_loose=self.is_loose)].append(index)
+        for indexes in groups.values():
+            bodies = [(rows[index].recorded, rows[index].replayed) for index in indexes]
+            before = [recorded.body for recorded, _ in bodies if recorded is not None]
+            after = [replayed.body for _, replayed in bodies if replayed is not None]
+            if before == after or sorted(map(str, before)) != sorted(map(str, after)):
+                continue
+            for index, old, new in zip(indexes, before, after, strict=True):
+                if old != new:
+                    row = rows[index]
+                    rows[index] = replace(row, divergence=self._alone(Kind.REORDERED, row.recorded, row.replayed))
+        return rows
+
+    def _extra(self, replayed: CallNode, *, is_last: bool, is_free: bool) -> Divergence | None:
+        """Classify a call that the recording does not have. After the last recorded call, it may simply be new work."""
+        if replayed.branch is not None:
+            return None
+        if is_free and replayed.side.subtype in COMBINATORS:
+            return None  # it is recorded only when it is decided
+        if (is_last or is_free) and (self.is_cut or not self.recorded.is_ended):
+            return None
+        if not (is_last or is_free):
+            return self._alone(Kind.INSERTED, None, replayed)
+        found = self._alone(Kind.INSERTED, None, replayed, severity=Severity.WARNING)
+        return replace(found, likely=APPENDED.likely, effect=APPENDED.effect, fix=APPENDED.fix)
+
+    def _alone(
+        self,
+        kind: DivergenceKind,
+        recorded: CallNode | None,
+        replayed: CallNode | None,
+        *,
+        severity: Severity = Severity.ERROR,
+    ) -> Divergence:
+        """Build the difference, showing what each side has at this position even if only one side is at fault."""
+        position = self._position(kind, recorded, replayed)
+        if kind in (Kind.SKIPPED, Kind.INSERTED, Kind.REORDERED) and position is not None:
+            recorded = recorded if kind is Kind.SKIPPED else self._at(self.left, position)
+            replayed = replayed if kind is Kind.INSERTED else self._at(self.right, position)
+        left = recorded.side if recorded else None
+        right = _flat_side(replayed) if replayed else None
+        anchor = right if kind is Kind.INSERTED or left is None else left
+        return Divergence(
+            kind=kind,
+            severity=severity,
+            handler=self.handler,
+            path=(anchor.path if anchor else None) or self.path,
+            context_path=self.path,
+            position=position,
+            recorded=left,
+            replayed=right,
+            likely=likely_of(kind, left, right),
+            effect=effect_of(kind, left, right),
+            fix=fix_of(kind, left, right),
+        )
+
+    def _position(self, kind: DivergenceKind, recorded: CallNode | None, replayed: CallNode | None) -> int | None:
+        left = recorded.side.position if recorded else None
+        right = replayed.side.position if replayed else None
+        if kind is Kind.REORDERED and left is not None and right is not None:
+            return min(left, right)
+        return right if kind is not Kind.SKIPPED and right is not None else left
+
+    def _at(self, nodes: list[CallNode], position: int) -> CallNode | None:
+        return next((node for node in nodes if node.side.position == position), None)
+
+    def _with_root(self, rows: list[Row]) -> list[Row]:
+        """Mark the first error as the root and count the differences that follow from it."""
+        first = next((i for i, row in enumerate(rows) if _is_error(row)), None)
+        if first is None:
+            return rows
+        root = rows[first].divergence
+        if root is None:
+            return rows
+        follow_on = sum(1 for row in rows[first + 1 :] if row.is_shifted or _is_error(row))
+        effect = effect_of(root.kind, root.recorded, root.replayed, shifted=follow_on)
+        rows[first] = replace(rows[first], divergence=replace(root, follow_on=follow_on, effect=effect))
+        for index in range(first + 1, len(rows)):
+            found = rows[index].divergence
+            if found is not None and found.severity is Severity.ERROR:
+                rows[index] = replace(rows[index], divergence=replace(found, is_root=False))
+        return rows
+
+
+def _moved(aligned: list[Pair], keys: list[Hashable], others: list[Hashable]) -> dict[int, int]:
+    """Map unmatched recorded calls to unmatched replayed calls with the same key, by index."""
+    waiting: dict[Hashable, list[int]] = defaultdict(list)
+    for row in aligned:
+        if row.recorded is None and row.replayed is not None:
+            waiting[others[row.replayed]].append(row.replayed)
+    moved: dict[int, int] = {}
+    for row in aligned:
+        if row.replayed is None and row.recorded is not None and waiting.get(keys[row.recorded]):
+            moved[row.recorded] = waiting[keys[row.recorded]].pop(0)
+    return moved
+
+
+def _flat_side(node: CallNode) -> Side:
+    if not node.is_virtual:
+        return node.side
+    return replace(node.side, detail="virtual branch, without a record of its own")
+
+
+def _is_error(row: Row) -> bool:
+    return row.divergence is not None and row.divergence.severity is Severity.ERROR

@@ -1,0 +1,289 @@
+"""One difference between the recorded and the replayed side, and its explanation in five lines.
+
+The exception, the span event, the replay trace, the command line's report, pytest's output and the debugger all show
+this value, so that they agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from durable_execution.call_site import CallSite
+from durable_execution.protocol.paths import kind_of, root_path
+
+MAX_NAME_SHOWN = 80
+SHORT_ID = 8
+
+
+class DivergenceKind(StrEnum):
+    """The kind of a difference."""
+
+    SKIPPED = "skipped"
+    INSERTED = "inserted"
+    CHANGED_KIND = "changed_kind"
+    RENAMED = "renamed"
+    REORDERED = "reordered"
+    BRANCH_COUNT = "branch_count"
+    CONFIGURATION = "configuration"
+    INPUT = "input"
+    RESULT = "result"
+    UNFINISHED = "unfinished"
+    OUTCOME = "outcome"
+    CODE_CHANGED = "code_changed"
+
+
+class Severity(StrEnum):
+    """How serious a difference is: an error breaks the execution, a warning makes a recorded value stale, info changes nothing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+TITLES = {
+    DivergenceKind.SKIPPED: "SKIPPED CALL",
+    DivergenceKind.INSERTED: "NEW CALL",
+    DivergenceKind.CHANGED_KIND: "CHANGED KIND",
+    DivergenceKind.RENAMED: "RENAMED",
+    DivergenceKind.REORDERED: "REORDERED",
+    DivergenceKind.BRANCH_COUNT: "BRANCH COUNT",
+    DivergenceKind.CONFIGURATION: "ARGUMENTS",
+    DivergenceKind.INPUT: "ARGUMENTS",
+    DivergenceKind.RESULT: "RESULT",
+    DivergenceKind.UNFINISHED: "UNFINISHED",
+    DivergenceKind.OUTCOME: "OUTCOME",
+    DivergenceKind.CODE_CHANGED: "CODE CHANGED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The recorded or the replayed side of a difference.
+
+    Attributes:
+        type: STEP, WAIT, …
+        subtype: `Step`, `Map`, … or a subtype that the user chose.
+        name: Name of the call; None when unnamed.
+        id: Operation id.
+        position: Call number in its context, from 1.
+        status: The recorded status; None on the replayed side.
+        invocation: Number of the invocation that recorded it; None where unknown.
+        call_site: Where the user's code made the call; None where that was not recorded.
+        configuration: Arguments of the call: `wait_seconds`, `function_name`, `branches`, …
+        detail: Text to show instead of the call, for example a value.
+        path: Readable path of the call on this side.
+    """
+
+    type: str
+    subtype: str | None = None
+    name: str | None = None
+    id: str | None = None
+    position: int | None = None
+    status: str | None = None
+    invocation: int | None = None
+    call_site: CallSite | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    detail: str | None = None
+    path: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The call in a few words: `step "charge"`, `wait "cool_down" 30 s`, `map "audit" 200 items`."""
+        words = [kind_of(self.type, self.subtype).replace("_", " ")]
+        words += [quoted(self.name)] if self.name else ["(unnamed)"]
+        wait, branches = self.configuration.get("wait_seconds"), self.configuration.get("branches")
+        words += [f"{wait} s"] if wait is not None else []
+        words += [f"{branches} {'items' if self.subtype == 'Map' else 'branches'}"] if branches is not None else []
+        function = self.configuration.get("function_name")
+        words += [f"of {quoted(str(function))}"] if function else []
+        return " ".join(words)
+
+    @property
+    def short_name(self) -> str:
+        """The name in quotes, or `the step` for an unnamed step."""
+        return quoted(self.name) if self.name else f"the {kind_of(self.type, self.subtype).replace('_', ' ')}"
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the members that are set, JSON-ready."""
+        wire = {
+            "type": self.type,
+            "subtype": self.subtype,
+            "name": self.name,
+            "id": self.id,
+            "position": self.position,
+            "status": self.status,
+            "invocation": self.invocation,
+            "call_site": self.call_site._asdict() if self.call_site else None,
+            "configuration": dict(self.configuration) or None,
+            "detail": self.detail,
+            "path": self.path,
+        }
+        return {key: value for key, value in wire.items() if value is not None}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Side":
+        """Read what `to_wire` wrote."""
+        site = wire.get("call_site")
+        known = {
+            key: wire[key]
+            for key in ("subtype", "name", "id", "position", "status", "invocation", "detail", "path")
+            if key in wire
+        }
+        return cls(
+            type=wire["type"],
+            call_site=CallSite(site["file"], site["line"], site["function"]) if site else None,
+            configuration=wire.get("configuration") or {},
+            **known,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """One difference between the recorded and the replayed side.
+
+    Attributes:
+        kind: Kind of the difference.
+        severity: How serious it is.
+        handler: `module:qualname` of the handler, or another name of the workflow.
+        path: Path of the call, on the side that has it.
+        context_path: Path of the context it was found in.
+        position: Call number in that context, where known.
+        recorded: The recorded call; None when nothing is recorded there.
+        replayed: The replayed call; None when the code made no call there.
+        likely: The likely cause; None when it is unknown.
+        effect: What happens if the execution resumes with this code.
+        fix: What to change in the code.
+        is_root: Whether it is a cause; False when it follows from an earlier difference in the same context.
+        follow_on: Number of differences in the same context that follow from it.
+        suspects: `file:line: what` of nondeterministic reads observed before it, nearest first.
+    """
+
+    kind: DivergenceKind
+    severity: Severity
+    handler: str
+    path: str
+    context_path: str
+    position: int | None
+    recorded: Side | None
+    replayed: Side | None
+    effect: str
+    fix: str
+    likely: str | None = None
+    is_root: bool = True
+    follow_on: int = 0
+    suspects: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The kind as a heading: `SKIPPED CALL`."""
+        return TITLES[self.kind]
+
+    @property
+    def call_sites(self) -> tuple[CallSite, ...]:
+        """Call sites of both sides, recorded side first."""
+        return tuple(side.call_site for side in (self.recorded, self.replayed) if side and side.call_site)
+
+    @property
+    def headline(self) -> str:
+        """Place and kind in one line."""
+        where = f" at call {self.position}" if self.position is not None else ""
+        return f"Nondeterminism in {readable(self.context_path)}{where}: {self.kind}"
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return all members, JSON-ready."""
+        return {
+            "kind": self.kind.value,
+            "severity": self.severity.value,
+            "handler": self.handler,
+            "path": self.path,
+            "context_path": self.context_path,
+            "position": self.position,
+            "recorded": self.recorded.to_wire() if self.recorded else None,
+            "replayed": self.replayed.to_wire() if self.replayed else None,
+            "likely": self.likely,
+            "effect": self.effect,
+            "fix": self.fix,
+            "is_root": self.is_root,
+            "follow_on": self.follow_on,
+            "suspects": list(self.suspects),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Divergence":
+        """Read what `to_wire` wrote.
+
+        Raises:
+            KeyError, ValueError, TypeError: The object was not written by `to_wire`.
+        """
+        recorded, replayed = wire.get("recorded"), wire.get("replayed")
+        return cls(
+            kind=DivergenceKind(wire["kind"]),
+            severity=Severity(wire["severity"]),
+            handler=wire.get("handler") or root_path(wire["path"]),
+            path=wire["path"],
+            context_path=wire["context_path"],
+            position=wire.get("position"),
+            recorded=Side.from_wire(recorded) if recorded else None,
+            replayed=Side.from_wire(replayed) if replayed else None,
+            likely=wire.get("likely"),
+            effect=wire["effect"],
+            fix=wire["fix"],
+            is_root=wire.get("is_root", True),
+            follow_on=wire.get("follow_on", 0),
+            suspects=tuple(wire.get("suspects") or ()),
+        )
+
+
+def explain(divergence: Divergence) -> str:
+    """Return the headline and the five lines: recorded, replayed, likely, effect, fix."""
+    lines = explanation(divergence)
+    return "\n".join([divergence.headline, *(f"  {word:<10} {line}" for word, line in lines)])
+
+
+def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
+    """Return the five lines as pairs of label and text, for callers with a layout of their own."""
+    return (
+        ("recorded", _recorded_line(divergence)),
+        ("replayed", _replayed_line(divergence)),
+        ("likely", divergence.likely or "unknown"),
+        ("effect", divergence.effect),
+        ("fix", divergence.fix),
+    )
+
+
+def quoted(name: str | None) -> str:
+    """Return a name in quotes that is safe to show: one line, no control characters, bounded length."""
+    return f'"{readable(name or "", limit=MAX_NAME_SHOWN)}"'
+
+
+def readable(value: str, *, limit: int = 400) -> str:
+    """Return text with control characters escaped and the middle of long text left out."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[: limit * 2 + 1])
+    return (
+        shown
+        if len(shown) <= limit and len(value) <= limit
+        else f"{shown[: limit // 2]}…{value[-limit // 4 :]!r:.{limit // 4}}"
+    )
+
+
+def _recorded_line(divergence: Divergence) -> str:
+    side = divergence.recorded
+    if side is None:
+        return "nothing: this call is not recorded"
+    parts = [f"{side.detail or side.label:<22}"]
+    parts += [f"id {side.id[:SHORT_ID]}…"] if side.id else []
+    facts = [f"invocation {side.invocation}"] if side.invocation is not None else []
+    facts += [side.status] if side.status else []
+    parts += [", ".join(facts)] if facts else []
+    parts += [readable(str(side.call_site))] if side.call_site else []
+    return "  ".join(parts).rstrip()
+
+
+def _replayed_line(divergence: Divergence) -> str:
+    side = divergence.replayed
+    if side is None:
+        return f"nothing: {readable(divergence.context_path)} did not make this call"
+    parts = [f"{side.detail or side.label:<22}"]
+    parts += [readable(str(side.call_site))] if side.call_site else []
+    return "  ".join(parts).rstrip()

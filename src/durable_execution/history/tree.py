@@ -1,0 +1,203 @@
+"""Orders operations as a tree, with depth, position and path. Iterative, because a tree may have any depth."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from durable_execution.call_site import CallSite
+from durable_execution.history.event_fold import Fold, OperationDraft
+from durable_execution.history.positions import MAIN, Lane, Place, find_places
+from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedOperation
+from durable_execution.protocol import OperationSubType, OperationType
+from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path, task_path
+
+BATCHES = frozenset({OperationSubType.MAP, OperationSubType.PARALLEL})
+BRANCHES = frozenset({OperationSubType.MAP_ITERATION, OperationSubType.PARALLEL_BRANCH})
+DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
+
+
+def build_operations(fold: Fold, *, root: str, arn: str | None, traces: Sequence[Any]) -> tuple[RecordedOperation, ...]:
+    """Return all operations depth first, siblings in call order.
+
+    Args:
+        fold: State gathered from the events.
+        root: Name of the root context.
+        arn: The execution's ARN, which some SDKs hash into ids.
+        traces: Replay traces, which know call sites and which invocation ran which call.
+    """
+    builder = _Builder(fold, arn, _Seen(traces))
+    builder.walk(root_path(root))
+    return tuple(builder.operations)
+
+
+class _Seen:
+    """Facts that the replay traces contain about each operation."""
+
+    def __init__(self, traces: Sequence[Any]) -> None:
+        self.sites: dict[str, CallSite] = {}
+        self.bodies: dict[str, str] = {}
+        self.executed: dict[str, list[int]] = {}
+        self.replayed: dict[str, list[int]] = {}
+        self.invocations: set[int] = set()
+        for trace in traces:
+            self.invocations.add(trace.invocation)
+            for entry in trace.entries:
+                if entry.call_site is not None:
+                    self.sites[entry.id] = entry.call_site
+                if entry.body is not None:
+                    self.bodies[entry.id] = entry.body
+                (self.replayed if entry.happened == "replayed" else self.executed).setdefault(entry.id, []).append(
+                    trace.invocation
+                )
+
+
+class _Builder:
+    def __init__(self, fold: Fold, arn: str | None, seen: _Seen) -> None:
+        self.fold, self.arn, self.seen = fold, arn, seen
+        self.operations: list[RecordedOperation] = []
+        self.places: dict[str, Place] = {}
+        self.children: dict[str | None, list[OperationDraft]] = {}
+        for draft in fold.drafts.values():
+            parent = draft.parent_id if draft.parent_id in fold.drafts and draft.parent_id != draft.id else None
+            self.children.setdefault(parent, []).append(draft)
+        self.visited: set[str] = set()
+
+    def walk(self, root: str) -> None:
+        self._walk_from(self.children.get(None, []), root)
+        for draft in self.fold.drafts.values():
+            if draft.id not in self.visited:  # reachable only from itself: its parents form a cycle
+                self.fold.note(f"operation {draft.id[:12]} is its own ancestor; it is shown at the root")
+                self._walk_from([draft], root)
+
+    def _walk_from(self, roots: list[OperationDraft], path: str) -> None:
+        last = len(self.fold.invocations)
+        stack = list(reversed(self._labelled(roots, None, path, 0, last)))
+        while stack:
+            draft, path, depth, until = stack.pop()
+            if draft.id in self.visited:
+                continue
+            self.visited.add(draft.id)
+            self.operations.append(self._operation(draft, path, depth, until))
+            children = self.children.get(draft.id)
+            if children:
+                until = until if draft.details.get("replay_children") else min(until, draft.ended_in or until)
+                stack.extend(reversed(self._labelled(children, draft, path, depth + 1, until)))
+
+    def _labelled(
+        self, siblings: list[OperationDraft], parent: OperationDraft | None, path: str, depth: int, until: int
+    ) -> list[tuple[OperationDraft, str, int, int]]:
+        self._find_places(siblings, parent)
+        labels: dict[Lane, Labels] = {}
+        paths: dict[str, str] = {parent.id: path} if parent else {}
+        found = []
+        for index, draft in enumerate(self._in_call_order(siblings)):
+            place = self.places.get(draft.id)
+            lane = place.lane if place else MAIN
+            branch = self._branch_index(draft, place, parent, index)
+            if branch is not None:
+                draft.details["branch_index"] = branch
+                found.append((draft, branch_path(path, branch), depth, until))
+                continue
+            if lane:
+                draft.details["lane"] = lane
+            if lane and parent is not None and parent.subtype in BATCHES:
+                draft.details["flat_branch"] = lane[0].number
+            label = labels.setdefault(lane, Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
+            own = paths[draft.id] = child_path(_lane_path(path, lane, paths), label)
+            found.append((draft, own, depth, until))
+        return found
+
+    def _find_places(self, siblings: list[OperationDraft], parent: OperationDraft | None) -> None:
+        self.places |= find_places(
+            [draft.id for draft in siblings if draft.subtype != PATCH],
+            parent=parent.id if parent else None,
+            parent_place=self.places.get(parent.id) if parent else None,
+            arn=self.arn,
+            is_batch=parent is not None and parent.subtype in BATCHES,
+            combinators=[draft.id for draft in siblings if draft.subtype in COMBINATORS],
+        )
+
+    def _in_call_order(self, siblings: list[OperationDraft]) -> list[OperationDraft]:
+        """Sort by recovered position. Operations without one stay after the operation recorded before them."""
+        keys: dict[str, tuple[Lane, int]] = {}
+        latest: tuple[Lane, int] = (MAIN, -1)
+        for draft in siblings:
+            place = self.places.get(draft.id)
+            latest = place.order if place else latest
+            keys[draft.id] = latest
+        return sorted(siblings, key=lambda draft: keys[draft.id])
+
+    def _branch_index(
+        self, draft: OperationDraft, place: Place | None, parent: OperationDraft | None, index: int
+    ) -> int | None:
+        if draft.type is not OperationType.CONTEXT or parent is None or (place and place.lane):
+            return None
+        default = DEFAULT_BRANCH_NAME.fullmatch(draft.name or "")
+        if draft.subtype in BRANCHES:
+            return place.position if place else int(default[1]) if default else index
+        is_named_like_one = default is not None and draft.subtype != OperationSubType.RUN_IN_CHILD_CONTEXT
+        return int(default[1]) if is_named_like_one and default else None
+
+    def _operation(self, draft: OperationDraft, path: str, depth: int, until: int) -> RecordedOperation:
+        return RecordedOperation(
+            id=draft.id,
+            parent_id=draft.parent_id,
+            depth=depth,
+            position=self._position(draft),
+            path=path,
+            type=draft.type,
+            subtype=draft.subtype,
+            name=draft.name,
+            status=draft.status,
+            started_at=draft.started_at,
+            ended_at=draft.ended_at,
+            input=draft.input,
+            result=draft.result,
+            error=draft.error,
+            attempts=tuple(draft.attempts),
+            call_site=self.seen.sites.get(draft.id),
+            executed_by=self._executed_by(draft),
+            replayed_by=self._replayed_by(draft, until),
+            details=self._details(draft),
+            events=tuple(draft.events),
+        )
+
+    def _details(self, draft: OperationDraft) -> dict[str, Any]:
+        if draft.id in self.seen.bodies:
+            draft.details["body"] = self.seen.bodies[draft.id]
+        return draft.details
+
+    def _position(self, draft: OperationDraft) -> int | None:
+        place = self.places.get(draft.id)
+        if "branch_index" in draft.details:
+            return int(draft.details["branch_index"])
+        return place.position if place else None
+
+    def _executed_by(self, draft: OperationDraft) -> Sequence[int]:
+        traced = self.seen.executed.get(draft.id)
+        if traced is None:
+            return tuple(draft.executed_by)
+        return tuple(sorted({*traced, *(n for n in draft.executed_by if n not in self.seen.invocations)}))
+
+    def _replayed_by(self, draft: OperationDraft, until: int) -> Sequence[int]:
+        if draft.ended_in is None:
+            inferred = range(0)
+        else:
+            is_service = not draft.executed_by or draft.ended_in not in draft.executed_by
+            inferred = range(draft.ended_in + (not is_service), until + 1)
+        if not self.seen.invocations:
+            return inferred
+        traced = self.seen.replayed.get(draft.id, [])
+        return tuple(sorted({*traced, *(n for n in inferred if n not in self.seen.invocations)}))
+
+
+def _lane_path(path: str, lane: Lane, paths: Mapping[str, str]) -> str:
+    """Path of a task scope in the context at `path`. `paths` has the paths of operations with branches, by id."""
+    for step in lane:
+        if step.kind == "branch":
+            path = branch_path(paths.get(step.of or "", path), step.number)
+        elif step.kind == "task":
+            path = task_path(path, step.number)
+        else:
+            path = child_path(path, f"context@{step.number}")  # its name is not recorded
+    return path

@@ -1,0 +1,176 @@
+"""The lint rules and their findings.
+
+Lists the calls whose value or effect differs on every replay.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        code: The code to write in ignore comments.
+        name: The rule in a few words.
+        fix: The code to write instead.
+    """
+
+    code: str
+    name: str
+    fix: str
+
+
+def _rules(*rules: Rule) -> dict[str, Rule]:
+    return {rule.code: rule for rule in rules}
+
+
+RULES = _rules(
+    Rule("DUR101", "clock outside a step", "use `await ctx.now()`, or read the clock in a step"),
+    Rule("DUR102", "random numbers outside a step", "use `ctx.random()`, or draw the number in a step"),
+    Rule("DUR103", "uuid outside a step", "use `ctx.uuid()`, or make it in a step"),
+    Rule("DUR104", "environment decides which operation is called", "read it in a step, or pass it in the payload"),
+    Rule("DUR105", "network outside a step", "call it in a step: outside, it happens again on every replay"),
+    Rule("DUR106", "files outside a step", "read and write files in a step"),
+    Rule("DUR107", "sleeping outside a step", "use `await ctx.wait(...)`"),
+    Rule("DUR108", "threads or processes outside a step", "start them in a step"),
+    Rule("DUR109", "iteration over a set", "iterate over sorted(...): the order of a set differs between processes"),
+    Rule("DUR110", "depends on which task finishes first", "use ctx.race() or ctx.any(), which record the winner"),
+    Rule("DUR201", "durable operation inside a step", "call it from the handler, or make the step a child context"),
+    Rule("DUR202", "step changes an outer variable", "return the value from the step: a replay does not run its body"),
+    Rule("DUR203", "several unnamed steps", "name the steps, so that a replay can tell them apart"),
+    Rule("DUR204", "suspension is caught", "write `except Exception`"),
+    Rule("DUR205", "operation is not awaited", "await it, or pass it to asyncio.gather or a task"),
+    Rule("DUR901", "syntax error", "fix the syntax"),
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LintFinding:
+    """One line that may break a replay.
+
+    Attributes:
+        file: Path as given.
+        line: Line, counted from 1.
+        column: Column, counted from 1.
+        rule: Code of the rule.
+        what: The code that was found, for example `datetime.now()`.
+        function: Qualified name of the function that contains it.
+        reached: Call chain from a handler to the function, the handler first.
+    """
+
+    file: str
+    line: int
+    column: int
+    rule: str
+    what: str
+    function: str = ""
+    reached: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """The problem and its fix, in one line."""
+        rule = RULES[self.rule]
+        way = f", reached by {' → '.join(self.reached)}" if len(self.reached) > 1 else ""
+        return f"{rule.name}: {self.what} in {self.function}{way}; {rule.fix}"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.rule} {self.message}"
+
+
+EXACT: dict[str, str] = {
+    **dict.fromkeys(
+        ("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today",
+         "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns",
+         "time.localtime", "time.gmtime", "time.ctime", "time.strftime", "time.process_time", "pendulum.now", "arrow.now",
+         "arrow.utcnow"),
+        "DUR101",
+    ),
+    **dict.fromkeys(("os.urandom", "os.getrandom"), "DUR102"),
+    **dict.fromkeys(("uuid.uuid1", "uuid.uuid4", "uuid.uuid7"), "DUR103"),
+    **dict.fromkeys(("time.sleep", "asyncio.sleep"), "DUR107"),
+    **dict.fromkeys(
+        ("threading.Thread", "threading.Timer", "multiprocessing.Process", "subprocess.run", "subprocess.Popen",
+         "subprocess.call", "subprocess.check_call", "subprocess.check_output", "os.system", "os.fork", "os.getpid",
+         "concurrent.futures.ThreadPoolExecutor", "concurrent.futures.ProcessPoolExecutor", "asyncio.to_thread",
+         "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "_thread.start_new_thread"),
+        "DUR108",
+    ),
+    **dict.fromkeys(
+        ("open", "io.open", "os.listdir", "os.scandir", "os.walk", "os.stat", "os.path.exists", "os.path.getmtime",
+         "os.path.getsize", "os.remove", "os.rename", "os.mkdir", "os.makedirs", "glob.glob", "glob.iglob", "shutil.copy",
+         "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp", "tempfile.NamedTemporaryFile",
+         "sqlite3.connect"),
+        "DUR106",
+    ),
+    **dict.fromkeys(("asyncio.as_completed", "concurrent.futures.as_completed"), "DUR110"),
+}  # fmt: skip
+PREFIXES: dict[str, str] = {
+    "random.": "DUR102",
+    "secrets.": "DUR102",
+    "numpy.random.": "DUR102",
+    "requests.": "DUR105",
+    "httpx.": "DUR105",
+    "urllib.request.": "DUR105",
+    "urllib3.": "DUR105",
+    "aiohttp.": "DUR105",
+    "socket.": "DUR105",
+    "smtplib.": "DUR105",
+    "ftplib.": "DUR105",
+    "http.client.": "DUR105",
+    "aws_lambda_powertools.utilities.parameters.": "DUR105",
+}
+HARMLESS = frozenset(
+    {
+        "random.Random", "random.seed", "secrets.compare_digest", "requests.Session", "httpx.Client", "httpx.AsyncClient",
+        "aiohttp.ClientSession", "httpx.Timeout", "requests.Request", "numpy.random.default_rng", "socket.inet_aton",
+        "urllib.request.Request", "random.SystemRandom",
+    }
+)  # fmt: skip
+"""Names from the same modules that are deterministic or have no effect of their own."""
+METHODS: dict[str, str] = {
+    "read_text": "DUR106",
+    "read_bytes": "DUR106",
+    "write_text": "DUR106",
+    "write_bytes": "DUR106",
+}
+"""Methods that only path objects have."""
+ENVIRONMENT = ("os.environ", "os.getenv", "os.environb")
+LOGGING = ("print", "logging.", "warnings.warn")
+
+
+def rule_for_call(name: str | None, method: str | None) -> str | None:
+    """Return the rule that a call breaks; None if it breaks none.
+
+    Args:
+        name: Dotted name of the called function, if known.
+        method: Name of the called method, if any.
+    """
+    if name is not None:
+        if name in HARMLESS:
+            return None
+        if name in EXACT:
+            return EXACT[name]
+        found = next((rule for prefix, rule in PREFIXES.items() if name.startswith(prefix)), None)
+        if found is not None and name.rpartition(".")[2][:1].islower():
+            return found
+    return METHODS.get(method or "")
+
+
+def is_environment(name: str | None) -> bool:
+    """Whether a dotted name reads the environment."""
+    return name is not None and any(name == known or name.startswith(f"{known}.") for known in ENVIRONMENT)
+
+
+def is_logging(name: str | None) -> bool:
+    """Whether a dotted name is a function that only writes its arguments to a log."""
+    return name is not None and (
+        any(name == known or (known.endswith(".") and name.startswith(known)) for known in LOGGING)
+        or any(part in ("logger", "log", "LOGGER", "_logger") for part in name.split(".")[:-1])
+    )
+
+
+def all_codes() -> Iterator[str]:
+    """Yield the code of every rule that a call can break."""
+    yield from sorted({*EXACT.values(), *PREFIXES.values(), *METHODS.values()})

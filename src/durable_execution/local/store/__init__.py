@@ -1,0 +1,1 @@
+"""Where the local engine keeps executions: SQLite tables, rows as values, and the journal of events."""

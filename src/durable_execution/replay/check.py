@@ -1,0 +1,276 @@
+"""Replays many recordings, each against the handler of its function.
+
+Lists the running executions of a deployed function, to replay them against new code.
+
+Replays a recording as it stood after each event, to find code that breaks only when suspended at one point.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from durable_execution.comparison.wording import count
+from durable_execution.divergence import Divergence, Severity
+from durable_execution.errors import DurableError
+from durable_execution.history.reading import UnreadableHistoryError, read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.protocol import Wire
+from durable_execution.replay.loading import load_handler
+from durable_execution.replay.replayer import DEFAULT_SECONDS, Replayer, state_at
+from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.run import UnusableHandlerError
+
+PLACEHOLDER = "{function}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A recording that has not been read yet.
+
+    Attributes:
+        name: The recording's name in reports.
+        load: Reads the recording.
+    """
+
+    name: str
+    load: Callable[[], RecordedExecution]
+
+
+@dataclass(slots=True)
+class Handlers:
+    """Chooses the handler for each recording.
+
+    Attributes:
+        rules: Handler references by function name; `*` matches every function without its own entry. A reference may
+            contain `{function}`, which is replaced by the function's name as a Python name:
+            `shop.workflows:{function}`.
+    """
+
+    rules: Mapping[str, str]
+    _loaded: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, references: Iterable[str]) -> "Handlers":
+        """Parse arguments: `module:handler` for every function, or `function=module:handler` for one.
+
+        Raises:
+            UnusableHandlerError: Two references name the same function.
+        """
+        rules: dict[str, str] = {}
+        for reference in references:
+            function, separator, target = reference.partition("=")
+            key, value = (function, target) if separator else ("*", reference)
+            if rules.setdefault(key, value) != value:
+                raise UnusableHandlerError(f"both {rules[key]} and {value} are given for {key!r}: keep one of them")
+        return cls(rules)
+
+    def find(self, execution: RecordedExecution) -> Any:
+        """Load the handler for a recording.
+
+        Raises:
+            UnusableHandlerError: No reference matches its function, or the handler cannot be loaded.
+        """
+        function = execution.function_name or execution.name or ""
+        rule = self.rules.get(function) or self.rules.get("*")
+        if rule is None:
+            known = ", ".join(self.rules) or "none"
+            raise UnusableHandlerError(
+                f"no handler is given for the function {function!r} (given: {known}): add {function}=MODULE:HANDLER"
+            )
+        reference = rule.replace(PLACEHOLDER, re.sub(r"\W", "_", function))
+        if reference not in self._loaded:
+            self._loaded[reference] = _attempt(lambda: load_handler(reference))
+        found = self._loaded[reference]
+        if isinstance(found, UnusableHandlerError):
+            raise found
+        return found
+
+
+def check(
+    sources: Iterable[Source],
+    handlers: Handlers | Any,
+    *,
+    seconds: float = DEFAULT_SECONDS,
+    on_report: Callable[[ReplayReport], None] | None = None,
+) -> Iterator[ReplayReport]:
+    """Replay recordings one by one.
+
+    Args:
+        sources: The recordings.
+        handlers: One handler, or `Handlers` to choose from.
+        seconds: Time limit for each recording.
+        on_report: Called with each report, to show progress.
+
+    Yields:
+        One report per recording. A recording that cannot be read, or has no handler, gets a report that says so.
+    """
+    for source in sources:
+        report = _check_one(source, handlers, seconds)
+        if on_report is not None:
+            on_report(report)
+        yield report
+
+
+def _check_one(source: Source, handlers: Handlers | Any, seconds: float) -> ReplayReport:
+    try:
+        execution = source.load()
+    except DurableError as error:
+        return ReplayReport(source.name, _name(handlers), Verdict.UNREADABLE, error=str(error))
+    if not execution.operations and not execution.events:
+        nothing = "the recording holds no events: the execution recorded nothing, or the export is incomplete"
+        return ReplayReport(source.name, _name(handlers), Verdict.UNREADABLE, error=nothing, execution=execution)
+    try:
+        handler = handlers.find(execution) if isinstance(handlers, Handlers) else handlers
+        return Replayer(handler, seconds=seconds).replay(execution, source=source.name)
+    except UnusableHandlerError as error:
+        return ReplayReport(source.name, _name(handlers), Verdict.FAILED, error=str(error), execution=execution)
+
+
+def _name(handlers: Handlers | Any) -> str:
+    if isinstance(handlers, Handlers):
+        return ", ".join(dict.fromkeys(handlers.rules.values()))
+    return str(getattr(handlers, "name", handlers))
+
+
+def _attempt(load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except UnusableHandlerError as error:
+        return error
+
+
+RUNNING = ("RUNNING",)
+PAGE = 1000
+MAX_PAGES = 10_000
+
+
+def running_executions(
+    client: Any, function: str, *, qualifier: str | None = None, statuses: Sequence[str] = RUNNING
+) -> Iterator[Source]:
+    """List a function's executions that have not ended, as recordings for `check`.
+
+    Args:
+        client: `boto3.client("lambda")`, or the local engine's client.
+        function: The function's name or ARN.
+        qualifier: List only executions of this version or alias.
+        statuses: List only executions with one of these statuses.
+
+    Raises:
+        Exception: The client's error when it cannot list the executions.
+    """
+    more: dict[str, Any] = {"Qualifier": qualifier} if qualifier else {}
+    for _ in range(MAX_PAGES):
+        page = client.list_durable_executions_by_function(FunctionName=function, Statuses=list(statuses), **more)
+        for execution in page["DurableExecutions"]:
+            arn = execution["DurableExecutionArn"]
+            yield Source(arn, partial(_load, client, arn))
+        if not page.get("NextMarker"):
+            return
+        more["Marker"] = page["NextMarker"]
+
+
+def _load(client: Any, arn: str) -> RecordedExecution:
+    """Load one execution, turning any error into one that affects only its own report.
+
+    Raises:
+        UnreadableHistoryError: The client could not read the history.
+    """
+    try:
+        return fetch_history(client, arn)
+    except Exception as error:
+        raise UnreadableHistoryError(
+            f"cannot read its history: grant lambda:GetDurableExecutionHistory, or the execution has expired ({error})"
+        ) from error
+
+
+def fetch_history(client: Any, arn: str) -> RecordedExecution:
+    """Fetch a recorded execution through the API, including payloads."""
+    events: list[Wire] = []
+    more: dict[str, Any] = {}
+    for _ in range(MAX_PAGES):
+        page = client.get_durable_execution_history(
+            DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=PAGE, **more
+        )
+        events.extend(page["Events"])
+        if not page.get("NextMarker"):
+            break
+        more = {"Marker": page["NextMarker"]}
+    return read_history(events, arn=arn)
+
+
+DEFAULT_STATES = 300
+STEADY = frozenset({"InvocationCompleted", "ExecutionStarted"})
+"""Events that do not change an operation."""
+
+
+def replay_every_prefix(
+    handler: Any,
+    execution: RecordedExecution,
+    *,
+    source: str | None = None,
+    states: int = DEFAULT_STATES,
+    seconds: float = 120.0,
+) -> ReplayReport:
+    """Replay the whole recording, then each of its earlier states.
+
+    Args:
+        handler: A handler made with `@durable_execution`.
+        execution: The recording.
+        source: The recording's name in the report.
+        states: Maximum number of states; if there are more, an even sample is replayed.
+        seconds: Time limit for all replays together.
+
+    Returns:
+        The report of the whole recording, with the differences that appear only in some states.
+    """
+    deadline = time.monotonic() + seconds
+    whole = Replayer(handler, seconds=seconds).replay(execution, source=source)
+    cuts = cut_points(execution, states)
+    found = {(one.kind, one.path): one for one in whole.divergences}
+    extra: list[Divergence] = []
+    worst, error, replayed = whole.verdict, whole.error, 0
+    for cut in cuts:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        replayed += 1
+        report = Replayer(handler, seconds=left, inside=False).replay(state_at(execution, cut), source=source)
+        for one in report.roots:
+            if (one.kind, one.path) not in found:
+                found[one.kind, one.path] = one
+                extra.append(replace(one, likely=f"only when suspended after event {cut}: {one.likely}"))
+        if report.verdict is Verdict.FAILED and execution.status == "FAILED" and not report.roots:
+            continue  # it fails past the end of this state, as recorded
+        if worst is Verdict.SAME and report.verdict is not Verdict.SAME:
+            worst, error = report.verdict, f"after event {cut}: {report.error}" if report.error else None
+    notes = _notes(replayed, len(cuts), len(execution.events))
+    is_diverged = any(one.severity is not Severity.INFO for one in extra)
+    return replace(
+        whole,
+        divergences=(*whole.divergences, *extra),
+        verdict=Verdict.DIVERGED if is_diverged and worst is not Verdict.STUCK else worst,
+        error=error,
+        replays=whole.replays + replayed,
+        notes=(*whole.notes, *notes),
+    )
+
+
+def cut_points(execution: RecordedExecution, most: int) -> list[int]:
+    """Return at most `most` EventIds after which an operation had changed, without the last event."""
+    numbered = [(event.get("EventId", number), event) for number, event in enumerate(execution.events, start=1)]
+    changes = [number for number, event in numbered[:-1] if event.get("EventType") not in STEADY]
+    if len(changes) <= most:
+        return changes
+    return sorted({changes[round(index * (len(changes) - 1) / (most - 1))] for index in range(most)})
+
+
+def _notes(replayed: int, cuts: int, events: int) -> Sequence[str]:
+    notes = [f"replayed {count(replayed, 'earlier state')}"]
+    if replayed < cuts:
+        notes.append(f"the time limit ended before {count(cuts - replayed, 'more state')} could be replayed")
+    if cuts < events - 1:
+        notes[0] += f" (of {events} events)"
+    return notes

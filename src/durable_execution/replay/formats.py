@@ -1,0 +1,286 @@
+"""Reports as text, for people.
+
+Reports as text, JSON, JUnit, SARIF and GitHub annotations.
+
+Reports as GitHub Actions annotations: workflow commands on stdout.
+
+Reports as JSON, for programs.
+
+Reports as JUnit XML, which most CI systems display.
+
+Finds the source location to show for a finding.
+
+Reports as SARIF 2.1.0, which code scanning tools show beside the source.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from durable_execution.call_site import CallSite
+from durable_execution.comparison.wording import count, fix_of
+from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, explain, readable
+from durable_execution.lint.places import relative
+from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
+from durable_execution.replay.suspects import Suspect
+
+MAX_SUSPECTS = 5
+WORDS = {
+    Verdict.SAME: "same",
+    Verdict.DIVERGED: "DIVERGED",
+    Verdict.EFFECTS: "SIDE EFFECTS",
+    Verdict.FAILED: "HANDLER FAILED",
+    Verdict.STUCK: "DID NOT FINISH",
+    Verdict.UNREADABLE: "UNREADABLE",
+}
+
+
+def to_text(reports: Sequence[ReplayReport]) -> str:
+    """Write one line per recording, the explanation of each root difference, and a summary."""
+    lines: list[str] = []
+    for report in reports:
+        lines.extend(_report(report))
+    if len(reports) != 1:
+        lines.append(summary(reports))
+    return relative_in("\n".join(lines) + "\n")
+
+
+def summary(reports: Sequence[ReplayReport]) -> str:
+    """Count the recordings by verdict, in one line."""
+    counted = [(verdict, sum(report.verdict is verdict for report in reports)) for verdict in Verdict]
+    parts = [f"{number} {WORDS[verdict].lower()}" for verdict, number in counted if number]
+    return f"{count(len(reports), 'recording')}: {', '.join(parts) if parts else 'nothing to replay'}"
+
+
+def headline(report: ReplayReport) -> str:
+    """Return verdict, recording and handler in one line."""
+    calls = count(report.calls, "call")
+    return f"{WORDS[report.verdict]:<14} {readable(report.source)}  against {readable(report.handler)}  ({calls})"
+
+
+def _report(report: ReplayReport) -> Iterator[str]:
+    yield headline(report)
+    for divergence in report.roots:
+        yield _indented(explain(divergence))
+        if divergence.suspects[1:] and divergence.likely:
+            yield f"    also       {'; '.join(map(readable, divergence.suspects[1:MAX_SUSPECTS]))}"
+        if divergence.follow_on:
+            yield f"    and        {count(divergence.follow_on, 'later difference')} caused by this one"
+    if report.error and report.verdict is not Verdict.SAME:
+        yield f"  error        {readable(report.error)}"
+    for effect in report.effects:
+        yield f"  side effect  {readable(str(effect))} in {readable(effect.site.function)}, outside a step; refused"
+    if report.ends and report.verdict is Verdict.SAME:
+        yield f"  next         the recording ends here; the code would continue with {', '.join(map(readable, report.ends[:3]))}"
+    for note in report.notes:
+        yield f"  note         {readable(note)}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _annotations(report: ReplayReport) -> Iterator[str]:
+    for divergence in report.roots:
+        title = f"{divergence.title.capitalize()} in {report.source}"
+        yield _command(COMMANDS[divergence.severity], title, explain(divergence), site_of(divergence))
+    for effect in report.effects:
+        text = f"{effect.what} is outside a step: it would happen on every replay"
+        yield _command("error", f"Side effect in {report.source}", text, effect.site)
+    if report.error and not report.roots and not report.effects and not report.is_same:
+        yield _command("error", f"Replay of {report.source}", report.error, None)
+
+
+def _command(word: str, title: str, text: str, site: CallSite | None) -> str:
+    place = f"file={_property(relative(site.file))},line={max(1, site.line)}," if site is not None else ""
+    return f"::{word} {place}title={_property(title)}::{_data(text)}"
+
+
+def _divergence(report: ReplayReport, divergence: Divergence) -> dict[str, Any]:
+    found = _result(
+        divergence.kind.value, LEVELS[divergence.severity], explain(divergence), site_of(divergence), report
+    )
+    found["partialFingerprints"] = {"divergence/v1": f"{report.handler}:{divergence.kind}:{divergence.path}"}
+    found["properties"]["path"] = divergence.path
+    return found
+
+
+def _attribute(value: str) -> str:
+    return quoteattr(NOT_XML.sub("\ufffd", value))
+
+
+def to_sarif(reports: Sequence[ReplayReport]) -> str:
+    """Write one run with one result per root difference, side effect and failure."""
+    document = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": {"name": "durable-debug", "rules": _rules()}},
+                "results": [result for report in reports for result in _results(report)],
+            }
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _text(value: str) -> str:
+    return escape(NOT_XML.sub("\ufffd", value))
+
+
+def _results(report: ReplayReport) -> Iterator[dict[str, Any]]:
+    for divergence in report.roots:
+        yield _divergence(report, divergence)
+    for effect in report.effects:
+        yield _effect(report, effect)
+    if report.error and not report.roots and not report.effects and not report.is_same:
+        yield _result(FAILURE_RULE, "error", report.error, None, report)
+
+
+def site_of(divergence: Divergence) -> CallSite | None:
+    """Return the replayed call's call site, or the recorded one if the code did not make the call."""
+    for side in (divergence.replayed, divergence.recorded):
+        if side is not None and side.call_site is not None:
+            return side.call_site
+    return None
+
+
+def _rules() -> list[dict[str, Any]]:
+    rules = [
+        {
+            "id": kind.value,
+            "shortDescription": {"text": TITLES[kind].capitalize()},
+            "help": {"text": fix_of(kind, None, None)},
+        }
+        for kind in DivergenceKind
+    ]
+    effect = {"id": EFFECT_RULE, "shortDescription": {"text": "Side effect outside a step"}}
+    return [*rules, effect, {"id": FAILURE_RULE, "shortDescription": {"text": "The handler failed or did not finish"}}]
+
+
+LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _effect(report: ReplayReport, effect: Suspect) -> dict[str, Any]:
+    text = f"{effect.what} in {effect.site.function} is outside a step: it would happen on every replay"
+    return _result(EFFECT_RULE, "error", text, effect.site, report)
+
+
+def relative_in(text: str) -> str:
+    """Shorten paths below the working directory to relative paths in a text."""
+    return text.replace(f"{Path.cwd()}{os.sep}", "")
+
+
+FAILURE_RULE = "replay-failed"
+
+
+def _result(rule: str, level: str, text: str, site: CallSite | None, report: ReplayReport) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "ruleId": rule,
+        "level": level,
+        "message": {"text": text},
+        "properties": {"recording": report.source, "handler": report.handler},
+    }
+    if site is not None:
+        artifact = {"uri": relative(site.file)}
+        found["locations"] = [
+            {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": max(1, site.line)}}}
+        ]
+    return found
+
+
+def _case(report: ReplayReport) -> str:
+    name, classname = _attribute(report.source), _attribute(report.handler)
+    opening = f"  <testcase name={name} classname={classname}"
+    if report.is_same:
+        return f"{opening}/>"
+    element = "failure" if report.exit_code is ExitCode.DIVERGED else "error"
+    kind = _attribute(report.root.kind.value if report.root else report.verdict.value)
+    message = _attribute(report.root.headline if report.root else report.error or report.verdict.value)
+    return (
+        f"{opening}>\n    <{element} type={kind} message={message}>{_text(details(report))}</{element}>\n  </testcase>"
+    )
+
+
+NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def to_json(reports: Sequence[ReplayReport]) -> str:
+    """Write one object: a summary, and each report in the form of `ReplayReport.to_wire`."""
+    counted = {verdict.value: sum(report.verdict is verdict for report in reports) for verdict in Verdict}
+    document = {
+        "schema": "durable-replay-reports",
+        "version": 1,
+        "exit_code": int(worst(list(reports))),
+        "summary": {"recordings": len(reports), **counted},
+        "reports": [report.to_wire() for report in reports],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str)
+
+
+def to_github(reports: Sequence[ReplayReport]) -> str:
+    """Write one annotation per root difference, side effect and failure, and a notice with the summary."""
+    lines = [line for report in reports for line in _annotations(report)]
+    return "\n".join([*lines, f"::notice title=durable-debug check::{_data(summary(reports))}"]) + "\n"
+
+
+EFFECT_RULE = "side-effect-outside-step"
+
+
+def to_junit(reports: Sequence[ReplayReport]) -> str:
+    """Write a test suite with one test case per recording."""
+    failures = sum(report.exit_code is ExitCode.DIVERGED for report in reports)
+    errors = sum(report.exit_code in (ExitCode.HANDLER_FAILED, ExitCode.CANNOT_LOAD) for report in reports)
+    cases = "\n".join(_case(report) for report in reports)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<testsuites><testsuite name="durable-debug check" tests="{len(reports)}" failures="{failures}" '
+        f'errors="{errors}">\n{cases}\n</testsuite></testsuites>\n'
+    )
+
+
+COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+
+
+def details(report: ReplayReport) -> str:
+    """Return the differences, side effects, error and notes of a report that is not `same`."""
+    parts = [explain(divergence) for divergence in report.roots]
+    parts += [f"side effect outside a step, refused: {effect}" for effect in report.effects]
+    parts += [report.error] if report.error else []
+    return "\n\n".join([*parts, *report.notes])
+
+
+FORMATS: dict[str, Callable[[Sequence[ReplayReport]], str]] = {
+    "text": to_text,
+    "json": to_json,
+    "junit": to_junit,
+    "sarif": to_sarif,
+    "github": to_github,
+}
+"""The formats of `durable-debug check --format`."""
+
+
+def render(reports: Sequence[ReplayReport], format: str) -> str:  # noqa: A002  # the option's name
+    """Render all reports in one format, with a final newline.
+
+    Raises:
+        ValueError: The format is unknown.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}")
+    return FORMATS[format](reports).rstrip("\n") + "\n"
+
+
+__all__ = ["FORMATS", "render", "to_github", "to_json", "to_junit", "to_sarif", "to_text"]

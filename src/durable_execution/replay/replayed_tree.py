@@ -1,0 +1,147 @@
+"""Builds the tree of one replay's calls, in the same shape and by the same rules as the recorded tree."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from durable_execution.comparison.call_tree import BRANCH_OF, CallNode
+from durable_execution.comparison.runtime_check import side_of_call
+from durable_execution.divergence import Side
+from durable_execution.history.positions import MAIN, Lane, Place, find_places
+from durable_execution.history.recorded import COMBINATORS
+from durable_execution.observers import OperationCall
+from durable_execution.protocol import OperationStatus, OperationType
+from durable_execution.replay.recorded_state import ContextKey, RecordedState
+from durable_execution.replay.run import ReplayRun
+from durable_execution.replay.stand_ins import Collected
+
+
+def tree_of_run(run: ReplayRun, state: RecordedState, name: str) -> CallNode:
+    """Build the tree of the calls made in a replay.
+
+    Args:
+        run: The replay.
+        state: The recorded state it replayed.
+        name: Name of the handler.
+    """
+    return _TreeBuilder(run, state, name).root
+
+
+class _TreeBuilder:
+    def __init__(self, run: ReplayRun, state: RecordedState, name: str) -> None:
+        diverged = run.collector.diverged
+        status = OperationStatus.SUCCEEDED if run.has_ended else OperationStatus.STARTED
+        is_as_recorded = not run.has_failed or state.execution.status in ("FAILED", "STOPPED", "TIMED_OUT")
+        self.root = CallNode(
+            Side(OperationType.EXECUTION.value, name=name, status=status.value),
+            is_ended=run.has_ended and diverged is None and is_as_recorded and not run.is_blocked,
+        )
+        self.results = _results(run)
+        self.calls: dict[str, OperationCall] = {}
+        self.nodes: dict[str | None, CallNode] = {None: self.root}
+        for collected in run.collector.calls.values():
+            self._add(collected)
+        if diverged is not None and diverged.call is not None and diverged.call.id not in self.nodes:
+            self._add(Collected(diverged.call, is_recorded=True))
+        groups: dict[str | None, list[OperationCall]] = {}
+        for call in self.calls.values():
+            groups.setdefault(call.parent_id, []).append(call)
+        for parent, calls in groups.items():
+            self._attach(parent, calls)
+        for prefix in run.cut_off | run.unfinished:
+            self._leave(state.contexts.get(prefix), state, is_cut=prefix in run.cut_off)
+        ended = {call_id for call_id, one in run.collector.calls.items() if one.call.is_virtual and one.has_left}
+        for prefix in ended | run.came_to_end:
+            self._finish(state.contexts.get(prefix), state)
+        missing = diverged.divergence.recorded if diverged is not None and diverged.call is None else None
+        if missing is not None and missing.id in state.places:
+            self._finish(state.places[missing.id].context, state)
+
+    def _add(self, collected: Collected) -> None:
+        self.calls[collected.call.id] = collected.call
+        self.nodes[collected.call.id] = _node(collected, self.results)
+
+    def _attach(self, parent: str | None, calls: list[OperationCall]) -> None:
+        around = self.nodes.get(parent, self.root)
+        flat = {call.position: self.nodes[call.id] for call in calls if call.is_virtual and _is_branch(call)}
+        # a recording contains other calls without a checkpoint only through the calls made in them
+        calls = [call for call in calls if not call.is_virtual or _is_branch(call)]
+        places = find_places(
+            [call.id for call in calls],
+            parent=parent,
+            parent_place=None,
+            arn=None,
+            is_batch=around.is_batch,
+            combinators=[call.id for call in calls if call.subtype in COMBINATORS],
+        )
+        for call in sorted(calls, key=lambda call: _order(places.get(call.id), call)):
+            place = places.get(call.id)
+            self._append(around, self.nodes[call.id], place.lane if place else MAIN, flat)
+
+    def _append(self, around: CallNode, node: CallNode, lane: Lane, flat: Mapping[int, CallNode]) -> None:
+        if around.is_batch and lane:
+            around = flat.get(lane[0].number, around)
+            lane = lane[1:]
+        node.lane = lane
+        if around.children is None:
+            around.children = []
+        around.children.append(node)
+
+    def _leave(self, recorded: ContextKey | None, state: RecordedState, *, is_cut: bool) -> None:
+        """Mark the task scope of a task that did not finish in the replay."""
+        if recorded is not None and recorded[1]:
+            around, lane = self._numbering(recorded, state)
+            if around is not None:
+                (around.cut_off if is_cut else around.unfinished).add(lane)
+
+    def _finish(self, recorded: ContextKey | None, state: RecordedState) -> None:
+        """Mark a context or task that finished: recorded calls it did not make are missing."""
+        if recorded is None:
+            return
+        around, lane = self._numbering(recorded, state)
+        if around is not None and lane:
+            around.finished.add(lane)
+        elif around is not None:
+            around.is_ended = True
+
+    def _numbering(self, recorded: ContextKey, state: RecordedState) -> tuple[CallNode | None, Lane]:
+        """Return the replayed context that a recorded task scope belongs to, and the task scope within it."""
+        parent = next((prefix for prefix, key in state.contexts.items() if key == (recorded[0], MAIN)), None)
+        around, lane = self.nodes.get(parent), recorded[1]
+        if around is not None and around.is_batch and lane:
+            flat = (node for node in around.children or () if node.is_virtual and node.branch == lane[0].number)
+            around, lane = next(flat, None), lane[1:]
+        return around, lane
+
+
+def _results(run: ReplayRun) -> dict[str, str | None]:
+    return {
+        update["Id"]: update.get("Payload")
+        for update in run.service.updates
+        if update["Type"] == OperationType.CONTEXT and update["Action"] == "SUCCEED" and "ContextOptions" not in update
+    }
+
+
+def _node(collected: Collected, results: Mapping[str, str | None]) -> CallNode:
+    call = collected.call
+    known: dict[str, Any] = dict(call.configuration or {})
+    if call.input is not None:
+        known["input"] = call.input
+    is_context = call.type == OperationType.CONTEXT
+    return CallNode(
+        side_of_call(call),
+        children=[] if not is_context or collected.is_entered else None,
+        is_ended=collected.has_left or not is_context,
+        is_virtual=call.is_virtual,
+        branch=call.position if _is_branch(call) else None,
+        known=known,
+        result=results.get(call.id) if is_context else None,
+        body=getattr(call, "body", None),
+    )
+
+
+def _is_branch(call: OperationCall) -> bool:
+    return call.subtype in BRANCH_OF.values() and call.path.endswith(f"#{call.position}")
+
+
+def _order(place: Place | None, call: OperationCall) -> tuple[bool, tuple[Lane, int]]:
+    return place is None, place.order if place is not None else (MAIN, call.position)

@@ -1,0 +1,417 @@
+"""`Replayer`: a recorded execution and a handler in, a report out."""
+
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
+from durable_execution.comparison.comparison import Comparison, compare
+from durable_execution.comparison.wording import count, effect_of, fix_of, likely_of
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
+from durable_execution.history.reading import execution_of_traces, read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.protocol import ErrorObject, OperationType
+from durable_execution.protocol.paths import root_path
+from durable_execution.replay.cause import VARYING, findings_for, with_suspects
+from durable_execution.replay.explore import Exploration, explore
+from durable_execution.replay.recorded_state import RecordedState
+from durable_execution.replay.replayed_tree import tree_of_run
+from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.run import ReplayRun, handler_parts
+from durable_execution.replay.suspects import Suspect
+from durable_execution.trace.schema import InvocationTrace
+
+DEFAULT_SECONDS = 30.0
+TERMINAL = ("SUCCEEDED", "FAILED")
+ROOT = re.compile(r"^[^/~#]*")
+"""The root's name in a path; a task number may follow it."""
+
+HISTORY_CURE = "export the history with --include-execution-data"
+TRACE_CURE = (
+    "a replay trace contains the input and results only if recorded with DURABLE_REPLAY_TRACE_PAYLOADS=1, and never redacted "
+    "values: replay it together with its history"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayer:
+    """Replays recordings against a handler, without side effects.
+
+    Completed operations return their recorded results, failed ones raise their recorded errors. Step bodies never run; a
+    branch ends where its recording ends. Orchestration code cannot use the network or AWS credentials, or write files.
+
+    Example:
+        ```python
+        report = Replayer(process_order).replay(json.loads(Path("order.history.json").read_text()))
+        assert report.is_same, report.root
+        ```
+
+    Attributes:
+        handler: A handler made with `@durable_execution`.
+        seconds: Time limit for the replays of one recording.
+        inside: Whether finished contexts are checked as well, although a resumed execution would skip them.
+    """
+
+    handler: Any
+    seconds: float = DEFAULT_SECONDS
+    inside: bool = True
+
+    def replay(
+        self,
+        recording: RecordedExecution | Sequence[InvocationTrace] | Iterable[Any] | Mapping[str, Any],
+        *,
+        until_event: int | None = None,
+        source: str | None = None,
+    ) -> ReplayReport:
+        """Replay one recording.
+
+        Args:
+            recording: A recorded execution, the events of a history, or the replay traces of its invocations.
+            until_event: Replay the state after this EventId instead of the whole recording.
+            source: The recording's name in the report.
+
+        Raises:
+            UnreadableHistoryError: The recording is not a history.
+            UnusableHandlerError: The handler is not durable.
+        """
+        execution = _read(recording)
+        if until_event is not None:
+            execution = state_at(execution, until_event)
+        _, name = handler_parts(self.handler)
+        return _Replay(self, execution, name).report(source or execution.arn or execution.name or "recording")
+
+
+def _read(recording: Any) -> RecordedExecution:
+    if isinstance(recording, RecordedExecution):
+        return recording
+    if isinstance(recording, Sequence) and recording and all(isinstance(one, InvocationTrace) for one in recording):
+        return execution_of_traces(recording)
+    return read_history(recording)
+
+
+def state_at(execution: RecordedExecution, event_id: int) -> RecordedExecution:
+    """Return the recording as it stood after one of its events."""
+    kept = [event for number, event in enumerate(execution.events, start=1) if event.get("EventId", number) <= event_id]
+    cut = read_history(kept, arn=execution.arn, traces=execution.traces)
+    return replace(cut, is_from_trace=execution.is_from_trace)
+
+
+class _Replay:
+    """Turns one recording into a report."""
+
+    def __init__(self, replayer: Replayer, execution: RecordedExecution, name: str) -> None:
+        self._replayer = replayer
+        self._execution = rooted_at(execution, name)
+        self._name = name
+        self._deadline = time.monotonic() + replayer.seconds
+        self._replays = 0
+        self._notes: list[str] = list(execution.notes)
+        self._suspects: list[Suspect] = []
+
+    def report(self, source: str) -> ReplayReport:
+        explored = self._explore(frozenset())
+        first = explored.first
+        self._execution = with_names(self._execution, first)
+        compared = self._compare(explored)
+        divergences = self._judged(list(compared.divergences), first)
+        if self._replayer.inside and not first.is_timed_out:
+            inside = self._inside(divergences)
+            divergences += (
+                [replace(one, severity=Severity.INFO) for one in inside] if self._is_uncertain(first) else inside
+            )
+        divergences += self._outcome(explored, divergences)
+        suspects = tuple(self._suspects)
+        findings = findings_for(self._replayer.handler.function) if divergences else []
+        divergences = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
+        effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
+        return ReplayReport(
+            source=source,
+            handler=self._name,
+            verdict=self._verdict(explored, divergences, effects),
+            divergences=tuple(divergences),
+            rows=compared.rows,
+            suspects=suspects,
+            effects=effects,
+            outcome=_outcome_of(first),
+            error=self._error(first),
+            calls=len(first.collector.calls),
+            ends=tuple(_ends(first)),
+            notes=tuple(self._notes),
+            replays=self._replays,
+            execution=self._execution,
+        )
+
+    def _explore(self, opened: frozenset[str] | None) -> Exploration:
+        left = max(0.5, self._deadline - time.monotonic())
+        state = RecordedState.of(self._execution, opened=opened)
+        explored = explore(self._replayer.handler, state, seconds=left)
+        self._replays += explored.replays
+        known = {(one.kind, one.what, one.site) for one in self._suspects}
+        self._suspects += [one for one in explored.first.suspects if (one.kind, one.what, one.site) not in known]
+        return explored
+
+    def _compare(self, explored: Exploration) -> Comparison:
+        replayed = tree_of_run(explored.last, explored.state, self._name)
+        return compare(tree_of(self._execution), replayed, handler=self._name)
+
+    def _judged(self, divergences: list[Divergence], run: ReplayRun) -> list[Divergence]:
+        """Downgrade differences to information where missing recorded data may have caused them."""
+        missing = missing_data(self._execution)
+        if missing:
+            cure = TRACE_CURE if self._execution.is_from_trace else HISTORY_CURE
+            self._notes.append(
+                f"{count(missing, 'recorded payload')} {'is' if missing == 1 else 'are'} missing, so code that depends on "
+                f"{'it' if missing == 1 else 'them'} was not checked; {cure}"
+            )
+        if run.has_guessed_arn:
+            self._notes.append(
+                "the recording does not contain the execution's ARN, which seeds ctx.random() and ctx.uuid(), so code that depends "
+                'on them was not checked; add it to the file: {"DurableExecutionArn": ..., "Events": ...}'
+            )
+        if self._is_uncertain(run):
+            return [replace(one, severity=Severity.INFO) for one in divergences]
+        return divergences
+
+    def _is_uncertain(self, run: ReplayRun) -> bool:
+        """Whether the replay lacks data that the code had when it was recorded."""
+        return bool(missing_data(self._execution)) or run.has_guessed_arn
+
+    def _inside(self, found: list[Divergence]) -> list[Divergence]:
+        """Find differences inside finished contexts, confirmed by a replay that opens only those contexts."""
+        ended = {
+            operation.id: operation
+            for operation in self._execution.operations
+            if operation.type is OperationType.CONTEXT and operation.status.is_terminal
+        }
+        if not ended or time.monotonic() > self._deadline:
+            return []
+        known = {(one.kind, one.path) for one in found}
+        within = self._within(self._compare(self._explore(None)), ended.keys(), known)
+        if not within:
+            return []
+        needed = frozenset(id_ for one in within for id_ in _contexts_around(one, self._execution))
+        again = self._within(self._compare(self._explore(needed)), ended.keys(), known)
+        is_over = self._execution.status in TERMINAL
+        return again if is_over else [_harmless(one) for one in again]
+
+    def _within(
+        self, compared: Comparison, ended: Iterable[str], known: set[tuple[DivergenceKind, str]]
+    ) -> list[Divergence]:
+        inside = set(ended)
+        return [
+            one
+            for one in compared.divergences
+            if (one.kind, one.path) not in known and inside & set(_contexts_around(one, self._execution))
+        ]
+
+    def _outcome(self, explored: Exploration, found: list[Divergence]) -> list[Divergence]:
+        run = explored.first
+        if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or run.is_blocked:
+            return []
+        difference = _outcome_difference(self._execution, run)
+        if difference is None:
+            return []
+        kind, recorded, replayed, severity = difference
+        is_uncertain = severity is Severity.WARNING and self._varies(run)
+        if is_uncertain or self._is_uncertain(run):
+            severity = Severity.INFO
+        left = Side(OperationType.EXECUTION.value, name=self._name, detail=recorded, status=self._execution.status)
+        right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed)
+        path = root_path(self._name)
+        return [
+            Divergence(
+                kind=kind,
+                severity=severity,
+                handler=self._name,
+                path=path,
+                context_path=path,
+                position=None,
+                recorded=left,
+                replayed=right,
+                likely=likely_of(kind, left, right),
+                effect=effect_of(kind, left, right),
+                fix=fix_of(kind, left, right),
+            )
+        ]
+
+    def _varies(self, first: ReplayRun) -> bool:
+        """Whether the outcome differs between replays, or may depend on where it is replayed."""
+        if not any(suspect.kind in VARYING for suspect in first.suspects):
+            return False
+        again = self._explore(frozenset()).first
+        return not is_same_json(_result_of(first), _result_of(again)) or _depends_on_place(first.suspects)
+
+    def _verdict(self, explored: Exploration, divergences: Sequence[Divergence], effects: Sequence[Suspect]) -> Verdict:
+        if any(one.is_root and one.severity is not Severity.INFO for one in divergences):
+            is_failure = all(
+                one.kind is DivergenceKind.OUTCOME and one.severity is Severity.ERROR
+                for one in divergences
+                if one.severity is not Severity.INFO
+            )
+            return Verdict.FAILED if is_failure else Verdict.DIVERGED
+        if explored.first.is_timed_out:
+            return Verdict.STUCK
+        if effects:
+            return Verdict.EFFECTS
+        if self._failed(explored.first):
+            return Verdict.FAILED
+        return Verdict.UNREADABLE if self._cannot_tell(explored.first) else Verdict.SAME
+
+    def _failed(self, run: ReplayRun) -> bool:
+        if self._is_uncertain(run):
+            return False
+        if run.error is not None:
+            return True
+        return _outcome_of(run) == "FAILED" and self._execution.status not in ("FAILED", "STOPPED", "TIMED_OUT")
+
+    def _cannot_tell(self, run: ReplayRun) -> bool:
+        """Whether the code failed and missing recorded payloads may be the only reason."""
+        return bool(missing_data(self._execution)) and run.has_failed and self._execution.status != "FAILED"
+
+    def _error(self, run: ReplayRun) -> str | None:
+        if run.is_timed_out:
+            where = f" at {run.stuck_at}" if run.stuck_at else ""
+            return (
+                f"{self._name} did not finish within {self._replayer.seconds:g} s{where}: orchestration code may wait only "
+                "for durable operations"
+            )
+        if run.error is not None:
+            return f"{type(run.error).__name__}: {run.error}"
+        error = ErrorObject.from_wire((run.answer or {}).get("Error"))
+        if error is None or run.collector.diverged is not None:
+            return None
+        if self._cannot_tell(run):
+            made = len(run.collector.calls)
+            return f"the code failed after {count(made, 'call')}, possibly only because recorded payloads are missing: {error}"
+        return str(error)
+
+
+def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
+    """Return the recording with paths that start with the name of the replayed handler."""
+    root = root_path(handler)
+    operations = tuple(
+        replace(operation, path=ROOT.sub(lambda _: root, operation.path, count=1)) for operation in execution.operations
+    )
+    return replace(execution, operations=operations, handler=handler)
+
+
+def with_names(execution: RecordedExecution, run: ReplayRun) -> RecordedExecution:
+    """Return the recording with the replay's names for virtual contexts, which are recorded only by number."""
+    names = {
+        f"{call.path.rpartition('/')[0]}/context@{call.position}": call.path
+        for call in (collected.call for collected in run.collector.calls.values())
+        if call.is_virtual and not call.path.endswith(f"#{call.position}")
+    }
+    if not names:
+        return execution
+    return replace(
+        execution,
+        operations=tuple(replace(operation, path=_named(operation.path, names)) for operation in execution.operations),
+    )
+
+
+def _named(path: str, names: Mapping[str, str]) -> str:
+    """Replace context numbers in a path by names; `names` is in call order, so outer contexts come first."""
+    if "/context@" not in path:
+        return path
+    for old, new in names.items():
+        rest = path.removeprefix(old)
+        if rest != path and rest[:1] in ("", "/", "#", "~"):
+            path = new + rest
+    return path
+
+
+def missing_data(execution: RecordedExecution) -> int:
+    """Count the payloads that are missing from the recording."""
+    count = sum(1 for operation in execution.operations if operation.details.get("result_truncated"))
+    if execution.events and execution.input is None:
+        count += 1
+    return count
+
+
+def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
+    """Return the ids of the recorded contexts around a difference, found by its path."""
+    by_path = {
+        operation.path: operation.id for operation in execution.operations if operation.type is OperationType.CONTEXT
+    }
+    root = divergence.context_path.partition("/")[0]
+    found: list[str] = []
+    rest = divergence.path if divergence.kind is DivergenceKind.RESULT else divergence.context_path
+    while rest and rest != root:
+        recorded = by_path.get(rest)
+        if recorded is not None:
+            found.append(recorded)
+        rest = rest[: max(*(rest.rfind(mark) for mark in "/#~"), 0)]
+    return found
+
+
+def _harmless(divergence: Divergence) -> Divergence:
+    effect = "none on this execution: the context has finished and does not run again; an execution still inside it would break"
+    return replace(divergence, severity=Severity.INFO, effect=effect)
+
+
+def _outcome_difference(
+    execution: RecordedExecution, run: ReplayRun
+) -> tuple[DivergenceKind, str, str, Severity] | None:
+    outcome = _outcome_of(run)
+    if execution.status not in TERMINAL or outcome is None:
+        return None
+    if outcome == "PENDING":
+        if any(not collected.is_recorded for collected in run.collector.calls.values()):
+            return None
+        return DivergenceKind.UNFINISHED, f"the execution {execution.status.lower()}", "still waiting", Severity.ERROR
+    if outcome != execution.status:
+        error = ErrorObject.from_wire((run.answer or {}).get("Error"))
+        shown = f"{outcome.lower()}: {error}" if error else outcome.lower()
+        return DivergenceKind.OUTCOME, execution.status.lower(), shown, Severity.ERROR
+    return _value_difference(execution, run)
+
+
+def _value_difference(execution: RecordedExecution, run: ReplayRun) -> tuple[DivergenceKind, str, str, Severity] | None:
+    if execution.status == "FAILED":
+        recorded = execution.error.type if execution.error else None
+        replayed = ((run.answer or {}).get("Error") or {}).get("ErrorType")
+        if recorded is None or _last_name(recorded) == _last_name(replayed):
+            return None
+        return DivergenceKind.OUTCOME, f"error {recorded}", f"error {replayed}", Severity.WARNING
+    result = _result_of(run)
+    if execution.result is None or is_same_json(execution.result, result):
+        return None
+    return DivergenceKind.OUTCOME, f"result {execution.result:.60}", f"result {result or 'null':.60}", Severity.WARNING
+
+
+def _last_name(error_type: str | None) -> str:
+    return (error_type or "").rpartition(".")[2]
+
+
+def _outcome_of(run: ReplayRun) -> str | None:
+    return str(run.answer["Status"]) if run.answer is not None and "Status" in run.answer else None
+
+
+def _result_of(run: ReplayRun) -> str | None:
+    """Return the result, including one that was too large to return and was checkpointed instead."""
+    for update in run.service.updates:
+        if update["Type"] == OperationType.EXECUTION:
+            payload: str | None = update.get("Payload")
+            return payload
+    return (run.answer or {}).get("Result")
+
+
+def _depends_on_place(suspects: Sequence[Suspect]) -> bool:
+    return any(
+        suspect.kind in ("environment", "file", "process", "lambda_context") or "today" in suspect.what
+        for suspect in suspects
+    )
+
+
+def _ends(run: ReplayRun) -> list[str]:
+    return [
+        collected.call.path
+        for collected in run.collector.calls.values()
+        if not collected.is_recorded and not collected.is_entered
+    ]
+
+
+__all__ = ["CallNode", "Replayer", "missing_data", "state_at"]

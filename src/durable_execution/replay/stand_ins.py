@@ -1,0 +1,264 @@
+"""Stands in for the Lambda service in a replay: accepts every update and completes nothing itself.
+
+The Lambda context object that a replay passes to the handler.
+
+Collects the calls that the code makes in one replay.
+
+Tracks tasks of a replayed handler that were cancelled: their missing calls are not differences.
+
+A task that loses an already decided race is cancelled, in a replay often before it starts.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+from durable_execution.divergence import Divergence, Severity
+from durable_execution.observers import (
+    ContextEntered,
+    ContextLeft,
+    Diverged,
+    InvocationStarted,
+    Observer,
+    OperationCall,
+    OperationCompleted,
+    OperationReplayed,
+    OperationStarted,
+)
+from durable_execution.protocol import OperationType, Wire
+from durable_execution.protocol.ids import task_prefix
+from durable_execution.protocol.operation import DETAILS_MEMBER
+from durable_execution.replay.isolation import SideEffectBlockedError
+from durable_execution.replay.suspects import SuspectKind, SuspectList, user_stack
+from durable_execution.runtime.loop import scope as running_scope
+from durable_execution.runtime.scope import ContextScope, TaskLane
+from durable_execution.runtime.service import CheckpointAnswer, StatePage
+from durable_execution.runtime.state import ExecutionState
+
+TERMINAL = {"SUCCEED": "SUCCEEDED", "FAIL": "FAILED", "CANCEL": "CANCELLED"}
+SETTLED_FROM_OUTSIDE = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
+
+
+class ReplayService:
+    """Answers checkpoints from memory. Operations that the code starts anew stay open.
+
+    Attributes:
+        updates: Every update that was sent.
+        rooms: Ids of inserted calls, which are answered at once with no result, to see which call follows; the ids of
+            calls made inside them are added.
+    """
+
+    def __init__(self, rooms: set[str]) -> None:
+        self.updates: list[Wire] = []
+        self.rooms = rooms
+        self._operations: dict[str, Wire] = {}
+        self._count = 0
+
+    async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
+        """Accept updates."""
+        self._count += 1
+        self.updates.extend(updates)
+        return CheckpointAnswer(f"replay-{self._count}", [self._apply(update) for update in updates])
+
+    async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:
+        """Return an empty page: the state has only one page."""
+        return StatePage([])
+
+    def is_in_room(self, *ids: str | None) -> bool:
+        """Whether a call, or a context around it, is answered at once."""
+        return any(id_ in self.rooms for id_ in ids if id_ is not None)
+
+    def _apply(self, update: Wire) -> Wire:
+        id_, action, type_ = update["Id"], update["Action"], OperationType(update["Type"])
+        wire = dict(self._operations.get(id_) or _started(update))
+        if self.is_in_room(update.get("ParentId")):
+            self.rooms.add(id_)
+        details = dict(wire.get(DETAILS_MEMBER[type_]) or {})
+        if type_ is OperationType.CALLBACK:
+            details.setdefault("CallbackId", f"replay-{len(self.updates)}")
+        if type_ is OperationType.STEP and action == "RETRY":
+            wire["Status"] = "PENDING"
+            details["Attempt"] = int(details.get("Attempt", 0)) + 1
+        elif action in TERMINAL:
+            wire["Status"] = TERMINAL[action]
+        elif type_ in SETTLED_FROM_OUTSIDE and self.is_in_room(id_):
+            wire["Status"] = "SUCCEEDED"
+        for member, word in (("Payload", "Result"), ("Error", "Error")):
+            if action in TERMINAL and update.get(member) is not None:
+                details[word] = update[member]
+        if "ContextOptions" in update:
+            details |= update["ContextOptions"]
+        wire[DETAILS_MEMBER[type_]] = details
+        self._operations[id_] = wire
+        return wire
+
+
+def _started(update: Wire) -> Wire:
+    members = ("Id", "ParentId", "Name", "Type", "SubType")
+    return {**{member: update[member] for member in members if member in update}, "Status": "STARTED"}
+
+
+VALUES: dict[str, Any] = {
+    "aws_request_id": "00000000-0000-4000-8000-000000000000",
+    "log_group_name": "/aws/lambda/replayed",
+    "log_stream_name": "2020/01/01/[$LATEST]replay",
+    "function_name": "replayed",
+    "function_version": "$LATEST",
+    "invoked_function_arn": "arn:aws:lambda:us-east-1:123456789012:function:replayed:$LATEST",
+    "memory_limit_in_mb": "128",
+    "identity": None,
+    "client_context": None,
+    "tenant_id": None,
+}
+VARYING = frozenset({"aws_request_id", "log_stream_name", "get_remaining_time_in_millis"})
+"""Attributes whose value differs between invocations of the same execution."""
+
+
+class ReplayLambdaContext:
+    """Looks like Lambda's context, and records when user code reads an attribute that varies between invocations."""
+
+    def __init__(self, suspects: SuspectList) -> None:
+        self._suspects = suspects
+
+    def __getattr__(self, name: str) -> Any:
+        if name in VARYING:
+            stack = user_stack(sys._getframe(1))  # noqa: SLF001  # the reader's frame
+            self._suspects.add(SuspectKind.CONTEXT, f"lambda_context.{name}", stack)
+        if name == "get_remaining_time_in_millis":
+            return lambda: 60_000
+        if name in VALUES:
+            return VALUES[name]
+        raise AttributeError(f"the Lambda context has no attribute {name!r}")
+
+
+@dataclass(slots=True)
+class Collected:
+    """One collected call.
+
+    Attributes:
+        call: The call.
+        is_recorded: Whether the recording contains it.
+        is_entered: Whether its body ran; contexts only.
+        has_left: Whether its body finished without being stopped by a refused side effect.
+    """
+
+    call: OperationCall
+    is_recorded: bool
+    is_entered: bool = False
+    has_left: bool = False
+
+
+@dataclass(slots=True)
+class Collector(Observer):
+    """Observes every call of an invocation.
+
+    Attributes:
+        calls: The calls by id, in the order in which they were observed.
+        diverged: The first difference that ends the replay, with its call.
+        has_started: Whether the handler started.
+    """
+
+    calls: dict[str, Collected] = field(default_factory=dict)
+    diverged: Diverged | None = None
+    has_started: bool = False
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        """Remember that the handler started."""
+        self.has_started = True
+
+    def on_operation_started(self, happening: OperationStarted) -> None:
+        """Collect a call that is new or not finished."""
+        self._note(happening.call, is_recorded=happening.recorded is not None)
+
+    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+        """Collect a call that the recording answers."""
+        self._note(happening.call, is_recorded=True)
+
+    def on_operation_completed(self, happening: OperationCompleted) -> None:
+        """Collect a call that has finished."""
+        self._note(happening.call, is_recorded=happening.is_replayed)
+
+    def on_context_entered(self, happening: ContextEntered) -> None:
+        """Remember that a context's body started."""
+        self._note(happening.call, is_recorded=happening.is_replaying_children).is_entered = True
+
+    def on_context_left(self, happening: ContextLeft) -> None:
+        """Remember that a context's body ended."""
+        collected = self._note(happening.call, is_recorded=happening.is_replaying_children)
+        is_blocked = isinstance(happening.exception, SideEffectBlockedError)
+        collected.has_left = happening.outcome != "INCOMPLETE" and not is_blocked
+
+    def on_diverged(self, happening: Diverged) -> None:
+        """Keep the first difference that ends the execution."""
+        divergence: Divergence = happening.divergence
+        if self.diverged is None and divergence.severity is Severity.ERROR:
+            self.diverged = happening
+
+    def _note(self, call: OperationCall, *, is_recorded: bool) -> Collected:
+        found = self.calls.get(call.id)
+        if found is None:
+            found = self.calls[call.id] = Collected(call, is_recorded)
+        return found
+
+
+TaskFactory = Callable[..., asyncio.Task[Any]]
+
+
+class TaskTracker:
+    """Tracks the tasks that have their own task scope, by wrapping the event loop's task factory."""
+
+    def __init__(self) -> None:
+        self._tasks: list[tuple[TaskLane, asyncio.Task[Any]]] = []
+        self._cancelled: set[asyncio.Task[Any]] = set()
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Track every such task that the loop creates from now on."""
+        make: Any = loop.get_task_factory()
+
+        def make_task(
+            loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
+        ) -> asyncio.Task[Any]:
+            owner = running_scope.get()
+            if options.get("context") is None and isinstance(owner, (ContextScope, TaskLane)):
+                options["context"] = copy_context()
+                options["context"].run(running_scope.set, owner.for_task())
+            task: asyncio.Task[Any] = make(loop, coroutine, **options)
+            lane = options["context"].get(running_scope) if options.get("context") is not None else None
+            if isinstance(lane, TaskLane):
+                self._tasks.append((lane, task))
+                task.add_done_callback(partial(self._note, lane.context.state))
+            return task
+
+        loop.set_task_factory(cast("Any", make_task))  # typeshed also wants generators
+
+    def cut_off(self) -> frozenset[str]:
+        """Return the id prefixes of tasks that the handler cancelled."""
+        return frozenset(_prefix(lane) for lane, task in self._tasks if task in self._cancelled)
+
+    def unfinished(self) -> frozenset[str]:
+        """Return the id prefixes of tasks that were still running when the invocation ended."""
+        left = ((lane, task) for lane, task in self._tasks if not task.done() or task.cancelled())
+        return frozenset(_prefix(lane) for lane, task in left if task not in self._cancelled)
+
+    def came_to_end(self) -> frozenset[str]:
+        """Return the id prefixes of tasks that finished."""
+        done = ((lane, task) for lane, task in self._tasks if task.done() and not task.cancelled())
+        return frozenset(_prefix(lane) for lane, task in done if task.exception() is None)
+
+    def _note(self, state: ExecutionState, task: asyncio.Task[Any]) -> None:
+        """Remember a cancelled task, unless the end of the invocation cancelled it."""
+        if task.cancelled() and not state.is_decided:
+            self._cancelled.add(task)
+
+
+def _prefix(lane: TaskLane) -> str:
+    """Return the prefix of a task scope's ids, even when the task made no call."""
+    if lane._scope is not None and lane._scope.ids.prefix is not None:  # noqa: SLF001
+        return lane._scope.ids.prefix  # noqa: SLF001
+    outer = lane._outer  # noqa: SLF001  # a task scope gets its number with its first call
+    around = _prefix(outer) if isinstance(outer, TaskLane) else outer.ids.prefix
+    return task_prefix(around, lane._number)  # noqa: SLF001

@@ -1,0 +1,374 @@
+"""Records inputs that a replay must not depend on: clocks, random numbers, the environment and others.
+
+A profile function sees every call, including C functions and names imported earlier, without replacing anything. It is set
+only in threads that run orchestration code.
+
+Tells who owns the code of a frame: the user, a library, the standard library or this SDK.
+"""
+
+import asyncio
+import datetime as dt
+import gc
+import glob
+import os
+import pathlib
+import random
+import shutil
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from functools import cache
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import durable_execution
+from durable_execution.call_site import CallSite
+
+MAX_SUSPECTS = 200
+watched_by: "ContextVar[SuspectList | None]" = ContextVar("durable_execution_watched_by", default=None)
+"""The suspects of the replay in this context. Other threads of the process are not watched."""
+
+
+class SuspectKind(StrEnum):
+    """The kind of input."""
+
+    CLOCK = "clock"
+    RANDOM = "random"
+    UUID = "uuid"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    NETWORK = "network"
+    PROCESS = "process"
+    THREAD = "thread"
+    SLEEP = "sleep"
+    CREDENTIALS = "credentials"
+    CONTEXT = "lambda_context"
+    ORDER = "order"
+
+
+STANDARD_DIRECTORIES = tuple(
+    {str(path.absolute()) + os.sep for path in (Path(sysconfig.get_path("stdlib")), Path(os.__file__).parent)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A call that may return a different value on every replay.
+
+    Attributes:
+        kind: The kind of input.
+        what: The call, for example `datetime.now()`.
+        stack: The user's frames, innermost first.
+        after: The number of durable calls made before it.
+        path: Path of the last durable call before it; None when there was none.
+        is_blocked: Whether it was refused.
+    """
+
+    kind: SuspectKind
+    what: str
+    stack: tuple[CallSite, ...]
+    after: int
+    path: str | None = None
+    is_blocked: bool = False
+
+    @property
+    def site(self) -> CallSite:
+        """The line of the user's code that made the call."""
+        return self.stack[0]
+
+    def __str__(self) -> str:
+        return f"{base_name(self.site.file)}:{self.site.line}: {self.what}"
+
+
+class SuspectList:
+    """The suspects of one replay, each call site once."""
+
+    def __init__(self, calls: Callable[[], tuple[int, str | None]]) -> None:
+        self._calls = calls
+        self._found: dict[tuple[SuspectKind, str, CallSite], Suspect] = {}
+
+    def add(self, kind: SuspectKind, what: str, stack: tuple[CallSite, ...], *, is_blocked: bool = False) -> None:
+        """Record a call; a repeated call from the same site replaces the earlier one."""
+        if not stack:
+            return
+        key = (kind, what, stack[0])
+        if key not in self._found and len(self._found) >= MAX_SUSPECTS:
+            return
+        after, path = self._calls()
+        self._found.pop(key, None)
+        self._found[key] = Suspect(kind, what, stack, after, path, is_blocked)
+
+    def __iter__(self) -> Any:
+        return iter(tuple(self._found.values()))
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def _watched() -> dict[Any, tuple[SuspectKind, str]]:
+    clock = {
+        getattr(time, name): (SuspectKind.CLOCK, f"time.{name}()")
+        for name in (
+            "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "localtime",
+            "gmtime", "ctime", "strftime", "clock_gettime", "clock_gettime_ns", "process_time_ns", "thread_time", "asctime",
+        )
+        if hasattr(time, name)
+    }  # fmt: skip
+    dates = {
+        getattr(owner, name): (SuspectKind.CLOCK, f"{owner.__name__}.{name}()")
+        for owner, names in ((dt.datetime, ("now", "utcnow", "today")), (dt.date, ("today",)))
+        for name in names
+    }
+    shared: Any = getattr(random, "_inst", None)
+    numbers = {getattr(shared, name): (SuspectKind.RANDOM, "random") for name in ("random", "getrandbits")}
+    process = {
+        getattr(os, name): (SuspectKind.PROCESS, f"os.{name}()")
+        for name in ("getpid", "getppid", "getcwd", "cpu_count", "getloadavg", "times", "uname")
+        if hasattr(os, name)
+    }
+    system = {
+        os.urandom: (SuspectKind.RANDOM, "os.urandom()"),
+        getattr(os, "getrandom", None): (SuspectKind.RANDOM, "os.getrandom()"),
+    }
+    files = {
+        getattr(os, name): (SuspectKind.FILE, f"os.{name}()")
+        for name in ("stat", "lstat", "access", "readlink", "statvfs")
+        if hasattr(os, name)
+    }
+    thread = {threading.get_ident: (SuspectKind.PROCESS, "threading.get_ident()")}
+    return {**clock, **dates, **numbers, **process, **system, **files, **thread}
+
+
+LIBRARY_DIRECTORIES = tuple(
+    {str(Path(sysconfig.get_path(name)).absolute()) + os.sep for name in ("purelib", "platlib")}
+)
+
+WATCHED = _watched()
+STANDARD_MAKERS = frozenset({random.__file__, uuid.__file__, str(Path(random.__file__).with_name("secrets.py"))})
+"""Standard library modules whose functions derive their values from the C functions above."""
+FILE_MAKERS = frozenset(
+    {
+        os.path.__file__, os.path.exists.__code__.co_filename, os.path.join.__code__.co_filename,
+        os.walk.__code__.co_filename, pathlib.Path.exists.__code__.co_filename, pathlib.__file__, shutil.__file__,
+        glob.__file__, tempfile.__file__,
+    }
+)  # fmt: skip
+"""Standard library modules that inspect files for a caller."""
+SEEDLESS = "random.Random() without a seed"
+CODES = {
+    id(uuid.uuid1.__code__): (SuspectKind.UUID, "uuid.uuid1()"),
+    id(uuid.uuid4.__code__): (SuspectKind.UUID, "uuid.uuid4()"),
+    id(asyncio.BaseEventLoop.time.__code__): (SuspectKind.CLOCK, "loop.time()"),
+    id(asyncio.sleep.__code__): (SuspectKind.SLEEP, "asyncio.sleep()"),
+    id(random.Random.seed.__code__): (SuspectKind.RANDOM, SEEDLESS),
+}
+"""Python functions, by the identity of their code."""
+WATCHED[time.sleep] = (SuspectKind.SLEEP, "time.sleep()")
+"""Observed here only where an object holds its own reference; in modules it is replaced and skipped."""
+DATE_NAMES = frozenset({"now", "utcnow", "today"})
+"""Class methods that subclasses of `datetime` and `date` inherit."""
+
+
+class Profiler:
+    """The profile function of one replay."""
+
+    def __init__(self, suspects: SuspectList) -> None:
+        self._suspects = suspects
+
+    def start(self) -> None:
+        """Watch this thread."""
+        sys.setprofile(self._function())
+
+    def start_everywhere(self) -> None:
+        """Watch this thread and the threads it starts."""
+        function = self._function()
+        threading.setprofile(function)
+        sys.setprofile(function)
+
+    def watch(self, function: Callable[[], Any]) -> Any:
+        """Run a function in this thread, which may be older than the replay, and watch it."""
+        self.start()
+        try:
+            return function()
+        finally:
+            sys.setprofile(None)
+
+    def _function(self) -> Callable[[FrameType, str, Any], None]:
+        """Return the profile function. The interpreter calls it on every call and return, so it must be cheap."""
+        watched, names, codes = WATCHED.get, DATE_NAMES, CODES
+        on_c_call, on_call = self._on_c_call, self._on_call
+
+        def profile(frame: FrameType, event: str, arg: Any) -> None:
+            if event == "c_call":
+                found = watched(arg)
+                if found is not None or arg.__name__ in names:
+                    on_c_call(frame, arg, found)
+            elif event == "call" and id(frame.f_code) in codes:
+                on_call(frame, codes[id(frame.f_code)])
+
+        return profile
+
+    def _on_c_call(self, frame: FrameType, function: Any, found: tuple[SuspectKind, str] | None) -> None:
+        found = found or _dynamic(function)
+        if found is None or watched_by.get() is not self._suspects:
+            return
+        if found[0] is not SuspectKind.SLEEP:
+            self._note(frame, *found)
+        elif _is_direct(frame):
+            self._suspects.add(*found, user_stack(frame), is_blocked=True)
+
+    def _on_call(self, frame: FrameType, found: tuple[SuspectKind, str]) -> None:
+        if watched_by.get() is not self._suspects:
+            return
+        kind, what = found
+        if what == SEEDLESS:
+            self._note_seed(frame)
+        elif kind is SuspectKind.SLEEP:
+            delay = frame.f_locals["delay"]
+            if delay > 0:
+                self._suspects.add(kind, f"asyncio.sleep({delay:g})", user_stack(frame.f_back), is_blocked=True)
+        elif _is_direct(frame.f_back):
+            self._suspects.add(kind, what, user_stack(frame.f_back))
+
+    def _note_seed(self, frame: FrameType) -> None:
+        """Record a random generator that the user created without a seed."""
+        if frame.f_locals.get("a") is not None:
+            return
+        outer = _beyond(frame, STANDARD_MAKERS)
+        if _is_direct(outer):
+            self._suspects.add(SuspectKind.RANDOM, SEEDLESS, user_stack(outer))
+
+    def _note(self, frame: FrameType, kind: SuspectKind, what: str) -> None:
+        maker = ""
+        outer: FrameType | None = frame
+        if kind is SuspectKind.FILE:
+            outer = _beyond(frame, FILE_MAKERS)
+        while outer is not None and outer.f_code.co_filename in STANDARD_MAKERS:
+            maker = f"{outer.f_globals.get('__name__')}.{outer.f_code.co_name}()"
+            outer = outer.f_back
+        if maker.startswith("uuid."):
+            return  # already recorded when the function was called
+        if maker.startswith("random.") and _is_seeded(frame):
+            return
+        if not _is_direct(outer):
+            return
+        stack = user_stack(outer)
+        shown = maker or (f"random.{what}()" if what == "random" else what)
+        self._suspects.add(kind, shown, stack)
+
+
+def _beyond(frame: FrameType | None, files: frozenset[str]) -> FrameType | None:
+    while frame is not None and frame.f_code.co_filename in files:
+        frame = frame.f_back
+    return frame
+
+
+def stop_watching() -> None:
+    """Stop watching this thread and the threads it starts."""
+    threading.setprofile(None)
+    sys.setprofile(None)
+
+
+def _is_direct(frame: FrameType | None) -> bool:
+    """Whether a frame belongs to the user or a library, and not to machinery such as logging or asyncio."""
+    return frame is not None and owner_of(frame.f_code.co_filename) in (Owner.USER, Owner.LIBRARY)
+
+
+def _is_seeded(frame: FrameType) -> bool:
+    """Whether the number comes from the user's own generator, which is as deterministic as its seed."""
+    own = frame.f_locals.get("self")
+    return (
+        isinstance(own, random.Random)
+        and not isinstance(own, random.SystemRandom)
+        and own is not getattr(random, "_inst", None)
+    )
+
+
+def _dynamic(function: Any) -> tuple[SuspectKind, str] | None:
+    """Match class methods of `datetime` subclasses, which cannot be listed in advance."""
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type) and issubclass(owner, dt.date):
+        return SuspectKind.CLOCK, f"{owner.__name__}.{function.__name__}()"
+    return None
+
+
+MAX_FRAMES = 200
+SDK_DIRECTORY = str(Path(durable_execution.__file__).absolute().parent) + os.sep
+
+
+class Owner(Enum):
+    """The owner of a piece of code."""
+
+    USER = "user"
+    LIBRARY = "library"
+    STANDARD = "standard"
+    SDK = "sdk"
+    IMPORT = "import"
+
+
+@cache
+def owner_of(filename: str) -> Owner:
+    """Return the owner of a source file."""
+    if filename.startswith("<frozen importlib"):
+        return Owner.IMPORT
+    if filename.startswith("<frozen"):
+        return Owner.STANDARD
+    path = str(Path(filename).absolute())
+    if path.startswith(SDK_DIRECTORY):
+        return Owner.SDK
+    if path.startswith(LIBRARY_DIRECTORIES) or f"{os.sep}site-packages{os.sep}" in path:
+        return Owner.LIBRARY
+    return Owner.STANDARD if path.startswith(STANDARD_DIRECTORIES) else Owner.USER
+
+
+def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
+    """Return the user's frames, innermost first.
+
+    Empty when the SDK or an import is closer to the call than the user's code, and inside a callback of the garbage
+    collector, which interrupts unrelated code.
+    """
+    found: list[CallSite] = []
+    collecting = _collector_callbacks()
+    for outer in _outwards(frame):
+        if outer.f_code in collecting:
+            return ()
+        owner = owner_of(outer.f_code.co_filename)
+        if owner is Owner.IMPORT or (owner is Owner.SDK and not found):
+            return ()
+        if owner is Owner.USER:
+            found.append(CallSite(outer.f_code.co_filename, outer.f_lineno, outer.f_code.co_qualname))
+    return tuple(found)
+
+
+def responsible_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
+    """Return the user's frames, or the thread's name when it runs only library code. Empty for the SDK's own calls."""
+    found = user_stack(frame)
+    owners = {owner_of(outer.f_code.co_filename) for outer in _outwards(frame)}
+    if found or Owner.SDK in owners or Owner.IMPORT in owners:
+        return found
+    return (CallSite("<thread>", 0, threading.current_thread().name),)
+
+
+def _collector_callbacks() -> set[CodeType | None]:
+    return {getattr(one, "__code__", None) or getattr(type(one).__call__, "__code__", None) for one in gc.callbacks}
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    for _ in range(MAX_FRAMES):
+        if frame is None:
+            return
+        yield frame
+        frame = frame.f_back
+
+
+def base_name(filename: str) -> str:
+    """Return the last component of a path."""
+    return Path(filename).name

@@ -1,0 +1,76 @@
+"""Remembers when next attempts are due: the service reports it while a step is PENDING, but not once it is READY.
+
+An environment that started in the meantime does not know. Only the history then shows the latency of that attempt.
+
+Remembers which executions' synthetic root was sent, so that it is sent only once unless something was lost.
+"""
+
+from collections import OrderedDict
+from datetime import datetime
+from threading import Lock
+
+from durable_execution.observers import InvocationStarted
+from durable_execution.telemetry.identity import TraceIdentity
+
+REMEMBERED_DUE_TIMES = 4_096
+
+
+class DueTimes:
+    """Due times of the next attempts of suspended executions."""
+
+    def __init__(self) -> None:
+        self._due: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._lock = Lock()
+
+    def remember(self, arn: str, operation_id: str, due: datetime) -> None:
+        """Remember when the next attempt is due, after one failed."""
+        with self._lock:
+            self._due[arn, operation_id] = due
+            self._due.move_to_end((arn, operation_id))
+            while len(self._due) > REMEMBERED_DUE_TIMES:
+                self._due.popitem(last=False)
+
+    def recall(self, arn: str, operation_id: str) -> datetime | None:
+        """Return when the attempt was due, if this process knows."""
+        with self._lock:
+            return self._due.get((arn, operation_id))
+
+
+due_times = DueTimes()
+"""The due times of this process."""
+REMEMBERED_ROOTS = 1_024
+
+
+class RootLedger:
+    """Remembers the roots this process has sent."""
+
+    def __init__(self) -> None:
+        self._has_arrived: OrderedDict[tuple[str, int], bool] = OrderedDict()
+        self._lock = Lock()
+
+    def is_due(self, identity: TraceIdentity, started: InvocationStarted) -> bool:
+        """Tell whether to send the root with this invocation; if so, it counts as sent.
+
+        The first invocation of an execution sends it. A later one sends it when nothing changed outside since the
+        previous invocation, which must then have been cut off and may have lost its spans, and when the trace rolled over.
+        """
+        if identity.is_remote:
+            return False
+        key = (identity.arn, identity.trace_id)
+        with self._lock:
+            has_arrived = self._has_arrived.get(key)
+            was_cut_off = not started.updated_operation_ids
+            may_be_missing = has_arrived is None and (was_cut_off or identity.generation > 0)
+            is_due = started.is_first or has_arrived is False or may_be_missing
+            if is_due:
+                self._has_arrived[key] = True
+                self._has_arrived.move_to_end(key)
+            while len(self._has_arrived) > REMEMBERED_ROOTS:
+                self._has_arrived.popitem(last=False)
+        return is_due
+
+    def lose(self, identity: TraceIdentity) -> None:
+        """Forget the root: spans of this invocation may not have arrived."""
+        with self._lock:
+            if (identity.arn, identity.trace_id) in self._has_arrived:
+                self._has_arrived[identity.arn, identity.trace_id] = False

@@ -1,0 +1,333 @@
+"""Builds the lines of one invocation's trace while it runs.
+
+Lines are assembled as text: a JSON encoder would make recording several times as expensive. A call that ends before its
+line is flushed gets a single line.
+
+A fingerprint of a handler's source: shows whether today's code is the recorded code.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from json import dumps
+from json.encoder import encode_basestring_ascii as text
+from typing import Any
+
+from durable_execution.call_site import CallSite
+from durable_execution.observers import (
+    AttemptEnded,
+    Diverged,
+    InvocationEnded,
+    InvocationStarted,
+    OperationCall,
+    OperationCompleted,
+)
+from durable_execution.protocol import OperationStatus
+from durable_execution.trace.redaction import Redaction, locals_at
+from durable_execution.trace.schema import SCHEMA, VERSION
+from durable_execution.trace.sinks import TraceWriter
+
+logger = logging.getLogger("durable_execution")
+SDK = "durable-execution-sdk"
+FLUSH_LINES = 32
+FLUSH_SECONDS = 0.25
+"""At a checkpoint, lines go to the writer once there are this many, or once the last flush is this long ago."""
+MAX_STATICS = 4096
+StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None]
+"""Type, subtype, name, call site and fingerprint: the same in every invocation of a warm environment."""
+MAX_DIGESTS = 256
+DIGEST_CACHED_UP_TO = 64
+"""Characters: short payloads such as `null` and `true` are common."""
+
+
+class _OpenLine:
+    """The unflushed line of a call that has not ended.
+
+    Attributes:
+        seq: Number of the call.
+        line: The line without its end; once the call has ended, the complete line.
+        attempts: Attempts so far, as JSON objects separated by commas.
+        is_over: Whether `line` is complete.
+    """
+
+    __slots__ = ("attempts", "is_over", "line", "seq", "status")
+
+    def __init__(self, seq: int, line: str, status: str) -> None:
+        self.seq = seq
+        self.line = line
+        self.status = status
+        self.attempts: str | None = None
+        self.is_over = False
+
+    def finish(self, rest: str) -> None:
+        """Complete the line: the call has ended."""
+        runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
+        self.line = f'{self.line},"happened":"executed"{rest}{runs}}}\n'
+        self.is_over = True
+
+    @property
+    def so_far(self) -> str:
+        """Return the line in a form that can be flushed now."""
+        if self.is_over:
+            return self.line
+        runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
+        return f'{self.line},"happened":"pending","status":"{self.status}"{runs}}}\n'
+
+
+class TraceSession:
+    """Collects the lines of one invocation and passes them to a writer.
+
+    Attributes:
+        writer: Receives the lines; None once it has failed.
+    """
+
+    def __init__(
+        self,
+        writer: TraceWriter | None,
+        started_at: datetime,
+        *,
+        payloads: bool,
+        has_locals: bool,
+        redaction: Redaction,
+        statics: dict[StaticKey, str],
+    ) -> None:
+        self.writer = writer
+        self._started_at = self._flushed = self._last_moment = started_at
+        self._last_offset = "0.000000"
+        self._payloads = payloads
+        self._has_locals = has_locals
+        self._redaction = redaction
+        self._lines: list[str | _OpenLine] = []
+        self._open: dict[str, _OpenLine] = {}
+        self._seq = 0
+        self._seqs: dict[str, int] = {}
+        self._statics = statics
+        self._digests: dict[str, str] = {}
+
+    def header(self, happening: InvocationStarted) -> None:
+        """Write the first line and flush it immediately."""
+        source_file, source_digest = fingerprint_of(happening.handler_function)
+        header = {
+            "record": "invocation",
+            "schema": SCHEMA,
+            "version": VERSION,
+            "execution_arn": happening.execution_arn,
+            "request_id": happening.request_id,
+            "handler": happening.handler,
+            "source_file": source_file,
+            "source_digest": source_digest,
+            "sdk": SDK,
+            "started_at": happening.at.isoformat(),
+            **(self._given(happening.input) if happening.is_first else {}),
+        }
+        self._lines.append(dumps({key: value for key, value in header.items() if value is not None}) + "\n")
+        self.flush(happening.at)
+
+    def call(
+        self,
+        call: OperationCall,
+        at: datetime,
+        happened: str,
+        status: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Write a call, with the recorded details that answered it. Returns its number."""
+        self._seq = seq = self._seq + 1
+        id_ = call.id
+        self._seqs[id_] = seq
+        static = self._statics.get(key := (call.type, call.subtype, call.name, call.call_site, call.body))
+        if static is None:
+            static = self._describe(key)
+        line = (
+            f'{{"record":"call","seq":{seq},"id":"{id_}","path":{text(call.path)},"position":{call.position}'
+            f',"at":{self._offset(at)}{static}'
+        )
+        if call.context_id is not None:
+            line += _place(call)
+        if call.configuration:
+            line += f",{CONFIGURATION}{dumps(call.configuration, default=str)}"
+        if call.input is not None:
+            line += self._payload("input", call.input)
+        if call.is_virtual:
+            line += ',"is_virtual":true'
+        if details is not None:
+            line += self._answer(details)
+        if self._has_locals:
+            line += self._locals(call.call_site)
+        if happened == "pending":
+            line_of_call = self._open[id_] = _OpenLine(seq, line, status)
+            self._lines.append(line_of_call)
+        else:
+            self._lines.append(f'{line},"happened":"{happened}","status":"{status}"}}\n')
+        return seq
+
+    def ended(self, happening: OperationCompleted) -> None:
+        """Write the end of a call."""
+        result, error, attempt = happening.result, happening.error, happening.attempt
+        rest = f',"status":"{happening.status}","ended":{self._offset(happening.at)}'
+        if attempt is not None:
+            rest = f'{rest},"attempt":{attempt}'
+        if result is not None:
+            rest = f"{rest}{self._payload('result', result)}"
+        if error is not None:
+            rest = f"{rest}{_member('error_type', error.type)}"
+        line_of_call = self._open.pop(happening.call.id, None)
+        if line_of_call is not None:
+            line_of_call.finish(rest)
+        else:
+            seq = self._seq_of(happening.call, happening.at)
+            self._lines.append(f'{{"record":"ended","seq":{seq}{rest}}}\n')
+
+    def attempt(self, happening: AttemptEnded) -> None:
+        """Write one attempt of a step."""
+        error, delay = happening.error, happening.next_attempt_delay_seconds
+        run = (
+            f'"number":{happening.attempt},"started":{self._offset(happening.started_at)}'
+            f',"ended":{self._offset(happening.at)},"outcome":"{happening.outcome}"'
+        )
+        if error is not None:
+            run += _member("error_type", error.type)
+        if delay is not None:
+            run += f',"next_attempt_delay_seconds":{int(delay)}'
+        line_of_call = self._open.get(happening.call.id)
+        if line_of_call is None:
+            seq = self._seq_of(happening.call, happening.at)
+            self._lines.append(f'{{"record":"attempt","seq":{seq},{run}}}\n')
+        elif line_of_call.attempts is None:
+            line_of_call.attempts = f"{{{run}}}"
+        else:
+            line_of_call.attempts = f"{line_of_call.attempts},{{{run}}}"
+
+    def diverged(self, happening: Diverged) -> None:
+        """Write a divergence and flush it immediately."""
+        seq = self._seq_of(happening.call, happening.at) if happening.call is not None else None
+        line = {"record": "diverged", "seq": seq, "divergence": happening.divergence.to_wire()}
+        self._lines.append(dumps(line, default=str) + "\n")
+        self.flush(happening.at)
+
+    def end(self, happening: InvocationEnded) -> None:
+        """Write the last line. Nothing may follow."""
+        error, result = happening.error, happening.result
+        self._lines.append(
+            f'{{"record":"end","ended_at":"{happening.at.isoformat()}","outcome":{text(happening.status)}'
+            f"{self._payload('result', result) if result else ''}"
+            f"{_member('error_type', error.type) if error else ''}}}\n"
+        )
+        self.flush(happening.at)
+        self._act(lambda writer: writer.close())
+
+    def checkpoint(self, at: datetime) -> None:
+        """Flush if there are many lines, or if the last flush was long ago."""
+        if len(self._lines) >= FLUSH_LINES or (at - self._flushed).total_seconds() >= FLUSH_SECONDS:
+            self.flush(at)
+
+    def flush(self, at: datetime) -> None:
+        """Pass all lines to the writer."""
+        lines = "".join([line if line.__class__ is str else line.so_far for line in self._lines])  # type: ignore[union-attr]
+        self._lines, self._open, self._flushed = [], {}, at
+        if lines:
+            self._act(lambda writer: writer.append(lines))
+
+    def _act(self, act: Callable[[TraceWriter], None]) -> None:
+        if self.writer is None:
+            return
+        try:
+            act(self.writer)
+        except Exception:
+            self.writer = None
+            logger.warning(
+                "cannot write the replay trace: the execution continues, the rest of this invocation is not recorded",
+                exc_info=True,
+            )
+
+    def _seq_of(self, call: OperationCall, at: datetime) -> int:
+        """Return the number of a call, writing the call first if it was not announced yet."""
+        return self._seqs.get(call.id) or self.call(call, at, "pending", OperationStatus.STARTED)
+
+    def _offset(self, at: datetime) -> str:
+        if at is self._last_moment:
+            return self._last_offset
+        passed = at - self._started_at
+        is_short = not passed.days
+        offset = f"{passed.seconds}.{passed.microseconds:06}" if is_short else f"{passed.total_seconds():.6f}"
+        self._last_moment, self._last_offset = at, offset
+        return offset
+
+    def _describe(self, key: StaticKey) -> str:
+        """Render the members that every call from the same call site shares."""
+        type_, subtype, name, site, body = key
+        members = f',"type":"{type_}"{_member("subtype", subtype)}{_member("name", name)}{_member("body", body)}'
+        if site is not None:
+            members += f',"call_site":{{"file":{text(site.file)},"line":{site.line},"function":{text(site.function)}}}'
+        if len(self._statics) >= MAX_STATICS:
+            self._statics.clear()
+        self._statics[key] = members
+        return members
+
+    def _locals(self, site: CallSite | None) -> str:
+        return f',"locals":{dumps(locals_at(site, self._redaction))}' if site is not None else ""
+
+    def _given(self, value: Any) -> dict[str, Any]:
+        """Describe the execution's input."""
+        given = dumps(value, separators=(",", ":"))
+        shown = self._redaction.payload(given) if self._payloads else None
+        return {"input_digest": _digest(given), "input": shown}
+
+    def _answer(self, details: Mapping[str, Any]) -> str:
+        result, error, attempt = details.get("Result"), details.get("Error"), details.get("Attempt")
+        answer = self._payload("result", result) if result.__class__ is str else ""  # pyright: ignore[reportArgumentType]  # faster than isinstance
+        if attempt is not None:
+            answer += f',"attempt":{int(attempt)}'
+        return answer + _member("error_type", error.get("ErrorType")) if error else answer
+
+    def _payload(self, member: str, payload: str) -> str:
+        if len(payload) > DIGEST_CACHED_UP_TO:
+            digest = _digest(payload)
+        else:
+            digest = self._digests.get(payload) or self._remember(payload)
+        described = f',"{member}_size":{len(payload)},"{member}_digest":"{digest}"'
+        return f"{described}{_member(member, self._redaction.payload(payload))}" if self._payloads else described
+
+    def _remember(self, payload: str) -> str:
+        if len(self._digests) >= MAX_DIGESTS:
+            self._digests.clear()
+        digest = self._digests[payload] = _digest(payload)
+        return digest
+
+
+CONFIGURATION = '"configuration":'
+
+
+def _digest(payload: str) -> str:
+    try:
+        return blake2b(payload.encode(), digest_size=8).hexdigest()
+    except UnicodeEncodeError:
+        return blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _place(call: OperationCall) -> str:
+    parent, context = call.parent_id, call.context_id
+    place = f',"parent_id":"{parent}"' if parent is not None else ""
+    if context != parent:
+        place += f',"context_id":"{context}"'
+    return place
+
+
+def _member(name: str, value: Any) -> str:
+    return "" if value is None else f',"{name}":{text(str(value))}'
+
+
+@lru_cache(maxsize=256)
+def fingerprint_of(function: Any) -> tuple[str | None, str | None]:
+    """Return the file and the digest of a function's source (of its bytecode if there is no source), or two Nones."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    if code is None:
+        return None, None
+    try:
+        material = inspect.getsource(function).encode()
+    except (OSError, TypeError):
+        material = code.co_code + repr(code.co_names).encode()
+    return code.co_filename, blake2b(material, digest_size=16).hexdigest()

@@ -1,0 +1,231 @@
+"""Reads traces from the lines of a trace file, and writes them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from durable_execution.call_site import CallSite
+from durable_execution.divergence import Divergence
+from durable_execution.protocol.operation import to_datetime
+from durable_execution.trace.schema import (
+    LINES,
+    SCHEMA,
+    VERSION,
+    CallLine,
+    HeaderLine,
+    InvocationTrace,
+    Line,
+    TraceAttempt,
+    TraceEntry,
+    UnreadableTraceError,
+)
+
+MAX_NOTES = 20
+ENTRY_FIELDS = (
+    "seq", "id", "path", "type", "parent_id", "context_id", "position", "subtype", "name", "happened", "status", "at",
+    "ended", "attempt", "configuration", "input_size", "input_digest", "result_size", "result_digest", "error_type",
+    "input", "result", "locals", "is_virtual", "body",
+)  # fmt: skip
+HEADER_FIELDS = (
+    "execution_arn", "request_id", "handler", "source_file", "source_digest", "sdk", "started_at", "input",
+    "input_digest",
+)  # fmt: skip
+END_FIELDS = ("ended_at", "outcome", "error_type", "result", "result_size", "result_digest")
+
+
+class TraceReader:
+    """Reads a trace file line by line. After the first header, unreadable lines are noted and ignored."""
+
+    def __init__(self) -> None:
+        self.traces: list[InvocationTrace] = []
+        self._header: HeaderLine | None = None
+        self._entries: dict[int, TraceEntry] = {}
+        self._divergences: list[Divergence] = []
+        self._end: Line | None = None
+        self._notes: list[str] = []
+        self._unknown: list[Mapping[str, Any]] = []
+        self._number = 0
+
+    def feed(self, line: str) -> None:
+        """Read the next line.
+
+        Raises:
+            UnreadableTraceError: The first line is not a header.
+        """
+        self._number += 1
+        if not line.strip():
+            return
+        found = self._decode(line)
+        if found is None:
+            return
+        model = LINES.get(str(found.get("record")))
+        if model is HeaderLine:
+            self._finish_invocation()
+        if self._header is None and model is not HeaderLine:
+            raise _not_a_trace(f"its first line has the record kind {found.get('record')!r:.40}")
+        self._take(found, model)
+
+    def finish(self) -> list[InvocationTrace]:
+        """Return the traces read so far.
+
+        Raises:
+            UnreadableTraceError: There is no header.
+        """
+        self._finish_invocation()
+        if not self.traces:
+            raise _not_a_trace("it is empty")
+        return self.traces
+
+    def _decode(self, line: str) -> dict[str, Any] | None:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            return found
+        if self._header is None:
+            raise _not_a_trace(f"its first line is {line.strip()!r:.60}")
+        self._note(f"line {self._number} is cut off or malformed and is ignored")
+        return None
+
+    def _take(self, found: dict[str, Any], model: type[Line] | None) -> None:
+        if model is None:
+            self._unknown.append(found)
+            return
+        try:
+            line = model.model_validate(found)
+            self._apply(line)
+        except (ValidationError, KeyError, ValueError, TypeError) as error:
+            if model is HeaderLine:
+                raise _not_a_trace(f"its header cannot be read ({_brief(error)})") from None
+            self._note(f"line {self._number} cannot be read and is ignored ({_brief(error)})")
+
+    def _apply(self, line: Line) -> None:
+        extra = line.model_extra or {}
+        match line:
+            case HeaderLine():
+                self._header = _checked(line)
+                if line.version > VERSION:
+                    self._note(
+                        f"written in schema version {line.version}; this SDK reads version {VERSION}: "
+                        "unknown members are kept unchanged"
+                    )
+            case CallLine():
+                self._entries[line.seq] = _entry(line)
+            case _ if line.record == "end":  # type: ignore[attr-defined]  # every line has a record kind
+                self._end = line
+            case _ if line.record == "diverged":  # type: ignore[attr-defined]
+                self._apply_divergence(line)
+            case _:
+                self._amend(line, extra)
+
+    def _apply_divergence(self, line: Any) -> None:
+        self._divergences.append(Divergence.from_wire(line.divergence))
+        if line.seq is None:
+            return
+        entry = self._entries.get(line.seq)
+        if entry is not None and self._divergences[-1].severity == "error":
+            self._entries[line.seq] = replace(entry, happened="diverged")
+
+    def _amend(self, line: Any, extra: Mapping[str, Any]) -> None:
+        entry = self._entries.get(line.seq)
+        if entry is None:
+            self._note(f"line {self._number} belongs to call {line.seq}, which is missing")
+            return
+        if line.record == "attempt":
+            known = line.model_dump(exclude={"record", "seq", *extra})
+            self._entries[line.seq] = replace(entry, attempts=(*entry.attempts, TraceAttempt(**known)))
+            return
+        known = line.model_dump(exclude={"record", "seq", *extra}, exclude_none=True)
+        happened = "diverged" if entry.happened == "diverged" else "executed"
+        self._entries[line.seq] = replace(entry, **known, happened=happened, extra={**entry.extra, **extra})
+
+    def _finish_invocation(self) -> None:
+        header, end = self._header, self._end
+        if header is None:
+            return
+        if end is None:
+            calls = len(self._entries)
+            self._note(f"the trace stops after {calls} call{'' if calls == 1 else 's'}, before the invocation's end")
+        extra = {**(header.model_extra or {}), **((end.model_extra or {}) if end else {})}
+        self.traces.append(
+            InvocationTrace(
+                invocation=len(self.traces) + 1,
+                **{name: getattr(header, name) for name in HEADER_FIELDS if name != "started_at"},
+                started_at=to_datetime(header.started_at),
+                **{name: getattr(end, name) for name in END_FIELDS if end is not None},
+                entries=tuple(self._entries[seq] for seq in sorted(self._entries)),
+                divergences=tuple(self._divergences),
+                is_complete=end is not None,
+                version=header.version,
+                notes=tuple(self._notes),
+                extra=extra,
+                unknown=tuple(self._unknown),
+            )
+        )
+        self._header, self._end, self._entries = None, None, {}
+        self._divergences, self._notes, self._unknown = [], [], []
+
+    def _note(self, line: str) -> None:
+        if len(self._notes) < MAX_NOTES:
+            self._notes.append(line)
+
+
+def lines_of(trace: InvocationTrace) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a trace, with one line for each call and its end."""
+    header = {name: getattr(trace, name) for name in HEADER_FIELDS}
+    end = {name: getattr(trace, name) for name in END_FIELDS}
+    yield _set({"record": "invocation", "schema": SCHEMA, "version": trace.version, **_iso(header), **trace.extra})
+    for entry in trace.entries:
+        site = entry.call_site._asdict() if entry.call_site else None
+        fields = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        yield _set({"record": "call", **fields, "call_site": site, **entry.extra})
+        for attempt in entry.attempts:
+            parts = {name: getattr(attempt, name) for name in attempt.__slots__}
+            yield _set({"record": "attempt", "seq": entry.seq, **parts})
+    for divergence in trace.divergences:
+        yield {"record": "diverged", "divergence": divergence.to_wire()}
+    yield from map(dict, trace.unknown)
+    if trace.is_complete:
+        yield _set({"record": "end", **_iso(end)})
+
+
+def _checked(header: HeaderLine) -> HeaderLine:
+    if header.schema_name != SCHEMA:
+        raise ValueError(f"its schema is {header.schema_name!r:.60}, not {SCHEMA!r}")
+    return header
+
+
+def _entry(line: CallLine) -> TraceEntry:
+    site = line.call_site
+    return TraceEntry(
+        **{name: getattr(line, name) for name in ENTRY_FIELDS},
+        call_site=CallSite(site.file, site.line, site.function) if site else None,
+        attempts=tuple(TraceAttempt(**attempt.model_dump()) for attempt in line.attempts),
+        extra=line.model_extra or {},
+    )
+
+
+def _set(line: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if value is not None and value != {} and value is not False}
+
+
+def _iso(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in fields.items()}
+
+
+def _brief(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"[:120]
+
+
+def _not_a_trace(why: str) -> UnreadableTraceError:
+    return UnreadableTraceError(
+        f"This is not a replay trace: {why}. A replay trace is a file of JSON lines that starts with "
+        f'{{"record":"invocation","schema":"{SCHEMA}",...}}. Set DURABLE_REPLAY_TRACE=dir:PATH to record one.'
+    )

@@ -1,0 +1,196 @@
+"""The observer that writes the replay trace while an invocation runs.
+
+Chooses a sink from `DURABLE_REPLAY_TRACE`.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from durable_execution.errors import ConfigurationError
+from durable_execution.observers import (
+    AttemptEnded,
+    CheckpointSent,
+    Diverged,
+    InvocationEnded,
+    InvocationStarted,
+    Observer,
+    OperationCompleted,
+    OperationReplayed,
+    OperationStarted,
+)
+from durable_execution.protocol.operation import DETAILS_MEMBER
+from durable_execution.serdes.annotations import annotation_of, annotations_of
+from durable_execution.trace.lines import StaticKey, TraceSession
+from durable_execution.trace.redaction import Redaction, secret_fields
+from durable_execution.trace.sinks import DirectorySink, S3Sink, TraceSink, TraceWriter
+
+logger = logging.getLogger("durable_execution")
+
+
+class TraceRecorder(Observer):
+    """Writes one replay trace per invocation.
+
+    It never fails an execution: if the sink fails, the recorder logs that once and stops recording the invocation.
+    By default it writes sizes and digests of payloads, not the payloads. One recorder can serve invocations in several
+    threads.
+
+    Args:
+        sink: Where to write.
+        payloads: Whether to write inputs and results, redacted.
+        locals: Whether to write the local variables at each call, shortened and redacted.
+        redaction: Rules that hide values.
+    """
+
+    def __init__(
+        self,
+        sink: TraceSink,
+        *,
+        payloads: bool = False,
+        locals: bool = False,  # noqa: A002  # the debugger's term
+        redaction: Redaction | None = None,
+    ) -> None:
+        self.sink = sink
+        self.payloads = payloads
+        self.locals = locals
+        self.redaction = redaction or Redaction()
+        self._statics: dict[StaticKey, str] = {}
+        self._thread = _ThreadSession()
+
+    def on_invocation_started(self, happening: InvocationStarted) -> None:
+        """Write the header."""
+        redaction = self.redaction
+        if self.payloads:
+            redaction = redaction.with_keys(_secrets_of(happening.handler_function))
+        session = TraceSession(
+            self._open(happening),
+            happening.at,
+            payloads=self.payloads,
+            has_locals=self.locals,
+            redaction=redaction,
+            statics=self._statics,
+        )
+        session.header(happening)
+        self._thread.session = session
+
+    def on_operation_started(self, happening: OperationStarted) -> None:
+        """Write a call that has not ended."""
+        session = self._thread.session
+        if session is not None:
+            session.call(happening.call, happening.at, "pending", happening.status)
+
+    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+        """Write a call that was answered from the record."""
+        session = self._thread.session
+        if session is not None:
+            wire = happening.recorded.wire
+            session.call(
+                happening.call, happening.at, "replayed", wire["Status"], wire.get(DETAILS_MEMBER[wire["Type"]])
+            )
+
+    def on_operation_completed(self, happening: OperationCompleted) -> None:
+        """Write the end of a call."""
+        session = self._thread.session
+        if session is not None:
+            session.ended(happening)
+
+    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+        """Write one attempt of a step."""
+        session = self._thread.session
+        if session is not None:
+            session.attempt(happening)
+
+    def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
+        """Pass lines to the sink if enough have collected."""
+        session = self._thread.session
+        if session is not None:
+            session.checkpoint(happening.at)
+
+    def on_diverged(self, happening: Diverged) -> None:
+        """Write a divergence and flush it immediately."""
+        session = self._thread.session
+        if session is not None:
+            session.diverged(happening)
+
+    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+        """Write the end and close the sink's writer."""
+        session, self._thread.session = self._thread.session, None
+        if session is not None:
+            session.end(happening)
+
+    def _open(self, happening: InvocationStarted) -> TraceWriter | None:
+        moment = happening.at.strftime("%Y%m%dT%H%M%S.%fZ")
+        try:
+            return self.sink.open(happening.execution_arn, f"{moment}-{happening.request_id or 'local'}")
+        except Exception:
+            logger.warning("cannot write the replay trace; the execution continues without one", exc_info=True)
+            return None
+
+
+class _ThreadSession(threading.local):
+    session: TraceSession | None = None
+
+
+def _secrets_of(function: Any) -> frozenset[str]:
+    names: frozenset[str] = frozenset()
+    for name in annotations_of(function):
+        with suppress(Exception):  # a type that cannot be resolved at run time was never used to parse a value
+            names |= secret_fields(annotation_of(function, name))
+    return names
+
+
+VARIABLE = "DURABLE_REPLAY_TRACE"
+PAYLOADS_VARIABLE = "DURABLE_REPLAY_TRACE_PAYLOADS"
+LOCALS_VARIABLE = "DURABLE_REPLAY_TRACE_LOCALS"
+OFF = frozenset({"", "off", "none", "0", "false"})
+ON = frozenset({"1", "on", "true", "yes"})
+
+
+def recorder_from_environment(
+    environment: Mapping[str, str], *, default: TraceSink | None = None
+) -> TraceRecorder | None:
+    """Make the recorder that the environment configures; None when replay traces are off.
+
+    `DURABLE_REPLAY_TRACE` is `dir:PATH`, `s3://BUCKET/PREFIX` or `off`. `DURABLE_REPLAY_TRACE_PAYLOADS=1` adds inputs
+    and results, `DURABLE_REPLAY_TRACE_LOCALS=1` adds local variables at each call; both are redacted.
+
+    Args:
+        environment: Usually `os.environ`.
+        default: Where to write when the variable is not set; None writes nothing.
+
+    Raises:
+        ConfigurationError: The variable's value is not a directory, an S3 prefix or `off`.
+    """
+    setting = environment.get(VARIABLE)
+    sink = default if setting is None else sink_for(setting)
+    return recorder_for(sink, environment) if sink is not None else None
+
+
+def recorder_for(sink: TraceSink, environment: Mapping[str, str]) -> TraceRecorder:
+    """Make a recorder for a sink, with the detail set by `DURABLE_REPLAY_TRACE_PAYLOADS` and `..._LOCALS`."""
+    return TraceRecorder(
+        sink,
+        payloads=environment.get(PAYLOADS_VARIABLE, "").lower() in ON,
+        locals=environment.get(LOCALS_VARIABLE, "").lower() in ON,
+    )
+
+
+def sink_for(setting: str) -> TraceSink | None:
+    """Return the sink that a setting names; None for `off`.
+
+    Raises:
+        ConfigurationError: The setting is not a directory, an S3 prefix or `off`.
+    """
+    if setting.strip().lower() in OFF:
+        return None
+    if setting.startswith("s3://"):
+        bucket, _, prefix = setting.removeprefix("s3://").partition("/")
+        if bucket:
+            return S3Sink(bucket, prefix)
+    if setting.startswith("dir:") and setting.removeprefix("dir:"):
+        return DirectorySink(setting.removeprefix("dir:"))
+    raise ConfigurationError(
+        f"{VARIABLE}={setting!r} is not a valid place for replay traces: use dir:/some/directory, s3://bucket/prefix, or off"
+    )

@@ -1,0 +1,331 @@
+"""The replay trace: the calls that the code of one invocation made, where, and their results, without a tracing backend.
+
+On disk, a trace is a list of JSON lines that is appended to while the invocation runs: a header, one line for each call
+and each end of a call, then an end line. If the file is cut off, the lines before the cut remain readable.
+
+The lines of a trace file as pydantic models: the schema for other tools.
+
+This module is imported only to read a trace file or to produce its JSON schema.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from durable_execution.call_site import CallSite
+from durable_execution.divergence import Divergence
+from durable_execution.errors import DurableError
+
+SCHEMA = "durable-replay-trace"
+VERSION = 1
+HIDDEN = "⊘"
+"""Replaces a redacted value in a payload."""
+
+
+class UnreadableTraceError(DurableError, ValueError):
+    """The given file or text is not a replay trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceAttempt:
+    """One run of a step's body, offsets in seconds from the start of the invocation."""
+
+    number: int
+    started: float | None = None
+    ended: float | None = None
+    outcome: str | None = None
+    error_type: str | None = None
+    next_attempt_delay_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEntry:
+    """One call of an operation, as the code observed it.
+
+    Attributes:
+        seq: Number of the call in the invocation, from 1.
+        id: Operation id.
+        path: Readable path.
+        type: STEP, WAIT, …
+        parent_id: Id of the enclosing CONTEXT operation.
+        context_id: Prefix of its id, if different from `parent_id`.
+        position: Call number in its context; the index of a branch.
+        subtype: Subtype of the operation.
+        name: Name of the operation.
+        call_site: Where the code made the call.
+        happened: `executed` (ended in this invocation), `replayed` (answered from the recording), `pending` (not ended
+            when the invocation ended) or `diverged` (a different operation is recorded there).
+        status: Status of the operation at that time.
+        at: Offset of the call, in seconds from the start of the invocation.
+        ended: Offset of its end, in seconds.
+        attempt: STEP: number of the last attempt.
+        attempts: Attempts that ran in this invocation.
+        configuration: Arguments of the call.
+        input_size: Size of the serialized input, in characters.
+        input_digest: Digest of the serialized input.
+        result_size: Size of the serialized result, in characters.
+        result_digest: Digest of the serialized result.
+        error_type: Type of the error it ended with.
+        input: The input, where payloads are recorded.
+        result: The result, where payloads are recorded.
+        locals: Names and shortened values at the call, where locals are recorded.
+        is_virtual: Whether it is a virtual context, which leaves no checkpoint.
+        body: Fingerprint of a step's function.
+        extra: Members that this version does not know.
+    """
+
+    seq: int
+    id: str
+    path: str
+    type: str
+    parent_id: str | None = None
+    context_id: str | None = None
+    position: int | None = None
+    subtype: str | None = None
+    name: str | None = None
+    call_site: CallSite | None = None
+    happened: str = "pending"
+    status: str | None = None
+    at: float | None = None
+    ended: float | None = None
+    attempt: int | None = None
+    attempts: tuple[TraceAttempt, ...] = ()
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    input_size: int | None = None
+    input_digest: str | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
+    error_type: str | None = None
+    input: str | None = None
+    result: str | None = None
+    locals: Mapping[str, str] = field(default_factory=dict)
+    is_virtual: bool = False
+    body: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationTrace:
+    """The calls of one invocation.
+
+    Attributes:
+        execution_arn: ARN of the execution.
+        invocation: Number of the invocation, from 1, if the recording is complete.
+        request_id: Lambda's request id.
+        handler: `module:qualname` of the handler.
+        source_file: Path of the handler's file.
+        source_digest: Fingerprint of the handler's source.
+        sdk: Name and version of the SDK that wrote the trace.
+        started_at: When the invocation started.
+        input: The execution's input, where payloads are recorded; in its first invocation.
+        input_digest: Digest of the execution's input; in its first invocation.
+        ended_at: When it ended; None when the trace is cut off.
+        outcome: `SUCCEEDED`, `FAILED`, `PENDING` or `RETRY`; None when the trace is cut off.
+        error_type: Type of the error it ended with.
+        result: The execution's result, where payloads are recorded; in its last invocation.
+        result_size: Size of the execution's result, in characters.
+        result_digest: Digest of the execution's result; in its last invocation.
+        entries: The calls, in call order.
+        divergences: Differences from the recording.
+        is_complete: Whether the trace has its end line.
+        version: Schema version it was written with.
+        notes: Irregularities, one line each.
+        extra: Members of the header and end line that this version does not know.
+        unknown: Lines of kinds that this version does not know.
+    """
+
+    execution_arn: str
+    invocation: int
+    request_id: str | None = None
+    handler: str | None = None
+    source_file: str | None = None
+    source_digest: str | None = None
+    sdk: str | None = None
+    started_at: datetime | None = None
+    input: str | None = None
+    input_digest: str | None = None
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    error_type: str | None = None
+    result: str | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
+    entries: tuple[TraceEntry, ...] = ()
+    divergences: tuple[Divergence, ...] = ()
+    is_complete: bool = False
+    version: int = VERSION
+    notes: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    unknown: tuple[Mapping[str, Any], ...] = ()
+
+
+def read_traces(lines: str | Iterable[str]) -> tuple[InvocationTrace, ...]:
+    """Read the replay traces of an execution. A trace that is cut off is read up to the cut.
+
+    Args:
+        lines: The text of a trace file, or its lines. A file may contain several invocations.
+
+    Returns:
+        The traces in order, numbered from 1. Their `notes` list what could not be read.
+
+    Raises:
+        UnreadableTraceError: The text is not a replay trace.
+    """
+    from durable_execution.trace.reader import TraceReader
+
+    reader = TraceReader()
+    for line in lines.split("\n") if isinstance(lines, str) else lines:
+        reader.feed(line)
+    return tuple(replace(trace, invocation=number) for number, trace in enumerate(reader.finish(), start=1))
+
+
+def write_traces(traces: Sequence[InvocationTrace]) -> Iterator[str]:
+    """Yield the traces as JSON lines, including members and lines that this version does not know."""
+    from durable_execution.trace.reader import lines_of
+
+    for trace in traces:
+        for line in lines_of(trace):
+            yield json.dumps(line, separators=(",", ":"), default=str) + "\n"
+
+
+class Line(BaseModel):
+    """Base of all lines. Unknown members are kept, because a newer version may have written them."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class HeaderLine(Line):
+    """First line of an invocation."""
+
+    record: Literal["invocation"] = "invocation"
+    schema_name: str = Field(alias="schema", default=SCHEMA)
+    version: int = VERSION
+    execution_arn: str
+    request_id: str | None = None
+    handler: str | None = None
+    source_file: str | None = None
+    source_digest: str | None = None
+    sdk: str | None = None
+    started_at: datetime | None = None
+    input: str | None = None
+    input_digest: str | None = None
+
+
+class SiteLine(BaseModel):
+    """The place in the code that made a call."""
+
+    file: str
+    line: int
+    function: str
+
+
+class AttemptPart(BaseModel):
+    """One run of a step's body."""
+
+    number: int
+    started: float | None = None
+    ended: float | None = None
+    outcome: str | None = None
+    error_type: str | None = None
+    next_attempt_delay_seconds: int | None = None
+
+
+class CallLine(Line):
+    """A call, with everything that was known about it when the line was written.
+
+    `happened` is `replayed`, `diverged` or `executed` if that is already known, else `pending` until an end line says
+    `executed`.
+    """
+
+    record: Literal["call"] = "call"
+    seq: int
+    id: str
+    path: str
+    type: str
+    parent_id: str | None = None
+    context_id: str | None = None
+    position: int | None = None
+    subtype: str | None = None
+    name: str | None = None
+    call_site: SiteLine | None = None
+    happened: str = "pending"
+    status: str | None = None
+    at: float | None = None
+    ended: float | None = None
+    attempt: int | None = None
+    configuration: dict[str, Any] = Field(default_factory=dict)
+    input_size: int | None = None
+    input_digest: str | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
+    error_type: str | None = None
+    input: str | None = None
+    result: str | None = None
+    locals: dict[str, str] = Field(default_factory=dict)
+    is_virtual: bool = False
+    body: str | None = None
+    attempts: list[AttemptPart] = Field(default_factory=list)
+
+
+class EndLine(Line):
+    """The end of a call, completing the call line with the same `seq`."""
+
+    record: Literal["ended"] = "ended"
+    seq: int
+    status: str | None = None
+    ended: float | None = None
+    attempt: int | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
+    error_type: str | None = None
+    result: str | None = None
+
+
+class AttemptLine(AttemptPart, Line):
+    """One run of a step's body that ended after the line of the call with the same `seq` was written."""
+
+    record: Literal["attempt"] = "attempt"
+    seq: int
+
+
+class DivergenceLine(Line):
+    """A difference from the recording."""
+
+    record: Literal["diverged"] = "diverged"
+    seq: int | None = None
+    divergence: dict[str, Any]
+
+
+class OutcomeLine(Line):
+    """Last line of an invocation."""
+
+    record: Literal["end"] = "end"
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    error_type: str | None = None
+    result_size: int | None = None
+    result_digest: str | None = None
+    result: str | None = None
+
+
+LINES: dict[str, type[Line]] = {
+    "invocation": HeaderLine,
+    "call": CallLine,
+    "ended": EndLine,
+    "attempt": AttemptLine,
+    "diverged": DivergenceLine,
+    "end": OutcomeLine,
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a line of a trace file."""
+    from pydantic import TypeAdapter
+
+    kinds = HeaderLine | CallLine | EndLine | AttemptLine | DivergenceLine | OutcomeLine
+    schema: dict[str, Any] = TypeAdapter(kinds).json_schema(by_alias=True)
+    return schema

@@ -1,0 +1,157 @@
+"""Two sides, call by call."""
+
+from typing import Any
+
+from durable_execution.comparison.call_tree import CallNode, completion_reason, is_same_json, tree_of
+from durable_execution.comparison.comparison import Comparison, compare
+from durable_execution.comparison.runtime_check import target_of
+from durable_execution.divergence import Side
+from durable_execution.history.reading import read_history
+from tests.unit.history.events import Script
+
+
+def node(name: str, position: int, type_: str = "STEP", **more: Any) -> CallNode:
+    subtype = {"STEP": "Step", "WAIT": "Wait", "CONTEXT": "RunInChildContext"}[type_]
+    return CallNode(Side(type_, subtype, name, position=position, path=f"flow/{name}"), **more)
+
+
+def tree(*names: str, is_ended: bool = True) -> CallNode:
+    root = CallNode(Side("EXECUTION", name="flow"), is_ended=is_ended)
+    root.children = [node(name, position) for position, name in enumerate(names, start=1)]
+    return root
+
+
+def compared(left: CallNode, right: CallNode) -> Comparison:
+    return compare(left, right, handler="flow")
+
+
+def shown(found: Comparison) -> list[tuple[str, str, bool]]:
+    return [(one.kind.value, one.path, one.is_root) for one in found.divergences]
+
+
+def test_equal_sides() -> None:
+    found = compared(tree("a", "b"), tree("a", "b"))
+    assert found.divergences == ()
+    assert [(row.recorded is not None, row.replayed is not None) for row in found.rows] == [(True, True)] * 2
+
+
+def test_what_follows_is_only_counted() -> None:
+    found = compared(tree("a", "b", "c", "d", "e"), tree("a", "c", "d", "e"))
+    assert shown(found) == [("skipped", "flow/b", True)]
+    assert found.roots[0].follow_on == 3
+    assert found.roots[0].effect.endswith("3 later calls shift by 1")
+
+
+def test_the_first_difference_of_a_context_is_its_root() -> None:
+    found = compared(tree("a", "b", "c", "d"), tree("a", "c", "x", "d"))
+    assert [(kind, is_root) for kind, _, is_root in shown(found)] == [("skipped", True), ("inserted", False)]
+
+
+def test_both_sides_of_a_place_are_shown() -> None:
+    found = compared(tree("a", "b", "c"), tree("a", "new", "b", "c")).roots[0]
+    assert found.recorded is not None
+    assert found.replayed is not None
+    assert (found.recorded.name, found.replayed.name, found.position) == ("b", "new", 2)
+
+
+def test_a_swap_is_one_difference_wherever_the_alignment_puts_it() -> None:
+    for left, right in ((("a", "b", "c"), ("a", "c", "b")), (("b", "c"), ("c", "b"))):
+        found = compared(tree(*left), tree(*right))
+        assert found.roots[0].kind == "reordered"
+        assert found.roots[0].path == "flow/b"
+        assert len(found.roots) == 1
+
+
+def test_renamed_and_changed_kind_need_the_same_place() -> None:
+    assert shown(compared(tree("a", "b", "c"), tree("a", "x", "c"))) == [("renamed", "flow/b", True)]
+    other = tree("a", "b", "c")
+    assert other.children is not None
+    other.children[1] = node("pause", 2, "WAIT")
+    assert shown(compared(tree("a", "b", "c"), other)) == [("changed_kind", "flow/b", True)]
+
+
+def test_a_side_that_stopped_is_not_blamed_for_what_it_did_not_reach() -> None:
+    assert shown(compared(tree("a", "b", "c"), tree("a", is_ended=False))) == []
+    assert shown(compared(tree("a", "b", "c"), tree("a", "x", is_ended=False))) == [("renamed", "flow/b", True)]
+
+
+def test_calls_behind_the_end_of_a_recording() -> None:
+    assert shown(compared(tree("a", is_ended=False), tree("a", "b"))) == []
+    found = compared(tree("a"), tree("a", "b"))
+    assert shown(found) == [("inserted", "flow/b", True)]
+    assert found.roots[0].severity == "warning"
+
+
+def test_a_number_that_nobody_has_was_reserved() -> None:
+    replayed = tree("a", "c")
+    assert replayed.children is not None
+    replayed.children[1].side = node("c", 3).side
+    assert shown(compared(tree("a", "b", "c"), replayed)) == []
+
+
+def test_the_same_difference_in_many_branches_is_one_root() -> None:
+    def batch(*names: str) -> CallNode:
+        root = tree()
+        each = CallNode(Side("CONTEXT", "Map", "m", position=1, path="flow/m"))
+        each.children = []
+        for index in range(3):
+            path = f"flow/m#{index}"
+            branch = CallNode(Side("CONTEXT", "MapIteration", None, position=index, path=path), branch=index)
+            branch.children = [
+                CallNode(Side("STEP", "Step", name, position=position, path=f"{path}/{name}"))
+                for position, name in enumerate(names, start=1)
+            ]
+            each.children.append(branch)
+        root.children = [each]
+        return root
+
+    found = compared(batch("a", "b"), batch("b"))
+    assert shown(found) == [
+        ("skipped", "flow/m#0/a", True),
+        ("skipped", "flow/m#1/a", False),
+        ("skipped", "flow/m#2/a", False),
+    ]
+    assert found.roots[0].follow_on == 3
+
+
+def test_functions_that_changed_places() -> None:
+    def side(*bodies: str) -> CallNode:
+        root = tree()
+        root.children = [
+            CallNode(Side("STEP", "Step", None, position=position, path=f"flow/step({position})"), body=body)
+            for position, body in enumerate(bodies, start=1)
+        ]
+        return root
+
+    assert shown(compared(side("x", "y"), side("y", "x")))[0] == ("reordered", "flow/step(1)", True)
+    assert shown(compared(side("x", "y"), side("x", "z"))) == []
+
+
+def test_two_recordings() -> None:
+    left = read_history(Script().step(1, "a").step(2, "b").wait(3, "w", seconds=5).invocation_ends().events)
+    right = read_history(Script().step(1, "a").wait(2, "w", seconds=9).invocation_ends().events)
+    found = compare(tree_of(left), tree_of(right), handler="execution")
+    assert [(one.kind.value, one.path) for one in found.divergences] == [
+        ("skipped", "execution/b"),
+        ("configuration", "execution/w"),
+    ]
+
+
+def test_completion_reasons_in_every_shape() -> None:
+    assert completion_reason('{"all":[],"completionReason":"ALL_COMPLETED"}') == "ALL_COMPLETED"
+    assert completion_reason('{"t":"br","v":{"completionReason":{"t":"s","v":"MIN_SUCCESSFUL_REACHED"}}}') == (
+        "MIN_SUCCESSFUL_REACHED"
+    )
+    assert completion_reason("{}") is None
+
+
+def test_values_are_compared_as_json() -> None:
+    assert is_same_json('{"a": 1, "b": 2}', '{"b":2,"a":1}')
+    assert is_same_json(None, "null")
+    assert not is_same_json("1", "2")
+    assert not is_same_json("<a>", "<b>")
+
+
+def test_targets_of_invokes_are_compared_by_function() -> None:
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:billing:live"
+    assert {target_of(name) for name in ("billing", "billing:live", arn)} == {"billing"}

@@ -1,0 +1,153 @@
+"""Threads for synchronous step bodies: few, reused, and never in the way."""
+
+import asyncio
+import contextvars
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from durable_execution.runtime.body_threads import Workers, shared_workers
+
+WHO: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
+
+
+def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    return asyncio.run(main())
+
+
+def test_a_function_runs_elsewhere_and_its_value_comes_back() -> None:
+    async def main() -> tuple[int, int]:
+        return await Workers().run(threading.get_ident), threading.get_ident()
+
+    worker, own = run(main)
+    assert worker != own
+
+
+def test_a_thread_that_is_free_is_used_again() -> None:
+    workers = Workers()
+
+    async def main() -> set[int]:
+        return {await workers.run(threading.get_ident) for _ in range(20)}
+
+    assert len(run(main)) == 1
+    assert workers._threads == 1
+
+
+def test_threads_are_kept_across_loops() -> None:
+    workers = Workers()
+
+    async def main() -> int:
+        return await workers.run(threading.get_ident)
+
+    assert run(main) == run(main)
+
+
+def test_bodies_run_at_once_up_to_the_limit() -> None:
+    workers = Workers(limit=3)
+    together = threading.Barrier(3, timeout=30)
+
+    async def main() -> None:
+        await asyncio.gather(*(workers.run(together.wait) for _ in range(6)))
+
+    run(main)
+    assert workers._threads == 3
+
+
+def test_what_waits_for_a_thread_gets_one_in_the_end() -> None:
+    workers = Workers(limit=1)
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(workers.run(lambda number=number: number) for number in range(50)))  # type: ignore[misc]
+
+    assert run(main) == list(range(50))
+    assert workers._threads == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_what_a_function_raises_comes_back(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    async def main() -> None:
+        future = Workers().run(fail)
+        await asyncio.wait([future])
+        assert future.exception() is error
+
+    run(main)
+
+
+def test_stop_iteration_cannot_be_a_futures_error_and_becomes_one_that_can() -> None:
+    def fail() -> None:
+        raise StopIteration("exhausted")
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="a step raised StopIteration: exhausted"):
+            await Workers().run(fail)
+
+    run(main)
+
+
+def test_a_body_sees_the_context_variables_of_its_caller() -> None:
+    async def main() -> str:
+        WHO.set("ada")
+        return await Workers().run(WHO.get)
+
+    assert run(main) == "ada"
+
+
+def test_a_body_cannot_change_them() -> None:
+    async def main() -> str:
+        WHO.set("ada")
+        await Workers().run(lambda: WHO.set("eve"))
+        return WHO.get()
+
+    assert run(main) == "ada"
+
+
+def test_a_body_nobody_waits_for_any_more_harms_nobody() -> None:
+    workers, may_end = Workers(), threading.Event()
+
+    async def main() -> None:
+        future = workers.run(may_end.wait)
+        future.cancel()
+        await asyncio.sleep(0)
+
+    run(main)
+    may_end.set()
+
+    async def after() -> int:
+        return await workers.run(lambda: 1)
+
+    assert run(after) == 1
+
+
+def test_a_thread_keeps_nothing_of_what_it_ran() -> None:
+    class Large:
+        pass
+
+    workers = Workers(limit=1)
+
+    async def main() -> weakref.ref[Large]:
+        large = Large()
+        await workers.run(lambda: large)
+        await workers.run(lambda: None)  # the thread has done with the first when it takes the second
+        return weakref.ref(large)
+
+    found = run(main)
+    gc.collect()
+    assert found() is None
+
+
+def test_threads_do_not_keep_the_process_alive() -> None:
+    async def main() -> bool:
+        return await Workers().run(lambda: threading.current_thread().daemon)
+
+    assert run(main)
+
+
+def test_an_environment_has_one_pool() -> None:
+    assert shared_workers() is shared_workers()

@@ -1,0 +1,38 @@
+"""Local variables at a call."""
+
+import sys
+from typing import Any
+
+from durable_execution.call_site import CallSite
+from durable_execution.trace.redaction import Redaction, locals_at, short
+
+
+def here() -> CallSite:
+    frame = sys._getframe(1)
+    return CallSite(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
+
+
+def test_names_and_short_values() -> None:
+    order, card_number = {"id": 7}, "4111111111111111"
+    found = locals_at(here(), Redaction())
+    assert found["order"] == "{'id': 7}"
+    assert found["card_number"] == "⊘"
+    assert (order, card_number) is not None
+
+
+def test_values_are_bounded_and_may_misbehave() -> None:
+    class Rude:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    cyclic: list[Any] = []
+    cyclic.append(cyclic)
+    assert len(short("x" * 1_000_000)) < 300
+    assert len(short(list(range(1_000_000)))) < 300
+    assert short(Rude()).startswith("<Rude")
+    assert len(short(cyclic)) < 100
+
+
+def test_a_function_that_is_not_on_the_stack_has_none() -> None:
+    assert locals_at(CallSite("elsewhere.py", 1, "f"), Redaction()) == {}
+    assert locals_at(None, Redaction()) == {}
