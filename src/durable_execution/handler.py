@@ -16,7 +16,7 @@ from durable_execution.clock import Clock, SystemClock
 from durable_execution.errors import ConfigurationError, NotDurableError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
-from durable_execution.runtime.client import Boto3ServiceClient
+from durable_execution.runtime.client import LambdaService
 from durable_execution.runtime.service import ServiceClient
 from durable_execution.runtime.state import NondeterminismPolicy
 from durable_execution.serdes.annotations import parameters_of
@@ -174,8 +174,8 @@ def _check_signature(function: Callable[..., Any]) -> None:
 
 
 def _service_of(client: Any) -> ServiceClient:
-    if client is None or hasattr(client, "checkpoint_durable_execution"):
-        return Boto3ServiceClient(client)
+    if client is None or hasattr(client, "checkpoint_durable_execution") or not hasattr(client, "checkpoint"):
+        return LambdaService(client)
     service: ServiceClient = client
     return service
 

@@ -19,6 +19,7 @@ from durable_execution.clock import Clock
 from durable_execution.context.durable_context import DurableContext
 from durable_execution.errors import (
     CheckpointRejectedError,
+    ConfigurationError,
     InvocationError,
     NondeterminismError,
     PayloadError,
@@ -111,10 +112,15 @@ class InvocationLoop:
         return answer
 
     async def _read_operations(self) -> BaseException | None:
-        """Read the pages that do not fit into the envelope. Returns the error if a page cannot be read."""
+        """Read the pages that do not fit into the envelope.
+
+        Returns:
+            The error if the service cannot be called, or a page cannot be read; no user code has run then.
+        """
         wires, marker = self._envelope.operations, self._envelope.next_marker
         self._operations = {wire["Id"]: wire for wire in wires}
         try:
+            self._client = _bound(self._client, self._lambda_context)
             while marker:
                 page = await self._client.get_state(
                     self._envelope.execution_arn, self._envelope.checkpoint_token, marker
@@ -122,7 +128,7 @@ class InvocationLoop:
                 for wire in page.operations:
                     self._operations[wire["Id"]] = wire
                 marker = page.next_marker
-        except ServiceError as error:
+        except (ServiceError, ConfigurationError) as error:
             return _judged(error)
         return None
 
@@ -276,6 +282,16 @@ def _announcer(observers: Sequence[Observer], clock: Clock, execution_arn: str) 
     from durable_execution.runtime.announcer import Announcer
 
     return Announcer(observers, clock=clock, execution_arn=execution_arn)
+
+
+def _bound(client: ServiceClient, lambda_context: Any) -> ServiceClient:
+    """The client for one invocation, with the time that is left of it, if the client can use that."""
+    bind = getattr(client, "within", None)
+    if bind is None:
+        return client
+    remaining_millis = getattr(lambda_context, "get_remaining_time_in_millis", None)
+    bound: ServiceClient = bind((lambda: remaining_millis() / 1000) if remaining_millis is not None else None)
+    return bound
 
 
 def _judged(error: BaseException) -> BaseException:

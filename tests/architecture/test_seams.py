@@ -15,6 +15,7 @@ ASKS_THE_MACHINE = {
 MAY_ASK = {
     "durable_execution.clock": "is the clock",
     "durable_execution.retry": "spreads retries; the decision is recorded",
+    "durable_execution.runtime.transport": "makes client tokens, which only the service compares; waits between attempts",
     "durable_execution.local.id_source": "makes the ids of executions and invocations",
     "durable_execution.local.http.function_process": "is a script for a process of its own, without the rest of this package",
     "durable_execution.replay.explore": "stops code that never ends, which only real time can tell",

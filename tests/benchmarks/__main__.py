@@ -46,8 +46,17 @@ def milliseconds(figures: Figures) -> float:
 
 
 ROWS = (
-    Row("new_steps", "a new step, CPU", microseconds_cpu, "µs"),
-    Row("new_steps", "a new step, wall", microseconds_wall, "µs"),
+    Row("real_call_2", "HTTP: a checkpoint call, 2 updates, CPU", microseconds_cpu, "µs"),
+    Row("real_call_200", "HTTP: a checkpoint call, 200 updates, CPU", microseconds_cpu, "µs"),
+    Row("real_steps", "HTTP: a new step, async body, CPU", microseconds_cpu, "µs"),
+    Row("real_steps_plain", "HTTP: a new step, plain body, CPU", microseconds_cpu, "µs"),
+    Row("slow_steps", "HTTP: wall less latency of 5 ms, async body", microseconds_wall, "µs"),
+    Row("slow_steps_plain", "HTTP: wall less latency of 5 ms, plain body", microseconds_wall, "µs"),
+    Row("boto_steps", "boto3: a new step, async body, CPU", microseconds_cpu, "µs"),
+    Row("boto_steps_plain", "boto3: a new step, plain body, CPU", microseconds_cpu, "µs"),
+    Row("map_calls", "boto3: map of 10,000 plain bodies by 10, calls", lambda f: float(f["wall_seconds"]), ""),
+    Row("new_steps", "in memory: a new step, CPU", microseconds_cpu, "µs"),
+    Row("new_steps", "in memory: a new step, wall", microseconds_wall, "µs"),
     Row("replay_1000", "a replayed operation of 1,000, CPU", microseconds_cpu, "µs"),
     Row("replay_10000", "a replayed operation of 10,000, CPU", microseconds_cpu, "µs"),
     Row("invocation", "an invocation that does nothing, wall", milliseconds, "ms"),

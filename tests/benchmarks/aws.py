@@ -9,23 +9,47 @@ from typing import Any, cast
 
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_durable_execution_sdk_python.config import MapConfig
+from aws_durable_execution_sdk_python.lambda_service import LambdaClient, OperationUpdate
 from aws_durable_execution_sdk_python_testing.runner import DurableFunctionTestRunner
 from aws_durable_execution_sdk_python_testing.stores.sqlite import SQLiteExecutionStore
 
+from tests.benchmarks.seams import ARN, TOKEN, updates
 from tests.benchmarks.service import BotoShapedClient, LambdaContext, MemoryService, event
 
 logging.disable(logging.CRITICAL)
 
 
-def steps(count: int, *, recorded: int) -> None:
-    """A handler of so many steps in a row, of which so many are recorded."""
+def steps(count: int, *, recorded: int = 0, seam: str = "memory", is_plain: bool = True) -> None:
+    """A handler of so many steps in a row, of which so many are recorded. Bodies are always plain functions here."""
 
     def handler(_event: Any, context: DurableContext) -> int:
         for number in range(1, count + 1):
             context.step(constant(number), name="work")
         return count
 
-    _run(handler, recorded)
+    _run(handler, recorded, None if seam == "http" else BotoShapedClient(MemoryService()))
+
+
+def one_call(count: int) -> Callable[[], object]:
+    """Makes one real checkpoint call with so many updates, as its state does."""
+    client = LambdaClient.initialize_client()
+    wires = [OperationUpdate.from_dict(wire) for wire in updates(count)]
+    return lambda: client.checkpoint(ARN, TOKEN, wires, None)
+
+
+def map_of_plain_bodies(count: int, *, concurrency: int) -> int:
+    """A map of one step each; the number of checkpoint calls it makes."""
+
+    def item(context: DurableContext, number: int, _index: int, _all: Any) -> int:
+        return context.step(constant(number), name="call")
+
+    def handler(_event: Any, context: DurableContext) -> int:
+        config: MapConfig[int] = MapConfig(max_concurrency=concurrency)
+        return len(context.map(range(count), item, name="items", config=config).succeeded())
+
+    service = MemoryService()
+    _run(handler, 0, BotoShapedClient(service))
+    return service.calls
 
 
 def map_items(count: int, *, concurrency: int, call_seconds: float) -> None:
@@ -42,7 +66,7 @@ def map_items(count: int, *, concurrency: int, call_seconds: float) -> None:
         config: MapConfig[int] = MapConfig(max_concurrency=concurrency)
         return len(context.map(range(count), item, name="items", config=config).succeeded())
 
-    _run(handler, 0)
+    _run(handler, 0, BotoShapedClient(MemoryService()))
 
 
 def durable_steps(count: int) -> float:
@@ -68,7 +92,6 @@ def constant(number: int) -> Callable[[Any], int]:
     return lambda _: number
 
 
-def _run(handler: Any, recorded: int) -> None:
-    client = BotoShapedClient(MemoryService())
-    answer = durable_execution(handler, boto3_client=cast(Any, client))(event(recorded), cast(Any, LambdaContext()))
+def _run(handler: Any, recorded: int, client: Any) -> None:
+    answer = durable_execution(handler, boto3_client=client)(event(recorded), cast(Any, LambdaContext()))
     assert answer["Status"] == "SUCCEEDED", answer

@@ -4,10 +4,12 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from types import ModuleType
 
 from tests.benchmarks.measuring import Sample, measure, measure_with_threads, medians, to_json
+from tests.benchmarks.seams import http_service
 from tests.benchmarks.telemetry_overhead import extra_of
 
 IMPORTS = {"ours": "durable_execution", "aws": "aws_durable_execution_sdk_python"}
@@ -19,10 +21,11 @@ WHAT_HANDLERS_IMPORT = {
         "from aws_durable_execution_sdk_python.config import StepConfig"
     ),
 }
+LATENCY_SECONDS = 0.005
 EVERY_NAME = "import {0}; [getattr({0}, name) for name in getattr({0}, '__all__', ())]"
 
 
-def per_operation(run: Callable[[int], None], count: int, repeats: int) -> Sample:
+def per_operation(run: Callable[[int], object], count: int, repeats: int) -> Sample:
     """The cost of one operation: with `count` of them less with none, divided."""
     run(count)
     empty = medians([measure(lambda: run(0)) for _ in range(repeats)])
@@ -38,6 +41,67 @@ def per_operation(run: Callable[[int], None], count: int, repeats: int) -> Sampl
 def new_steps(sdk: ModuleType, _name: str) -> Sample:
     """One new step, in a row of 300."""
     return per_operation(lambda count: sdk.steps(count, recorded=0), 300, 5)
+
+
+def boto_steps(sdk: ModuleType, _name: str) -> Sample:
+    """One new step with an async body (AWS: plain), over the surface of a boto3 client."""
+    return per_operation(lambda count: sdk.steps(count, seam="boto3"), 300, 5)
+
+
+def boto_steps_plain(sdk: ModuleType, _name: str) -> Sample:
+    """One new step with a plain body, over the surface of a boto3 client."""
+    return per_operation(lambda count: sdk.steps(count, seam="boto3", is_plain=True), 300, 5)
+
+
+def real_call_2(sdk: ModuleType, _name: str) -> Sample:
+    """One real checkpoint call with two updates."""
+    return real_call(sdk, 2, 400)
+
+
+def real_call_200(sdk: ModuleType, _name: str) -> Sample:
+    """One real checkpoint call with 200 updates."""
+    return real_call(sdk, 200, 60)
+
+
+def real_call(sdk: ModuleType, updates: int, repeats: int) -> Sample:
+    """The cost of one real checkpoint call in this process. The server has a process of its own."""
+    with http_service():
+        call = sdk.one_call(updates)
+        return per_operation(lambda count: [call() for _ in range(count)], repeats, 5)
+
+
+def real_steps(sdk: ModuleType, _name: str) -> Sample:
+    """One new step with an async body (AWS: plain), over HTTP."""
+    with http_service():
+        return per_operation(lambda count: sdk.steps(count, seam="http"), 100, 5)
+
+
+def real_steps_plain(sdk: ModuleType, _name: str) -> Sample:
+    """One new step with a plain body, over HTTP."""
+    with http_service():
+        return per_operation(lambda count: sdk.steps(count, seam="http", is_plain=True), 100, 5)
+
+
+def slow_steps(sdk: ModuleType, _name: str) -> Sample:
+    """The wall time of one new step over HTTP beyond a latency of 5 ms."""
+    return beyond_latency(sdk, is_plain=False)
+
+
+def slow_steps_plain(sdk: ModuleType, _name: str) -> Sample:
+    """The same with a plain body."""
+    return beyond_latency(sdk, is_plain=True)
+
+
+def beyond_latency(sdk: ModuleType, *, is_plain: bool) -> Sample:
+    """What a step adds to the latency of its one call."""
+    with http_service(LATENCY_SECONDS):
+        taken = per_operation(lambda count: sdk.steps(count, seam="http", is_plain=is_plain), 50, 3)
+    return replace(taken, wall_seconds=taken.wall_seconds - LATENCY_SECONDS)
+
+
+def map_calls(sdk: ModuleType, _name: str) -> Sample:
+    """The number of calls that a map over 10,000 items with plain bodies makes, ten at a time (as "seconds")."""
+    return Sample(0, sdk.map_of_plain_bodies(10_000, concurrency=10), 0, 0)
 
 
 def replay_1000(sdk: ModuleType, _name: str) -> Sample:
@@ -105,6 +169,15 @@ def _imported(statement: str) -> Sample:
 CASES = {
     case.__name__: case
     for case in (
+        real_call_2,
+        real_call_200,
+        real_steps,
+        real_steps_plain,
+        slow_steps,
+        slow_steps_plain,
+        boto_steps,
+        boto_steps_plain,
+        map_calls,
         new_steps,
         replay_1000,
         replay_10000,

@@ -13,7 +13,7 @@ from durable_execution.local.http import JsonLog, ProcessHost
 from durable_execution.local.http.server import worker_environment
 from durable_execution.observers import Observer
 from durable_execution.protocol import Wire
-from durable_execution.runtime.client import Boto3ServiceClient
+from durable_execution.runtime.client import LambdaService
 from durable_execution.runtime.service import ServiceClient
 from tests.conformance.crashing import SCRATCH
 from tests.conformance.in_process import FUNCTION, play
@@ -36,7 +36,7 @@ class ThroughBoto3:
 
     def __init__(self, handler: DurableHandler[Any], client: Any) -> None:
         self._handler = handler
-        self._service = Boto3ServiceClient(client)
+        self._service = LambdaService(client)
 
     @property
     def function(self) -> Any:

@@ -20,6 +20,7 @@ from durable_execution import (
     Observer,
     StepConfig,
     StepContext,
+    StepSemantics,
     durable_execution,
 )
 from durable_execution.errors import (
@@ -399,6 +400,22 @@ class TestService:
         service = FakeService()
         service.on_checkpoint = lambda number: CheckpointAnswer(None, [])
         assert invoke(one_step, service) == {"Status": "PENDING"}
+
+    @pytest.mark.parametrize("is_alone", [True, False])
+    def test_a_start_that_is_answered_without_a_token_does_not_start_the_body(self, is_alone: bool) -> None:
+        started: list[str] = []
+        service = FakeService()
+        service.on_checkpoint = lambda number: CheckpointAnswer(None, [])
+        once = StepConfig(step_semantics=StepSemantics.AT_MOST_ONCE_PER_RETRY)
+
+        async def handler(_: Any, ctx: DurableContext) -> None:
+            def charge(name: str) -> Any:
+                return ctx.step(lambda step: started.append(name), name, config=once)
+
+            await (charge("a") if is_alone else asyncio.gather(charge("a"), charge("b")))
+
+        assert answer_of(handler, service=service) == {"Status": "PENDING"}
+        assert started == []
 
     def test_without_a_token_even_a_result_is_not_answered(self) -> None:
         service = FakeService()

@@ -33,12 +33,12 @@ async def store(call: Call, update: Wire) -> None:
     if state.outcome.done():
         await state.park()
     call.scope.check_open(call)
-    if state.batcher.can_store_at_once and len(state.tasks) <= 1:
+    if state.can_store_at_once:
         await state.batcher.store_at_once(update)
-        if state.outcome.done():
-            await state.park()
     else:
         await state.batcher.store(update)
+    if state.outcome.done():  # an answer without a token: the update is stored, but nothing may run after it
+        await state.park()
 
 
 def announce_started(call: Call, recorded: Wire | None = None) -> None:

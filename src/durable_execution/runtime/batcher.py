@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from durable_execution.errors import ServiceError
 from durable_execution.protocol import Wire
 from durable_execution.protocol.enums import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
-from durable_execution.runtime.service import ServiceClient
+from durable_execution.runtime.service import CheckpointAnswer, ServiceClient
 
 if TYPE_CHECKING:
     from durable_execution.runtime.announcer import Announcer
@@ -27,8 +27,11 @@ UPDATE_OVERHEAD_BYTES = 320
 TURNS_TO_QUEUE = 4
 """Turns of the loop between a branch's last checkpoint and the first checkpoint of the branch that takes its place."""
 
-IDLE_FLUSH_SECONDS = 1.0
-"""How long an update that no code waits for may stay queued while a step's body runs (same as AWS's SDK for Python)."""
+IDLE_FLUSH_SECONDS = 0.5
+"""How long an update that no code waits for may stay queued while a step's body runs.
+
+The service's requirement is that the start of a step is recorded within a second. Half of that leaves time for the call.
+"""
 
 
 class Queued(NamedTuple):
@@ -44,6 +47,7 @@ class CheckpointBatcher:
 
     Attributes:
         is_sending: Whether a call is in flight.
+        is_immediate: Whether the service is in this process, so that a call never waits.
         is_revoked: Whether the service has answered without a token, so that nothing more can be stored.
     """
 
@@ -61,7 +65,10 @@ class CheckpointBatcher:
         self.is_sending = False
         self.is_revoked = False
         self._client = client
-        self._is_immediate = bool(getattr(client, "answers_immediately", False))
+        self.is_immediate = bool(getattr(client, "answers_immediately", False))
+        self._call_now: Callable[[str, str, list[Wire]], CheckpointAnswer] | None = getattr(
+            client, "checkpoint_now", None
+        )
         self._note_unsent: Callable[[str, Wire], None] | None = getattr(client, "note_unsent", None)
         self._arn = execution_arn
         self._token = token
@@ -96,19 +103,20 @@ class CheckpointBatcher:
         return stored
 
     @property
-    def can_store_at_once(self) -> bool:
-        """Whether `store_at_once` may be used: the service is in this process, and no call is in flight."""
-        return self._is_immediate and not self.is_sending
+    def can_call_now(self) -> bool:
+        """Whether the client can make a call on the event loop's thread."""
+        return self._call_now is not None
 
     async def store_at_once(self, update: Wire) -> None:
         """Store an update, and everything queued, without a turn of the event loop.
 
-        For a workflow in which nothing else runs: no other update could share the call.
+        For a workflow in which nothing else runs: no other update could share the call, and a call that blocks the loop's
+        thread delays nothing. See `ExecutionState.can_store_at_once`.
         """
         self.add(update)
         try:
             while self._queue and not self.is_revoked:
-                await self._send_batch()
+                await self._send_batch(self._call_now)
         except Exception as error:  # noqa: BLE001  # the invocation ends with this error
             self.is_sending = False
             self._on_failure(error)
@@ -170,13 +178,16 @@ class CheckpointBatcher:
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
 
-    async def _send_batch(self) -> None:
+    async def _send_batch(self, call_now: Callable[[str, str, list[Wire]], CheckpointAnswer] | None = None) -> None:
         batch, size = self._take()
         updates = [queued.update for queued in batch]
         self.is_sending = True
         began = time.perf_counter()
         try:
-            answer = await self._client.checkpoint(self._arn, self._token, updates)
+            if call_now is None:
+                answer = await self._client.checkpoint(self._arn, self._token, updates)
+            else:
+                answer = call_now(self._arn, self._token, updates)
             operations = answer.operations
             marker = answer.next_marker
             while marker and answer.token:

@@ -19,10 +19,16 @@ Job = tuple[contextvars.Context, Callable[[], Any], "asyncio.Future[Any]", async
 
 
 class Workers:
-    """A small pool of daemon threads. They are started on demand and kept across invocations."""
+    """A small pool of daemon threads. They are started on demand and kept across invocations.
 
-    def __init__(self, limit: int = MAX_WORKERS) -> None:
+    Args:
+        limit: Largest number of threads.
+        name: Prefix of their names.
+    """
+
+    def __init__(self, limit: int = MAX_WORKERS, *, name: str = "durable-step") -> None:
         self._limit = limit
+        self._name = name
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._threads = 0
         self._idle = threading.Semaphore(0)
@@ -34,7 +40,7 @@ class Workers:
         self._jobs.put((contextvars.copy_context(), function, future, loop))
         if not self._idle.acquire(blocking=False) and self._threads < self._limit:
             self._threads += 1
-            threading.Thread(target=self._work, name=f"durable-step-{self._threads}", daemon=True).start()
+            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
         return future
 
     def _work(self) -> None:

@@ -1,112 +1,170 @@
-"""Calls the service through boto3, which is imported with the first call. No other module of the runtime imports it.
+"""The durable execution service on AWS: through a client of yours, or through the SDK's own transport.
 
-Notes of unsent updates that outlive the process.
-
-The start of a step is sent together with its result, to save a call. If the step ends the process, the start would never be
-sent. The host of the process, such as `durable-debug serve`, therefore passes it an open file, and sends the updates noted in
-the file after the process has ended.
+The module also keeps notes of unsent updates that outlive the process. The start of a step is sent together with its result, to
+save a call. If the step ends the process, the start would never be sent. The host of the process, such as `durable-debug serve`,
+therefore passes it an open file, and sends the updates noted in the file after the process has ended.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from durable_execution.errors import ServiceError
+from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.protocol import Wire
+from durable_execution.runtime.body_threads import Workers
+from durable_execution.runtime.endpoint import as_service_error, endpoint_of, make_client
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
+from durable_execution.runtime.transport import (
+    MAX_ITEMS,
+    Remaining,
+    Transport,
+    check_time,
+    checkpoint_answer,
+    state_page,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 T = TypeVar("T")
 
+_threads = Workers(8, name="durable-service")
+_lock = threading.Lock()
 
-class Boto3ServiceClient:
-    """Calls the Lambda API in a separate thread, so that the event loop keeps running.
+LOWEST_BOTO3 = "1.44.5"
+"""The lowest version that this package requires."""
+
+
+class Calls(Protocol):
+    """The two calls, made on the calling thread."""
+
+    def checkpoint(self, arn: str, token: str, updates: list[Wire], remaining: Remaining | None) -> CheckpointAnswer:
+        """Send updates; see `ServiceClient.checkpoint`."""
+        ...
+
+    def get_state(self, arn: str, token: str, marker: str, remaining: Remaining | None) -> StatePage:
+        """Read a page of operations; see `ServiceClient.get_state`."""
+        ...
+
+
+class LambdaService:
+    """Calls the Lambda API.
 
     Args:
-        client: A boto3 Lambda client. By default one is created from the environment with the first call.
+        client: A boto3 Lambda client, which is used as it is, with its hooks. By default the SDK signs and sends the calls
+            itself, configured from the environment as boto3 is.
+        remaining: Returns the seconds that are left of the invocation; see `within`.
     """
 
-    def __init__(self, client: LambdaClient | None = None) -> None:
-        self._client: Any = client
-        self._thread: ThreadPoolExecutor | None = None
+    def __init__(self, client: LambdaClient | Any | None = None, *, remaining: Remaining | None = None) -> None:
+        self._client = client
+        self._calls: Calls | None = None
+        self._remaining = remaining
+
+    def within(self, remaining: Remaining | None) -> LambdaService:
+        """This service for one invocation: no call is started or repeated past the end of the invocation.
+
+        Raises:
+            ConfigurationError: boto3 cannot be imported, or the client is too old.
+            ServiceError: The configuration is incomplete.
+        """
+        bound = LambdaService(remaining=remaining)
+        bound._calls = self.prepare()
+        return bound
+
+    def prepare(self) -> Calls:
+        """Resolve credentials, region and endpoint, once. Later calls need no configuration."""
+        if self._calls is None:
+            with _lock:
+                if self._calls is None:
+                    self._calls = ClientCalls(self._client) if self._client is not None else _environment_calls()
+        return self._calls
 
     @property
     def note_unsent(self) -> Callable[[str, Wire], None] | None:
         """Keeps an update for the host of this process; see `ServiceClient`. None when the host does not collect notes."""
         return notes()
 
+    def checkpoint_now(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
+        """Send updates on the calling thread; see `ServiceClient`."""
+        return self.prepare().checkpoint(execution_arn, token, updates, self._remaining)
+
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
-        """Send updates; see `ServiceClient`."""
-        answer = await self._call(
-            lambda client: client.checkpoint_durable_execution(
-                DurableExecutionArn=execution_arn, CheckpointToken=token, Updates=updates
-            )
-        )
-        state = answer.get("NewExecutionState") or {}
-        return CheckpointAnswer(
-            answer.get("CheckpointToken") or None, state.get("Operations") or [], state.get("NextMarker") or None
-        )
+        """Send updates from a separate thread, so that the event loop keeps running; see `ServiceClient`."""
+        return await _threads.run(lambda: self.checkpoint_now(execution_arn, token, updates))
 
     async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:
-        """Read a page of operations; see `ServiceClient`."""
-        answer = await self._call(
-            lambda client: client.get_durable_execution_state(
-                DurableExecutionArn=execution_arn, CheckpointToken=token, Marker=marker, MaxItems=1000
-            )
-        )
-        return StatePage(answer.get("Operations") or [], answer.get("NextMarker") or None)
-
-    async def _call(self, call: Callable[[Any], T]) -> T:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="durable-service")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, call)
-
-    def _run(self, call: Callable[[Any], T]) -> T:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        if self._client is None:
-            self._client = _make_client()
-        try:
-            return call(self._client)
-        except ClientError as error:
-            raise _as_service_error(error) from error
-        except BotoCoreError as error:
-            raise ServiceError(type(error).__name__, str(error), status=_status_of(error)) from error
+        """Read a page of operations from a separate thread; see `ServiceClient`."""
+        return await _threads.run(lambda: self.prepare().get_state(execution_arn, token, marker, self._remaining))
 
 
-def _make_client() -> Any:
-    import boto3
-    from botocore.config import Config
+class ClientCalls:
+    """The two calls through a boto3 client.
 
-    return boto3.client("lambda", config=Config(connect_timeout=5, read_timeout=50, retries={"mode": "standard"}))
+    Raises:
+        ConfigurationError: The client is older than the durable operations.
+    """
+
+    def __init__(self, client: Any) -> None:
+        if not hasattr(client, "checkpoint_durable_execution"):
+            raise unknown_operations()
+        self._client = client
+
+    def checkpoint(self, arn: str, token: str, updates: list[Wire], remaining: Remaining | None) -> CheckpointAnswer:
+        """Send updates; see `ServiceClient.checkpoint`."""
+        check_time(remaining)
+        call = self._client.checkpoint_durable_execution
+        return checkpoint_answer(_made(lambda: call(DurableExecutionArn=arn, CheckpointToken=token, Updates=updates)))
+
+    def get_state(self, arn: str, token: str, marker: str, remaining: Remaining | None) -> StatePage:
+        """Read a page of operations; see `ServiceClient.get_state`."""
+        check_time(remaining)
+        call = self._client.get_durable_execution_state
+        options = {"DurableExecutionArn": arn, "CheckpointToken": token, "Marker": marker, "MaxItems": MAX_ITEMS}
+        return state_page(_made(lambda: call(**options)))
 
 
-def _as_service_error(error: Any) -> ServiceError:
+def _environment_calls() -> Calls:
+    def resolve() -> Calls:
+        client = make_client()
+        endpoint = endpoint_of(client)
+        return Transport(endpoint) if endpoint is not None else ClientCalls(client)
+
+    return _made(resolve)
+
+
+def _made(call: Callable[[], T]) -> T:
+    """The result of a call; errors of botocore become `ServiceError`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return call()
+    except ClientError as error:
+        raise _refused(error) from error
+    except BotoCoreError as error:
+        raise as_service_error(error) from error
+
+
+def unknown_operations() -> ConfigurationError:
+    """The error for a boto3 that is older than the durable operations."""
+    from botocore import __version__
+
+    return ConfigurationError(
+        f"this boto3 client does not know the durable operations: it is of botocore {__version__}. Add boto3 {LOWEST_BOTO3} or "
+        "later to the deployment package, or leave client= out"
+    )
+
+
+def _refused(error: Any) -> ServiceError:
     details = error.response.get("Error") or {}
     metadata = error.response.get("ResponseMetadata") or {}
     code = details.get("Code") or type(error).__name__
     message = details.get("Message") or str(error)
     return ServiceError(code, message, status=metadata.get("HTTPStatusCode"))
-
-
-def _status_of(error: Exception) -> int | None:
-    """400 for an error that a retry cannot fix (parameters, credentials, region); None when the network did not answer."""
-    from botocore import exceptions
-
-    hopeless = (
-        exceptions.ParamValidationError,
-        exceptions.NoCredentialsError,
-        exceptions.NoRegionError,
-        exceptions.PartialCredentialsError,
-    )
-    return 400 if isinstance(error, hopeless) else None
 
 
 _descriptor: int | None = None

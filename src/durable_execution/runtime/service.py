@@ -34,6 +34,12 @@ class ServiceClient(Protocol):
     If the service is in this process, so that `checkpoint` never waits, the client may set `answers_immediately = True`.
     Sequential workflows then store updates without a turn of the event loop.
 
+    A client that can make the call on the calling thread may have a method `checkpoint_now(execution_arn, token, updates)` that
+    returns the answer. The runtime calls it, in place of `checkpoint`, while nothing else can run.
+
+    A client may have a method `within(remaining)` that returns a client for one invocation, given a function that returns the
+    seconds left of it. That client starts no call that cannot end in time.
+
     A client that can keep data even if this process dies may have a method `note_unsent(token, update)`. It is called for
     every update that no code waits for, and that is therefore not sent yet, with the token to send it with. After that token
     has been used, the method is called again for the updates that are still unsent.

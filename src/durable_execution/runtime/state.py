@@ -29,6 +29,9 @@ RESUMING_STATUSES = TERMINAL_OPERATION_STATUSES | {"READY"}
 DUE_MARGIN_SECONDS = 0.2
 """How long after a timer is due the service is asked about it. Its clock and the local clock may differ slightly."""
 
+SDK_TASKS = 2
+"""Tasks of the SDK in every invocation: the one that answers, and the one that sends batches."""
+
 STATE_TYPES_NOT_REREAD = frozenset({"STEP", "CONTEXT"})
 
 
@@ -134,6 +137,23 @@ class ExecutionState:
     def is_decided(self) -> bool:
         """Whether it is decided how the invocation ends. From then on, user code has no effect."""
         return self.outcome.done()
+
+    @property
+    def can_store_at_once(self) -> bool:
+        """Whether a checkpoint may be stored without a turn of the event loop.
+
+        True while only one task of user code exists, so that no other update could share the call. A call that blocks the
+        loop's thread needs more: no body, no further thread and no background task may be waiting for the loop.
+        """
+        batcher = self.batcher
+        others = len(self.threads)  # a blocking thread that waits for an operation has one task for it
+        if batcher.is_sending or len(self.tasks) > 1 + others:
+            return False
+        if batcher.is_immediate:
+            return not others
+        if not batcher.can_call_now or self.busy or others > 1:
+            return False
+        return len(asyncio.all_tasks(self.loop)) <= len(self.tasks) + SDK_TASKS
 
     def decide(self, outcome: Outcome) -> None:
         """Decide how the invocation ends. Only the first decision counts."""

@@ -328,8 +328,6 @@ def test_a_timer_that_finds_nothing_to_send_sends_nothing(monkeypatch: pytest.Mo
 
 def test_a_service_in_this_process_is_called_without_a_turn_of_the_loop() -> None:
     async def scenario(harness: Harness) -> None:
-        harness.batcher._is_immediate = True
-        assert harness.batcher.can_store_at_once
         harness.batcher.add(update("a", "START"))
         coroutine = harness.batcher.store_at_once(update("a"))
         with pytest.raises(StopIteration):
@@ -338,13 +336,6 @@ def test_a_service_in_this_process_is_called_without_a_turn_of_the_loop() -> Non
     harness = batched(scenario)
     assert harness.service.actions == [["START a", "SUCCEED a"]]
     assert len(harness.merged) == 1
-
-
-def test_a_service_elsewhere_is_not() -> None:
-    async def scenario(harness: Harness) -> None:
-        assert not harness.batcher.can_store_at_once
-
-    batched(scenario)
 
 
 def test_a_failure_of_a_service_in_this_process_is_reported() -> None:

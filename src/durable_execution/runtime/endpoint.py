@@ -1,0 +1,191 @@
+"""Where and how the service is called: the configuration that botocore resolves, without botocore's request path.
+
+botocore finds the credentials, the region, the endpoint (custom, FIPS, dual stack), the proxies, the CA bundle, the client
+certificate, the retries and the time-outs. `resolve` creates a Lambda client for that, and takes from it what
+`runtime/transport.py` needs. The client itself makes no call.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from durable_execution.errors import ConfigurationError, ServiceError
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 50
+DEFAULT_ATTEMPTS = 3
+"""Attempts of a call in botocore's `standard` mode, where no other number is configured."""
+
+SERVICE = "lambda"
+SIGNATURE = "v4"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How to reach the Lambda API.
+
+    Attributes:
+        url: Base URL, without a slash at the end.
+        host: Its host, and its port unless that is the default: the `Host` header.
+        path: Its path; empty for AWS's own endpoints.
+        is_forwarded: Whether requests name the whole URL, because an HTTP proxy forwards them.
+        pool: urllib3's connection pool for the host.
+        signer: botocore's request signer, with credentials that it refreshes.
+        signing_name: Service name in the signature.
+        region: Region in the signature.
+        user_agent: botocore's `User-Agent`, with this SDK added.
+        attempts: How often a call is tried.
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds to wait for an answer.
+    """
+
+    url: str
+    host: str
+    path: str
+    is_forwarded: bool
+    pool: Any
+    signer: Any
+    signing_name: str
+    region: str
+    user_agent: str
+    attempts: int
+    connect_timeout: float
+    read_timeout: float
+
+
+def make_client() -> Any:
+    """Create a Lambda client from the environment, as boto3 does, with the time-outs and retries of this SDK.
+
+    boto3 is imported only if the program has already imported it: its default session may carry a profile.
+
+    Raises:
+        ConfigurationError: botocore is missing.
+        BotoCoreError: The configuration is incomplete, for example without a region or credentials.
+    """
+    try:
+        from botocore.config import Config
+        from botocore.exceptions import NoCredentialsError
+    except ImportError as error:
+        raise missing_boto3(error) from error
+    session = _session()
+    if session.get_credentials() is None:
+        raise NoCredentialsError
+    mode = session.get_config_variable("retry_mode")
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={"mode": "adaptive" if mode == "adaptive" else "standard"},
+        user_agent_extra="durable-execution-sdk",
+    )
+    return session.create_client(SERVICE, config=config)
+
+
+def missing_boto3(error: ImportError) -> ConfigurationError:
+    """The error for an environment without boto3."""
+    return ConfigurationError(
+        f"boto3 cannot be imported: {error}. The SDK needs botocore to find credentials and to sign its calls. Add boto3 to "
+        "the deployment package, or remove the copy that shadows it"
+    )
+
+
+def as_service_error(error: Exception) -> ServiceError:
+    """An error of botocore that is not an answer of the service.
+
+    Its status is 400 if a retry cannot fix it (parameters, credentials, region), and None if the network did not answer.
+    """
+    from botocore import exceptions
+
+    permanent = (
+        exceptions.ParamValidationError,
+        exceptions.NoCredentialsError,
+        exceptions.NoRegionError,
+        exceptions.PartialCredentialsError,
+    )
+    return ServiceError(type(error).__name__, str(error), status=400 if isinstance(error, permanent) else None)
+
+
+def _session() -> Any:
+    default = getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
+    if default is not None:
+        return default._session  # noqa: SLF001  # a profile that the program chose with boto3.setup_default_session
+    from botocore.loaders import create_loader
+    from botocore.session import get_session
+
+    session = get_session()
+    loader: Any = create_loader(session.get_config_variable("data_path"))
+    loader.list_available_services = lambda _type: [SERVICE]  # listing the folders of all services takes 20 ms
+    session.register_component("data_loader", loader)
+    return session
+
+
+def endpoint_of(client: Any) -> Endpoint | None:
+    """Take the resolved configuration from a client.
+
+    Returns:
+        None if the calls must go through the client: adaptive retries, an unusual signature, or an unknown version of botocore.
+    """
+    try:
+        return _endpoint_of(client)
+    except (AttributeError, TypeError, KeyError, ValueError):
+        return None
+
+
+def _endpoint_of(client: Any) -> Endpoint | None:
+    config = client.meta.config
+    retries = config.retries or {}
+    if retries.get("mode") != "standard":
+        return None
+    context: dict[str, Any] = {"client_region": client.meta.region_name, "client_config": config}
+    operation = client.meta.service_model.operation_model("GetAccountSettings")  # one without parameters
+    url, headers, _ = client._resolve_endpoint_ruleset(operation, {}, context)  # noqa: SLF001
+    signer = client._request_signer  # noqa: SLF001
+    signing = context.get("signing") or {}
+    version = context.get("auth_type") or signer.signature_version
+    if headers or version != SIGNATURE:
+        return None
+    url = url.rstrip("/")
+    pool, is_forwarded = _pool(client._endpoint.http_session, url)  # noqa: SLF001
+    return Endpoint(
+        url=url,
+        host=_host_of(url),
+        path=urlsplit(url).path,
+        is_forwarded=is_forwarded,
+        pool=pool,
+        signer=signer,
+        signing_name=signing.get("signing_name") or signer.signing_name,
+        region=signing.get("region") or signer.region_name,
+        user_agent=client._user_agent_creator.to_string(),  # noqa: SLF001
+        attempts=retries.get("total_max_attempts") or DEFAULT_ATTEMPTS,
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+    )
+
+
+def _host_of(url: str) -> str:
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else str(parts.hostname)
+    is_default = parts.port in (None, 443 if parts.scheme == "https" else 80)
+    return host if is_default else f"{host}:{parts.port}"
+
+
+def _pool(session: Any, url: str) -> tuple[Any, bool]:
+    """urllib3's pool for a URL, as botocore's HTTP session configures it, and whether requests name the whole URL.
+
+    botocore's own pool classes add support for `Expect: 100-continue`, which this API does not use. urllib3's are faster.
+    The certificates are loaded here, and not with each new connection.
+    """
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    proxy_url = session._proxy_config.proxy_url_for(url)  # noqa: SLF001
+    manager = session._get_connection_manager(url, proxy_url)  # noqa: SLF001
+    manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+    pool = manager.connection_from_url(url)
+    session._setup_ssl_cert(pool, url, session._verify)  # noqa: SLF001
+    context = pool.conn_kw.get("ssl_context")
+    if context is not None and getattr(pool, "ca_certs", None) is not None:
+        context.load_verify_locations(pool.ca_certs)
+        pool.ca_certs = None
+    return pool, session._get_request_target(f"{url}/", proxy_url).startswith("http")  # noqa: SLF001

@@ -1,0 +1,224 @@
+"""The two durable calls over HTTP, without boto3's validation, serialization and parsing.
+
+A step on Lambda costs what its checkpoint call costs, and boto3 takes most of that time for generality that two known calls do
+not need. Here the request is built from what the protocol says, signed by botocore's signer and sent by a pooled urllib3 that
+botocore has configured (see `runtime/endpoint.py`). Retries follow botocore's `standard` mode.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import cache, lru_cache
+from random import Random
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from durable_execution.errors import ServiceError
+from durable_execution.protocol import Wire
+from durable_execution.runtime.endpoint import SIGNATURE, Endpoint, as_service_error
+from durable_execution.runtime.exchange import Reply, Timeouts, exchange
+from durable_execution.runtime.service import CheckpointAnswer, StatePage
+
+API = "/2025-12-01/durable-executions/"
+MAX_ITEMS = 1000
+
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+RETRIED_CODES = frozenset(
+    {
+        "PriorRequestNotComplete", "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "RequestTimeout",
+        "RequestTimeoutException", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException",
+    }
+)  # fmt: skip
+"""Errors after which botocore's `standard` mode tries a call again."""
+
+TOO_LATE = "DeadlineExceeded"
+MAX_BACKOFF_SECONDS = 20.0
+MARGIN_SECONDS = 0.05
+"""Time that is left of an invocation when its last call is given up, so that the error can be reported."""
+
+Remaining = Callable[[], float]
+"""Returns the seconds that are left of the invocation."""
+
+
+class Transport:
+    """Sends signed requests to one endpoint. Threads may share it.
+
+    Args:
+        endpoint: Where and how to send.
+        sleep: Waits between attempts.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        from botocore.exceptions import BotoCoreError
+
+        self._endpoint = endpoint
+        self._sleep = sleep
+        self._request_class = _request_class()
+        self._botocore_error = BotoCoreError
+        self._jitter: Random | None = None
+
+    def checkpoint(self, arn: str, token: str, updates: list[Wire], remaining: Remaining | None) -> CheckpointAnswer:
+        """Send updates; see `ServiceClient.checkpoint`. The service ignores the second of two equal client tokens."""
+        request = {"CheckpointToken": token, "Updates": updates, "ClientToken": str(uuid4())}
+        body = json.dumps(request, separators=(",", ":")).encode()
+        return checkpoint_answer(self._send("POST", f"{_path_of(arn)}/checkpoint", body, remaining))
+
+    def get_state(self, arn: str, token: str, marker: str, remaining: Remaining | None) -> StatePage:
+        """Read a page of operations; see `ServiceClient.get_state`."""
+        query = f"CheckpointToken={_quoted(token)}&Marker={_quoted(marker)}&MaxItems={MAX_ITEMS}"
+        return state_page(self._send("GET", f"{_path_of(arn)}/state?{query}", None, remaining))
+
+    def _send(self, method: str, path: str, body: bytes | None, remaining: Remaining | None) -> Wire:
+        attempt = 1
+        while True:
+            answer, failure = self._attempt(method, path, body, remaining)
+            if failure is None:
+                return answer
+            if attempt >= self._endpoint.attempts or not _is_retried(failure):
+                raise failure
+            delay = self._backoff(attempt)
+            if remaining is not None and remaining() - delay <= MARGIN_SECONDS:
+                raise _too_late(f"it failed and was not repeated ({failure})", remaining()) from failure
+            self._sleep(delay)
+            attempt += 1
+
+    def _attempt(
+        self, method: str, path: str, body: bytes | None, remaining: Remaining | None
+    ) -> tuple[Wire, ServiceError | None]:
+        from urllib3.exceptions import HTTPError
+
+        endpoint = self._endpoint
+        check_time(remaining)
+        timeouts = self._timeouts(remaining)
+        headers = self._signed(method, endpoint.url + path, body)
+        target = endpoint.url + path if endpoint.is_forwarded else endpoint.path + path
+        try:
+            reply = exchange(endpoint.pool, method, target, headers, body, timeouts)
+        except HTTPError as error:
+            return {}, _unanswered(error, endpoint.url, remaining)
+        return _read(reply)
+
+    def _timeouts(self, remaining: Remaining | None) -> Timeouts:
+        """The configured time-outs, or shorter ones that end an attempt with the invocation."""
+        connect, read = self._endpoint.connect_timeout, self._endpoint.read_timeout
+        available = None if remaining is None else max(remaining() - MARGIN_SECONDS, MARGIN_SECONDS)
+        if available is None or available >= connect + read:
+            return Timeouts(connect, read)
+        return Timeouts(min(connect, available), min(read, available), available)
+
+    def _signed(self, method: str, url: str, body: bytes | None) -> dict[str, str]:
+        endpoint = self._endpoint
+        plain = {} if body is None else {"Content-Type": "application/json"}
+        request = self._request_class(method=method, url=url, headers=plain, data=body or b"")
+        try:
+            endpoint.signer.get_auth_instance(endpoint.signing_name, endpoint.region, SIGNATURE).add_auth(request)
+        except self._botocore_error as error:
+            raise as_service_error(error) from error
+        return {"Host": endpoint.host, "User-Agent": endpoint.user_agent, **dict(request.headers.items())}
+
+    def _backoff(self, attempt: int) -> float:
+        """Seconds before the next attempt. The generator is seeded on first use, so restored snapshots do not share it."""
+        if self._jitter is None:
+            self._jitter = Random()  # jitter, not cryptography
+        return self._jitter.random() * min(2.0 ** (attempt - 1), MAX_BACKOFF_SECONDS)
+
+
+def check_time(remaining: Remaining | None) -> None:
+    """Refuse to start a call when the invocation has no time left for it.
+
+    Raises:
+        ServiceError: The invocation is about to end.
+    """
+    if remaining is not None and (seconds := remaining()) <= MARGIN_SECONDS:
+        raise _too_late("it was not started", seconds)
+
+
+def checkpoint_answer(answer: Wire) -> CheckpointAnswer:
+    """Read the answer to a checkpoint, as boto3 or this module parsed it."""
+    state = answer.get("NewExecutionState") or {}
+    return CheckpointAnswer(
+        answer.get("CheckpointToken") or None, state.get("Operations") or [], state.get("NextMarker") or None
+    )
+
+
+def state_page(answer: Wire) -> StatePage:
+    """Read a page of operations, as boto3 or this module parsed it."""
+    return StatePage(answer.get("Operations") or [], answer.get("NextMarker") or None)
+
+
+@cache
+def _request_class() -> Any:
+    """The request that botocore's signer takes; its body is bytes already and needs no preparation."""
+    from botocore.awsrequest import AWSRequest
+
+    class SignableRequest(AWSRequest):
+        @property
+        def body(self) -> Any:
+            return self.data
+
+    return SignableRequest
+
+
+@lru_cache(maxsize=64)
+def _path_of(arn: str) -> str:
+    return API + quote(arn, safe="~")
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="~")
+
+
+def _read(reply: Reply) -> tuple[Wire, ServiceError | None]:
+    status, headers, data = reply
+    try:
+        answer = json.loads(data) if data else {}
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        shown = data[:120].decode("utf-8", "replace")
+        message = f"the answer is not the JSON object of the Lambda API: {shown!r}. Check the endpoint and the proxy"
+        return {}, ServiceError("ResponseParserError", message, status=status if status >= 300 else None)
+    if status < 300:
+        return answer, None
+    code = headers.get("x-amzn-errortype") or answer.get("__type") or answer.get("code") or f"Http{status}"
+    message = answer.get("message") or answer.get("Message") or answer.get("errorMessage") or ""
+    return {}, ServiceError(str(code).partition(":")[0].rpartition("#")[2], str(message), status=status)
+
+
+def _is_retried(failure: ServiceError) -> bool:
+    if failure.code == TOO_LATE:
+        return False
+    return failure.status is None or failure.status in RETRIED_STATUSES or failure.code in RETRIED_CODES
+
+
+def _unanswered(error: Exception, url: str, remaining: Remaining | None) -> ServiceError:
+    """The error for a request without an answer, with botocore's name of it."""
+    from urllib3 import exceptions
+
+    if remaining is not None and remaining() <= 2 * MARGIN_SECONDS:
+        return _too_late("it was not answered in time", remaining())
+    names = (
+        (exceptions.ProxyError, "ProxyConnectionError"),
+        (exceptions.SSLError, "SSLError"),
+        (exceptions.NewConnectionError, "EndpointConnectionError"),
+        (exceptions.ConnectTimeoutError, "ConnectTimeoutError"),
+        (exceptions.ReadTimeoutError, "ReadTimeoutError"),
+        (exceptions.ProtocolError, "ConnectionClosedError"),
+    )
+    code = next((name for kind, name in names if isinstance(error, kind)), "HTTPClientError")
+    message = (
+        f"{url} did not answer: {error}. Check the function's network access to the Lambda API: its VPC endpoint, security "
+        "groups and proxy"
+    )
+    return ServiceError(code, message)
+
+
+def _too_late(what: str, seconds: float) -> ServiceError:
+    return ServiceError(
+        TOO_LATE,
+        f"a call to the service needs more time than the invocation has left: {what}, {max(seconds, 0):.1f} seconds before the "
+        "time-out. Lambda retries the invocation. If this repeats, raise the function's time-out",
+    )
