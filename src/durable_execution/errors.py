@@ -48,6 +48,37 @@ from durable_execution.protocol.operation import ErrorObject
 if TYPE_CHECKING:
     from durable_execution.divergence import Divergence
 
+__all__ = [
+    "BatchError",
+    "CallbackError",
+    "CallbackFailedError",
+    "CallbackHeartbeatError",
+    "CallbackSubmitterError",
+    "CallbackTimeoutError",
+    "CheckpointRejectedError",
+    "ChildContextError",
+    "ConfigurationError",
+    "DurableError",
+    "EngineError",
+    "ExecutionError",
+    "InvocationError",
+    "InvokeError",
+    "InvokeStoppedError",
+    "InvokeTimeoutError",
+    "NestedOperationError",
+    "NondeterminismError",
+    "NotDurableError",
+    "OperationError",
+    "PayloadError",
+    "SerializationError",
+    "ServiceError",
+    "ServiceUnavailableError",
+    "StepError",
+    "StepInterruptedError",
+    "SuspendExecution",
+    "WaitForConditionError",
+]
+
 KMS_ERROR_CODES = frozenset(
     {"KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException"}
 )
@@ -282,7 +313,10 @@ class SuspendExecution(BaseException):
 
 def type_name(cls: type[BaseException]) -> str:
     """Return the wire name of a class: bare for builtins, else qualified with its module."""
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    if cls.__module__ == "builtins":
+        return cls.__qualname__
+    module = __name__ if globals().get(cls.__name__) is cls else cls.__module__  # recorded executions know this module
+    return f"{module}.{cls.__qualname__}"
 
 
 def resolve_type(name: str | None) -> type[Exception] | None:
@@ -355,3 +389,16 @@ def _class_for(base: type[OperationError], original: type[Exception] | None) -> 
             found = base
         _classes[base, original] = found
     return found
+
+
+for _shown in (
+    CallbackError,
+    DurableError,
+    ExecutionError,
+    InvocationError,
+    NondeterminismError,
+    OperationError,
+    StepError,
+):  # a traceback shows them under the name that most users import
+    _shown.__module__ = "durable_execution"
+del _shown

@@ -14,11 +14,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from durable_execution.call_site import CallSite as CallSite  # noqa: PLC0414  # part of this module's public face
+from durable_execution.call_site import CallSite
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
 
 if TYPE_CHECKING:
     from durable_execution.divergence import Divergence
+
+__all__ = [
+    "AttemptEnded",
+    "AttemptStarted",
+    "CallSite",
+    "CheckpointSent",
+    "ContextEntered",
+    "ContextLeft",
+    "Diverged",
+    "InvocationEnded",
+    "InvocationStarted",
+    "Observer",
+    "OperationCall",
+    "OperationCompleted",
+    "OperationReplayed",
+    "OperationStarted",
+    "OperationsChanged",
+    "Suspended",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.enums import MAX_DELAY_SECONDS, MIN_DELAY_SECONDS
@@ -53,6 +53,9 @@ class RetryDecision:
         delay: Time until that attempt, limited to 1 second to 366 days.
     """
 
+    STRATEGY: ClassVar[str] = "retry"
+    ADVICE: ClassVar[str] = "RetryDecision.retry(delay) or RetryDecision.stop()"
+
     should_retry: bool
     delay: timedelta = timedelta(seconds=1)
 
@@ -73,17 +76,22 @@ class RetryDecision:
         return whole_seconds(self.delay)
 
 
-def checked_decision(decision: object) -> RetryDecision:
-    """Return the decision of a retry strategy after checking its type.
+Decision = TypeVar("Decision", "RetryDecision", "WaitDecision")
+
+
+def checked_decision(decision: object, kind: type[Decision]) -> Decision:
+    """Return what a strategy decided, if it is a decision of the kind that is needed.
+
+    Args:
+        decision: What the user's strategy returned.
+        kind: `RetryDecision` or `WaitDecision`.
 
     Raises:
-        ConfigurationError: The strategy returned something other than a decision.
+        ConfigurationError: It is something else.
     """
-    if isinstance(decision, RetryDecision):
+    if isinstance(decision, kind):
         return decision
-    raise ConfigurationError(
-        f"a retry strategy returned {decision!r:.60}: return RetryDecision.retry(delay) or RetryDecision.stop()"
-    )
+    raise ConfigurationError(f"a {kind.STRATEGY} strategy returned {decision!r:.60}: return {kind.ADVICE}")
 
 
 RetryStrategy: TypeAlias = Callable[[Exception, int], RetryDecision]
@@ -288,6 +296,9 @@ class WaitDecision:
         delay: Time until the next check, limited to 1 second to 366 days.
     """
 
+    STRATEGY: ClassVar[str] = "wait"
+    ADVICE: ClassVar[str] = "WaitDecision.check_again(delay) or WaitDecision.done()"
+
     should_continue: bool
     delay: timedelta = timedelta(seconds=1)
 
@@ -306,19 +317,6 @@ class WaitDecision:
     def delay_seconds(self) -> int:
         """Whole seconds, rounded up, from 1 second to 366 days."""
         return whole_seconds(self.delay)
-
-
-def checked_wait_decision(decision: object) -> WaitDecision:
-    """Return the decision of a wait strategy after checking its type.
-
-    Raises:
-        ConfigurationError: The strategy returned something other than a decision.
-    """
-    if isinstance(decision, WaitDecision):
-        return decision
-    raise ConfigurationError(
-        f"a wait strategy returned {decision!r:.60}: return WaitDecision.check_again(delay) or WaitDecision.done()"
-    )
 
 
 WaitStrategy: TypeAlias = Callable[[Any, int], WaitDecision]

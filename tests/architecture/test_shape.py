@@ -1,12 +1,20 @@
 """The shape of the source: sizes, names, docstrings. `make test TESTS=tests/architecture OPTIONS=-s` prints the sizes."""
 
 import ast
+from collections import Counter
 from statistics import median, quantiles
 
-from tests.architecture.source_tree import modules
+from tests.architecture.source_tree import Module, modules
 
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 60
+SHORTEST_FILE = 60
+KEPT_SMALL: dict[str, str] = {
+    "src/durable_execution/serdes/typed_serdes.py": "a user's class; it is loaded without the machinery for types",
+    "src/durable_execution/telemetry/novelty.py": "decides what an invocation reports; shared by both views through one object",
+    "debugger/durable_debugger/views/page.py": "the base of all views, beside them",
+}
+"""Files of 60 lines or fewer with one importer, each with the reason why it is a file of its own."""
 NO_NAMES = {"_lib", "lib", "utils", "util", "helpers", "helper", "common", "misc", "shared"}
 
 
@@ -47,3 +55,43 @@ def test_most_functions_and_files_are_short() -> None:
     assert median(functions) <= 9
     assert nine_in_ten <= 35
     assert median(files) <= 250
+
+
+def test_a_small_file_has_two_importers_or_a_reason() -> None:
+    importers: Counter[str] = Counter()
+    for module in modules():
+        importers.update({name for name in _imported(module) if name != module.name})
+    slivers = [
+        module.place
+        for module in modules()
+        if 0 < module.lines <= SHORTEST_FILE
+        and module.path.name not in {"__init__.py", "__main__.py"}
+        and importers[module.name] < 2
+        and module.place not in KEPT_SMALL
+    ]
+    assert not slivers, "fold them into the module that uses them, or give a reason: " + ", ".join(slivers)
+
+
+def test_every_exception_from_the_floor_is_needed() -> None:
+    small = {module.place for module in modules() if module.lines <= SHORTEST_FILE}
+    assert not set(KEPT_SMALL) - small
+
+
+def test_a_basename_is_used_once() -> None:
+    for package in ("durable_execution", "durable_debugger"):
+        names = Counter(
+            module.path.name
+            for module in modules()
+            if module.name.startswith(f"{package}.")
+            and module.path.name not in {"__init__.py", "__main__.py"}
+            and ".views." not in module.name  # the view of X is called X
+        )
+        assert not {name for name, count in names.items() if count > 1}
+
+
+def _imported(module: Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names

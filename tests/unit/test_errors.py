@@ -49,7 +49,9 @@ def test_the_drawing_is_the_tree() -> None:
     defined = {
         name: value
         for name, value in vars(errors).items()
-        if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == errors.__name__
+        if inspect.isclass(value)
+        and issubclass(value, BaseException)
+        and value.__module__ in {errors.__name__, "durable_execution"}
     }
     drawn = drawn_tree()
     assert set(drawn) == set(defined)

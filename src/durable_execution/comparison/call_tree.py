@@ -10,9 +10,9 @@ from durable_execution.divergence import Side
 from durable_execution.history.positions import MAIN, Lane
 from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationSubType, OperationType
+from durable_execution.protocol.enums import BATCHES
 from durable_execution.protocol.paths import branch_path
 
-BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
 BRANCH_OF = {
     OperationSubType.MAP.value: OperationSubType.MAP_ITERATION.value,
     OperationSubType.PARALLEL.value: OperationSubType.PARALLEL_BRANCH.value,

@@ -9,10 +9,9 @@ from durable_execution.history.event_fold import Fold, OperationDraft
 from durable_execution.history.positions import MAIN, Lane, Place, find_places
 from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedOperation
 from durable_execution.protocol import OperationSubType, OperationType
+from durable_execution.protocol.enums import BATCHES, BRANCHES
 from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path, task_path
 
-BATCHES = frozenset({OperationSubType.MAP, OperationSubType.PARALLEL})
-BRANCHES = frozenset({OperationSubType.MAP_ITERATION, OperationSubType.PARALLEL_BRANCH})
 DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
 
 

@@ -23,7 +23,7 @@ from durable_execution.operations.step_context import StepContext
 from durable_execution.operations.stored_values import decode, encode
 from durable_execution.operations.user_function import check_parameters
 from durable_execution.protocol import Operation, OperationStatus, Wire
-from durable_execution.retry import WaitDecision, checked_wait_decision
+from durable_execution.retry import WaitDecision, checked_decision
 from durable_execution.runtime.call import Call
 from durable_execution.serdes.codec import codec_for, return_annotation
 
@@ -98,7 +98,9 @@ class Poll:
             state = decode(call, self._codec, text)
             answered = await run_body(call, self._check, state, StepContext(call, attempt))
             new_text = encode(call, self._codec, answered)
-            decision = checked_wait_decision(self._config.wait_strategy(decode(call, self._codec, new_text), attempt))
+            decision = checked_decision(
+                self._config.wait_strategy(decode(call, self._codec, new_text), attempt), WaitDecision
+            )
         except Exception as error:  # noqa: BLE001  # an error in the check fails the operation
             description = described(error)
             announce_attempt_ended(

@@ -204,7 +204,7 @@ class StepRun:
     def _decide(self, error: Exception) -> RetryDecision:
         if isinstance(error, ExecutionError):
             return RetryDecision.stop()
-        return checked_decision((self._config.retry_strategy or DEFAULT_RETRY)(error, self._attempt))
+        return checked_decision((self._config.retry_strategy or DEFAULT_RETRY)(error, self._attempt), RetryDecision)
 
     async def _raise_failure(self, error: Exception, description: ErrorObject) -> NoReturn:
         call = self._call

@@ -11,7 +11,7 @@ from durable_execution.errors import ExecutionError, InvocationError, OperationE
 from durable_execution.operations.user_function import called
 from durable_execution.operations.wait import run_wait, wait_seconds
 from durable_execution.protocol import OperationSubType, OperationType
-from durable_execution.retry import RetryStrategy, checked_decision, exponential_backoff
+from durable_execution.retry import RetryDecision, RetryStrategy, checked_decision, exponential_backoff
 
 if TYPE_CHECKING:
     from durable_execution.runtime.scope import ContextScope
@@ -42,7 +42,7 @@ async def run_attempts(
         except Exception as error:
             if _is_final(error):
                 raise
-            decision = checked_decision(strategy(error, attempt))
+            decision = checked_decision(strategy(error, attempt), RetryDecision)
             if not decision.should_retry:
                 raise
         else:

@@ -33,6 +33,13 @@ class OperationSubType(StrEnum):
     WAIT_FOR_CONDITION = "WaitForCondition"
 
 
+BATCHES = frozenset({OperationSubType.MAP, OperationSubType.PARALLEL})
+"""Contexts that hold branches; a member equals its text on the wire, so that text can be looked up too."""
+
+BRANCHES = frozenset({OperationSubType.MAP_ITERATION, OperationSubType.PARALLEL_BRANCH})
+"""Contexts of one item of a map, or of one branch of a parallel."""
+
+
 class OperationStatus(StrEnum):
     """The status of an operation."""
 

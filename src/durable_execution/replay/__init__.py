@@ -1,5 +1,6 @@
 """Replays recorded executions against today's code, without side effects, and reports where the two differ."""
 
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, explain
 from durable_execution.replay.check import Handlers, Source, check, fetch_history, running_executions
 from durable_execution.replay.formats import FORMATS, render
 from durable_execution.replay.loading import history_files, load_handler, load_history
@@ -10,16 +11,21 @@ from durable_execution.replay.suspects import Suspect, SuspectKind
 
 __all__ = [
     "FORMATS",
+    "Divergence",
+    "DivergenceKind",
     "ExitCode",
     "Handlers",
     "ReplayReport",
     "Replayer",
+    "Severity",
+    "Side",
     "Source",
     "Suspect",
     "SuspectKind",
     "UnusableHandlerError",
     "Verdict",
     "check",
+    "explain",
     "fetch_history",
     "history_files",
     "load_handler",

@@ -11,12 +11,12 @@ from typing import Any
 
 from durable_execution.history.recorded import RecordedOperation
 from durable_execution.observers import Diverged, OperationCall
-from durable_execution.protocol import OperationStatus, OperationSubType, OperationType
+from durable_execution.protocol import OperationStatus, OperationType
+from durable_execution.protocol.enums import BATCHES
 from durable_execution.replay.recorded_state import ContextKey, Place, RecordedState, Slot
 from durable_execution.replay.run import ReplayRun, run_once
 
 MAX_EDITS = 60
-BATCHES = (OperationSubType.MAP.value, OperationSubType.PARALLEL.value)
 
 
 @dataclass(slots=True)

@@ -18,8 +18,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from typing import TYPE_CHECKING, Any
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import count, fix_of
@@ -27,6 +26,9 @@ from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Sev
 from durable_execution.lint.places import relative
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
 from durable_execution.replay.suspects import Suspect
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 MAX_SUSPECTS = 5
 WORDS = {
@@ -109,10 +111,6 @@ def _divergence(report: ReplayReport, divergence: Divergence) -> dict[str, Any]:
     return found
 
 
-def _attribute(value: str) -> str:
-    return quoteattr(NOT_XML.sub("\ufffd", value))
-
-
 def to_sarif(reports: Sequence[ReplayReport]) -> str:
     """Write one run with one result per root difference, side effect and failure."""
     document = {
@@ -126,10 +124,6 @@ def to_sarif(reports: Sequence[ReplayReport]) -> str:
         ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
-
-
-def _text(value: str) -> str:
-    return escape(NOT_XML.sub("\ufffd", value))
 
 
 def _results(report: ReplayReport) -> Iterator[dict[str, Any]]:
@@ -201,17 +195,21 @@ def _result(rule: str, level: str, text: str, site: CallSite | None, report: Rep
     return found
 
 
-def _case(report: ReplayReport) -> str:
-    name, classname = _attribute(report.source), _attribute(report.handler)
-    opening = f"  <testcase name={name} classname={classname}"
+def _add_case(suite: "Element", report: ReplayReport) -> None:
+    from xml.etree.ElementTree import SubElement
+
+    case = SubElement(suite, "testcase", name=_xml(report.source), classname=_xml(report.handler))
     if report.is_same:
-        return f"{opening}/>"
+        return
     element = "failure" if report.exit_code is ExitCode.DIVERGED else "error"
-    kind = _attribute(report.root.kind.value if report.root else report.verdict.value)
-    message = _attribute(report.root.headline if report.root else report.error or report.verdict.value)
-    return (
-        f"{opening}>\n    <{element} type={kind} message={message}>{_text(details(report))}</{element}>\n  </testcase>"
-    )
+    kind = report.root.kind.value if report.root else report.verdict.value
+    message = report.root.headline if report.root else report.error or report.verdict.value
+    SubElement(case, element, type=_xml(kind), message=_xml(message)).text = _xml(details(report))
+
+
+def _xml(text: str) -> str:
+    """Replace what XML cannot hold, such as escape characters and lone surrogates."""
+    return NOT_XML.sub("\ufffd", text)
 
 
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -243,12 +241,21 @@ def to_junit(reports: Sequence[ReplayReport]) -> str:
     """Write a test suite with one test case per recording."""
     failures = sum(report.exit_code is ExitCode.DIVERGED for report in reports)
     errors = sum(report.exit_code in (ExitCode.HANDLER_FAILED, ExitCode.CANNOT_LOAD) for report in reports)
-    cases = "\n".join(_case(report) for report in reports)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<testsuites><testsuite name="durable-debug check" tests="{len(reports)}" failures="{failures}" '
-        f'errors="{errors}">\n{cases}\n</testsuite></testsuites>\n'
+    from xml.etree import ElementTree as ET  # loaded for this format only
+
+    suites = ET.Element("testsuites")
+    suite = ET.SubElement(
+        suites,
+        "testsuite",
+        name="durable-debug check",
+        tests=str(len(reports)),
+        failures=str(failures),
+        errors=str(errors),
     )
+    for report in reports:
+        _add_case(suite, report)
+    ET.indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
 
 
 COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}

@@ -10,7 +10,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import NondeterminismError
-from durable_execution.protocol import Operation, OperationSubType, Wire
+from durable_execution.protocol import Operation, Wire
+from durable_execution.protocol.enums import BATCHES
 from durable_execution.protocol.paths import branch_path
 from durable_execution.runtime.call import Call, call_site_of, current_call_site
 from durable_execution.runtime.scope import ContextScope
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("durable_execution")
 
-BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
 BRANCHES_AHEAD = 64
 """How many branches after the last one are checked. Branches start in order, so the first ones are recorded."""
 

@@ -9,13 +9,12 @@ from durable_execution.call_site import CallSite
 from durable_execution.errors import SerializationError
 from durable_execution.history.recorded import RecordedAttempt, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationSubType, OperationType
+from durable_execution.protocol.enums import BATCHES
 from durable_execution.serdes import tagged
 from durable_execution.serdes.codec import typed_codec
 from durable_execution.testing.lookup import Lookup
 
 T = TypeVar("T")
-
-BATCHES = frozenset({OperationSubType.MAP.value, OperationSubType.PARALLEL.value})
 
 
 class OperationView:

@@ -463,7 +463,7 @@ def test_nondeterminism_is_an_event_with_both_sides(provided: Provided) -> None:
     tracing = LiveTracing(provided.provider, view="execution")
     tracing.on_invocation_started(start)
     tracing.on_diverged(Diverged(at(1), call(), DIVERGENCE))
-    tracing.on_diverged(Diverged(at(1), None, "something from elsewhere"))
+    tracing.on_diverged(Diverged(at(1), None, replace(DIVERGENCE, replayed=None)))
     tracing.on_invocation_ended(ended(start, InvocationStatus.PENDING))
     span = provided.spans()["Invocation"]
     event = span.events[0]

@@ -8,6 +8,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from durable_execution.context.durable_context import DurableContext
+from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.observers import CheckpointSent, Diverged
 from durable_execution.protocol import Operation
 from durable_execution.telemetry.live import assemble
@@ -81,6 +82,20 @@ def test_an_execution_feeds_the_instruments() -> None:
     assert wait.sum == pytest.approx(5, abs=0.1)
 
 
+DIVERGENCE = Divergence(
+    DivergenceKind.SKIPPED,
+    Severity.ERROR,
+    "workflow",
+    "workflow/a",
+    "workflow",
+    1,
+    None,
+    None,
+    effect="none",
+    fix="none",
+)
+
+
 def test_attributes_have_few_values() -> None:
     meters = Meters()
     metrics = Metrics(meters.instruments)
@@ -90,7 +105,7 @@ def test_attributes_have_few_values() -> None:
         step(metrics, call(number, f"name-{number}", subtype=f"own-{number}"))
     metrics.on_operation_replayed(replayed(call(1)))
     metrics.on_checkpoint_sent(CheckpointSent(ARN, at(1), 0.01, [{}], 10, RuntimeError("no")))
-    metrics.on_diverged(Diverged(at(1), None, None))
+    metrics.on_diverged(Diverged(at(1), None, DIVERGENCE))
     metrics.on_invocation_ended(ended(start))
     points = meters.points()
     assert all(set(point.attributes) <= FEW for found in points.values() for point in found)
