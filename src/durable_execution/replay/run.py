@@ -14,6 +14,7 @@ from durable_execution.errors import DurableError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.replay.isolation import SideEffectBlockedError, isolated
+from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replay.stand_ins import Collector, ReplayLambdaContext, ReplayService, TaskTracker
@@ -76,7 +77,9 @@ class ReplayRun:
         return (self.answer or {}).get("Status") == "FAILED" and self.collector.diverged is None
 
 
-def run_once(handler: Any, state: RecordedState, *, seconds: float, watch: bool = True) -> ReplayRun:
+def run_once(
+    handler: Any, state: RecordedState, *, seconds: float, watch: bool = True, recorder: LineRecorder | None = None
+) -> ReplayRun:
     """Run a handler once over a recorded state.
 
     Args:
@@ -84,6 +87,7 @@ def run_once(handler: Any, state: RecordedState, *, seconds: float, watch: bool 
         state: The recorded state.
         seconds: Time limit.
         watch: Whether to watch for clocks, random numbers and other suspects; this takes time.
+        recorder: Records what the code does line by line. Recording is faster without `watch`.
     """
     function, name = handler_parts(handler)
     collector = Collector()
@@ -104,7 +108,7 @@ def run_once(handler: Any, state: RecordedState, *, seconds: float, watch: bool 
         logs_while_replaying=False,
         logger=_silent_logger(),
     )
-    loop.tasks, loop.profiler = TaskTracker(), profiler
+    loop.tasks, loop.profiler, loop.recorder = TaskTracker(), profiler, recorder
     worker = ReplayThread(lambda: _replay(run, loop, suspects), lambda: loop.loop)
     run.is_timed_out, run.stuck_at = worker.run(seconds)
     run.suspects = tuple(suspects)
@@ -149,6 +153,7 @@ class ReplayLoop(InvocationLoop):
     loop: asyncio.AbstractEventLoop | None = None
     tasks: TaskTracker
     profiler: Profiler | None = None
+    recorder: LineRecorder | None = None
 
     def _run_on(self, environment: EnvironmentLoop) -> Wire:
         self.loop = environment.loop
@@ -161,9 +166,15 @@ class ReplayLoop(InvocationLoop):
         if not isinstance(service, ReplayService):
             raise TypeError("a replay needs a ReplayService")
         state.stand_in = functools.partial(_stand_in, service)
-        if self.profiler is not None:
-            state.watch = self.profiler.watch
+        if self.profiler is not None or self.recorder is not None:
+            state.watch = self._watch
         return state
+
+    def _watch(self, function: Callable[[], Any]) -> Any:
+        """Run blocking orchestration code on its thread, watched and recorded as the loop's thread is."""
+        profiler, recorder = self.profiler, self.recorder
+        inner = function if profiler is None else functools.partial(profiler.watch, function)
+        return inner() if recorder is None else recorder.run(inner)
 
 
 async def _stand_in(service: ReplayService, call: Call) -> Any:
@@ -181,7 +192,7 @@ async def _stand_in(service: ReplayService, call: Call) -> Any:
 def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList) -> None:
     with isolated(suspects), _quiet_log():
         try:
-            run.answer = loop.run()
+            run.answer = loop.run() if loop.recorder is None else loop.recorder.run(loop.run)
         except ReplayTimeoutError:
             abandon(loop.loop)
             raise

@@ -1,0 +1,292 @@
+"""Records a replay line by line, on `sys.monitoring` (Python 3.12 and later) or `sys.settrace` (3.11).
+
+Only user code is recorded. Both backends report the same events: a suspended coroutine and a returned one are told apart,
+the `StopIteration` that ends every `await` is left out, and frames of list, dict and set comprehensions and of generator
+expressions do not appear (from 3.12 on, most of them are no frames).
+
+`sys.settrace` has one slot for each thread. A tracer that is active (a debugger, coverage) is put aside while the recorder
+runs and restored afterwards. The recorder is active in the threads that enter `here()`: pool threads are reused, so the
+replay enters it where user code starts on a thread and leaves it there.
+"""
+
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import CodeType, FrameType
+from typing import Any, TypeVar
+
+from durable_execution.protocol.paths import task_path
+from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, LineEvent, LineRecording, Values
+from durable_execution.replay.suspects import Owner, owner_of
+from durable_execution.replay.tracers import BLOCKING_START, Monitoring, RecordedCode, RunningFrame, Tracer, Tracing
+from durable_execution.replay.value_text import ATOMS, Secrets, ValueText, attribute
+from durable_execution.runtime.loop import scope as running_scope
+from durable_execution.runtime.scope import ContextScope, TaskLane
+
+T = TypeVar("T")
+
+MAX_EVENTS = 400_000
+"""Events of one recording: 3,000 operations, the service's limit, make about 20,000."""
+
+Paths = Callable[[str, int], Sequence[str]]
+"""The access paths that the statement at a file and line reads besides local names: `RATES.eur`, `self.count`."""
+
+SKIPPED_FUNCTIONS = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"})
+
+STABLE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type})
+
+
+class LineRecorder:
+    """Records one replay.
+
+    Args:
+        is_recorded: Whether code of a file is recorded; by default, user code is.
+        secrets: Rules for values that must not be recorded.
+        paths: Further values to record with each line; see `LineEvent.reads`.
+        limit: Most events; the recording is cut there.
+    """
+
+    def __init__(
+        self,
+        *,
+        is_recorded: Callable[[str], bool] | None = None,
+        secrets: Secrets | None = None,
+        paths: Paths | None = None,
+        limit: int = MAX_EVENTS,
+    ) -> None:
+        self._is_recorded = is_recorded or is_user_code
+        self._text = ValueText(secrets)
+        self._paths = paths
+        self._limit = limit
+        self._is_cut = False
+        self._lock = threading.Lock()
+        self._frames: list[Frame] = []
+        self._events: list[LineEvent] = []
+        self._codes: dict[int, RecordedCode | None] = {}
+        self._kept: list[CodeType] = []
+        self._running: dict[int, RunningFrame] = {}
+        self._blocked: dict[int, tuple[RunningFrame, int]] = {}
+        self._tasks: dict[int, tuple[Any, str]] = {}
+        self._backend: Tracer = Monitoring(self) if hasattr(sys, "monitoring") else Tracing(self)
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Call a function in this thread, and record what it runs."""
+        with self.here():
+            return function()
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """Record what this thread runs until the block ends. May be nested and used by several threads at once."""
+        leave = self._backend.enter()
+        try:
+            yield
+        finally:
+            leave()
+
+    def recording(self) -> LineRecording:
+        """Return what was recorded, and let go of the frames."""
+        self._backend.close()
+        self._running.clear()
+        self._blocked.clear()
+        return LineRecording(self._frames, self._events, self._is_cut)
+
+    # What the backends report.
+
+    def code_of(self, code: CodeType) -> RecordedCode | None:
+        """Return what is known of a function; None if it is not recorded."""
+        key = id(code)
+        try:
+            return self._codes[key]
+        except KeyError:
+            self._kept.append(code)
+            is_wanted = code.co_name not in SKIPPED_FUNCTIONS and not code.co_filename.startswith("<")
+            found = RecordedCode(code) if is_wanted and self._is_recorded(code.co_filename) else None
+            self._codes[key] = found
+            return found
+
+    def entered(self, frame: FrameType, code: RecordedCode) -> RunningFrame:
+        """A frame starts or resumes."""
+        running = self._running.get(id(frame))
+        if running is not None:
+            self._add(running, EventKind.RESUME, frame.f_lineno)
+            return running
+        parent = self._nearest(frame.f_back)
+        with self._lock:
+            running = RunningFrame(len(self._frames), code, frame)
+            self._frames.append(
+                Frame(
+                    running.number,
+                    code.file,
+                    code.code.co_qualname,
+                    code.code.co_firstlineno,
+                    parent.number if parent is not None else None,
+                    parent.last if parent is not None else None,
+                    self._task(),
+                )
+            )
+        self._running[id(frame)] = running
+        self._add(running, EventKind.CALL, code.code.co_firstlineno, self._changes(running))
+        return running
+
+    def running(self, frame: FrameType) -> RunningFrame | None:
+        """Return what is known of a frame that has started."""
+        return self._running.get(id(frame))
+
+    def line(self, running: RunningFrame, line: int) -> None:
+        """A line is about to run."""
+        reads = self._reads(running, line) if self._paths is not None else NOTHING
+        self._add(running, EventKind.LINE, line, self._changes(running), None, reads)
+
+    def suspended(self, running: RunningFrame) -> None:
+        """A coroutine or generator gives up control."""
+        self._add(running, EventKind.SUSPEND, running.frame.f_lineno, self._changes(running))
+
+    def raised(self, running: RunningFrame, error: BaseException) -> None:
+        """An exception is raised in a frame, or passes through it."""
+        self._add(running, EventKind.EXCEPTION, running.frame.f_lineno, self._changes(running), self._text.value(error))
+
+    def returned(self, running: RunningFrame, value: Any) -> None:
+        """A frame returns."""
+        text = self._text.value(value)
+        self._add(running, EventKind.RETURN, running.frame.f_lineno, self._changes(running), text)
+        self._running.pop(id(running.frame), None)
+
+    def unwound(self, running: RunningFrame) -> None:
+        """A frame ends with an exception."""
+        self._add(running, EventKind.UNWIND, running.frame.f_lineno, self._changes(running))
+        self._running.pop(id(running.frame), None)
+
+    def blocked(self, frame: FrameType) -> None:
+        """Blocking code passes an operation to the event loop."""
+        running = self._nearest(frame.f_back)
+        if running is not None:
+            self._blocked[id(frame.f_locals["self"])] = running, running.frame.f_lineno
+
+    def reserved(self, frame: FrameType, call: Any) -> None:
+        """The runtime reserved the id of an operation that user code calls."""
+        outer = frame.f_back
+        while outer is not None:
+            running = self._running.get(id(outer))
+            if running is not None:
+                self._add(running, EventKind.OPERATION, outer.f_lineno, NOTHING, call.id)
+                return
+            if outer.f_code is BLOCKING_START:
+                running, line = self._blocked.get(id(outer.f_locals["self"]), (None, 0))
+                if running is not None:
+                    self._add(running, EventKind.OPERATION, line, NOTHING, call.id)
+                return
+            outer = outer.f_back
+
+    def _nearest(self, frame: FrameType | None) -> RunningFrame | None:
+        while frame is not None:
+            running = self._running.get(id(frame))
+            if running is not None:
+                return running
+            frame = frame.f_back
+        return None
+
+    def _add(
+        self,
+        running: RunningFrame,
+        kind: EventKind,
+        line: int,
+        changed: Values = NOTHING,
+        text: str | None = None,
+        reads: Values = NOTHING,
+    ) -> None:
+        if self._is_cut:
+            return
+        with self._lock:
+            if kind is not EventKind.OPERATION:
+                running.last = len(self._events)
+            self._events.append(LineEvent(kind, running.number, line, changed, text, reads))
+            if len(self._events) >= self._limit:
+                self._is_cut = True
+        if self._is_cut:
+            self._backend.close()
+
+    def _changes(self, running: RunningFrame) -> Values:
+        if not running.code.has_locals or self._is_cut:
+            return NOTHING
+        values: Mapping[str, Any] = running.frame.f_locals
+        known = running.known
+        found: dict[str, str | None] = {}
+        for name, value in values.items():
+            before = known.get(name)
+            if before is not None and _is_unchanged(before[0], value):
+                continue
+            text = self._text.of(name, value)
+            known[name] = value if _is_fixed(value) else _CHANGING, text
+            if before is None or before[1] != text:
+                found[name] = text
+        if len(known) > len(values):
+            for name in [name for name in known if name not in values]:
+                del known[name]
+                found[name] = None
+        return found or NOTHING
+
+    def _reads(self, running: RunningFrame, line: int) -> Values:
+        if self._paths is None or self._is_cut:
+            return NOTHING
+        found: dict[str, str | None] = {}
+        frame = running.frame
+        for path in self._paths(running.code.file, line):
+            if path in running.known:
+                continue  # a local: its changes are recorded
+            try:
+                value = read_path(path, frame)
+            except (AttributeError, KeyError):
+                continue
+            if type(value) not in STABLE:
+                found[path] = self._text.of(path.rpartition(".")[2], value)
+        return found or NOTHING
+
+    def _task(self) -> str:
+        owner = running_scope.get()
+        known = self._tasks.get(id(owner))
+        if known is None:
+            known = self._tasks[id(owner)] = owner, _task_of(owner)
+        return known[1]
+
+
+_CHANGING = object()
+"""Stands for a value that can change in place, so that it is rendered again at every event."""
+
+
+def _is_unchanged(before: Any, value: Any) -> bool:
+    return before is value or (type(value) in ATOMS and type(before) is type(value) and before == value)
+
+
+def _is_fixed(value: Any) -> bool:
+    kind = type(value)
+    return kind in ATOMS or kind in STABLE or kind.__module__.startswith("durable_execution.")
+
+
+def read_path(path: str, frame: FrameType) -> Any:
+    """Read `name.attribute.attribute` in a frame, without running user code.
+
+    Raises:
+        AttributeError, KeyError: There is no such value, or reading it would run code.
+    """
+    name, *attributes = path.split(".")
+    values: Mapping[str, Any] = frame.f_locals
+    value = values[name] if name in values else frame.f_globals[name]
+    for one in attributes:
+        value = attribute(value, one)
+    return value
+
+
+def is_user_code(file: str) -> bool:
+    """Whether a file is the user's own: neither the SDK, nor the standard library, nor an installed package."""
+    return owner_of(file) is Owner.USER
+
+
+def _task_of(owner: Any) -> str:
+    if isinstance(owner, ContextScope):
+        return owner.path
+    if isinstance(owner, TaskLane):
+        numbering = owner._scope  # noqa: SLF001  # of this package
+        return numbering.path if numbering is not None else task_path(_task_of(owner._outer), owner._number)  # noqa: SLF001
+    return ""

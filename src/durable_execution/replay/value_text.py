@@ -1,0 +1,247 @@
+"""Short text of a value, built from its structure and never by the user's own `__repr__`.
+
+Line recording writes the same value many times and compares the texts, also between processes. So the text is bounded, the
+same for equal values, and free of side effects: sets are sorted, dictionaries keep their order, and no text contains an
+address or an `id()`. Rendering runs no user code: attributes are read from `__dict__` and `__slots__` only.
+"""
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import pathlib
+import re
+import types
+import uuid
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+MAX_DEPTH = 4
+MAX_ITEMS = 30
+MAX_TEXT = 160
+"""Longest text of one string, in characters. A longer one is cut and keeps a checksum, so that a difference still shows."""
+
+HIDDEN: Final = "<redacted>"
+
+ATOMS = frozenset({int, float, complex, bool, type(None), str, bytes})
+"""Types whose values never change, so that an unchanged object needs no new text."""
+
+_BUILT_IN_TEXT: dict[type, Callable[[Any], str]] = dict.fromkeys((int, float, complex, bool, type(None), dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, range, type(...), type(NotImplemented)), repr)  # fmt: skip
+
+
+class Secrets(Protocol):
+    """The rules that hide secret values; `durable_execution.trace` has an implementation."""
+
+    def hides(self, key: str) -> bool:
+        """Whether the value with this name is hidden."""
+        ...
+
+    def text(self, text: str) -> str:
+        """Return the text with secrets replaced."""
+        ...
+
+
+class ValueText:
+    """Renders values.
+
+    Args:
+        secrets: Rules for values that must not be shown; None shows all.
+    """
+
+    def __init__(self, secrets: Secrets | None = None) -> None:
+        self._secrets = secrets
+        self._hidden: dict[str, bool] = {}
+
+    def of(self, name: str, value: Any) -> str:
+        """Return the text of the variable `name`."""
+        if self._hides(name) and value is not None:
+            return HIDDEN
+        return self.value(value)
+
+    def value(self, value: Any) -> str:
+        """Return the text of a value without a name."""
+        try:
+            return self._text(value, 0, set())
+        except (RecursionError, RuntimeError):  # a container that a different thread changes
+            return f"<{type(value).__name__}>"
+
+    def _hides(self, name: str) -> bool:
+        if self._secrets is None:
+            return False
+        found = self._hidden.get(name)
+        if found is None:
+            found = self._hidden[name] = self._secrets.hides(name)
+        return found
+
+    def _text(self, value: Any, depth: int, seen: set[int]) -> str:
+        kind = type(value)
+        known = _BUILT_IN_TEXT.get(kind)
+        if known is not None:
+            return known(value)
+        if kind is str:
+            return self._string(value)
+        if kind in (bytes, bytearray):
+            return (
+                cut(repr(bytes(value[:MAX_TEXT]))) if len(value) <= MAX_TEXT else f"<{len(value)} bytes #{_sum(value)}>"
+            )
+        if depth >= MAX_DEPTH or id(value) in seen:
+            return f"<{kind.__name__}>"
+        seen.add(id(value))
+        try:
+            return self._structure(value, kind, depth, seen)
+        finally:
+            seen.discard(id(value))
+
+    def _structure(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        for base, render in _CONTAINERS:
+            if issubclass(kind, base):
+                return render(self, value, kind, depth, seen)
+        if issubclass(kind, (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
+            return _definition(value)
+        if issubclass(kind, (re.Pattern, pathlib.PurePath)):
+            return f"{kind.__name__}({str(value.pattern if issubclass(kind, re.Pattern) else value)!r})"
+        if issubclass(kind, BaseException):
+            return f"{kind.__name__}({self._items(value.args, depth, seen)})"
+        if hasattr(kind, "get_secret_value"):
+            return HIDDEN
+        return self._instance(value, kind, depth, seen)
+
+    def _string(self, value: str) -> str:
+        shown = self._secrets.text(value[: MAX_TEXT * 2]) if self._secrets is not None else value
+        return (
+            cut(repr(shown))
+            if len(value) <= MAX_TEXT
+            else f"{shown[:MAX_TEXT]!r}…#{_sum(value.encode(errors='replace'))}"
+        )
+
+    def _items(self, values: Iterable[Any], depth: int, seen: set[int]) -> str:
+        return ", ".join(self._text(value, depth + 1, seen) for value in values)
+
+    def _sequence(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        shown = self._items(value if len(value) <= MAX_ITEMS else list(value)[:MAX_ITEMS], depth, seen)
+        more = f", … {len(value)} items" if len(value) > MAX_ITEMS else ""
+        first, last = ("(", ")") if issubclass(kind, tuple) else ("[", "]")
+        body = f"{first}{shown}{more}{last}"
+        return body if kind in (list, tuple) else f"{kind.__name__}({body})"
+
+    def _set(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        texts = sorted(self._text(one, depth + 1, seen) for one in list(value)[: MAX_ITEMS * 10])
+        more = f", … {len(value)} items" if len(texts) > MAX_ITEMS else ""
+        body = f"{{{', '.join(texts[:MAX_ITEMS])}{more}}}" if texts else "{}"
+        return body if kind is set and texts else f"{kind.__name__}({body})"
+
+    def _dict(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        items = list(dict.items(value))[:MAX_ITEMS]
+        more = f", … {len(value)} items" if len(value) > MAX_ITEMS else ""
+        shown = ", ".join(
+            f"{self._text(key, depth + 1, seen)}: {self._named(key, one, depth, seen)}" for key, one in items
+        )
+        body = f"{{{shown}{more}}}"
+        return body if kind is dict else f"{kind.__name__}({body})"
+
+    def _named(self, name: Any, value: Any, depth: int, seen: set[int]) -> str:
+        if type(name) is str and value is not None and self._hides(name):
+            return HIDDEN
+        return self._text(value, depth + 1, seen)
+
+    def _enum(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        return f"{kind.__name__}.{value._name_}" if value._name_ else f"{kind.__name__}({value._value_!r})"
+
+    def _instance(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        if kind.__module__.partition(".")[0] == "durable_execution":
+            return f"<{kind.__name__}>"
+        found = attributes_of(value)
+        if not found:
+            return f"<{kind.__name__}>"
+        items = list(found.items())[:MAX_ITEMS]
+        return f"{kind.__name__}({', '.join(f'{name}={self._named(name, one, depth, seen)}' for name, one in items)})"
+
+
+Render = Callable[[ValueText, Any, type, int, set[int]], str]
+_CONTAINERS: tuple[tuple[type | tuple[type, ...], Render], ...] = (
+    (enum.Enum, ValueText._enum),  # noqa: SLF001  # of this module
+    (dict, ValueText._dict),  # noqa: SLF001
+    ((list, tuple, deque), ValueText._sequence),  # noqa: SLF001
+    ((set, frozenset), ValueText._set),  # noqa: SLF001
+)
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """Return the stored attributes of an object: `__dict__`, then `__slots__`. Runs no user code."""
+    found: dict[str, Any] = {}
+    try:
+        stored = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        stored = None
+    if type(stored) is dict:
+        found.update(stored)
+    for base in type(value).__mro__:
+        for name, member in base.__dict__.items():
+            if type(member) is types.MemberDescriptorType and name not in found:
+                try:
+                    found[name] = member.__get__(value)
+                except AttributeError:
+                    continue
+    if dataclasses.is_dataclass(type(value)):
+        order = [one for one in type(value).__dataclass_fields__ if one in found]
+        found = {**{name: found[name] for name in order}, **found}
+    return found
+
+
+def attribute(value: Any, name: str) -> Any:
+    """Read an attribute without running user code.
+
+    Raises:
+        AttributeError: The attribute does not exist, or is computed by a property or a descriptor.
+    """
+    if isinstance(value, types.ModuleType):
+        return _from(value.__dict__, name)
+    if isinstance(value, type):
+        return _plain(_from_classes(value, name))
+    try:
+        stored = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        stored = {}
+    if type(stored) is dict and name in stored:
+        return stored[name]
+    member = _from_classes(type(value), name)
+    if type(member) is types.MemberDescriptorType:
+        return member.__get__(value)
+    return _plain(member)
+
+
+def cut(text: str) -> str:
+    """Return the text, cut to a bounded length with a checksum of the whole."""
+    return text if len(text) <= MAX_TEXT + 40 else f"{text[:MAX_TEXT]}…#{_sum(text.encode(errors='replace'))}"
+
+
+def _from(names: dict[str, Any], name: str) -> Any:
+    try:
+        return names[name]
+    except KeyError:
+        raise AttributeError(name) from None
+
+
+def _from_classes(kind: type, name: str) -> Any:
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    raise AttributeError(name)
+
+
+def _plain(member: Any) -> Any:
+    if hasattr(type(member), "__get__"):
+        raise AttributeError("computed")
+    return member
+
+
+def _definition(value: Any) -> str:
+    kind = "class" if isinstance(value, type) else "module" if isinstance(value, types.ModuleType) else "function"
+    return f"<{kind} {getattr(value, '__qualname__', None) or getattr(value, '__name__', '?')}>"
+
+
+def _sum(data: bytes | bytearray) -> str:
+    return f"{zlib.crc32(data):08x}"

@@ -1,0 +1,123 @@
+"""Short texts of values: equal values give equal texts, and no user code runs."""
+
+import enum
+import types
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_execution.replay.value_text import MAX_TEXT, ValueText, attribute
+from durable_execution.trace.redaction import Redaction
+
+TEXT = ValueText()
+
+
+class Tier(enum.Enum):
+    GOLD = 1
+
+
+@dataclass
+class Customer:
+    name: str
+    tier: Tier
+
+
+class Loud:
+    level = 3
+
+    def __init__(self) -> None:
+        self.name = "x"
+
+    def __repr__(self) -> str:
+        raise AssertionError("ran")
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError("ran")
+
+    @property
+    def computed(self) -> int:
+        raise AssertionError("ran")
+
+
+class Loop(list[Any]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1, "1"),
+        (None, "None"),
+        ("a", "'a'"),
+        (b"ab", "b'ab'"),
+        ([1, "a"], "[1, 'a']"),
+        ((), "()"),
+        ((1,), "(1)"),
+        ({"b", "a", "c"}, "{'a', 'b', 'c'}"),
+        (set(), "set({})"),
+        (frozenset({2, 1}), "frozenset({1, 2})"),
+        ({"b": 1, "a": 2}, "{'b': 1, 'a': 2}"),
+        (Tier.GOLD, "Tier.GOLD"),
+        (Customer("Ann", Tier.GOLD), "Customer(name='Ann', tier=Tier.GOLD)"),
+        (object(), "<object>"),
+        (len, "<function len>"),
+        (Customer, "<class Customer>"),
+        (types, "<module types>"),
+        (ValueError("no"), "ValueError('no')"),
+        (Path("a/b"), f"{type(Path()).__name__}('a/b')"),
+        (datetime(2024, 1, 2, tzinfo=UTC), "datetime.datetime(2024, 1, 2, 0, 0, tzinfo=datetime.timezone.utc)"),
+        (iter([1]), "<list_iterator>"),
+        (TEXT, "<ValueText>"),
+    ],
+)
+def test_texts(value: Any, text: str) -> None:
+    assert TEXT.value(value) == text
+
+
+def test_no_user_code_runs() -> None:
+    assert TEXT.value([Loud()]) == "[Loud(name='x')]"
+
+
+def test_texts_are_bounded_and_long_values_still_differ() -> None:
+    long = "a" * 10_000
+    assert len(TEXT.value(long)) < MAX_TEXT + 40
+    assert TEXT.value(long) != TEXT.value(long + "b")
+    assert TEXT.value(list(range(1000))).endswith("… 1000 items]")
+    assert len(TEXT.value(b"a" * 10_000)) < 60
+    assert len(TEXT.value({n: n for n in range(1000)})) < 1_000
+    assert len(TEXT.value(set(range(1000)))) < 1_000
+
+
+def test_a_value_that_contains_itself() -> None:
+    value = Loop()
+    value.append(value)
+    assert TEXT.value(value) == "Loop([<Loop>])"
+
+
+def test_deep_values_are_cut() -> None:
+    value: Any = 1
+    for _ in range(10):
+        value = [value]
+    assert TEXT.value(value) == "[[[[<list>]]]]"
+
+
+def test_secrets() -> None:
+    text = ValueText(Redaction())
+    assert text.of("api_key", "abc") == "<redacted>"
+    assert text.of("api_key", None) == "None"
+    assert text.value({"password": "abc", "user": "me"}) == "{'password': <redacted>, 'user': 'me'}"
+    assert "eyJ" not in text.value("bearer eyJhbGciOi.eyJzdWIiOi.abc")
+
+
+def test_attributes_are_read_without_running_code() -> None:
+    loud = Loud()
+    assert attribute(loud, "name") == "x"
+    assert attribute(loud, "level") == 3
+    assert attribute(types, "FunctionType") is types.FunctionType
+    assert attribute(Loud, "level") == 3
+    for missing in ("computed", "nothing"):
+        with pytest.raises(AttributeError):
+            attribute(loud, missing)
