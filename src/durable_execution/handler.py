@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
@@ -16,7 +17,7 @@ from durable_execution.clock import Clock, SystemClock
 from durable_execution.errors import ConfigurationError, NotDurableError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
-from durable_execution.runtime.client import LambdaService
+from durable_execution.runtime.client import LambdaService, environment_service
 from durable_execution.runtime.service import ServiceClient
 from durable_execution.runtime.state import NondeterminismPolicy
 from durable_execution.serdes.annotations import parameters_of
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 Policy = Literal["fail", "retry", "warn"]
+
+LAMBDA_VARIABLE = "AWS_LAMBDA_RUNTIME_API"
+"""Set in every Lambda environment."""
 
 
 class DurableHandler(Generic[F]):
@@ -63,6 +67,10 @@ class DurableHandler(Generic[F]):
         self._logger = logger
         self._service: ServiceClient | None = None
         _check_signature(function)
+        if LAMBDA_VARIABLE in os.environ:
+            from durable_execution.init_phase import prepare
+
+            prepare(self)
 
     def __repr__(self) -> str:
         return f"<durable handler {self.name}>"
@@ -82,9 +90,14 @@ class DurableHandler(Generic[F]):
             NotDurableError: The event is not the envelope of a durable invocation.
             InvocationError: A transient failure; Lambda should retry the invocation.
         """
+        return self.invoke(event, lambda_context, client=self.service)
+
+    @property
+    def service(self) -> ServiceClient:
+        """The service that `__call__` uses."""
         if self._service is None:
             self._service = _service_of(self._client)
-        return self.invoke(event, lambda_context, client=self._service)
+        return self._service
 
     def invoke(
         self,
@@ -174,7 +187,9 @@ def _check_signature(function: Callable[..., Any]) -> None:
 
 
 def _service_of(client: Any) -> ServiceClient:
-    if client is None or hasattr(client, "checkpoint_durable_execution") or not hasattr(client, "checkpoint"):
+    if client is None:
+        return environment_service()
+    if hasattr(client, "checkpoint_durable_execution") or not hasattr(client, "checkpoint"):
         return LambdaService(client)
     service: ServiceClient = client
     return service
@@ -182,7 +197,6 @@ def _service_of(client: Any) -> ServiceClient:
 
 def _configured_observers() -> tuple[Observer, ...]:
     """The observers that the environment asks for: OpenTelemetry spans, correlated logs, and a replay trace."""
-    import os
     import sys
 
     found: tuple[Observer, ...] = ()

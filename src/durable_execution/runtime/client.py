@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from durable_execution.errors import ConfigurationError, ServiceError
@@ -100,6 +101,12 @@ class LambdaService:
     async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:
         """Read a page of operations from a separate thread; see `ServiceClient`."""
         return await _threads.run(lambda: self.prepare().get_state(execution_arn, token, marker, self._remaining))
+
+
+@cache
+def environment_service() -> LambdaService:
+    """The service that the environment configures, shared by the handlers of this process."""
+    return LambdaService()
 
 
 class ClientCalls:

@@ -1,0 +1,84 @@
+"""A Lambda environment is prepared in init, so that the first invocation of a small function loads nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.loopback_service import ENVIRONMENT, served
+from tests.unit.fake_service import envelope
+
+FUNCTION = """
+import asyncio, json, sys
+from dataclasses import dataclass
+from datetime import timedelta
+from durable_execution import DurableContext, MapConfig, StepContext, durable_execution
+
+@dataclass
+class Order:
+    order_id: str
+
+@durable_execution
+async def handler(order: Order, ctx: DurableContext) -> str:
+    async def item(child: DurableContext, number: int, index: int) -> int:
+        return await child.step(lambda step: number, "double")
+
+    await ctx.step(lambda step: order.order_id, "charge")
+    await ctx.run_in_child_context(lambda child: child.step(lambda step: 1))
+    await ctx.map([1, 2], item, config=MapConfig(max_concurrency=2))
+    try:
+        await ctx.step(lambda step: 1 / 0, "fails")
+    except ZeroDivisionError:
+        pass
+    ctx.logger.info("done")
+    return order.order_id
+
+before = set(sys.modules)
+event = json.loads(sys.argv[1])
+answer = handler(event)
+print(json.dumps({"answer": answer, "loaded": sorted(set(sys.modules) - before), "in_init": sorted(before)}))
+"""
+
+
+def run(function: str, repository: Path, **variables: str) -> dict[str, Any]:
+    """Import a function in a process of its own and invoke it once."""
+    with served() as service:
+        environment = os.environ | ENVIRONMENT | {"AWS_ENDPOINT_URL_LAMBDA": service.url} | variables
+        event = json.dumps(envelope(payload={"order_id": "A-17"}))
+        done = subprocess.run(
+            [sys.executable, "-c", function, event],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+            cwd=repository,
+        )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_first_invocation_loads_nothing(repository: Path) -> None:
+    found = run(FUNCTION, repository, AWS_LAMBDA_RUNTIME_API="127.0.0.1:9001")
+    assert found["answer"]["Status"] == "PENDING"  # "fails" is tried again later
+    assert found["loaded"] == []
+
+
+def test_elsewhere_nothing_is_loaded_ahead(repository: Path) -> None:
+    function = FUNCTION.replace("answer = handler(event)", "answer = {}").replace("order: Order", "order: dict")
+    found = run(function, repository, AWS_LAMBDA_RUNTIME_API="127.0.0.1:9001")
+    assert {"botocore", "urllib3"} <= set(found["in_init"])
+    elsewhere = "import os\nos.environ.pop('AWS_LAMBDA_RUNTIME_API', None)\n" + function
+    assert not {"botocore", "urllib3", "pydantic"} & set(run(elsewhere, repository)["in_init"])
+
+
+@pytest.mark.parametrize("variable", ["AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"])
+def test_what_is_missing_is_answered_by_the_invocation(repository: Path, variable: str) -> None:
+    missing = f"import os\nos.environ.pop({variable!r}, None)\n"
+    function = missing + FUNCTION
+    found = run(function, repository, AWS_LAMBDA_RUNTIME_API="127.0.0.1:9001", AWS_CONFIG_FILE="/nonexistent")
+    assert found["answer"]["Status"] == "FAILED"
+    assert "CheckpointRejectedError" in found["answer"]["Error"]["ErrorType"]
