@@ -30,7 +30,7 @@ from durable_execution.errors import (
 from durable_execution.operations.lifecycle import described
 from durable_execution.protocol import ErrorObject, InvocationInput, InvocationStatus, Operation, Wire
 from durable_execution.protocol.enums import MAX_RESPONSE_BYTES
-from durable_execution.protocol.envelope import failed, pending, succeeded
+from durable_execution.protocol.envelope import failed, pending, response_size, succeeded
 from durable_execution.protocol.paths import root_path
 from durable_execution.runtime.body_threads import shared_workers
 from durable_execution.runtime.guard import check_finished
@@ -45,6 +45,9 @@ from durable_execution.serdes.codec import is_plain_annotation
 if TYPE_CHECKING:
     from durable_execution.observers import InvocationStarted, Observer
     from durable_execution.runtime.announcer import Announcer
+
+SURELY_SMALL = MAX_RESPONSE_BYTES // 12
+"""A character takes at most twelve bytes of the response: a result of this length fits without counting."""
 
 TRACE_HEADER_VARIABLE = "_X_AMZN_TRACE_ID"
 
@@ -168,7 +171,7 @@ class InvocationLoop:
             value = await run_blocking(self._function, context, argument, context_last=True)
         await check_finished(scope)
         text = _write_result(value, self._function)
-        if len(text) > MAX_RESPONSE_BYTES // 8:
+        if len(text) > SURELY_SMALL:
             from durable_execution.serdes.sizes import report_handler_size
 
             report_handler_size(text, handler=scope.path, execution_arn=state.execution_arn)
@@ -185,7 +188,7 @@ class InvocationLoop:
             raise PayloadError(f"the payload of the execution is not JSON: {error}") from None
 
     def _fitted(self, payload: Any) -> Any:
-        annotation = _payload_annotation(self._function)
+        annotation = payload_annotation(self._function)
         if annotation is None or is_plain_annotation(annotation):
             return payload
         from durable_execution.serdes.typed import validate_payload
@@ -204,8 +207,10 @@ class InvocationLoop:
 
     async def _success(self, invocation: Invocation, state: ExecutionState, outcome: Outcome) -> tuple[Wire, Outcome]:
         result: str = outcome.value
-        if len(result) <= MAX_RESPONSE_BYTES and len(result.encode()) <= MAX_RESPONSE_BYTES:
-            return succeeded(result), outcome
+        answer = succeeded(result)
+        size = response_size(answer) if len(result) > SURELY_SMALL else 0
+        if size <= MAX_RESPONSE_BYTES:
+            return answer, outcome
         update = {
             "Id": f"execution-result-{round(self._clock.now().timestamp() * 1000)}",
             "Type": "EXECUTION",
@@ -215,7 +220,7 @@ class InvocationLoop:
         failure = await invocation.store_result(state, update)
         if failure is None:
             return succeeded(""), outcome
-        return await self._answer_to(invocation, state, failure)
+        return await self._answer_to(invocation, state, _too_large(failure, size))
 
     def _failure(self, error: BaseException) -> Wire:
         """The answer for an error that ended the handler.
@@ -294,6 +299,20 @@ def _bound(client: ServiceClient, lambda_context: Any) -> ServiceClient:
     return bound
 
 
+def _too_large(failure: Outcome, size: int) -> Outcome:
+    """The outcome for a result that fits neither into the response nor into a checkpoint."""
+    error = failure.error
+    if not isinstance(error, ServiceError) or error.is_retriable:
+        return failure
+    explained = CheckpointRejectedError(
+        f"the handler's result takes {size:,} bytes in the response, more than the {MAX_RESPONSE_BYTES:,} that Lambda returns, "
+        f"and the service refused to store it: {error}. Return less: store the bulk in a bucket, in a step or with "
+        "OffloadedSerDes, and return where it is"
+    )
+    explained.__cause__ = error
+    return failure._replace(error=explained)
+
+
 def _judged(error: BaseException) -> BaseException:
     """A service error as the error that tells what it means for the execution."""
     if not isinstance(error, ServiceError):
@@ -314,7 +333,12 @@ def _started_at(execution: Operation | None) -> datetime | None:
     return execution.started_at if execution is not None else None
 
 
-def _payload_annotation(function: Callable[..., Any]) -> Any:
+def payload_annotation(function: Callable[..., Any]) -> Any:
+    """The resolved annotation of a handler's payload; None when it has none.
+
+    Raises:
+        PayloadError: The annotation cannot be resolved.
+    """
     name = next(iter(parameters_of(function)))
     try:
         return annotation_of(function, name)

@@ -195,27 +195,43 @@ class TestResult:
         assert update["Id"].startswith("execution-result-")
         assert json.loads(update["Payload"]) == large
 
-    def test_the_limit_counts_bytes_and_not_characters(self) -> None:
-        """pydantic writes UTF-8, so that a text below the limit in characters can be above it in bytes."""
-        large = "ä" * (MAX_RESPONSE_BYTES // 2)
+    @pytest.mark.parametrize(
+        ("runtime", "bytes_per_character"), [("AWS_Lambda_python3.11", 6), ("AWS_Lambda_python3.13", 2), ("", 6)]
+    )
+    @pytest.mark.parametrize("excess", [0, 1])
+    def test_the_limit_counts_the_bytes_of_the_response(
+        self, monkeypatch: pytest.MonkeyPatch, runtime: str, bytes_per_character: int, excess: int
+    ) -> None:
+        """pydantic writes UTF-8: a text below the limit in characters can be above it in bytes."""
+        monkeypatch.setenv("AWS_EXECUTION_ENV", runtime)
+        envelope_bytes = len(json.dumps({"Status": "SUCCEEDED", "Result": '{"text":""}'}))
+        count, rest = divmod(MAX_RESPONSE_BYTES - envelope_bytes, bytes_per_character)
+        large = "ä" * count + "x" * (rest + excess)
         service = FakeService()
 
         async def handler(_: Any, ctx: DurableContext) -> Note:
             return Note(text=large)
 
-        assert answer_of(handler, service=service) == {"Status": "SUCCEEDED", "Result": ""}
-        ((update,),) = service.calls
-        assert len(update["Payload"]) < MAX_RESPONSE_BYTES < len(update["Payload"].encode())
-        assert json.loads(update["Payload"]) == {"text": large}
+        answer = answer_of(handler, service=service)
+        assert answer["Status"] == "SUCCEEDED"
+        if excess:
+            ((update,),) = service.calls
+            assert json.loads(update["Payload"]) == {"text": large}
+        else:
+            assert (json.loads(answer["Result"]), service.calls) == ({"text": large}, [])
 
-    def test_one_that_just_fits_is_returned(self) -> None:
+    def test_the_limit_counts_what_the_envelope_escapes_again(self) -> None:
+        """Lambda broke such a response, and the execution was retried until it failed."""
+        large = "é" * (MAX_RESPONSE_BYTES // 6 - 10)
         service = FakeService()
 
         async def handler(_: Any, ctx: DurableContext) -> str:
-            return "x" * (MAX_RESPONSE_BYTES - 2)
+            return large
 
-        assert len(answer_of(handler, service=service)["Result"]) == MAX_RESPONSE_BYTES
-        assert service.calls == []
+        assert answer_of(handler, service=service) == {"Status": "SUCCEEDED", "Result": ""}
+        ((update,),) = service.calls
+        assert len(update["Payload"]) < MAX_RESPONSE_BYTES
+        assert json.loads(update["Payload"]) == large
 
     def test_what_is_still_unsent_travels_before_a_large_result(self) -> None:
         service = FakeService()
@@ -243,6 +259,7 @@ class TestResult:
 
         error = error_of(handler, service=refusing("InvalidParameterValueException", 400, "too large"))
         assert error["ErrorType"] == "durable_execution.errors.CheckpointRejectedError"
+        assert "Return less: store the bulk in a bucket, in a step or with OffloadedSerDes" in error["ErrorMessage"]
 
     def test_a_large_result_that_is_throttled_is_tried_again(self) -> None:
         async def handler(_: Any, ctx: DurableContext) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from durable_execution.protocol.enums import InvocationStatus
 from durable_execution.protocol.operation import ErrorObject, Wire
+
+FIRST_UTF8_RUNTIME = 12
+"""The first minor version of Python whose managed runtime writes responses as UTF-8 instead of ASCII."""
 
 
 class InvocationInput(NamedTuple):
@@ -59,6 +64,18 @@ def failed(error: ErrorObject) -> Wire:
 def pending() -> Wire:
     """The response of an invocation that suspends: it waits for a timer, a callback or an invoked function."""
     return {"Status": InvocationStatus.PENDING.value}
+
+
+def response_size(response: Wire) -> int:
+    """The bytes that Lambda counts: the response as the runtime interface client writes it.
+
+    The result is JSON inside of JSON, so its quotes and backslashes are escaped again. Runtimes before Python 3.12, and images
+    without a managed runtime, also escape every character beyond ASCII.
+    """
+    _, found, minor = os.environ.get("AWS_EXECUTION_ENV", "").partition("AWS_Lambda_python3.")
+    is_utf8 = bool(found) and minor.isdecimal() and int(minor) >= FIRST_UTF8_RUNTIME
+    text = json.dumps(response, ensure_ascii=not is_utf8)
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES, MAX_RESPONSE_BYTES
+from durable_execution.protocol.envelope import response_size, succeeded
 from durable_execution.serdes.wrappers import to_bytes
 
 logger = logging.getLogger("durable_execution")
@@ -41,14 +42,14 @@ def report_operation_size(text: str, *, operation: str, execution_arn: str, is_c
 
 
 def report_handler_size(text: str, *, handler: str, execution_arn: str) -> None:
-    """Log a warning when the result of a handler approaches the 6 MiB that a function can return.
+    """Log a warning when the result of a handler, escaped in the response, approaches the 6 MiB that Lambda returns.
 
     Args:
         text: The serialized result.
         handler: Name of the handler.
         execution_arn: ARN of the execution.
     """
-    size = size_in_bytes(text)
+    size = response_size(succeeded(text))
     if size < MAX_RESPONSE_BYTES * NEAR:
         return
     above = "a separate checkpoint stores it, if the service accepts that size"

@@ -57,7 +57,7 @@ def test_a_context_is_measured_in_bytes(caplog: pytest.LogCaptureFixture) -> Non
 def test_the_handlers_result_is_compared_with_what_a_function_can_return(caplog: pytest.LogCaptureFixture) -> None:
     run(result=5_500_000)
     (text,) = warnings_of(caplog)
-    assert "the result of stores has 5,500,002 bytes, 87 % of the 6,291,406 that a function can return" in text
+    assert "the result of stores has 5,500,041 bytes, 87 % of the 6,291,406 that a function can return" in text
 
 
 def test_a_context_that_is_rebuilt_is_not_reported_again(caplog: pytest.LogCaptureFixture) -> None:
