@@ -7,10 +7,11 @@ this value, so that they agree.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, overload
 
 from durable_execution.call_site import CallSite
 from durable_execution.protocol.paths import kind_of, root_path
+from durable_execution.redaction import redacted
 
 MAX_NAME_SHOWN = 80
 SHORT_ID = 8
@@ -100,6 +101,11 @@ class Side:
         return " ".join(words)
 
     @property
+    def shown(self) -> str:
+        """The detail, or else the label, without secrets."""
+        return _shown(self.detail) or self.label
+
+    @property
     def short_name(self) -> str:
         """The name in quotes, or `the step` for an unnamed step."""
         return quoted(self.name) if self.name else f"the {kind_of(self.type, self.subtype).replace('_', ' ')}"
@@ -116,7 +122,7 @@ class Side:
             "invocation": self.invocation,
             "call_site": self.call_site._asdict() if self.call_site else None,
             "configuration": dict(self.configuration) or None,
-            "detail": self.detail,
+            "detail": _shown(self.detail),
             "path": self.path,
         }
         return {key: value for key, value in wire.items() if value is not None}
@@ -201,7 +207,7 @@ class Divergence:
             "position": self.position,
             "recorded": self.recorded.to_wire() if self.recorded else None,
             "replayed": self.replayed.to_wire() if self.replayed else None,
-            "likely": self.likely,
+            "likely": _shown(self.likely),
             "effect": self.effect,
             "fix": self.fix,
             "is_root": self.is_root,
@@ -244,9 +250,9 @@ def explain(divergence: Divergence) -> str:
 def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
     """Return the five lines as pairs of label and text, for callers with a layout of their own."""
     return (
-        ("recorded", _recorded_line(divergence)),
-        ("replayed", _replayed_line(divergence)),
-        ("likely", divergence.likely or "unknown"),
+        ("recorded", _shown(_recorded_line(divergence))),
+        ("replayed", _shown(_replayed_line(divergence))),
+        ("likely", _shown(divergence.likely) or "unknown"),
         ("effect", divergence.effect),
         ("fix", divergence.fix),
     )
@@ -265,6 +271,15 @@ def readable(value: str, *, limit: int = 400) -> str:
         if len(shown) <= limit and len(value) <= limit
         else f"{shown[: limit // 2]}…{value[-limit // 4 :]!r:.{limit // 4}}"
     )
+
+
+@overload
+def _shown(text: str) -> str: ...
+@overload
+def _shown(text: str | None) -> str | None: ...
+def _shown(text: str | None) -> str | None:
+    """The text without secrets: it may describe recorded and replayed values."""
+    return redacted(text) if text else text
 
 
 def _recorded_line(divergence: Divergence) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from durable_execution.history.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
 from durable_execution.protocol import ErrorObject
-from durable_execution.trace.redaction import Redaction
+from durable_execution.redaction import Redaction
 
 DEFAULT = Redaction()
 
@@ -24,18 +24,15 @@ class Secrets:
 
     def __init__(self, redaction: Redaction = DEFAULT) -> None:
         self._redaction = redaction
-        self._words = sorted({form for key in redaction.keys for form in _forms(key.lower())})
 
     def payload(self, payload: str | None) -> str | None:
-        """Redact a serialized value. Most values contain no suspicious word and are not parsed."""
-        if payload is None or not self._is_suspicious(payload):
-            return payload
-        return self._redaction.payload(payload)
+        """Redact a serialized value."""
+        return self._redaction.payload(payload) if payload is not None else None
 
     def error(self, error: ErrorObject | None) -> ErrorObject | None:
         """Redact an error."""
-        if error is None or not self._is_suspicious(f"{error.message}\n{error.data}\n{error.stack_trace}"):
-            return error
+        if error is None:
+            return None
         return ErrorObject(
             self._text(error.message),
             error.type,
@@ -59,18 +56,13 @@ class Secrets:
             return {key: self._member(key, value) for key, value in event.items()}
         return event
 
-    def _is_suspicious(self, text: str) -> bool:
-        """Whether the text may contain a secret. Searching word by word is much faster than a pattern."""
-        lowered = text.lower()
-        return any(word in lowered for word in self._words) or any(
-            pattern.search(text) for pattern in self._redaction.patterns
-        )
-
     def _member(self, key: str, value: Any) -> Any:
         if isinstance(value, str) and key in ("Payload", "ErrorData"):
             return self.payload(value)
-        if isinstance(value, str) and key == "ErrorMessage":
+        if isinstance(value, str) and key in ("ErrorMessage", "Reason"):
             return self._text(value)
+        if key == "StackTrace" and isinstance(value, (list, tuple)):
+            return [self._text(line) if isinstance(line, str) else line for line in value]
         return self.event(value)
 
     def _operation(self, operation: RecordedOperation) -> RecordedOperation:
@@ -88,8 +80,3 @@ class Secrets:
 
     def _text(self, text: str | None) -> str | None:
         return self._redaction.text(text) if text is not None else None
-
-
-def _forms(key: str) -> set[str]:
-    """The spellings of a key: `card_number`, `card-number`, `cardNumber`."""
-    return {key, key.replace("_", "-"), key.replace("_", ""), key.replace("_", " ")}

@@ -148,7 +148,7 @@ def _elsewhere(row: DiffRow, *, is_cursor: bool) -> Line:
     if row.divergence is None:
         return []
     sides = [row.divergence.recorded, row.divergence.replayed]
-    recorded, replayed = (safe(side.detail or side.label) if side else glyphs.DASH for side in sides)
+    recorded, replayed = (safe(side.shown) if side else glyphs.DASH for side in sides)
     return [
         Part(glyphs.CURSOR if is_cursor else " ", "accent"),
         Part(glyphs.ROOT if row.is_root else glyphs.FOLLOW_ON, "divergence" if row.is_root else "follow_on"),

@@ -16,7 +16,8 @@ from durable_execution.history.tree import build_operations
 from durable_execution.protocol import ExecutionArn, Wire
 from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES
 from durable_execution.protocol.operation import to_datetime
-from durable_execution.trace.schema import HIDDEN, InvocationTrace, TraceAttempt, TraceEntry
+from durable_execution.redaction import HIDDEN
+from durable_execution.trace.schema import InvocationTrace, TraceAttempt, TraceEntry
 
 __all__ = [
     "RecordedAttempt",

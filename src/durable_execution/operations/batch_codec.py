@@ -14,6 +14,7 @@ from durable_execution.errors import SerializationError
 from durable_execution.protocol import ErrorObject
 from durable_execution.serdes import tagged
 from durable_execution.serdes.codec import TAGGED, Codec
+from durable_execution.serdes.error_texts import reason, stored
 
 
 def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
@@ -34,11 +35,11 @@ def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
         try:
             batch = tagged.loads(text)
         except SerializationError as error:
-            raise SerializationError(f"stored text {text[:60]!r} is not a batch result: {error}") from None
+            raise SerializationError(f"{stored(text)} is not a batch result: {reason(error)}") from None
         if not isinstance(batch, BatchResult):
             batch = _from_plain(batch, item_codec)
             if batch is None:
-                raise SerializationError(f"stored text {text[:60]!r} is not a batch result")
+                raise SerializationError(f"{stored(text)} is not a batch result")
             return batch
         items = [_decoded(item, item_codec(item.index)) for item in batch.all]
         return BatchResult(items, batch.completion_reason)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 from durable_execution.errors import DurableError, SerializationError
 from durable_execution.serdes import tagged
 from durable_execution.serdes.annotations import annotation_of, annotations_of
+from durable_execution.serdes.error_texts import reason, stored
 from durable_execution.serdes.interface import SerDes, SerDesContext
 
 PLAIN_TYPES = frozenset({None, Any, object, str, int, float, bool, type(None), dict, list, inspect.Parameter.empty})
@@ -111,7 +112,9 @@ def _custom(serdes: SerDes[Any], context: SerDesContext) -> Codec:
         except DurableError:
             raise
         except Exception as error:
-            raise SerializationError(f"{with_name} cannot serialize {type(value).__name__}: {error!r}") from error
+            raise SerializationError(
+                f"{with_name} cannot serialize {type(value).__name__}: {type(error).__name__}: {reason(error)}"
+            ) from error
         if not isinstance(text, str):
             raise SerializationError(f"{with_name}.serialize returned {type(text).__name__}; it must return str")
         return text
@@ -122,6 +125,8 @@ def _custom(serdes: SerDes[Any], context: SerDesContext) -> Codec:
         except DurableError:
             raise
         except Exception as error:
-            raise SerializationError(f"{type(serdes).__name__} cannot deserialize {text[:60]!r}: {error!r}") from error
+            raise SerializationError(
+                f"{type(serdes).__name__} cannot deserialize {stored(text)}: {type(error).__name__}: {reason(error)}"
+            ) from error
 
     return Codec(encode, decode, is_blocking=bool(getattr(serdes, "is_blocking", False)))

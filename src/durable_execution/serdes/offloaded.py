@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from durable_execution.errors import InvocationError, SerializationError
 from durable_execution.protocol import ExecutionArn
+from durable_execution.serdes.error_texts import reason, stored
 from durable_execution.serdes.tagged import TaggedSerDes
 from durable_execution.serdes.wrappers import Wrapping, to_bytes, to_text
 
@@ -85,7 +86,7 @@ class OffloadedSerDes:
         try:
             key, digest = str(place["key"]), str(place["sha256"])
         except (KeyError, TypeError) as error:
-            raise SerializationError(f"stored text {data[:60]!r} is damaged: {error!r}") from None
+            raise SerializationError(f"{stored(data)} is damaged: {type(error).__name__}: {reason(error)}") from None
         return self._inner.deserialize(to_text(self._fetch(key, digest)), context)
 
     def _remember(self, key: str) -> None:

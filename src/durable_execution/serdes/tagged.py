@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from durable_execution.errors import SerializationError
+from durable_execution.serdes.error_texts import reason, stored
 
 if TYPE_CHECKING:
     from durable_execution.serdes.interface import SerDesContext
@@ -46,7 +47,7 @@ def dumps(value: Any) -> str:
     try:
         return _encode_compact(value if is_plain(value) else _tag(value))
     except (TypeError, ValueError, RecursionError) as error:
-        raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {error}") from None
+        raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}") from None
 
 
 def loads(data: str) -> Any:
@@ -59,7 +60,7 @@ def loads(data: str) -> Any:
         value = json.loads(data)
         return _untag(value) if type(value) is dict and _is_tagged(value) else value
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError, ArithmeticError) as error:
-        raise SerializationError(f"stored text {data[:60]!r} cannot be read: {error}") from None
+        raise SerializationError(f"{stored(data)} cannot be read: {reason(error)}") from None
 
 
 def is_plain(value: Any) -> bool:

@@ -22,6 +22,7 @@ import typing_extensions
 
 from durable_execution.errors import PayloadError, SerializationError
 from durable_execution.serdes.codec import Codec
+from durable_execution.serdes.error_texts import reason, shown, stored, validation_problems
 
 FORMS = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 """Representations that pydantic lets the caller choose."""
@@ -42,13 +43,15 @@ def pydantic_codec(annotation: Any) -> Codec:
         try:
             return adapter.dump_json(value, warnings="error").decode()
         except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
-            raise SerializationError(f"{value!r:.80} is not a {_name(annotation)}: {error}") from None
+            raise SerializationError(f"{shown(value)} is not a {_name(annotation)}: {reason(error)}") from None
 
     def decode(text: str) -> Any:
         try:
             return adapter.validate_json(text)
         except pydantic.ValidationError as error:
-            raise SerializationError(f"stored text {text[:60]!r} is not a {_name(annotation)}: {error}") from None
+            raise SerializationError(
+                f"{stored(text)} is not a {_name(annotation)}: {validation_problems(error)}"
+            ) from None
 
     return Codec(encode, decode)
 
@@ -62,7 +65,7 @@ def validate_payload(annotation: Any, payload: Any) -> Any:
     try:
         return _adapter(annotation).validate_json(json.dumps(payload))
     except pydantic.ValidationError as error:
-        raise PayloadError(f"the payload does not match {_name(annotation)}: {error}") from None
+        raise PayloadError(f"the payload does not match {_name(annotation)}: {validation_problems(error)}") from None
 
 
 def to_json(value: Any) -> str:
@@ -74,7 +77,7 @@ def to_json(value: Any) -> str:
     try:
         return pydantic_core.to_json(value, bytes_mode="base64", inf_nan_mode="constants").decode()
     except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
-        raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {error}") from None
+        raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}") from None
 
 
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:

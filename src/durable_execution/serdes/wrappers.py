@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from durable_execution.errors import SerializationError
+from durable_execution.serdes.error_texts import reason, stored
 from durable_execution.serdes.tagged import TaggedSerDes
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Wrapping:
         try:
             return json.loads(text)[self._member]
         except (ValueError, RecursionError) as error:
-            raise SerializationError(f"stored text {text[:60]!r} is damaged: {error}") from None
+            raise SerializationError(f"{stored(text)} is damaged: {reason(error)}") from None
 
 
 def to_bytes(text: str) -> bytes:
@@ -120,7 +121,7 @@ class CompressedSerDes:
         try:
             text = to_text(zlib.decompress(base64.b64decode(COMPRESSED_WRAPPING.unwrap(data), validate=True)))
         except (ValueError, TypeError, zlib.error) as error:
-            raise SerializationError(f"stored text {data[:60]!r} cannot be decompressed: {error}") from None
+            raise SerializationError(f"{stored(data)} cannot be decompressed: {reason(error)}") from None
         return self._inner.deserialize(text, context)
 
 

@@ -20,6 +20,7 @@ from durable_execution.divergence import Divergence, Severity
 from durable_execution.errors import OperationError, type_name
 from durable_execution.observers import Diverged, InvocationStarted, OperationCall
 from durable_execution.protocol import ErrorObject, Operation
+from durable_execution.redaction import redacted
 from durable_execution.telemetry import attributes
 from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import MAX_TEXT, bounded, bounded_trace
@@ -91,7 +92,7 @@ class Failure:
             return None
         kind = (error.type if error else None) or (type_name(type(exception)) if exception is not None else UNKNOWN)
         message = (error.message if error else None) or (str(exception) if exception is not None else "")
-        return cls(bounded(kind, 256), bounded(message, MAX_TEXT), _stack(error, exception))
+        return cls(bounded(kind, 256), bounded(_shown(message), MAX_TEXT), _stack(error, exception))
 
     def mark(self, span: OpenSpan, at_ns: int, late: dict[str, AttributeValue]) -> None:
         """Mark the span as failed. `late` are the attributes it gets when it ends."""
@@ -114,9 +115,17 @@ def _stack(error: ErrorObject | None, exception: BaseException | None) -> str | 
     """Render where the error was raised: in the operation's body, not where its wrapper was raised."""
     recorded = exception.stack_trace if isinstance(exception, OperationError) else None
     if recorded is None and exception is not None and exception.__traceback__ is not None:
-        return bounded_trace("".join(traceback.format_exception(exception)))
+        return bounded_trace(_shown("".join(traceback.format_exception(exception))))
     lines = recorded or (error.stack_trace if error is not None else None)
-    return bounded_trace("".join(line if line.endswith("\n") else f"{line}\n" for line in lines)) if lines else None
+    text = "".join(line if line.endswith("\n") else f"{line}\n" for line in lines or ())
+    return bounded_trace(_shown(text)) if text else None
+
+
+def _shown(text: str) -> str:
+    """Return the text without secrets. Of a very long text, only the parts that a span keeps are read."""
+    if len(text) > 4 * MAX_TEXT:
+        text = text[: 2 * MAX_TEXT] + text[-2 * MAX_TEXT :]
+    return redacted(text)
 
 
 def mark_divergence(span: OpenSpan, happening: Diverged) -> None:

@@ -26,7 +26,8 @@ from durable_execution.observers import (
     OperationCompleted,
 )
 from durable_execution.protocol import OperationStatus
-from durable_execution.trace.redaction import Redaction, locals_at
+from durable_execution.redaction import Redaction
+from durable_execution.trace.local_variables import locals_at
 from durable_execution.trace.schema import SCHEMA, VERSION
 from durable_execution.trace.sinks import TraceWriter
 

@@ -22,9 +22,9 @@ from durable_execution.observers import (
     OperationStarted,
 )
 from durable_execution.protocol.operation import DETAILS_MEMBER
+from durable_execution.redaction import Redaction, secret_fields
 from durable_execution.serdes.annotations import annotation_of, annotations_of
 from durable_execution.trace.lines import StaticKey, TraceSession
-from durable_execution.trace.redaction import Redaction, secret_fields
 from durable_execution.trace.sinks import DirectorySink, S3Sink, TraceSink, TraceWriter
 
 logger = logging.getLogger("durable_execution")

@@ -22,8 +22,6 @@ from durable_execution.errors import DurableError
 
 SCHEMA = "durable-replay-trace"
 VERSION = 1
-HIDDEN = "⊘"
-"""Replaces a redacted value in a payload."""
 
 
 class UnreadableTraceError(DurableError, ValueError):

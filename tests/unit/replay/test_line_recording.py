@@ -18,11 +18,11 @@ import pytest
 
 from durable_execution import BlockingContext, DurableContext, durable_execution
 from durable_execution.history.reading import read_history
+from durable_execution.redaction import Redaction
 from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.line_recording import EventKind, LineRecording
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.run import ReplayRun, run_once
-from durable_execution.trace.redaction import Redaction
 from tests.replay.recording import history_of
 
 RATES = {"eur": 1}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from durable_execution.redaction import Redaction
 from durable_execution.replay.value_text import MAX_TEXT, ValueText, attribute
-from durable_execution.trace.redaction import Redaction
 
 TEXT = ValueText()
 

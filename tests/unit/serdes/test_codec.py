@@ -115,9 +115,11 @@ def test_a_serializer_that_does_not_return_text_is_named(text: Any) -> None:
 
 def test_what_a_serializer_raises_is_named() -> None:
     chosen = codec(Broken(RuntimeError("no bucket")))
-    with pytest.raises(SerializationError, match=r"Broken cannot serialize int: RuntimeError\('no bucket'\)"):
+    with pytest.raises(SerializationError, match=r"Broken cannot serialize int: RuntimeError: no bucket"):
         chosen.encode(1)
-    with pytest.raises(SerializationError, match=r"Broken cannot deserialize 'x': RuntimeError\('no bucket'\)"):
+    with pytest.raises(
+        SerializationError, match=r"Broken cannot deserialize stored text of 1 character: RuntimeError: no bucket"
+    ):
         chosen.decode("x")
 
 

@@ -1,0 +1,51 @@
+"""How serializers describe a value in an error: enough to find the problem, without the secrets in it.
+
+Errors of serializers end up in histories, logs, spans and reports, where a payload does not belong.
+"""
+
+import re
+import reprlib
+from typing import TYPE_CHECKING, Any
+
+from durable_execution.redaction import HIDDEN, default_rules, redacted
+
+if TYPE_CHECKING:
+    import pydantic
+
+MAX_SHOWN = 60
+MAX_READ = 4096
+MAX_PROBLEMS = 5
+_INPUT_VALUE = re.compile(r"input_value=.*?(?=, input_type=)", re.DOTALL)
+
+
+def stored(text: str) -> str:
+    """Describe stored text: the start of an object or array with its secrets hidden, or else only its length."""
+    if text.lstrip()[:1] in ("{", "["):
+        return f"stored text {default_rules().payload(text[:MAX_READ])[:MAX_SHOWN]!r}"
+    return f"stored text of {len(text)} character{'' if len(text) == 1 else 's'}"
+
+
+def shown(value: Any) -> str:
+    """Describe a value in a few words. Text and bytes are described by their type, because they may be secrets."""
+    if isinstance(value, (str, bytes, bytearray)):
+        return f"a value of type {type(value).__name__}"
+    try:
+        return redacted(reprlib.repr(value))[:MAX_SHOWN]
+    except Exception:  # noqa: BLE001  # a foreign __repr__ can raise anything
+        return f"a value of type {type(value).__name__}"
+
+
+def reason(error: BaseException) -> str:
+    """The message of an error, without secrets and without the input that pydantic quotes."""
+    return redacted(_INPUT_VALUE.sub(f"input_value={HIDDEN}", str(error)))
+
+
+def validation_problems(error: "pydantic.ValidationError") -> str:
+    """The fields that do not match, and why, without their values."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    found = [
+        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem["loc"] else problem["msg"]
+        for problem in problems[:MAX_PROBLEMS]
+    ]
+    more = len(problems) - len(found)
+    return redacted("; ".join(found)) + (f"; and {more} more" if more > 0 else "")

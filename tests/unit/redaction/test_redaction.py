@@ -1,0 +1,127 @@
+"""Secrets are hidden by name, by shape and by type, and ordinary values are not."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
+
+from durable_execution.redaction import HIDDEN, Redaction, secret_fields
+from tests.unit.redaction import secrets
+
+RULES = Redaction()
+
+
+@pytest.mark.parametrize("key", secrets.NAMES)
+def test_names_of_secrets(key: str) -> None:
+    assert RULES.hides(key)
+    assert RULES.value({key: "x"}) == {key: HIDDEN}
+
+
+@pytest.mark.parametrize("key", secrets.HARMLESS_NAMES)
+def test_names_that_only_look_like_one(key: str) -> None:
+    assert not RULES.hides(key)
+
+
+@pytest.mark.parametrize("secret", secrets.SHAPES)
+def test_shapes_of_secrets(secret: str) -> None:
+    assert secret not in RULES.text(f"before {secret} after")
+    assert secret not in RULES.payload(json.dumps({"note": f"it is {secret}"}))
+    assert HIDDEN in RULES.value(secret)
+
+
+@pytest.mark.parametrize("text", secrets.HARMLESS_TEXTS)
+def test_texts_without_secrets_stay_as_they_are(text: str) -> None:
+    assert RULES.text(text) == text
+    assert RULES.value(text) == text
+
+
+@pytest.mark.parametrize("text", secrets.TEXTS)
+def test_secrets_in_texts(text: str) -> None:
+    assert secrets.VALUE not in RULES.text(text.format(secrets.VALUE))
+
+
+@pytest.mark.parametrize("name", secrets.NAMES)
+@pytest.mark.parametrize("form", ["{}={}", "{{'{}': '{}'}}", '{{"{}": "{}"}}', "{}: {}", "Call({}='{}')"])
+def test_names_of_secrets_in_texts(form: str, name: str) -> None:
+    assert secrets.VALUE not in RULES.text(form.format(name, secrets.VALUE))
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_json_within_json_text(levels: int) -> None:
+    text = json.dumps({"password": secrets.VALUE, "kept": "yes"})
+    for _ in range(levels):
+        text = json.dumps({"body": text})
+    hidden = RULES.payload(text)
+    assert secrets.VALUE not in hidden
+    assert "kept" in hidden
+
+
+def test_names_beside_their_values() -> None:
+    assert RULES.value({"name": "Authorization", "value": "x y z"}) == {"name": "Authorization", "value": HIDDEN}
+    assert RULES.value({"Key": "db_password", "Value": 7}) == {"Key": "db_password", "Value": HIDDEN}
+    assert RULES.value([["X-Api-Key", "abc"], ["Accept", "text"]]) == [["X-Api-Key", HIDDEN], ["Accept", "text"]]
+
+
+def test_values_that_tell_nothing_stay() -> None:
+    value = {"password": None, "token": "", "secret": True, "credentials": []}
+    assert RULES.value(value) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["password" * 5000, "=" * 50_000, "'" * 50_000, "a." * 25_000, "\\" * 50_000, "4" * 50_000, "1 " * 25_000, "eyJ" * 15_000,
+     "://" * 15_000, "password='" * 5000, "secret={" * 5000, "DE12 " * 10_000, "-----BEGIN PRIVATE KEY-----" * 1500],
+)  # fmt: skip
+def test_hostile_texts_are_read_in_linear_time(text: str) -> None:
+    """Quadratic reading of these would take minutes, which the test's own time limit would end."""
+    assert isinstance(RULES.text(text), str)
+
+
+def test_numbers_that_are_card_numbers() -> None:
+    assert RULES.value({"number": 4111111111111111, "count": 12}) == {"number": HIDDEN, "count": 12}
+
+
+@pytest.mark.parametrize(
+    "text", ["Card(password='hunter2', x=1)", 'api_key="hunter2"', "{'token': 'hunter2'}", "secret=hunter2"]
+)
+def test_names_in_text(text: str) -> None:
+    assert "hunter2" not in RULES.text(text)
+
+
+def test_ordinary_payloads_stay_as_they_are() -> None:
+    payload = '{"order":7,"at":"2026-01-01T00:00:00Z","total":81.2,"lines":["a",null,true]}'
+    assert RULES.payload(payload) == payload
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(json_values)
+def test_a_secret_is_hidden_at_any_depth(around: Any) -> None:
+    value = {"outer": [around, {"deep": {"password": "sesame-open", "rest": around}}]}
+    assert "sesame-open" not in RULES.payload(json.dumps(value))
+
+
+def test_secret_fields_of_models_at_any_depth() -> None:
+    class Inner(BaseModel):
+        pin: SecretStr | None = None
+
+    class Outer(BaseModel):
+        name: str
+        inner: list[Inner]
+        again: "Outer | None" = None
+
+    Outer.model_rebuild(_types_namespace={"Outer": Outer})
+    assert secret_fields(Outer) == {"pin"}
+    assert secret_fields(int) == frozenset()
+
+
+def test_secret_values_hide_themselves() -> None:
+    assert RULES.value({"anything": SecretStr("x")}) == {"anything": HIDDEN}
