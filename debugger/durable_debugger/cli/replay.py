@@ -1,15 +1,19 @@
 """`durable-debug replay EXECUTION MODULE:HANDLER`: replays a recording against the current code."""
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.look import print_comparison, wants_text
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, session_of
 from durable_debugger.cli.output import Output
+from durable_debugger.cli.verify import add_import_option, worker_options
 from durable_debugger.model.differences import Differences, of_report
-from durable_execution.replay.loading import load_handler
-from durable_execution.replay.replayer import DEFAULT_SECONDS, Replayer
-from durable_execution.replay.report import ReplayReport
+from durable_execution.replay.check import Handlers, Source
+from durable_execution.replay.pool import check_in_workers
+from durable_execution.replay.replayer import DEFAULT_SECONDS
+from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.run import UnusableHandlerError
 
 
 def add_replay_arguments(parser: ArgumentParser) -> None:
@@ -26,6 +30,7 @@ def add_replay_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="time limit, in seconds (default: %(default)s)",
     )
+    add_import_option(parser)
     add_screen_options(parser)
     add_place_options(parser)
 
@@ -33,8 +38,11 @@ def add_replay_arguments(parser: ArgumentParser) -> None:
 def run_replay(arguments: Namespace, output: Output) -> int:
     """Replay an execution."""
     loaded = find_execution(arguments)
-    handler = load_handler(arguments.target)
-    report = Replayer(handler, seconds=arguments.seconds).replay(loaded.execution, source=loaded.origin)
+    options = replace(worker_options(arguments), has_rows=True)
+    handlers = Handlers.parse([arguments.target])
+    (report,) = check_in_workers([Source(loaded.origin, lambda: loaded.execution)], handlers, options)
+    if report.verdict is Verdict.FAILED and not report.isolation:
+        raise UnusableHandlerError(report.error or f"cannot import {arguments.target}")
     if arguments.json:
         output.json(report.to_wire())
         return int(report.exit_code)

@@ -9,7 +9,7 @@ Prints replay reports in the formats that CI systems read.
 
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,15 +18,19 @@ from durable_debugger.cli.options import acting_client, add_acting_options, add_
 from durable_debugger.cli.output import Output
 from durable_debugger.sources.files import STDIN, load_file
 from durable_debugger.sources.places import Place, find
+from durable_debugger.text import durations
+from durable_execution.clock import SystemClock
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.lint import lint_paths
 from durable_execution.lint.linter import LINT_FORMATS
-from durable_execution.replay.check import Handlers, Source, check, replay_every_prefix, running_executions
+from durable_execution.replay.check import Handlers, Source, running_executions
 from durable_execution.replay.formats import FORMATS, render
-from durable_execution.replay.loading import history_files, load_handler
+from durable_execution.replay.loading import history_files
 from durable_execution.replay.perturb import perturb
+from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport, Verdict, worst
+from durable_execution.replay.supervisor import WorkerOptions
 
 HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_][\w.{}]*")
 
@@ -58,6 +62,7 @@ def add_check_arguments(parser: ArgumentParser) -> None:
         help="also replay with a different hash seed, clock, time zone, random numbers, environment and completion order, each "
         "in its own process; slow, finds problems that have not occurred yet",
     )
+    add_worker_options(parser)
     add_report_options(parser)
     add_place_options(parser)
 
@@ -76,22 +81,10 @@ def run_check(arguments: Namespace, output: Output) -> int:
     if not sources:
         raise CommandError(f"no .json files in {', '.join(names)}", Exit.UNLOADABLE)
     handlers = Handlers.parse(references)
-    reports: Iterator[ReplayReport]
-    if arguments.every_prefix:
-        reports = (_every_prefix(source, handlers, arguments.seconds) for source in sources)
-    else:
-        reports = check(sources, handlers, seconds=arguments.seconds)
-    code = report_all(reports, len(sources), arguments, output)
+    code = report_all(sources, handlers, arguments, output)
     if arguments.perturb:
         code = max(code, _perturbed(sources, references, arguments.seconds, output))
     return code
-
-
-def _every_prefix(source: Source, handlers: Handlers, seconds: float) -> ReplayReport:
-    report = next(check([source], handlers, seconds=seconds))
-    if report.execution is None or report.verdict in (Verdict.UNREADABLE, Verdict.FAILED):
-        return report
-    return replay_every_prefix(handlers.find(report.execution), report.execution, source=source.name)
 
 
 def _perturbed(sources: Sequence[Source], references: Sequence[str], seconds: float, output: Output) -> int:
@@ -143,19 +136,20 @@ def add_gate_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="time limit per execution, in seconds (default: %(default)s)",
     )
+    add_worker_options(parser)
     add_report_options(parser)
     add_acting_options(parser, is_aws_default=True)
 
 
 def run_gate(arguments: Namespace, output: Output) -> int:
     """Check every running execution of a function."""
-    handler = load_handler(arguments.target)
+    handlers = Handlers.parse([arguments.target])
     with acting_client(arguments) as client:
         running = list(running_executions(client, arguments.function, qualifier=arguments.qualifier))
         if not running:
             output.say(f"no execution of {arguments.function} is running; a deployment cannot break any")
             return Exit.OK
-        code = report_all(check(running, handler, seconds=arguments.seconds), len(running), arguments, output)
+        code = report_all(running, handlers, arguments, output)
     count = f"{len(running)} running execution" + ("s" if len(running) != 1 else "")
     verdict = "is safe to deploy" if code == Exit.OK else "is not safe to deploy"
     output.say(f"{arguments.target} {verdict}: checked against {count}")
@@ -191,28 +185,102 @@ def add_report_options(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
 
 
-def report_all(reports: Iterable[ReplayReport], total: int | None, arguments: Namespace, output: Output) -> int:
-    """Collect the reports, show the progress, and print them.
+def add_worker_options(parser: ArgumentParser) -> None:
+    """Add the options for the processes that replay."""
+    parser.add_argument(
+        "--jobs", type=_positive, metavar="N", help="how many processes replay at the same time (default: one per core)"
+    )
+    parser.add_argument("--fresh", action="store_true", help="replay each recording in a process of its own; slower")
+    add_import_option(parser)
+
+
+def add_import_option(parser: ArgumentParser) -> None:
+    """Add the option that allows the handler's module the network."""
+    parser.add_argument(
+        "--allow-network-at-import",
+        action="store_true",
+        help="let the handler's module use the network when it is imported",
+    )
+
+
+def worker_options(arguments: Namespace) -> WorkerOptions:
+    """Return how to replay, from the arguments."""
+    return WorkerOptions(
+        seconds=arguments.seconds,
+        jobs=getattr(arguments, "jobs", None),
+        is_fresh=getattr(arguments, "fresh", False),
+        allows_network_at_import=arguments.allow_network_at_import,
+        is_every_prefix=getattr(arguments, "every_prefix", False),
+        has_rows=False,
+    )
+
+
+def report_all(sources: Sequence[Source], handlers: Handlers, arguments: Namespace, output: Output) -> int:
+    """Replay recordings, show the progress, and print their reports.
+
+    When the user interrupts it, the reports so far are printed, and every other recording is reported as not replayed.
 
     Returns:
-        The exit code: 3 if a recording could not be loaded, 4 if a handler failed, 1 if one diverged, else 0.
+        The exit code: 130 if it was interrupted, 3 if a recording could not be loaded, 4 if a handler failed, 1 if one
+        diverged, else 0: every recording has a complete report that says `same`.
     """
     found: list[ReplayReport] = []
-    is_watched = output.narration.isatty()
-    for report in reports:
-        found.append(report)
-        if is_watched:
-            of = f" of {total}" if total is not None else ""
-            output.narration.write(f"\r{len(found)}{of} checked")
-            output.narration.flush()
-    if is_watched and found:
-        output.narration.write("\r\x1b[K")
+    progress = _Progress(len(sources), output)
+    reports = check_in_workers(sources, handlers, worker_options(arguments))
+    try:
+        for report in reports:
+            found.append(report)
+            progress.show(len(found))
+    except KeyboardInterrupt:
+        reports.close()
+        done = len(found)
+        found += [_not_replayed(source, handlers) for source in sources[done:]]
+        output.say(f"interrupted: {done} of {len(sources)} recordings were replayed, so the results are partial")
+    progress.clear()
     text = render(found, arguments.format)
     if arguments.output is None:
         output.data.write(text)
     else:
         _write(arguments.output, text, output)
     return int(worst(found))
+
+
+class _Progress:
+    """How far a check is, on a terminal: how many recordings are done, and how long the rest will take."""
+
+    def __init__(self, total: int, output: Output) -> None:
+        self._total, self._narration, self._clock = total, output.narration, SystemClock()
+        self._started = self._clock.monotonic()
+        self._is_shown = output.narration.isatty()
+
+    def show(self, done: int) -> None:
+        """Show that so many recordings are done."""
+        if not self._is_shown:
+            return
+        left = (self._clock.monotonic() - self._started) / done * (self._total - done)
+        remaining = f", about {durations.short(left)} left" if 0 < done < self._total else ""
+        self._narration.write(f"\r\x1b[K{done} of {self._total} replayed{remaining}")
+        self._narration.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            self._narration.write("\r\x1b[K")
+            self._narration.flush()
+
+
+def _not_replayed(source: Source, handlers: Handlers) -> ReplayReport:
+    handler = ", ".join(dict.fromkeys(handlers.rules.values()))
+    return ReplayReport(
+        source.name, handler, Verdict.INTERRUPTED, error="the command was interrupted before its replay"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _write(path: Path, text: str, output: Output) -> None:

@@ -4,9 +4,11 @@ from durable_execution.divergence import Divergence, DivergenceKind, Severity, S
 from durable_execution.replay.check import Handlers, Source, check, fetch_history, running_executions
 from durable_execution.replay.formats import FORMATS, render
 from durable_execution.replay.loading import history_files, load_handler, load_history
+from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import Replayer, state_at
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
 from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.supervisor import WorkerOptions
 from durable_execution.replay.suspects import Suspect, SuspectKind
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "SuspectKind",
     "UnusableHandlerError",
     "Verdict",
+    "WorkerOptions",
     "check",
+    "check_in_workers",
     "explain",
     "fetch_history",
     "history_files",

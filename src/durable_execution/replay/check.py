@@ -67,11 +67,11 @@ class Handlers:
                 raise UnusableHandlerError(f"both {rules[key]} and {value} are given for {key!r}: keep one of them")
         return cls(rules)
 
-    def find(self, execution: RecordedExecution) -> Any:
-        """Load the handler for a recording.
+    def reference(self, execution: RecordedExecution) -> str:
+        """Return the reference of the handler for a recording.
 
         Raises:
-            UnusableHandlerError: No reference matches its function, or the handler cannot be loaded.
+            UnusableHandlerError: No reference matches its function.
         """
         function = execution.function_name or execution.name or ""
         rule = self.rules.get(function) or self.rules.get("*")
@@ -80,7 +80,15 @@ class Handlers:
             raise UnusableHandlerError(
                 f"no handler is given for the function {function!r} (given: {known}): add {function}=MODULE:HANDLER"
             )
-        reference = rule.replace(PLACEHOLDER, re.sub(r"\W", "_", function))
+        return rule.replace(PLACEHOLDER, re.sub(r"\W", "_", function))
+
+    def find(self, execution: RecordedExecution) -> Any:
+        """Load the handler for a recording, in this process.
+
+        Raises:
+            UnusableHandlerError: No reference matches its function, or the handler cannot be loaded.
+        """
+        reference = self.reference(execution)
         if reference not in self._loaded:
             self._loaded[reference] = _attempt(lambda: load_handler(reference))
         found = self._loaded[reference]
@@ -96,7 +104,10 @@ def check(
     seconds: float = DEFAULT_SECONDS,
     on_report: Callable[[ReplayReport], None] | None = None,
 ) -> Iterator[ReplayReport]:
-    """Replay recordings one by one.
+    """Replay recordings one by one, in this process.
+
+    A handler that exits, crashes or hangs takes this process with it, and only the audit hook isolates it. Where handlers
+    are given by reference, `check_in_workers` replays them in processes of their own.
 
     Args:
         sources: The recordings.
@@ -115,6 +126,18 @@ def check(
 
 
 def _check_one(source: Source, handlers: Handlers | Any, seconds: float) -> ReplayReport:
+    execution = read_source(source, handlers)
+    if isinstance(execution, ReplayReport):
+        return execution
+    try:
+        handler = handlers.find(execution) if isinstance(handlers, Handlers) else handlers
+        return Replayer(handler, seconds=seconds).replay(execution, source=source.name)
+    except UnusableHandlerError as error:
+        return ReplayReport(source.name, _name(handlers), Verdict.FAILED, error=str(error), execution=execution)
+
+
+def read_source(source: Source, handlers: Handlers | Any) -> RecordedExecution | ReplayReport:
+    """Read a recording. Returns a report that says why, if it cannot be read."""
     try:
         execution = source.load()
     except DurableError as error:
@@ -122,11 +145,7 @@ def _check_one(source: Source, handlers: Handlers | Any, seconds: float) -> Repl
     if not execution.operations and not execution.events:
         nothing = "the recording holds no events: the execution recorded nothing, or the export is incomplete"
         return ReplayReport(source.name, _name(handlers), Verdict.UNREADABLE, error=nothing, execution=execution)
-    try:
-        handler = handlers.find(execution) if isinstance(handlers, Handlers) else handlers
-        return Replayer(handler, seconds=seconds).replay(execution, source=source.name)
-    except UnusableHandlerError as error:
-        return ReplayReport(source.name, _name(handlers), Verdict.FAILED, error=str(error), execution=execution)
+    return execution
 
 
 def _name(handlers: Handlers | Any) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 MAX_SUSPECTS = 5
+LANDLOCK = "Landlock"
 WORDS = {
     Verdict.SAME: "same",
     Verdict.DIVERGED: "DIVERGED",
@@ -38,12 +39,20 @@ WORDS = {
     Verdict.FAILED: "HANDLER FAILED",
     Verdict.STUCK: "DID NOT FINISH",
     Verdict.UNREADABLE: "UNREADABLE",
+    Verdict.UNSTABLE: "UNSTABLE",
+    Verdict.EXITED: "EXITED",
+    Verdict.KILLED: "KILLED",
+    Verdict.HUNG: "HUNG",
+    Verdict.MEMORY: "OUT OF MEMORY",
+    Verdict.RECURSION: "RECURSION",
+    Verdict.FORGED: "FORGED ANSWER",
+    Verdict.INTERRUPTED: "NOT REPLAYED",
 }
 
 
 def to_text(reports: Sequence[ReplayReport]) -> str:
     """Write one line per recording, the explanation of each root difference, and a summary."""
-    lines: list[str] = []
+    lines = list(_header(reports))
     for report in reports:
         lines.extend(_report(report))
     if len(reports) != 1:
@@ -56,6 +65,15 @@ def summary(reports: Sequence[ReplayReport]) -> str:
     counted = [(verdict, sum(report.verdict is verdict for report in reports)) for verdict in Verdict]
     parts = [f"{number} {WORDS[verdict].lower()}" for verdict, number in counted if number]
     return f"{count(len(reports), 'recording')}: {', '.join(parts) if parts else 'nothing to replay'}"
+
+
+def _header(reports: Sequence[ReplayReport]) -> Iterator[str]:
+    """Yield which layers of isolation were on, and what the handlers' modules did at import."""
+    for layers in dict.fromkeys(report.isolation for report in reports if report.isolation):
+        shown = ", ".join(layers) if LANDLOCK in layers else " only, with ".join(layers)
+        yield f"isolation: {shown}{' only' if len(layers) == 1 else ''}"
+    for line in dict.fromkeys(line for report in reports for line in report.at_import):
+        yield f"  import       {readable(line)}"
 
 
 def headline(report: ReplayReport) -> str:
@@ -222,6 +240,7 @@ def to_json(reports: Sequence[ReplayReport]) -> str:
         "schema": "durable-replay-reports",
         "version": 1,
         "exit_code": int(worst(list(reports))),
+        "is_partial": any(report.verdict is Verdict.INTERRUPTED for report in reports),
         "summary": {"recordings": len(reports), **counted},
         "reports": [report.to_wire() for report in reports],
     }

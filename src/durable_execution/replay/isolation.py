@@ -18,12 +18,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
+from durable_execution.errors import DurableError
 from durable_execution.replay.suspects import (
     Owner,
     SuspectKind,
     SuspectList,
+    acting_stack,
     base_name,
     owner_of,
     responsible_stack,
@@ -49,6 +51,20 @@ CREDENTIAL_VARIABLES = (
 CREDENTIAL_FILES = (str(Path(".aws") / "credentials"), str(Path(".aws") / "config"))
 
 
+UNAUDITED = "durable_execution.effect"
+"""Audit event of functions that CPython does not announce; raised by replay workers in their place."""
+
+C_CALL = "durable_execution.c_call"
+"""Audit event of C functions that are called through ctypes; raised by replay workers."""
+
+PROBE = "durable_execution.probe"
+_seen: list[str] = []
+
+
+class IsolationError(DurableError):
+    """Replays cannot be isolated in this process."""
+
+
 class SideEffectBlockedError(OSError):
     """Orchestration code attempted a side effect during a replay."""
 
@@ -56,8 +72,9 @@ class SideEffectBlockedError(OSError):
 class Isolation:
     """Refuses side effects in one replay and records what the code attempted."""
 
-    def __init__(self, suspects: SuspectList) -> None:
+    def __init__(self, suspects: SuspectList, *, is_strict: bool = False) -> None:
         self.suspects = suspects
+        self._stack = acting_stack if is_strict else responsible_stack
 
     def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Judge one audit event.
@@ -65,18 +82,27 @@ class Isolation:
         Raises:
             SideEffectBlockedError: A replay must not perform the operation.
         """
-        EVENTS[event](self, event, arguments, sys._getframe(2))  # noqa: SLF001  # the caller's frame
+        judge = getattr(self, EVENTS[event].__name__)  # a subclass may judge it differently
+        judge(event, arguments, sys._getframe(2))  # noqa: SLF001  # the caller's frame
 
     def block(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
         """Refuse an operation, unless the SDK itself performs it."""
-        stack = responsible_stack(frame)
-        if not stack:
-            return
-        self.suspects.add(kind, what, stack, is_blocked=True)
-        raise SideEffectBlockedError(
-            f"{what} is refused while {stack[0].function} is replayed: outside a step it would happen on every replay. "
-            "Move it into a step"
-        )
+        stack = self._stack(frame)
+        if stack:
+            text = (
+                f"{what} is refused while {stack[0].function} is replayed: outside a step it would happen on every replay. "
+                "Move it into a step"
+            )
+            self.refuse(kind, what, frame, text)
+
+    def refuse(self, kind: SuspectKind, what: str, frame: FrameType, text: str) -> NoReturn:
+        """Record an effect, and prevent it.
+
+        Raises:
+            SideEffectBlockedError: Always.
+        """
+        self.suspects.add(kind, what, self._stack(frame), is_blocked=True)
+        raise SideEffectBlockedError(text)
 
     def note(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
         """Record a read, unless the SDK itself performs it."""
@@ -84,7 +110,8 @@ class Isolation:
 
     def note_effect(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
         """Record an effect that was skipped without raising an error."""
-        self.suspects.add(kind, what, user_stack(frame), is_blocked=True)
+        stack = self._stack(frame) if self._stack is acting_stack else user_stack(frame)
+        self.suspects.add(kind, what, stack, is_blocked=True)
 
     def on_open(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
         """Judge the opening of a file."""
@@ -125,6 +152,15 @@ class Isolation:
         """Refuse the start of a process."""
         self.block(SuspectKind.PROCESS, f"{event}({_shown(arguments[:1])})", frame)
 
+    def on_unaudited(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """Refuse a call that a replay worker makes CPython announce."""
+        self.block(SuspectKind.PROCESS, f"{arguments[0]}({_shown(arguments[1:2])})", frame)
+
+    def on_library(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """Refuse C functions that could do anything unseen, where code of any owner is judged."""
+        if self._stack is acting_stack:
+            self.block(SuspectKind.PROCESS, f"calling C code ({_shown(arguments[-1:])})", frame)
+
     def on_database(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
         """Refuse the opening of a database file."""
         if arguments and arguments[0] != ":memory:":
@@ -152,24 +188,30 @@ EVENTS: dict[str, Handler] = {
     **dict.fromkeys(("_thread.start_new_thread", "_thread.start_joinable_thread"), Isolation.on_thread),
     "sqlite3.connect": Isolation.on_database,
     "socket.gethostname": Isolation.on_name,
+    UNAUDITED: Isolation.on_unaudited,
+    **dict.fromkeys(("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", C_CALL), Isolation.on_library),
     **dict.fromkeys(("os.listdir", "os.scandir"), Isolation.on_listing),
     **dict.fromkeys(
         ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "os.chown",
-         "os.utime", "shutil.copyfile", "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp"),
+         "os.utime", "os.chflags", "os.setxattr", "os.removexattr", "shutil.copyfile", "shutil.copytree", "shutil.chown",
+         "shutil.make_archive", "shutil.unpack_archive", "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp"),
         Isolation.on_change,
     ),
     **dict.fromkeys(
         ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname",
-         "socket.gethostbyaddr", "socket.getnameinfo"),
+         "socket.gethostbyaddr", "socket.getnameinfo", "socket.sethostname", "syslog.syslog", "syslog.openlog"),
         Isolation.on_network,
     ),
     **dict.fromkeys(
         ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "pty.spawn",
-         "os.startfile", "os.kill"),
+         "os.startfile", "os.kill", "os.killpg", "signal.pthread_kill", "resource.prlimit"),
         Isolation.on_process,
     ),
 }  # fmt: skip
 
+_everywhere: Isolation | None = None
+_exempt: set[int] = set()
+_judging: set[int] = set()
 _current: ContextVar[Isolation | None] = ContextVar("durable_execution_isolation", default=None)
 _hook_lock = threading.Lock()
 _is_hooked = False
@@ -177,16 +219,39 @@ _is_hooked = False
 
 @contextmanager
 def isolated(suspects: SuspectList) -> Iterator[Isolation]:
-    """Isolate the code in this context, and in the tasks and threads that inherit it."""
+    """Isolate the code in this context, and in the tasks and threads that inherit it; in a replay worker, all code."""
     _install_hook()
-    isolation = Isolation(suspects)
+    outside = _everywhere
+    isolation = Isolation(suspects, is_strict=outside is not None)
     with _without_credentials(), _watched_functions():
         token, watching = _current.set(isolation), watched_by.set(suspects)
+        if outside is not None:
+            judge_everywhere(isolation)
         try:
             yield isolation
         finally:
+            if outside is not None:
+                judge_everywhere(outside)
             _current.reset(token)
             watched_by.reset(watching)
+
+
+def judge_everywhere(isolation: Isolation) -> None:
+    """Judge every effect of this process: from any thread, in any context, of code of any owner. For replay workers."""
+    global _everywhere  # noqa: PLW0603  # of the process, as its effects are
+    _install_hook()
+    _everywhere = isolation
+
+
+@contextmanager
+def exempt() -> Iterator[None]:
+    """Leave this thread's own effects alone: a replay worker's own, between replays."""
+    ident = _thread.get_ident()
+    _exempt.add(ident)
+    try:
+        yield
+    finally:
+        _exempt.discard(ident)
 
 
 def _install_hook() -> None:
@@ -195,14 +260,30 @@ def _install_hook() -> None:
         if not _is_hooked:
             sys.addaudithook(_hook)
             _is_hooked = True
+            _seen.clear()
+            sys.audit(PROBE)
+            if not _seen:
+                raise IsolationError(
+                    "the audit hook that isolates replays could not be installed: a hook that was added earlier refuses it"
+                )
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in EVENTS:
+        if event == PROBE:
+            _seen.append(event)
         return
-    isolation = _current.get(None)
-    if isolation is not None:
+    isolation = _current.get(None) or _everywhere
+    if isolation is None:
+        return
+    ident = _thread.get_ident()
+    if ident in _exempt or ident in _judging:
+        return
+    _judging.add(ident)
+    try:
         isolation.on_event(event, arguments)
+    finally:
+        _judging.discard(ident)
 
 
 REPLACED = {

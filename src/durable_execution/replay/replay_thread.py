@@ -12,6 +12,9 @@ from typing import Any
 
 from durable_execution.replay.suspects import Owner, owner_of, user_stack
 
+_raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
+"""Looked up when this module is imported: later, an isolated process refuses to look up C functions."""
+
 GRACE_SECONDS = 1.0
 INTERRUPTS = 10
 ROUNDS = 5
@@ -108,7 +111,7 @@ class ReplayThread:
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(_stop)
         if ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(ReplayTimeoutError))
+            _raise_in_thread(ctypes.c_ulong(ident), ctypes.py_object(ReplayTimeoutError))
 
 
 def _frames_by_thread() -> dict[int, FrameType]:

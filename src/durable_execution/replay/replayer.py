@@ -2,6 +2,7 @@
 
 import re
 import time
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,7 @@ from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replayed_tree import tree_of_run
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import ReplayRun, handler_parts
-from durable_execution.replay.suspects import Suspect
+from durable_execution.replay.suspects import Owner, Suspect, owner_of
 from durable_execution.trace.schema import InvocationTrace
 
 DEFAULT_SECONDS = 30.0
@@ -140,6 +141,7 @@ class _Replay:
             ends=tuple(_ends(first)),
             notes=tuple(self._notes),
             replays=self._replays,
+            isolation=("audit hook",),
             execution=self._execution,
         )
 
@@ -250,13 +252,13 @@ class _Replay:
                 for one in divergences
                 if one.severity is not Severity.INFO
             )
-            return Verdict.FAILED if is_failure else Verdict.DIVERGED
+            return _failure(explored.first) if is_failure else Verdict.DIVERGED
         if explored.first.is_timed_out:
             return Verdict.STUCK
         if effects:
             return Verdict.EFFECTS
         if self._failed(explored.first):
-            return Verdict.FAILED
+            return _failure(explored.first)
         return Verdict.UNREADABLE if self._cannot_tell(explored.first) else Verdict.SAME
 
     def _failed(self, run: ReplayRun) -> bool:
@@ -276,6 +278,11 @@ class _Replay:
             return (
                 f"{self._name} did not finish within {self._replayer.seconds:g} s{where}: orchestration code may wait only "
                 "for durable operations"
+            )
+        if isinstance(run.error, SystemExit):
+            return (
+                f"{self._name} called sys.exit({run.error.code!r}){_raised_at(run.error)}: on Lambda this ends the process, and "
+                "the invocation fails and is retried. Return or raise an error"
             )
         if run.error is not None:
             return f"{type(run.error).__name__}: {run.error}"
@@ -384,6 +391,22 @@ def _value_difference(execution: RecordedExecution, run: ReplayRun) -> tuple[Div
 
 def _last_name(error_type: str | None) -> str:
     return (error_type or "").rpartition(".")[2]
+
+
+def _failure(run: ReplayRun) -> Verdict:
+    """Return the verdict for a handler that failed."""
+    if isinstance(run.error, SystemExit):
+        return Verdict.EXITED
+    kind = type(run.error).__name__ if run.error else ((run.answer or {}).get("Error") or {}).get("ErrorType")
+    return {"MemoryError": Verdict.MEMORY, "RecursionError": Verdict.RECURSION}.get(_last_name(kind), Verdict.FAILED)
+
+
+def _raised_at(error: BaseException) -> str:
+    """Return where user code raised an error: ` at file:line`."""
+    frames = [
+        one for one in traceback.walk_tb(error.__traceback__) if owner_of(one[0].f_code.co_filename) is Owner.USER
+    ]
+    return f" at {frames[-1][0].f_code.co_filename}:{frames[-1][1]}" if frames else ""
 
 
 def _outcome_of(run: ReplayRun) -> str | None:

@@ -15,7 +15,24 @@ VERSION = 1
 
 
 class Verdict(StrEnum):
-    """The result of a replay, from best to worst."""
+    """The result of a replay.
+
+    Attributes:
+        SAME: The code makes the recorded calls.
+        DIVERGED: It makes different calls.
+        EFFECTS: It acts outside of steps.
+        FAILED: It fails where the recording did not.
+        STUCK: It did not finish in time, and was interrupted.
+        UNREADABLE: The recording cannot be read, or does not hold enough to tell.
+        UNSTABLE: The result depends on what ran earlier in the process.
+        EXITED: It ended its process.
+        KILLED: Its process was killed by a signal, such as a segmentation fault.
+        HUNG: It did not finish in time, and could not be interrupted.
+        MEMORY: It ran out of memory.
+        RECURSION: It called itself without end.
+        FORGED: It wrote to the connection on which the worker answers.
+        INTERRUPTED: The command was interrupted before the recording was replayed.
+    """
 
     SAME = "same"
     DIVERGED = "diverged"
@@ -23,6 +40,14 @@ class Verdict(StrEnum):
     FAILED = "failed"
     STUCK = "stuck"
     UNREADABLE = "unreadable"
+    UNSTABLE = "unstable"
+    EXITED = "exited"
+    KILLED = "killed"
+    HUNG = "hung"
+    MEMORY = "memory"
+    RECURSION = "recursion"
+    FORGED = "forged"
+    INTERRUPTED = "interrupted"
 
 
 class ExitCode(IntEnum):
@@ -43,6 +68,14 @@ EXIT_CODES = {
     Verdict.FAILED: ExitCode.HANDLER_FAILED,
     Verdict.STUCK: ExitCode.HANDLER_FAILED,
     Verdict.UNREADABLE: ExitCode.CANNOT_LOAD,
+    Verdict.UNSTABLE: ExitCode.DIVERGED,
+    Verdict.EXITED: ExitCode.HANDLER_FAILED,
+    Verdict.KILLED: ExitCode.HANDLER_FAILED,
+    Verdict.HUNG: ExitCode.HANDLER_FAILED,
+    Verdict.MEMORY: ExitCode.HANDLER_FAILED,
+    Verdict.RECURSION: ExitCode.HANDLER_FAILED,
+    Verdict.FORGED: ExitCode.HANDLER_FAILED,
+    Verdict.INTERRUPTED: ExitCode.INTERRUPTED,
 }
 
 
@@ -64,6 +97,9 @@ class ReplayReport:
         ends: Paths of the calls past the end of the recording, which the code would make next.
         notes: Limits of the verdict, one line each.
         replays: The number of replays it took.
+        isolation: The layers of isolation that were on; empty when it was not replayed.
+        at_import: Effects of the handler's module when it was imported, and what replays lack because of them, one line
+            each. Known for replays in a process of their own only.
         execution: The recording; None when it could not be read.
     """
 
@@ -80,6 +116,8 @@ class ReplayReport:
     ends: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     replays: int = 0
+    isolation: tuple[str, ...] = ()
+    at_import: tuple[str, ...] = ()
     execution: RecordedExecution | None = field(default=None, repr=False)
 
     @property
@@ -117,6 +155,8 @@ class ReplayReport:
             "error": self.error,
             "calls": self.calls,
             "replays": self.replays,
+            "isolation": list(self.isolation),
+            "at_import": list(self.at_import),
             "divergences": [
                 {**one.to_wire(), "explanation": dict(explanation(one)), "title": one.title} for one in self.divergences
             ],
@@ -128,9 +168,9 @@ class ReplayReport:
 
 
 def worst(reports: tuple[ReplayReport, ...] | list[ReplayReport]) -> ExitCode:
-    """Return the exit code of many reports: cannot load takes precedence, then failed, then diverged."""
+    """Return the exit code of many reports: interrupted takes precedence, then cannot load, failed, and diverged."""
     codes = {report.exit_code for report in reports}
-    order = (ExitCode.CANNOT_LOAD, ExitCode.HANDLER_FAILED, ExitCode.DIVERGED)
+    order = (ExitCode.INTERRUPTED, ExitCode.CANNOT_LOAD, ExitCode.HANDLER_FAILED, ExitCode.DIVERGED)
     return next((code for code in order if code in codes), ExitCode.SAME)
 
 

@@ -18,7 +18,7 @@ from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replay.stand_ins import Collector, ReplayLambdaContext, ReplayService, TaskTracker
-from durable_execution.replay.suspects import Profiler, Suspect, SuspectList, stop_watching
+from durable_execution.replay.suspects import Profiler, Suspect, SuspectList, claim, stop_watching
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop
 from durable_execution.runtime.scope import ContextScope
@@ -90,6 +90,7 @@ def run_once(
         recorder: Records what the code does line by line. Recording is faster without `watch`.
     """
     function, name = handler_parts(handler)
+    claim(function)
     collector = Collector()
     operations = state.operations()
     run = ReplayRun(collector, ReplayService(set(state.rooms)))
@@ -196,7 +197,7 @@ def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList) -> None:
         except ReplayTimeoutError:
             abandon(loop.loop)
             raise
-        except Exception as error:  # noqa: BLE001  # Lambda retries an invocation that raises: that is an outcome, too
+        except BaseException as error:  # noqa: BLE001  # also an exit: Lambda retries the invocation, an outcome, too
             run.error = error
         finally:
             stop_watching()

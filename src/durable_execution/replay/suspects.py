@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 import gc
 import glob
+import inspect
 import os
 import pathlib
 import random
@@ -105,6 +106,10 @@ class SuspectList:
         after, path = self._calls()
         self._found.pop(key, None)
         self._found[key] = Suspect(kind, what, stack, after, path, is_blocked)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._found.clear()
 
     def __iter__(self) -> Any:
         return iter(tuple(self._found.values()))
@@ -324,9 +329,26 @@ def owner_of(filename: str) -> Owner:
     path = str(Path(filename).absolute())
     if path.startswith(SDK_DIRECTORY):
         return Owner.SDK
+    if path.startswith(tuple(_claimed)):
+        return Owner.USER
     if path.startswith(LIBRARY_DIRECTORIES) or f"{os.sep}site-packages{os.sep}" in path:
         return Owner.LIBRARY
     return Owner.STANDARD if path.startswith(STANDARD_DIRECTORIES) else Owner.USER
+
+
+def claim(function: Callable[..., Any]) -> None:
+    """Treat an installed handler, and its package, as the user's code: `pip install .` does not make it a library."""
+    filename = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", "")
+    if not filename or owner_of(filename) is not Owner.LIBRARY:
+        return
+    path = Path(filename).absolute()
+    depth = len(function.__module__.split(".")) - (path.name != "__init__.py")
+    package = path.parents[depth - 1] if depth else path
+    _claimed.add(f"{package}{os.sep}" if depth else str(path))
+    owner_of.cache_clear()
+
+
+_claimed: set[str] = set()
 
 
 def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
@@ -354,6 +376,20 @@ def responsible_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
     owners = {owner_of(outer.f_code.co_filename) for outer in _outwards(frame)}
     if found or Owner.SDK in owners or Owner.IMPORT in owners:
         return found
+    return (CallSite("<thread>", 0, threading.current_thread().name),)
+
+
+def acting_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
+    """Return the frames that act, innermost first: the user's, or a library's, or the thread. Never empty."""
+    frames = [(owner_of(outer.f_code.co_filename), outer) for outer in _outwards(frame)]
+    for wanted in (Owner.USER, Owner.LIBRARY):
+        found = [
+            CallSite(outer.f_code.co_filename, outer.f_lineno, outer.f_code.co_qualname)
+            for owner, outer in frames
+            if owner is wanted
+        ]
+        if found:
+            return tuple(found)
     return (CallSite("<thread>", 0, threading.current_thread().name),)
 
 

@@ -1,0 +1,159 @@
+"""What the supervisor of replays and its workers say to each other, in the order in which they say it."""
+
+from dataclasses import dataclass
+
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay.report import ReplayReport
+from durable_execution.replay.suspects import Suspect
+
+BROKEN = 70
+"""Exit code of a worker whose own code failed, as `os.EX_SOFTWARE`."""
+
+CUT_OFF = 71
+"""Exit code of a worker that lost its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first message to a new process.
+
+    Attributes:
+        reference: The handler to import: `module:handler` or `file.py:handler`.
+        memory: How many bytes a replay may allocate on top of what the import needed.
+        allows_network_at_import: Whether the handler's module may use the network when it is imported.
+        has_landlock: Whether to use Landlock where the kernel has it.
+    """
+
+    reference: str
+    memory: int
+    allows_network_at_import: bool
+    has_landlock: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The handler is imported.
+
+    Attributes:
+        handler: Its name, `module:qualname`.
+        directory: The directory of its source; empty if unknown.
+        layers: The layers of isolation that are on.
+        effects: What its module did when it was imported.
+        gaps: What no layer sees, one line each.
+    """
+
+    handler: str
+    directory: str
+    layers: tuple[str, ...]
+    effects: tuple[Suspect, ...]
+    gaps: tuple[str, ...]
+
+    def at_import(self) -> tuple[str, ...]:
+        """Return the effects of the import and the gaps it leaves, one line each."""
+        return (*(f"{effect}, at import" for effect in self.effects), *self.gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """The handler cannot be imported, or is not durable.
+
+    Attributes:
+        message: Why.
+    """
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Asks for a process that replays. Two descriptors come with it: its connection, and where its output goes.
+
+    Attributes:
+        key: The key of its connection.
+    """
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A process that replays was started.
+
+    Attributes:
+        pid: Its process id.
+    """
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reap:
+    """Asks how a process ended, and ends it if it has not.
+
+    Attributes:
+        pid: Its process id.
+        seconds: How long to wait for its end before.
+    """
+
+    pid: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """How a process ended.
+
+    Attributes:
+        code: Its exit code, negative for a signal.
+        was_running: Whether it did not end by itself.
+    """
+
+    code: int
+    was_running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One recording to replay.
+
+    Attributes:
+        execution: The recording.
+        source: Its name in the report.
+        seconds: Time limit.
+        grace: How many seconds later its process is ended.
+        is_every_prefix: Whether to replay each of its earlier states as well.
+        has_rows: Whether the report needs the calls side by side.
+    """
+
+    execution: RecordedExecution
+    source: str
+    seconds: float
+    grace: float
+    is_every_prefix: bool = False
+    has_rows: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        report: The report, without the recording.
+        paths: Paths of recorded operations that the replay names differently, by index.
+        is_worn: Whether the replay changed the process, so that no other recording should be replayed in it.
+    """
+
+    report: ReplayReport
+    paths: tuple[tuple[int, str], ...] = ()
+    is_worn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Asks a worker, after its answer, whether it still runs.
+
+    Attributes:
+        token: What the worker has to send back.
+    """
+
+    token: bytes

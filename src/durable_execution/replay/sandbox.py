@@ -1,0 +1,199 @@
+"""Isolates a process that replays recordings, in layers: an audit hook, tripwires and, on Linux, Landlock.
+
+In such a process no question of ownership is asked: every effect after the import of the handler is refused and reported,
+from any thread, any context and any code. The hook explains what it refuses, but C code can go around it. Landlock cannot
+be gone around, but explains nothing. Tripwires cover what was open already. So the layers are used together.
+"""
+
+import _ctypes
+import atexit
+import ctypes
+import multiprocessing.util
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+from durable_execution.observers import CallSite
+from durable_execution.replay import landlock
+from durable_execution.replay.isolation import C_CALL, UNAUDITED, Isolation, exempt, judge_everywhere
+from durable_execution.replay.suspects import Suspect, SuspectKind, SuspectList
+from durable_execution.replay.tripwires import SharedMapping, Tripwire, has_tripwires, set_tripwires, shared_mappings
+
+AUDIT_HOOK = "audit hook"
+TRIPWIRES = "tripwires"
+LANDLOCK = "Landlock"
+IMPORT_OPTION = "--allow-network-at-import"
+
+UNAUDITED_FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("os", ("mkfifo", "mknod", "chroot")),
+    ("posix", ("mkfifo", "mknod", "chroot")),
+    ("signal", ("pidfd_send_signal",)),
+    ("time", ("clock_settime", "clock_settime_ns")),
+    ("_posixsubprocess", ("fork_exec",)),
+    ("subprocess", ("_fork_exec",)),
+    ("_posixshmem", ("shm_open", "shm_unlink")),
+    ("_multiprocessing", ("SemLock", "sem_unlink")),
+    ("_gdbm", ("open",)),
+    ("_dbm", ("open",)),
+    ("readline", ("write_history_file", "append_history_file")),
+)
+"""Functions with an effect that CPython announces in no version, or not in all of them."""
+
+
+class _AtImport(Isolation):
+    """Lists what a module does when it is imported, and refuses only the network."""
+
+    def __init__(self, suspects: SuspectList, *, allows_network: bool) -> None:
+        super().__init__(suspects, is_strict=True)
+        self._allows_network = allows_network
+
+    def block(self, kind: SuspectKind, what: str, frame: Any) -> None:
+        if kind is SuspectKind.NETWORK and not self._allows_network:
+            self.refuse(
+                kind,
+                what,
+                frame,
+                f"{what} is refused while the handler's module is imported: a replay must not depend on the network. "
+                f"Move it into a step, or pass {IMPORT_OPTION}",
+            )
+        self.note_effect(kind, what, frame)
+
+    def on_library(self, event: str, arguments: tuple[Any, ...], frame: Any) -> None:
+        """Let modules load C libraries."""
+
+    def on_thread(self, _event: str, _arguments: tuple[Any, ...], frame: Any) -> None:
+        """Let modules start threads: the processes that replay do not have them."""
+
+
+class Sandbox:
+    """The layers of this process. There is one per process, and they cannot be taken off.
+
+    Args:
+        allows_network_at_import: Whether modules may use the network when they are imported.
+        has_landlock: Whether to use Landlock where the kernel has it.
+    """
+
+    def __init__(self, *, allows_network_at_import: bool = False, has_landlock: bool = True) -> None:
+        self._allows_network = allows_network_at_import
+        self._has_landlock = has_landlock and landlock.version() > 0
+        self._at_import = SuspectList(lambda: (0, None))
+        self._stray = SuspectList(lambda: (0, None))
+        self._wires: list[Tripwire | SharedMapping] = []
+        self._callbacks = 0
+        self.site = CallSite("<handler>", 0, "handler")
+
+    def before_import(self) -> None:
+        """Put on what must be there before the handler's module runs."""
+        sys.dont_write_bytecode = True
+        if self._has_landlock and not self._allows_network:
+            landlock.refuse_network()
+        _announce_effects()
+        judge_everywhere(_AtImport(self._at_import, allows_network=self._allows_network))
+
+    def after_import(self) -> None:
+        """From now on every effect is refused."""
+        judge_everywhere(Isolation(self._stray, is_strict=True))
+
+    def enter(self, kept: Iterable[int]) -> None:
+        """Put on the other layers, in the process that replays.
+
+        Args:
+            kept: Descriptors of this process that user code does not have.
+        """
+        with exempt():
+            self._wires = [*set_tripwires(kept), *(one for one in shared_mappings() if one.make_private())]
+            if self._has_landlock:
+                if self._allows_network:
+                    landlock.refuse_network()
+                landlock.refuse_file_changes()
+        self._callbacks = _callbacks()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that are on in a process that replays."""
+        tripwires = (TRIPWIRES,) if has_tripwires() else ()
+        return (AUDIT_HOOK, *tripwires, *((LANDLOCK,) if self._has_landlock else ()))
+
+    def import_effects(self) -> tuple[Suspect, ...]:
+        """Return what the handler's module did when it was imported."""
+        return tuple(self._at_import)
+
+    def gaps(self) -> tuple[str, ...]:
+        """Return what a replay lacks because the import did it, one line each."""
+        threads = (one.name for one in threading.enumerate() if one is not threading.main_thread())
+        mapped = sorted({one.name for one in shared_mappings()})
+        return (
+            *(f"the thread {name!r}, started at import, does not run in replays" for name in threads),
+            *(f"{name}, mapped as shared memory at import, is a private copy in replays" for name in mapped),
+        )
+
+    def stray_effects(self) -> tuple[Suspect, ...]:
+        """Return, once, the effects since the last look that no single replay accounts for."""
+        with exempt():
+            for wire in self._wires:
+                if wire.written():
+                    what = f"writing to {wire.name}, opened at import"
+                    self._stray.add(
+                        SuspectKind.FILE if wire.is_file else SuspectKind.NETWORK, what, (self.site,), is_blocked=True
+                    )
+        registered = _callbacks()
+        if registered > self._callbacks:
+            self._callbacks = registered
+            self._stray.add(SuspectKind.PROCESS, "registering a function with atexit", (self.site,), is_blocked=True)
+        found = tuple(self._stray)
+        self._stray.clear()
+        return found
+
+
+def _callbacks() -> int:
+    return atexit._ncallbacks() + len(multiprocessing.util._finalizer_registry)  # type: ignore[attr-defined]  # noqa: SLF001  # no public count
+
+
+def _announce_effects() -> None:
+    """Make functions announce their effects that do not: for modules that are loaded, and for those loaded later."""
+    import importlib
+
+    ctypes._CFuncPtr = _announcing_c_functions()  # type: ignore[attr-defined]  # noqa: SLF001  # the base of every library's functions
+    for module_name, names in UNAUDITED_FUNCTIONS:
+        module = sys.modules.get(module_name)
+        if module is None:
+            with suppress(ImportError):
+                module = importlib.import_module(module_name)
+        for name in names:
+            _announce(module, name)
+
+
+def _announcing_c_functions() -> type[Any]:
+    base: Any = _ctypes.CFuncPtr
+
+    class AnnouncedFunction(base):  # type: ignore[misc]  # a class of ctypes
+        """A C function: what it does is unknown, so it is judged when it is called."""
+
+        _flags_ = _ctypes.FUNCFLAG_CDECL
+        _restype_ = ctypes.c_int
+
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            sys.audit(C_CALL, getattr(self, "__name__", "a function"))
+            return super().__call__(*arguments, **options)
+
+    return AnnouncedFunction
+
+
+def _announce(module: ModuleType | None, name: str) -> None:
+    original = getattr(module, name, None)
+    if module is None or original is None or isinstance(original, type):
+        return
+    setattr(module, name, _announcing(original, f"{module.__name__.lstrip('_')}.{name.lstrip('_')}"))
+
+
+def _announcing(original: Callable[..., Any], what: str) -> Callable[..., Any]:
+    @wraps(original)
+    def announced(*arguments: Any, **options: Any) -> Any:
+        sys.audit(UNAUDITED, what, *arguments[:1])
+        return original(*arguments, **options)
+
+    return announced

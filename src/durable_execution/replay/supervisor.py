@@ -1,0 +1,270 @@
+"""Starts, questions and ends the processes that replay recordings.
+
+Each handler is imported in one process. That process forks, and the forks replay recordings, one after another.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from durable_execution.errors import DurableError
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay.channel import (
+    KEY_BYTES,
+    Channel,
+    ClosedChannelError,
+    ForgedMessageError,
+)
+from durable_execution.replay.messages import (
+    Challenge,
+    Fork,
+    Forked,
+    Job,
+    Outcome,
+    Ready,
+    Reap,
+    Reaped,
+    Start,
+    Unusable,
+)
+from durable_execution.replay.replayer import DEFAULT_SECONDS
+from durable_execution.replay.report import ReplayReport
+from durable_execution.replay.run import UnusableHandlerError
+
+MEMORY = 1 << 30
+IMPORT_SECONDS = 120.0
+ANSWER_SECONDS = 10.0
+MAX_OUTPUT = 1 << 16
+EVERY_PREFIX_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How recordings are replayed in processes of their own.
+
+    Attributes:
+        seconds: Time limit for each recording.
+        grace: How many seconds after its time limit a replay may take to stop by itself, before its process is ended.
+        jobs: How many processes replay at the same time; None is one per core.
+        is_fresh: Whether each recording has a process that has replayed nothing before.
+        memory: How many bytes a replay may allocate on top of what the import of its handler needed.
+        allows_network_at_import: Whether the handler's module may use the network when it is imported.
+        has_landlock: Whether to use Landlock where the kernel has it.
+        is_every_prefix: Whether to replay each earlier state of a recording as well.
+        has_rows: Whether reports need the calls side by side, which `--json` and the formats of CI do not.
+    """
+
+    seconds: float = DEFAULT_SECONDS
+    grace: float = 5.0
+    jobs: int | None = None
+    is_fresh: bool = False
+    memory: int = MEMORY
+    allows_network_at_import: bool = False
+    has_landlock: bool = True
+    is_every_prefix: bool = False
+    has_rows: bool = True
+
+
+@dataclass(slots=True)
+class Task:
+    """A recording on its way to a report.
+
+    Attributes:
+        index: Its number among the recordings.
+        source: Its name.
+        execution: The recording.
+        reference: The handler.
+        before: The report of a process that had replayed other recordings, while a new process checks it.
+    """
+
+    index: int
+    source: str
+    execution: RecordedExecution
+    reference: str
+    before: ReplayReport | None = None
+
+
+class ReplayProcess:
+    """A process that replays."""
+
+    def __init__(self, home: "HandlerProcess", channel: Channel, pid: int, output: IO[bytes]) -> None:
+        self.home, self.channel, self.pid, self.output = home, channel, pid, output
+        self.replays = 0
+        self.task: Task | None = None
+        self.deadline = 0.0
+        self.last_output = ""
+        self._read = 0
+
+    def assign(self, task: Task, options: WorkerOptions) -> None:
+        """Send a job.
+
+        Raises:
+            ClosedChannelError: The process has ended.
+        """
+        seconds = options.seconds if not options.is_every_prefix else max(options.seconds, EVERY_PREFIX_SECONDS)
+        self.task, self.replays = task, self.replays + 1
+        self.deadline = time.monotonic() + seconds + options.grace
+        self.channel.send(
+            Job(task.execution, task.source, seconds, options.grace, options.is_every_prefix, options.has_rows)
+        )
+
+    def answer(self) -> Outcome:
+        """Take the answer, and make sure that the process that gave it is alive.
+
+        Raises:
+            ClosedChannelError: The process has ended.
+            ForgedMessageError: Something else than the worker answered.
+        """
+        try:
+            outcome = self.channel.receive(seconds=ANSWER_SECONDS)
+            challenge = Challenge(secrets.token_bytes(16))
+            self.channel.send(challenge)
+            reply = self.channel.receive(seconds=ANSWER_SECONDS)
+        except TimeoutError:
+            raise ForgedMessageError("the worker's answer breaks off") from None
+        if not isinstance(outcome, Outcome) or reply != challenge:
+            raise ForgedMessageError("the worker's answer is not a report")
+        return outcome
+
+    def printed(self) -> str:
+        """Return what was written to stdout and stderr since the last look."""
+        size = os.fstat(self.output.fileno()).st_size
+        start = max(self._read, size - MAX_OUTPUT)
+        self._read = size
+        return os.pread(self.output.fileno(), size - start, start).decode("utf-8", "replace")
+
+    def end(self, *, seconds: float = 0) -> Reaped | None:
+        """End the process.
+
+        Args:
+            seconds: How long to wait for it to end by itself.
+
+        Returns:
+            How it ended; None when that is not known.
+        """
+        ended = self.home.reap(self.pid, seconds)
+        self.channel.close()
+        self.last_output = self.printed()
+        self.output.close()
+        return ended
+
+
+class HandlerProcess:
+    """The process that has imported a handler, from which others are forked."""
+
+    def __init__(self, reference: str, options: WorkerOptions) -> None:
+        self.reference = reference
+        near, far = socket.socketpair()
+        key = secrets.token_bytes(KEY_BYTES)
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
+        with far:
+            self._process = subprocess.Popen(  # this interpreter, this package
+                _command(far.fileno()),
+                pass_fds=(far.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                start_new_session=True,
+            )
+        near.sendall(key)
+        self._channel = Channel(near, key, is_supervisor=True)
+        self.ready = self._import(options)
+
+    def _import(self, options: WorkerOptions) -> Ready:
+        try:
+            self._channel.send(
+                Start(self.reference, options.memory, options.allows_network_at_import, options.has_landlock)
+            )
+            answer = self._channel.receive(seconds=IMPORT_SECONDS)
+        except TimeoutError:
+            self.close()
+            raise UnusableHandlerError(
+                f"cannot import {self.reference}: its module did not finish importing within {IMPORT_SECONDS:g} s"
+            ) from None
+        except (ClosedChannelError, ForgedMessageError):
+            why = self._last_words()
+            self.close()
+            status = describe_exit(self._process.returncode)
+            raise UnusableHandlerError(
+                f"cannot import {self.reference}: the process {status} during the import{why}"
+            ) from None
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(answer, Unusable):
+            self.close()
+            raise UnusableHandlerError(answer.message)
+        return answer  # type: ignore[no-any-return]  # a Ready: nothing else is left
+
+    def fork(self) -> ReplayProcess:
+        """Start a process that replays.
+
+        Raises:
+            ClosedChannelError: The process that imported the handler is gone.
+        """
+        near, far = socket.socketpair()
+        key = secrets.token_bytes(KEY_BYTES)
+        output: IO[bytes] = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115  # closed with the fork
+        with far:
+            self._channel.send(Fork(key), descriptors=(far.fileno(), output.fileno()))
+        answer = self._channel.receive(seconds=ANSWER_SECONDS)
+        if not isinstance(answer, Forked):
+            raise ClosedChannelError("the process that imported the handler does not fork")
+        return ReplayProcess(self, Channel(near, key, is_supervisor=True), answer.pid, output)
+
+    def reap(self, pid: int, seconds: float) -> Reaped | None:
+        """End a process that replays, after it had time to end by itself. Returns how it ended, if that is known."""
+        with suppress(DurableError, TimeoutError):
+            self._channel.send(Reap(pid, seconds))
+            answer = self._channel.receive(seconds=ANSWER_SECONDS)
+            if isinstance(answer, Reaped):
+                return answer
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+        return None
+
+    def close(self) -> None:
+        """End the process and everything it has started."""
+        self._channel.close()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._output.close()
+
+    def _last_words(self) -> str:
+        self._output.seek(0)
+        lines = self._output.read().decode("utf-8", "replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+
+def describe_exit(code: int | None) -> str:
+    """Say how a process ended, after "the process": `ended with exit code 3`."""
+    if code is None:
+        return "ended"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was killed by {signal_name(-code)}"
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal: `SIGSEGV`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _command(descriptor: int) -> list[str]:
+    path = [str(Path(entry or ".").absolute()) for entry in sys.path]
+    code = f"import sys; sys.path[:] = {path!r}; from durable_execution.replay.worker import main; main()"
+    flags = ["-O"] * sys.flags.optimize
+    return [sys.executable, *flags, "-c", code, str(descriptor)]

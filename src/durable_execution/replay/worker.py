@@ -1,0 +1,253 @@
+"""The process that imports a handler, and its forks, which replay recordings and answer with a report for each.
+
+The importing process runs no replay. It forks: a fork starts in the state right after the import, which is what a new
+environment of Lambda has, in a few milliseconds. See `durable_execution.replay.supervisor` for the other side.
+"""
+
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+import warnings
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from durable_execution import DurableContext, durable_execution
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.observers import CallSite
+from durable_execution.replay.channel import KEY_BYTES, Channel, ClosedChannelError, hidden
+from durable_execution.replay.check import replay_every_prefix
+from durable_execution.replay.isolation import exempt
+from durable_execution.replay.loading import load_handler
+from durable_execution.replay.messages import (
+    BROKEN,
+    CUT_OFF,
+    Challenge,
+    Forked,
+    Job,
+    Outcome,
+    Ready,
+    Reap,
+    Reaped,
+    Start,
+    Unusable,
+)
+from durable_execution.replay.replayer import Replayer, rooted_at
+from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.sandbox import Sandbox
+from durable_execution.replay.suspects import Suspect
+
+DUMP_AT = 0.7
+"""When a process writes down where every thread is: after this part of the time it has to stop by itself."""
+
+PR_SET_PDEATHSIG = 1
+
+
+@durable_execution
+async def _warm_up(_event: Any, ctx: DurableContext) -> None:
+    await ctx.step(lambda _: None, name="warm-up")
+
+
+def main() -> None:
+    """Import a handler and fork for every request, until the supervisor closes the connection."""
+    connection = hidden(int(sys.argv[1]))
+    channel = Channel(connection, _key(connection), is_supervisor=False)
+    start: Start = channel.receive()
+    sys.argv[:] = [""]
+    sandbox = Sandbox(allows_network_at_import=start.allows_network_at_import, has_landlock=start.has_landlock)
+    _replay_something()
+    sandbox.before_import()
+    try:
+        handler = load_handler(start.reference)
+    except UnusableHandlerError as error:
+        channel.send(Unusable(str(error)))
+        os._exit(0)
+    sandbox.after_import()
+    sandbox.site = _site(handler)
+    directory = os.path.dirname(sandbox.site.file)  # noqa: PTH120  # text of a code object
+    channel.send(Ready(handler.name, directory, sandbox.layers, sandbox.import_effects(), sandbox.gaps()))
+    gc.collect()
+    gc.freeze()
+    try:
+        _fork_on_request(channel, handler, sandbox, start)
+    except ClosedChannelError:
+        os._exit(0)
+
+
+def _key(connection: socket.socket) -> bytes:
+    key = b""
+    while len(key) < KEY_BYTES:
+        more = connection.recv(KEY_BYTES - len(key))
+        if not more:
+            os._exit(0)
+        key += more
+    return key
+
+
+def _site(handler: Any) -> CallSite:
+    code = getattr(getattr(handler.function, "__wrapped__", handler.function), "__code__", None)
+    if code is None:
+        return CallSite("<handler>", 0, handler.name)
+    return CallSite(code.co_filename, code.co_firstlineno, code.co_qualname)
+
+
+def _replay_something() -> None:
+    """Replay an empty execution, so that every module a replay needs is loaded before the handler's."""
+    started = {"EventType": "ExecutionStarted", "EventId": 1, "EventTimestamp": 0, "ExecutionStartedDetails": {}}
+    Replayer(_warm_up).replay(read_history([started]))
+
+
+def _fork_on_request(channel: Channel, handler: Any, sandbox: Sandbox, start: Start) -> NoReturn:
+    while True:
+        request, descriptors = channel.receive_descriptors(2)
+        with exempt():
+            if isinstance(request, Reap):
+                channel.send(_reaped(request))
+                continue
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # threads that the handler's module started do not come along
+                pid = os.fork()
+        if not pid:
+            channel.close()
+            _work(request.key, descriptors, handler, sandbox, start)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        channel.send(Forked(pid))
+
+
+def _reaped(request: Reap) -> Reaped:
+    deadline = time.monotonic() + request.seconds
+    pid, status = os.waitpid(request.pid, os.WNOHANG)
+    while not pid and time.monotonic() < deadline:
+        time.sleep(0.005)
+        pid, status = os.waitpid(request.pid, os.WNOHANG)
+    was_running = not pid
+    if was_running:
+        os.kill(request.pid, signal.SIGKILL)
+        _, status = os.waitpid(request.pid, 0)
+    return Reaped(os.waitstatus_to_exitcode(status), was_running)
+
+
+def _work(key: bytes, descriptors: list[int], handler: Any, sandbox: Sandbox, start: Start) -> NoReturn:
+    """Be a process that replays."""
+    try:
+        with exempt():
+            connection = hidden(descriptors[0])
+            for standard in (1, 2):
+                os.dup2(descriptors[1], standard)
+            os.close(descriptors[1])
+            _limit(start.memory)
+        sandbox.enter([connection.fileno()])
+        channel = Channel(connection, key, is_supervisor=False)
+        while True:
+            job = channel.receive()
+            channel.send(_outcome(job, handler, sandbox))
+            challenge: Challenge = channel.receive()
+            channel.send(challenge)
+    except ClosedChannelError:
+        os._exit(CUT_OFF)
+    except BaseException:  # noqa: BLE001  # the supervisor sees that the process ended, and reads why
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(BROKEN)
+
+
+def _limit(memory: int) -> None:
+    """Limit what this process may take, and let it end with its parent."""
+    import ctypes
+    import resource
+
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # a file of the kernel
+            taken = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.enable(2, all_threads=True)
+
+
+def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
+    before = _Surroundings()
+    faulthandler.dump_traceback_later(job.seconds + DUMP_AT * job.grace, file=2)
+    try:
+        report = _replayed(job, handler)
+    except UnusableHandlerError as error:
+        report = ReplayReport(job.source, handler.name, Verdict.FAILED, error=str(error))
+    except MemoryError:
+        report = ReplayReport(job.source, handler.name, Verdict.MEMORY, error="the replay ran out of memory")
+    except Exception as error:  # noqa: BLE001  # code that breaks the replay itself is a verdict about it
+        report = ReplayReport(job.source, handler.name, Verdict.FAILED, error=f"{type(error).__name__}: {error}")
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    gc.collect()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    report = _with_effects(report, sandbox.stray_effects())
+    changes = before.changes()
+    report = replace(report, notes=(*report.notes, *changes))
+    is_worn = bool(changes) or before.has_more_threads() or report.verdict in (Verdict.STUCK, Verdict.MEMORY)
+    paths = _renamed(job.execution, report)
+    return Outcome(replace(report, execution=None, rows=report.rows if job.has_rows else ()), paths, is_worn)
+
+
+def _replayed(job: Job, handler: Any) -> ReplayReport:
+    if job.is_every_prefix:
+        return replay_every_prefix(handler, job.execution, source=job.source)
+    return Replayer(handler, seconds=job.seconds).replay(job.execution, source=job.source)
+
+
+def _with_effects(report: ReplayReport, effects: tuple[Suspect, ...]) -> ReplayReport:
+    if not effects:
+        return report
+    verdict = Verdict.EFFECTS if report.verdict is Verdict.SAME else report.verdict
+    return replace(report, effects=(*report.effects, *effects), verdict=verdict)
+
+
+def _renamed(execution: RecordedExecution, report: ReplayReport) -> tuple[tuple[int, str], ...]:
+    if report.execution is None:
+        return ()
+    plain = rooted_at(execution, report.handler)
+    pairs = enumerate(zip(plain.operations, report.execution.operations, strict=False))
+    return tuple((index, after.path) for index, (before, after) in pairs if before.path != after.path)
+
+
+class _Surroundings:
+    """What code can change about its process for whatever runs there next."""
+
+    def __init__(self) -> None:
+        self._directory = _directory()
+        self._environment = dict(os.environ)
+        self._threads = threading.active_count()
+
+    def changes(self) -> list[str]:
+        """Return what changed, one line each."""
+        found: list[str] = []
+        if _directory() != self._directory:
+            found.append(f"the code changed the working directory to {_directory()}; other recordings do not see that")
+        now = dict(os.environ)
+        names = sorted(name for name in {*now, *self._environment} if now.get(name) != self._environment.get(name))
+        if names:
+            found.append(
+                f"the code changed environment variables ({', '.join(names)}); other recordings do not see that"
+            )
+        return found
+
+    def has_more_threads(self) -> bool:
+        """Whether threads are left that were not there before."""
+        return threading.active_count() > self._threads
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  # a plain text to compare
+    except OSError:
+        return "a directory that no longer exists"
