@@ -3,12 +3,40 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from durable_execution import DurableHandler
+from durable_execution import DurableHandler, durable_execution
+from durable_execution.history.reading import RecordedExecution, read_history
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.protocol import Wire
 from durable_execution.trace import MemorySink
+from durable_execution.trace.schema import read_traces
 
 FUNCTION = "flow"
+
+
+def recorded(
+    function: Callable[..., Any],
+    payload: Any = None,
+    *,
+    callbacks: Mapping[str, Any] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    skips: Any = None,
+    traces: bool = False,
+) -> RecordedExecution:
+    """Run a function as a handler on the local engine, as far as it goes, and read its history.
+
+    Args:
+        function: What to run; it is not decorated yet.
+        payload: Its payload.
+        callbacks: As in `history_of`.
+        functions: As in `history_of`.
+        skips: What the clock skips; None skips every wait, or only work where callbacks are answered.
+        traces: Whether its replay traces are read with the history.
+    """
+    sink = MemorySink()
+    events, arn = history_of(
+        durable_execution(function), payload, callbacks=callbacks, functions=functions, sink=sink, skips=skips
+    )
+    return read_history(events, arn=arn, traces=read_traces(sink.texts[arn]) if traces else ())
 
 
 def history_of(
@@ -19,6 +47,7 @@ def history_of(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     sink: MemorySink | None = None,
     function: str = FUNCTION,
+    skips: Any = None,
 ) -> tuple[list[Wire], str]:
     """The events of an execution that has come to its end, or waits for something nobody gives it; and its ARN.
 
@@ -29,13 +58,14 @@ def history_of(
         functions: Functions it invokes.
         sink: Where its replay traces go.
         function: Name it is registered under.
+        skips: What the clock skips.
     """
     with LocalEngine(None, time="skip", ids=CountingIds(), trace_sink=sink or False) as engine:
         for name, target in (functions or {}).items():
             engine.register(name, target)
         engine.register(function, handler)
         arn = engine.start(function, payload if payload is not None else {})
-        engine.run_until_idle(skips="everything" if not callbacks else "work")
+        engine.run_until_idle(skips=skips or ("everything" if not callbacks else "work"))
         for name, answer in (callbacks or {}).items():
             _complete(engine, engine.wait_for_callback_id(arn, name), answer)
             engine.run_until_idle(skips="work")

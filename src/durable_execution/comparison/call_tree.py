@@ -49,6 +49,7 @@ class CallNode:
         cut_off: Task scopes inside it that were cancelled, such as the loser of a race.
         unfinished: Task scopes inside it that were still running at the end.
         finished: Task scopes inside it that have ended, even if the context has not.
+        is_resting: Replayed: whether its code waits for open operations only, so that it makes no further call.
     """
 
     side: Side
@@ -65,6 +66,7 @@ class CallNode:
     cut_off: set[Lane] = field(default_factory=set)
     unfinished: set[Lane] = field(default_factory=set)
     finished: set[Lane] = field(default_factory=set)
+    is_resting: bool = False
 
     @property
     def is_batch(self) -> bool:

@@ -54,8 +54,8 @@ def context_rows(
         lane = here if here is not None else there
         around = path if not lane else _context_path(ours or theirs, path)
         is_cut = here in recorded.cut_off or here in replayed.cut_off or (not theirs and _may_have_lost(here))
-        is_open = is_cut or here in replayed.unfinished
-        is_ended = (replayed.is_ended or here in replayed.finished) and not is_open
+        is_open = is_cut or (here in replayed.unfinished and not replayed.is_resting)
+        is_ended = (replayed.is_ended or replayed.is_resting or here in replayed.finished) and not is_open
         compared = _Lane(recorded, replayed, ours, theirs, around, depth, handler, is_loose)
         compared.is_cut, compared.is_ended = is_cut, is_ended
         rows += compared.rows()

@@ -15,15 +15,29 @@ from durable_execution.replay.run import ReplayRun
 from durable_execution.replay.stand_ins import Collected
 
 
-def tree_of_run(run: ReplayRun, state: RecordedState, name: str) -> CallNode:
+def tree_of_run(run: ReplayRun, state: RecordedState, name: str, *, is_resting: bool = False) -> CallNode:
     """Build the tree of the calls made in a replay.
 
     Args:
         run: The replay.
         state: The recorded state it replayed.
         name: Name of the handler.
+        is_resting: Whether the code has made every call that the recorded results lead to.
     """
-    return _TreeBuilder(run, state, name).root
+    root = _TreeBuilder(run, state, name).root
+    if is_resting:
+        _mark_resting(root)
+    return root
+
+
+def _mark_resting(root: CallNode) -> None:
+    """Mark the open contexts whose code rests: all but those in a context that has ended and gave them up."""
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if not node.is_ended:
+            node.is_resting = True
+            pending.extend(node.children or ())
 
 
 class _TreeBuilder:

@@ -155,7 +155,9 @@ class _Replay:
         return explored
 
     def _compare(self, explored: Exploration) -> Comparison:
-        replayed = tree_of_run(explored.last, explored.state, self._name)
+        is_as_recorded = explored.last is explored.first and explored.state.opened == frozenset()
+        is_resting = is_as_recorded and explored.first.is_resting
+        replayed = tree_of_run(explored.last, explored.state, self._name, is_resting=is_resting)
         return compare(tree_of(self._execution), replayed, handler=self._name)
 
     def _judged(self, divergences: list[Divergence], run: ReplayRun) -> list[Divergence]:

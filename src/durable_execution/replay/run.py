@@ -70,6 +70,17 @@ class ReplayRun:
         return str(error.get("ErrorType", "")).endswith(SideEffectBlockedError.__name__)
 
     @property
+    def is_resting(self) -> bool:
+        """Whether every branch of the code waits for an operation that is open in the recording too.
+
+        The code has then made every call that the recorded results lead to.
+        """
+        pending, calls = self.collector.pending, self.collector.calls
+        if (self.answer or {}).get("Status") != "PENDING" or not pending:
+            return False
+        return all(call.id in calls and calls[call.id].is_recorded for call in pending)
+
+    @property
     def has_failed(self) -> bool:
         """Whether the handler raised, and not because of a difference."""
         if self.error is not None:

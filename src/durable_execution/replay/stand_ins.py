@@ -28,6 +28,7 @@ from durable_execution.observers import (
     OperationCompleted,
     OperationReplayed,
     OperationStarted,
+    Suspended,
 )
 from durable_execution.protocol import OperationType, Wire
 from durable_execution.protocol.ids import task_prefix
@@ -160,11 +161,13 @@ class Collector(Observer):
         calls: The calls by id, in the order in which they were observed.
         diverged: The first difference that ends the replay, with its call.
         has_started: Whether the handler started.
+        pending: The calls that the invocation waited for when it suspended.
     """
 
     calls: dict[str, Collected] = field(default_factory=dict)
     diverged: Diverged | None = None
     has_started: bool = False
+    pending: tuple[OperationCall, ...] = ()
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
         """Remember that the handler started."""
@@ -191,6 +194,10 @@ class Collector(Observer):
         collected = self._note(happening.call, is_recorded=happening.is_replaying_children)
         is_blocked = isinstance(happening.exception, SideEffectBlockedError)
         collected.has_left = happening.outcome != "INCOMPLETE" and not is_blocked
+
+    def on_suspended(self, happening: Suspended) -> None:
+        """Everything left to do is waiting."""
+        self.pending = tuple(happening.pending)
 
     def on_diverged(self, happening: Diverged) -> None:
         """Keep the first difference that ends the execution."""

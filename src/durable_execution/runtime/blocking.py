@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from durable_execution.errors import NestedOperationError, SuspendExecution
 from durable_execution.runtime.body_threads import Workers
+from durable_execution.runtime.call import caller, user_frame
 from durable_execution.runtime.loop import IN_STEP
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import misplaced
 from durable_execution.runtime.state import ExecutionState
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 T = TypeVar("T")
 
@@ -83,7 +88,9 @@ class BlockingThread:
                 raise SuspendExecution
             self._waiting.add(answer)
         is_own = threading.current_thread() is self._thread
-        self._state.loop.call_soon_threadsafe(self._start, operation, answer, is_own, context=self._context.copy())
+        context = self._context.copy()
+        context.run(caller.set, self._caller())
+        self._state.loop.call_soon_threadsafe(self._start, operation, answer, is_own, context=context)
         return answer.result()
 
     def _run(self, function: Callable[[], T]) -> tuple[Any, BaseException | None]:
@@ -95,6 +102,14 @@ class BlockingThread:
             return None, None
         except Exception as error:  # noqa: BLE001  # carried to the event loop or back
             return None, error
+
+    def _caller(self) -> tuple[CodeType, int, int] | None:
+        """Code, line and thread of the call: of the calling thread, or of this one if only a pool is on that stack."""
+        frame, thread = user_frame(sys._getframe(2)), threading.get_ident()  # noqa: SLF001  # the only way to see a caller
+        if frame is None and self._thread is not None and self._thread.ident is not None:
+            thread = self._thread.ident
+            frame = user_frame(sys._current_frames().get(thread))  # noqa: SLF001  # likewise, of another thread
+        return (frame.f_code, frame.f_lineno, thread) if frame is not None else None
 
     def _start(self, operation: Callable[[], Coroutine[Any, Any, Any]], answer: Future[Any], is_own: bool) -> None:
         if self._is_over:

@@ -5,7 +5,10 @@ Distinguishes functions by their code: unnamed steps look alike in a history, bu
 
 from __future__ import annotations
 
-import inspect
+import asyncio.events
+import os
+import sys
+from contextvars import ContextVar
 from hashlib import blake2b
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
     from durable_execution.runtime.scope import ContextScope
 
 SDK_PREFIX = __name__.rpartition(".")[0].rpartition(".")[0] + "."
+STDLIB = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  # pathlib is not imported on a cold start
+SITE_PACKAGES = f"{STDLIB}site-packages{os.sep}"
+LOOP_FILE = asyncio.events.__file__
+"""The frame that runs the callbacks of an event loop: what is above it made the loop, not the call."""
+caller: ContextVar[tuple[CodeType, int, int] | None] = ContextVar("durable_execution_caller", default=None)
+"""Code, line and thread of the blocking code that made the current call, which is not on the event loop's stack."""
 
 
 class Call:
@@ -107,21 +116,41 @@ class Call:
         return wire
 
 
-def call_site_of(frame: FrameType | None) -> CallSite | None:
-    """The nearest frame that is not the SDK's own."""
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX):
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The nearest frame of the user's code: not of the SDK, and not of the standard library, such as a thread pool."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file == LOOP_FILE:
+            return None
+        if not str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX) and not _is_library(file):
+            return frame
         frame = frame.f_back
-    if frame is None:
-        return None
-    from durable_execution.observers import CallSite
+    return None
 
-    code = frame.f_code
-    return CallSite(code.co_filename, frame.f_lineno, code.co_qualname)
+
+def call_site_of(frame: FrameType | None) -> CallSite | None:
+    """The call site in the nearest frame of the user's code."""
+    found = user_frame(frame)
+    return _site(found.f_code, found.f_lineno) if found is not None else None
 
 
 def current_call_site() -> CallSite | None:
-    """The line where user code called into the SDK."""
-    return call_site_of(inspect.currentframe())
+    """Where user code called into the SDK, on this thread or on the thread of blocking code that waits for this one."""
+    site = call_site_of(sys._getframe(1))  # noqa: SLF001  # the only way to look at a caller
+    if site is not None:
+        return site
+    waiting = caller.get()
+    return _site(*waiting[:2]) if waiting is not None else None
+
+
+def _site(code: CodeType, line: int) -> CallSite:
+    from durable_execution.observers import CallSite
+
+    return CallSite(code.co_filename, line, code.co_qualname)
+
+
+def _is_library(file: str) -> bool:
+    return (file.startswith(STDLIB) and not file.startswith(SITE_PACKAGES)) or file.startswith("<frozen ")
 
 
 MAX_KNOWN = 4096

@@ -13,7 +13,7 @@ from durable_execution.errors import NondeterminismError
 from durable_execution.protocol import Operation, Wire
 from durable_execution.protocol.enums import BATCHES
 from durable_execution.protocol.paths import branch_path
-from durable_execution.runtime.call import Call, call_site_of, current_call_site
+from durable_execution.runtime.call import Call, call_site_of, current_call_site, user_frame
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
 
@@ -151,6 +151,4 @@ def _awaiting_site() -> Any:
 
 
 def _foreign(frame: FrameType) -> Any:
-    return (
-        call_site_of(frame) if not str(frame.f_globals.get("__name__", "")).startswith("durable_execution.") else None
-    )
+    return call_site_of(frame) if user_frame(frame) is frame else None

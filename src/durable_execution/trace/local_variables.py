@@ -7,6 +7,7 @@ from typing import Any
 
 from durable_execution.call_site import CallSite
 from durable_execution.redaction import HIDDEN, Redaction
+from durable_execution.runtime.call import caller
 
 MAX_VARIABLES = 32
 """Variables recorded of one call, in the order of their definition."""
@@ -54,7 +55,14 @@ def short(value: Any) -> str:
 def _frame_of(site: CallSite | None) -> FrameType | None:
     if site is None:
         return None
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the only way to look at a caller
+    found = _search(sys._getframe(1), site)  # noqa: SLF001  # the only way to look at a caller
+    waiting = caller.get()
+    if found is None and waiting is not None:
+        found = _search(sys._current_frames().get(waiting[2]), site)  # noqa: SLF001  # likewise, of a blocking handler
+    return found
+
+
+def _search(frame: FrameType | None, site: CallSite) -> FrameType | None:
     for _ in range(MAX_FRAMES):
         if frame is None:
             return None
