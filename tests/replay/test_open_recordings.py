@@ -9,13 +9,14 @@ import pytest
 
 from durable_execution import (
     BlockingContext,
+    ChildConfig,
     CompletionConfig,
     DurableContext,
     MapConfig,
     NestingType,
     durable_execution,
 )
-from durable_execution.comparison import DivergenceKind, Severity
+from durable_execution.comparison import DivergenceKind, Severity, explain
 from durable_execution.replay import Replayer, Verdict
 from durable_execution.replay.replayer import state_at
 from tests.replay.recording import recorded
@@ -149,3 +150,81 @@ def test_a_branch_that_its_batch_gave_up_is_not_blamed_at_any_event() -> None:
     for event in execution.events:
         report = Replayer(durable_execution(early)).replay(state_at(execution, event["EventId"]))
         assert report.roots == (), (event, report.roots)
+
+
+def raising(place: str, *, is_changed: bool) -> Any:
+    """A handler that, once changed, raises in the middle of `place`."""
+
+    def check() -> None:
+        if is_changed:
+            raise ValueError("no stock")
+
+    async def sequence(ctx: DurableContext) -> None:
+        await ctx.step(one, "first")
+        check()
+        await ctx.step(one, "second")
+        await ctx.wait(HOUR, "cool_down")
+
+    calls: dict[str, Callable[[DurableContext], Any]] = {
+        "handler": sequence,
+        "child": lambda ctx: ctx.run_in_child_context(sequence, "child"),
+        "virtual": lambda ctx: ctx.run_in_child_context(sequence, "child", config=ChildConfig(is_virtual=True)),
+        "map": lambda ctx: ctx.map([1], lambda inner, item, index: sequence(inner), "map"),
+        "parallel": lambda ctx: ctx.parallel([sequence], "parallel"),
+        "task": lambda ctx: asyncio.gather(sequence(ctx), ctx.wait(HOUR, "other")),
+    }
+
+    async def flow(_event: Any, ctx: DurableContext) -> None:
+        await calls[place](ctx)
+
+    def blocking(_event: Any, ctx: BlockingContext) -> None:
+        ctx.step(one, "first")
+        check()
+        ctx.step(one, "second")
+        ctx.wait(HOUR, "cool_down")
+
+    blocking.__qualname__ = flow.__qualname__
+    return blocking if place == "plain" else flow
+
+
+PLACES = {
+    "handler": "second",
+    "plain": "second",
+    "child": "child/second",
+    "virtual": "child/second",
+    "map": "map#0/second",
+    "parallel": "parallel#0/second",
+    "task": "~1/second",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_handler_that_raises_where_a_running_recording_went_on_is_unfinished(place: str) -> None:
+    execution = recorded(raising(place, is_changed=False), skips="nothing")
+    report = Replayer(durable_execution(raising(place, is_changed=True))).replay(execution)
+    (root,) = report.roots
+    assert (root.kind, root.severity) == (DivergenceKind.UNFINISHED, Severity.ERROR), report
+    assert root.path.endswith(PLACES[place])
+    assert root.replayed is not None
+    assert root.replayed.call_site is not None
+    assert root.replayed.call_site.function.endswith("check")
+    assert "ValueError: no stock" in explain(root)
+    assert report.verdict is Verdict.DIVERGED
+
+
+@pytest.mark.parametrize("place", ["handler", "plain", "task"])
+def test_a_handler_that_raises_where_a_recording_succeeded_ends_differently(place: str) -> None:
+    execution = recorded(raising(place, is_changed=False), skips="everything")
+    report = Replayer(durable_execution(raising(place, is_changed=True))).replay(execution)
+    (root,) = report.roots
+    assert root.kind is DivergenceKind.OUTCOME
+    assert root.replayed is not None
+    assert root.replayed.call_site is not None
+    assert root.replayed.call_site.function.endswith("check")
+    assert report.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_same_code_that_does_not_raise_is_not_blamed(place: str) -> None:
+    execution = recorded(raising(place, is_changed=False), skips="nothing")
+    assert Replayer(durable_execution(raising(place, is_changed=False))).replay(execution).verdict is Verdict.SAME

@@ -50,6 +50,7 @@ class CallNode:
         unfinished: Task scopes inside it that were still running at the end.
         finished: Task scopes inside it that have ended, even if the context has not.
         is_resting: Replayed: whether its code waits for open operations only, so that it makes no further call.
+        raised: Replayed: the error that ended its code; None when it returned.
     """
 
     side: Side
@@ -67,6 +68,7 @@ class CallNode:
     unfinished: set[Lane] = field(default_factory=set)
     finished: set[Lane] = field(default_factory=set)
     is_resting: bool = False
+    raised: Side | None = None
 
     @property
     def is_batch(self) -> bool:

@@ -186,7 +186,8 @@ class _Lane:
             elif recorded is not None:
                 is_unknown = index > last_match and not self.is_ended
                 is_blameless = recorded.branch is not None or index in unawaited
-                found = None if is_unknown or is_blameless else self._alone(Kind.SKIPPED, recorded, None)
+                if not is_unknown and not is_blameless:
+                    found = self._gone(recorded, is_behind=index > last_match)
             elif replayed is not None:
                 found = self._extra(replayed, is_last=index > last_recorded, is_free=index in free)
             rows.append(Row(self.depth, recorded, replayed, found))
@@ -284,6 +285,19 @@ class _Lane:
             return self._alone(Kind.INSERTED, None, replayed)
         found = self._alone(Kind.INSERTED, None, replayed, severity=Severity.WARNING)
         return replace(found, likely=APPENDED.likely, effect=APPENDED.effect, fix=APPENDED.fix)
+
+    def _gone(self, recorded: CallNode, *, is_behind: bool) -> Divergence:
+        """Classify a recorded call that is not made: skipped, or not reached because the code raised before it."""
+        raised = self.replayed.raised
+        if raised is None or not is_behind:
+            return self._alone(Kind.SKIPPED, recorded, None)
+        return replace(
+            self._alone(Kind.UNFINISHED, recorded, None),
+            replayed=raised,
+            likely=likely_of(Kind.UNFINISHED, recorded.side, raised),
+            effect=effect_of(Kind.UNFINISHED, recorded.side, raised),
+            fix=fix_of(Kind.UNFINISHED, recorded.side, raised),
+        )
 
     def _alone(
         self,

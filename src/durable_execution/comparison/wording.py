@@ -71,6 +71,8 @@ def likely_of(kind: DivergenceKind, recorded: Side | None, replayed: Side | None
     """Guess the cause from the two sides alone."""
     if kind is Kind.CHANGED_KIND and _is_flat(replayed):
         return "the nesting of the branches changed"
+    if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
+        return f"{_line(replayed)} {_raises(replayed)}, where the recording went on"
     return LIKELY[kind].format(recorded=_short(recorded), replayed=_short(replayed))
 
 
@@ -93,6 +95,8 @@ def effect_of(
         by: Number of positions by which they shift.
         word: The member of the configuration that differs.
     """
+    if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
+        return f"the execution fails here and never reaches {_short(recorded)}, which has already run"
     if word == "wait_seconds":
         return "the wait keeps its recorded end: it becomes neither longer nor shorter"
     return EFFECTS.get(kind) or _misplaced(recorded, replayed, shifted, by)
@@ -102,6 +106,12 @@ def fix_of(kind: DivergenceKind, recorded: Side | None, replayed: Side | None, *
     """Say what to change in the code."""
     if kind is Kind.CHANGED_KIND and _is_flat(replayed):
         return "keep the recorded nesting until running executions have finished"
+    if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
+        change = _change_id(recorded)
+        return (
+            f'accept at {_line(replayed)} what the recorded code accepted, or raise only `if ctx.patched("{change}"):`, '
+            "which returns False for executions that already went past this point"
+        )
     return FIXES[kind].format(
         recorded=_short(recorded),
         name=f"name={recorded.short_name}" if recorded and recorded.name else "none",
@@ -140,3 +150,17 @@ def _short(side: Side | None) -> str:
 
 def _is_flat(side: Side | None) -> bool:
     return side is not None and side.detail is not None and side.detail.startswith("virtual")
+
+
+def has_raised(side: Side) -> bool:
+    """Whether a replayed side stands for an error that ended its context."""
+    return side.detail is not None and side.detail.startswith("raised ")
+
+
+def _raises(side: Side) -> str:
+    return f"raises {(side.detail or '').removeprefix('raised ')}"
+
+
+def _line(side: Side) -> str:
+    site = side.call_site
+    return f"{site.file.replace(chr(92), '/').rpartition('/')[2]}:{site.line}" if site is not None else "the code"

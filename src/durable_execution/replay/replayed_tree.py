@@ -10,6 +10,7 @@ from durable_execution.history.positions import MAIN, Lane, Place, find_places
 from durable_execution.history.recorded import COMBINATORS
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import OperationStatus, OperationType
+from durable_execution.replay.raised import raised_side, raising_context
 from durable_execution.replay.recorded_state import ContextKey, RecordedState
 from durable_execution.replay.run import ReplayRun
 from durable_execution.replay.stand_ins import Collected
@@ -44,11 +45,11 @@ class _TreeBuilder:
     def __init__(self, run: ReplayRun, state: RecordedState, name: str) -> None:
         diverged = run.collector.diverged
         status = OperationStatus.SUCCEEDED if run.has_ended else OperationStatus.STARTED
-        is_as_recorded = not run.has_failed or state.execution.status in ("FAILED", "STOPPED", "TIMED_OUT")
         self.root = CallNode(
             Side(OperationType.EXECUTION.value, name=name, status=status.value),
-            is_ended=run.has_ended and diverged is None and is_as_recorded and not run.is_blocked,
+            is_ended=run.has_ended and diverged is None and not run.is_blocked,
         )
+        self._mark_raised(run, state)
         self.results = _results(run)
         self.calls: dict[str, OperationCall] = {}
         self.nodes: dict[str | None, CallNode] = {None: self.root}
@@ -63,12 +64,22 @@ class _TreeBuilder:
             self._attach(parent, calls)
         for prefix in run.cut_off | run.unfinished:
             self._leave(state.contexts.get(prefix), state, is_cut=prefix in run.cut_off)
-        ended = {call_id for call_id, one in run.collector.calls.items() if one.call.is_virtual and one.has_left}
-        for prefix in ended | run.came_to_end:
-            self._finish(state.contexts.get(prefix), state)
+        ended = {call_id: one for call_id, one in run.collector.calls.items() if one.call.is_virtual and one.has_left}
+        for prefix in ended.keys() | run.came_to_end:
+            self._finish(state.contexts.get(prefix), state, raised=_raised(ended.get(prefix)))
         missing = diverged.divergence.recorded if diverged is not None and diverged.call is None else None
         if missing is not None and missing.id in state.places:
             self._finish(state.places[missing.id].context, state)
+
+    def _mark_raised(self, run: ReplayRun, state: RecordedState) -> None:
+        """Say which error ended the handler: in the innermost context that it ended, and nowhere else."""
+        error = run.collector.exception
+        if error is None or not run.has_failed or run.is_blocked:
+            return
+        if raising_context(run.collector) is None:
+            self.root.raised = raised_side(error, path=self.root.side.path)
+        if self.root.raised is None or state.execution.status == "SUCCEEDED":
+            self.root.is_ended = False  # the calls it does not reach follow from the error, which is reported itself
 
     def _add(self, collected: Collected) -> None:
         self.calls[collected.call.id] = collected.call
@@ -107,11 +118,13 @@ class _TreeBuilder:
             if around is not None:
                 (around.cut_off if is_cut else around.unfinished).add(lane)
 
-    def _finish(self, recorded: ContextKey | None, state: RecordedState) -> None:
+    def _finish(self, recorded: ContextKey | None, state: RecordedState, *, raised: Side | None = None) -> None:
         """Mark a context or task that finished: recorded calls it did not make are missing."""
         if recorded is None:
             return
         around, lane = self._numbering(recorded, state)
+        if around is not None:
+            around.raised = around.raised or raised
         if around is not None and lane:
             around.finished.add(lane)
         elif around is not None:
@@ -150,7 +163,14 @@ def _node(collected: Collected, results: Mapping[str, str | None]) -> CallNode:
         known=known,
         result=results.get(call.id) if is_context else None,
         body=getattr(call, "body", None),
+        raised=_raised(collected),
     )
+
+
+def _raised(collected: Collected | None) -> Side | None:
+    if collected is None or collected.exception is None or not collected.has_left:
+        return None
+    return raised_side(collected.exception, path=collected.call.path, name=collected.call.name)
 
 
 def _is_branch(call: OperationCall) -> bool:

@@ -17,6 +17,7 @@ from durable_execution.protocol import ErrorObject, OperationType
 from durable_execution.protocol.paths import root_path
 from durable_execution.replay.cause import VARYING, findings_for, with_suspects
 from durable_execution.replay.explore import Exploration, explore
+from durable_execution.replay.raised import raise_site
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replayed_tree import tree_of_run
 from durable_execution.replay.report import ReplayReport, Verdict
@@ -222,7 +223,9 @@ class _Replay:
         if is_uncertain or self._is_uncertain(run):
             severity = Severity.INFO
         left = Side(OperationType.EXECUTION.value, name=self._name, detail=recorded, status=self._execution.status)
-        right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed)
+        error = run.collector.exception if run.has_failed else None
+        site = raise_site(error) if error is not None else None
+        right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed, call_site=site)
         path = root_path(self._name)
         return [
             Divergence(

@@ -22,6 +22,7 @@ from durable_execution.observers import (
     ContextEntered,
     ContextLeft,
     Diverged,
+    InvocationEnded,
     InvocationStarted,
     Observer,
     OperationCall,
@@ -145,12 +146,14 @@ class Collected:
         is_recorded: Whether the recording contains it.
         is_entered: Whether its body ran; contexts only.
         has_left: Whether its body finished without being stopped by a refused side effect.
+        exception: The error that ended its body.
     """
 
     call: OperationCall
     is_recorded: bool
     is_entered: bool = False
     has_left: bool = False
+    exception: BaseException | None = None
 
 
 @dataclass(slots=True)
@@ -162,16 +165,22 @@ class Collector(Observer):
         diverged: The first difference that ends the replay, with its call.
         has_started: Whether the handler started.
         pending: The calls that the invocation waited for when it suspended.
+        exception: The error that ended the handler.
     """
 
     calls: dict[str, Collected] = field(default_factory=dict)
     diverged: Diverged | None = None
     has_started: bool = False
     pending: tuple[OperationCall, ...] = ()
+    exception: BaseException | None = None
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
         """Remember that the handler started."""
         self.has_started = True
+
+    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+        """Remember the error that ended the handler."""
+        self.exception = happening.exception
 
     def on_operation_started(self, happening: OperationStarted) -> None:
         """Collect a call that is new or not finished."""
@@ -193,6 +202,7 @@ class Collector(Observer):
         """Remember that a context's body ended."""
         collected = self._note(happening.call, is_recorded=happening.is_replaying_children)
         is_blocked = isinstance(happening.exception, SideEffectBlockedError)
+        collected.exception = happening.exception
         collected.has_left = happening.outcome != "INCOMPLETE" and not is_blocked
 
     def on_suspended(self, happening: Suspended) -> None:
