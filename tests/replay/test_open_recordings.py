@@ -14,6 +14,7 @@ from durable_execution import (
     DurableContext,
     MapConfig,
     NestingType,
+    ParallelConfig,
     durable_execution,
 )
 from durable_execution.comparison import DivergenceKind, Severity, explain
@@ -228,3 +229,48 @@ def test_a_handler_that_raises_where_a_recording_succeeded_ends_differently(plac
 def test_the_same_code_that_does_not_raise_is_not_blamed(place: str) -> None:
     execution = recorded(raising(place, is_changed=False), skips="nothing")
     assert Replayer(durable_execution(raising(place, is_changed=False))).replay(execution).verdict is Verdict.SAME
+
+
+def fan_out(count: int, *, shape: str) -> Any:
+    async def rest(inner: DurableContext, *_: Any) -> None:
+        await inner.step(one, "part")
+        await inner.wait(HOUR, "rest")
+
+    async def batch(ctx: DurableContext) -> None:
+        nesting = NestingType.FLAT if "virtual" in shape else NestingType.NESTED
+        if "map" in shape:
+            await ctx.map(list(range(count)), rest, "each", config=MapConfig(nesting_type=nesting, max_concurrency=2))
+        else:
+            config = ParallelConfig(nesting_type=nesting, max_concurrency=2)
+            await ctx.parallel([rest] * count, "each", config=config)
+
+    async def flow(_event: Any, ctx: DurableContext) -> None:
+        if "child" in shape:
+            await ctx.run_in_child_context(batch, "child")
+        else:
+            await batch(ctx)
+
+    def blocking(_event: Any, ctx: BlockingContext) -> None:
+        ctx.run_in_child_context(batch, "child")
+
+    blocking.__qualname__ = flow.__qualname__
+    return blocking if "plain" in shape else flow
+
+
+FAN_OUTS = ["map", "virtual map", "parallel", "virtual parallel", "map in a child", "map in a plain function"]
+
+
+@pytest.mark.parametrize("shape", FAN_OUTS)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_an_open_batch_with_another_number_of_branches_is_found(shape: str, count: int) -> None:
+    execution = recorded(fan_out(4, shape=shape), skips="nothing", traces=True)
+    report = Replayer(durable_execution(fan_out(count, shape=shape))).replay(execution)
+    assert [one.kind for one in report.roots] == [DivergenceKind.BRANCH_COUNT]
+    assert report.roots[0].path.endswith("/each")
+
+
+@pytest.mark.parametrize("shape", FAN_OUTS)
+@pytest.mark.parametrize("traces", [True, False])
+def test_an_open_batch_with_as_many_branches_is_not_blamed(shape: str, traces: bool) -> None:
+    execution = recorded(fan_out(4, shape=shape), skips="nothing", traces=traces)
+    assert Replayer(durable_execution(fan_out(4, shape=shape))).replay(execution).verdict is Verdict.SAME

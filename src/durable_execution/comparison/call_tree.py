@@ -211,6 +211,9 @@ def known_configuration(operation: RecordedOperation) -> dict[str, Any]:
             words = ("timeout_seconds", "heartbeat_timeout_seconds")
             if any(word in details for word in words):
                 known |= {word: details.get(word) or 0 for word in words}
+        case OperationType.CONTEXT:
+            if "branches" in details:
+                known["branches"] = details["branches"]
         case _:
             pass
     return known
@@ -260,5 +263,7 @@ def _count_branches(batch: CallNode) -> None:
     counted = count_of_branches(batch.result) if is_whole and has_flat else None
     count = max(count, counted or 0)  # a branch without calls leaves no other trace
     batch.is_partial = not is_whole or (has_flat and counted is None)
-    if count or is_whole:
+    if "branches" in batch.known:  # a replay trace knows the exact number
+        batch.is_partial = False
+    elif count or is_whole:
         batch.known = {**batch.known, "branches": count}

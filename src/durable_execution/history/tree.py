@@ -35,6 +35,7 @@ class _Seen:
     def __init__(self, traces: Sequence[Any]) -> None:
         self.sites: dict[str, CallSite] = {}
         self.bodies: dict[str, str] = {}
+        self.branches: dict[str, int] = {}
         self.executed: dict[str, list[int]] = {}
         self.replayed: dict[str, list[int]] = {}
         self.invocations: set[int] = set()
@@ -45,6 +46,9 @@ class _Seen:
                     self.sites[entry.id] = entry.call_site
                 if entry.body is not None:
                     self.bodies[entry.id] = entry.body
+                branches = entry.configuration.get("branches")
+                if isinstance(branches, int) and entry.happened != "diverged":
+                    self.branches.setdefault(entry.id, branches)
                 (self.replayed if entry.happened == "replayed" else self.executed).setdefault(entry.id, []).append(
                     trace.invocation
                 )
@@ -164,6 +168,8 @@ class _Builder:
     def _details(self, draft: OperationDraft) -> dict[str, Any]:
         if draft.id in self.seen.bodies:
             draft.details["body"] = self.seen.bodies[draft.id]
+        if draft.id in self.seen.branches:
+            draft.details["branches"] = self.seen.branches[draft.id]
         return draft.details
 
     def _position(self, draft: OperationDraft) -> int | None:
