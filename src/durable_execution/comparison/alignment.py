@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
-from durable_execution.comparison.call_tree import CallNode
+from durable_execution.comparison.call_tree import CallNode, is_same_function
 
 MAX_TABLE = 4_000_000
 """Largest table for one gap, in cells. In a larger gap, only a small number of differences is searched for."""
@@ -209,8 +209,10 @@ SAME_KIND = 2
 SAME_NAME = 2
 UNLIKE = 3.8
 SAME_SITE = 1
+REPLACED = 2 * ALONE + 1
 """Costs. Two calls of the same kind with different names are more likely a rename than a removal and an addition. Two
-calls of different kinds at the same place are, narrowly, more likely a change of kind."""
+calls of different kinds at the same place are, narrowly, more likely a change of kind. Two calls known to run different
+functions under different names are a replacement and never paired."""
 MAX_PAIRING_TABLE = 250_000
 
 
@@ -266,6 +268,8 @@ def _walk(
 
 def _cost(recorded: CallNode, replayed: CallNode) -> float:
     left, right = recorded.side, replayed.side
+    if is_same_function(recorded, replayed) is False and left.name != right.name:
+        return REPLACED
     if left.call_site is not None and left.call_site == right.call_site:
         return SAME_SITE
     if left.type == right.type and (left.subtype or right.subtype) == right.subtype:

@@ -90,6 +90,13 @@ class CallNode:
         return side.type, subtype, None if is_unnamed else side.name
 
 
+def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
+    """Whether two calls run the same function; None where a side does not know its function."""
+    if recorded.body is None or replayed.body is None:
+        return None
+    return recorded.body == replayed.body
+
+
 def tree_of(execution: RecordedExecution) -> CallNode:
     """Return a recorded execution as a tree of calls. Branches without a record of their own are virtual contexts."""
     root = CallNode(root_side(execution), is_ended=execution.status in ("SUCCEEDED", "FAILED"))

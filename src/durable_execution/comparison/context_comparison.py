@@ -5,9 +5,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from durable_execution.comparison.alignment import Pair, align, pair_gap
-from durable_execution.comparison.call_tree import CallNode, is_same_json
+from durable_execution.comparison.call_tree import CallNode, is_same_function, is_same_json
 from durable_execution.comparison.runtime_check import configuration_divergence
-from durable_execution.comparison.wording import APPENDED, effect_of, fix_of, likely_of
+from durable_execution.comparison.wording import APPENDED, effect_of, fix_of, likely_of, replaced
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.positions import MAIN, Lane
 from durable_execution.history.recorded import COMBINATORS
@@ -114,6 +114,7 @@ class _Lane:
         self.is_cut = False
         self.is_ended = replayed.is_ended
         self.moved: dict[int, int] = {}
+        self.added: list[CallNode] = []
 
     def rows(self) -> list[Row]:
         if self.recorded.is_batch and self.replayed.is_batch:
@@ -171,6 +172,9 @@ class _Lane:
         last_recorded = max((index for index, pair in enumerate(pairs) if pair.recorded is not None), default=-1)
         origins = {there: here for here, there in self.moved.items()}
         unawaited, free = self._unawaited(pairs), self._free(pairs)
+        self.added = [
+            self.right[pair.replayed] for pair in pairs if pair.recorded is None and pair.replayed is not None
+        ]
         rows: list[Row] = []
         for index, pair in enumerate(pairs):
             recorded = self.left[pair.recorded] if pair.recorded is not None else None
@@ -235,7 +239,7 @@ class _Lane:
         elif recorded.is_virtual or self._has_same_key(recorded, replayed):
             found = self._in_content(recorded, replayed)
         elif left.type == right.type and (left.subtype or right.subtype) == right.subtype:
-            found = self._alone(Kind.RENAMED, recorded, replayed)
+            found = self._renamed(recorded, replayed)
         else:
             found = self._alone(Kind.CHANGED_KIND, recorded, replayed)
         return Row(self.depth, recorded, replayed, found, is_shifted)
@@ -286,11 +290,26 @@ class _Lane:
         found = self._alone(Kind.INSERTED, None, replayed, severity=Severity.WARNING)
         return replace(found, likely=APPENDED.likely, effect=APPENDED.effect, fix=APPENDED.fix)
 
+    def _renamed(self, recorded: CallNode, replayed: CallNode) -> Divergence:
+        found = self._alone(Kind.RENAMED, recorded, replayed)
+        if not is_same_function(recorded, replayed):
+            return found
+        return replace(
+            found,
+            likely=likely_of(Kind.RENAMED, recorded.side, replayed.side, is_same_function=True),
+            fix=fix_of(Kind.RENAMED, recorded.side, replayed.side, is_same_function=True),
+        )
+
     def _gone(self, recorded: CallNode, *, is_behind: bool) -> Divergence:
         """Classify a recorded call that is not made: skipped, or not reached because the code raised before it."""
         raised = self.replayed.raised
         if raised is None or not is_behind:
-            return self._alone(Kind.SKIPPED, recorded, None)
+            found = self._alone(Kind.SKIPPED, recorded, None)
+            taker = next((node for node in self.added if node.side.position == recorded.side.position), None)
+            if taker is None or is_same_function(recorded, taker) is not False:
+                return found
+            likely, fix = replaced(recorded.side, taker.side)
+            return replace(found, likely=likely, fix=fix)
         return replace(
             self._alone(Kind.UNFINISHED, recorded, None),
             replayed=raised,
@@ -348,13 +367,35 @@ class _Lane:
         if root is None:
             return rows
         follow_on = sum(1 for row in rows[first + 1 :] if row.is_shifted or _is_error(row))
-        effect = effect_of(root.kind, root.recorded, root.replayed, shifted=follow_on)
+        shifted, by = self._shift(root, rows[first + 1 :])
+        effect = (
+            root.effect
+            if _has_own_effect(root)
+            else effect_of(root.kind, root.recorded, root.replayed, shifted=shifted, by=by)
+        )
         rows[first] = replace(rows[first], divergence=replace(root, follow_on=follow_on, effect=effect))
         for index in range(first + 1, len(rows)):
             found = rows[index].divergence
             if found is not None and found.severity is Severity.ERROR:
                 rows[index] = replace(rows[index], divergence=replace(found, is_root=False))
         return rows
+
+    def _shift(self, root: Divergence, later: list[Row]) -> tuple[int, int | None]:
+        """How many later calls get the recorded result of a different call, or lose theirs, and how far they shift."""
+        if root.kind in (Kind.RENAMED, Kind.CHANGED_KIND):
+            return 0, None
+        if root.replayed is None:
+            return sum(1 for row in later if row.recorded is not None and row.replayed is None and _is_error(row)), None
+        offsets = [
+            (row.replayed.side.position or 0) - (row.recorded.side.position or 0)
+            for row in later
+            if row.is_shifted and row.recorded is not None and row.replayed is not None
+        ]
+        return len(offsets), abs(offsets[0]) if len(set(offsets)) == 1 else None
+
+
+def _has_own_effect(root: Divergence) -> bool:
+    return root.kind is Kind.UNFINISHED
 
 
 def _moved(aligned: list[Pair], keys: list[Hashable], others: list[Hashable]) -> dict[int, int]:

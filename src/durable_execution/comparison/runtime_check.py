@@ -46,6 +46,7 @@ def mismatch_at_call(
     later = _later(call, operations)
     skipped = next((n for n, operation in enumerate(later, start=1) if matches(call, operation)), None)
     kind = _kind(call, recorded, skipped=skipped)
+    shifted = _shifted(kind, later, skipped)
     around = context_path(call, handler)
     path = _recorded_path(call, recorded, around, operations)
     recorded_side = replace(side_of_operation(recorded, position=call.position), path=path)
@@ -60,9 +61,9 @@ def mismatch_at_call(
         recorded=recorded_side,
         replayed=replayed_side,
         likely=likely_of(kind, recorded_side, replayed_side),
-        effect=effect_of(kind, recorded_side, replayed_side, shifted=len(later), by=skipped or 1),
+        effect=effect_of(kind, recorded_side, replayed_side, shifted=shifted, by=skipped or 1),
         fix=fix_of(kind, recorded_side, replayed_side),
-        follow_on=len(later) if kind in (DivergenceKind.SKIPPED, DivergenceKind.INSERTED) else 0,
+        follow_on=shifted,
     )
 
 
@@ -169,6 +170,13 @@ def _kind(call: OperationCall, recorded: Operation, *, skipped: int | None) -> D
     if recorded.name == call.name or not recorded.name or not call.name:
         return DivergenceKind.CHANGED_KIND
     return DivergenceKind.INSERTED
+
+
+def _shifted(kind: DivergenceKind, later: Sequence[Operation], skipped: int | None) -> int:
+    """How many calls after this one would get the recorded result of a different call, if the code is otherwise the same."""
+    if kind is DivergenceKind.SKIPPED:
+        return len(later) - (skipped or 0)
+    return len(later) + 1 if kind is DivergenceKind.INSERTED else 0
 
 
 def _recorded_path(call: OperationCall, recorded: Operation, around: str, operations: Mapping[str, Operation]) -> str:

@@ -3,17 +3,18 @@
 from typing import NamedTuple
 
 from durable_execution.divergence import DivergenceKind, Side
-from durable_execution.protocol.paths import kind_of
 
 Kind = DivergenceKind
 
 READ_IN_STEP = "read the clock, random values, the environment, files and the network inside a step"
-OTHER_WAY = "the code changed, or it branches on a value read outside a step (clock, random, environment, …)"
+BRANCHES_ON = "the code branches on a value read outside a step (clock, random, environment, …)"
+OLD = "which returns False for executions that already went past this point"
 LIKELY = {
-    Kind.SKIPPED: f"{{recorded}} was removed or is now skipped: {OTHER_WAY}",
-    Kind.INSERTED: f"{{replayed}} is new, before recorded calls: {OTHER_WAY}",
-    Kind.RENAMED: "the call was renamed, or a different call took its place",
-    Kind.CHANGED_KIND: "a call of a different kind took its place",
+    Kind.SKIPPED: f"{{recorded}} was removed from the code, or {BRANCHES_ON}",
+    Kind.INSERTED: f"{{replayed}} was added before recorded calls, or {BRANCHES_ON}",
+    Kind.RENAMED: "{recorded} was renamed to {replayed}, or {replayed} is a different call in its place: the recording "
+    "does not show which",
+    Kind.CHANGED_KIND: f"a call of a different kind took the place of {{recorded}}, or {BRANCHES_ON}",
     Kind.REORDERED: "the calls are made in a different order: they were moved in the code, or their order depends on "
     "something that varies, such as a set, the completion of tasks, or a directory listing",
     Kind.BRANCH_COUNT: "the list it runs over has a different length: it depends on more than recorded values",
@@ -34,21 +35,36 @@ EFFECTS = {
     Kind.CODE_CHANGED: "none: the same calls are made in the same order",
 }
 FIXES = {
-    Kind.SKIPPED: f"{READ_IN_STEP}; or skip the call only `if ctx.patched({{change}}):`, which returns False for "
-    "executions that already made the call",
-    Kind.INSERTED: f"{READ_IN_STEP}; or guard the new call with `if ctx.patched({{change}}):`, which returns False for "
-    "executions that already went past this point",
-    Kind.RENAMED: "keep the recorded name ({name}) until running executions have finished",
-    Kind.CHANGED_KIND: f"keep the {{kind}} until running executions have finished; {READ_IN_STEP}",
-    Kind.REORDERED: "make the calls in the recorded order; iterate over sorted(...) instead of a set",
-    Kind.BRANCH_COUNT: "compute the list in a step, so that every replay sees the recorded list",
-    Kind.CONFIGURATION: "compute the {word} in a step, or let running executions finish before changing it",
-    Kind.INPUT: "compute the {word} in a step, or let running executions finish before changing it",
+    Kind.SKIPPED: f"make the call again, or make it only `if not ctx.patched({{change}}):`, {OLD}; if you did not remove "
+    f"it, {READ_IN_STEP}",
+    Kind.INSERTED: f"make the new call only `if ctx.patched({{change}}):`, {OLD}; if you did not add it, {READ_IN_STEP}",
+    Kind.RENAMED: f"if a different call took its place, make the new call only `if ctx.patched({{change}}):`, {OLD}, and the "
+    "recorded call in `else:`; if only its name changed, pass `{name}` until running executions have finished",
+    Kind.CHANGED_KIND: f"make the new call only `if ctx.patched({{change}}):`, {OLD}, and the recorded call in `else:`; if you "
+    f"did not change it, {READ_IN_STEP}",
+    Kind.REORDERED: f"make the calls in the recorded order, or use the new order only `if ctx.patched({{change}}):`, {OLD}; if "
+    "the order varies, iterate over sorted(...) instead of a set",
+    Kind.BRANCH_COUNT: f"compute the list in a step, so that every replay sees the recorded list; if you changed it, use the "
+    f"new list only `if ctx.patched({{change}}):`, {OLD}",
+    Kind.CONFIGURATION: f"compute the {{word}} in a step; if you changed it, use the new value only "
+    f"`if ctx.patched({{change}}):`, {OLD}",
+    Kind.INPUT: f"compute the {{word}} in a step; if you changed it, use the new value only "
+    f"`if ctx.patched({{change}}):`, {OLD}",
     Kind.RESULT: "compute the value in a step, and give the step a result type that restores the value exactly",
     Kind.UNFINISHED: "wait only for durable operations, and await every operation that you start",
     Kind.OUTCOME: "compute the result from recorded values, or let running executions finish before changing it",
     Kind.CODE_CHANGED: "nothing to do",
 }
+SAME_FUNCTION = "the same function runs under a different name: {replayed} instead of {recorded}"
+KEEP_NAME = "pass `{name}` until running executions have finished; if the name is computed, compute it from recorded values only"
+"""For a call whose function is known to be the recorded one. Everything else may be a different call."""
+
+CAUSED = f"{READ_IN_STEP}, so that every replay sees the recorded value"
+"""For a difference that comes from a value read outside a step: no name, kind or order is at fault."""
+
+CODE_FIXES = frozenset(
+    {Kind.SKIPPED, Kind.INSERTED, Kind.RENAMED, Kind.CHANGED_KIND, Kind.REORDERED, Kind.BRANCH_COUNT}
+)
 
 
 class Sentences(NamedTuple):
@@ -67,13 +83,23 @@ APPENDED = Sentences(
 """For a new call after the end of the recording."""
 
 
-def likely_of(kind: DivergenceKind, recorded: Side | None, replayed: Side | None) -> str:
-    """Guess the cause from the two sides alone."""
+def likely_of(
+    kind: DivergenceKind, recorded: Side | None, replayed: Side | None, *, is_same_function: bool = False
+) -> str:
+    """Guess the cause from the two sides alone.
+
+    Args:
+        kind: The kind of the difference.
+        recorded: The recorded side.
+        replayed: The replayed side.
+        is_same_function: Whether both sides are known to call the same function.
+    """
     if kind is Kind.CHANGED_KIND and _is_flat(replayed):
         return "the nesting of the branches changed"
     if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
         return f"{_line(replayed)} {_raises(replayed)}, where the recording went on"
-    return LIKELY[kind].format(recorded=_short(recorded), replayed=_short(replayed))
+    text = SAME_FUNCTION if kind is Kind.RENAMED and is_same_function else LIKELY[kind]
+    return text.format(recorded=_short(recorded), replayed=_short(replayed))
 
 
 def effect_of(
@@ -82,7 +108,7 @@ def effect_of(
     replayed: Side | None,
     *,
     shifted: int = 0,
-    by: int = 1,
+    by: int | None = 1,
     word: str | None = None,
 ) -> str:
     """Describe what would happen to recorded results if the execution resumed.
@@ -91,34 +117,74 @@ def effect_of(
         kind: The kind of the difference.
         recorded: The recorded side.
         replayed: The replayed side.
-        shifted: Number of later recorded calls that are also affected.
-        by: Number of positions by which they shift.
+        shifted: Number of later calls that also get a different recorded result, or whose result is lost.
+        by: Number of positions by which they shift; None if it varies.
         word: The member of the configuration that differs.
     """
     if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
-        return f"the execution fails here and never reaches {_short(recorded)}, which has already run"
+        return f"the execution fails here and never reaches {_short(recorded)}, which the recording made"
     if word == "wait_seconds":
         return "the wait keeps its recorded end: it becomes neither longer nor shorter"
     return EFFECTS.get(kind) or _misplaced(recorded, replayed, shifted, by)
 
 
-def fix_of(kind: DivergenceKind, recorded: Side | None, replayed: Side | None, *, word: str | None = None) -> str:
-    """Say what to change in the code."""
+def fix_of(
+    kind: DivergenceKind,
+    recorded: Side | None,
+    replayed: Side | None,
+    *,
+    word: str | None = None,
+    is_same_function: bool = False,
+) -> str:
+    """Say what to change in the code.
+
+    Args:
+        kind: The kind of the difference.
+        recorded: The recorded side.
+        replayed: The replayed side.
+        word: The member of the configuration that differs.
+        is_same_function: Whether both sides are known to call the same function.
+    """
     if kind is Kind.CHANGED_KIND and _is_flat(replayed):
         return "keep the recorded nesting until running executions have finished"
     if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
-        change = _change_id(recorded)
         return (
-            f'accept at {_line(replayed)} what the recorded code accepted, or raise only `if ctx.patched("{change}"):`, '
-            "which returns False for executions that already went past this point"
+            f"accept at {_line(replayed)} what the recorded code accepted, or raise only "
+            f"`if ctx.patched({_change(kind, recorded, replayed)}):`, {OLD}"
         )
-    return FIXES[kind].format(
+    text = KEEP_NAME if kind is Kind.RENAMED and is_same_function else FIXES[kind]
+    return text.format(
         recorded=_short(recorded),
-        name=f"name={recorded.short_name}" if recorded and recorded.name else "none",
-        kind=kind_of(recorded.type, recorded.subtype).replace("_", " ") if recorded else "kind",
+        name=f"name={recorded.short_name}" if recorded and recorded.name else "name=None",
         word=(word or "argument").replace("_", " "),
-        change=f'"{_change_id(recorded if kind is Kind.SKIPPED else replayed or recorded)}"',
+        change=_change(kind, recorded, replayed),
     )
+
+
+def replaced(recorded: Side, replayed: Side) -> tuple[str, str]:
+    """Return the cause and the fix for a call that is not made because a different function runs in its place."""
+    change = _change(Kind.INSERTED, recorded, replayed)
+    likely = (
+        f"{replayed.short_name} took the place of {recorded.short_name} and runs a different function, or {BRANCHES_ON}"
+    )
+    fix = f"make the new call only `if ctx.patched({change}):`, {OLD}, and the recorded call in `else:`"
+    return likely, f"{fix}; if you did not change it, {READ_IN_STEP}"
+
+
+def fix_of_cause(kind: DivergenceKind, recorded: Side | None, replayed: Side | None) -> str:
+    """Say what to change where the difference comes from a value read outside a step.
+
+    The advice never keeps a name, a kind or an order: that would give the recorded result of one call to another.
+
+    Args:
+        kind: The kind of the difference.
+        recorded: The recorded side.
+        replayed: The replayed side.
+    """
+    if kind not in CODE_FIXES:
+        return CAUSED
+    change = _change(kind, recorded, replayed)
+    return f"{CAUSED}; if you changed the code on purpose, guard the change with `if ctx.patched({change}):`, {OLD}"
 
 
 def count(number: int, noun: str) -> str:
@@ -126,7 +192,7 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: int) -> str:
+def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: int | None) -> str:
     if replayed is None and recorded is not None:
         more = f"; the same for {count(shifted, 'later call')}" if shifted else ""
         return f"{recorded.short_name} has already run, but its result is no longer used{more}"
@@ -135,7 +201,14 @@ def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: i
     if recorded is None or replayed is None:
         return "recorded results would go to other calls"
     taken = f"{replayed.short_name} would take the recorded result of {recorded.short_name}"
-    return f"{taken}; {count(shifted, 'later call')} shift{'s' if shifted == 1 else ''} by {by}" if shifted else taken
+    if not shifted:
+        return taken
+    return f"{taken}; {count(shifted, 'later call')} shift{'s' if shifted == 1 else ''}{f' by {by}' if by else ''}"
+
+
+def _change(kind: DivergenceKind, recorded: Side | None, replayed: Side | None) -> str:
+    """The id of the change, quoted, as `ctx.patched` takes it."""
+    return f'"{_change_id(recorded if kind is Kind.SKIPPED else replayed or recorded)}"'
 
 
 def _change_id(side: Side | None) -> str:
