@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from durable_execution.comparison.call_tree import CallNode
 from durable_execution.comparison.context_comparison import Row, context_rows
+from durable_execution.comparison.relocation import with_relocations
 from durable_execution.divergence import Divergence, DivergenceKind
 from durable_execution.protocol.paths import root_path
 
@@ -59,7 +60,7 @@ def compare(recorded: CallNode, replayed: CallNode, *, handler: str) -> Comparis
         below = _below(row, handler, is_loose)
         if below is not None:
             stack.append(below)
-    rows = _grouped(rows)
+    rows = with_relocations(_grouped(rows))
     return Comparison(tuple(rows), tuple(row.divergence for row in rows if row.divergence is not None))
 
 

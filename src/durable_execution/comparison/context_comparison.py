@@ -382,8 +382,6 @@ class _Lane:
 
     def _shift(self, root: Divergence, later: list[Row]) -> tuple[int, int | None]:
         """How many later calls get the recorded result of a different call, or lose theirs, and how far they shift."""
-        if root.kind in (Kind.RENAMED, Kind.CHANGED_KIND):
-            return 0, None
         if root.replayed is None:
             return sum(1 for row in later if row.recorded is not None and row.replayed is None and _is_error(row)), None
         offsets = [

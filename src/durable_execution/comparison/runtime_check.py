@@ -173,9 +173,9 @@ def _kind(call: OperationCall, recorded: Operation, *, skipped: int | None) -> D
 
 
 def _shifted(kind: DivergenceKind, later: Sequence[Operation], skipped: int | None) -> int:
-    """How many calls after this one would get the recorded result of a different call, if the code is otherwise the same."""
+    """How many calls, from the first recorded one on, would get the recorded result of a different call."""
     if kind is DivergenceKind.SKIPPED:
-        return len(later) - (skipped or 0)
+        return len(later) + 1 - (skipped or 1)
     return len(later) + 1 if kind is DivergenceKind.INSERTED else 0
 
 

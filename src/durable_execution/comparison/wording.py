@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from durable_execution.divergence import DivergenceKind, Side
+from durable_execution.observers import CallSite
 
 Kind = DivergenceKind
 
@@ -208,13 +209,23 @@ def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: i
 
 def _change(kind: DivergenceKind, recorded: Side | None, replayed: Side | None) -> str:
     """The id of the change, quoted, as `ctx.patched` takes it."""
-    return f'"{_change_id(recorded if kind is Kind.SKIPPED else replayed or recorded)}"'
+    return change_id(recorded if kind is Kind.SKIPPED else replayed or recorded)
 
 
-def _change_id(side: Side | None) -> str:
-    """Derive an id for the change from the name of the call."""
+def change_id(side: Side | None) -> str:
+    """Return the id of a change as `ctx.patched` takes it, in quotes: the name of the call in the spelling of ids."""
     name = (side.name if side is not None else None) or "my change"
-    return "-".join(name.replace("_", " ").split())[:60]
+    return f'"{"-".join(name.replace("_", " ").split())[:60]}"'
+
+
+def place(site: CallSite) -> str:
+    """Return file and line of a call site, without folders."""
+    return f"{site.file.replace(chr(92), '/').rpartition('/')[2]}:{site.line}"
+
+
+def times(number: int) -> str:
+    """Return `once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _short(side: Side | None) -> str:
@@ -235,5 +246,4 @@ def _raises(side: Side) -> str:
 
 
 def _line(side: Side) -> str:
-    site = side.call_site
-    return f"{site.file.replace(chr(92), '/').rpartition('/')[2]}:{site.line}" if site is not None else "the code"
+    return place(side.call_site) if side.call_site is not None else "the code"

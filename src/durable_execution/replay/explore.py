@@ -44,6 +44,7 @@ class _Explorer:
     watch: bool
     removed: dict[ContextKey, list[RecordedOperation]] = field(default_factory=lambda: defaultdict(list))
     borrowed: Slot | None = None
+    entered: Slot | None = None
     replays: int = 0
 
     def run(self) -> ReplayRun:
@@ -73,7 +74,11 @@ class _Explorer:
         return True
 
     def give_nothing(self) -> bool:
-        """Answer the most recently inserted call with no result, instead of with the result of a different call."""
+        """Answer the most recently inserted call with no result, and without running its body if it is a context."""
+        if self.entered is not None:
+            slot, self.entered = self.entered, None
+            slot.operation, slot.skipped = slot.skipped, None
+            return True
         slot, self.borrowed = self.borrowed, None
         if slot is None or slot.operation is None or slot.operation.result is None:
             return False
@@ -116,9 +121,16 @@ class _Explorer:
                 slots.insert(place.index, Slot(again))
                 continue
             original = slots[place.index].operation if place.index < len(slots) else None
-            slots.insert(place.index, Slot(_answer_for(call, original or recorded), is_room=True))
+            slot = Slot(_answer_for(call, original or recorded), is_room=True)
+            slots.insert(place.index, slot)
             if context == place.context:
-                self.borrowed = slots[place.index]
+                self.borrowed = slot
+                self._enter(slot, call)
+
+    def _enter(self, slot: Slot, call: OperationCall) -> None:
+        """Run the body of a context that the recording does not have, to see whether recorded calls moved into it."""
+        if call.type == OperationType.CONTEXT and slot.operation is not None and slot.operation.result is None:
+            self.entered, slot.skipped, slot.operation = slot, slot.operation, None
 
     def _alike(self, place: Place, recorded: RecordedOperation) -> list[ContextKey]:
         """Find sibling branches with the same call at the same position: they need the same edit."""

@@ -42,10 +42,12 @@ class Slot:
     Attributes:
         operation: The operation recorded there; None when the position is empty.
         is_room: Whether the position was inserted for a call that is not recorded.
+        skipped: An end for the context in this room, should its body fail to run.
     """
 
     operation: RecordedOperation | None
     is_room: bool = False
+    skipped: RecordedOperation | None = None
 
 
 @dataclass(frozen=True, slots=True)

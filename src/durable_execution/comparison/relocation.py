@@ -1,0 +1,213 @@
+"""Finds calls that moved: into or out of a context or loop, or that were split or merged, and says so.
+
+A call that moved is missing in one place and new in another. Both are differences, but the two sentences of a removed and
+an added call hide what was edited.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
+
+from durable_execution.comparison.call_tree import CallNode, is_same_function
+from durable_execution.comparison.context_comparison import Row
+from durable_execution.comparison.wording import OLD, change_id, place, times
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, quoted, readable
+from durable_execution.observers import CallSite
+from durable_execution.protocol import OperationType
+from durable_execution.protocol.paths import kind_of
+
+Kind = DivergenceKind
+MOVABLE = (Kind.SKIPPED, Kind.INSERTED, Kind.CHANGED_KIND, Kind.RENAMED)
+MAX_LISTED = 3
+
+
+def with_relocations(rows: list[Row]) -> list[Row]:
+    """Name the edit behind each root difference that is part of a move, a loop, a split or a merge.
+
+    Args:
+        rows: The rows of a comparison, depth first.
+    """
+    if not any(_is_candidate(row.divergence) for row in rows):
+        return rows
+    finder = _Finder(rows)
+    return [_explained(row, finder.explain(index)) for index, row in enumerate(rows)]
+
+
+def _is_candidate(found: Divergence | None) -> bool:
+    return found is not None and found.is_root and found.severity is Severity.ERROR and found.kind in MOVABLE
+
+
+def _explained(row: Row, texts: tuple[str, str] | None) -> Row:
+    if texts is None or row.divergence is None:
+        return row
+    likely, fix = texts
+    return replace(row, divergence=replace(row.divergence, likely=likely, fix=fix))
+
+
+class _Finder:
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        self.missing: dict[Hashable, list[CallNode]] = defaultdict(list)
+        self.added: dict[Hashable, list[CallNode]] = defaultdict(list)
+        for row in rows:
+            if row.recorded is not None and row.replayed is None and not row.recorded.is_foreign:
+                self.missing[_key(row.recorded)].append(row.recorded)
+            elif row.replayed is not None and row.recorded is None:
+                self.added[_key(row.replayed)].append(row.replayed)
+
+    def explain(self, index: int) -> tuple[str, str] | None:
+        """The likely cause and the fix of a row, if its call moved."""
+        row = self.rows[index]
+        if not _is_candidate(row.divergence):
+            return None
+        return self._moved(row) or self._moved_inside(row) or self._loop(index) or self._divided(index)
+
+    def _moved(self, row: Row) -> tuple[str, str] | None:
+        """The call itself is in a different context on the other side."""
+        if row.recorded is not None and (found := self._elsewhere(row.recorded, self.added)) is not None:
+            return _move(row.recorded, found)
+        if row.replayed is not None and (found := self._elsewhere(row.replayed, self.missing)) is not None:
+            return _move(found, row.replayed)
+        return None
+
+    def _moved_inside(self, row: Row) -> tuple[str, str] | None:
+        """A call moved into or out of the context that is new or gone."""
+        for inner in _inside(row.replayed):
+            if (found := self._elsewhere(inner, self.missing)) is not None or _is_same(inner, row.recorded):
+                return _move(found or row.recorded or inner, inner)
+        for inner in _inside(row.recorded):
+            if (found := self._elsewhere(inner, self.added)) is not None or _is_same(row.replayed, inner):
+                return _move(inner, found or row.replayed or inner)
+        return None
+
+    def _elsewhere(self, node: CallNode, candidates: dict[Hashable, list[CallNode]]) -> CallNode | None:
+        if node.side.name is None:
+            return None
+        around = _around(node)
+        for other in candidates.get(_key(node), ()):
+            if _around(other) != around and is_same_function(node, other) is not False:
+                return other
+        return None
+
+    def _loop(self, index: int) -> tuple[str, str] | None:
+        """The same line makes the call more or less often than recorded."""
+        row = self.rows[index]
+        node = row.replayed if row.recorded is None else row.recorded
+        if node is None or (row.recorded is not None and row.replayed is not None):
+            return None
+        alike = [one for one in self._siblings(index) if _is_alike(one, node)]
+        sites = {one.replayed.side.call_site for one in alike if one.replayed is not None}
+        replayed, recorded = sum(1 for one in alike if one.replayed), sum(1 for one in alike if one.recorded)
+        site = next(iter(sites)) if len(sites) == 1 else None
+        if site is None or replayed == recorded or not recorded or max(replayed, recorded) < 2:
+            return None
+        return _in_loop(node, site, recorded, replayed)
+
+    def _divided(self, index: int) -> tuple[str, str] | None:
+        """One step in the place of several, or several in the place of one."""
+        gap = list(self._gap(index))
+        before = [row.recorded for row in gap if row.recorded is not None]
+        after = [row.replayed for row in gap if row.replayed is not None]
+        nodes = [*before, *after]
+        if any(node.side.type != OperationType.STEP or node.side.name is None for node in nodes):
+            return None
+        if len(before) == 1 and len(after) > 1:
+            return _division(before[0], f"{_listed(before)} was split into {_listed(after)}", "the recorded call")
+        if len(after) == 1 and len(before) > 1:
+            return _division(after[0], f"{_listed(before)} were merged into {_listed(after)}", "the recorded calls")
+        return None
+
+    def _siblings(self, index: int) -> Iterator[Row]:
+        """The rows of the same context."""
+        depth = self.rows[index].depth
+        for step in (-1, 1):
+            at = index if step == 1 else index - 1
+            while 0 <= at < len(self.rows) and self.rows[at].depth >= depth:
+                if self.rows[at].depth == depth:
+                    yield self.rows[at]
+                at += step
+
+    def _gap(self, index: int) -> Iterator[Row]:
+        """The rows around one that differ, between two calls that are the same."""
+        depth = self.rows[index].depth
+        for step in (-1, 1):
+            at = index if step == 1 else index - 1
+            while 0 <= at < len(self.rows) and self.rows[at].depth == depth and _differs(self.rows[at]):
+                yield self.rows[at]
+                at += step
+
+
+def _differs(row: Row) -> bool:
+    return (
+        row.recorded is None
+        or row.replayed is None
+        or (row.divergence is not None and row.divergence.kind is Kind.RENAMED)
+    )
+
+
+def _key(node: CallNode) -> Hashable:
+    side = node.side
+    return side.type, kind_of(side.type, side.subtype), side.name
+
+
+def _is_same(node: CallNode | None, other: CallNode | None) -> bool:
+    if node is None or other is None or node.side.name is None:
+        return False
+    return _key(node) == _key(other) and is_same_function(other, node) is not False
+
+
+def _is_alike(row: Row, node: CallNode) -> bool:
+    return any(one is not None and _key(one) == _key(node) for one in (row.recorded, row.replayed))
+
+
+def _inside(node: CallNode | None) -> Iterator[CallNode]:
+    pending = list(node.children or ())[::-1] if node is not None else []
+    while pending:
+        inner = pending.pop()
+        yield inner
+        pending.extend(list(inner.children or ())[::-1])
+
+
+def _around(node: CallNode) -> str:
+    """Path of the context of a call."""
+    return (node.side.path or "").rpartition("/")[0]
+
+
+def _move(before: CallNode, after: CallNode) -> tuple[str, str]:
+    name, old, new = before.side.short_name, _around(before), _around(after)
+    if new.startswith(old) and new != old:
+        how = f"moved from {readable(old)} into {_context(new)}"
+    elif old.startswith(new) and new != old:
+        how = f"moved out of {_context(old)} to {readable(new)}"
+    else:
+        how = f"moved from {readable(old)} to {readable(new)}"
+    fix = f"call {name} in {readable(old)} again, or move it only `if ctx.patched({change_id(before.side)}):`, {OLD}"
+    return f"{name} {how}", fix
+
+
+def _context(path: str) -> str:
+    return quoted(path.rpartition("/")[2])
+
+
+def _in_loop(node: CallNode, site: CallSite, recorded: int, replayed: int) -> tuple[str, str]:
+    name, where = node.side.short_name, place(site)
+    likely = (
+        f"{where} calls {name} {times(replayed)}, and {times(recorded)} in the recording: the call moved into or out of a loop, "
+        "or the loop runs over something that is not recorded"
+    )
+    fix = (
+        f"compute what the loop runs over in a step; if you changed the loop, use the new one only "
+        f"`if ctx.patched({change_id(node.side)}):`, {OLD}"
+    )
+    return likely, fix
+
+
+def _listed(nodes: list[CallNode]) -> str:
+    names = [node.side.short_name for node in nodes[:MAX_LISTED]]
+    names += ["…"] if len(nodes) > MAX_LISTED else []
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def _division(node: CallNode, likely: str, recorded: str) -> tuple[str, str]:
+    fix = f"make the new calls only `if ctx.patched({change_id(node.side)}):`, {OLD}, and {recorded} in `else:`"
+    return likely, fix

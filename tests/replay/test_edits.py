@@ -1,0 +1,159 @@
+"""Each way of editing a workflow is named for what it is, and the fix is code that restores the recorded path."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durable_execution import DurableContext, durable_execution
+from durable_execution.comparison import Divergence, DivergenceKind
+from durable_execution.replay import Replayer
+from tests.replay.recording import recorded
+
+MINUTE = timedelta(minutes=1)
+
+
+def load(_step: Any) -> int:
+    return 1
+
+
+def check(_step: Any) -> str:
+    return "checked"
+
+
+def ship(_step: Any) -> list[int]:
+    return [3]
+
+
+Body = Callable[[DurableContext], Any]
+
+
+def flow_of(body: Body) -> Any:
+    async def flow(_event: Any, ctx: DurableContext) -> None:
+        await body(ctx)
+
+    return flow
+
+
+def root_of(before: Body, after: Body, *, traces: bool = False) -> Divergence:
+    execution = recorded(flow_of(before), traces=traces)
+    report = Replayer(durable_execution(flow_of(after))).replay(execution)
+    (root,) = report.roots
+    return root
+
+
+async def plain(ctx: DurableContext) -> None:
+    await ctx.step(load, "load")
+    await ctx.step(check, "check")
+    await ctx.wait(MINUTE, "pause")
+    await ctx.step(ship, "ship")
+
+
+async def with_child(ctx: DurableContext) -> None:
+    async def inside(inner: DurableContext) -> None:
+        await inner.step(check, "check")
+
+    await ctx.step(load, "load")
+    await ctx.run_in_child_context(inside, "verify")
+    await ctx.wait(MINUTE, "pause")
+    await ctx.step(ship, "ship")
+
+
+def loops(count: int) -> Body:
+    async def body(ctx: DurableContext) -> None:
+        for _ in range(count):
+            await ctx.step(load, "load")
+        await ctx.wait(MINUTE, "pause")
+        await ctx.step(ship, "ship")
+
+    return body
+
+
+async def split(ctx: DurableContext) -> None:
+    await ctx.step(load, "load")
+    await ctx.step(check, "check_stock")
+    await ctx.step(check, "check_price")
+    await ctx.wait(MINUTE, "pause")
+    await ctx.step(ship, "ship")
+
+
+async def renamed(ctx: DurableContext) -> None:
+    await ctx.step(load, "load")
+    await ctx.step(check, "verify")
+    await ctx.wait(MINUTE, "pause")
+    await ctx.step(ship, "ship")
+
+
+async def replaced(ctx: DurableContext) -> None:
+    await ctx.step(load, "load")
+    await ctx.step(ship, "send")
+    await ctx.wait(MINUTE, "pause")
+    await ctx.step(ship, "ship")
+
+
+async def swapped(ctx: DurableContext) -> None:
+    await ctx.step(check, "check")
+    await ctx.step(load, "load")
+    await ctx.wait(MINUTE, "pause")
+    await ctx.step(ship, "ship")
+
+
+async def removed(ctx: DurableContext) -> None:
+    await ctx.step(load, "load")
+    await ctx.wait(MINUTE, "pause")
+    await ctx.step(ship, "ship")
+
+
+EDITS = {
+    "into a context": (plain, with_child, "flow/check", '"check" moved from flow into "verify"'),
+    "out of a context": (with_child, plain, "flow/verify", '"check" moved out of "verify" to flow'),
+    "into a loop": (loops(1), loops(3), "flow/load(2)", 'calls "load" 3 times, and once in the recording'),
+    "out of a loop": (loops(3), loops(1), "flow/load(2)", 'calls "load" once, and 3 times in the recording'),
+    "split": (plain, split, "flow/check", '"check" was split into "check_stock" and "check_price"'),
+    "merged": (split, plain, "flow/check_stock", '"check_stock" and "check_price" were merged into "check"'),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("traces", [False, True])
+def test_an_edit_has_its_own_sentence(edit: str, traces: bool) -> None:
+    before, after, path, sentence = EDITS[edit]
+    root = root_of(before, after, traces=traces)
+    assert sentence in (root.likely or ""), root.likely
+    assert root.path == path
+    assert "ctx.patched(" in root.fix
+
+
+def test_without_evidence_a_rename_is_one_of_two_readings_with_both_fixes() -> None:
+    root = root_of(plain, renamed)
+    assert root.kind is DivergenceKind.RENAMED
+    assert root.likely is not None
+    assert "was renamed" in root.likely
+    assert "different call" in root.likely
+    assert root.fix.index('ctx.patched("verify")') < root.fix.index('`name="check"`')
+
+
+def test_the_same_function_under_a_different_name_is_a_rename() -> None:
+    root = root_of(plain, renamed, traces=True)
+    assert root.kind is DivergenceKind.RENAMED
+    assert root.likely == 'the same function runs under a different name: "verify" instead of "check"'
+    assert root.fix.startswith('pass `name="check"`')
+
+
+def test_a_different_function_in_its_place_is_a_replacement() -> None:
+    root = root_of(plain, replaced, traces=True)
+    assert (root.kind, root.path) == (DivergenceKind.SKIPPED, "flow/check")
+    assert '"send" took the place of "check"' in (root.likely or "")
+    assert "name=" not in root.fix
+    assert root.follow_on == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "count"),
+    [(renamed, ""), (removed, "; 2 later calls shift by 1"), (split, "; 2 later calls shift by 1")],
+    ids=["renamed", "removed", "split"],
+)
+def test_the_effect_counts_the_later_calls_that_shift(after: Body, count: str) -> None:
+    effect = root_of(plain, after).effect
+    assert effect.endswith(f'the recorded result of "check"{count}'), effect
