@@ -1,7 +1,7 @@
 """Each way of editing a workflow is named for what it is, and the fix is code that restores the recorded path."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -157,3 +157,21 @@ def test_a_different_function_in_its_place_is_a_replacement() -> None:
 def test_the_effect_counts_the_later_calls_that_shift(after: Body, count: str) -> None:
     effect = root_of(plain, after).effect
     assert effect.endswith(f'the recorded result of "check"{count}'), effect
+
+
+async def by_the_hour(ctx: DurableContext) -> None:
+    await ctx.step(load, "load")
+    if datetime.now(UTC) < datetime(2020, 1, 1, tzinfo=UTC):
+        await ctx.step(check, "check")
+    else:
+        await ctx.step(check, "verify")
+    await ctx.wait(MINUTE, "pause")
+    await ctx.step(ship, "ship")
+
+
+@pytest.mark.parametrize("traces", [False, True])
+def test_a_difference_from_the_clock_never_advises_to_keep_a_name(traces: bool) -> None:
+    root = root_of(plain, by_the_hour, traces=traces)
+    assert "datetime.now" in (root.likely or "")
+    assert "inside a step" in root.fix
+    assert "name=" not in root.fix

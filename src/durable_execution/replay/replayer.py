@@ -9,7 +9,7 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
-from durable_execution.comparison.wording import count, effect_of, fix_of, likely_of
+from durable_execution.comparison.wording import count, effect_of, fix_of, fix_of_cause, likely_of
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.reading import execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
@@ -126,7 +126,7 @@ class _Replay:
         divergences += self._outcome(explored, divergences)
         suspects = tuple(self._suspects)
         findings = findings_for(self._replayer.handler.function) if divergences else []
-        divergences = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
+        divergences = [_advised(with_suspects(one, suspects, findings)) if one.is_root else one for one in divergences]
         effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
         return ReplayReport(
             source=source,
@@ -298,6 +298,13 @@ class _Replay:
             made = len(run.collector.calls)
             return f"the code failed after {count(made, 'call')}, possibly only because recorded payloads are missing: {error}"
         return str(error)
+
+
+def _advised(divergence: Divergence) -> Divergence:
+    """Let the fix follow from the cause where a value read outside a step is the likely one."""
+    if not divergence.suspects or divergence.kind is DivergenceKind.OUTCOME:
+        return divergence
+    return replace(divergence, fix=fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed))
 
 
 def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
