@@ -257,6 +257,11 @@ async def if_(statement: Statement, ctx: DurableContext, variables: Variables, a
     await run(statement["then"] if is_met else statement.get("else", []), ctx, variables, attempts)
 
 
+async def patched(statement: Statement, ctx: DurableContext, variables: Variables, attempts: dict[str, int]) -> None:
+    body = statement["then"] if ctx.patched(statement["change"]) else statement.get("else", [])
+    await run(body, ctx, variables, attempts)
+
+
 async def for_(statement: Statement, ctx: DurableContext, variables: Variables, attempts: dict[str, int]) -> None:
     for index, item in enumerate(value_of(statement["items"], variables)):
         variables |= {"item": item, "index": index}
@@ -295,6 +300,7 @@ STATEMENTS: dict[str, Callable[..., Any]] = {
     "all": combined("all"),
     "sequence": sequence,
     "if": if_,
+    "patched": patched,
     "for": for_,
     "try": try_,
     "fail": fail,

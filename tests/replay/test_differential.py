@@ -1,0 +1,202 @@
+"""For random programs and edits, the report agrees with what the local engine does when the execution resumes."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import assume, given, note
+from hypothesis import strategies as st
+
+from durable_execution.history.reading import read_history
+from durable_execution.local import CountingIds, LocalEngine
+from durable_execution.protocol import Wire
+from durable_execution.replay import Replayer, ReplayReport, Verdict
+from durable_execution.trace import MemorySink
+from durable_execution.trace.schema import read_traces
+from tests.replay.programs import handler_of
+from tests.replay.recording import FUNCTION, events_of
+
+Body = list[dict[str, Any]]
+
+NONDETERMINISM = "durable_execution.errors.NondeterminismError"
+
+steps = st.builds(lambda value: {"op": "step", "value": value}, st.integers(0, 3))
+waits = st.builds(lambda seconds: {"op": "wait", "seconds": seconds}, st.integers(1, 9))
+approvals = st.just({"op": "sequence", "body": [{"op": "callback", "as": "cb"}, {"op": "callback_result", "of": "cb"}]})
+leaves = st.one_of(steps, steps, waits)
+
+
+def nested(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    bodies = st.lists(inner, min_size=1, max_size=3)
+    sequences = st.builds(lambda body: {"op": "sequence", "body": body}, bodies)
+    return st.one_of(
+        st.builds(lambda body, virtual: {"op": "child", "body": body, "virtual": virtual}, bodies, st.booleans()),
+        st.builds(
+            lambda body, items, flat, width: {"op": "map", "items": items, "body": body, "flat": flat, "max_concurrency": width},
+            bodies,
+            st.lists(st.integers(0, 3), min_size=1, max_size=3),
+            st.booleans(),
+            st.sampled_from([None, 1, 2]),
+        ),
+        st.builds(lambda branches: {"op": "parallel", "branches": [{"body": body} for body in branches]},
+                  st.lists(bodies, min_size=1, max_size=3)),
+        st.builds(lambda calls: {"op": "together", "calls": calls},
+                  st.lists(st.one_of(leaves, sequences, approvals), min_size=2, max_size=3)),
+    )  # fmt: skip
+
+
+statements = st.recursive(leaves, nested, max_leaves=8)
+programs = st.lists(statements, min_size=1, max_size=5)
+
+
+def bodies_of(body: Body) -> Iterator[Body]:
+    """Every list of statements in a program."""
+    yield body
+    for statement in body:
+        for inner in (statement.get("body"), statement.get("calls")):
+            if inner:
+                yield from bodies_of(inner)
+        for branch in statement.get("branches", []):
+            yield from bodies_of(branch["body"])
+
+
+def named(program: Body) -> Body:
+    """A copy in which every call has a name of its own."""
+    copy = deepcopy(program)
+    for number, statement in enumerate(one for body in bodies_of(copy) for one in body):
+        if statement["op"] not in ("together", "sequence", "callback_result"):
+            statement["name"] = f"c{number}"
+        if statement["op"] in ("callback", "callback_result"):
+            statement["as" if statement["op"] == "callback" else "of"] = f"cb{number - (statement['op'] != 'callback')}"
+    return copy
+
+
+@st.composite
+def edited(draw: st.DrawFn, program: Body) -> Body:
+    """A copy of a program with one random edit."""
+    changed = deepcopy(program)
+    body = draw(st.sampled_from([one for one in bodies_of(changed) if one and one[0]["op"] != "callback"]))
+    index = draw(st.integers(0, len(body) - 1))
+    statement = body[index]
+    kind = draw(st.sampled_from(["remove", "insert", "rename", "swap", "items", "raise", "wrap", "twice", "nothing"]))
+    match kind:
+        case "remove":
+            del body[index]
+        case "insert":
+            body.insert(index, {"op": draw(st.sampled_from(["step", "wait"])), "name": "new", "seconds": 3})
+        case "rename" if "name" in statement:
+            statement["name"] = "renamed"
+        case "swap":
+            body.append(body.pop(index))
+        case "items" if "items" in statement:
+            statement["items"] = draw(st.lists(st.integers(0, 3), max_size=4))
+        case "items" if "branches" in statement:
+            statement["branches"].pop()
+        case "raise":
+            body.insert(index, {"op": "sequence", "body": [{"op": "fail"}]})
+        case "wrap" if "name" in statement:
+            body[index] = {"op": "child", "name": "wrapped", "body": [statement]}
+        case "twice" if statement["op"] in ("step", "wait"):
+            body.insert(index, deepcopy(statement))
+        case _:
+            pass
+    return changed
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution that was started with one program and resumed with one.
+
+    Attributes:
+        events: Its events when it was resumed.
+        arn: Its ARN.
+        status: How it ended.
+        error_type: Type of its error.
+        result: Its result.
+        calls: Paths of the calls that were made after it was resumed, with their operation types.
+    """
+
+    events: list[Wire]
+    arn: str
+    status: str
+    error_type: str | None
+    result: str | None
+    calls: frozenset[tuple[str, str]]
+
+
+def run(before: Body, after: Body, *, seconds: int) -> Run:
+    """Run one program for some seconds, then resume the execution with another one and let it end."""
+    sink = MemorySink()
+    with LocalEngine(None, time="skip", ids=CountingIds(), trace_sink=sink) as engine:
+        engine.register(FUNCTION, handler_of({"body": before}))
+        arn = engine.start(FUNCTION, {})
+        engine.run_until_idle(skips="nothing")
+        if seconds:
+            engine.advance(timedelta(seconds=seconds))
+        events = events_of(engine, arn)
+        seen = len(sink.texts[arn])
+        engine.register(FUNCTION, handler_of({"body": after}))
+        engine.run_until_idle(skips="everything")
+        while answer_callback(engine, arn):
+            engine.run_until_idle(skips="everything")
+        found = engine.client.get_durable_execution(DurableExecutionArn=arn)
+        later = sink.texts[arn][seen:]
+    entries = [entry for trace in read_traces(later) for entry in trace.entries] if later else []
+    calls = frozenset((entry.path, entry.type) for entry in entries)
+    error = (found.get("Error") or {}).get("ErrorType")
+    return Run(events, arn, str(found["Status"]), error, found.get("Result"), calls)
+
+
+def answer_callback(engine: LocalEngine, arn: str) -> bool:
+    """Complete the first open callback of an execution, if it has one."""
+    events = events_of(engine, arn)
+    over = {event["Id"] for event in events if event["EventType"] == "CallbackSucceeded"}
+    if events[-1]["EventType"].startswith("Execution") and len(events) > 1:
+        return False
+    for event in events:
+        if event["EventType"] == "CallbackStarted" and event["Id"] not in over:
+            callback_id = event["CallbackStartedDetails"]["CallbackId"]
+            engine.client.send_durable_execution_callback_success(CallbackId=callback_id, Result=b"1")
+            return True
+    return False
+
+
+def check(report: ReplayReport, unchanged: Run, changed: Run) -> None:
+    """Compare a report with what happened."""
+    has_broken = changed.error_type == NONDETERMINISM
+    if report.verdict is Verdict.SAME:
+        assert not has_broken
+    elif report.verdict is Verdict.DIVERGED:
+        is_different = (changed.status, changed.result, changed.calls) != (
+            unchanged.status,
+            unchanged.result,
+            unchanged.calls,
+        )
+        assert has_broken or is_different
+    if has_broken:
+        assert report.verdict is Verdict.DIVERGED
+
+
+@given(programs.map(named), st.data())
+def test_a_report_agrees_with_resuming_the_execution(program: Body, data: st.DataObject) -> None:
+    after = data.draw(edited(program))
+    seconds = data.draw(st.sampled_from([0, 0, 1, 3, 6, 12]))
+    changed = run(program, after, seconds=seconds)
+    assume(not changed.events[-1]["EventType"].startswith("Execution") or len(changed.events) == 1)
+    unchanged = run(program, program, seconds=seconds)
+    assert unchanged.status == "SUCCEEDED", unchanged
+    report = Replayer(handler_of({"body": after})).replay(read_history(changed.events, arn=changed.arn))
+    note(f"{seconds} s, {report.verdict}, {[(one.kind.value, one.path) for one in report.roots]}, {report.error}")
+    note(f"resumed: {changed.status} {changed.error_type} {changed.result}; unchanged: {unchanged.result}")
+    check(report, unchanged, changed)
+
+
+@given(programs.map(named), st.sampled_from([0, 1, 3, 6, 12]))
+def test_an_unchanged_program_is_the_same_wherever_it_stands(program: Body, seconds: int) -> None:
+    unchanged = run(program, program, seconds=seconds)
+    report = Replayer(handler_of({"body": program})).replay(read_history(unchanged.events, arn=unchanged.arn))
+    note(f"{report.verdict}, {[(one.kind.value, one.path) for one in report.divergences]}, {report.error}")
+    assert report.divergences == ()
+    assert report.verdict is Verdict.SAME
