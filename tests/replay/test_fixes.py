@@ -43,8 +43,10 @@ def _guarded_inside(old: dict[str, Any], new: dict[str, Any], change: str) -> di
         return {**new, "body": guarded(old["body"], new["body"], change)}
     branches, others = old.get("branches"), new.get("branches")
     if branches and others and len(branches) == len(others) and {**old, "branches": None} == {**new, "branches": None}:
-        pairs = zip(branches, others, strict=True)
-        return {**new, "branches": [one if one == two else _guarded_inside(one, two, change) for one, two in pairs]}
+        found = [
+            one if one == two else _guarded_inside(one, two, change) for one, two in zip(branches, others, strict=True)
+        ]
+        return {**new, "branches": found} if None not in found else None
     return None
 
 
@@ -62,8 +64,8 @@ def fixed(case: dict[str, Any], root: Divergence) -> list[Body]:
     """The edited program with each fix of the report that is code."""
     before, after = case["recorded_program"]["body"], case["replayed_program"]["body"]
     programs = [guarded(before, after, change) for change in PATCHED.findall(root.fix)]
-    if root.replayed is not None and root.replayed.name is not None:
-        programs += [renamed(deepcopy(after), root.replayed.name, name) for name in NAMED.findall(root.fix)]
+    if root.replayed is not None and f'"{root.replayed.name}"' in json.dumps(after):  # else the name is computed
+        programs += [renamed(deepcopy(after), root.replayed.name or "", name) for name in NAMED.findall(root.fix)]
     return programs
 
 

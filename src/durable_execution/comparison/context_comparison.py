@@ -292,6 +292,10 @@ class _Lane:
 
     def _renamed(self, recorded: CallNode, replayed: CallNode) -> Divergence:
         found = self._alone(Kind.RENAMED, recorded, replayed)
+        if recorded.branch is not None and replayed.side.name in {node.side.name for node in self.left}:
+            left, right = recorded.side, replayed.side
+            likely = f"the branches changed places: {right.short_name} is branch {recorded.branch} in place of {left.short_name}"
+            return replace(found, likely=likely, fix=fix_of(Kind.REORDERED, left, right))
         if not is_same_function(recorded, replayed):
             return found
         return replace(

@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
+from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode, is_same_function
 from durable_execution.comparison.context_comparison import Row
 from durable_execution.comparison.wording import OLD, change_id, place, times
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, quoted, readable
-from durable_execution.observers import CallSite
 from durable_execution.protocol import OperationType
 from durable_execution.protocol.paths import kind_of
 

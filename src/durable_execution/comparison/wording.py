@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from durable_execution.call_site import CallSite
 from durable_execution.divergence import DivergenceKind, Side
-from durable_execution.observers import CallSite
 
 Kind = DivergenceKind
 

@@ -76,8 +76,8 @@ class _Explorer:
     def give_nothing(self) -> bool:
         """Answer the most recently inserted call with no result, and without running its body if it is a context."""
         if self.entered is not None:
-            slot, self.entered = self.entered, None
-            slot.operation, slot.skipped = slot.skipped, None
+            self.entered.operation, self.entered.skipped = self.entered.skipped, None
+            self.entered = None
             return True
         slot, self.borrowed = self.borrowed, None
         if slot is None or slot.operation is None or slot.operation.result is None:

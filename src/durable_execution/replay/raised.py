@@ -3,9 +3,9 @@
 import os
 from types import TracebackType
 
+from durable_execution.call_site import CallSite
 from durable_execution.divergence import Side, readable
 from durable_execution.errors import OperationError
-from durable_execution.observers import CallSite
 from durable_execution.protocol import OperationType
 from durable_execution.replay.stand_ins import Collected, Collector
 from durable_execution.runtime.call import user_frame

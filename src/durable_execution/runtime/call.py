@@ -144,7 +144,7 @@ def current_call_site() -> CallSite | None:
 
 
 def _site(code: CodeType, line: int) -> CallSite:
-    from durable_execution.observers import CallSite
+    from durable_execution.call_site import CallSite
 
     return CallSite(code.co_filename, line, code.co_qualname)
 
