@@ -28,7 +28,7 @@ TESTS ?=
 WORKERS ?= auto
 OPTIONS ?=
 
-.PHONY: help demo test check lint types contracts docs format bench clean
+.PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench clean
 
 help: ## show this list
 	@echo "make <target>, where <target> is one of"
@@ -40,7 +40,13 @@ demo: $(READY_TO_RUN) ## run the order workflow in real time, then open it in th
 test: $(READY_TO_WORK) ## run every test, in parallel and in random order
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(OPTIONS) $(TESTS)
 
-check: lint types contracts docs ## check without running: lint, format, types, layers, docs
+coverage: $(READY_TO_WORK) ## run the tests that need no other process, and print how much of the code they reach
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --cov --cov-report=term:skip-covered tests/unit tests/scenarios tests/replay
+
+mutants: $(READY_TO_WORK) ## change the code in small ways and list the changes that no test notices
+	@$(BIN)/python -m tests.mutants $(OPTIONS)
+
+check: lint types contracts docs prose commits ## check without running: lint, format, types, layers, docs, words, commits
 
 lint: $(READY_TO_WORK)
 	@echo "· ruff: lint and format"
@@ -60,6 +66,14 @@ contracts: $(READY_TO_WORK)
 docs: $(READY_TO_WORK)
 	@echo "· docs: links, names and code blocks"
 	@$(BIN)/python docs/check.py
+
+prose: $(READY_TO_WORK)
+	@echo "· prose: the words of docs, messages and comments"
+	@$(BIN)/python docs/prose.py
+
+commits:
+	@echo "· commits: subjects"
+	@.ci/commit-subjects
 
 format: $(READY_TO_WORK) ## format, and apply ruff's automatic fixes
 	@$(BIN)/ruff check --fix --quiet || true

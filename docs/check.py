@@ -173,7 +173,7 @@ def _error_classes() -> Iterator[type]:
 
 
 def too_long() -> Iterator[str]:
-    """A README nobody reads to its end."""
+    """A README that no one reads to its end."""
     words = len(FENCED.sub("", read(README)).split())
     if words >= README_WORDS:
         yield f"README.md: {words} words, {README_WORDS - 1} are allowed"

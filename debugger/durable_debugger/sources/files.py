@@ -53,7 +53,7 @@ def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> Reco
     """Parse the text of a file: a bundle, a history or a replay trace.
 
     Raises:
-        DurableError: The text is none of these.
+        DurableError: The text is not one of these.
     """
     if _is_trace(text):
         return execution_of_traces(read_traces(text))

@@ -181,7 +181,7 @@ class DurableHost:
         return guarded(call)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: this host holds no resources."""
 
 
 class CallableHost:
@@ -195,7 +195,7 @@ class CallableHost:
         return guarded(lambda: self._target(invocation.event, invocation.context))
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: this host holds no resources."""
 
 
 def host_of(name: str, target: Any) -> tuple[FunctionHost, bool]:

@@ -86,7 +86,7 @@ class LineRecorder:
             leave()
 
     def recording(self) -> LineRecording:
-        """Return what was recorded, and let go of the frames."""
+        """Return what was recorded, and release the frames."""
         self._backend.close()
         self._running.clear()
         self._blocked.clear()

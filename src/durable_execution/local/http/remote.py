@@ -51,7 +51,7 @@ class RemoteHost:
         return _outcome(status, headers, body)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: this host holds no resources."""
 
     def _post(self, invocation: Invocation) -> tuple[int, http.client.HTTPMessage, bytes]:
         kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
