@@ -146,8 +146,25 @@ def _key(context: SerDesContext, digest: str) -> str:
 
 
 MISSING_CODES = frozenset({"NoSuchKey", "NoSuchBucket", "404", "NotFound"})
-REFUSED_STATUSES = range(400, 500)
-THROTTLED_STATUSES = frozenset({408, 429})
+WRONG_REGION_CODES = frozenset(
+    {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307"}
+)
+TRANSIENT_CODES = frozenset(
+    {
+        "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired",  # credentials that are being replaced
+        "RequestTimeTooSkewed", "RequestExpired",  # a clock that is being set after the environment was frozen
+        "OperationAborted", "ConditionalRequestConflict",  # a conflict with a different request
+        "RequestTimeout", "RequestTimeoutException", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded",
+        "TooManyRequestsException", "BandwidthLimitExceeded",
+    }
+)  # fmt: skip
+"""Answers with a status from 400 to 499 after which a later attempt may succeed."""
+
+REDIRECTIONS = range(300, 400)
+REFUSED_STATUSES = frozenset(range(400, 500)) - {408, 429}
+INCOMPLETE_CONFIGURATION = frozenset(
+    {"NoCredentialsError", "NoRegionError", "PartialCredentialsError", "ParamValidationError"}
+)
 
 
 class PayloadStore(Protocol):
@@ -255,19 +272,31 @@ class S3Store:
 
     def _fail(self, verb: str, key: str, error: Exception) -> NoReturn:
         place = f"s3://{self._bucket}/{self._prefix}{key}"
-        response = getattr(error, "response", None) or {}
-        code = str((response.get("Error") or {}).get("Code", ""))
-        status = (response.get("ResponseMetadata") or {}).get("HTTPStatusCode")
+        code, status = _answer_of(error)
         if code in MISSING_CODES:
             raise SerializationError(
                 f"{place} does not exist: it was deleted although the execution still needs it, or the bucket name is wrong. "
                 "Set the lifecycle rule of the bucket to keep objects longer than executions are retained"
             ) from error
-        if status in REFUSED_STATUSES and status not in THROTTLED_STATUSES:
+        if code in WRONG_REGION_CODES or status in REDIRECTIONS:
+            raise SerializationError(
+                f"S3 refuses to {verb} {place}: {error}. The bucket is in a different region. Pass S3Store a client of that region: "
+                "boto3.client('s3', region_name=...)"
+            ) from error
+        if code not in TRANSIENT_CODES and (
+            status in REFUSED_STATUSES or type(error).__name__ in INCOMPLETE_CONFIGURATION
+        ):
             raise SerializationError(
                 f"S3 refuses to {verb} {place}: {error}. Grant the function's role s3:PutObject and s3:GetObject"
             ) from error
         raise InvocationError(f"S3 cannot {verb} {place} at the moment: {error}") from error
+
+
+def _answer_of(error: Exception) -> tuple[str, int | None]:
+    """The code and the HTTP status in an error of botocore; without an answer, an empty code and None."""
+    response = getattr(error, "response", None) or {}
+    code = str((response.get("Error") or {}).get("Code", ""))
+    return code, (response.get("ResponseMetadata") or {}).get("HTTPStatusCode")
 
 
 def _fail(verb: str, file: Path, error: OSError) -> NoReturn:

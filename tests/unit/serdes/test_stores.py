@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
@@ -80,7 +80,15 @@ class TestS3Store:
             ("AccessDenied", 403, SerializationError, "Grant the function's role"),
             ("SlowDown", 503, InvocationError, "cannot read"),
             ("InternalError", 500, InvocationError, "cannot read"),
-            ("Throttling", 429, InvocationError, "cannot read"),
+            ("Throttling", 400, InvocationError, "cannot read"),
+            ("ThrottlingException", 400, InvocationError, "cannot read"),
+            ("RequestTimeout", 400, InvocationError, "cannot read"),
+            ("ExpiredToken", 400, InvocationError, "cannot read"),
+            ("OperationAborted", 409, InvocationError, "cannot read"),
+            ("RequestTimeTooSkewed", 403, InvocationError, "cannot read"),
+            ("PermanentRedirect", 301, SerializationError, "in a different region"),
+            ("AuthorizationHeaderMalformed", 400, SerializationError, "in a different region"),
+            ("InvalidAccessKeyId", 403, SerializationError, "Grant the function's role"),
         ],
     )
     def test_what_s3_says_is_told_apart(
@@ -100,6 +108,14 @@ class TestS3Store:
 
         with pytest.raises(InvocationError, match="cannot write s3://bucket/a/b at the moment"):
             S3Store("bucket", client=Unreachable()).put("a/b", b"")
+
+    def test_missing_credentials_are_not_worth_a_retry(self) -> None:
+        class Unconfigured:
+            def put_object(self, **options: Any) -> None:
+                raise NoCredentialsError
+
+        with pytest.raises(SerializationError, match="Unable to locate credentials"):
+            S3Store("bucket", client=Unconfigured()).put("a/b", b"")
 
     def test_it_is_named_by_its_bucket(self) -> None:
         assert repr(S3Store("bucket", prefix="p/")) == "S3Store('bucket', prefix='p/')"
