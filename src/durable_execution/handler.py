@@ -207,8 +207,8 @@ def _configured_observers() -> tuple[Observer, ...]:
 
         found = observers_from_environment()
     if "DURABLE_REPLAY_TRACE" in os.environ:
-        from durable_execution.trace import recorder_from_environment
+        from durable_execution.trace import environment_recorder
 
-        recorder = recorder_from_environment(os.environ)
+        recorder = environment_recorder()
         found = (*found, recorder) if recorder is not None else found
     return found

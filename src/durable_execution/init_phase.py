@@ -38,7 +38,7 @@ MODULES = (
 """Modules that the runtime loads on first use."""
 
 OBSERVING_MODULES = ("durable_execution.observers", "durable_execution.runtime.announcer")
-TRACE_MODULE = "durable_execution.trace.recorder"
+TRACE_VARIABLE = "DURABLE_REPLAY_TRACE"
 
 
 def prepare(handler: DurableHandler[Any]) -> None:
@@ -50,6 +50,9 @@ def prepare(handler: DurableHandler[Any]) -> None:
         import_module(module)
     if not inspect.iscoroutinefunction(handler.function):
         import_module("durable_execution.context.blocking_context")
+    if TRACE_VARIABLE in os.environ:
+        with suppress(Exception):
+            _prepare_trace()
     with suppress(Exception):
         getattr(handler.service, "prepare", _nothing)()
     with suppress(Exception):
@@ -61,9 +64,15 @@ def _nothing() -> None:
 
 
 def _observing(handler: DurableHandler[Any]) -> tuple[str, ...]:
-    if "DURABLE_REPLAY_TRACE" in os.environ:
-        return (*OBSERVING_MODULES, TRACE_MODULE)
-    return OBSERVING_MODULES if handler.observers else ()
+    return OBSERVING_MODULES if handler.observers or TRACE_VARIABLE in os.environ else ()
+
+
+def _prepare_trace() -> None:
+    """Create the S3 client of the replay trace, if that is where it goes."""
+    from durable_execution.trace import environment_recorder
+
+    recorder = environment_recorder()
+    getattr(getattr(recorder, "sink", None), "prepare", _nothing)()
 
 
 def _prepare_payload(handler: DurableHandler[Any]) -> None:

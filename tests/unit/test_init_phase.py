@@ -67,6 +67,18 @@ def test_the_first_invocation_loads_nothing(repository: Path) -> None:
     assert found["loaded"] == []
 
 
+def test_nor_does_a_trace_in_s3(repository: Path) -> None:
+    found = run(
+        FUNCTION,
+        repository,
+        AWS_LAMBDA_RUNTIME_API="127.0.0.1:9001",
+        DURABLE_REPLAY_TRACE="s3://bucket",
+        AWS_ENDPOINT_URL_S3="http://127.0.0.1:1",
+    )
+    assert found["answer"]["Status"] == "PENDING"
+    assert [name for name in found["loaded"] if name.startswith(("durable", "boto3", "pydantic"))] == []
+
+
 def test_elsewhere_nothing_is_loaded_ahead(repository: Path) -> None:
     function = FUNCTION.replace("answer = handler(event)", "answer = {}").replace("order: Order", "order: dict")
     found = run(function, repository, AWS_LAMBDA_RUNTIME_API="127.0.0.1:9001")

@@ -237,11 +237,11 @@ class TraceSession:
             return
         try:
             act(self.writer)
-        except Exception:
+        except Exception as error:  # noqa: BLE001  # a trace must never harm an execution
             self.writer = None
             logger.warning(
-                "cannot write the replay trace: the execution continues, the rest of this invocation is not recorded",
-                exc_info=True,
+                "cannot write the replay trace: the execution continues, the rest of this invocation is not recorded: %r",
+                error,
             )
 
     def _seq_of(self, call: OperationCall, at: datetime) -> int:

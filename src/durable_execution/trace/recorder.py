@@ -4,9 +4,11 @@ Chooses a sink from `DURABLE_REPLAY_TRACE`.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from durable_execution.errors import ConfigurationError
@@ -124,8 +126,8 @@ class TraceRecorder(Observer):
         moment = happening.at.strftime("%Y%m%dT%H%M%S.%fZ")
         try:
             return self.sink.open(happening.execution_arn, f"{moment}-{happening.request_id or 'local'}")
-        except Exception:
-            logger.warning("cannot write the replay trace; the execution continues without one", exc_info=True)
+        except Exception as error:  # noqa: BLE001  # a trace must never harm an execution
+            logger.warning("cannot write the replay trace; the execution continues without one: %r", error)
             return None
 
 
@@ -166,6 +168,24 @@ def recorder_from_environment(
     setting = environment.get(VARIABLE)
     sink = default if setting is None else sink_for(setting)
     return recorder_for(sink, environment) if sink is not None else None
+
+
+def environment_recorder() -> TraceRecorder | None:
+    """The recorder of this process: one, with one sink and one client, for all invocations. None when traces are off.
+
+    A wrong value of the variable is logged once, and turns traces off.
+    """
+    return _recorder_of(*(os.environ.get(name) for name in (VARIABLE, PAYLOADS_VARIABLE, LOCALS_VARIABLE)))
+
+
+@lru_cache(maxsize=4)
+def _recorder_of(place: str | None, payloads: str | None, frames: str | None) -> TraceRecorder | None:
+    values = {VARIABLE: place, PAYLOADS_VARIABLE: payloads, LOCALS_VARIABLE: frames}
+    try:
+        return recorder_from_environment({name: value for name, value in values.items() if value is not None})
+    except ConfigurationError as error:
+        logger.error("replay traces are off: %s", error)  # noqa: TRY400  # one line
+        return None
 
 
 def recorder_for(sink: TraceSink, environment: Mapping[str, str]) -> TraceRecorder:

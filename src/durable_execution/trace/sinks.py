@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from durable_execution.protocol import ExecutionArn
+from durable_execution.trace.upload import BUDGET_SECONDS, Uploader
 
 SUFFIX = ".trace.jsonl"
 MAX_NAME = 180
+
+TIMEOUT_SECONDS = 2
+"""How long S3 may take to connect and to answer, in the background."""
 
 
 class TraceWriter(Protocol):
@@ -101,18 +105,36 @@ class _MemoryWriter:
 class S3Sink:
     """Puts one object per invocation under `s3://bucket/prefix/<execution>/` when the invocation ends.
 
-    S3 objects cannot be appended to, so a killed invocation leaves no trace here.
+    S3 objects cannot be appended to, so a killed invocation leaves no trace here. An invocation waits for its object for a
+    second at most. Needs `s3:PutObject`.
 
     Args:
         bucket: Name of the bucket.
         prefix: The prefix of the keys.
-        client: A boto3 S3 client; created on first use.
+        client: A boto3 S3 client; by default one with short time-outs is created on first use.
+        budget_seconds: How long an invocation waits.
     """
 
-    def __init__(self, bucket: str, prefix: str = "", *, client: Any = None) -> None:
+    def __init__(
+        self, bucket: str, prefix: str = "", *, client: Any = None, budget_seconds: float = BUDGET_SECONDS
+    ) -> None:
         self.bucket = bucket
         self.prefix = prefix.strip("/")
         self._client = client
+        self._uploader = Uploader(budget_seconds)
+
+    def prepare(self) -> None:
+        """Create the client, ahead of the first invocation."""
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+
+            config = Config(
+                connect_timeout=TIMEOUT_SECONDS,
+                read_timeout=TIMEOUT_SECONDS,
+                retries={"mode": "standard", "total_max_attempts": 2},
+            )
+            self._client = boto3.client("s3", config=config)
 
     def open(self, execution_arn: str, invocation: str) -> TraceWriter:
         """Start an object."""
@@ -120,11 +142,15 @@ class S3Sink:
         return _ObjectWriter(self, "/".join(part for part in (self.prefix, folder, _safe(invocation)) if part) + SUFFIX)
 
     def put(self, key: str, body: bytes) -> None:
-        """Put one object."""
-        if self._client is None:
-            import boto3
+        """Put one object.
 
-            self._client = boto3.client("s3")
+        Raises:
+            TraceDelayedError: S3 does not take it within the budget.
+        """
+        self._uploader.run(lambda: self._put(key, body))
+
+    def _put(self, key: str, body: bytes) -> None:
+        self.prepare()
         self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType="application/x-ndjson")
 
 
