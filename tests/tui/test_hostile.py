@@ -88,13 +88,14 @@ def test_a_line_that_cannot_be_drawn_leaves_the_others_usable(
     monkeypatch.setattr("durable_debugger.widgets.panes.outline_line", sometimes)
 
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("home")
         text = screen_text(app)
         assert "cannot draw this line: RuntimeError('boom')" in text
         assert "reserve_stock" in text
         await pilot.press("j", "j", "y", "t")
         assert "RuntimeError: boom" in app.clipboard
 
-    drive(order, script)
+    drive(order, script, size=(80, 32))
 
 
 def secret_session() -> Session:
@@ -146,7 +147,7 @@ def test_ascii_screens_are_only_ascii(order: Session, drive: Drive) -> None:
             await settled(app, pilot)
             text = screen_text(app)
             assert text.isascii(), sorted(set(filter(lambda char: not char.isascii(), text)))
-        assert "# 1 root" in text
+        assert "# 1 difference" in text
 
     drive(order, script, size=(160, 48), is_ascii=True)
 
@@ -181,7 +182,7 @@ def test_every_shared_history_can_be_looked_at(shared_histories: Path, drive: Dr
 
 def test_themes_of_the_terminal_can_be_used(drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
-        assert "reserve_stock" in screen_text(app)
+        assert "reserve_courier" in screen_text(app)
 
     for theme in ("durable-safe-light", "ansi-dark", "textual-light"):
         drive(order_session(), script, theme=theme)

@@ -48,22 +48,22 @@ def test_the_next_difference_is_explained_in_the_strip(order: Session, drive: Dr
 
 def test_the_comparison_opens_at_the_same_call_and_pairs_by_position(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
-        await pilot.press("full_stop", "d")
+        await pilot.press("home", "full_stop", "d")
         await settled(app, pilot)
         pane = app.screen.query_one(DiffPane)
-        rows = [line[:2] for line in screen_text(app).splitlines()[3:11]]
+        rows = [line[:2] for line in screen_text(app).splitlines()[5:13]]
         assert sum("≠" in row for row in rows) == 1
         assert sum("≈" in row for row in rows) == 3
         assert rows[pane.index] == "▌≠"
         await pilot.press("m")
-        pairs = screen_text(app).splitlines()[7:11]
+        pairs = screen_text(app).splitlines()[9:13]
         assert "reserve_courier" in pairs[0].split("│")[0]
         assert "ship_parcel" in pairs[0].split("│")[1]
         await pilot.press("escape")
         assert main_of(app).view == "tree"
         assert name(order) == "reserve_courier"
 
-    drive(order, script)
+    drive(order, script, size=(80, 32))
 
 
 def test_stepping_there_and_back_leads_to_the_same_place(order: Session, drive: Drive) -> None:
@@ -89,7 +89,7 @@ def test_stepping_there_and_back_leads_to_the_same_place(order: Session, drive: 
 
 def test_a_variable_has_a_star_right_after_it_changed(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
-        await pilot.press("3")
+        await pilot.press("home", "3")
         await settled(app, pilot)
         stars = []
         for _ in range(4):
@@ -116,7 +116,7 @@ def test_stepping_into_a_map_and_out_again(order: Session, drive: Drive) -> None
 
 def test_search_shows_hits_while_it_is_typed_and_escape_forgets_them(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
-        await pilot.press("j", "slash", *"chg")
+        await pilot.press("home", "j", "slash", *"chg")
         assert "0 hits" in screen_text(app)
         await pilot.press("escape")
         assert name(order) == "reserve_stock"
@@ -137,7 +137,7 @@ def test_search_shows_hits_while_it_is_typed_and_escape_forgets_them(order: Sess
 
 def test_hits_are_walked_with_n(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
-        await pilot.press("slash", *"reserve", "enter", "n")
+        await pilot.press("home", "slash", *"reserve", "enter", "n")
         await settled(app, pilot)
         assert name(order) == "reserve_courier"
         await pilot.press("N")
@@ -193,7 +193,7 @@ def test_a_key_draws_only_the_lines_that_change(order: Session, drive: Drive, mo
 
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         assert len(app.screen_stack) == 1, "nothing is drawn that is covered at once"
-        await pilot.press("j")
+        await pilot.press("home", "j")
         monkeypatch.setattr(LineView, "render_line", render_line)
         await pilot.press("j")
         assert [y for pane, y in drawn if pane == "outline"] == [1, 2]
@@ -258,7 +258,7 @@ def test_it_opens_where_it_is_told_to(at: str, shown: str, order: Session, drive
 
 def test_leaving_time_travel_shows_the_end_again(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
-        await pilot.press("3", "1")
+        await pilot.press("home", "3", "1")
         await settled(app, pilot)
         assert "moment 2/" in screen_text(app)
         await pilot.press("escape", "escape")
@@ -312,7 +312,7 @@ def test_help_names_the_keys_of_the_view_and_every_footer_key_works(view: str, o
 
 def test_values_open_in_a_window_and_close_again(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
-        await pilot.press("j", "j", "v")
+        await pilot.press("home", "j", "j", "v")
         await settled(app, pilot)
         assert isinstance(app.screen, DocumentScreen)
         assert '"total": "81.20"' in screen_text(app)
@@ -424,7 +424,7 @@ def test_resizing_keeps_selection_and_shows_more(order: Session, drive: Drive) -
 
 def test_events_and_calls_are_selected_together(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
-        await pilot.press("j", "j", "5")
+        await pilot.press("home", "j", "j", "5")
         await settled(app, pilot)
         assert "▌     4" in screen_text(app)
         await pilot.press("G")

@@ -27,7 +27,7 @@ def test_every_view_looks_as_it_should(
             text = screen_text(app)
             lines = text.splitlines()
             assert "order-7f3a9c" in lines[0]
-            assert "1 root · 3 follow-on" in lines[0]
+            assert "1 difference · 3 follow-on" in lines[0]
             assert "Commands" in lines[-1]
             assert len(lines) == size[1]
             golden(f"order/{view}-{size[0]}x{size[1]}", text)

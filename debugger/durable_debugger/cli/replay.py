@@ -48,7 +48,7 @@ def run_replay(arguments: Namespace, output: Output) -> int:
         return int(report.exit_code)
     execution = report.execution or loaded.execution
     rows = {operation.id: row for row, operation in enumerate(execution.operations)}
-    differences = Differences(of_report(report), rows)
+    differences = Differences(of_report(report), rows, operations=execution.operations)
     session = session_of(loaded, arguments, execution=execution, differences=differences)
     if wants_text(arguments, output):
         print_comparison(session, differences, output)

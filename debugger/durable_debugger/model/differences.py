@@ -1,62 +1,32 @@
 """The rows of a comparison of two sides, call by call: aligned, or paired by position."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from durable_execution.comparison.call_tree import CallNode
+from durable_debugger.model.diff_rows import DiffRow, with_nested
 from durable_execution.comparison.comparison import Comparison, Row
-from durable_execution.divergence import Divergence
+from durable_execution.divergence import Divergence, Severity
+from durable_execution.history.recorded import RecordedOperation
 
 if TYPE_CHECKING:
     from durable_execution.replay.report import ReplayReport
 
 
-@dataclass(frozen=True, slots=True)
-class DiffRow:
-    """One line of the comparison.
-
-    Attributes:
-        depth: Number of contexts around it.
-        recorded: The recorded call.
-        replayed: The replayed call.
-        divergence: The difference.
-        is_shifted: Whether both sides have the call, at different positions.
-        row: Row of the recorded call in the session.
-        hidden: Number of equal calls below it that are folded away.
-    """
-
-    depth: int
-    recorded: CallNode | None
-    replayed: CallNode | None
-    divergence: Divergence | None = None
-    is_shifted: bool = False
-    row: int | None = None
-    hidden: int = 0
-
-    @property
-    def is_root(self) -> bool:
-        """Whether this row is a root difference."""
-        return self.divergence is not None and self.divergence.is_root
-
-    @property
-    def is_follow_on(self) -> bool:
-        """Whether this row differs only because of an earlier difference."""
-        return (self.divergence is not None and not self.divergence.is_root) or (
-            self.divergence is None and self.is_shifted
-        )
-
-
 class Differences:
-    """A comparison, mapped to the rows of a session.
+    """A comparison, mapped to the rows of a session. Every view reads differences from this one value.
 
     Args:
         comparison: The comparison.
         rows: Row of each recorded operation by id.
+        operations: The recorded operations, to place differences inside contexts that the comparison does not open.
         replayed_by: Description of the replayed side.
         labels: Names of the two sides.
+        invocation: The invocation that found the differences at run time; None for a replay.
+        remark: The result in one sentence, when there is no difference to show.
+        is_failure: Whether that result needs attention.
 
     Attributes:
         aligned: Rows by alignment; equal calls below a call are folded away.
@@ -68,15 +38,24 @@ class Differences:
         comparison: Comparison,
         rows: Mapping[str, int],
         *,
+        operations: Sequence[RecordedOperation] = (),
         replayed_by: str = "your code now",
         labels: tuple[str, str] = ("recorded", "replayed"),
+        invocation: int | None = None,
+        remark: str = "",
+        is_failure: bool = False,
     ) -> None:
         self.comparison = comparison
         self.replayed_by = replayed_by
         self.labels = labels
-        self.aligned = [*_aligned(comparison, rows), *_elsewhere(comparison, rows)]
+        self.invocation = invocation
+        self.remark = remark
+        self.is_failure = is_failure
+        self.aligned = with_nested(_aligned(comparison, rows), comparison, rows, operations)
         self.roots = [index for index, row in enumerate(self.aligned) if row.is_root]
+        self.follow_on = sum(row.is_follow_on and row.recorded is not None for row in self.aligned)
         self._by_position: list[DiffRow] | None = None
+        self._known = [(each.row, index) for index, each in enumerate(self.aligned) if each.row is not None]
 
     @property
     def by_position(self) -> Sequence[DiffRow]:
@@ -86,25 +65,35 @@ class Differences:
         return self._by_position
 
     @property
-    def follow_on(self) -> int:
-        """Number of recorded calls that differ only because of an earlier difference."""
-        return sum(row.is_follow_on and row.recorded is not None for row in self.aligned)
+    def first(self) -> Divergence | None:
+        """The root difference to explain first: the first error, else the first warning or remark."""
+        found = [self.aligned[index].divergence for index in self.roots]
+        return min((each for each in found if each is not None), key=_urgency, default=None)
 
     def index_of(self, row: int) -> int | None:
         """Index of a session's row, or of the nearest row before it when the row is folded away."""
-        places = [(each.row, index) for index, each in enumerate(self.aligned) if each.row is not None]
-        at = bisect_right(places, (row, len(self.aligned)))
-        return places[at - 1][1] if at else None
+        at = bisect_right(self._known, (row, len(self.aligned)))
+        return self._known[at - 1][1] if at else None
+
+    def root_at(self, index: int) -> DiffRow | None:
+        """The row of the root difference that explains a row: the row itself, or the nearest root before a follow-on row."""
+        row = self.aligned[index]
+        if row.is_root:
+            return row
+        before = bisect_right(self.roots, index)
+        return self.aligned[self.roots[before - 1]] if row.is_follow_on and before else None
 
     def why(self, index: int) -> Divergence | None:
         """The difference that explains a row: its own, or the nearest root before it."""
-        row = self.aligned[index]
-        if row.is_root:
-            return row.divergence
-        if row.is_follow_on:
-            before = [root for root in self.roots if root < index]
-            return self.aligned[before[-1]].divergence if before else row.divergence
-        return row.divergence
+        root = self.root_at(index)
+        return root.divergence if root is not None else self.aligned[index].divergence
+
+
+SEVERITIES = tuple(Severity)
+
+
+def _urgency(divergence: Divergence) -> int:
+    return SEVERITIES.index(divergence.severity)
 
 
 def _aligned(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
@@ -133,30 +122,23 @@ def _aligned(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
     return found
 
 
-def _elsewhere(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
-    """Differences without a row: a different outcome, or a call inside a context that has ended."""
-    placed = {id(each.divergence) for each in comparison.rows}
-    return [
-        DiffRow(0, None, None, each, row=rows.get(each.recorded.id or "") if each.recorded else None)
-        for each in comparison.divergences
-        if id(each) not in placed
-    ]
-
-
 def of_report(report: "ReplayReport") -> Comparison:
     """Convert a replay report to a comparison: its rows, with the report's severity for each difference."""
-    judged = {_place(each): each for each in report.divergences}
+    judged: dict[Hashable, list[Divergence]] = defaultdict(list)
+    for each in report.divergences:
+        judged[_key(each)].append(each)
     found: list[Row] = []
     for row in report.rows:
-        divergence = judged.pop(_place(row.divergence), row.divergence) if row.divergence is not None else None
+        known = judged.get(_key(row.divergence)) if row.divergence is not None else None
+        divergence = known.pop(0) if known else row.divergence
         found.append(Row(row.depth, row.recorded, row.replayed, divergence, row.is_shifted))
     placed = [row.divergence for row in found if row.divergence is not None]
-    return Comparison(tuple(found), (*placed, *judged.values()))
+    return Comparison(tuple(found), (*placed, *(each for rest in judged.values() for each in rest)))
 
 
-def _place(divergence: Divergence) -> tuple[str, str, int | None, str | None]:
+def _key(divergence: Divergence) -> Hashable:
     recorded = divergence.recorded.id if divergence.recorded else None
-    return divergence.kind, divergence.path, divergence.position, recorded
+    return divergence.kind, divergence.path, divergence.position, recorded, divergence.is_root
 
 
 def _is_dull(source: Row, below: Sequence[Row]) -> bool:

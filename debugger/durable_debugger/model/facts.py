@@ -144,7 +144,7 @@ def note(operation: RecordedOperation, tally: Tally | None, as_of: datetime | No
         return f"{attempts} · {error}" if attempts else error
     if shown is State.RUNNING and operation.started_at is not None and operation.type is not OperationType.CONTEXT:
         return f"running {durations.short(durations.between(operation.started_at, as_of))}"
-    return attempts or _target(operation)
+    return attempts or target(operation)
 
 
 def _retry_note(operation: RecordedOperation) -> str:
@@ -155,12 +155,13 @@ def _retry_note(operation: RecordedOperation) -> str:
 
 
 def _waiting_note(operation: RecordedOperation, waited: float | None) -> str:
-    target = _target(operation)
+    called = target(operation)
     text = f"waiting {durations.short(waited)}" if waited is not None else "waiting"
-    return f"{text} · {target}" if target else text
+    return f"{text} · {called}" if called else text
 
 
-def _target(operation: RecordedOperation) -> str:
+def target(operation: RecordedOperation) -> str:
+    """Return the short name of the function that an invoke calls; empty for other operations."""
     if operation.type is OperationType.CHAINED_INVOKE and operation.details.get("function_name"):
         name = str(operation.details["function_name"])
         return safe(name.rpartition(":function:")[2] or name)

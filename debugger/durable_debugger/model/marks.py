@@ -1,11 +1,12 @@
 """Divergences, assigned to the rows they belong to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from durable_debugger.model.differences import Differences, DiffRow
+from durable_debugger.model.diff_rows import DiffRow
+from durable_debugger.model.differences import Differences
 from durable_execution.divergence import Divergence, DivergenceKind
-from durable_execution.history.recorded import RecordedExecution, RecordedOperation
+from durable_execution.history.recorded import RecordedOperation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,6 @@ class Mark:
         return next(iter(operation.executed_by), None)
 
 
-def row_of(divergence: Divergence, rows: Mapping[str, int]) -> int | None:
-    """The row of a divergence: the recorded call's, or the row recorded at the replayed call's position."""
-    for side in (divergence.recorded, divergence.replayed):
-        if side is not None and side.id is not None and side.id in rows:
-            return rows[side.id]
-    return None
-
-
 NOTES = {
     DivergenceKind.SKIPPED: "your code skips this",
     DivergenceKind.INSERTED: "your code calls {replayed} here",
@@ -63,13 +56,24 @@ def note_of(divergence: Divergence) -> str:
     return NOTES.get(divergence.kind, divergence.title.lower()).format(replayed=replayed)
 
 
-def _mark_of(row: DiffRow) -> Mark:
+def _mark_of(row: DiffRow, invocation: int | None) -> Mark:
     if row.divergence is not None and row.is_root:
-        return Mark(row.divergence.kind, is_root=True, note=note_of(row.divergence), divergence=row.divergence)
+        note = note_of(row.divergence)
+        return Mark(row.divergence.kind, True, note, divergence=row.divergence, invocation=invocation)
     kind = row.divergence.kind.value if row.divergence else "shifted"
     note = shift_note(row)
     short = note.removeprefix("follow-on: ")
-    return Mark(kind, is_root=False, note=note, short=short, divergence=row.divergence)
+    return Mark(kind, False, note, short, row.divergence, invocation)
+
+
+def _following(rows: Sequence[DiffRow]) -> list[int | None]:
+    """Return, for each row of a comparison, the recorded row at or after it."""
+    found: list[int | None] = []
+    following: int | None = None
+    for each in reversed(rows):
+        following = each.row if each.row is not None else following
+        found.append(following)
+    return found[::-1]
 
 
 def shift_note(row: DiffRow) -> str:
@@ -90,54 +94,37 @@ class Marks:
         roots: Rows of root divergences, in order.
         unplaced: Root divergences without a recorded row.
         follow_on_count: Number of calls that are only shifted.
+        root_count: Number of root differences.
+        places: Row of each difference, by its identity.
     """
 
     by_row: Mapping[int, Mark] = field(default_factory=dict)
     roots: list[int] = field(default_factory=list)
     unplaced: tuple[Divergence, ...] = ()
     follow_on_count: int = 0
-
-    @classmethod
-    def of_execution(cls, execution: RecordedExecution, rows: Mapping[str, int]) -> "Marks":
-        """Collect the divergences that the invocations themselves reported, from their replay traces."""
-        by_row: dict[int, Mark] = {}
-        unplaced: list[Divergence] = []
-        for trace in execution.traces:
-            for divergence in trace.divergences:
-                row = row_of(divergence, rows)
-                if row is None:
-                    unplaced += [divergence] if divergence.is_root else []
-                elif row not in by_row or (divergence.is_root and not by_row[row].is_root):
-                    by_row[row] = Mark(
-                        divergence.kind,
-                        divergence.is_root,
-                        note_of(divergence),
-                        divergence=divergence,
-                        invocation=trace.invocation,
-                    )
-        roots = sorted(row for row, mark in by_row.items() if mark.is_root)
-        return cls(by_row, roots, tuple(unplaced), len(by_row) - len(roots))
+    root_count: int = 0
+    places: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def of_differences(cls, differences: Differences) -> "Marks":
-        """Collect the divergences of a comparison with a second side."""
+        """Assign the differences of a comparison to rows."""
         by_row: dict[int, Mark] = {}
         unplaced: list[Divergence] = []
-        recorded = [each.row for each in differences.aligned]
+        places: dict[int, int] = {}
+        following = _following(differences.aligned)
         for index, each in enumerate(differences.aligned):
             if not (each.is_root or each.is_follow_on):
                 continue
-            row = each.row
-            if row is None:  # a new call: its mark goes to the recorded call that comes next
-                row = next((found for found in recorded[index:] if found is not None), None)
+            row = each.row if each.row is not None else following[index]  # a new call marks the recorded call after it
+            if each.divergence is not None and row is not None:
+                places.setdefault(id(each.divergence), row)
             if row is None:
                 unplaced += [each.divergence] if each.is_root and each.divergence else []
             elif row not in by_row or (each.is_root and not by_row[row].is_root):
-                by_row[row] = _mark_of(each)
+                by_row[row] = _mark_of(each, differences.invocation)
         roots = sorted(row for row, mark in by_row.items() if mark.is_root)
-        return cls(by_row, roots, tuple(unplaced), differences.follow_on)
+        return cls(by_row, roots, tuple(unplaced), differences.follow_on, len(differences.roots), places)
 
-    @property
-    def root_count(self) -> int:
-        """Number of root differences."""
-        return len(self.roots) + len(self.unplaced)
+    def row_of(self, divergence: Divergence) -> int | None:
+        """Return the row that a difference marks; None when it belongs to no recorded row."""
+        return self.places.get(id(divergence))

@@ -9,10 +9,12 @@ from typing import Any
 from durable_debugger.model import facts
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.facts import State, state_of
+from durable_debugger.model.headline import Headline, headline
 from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import CALLS, Moment, MomentKind, read_moments
 from durable_debugger.model.outline import ROOT, Outline
 from durable_debugger.model.playback import Playback
+from durable_debugger.model.runtime_differences import runtime_differences
 from durable_debugger.model.search import Query, matching_rows, text_of
 from durable_debugger.model.secrets import Secrets
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
@@ -59,8 +61,8 @@ class Session:
         self.operations = self.execution.operations
         self.rows = {operation.id: row for row, operation in enumerate(self.operations)}
         self.outline = Outline([operation.depth for operation in self.operations])
-        self.differences = differences
-        self.marks = Marks.of_differences(differences) if differences else Marks.of_execution(execution, self.rows)
+        self.differences = differences or runtime_differences(self.execution, self.rows)
+        self.marks = Marks.of_differences(self.differences) if self.differences else Marks()
         self.cursor = ROOT
         self.is_travelling = False
         self.breakpoints: set[str] = set()
@@ -71,6 +73,7 @@ class Session:
         self._waiting_for = _waiting_for(execution)
         self._texts: list[str] = []
         self._tallies: dict[int, facts.Tally] = {}
+        self._headline: tuple[datetime | None, Headline] | None = None
         self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
 
     def grown(self, execution: RecordedExecution, as_of: datetime | None) -> "Session":
@@ -103,6 +106,17 @@ class Session:
             key=lambda row: (self.operations[row].events[-1:] or (0,))[-1],
             default=ROOT,
         )
+
+    @property
+    def headline(self) -> Headline:
+        """How the execution stands, in one sentence, and the row that explains it."""
+        if self._headline is None or self._headline[0] != self.as_of:
+            self._headline = self.as_of, headline(self)
+        return self._headline[1]
+
+    def select_answer(self) -> None:
+        """Select the row that explains how the execution stands."""
+        self.select(self.headline.row)
 
     @property
     def playback(self) -> Playback:
@@ -160,6 +174,11 @@ class Session:
     def mark(self, row: int) -> Mark | None:
         """The divergence of a row."""
         return self.marks.by_row.get(row)
+
+    def is_root_difference(self, row: int) -> bool:
+        """Whether a row is a root difference."""
+        mark = self.marks.by_row.get(row)
+        return mark is not None and mark.is_root
 
     def tally(self, row: int) -> facts.Tally | None:
         """Counts of the children of a map or parallel; None for other operations."""

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from durable_debugger.actions import ACTIONS, BY_ID, MOVE, STEP, Action
+from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.screens.dialogs import DocumentScreen, HelpScreen
 from durable_debugger.screens.following import Follower
@@ -19,7 +20,7 @@ from durable_debugger.screens.navigation import jump
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded
 from durable_debugger.text.segments import Line
-from durable_debugger.widgets.bars import FooterBar, Prompt, StatusBar, TabBar
+from durable_debugger.widgets.bars import FooterBar, HeadlineBar, Prompt, StatusBar, TabBar
 from durable_debugger.widgets.diff_pane import DiffPane, WhyPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import (
@@ -36,6 +37,12 @@ from durable_debugger.widgets.source_pane import LocalsPane, SourcePane
 
 MAIN_PANE = {"tree": "outline", "timeline": "timeline", "step": "outline", "diff": "diff", "events": "events"}
 MIN_WIDTH, MIN_HEIGHT = 60, 16
+CHROME = 3
+"""Rows of status, tabs and footer."""
+
+LEAST_TREE, LEAST_EXPLANATION = 6, 9
+"""Rows that a pane keeps when an explanation needs the others."""
+
 LEAVES_FOLLOWING = frozenset({MOVE, STEP})
 """Groups of actions that leave the end of the execution, and so stop following."""
 
@@ -85,6 +92,7 @@ class MainScreen(Screen[None]):
         yield Static("make the window larger (60x16)", id="too-small")
         yield StatusBar(id="status")
         yield TabBar(id="tabs")
+        yield HeadlineBar(id="headline")
         with Container(id="body"):
             with Container(id="upper"):
                 yield OutlinePane(self.session, id="outline", classes="pane")
@@ -110,6 +118,8 @@ class MainScreen(Screen[None]):
         self._fit_window()
         self.watch(self.query_one(OutlinePane), "scroll_y", self.sync_timeline, init=False)
         self.query_one("#track").add_class("pane")
+        if self._at is None and self.session.cursor == ROOT:
+            self.session.select_answer()
         self.open_view(self.view)
         self._views_before.clear()
         if self.follower is not None:
@@ -165,6 +175,7 @@ class MainScreen(Screen[None]):
         remark = self.remark or (self.query_one(DiffPane).mode.words if view == "diff" else "")
         self.query_one(TabBar).update(session, view, remark, is_new=bool(self.remark))
         self.query_one(FooterBar).update(view)
+        self.query_one(HeadlineBar).update(session)
         self.query_one(OutlinePane).update(session)
         if view in ("tree", "timeline"):
             timeline = self.query_one(TimelinePane)
@@ -187,7 +198,19 @@ class MainScreen(Screen[None]):
         if view == "step":
             self.query_one(MomentPane).update(session)
             self.query_one(TrackPane).update(session)
+        self._give_room()
         self.query_one(InspectorPane).update(session)
+
+    def _give_room(self) -> None:
+        """Make the explanation as high as it needs to be, where it stands below the tree or the comparison."""
+        is_stacked = self.has_class("-narrow") or self.has_class("-normal")
+        pane = self.query_one(InspectorPane) if self.view == "tree" else self.query_one(WhyPane)
+        if self.view not in ("tree", "diff") or not is_stacked:
+            pane.set_height(None)
+            return
+        body = self.size.height - CHROME - self.query_one(HeadlineBar).size.height
+        wanted = pane.needed(self.size.width) + 1 if pane.explains else LEAST_EXPLANATION
+        pane.set_height(max(min(max(wanted, LEAST_EXPLANATION), body - LEAST_TREE), LEAST_EXPLANATION))
 
     def open_view(self, view: str) -> None:
         """Open a view and keep the selected call."""

@@ -6,11 +6,13 @@ from durable_debugger.model.moments import MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text import durations, glyphs
-from durable_debugger.text.cells import cut, safe
+from durable_debugger.text.cells import cut, safe, wrap
 from durable_debugger.text.segments import Line, Part, flush
 
 VIEWS = ("tree", "timeline", "step", "diff", "events")
 NARROW = 100
+MAX_HEADLINE = 3
+"""Lines of a headline at most."""
 
 
 def status_line(session: Session, cells: int, *, follow: str = "") -> Line:
@@ -52,6 +54,15 @@ def position_remark(session: Session) -> str:
         return f"{hit_count(len(session.hits))} · {count}" if session.hits is not None else count
     playback = session.playback
     return f"moment {playback.position + 1}/{len(playback)} · inv {moment.invocation}/{total}"
+
+
+def headline_lines(session: Session, cells: int) -> list[Line]:
+    """Return the headline of the execution, wrapped to a width."""
+    found = session.headline
+    lines = wrap(f"{found.glyph} {found.text}", max(cells - 2, 1))
+    if len(lines) > MAX_HEADLINE:
+        lines = [*lines[: MAX_HEADLINE - 1], cut(" ".join(lines[MAX_HEADLINE - 1 :]), max(cells - 2, 1))]
+    return [[Part(" "), Part(text, found.role)] for text in lines]
 
 
 def hit_count(count: int) -> str:
@@ -117,7 +128,8 @@ def _divergences(session: Session) -> Line:
     marks = session.marks
     if not marks.root_count:
         return []
-    parts = [Part(f"{glyphs.ROOT} {marks.root_count} root", "divergence")]
+    plural = "" if marks.root_count == 1 else "s"
+    parts = [Part(f"{glyphs.ROOT} {marks.root_count} difference{plural}", "divergence")]
     if marks.follow_on_count:
         parts.append(Part(f" · {marks.follow_on_count} follow-on", "follow_on"))
     return parts

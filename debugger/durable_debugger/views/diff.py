@@ -1,8 +1,10 @@
 """The diff view: a line per call of either side, and the explanation of a difference."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from durable_debugger.model.differences import Differences, DiffRow
+from durable_debugger.model.diff_rows import DiffRow
+from durable_debugger.model.differences import Differences
 from durable_debugger.model.facts import KINDS, SUBTYPE_KINDS, state_of
 from durable_debugger.model.marks import note_of
 from durable_debugger.model.session import Session
@@ -18,6 +20,8 @@ from durable_execution.protocol import OperationType
 SITE_WIDTH = 20
 NARROW = 100
 LABEL_WIDTH = 10
+ORDER = ("recorded", "replayed", "likely", "fix", "effect")
+"""Order of the explanation. The effect comes last, because a small pane may cut it."""
 
 
 @dataclass(slots=True)
@@ -39,9 +43,9 @@ class DiffMode:
         return f"by position · {values}" if self.is_by_position else f"aligned · {values}"
 
 
-def diff_rows(differences: Differences, mode: DiffMode) -> list[DiffRow]:
+def diff_rows(differences: Differences, mode: DiffMode) -> Sequence[DiffRow]:
     """Return the rows of a mode."""
-    return list(differences.by_position) if mode.is_by_position else differences.aligned
+    return differences.by_position if mode.is_by_position else differences.aligned
 
 
 def diff_header(differences: Differences, cells: int) -> Line:
@@ -63,16 +67,13 @@ def diff_line(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_
     )
 
 
-def why_lines(
-    divergence: Divergence | None, row: DiffRow | None, cells: int, *, is_compact: bool = False
-) -> list[Line]:
+def why_lines(divergence: Divergence | None, row: DiffRow | None, cells: int) -> list[Line]:
     """Return the explanation of a difference.
 
     Args:
         divergence: The difference; None for equal calls.
         row: The row to explain.
         cells: Width.
-        is_compact: Whether to cut each text to one line instead of wrapping it.
     """
     if divergence is None:
         return [
@@ -96,17 +97,17 @@ def why_lines(
         )
     ]
     roles = {"recorded": "recorded", "replayed": "replayed"}
-    for word, text in explanation(divergence):
+    for word, text in sorted(explanation(divergence), key=lambda pair: ORDER.index(pair[0])):
         room = max(cells - LABEL_WIDTH - 3, 20)
         shown = " ".join(safe(nearer(text)).split())
-        for index, piece in enumerate([cut(shown, room)] if is_compact else wrap(shown, room)):
+        for index, piece in enumerate(wrap(shown, room)):
             label = f" {word.capitalize() if not index else '':<{LABEL_WIDTH}}"
             lines.append([Part(label, roles.get(word, "key")), Part(piece)])
     for index, suspect in enumerate(divergence.suspects):
         lines.append(
             [
                 Part(f" {'Suspects' if not index else '':<{LABEL_WIDTH}}", "key"),
-                Part(cut(safe(suspect), cells - LABEL_WIDTH - 2), "warning"),
+                Part(cut(safe(nearer(suspect)), cells - LABEL_WIDTH - 2), "warning"),
             ]
         )
     return lines

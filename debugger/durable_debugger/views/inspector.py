@@ -19,27 +19,22 @@ MAX_STACK_LINES = 40
 MAX_ATTEMPTS = 12
 
 
-def inspector_lines(session: Session, cells: int, *, is_compact: bool = False) -> list[Line]:
+def inspector_lines(session: Session, cells: int) -> list[Line]:
     """Return facts about the selected row, wrapped to a width.
 
     Args:
         session: The session.
         cells: Width.
-        is_compact: Whether to cut each line of an explanation, for a small pane.
     """
     operation = session.operation(session.cursor)
-    lines = (
-        _execution(session, cells)
-        if operation is None
-        else _operation(session, operation, cells, is_compact=is_compact)
-    )
+    lines = _execution(session, cells) if operation is None else _operation(session, operation, cells)
     return [[Part(" "), *each] for each in lines]
 
 
-def _operation(session: Session, operation: RecordedOperation, cells: int, *, is_compact: bool) -> list[Line]:
+def _operation(session: Session, operation: RecordedOperation, cells: int) -> list[Line]:
     state = session.state(session.cursor)
     room = cells - LABEL_WIDTH - 2
-    lines = [*_headline(session, operation, state, cells, is_compact=is_compact)]
+    lines = [*_headline(session, operation, state, cells)]
     lines += _error(operation.error, room)
     lines += _waiting(session, operation)
     if operation.type is OperationType.CHAINED_INVOKE or operation.input is not None:
@@ -62,9 +57,7 @@ def _operation(session: Session, operation: RecordedOperation, cells: int, *, is
     return lines
 
 
-def _headline(
-    session: Session, operation: RecordedOperation, state: State, cells: int, *, is_compact: bool
-) -> list[Line]:
+def _headline(session: Session, operation: RecordedOperation, state: State, cells: int) -> list[Line]:
     mark = session.mark(session.cursor)
     subtype = f" · {safe(operation.subtype)}" if operation.subtype else ""
     head = line((f"{state.glyph} {state.word}", state.role), (f"   {operation.type}{subtype}", "dim"))
@@ -72,7 +65,7 @@ def _headline(
     if seconds is not None:
         head.append(Part(f"   {durations.short(seconds)}"))
     if mark is not None and mark.is_root:
-        return [*_unindented(why_lines(mark.divergence, None, cells, is_compact=is_compact)), head]
+        return [*_unindented(why_lines(mark.divergence, None, cells)), head]
     if mark is not None:
         return [head, line(("≈ follow-on   ", "follow_on"), (mark.note, "follow_on"))]
     return [head]
@@ -213,6 +206,7 @@ def _execution(session: Session, cells: int) -> list[Line]:
         lines += _fact("waits for", f"{facts.kind(waiting)} {facts.label(waiting)}", room)
         lines += _waiting(session, waiting)
     lines += _error(execution.error, room)
+    lines += _stack(execution.error, room)
     lines.append(_payload("input", execution.input, room))
     if execution.ended_at is not None and execution.error is None:
         lines.append(_payload("result", execution.result, room))
@@ -235,7 +229,7 @@ def _execution(session: Session, cells: int) -> list[Line]:
     lines += _invocations(session)
     for note in execution.notes:
         lines += _fact("note", note, room)
-    return lines + _stack(execution.error, room)
+    return lines
 
 
 def _invocations(session: Session) -> list[Line]:

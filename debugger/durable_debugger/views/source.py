@@ -43,6 +43,8 @@ def current_site(session: Session) -> CallSite | None:
     row = session.cursor
     if moment is not None:
         row = moment.row if moment.row != ROOT else session.playback.last_called()
+    if row < 0 and session.headline.site is not None:
+        return session.headline.site
     while row >= 0:
         site = session.operations[row].call_site
         if site is not None:

@@ -15,8 +15,8 @@ from durable_debugger.actions import footer_of, key_text
 from durable_debugger.model.session import Session
 from durable_debugger.text.cells import width
 from durable_debugger.text.segments import Line, Part, flush, line_width
-from durable_debugger.views.chrome import position_remark, status_line, tab_line
-from durable_debugger.widgets.lines import StaticLines
+from durable_debugger.views.chrome import headline_lines, position_remark, status_line, tab_line
+from durable_debugger.widgets.lines import MIN_CELLS, StaticLines
 
 
 class StatusBar(StaticLines, can_focus=False):
@@ -25,6 +25,23 @@ class StatusBar(StaticLines, can_focus=False):
     def update(self, session: Session, *, follow: str = "") -> None:
         """Show a session."""
         self.show_made(lambda cells: [status_line(session, cells, follow=follow)])
+
+
+class HeadlineBar(StaticLines, can_focus=False):
+    """How the execution stands, in one sentence. It is as high as the sentence needs."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._height = 0
+
+    def update(self, session: Session) -> None:
+        """Show a session."""
+        cells = max(self.size.width or self.app.size.width, MIN_CELLS)
+        height = len(headline_lines(session, cells))
+        if self._height != height:  # a new height lays out the screen
+            self._height = height
+            self.styles.height = height
+        self.show_made(lambda cells: headline_lines(session, cells))
 
 
 class TabBar(StaticLines, can_focus=False):

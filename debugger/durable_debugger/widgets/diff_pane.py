@@ -1,6 +1,9 @@
 """The panes of the diff view."""
 
-from durable_debugger.model.differences import DiffRow
+from collections.abc import Sequence
+
+from durable_debugger.model.diff_rows import DiffRow
+from durable_debugger.model.differences import Differences
 from durable_debugger.model.session import Session
 from durable_debugger.text.segments import Line, Part
 from durable_debugger.views.diff import DiffMode, diff_header, diff_line, diff_rows, why_lines, why_title
@@ -25,17 +28,21 @@ class DiffPane(LineView):
         self.session = session
         self.mode = DiffMode()
         self.index = 0
-        self._rows: list[DiffRow] = []
+        self._rows: Sequence[DiffRow] = ()
+        self._chosen: int | None = None
 
     def update(self, session: Session) -> None:
         """Show the comparison at the selected call."""
         self.session = session
         differences = session.differences
-        self._rows = diff_rows(differences, self.mode) if differences else []
+        rows = diff_rows(differences, self.mode) if differences else []
+        is_new = rows is not self._rows
+        selected = self.selected
+        self._rows = rows
+        if differences and is_new and selected is not None:
+            self.index = _place_of(selected, rows)
         if differences and not self._is_at_cursor():
-            wanted = differences.index_of(session.cursor)
-            row = differences.aligned[wanted] if wanted is not None else None
-            self.index = next((at for at, each in enumerate(self._rows) if row is not None and each.row == row.row), 0)
+            self.index = self._index_of_cursor(differences)
         self.index = max(0, min(self.index, len(self._rows) - 1))
         self.show(len(self._rows) if differences else len(NOTHING))
 
@@ -65,6 +72,7 @@ class DiffPane(LineView):
         row = self._rows[self.index].row
         if row is not None:
             self.session.select(row)
+        self._chosen = self.session.cursor
 
     def next_root(self, direction: int) -> bool:
         """Select the next or previous root difference.
@@ -91,11 +99,36 @@ class DiffPane(LineView):
         place = differences.index_of(row.row) if row.row is not None else None
         return (differences.why(place) if place is not None else row.divergence), row
 
+    @property
+    def selected(self) -> DiffRow | None:
+        """The selected row."""
+        return self._rows[self.index] if 0 <= self.index < len(self._rows) else None
+
+    def _index_of_cursor(self, differences: Differences) -> int:
+        """Return the index of the session's row: of the difference that marks it, else of the row itself."""
+        mark = self.session.mark(self.session.cursor)
+        if mark is not None and mark.divergence is not None:
+            at = next((at for at, each in enumerate(self._rows) if each.divergence is mark.divergence), None)
+            if at is not None:
+                return at
+        wanted = differences.index_of(self.session.cursor)
+        return _place_of(differences.aligned[wanted], self._rows) if wanted is not None else 0
+
     def _is_at_cursor(self) -> bool:
         if not 0 <= self.index < len(self._rows):
             return False
         row = self._rows[self.index].row
-        return row is None or row == self.session.cursor
+        if row is None:
+            return self._chosen == self.session.cursor
+        return row == self.session.cursor
+
+
+def _place_of(row: DiffRow, rows: Sequence[DiffRow]) -> int:
+    """Return the index of a row in a different arrangement: of the row that shows the same call."""
+    for at, each in enumerate(rows):
+        if (row.row is not None and each.row == row.row) or (row.row is None and each.replayed is row.replayed):
+            return at
+    return 0
 
 
 class WhyPane(StaticLines):
@@ -103,5 +136,6 @@ class WhyPane(StaticLines):
 
     def update(self, divergence: Divergence | None, row: DiffRow | None) -> None:
         """Show an explanation."""
+        self.explains = divergence is not None
         self.set_title(why_title(divergence))
         self.show_made(lambda cells: why_lines(divergence, row, cells), is_new=True)

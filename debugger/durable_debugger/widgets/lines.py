@@ -207,13 +207,17 @@ class StaticLines(LineView):
 
     Attributes:
         lines: The lines shown.
+        explains: Whether they explain a difference or a failure, and so should be visible as a whole.
     """
+
+    explains = False
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self.lines: list[Line] = []
         self._make: MakeLines | None = None
         self._made_for = Size(0, 0)
+        self._rows: int | None = None
 
     def line(self, index: int, cells: int) -> Line:
         """Return a line."""
@@ -225,6 +229,16 @@ class StaticLines(LineView):
             self.scroll_to(y=0, animate=False, force=True)
         self.lines = lines
         self.show(len(lines))
+
+    def needed(self, cells: int) -> int:
+        """Return the number of lines for a width."""
+        return len(self._make(max(cells, MIN_CELLS))) if self._make is not None else len(self.lines)
+
+    def set_height(self, rows: int | None) -> None:
+        """Set the height of the pane, or leave it to the style sheet. Only a new height lays out the screen."""
+        if rows != self._rows:
+            self._rows = rows
+            self.styles.height = rows
 
     def show_made(self, make: "MakeLines", *, is_new: bool = False) -> None:
         """Show lines that depend on the width, and rebuild them when it changes.

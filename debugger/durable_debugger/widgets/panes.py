@@ -4,6 +4,7 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text.segments import Line
 from durable_debugger.views.chrome import inspector_title
+from durable_debugger.views.diff import why_lines
 from durable_debugger.views.events import event_line, event_lines, first_event_of, row_of_event
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.outline import fold_marker_column, outline_line
@@ -11,7 +12,8 @@ from durable_debugger.views.step import moment_lines, track_lines
 from durable_debugger.views.timeline import Chart, axis_line, timeline_legend, timeline_line
 from durable_debugger.widgets.lines import LineView, StaticLines
 
-COMPACT_BELOW = 14
+FACTS = 11
+"""Facts of a call that a stacked pane makes room for."""
 
 
 class OutlinePane(LineView):
@@ -113,15 +115,20 @@ class InspectorPane(StaticLines):
         self.session = session
         self._shown: tuple[int, int] | None = None
 
+    def needed(self, cells: int) -> int:
+        """Return the number of lines of the explanation; of the first facts, where no difference is explained."""
+        mark = self.session.mark(self.session.cursor)
+        if mark is not None and mark.is_root:
+            return len(why_lines(mark.divergence, None, cells))
+        return min(super().needed(cells), FACTS)
+
     def update(self, session: Session) -> None:
         """Show the selected call of a session."""
         self.session = session
         key = (session.cursor, id(session.execution))
+        self.explains = session.cursor == session.headline.row or session.is_root_difference(session.cursor)
         self.set_title(inspector_title(session))
-        self.show_made(
-            lambda cells: inspector_lines(session, cells, is_compact=self.size.height < COMPACT_BELOW),
-            is_new=key != self._shown,
-        )
+        self.show_made(lambda cells: inspector_lines(session, cells), is_new=key != self._shown)
         self._shown = key
 
 

@@ -1,0 +1,134 @@
+"""The rows of a comparison, and where differences inside finished contexts belong among them.
+
+A comparison does not open finished contexts, because a resumed execution skips them. A replay checks them separately;
+their differences are inserted here below the contexts they belong to.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from durable_execution.comparison.call_tree import CallNode, node_of
+from durable_execution.comparison.comparison import Comparison
+from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.history.recorded import RecordedOperation
+
+
+@dataclass(frozen=True, slots=True)
+class DiffRow:
+    """One line of the comparison.
+
+    Attributes:
+        depth: Number of contexts around it.
+        recorded: The recorded call.
+        replayed: The replayed call.
+        divergence: The difference.
+        is_shifted: Whether both sides have the call, at different positions.
+        row: Row of the recorded call in the session.
+        hidden: Number of equal calls below it that are folded away.
+    """
+
+    depth: int
+    recorded: CallNode | None
+    replayed: CallNode | None
+    divergence: Divergence | None = None
+    is_shifted: bool = False
+    row: int | None = None
+    hidden: int = 0
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this row is a root difference."""
+        return self.divergence is not None and self.divergence.is_root
+
+    @property
+    def is_follow_on(self) -> bool:
+        """Whether this row differs only because of an earlier difference."""
+        return (self.divergence is not None and not self.divergence.is_root) or (
+            self.divergence is None and self.is_shifted
+        )
+
+
+def with_nested(
+    aligned: Sequence[DiffRow],
+    comparison: Comparison,
+    rows: Mapping[str, int],
+    operations: Sequence[RecordedOperation],
+) -> list[DiffRow]:
+    """Return the rows with every difference that has no row yet: inside a finished context, or of the outcome."""
+    placed = {id(each.divergence) for each in comparison.rows}
+    found = list(aligned)
+    for divergence in comparison.divergences:
+        if id(divergence) in placed:
+            continue
+        anchor = _anchor(divergence, rows, operations)
+        if anchor is None:
+            found.append(DiffRow(0, None, None, divergence))
+        else:
+            _insert(found, divergence, anchor, operations)
+    return found
+
+
+def _anchor(divergence: Divergence, rows: Mapping[str, int], operations: Sequence[RecordedOperation]) -> int | None:
+    """Return the recorded row a difference belongs to; None for a difference of the whole execution."""
+    if not operations or divergence.kind is DivergenceKind.OUTCOME:
+        return None
+    for side in (divergence.recorded, divergence.replayed):
+        if side is not None and side.id in rows:
+            return rows[side.id]
+    return next((row for row, each in enumerate(operations) if each.path == divergence.context_path), None)
+
+
+def _insert(found: list[DiffRow], divergence: Divergence, anchor: int, operations: Sequence[RecordedOperation]) -> None:
+    """Insert a difference at its recorded row, below the contexts around it."""
+    recorded = CallNode(divergence.recorded) if divergence.recorded is not None else None
+    replayed = CallNode(divergence.replayed) if divergence.replayed is not None else None
+    kind = divergence.kind
+    row: int | None = anchor
+    if kind is DivergenceKind.INSERTED:
+        recorded, row = None, None
+    elif kind is DivergenceKind.SKIPPED:
+        replayed = None
+    operation = operations[anchor]
+    is_inside = divergence.recorded is None or divergence.recorded.id != operation.id
+    depth = operation.depth + (1 if is_inside else 0)
+    around = _ancestors(anchor, operations)
+    for context in [*reversed(around), *([anchor] if is_inside else [])]:
+        _open(found, context, operations[context])
+    known = [-1 if each.row is None else each.row for each in _filled(found)]
+    at = bisect_right(known, anchor if is_inside else anchor - 1)
+    found.insert(at, DiffRow(depth, recorded, replayed, divergence, False, row))
+
+
+def _open(found: list[DiffRow], row: int, operation: RecordedOperation) -> None:
+    """Have a row for a context that is folded away, and fold nothing into it."""
+    known = [-1 if each.row is None else each.row for each in _filled(found)]
+    at = bisect_right(known, row)
+    if at and found[at - 1].row == row:
+        found[at - 1] = replace(found[at - 1], hidden=0)
+        return
+    node = node_of(operation)
+    found.insert(at, DiffRow(operation.depth, node, node, row=row))
+
+
+def _filled(found: Sequence[DiffRow]) -> list[DiffRow]:
+    """Return the rows, each row of today's code alone standing for the recorded row before it."""
+    filled: list[DiffRow] = []
+    last: int | None = None
+    for each in found:
+        last = each.row if each.row is not None else last
+        filled.append(each if each.row is not None else replace(each, row=last))
+    return filled
+
+
+def _ancestors(row: int, operations: Sequence[RecordedOperation]) -> list[int]:
+    """Return the rows of the enclosing contexts from the inside out."""
+    found: list[int] = []
+    depth = operations[row].depth
+    for above in range(row - 1, -1, -1):
+        if operations[above].depth < depth:
+            depth = operations[above].depth
+            found.append(above)
+        if depth == 0:
+            break
+    return found

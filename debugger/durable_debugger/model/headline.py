@@ -1,0 +1,238 @@
+"""The headline of an execution: one sentence that says how it stands, and the row that explains it.
+
+The first screen shows this sentence and selects this row, so that the answer is visible before any key is pressed.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from durable_debugger.model import facts
+from durable_debugger.model.facts import State
+from durable_debugger.model.outline import ROOT
+from durable_debugger.text import durations, glyphs
+from durable_debugger.text.cells import safe
+from durable_debugger.text.source_path import near
+from durable_execution.call_site import CallSite
+from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
+from durable_execution.protocol import ErrorObject, OperationType
+
+if TYPE_CHECKING:
+    from durable_debugger.model.session import Session
+
+FRAME = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<function>[^:]+)")
+"""A frame of a recorded stack trace: `orders.py:40 in charge: raise GatewayDownError()`."""
+
+PYTHON_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+"""A frame as Python's traceback module prints it; AWS's SDK records these."""
+
+
+GLYPHS = {
+    "divergence": glyphs.ROOT,
+    "fail": State.FAILED.glyph,
+    "off": State.CANCELLED.glyph,
+    "wait": State.WAITING.glyph,
+    "run": State.RUNNING.glyph,
+    "ok": State.SUCCEEDED.glyph,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """How an execution stands.
+
+    Attributes:
+        text: One sentence, safe to show.
+        role: Role to draw it with.
+        row: The row that explains it.
+        site: The code that explains it, where it differs from the row's call site.
+    """
+
+    text: str
+    role: str
+    row: int = ROOT
+    site: CallSite | None = None
+
+    @property
+    def glyph(self) -> str:
+        """A sign for the kind of headline, so that no meaning depends on colour."""
+        return GLYPHS[self.role]
+
+
+def headline(session: "Session") -> Headline:
+    """Return the headline of a session, most urgent first: a difference, a failure, what it waits for."""
+    differences = session.differences
+    if differences is not None and differences.first is not None:
+        return _diverged(session, differences.first)
+    if differences is not None and differences.remark:
+        return Headline(safe(differences.remark), "fail" if differences.is_failure else "ok", _last_row(session))
+    state = session.status
+    if state.is_failure or state is State.CANCELLED:
+        return _failed(session)
+    if state is State.SUCCEEDED:
+        return Headline(f"Succeeded{_summary(session)}", "ok")
+    return _open(session)
+
+
+def site_of_error(error: ErrorObject | None) -> CallSite | None:
+    """Return the innermost frame of the user's code in a recorded stack trace; None without one."""
+    found: CallSite | None = None
+    for text in error.stack_trace or () if error else ():
+        for match in (*FRAME.finditer(str(text)), *PYTHON_FRAME.finditer(str(text))):
+            if "site-packages" not in match["file"] and "durable_execution/" not in match["file"]:
+                found = CallSite(match["file"], int(match["line"]), match["function"].strip())
+    return found
+
+
+def failed_row(session: "Session") -> int | None:
+    """Return the row whose error ended the execution; None when code outside any operation raised it."""
+    error = session.execution.error
+    if error is None:
+        return None
+    found: int | None = None
+    for row, operation in enumerate(session.operations):
+        if operation.error is None or not facts.state(operation).is_failure or not _is_same(operation.error, error):
+            continue
+        is_deeper = found is None or operation.depth >= session.operations[found].depth
+        found = row if is_deeper else found
+    return found
+
+
+def sentence(divergence: Divergence) -> str:
+    """Say what differs in one clause: `your code calls step "audit", the recording has wait "pause"`."""
+    recorded = safe((divergence.recorded.detail or divergence.recorded.label) if divergence.recorded else "")
+    replayed = safe((divergence.replayed.detail or divergence.replayed.label) if divergence.replayed else "")
+    match divergence.kind:
+        case DivergenceKind.SKIPPED:
+            text = f"your code skips the recorded {recorded}"
+            return f"{text} and calls {replayed}" if replayed else text
+        case DivergenceKind.REORDERED:
+            return f"your code calls {replayed or recorded} in a different order: the recording has {recorded} here"
+        case DivergenceKind.BRANCH_COUNT:
+            return f"your code runs {replayed}, the recording has {recorded}"
+        case DivergenceKind.OUTCOME:
+            return f"the recording ended with {recorded}, your code with {replayed}"
+        case DivergenceKind.RESULT:
+            return f"your code returns {replayed}, the recording has {recorded}"
+        case DivergenceKind.UNFINISHED:
+            return f"{recorded} in the recording, your code is {replayed}"
+        case _:
+            there = f"the recording has {recorded}" if recorded else "the recording has no call here"
+            return f"your code calls {replayed}, {there}" if replayed else there
+
+
+def _diverged(session: "Session", divergence: Divergence) -> Headline:
+    differences = session.differences
+    within = f" in invocation {differences.invocation}" if differences is not None and differences.invocation else ""
+    where = f" at call {divergence.position}" if divergence.position is not None else ""
+    if where and divergence.context_path.count("/"):
+        where += f" of {safe(divergence.context_path.partition('/')[2])}"
+    row = session.marks.row_of(divergence)
+    return Headline(f"Diverged{within}{where}: {sentence(divergence)}", "divergence", ROOT if row is None else row)
+
+
+def _failed(session: "Session") -> Headline:
+    execution = session.execution
+    word = {"STOPPED": "Stopped", "TIMED_OUT": "Timed out"}.get(execution.status, "Failed")
+    role = "off" if execution.status == "STOPPED" else "fail"
+    row = failed_row(session)
+    if row is None:
+        site = site_of_error(execution.error)
+        what = safe(str(execution.error)) if execution.error else _summary(session).removeprefix(" ")
+        where = f" {_place(site)}, outside any step" if site is not None else ""
+        return Headline(f"{word}: {what}{where}", role, ROOT, site)
+    operation = session.operations[row]
+    site = site_of_error(operation.error) or operation.call_site
+    where = f" {_place(site)}" if site is not None else ""
+    return Headline(f"{word}: {_gave_up(operation)}{where}", role, row, site)
+
+
+def _gave_up(operation: RecordedOperation) -> str:
+    label, count = facts.label(operation), len(operation.attempts)
+    error = operation.error
+    kind = safe((error.type or "error").rpartition(".")[2]) if error else "error"
+    message = safe(error.message or "") if error else ""
+    reason = f"{kind}: {message}" if message else kind
+    if facts.state(operation) is State.TIMED_OUT:
+        return f"{facts.kind(operation)} {label} timed out"
+    return f"{label} gave up after {count} attempts ({reason})" if count > 1 else f"{label} failed ({reason})"
+
+
+def _open(session: "Session") -> Headline:
+    waiting = session.waiting_for()
+    if session.execution.status in ("PAUSED", "PAUSING"):
+        return Headline("Paused", "wait", _last_row(session))
+    if waiting is None:
+        row = session.latest()
+        if row == ROOT:
+            return Headline("Running", "run")
+        operation = session.operations[row]
+        since = durations.between(operation.started_at, session.as_of)
+        ago = f" since {durations.short(since)}" if since is not None else ""
+        verb = "Running" if facts.state(operation) is State.RUNNING else "Running, last ended:"
+        return Headline(f"{verb} {facts.label(operation)}{ago if verb == 'Running' else ''}", "run", row)
+    row = session.rows[waiting.id]
+    return Headline(_waiting(session, waiting), "wait", row)
+
+
+def _waiting(session: "Session", operation: RecordedOperation) -> str:
+    label = f'"{facts.label(operation)}"' if operation.name else ""
+    since = durations.between(operation.started_at, session.as_of)
+    ago = f" since {durations.short(since)}" if since is not None else ""
+    due = facts.due_at(operation)
+    left = durations.between(session.as_of, due)
+    if facts.state(operation) is State.RETRYING:
+        error = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
+        reason = f" after {safe((error.type or 'an error').rpartition('.')[2])}" if error else ""
+        return f"Retrying {label or facts.kind(operation)}: {facts.note(operation, None, session.as_of)}{reason}"
+    if operation.type is OperationType.CALLBACK:
+        ends = _timeout(session, operation)
+        return f"Waiting for callback {label}{ago}{ends}"
+    if operation.type is OperationType.CHAINED_INVOKE:
+        target = facts.target(operation)
+        return f"Waiting for invoke {label}{f' of {target}' if target else ''}{ago}"
+    ends = (
+        f", ends in {durations.short(left)}"
+        if left is not None and left > 0
+        else ", overdue"
+        if left is not None
+        else ""
+    )
+    return f"Waiting {label}{ago}{ends}".replace("Waiting  ", "Waiting ")
+
+
+def _timeout(session: "Session", operation: RecordedOperation) -> str:
+    seconds = operation.details.get("timeout_seconds")
+    passed = durations.between(operation.started_at, session.as_of)
+    if not isinstance(seconds, (int, float)) or not seconds or passed is None:
+        return ", without a timeout"
+    left = float(seconds) - passed
+    return f", times out in {durations.short(left)}" if left > 0 else f", timed out {durations.short(-left)} ago"
+
+
+def _summary(session: "Session") -> str:
+    execution = session.execution
+    seconds = durations.between(execution.started_at, execution.ended_at)
+    words = [f" in {durations.short(seconds)}"] if seconds is not None else [""]
+    count = len(execution.invocations)
+    words += [f"{count} invocation{'' if count == 1 else 's'}"] if count else []
+    retries = _retries(execution)
+    words += [f"{retries} retr{'y' if retries == 1 else 'ies'}"] if retries else []
+    return ", ".join(words)
+
+
+def _retries(execution: RecordedExecution) -> int:
+    return sum(max(len(operation.attempts) - 1, 0) for operation in execution.operations)
+
+
+def _last_row(session: "Session") -> int:
+    return session.latest()
+
+
+def _place(site: CallSite) -> str:
+    return f"{safe(near(site.file))}:{site.line}"
+
+
+def _is_same(one: ErrorObject, other: ErrorObject) -> bool:
+    return (one.message or "") == (other.message or "") and (one.type or "") == (other.type or "")

@@ -1,0 +1,146 @@
+"""The first screen of twelve broken executions: what differs or failed, why, where, and what to write, with no key pressed."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from durable_debugger.app import DebuggerApp
+from durable_debugger.model import facts
+from durable_debugger.model.differences import Differences, of_report
+from durable_debugger.model.outline import ROOT
+from durable_debugger.model.session import Session
+from durable_debugger.sources.files import load_file
+from durable_execution.replay.loading import load_handler
+from durable_execution.replay.replayer import Replayer
+from tests.tui.broken import CASES, Recorded, record
+from tests.tui.conftest import Drive, main_of, screen_text
+
+NAMES = [case.name for case in CASES]
+REPLAYED = [case.name for case in CASES if case.today is not None and not case.is_continued]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Recorded]:
+    """Records a case once."""
+    directory = tmp_path_factory.mktemp("broken")
+
+    @cache
+    def of(name: str) -> Recorded:
+        return record(next(case for case in CASES if case.name == name), directory)
+
+    return of
+
+
+def session_of(case: Recorded, *, is_replayed: bool) -> Session:
+    """The session that `durable-debug EXECUTION`, or `durable-debug replay`, opens."""
+    loaded = load_file(str(case.history))
+    if not is_replayed:
+        return Session(loaded.execution, as_of=loaded.as_of, title=loaded.title)
+    report = Replayer(load_handler(case.target)).replay(loaded.execution)
+    execution = report.execution or loaded.execution
+    rows = {operation.id: row for row, operation in enumerate(execution.operations)}
+    differences = Differences(of_report(report), rows, operations=execution.operations)
+    return Session(execution, as_of=loaded.as_of, title=loaded.title, differences=differences)
+
+
+WORDS: dict[str, tuple[str, ...]] = {
+    "inserted": (
+        'your code calls step "audit", the recording has step',
+        "≠ 1 difference · 3 follow-on",
+        "ctx.patched(",
+    ),
+    "clock_branch": ('your code calls step "charge_express"', "clock_branch.py:44", "datetime.now()"),
+    "set_order": ('your code calls step "notify_dee", the recording has step', "set_order.py:45"),
+    "renamed_nested": ('your code calls step "send_mail"', 'name="send_email"'),
+    "moved_out_of_loop": ('your code skips the recorded step "audit"', "moved_out_of_loop.py:45"),
+    "reordered": ("in a different order", "reordered.py:43", "≠ 1 difference"),
+    "closure": ('your code skips the recorded step "audit"', "closure.py:50"),
+    "changed_argument": ('wait "cooling_off" 18000 s', 'wait "cooling_off" 300 s'),
+    "exception_outside_step": ("Failed: ValueError", "exception_outside_step.py:44", "outside any step", "int("),
+    "stuck_on_callback": ('Waiting for callback "approval"', "times out in 1d", "stuck_on_callback.py:44"),
+    "retry_storm": ("charge_card gave up after 5 attempts (GatewayDownError", "retry_storm.py:23"),
+    "runtime_divergence": (
+        'Diverged in invocation 2 at call 3: your code calls step "audit"',
+        "runtime_divergence.py:45",
+    ),
+}
+EXPLANATION = ("Recorded", "Replayed", "Likely", "Fix")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_screen_answers_at_80x24(
+    name: str, recorded: Callable[[str], Recorded], drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = recorded(name)
+    monkeypatch.chdir(case.module.parent)
+    session = session_of(case, is_replayed=name in REPLAYED)
+
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        text = screen_text(app)
+        flat = " ".join(text.split())
+        for word in (*WORDS[name], *(EXPLANATION if session.marks.root_count else ())):
+            assert word in flat, f"{word!r} is not on the first screen:\n{text}"
+        assert session.cursor == session.headline.row
+        assert "▌" in text, f"no row is selected on the screen:\n{text}"
+
+    drive(session, look, view="diff" if name in REPLAYED else "tree")
+
+
+@pytest.mark.parametrize("name", [*REPLAYED, "runtime_divergence"])
+def test_all_views_agree_on_the_differences(
+    name: str, recorded: Callable[[str], Recorded], drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = recorded(name)
+    monkeypatch.chdir(case.module.parent)
+    session = session_of(case, is_replayed=name in REPLAYED)
+    assert session.differences is not None
+    assert session.marks.root_count == len(session.differences.roots) > 0
+
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        for view in ("1", "2", "4"):
+            await pilot.press(view)
+            text = screen_text(app)
+            assert f"≠ {session.marks.root_count} difference" in text
+            assert "≠ Diverged" in text
+            assert "no differences" not in text
+            assert "the same on both sides" not in text
+            assert any(line.startswith(("▌≠", " ≠")) for line in text.splitlines()[4:]), text
+        assert main_of(app).view == "diff"
+
+    drive(session, look)
+
+
+def test_an_execution_that_failed_outside_any_step_selects_the_execution_itself(
+    recorded: Callable[[str], Recorded],
+) -> None:
+    session = session_of(recorded("exception_outside_step"), is_replayed=False)
+    assert session.headline.row == ROOT
+    assert session.headline.site is not None
+    assert session.headline.site.line == 44
+
+
+def test_an_execution_that_failed_in_a_step_selects_the_step(recorded: Callable[[str], Recorded]) -> None:
+    session = session_of(recorded("retry_storm"), is_replayed=False)
+    assert facts.label(session.operations[session.headline.row]) == "charge_card"
+
+
+def test_a_difference_is_read_from_the_error_where_there_is_no_trace(
+    recorded: Callable[[str], Recorded], tmp_path: Path
+) -> None:
+    case = recorded("runtime_divergence")
+    alone = tmp_path / "alone.history.json"
+    alone.write_text(case.history.read_text())
+    loaded = load_file(str(alone))
+    session = Session(loaded.execution, as_of=loaded.as_of)
+    assert session.execution.traces == ()
+    assert 'your code calls step "audit", the recording has wait "pause" 300 s' in session.headline.text
+    assert facts.label(session.operations[session.headline.row]) == "pause"
+
+
+def test_a_succeeded_execution_says_how_long_and_how_often(recorded: Callable[[str], Recorded]) -> None:
+    session = session_of(recorded("changed_argument"), is_replayed=False)
+    assert session.headline.text == "Succeeded in 05:00, 2 invocations"
+    assert session.headline.row == ROOT
