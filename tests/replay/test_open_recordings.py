@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -274,3 +275,41 @@ def test_an_open_batch_with_another_number_of_branches_is_found(shape: str, coun
 def test_an_open_batch_with_as_many_branches_is_not_blamed(shape: str, traces: bool) -> None:
     execution = recorded(fan_out(4, shape=shape), skips="nothing", traces=traces)
     assert Replayer(durable_execution(fan_out(4, shape=shape))).replay(execution).verdict is Verdict.SAME
+
+
+async def declined(_event: Any, ctx: DurableContext) -> None:
+    await ctx.step(one, "first")
+    approval = await ctx.create_callback("approval")
+    await approval.result()
+    await ctx.step(one, "last")
+
+
+def test_an_execution_that_is_about_to_fail_as_its_code_says_is_not_blamed() -> None:
+    execution = recorded(declined, callbacks={"approval": {"error": "no"}})
+    (end,) = (event["EventId"] for event in execution.events if event["EventType"] == "CallbackFailed")
+    report = Replayer(durable_execution(declined)).replay(state_at(execution, end))
+    assert report.verdict is Verdict.SAME, report
+    assert "CallbackFailedError" in " ".join(report.notes)
+
+
+def with_effect(*, is_changed: bool) -> Any:
+    async def flow(_event: Any, ctx: DurableContext) -> None:
+        await ctx.step(one, "first")
+        if not is_changed:
+            await ctx.step(one, "second")
+        await ctx.step(one, "third")
+        if is_changed:
+            Path("/tmp/never").write_text("x")  # noqa: ASYNC240  # refused: that is the point
+        await ctx.wait(HOUR, "pause")
+
+    return flow
+
+
+@pytest.mark.parametrize("skips", ["nothing", "everything"])
+def test_a_side_effect_is_reported_beside_the_divergence(skips: str) -> None:
+    report = Replayer(durable_execution(with_effect(is_changed=True))).replay(
+        recorded(with_effect(is_changed=False), skips=skips)
+    )
+    assert [(one.kind, one.path.rpartition("/")[2]) for one in report.roots] == [(DivergenceKind.SKIPPED, "second")]
+    assert len(report.effects) == 1
+    assert report.verdict is Verdict.DIVERGED

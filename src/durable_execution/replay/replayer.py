@@ -10,13 +10,22 @@ from typing import Any
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
 from durable_execution.comparison.wording import count, effect_of, fix_of, fix_of_cause, likely_of
-from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable
+from durable_execution.errors import OperationError
 from durable_execution.history.reading import execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ErrorObject, OperationType
 from durable_execution.protocol.paths import root_path
 from durable_execution.replay.cause import VARYING, findings_for, with_suspects
 from durable_execution.replay.explore import Exploration, explore
+from durable_execution.replay.outcome import (
+    TERMINAL,
+    depends_on_place,
+    last_name,
+    outcome_difference,
+    outcome_of,
+    result_of,
+)
 from durable_execution.replay.raised import raise_site
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replayed_tree import tree_of_run
@@ -26,7 +35,6 @@ from durable_execution.replay.suspects import Owner, Suspect, owner_of
 from durable_execution.trace.schema import InvocationTrace
 
 DEFAULT_SECONDS = 30.0
-TERMINAL = ("SUCCEEDED", "FAILED")
 ROOT = re.compile(r"^[^/~#]*")
 """The root's name in a path; a task number may follow it."""
 
@@ -128,6 +136,7 @@ class _Replay:
         findings = findings_for(self._replayer.handler.function) if divergences else []
         divergences = [_advised(with_suspects(one, suspects, findings)) if one.is_root else one for one in divergences]
         effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
+        self._note_limits(first)
         return ReplayReport(
             source=source,
             handler=self._name,
@@ -136,7 +145,7 @@ class _Replay:
             rows=compared.rows,
             suspects=suspects,
             effects=effects,
-            outcome=_outcome_of(first),
+            outcome=outcome_of(first),
             error=self._error(first),
             calls=len(first.collector.calls),
             ends=tuple(_ends(first)),
@@ -146,13 +155,36 @@ class _Replay:
             execution=self._execution,
         )
 
+    def _note_limits(self, run: ReplayRun) -> None:
+        """Say what was not compared, or what the recording does not contain yet."""
+        error = run.collector.exception
+        if run.is_blocked:
+            self._notes.append("the refused side effect ended the handler, so the calls after it were not compared")
+        elif error is not None and run.has_failed and self._is_about_to_fail(run):
+            self._notes.append(
+                f"the handler raises {type(error).__name__} for the recorded failure of {_failed_path(error)}, so the execution "
+                "fails when it resumes"
+            )
+
+    def _is_about_to_fail(self, run: ReplayRun) -> bool:
+        """Whether the handler of a running execution raises the recorded failure of an operation."""
+        error = run.collector.exception
+        if self._execution.status in TERMINAL or not isinstance(error, OperationError):
+            return False
+        call = run.collector.calls.get(error.operation_id or "")
+        return call is not None and call.is_recorded and not call.is_entered
+
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
         left = max(0.5, self._deadline - time.monotonic())
         state = RecordedState.of(self._execution, opened=opened)
         explored = explore(self._replayer.handler, state, seconds=left)
         self._replays += explored.replays
         known = {(one.kind, one.what, one.site) for one in self._suspects}
-        self._suspects += [one for one in explored.first.suspects if (one.kind, one.what, one.site) not in known]
+        behind = () if explored.last is explored.first else (one for one in explored.last.suspects if one.is_blocked)
+        for suspect in (*explored.first.suspects, *behind):
+            if (suspect.kind, suspect.what, suspect.site) not in known:
+                known.add((suspect.kind, suspect.what, suspect.site))
+                self._suspects.append(suspect)
         return explored
 
     def _compare(self, explored: Exploration) -> Comparison:
@@ -215,7 +247,7 @@ class _Replay:
         run = explored.first
         if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or run.is_blocked:
             return []
-        difference = _outcome_difference(self._execution, run)
+        difference = outcome_difference(self._execution, run)
         if difference is None:
             return []
         kind, recorded, replayed, severity = difference
@@ -248,7 +280,7 @@ class _Replay:
         if not any(suspect.kind in VARYING for suspect in first.suspects):
             return False
         again = self._explore(frozenset()).first
-        return not is_same_json(_result_of(first), _result_of(again)) or _depends_on_place(first.suspects)
+        return not is_same_json(result_of(first), result_of(again)) or depends_on_place(first.suspects)
 
     def _verdict(self, explored: Exploration, divergences: Sequence[Divergence], effects: Sequence[Suspect]) -> Verdict:
         if any(one.is_root and one.severity is not Severity.INFO for one in divergences):
@@ -271,7 +303,9 @@ class _Replay:
             return False
         if run.error is not None:
             return True
-        return _outcome_of(run) == "FAILED" and self._execution.status not in ("FAILED", "STOPPED", "TIMED_OUT")
+        if outcome_of(run) != "FAILED" or self._execution.status in ("FAILED", "STOPPED", "TIMED_OUT"):
+            return False
+        return not self._is_about_to_fail(run)
 
     def _cannot_tell(self, run: ReplayRun) -> bool:
         """Whether the code failed and missing recorded payloads may be the only reason."""
@@ -305,6 +339,11 @@ def _advised(divergence: Divergence) -> Divergence:
     if not divergence.suspects or divergence.kind is DivergenceKind.OUTCOME:
         return divergence
     return replace(divergence, fix=fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed))
+
+
+def _failed_path(error: BaseException) -> str:
+    """Return the path of the operation that an error is about."""
+    return readable(getattr(error, "operation", None) or "an operation")
 
 
 def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
@@ -371,46 +410,12 @@ def _harmless(divergence: Divergence) -> Divergence:
     return replace(divergence, severity=Severity.INFO, effect=effect)
 
 
-def _outcome_difference(
-    execution: RecordedExecution, run: ReplayRun
-) -> tuple[DivergenceKind, str, str, Severity] | None:
-    outcome = _outcome_of(run)
-    if execution.status not in TERMINAL or outcome is None:
-        return None
-    if outcome == "PENDING":
-        if any(not collected.is_recorded for collected in run.collector.calls.values()):
-            return None
-        return DivergenceKind.UNFINISHED, f"the execution {execution.status.lower()}", "still waiting", Severity.ERROR
-    if outcome != execution.status:
-        error = ErrorObject.from_wire((run.answer or {}).get("Error"))
-        shown = f"{outcome.lower()}: {error}" if error else outcome.lower()
-        return DivergenceKind.OUTCOME, execution.status.lower(), shown, Severity.ERROR
-    return _value_difference(execution, run)
-
-
-def _value_difference(execution: RecordedExecution, run: ReplayRun) -> tuple[DivergenceKind, str, str, Severity] | None:
-    if execution.status == "FAILED":
-        recorded = execution.error.type if execution.error else None
-        replayed = ((run.answer or {}).get("Error") or {}).get("ErrorType")
-        if recorded is None or _last_name(recorded) == _last_name(replayed):
-            return None
-        return DivergenceKind.OUTCOME, f"error {recorded}", f"error {replayed}", Severity.WARNING
-    result = _result_of(run)
-    if execution.result is None or is_same_json(execution.result, result):
-        return None
-    return DivergenceKind.OUTCOME, f"result {execution.result:.60}", f"result {result or 'null':.60}", Severity.WARNING
-
-
-def _last_name(error_type: str | None) -> str:
-    return (error_type or "").rpartition(".")[2]
-
-
 def _failure(run: ReplayRun) -> Verdict:
     """Return the verdict for a handler that failed."""
     if isinstance(run.error, SystemExit):
         return Verdict.EXITED
     kind = type(run.error).__name__ if run.error else ((run.answer or {}).get("Error") or {}).get("ErrorType")
-    return {"MemoryError": Verdict.MEMORY, "RecursionError": Verdict.RECURSION}.get(_last_name(kind), Verdict.FAILED)
+    return {"MemoryError": Verdict.MEMORY, "RecursionError": Verdict.RECURSION}.get(last_name(kind), Verdict.FAILED)
 
 
 def _raised_at(error: BaseException) -> str:
@@ -419,26 +424,6 @@ def _raised_at(error: BaseException) -> str:
         one for one in traceback.walk_tb(error.__traceback__) if owner_of(one[0].f_code.co_filename) is Owner.USER
     ]
     return f" at {frames[-1][0].f_code.co_filename}:{frames[-1][1]}" if frames else ""
-
-
-def _outcome_of(run: ReplayRun) -> str | None:
-    return str(run.answer["Status"]) if run.answer is not None and "Status" in run.answer else None
-
-
-def _result_of(run: ReplayRun) -> str | None:
-    """Return the result, including one that was too large to return and was checkpointed instead."""
-    for update in run.service.updates:
-        if update["Type"] == OperationType.EXECUTION:
-            payload: str | None = update.get("Payload")
-            return payload
-    return (run.answer or {}).get("Result")
-
-
-def _depends_on_place(suspects: Sequence[Suspect]) -> bool:
-    return any(
-        suspect.kind in ("environment", "file", "process", "lambda_context") or "today" in suspect.what
-        for suspect in suspects
-    )
 
 
 def _ends(run: ReplayRun) -> list[str]:
