@@ -9,6 +9,7 @@ in `on_attempt_started` is therefore visible to the step's body and can be reset
 block.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +60,7 @@ class OperationCall:
         input: Serialized input (chained invoke payload); None when there is none.
         is_virtual: Whether it is a virtual context, which leaves no checkpoint.
         body: Fingerprint of a step's function, which distinguishes unnamed steps; None for other operations.
+        function: Qualified name of a step's function; None for other operations.
     """
 
     id: str
@@ -74,6 +76,7 @@ class OperationCall:
     input: str | None = None
     is_virtual: bool = False
     body: str | None = None
+    function: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,3 +409,20 @@ class Observer:
         The SDK asks the observers in order and sends the first value that is not None.
         """
         return None
+
+
+class ReplayNotes(ABC):
+    """An observer inside the SDK that takes replayed calls as the runtime has them.
+
+    An invocation can replay thousands of calls. This avoids a description and a notification for each of them.
+    """
+
+    @abstractmethod
+    def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
+        """Note a call that was answered from the record, in place of `on_operation_replayed`.
+
+        Args:
+            call: The runtime's call; `info()` returns its description.
+            recorded: The recorded operation, in wire form.
+            at: Time of the call.
+        """

@@ -105,13 +105,24 @@ def configuration_mismatch(call: OperationCall, recorded: Operation, *, handler:
         recorded: The operation recorded at its id.
         handler: `module:qualname` of the handler.
     """
-    if not call.configuration:
-        return None
-    found = difference(call.configuration, recorded_configuration(recorded), tolerance=WAIT_TOLERANCE_SECONDS)
+    found = _configuration_difference(call.configuration, recorded)
     if found is None:
         return None
     left = replace(side_of_operation(recorded, position=call.position), path=call.path)
     return divergence_of(*found, left, side_of_call(call), context_path=context_path(call, handler), handler=handler)
+
+
+def is_configured_as_recorded(configuration: Mapping[str, Any], recorded: Operation) -> bool:
+    """Tell whether a call's configuration agrees with what the state of the operation reveals."""
+    return _configuration_difference(configuration, recorded) is None
+
+
+def _configuration_difference(
+    configuration: Mapping[str, Any] | None, recorded: Operation
+) -> tuple[str, Any, Any] | None:
+    if not configuration:
+        return None
+    return difference(configuration, recorded_configuration(recorded), tolerance=WAIT_TOLERANCE_SECONDS)
 
 
 def recorded_configuration(recorded: Operation) -> dict[str, Any]:

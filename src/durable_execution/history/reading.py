@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 from durable_execution.errors import DurableError
@@ -17,8 +18,11 @@ from durable_execution.protocol import ExecutionArn, Wire
 from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES
 from durable_execution.protocol.operation import to_datetime
 from durable_execution.redaction import HIDDEN
+from durable_execution.trace.lazy_calls import TraceCalls, lines_of_calls
 from durable_execution.trace.schema import InvocationTrace, TraceAttempt, TraceEntry
 
+MAX_CHANGES = 3
+"""Changes of the code that are noted for each invocation."""
 __all__ = [
     "RecordedAttempt",
     "RecordedExecution",
@@ -80,7 +84,7 @@ def read_history(
         invocations=tuple(fold.invocations),
         events=tuple(event for _, event in numbered),
         traces=tuple(traces),
-        notes=tuple(fold.notes),
+        notes=(*fold.notes, *_changes(traces)),
         handler=handler,
         **_ends(fold, execution),
     )
@@ -134,6 +138,16 @@ def _matched(traces: Sequence[InvocationTrace], fold: Fold) -> tuple[InvocationT
     numbers = {invocation.request_id: invocation.number for invocation in fold.invocations}
     numbers.pop(None, None)
     return tuple(replace(trace, invocation=numbers.get(trace.request_id, trace.invocation)) for trace in traces)
+
+
+def _changes(traces: Sequence[InvocationTrace]) -> Iterator[str]:
+    for trace in traces:
+        if isinstance(trace.entries, TraceCalls):
+            for path in islice(trace.entries.changed_paths(), MAX_CHANGES):
+                yield (
+                    f"invocation {trace.invocation} called {path} differently than earlier invocations: the code was "
+                    "changed in between"
+                )
 
 
 def _arn_in(document: Any) -> str | None:
@@ -199,7 +213,7 @@ def events_of_traces(traces: Sequence[InvocationTrace]) -> list[dict[str, Any]]:
     started_ids: set[str] = set()
     over: set[str] = set()
     for trace in traces:
-        found = [one for entry in trace.entries for one in _of_entry(trace, entry, started_ids, over)]
+        found = [one for entry in lines_of_calls(trace.entries) for one in _of_entry(trace, entry, started_ids, over)]
         events += [event for _, event in sorted(found, key=lambda pair: pair[0])]
         events.append(_completed(trace))
     if last.outcome in ("SUCCEEDED", "FAILED"):

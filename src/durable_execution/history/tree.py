@@ -11,6 +11,8 @@ from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedOpera
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.enums import BATCHES, BRANCHES
 from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path, task_path
+from durable_execution.trace.coverage import Coverage
+from durable_execution.trace.lazy_calls import lines_of_calls
 
 DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
 
@@ -36,12 +38,9 @@ class _Seen:
         self.sites: dict[str, CallSite] = {}
         self.bodies: dict[str, str] = {}
         self.branches: dict[str, int] = {}
-        self.executed: dict[str, list[int]] = {}
-        self.replayed: dict[str, list[int]] = {}
-        self.invocations: set[int] = set()
+        self.coverage = Coverage(traces)
         for trace in traces:
-            self.invocations.add(trace.invocation)
-            for entry in trace.entries:
+            for entry in lines_of_calls(trace.entries):
                 if entry.call_site is not None:
                     self.sites[entry.id] = entry.call_site
                 if entry.body is not None:
@@ -49,9 +48,6 @@ class _Seen:
                 branches = entry.configuration.get("branches")
                 if isinstance(branches, int) and entry.happened != "diverged":
                     self.branches.setdefault(entry.id, branches)
-                (self.replayed if entry.happened == "replayed" else self.executed).setdefault(entry.id, []).append(
-                    trace.invocation
-                )
 
 
 class _Builder:
@@ -64,6 +60,7 @@ class _Builder:
             parent = draft.parent_id if draft.parent_id in fold.drafts and draft.parent_id != draft.id else None
             self.children.setdefault(parent, []).append(draft)
         self.visited: set[str] = set()
+        self.untraced = [one.number for one in fold.invocations if one.number not in seen.coverage.invocations]
 
     def walk(self, root: str) -> None:
         self._walk_from(self.children.get(None, []), root)
@@ -179,10 +176,11 @@ class _Builder:
         return place.position if place else None
 
     def _executed_by(self, draft: OperationDraft) -> Sequence[int]:
-        traced = self.seen.executed.get(draft.id)
-        if traced is None:
+        coverage = self.seen.coverage
+        traced = coverage.executed_by(draft.id, self._trace_place(draft))
+        if not traced:
             return tuple(draft.executed_by)
-        return tuple(sorted({*traced, *(n for n in draft.executed_by if n not in self.seen.invocations)}))
+        return tuple(sorted({*traced, *(n for n in draft.executed_by if n not in coverage.invocations)}))
 
     def _replayed_by(self, draft: OperationDraft, until: int) -> Sequence[int]:
         if draft.ended_in is None:
@@ -190,10 +188,17 @@ class _Builder:
         else:
             is_service = not draft.executed_by or draft.ended_in not in draft.executed_by
             inferred = range(draft.ended_in + (not is_service), until + 1)
-        if not self.seen.invocations:
+        coverage = self.seen.coverage
+        if not coverage.invocations:
             return inferred
-        traced = self.seen.replayed.get(draft.id, [])
-        return tuple(sorted({*traced, *(n for n in inferred if n not in self.seen.invocations)}))
+        traced = coverage.replayed_by(draft.id, self._trace_place(draft))
+        untraced = [number for number in self.untraced if number in inferred]
+        return tuple(sorted({*traced, *untraced})) if untraced else traced
+
+    def _trace_place(self, draft: OperationDraft) -> tuple[str | None, int] | None:
+        """Return how a trace refers to an operation without a line of its own."""
+        place = self.places.get(draft.id)
+        return (draft.parent_id, place.position) if place is not None and not place.lane else None
 
 
 def _lane_path(path: str, lane: Lane, paths: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ from durable_execution.observers import (
     OperationReplayed,
     OperationsChanged,
     OperationStarted,
+    ReplayNotes,
     Suspended,
 )
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
@@ -45,6 +46,9 @@ class Announcer:
         self._arn = execution_arn
         self._logged: set[int] = set()
         self._listening: dict[str, Listeners] = {}
+        self._notes = tuple(
+            (observer, observer.note_replayed) for observer in self._observers if isinstance(observer, ReplayNotes)
+        )
 
     def announce(self, hook: str, notification: Any) -> None:
         """Call the hook of every observer that has one."""
@@ -68,6 +72,8 @@ class Announcer:
                 listen = getattr(observer, hook)
             except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, hook)
+                continue
+            if hook == "on_operation_replayed" and isinstance(observer, ReplayNotes):
                 continue
             if getattr(listen, "__func__", None) is not empty:
                 yield observer, listen
@@ -97,11 +103,17 @@ class Announcer:
         An operation that ended outside the process, between two invocations, has not been announced as completed yet. It is
         announced here.
         """
-        view = Operation(recorded)
         if call.id in call.scope.state.updated_ids:
             self.settled(call, recorded, is_replayed=True)
             return
-        self.announce("on_operation_replayed", OperationReplayed(call.info(), self._clock.now(), view))
+        at = self._clock.now()
+        for observer, note in self._notes:
+            try:
+                note(call, recorded, at)
+            except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
+                self._log_once(observer, "note_replayed")
+        if self._listeners("on_operation_replayed"):
+            self.announce("on_operation_replayed", OperationReplayed(call.info(), at, Operation(recorded)))
 
     def settled(self, call: Call, recorded: Wire, *, is_replayed: bool) -> None:
         """Announce an operation that ended outside this process: a timer, a callback or a function it invoked."""

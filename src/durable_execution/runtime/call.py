@@ -83,6 +83,11 @@ class Call:
             return branch_path(self.scope.path, self.position)
         return child_path(self.scope.path, self.label)
 
+    @property
+    def code(self) -> CodeType | None:
+        """The code of a step's function."""
+        return code_of(self.function) if self.function is not None else None
+
     def info(self) -> OperationCall:
         """The description of this call that observers receive."""
         if self._info is None:
@@ -103,6 +108,7 @@ class Call:
                 input=self.input,
                 is_virtual=self.is_virtual,
                 body=fingerprint_of_code(self.function) if self.function is not None else None,
+                function=qualified_name_of(self.function) if self.function is not None else None,
             )
         return self._info
 
@@ -162,9 +168,8 @@ def fingerprint_of_code(function: Any) -> str | None:
 
     The digest covers bytecode: you can compare it between processes that run the same version of Python.
     """
-    function = getattr(function, "function", function)
-    code = getattr(getattr(function, "func", function), "__code__", None)
-    if not isinstance(code, CodeType):
+    code = code_of(function)
+    if code is None:
         return None
     found = _known.get(code)
     if found is None:
@@ -172,6 +177,23 @@ def fingerprint_of_code(function: Any) -> str | None:
             _known.clear()
         found = _known[code] = _digest(code)
     return found
+
+
+def code_of(function: Any) -> CodeType | None:
+    """Return the code of a function, of a durable step's function, or of a partial's; None if it has none."""
+    code = getattr(_unwrapped(function), "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def qualified_name_of(function: Any) -> str | None:
+    """Return the qualified name of a function, of a durable step's function, or of a partial's; None if it has none."""
+    name = getattr(_unwrapped(function), "__qualname__", None)
+    return name if isinstance(name, str) else None
+
+
+def _unwrapped(function: Any) -> Any:
+    function = getattr(function, "function", function)
+    return getattr(function, "func", function)
 
 
 def _digest(code: CodeType) -> str:

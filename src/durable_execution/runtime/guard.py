@@ -53,10 +53,12 @@ async def check_recorded(call: Call, recorded: Wire) -> None:
 async def check_configuration(call: Call, recorded: Wire) -> None:
     """Report, as a warning, a call whose configuration differs from the recorded one. Costs nothing without observers."""
     state = call.scope.state
-    if state.announcer is None:
+    if state.announcer is None or not call.configuration:
         return
-    from durable_execution.comparison.runtime_check import configuration_mismatch
+    from durable_execution.comparison.runtime_check import configuration_mismatch, is_configured_as_recorded
 
+    if is_configured_as_recorded(call.configuration, Operation(recorded)):
+        return
     divergence = configuration_mismatch(call.info(), Operation(recorded), handler=call.scope.state.handler)
     if divergence is not None:
         state.announcer.diverged(call, divergence)

@@ -1,5 +1,9 @@
 """An observer that creates its view when the invocation starts, since only then are the spans' ids known."""
 
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
 from durable_execution.observers import (
     AttemptEnded,
     AttemptStarted,
@@ -13,14 +17,16 @@ from durable_execution.observers import (
     OperationCompleted,
     OperationReplayed,
     OperationStarted,
+    ReplayNotes,
 )
 
 
-class ForwardingObserver(Observer):
+class ForwardingObserver(Observer, ReplayNotes):
     """Creates a view when the invocation starts and forwards every notification to it. One object per invocation."""
 
     def __init__(self) -> None:
         self._spans: Observer = Observer()
+        self._note: Callable[[Any, Mapping[str, Any], datetime], None] | None = None
 
     def make_view(self, started: InvocationStarted) -> Observer:
         """Create the view of an invocation that starts."""
@@ -29,11 +35,12 @@ class ForwardingObserver(Observer):
     def on_invocation_started(self, happening: InvocationStarted) -> None:
         """Create the view."""
         self._spans = self.make_view(happening)
+        self._note = getattr(self._spans, "note_replayed", None)
         self._spans.on_invocation_started(happening)
 
     def on_invocation_ended(self, happening: InvocationEnded) -> None:
         """Forward the last notification; later ones are dropped."""
-        spans, self._spans = self._spans, Observer()
+        spans, self._spans, self._note = self._spans, Observer(), None
         spans.on_invocation_ended(happening)
 
     def on_operation_started(self, happening: OperationStarted) -> None:
@@ -43,6 +50,11 @@ class ForwardingObserver(Observer):
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
         """Forward."""
         self._spans.on_operation_replayed(happening)
+
+    def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
+        """Forward."""
+        if self._note is not None:
+            self._note(call, recorded, at)
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
         """Forward."""

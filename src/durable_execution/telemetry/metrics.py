@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from durable_execution.observers import (
@@ -13,7 +14,7 @@ from durable_execution.observers import (
     Observer,
     OperationCall,
     OperationCompleted,
-    OperationReplayed,
+    ReplayNotes,
 )
 from durable_execution.protocol import Operation, OperationSubType
 from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES, MAX_EXECUTION_BYTES, MAX_OPERATIONS
@@ -141,7 +142,7 @@ class Instruments:
         self._made[metric.name].record(value, labels)
 
 
-class Metrics(Observer):
+class Metrics(Observer, ReplayNotes):
     """Records the metrics of one invocation. One object per invocation."""
 
     def __init__(self, instruments: Instruments) -> None:
@@ -154,10 +155,10 @@ class Metrics(Observer):
         self._started = happening
         self._replay = ReplayTally(happening.at)
 
-    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+    def note_replayed(self, call: object, recorded: Mapping[str, Any], at: datetime) -> None:
         """Count a replayed call; the sum is recorded when the invocation ends."""
         if self._replay is not None:
-            self._replay.count(happening.recorded, happening.at)
+            self._replay.count(recorded, at)
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
         """Record the end of an operation."""

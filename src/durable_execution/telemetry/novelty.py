@@ -36,9 +36,9 @@ class Novelty:
             self._empty.discard(call.context_id)
             self._touched.add(call.context_id)
 
-    def replay(self, call: OperationCall) -> None:
-        """Note a call answered from the record."""
-        self._fill(call.context_id)
+    def replay(self, context_id: str | None) -> None:
+        """Note that a call in a context was answered from the record."""
+        self._fill(context_id)
 
     def is_in(self, call: OperationCall) -> bool:
         """Tell whether an ending virtual context did something new. If so, so did the context around it."""
@@ -48,7 +48,8 @@ class Novelty:
         return is_new
 
     def _fill(self, context_id: str | None) -> None:
-        self._empty.discard(context_id or "")
+        if self._empty:
+            self._empty.discard(context_id or "")
 
     def _must_be_new(self, call: OperationCall) -> bool:
         """Tell whether it is new: an earlier invocation would have recorded its context, or the calls before it."""

@@ -1,25 +1,21 @@
-"""Builds the three spans that are not operations: the root, the workflow and the invocation.
+"""Builds the spans that are not operations, and what spans say about failures, divergences and replayed operations.
 
-Puts a failure on a span: its type, and an `exception` event with message and stack.
-
-Puts a divergence on a span: both sides, the call site, and the fix.
-
-Builds spans for time in which nothing ran: how long an operation waited, and how late it resumed.
-
-They are computed from the recording, with ids derived from the due time or the due attempt, so that live tracing and
-backfill agree. They carry no `durable.*` attributes: they are not operations.
-
-Summarizes the operations that an invocation replayed: one event instead of a span each.
+Three of the spans are the root, the workflow and the invocation. The others cover time in which nothing ran: how long an
+operation waited, and how late it resumed. These are computed from the recording, with ids derived from the due time or the
+due attempt, so that live tracing and backfill agree. They carry no `durable.*` attributes: they are not operations.
 """
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from durable_execution.divergence import Divergence, Severity
 from durable_execution.errors import OperationError, type_name
 from durable_execution.observers import Diverged, InvocationStarted, OperationCall
 from durable_execution.protocol import ErrorObject, Operation
+from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import redacted
 from durable_execution.telemetry import attributes
 from durable_execution.telemetry import vocabulary as names
@@ -244,10 +240,13 @@ class ReplayTally:
         self.size_bytes = 0
         self.ended_at = began_at
 
-    def count(self, recorded: Operation, at: datetime) -> None:
-        """Count one more."""
+    def count(self, recorded: Mapping[str, Any], at: datetime) -> None:
+        """Count a recorded operation, in wire form."""
         self.operations += 1
-        self.size_bytes += len(recorded.result or "")
+        details = recorded.get(DETAILS_MEMBER[recorded["Type"]])
+        result = details.get("Result") if details else None
+        if result:
+            self.size_bytes += len(result)
         self.ended_at = max(self.ended_at, at)
 
     @property

@@ -165,9 +165,13 @@ class SpanView(Observer):
 
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
         """Count a call answered from the record; it gets no span."""
-        self._advance(to_ns(happening.at))
-        self._replay.count(happening.recorded, happening.at)
-        self.novelty.replay(happening.call)
+        self._replay.count(happening.recorded.wire, happening.at)
+        self.novelty.replay(happening.call.context_id)
+
+    def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
+        """Count a call answered from the record; it gets no span."""
+        self._replay.count(recorded, at)
+        self.novelty.replay(call.scope.ids.prefix)
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
         """End an operation's span."""
@@ -443,7 +447,7 @@ class SpanView(Observer):
             self._due_for_attempt[call.id] = known
 
     def _remember_due_times(self, recorded: Mapping[str, Operation]) -> None:
-        """Return the end time: the service's where it is known, else this process's."""
+        """Remember when next attempts are due: by the service, else by this process."""
         for operation_id, due in self._due_for_attempt.items():
             known = recorded.get(operation_id)
             told = known.next_attempt_at if known is not None else None

@@ -2,12 +2,11 @@
 
 Lines are assembled as text: a JSON encoder would make recording several times as expensive. A call that ends before its
 line is flushed gets a single line.
-
-A fingerprint of a handler's source: shows whether today's code is the recorded code.
 """
 
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -24,10 +23,13 @@ from durable_execution.observers import (
     InvocationStarted,
     OperationCall,
     OperationCompleted,
+    OperationStarted,
 )
 from durable_execution.protocol import OperationStatus
+from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import Redaction
 from durable_execution.trace.local_variables import locals_at
+from durable_execution.trace.repeats import TAIL, Identities, Repeats, RuntimeCall
 from durable_execution.trace.schema import SCHEMA, VERSION
 from durable_execution.trace.sinks import TraceWriter
 
@@ -37,8 +39,15 @@ FLUSH_LINES = 32
 FLUSH_SECONDS = 0.25
 """At a checkpoint, lines go to the writer once there are this many, or once the last flush is this long ago."""
 MAX_STATICS = 4096
-StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None]
-"""Type, subtype, name, call site and fingerprint: the same in every invocation of a warm environment."""
+StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None, str | None, str | None]
+"""Type, subtype, name, call site, fingerprint, function, and the handler's file: the same in every invocation of a warm
+environment."""
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+MAX_COLLECTED = 1024
+"""Repeated calls are written once there are this many, so that a crash during a long replay leaves its traces."""
+PATCH = "Patch"
+"""Subtype of markers outside the numbering of calls, which a run cannot refer to."""
 MAX_DIGESTS = 256
 DIGEST_CACHED_UP_TO = 64
 """Characters: short payloads such as `null` and `true` are common."""
@@ -94,6 +103,7 @@ class TraceSession:
         has_locals: bool,
         redaction: Redaction,
         statics: dict[StaticKey, str],
+        identities: Identities,
     ) -> None:
         self.writer = writer
         self._started_at = self._flushed = self._last_moment = started_at
@@ -107,10 +117,16 @@ class TraceSession:
         self._seqs: dict[str, int] = {}
         self._statics = statics
         self._digests: dict[str, str] = {}
+        self._repeats = Repeats(identities, self._digest_of)
+        self._tail = TAIL
+        self._updated: frozenset[str] = frozenset()
+        self._source_file: str | None = None
 
     def header(self, happening: InvocationStarted) -> None:
         """Write the first line and flush it immediately."""
         source_file, source_digest = fingerprint_of(happening.handler_function)
+        self._source_file = source_file
+        self._updated = frozenset(happening.updated_operation_ids)
         header = {
             "record": "invocation",
             "schema": SCHEMA,
@@ -121,11 +137,54 @@ class TraceSession:
             "source_file": source_file,
             "source_digest": source_digest,
             "sdk": SDK,
+            "python": PYTHON,
             "started_at": happening.at.isoformat(),
             **(self._given(happening.input) if happening.is_first else {}),
         }
         self._lines.append(dumps({key: value for key, value in header.items() if value is not None}) + "\n")
         self.flush(happening.at)
+
+    def started(self, happening: OperationStarted) -> None:
+        """Write a call that has not ended; nothing changed since an earlier invocation started it if it only waits."""
+        call = happening.call
+        if happening.is_replayed and call.id not in self._updated and _only_waits(call.type, happening.status):
+            self._repeats.add_described(call, None, happening.at)
+        else:
+            self.call(call, happening.at, "pending", happening.status)
+
+    def replayed(self, call: RuntimeCall, recorded: Mapping[str, Any], at: datetime) -> None:
+        """Note a call that was answered from the record."""
+        if call.subtype == PATCH:
+            self._answered(call.info(), recorded, at)
+            return
+        self._repeats.add(call, recorded, at)
+        if len(self._repeats) >= MAX_COLLECTED:
+            self._write_repeats(at, tail=0)
+            self.flush(at)
+
+    def repeated(self, call: OperationCall, recorded: Mapping[str, Any], at: datetime) -> None:
+        """Note a call that was answered from the record, by its description."""
+        self._repeats.add_described(call, recorded, at)
+
+    def _answered(self, call: OperationCall, wire: Mapping[str, Any], at: datetime) -> None:
+        """Write a call that was answered from the record."""
+        self.call(call, at, "replayed", wire["Status"], wire.get(DETAILS_MEMBER[wire["Type"]]))
+
+    def _write_repeats(self, at: datetime, *, tail: int) -> None:
+        if not self._repeats:
+            return
+        at = max(at, self._started_at)
+        runs, last = self._repeats.take(tail=tail)
+        for run in runs:
+            self._seq += run.count
+            context = f',"context_id":"{run.context_id}"' if run.context_id is not None else ""
+            self._lines.append(
+                f'{{"record":"{"open" if run.is_open else "replayed"}"{context},"first":{run.first},"last":{run.last}'
+                f',"cuts":"{run.cuts}","at":{self._offset(at)}}}\n'
+            )
+        for repeat in last:
+            call = repeat.call if isinstance(repeat.call, OperationCall) else repeat.call.info()
+            self._answered(call, repeat.recorded or {}, repeat.at)
 
     def call(
         self,
@@ -136,10 +195,14 @@ class TraceSession:
         details: Mapping[str, Any] | None = None,
     ) -> int:
         """Write a call, with the recorded details that answered it. Returns its number."""
+        if self._repeats:
+            tail, self._tail = self._tail, 0
+            self._write_repeats(at, tail=tail)
         self._seq = seq = self._seq + 1
         id_ = call.id
         self._seqs[id_] = seq
-        static = self._statics.get(key := (call.type, call.subtype, call.name, call.call_site, call.body))
+        key = call.type, call.subtype, call.name, call.call_site, call.body, call.function, self._source_file
+        static = self._statics.get(key)
         if static is None:
             static = self._describe(key)
         line = (
@@ -175,11 +238,11 @@ class TraceSession:
             rest = f"{rest}{self._payload('result', result)}"
         if error is not None:
             rest = f"{rest}{_member('error_type', error.type)}"
+        seq = self._seq_of(happening.call, happening.at)
         line_of_call = self._open.pop(happening.call.id, None)
         if line_of_call is not None:
             line_of_call.finish(rest)
         else:
-            seq = self._seq_of(happening.call, happening.at)
             self._lines.append(f'{{"record":"ended","seq":{seq}{rest}}}\n')
 
     def attempt(self, happening: AttemptEnded) -> None:
@@ -193,9 +256,9 @@ class TraceSession:
             run += _member("error_type", error.type)
         if delay is not None:
             run += f',"next_attempt_delay_seconds":{int(delay)}'
+        seq = self._seq_of(happening.call, happening.at)
         line_of_call = self._open.get(happening.call.id)
         if line_of_call is None:
-            seq = self._seq_of(happening.call, happening.at)
             self._lines.append(f'{{"record":"attempt","seq":{seq},{run}}}\n')
         elif line_of_call.attempts is None:
             line_of_call.attempts = f"{{{run}}}"
@@ -211,6 +274,7 @@ class TraceSession:
 
     def end(self, happening: InvocationEnded) -> None:
         """Write the last line. Nothing may follow."""
+        self._write_repeats(happening.at, tail=self._tail)
         error, result = happening.error, happening.result
         self._lines.append(
             f'{{"record":"end","ended_at":"{happening.at.isoformat()}","outcome":{text(happening.status)}'
@@ -259,10 +323,12 @@ class TraceSession:
 
     def _describe(self, key: StaticKey) -> str:
         """Render the members that every call from the same call site shares."""
-        type_, subtype, name, site, body = key
+        type_, subtype, name, site, body, function, source_file = key
         members = f',"type":"{type_}"{_member("subtype", subtype)}{_member("name", name)}{_member("body", body)}'
+        members += _member("function", function)
         if site is not None:
-            members += f',"call_site":{{"file":{text(site.file)},"line":{site.line},"function":{text(site.function)}}}'
+            file = f'"file":{text(site.file)},' if site.file != source_file else ""
+            members += f',"call_site":{{{file}"line":{site.line},"function":{text(site.function)}}}'
         if len(self._statics) >= MAX_STATICS:
             self._statics.clear()
         self._statics[key] = members
@@ -285,18 +351,25 @@ class TraceSession:
         return answer + _member("error_type", error.get("ErrorType")) if error else answer
 
     def _payload(self, member: str, payload: str) -> str:
-        if len(payload) > DIGEST_CACHED_UP_TO:
-            digest = _digest(payload)
-        else:
-            digest = self._digests.get(payload) or self._remember(payload)
+        digest = self._digest_of(payload)
         described = f',"{member}_size":{len(payload)},"{member}_digest":"{digest}"'
         return f"{described}{_member(member, self._redaction.payload(payload))}" if self._payloads else described
+
+    def _digest_of(self, payload: str) -> str:
+        if len(payload) > DIGEST_CACHED_UP_TO:
+            return _digest(payload)
+        return self._digests.get(payload) or self._remember(payload)
 
     def _remember(self, payload: str) -> str:
         if len(self._digests) >= MAX_DIGESTS:
             self._digests.clear()
         digest = self._digests[payload] = _digest(payload)
         return digest
+
+
+def _only_waits(type_: str, status: str) -> bool:
+    """Tell whether a recorded operation that has not ended waits for the service, or holds other calls."""
+    return type_ != "STEP" or status == OperationStatus.PENDING
 
 
 CONFIGURATION = '"configuration":'

@@ -1,7 +1,7 @@
 """Reads traces from the lines of a trace file, and writes them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +10,13 @@ from pydantic import ValidationError
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence
 from durable_execution.protocol.operation import to_datetime
+from durable_execution.trace.lazy_calls import OLD_VERSION, TraceCalls, TraceIndex
+from durable_execution.trace.line_models import LINES, CallLine, HeaderLine, Line, RunLine
+from durable_execution.trace.runs import ReplayRun
 from durable_execution.trace.schema import (
-    LINES,
     SCHEMA,
     VERSION,
-    CallLine,
-    HeaderLine,
     InvocationTrace,
-    Line,
     TraceAttempt,
     TraceEntry,
     UnreadableTraceError,
@@ -27,11 +26,11 @@ MAX_NOTES = 20
 ENTRY_FIELDS = (
     "seq", "id", "path", "type", "parent_id", "context_id", "position", "subtype", "name", "happened", "status", "at",
     "ended", "attempt", "configuration", "input_size", "input_digest", "result_size", "result_digest", "error_type",
-    "input", "result", "locals", "is_virtual", "body",
+    "input", "result", "locals", "is_virtual", "body", "function",
 )  # fmt: skip
 HEADER_FIELDS = (
-    "execution_arn", "request_id", "handler", "source_file", "source_digest", "sdk", "started_at", "input",
-    "input_digest",
+    "execution_arn", "request_id", "handler", "source_file", "source_digest", "sdk", "python", "started_at",
+    "input", "input_digest",
 )  # fmt: skip
 END_FIELDS = ("ended_at", "outcome", "error_type", "result", "result_size", "result_digest")
 
@@ -43,6 +42,8 @@ class TraceReader:
         self.traces: list[InvocationTrace] = []
         self._header: HeaderLine | None = None
         self._entries: dict[int, TraceEntry] = {}
+        self._parts: list[int | ReplayRun] = []
+        self._index = TraceIndex()
         self._divergences: list[Divergence] = []
         self._end: Line | None = None
         self._notes: list[str] = []
@@ -114,13 +115,22 @@ class TraceReader:
                         "unknown members are kept unchanged"
                     )
             case CallLine():
-                self._entries[line.seq] = _entry(line)
+                self._take_call(line)
+            case RunLine():
+                is_open = line.record == "open"
+                self._parts.append(ReplayRun(line.context_id, line.first, line.last, line.cuts, is_open, line.at))
             case _ if line.record == "end":  # type: ignore[attr-defined]  # every line has a record kind
                 self._end = line
             case _ if line.record == "diverged":  # type: ignore[attr-defined]
                 self._apply_divergence(line)
             case _:
                 self._amend(line, extra)
+
+    def _take_call(self, line: CallLine) -> None:
+        if line.seq not in self._entries:
+            self._parts.append(line.seq)
+        file = self._header.source_file if self._header is not None else None
+        self._entries[line.seq] = _entry(line, file)
 
     def _apply_divergence(self, line: Any) -> None:
         self._divergences.append(Divergence.from_wire(line.divergence))
@@ -157,7 +167,7 @@ class TraceReader:
                 **{name: getattr(header, name) for name in HEADER_FIELDS if name != "started_at"},
                 started_at=to_datetime(header.started_at),
                 **{name: getattr(end, name) for name in END_FIELDS if end is not None},
-                entries=tuple(self._entries[seq] for seq in sorted(self._entries)),
+                entries=self._calls(header),
                 divergences=tuple(self._divergences),
                 is_complete=end is not None,
                 version=header.version,
@@ -166,8 +176,15 @@ class TraceReader:
                 unknown=tuple(self._unknown),
             )
         )
-        self._header, self._end, self._entries = None, None, {}
+        self._index.add(len(self.traces), header.version, header.python, self._entries.values())
+        self._header, self._end, self._entries, self._parts = None, None, {}, []
         self._divergences, self._notes, self._unknown = [], [], []
+
+    def _calls(self, header: HeaderLine) -> Sequence[TraceEntry]:
+        if header.version <= OLD_VERSION and len(self._parts) == len(self._entries):
+            return tuple(self._entries[seq] for seq in sorted(self._entries))
+        parts = [part if isinstance(part, ReplayRun) else self._entries[part] for part in self._parts]
+        return TraceCalls(parts, self._index, len(self.traces) + 1, header.python)
 
     def _note(self, line: str) -> None:
         if len(self._notes) < MAX_NOTES:
@@ -179,7 +196,10 @@ def lines_of(trace: InvocationTrace) -> Iterator[dict[str, Any]]:
     header = {name: getattr(trace, name) for name in HEADER_FIELDS}
     end = {name: getattr(trace, name) for name in END_FIELDS}
     yield _set({"record": "invocation", "schema": SCHEMA, "version": trace.version, **_iso(header), **trace.extra})
-    for entry in trace.entries:
+    for entry in trace.entries.parts if isinstance(trace.entries, TraceCalls) else trace.entries:
+        if isinstance(entry, ReplayRun):
+            yield _run(entry)
+            continue
         site = entry.call_site._asdict() if entry.call_site else None
         fields = {name: getattr(entry, name) for name in ENTRY_FIELDS}
         yield _set({"record": "call", **fields, "call_site": site, **entry.extra})
@@ -199,11 +219,17 @@ def _checked(header: HeaderLine) -> HeaderLine:
     return header
 
 
-def _entry(line: CallLine) -> TraceEntry:
+def _run(run: ReplayRun) -> dict[str, Any]:
+    kind = "open" if run.is_open else "replayed"
+    line = {"record": kind, "context_id": run.context_id, "first": run.first, "last": run.last, "cuts": run.cuts}
+    return _set({**line, "at": run.at})
+
+
+def _entry(line: CallLine, source_file: str | None) -> TraceEntry:
     site = line.call_site
     return TraceEntry(
         **{name: getattr(line, name) for name in ENTRY_FIELDS},
-        call_site=CallSite(site.file, site.line, site.function) if site else None,
+        call_site=CallSite(site.file or source_file or "", site.line, site.function) if site else None,
         attempts=tuple(TraceAttempt(**attempt.model_dump()) for attempt in line.attempts),
         extra=line.model_extra or {},
     )

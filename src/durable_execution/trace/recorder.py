@@ -1,13 +1,11 @@
-"""The observer that writes the replay trace while an invocation runs.
-
-Chooses a sink from `DURABLE_REPLAY_TRACE`.
-"""
+"""The observer that writes the replay trace while an invocation runs, and the choice of its sink from the environment."""
 
 import logging
 import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -22,17 +20,18 @@ from durable_execution.observers import (
     OperationCompleted,
     OperationReplayed,
     OperationStarted,
+    ReplayNotes,
 )
-from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import Redaction, secret_fields
 from durable_execution.serdes.annotations import annotation_of, annotations_of
 from durable_execution.trace.lines import StaticKey, TraceSession
+from durable_execution.trace.repeats import Identities
 from durable_execution.trace.sinks import DirectorySink, S3Sink, TraceSink, TraceWriter
 
 logger = logging.getLogger("durable_execution")
 
 
-class TraceRecorder(Observer):
+class TraceRecorder(Observer, ReplayNotes):
     """Writes one replay trace per invocation.
 
     It never fails an execution: if the sink fails, the recorder logs that once and stops recording the invocation.
@@ -59,6 +58,7 @@ class TraceRecorder(Observer):
         self.locals = locals
         self.redaction = redaction or Redaction()
         self._statics: dict[StaticKey, str] = {}
+        self._identities = Identities()
         self._thread = _ThreadSession()
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
@@ -73,6 +73,7 @@ class TraceRecorder(Observer):
             has_locals=self.locals,
             redaction=redaction,
             statics=self._statics,
+            identities=self._identities,
         )
         session.header(happening)
         self._thread.session = session
@@ -81,16 +82,19 @@ class TraceRecorder(Observer):
         """Write a call that has not ended."""
         session = self._thread.session
         if session is not None:
-            session.call(happening.call, happening.at, "pending", happening.status)
+            session.started(happening)
 
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
         """Write a call that was answered from the record."""
         session = self._thread.session
         if session is not None:
-            wire = happening.recorded.wire
-            session.call(
-                happening.call, happening.at, "replayed", wire["Status"], wire.get(DETAILS_MEMBER[wire["Type"]])
-            )
+            session.repeated(happening.call, happening.recorded.wire, happening.at)
+
+    def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
+        """Note a call that was answered from the record."""
+        session = self._thread.session
+        if session is not None:
+            session.replayed(call, recorded, at)
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
         """Write the end of a call."""

@@ -2,26 +2,20 @@
 
 On disk, a trace is a list of JSON lines that is appended to while the invocation runs: a header, one line for each call
 and each end of a call, then an end line. If the file is cut off, the lines before the cut remain readable.
-
-The lines of a trace file as pydantic models: the schema for other tools.
-
-This module is imported only to read a trace file or to produce its JSON schema.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence
 from durable_execution.errors import DurableError
 
 SCHEMA = "durable-replay-trace"
-VERSION = 1
+VERSION = 2
 
 
 class UnreadableTraceError(DurableError, ValueError):
@@ -73,6 +67,7 @@ class TraceEntry:
         locals: Names and shortened values at the call, where locals are recorded.
         is_virtual: Whether it is a virtual context, which leaves no checkpoint.
         body: Fingerprint of a step's function.
+        function: Qualified name of a step's function.
         extra: Members that this version does not know.
     """
 
@@ -103,6 +98,7 @@ class TraceEntry:
     locals: Mapping[str, str] = field(default_factory=dict)
     is_virtual: bool = False
     body: str | None = None
+    function: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -118,6 +114,7 @@ class InvocationTrace:
         source_file: Path of the handler's file.
         source_digest: Fingerprint of the handler's source.
         sdk: Name and version of the SDK that wrote the trace.
+        python: Version of Python, major and minor.
         started_at: When the invocation started.
         input: The execution's input, where payloads are recorded; in its first invocation.
         input_digest: Digest of the execution's input; in its first invocation.
@@ -127,7 +124,7 @@ class InvocationTrace:
         result: The execution's result, where payloads are recorded; in its last invocation.
         result_size: Size of the execution's result, in characters.
         result_digest: Digest of the execution's result; in its last invocation.
-        entries: The calls, in call order.
+        entries: The calls, in call order. Repeated calls, which the trace refers to, are built on first use.
         divergences: Differences from the recording.
         is_complete: Whether the trace has its end line.
         version: Schema version it was written with.
@@ -143,6 +140,7 @@ class InvocationTrace:
     source_file: str | None = None
     source_digest: str | None = None
     sdk: str | None = None
+    python: str | None = None
     started_at: datetime | None = None
     input: str | None = None
     input_digest: str | None = None
@@ -152,7 +150,7 @@ class InvocationTrace:
     result: str | None = None
     result_size: int | None = None
     result_digest: str | None = None
-    entries: tuple[TraceEntry, ...] = ()
+    entries: Sequence[TraceEntry] = ()
     divergences: tuple[Divergence, ...] = ()
     is_complete: bool = False
     version: int = VERSION
@@ -188,142 +186,3 @@ def write_traces(traces: Sequence[InvocationTrace]) -> Iterator[str]:
     for trace in traces:
         for line in lines_of(trace):
             yield json.dumps(line, separators=(",", ":"), default=str) + "\n"
-
-
-class Line(BaseModel):
-    """Base of all lines. Unknown members are kept, because a newer version may have written them."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class HeaderLine(Line):
-    """First line of an invocation."""
-
-    record: Literal["invocation"] = "invocation"
-    schema_name: str = Field(alias="schema", default=SCHEMA)
-    version: int = VERSION
-    execution_arn: str
-    request_id: str | None = None
-    handler: str | None = None
-    source_file: str | None = None
-    source_digest: str | None = None
-    sdk: str | None = None
-    started_at: datetime | None = None
-    input: str | None = None
-    input_digest: str | None = None
-
-
-class SiteLine(BaseModel):
-    """The place in the code that made a call."""
-
-    file: str
-    line: int
-    function: str
-
-
-class AttemptPart(BaseModel):
-    """One run of a step's body."""
-
-    number: int
-    started: float | None = None
-    ended: float | None = None
-    outcome: str | None = None
-    error_type: str | None = None
-    next_attempt_delay_seconds: int | None = None
-
-
-class CallLine(Line):
-    """A call, with everything that was known about it when the line was written.
-
-    `happened` is `replayed`, `diverged` or `executed` if that is already known, else `pending` until an end line says
-    `executed`.
-    """
-
-    record: Literal["call"] = "call"
-    seq: int
-    id: str
-    path: str
-    type: str
-    parent_id: str | None = None
-    context_id: str | None = None
-    position: int | None = None
-    subtype: str | None = None
-    name: str | None = None
-    call_site: SiteLine | None = None
-    happened: str = "pending"
-    status: str | None = None
-    at: float | None = None
-    ended: float | None = None
-    attempt: int | None = None
-    configuration: dict[str, Any] = Field(default_factory=dict)
-    input_size: int | None = None
-    input_digest: str | None = None
-    result_size: int | None = None
-    result_digest: str | None = None
-    error_type: str | None = None
-    input: str | None = None
-    result: str | None = None
-    locals: dict[str, str] = Field(default_factory=dict)
-    is_virtual: bool = False
-    body: str | None = None
-    attempts: list[AttemptPart] = Field(default_factory=list)
-
-
-class EndLine(Line):
-    """The end of a call, completing the call line with the same `seq`."""
-
-    record: Literal["ended"] = "ended"
-    seq: int
-    status: str | None = None
-    ended: float | None = None
-    attempt: int | None = None
-    result_size: int | None = None
-    result_digest: str | None = None
-    error_type: str | None = None
-    result: str | None = None
-
-
-class AttemptLine(AttemptPart, Line):
-    """One run of a step's body that ended after the line of the call with the same `seq` was written."""
-
-    record: Literal["attempt"] = "attempt"
-    seq: int
-
-
-class DivergenceLine(Line):
-    """A difference from the recording."""
-
-    record: Literal["diverged"] = "diverged"
-    seq: int | None = None
-    divergence: dict[str, Any]
-
-
-class OutcomeLine(Line):
-    """Last line of an invocation."""
-
-    record: Literal["end"] = "end"
-    ended_at: datetime | None = None
-    outcome: str | None = None
-    error_type: str | None = None
-    result_size: int | None = None
-    result_digest: str | None = None
-    result: str | None = None
-
-
-LINES: dict[str, type[Line]] = {
-    "invocation": HeaderLine,
-    "call": CallLine,
-    "ended": EndLine,
-    "attempt": AttemptLine,
-    "diverged": DivergenceLine,
-    "end": OutcomeLine,
-}
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a line of a trace file."""
-    from pydantic import TypeAdapter
-
-    kinds = HeaderLine | CallLine | EndLine | AttemptLine | DivergenceLine | OutcomeLine
-    schema: dict[str, Any] = TypeAdapter(kinds).json_schema(by_alias=True)
-    return schema

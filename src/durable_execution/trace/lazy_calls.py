@@ -1,0 +1,250 @@
+"""The calls of an invocation, built from its lines and the runs that refer to earlier invocations when they are looked at."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, overload
+
+from durable_execution.trace.runs import (
+    CUT,
+    ReplayRun,
+    configuration_text,
+    digest_of_keys,
+    identity_digest,
+    key_of,
+)
+
+if TYPE_CHECKING:
+    from durable_execution.trace.schema import TraceEntry
+
+Segment = tuple[str | None, int, int]
+Place = tuple[str | None, int]
+"""Prefix of a call's id, and its position: what a run refers to."""
+
+OLD_VERSION = 1
+"""The schema version without function identities; its calls cannot be compared with a digest."""
+
+
+def place_of(entry: "TraceEntry") -> Place | None:
+    """Return the place that a run refers to the call by; None if it has no position, or is a marker outside the numbering."""
+    if entry.position is None or entry.subtype == "Patch":
+        return None
+    return entry.context_id or entry.parent_id, entry.position
+
+
+class TraceIndex:
+    """Finds the latest line of each call, in the invocations of one trace file."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Place, list[tuple[int, TraceEntry]]] = defaultdict(list)
+        self._comparable: dict[int, str | None] = {}
+        self._keys: dict[int, tuple[TraceEntry, str]] = {}
+        self._digests: dict[Segment, str] = {}
+        self._changed: set[Place] = set()
+
+    def add(self, number: int, version: int, python: str | None, entries: Iterable["TraceEntry"]) -> None:
+        """Add the lines of an invocation, in order of the invocations.
+
+        Args:
+            number: Number of the invocation.
+            version: Schema version of the lines.
+            python: Version of Python, on which the fingerprints of functions depend.
+            entries: The lines.
+        """
+        if version > OLD_VERSION:
+            self._comparable[number] = python
+        for entry in entries:
+            place = place_of(entry)
+            if place is not None and entry.happened != "diverged":
+                self._lines[place].append((number, entry))
+
+    def find(self, place: Place, before: int) -> "TraceEntry | None":
+        """Return the latest line of a call in the invocations before the given one."""
+        found = self._line(place, before)
+        return found[1] if found is not None else None
+
+    def changes(self, parts: "Iterable[TraceEntry | ReplayRun]", before: int, python: str | None) -> Iterator[Segment]:
+        """Yield where calls were not made as before: their context, and positions from and to.
+
+        Call this for every invocation in order. A change is reported for the first invocation that has it.
+        """
+        for part in parts:
+            if isinstance(part, ReplayRun):
+                yield from self._changes_in_run(part, before, python)
+                continue
+            place = place_of(part)
+            known = self._known_key(place, before, python) if place is not None else None
+            if place is not None and known is not None and known != self._key(part):
+                yield place[0], place[1], place[1]
+
+    def _changes_in_run(self, run: ReplayRun, before: int, python: str | None) -> Iterator[Segment]:
+        for first, last, digest in run.segments():
+            segment = run.context_id, first, last
+            seen = self._digests.get(segment)
+            if seen == digest:
+                continue
+            self._digests[segment] = digest
+            cut = run.context_id, first // CUT
+            if seen is not None or (cut not in self._changed and self._is_different(segment, digest, before, python)):
+                self._changed.add(cut)
+                yield segment
+
+    def _is_different(self, segment: Segment, digest: str, before: int, python: str | None) -> bool:
+        context_id, first, last = segment
+        keys = []
+        for position in range(first, last + 1):
+            key = self._known_key((context_id, position), before, python)
+            if key is None:
+                return False
+            keys.append(key)
+        return digest_of_keys(keys) != digest
+
+    def _known_key(self, place: Place, before: int, python: str | None) -> str | None:
+        """Return the key of a call as it was; None if that cannot be compared."""
+        line = self._line(place, before)
+        if line is None or line[0] not in self._comparable or self._comparable[line[0]] != python:
+            return None
+        return self._key(line[1])
+
+    def _line(self, place: Place, before: int) -> "tuple[int, TraceEntry] | None":
+        lines = self._lines.get(place)
+        index = bisect_left(lines, before, key=itemgetter(0)) if lines else 0
+        return lines[index - 1] if lines and index else None
+
+    def _key(self, entry: "TraceEntry") -> str:
+        known = self._keys.get(id(entry))
+        if known is None:
+            identity = (entry.type, entry.subtype, entry.name, entry.call_site, entry.function, entry.body)
+            configuration = configuration_text(entry.configuration)
+            key = key_of(entry.id, identity_digest(identity), configuration, entry.input_digest)
+            known = self._keys[id(entry)] = entry, key
+        return known[1]
+
+
+class TraceCalls(Sequence["TraceEntry"]):
+    """The calls of one invocation in call order. Those that a run refers to are built on first use.
+
+    Attributes:
+        parts: The calls with a line of their own, and the runs, in the order of the file.
+        changed: Where the code did not repeat the calls of earlier invocations: contexts, with positions from and to.
+    """
+
+    __slots__ = ("_built", "_index", "_number", "changed", "parts")
+
+    def __init__(
+        self, parts: "Sequence[TraceEntry | ReplayRun]", index: TraceIndex, number: int, python: str | None
+    ) -> None:
+        self.parts = tuple(parts)
+        self._index = index
+        self._number = number
+        self.changed = tuple(index.changes(self.parts, number, python))
+        self._built: tuple[TraceEntry, ...] | None = None
+
+    @property
+    def written(self) -> "tuple[TraceEntry, ...]":
+        """The calls with a line of their own."""
+        return tuple(part for part in self.parts if not isinstance(part, ReplayRun))
+
+    @property
+    def runs(self) -> tuple[ReplayRun, ...]:
+        """The runs."""
+        return tuple(part for part in self.parts if isinstance(part, ReplayRun))
+
+    def changed_paths(self) -> Iterator[str]:
+        """Yield the calls that the code did not repeat as before, by their paths: one, or the first and last of several."""
+        for context_id, first, last in self.changed:
+            ends = [self._index.find((context_id, position), self._number) for position in (first, last)]
+            yield " to ".join(dict.fromkeys(entry.path for entry in ends if entry is not None))
+
+    def __len__(self) -> int:
+        return len(self._calls())
+
+    def __iter__(self) -> "Iterator[TraceEntry]":
+        return iter(self._calls())
+
+    @overload
+    def __getitem__(self, index: int) -> "TraceEntry": ...
+    @overload
+    def __getitem__(self, index: slice) -> "tuple[TraceEntry, ...]": ...
+    def __getitem__(self, index: int | slice) -> "TraceEntry | tuple[TraceEntry, ...]":
+        return self._calls()[index]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return self._calls() == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # equal to a tuple with another hash
+
+    def __repr__(self) -> str:
+        return f"TraceCalls({self.parts!r})"
+
+    def _calls(self) -> "tuple[TraceEntry, ...]":
+        if self._built is None:
+            self._built = tuple(self._build())
+        return self._built
+
+    def _build(self) -> "Iterator[TraceEntry]":
+        written = self.written
+        if len(written) == len(self.parts):
+            yield from written
+            return
+        own = {place: entry for entry in written if (place := place_of(entry)) is not None}
+        pending = set(map(id, written))
+        number = 0
+        for is_run, group in groupby(self.parts, key=lambda part: isinstance(part, ReplayRun)):
+            parts: list[Any] = list(group)
+            for entry in _Expansion(parts, self._index, self._number, own).calls() if is_run else parts:
+                if id(entry) in pending:
+                    pending.remove(id(entry))
+                elif not is_run or place_of(entry) in own:
+                    continue  # it stands at its place in a run already
+                number += 1
+                yield entry if entry.seq == number else replace(entry, seq=number)
+
+
+def lines_of_calls(entries: "Sequence[TraceEntry]") -> "Sequence[TraceEntry]":
+    """Return the calls that have a line of their own in the trace, without building the others."""
+    return entries.written if isinstance(entries, TraceCalls) else entries
+
+
+class _Expansion:
+    """Adjacent runs, expanded depth first: the calls of a context follow the call of the context."""
+
+    def __init__(self, runs: "list[Any]", index: TraceIndex, number: int, own: "Mapping[Place, TraceEntry]") -> None:
+        self._index, self._number, self._own = index, number, own
+        self._by_context: dict[str | None, list[ReplayRun]] = {}
+        for run in runs:
+            self._by_context.setdefault(run.context_id, []).append(run)
+
+    def calls(self) -> "Iterator[TraceEntry]":
+        while self._by_context:
+            stack = [self._calls_of(next(iter(self._by_context)))]
+            while stack:
+                entry = next(stack[-1], None)
+                if entry is None:
+                    stack.pop()
+                    continue
+                yield entry
+                if entry.id in self._by_context:
+                    stack.append(self._calls_of(entry.id))
+
+    def _calls_of(self, context_id: str | None) -> "Iterator[TraceEntry]":
+        for run in sorted(self._by_context.pop(context_id), key=lambda run: run.first):
+            for position in range(run.first, run.last + 1):
+                place = context_id, position
+                own = self._own.get(place)
+                if own is not None:
+                    yield own
+                    continue
+                known = self._index.find(place, self._number)
+                if known is not None:
+                    yield _repeated(known, run)
+
+
+def _repeated(known: "TraceEntry", run: ReplayRun) -> "TraceEntry":
+    happened = "pending" if run.is_open else "replayed"
+    return replace(known, happened=happened, at=run.at, ended=None, attempts=(), locals={}, extra={})

@@ -1,0 +1,160 @@
+"""Collects the calls that an invocation repeats without a change, until they are written as runs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from durable_execution.observers import CallSite, OperationCall
+from durable_execution.trace.runs import Identity, ReplayRun, configuration_text, identity_digest, key_of, runs_of
+
+TAIL = 2
+"""This many calls before the first new one get lines of their own: that is where a reader looks first."""
+
+MAX_KNOWN = 4096
+
+
+class RuntimeCall(Protocol):
+    """A call in the runtime. Its complete description is expensive, and only needed for a line of its own."""
+
+    id: str
+    position: int
+    type: str
+    subtype: str
+    name: str | None
+    site: CallSite | None
+    configuration: dict[str, Any] | None
+    input: str | None
+    scope: Any
+
+    @property
+    def code(self) -> Any:
+        """The code of a step's function."""
+        ...
+
+    def info(self) -> OperationCall:
+        """Return the description of the call."""
+        ...
+
+
+class Repeat(NamedTuple):
+    """A call that was answered as before.
+
+    Attributes:
+        context_id: Prefix of the call's id.
+        position: Position in its context.
+        key: What the digest of a run covers of it.
+        call: The call.
+        recorded: The recorded operation that answered it; None while that has not ended.
+        at: Time of the call.
+    """
+
+    context_id: str | None
+    position: int
+    key: str
+    call: RuntimeCall | OperationCall
+    recorded: Mapping[str, Any] | None
+    at: datetime
+
+
+class Identities:
+    """Digests of identities and configurations, kept across the invocations of a recorder."""
+
+    def __init__(self) -> None:
+        self._of_code: dict[tuple[Any, ...], tuple[Any, str]] = {}
+        self._configurations: dict[tuple[Any, ...], str] = {}
+
+    def of(self, call: RuntimeCall) -> str:
+        """Return the digest of a call's identity."""
+        code = call.code
+        place = (call.type, call.subtype, call.name, call.site, id(code))
+        known = self._of_code.get(place)
+        if known is None or known[0] is not code:
+            known = code, identity_digest(identity_of(call.info()))
+            _bound(self._of_code)
+            self._of_code[place] = known
+        return known[1]
+
+    def of_configuration(self, configuration: Mapping[str, Any]) -> str:
+        """Return a call's configuration as text."""
+        try:
+            items = tuple(configuration.items())
+            known = self._configurations.get(items)
+        except TypeError:  # a value that cannot be hashed
+            return configuration_text(configuration)
+        if known is None:
+            _bound(self._configurations)
+            known = self._configurations[items] = configuration_text(configuration)
+        return known
+
+
+class Repeats:
+    """The repeated calls of one invocation that are not written yet.
+
+    Args:
+        identities: Kept across invocations.
+        digest_of: Returns the digest of a payload.
+    """
+
+    def __init__(self, identities: Identities, digest_of: Callable[[str], str]) -> None:
+        self._identities = identities
+        self._digest_of = digest_of
+        self._calls: list[Repeat] = []
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def add(self, call: RuntimeCall, recorded: Mapping[str, Any], at: datetime) -> None:
+        """Add a call that was answered from the record."""
+        configuration, given = call.configuration, call.input
+        key = key_of(
+            call.id,
+            self._identities.of(call),
+            self._identities.of_configuration(configuration) if configuration else "",
+            self._digest_of(given) if given is not None else None,
+        )
+        self._calls.append(Repeat(call.scope.ids.prefix, call.position, key, call, recorded, at))
+
+    def add_described(self, call: OperationCall, recorded: Mapping[str, Any] | None, at: datetime) -> None:
+        """Add a call by its description; `recorded` is None when the operation has not ended."""
+        key = key_of(
+            call.id,
+            identity_digest(identity_of(call)),
+            configuration_text(call.configuration),
+            self._digest_of(call.input) if call.input is not None else None,
+        )
+        self._calls.append(Repeat(call.context_id, call.position, key, call, recorded, at))
+
+    def take(self, *, tail: int) -> tuple[list[ReplayRun], list[Repeat]]:
+        """Remove all calls, and return them as runs and as the last calls, which get lines of their own.
+
+        Args:
+            tail: The number of answered calls to keep out of the runs.
+        """
+        calls, self._calls = self._calls, []
+        last: list[Repeat] = []
+        while calls and len(last) < tail and calls[-1].recorded is not None:
+            last.append(calls.pop())
+        return list(_runs(calls)), last[::-1]
+
+
+def _runs(calls: list[Repeat]) -> Iterator[ReplayRun]:
+    groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {}
+    for context_id, position, key, _, recorded, _ in calls:
+        group = context_id, recorded is None
+        found = groups.get(group)
+        if found is None:
+            found = groups[group] = []
+        found.append((position, key))
+    for (context_id, is_open), found in groups.items():
+        found.sort()
+        yield from runs_of(context_id, found, is_open=is_open)
+
+
+def identity_of(call: OperationCall) -> Identity:
+    """Return what a call shares with all calls from the same place."""
+    return call.type, call.subtype, call.name, call.call_site, call.function, call.body
+
+
+def _bound(known: dict[Any, Any]) -> None:
+    if len(known) >= MAX_KNOWN:
+        known.clear()

@@ -1,0 +1,105 @@
+"""Replay runs: how a trace records many replayed calls in one line.
+
+Every invocation repeats all calls before it, so one line for each of them would make a trace grow with the square of the
+number of calls. Calls that are answered as before are instead recorded as runs: for each context, the first and last
+position, and a digest of what the calls were. The reader takes the calls themselves from the invocation that made them, and
+the digests show whether the code still makes the same ones.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from json import dumps
+from typing import Any
+
+from durable_execution.observers import CallSite
+
+CUT = 64
+"""Digests cover at most this many positions of a context, so that a change can be located."""
+
+CUT_DIGITS = 6
+"""Hexadecimal digits of the digest of one cut."""
+
+Identity = tuple[str, str | None, str | None, CallSite | None, str | None, str | None]
+"""Type, subtype, name, call site, function and fingerprint of its code: shared by all calls from the same place."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRun:
+    """Consecutive calls of one context that an invocation repeated without a change.
+
+    Attributes:
+        context_id: Prefix of the calls' ids: the enclosing context, even if that is virtual; None at the root.
+        first: Position of the first call.
+        last: Position of the last call.
+        cuts: Digests of the calls, for every `CUT` positions, without separators.
+        is_open: Whether the operations had not ended; False when they were answered from the record.
+        at: Offset in seconds from the start of the invocation at which the run was complete.
+    """
+
+    context_id: str | None
+    first: int
+    last: int
+    cuts: str = ""
+    is_open: bool = False
+    at: float | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of calls."""
+        return self.last - self.first + 1
+
+    def segments(self) -> Iterator[tuple[int, int, str]]:
+        """Yield the first position, the last position and the digest of each cut."""
+        first = self.first
+        for start in range(0, len(self.cuts), CUT_DIGITS):
+            last = min(self.last, first + CUT - 1 - first % CUT)
+            yield first, last, self.cuts[start : start + CUT_DIGITS]
+            first = last + 1
+
+
+def runs_of(context_id: str | None, calls: Sequence[tuple[int, str]], *, is_open: bool) -> Iterator[ReplayRun]:
+    """Group calls into runs.
+
+    Args:
+        context_id: The context of all calls.
+        calls: Position and key of each call, sorted by position, each position once.
+        is_open: Whether the operations had not ended.
+    """
+    start = 0
+    for index in range(1, len(calls) + 1):
+        if index == len(calls) or calls[index][0] != calls[index - 1][0] + 1:
+            first, last = calls[start][0], calls[index - 1][0]
+            yield ReplayRun(context_id, first, last, "".join(_cuts(calls[start:index])), is_open)
+            start = index
+
+
+def _cuts(calls: Sequence[tuple[int, str]]) -> Iterator[str]:
+    start = 0
+    while start < len(calls):
+        until = start + CUT - calls[start][0] % CUT
+        yield digest_of_keys(key for _, key in calls[start:until])
+        start = until
+
+
+def digest_of_keys(keys: Iterable[str]) -> str:
+    """Return the digest of one cut."""
+    return blake2b("\n".join(keys).encode("utf-8", "surrogatepass"), digest_size=CUT_DIGITS // 2).hexdigest()
+
+
+def key_of(operation_id: str, identity: str, configuration: str, input_digest: str | None) -> str:
+    """Return what a digest covers of one call. `identity` is the digest of its `Identity`."""
+    return f"{operation_id}{identity}{configuration}{input_digest or ''}"
+
+
+def identity_digest(identity: Identity) -> str:
+    """Return a short digest of everything that calls from the same place share."""
+    type_, subtype, name, site, function, code = identity
+    place = (site.file, site.line, site.function) if site is not None else None
+    text = dumps((type_, subtype, name, place, function, code))
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def configuration_text(configuration: Mapping[str, Any] | None) -> str:
+    """Return a call's arguments as text that is the same before and after it was written to a trace."""
+    return dumps(configuration, default=str) if configuration else ""

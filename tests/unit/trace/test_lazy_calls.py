@@ -1,0 +1,228 @@
+"""Repeated calls: recorded as runs, and built from earlier invocations when they are looked at."""
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable_execution import DurableContext, MapConfig, NestingType, StepContext, durable_execution, durable_step
+from durable_execution.history.reading import execution_of_traces
+from durable_execution.local import LocalEngine
+from durable_execution.trace import MemorySink
+from durable_execution.trace.coverage import Coverage, Numbers
+from durable_execution.trace.lazy_calls import TraceCalls
+from durable_execution.trace.runs import CUT, digest_of_keys, runs_of
+from durable_execution.trace.schema import InvocationTrace, read_traces, write_traces
+
+HOUR = timedelta(hours=1)
+
+
+@durable_step
+async def poll(step: StepContext, number: int) -> int:
+    return number
+
+
+@durable_execution
+async def poller(rounds: int, ctx: DurableContext) -> int:
+    for number in range(rounds):
+        await ctx.step(poll(number))
+        await ctx.wait(HOUR, name="hourly")
+    return rounds
+
+
+@durable_execution
+async def two_branches(rounds: int, ctx: DurableContext) -> None:
+    async def branch(inner: DurableContext, item: int) -> None:
+        for number in range(rounds):
+            await inner.step(poll(number))
+            await inner.wait(HOUR * (item + 1))
+
+    nesting = NestingType.FLAT
+    await asyncio.gather(
+        ctx.map([0, 1], branch, name="nested"),
+        ctx.map([0, 1], branch, name="flat", config=MapConfig(nesting_type=nesting)),
+    )
+    await ctx.step(poll(0), name="last")
+
+
+def text_of(handler: Any, rounds: int) -> str:
+    sink = MemorySink()
+    with LocalEngine(None, time="skip", trace_sink=sink) as engine:
+        engine.register("f", handler)
+        result = engine.run("f", rounds)
+        assert result.error is None
+        return sink.texts[result.arn]
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return text_of(poller, 70)
+
+
+@pytest.fixture(scope="module")
+def traces(text: str) -> tuple[InvocationTrace, ...]:
+    return read_traces(text)
+
+
+def test_a_trace_grows_with_the_calls_and_not_with_their_square() -> None:
+    sizes = [len(text_of(poller, rounds)) for rounds in (20, 40, 80)]
+    assert sizes[1] < 2.2 * sizes[0]
+    assert sizes[2] < 2.2 * sizes[1]
+
+
+def test_every_invocation_shows_all_its_calls(traces: tuple[InvocationTrace, ...]) -> None:
+    for number, trace in enumerate(traces[:-1]):
+        assert [entry.position for entry in trace.entries] == list(range(1, 2 * number + 3))
+        assert [entry.seq for entry in trace.entries] == list(range(1, 2 * number + 3))
+        happened = Counter(entry.happened for entry in trace.entries)
+        assert happened == Counter(replayed=max(2 * number - 1, 0), executed=1 + (number > 0), pending=1)
+
+
+def test_a_repeated_call_is_the_call_that_was_made(traces: tuple[InvocationTrace, ...]) -> None:
+    made, repeated = traces[0].entries[0], traces[60].entries[0]
+    assert repeated == replace(made, happened="replayed", at=repeated.at, ended=None, attempts=())
+    assert (repeated.call_site, repeated.result_digest) == (made.call_site, made.result_digest)
+    assert repeated.function == "poll"
+
+
+def test_the_last_calls_before_a_new_one_have_lines_of_their_own(traces: tuple[InvocationTrace, ...]) -> None:
+    calls = traces[60].entries
+    assert isinstance(calls, TraceCalls)
+    assert [(run.first, run.last) for run in calls.runs] == [(1, 117)]
+    assert [entry.position for entry in calls.written] == [118, 119, 120, 121, 122]
+
+
+def test_writing_and_reading_again_changes_nothing(text: str, traces: tuple[InvocationTrace, ...]) -> None:
+    again = "".join(write_traces(traces))
+    assert len(again) < 1.1 * len(text)
+    assert read_traces(again) == traces
+
+
+def test_calls_in_branches_are_complete_and_parents_come_first() -> None:
+    for trace in read_traces(text_of(two_branches, 4)):
+        seen: set[str | None] = {None}
+        for entry in trace.entries:
+            assert entry.parent_id in seen, entry.path
+            seen.add(entry.id)
+        assert len(seen) == len(trace.entries) + 1
+    paths = {entry.path for entry in trace.entries}
+    assert {"two_branches/nested", "two_branches/flat", "two_branches/last"} <= paths
+
+
+def test_without_the_earlier_invocations_what_was_written_remains(text: str) -> None:
+    headers = [index for index, line in enumerate(text.splitlines()) if '"record": "invocation"' in line]
+    last = "\n".join(text.splitlines()[headers[-2] :])
+    first, second = read_traces(last)
+    assert [entry.happened for entry in first.entries][-2:] == ["executed", "pending"]
+    assert len(first.entries) < 10
+    assert len(second.entries) < 10
+
+
+def test_a_change_of_the_code_between_two_invocations_is_found_and_placed(text: str) -> None:
+    lines = text.splitlines(keepends=True)
+    lines[1] = lines[1].replace('"function":"poll"', '"function":"renamed"')
+    assert lines[1] != text.splitlines(keepends=True)[1]
+    traces = read_traces("".join(lines))
+    found = [(trace.invocation, *place) for trace in traces for place in _changed(trace)]
+    assert found == [(2, None, 1, 1)]
+    assert "invocation 2 called poller/poll differently" in "".join(execution_of_traces(traces).notes)
+
+
+def test_a_change_of_code_that_only_replays_is_placed_within_64_calls(text: str) -> None:
+    cuts = {line for line in text.splitlines() if '"last":129,' in line}
+    assert len(cuts) == 1
+    (line,) = cuts
+    run = json.loads(line)
+    changed = {**run, "cuts": run["cuts"][:6] + "ffffff" + run["cuts"][12:]}
+    traces = read_traces(text.replace(line, json.dumps(changed)))
+    found = [(trace.invocation, *place) for trace in traces for place in _changed(trace)]
+    assert found == [(67, None, 64, 127), (68, None, 64, 127)]  # there, and back again
+
+
+def test_unchanged_code_is_not_reported(traces: tuple[InvocationTrace, ...]) -> None:
+    assert not [change for trace in traces for change in _changed(trace)]
+
+
+def test_a_trace_of_the_first_version_is_read() -> None:
+    header = {"record": "invocation", "schema": "durable-replay-trace", "version": 1, "execution_arn": "arn"}
+    call = {"record": "call", "seq": 1, "id": "x", "path": "f/a", "type": "STEP", "position": 1, "status": "SUCCEEDED"}
+    run = {"record": "replayed", "first": 1, "last": 1, "cuts": "000000"}
+    end = {"record": "end", "outcome": "PENDING"}
+    records = [header, {**call, "happened": "executed"}, end, {**header, "version": 2}, run, end]
+    old, new = read_traces("".join(json.dumps(record) + "\n" for record in records))
+    assert [entry.happened for entry in old.entries] == ["executed"]
+    assert [entry.happened for entry in new.entries] == ["replayed"]
+    assert not list(_changed(new))
+
+
+def test_executed_and_replayed_are_counted_without_building_calls(traces: tuple[InvocationTrace, ...]) -> None:
+    execution = execution_of_traces(traces)
+    step, wait = execution.operations[:2]
+    assert (list(step.executed_by), list(step.replayed_by)) == ([1], list(range(2, 72)))
+    assert (list(wait.executed_by), list(wait.replayed_by)) == ([1, 2], list(range(3, 72)))
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=6), st.integers(0, 3))
+def test_coverage_agrees_with_the_calls_one_by_one(shape: list[tuple[int, bool]], skipped: int) -> None:
+    lines = [
+        {
+            "record": "call",
+            "seq": n,
+            "id": str(n),
+            "path": str(n),
+            "type": "WAIT",
+            "position": n,
+            "happened": "executed",
+        }
+        for n in range(1, 6)
+    ]
+    records: list[dict[str, Any]] = []
+    header = {"record": "invocation", "schema": "durable-replay-trace", "version": 2, "execution_arn": "arn"}
+    for index, (last, is_open) in enumerate([(0, False), *shape]):
+        run = {"record": "open" if is_open else "replayed", "first": 1, "last": last}
+        records += [header, *(lines if not index else [run]), {"record": "end"}]
+    traces = [
+        replace(trace, invocation=trace.invocation + (skipped if trace.invocation > 2 else 0))
+        for trace in read_traces("".join(json.dumps(record) + "\n" for record in records))
+    ]
+    coverage = Coverage(traces)
+    for number in range(1, 6):
+        executed = [
+            one.invocation for one in traces for e in one.entries if e.id == str(number) and e.happened != "replayed"
+        ]
+        replayed = [
+            one.invocation for one in traces for e in one.entries if e.id == str(number) and e.happened == "replayed"
+        ]
+        assert list(coverage.executed_by(str(number), None)) == executed
+        assert list(coverage.replayed_by(str(number), None)) == replayed
+
+
+@given(st.sets(st.integers(0, 200), min_size=1))
+def test_runs_cover_exactly_the_positions_given(positions: set[int]) -> None:
+    calls = [(position, f"key {position}") for position in sorted(positions)]
+    runs = list(runs_of("c", calls, is_open=False))
+    assert [p for run in runs for p in range(run.first, run.last + 1)] == sorted(positions)
+    for run in runs:
+        segments = list(run.segments())
+        assert [p for first, last, _ in segments for p in range(first, last + 1)] == list(
+            range(run.first, run.last + 1)
+        )
+        for first, last, digest in segments:
+            assert last - first < CUT
+            assert digest == digest_of_keys(f"key {position}" for position in range(first, last + 1))
+
+
+def test_numbers_behave_like_a_tuple() -> None:
+    numbers = Numbers([range(2, 5), range(9, 10)])
+    assert (list(numbers), len(numbers), numbers[-1], numbers[0]) == ([2, 3, 4, 9], 4, 9, 2)
+    assert [number in numbers for number in (1, 2, 4, 5, 9, "2")] == [False, True, True, False, True, False]
+
+
+def _changed(trace: InvocationTrace) -> tuple[tuple[str | None, int, int], ...]:
+    return trace.entries.changed if isinstance(trace.entries, TraceCalls) else ()
