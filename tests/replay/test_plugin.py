@@ -61,6 +61,17 @@ def test_a_failure_prints_the_five_lines(project: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_a_handler_that_ends_the_process_is_a_failure_of_its_history(project: pytest.Pytester) -> None:
+    for name in ("first", "second"):
+        events, _ = history_of(plain)
+        path = project.path / "histories" / f"{name}.history.json"
+        path.write_text(json.dumps(events, default=str), encoding="utf-8")
+    project.makepyfile(rh_plugin_flow=FLOW.format(name="a").replace('    return "done"', "    import os; os._exit(0)"))
+    result = run(project)
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(["*EXITED*first.history.json*", "*ended its process with exit code 0*"])
+
+
 def test_an_update_records_it_again(project: pytest.Pytester) -> None:
     project.makepyfile(rh_plugin_flow=FLOW.format(name="renamed"))
     run(project, "--durable-update").assert_outcomes(passed=1)

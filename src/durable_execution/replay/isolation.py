@@ -189,7 +189,7 @@ EVENTS: dict[str, Handler] = {
     "sqlite3.connect": Isolation.on_database,
     "socket.gethostname": Isolation.on_name,
     UNAUDITED: Isolation.on_unaudited,
-    **dict.fromkeys(("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", C_CALL), Isolation.on_library),
+    **dict.fromkeys(("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.call_function", C_CALL), Isolation.on_library),
     **dict.fromkeys(("os.listdir", "os.scandir"), Isolation.on_listing),
     **dict.fromkeys(
         ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "os.chown",

@@ -64,12 +64,8 @@ def check_in_workers(
         One report per recording, in the same order. A recording that cannot be read, or whose handler cannot be imported,
         gets a report that says so.
     """
-    options = options or WorkerOptions()
-    if not hasattr(os, "fork"):
-        yield from check(sources, handlers, seconds=options.seconds, on_report=on_report)
-        return
     with ReplayPool(options) as pool:
-        for report in pool.replay(_task(source, handlers) for source in sources):
+        for report in pool.check(sources, handlers):
             if on_report is not None:
                 on_report(report)
             yield report
@@ -122,6 +118,12 @@ class ReplayPool:
         self._busy.clear()
         self._homes.clear()
         self._selector.close()
+
+    def check(self, sources: Iterable[Source], handlers: Handlers) -> Iterator[ReplayReport]:
+        """Read recordings and replay them; see `check_in_workers`."""
+        if not hasattr(os, "fork"):
+            return check(sources, handlers, seconds=self._options.seconds)
+        return self.replay(_task(source, handlers) for source in sources)
 
     def replay(self, tasks: Iterable[Task | ReplayReport]) -> Iterator[ReplayReport]:
         """Replay recordings.

@@ -28,9 +28,12 @@ TRIPWIRES = "tripwires"
 LANDLOCK = "Landlock"
 IMPORT_OPTION = "--allow-network-at-import"
 
+POSIX_FUNCTIONS = (
+    "mkfifo", "mknod", "chroot", "setpriority", "sched_setaffinity", "sched_setscheduler", "sched_setparam",
+)  # fmt: skip
 UNAUDITED_FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("os", ("mkfifo", "mknod", "chroot")),
-    ("posix", ("mkfifo", "mknod", "chroot")),
+    ("os", POSIX_FUNCTIONS),
+    ("posix", POSIX_FUNCTIONS),
     ("signal", ("pidfd_send_signal",)),
     ("time", ("clock_settime", "clock_settime_ns")),
     ("_posixsubprocess", ("fork_exec",)),
@@ -158,6 +161,7 @@ def _announce_effects() -> None:
     import importlib
 
     ctypes._CFuncPtr = _announcing_c_functions()  # type: ignore[attr-defined]  # noqa: SLF001  # the base of every library's functions
+    ctypes.pythonapi = ctypes.PyDLL(None)
     for module_name, names in UNAUDITED_FUNCTIONS:
         module = sys.modules.get(module_name)
         if module is None:

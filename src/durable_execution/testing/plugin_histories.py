@@ -21,9 +21,11 @@ import pytest
 
 if TYPE_CHECKING:
     from durable_execution.replay import Handlers, ReplayReport
+    from durable_execution.replay.pool import ReplayPool
 
 SUFFIX = ".history.json"
 HANDLERS: "pytest.StashKey[Handlers]" = pytest.StashKey()
+POOL: "pytest.StashKey[ReplayPool]" = pytest.StashKey()
 
 
 class HistoryDivergedError(Exception):
@@ -79,7 +81,7 @@ class HistoryItem(pytest.Item):
         Raises:
             HistoryDivergedError: The history has diverged from the handler.
         """
-        report = replay_file(self.path, self._handlers())
+        report = replay_file(self.path, self._handlers(), self._pool())
         if report.is_same:
             return
         if self.config.getoption("durable_update"):
@@ -103,6 +105,16 @@ class HistoryItem(pytest.Item):
                 raise pytest.UsageError(str(error)) from None
         return found
 
+    def _pool(self) -> "ReplayPool":
+        """The processes that replay, which all tests of this session share."""
+        from durable_execution.replay.pool import ReplayPool
+        from durable_execution.replay.supervisor import WorkerOptions
+
+        found = self.config.stash.get(POOL, None)
+        if found is None:
+            found = self.config.stash[POOL] = ReplayPool(WorkerOptions(jobs=1))
+        return found
+
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The explanation of a divergence; for any other error, pytest's own text."""
         if isinstance(excinfo.value, HistoryDivergedError):
@@ -114,11 +126,19 @@ class HistoryItem(pytest.Item):
         return self.path, None, f"replay of {self.path.name}"
 
 
-def replay_file(path: Path, handlers: "Handlers") -> "ReplayReport":
-    """Replay the history in a file."""
-    from durable_execution.replay import Source, check, load_history
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the processes that replay."""
+    pool = config.stash.get(POOL, None)
+    if pool is not None:
+        pool.close()
 
-    return next(iter(check([Source(path.name, lambda: load_history(path))], handlers)))
+
+def replay_file(path: Path, handlers: "Handlers", pool: "ReplayPool") -> "ReplayReport":
+    """Replay the history in a file, in a process of its own."""
+    from durable_execution.replay import Source, load_history
+
+    (report,) = pool.check([Source(path.name, lambda: load_history(path))], handlers)
+    return report
 
 
 def failure_text(report: "ReplayReport") -> str:

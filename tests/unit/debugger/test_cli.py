@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -409,3 +410,26 @@ def test_code_is_replayed_in_other_worlds(here: Path, capsys: pytest.CaptureFixt
     assert main(["check", execution, f"{WORKFLOWS}:greet", "--perturb"]) == 0
     assert "behaves the same under every perturbation" in capsys.readouterr().err
     assert main(["check", execution, "a=x:y", "b=x:z", "--perturb"]) == 2
+
+
+def test_an_interrupted_check_leaves_partial_results(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from durable_debugger.cli import verify
+
+    def interrupted(*arguments: Any) -> Iterator[Any]:
+        reports = verify_in_workers(*arguments)
+        yield next(reports)
+        reports.close()
+        raise KeyboardInterrupt
+
+    verify_in_workers = verify.check_in_workers
+    run("greet")
+    execution = capsys.readouterr().out.strip()
+    monkeypatch.setattr(verify, "check_in_workers", interrupted)
+    assert main(["check", execution, execution, f"{WORKFLOWS}:greet", "--json"]) == 130
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert [report["verdict"] for report in document["reports"]] == ["same", "interrupted"]
+    assert (document["is_partial"], document["exit_code"]) == (True, 130)
+    assert "interrupted: 1 of 2 recordings were replayed, so the results are partial" in printed.err

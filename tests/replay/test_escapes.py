@@ -1,0 +1,289 @@
+"""What code can do outside of steps: with nothing on, each act has an effect; in a replay worker, none, and it is reported."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_execution import DurableContext, durable_execution
+from durable_execution.history.reading import read_history
+from durable_execution.replay import landlock
+from durable_execution.replay.pool import ReplayPool, Task, WorkerOptions
+from durable_execution.replay.report import ReplayReport, Verdict
+from tests.replay.recording import history_of
+
+HERE = Path(__file__).parent
+SHARED_MEMORY = Path("/dev/shm")  # where the system has it
+
+SAFE_AT_ONCE = frozenset({"held_thread", "nothing"})
+"""What needs no report of its own: a thread of the import does not exist in a replay, which the report's header says."""
+
+GAPS = frozenset({"compiled_chmod"})
+"""What no layer sees or stops: effects of compiled code that Landlock does not cover; see docs/determinism.md."""
+
+GAPS_WITHOUT_LANDLOCK = GAPS | {"compiled_creat", "attach"}
+"""What only the kernel stops: files that compiled code opens by itself."""
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="acts are written for Linux"),
+    pytest.mark.timeout(180),
+]
+HANDLER = """
+import inspect
+from pathlib import Path
+from escapes import ACTS
+from durable_execution import durable_execution
+
+@durable_execution
+async def flow(event, ctx):
+    await ctx.step(lambda _: 1, name="a")
+    found = ACTS[event["name"]](Path(event["place"]))
+    if inspect.isawaitable(found):
+        found = await found
+    del found
+    await ctx.step(lambda _: 1, name="b")
+"""
+DRIVER = """
+import asyncio, atexit, gc, inspect, os, sys, json, traceback
+import durable_execution
+from pathlib import Path
+from escapes import ACTS
+
+async def run(act, place):
+    found = act(place)
+    if inspect.isawaitable(found):
+        await found
+
+for line in sys.stdin:
+    name, place = json.loads(line)
+    child = os.fork() if name != "held_thread" else 0
+    if not child:
+        try:
+            asyncio.run(run(ACTS[name], Path(place)))
+        except BaseException:
+            traceback.print_exc()
+        gc.collect()
+        if name != "held_thread":
+            atexit._run_exitfuncs()
+            os._exit(0)
+    else:
+        os.waitpid(child, 0)
+    print("done", flush=True)
+"""
+
+
+@durable_execution
+async def neutral(event: Any, ctx: DurableContext) -> None:
+    await ctx.step(lambda _: 1, name="a")
+    await ctx.step(lambda _: 1, name="b")
+
+
+@dataclass
+class Place:
+    """A directory, servers and a process that escapes leave marks on."""
+
+    top: Path
+    stack: ExitStack = field(default_factory=ExitStack)
+    servers: list[socket.socket] = field(default_factory=list)
+    connections: list[socket.socket] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        self.top.mkdir()
+        for name in ("held.bin", "mapped.bin"):
+            (self.top / name).write_bytes(b"\0" * 64)
+        (self.top / "module.py").write_text("VALUE = 1\n", encoding="utf-8")
+        (self.top / "escape_at_import.py").write_text("import os\nopen(os.environ['ESCAPE_TO'], 'w').close()\n")
+        subprocess.run(
+            [sys.executable, "-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('create table t (x)')",
+             self.top / "held.sqlite"], check=True,
+        )  # fmt: skip
+        shutil.copy(HERE / "escapes.py", self.top)
+        (self.top / "escape_handler.py").write_text(HANDLER, encoding="utf-8")
+        self.victim = self.stack.enter_context(
+            subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)  # ended below
+        )
+        self.stack.callback(self.victim.kill)
+        self.stack.callback(lambda: [connection.close() for connection in self.connections])
+        tcp = self._server(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
+        udp = self._server(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
+        unix = str(self.top / "socket")
+        self._server(socket.AF_UNIX, socket.SOCK_STREAM, unix)
+        self._server(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + unix)
+        self.environment = {
+            "ESCAPES": json.dumps({
+                "directory": str(self.top), "victim": self.victim.pid, "tcp": tcp, "udp": udp, "unix": unix,
+                "is_connected": True,
+            }),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+
+    def _server(self, family: int, kind: int, address: Any) -> Any:
+        server = self.stack.enter_context(socket.socket(family, kind))
+        server.bind(address)
+        if kind == socket.SOCK_STREAM:
+            server.listen(100)
+        server.setblocking(False)
+        self.servers.append(server)
+        return server.getsockname()[1] if family == socket.AF_INET else address
+
+    def new(self, name: str) -> Path:
+        place = self.top / f"in-{name}"
+        shutil.rmtree(place, ignore_errors=True)
+        (place / "empty").mkdir(parents=True)
+        (place / "there").write_text("there", encoding="utf-8")
+        (place / "there").chmod(0o644)
+        return place
+
+    def look(self) -> dict[str, Any]:
+        """Everything there is to see."""
+        seen: dict[str, Any] = {}
+        for path in sorted(self.top.rglob("*")):
+            found = path.lstat()
+            content = path.read_bytes() if path.is_file() else b""
+            attributes = os.listxattr(path) if path.is_file() else []
+            seen[str(path)] = (found.st_mode, found.st_mtime_ns, found.st_ctime_ns, content, attributes)
+        seen["shared memory"] = sorted(SHARED_MEMORY.glob("escape-*"))
+        seen["victim"] = self.is_stopped()
+        seen["priority"] = os.getpriority(os.PRIO_PROCESS, self.victim.pid)
+        return seen
+
+    def is_stopped(self) -> bool:
+        return Path(f"/proc/{self.victim.pid}/stat").read_text(encoding="ascii").split()[2] == "T"
+
+    def heard(self) -> int:
+        """How many connections were made, and how many bytes arrived, since the last look."""
+        number = 0
+        while ready := select.select([*self.servers, *self.connections], [], [], 0)[0]:
+            for one in ready:
+                if one in self.connections:
+                    number += self._received(one)
+                elif one.type == socket.SOCK_DGRAM:
+                    number += len(one.recv(100))
+                else:
+                    self.connections.append(one.accept()[0])
+                    number += 1
+        return number
+
+    def _received(self, connection: socket.socket) -> int:
+        try:
+            data = connection.recv(100)
+        except OSError:
+            data = b""
+        if not data:
+            self.connections.remove(connection)
+            connection.close()
+        return len(data)
+
+    def settle(self) -> None:
+        """Undo what lasts."""
+        os.kill(self.victim.pid, signal.SIGCONT)
+        while self.is_stopped():
+            time.sleep(0.001)
+        for path in SHARED_MEMORY.glob("escape-*"):
+            path.unlink()
+        self.heard()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    made = Place(tmp_path / "place")
+    with made.stack:
+        made.prepare()
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.syspath_prepend(str(made.top))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        yield made
+
+
+def names() -> list[str]:
+    source = "import escapes, json; print(json.dumps(list(escapes.ACTS)))"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+def effects_in_a_plain_process(place: Place, wanted: list[str]) -> set[str]:
+    found: set[str] = set()
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=place.top,
+    )  # fmt: skip
+    assert driver.stdin
+    assert driver.stdout
+    with driver:
+        for name in ("nothing", *wanted):
+            directory = place.new(name)
+            place.settle()
+            before = place.look()
+            driver.stdin.write(json.dumps([name, str(directory)]) + "\n")
+            driver.stdin.flush()
+            line = driver.stdout.readline()
+            while line and line != "done\n":
+                line = driver.stdout.readline()
+            assert line, f"{name} ended the process"
+            found.discard(name)
+            if place.look() != before or place.heard():
+                found.add(name)
+        driver.kill()
+    return found
+
+
+def replays(place: Place, wanted: list[str], options: WorkerOptions) -> tuple[dict[str, ReplayReport], set[str]]:
+    events, arn = history_of(neutral)
+    recording = read_history(events, arn=arn)
+    reports: dict[str, ReplayReport] = {}
+    escaped: set[str] = set()
+    with ReplayPool(options) as pool:
+        for name in ("nothing", *wanted):
+            directory = place.new(name)
+            place.settle()
+            before = place.look()
+            payload = json.dumps({"name": name, "place": str(directory)})
+            task = Task(0, name, replace(recording, input=payload), f"{place.top}/escape_handler.py:flow")
+            (reports[name],) = pool.replay([task])
+            escaped.discard(name)
+            if place.look() != before or place.heard():
+                escaped.add(name)
+    return reports, escaped
+
+
+OPTIONS = WorkerOptions(seconds=5, jobs=1, is_fresh=True, allows_network_at_import=True)
+
+
+def test_each_has_an_effect_with_nothing_on(place: Place) -> None:
+    wanted = names()
+    wanted.sort(key=lambda name: name == "held_thread")  # it is not forked for, and comes last
+    assert len(wanted) > 80
+    assert effects_in_a_plain_process(place, wanted) == set(wanted) - {"nothing"}
+
+
+@pytest.mark.parametrize("has_landlock", [False, True], ids=["hook and tripwires", "with Landlock"])
+def test_none_has_an_effect_in_a_worker(place: Place, has_landlock: bool) -> None:
+    if has_landlock and not landlock.version():
+        pytest.skip("this kernel has no Landlock")
+    wanted = names()
+    reports, escaped = replays(place, wanted, replace(OPTIONS, has_landlock=has_landlock))
+    gaps = GAPS if has_landlock else GAPS_WITHOUT_LANDLOCK
+    assert escaped == gaps
+    kinds = {name: report.verdict for name, report in reports.items() if report.verdict is not Verdict.EFFECTS}
+    unreported = SAFE_AT_ONCE | gaps | {"compiled_creat"}  # the kernel refuses, and C code need not tell
+    assert {name for name, verdict in kinds.items() if verdict is Verdict.SAME} == unreported
+    assert set(kinds.values()) <= {Verdict.SAME, Verdict.FAILED}, kinds
+    silent = {name for name, report in reports.items() if not report.effects and not report.error}
+    assert silent == unreported
+    (layers,) = {report.isolation for report in reports.values()}
+    assert ("Landlock" in layers) is has_landlock
+    (header,) = {report.at_import for report in reports.values()}
+    assert any("thread" in line for line in header)
+    assert any("mapped.bin, mapped as shared memory at import, is a private copy" in line for line in header)

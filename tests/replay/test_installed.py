@@ -1,0 +1,100 @@
+"""The recipe for CI: `pip install .`, then `check`. An installed handler is isolated like one in the working directory."""
+
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_debugger.cli.entry import main
+from durable_execution.replay import Replayer, load_handler
+from durable_execution.replay.report import Verdict
+from tests.replay.recording import history_of
+from tests.replay.workflows import plain
+
+HANDLER = """
+from datetime import timedelta
+from durable_execution import durable_execution
+from {package}.side import act
+
+async def body(step):
+    return 1
+
+@durable_execution
+async def flow(event, ctx):
+    await ctx.step(body, name="a")
+    act()
+    await ctx.wait(timedelta(seconds=5), name="w")
+    await ctx.step(body, name="b")
+    return "done"
+"""
+ACTS = {
+    "writes": "from pathlib import Path\n\ndef act():\n    Path({place!r}).write_text('x')\n",
+    "helped": "from {package}_helper import write\n\ndef act():\n    write({place!r})\n",
+    "reads_clock": "import time\n\ndef act():\n    time.time()\n",
+}
+HELPER = "def write(place):\n    with open(place, 'w') as file:\n        file.write('x')\n"
+
+Install = Callable[[str], str]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Installs a package as pip does with a wheel: its files go below `site-packages`."""
+    packages = tmp_path / "lib" / "site-packages"
+    monkeypatch.syspath_prepend(str(packages))
+
+    def run(act: str) -> str:
+        package = f"rh_installed_{act}"
+        wheel = tmp_path / f"{package}-1.0-py3-none-any.whl"
+        source = ACTS[act].format(place=str(tmp_path / "written"), package=package)
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(f"{package}/__init__.py", "")
+            archive.writestr(f"{package}/workflows.py", HANDLER.format(package=package))
+            archive.writestr(f"{package}/side.py", source)
+            archive.writestr(f"{package}_helper/__init__.py", HELPER)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(packages)
+        return f"{package}.workflows:flow"
+
+    return run
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> str:
+    events, arn = history_of(plain)
+    path = tmp_path / "order.history.json"
+    path.write_text(json.dumps({"DurableExecutionArn": arn, "Events": events}, default=str), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("act", ["writes", "helped"])
+def test_check_refuses_the_effects_of_an_installed_package(
+    install: Install, history: str, act: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", history, install(act)]) == 1
+    printed = capsys.readouterr().out
+    assert "SIDE EFFECTS" in printed
+    assert f"writing {tmp_path}/written" in printed
+    assert not (tmp_path / "written").exists()
+    if sys.platform.startswith("linux"):
+        assert printed.startswith("isolation: audit hook")
+
+
+def test_an_installed_package_without_effects_is_the_same(
+    install: Install, history: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", history, install("reads_clock"), "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)["reports"]
+    assert [suspect["what"] for suspect in report["suspects"]] == ["time.time()"]
+
+
+def test_a_replay_in_this_process_refuses_them_too(install: Install, history: str, tmp_path: Path) -> None:
+    report: Any = Replayer(load_handler(install("writes"))).replay(
+        json.loads(Path(history).read_text(encoding="utf-8"))
+    )
+    assert report.verdict is Verdict.EFFECTS
+    assert not (tmp_path / "written").exists()
