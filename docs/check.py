@@ -1,4 +1,4 @@
-"""Checks what documentation promises without running it: links, names, commands, environment variables, length.
+"""Checks the documentation without running it: links, names, commands, environment variables, length.
 
 Run by `make check`. Code blocks are executed by the tests.
 """
@@ -24,6 +24,8 @@ SOURCES = (REPOSITORY / "src", REPOSITORY / "debugger")
 README_WORDS = 600
 
 INTERNAL = {
+    "ADVICE",
+    "STRATEGY",
     "scope",
     "mro",
     "calls",
@@ -37,7 +39,7 @@ INTERNAL = {
     "has_criteria",
     "delay_seconds",
 }
-"""Public to the SDK's own modules, or explained under the words a page uses for them."""
+"""Public for the SDK's own modules, or documented under a different word."""
 
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *$", re.MULTILINE)
@@ -62,7 +64,7 @@ def read(page: Path) -> str:
 
 
 def anchor(heading: str) -> str:
-    """The fragment a heading gets on GitHub."""
+    """The fragment that GitHub gives a heading."""
     text = re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower())
     return text.replace(" ", "-")
 
@@ -73,7 +75,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def broken_links(page: Path) -> Iterator[str]:
-    """Links to files and headings that are not there."""
+    """Links to files and headings that do not exist."""
     for match in LINK.finditer(FENCED.sub("", read(page))):
         target, _, fragment = match["target"].partition("#")
         if "://" in target or target.startswith("mailto:"):
@@ -94,14 +96,14 @@ def help_of(*verb: str) -> str | None:
 
 
 def unknown_commands(page: Path) -> Iterator[str]:
-    """Verbs and options that `--help` does not know."""
+    """Verbs and options that `--help` does not list."""
     text = read(page)
     for verb in sorted({match["verb"] for match in COMMAND.finditer(text)}):
         if help_of(verb) is None:
-            yield f"speaks of `durable-debug {verb}`, which does not exist"
+            yield f"mentions `durable-debug {verb}`, which does not exist"
     for verb, option in sorted({(match["verb"], match["option"]) for match in OPTION.finditer(text)}):
         if option not in (help_of(verb) or option):
-            yield f"speaks of `durable-debug {verb} {option}`, which does not exist"
+            yield f"mentions `durable-debug {verb} {option}`, which does not exist"
 
 
 def unknown_targets(page: Path) -> Iterator[str]:
@@ -109,7 +111,7 @@ def unknown_targets(page: Path) -> Iterator[str]:
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     for target in sorted({match["target"] for match in MAKE.finditer(read(page))}):
         if re.search(rf"^{target}:", makefile, re.MULTILINE) is None:
-            yield f"speaks of `make {target}`, which does not exist"
+            yield f"mentions `make {target}`, which does not exist"
 
 
 @cache
@@ -122,7 +124,7 @@ def variables_in_code() -> frozenset[str]:
 def unknown_variables(page: Path) -> Iterator[str]:
     """Environment variables the code does not read."""
     for name in sorted(set(VARIABLE.findall(read(page))) - variables_in_code()):
-        yield f"speaks of {name}, which the code does not read"
+        yield f"mentions {name}, which the code does not read"
 
 
 def undocumented() -> Iterator[str]:
@@ -137,7 +139,7 @@ def undocumented() -> Iterator[str]:
 
 
 def documented_classes() -> Iterator[type]:
-    """Classes whose every public name is to be found in the reference."""
+    """Classes whose every public name must be in the reference."""
     for name in durable_execution.__all__:
         value = getattr(durable_execution, name)
         if inspect.isclass(value) and not issubclass(value, BaseException) and value is not durable_execution.BoundStep:
@@ -173,14 +175,14 @@ def _error_classes() -> Iterator[type]:
 
 
 def too_long() -> Iterator[str]:
-    """A README that no one reads to its end."""
+    """A README that is too long to read."""
     words = len(FENCED.sub("", read(README)).split())
     if words >= README_WORDS:
-        yield f"README.md: {words} words, {README_WORDS - 1} are allowed"
+        yield f"README.md: {words} words, at most {README_WORDS - 1} are allowed"
 
 
 def problems() -> Iterator[str]:
-    """Everything that is wrong."""
+    """Every problem."""
     for page in pages():
         for check in (broken_links, unknown_commands, unknown_targets, unknown_variables):
             for problem in check(page):

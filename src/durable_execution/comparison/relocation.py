@@ -63,7 +63,7 @@ class _Finder:
         return self._moved(row) or self._moved_inside(row) or self._loop(index) or self._divided(index)
 
     def _moved(self, row: Row) -> tuple[str, str] | None:
-        """The call itself is in a different context on the other side."""
+        """The call itself is in different contexts of the recording and the replay."""
         if row.recorded is not None and (found := self._elsewhere(row.recorded, self.added)) is not None:
             return _move(row.recorded, found)
         if row.replayed is not None and (found := self._elsewhere(row.replayed, self.missing)) is not None:

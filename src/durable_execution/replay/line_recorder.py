@@ -1,6 +1,6 @@
 """Records a replay line by line, on `sys.monitoring` (Python 3.12 and later) or `sys.settrace` (3.11).
 
-Only user code is recorded. Both backends report the same events: a suspended coroutine and a returned one are told apart,
+Only user code is recorded. Both backends report the same events: they distinguish a suspended coroutine from a returned one,
 the `StopIteration` that ends every `await` is left out, and frames of list, dict and set comprehensions and of generator
 expressions do not appear (from 3.12 on, most of them are no frames).
 

@@ -1,4 +1,4 @@
-"""Replays many recordings in several processes, and turns whatever becomes of a process into a verdict.
+"""Replays many recordings in several processes, and turns every end of a process into a verdict.
 
 A report that is not `same` from a process that has replayed other recordings is checked in a new process, whose verdict
 counts. Where only the verdict of the used process is bad, that is a finding of its own.

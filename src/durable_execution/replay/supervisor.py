@@ -122,7 +122,7 @@ class ReplayProcess:
 
         Raises:
             ClosedChannelError: The process has ended.
-            ForgedMessageError: Something else than the worker answered.
+            ForgedMessageError: The answer does not come from the worker.
         """
         try:
             outcome = self.channel.receive(seconds=ANSWER_SECONDS)

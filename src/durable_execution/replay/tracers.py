@@ -1,6 +1,6 @@
 """The interpreter's events, for the line recorder: from `sys.settrace` (Python 3.11) or `sys.monitoring` (3.12 and later).
 
-Both report the same. A suspended coroutine and a returned one are told apart by their instruction; the `StopIteration` that
+Both report the same. They distinguish a suspended coroutine from a returned one by their instruction; the `StopIteration` that
 ends every `await` is left out.
 """
 

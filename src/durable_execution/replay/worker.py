@@ -1,7 +1,7 @@
 """The process that imports a handler, and its forks, which replay recordings and answer with a report for each.
 
 The importing process runs no replay. It forks: a fork starts in the state right after the import, which is what a new
-environment of Lambda has, in a few milliseconds. See `durable_execution.replay.supervisor` for the other side.
+environment of Lambda has, in a few milliseconds. See `durable_execution.replay.supervisor` for the process that starts it.
 """
 
 import faulthandler
@@ -221,7 +221,7 @@ def _renamed(execution: RecordedExecution, report: ReplayReport) -> tuple[tuple[
 
 
 class _Surroundings:
-    """What code can change about its process for whatever runs there next."""
+    """What code can change about its process for the code that runs there next."""
 
     def __init__(self) -> None:
         self._directory = _directory()
