@@ -28,7 +28,7 @@ TESTS ?=
 WORKERS ?= auto
 OPTIONS ?=
 
-.PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench clean
+.PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench layer package clean
 
 help: ## show this list
 	@echo "make <target>, where <target> is one of"
@@ -74,6 +74,12 @@ prose: $(READY_TO_WORK)
 commits:
 	@echo "· commits: subjects"
 	@.ci/commit-subjects
+
+layer: $(READY_TO_RUN) ## build the Lambda layer, with and without boto3, and print the sizes
+	@$(BIN)/python examples/deploy/build.py layer
+
+package: $(READY_TO_RUN) ## build the package of examples/deploy for Lambda
+	@$(BIN)/python examples/deploy/build.py package
 
 format: $(READY_TO_WORK) ## format, and apply ruff's automatic fixes
 	@$(BIN)/ruff check --fix --quiet || true

@@ -41,6 +41,9 @@ INTERNAL = {
 }
 """Public for the SDK's own modules, or documented under a different word."""
 
+NESTED = {"callback": ("succeed", "fail", "heartbeat")}
+"""Verbs that have verbs of their own."""
+
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *$", re.MULTILINE)
 FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
@@ -102,7 +105,9 @@ def unknown_commands(page: Path) -> Iterator[str]:
         if help_of(verb) is None:
             yield f"mentions `durable-debug {verb}`, which does not exist"
     for verb, option in sorted({(match["verb"], match["option"]) for match in OPTION.finditer(text)}):
-        if option not in (help_of(verb) or option):
+        if option not in (help_of(verb) or option) + "".join(
+            help_of(verb, each) or "" for each in NESTED.get(verb, ())
+        ):
             yield f"mentions `durable-debug {verb} {option}`, which does not exist"
 
 
@@ -142,7 +147,11 @@ def documented_classes() -> Iterator[type]:
     """Classes whose every public name must be in the reference."""
     for name in durable_execution.__all__:
         value = getattr(durable_execution, name)
-        if inspect.isclass(value) and not issubclass(value, BaseException) and value is not durable_execution.BoundStep:
+        if (
+            inspect.isclass(value)
+            and not issubclass(value, BaseException)
+            and value not in (durable_execution.BoundStep, durable_execution.BoundContext)
+        ):
             yield value
     yield from (LocalEngine, LocalRunner, LocalExecution, RunResult)
 

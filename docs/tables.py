@@ -1,8 +1,10 @@
 """Tables of the documentation that are made from the code, so that they cannot drift from it.
 
-A page holds `<!-- table: NAME -->` and `<!-- end -->`; what stands between them is written by `python docs/tables.py`.
+A page contains `<!-- table: NAME -->` and `<!-- end -->`; `python docs/tables.py` writes the lines between them. In the same way,
+`<!-- code: PATH -->` and `<!-- end -->` contain the code of an example without its `__main__` block.
 """
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from durable_debugger.actions import ACTIONS
 from durable_debugger.cli.entry import VERBS
+from durable_execution.lint.rules import RULES
 from durable_execution.telemetry.logs import FIELDS
 from durable_execution.telemetry.metrics import METRICS
 from durable_execution.telemetry.settings import LAMBDA_RESOURCE, STANDARD, VARIABLES, XRAY_HEADER
@@ -17,6 +20,9 @@ from durable_execution.telemetry.vocabulary import ATTRIBUTES, EVENTS, SPANS, Sp
 from durable_execution.trace.recorder import LOCALS_VARIABLE, PAYLOADS_VARIABLE, VARIABLE
 
 DOCS = Path(__file__).parent
+REPOSITORY = DOCS.parent
+CODE = re.compile(r"(?P<open><!-- code: (?P<file>[\w./-]+) -->\n)(?P<code>.*?)(?P<close><!-- end -->)", re.DOTALL)
+MAIN = '\n\nif __name__ == "__main__":\n'
 MARKED = re.compile(r"(?P<open><!-- table: (?P<name>[a-z-]+) -->\n)(?P<table>.*?)(?P<close><!-- end -->)", re.DOTALL)
 
 
@@ -100,7 +106,27 @@ def log_fields() -> Iterator[str]:
         yield f"| `{each.name}` | {each.meaning} |"
 
 
+def examples() -> Iterator[str]:
+    """Examples of operations and patterns, by what they show."""
+    yield "| You want to | Example |"
+    yield "|---|---|"
+    for folder in ("operations", "patterns"):
+        for file in sorted((REPOSITORY / "examples" / folder).glob("*.py")):
+            summary = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+            yield f"| {summary} | [`{folder}/{file.name}`](../examples/{folder}/{file.name}) |"
+
+
+def lint_rules() -> Iterator[str]:
+    """Rules of the linter."""
+    yield "| Rule | Finds | Do |"
+    yield "|---|---|---|"
+    for rule in RULES.values():
+        yield f"| `{rule.code}` | {rule.name} | {rule.fix} |"
+
+
 TABLES = {
+    "examples": examples,
+    "lint-rules": lint_rules,
     "variables": variables,
     "verbs": verbs,
     "keys": keys,
@@ -114,10 +140,21 @@ TABLES = {
 
 
 def filled(text: str) -> str:
-    """A page with its tables as the code has them now."""
-    return MARKED.sub(
+    """A page with the tables and examples that the code has now."""
+    with_tables = MARKED.sub(
         lambda match: match["open"] + "".join(f"{line}\n" for line in TABLES[match["name"]]()) + match["close"], text
     )
+    return CODE.sub(
+        lambda match: f"{match['open']}\n```python\n{example_code(match['file'])}```\n\n{match['close']}", with_tables
+    )
+
+
+def example_code(file: str) -> str:
+    """The code of an example, without its docstring and its `__main__` block."""
+    source = (REPOSITORY / file).read_text(encoding="utf-8").partition(MAIN)[0]
+    first = ast.parse(source).body[0]
+    lines = source.splitlines()[first.end_lineno or 0 :]
+    return "\n".join(lines).strip() + "\n"
 
 
 def outdated() -> Iterator[Path]:

@@ -41,8 +41,8 @@ async def validate(_step: StepContext, order: Order) -> bool:
 
 @durable_step
 async def charge(step: StepContext, order: Order) -> str:
-    # Pass the operation's ID to the payment provider as idempotency key: it is the same in every attempt and every replay.
-    step.logger.info("charging %.2f, idempotency key %s", order.amount, step.operation_id)
+    # Pass this key to the payment provider: it is the same in every attempt and replay, and different in every execution.
+    step.logger.info("charging %.2f, idempotency key %s", order.amount, step.idempotency_key)
     return f"pay_{order.order_id}"
 
 

@@ -108,5 +108,5 @@ class DebuggerApp(App[int]):
         if main is not None:
             for action in main.available():
                 yield SystemCommand(action.label, action.help, partial(main.action_perform, action.id))
-        yield SystemCommand("Theme", "Change the colours.", self.action_change_theme)
+        yield SystemCommand("Theme", "Change the colors.", self.action_change_theme)
         yield SystemCommand("Screenshot", "Save the screen as SVG.", self.deliver_screenshot)

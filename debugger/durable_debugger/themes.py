@@ -1,4 +1,4 @@
-"""Colours: two built-in themes, and the style of each role in any theme.
+"""Colors: two built-in themes, and the style of each role in any theme.
 
 Roles are resolved here once per theme instead of by style sheets: a pane draws thousands of segments, and Textual would
 resolve each role for each pane again whenever the view changes.
@@ -14,8 +14,8 @@ DEFAULT_THEME = "durable-safe"
 
 
 @dataclass(frozen=True, slots=True)
-class RoleColours:
-    """Colours that Textual themes have no names for.
+class RoleColors:
+    """Colors that Textual themes have no names for.
 
     Attributes:
         ok: Succeeded.
@@ -34,11 +34,11 @@ class RoleColours:
     cursor: str
 
 
-DARK = RoleColours(ok="#009E73", fail="#D55E00", run="#56B4E9", wait="#E69F00", div="#CC79A7", cursor="#2b3440")
+DARK = RoleColors(ok="#009E73", fail="#D55E00", run="#56B4E9", wait="#E69F00", div="#CC79A7", cursor="#2b3440")
 """The Okabe-Ito palette: the two sides are blue and orange, never red and green."""
 
-LIGHT = RoleColours(ok="#00694d", fail="#a84a00", run="#0072B2", wait="#8a5f00", div="#96497a", cursor="#d5dde6")
-TERMINAL = RoleColours(ok="cyan", fail="bright_red", run="blue", wait="yellow", div="magenta", cursor="")
+LIGHT = RoleColors(ok="#00694d", fail="#a84a00", run="#0072B2", wait="#8a5f00", div="#96497a", cursor="#d5dde6")
+TERMINAL = RoleColors(ok="cyan", fail="bright_red", run="blue", wait="yellow", div="magenta", cursor="")
 
 DURABLE_SAFE = Theme(
     name=DEFAULT_THEME,
@@ -84,10 +84,10 @@ def palette(theme: Theme) -> dict[str, Style]:
 
 def _palette(theme: Theme) -> dict[str, Style]:
     is_terminal = theme.name.startswith("ansi")
-    colours = TERMINAL if is_terminal else DARK if theme.dark else LIGHT
+    colors = TERMINAL if is_terminal else DARK if theme.dark else LIGHT
     dim = Style(dim=True) if is_terminal else Style(color=_dimmed(theme))
-    accent = Style(color=colours.wait if is_terminal else Color.parse(theme.accent or colours.wait).hex, bold=True)
-    ok, run, wait = Style(color=colours.ok), Style(color=colours.run), Style(color=colours.wait)
+    accent = Style(color=colors.wait if is_terminal else Color.parse(theme.accent or colors.wait).hex, bold=True)
+    ok, run, wait = Style(color=colors.ok), Style(color=colors.run), Style(color=colors.wait)
     return {
         "text": Style(),
         "name": Style(),
@@ -98,12 +98,12 @@ def _palette(theme: Theme) -> dict[str, Style]:
         "accent": accent,
         "match": accent + Style(underline=True),
         "ok": ok,
-        "fail": Style(color=colours.fail, bold=True),
+        "fail": Style(color=colors.fail, bold=True),
         "run": run,
         "wait": wait,
         "warning": wait + Style(bold=True),
-        "divergence": Style(color=colours.div, bold=True, reverse=True),
-        "follow_on": Style(color=colours.div),
+        "divergence": Style(color=colors.div, bold=True, reverse=True),
+        "follow_on": Style(color=colors.div),
         "recorded": run,
         "replayed": wait,
         "code_keyword": run,
@@ -111,13 +111,13 @@ def _palette(theme: Theme) -> dict[str, Style]:
         "code_comment": dim + Style(italic=True),
         "code_number": wait,
         "code_name": Style(bold=True),
-        CURSOR: Style(reverse=True) if is_terminal else Style(bgcolor=colours.cursor, bold=True),
+        CURSOR: Style(reverse=True) if is_terminal else Style(bgcolor=colors.cursor, bold=True),
         BLURRED_CURSOR: Style(bold=True),
     }
 
 
 def _dimmed(theme: Theme) -> str:
-    """The foreground colour, blended with the background."""
+    """The foreground color, blended with the background."""
     foreground = theme.foreground or ("#e0e0e0" if theme.dark else "#202020")
     background = theme.background or ("#121212" if theme.dark else "#fafafa")
     return Color.parse(foreground).blend(Color.parse(background), 0.4).hex6

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     )
     from durable_execution.handler import DurableHandler, durable_execution
     from durable_execution.observers import Observer
-    from durable_execution.operations.batch import ParallelBranch
+    from durable_execution.operations.batch import ParallelBranch, durable_branch
+    from durable_execution.operations.bound_context import BoundContext, durable_context
     from durable_execution.operations.callback import Callback
     from durable_execution.operations.combinators import Settled
     from durable_execution.operations.step_context import BoundStep, StepContext, durable_step
@@ -63,6 +64,7 @@ else:
             "BatchResult": "batch_result",
             "BlockingCallback": "context.blocking_context",
             "BlockingContext": "context.blocking_context",
+            "BoundContext": "operations.bound_context",
             "BoundStep": "operations.step_context",
             "Callback": "operations.callback",
             "CallbackConfig": "config",
@@ -99,6 +101,8 @@ else:
             "WaitForCallbackConfig": "config",
             "WaitForConditionConfig": "config",
             "WithRetryConfig": "config",
+            "durable_branch": "operations.batch",
+            "durable_context": "operations.bound_context",
             "durable_execution": "handler",
             "durable_step": "operations.step_context",
             "exponential_backoff": "retry",
@@ -113,6 +117,7 @@ __all__ = [
     "BatchResult",
     "BlockingCallback",
     "BlockingContext",
+    "BoundContext",
     "BoundStep",
     "Callback",
     "CallbackConfig",
@@ -149,6 +154,8 @@ __all__ = [
     "WaitForCallbackConfig",
     "WaitForConditionConfig",
     "WithRetryConfig",
+    "durable_branch",
+    "durable_context",
     "durable_execution",
     "durable_step",
     "exponential_backoff",

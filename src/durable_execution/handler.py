@@ -18,7 +18,7 @@ from durable_execution.errors import ConfigurationError, NotDurableError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.runtime.client import LambdaService, environment_service
-from durable_execution.runtime.service import ServiceClient
+from durable_execution.runtime.service import ServiceClient, given_service
 from durable_execution.runtime.state import NondeterminismPolicy
 from durable_execution.serdes.annotations import parameters_of
 
@@ -90,11 +90,14 @@ class DurableHandler(Generic[F]):
             NotDurableError: The event is not the envelope of a durable invocation.
             InvocationError: A transient failure; Lambda should retry the invocation.
         """
-        return self.invoke(event, lambda_context, client=self.service)
+        given = given_service()
+        if given is not None:
+            return self.invoke(event, lambda_context, client=given.client, observers=given.observers, clock=given.clock)
+        return self._run(_envelope_of(event), lambda_context, self.service, (), SystemClock())
 
     @property
     def service(self) -> ServiceClient:
-        """The service that `__call__` uses."""
+        """The service that `__call__` uses outside an engine."""
         if self._service is None:
             self._service = _service_of(self._client)
         return self._service
@@ -117,17 +120,23 @@ class DurableHandler(Generic[F]):
             observers: Observers of this invocation, notified before the handler's own.
             clock: Clock for the times that observers receive; by default the system clock.
         """
-        try:
-            envelope = InvocationInput.from_event(event)
-        except ValueError:
-            raise NotDurableError(event) from None
+        return self._run(_envelope_of(event), lambda_context, client, observers, clock or SystemClock())
+
+    def _run(
+        self,
+        envelope: InvocationInput,
+        lambda_context: Any,
+        client: ServiceClient,
+        observers: Sequence[Observer],
+        clock: Clock,
+    ) -> Wire:
         loop = InvocationLoop(
             function=self.function,
             name=self.name,
             envelope=envelope,
             lambda_context=lambda_context,
             client=client,
-            clock=clock or SystemClock(),
+            clock=clock,
             observers=(*observers, *self.observers, *_configured_observers()),
             policy=self.policy,
             logs_while_replaying=self._log_while_replaying,
@@ -167,6 +176,25 @@ def durable_execution(function: Any = None, **options: Any) -> Any:  # noqa: D41
     if function is None:
         return lambda decorated: DurableHandler(decorated, **options)
     return DurableHandler(function, **options)
+
+
+def handler_in(target: Any) -> DurableHandler[Any] | None:
+    """The durable handler that a target is, or that its decorators wrap; None if there is none.
+
+    Args:
+        target: A handler, or a handler with decorators around it that use `functools.wraps`.
+    """
+    if not callable(target):
+        return None
+    found = inspect.unwrap(target, stop=lambda each: isinstance(each, DurableHandler))
+    return found if isinstance(found, DurableHandler) else None
+
+
+def _envelope_of(event: Any) -> InvocationInput:
+    try:
+        return InvocationInput.from_event(event)
+    except ValueError:
+        raise NotDurableError(event) from None
 
 
 def _policy(name: str) -> NondeterminismPolicy:

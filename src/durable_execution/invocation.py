@@ -388,7 +388,7 @@ class Invocation:
         return self._state is not None and self._state.on_idle(timeout)
 
     async def run(self, main: Callable[[ExecutionState], Coroutine[Any, Any, Any]]) -> tuple[ExecutionState, Outcome]:
-        """Run the handler until it returns, raises, is suspended, or cannot go on.
+        """Run the handler until it returns, raises, is suspended, or cannot continue.
 
         Args:
             main: Returns the handler's coroutine for a state.

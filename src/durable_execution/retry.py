@@ -267,6 +267,16 @@ def check_duration(option: str, value: object) -> None:
         raise ConfigurationError(f"{option} must be a timedelta, not {value!r:.40}: write timedelta(seconds={seconds})")
 
 
+def check_optional_duration(option: str, value: object) -> None:
+    """Refuse a value that is neither a duration nor None.
+
+    Raises:
+        ConfigurationError: The value is not a `timedelta`.
+    """
+    if value is not None:
+        check_duration(option, value)
+
+
 def check_delays(
     max_attempts: int, initial_delay: timedelta, max_delay: timedelta, *, backoff_rate: float = 1.0
 ) -> None:

@@ -13,7 +13,7 @@ import json
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.local import DEFAULT_STORE, LocalExecutions
 from durable_debugger.sources.places import AwsExecutions, Place, find
 from durable_execution.errors import ServiceError
-from durable_execution.handler import DurableHandler
+from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.recorded import RecordedExecution
 
 WORTH_SAYING = 5_000
@@ -208,12 +208,15 @@ def read_text(text: str, option: str) -> str:
         raise CommandError(f"{option}: cannot read {text[1:]}: {error}") from error
 
 
-def handlers_beside(handler: DurableHandler[Any]) -> dict[str, DurableHandler[Any]]:
-    """All handlers of a handler's module, by the function names they are registered under."""
+def handlers_beside(handler: DurableHandler[Any]) -> dict[str, Callable[..., Any]]:
+    """All handlers of a handler's module with their decorators, by the function names they are registered under."""
     module = sys.modules.get(handler.function.__module__)
-    values = vars(module).values() if module is not None else ()
-    found = {function_name(value): value for value in values if isinstance(value, DurableHandler)}
-    return {**found, function_name(handler): handler}
+    found: dict[str, Callable[..., Any]] = {function_name(handler): handler}
+    for value in vars(module).values() if module is not None else ():
+        durable = handler_in(value)
+        if durable is not None:
+            found[function_name(durable)] = value
+    return found
 
 
 def function_name(handler: DurableHandler[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Lines of text whose segments have a role instead of a colour.
+"""Lines of text whose segments have a role instead of a color.
 
 A view says *what* a segment is (`ok`, `dim`, `divergence`). The theme of the app says how it looks; output to a pipe has
 no styles. No meaning depends on a role alone.

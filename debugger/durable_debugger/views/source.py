@@ -28,7 +28,7 @@ class Listing:
 
     Attributes:
         file: Its path in call sites.
-        lines: Its lines, with or without colours.
+        lines: Its lines, with or without colors.
         title: File and function, and whether the file changed.
     """
 

@@ -43,7 +43,7 @@ class SourcePane(LineView):
         self.site: CallSite | None = None
         self._calls: dict[int, list[int]] = {}
         self._divergent: dict[int, tuple[str, str, str]] = {}
-        self._colours: dict[str, list[Line]] = {}
+        self._colors: dict[str, list[Line]] = {}
 
     def update(self, session: Session) -> None:
         """Show the code of the current call."""
@@ -94,19 +94,19 @@ class SourcePane(LineView):
         return self._calls.get(index + 1, [])
 
     def _open(self, file: str, text: SourceText) -> None:
-        coloured = self._colours.get(file)
+        coloured = self._colors.get(file)
         self.listing = Listing(file, coloured or [[Part(safe(line))] for line in text.lines], file)
         if coloured is None:
-            self._colour(file, text.lines)
+            self._color(file, text.lines)
 
-    @work(thread=True, exclusive=True, group="colour", exit_on_error=False)
-    def _colour(self, file: str, lines: tuple[str, ...]) -> None:
+    @work(thread=True, exclusive=True, group="color", exit_on_error=False)
+    def _color(self, file: str, lines: tuple[str, ...]) -> None:
         found = highlighted(lines)
         self.app.call_from_thread(self._coloured, file, found, len(lines))
 
     def _coloured(self, file: str, found: list[Line], count: int) -> None:
         found += [[] for _ in range(count - len(found))]
-        self._colours[file] = found
+        self._colors[file] = found
         if self.listing is not None and self.listing.file == file:
             self.listing = Listing(file, found, file)
             self.show(self.count)

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durable_execution.config.options import StepConfig
 from durable_execution.operations import step, wait
+from durable_execution.operations.bound_context import BoundContext
 from durable_execution.operations.step_context import BoundStep, StepContext
-from durable_execution.operations.user_function import called, check_parameters, checked_config, refuse
+from durable_execution.operations.user_function import (
+    called,
+    check_is_called,
+    check_parameters,
+    checked_config,
+    checked_items,
+    refuse,
+)
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.serdes.codec import codec_for, return_annotation
@@ -127,6 +136,8 @@ class DurableContext:
         """
         if not callable(function):
             refuse(function, "ctx.step")
+        if type(function) is FunctionType:
+            check_is_called(function)
         config = checked_config(config, step.DEFAULT_CONFIG, "ctx.step")
         name = name if name is not None else _name_of(function)
         call = self._scope.reserve(STEP, config.sub_type or OperationSubType.STEP.value, name)
@@ -198,7 +209,7 @@ class DurableContext:
 
         Args:
             function: Takes a `DurableContext`.
-            name: Name of the context.
+            name: Name of the context; by default that of a `@durable_context` function.
             config: Serializer, type, summary, or no checkpoints at all (`is_virtual`).
 
         Raises:
@@ -209,6 +220,8 @@ class DurableContext:
         check_parameters(function, "ctx.run_in_child_context", "ctx")
         config = checked_config(config, child.DEFAULT_CONFIG, "ctx.run_in_child_context")
         subtype = config.sub_type or OperationSubType.RUN_IN_CHILD_CONTEXT.value
+        if name is None and isinstance(function, BoundContext):
+            name = function.name
         call = self._scope.reserve(CONTEXT, subtype, name)
         call.is_virtual = config.is_virtual
         annotation = config.result_type if config.result_type is not None else return_annotation(function)
@@ -258,7 +271,7 @@ class DurableContext:
         if not callable(function):
             refuse(function, "ctx.map")
         config = checked_config(config, batch.NO_MAP_CONFIG, "ctx.map")
-        items = list(items)
+        items = checked_items(items, "ctx.map")
         call = self._scope.reserve(CONTEXT, OperationSubType.MAP.value, name)
         call.configuration = {"branches": len(items)}
         return batch.run_map(call, items, function, config, self._child)

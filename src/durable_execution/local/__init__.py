@@ -7,6 +7,7 @@ result = local.run(process_order, {"order_id": "7", "amount": 9.5})
 ```
 """
 
+from durable_execution.local.async_engine import AsyncLocalEngine
 from durable_execution.local.clocks import RealClock, SkippingClock
 from durable_execution.local.engine import LocalEngine
 from durable_execution.local.hosts import Answer, Failure, FunctionHost, Invocation, Missing
@@ -17,6 +18,7 @@ from durable_execution.local.running import run
 
 __all__ = [
     "Answer",
+    "AsyncLocalEngine",
     "CountingIds",
     "EngineLimits",
     "ExecutionResult",

@@ -29,6 +29,7 @@ from durable_execution.local.store.rows import ExecutionRow
 from durable_execution.local.transaction import Backend
 from durable_execution.observers import Observer
 from durable_execution.protocol import Wire
+from durable_execution.retry import check_duration, check_optional_duration
 
 if TYPE_CHECKING:
     from durable_execution.trace import TraceSink
@@ -153,6 +154,8 @@ class LocalEngine:
         Raises:
             EngineError: The name is not a valid function name, or the target is not callable.
         """
+        for option, value in (("execution_timeout", execution_timeout), ("retention", retention), ("timeout", timeout)):
+            check_optional_duration(option, value)
         host, is_durable = host_of(name, target)
         self._functions.add(
             Function(
@@ -244,6 +247,7 @@ class LocalEngine:
         Returns:
             Whether the condition is true. False if no work is left that could make it true, or the time-out passed.
         """
+        check_optional_duration("timeout", timeout)
         seconds = None if timeout is None else timeout / timedelta(seconds=1)
         return self._scheduler.run_until(is_done, timeout=seconds, skips=skips)
 
@@ -253,6 +257,7 @@ class LocalEngine:
         Raises:
             EngineError: The engine has a real clock.
         """
+        check_duration("duration", duration)
         clock = self._backend.clock
         if not clock.is_skipping:
             raise EngineError("a real clock cannot be advanced: create the engine with time='skip'.")
@@ -292,6 +297,18 @@ class LocalEngine:
         if found is None:
             raise outcomes.no_callback(arn, name)
         return found
+
+    def open_callback_id(self, arn: str, name: str | None = None) -> str | None:
+        """The id of an open callback of an execution; None if it has none.
+
+        Args:
+            arn: The execution's ARN.
+            name: The callback's name, or the name of the `wait_for_callback` that contains it; None for the first one.
+
+        Raises:
+            EngineError: The execution does not exist.
+        """
+        return self._outcomes.callback_id(self._outcomes.row(arn).key, name)
 
     def executions(
         self,
@@ -368,6 +385,7 @@ class LocalEngine:
         tenant_id: str | None,
         trace_header: str | None,
     ) -> ExecutionRow:
+        check_optional_duration("timeout", timeout)
         start = Start(
             self._functions.require(function),
             Target(function, LATEST),
@@ -380,6 +398,7 @@ class LocalEngine:
         return self._invoking.start(start)
 
     def _await(self, row: ExecutionRow, timeout: timedelta | None) -> ExecutionResult:
+        check_optional_duration("timeout", timeout)
         self._invoking.wait(row.key, timeout)
         found = self._outcomes.result(row.key)
         if found is None:

@@ -3,6 +3,7 @@
 The context object a handler receives from Lambda.
 """
 
+import inspect
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from durable_execution.clock import Clock
 from durable_execution.errors import EngineError, error_object
 from durable_execution.observers import Observer
 from durable_execution.protocol import ErrorObject, Wire
-from durable_execution.runtime.service import ServiceClient
+from durable_execution.runtime.service import GivenService, ServiceClient, giving
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +186,30 @@ class DurableHost:
 
 
 class CallableHost:
-    """Runs any `(event, lambda_context) -> result` in this process."""
+    """Runs any `(event, lambda_context) -> result` in this process: a plain function, or a handler with decorators."""
 
     def __init__(self, target: Callable[[Any, Any], Any]) -> None:
         self._target = target
 
     def invoke(self, invocation: Invocation) -> Outcome:
         """Run it once."""
-        return guarded(lambda: self._target(invocation.event, invocation.context))
+        with giving(GivenService(invocation.client, invocation.observers, invocation.clock)):
+            return guarded(lambda: self._target(invocation.event, invocation.context))
 
     def close(self) -> None:
         """Do nothing: this host holds no resources."""
+
+
+def durable_target(target: Any) -> DurableTarget | None:
+    """The handler that a target is, or that its decorators wrap; None if it is not durable.
+
+    Args:
+        target: A handler, or a handler with decorators around it that use `functools.wraps`.
+    """
+    if not callable(target):
+        return None
+    found = inspect.unwrap(target, stop=lambda each: isinstance(each, DurableTarget))
+    return found if isinstance(found, DurableTarget) else None
 
 
 def host_of(name: str, target: Any) -> tuple[FunctionHost, bool]:
@@ -209,7 +223,7 @@ def host_of(name: str, target: Any) -> tuple[FunctionHost, bool]:
     if hasattr(target, "invoke") and hasattr(target, "close"):
         return target, True
     if callable(target):
-        return CallableHost(target), False
+        return CallableHost(target), durable_target(target) is not None
     raise EngineError(
         f"{target!r:.100} cannot be registered as {name!r}: pass a handler decorated with @durable_execution, or any callable "
         "(event, lambda_context) -> result."

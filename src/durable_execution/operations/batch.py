@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
 from durable_execution.config import (
@@ -22,6 +23,7 @@ from durable_execution.config import (
 )
 from durable_execution.errors import OperationError, error_object
 from durable_execution.operations.batch_codec import Decision, batch_codec, read_decision, summarize
+from durable_execution.operations.bound_context import BoundContext
 from durable_execution.operations.child import Keeping, run_context
 from durable_execution.operations.completion_rule import CompletionPolicy
 from durable_execution.operations.user_function import called, can_take, check_parameters
@@ -30,6 +32,7 @@ from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope, check_name
 from durable_execution.serdes.codec import Codec, codec_for, return_annotation
 
+P = ParamSpec("P")
 BranchBody = Callable[[ContextScope], Awaitable[Any]]
 
 
@@ -229,6 +232,24 @@ class ParallelBranch:
     name: str | None = None
 
 
+def durable_branch(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, ParallelBranch]:
+    """Declare a function whose calls are branches: `await ctx.parallel([notify(order), pack(order)])`.
+
+    Args:
+        function: Takes a context, then the arguments of its calls. Its name is the branch's name.
+
+    Returns:
+        A function of those arguments. It runs nothing: it returns a `ParallelBranch`.
+    """
+
+    @functools.wraps(function)
+    def bind(*arguments: P.args, **options: P.kwargs) -> ParallelBranch:
+        bound = BoundContext[Any](function, arguments, options)
+        return ParallelBranch(bound, bound.name)
+
+    return bind
+
+
 async def run_map(
     call: Call, items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext
 ) -> BatchResult[Any]:
@@ -296,3 +317,9 @@ def _parameters(function: Callable[..., Any]) -> int:
             return count
     check_parameters(function, "ctx.map", "ctx", "item", "index")
     raise AssertionError("check_parameters refuses this function")
+
+
+run_map.__qualname__, run_parallel.__qualname__ = (
+    "ctx.map",
+    "ctx.parallel",
+)  # Python's warning of a forgotten await names them

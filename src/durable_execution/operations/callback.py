@@ -116,6 +116,9 @@ async def create_callback(call: Call, config: CallbackConfig) -> Callback[Any]:
     return Callback(call, callback_id, _codec(call, config), is_reported=is_reported)
 
 
+create_callback.__qualname__ = "ctx.create_callback"  # Python's warning of a forgotten await names it
+
+
 def recorded_options(config: CallbackConfig) -> dict[str, int]:
     """Return the options that are compared with the recording."""
     options: dict[str, int] = {}

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_execution.config import ChildConfig
-from durable_execution.errors import ChildContextError, ExecutionError, InvocationError, OperationError
+from durable_execution.errors import (
+    ChildContextError,
+    ExecutionError,
+    InvocationError,
+    OperationError,
+)
 from durable_execution.operations.lifecycle import (
     announce_completed,
     announce_entered,
@@ -87,6 +92,9 @@ async def run_context(call: Call, body: Body, keeping: Keeping) -> Any:
             call.scope.check_open(call)
             call.scope.state.batcher.add(call.update("START"))
     return await _run_body(call, body, keeping, recorded)
+
+
+run_context.__qualname__ = "ctx.run_in_child_context"  # Python's warning of a forgotten await names it
 
 
 async def _run_body(call: Call, body: Body, keeping: Keeping, recorded: Wire | None) -> Any:

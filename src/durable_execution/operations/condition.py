@@ -43,6 +43,9 @@ async def run_condition(call: Call, check: Callable[[Any, StepContext], Any], co
     return await poll.finish(recorded)
 
 
+run_condition.__qualname__ = "ctx.wait_for_condition"  # Python's warning of a forgotten await names it
+
+
 class Poll:
     """The checks of one unmet condition in this invocation."""
 

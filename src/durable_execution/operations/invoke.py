@@ -50,6 +50,9 @@ async def run_invoke(call: Call, function_name: str, config: InvokeConfig) -> An
     return _answer(call, recorded, config)
 
 
+run_invoke.__qualname__ = "ctx.invoke"  # Python's warning of a forgotten await names it
+
+
 def write_payload(call: Call, payload: Any, config: InvokeConfig) -> str:
     """Write the payload as the function receives it: JSON, unless a serializer is configured."""
     if config.payload_serdes is not None:

@@ -14,6 +14,7 @@ from durable_execution.errors import (
     StepError,
     StepInterruptedError,
 )
+from durable_execution.operations.bound_context import BoundContext
 from durable_execution.operations.lifecycle import (
     announce_attempt,
     announce_attempt_ended,
@@ -70,6 +71,9 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
             check_parameters(function, "ctx.step", "step")
         announce_started(call)
     return await StepRun(call, function, config, codec, recorded).finish()
+
+
+run_step.__qualname__ = "ctx.step"  # Python's warning of a forgotten await names it
 
 
 class StepRun:
@@ -230,6 +234,8 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
     state = call.scope.state
     if state.stand_in is not None:
         return await state.stand_in(call)
+    if state.step_stubs is not None and call.name in state.step_stubs:
+        function = _stubbed(function, state.step_stubs[call.name])
     token = running_scope.set(IN_STEP)
     state.busy += 1
     try:
@@ -245,12 +251,17 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
         running_scope.reset(token)
 
 
+def _stubbed(function: Any, stub: Callable[..., Any]) -> Callable[..., Any]:
+    """The stub that a test runs in place of a step's function, with the same arguments."""
+    return function.with_function(stub) if type(function) is BoundStep else stub
+
+
 def is_async(function: Any) -> bool:
     """Whether the function returns a coroutine."""
     code = getattr(function, "__code__", None)
     if code is not None:
         return bool(code.co_flags & inspect.CO_COROUTINE) or inspect.iscoroutinefunction(function)
-    if type(function) is BoundStep:
+    if isinstance(function, (BoundStep, BoundContext)):
         return function.is_async
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 

@@ -6,10 +6,13 @@ The context that is passed to a step's body.
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
+
+from durable_execution.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import logging
@@ -44,6 +47,17 @@ class BoundStep(Generic[T_co]):
 
     def __repr__(self) -> str:
         return f"BoundStep({self.name})"
+
+    if not TYPE_CHECKING:  # a type checker reports `await charge(order)` by itself
+
+        def __await__(self) -> NoReturn:
+            raise ConfigurationError(
+                f"{self.name}(...) is a step that has not run: write `await ctx.step({self.name}(...))`"
+            )
+
+    def with_function(self, function: Callable[..., Any]) -> BoundStep[Any]:
+        """The same arguments for a different function."""
+        return BoundStep(function, self._arguments, self._options)
 
     def mismatch(self) -> str | None:
         """Return why the function does not accept its arguments; None if it does, or if its signature is unknown."""
@@ -86,6 +100,7 @@ def durable_step(function: Callable[..., Any]) -> Callable[..., BoundStep[Any]]:
     def bind(*arguments: Any, **options: Any) -> BoundStep[Any]:
         return BoundStep(function, arguments, options)
 
+    bind.is_durable_step = True  # type: ignore[attr-defined]  # `ctx.step(charge)` without the call is reported
     return bind
 
 
@@ -104,8 +119,14 @@ class StepContext:
 
     @property
     def operation_id(self) -> str:
-        """Id of the step: the same in every attempt and replay, so it serves as an idempotency key."""
+        """Id of the step: the same in every attempt and replay. A different execution has the same ids."""
         return self._call.id
+
+    @property
+    def idempotency_key(self) -> str:
+        """A key for the system you call: 64 characters, the same in every attempt and replay, unique among executions."""
+        execution = self._call.scope.state.execution_arn
+        return hashlib.blake2b(f"{execution}/{self._call.id}".encode(), digest_size=32).hexdigest()
 
     @property
     def name(self) -> str | None:

@@ -49,6 +49,34 @@ def checked_config(given: Any, default: T, operation: str) -> T:
     raise ConfigurationError(f"{operation} takes config={type(default).__name__}(...), not {given!r:.60}")
 
 
+def checked_items(given: Any, operation: str) -> list[Any]:
+    """Return the items of a map as a list.
+
+    Raises:
+        ConfigurationError: The value has no items, or a set, whose order differs from process to process.
+    """
+    if isinstance(given, (set, frozenset)):
+        raise ConfigurationError(
+            f"{operation} needs its items in the same order on every replay, and a set has a different order in every "
+            "process: write sorted(items), or list(dict.fromkeys(items)) where you build the set"
+        )
+    try:
+        return list(given)
+    except TypeError:
+        raise ConfigurationError(f"{operation} takes a sequence of items, not {given!r:.60}") from None
+
+
+def check_is_called(function: Any) -> None:
+    """Refuse a `@durable_step` function that is passed without its arguments.
+
+    Raises:
+        ConfigurationError: The function was not called.
+    """
+    if getattr(function, "is_durable_step", False):
+        name = getattr(function, "__name__", "function")
+        raise ConfigurationError(f"{name} is a @durable_step: call it with its arguments, ctx.step({name}(...))")
+
+
 def check_parameters(function: Any, operation: str, *parameters: str) -> None:
     """Refuse a function whose parameters do not match the operation's call, before it is called.
 

@@ -57,3 +57,6 @@ async def run_wait(call: Call, seconds: int) -> None:
     if recorded is None or recorded["Status"] == "STARTED":
         recorded = await state.until_changed(call)
     announce_settled(call, recorded, is_replayed=is_replayed)
+
+
+run_wait.__qualname__ = "ctx.wait"  # Python's warning of a forgotten await names it

@@ -78,6 +78,9 @@ async def run_wait_for_callback(call: Call, submitter: Submitter, config: WaitFo
         raise _as_callback_error(error) from None
 
 
+run_wait_for_callback.__qualname__ = "ctx.wait_for_callback"  # Python's warning of a forgotten await names it
+
+
 def _with_callback_id(submitter: Submitter, callback_id: str) -> Callable[[StepContext], Any]:
     if not is_async(submitter):
         return lambda step: submitter(callback_id, step)

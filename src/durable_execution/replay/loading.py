@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from durable_execution.handler import DurableHandler
+from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.reading import UnreadableHistoryError, execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.run import UnusableHandlerError
@@ -21,7 +21,7 @@ TRACE_SUFFIX = ".trace.jsonl"
 
 
 def load_handler(reference: str) -> DurableHandler[Any]:
-    """Load the handler that `module:name` or `file.py:name` refers to.
+    """Load the handler that `module:name` or `file.py:name` refers to, without the decorators around it.
 
     Raises:
         UnusableHandlerError: The handler does not exist, its module cannot be imported, or it is not durable.
@@ -35,8 +35,9 @@ def load_handler(reference: str) -> DurableHandler[Any]:
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
-    if isinstance(found, DurableHandler):
-        return found
+    handler = handler_in(found)
+    if handler is not None:
+        return handler
     raise UnusableHandlerError(_why_not(module, place, name, found))
 
 

@@ -46,7 +46,7 @@ SETTLED_FROM_OUTSIDE = frozenset({OperationType.WAIT, OperationType.CALLBACK, Op
 
 
 class ReplayService:
-    """Answers checkpoints from memory. Operations that the code starts anew stay open.
+    """Answers checkpoints from memory. Operations that the code starts for the first time stay open.
 
     Attributes:
         updates: Every update that was sent.

@@ -241,10 +241,10 @@ def check_name(name: object) -> None:
     """
     if isinstance(name, str) and 0 < len(name) <= MAX_NAME_LENGTH and name.isascii() and name.isprintable():
         return
-    hint = ": write config=..." if type(name).__name__.endswith("Config") else ""
-    raise ConfigurationError(
-        f"operation name {name!r:.42} must be 1 to {MAX_NAME_LENGTH} printable ASCII characters{hint}"
-    )
+    kind = type(name).__name__
+    if kind.endswith("Config"):
+        raise ConfigurationError(f"{kind}(...) is in the place of the operation's name: write config={kind}(...)")
+    raise ConfigurationError(f"operation name {name!r:.42} must be 1 to {MAX_NAME_LENGTH} printable ASCII characters")
 
 
 def _nested(kind: str, name: str | None) -> NestedOperationError:

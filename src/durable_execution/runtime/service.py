@@ -1,10 +1,18 @@
-"""The two calls that the runtime makes to the durable execution service."""
+"""The two calls that the runtime makes to the durable execution service, and the service that an engine gives a handler."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from durable_execution.protocol import Wire
+
+if TYPE_CHECKING:
+    from durable_execution.clock import Clock
+    from durable_execution.observers import Observer
 
 
 class CheckpointAnswer(NamedTuple):
@@ -40,6 +48,8 @@ class ServiceClient(Protocol):
     A client may have a method `within(remaining)` that returns a client for one invocation, given a function that returns the
     seconds left of it. That client starts no call that cannot end in time.
 
+    A client for tests may have `step_stubs`: functions to run in place of step bodies, by the name of the step.
+
     A client that can keep data even if this process dies may have a method `note_unsent(token, update)`. It is called for
     every update that no code waits for, and that is therefore not sent yet, with the token to send it with. After that token
     has been used, the method is called again for the updates that are still unsent.
@@ -52,3 +62,39 @@ class ServiceClient(Protocol):
     async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:
         """Read the page of operations that starts at `marker`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class GivenService:
+    """The service that an engine in this process gives to the handlers it calls.
+
+    A decorator around a handler calls it as Lambda does, with an event and a context. The handler then uses this service, so
+    that a test never reaches a real endpoint.
+
+    Attributes:
+        client: The service.
+        observers: Observers of the invocation.
+        clock: Clock for the times that observers receive.
+    """
+
+    client: ServiceClient
+    observers: Sequence[Observer]
+    clock: Clock
+
+
+_given: ContextVar[GivenService | None] = ContextVar("durable_execution_given_service", default=None)
+
+
+def given_service() -> GivenService | None:
+    """The service of the engine that calls this code; None outside an engine."""
+    return _given.get()
+
+
+@contextmanager
+def giving(service: GivenService) -> Iterator[None]:
+    """Give a service to the handlers that the block calls."""
+    token = _given.set(service)
+    try:
+        yield
+    finally:
+        _given.reset(token)

@@ -81,6 +81,7 @@ class ExecutionState:
         tasks: Tasks of the user's orchestration code.
         watch: Called with the function that a thread of blocking orchestration code is about to run; None runs it directly. A
             replay sets it to observe what the code depends on.
+        step_stubs: Functions that a test runs in place of step bodies, by the name of the step; None without stubs.
         stand_in: Called with the step's call instead of running the step's body; None runs bodies. A replay without side
             effects sets it.
     """
@@ -118,6 +119,7 @@ class ExecutionState:
         self.threads: set[asyncio.Future[Any]] = set()
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self.watch: Callable[[Callable[[], Any]], Any] | None = None
+        self.step_stubs: Mapping[str | None, Callable[..., Any]] | None = getattr(client, "step_stubs", None)
         self.stand_in: Callable[[Call], Awaitable[Any]] | None = None
         self.batcher = CheckpointBatcher(
             client=client,

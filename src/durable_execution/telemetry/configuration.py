@@ -82,8 +82,14 @@ def configure(
         settings.choose_view(view)
     from opentelemetry import metrics as metrics_api
     from opentelemetry import trace
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.trace import TracerProvider
+
+    try:
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.trace import TracerProvider
+    except ImportError as error:
+        raise ConfigurationError(
+            "telemetry.configure() needs the OpenTelemetry SDK: pip install 'durable-execution-sdk[otlp]'"
+        ) from error
 
     current, current_meters = trace.get_tracer_provider(), metrics_api.get_meter_provider()
     has_meters = isinstance(current_meters, MeterProvider)

@@ -1,9 +1,9 @@
 """Injects faults: a crash of the process, or an error of the service, at a checkpoint that the test chooses."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from durable_execution.errors import ServiceError
 from durable_execution.local.hosts import FunctionHost, Invocation, Outcome
@@ -11,6 +11,9 @@ from durable_execution.observers import Observer
 from durable_execution.protocol import Wire
 from durable_execution.runtime.service import CheckpointAnswer, ServiceClient, StatePage
 from durable_execution.testing.problems import RunnerError
+
+Stubs = Mapping[str, Callable[..., Any]]
+"""Functions to run in place of step bodies, by the name of the step."""
 
 UpdateRule = Callable[[Sequence[Wire]], bool]
 """Decides, from the updates of a checkpoint in wire form, whether the fault occurs at it."""
@@ -99,11 +102,12 @@ class Faults:
 
 
 class FaultyClient:
-    """A service client that injects faults."""
+    """A service client that injects faults, and runs stubs in place of step bodies."""
 
-    def __init__(self, inner: ServiceClient, faults: Faults) -> None:
+    def __init__(self, inner: ServiceClient, faults: Faults, stubs: Stubs | None = None) -> None:
         self._inner = inner
         self._faults = faults
+        self.step_stubs = stubs
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
         """Send updates, unless a fault occurs."""
@@ -122,16 +126,19 @@ class FaultyClient:
 
 
 class FaultyHost:
-    """Runs a function with the faults and the observers of a test."""
+    """Runs a function with the faults, the stubs and the observers of a test."""
 
-    def __init__(self, inner: FunctionHost, faults: Faults, observers: Iterable[Observer]) -> None:
+    def __init__(
+        self, inner: FunctionHost, faults: Faults, observers: Iterable[Observer], stubs: Stubs | None = None
+    ) -> None:
         self._inner = inner
         self._faults = faults
+        self._stubs = stubs
         self._observers = tuple(observers)
 
     def invoke(self, invocation: Invocation) -> Outcome:
         """Run it once."""
-        client = FaultyClient(invocation.client, self._faults)
+        client = FaultyClient(invocation.client, self._faults, self._stubs)
         observers = (*invocation.observers, *self._observers)
         return self._inner.invoke(replace(invocation, client=client, observers=observers))
 

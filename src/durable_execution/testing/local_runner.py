@@ -3,18 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from durable_execution.clock import SystemClock
 from durable_execution.errors import ServiceError
-from durable_execution.local import EngineLimits, LocalEngine, SkippingClock
-from durable_execution.local.hosts import DurableHost, DurableTarget
+from durable_execution.local import EngineLimits, LocalEngine, RealClock, SkippingClock
+from durable_execution.local.hosts import DurableTarget, durable_target, host_of
 from durable_execution.local.id_source import IdSource
 from durable_execution.local.running import function_name
 from durable_execution.observers import Observer
 from durable_execution.protocol import ExecutionStatus
 from durable_execution.testing.calls import ServiceCalls
-from durable_execution.testing.faults import Fault, Faults, FaultyHost, UpdateRule
+from durable_execution.testing.faults import Fault, Faults, FaultyHost, Stubs, UpdateRule
 from durable_execution.testing.problems import RunnerError
 from durable_execution.testing.run_result import RunResult
 from durable_execution.testing.runner import Execution, Runner
@@ -36,6 +36,8 @@ class LocalExecution(Execution):
         Raises:
             RunnerError: The handler runs for longer than `timeout`.
         """
+        if not self._engine.clock.is_skipping:
+            return super().until_waiting(timeout=timeout)
         self._drive(lambda: False, timeout or self._timeout, skips="nothing")
         return self.report()
 
@@ -55,6 +57,8 @@ class LocalExecution(Execution):
             if is_done() or self.status is ExecutionStatus.PAUSED:  # do not skip time while the execution is paused
                 return True
             if clock.monotonic() > end:
+                if not self._engine.clock.is_skipping:
+                    return True
                 raise RunnerError(
                     f"the handler has been running for {timeout.total_seconds():g} seconds of real time. It is waiting for "
                     "something other than a durable operation, or looping. Pass a longer timeout= if it needs more time.\n"
@@ -76,12 +80,15 @@ class LocalRunner(Runner[LocalExecution]):
         ```
 
     Args:
-        handler: A handler decorated with `@durable_execution`.
+        handler: A handler decorated with `@durable_execution`, with or without further decorators around it.
         functions: Functions that the handler invokes, by name: handlers, or any callable
             `(event, lambda_context) -> result`.
+        stubs: Functions to run in place of step bodies, by the name of the step: `{"charge": Mock(return_value="pay_1")}`.
+            Each is called like the body it replaces.
+        time: `skip` jumps over waits and retry delays; `real` waits for them.
         name: Name of the Lambda function; by default the name of the Python function.
         timeout: How long a test waits for an execution, in real time.
-        now: Start of the simulated time; by default the current time.
+        now: Start of the simulated time with `time="skip"`; by default the current time.
         observers: Observers of every invocation; see `Observer`.
         limits: Sizes, quotas and time-outs of the service.
         ids: Source of the ids of executions and callbacks.
@@ -93,9 +100,11 @@ class LocalRunner(Runner[LocalExecution]):
 
     def __init__(
         self,
-        handler: DurableTarget,
+        handler: DurableTarget | Callable[..., Any],
         *,
         functions: Mapping[str, Any] | None = None,
+        stubs: Stubs | None = None,
+        time: Literal["skip", "real"] = "skip",
         name: str | None = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
         now: datetime | None = None,
@@ -103,18 +112,21 @@ class LocalRunner(Runner[LocalExecution]):
         limits: EngineLimits | None = None,
         ids: IdSource | None = None,
     ) -> None:
-        if not isinstance(handler, DurableTarget):
+        if durable_target(handler) is None:
             raise RunnerError(
-                f"{handler!r:.80} is not a durable handler. Decorate its function with @durable_execution"
+                f"{handler!r:.80} is not a durable handler. Decorate its function with @durable_execution; a decorator "
+                "around that one must use functools.wraps"
             )
-        self.engine = LocalEngine(None, clock=SkippingClock(now), limits=limits, ids=ids)
+        clock = SkippingClock(now) if time == "skip" else RealClock()
+        self.engine = LocalEngine(None, clock=clock, limits=limits, ids=ids)
         super().__init__(ServiceCalls(self.engine.client), timeout)
         self._function = name or function_name(handler)
         self._faults = Faults()
         self.executions: list[LocalExecution] = []
         for other, target in (functions or {}).items():
             self.register(other, target)
-        self.engine.register(self._function, FaultyHost(DurableHost(handler), self._faults, observers), durable=True)
+        host, _ = host_of(self._function, handler)
+        self.engine.register(self._function, FaultyHost(host, self._faults, observers, stubs), durable=True)
 
     def __enter__(self) -> Self:
         return self

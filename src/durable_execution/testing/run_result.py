@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from durable_execution.errors import SerializationError
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation
 from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
 from durable_execution.protocol.paths import root_path
+from durable_execution.serdes.codec import typed_codec
 from durable_execution.testing.lookup import Lookup
 from durable_execution.testing.operation_views import OperationTree, OperationView, StepView
+
+T = TypeVar("T")
 
 MAX_VALUE_LENGTH = 60
 MAX_LINES = 200
@@ -28,6 +32,17 @@ class RunResult(Lookup):
         self.recorded = recorded
         root = root_path(recorded.handler or recorded.function_name or recorded.name or "execution")
         self._tree = OperationTree(recorded.operations, root)
+
+    def result_as(self, annotation: type[T]) -> T:
+        """The result as a value of a type: a pydantic model, a dataclass, an enum.
+
+        Raises:
+            SerializationError: There is no result, or it does not match the type.
+        """
+        if self.status is not ExecutionStatus.SUCCEEDED:
+            raise SerializationError(f"{self.path} has no result: its status is {self.status}", operation=self.path)
+        value: T = typed_codec(annotation).decode(json.dumps(self.result))
+        return value
 
     @property
     def arn(self) -> str:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from durable_execution.protocol import ErrorObject, ExecutionStatus, OperationStatus
+from durable_execution.retry import check_duration
 from durable_execution.testing.calls import ServiceCalls
 from durable_execution.testing.operation_views import CallbackView
 from durable_execution.testing.problems import RunnerError
@@ -25,6 +26,7 @@ class Runner(ABC, Generic[X]):
     """
 
     def __init__(self, calls: ServiceCalls, timeout: timedelta) -> None:
+        check_duration("timeout", timeout)
         self.calls = calls
         self.timeout = timeout
 

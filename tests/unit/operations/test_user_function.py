@@ -197,7 +197,7 @@ def test_a_configuration_in_place_of_the_name_is_recognised() -> None:
     async def handler(_: Any, ctx: Any) -> None:
         await ctx.step(work, StepConfig())
 
-    assert error_of(handler, FakeService())[1].endswith("printable ASCII characters: write config=...")
+    assert error_of(handler, FakeService())[1].endswith("write config=StepConfig(...)")
 
 
 def test_a_named_branch_is_looked_into() -> None:

@@ -65,9 +65,13 @@ def load(spec: str) -> Any:
 
 def is_durable(handler: Any) -> bool:
     """Whether a handler accepts the durable envelope: one made with this SDK or with AWS's SDK for Python."""
-    if hasattr(handler, "invoke") and hasattr(handler, "function"):
-        return True
-    return getattr(handler, "__globals__", {}).get("__name__") == AWS_WRAPPER
+    while handler is not None:  # a decorator that uses functools.wraps keeps the function it wraps
+        if hasattr(handler, "invoke") and hasattr(handler, "function"):
+            return True
+        if getattr(handler, "__globals__", {}).get("__name__") == AWS_WRAPPER:
+            return True
+        handler = getattr(handler, "__wrapped__", None)
+    return False
 
 
 def error_of(error: BaseException) -> dict[str, Any]:
