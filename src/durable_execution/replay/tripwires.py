@@ -1,6 +1,6 @@
 """Replaces descriptors that were opened before a replay, so that what is written through them is harmless and noticed.
 
-A log file or a connection that a module opened when it was imported stays usable, and no audit event tells of its use. In
+A log file or a connection that a module opened when it was imported stays usable, and no audit event reports its use. In
 the process that replays, a file becomes a copy in memory, and a connection one whose other end is not served.
 """
 
