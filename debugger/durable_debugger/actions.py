@@ -207,9 +207,9 @@ ACTIONS: tuple[Action, ...] = (
         group=TIME,
     ),
     Action("commands", "colon,ctrl+p", "Commands", "Find any action by name.", shown_key=":"),
-    Action("help", "question_mark,f1", "Help", "Show the keys of this view.", footer=9, shown_key="?"),
+    Action("help", "question_mark,f1", "Help", "Show the keys of this view.", shown_key="?"),
     Action("back", "escape", "Back", "Close the open window, end the search, or return to the previous view."),
-    Action("quit", "q", "Quit", "Leave the debugger.", footer=11),
+    Action("quit", "q", "Quit", "Leave the debugger."),
 )
 
 BY_ID = {action.id: action for action in ACTIONS}

@@ -4,7 +4,9 @@ Each moment stores the state it replaced, so stepping back costs the same as ste
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 
 from durable_debugger.model.facts import State
 from durable_debugger.model.moments import CALLS, STOPS, Moment, MomentKind
@@ -21,19 +23,27 @@ class Playback:
     Args:
         moments: The moments in order.
         outline: The tree of calls, for stepping over and out.
+        tasks: The task scope of each row within its context, so that stepping over stays in one task.
 
     Attributes:
         position: Number of the current moment, from 0; -1 before the first.
     """
 
-    def __init__(self, moments: Sequence[Moment], outline: Outline) -> None:
+    def __init__(self, moments: Sequence[Moment], outline: Outline, tasks: Sequence[Hashable] = ()) -> None:
         self.moments = moments
         self.outline = outline
         self.position = -1
+        self._tasks = tasks
         self._codes = bytearray([NEVER]) * len(outline)
         self._called_in = array("l", [0]) * len(outline)
         self._before = _replaced(moments, len(outline))
         self.calls = array("l", (index for index, moment in enumerate(moments) if moment.kind in CALLS))
+        self._calls_by_row: dict[int, list[int]] = defaultdict(list)
+        for index in self.calls:
+            self._calls_by_row[moments[index].row].append(index)
+        self._starts = {
+            each.invocation: index for index, each in enumerate(moments) if each.kind is MomentKind.INVOCATION_STARTED
+        }
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -65,9 +75,25 @@ class Playback:
             self._back()
 
     def over(self, direction: int) -> int | None:
-        """The next (1) or previous (-1) call that is not deeper than the current one."""
-        depth = self._depth(self.current)
-        return self._find(direction, lambda moment: moment.kind in STOPS and self._depth(moment) <= depth)
+        """The next (1) or previous (-1) call of this function in this task; at its end, where the function returns."""
+        row = ROOT if self.current is None else self.current.row
+        here = self._scope(row)
+        if here[0] == ROOT and not here[1]:  # the handler's own code
+            return self._find(direction, lambda moment: moment.kind in STOPS and self._scope(moment.row) == here)
+        boundary = (MomentKind.INVOCATION_ENDED, MomentKind.INVOCATION_STARTED)
+
+        def is_next(moment: Moment) -> bool:
+            if moment.row == here[0]:
+                return moment.row != ROOT
+            return moment.kind in boundary or (moment.kind in STOPS and self._scope(moment.row) == here)
+
+        return self._find(direction, is_next)
+
+    def _scope(self, row: int) -> tuple[int, Hashable]:
+        """The context and the task that a call belongs to."""
+        if row == ROOT:
+            return ROOT, ()
+        return self.outline.parent(row), self._tasks[row] if row < len(self._tasks) else ()
 
     def into(self, direction: int) -> int | None:
         """The next or previous call, however deep."""
@@ -89,42 +115,29 @@ class Playback:
 
     def first_call_of(self, row: int, *, invocation: int | None = None) -> int | None:
         """The first call of an operation, or its call in one invocation."""
-        for index in self.calls:
-            moment = self.moments[index]
-            if moment.row == row and invocation in (None, moment.invocation):
-                return index
-        return None
+        found = self._calls_by_row.get(row, ())
+        return next((at for at in found if invocation in (None, self.moments[at].invocation)), None)
 
     def start_of(self, invocation: int) -> int | None:
         """The moment an invocation starts."""
-        for index, moment in enumerate(self.moments):
-            if moment.kind is MomentKind.INVOCATION_STARTED and moment.invocation == invocation:
-                return index
-        return None
+        return self._starts.get(invocation)
 
     def call_number(self) -> int:
         """Number of calls the current invocation has made up to the cursor."""
-        position, count = self.position, 0
-        while position >= 0 and self.moments[position].kind is not MomentKind.INVOCATION_STARTED:
-            count += self.moments[position].kind in CALLS
-            position -= 1
-        return count
+        start = self._starts.get(self.invocation, 0)
+        return bisect_right(self.calls, self.position) - bisect_left(self.calls, start)
 
     def last_called(self) -> int:
         """Row of the current invocation's latest call up to the cursor; `ROOT` before its first call."""
-        position = self.position
-        while position >= 0 and self.moments[position].kind is not MomentKind.INVOCATION_STARTED:
-            if self.moments[position].kind in CALLS:
-                return self.moments[position].row
-            position -= 1
-        return ROOT
+        at = bisect_right(self.calls, self.position) - 1
+        is_here = at >= 0 and self.calls[at] >= self._starts.get(self.invocation, 0)
+        return self.moments[self.calls[at]].row if is_here else ROOT
 
-    def calls_of(self, invocation: int) -> list[int]:
-        """Moments of an invocation's calls."""
-        return [index for index in self.calls if self.moments[index].invocation == invocation]
-
-    def _depth(self, moment: Moment | None) -> int:
-        return 0 if moment is None or moment.row == ROOT else self.outline.depths[moment.row]
+    def call_count(self, invocation: int) -> int:
+        """Number of calls an invocation makes."""
+        start = self._starts.get(invocation, 0)
+        end = self._starts.get(invocation + 1, len(self.moments))
+        return bisect_left(self.calls, end) - bisect_left(self.calls, start)
 
     def _find(self, direction: int, wanted: Callable[[Moment], bool]) -> int | None:
         position = self.position + direction

@@ -117,10 +117,9 @@ def matching_rows(
 
 def _unknown(key: str) -> str:
     near = get_close_matches(key, SHOWN_KEYS, n=1, cutoff=0.5)
-    hint = (
-        f": did you mean {near[0]}:?" if near else f": known keys are {', '.join(f'{known}:' for known in SHOWN_KEYS)}"
-    )
-    return f"no such key {key}{hint}"
+    if near:
+        return f"did you mean {near[0]}:? ({key}: is not a key)"
+    return f"known keys are {', '.join(f'{known}:' for known in SHOWN_KEYS)} ({key}: is not a key)"
 
 
 def text_of(operation: RecordedOperation) -> str:

@@ -3,6 +3,7 @@
 All views share one session, so a call selected in one view is selected in all of them.
 """
 
+from bisect import bisect_left, bisect_right
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from durable_debugger.model.headline import Headline, headline
 from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import CALLS, Moment, MomentKind, read_moments
 from durable_debugger.model.outline import ROOT, Outline
+from durable_debugger.model.past import execution_then, operation_then
 from durable_debugger.model.playback import Playback
 from durable_debugger.model.runtime_differences import runtime_differences
 from durable_debugger.model.search import Query, matching_rows, text_of
@@ -21,6 +23,7 @@ from durable_execution.history.recorded import RecordedExecution, RecordedOperat
 from durable_execution.protocol import OperationType
 
 HIDDEN = Secrets()
+FAILED_INVOCATION = frozenset({State.FAILED, State.TIMED_OUT, State.RETRYING})
 BATCH_SUBTYPES = frozenset({"Map", "Parallel"})
 
 
@@ -73,6 +76,7 @@ class Session:
         self._waiting_for = _waiting_for(execution)
         self._texts: list[str] = []
         self._tallies: dict[int, facts.Tally] = {}
+        self._failed: list[int] | None = None
         self._headline: tuple[datetime | None, Headline] | None = None
         self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
 
@@ -122,7 +126,8 @@ class Session:
     def playback(self) -> Playback:
         """The recording as moments, built on first use."""
         if self._playback is None:
-            self._playback = Playback(read_moments(self.execution, self.rows), self.outline)
+            tasks = [operation.details.get("lane", ()) for operation in self.operations]
+            self._playback = Playback(read_moments(self.execution, self.rows), self.outline, tasks)
         return self._playback
 
     @property
@@ -155,6 +160,30 @@ class Session:
     def operation(self, row: int) -> RecordedOperation | None:
         """The operation of a row; None for the execution."""
         return None if row == ROOT else self.operations[row]
+
+    def shown(self, row: int) -> RecordedOperation:
+        """The operation of a row as it was at the moment shown: nothing from the future."""
+        operation = self.operations[row]
+        if not self.is_travelling:
+            return operation
+        state = self.playback.state(row)
+        moment = self.playback.current
+        if state is facts.state(operation) and operation.status.is_terminal:
+            return operation
+        at = moment.at if moment is not None else None
+        return operation_then(operation, state, at, self.playback.invocation)
+
+    def shown_execution(self) -> RecordedExecution:
+        """The execution as it was at the moment shown."""
+        moment = self.moment
+        if not self.is_travelling or (moment is not None and moment.kind is MomentKind.EXECUTION_ENDED):
+            return self.execution
+        if moment is not None and moment.kind is MomentKind.INVOCATION_ENDED and self._is_last(moment):
+            return self.execution
+        return execution_then(self.execution, self.playback.invocation)
+
+    def _is_last(self, moment: Moment) -> bool:
+        return self.execution.ended_at is not None and moment.invocation == len(self.execution.invocations)
 
     def state(self, row: int) -> State:
         """State of a row at the moment shown."""
@@ -241,9 +270,17 @@ class Session:
 
     def next_failure(self, direction: int = 1) -> int | None:
         """The next row that failed; wraps around."""
-        failed = [row for row, each in enumerate(self.operations) if facts.state(each).is_failure]
+        failed = self._failed_rows()
         found = _neighbour(failed, self.cursor, direction)
         return found if found is not None else (failed[0 if direction > 0 else -1] if failed else None)
+
+    def _failed_rows(self) -> list[int]:
+        """Rows that failed; the execution's own row when code outside any step raised."""
+        if self._failed is None:
+            found = [row for row, each in enumerate(self.operations) if facts.state(each).is_failure]
+            is_outside = self.status.is_failure and self.execution.error is not None and self.headline.row == ROOT
+            self._failed = [ROOT, *found] if is_outside else found
+        return self._failed
 
     def search(self, query: Query | None) -> None:
         """Search the rows; None ends the search."""
@@ -273,8 +310,8 @@ class Session:
 
     def is_stop(self, moment: Moment) -> bool:
         """Whether `c` stops at a moment: a divergence, a breakpoint or a failure."""
-        if moment.row == ROOT:
-            return False
+        if moment.row == ROOT:  # an exception outside any step
+            return moment.kind is MomentKind.INVOCATION_ENDED and moment.state in FAILED_INVOCATION
         operation = self.operations[moment.row]
         if moment.kind not in CALLS:
             return moment.state.is_failure and moment.kind in (MomentKind.ANSWERED, MomentKind.SETTLED)
@@ -320,6 +357,5 @@ def _waiting_for(execution: RecordedExecution) -> RecordedOperation | None:
 
 def _neighbour(rows: list[int], row: int, direction: int) -> int | None:
     """The nearest of sorted rows after (1) or before (-1) a row."""
-    if direction > 0:
-        return next((each for each in rows if each > row), None)
-    return next((each for each in reversed(rows) if each < row), None)
+    at = bisect_right(rows, row) if direction > 0 else bisect_left(rows, row) - 1
+    return rows[at] if 0 <= at < len(rows) else None

@@ -35,6 +35,7 @@ from durable_execution.divergence import Divergence, explanation
 
 if TYPE_CHECKING:
     from durable_debugger.screens.main import MainScreen
+    from durable_execution.call_site import CallSite
 
 
 def _opens(view: str) -> None:
@@ -105,6 +106,8 @@ def next_failure(screen: "MainScreen") -> None:
         screen.say("no call failed")
         return
     screen.session.select(row)
+    if row == ROOT:
+        screen.say("the handler failed outside any step")
     screen.show()
 
 
@@ -188,10 +191,18 @@ HANDLERS["previous_difference"] = lambda screen: _difference(screen, -1)
 FALLBACK = "vi"
 
 
+def new_site(screen: "MainScreen") -> "CallSite | None":
+    """Return the call site of a selected row that exists only in the code of today."""
+    selected = screen.query_one(DiffPane).selected if screen.view == "diff" else None
+    if selected is None or selected.row is not None or selected.replayed is None:
+        return None
+    return selected.replayed.side.call_site
+
+
 @handles("edit")
 def edit(screen: "MainScreen") -> None:
     """Open the file at the line of the selected call."""
-    site = current_site(screen.session)
+    site = new_site(screen) or current_site(screen.session)
     if site is None:
         screen.say("no call site was recorded")
         return

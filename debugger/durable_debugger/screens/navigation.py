@@ -14,6 +14,7 @@ from durable_debugger.model.moments import CALLS
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import HANDLERS, handles
+from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import TimelinePane
 
@@ -189,7 +190,18 @@ _register("previous_moment", lambda session: _by_one(session, -1), START)
 
 @handles("step_here")
 def step_here(screen: "MainScreen") -> None:
-    """Open the step view at the first call of the selected operation."""
+    """Open the step view at the first call of the selected operation; at a difference, in the invocation that met it."""
+    session = screen.session
+    selected = screen.query_one(DiffPane).selected if screen.view == "diff" else None
+    if selected is not None and selected.row is None and selected.divergence is not None:
+        row = session.marks.row_of(selected.divergence)  # it exists only in today's code: step to its place
+        session.select(session.cursor if row is None else row)
+    mark = session.mark(session.cursor) if session.cursor != ROOT else None
+    if mark is not None and mark.is_root and mark.invocation is not None:
+        at = session.playback.first_call_of(session.cursor, invocation=mark.invocation)
+        if session.seek(at):
+            screen.open_view("step")
+            return
     if screen.session.travel_to_cursor():
         screen.open_view("step")
     else:

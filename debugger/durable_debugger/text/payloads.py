@@ -10,6 +10,11 @@ PARSE_LIMIT = 200_000
 
 SCAN_FACTOR = 4
 
+TAG = '"t":'
+"""What a payload with type tags contains: `{"t": "i", "v": 3}`. AWS's SDK for Python writes the same form."""
+
+TAGGED = frozenset({"t", "v"})
+
 
 def summary(payload: str | None, cells: int, *, absent: str = "not recorded") -> str:
     """Format a payload on one line.
@@ -41,9 +46,9 @@ def pretty(payload: str, *, limit: int = PARSE_LIMIT) -> list[str]:
 
 
 def parse(payload: str) -> Any:
-    """Return the JSON value of a payload; the text itself when it is not JSON."""
+    """Return the JSON value of a payload without the SDK's type tags; the text itself when it is not JSON."""
     try:
-        return json.loads(payload)
+        return _untagged(json.loads(payload))
     except (ValueError, RecursionError):
         return payload
 
@@ -56,8 +61,19 @@ def size(count: int) -> str:
 
 
 def _compact(payload: str) -> str:
-    """Return one line: the JSON without indentation, or the text unchanged."""
-    if "\n" not in payload:
+    """Return one line: the JSON without indentation and type tags, or the text unchanged."""
+    if "\n" not in payload and TAG not in payload:
         return payload
     value = parse(payload)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else payload
+
+
+def _untagged(value: Any) -> Any:
+    """Return a value without type tags: what a person wants to read of it."""
+    if isinstance(value, list):
+        return [_untagged(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == TAGGED and isinstance(value["t"], str) and len(value["t"]) <= 2:
+        return _untagged(value["v"])
+    return {key: _untagged(each) for key, each in value.items()}

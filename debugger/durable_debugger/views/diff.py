@@ -9,7 +9,7 @@ from durable_debugger.model.facts import KINDS, SUBTYPE_KINDS, state_of
 from durable_debugger.model.marks import note_of
 from durable_debugger.model.session import Session
 from durable_debugger.text import glyphs, payloads
-from durable_debugger.text.cells import cut, pad, pad_left, safe, wrap
+from durable_debugger.text.cells import cut, pad, pad_left, safe, width, wrap
 from durable_debugger.text.segments import Line, Part, fit, line
 from durable_debugger.text.source_path import nearer
 from durable_execution.call_site import CallSite
@@ -239,12 +239,13 @@ def _call_site(row: DiffRow) -> CallSite | None:
 
 
 def _site(site: CallSite | None, cells: int) -> str:
-    """Format file and line; cut the file name when there is little room."""
+    """Format file and line. A long file name keeps its end, which tells files of one family apart."""
     if site is None:
         return ""
-    name = safe(site.file.replace("\\", "/").rpartition("/")[2])
+    name = safe(site.file.replace("\\", "/").rpartition("/")[2]).removesuffix(".py")
     line = f":{site.line}"
-    return f"{cut(name, cells - len(line))}{line}"
+    room = max(cells - len(line), 2)
+    return f"{name if width(name) <= room else '…' + name[1 - room :]}{line}"
 
 
 def _kind(node: CallNode) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
+from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import cut, safe, wrap
@@ -26,7 +27,7 @@ def inspector_lines(session: Session, cells: int) -> list[Line]:
         session: The session.
         cells: Width.
     """
-    operation = session.operation(session.cursor)
+    operation = session.shown(session.cursor) if session.cursor != ROOT else None
     lines = _execution(session, cells) if operation is None else _operation(session, operation, cells)
     return [[Part(" "), *each] for each in lines]
 
@@ -39,7 +40,7 @@ def _operation(session: Session, operation: RecordedOperation, cells: int) -> li
     lines += _waiting(session, operation)
     if operation.type is OperationType.CHAINED_INVOKE or operation.input is not None:
         lines.append(_payload("input", operation.input, room, operation.details.get("input_truncated")))
-    if operation.status.is_terminal and operation.error is None and operation.type is not OperationType.WAIT:
+    if _has_result(operation):
         lines.append(
             _payload("result", operation.result, room, operation.details.get("result_truncated"), absent="none")
         )
@@ -55,6 +56,10 @@ def _operation(session: Session, operation: RecordedOperation, cells: int) -> li
     lines += _fact("events", _numbers(operation.events), room)
     lines += _stack(operation.error, room)
     return lines
+
+
+def _has_result(operation: RecordedOperation) -> bool:
+    return operation.status.is_terminal and operation.error is None and operation.type is not OperationType.WAIT
 
 
 def _headline(session: Session, operation: RecordedOperation, state: State, cells: int) -> list[Line]:
@@ -198,10 +203,10 @@ def _details(operation: RecordedOperation, room: int) -> list[Line]:
 
 
 def _execution(session: Session, cells: int) -> list[Line]:
-    execution, room = session.execution, cells - LABEL_WIDTH - 2
-    state = session.status
+    execution, room = session.shown_execution(), cells - LABEL_WIDTH - 2
+    state = session.state(ROOT)
     lines: list[Line] = [line((f"{state.glyph} {state.word}", state.role), (f"   {execution.status}", "dim"))]
-    waiting = session.waiting_for()
+    waiting = session.waiting_for() if not session.is_travelling else None
     if waiting is not None:
         lines += _fact("waits for", f"{facts.kind(waiting)} {facts.label(waiting)}", room)
         lines += _waiting(session, waiting)
@@ -234,7 +239,7 @@ def _execution(session: Session, cells: int) -> list[Line]:
 
 def _invocations(session: Session) -> list[Line]:
     lines: list[Line] = []
-    for index, each in enumerate(session.execution.invocations[:200]):
+    for index, each in enumerate(session.shown_execution().invocations[:200]):
         seconds = durations.between(each.started_at, each.ended_at)
         outcome = (each.outcome or "running").lower()
         text = f"{each.number:>3}  {durations.short(seconds):>7}  {outcome:<9}  {each.request_id or ''}"

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
+from durable_debugger.model.moments import MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text import glyphs, payloads
@@ -43,7 +44,8 @@ def current_site(session: Session) -> CallSite | None:
     row = session.cursor
     if moment is not None:
         row = moment.row if moment.row != ROOT else session.playback.last_called()
-    if row < 0 and session.headline.site is not None:
+    is_failure = moment is None or (moment.kind is MomentKind.INVOCATION_ENDED and moment.state.is_failure)
+    if is_failure and session.headline.site is not None and (moment is not None or row < 0):
         return session.headline.site
     while row >= 0:
         site = session.operations[row].call_site
@@ -200,15 +202,24 @@ def locals_lines(session: Session, cells: int) -> list[Line]:
 
 
 def _entries(session: Session) -> tuple[TraceEntry | None, TraceEntry | None]:
-    """Return the trace entry of the current call, and of the previous call in the same function."""
+    """Return the trace entry of the current call, or of the call around it, and of the previous call in the same function."""
     moment = session.moment
     row = moment.row if moment is not None else session.cursor
-    if row < 0:
-        return None, None
+    if row == ROOT and moment is not None:
+        row = session.playback.last_called()
     number = moment.invocation if moment is not None else None
-    wanted = session.operations[row].id
+    while row >= 0:
+        entry, before = _entry_of(session, session.operations[row].id, number)
+        if entry is not None and entry.locals:
+            return entry, before
+        row = session.outline.parent(row)
+    return None, None
+
+
+def _entry_of(session: Session, wanted: str, number: int | None) -> tuple[TraceEntry | None, TraceEntry | None]:
+    """Return a call's latest trace entry up to an invocation, and the entry before it in the same function."""
     for trace in reversed(session.execution.traces):
-        if number is not None and trace.invocation != number:
+        if number is not None and trace.invocation > number:
             continue
         before: dict[str, TraceEntry] = {}
         for entry in trace.entries:

@@ -52,6 +52,9 @@ def moment_phrase(session: Session, moment: Moment) -> str:
 
 def _answer(session: Session, moment: Moment, cells: int) -> list[Line]:
     """Return the value an operation returned at this moment, if any."""
+    if moment.row == ROOT and moment.kind is MomentKind.INVOCATION_ENDED and moment.state.is_failure:
+        error = session.execution.error
+        return [fit([Part("       raised   ", "key"), Part(safe(str(error)), "fail")], cells)] if error else []
     if moment.row == ROOT or moment.kind not in ANSWERS:
         return []
     operation = session.operations[moment.row]
@@ -96,7 +99,7 @@ def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int
     shown, columns = _window(cells_of, cursor_at, cells - 2)
     current = playback.current
     offset = durations.offset(durations.between(session.execution.started_at, current.at)) if current else ""
-    left = [Part(f" call {playback.call_number()} of {len(playback.calls_of(playback.invocation))}", "text")]
+    left = [Part(f" call {playback.call_number()} of {playback.call_count(playback.invocation)}", "text")]
     left.append(Part(f" in invocation {playback.invocation}   {offset}", "dim"))
     right = [Part(f"{moment_words(session)} ", "accent")]
     return [[Part(" "), *shown], flush(left, right, cells)], columns

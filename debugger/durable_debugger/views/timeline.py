@@ -118,7 +118,7 @@ def timeline_legend(session: Session, chart: Chart, cells: int) -> list[Line]:
     idle = chart.base(session, max(cells - label_width(cells) - 1, 1)).idle
     lines: list[Line] = []
     if session.cursor != ROOT:
-        operation = session.operations[session.cursor]
+        operation = session.shown(session.cursor)
         start = durations.between(execution.started_at, operation.started_at)
         end = durations.between(execution.started_at, operation.ended_at)
         shown = durations.short(facts.duration(operation))

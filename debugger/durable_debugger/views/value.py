@@ -17,12 +17,12 @@ from durable_execution.protocol import ErrorObject
 
 def value_lines(session: Session) -> list[Line]:
     """Return input, result, error and attempts of the selected row as indented JSON."""
-    subject = session.execution if session.cursor == ROOT else session.operations[session.cursor]
+    subject = session.shown_execution() if session.cursor == ROOT else session.shown(session.cursor)
     lines = _section("input", subject.input) + _section("result", subject.result) + _error(subject.error)
     if session.cursor != ROOT and subject.result is not None:
         lines += _changes(subject.result, previous_result(session, session.cursor))
     if session.cursor != ROOT:
-        for attempt in session.operations[session.cursor].attempts[:-1]:
+        for attempt in session.shown(session.cursor).attempts[:-1]:
             lines += _section(f"result of attempt {attempt.number}", attempt.result)
             lines += _error(attempt.error, f"error of attempt {attempt.number}")
     return lines or [[Part(" no values are recorded", "dim")]]

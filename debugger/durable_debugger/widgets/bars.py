@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Label
 
-from durable_debugger.actions import footer_of, key_text
+from durable_debugger.actions import BY_ID, Action, footer_of, key_text
 from durable_debugger.model.session import Session
 from durable_debugger.text.cells import width
 from durable_debugger.text.segments import Line, Part, flush, line_width
@@ -75,6 +75,10 @@ class TabBar(StaticLines, can_focus=False):
                 self.post_message(self.Chosen(view))
 
 
+ALWAYS = ("help", "quit", "commands")
+"""Actions at the right of every footer."""
+
+
 class FooterBar(StaticLines, can_focus=False):
     """The footer: the most useful keys of the view."""
 
@@ -94,14 +98,12 @@ class FooterBar(StaticLines, can_focus=False):
 
     def _line(self, view: str, cells: int) -> Line:
         keymap = getattr(self.app, "shown_keys", {})
-        right: Line = [Part("^p ", "accent"), Part("Commands ", "dim")]
+        right, self._columns = self._always(cells)
         room = cells - line_width(right)
         left: Line = [Part(" ")]
-        self._columns = [(room, cells, "commands")]
         at = 1
         for action in footer_of(view):
-            keys = keymap.get(action.id, action.keys)
-            key = key_text(keys.split(",")[0]) if action.id in keymap or not action.shown_key else action.shown_key
+            key = _shown_key(action, keymap)
             size = width(key) + 1 + width(action.label) + 2
             if at + size > room:
                 break
@@ -110,12 +112,33 @@ class FooterBar(StaticLines, can_focus=False):
             at += size
         return flush(left, right, cells)
 
+    def _always(self, cells: int) -> tuple[Line, list[tuple[int, int, str]]]:
+        """Return the keys that are shown in every view and window: help, quit, and all other actions."""
+        keymap = getattr(self.app, "shown_keys", {})
+        parts: Line = []
+        columns: list[tuple[int, int, str]] = []
+        texts = [(_shown_key(BY_ID[name], keymap), BY_ID[name].label, name) for name in ALWAYS]
+        at = cells - sum(width(key) + width(label) + 2 for key, label, _ in texts)
+        for key, label, name in texts:
+            size = width(key) + width(label) + 2
+            parts += [Part(f"{key} ", "accent"), Part(f"{label} ", "dim")]
+            columns.append((at, at + size, name))
+            at += size
+        return parts, columns
+
     def on_click(self, event: events.Click) -> None:
         """Report the action that was clicked."""
         for start, end, action_id in self._columns:
             if start <= event.x < end:
                 self.post_message(self.Chosen(action_id))
                 return
+
+
+def _shown_key(action: Action, keymap: dict[str, str]) -> str:
+    keys = keymap.get(action.id, action.keys)
+    if action.id == "commands" and action.id not in keymap:
+        return key_text("ctrl+p")
+    return key_text(keys.split(",")[0]) if action.id in keymap or not action.shown_key else action.shown_key
 
 
 class Prompt(Horizontal):

@@ -232,7 +232,7 @@ def test_calls_are_numbered_within_their_invocation() -> None:
     assert session.playback.call_number() == 0
     session.seek(session.playback.into(1))
     assert session.playback.call_number() == 1
-    assert len(session.playback.calls_of(1)) == 8
+    assert session.playback.call_count(1) == 8
     assert all(session.playback.moments[index].kind in CALLS for index in session.playback.calls)
 
 
