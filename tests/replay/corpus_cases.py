@@ -130,6 +130,25 @@ CONTEST: Body = [
     call("race", "begun", calls=[step("now", value=1), call("sequence", body=[step("early"), wait("late", 60)])], tasks=True),
     step("end"),
 ]  # fmt: skip
+RESTING: Body = [
+    call("together", calls=[
+        call("sequence", body=[call("callback", "approval", **{"as": "cb"}), call("callback_result", of="cb")]),
+        step("a", value=1),
+        step("b", value=2),
+    ]),
+    step("end"),
+]  # fmt: skip
+RESTING_TASK: Body = [
+    call("together", calls=[
+        call("sequence", body=[call("callback", "approval", **{"as": "cb"}), call("callback_result", of="cb")]),
+        call("sequence", body=[step("a", value=1), wait("settle", 2), step("b", value=2)]),
+    ]),
+    step("end"),
+]  # fmt: skip
+RESTING_BRANCHES: Body = [
+    parallel("both", RESTING_TASK, [step("quick"), wait("settle", 2), step("slow")]),
+    step("close"),
+]
 UNNAMED: Body = [step(value=1), wait(seconds=2), step(value=2), step(value=3), wait(seconds=3), step(value=4)]
 
 
@@ -188,6 +207,14 @@ def swap(left: int, right: int, *places: Any) -> Edit:
         inner[left], inner[right] = inner[right], inner[left]
 
     return exchange
+
+
+def both(first: Edit, second: Edit) -> Edit:
+    def edit(body: Body) -> None:
+        first(body)
+        second(body)
+
+    return edit
 
 
 def put(key: str, value: Any, *places: Any) -> Edit:
@@ -311,6 +338,34 @@ DIVERGENT = [
     Case("inserted-after-a-race", CONTEST, insert(3, step("more")), "inserted", "flow/more"),
     Case("together-skipped", [call("together", calls=[step("a"), step("b"), step("c")]), step("end")],
          remove(1, 0, "calls"), "skipped", "flow/b"),
+    Case("resting-skipped", RESTING, remove(2, 0, "calls"), "skipped", "flow/b"),
+    Case("resting-skipped-two", RESTING, remove(1, 0, "calls", count=2), "skipped", "flow/a"),
+    Case("resting-skipped-in-a-task", RESTING_TASK, remove(2, 0, "calls", 1, "body"), "skipped", "flow~2/b"),
+    Case("resting-skipped-in-a-child", [child("c", *RESTING), step("after")], remove(2, 0, "body", 0, "calls"), "skipped",
+         "flow/c/b"),
+    Case("resting-skipped-in-a-virtual-child", [child("c", *RESTING, virtual=True), step("after")],
+         remove(2, 0, "body", 0, "calls"), "skipped", "flow/c/b"),
+    Case("resting-skipped-in-a-map", [map_("each", [1, 2], *RESTING)], remove(2, 0, "body", 0, "calls"), "skipped",
+         "flow/each#0/b"),
+    Case("resting-skipped-in-a-flat-map", [map_("each", [1, 2], *RESTING, flat=True)], remove(2, 0, "body", 0, "calls"),
+         "skipped", "flow/each#0/b"),
+    Case("resting-skipped-in-a-branch", RESTING_BRANCHES, remove(2, 0, "branches", 0, "body", 0, "calls", 1, "body"),
+         "skipped", "flow/both#0~2/b"),
+    Case("raises-in-a-running-one", ORDER, insert(2, {"op": "fail"}), "unfinished", "flow/confirmation", keep=7),
+    Case("raises-in-a-child-of-a-running-one", NESTED, insert(1, {"op": "fail"}, *IN_CHILD), "unfinished",
+         "flow/prepare/settle", keep=8),
+    Case("raises-in-a-task-of-a-running-one", RESTING_TASK, insert(1, {"op": "fail"}, 0, "calls", 1, "body"), "unfinished",
+         "flow~2/settle"),
+    Case("raises-in-a-branch-of-a-running-one", RESTING_BRANCHES,
+         insert(1, {"op": "fail"}, 0, "branches", 0, "body", 0, "calls", 1, "body"), "unfinished", "flow/both#0~2/settle"),
+    Case("moved-into-a-child", NESTED, lambda body: body[1]["body"].insert(0, body.pop(0)), "skipped", "flow/begin"),
+    Case("moved-out-of-a-child", NESTED, lambda body: body.insert(1, body[1]["body"].pop(0)), "inserted", "flow/load"),
+    Case("moved-into-a-loop", ORDER, replace(3, {"op": "for", "items": [1, 2, 3], "body": [step("reserve_stock", value=3)]}),
+         "inserted", "flow/reserve_stock(2)"),
+    Case("split-step", ORDER, both(rename(3, "find_stock"), insert(4, step("take_stock"))),
+         "renamed", "flow/reserve_stock"),
+    Case("merged-steps", [step("a"), step("find_stock"), step("take_stock"), wait("pause"), step("end")],
+         both(remove(2), rename(1, "reserve_stock")), "renamed", "flow/find_stock"),
 ]  # fmt: skip
 
 SILENT = [
@@ -402,6 +457,12 @@ SILENT = [
          lazy=True), step("end")], keep=4),
     Case("all-with-a-failure", [{"op": "try", "body": [call("all", calls=[call("sequence", body=[wait("a", 50), step("b")]),
          step("bad", failures=9, attempts=1)])], "except": [step("recover")]}, step("end")]),
+    Case("resting", RESTING),
+    Case("resting-in-a-task", RESTING_TASK),
+    Case("resting-in-branches", RESTING_BRANCHES),
+    Case("resting-and-a-call-added", RESTING, insert(3, step("more"), 0, "calls")),
+    Case("resting-and-changed-behind", RESTING, rename(1, "other")),
+    Case("about-to-fail", APPROVAL, callbacks={"approval": {"error": "no"}}, keep=8),
     Case("empty-result", [step("a", value=None), wait(seconds=1), step("b", value="")]),
 ]  # fmt: skip
 

@@ -380,7 +380,7 @@ class _Lane:
         rows[first] = replace(rows[first], divergence=replace(root, follow_on=follow_on, effect=effect))
         for index in range(first + 1, len(rows)):
             found = rows[index].divergence
-            if found is not None and found.severity is Severity.ERROR:
+            if found is not None and (found.severity is Severity.ERROR or found.kind is Kind.INSERTED):
                 rows[index] = replace(rows[index], divergence=replace(found, is_root=False))
         return rows
 

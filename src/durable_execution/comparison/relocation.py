@@ -30,7 +30,23 @@ def with_relocations(rows: list[Row]) -> list[Row]:
     if not any(_is_candidate(row.divergence) for row in rows):
         return rows
     finder = _Finder(rows)
-    return [_explained(row, finder.explain(index)) for index, row in enumerate(rows)]
+    found = [_explained(row, finder.explain(index)) for index, row in enumerate(rows)]
+    for root, others in finder.counterparts.items():
+        _join(found, root, others)
+    return found
+
+
+def _join(rows: list[Row], root: int, others: set[int]) -> None:
+    """Count the other place of a move as following from it."""
+    main = rows[root].divergence
+    if main is None or not main.is_root:
+        return
+    for index in others - {root}:
+        other = rows[index].divergence
+        if other is not None and other.is_root:
+            rows[index] = replace(rows[index], divergence=replace(other, is_root=False))
+            main = replace(main, follow_on=main.follow_on + 1 + other.follow_on)
+    rows[root] = replace(rows[root], divergence=main)
 
 
 def _is_candidate(found: Divergence | None) -> bool:
@@ -49,6 +65,13 @@ class _Finder:
         self.rows = rows
         self.missing: dict[Hashable, list[CallNode]] = defaultdict(list)
         self.added: dict[Hashable, list[CallNode]] = defaultdict(list)
+        self.counterparts: dict[int, set[int]] = defaultdict(set)
+        self.at = {
+            id(node): index
+            for index, row in enumerate(rows)
+            for node in (row.recorded, row.replayed)
+            if node is not None
+        }
         for row in rows:
             if row.recorded is not None and row.replayed is None and not row.recorded.is_foreign:
                 self.missing[_key(row.recorded)].append(row.recorded)
@@ -60,24 +83,28 @@ class _Finder:
         row = self.rows[index]
         if not _is_candidate(row.divergence):
             return None
-        return self._moved(row) or self._moved_inside(row) or self._loop(index) or self._divided(index)
+        move = self._moved(row) or self._moved_inside(row)
+        if move is None:
+            return self._loop(index) or self._divided(index)
+        self.counterparts[index] |= {self.at[id(node)] for node in move if id(node) in self.at}
+        return _move(*move)
 
-    def _moved(self, row: Row) -> tuple[str, str] | None:
+    def _moved(self, row: Row) -> tuple[CallNode, CallNode] | None:
         """The call itself is in different contexts of the recording and the replay."""
         if row.recorded is not None and (found := self._elsewhere(row.recorded, self.added)) is not None:
-            return _move(row.recorded, found)
+            return row.recorded, found
         if row.replayed is not None and (found := self._elsewhere(row.replayed, self.missing)) is not None:
-            return _move(found, row.replayed)
+            return found, row.replayed
         return None
 
-    def _moved_inside(self, row: Row) -> tuple[str, str] | None:
+    def _moved_inside(self, row: Row) -> tuple[CallNode, CallNode] | None:
         """A call moved into or out of the context that is new or gone."""
         for inner in _inside(row.replayed):
             if (found := self._elsewhere(inner, self.missing)) is not None or _is_same(inner, row.recorded):
-                return _move(found or row.recorded or inner, inner)
+                return found or row.recorded or inner, inner
         for inner in _inside(row.recorded):
             if (found := self._elsewhere(inner, self.added)) is not None or _is_same(row.replayed, inner):
-                return _move(inner, found or row.replayed or inner)
+                return inner, found or row.replayed or inner
         return None
 
     def _elsewhere(self, node: CallNode, candidates: dict[Hashable, list[CallNode]]) -> CallNode | None:

@@ -14,7 +14,7 @@ from durable_execution.protocol import Operation, Wire
 from durable_execution.protocol.enums import BATCHES
 from durable_execution.protocol.paths import branch_path
 from durable_execution.runtime.call import Call, call_site_of, current_call_site, user_frame
-from durable_execution.runtime.scope import ContextScope
+from durable_execution.runtime.scope import FIRST_CALLS, ContextScope
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ logger = logging.getLogger("durable_execution")
 
 BRANCHES_AHEAD = 64
 """How many branches after the last one are checked. Branches start in order, so the first ones are recorded."""
-
-FIRST_CALLS = (1, 2, 3)
-"""Calls that show that a branch is recorded. One call may leave no record, but three in a row hardly ever do."""
 
 
 async def check_recorded(call: Call, recorded: Wire) -> None:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from durable_execution.runtime.state import ExecutionState
 
 
+FIRST_CALLS = (1, 2, 3)
+"""Calls that show that a branch or task is recorded. One call may leave no record, but three in a row hardly ever do."""
+
+
 class ContextScope:
     """The root context, a child context, or a branch.
 
@@ -179,7 +183,7 @@ class ContextScope:
         if self.is_rebuilding or not self.may_replay:
             return self.is_rebuilding
         if self.ids.peek() not in self.state.operations and not self._is_known_to_end_here:
-            self.may_replay = False
+            self.may_replay = self._is_next_task_recorded
         return self.may_replay
 
     @property
@@ -191,6 +195,14 @@ class ContextScope:
         """
         is_recorded = self.base is None and not (self.owner is not None and self.owner.is_virtual)
         return not is_recorded and self.ids.position > 0 and self.state.was_over(self.ids.peek(0))
+
+    @property
+    def _is_next_task_recorded(self) -> bool:
+        """Whether the next task that the context's own code creates has made calls before: it may make all of them."""
+        if self.base is not None:
+            return False
+        prefix = task_prefix(self.ids.prefix, self.created_tasks + 1)
+        return any(operation_id(prefix, number) in self.state.operations for number in FIRST_CALLS)
 
     def check_open(self, call: Call) -> None:
         """Refuse a call whose context has ended.
