@@ -200,10 +200,10 @@ class RetryPresets:
         return linear_backoff(jitter=Jitter.NONE)
 
     @staticmethod
-    def fixed(interval: timedelta = DEFAULT_INITIAL_DELAY) -> RetryStrategy:
-        """5 attempts, `interval` apart."""
+    def fixed(interval: timedelta = DEFAULT_INITIAL_DELAY, *, attempts: int = 5) -> RetryStrategy:
+        """`attempts` attempts, `interval` apart."""
         return exponential_backoff(
-            max_attempts=5, initial_delay=interval, max_delay=interval, backoff_rate=1, jitter=Jitter.NONE
+            max_attempts=attempts, initial_delay=interval, max_delay=interval, backoff_rate=1, jitter=Jitter.NONE
         )
 
 

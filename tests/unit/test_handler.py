@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -544,3 +544,55 @@ class TestDecorator:
 
         invoke(logs, FakeService())
         assert [(record.name, record.getMessage()) for record in caplog.records] == [("shop", "hello")]
+
+
+class TestContext:
+    def test_it_knows_when_the_execution_started(self) -> None:
+        started: list[Any] = []
+
+        async def handler(_: Any, ctx: DurableContext) -> None:
+            started.append(ctx.started_at)
+            await ctx.run_in_child_context(child_of)
+
+        async def child_of(child: DurableContext) -> None:
+            started.append(child.started_at)
+
+        def blocking(_: Any, ctx: BlockingContext) -> None:
+            started.append(ctx.started_at)
+
+        event = envelope()
+        event["InitialExecutionState"]["Operations"][0]["StartTimestamp"] = 1_767_225_600_000
+        for function in (handler, blocking):
+            durable_execution(client=FakeService())(function)(event)  # type: ignore[arg-type]
+        assert started == [datetime(2026, 1, 1, tzinfo=UTC)] * 3
+
+    def test_it_knows_the_id_of_its_next_operation(self) -> None:
+        service = FakeService()
+        seen: list[str] = []
+
+        async def handler(_: Any, ctx: DurableContext) -> None:
+            seen.extend((ctx.next_operation_id, ctx.next_operation_id))
+            await ctx.step(lambda step: 1)
+            seen.append(ctx.next_operation_id)
+
+        def blocking(_: Any, ctx: BlockingContext) -> None:
+            seen.append(ctx.next_operation_id)
+
+        answer_of(handler, service=service)
+        answer_of(blocking)
+        first = operation_id(None, 1)
+        assert seen == [first, first, operation_id(None, 2), first]
+        assert service.calls[0][0]["Id"] == first
+
+    def test_its_log_records_say_whether_it_replays(self, caplog: pytest.LogCaptureFixture) -> None:
+        @durable_execution(log_while_replaying=True)
+        async def handler(_: Any, ctx: DurableContext) -> None:
+            ctx.logger.info("before")
+            await ctx.step(lambda step: step.logger.info("in"))
+            ctx.logger.info("after")
+
+        with caplog.at_level(logging.INFO, "durable_execution.user"):
+            invoke(handler, FakeService())
+            invoke(handler, FakeService(), operations=[step_operation(operation_id(None, 1), None)])
+        said = [(record.getMessage(), record.__dict__["isReplaying"]) for record in caplog.records]
+        assert said == [("before", False), ("in", False), ("after", False), ("before", True), ("after", False)]

@@ -212,3 +212,11 @@ def test_one_kind_of_error_needs_no_list() -> None:
 def test_what_no_error_can_match_is_refused(rules: Any) -> None:
     with pytest.raises((ConfigurationError, TypeError), match=r"retryable_errors|not iterable"):
         exponential_backoff(retryable_errors=rules)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_the_number_of_fixed_attempts_can_be_chosen(attempts: int) -> None:
+    strategy = RetryPresets.fixed(timedelta(seconds=7), attempts=attempts)
+    decisions = [strategy(ValueError(), made) for made in range(1, attempts + 1)]
+    assert [decision.delay_seconds for decision in decisions if decision.should_retry] == [7] * (attempts - 1)
+    assert not decisions[-1].should_retry

@@ -69,6 +69,28 @@ class ParallelConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemBatcherConfig:
+    """How `ctx.map` groups items, so that one branch handles several. At least one limit is needed.
+
+    Attributes:
+        max_items: Most items in a group.
+        max_bytes: Largest size of a group: of its items as JSON, in bytes. A larger item is a group of its own.
+    """
+
+    max_items: int | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = {"max_items": self.max_items, "max_bytes": self.max_bytes}
+        given = {name: limit for name, limit in limits.items() if limit is not None}
+        if not given:
+            raise ConfigurationError("ItemBatcherConfig() has no limit: pass max_items=... or max_bytes=...")
+        for name, limit in given.items():
+            if type(limit) is not int or limit < 1:
+                raise ConfigurationError(f"{name} must be a whole number of at least 1, not {limit!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MapConfig:
     """Options of `ctx.map`.
 
@@ -81,6 +103,7 @@ class MapConfig:
         summary_generator: Creates a text to store in place of a result above 256 KiB.
         nesting_type: Whether the history records a context for each item.
         item_namer: Called with item and index, returns the name of the item's context; default `map-item-<index>`.
+        item_batcher: Groups the items. The function, and `item_namer`, then receive a list of items in place of an item.
     """
 
     max_concurrency: int | None = None
@@ -91,10 +114,15 @@ class MapConfig:
     summary_generator: Callable[[Any], str] | None = None
     nesting_type: NestingType = NestingType.NESTED
     item_namer: Callable[[Any, int], str] | None = None
+    item_batcher: ItemBatcherConfig | None = None
 
     def __post_init__(self) -> None:
         _check(self)
         check_function("item_namer", self.item_namer)
+        if self.item_batcher is not None and not isinstance(self.item_batcher, ItemBatcherConfig):
+            raise ConfigurationError(
+                f"item_batcher must be an ItemBatcherConfig, not {self.item_batcher!r:.60}: ItemBatcherConfig(max_items=10)"
+            )
 
 
 def _check(config: ParallelConfig | MapConfig) -> None:

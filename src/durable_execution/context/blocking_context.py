@@ -95,6 +95,16 @@ class BlockingContext:
         return self._context.is_replaying
 
     @property
+    def started_at(self) -> datetime | None:
+        """When the execution started, the same on every replay. None if the service did not say."""
+        return self._context.started_at
+
+    @property
+    def next_operation_id(self) -> str:
+        """Id of the operation that this context's code calls next. Reading it reserves nothing."""
+        return self._context.next_operation_id
+
+    @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A standard logger that is silent while this context replays."""
         return self._context.logger

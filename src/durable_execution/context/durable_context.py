@@ -1,7 +1,6 @@
 """The context of an `async def` handler: every durable operation.
 
-Operation methods are plain functions: each reserves the operation's id when it is called, and returns a coroutine. Ids
-therefore do not depend on scheduling: `gather`, `TaskGroup`, `create_task` and awaiting in any order all work.
+Operation methods are plain functions: each reserves its id at the call and returns a coroutine. So any scheduling of them works.
 """
 
 from __future__ import annotations
@@ -91,6 +90,16 @@ class DurableContext:
     def is_replaying(self) -> bool:
         """Whether this context's code is still repeating calls that earlier invocations recorded."""
         return self._scope.here.is_replaying
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the execution started, the same on every replay. None if the service did not say."""
+        return self._scope.state.started_at
+
+    @property
+    def next_operation_id(self) -> str:
+        """Id of the operation that this context's code calls next. Reading it reserves nothing."""
+        return self._scope.here.ids.peek()
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:

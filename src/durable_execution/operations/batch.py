@@ -254,6 +254,10 @@ async def run_map(
     call: Call, items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext
 ) -> BatchResult[Any]:
     """Run a function for every item; `make` creates the context of each branch."""
+    if config.item_batcher is not None:
+        from durable_execution.operations.item_batches import grouped
+
+        items = grouped(items, config.item_batcher)
     return await run_batch(call, map_branches(items, function, config, make), config)
 
 

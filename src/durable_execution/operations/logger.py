@@ -16,7 +16,7 @@ LOGGER_NAME = "durable_execution.user"
 class DurableLogger(logging.LoggerAdapter[logging.Logger]):
     """A standard logger whose records carry their origin.
 
-    Each record has `executionArn`, `operationId`, `parentId`, `operationName`, `operationPath` and `attempt`.
+    Each record has `executionArn`, `operationId`, `parentId`, `operationName`, `operationPath`, `attempt` and `isReplaying`.
 
     While its context replays, the logger is silent: earlier invocations already logged those records. To log during replay,
     use `@durable_execution(log_while_replaying=True)`.
@@ -34,7 +34,8 @@ class DurableLogger(logging.LoggerAdapter[logging.Logger]):
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Add the fields to the record. Fields passed with `extra=` take precedence."""
-        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        is_replaying = self._scope is not None and self._scope.here.is_replaying
+        kwargs["extra"] = {"isReplaying": is_replaying, **(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
 
 

@@ -141,6 +141,12 @@ class ExecutionState:
         return self.outcome.done()
 
     @property
+    def started_at(self) -> datetime | None:
+        """When the execution started, as the EXECUTION operation says."""
+        first = next(iter(self.operations.values()), None)
+        return Operation(first).started_at if first is not None and first["Type"] == "EXECUTION" else None
+
+    @property
     def can_store_at_once(self) -> bool:
         """Whether a checkpoint may be stored without a turn of the event loop.
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from durable_execution.errors import ServiceError
@@ -14,6 +15,8 @@ from durable_execution.testing.problems import RunnerError
 
 Stubs = Mapping[str, Callable[..., Any]]
 """Functions to run in place of step bodies, by the name of the step."""
+
+pause = asyncio.sleep
 
 UpdateRule = Callable[[Sequence[Wire]], bool]
 """Decides, from the updates of a checkpoint in wire form, whether the fault occurs at it."""
@@ -102,15 +105,20 @@ class Faults:
 
 
 class FaultyClient:
-    """A service client that injects faults, and runs stubs in place of step bodies."""
+    """A service client that injects faults and latency, and runs stubs in place of step bodies."""
 
-    def __init__(self, inner: ServiceClient, faults: Faults, stubs: Stubs | None = None) -> None:
+    def __init__(
+        self, inner: ServiceClient, faults: Faults, stubs: Stubs | None = None, *, delay_seconds: float = 0
+    ) -> None:
         self._inner = inner
         self._faults = faults
+        self._delay_seconds = delay_seconds
         self.step_stubs = stubs
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
         """Send updates, unless a fault occurs."""
+        if self._delay_seconds:
+            await pause(self._delay_seconds)
         fault = self._faults.next(execution_arn, updates)
         if fault is None:
             return await self._inner.checkpoint(execution_arn, token, updates)
@@ -129,8 +137,15 @@ class FaultyHost:
     """Runs a function with the faults, the stubs and the observers of a test."""
 
     def __init__(
-        self, inner: FunctionHost, faults: Faults, observers: Iterable[Observer], stubs: Stubs | None = None
+        self,
+        inner: FunctionHost,
+        faults: Faults,
+        observers: Iterable[Observer],
+        stubs: Stubs | None = None,
+        *,
+        checkpoint_delay: timedelta = timedelta(),
     ) -> None:
+        self._delay_seconds = checkpoint_delay.total_seconds()
         self._inner = inner
         self._faults = faults
         self._stubs = stubs
@@ -138,7 +153,7 @@ class FaultyHost:
 
     def invoke(self, invocation: Invocation) -> Outcome:
         """Run it once."""
-        client = FaultyClient(invocation.client, self._faults, self._stubs)
+        client = FaultyClient(invocation.client, self._faults, self._stubs, delay_seconds=self._delay_seconds)
         observers = (*invocation.observers, *self._observers)
         return self._inner.invoke(replace(invocation, client=client, observers=observers))
 

@@ -91,6 +91,8 @@ class LocalRunner(Runner[LocalExecution]):
         now: Start of the simulated time with `time="skip"`; by default the current time.
         observers: Observers of every invocation; see `Observer`.
         limits: Sizes, quotas and time-outs of the service.
+        checkpoint_delay: How long each checkpoint call takes, in real time. With it, updates of concurrent branches share
+            calls as they do on AWS.
         ids: Source of the ids of executions and callbacks.
 
     Attributes:
@@ -110,6 +112,7 @@ class LocalRunner(Runner[LocalExecution]):
         now: datetime | None = None,
         observers: Iterable[Observer] = (),
         limits: EngineLimits | None = None,
+        checkpoint_delay: timedelta = timedelta(),
         ids: IdSource | None = None,
     ) -> None:
         if durable_target(handler) is None:
@@ -126,7 +129,8 @@ class LocalRunner(Runner[LocalExecution]):
         for other, target in (functions or {}).items():
             self.register(other, target)
         host, _ = host_of(self._function, handler)
-        self.engine.register(self._function, FaultyHost(host, self._faults, observers, stubs), durable=True)
+        faulty = FaultyHost(host, self._faults, observers, stubs, checkpoint_delay=checkpoint_delay)
+        self.engine.register(self._function, faulty, durable=True)
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ from durable_execution.local import CountingIds
 from durable_execution.observers import InvocationStarted
 from durable_execution.protocol import ErrorObject, ExecutionStatus
 from durable_execution.retry import RetryPresets
-from durable_execution.testing import LocalRunner, RunnerError, update_of
+from durable_execution.testing import LocalRunner, RunnerError, faults, update_of
 from tests.unit.testing.workflows import HOUR, asks, echo, everything, fails, process_order
 
 Make = Callable[..., LocalRunner]
@@ -425,3 +425,14 @@ def counting(runs: list[int], config: StepConfig | None = None) -> DurableHandle
 )
 def test_update_of(rule: Any, updates: list[Any], expected: bool) -> None:
     assert rule(updates) is expected
+
+
+def test_checkpoints_can_take_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(faults, "pause", pause)
+    assert make(process_order, checkpoint_delay=timedelta(milliseconds=20)).run({"id": "A"}).status == "SUCCEEDED"
+    assert slept == [0.02] * 3
