@@ -128,7 +128,13 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
         file = frame.f_code.co_filename
         if file == LOOP_FILE:
             return None
-        if not str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX) and not _is_library(file):
+        is_user = _user_files.get(file)
+        if is_user is None:
+            is_user = not str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX) and not _is_library(file)
+            if len(_user_files) >= MAX_KNOWN:
+                _user_files.clear()
+            _user_files[file] = is_user
+        if is_user:
             return frame
         frame = frame.f_back
     return None
@@ -150,9 +156,16 @@ def current_call_site() -> CallSite | None:
 
 
 def _site(code: CodeType, line: int) -> CallSite:
+    known = _sites.get((id(code), line))
+    if known is not None and known[0] is code:
+        return known[1]
     from durable_execution.call_site import CallSite
 
-    return CallSite(code.co_filename, line, code.co_qualname)
+    if len(_sites) >= MAX_KNOWN:
+        _sites.clear()
+    site = CallSite(code.co_filename, line, code.co_qualname)
+    _sites[id(code), line] = code, site
+    return site
 
 
 def _is_library(file: str) -> bool:
@@ -161,6 +174,8 @@ def _is_library(file: str) -> bool:
 
 MAX_KNOWN = 4096
 _known: dict[CodeType, str] = {}
+_user_files: dict[str, bool] = {}
+_sites: dict[tuple[int, int], tuple[CodeType, CallSite]] = {}
 
 
 def fingerprint_of_code(function: Any) -> str | None:

@@ -54,7 +54,7 @@ async def check_configuration(call: Call, recorded: Wire) -> None:
         return
     from durable_execution.comparison.runtime_check import configuration_mismatch, is_configured_as_recorded
 
-    if is_configured_as_recorded(call.configuration, Operation(recorded)):
+    if is_configured_as_recorded(call.configuration, recorded):
         return
     divergence = configuration_mismatch(call.info(), Operation(recorded), handler=call.scope.state.handler)
     if divergence is not None:
