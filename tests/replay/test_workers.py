@@ -17,7 +17,7 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import Handlers, Replayer, Source, WorkerOptions, check_in_workers
 from durable_execution.replay.pool import ReplayPool, Task
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
-from tests.replay import misbehaving
+from tests.replay import corpus_dispatch, misbehaving
 from tests.replay.recording import history_of
 
 FILE = f"{Path(__file__).parent}/misbehaving.py"
@@ -254,3 +254,23 @@ for report in pool.replay(Task(0, "x", recording, "{FILE}:flow") for _ in range(
         deadline -= 1
         signal.sigtimedwait([], 0.05)
     assert all(_is_gone(pid) for pid in pids)
+
+
+@pytest.mark.timeout(180)
+def test_workers_report_what_this_process_reports_for_the_whole_corpus() -> None:
+    """No effect is seen where there is none, and no difference is lost on the way."""
+    recordings = [
+        read_history(json.loads(path.read_text(encoding="utf-8"))["history"], arn=corpus_dispatch.ARN.format(number=number))
+        for number, path in enumerate(corpus_dispatch.CASES)
+    ]
+    names = [path.stem for path in corpus_dispatch.CASES]
+    tasks = [
+        Task(0, name, one, "tests.replay.corpus_dispatch:flow") for name, one in zip(names, recordings, strict=True)
+    ]
+    with ReplayPool() as pool:
+        reports = list(pool.replay(tasks))
+    replayer = Replayer(corpus_dispatch.flow)
+    here = [replayer.replay(one, source=name) for name, one in zip(names, recordings, strict=True)]
+    assert [(one.source, one.verdict, one.roots, one.effects) for one in reports] == [
+        (one.source, one.verdict, one.roots, one.effects) for one in here
+    ]
