@@ -1,17 +1,24 @@
 """`durable-debug gate` against an endpoint of the Lambda API: boto3 lists what is running, page by page."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from botocore.exceptions import ClientError
 
 from durable_debugger.cli.entry import main
 from durable_execution.local import EngineLimits, LocalEngine
+from durable_execution.local.lambda_client import LocalLambdaClient
+from durable_execution.local.rules.api_errors import invalid
 from durable_execution.protocol import Wire
 from durable_execution.replay import check, fetch_history, running_executions
+from durable_execution.replay.gate import hold
 from durable_execution.replay.loading import load_handler
 from tests.interop.serving import boto3_client, served
 
@@ -84,7 +91,7 @@ def reports(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_the_same_code_may_be_deployed(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
     assert deployed.gate(deployed.version("same")) == 0
     said = capsys.readouterr().err
-    assert f"{COUNT} running" in said
+    assert f"{COUNT} open executions: {COUNT} at risk (on $LATEST)" in said
     assert "is safe to deploy" in said
 
 
@@ -112,7 +119,7 @@ def test_a_function_without_executions_may_be_deployed(deployed: Deployed, capsy
     reference = deployed.version("idle")
     deployed.engine.register("idle", load_handler(reference))
     assert deployed.gate(reference, function="idle") == 0
-    assert "no execution of idle is running" in capsys.readouterr().err
+    assert "no execution of idle is open" in capsys.readouterr().err
 
 
 def test_a_function_that_is_not_known_is_a_wrong_word(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,3 +163,184 @@ def test_a_history_is_read_page_by_page(deployed: Deployed) -> None:
     assert len(pages) > 1
     assert [operation.name for operation in execution.operations] == ["first", "odd", "approval"]
     assert execution.status == "RUNNING"
+
+
+def statuses(deployed: Deployed) -> list[str]:
+    found = [deployed.client.get_durable_execution(DurableExecutionArn=arn)["Status"] for arn in deployed.arns]
+    return [str(status) for status in found]
+
+
+ODD = [number for number in range(COUNT) if number % 2]
+
+
+def test_paused_executions_count(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
+    deployed.client.pause_durable_execution(DurableExecutionArn=deployed.arns[1], Reason="a look at it")
+    assert deployed.gate(deployed.version("renamed", odd="uneven"), "--json") == 1
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert {one["source"] for one in document["reports"] if one["verdict"] == "diverged"} == {
+        deployed.arns[number] for number in ODD
+    }
+    assert "1 of them paused" in printed.err
+
+
+def test_a_published_version_is_not_at_risk(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        deployed.client.invoke(FunctionName="flow", Qualifier="7", InvocationType="Event", Payload=b'{"n": 1}')
+    deployed.engine.run_until_idle()
+    assert deployed.gate(deployed.version("renamed", first="begin"), "--qualifier", "7", "--json") == 0
+    printed = capsys.readouterr()
+    gate = json.loads(printed.out)["gate"]
+    assert (gate["at_risk"], [one["version"] for one in gate["pinned"]]) == ([], ["7", "7"])
+    assert "2 pinned to a published version (2 on version 7), which a deployment does not change" in printed.err
+    assert deployed.gate(deployed.version("renamed", first="begin"), "--json") == 1
+    gate = json.loads(capsys.readouterr().out)["gate"]
+    assert (sorted(gate["at_risk"]), len(gate["pinned"])) == (sorted(deployed.arns), 2)
+
+
+def test_what_would_break_is_held_and_released(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
+    renamed, before = deployed.version("renamed", odd="uneven"), statuses(deployed)
+    assert deployed.gate(renamed, "--hold") == 1
+    said = capsys.readouterr().err
+    assert said.count("would be held: ") == len(ODD)
+    assert "nothing was changed" in said
+    assert statuses(deployed) == before
+
+    assert deployed.gate(renamed, "--hold", "--yes") == 0
+    said = capsys.readouterr().err
+    assert all(f"held: {deployed.arns[number]}: durable-debug gate: diverged" in said for number in ODD)
+    assert "is safe to deploy while they are held" in said
+    assert statuses(deployed) == ["PAUSED" if number % 2 else "RUNNING" for number in range(COUNT)]
+    assert deployed.gate(renamed, "--hold", "--yes") == 0  # again, as after a crash
+    assert "held: arn" not in capsys.readouterr().err
+
+    deployed.client.pause_durable_execution(DurableExecutionArn=deployed.arns[0], Reason="by a person")
+    assert deployed.gate(renamed, "--release", "--yes") == 1  # they would still break
+    assert "released: arn" not in capsys.readouterr().err
+    fixed = deployed.version("fixed")
+    assert deployed.gate(fixed, "--release") == 0
+    assert capsys.readouterr().err.count("would be released: ") == len(ODD)
+    assert deployed.gate(fixed, "--release", "--yes") == 0
+    assert capsys.readouterr().err.count("released: arn") == len(ODD)
+    assert statuses(deployed) == ["PAUSED", *["RUNNING"] * (COUNT - 1)]
+    for number in ODD:
+        deployed.answer(number)
+
+
+def test_what_cannot_be_paused_is_listed_and_the_rest_is(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = LocalLambdaClient.pause_durable_execution
+
+    def denied(self: LocalLambdaClient, *, DurableExecutionArn: str, **more: Any) -> Wire:  # noqa: N803  # as the API
+        if DurableExecutionArn == deployed.arns[3]:
+            raise invalid("not this one")
+        return pause(self, DurableExecutionArn=DurableExecutionArn, **more)
+
+    monkeypatch.setattr(LocalLambdaClient, "pause_durable_execution", denied)
+    assert deployed.gate(deployed.version("renamed", odd="uneven"), "--hold", "--yes") == 3
+    said = capsys.readouterr().err
+    assert f"not held: {deployed.arns[3]}: InvalidParameterValueException: " in said
+    assert [status for status in statuses(deployed) if status == "PAUSED"] == ["PAUSED"] * (len(ODD) - 1)
+
+
+class Denying:
+    """A client whose role may not pause."""
+
+    def pause_durable_execution(self, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PauseDurableExecution")
+
+
+def test_a_missing_permission_is_named() -> None:
+    held = hold(Denying(), "arn", "reason")
+    assert (held.problem or "").startswith("grant lambda:PauseDurableExecution: AccessDeniedException: ")
+
+
+@pytest.mark.timeout(180)
+def test_killed_servers_and_gates_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`durable-debug serve` is killed after the executions have started, and each gate after its first action."""
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("deployed", "broken"):
+        first = "first" if name == "deployed" else "renamed"
+        text = FLOW.format(first=first, odd="odd", end="end")
+        (tmp_path / f"killed_{name}.py").write_text(text, encoding="utf-8")
+
+    with Serving(tmp_path) as serving:
+        client = serving.client()
+        for number in range(4):
+            payload = json.dumps({"n": number}).encode()
+            client.invoke(FunctionName="flow", Qualifier="$LATEST", InvocationType="Event", Payload=payload)
+        serving.wait_for_callbacks(4)
+        client.close()
+    with Serving(tmp_path) as serving:
+        broken, same = f"{tmp_path}/killed_broken.py:flow", f"{tmp_path}/killed_deployed.py:flow"
+        assert serving.gate(broken, "--hold", "--yes", kill_after="held: ") < 0
+        assert 1 <= serving.count("PAUSED") <= 4
+        assert serving.gate(broken, "--hold", "--yes") == 0
+        assert serving.count("PAUSED") == 4
+        assert serving.gate(same, "--release", "--yes", kill_after="released: ") < 0
+        assert serving.gate(same, "--release", "--yes") == 0
+        assert serving.count("RUNNING") == 4
+
+
+class Serving:
+    """`durable-debug serve` on a store, killed at the end."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def __enter__(self) -> Self:
+        words = ["serve", "--store", str(self.directory / "store.db"), "--port", "0"]
+        words += ["--function", f"flow={self.directory}/killed_deployed.py:flow"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "durable_debugger", *words],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr
+        line = ""
+        while "http://" not in line:
+            line = self.process.stderr.readline() or (self.process.stdout or self.process.stderr).readline()
+            assert line
+        self.url = re.findall(r"http://[\w.:]+", line)[0]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def client(self) -> Any:
+        return boto3_client(self.url)
+
+    def count(self, status: str) -> int:
+        client = self.client()
+        found = client.list_durable_executions_by_function(FunctionName="flow", Statuses=[status])["DurableExecutions"]
+        client.close()
+        return len(found)
+
+    def wait_for_callbacks(self, wanted: int) -> None:
+        client, waiting = self.client(), 0
+        while waiting < wanted:
+            listed = client.list_durable_executions_by_function(FunctionName="flow")["DurableExecutions"]
+            histories = [
+                client.get_durable_execution_history(DurableExecutionArn=one["DurableExecutionArn"])["Events"]
+                for one in listed
+            ]
+            waiting = sum(any(event["EventType"] == "CallbackStarted" for event in events) for events in histories)
+        client.close()
+
+    def gate(self, target: str, *options: str, kill_after: str | None = None) -> int:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "durable_debugger", "gate", "flow", target, "--endpoint-url", self.url, *options],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        with process:
+            assert process.stderr
+            for line in process.stderr:
+                if kill_after is not None and line.startswith(kill_after):
+                    process.kill()
+        return process.returncode

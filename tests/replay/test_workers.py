@@ -260,7 +260,9 @@ for report in pool.replay(Task(0, "x", recording, "{FILE}:flow") for _ in range(
 def test_workers_report_what_this_process_reports_for_the_whole_corpus() -> None:
     """No effect is seen where there is none, and no difference is lost on the way."""
     recordings = [
-        read_history(json.loads(path.read_text(encoding="utf-8"))["history"], arn=corpus_dispatch.ARN.format(number=number))
+        read_history(
+            json.loads(path.read_text(encoding="utf-8"))["history"], arn=corpus_dispatch.ARN.format(number=number)
+        )
         for number, path in enumerate(corpus_dispatch.CASES)
     ]
     names = [path.stem for path in corpus_dispatch.CASES]

@@ -19,7 +19,7 @@ VERBS = {
     "show": "print an execution as a tree, a timeline, its events, or JSON",
     "replay": "replay a recording against the current code, without side effects",
     "check": "replay many recordings, for CI: text, JSON, JUnit, SARIF or GitHub annotations",
-    "gate": "check all running executions of a deployed function against new code",
+    "gate": "check all open executions of a deployed function against new code; hold and release them",
     "diff": "compare two executions, aligned",
     "lint": "find code that breaks replay, by reading the source",
     "export": "write an execution as spans (OTLP), JSON, HTML, a Perfetto trace or a bundle",
@@ -31,9 +31,10 @@ VERBS = {
 
 MODULES = {
     **dict.fromkeys(("open", "list", "show", "diff"), "look"),
-    **dict.fromkeys(("check", "gate", "lint"), "verify"),
+    **dict.fromkeys(("check", "lint"), "verify"),
     **dict.fromkeys(("run", "serve", "stop", "callback"), "engine"),
     "replay": "replay",
+    "gate": "gate",
     "export": "export",
 }
 """The module of each verb, with its functions `add_<verb>_arguments` and `run_<verb>`."""

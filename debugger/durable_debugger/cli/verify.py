@@ -1,7 +1,5 @@
 """`durable-debug check SOURCE... MODULE:HANDLER`: replays many recordings against the current code, for CI.
 
-`durable-debug gate FUNCTION MODULE:HANDLER`: checks whether a deployment would break running executions.
-
 `durable-debug lint PATH...`: finds code that breaks replay, by reading the source.
 
 Prints replay reports in the formats that CI systems read.
@@ -14,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from durable_debugger.cli.exits import CommandError, Exit
-from durable_debugger.cli.options import acting_client, add_acting_options, add_place_options, places
+from durable_debugger.cli.options import add_place_options, places
 from durable_debugger.cli.output import Output
 from durable_debugger.sources.files import STDIN, load_file
 from durable_debugger.sources.places import Place, find
@@ -23,7 +21,7 @@ from durable_execution.clock import SystemClock
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.lint import lint_paths
 from durable_execution.lint.linter import LINT_FORMATS
-from durable_execution.replay.check import Handlers, Source, running_executions
+from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.formats import FORMATS, render
 from durable_execution.replay.loading import history_files
 from durable_execution.replay.perturb import perturb
@@ -124,38 +122,6 @@ def _from_anywhere(name: str, where: Sequence[Place]) -> RecordedExecution:
     return find(name, where).execution
 
 
-def add_gate_arguments(parser: ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.add_argument("function", metavar="FUNCTION", help="the deployed function, by name or ARN")
-    parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="the code to deploy")
-    parser.add_argument("--qualifier", metavar="VERSION", help="only executions of this version or alias")
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=DEFAULT_SECONDS,
-        metavar="N",
-        help="time limit per execution, in seconds (default: %(default)s)",
-    )
-    add_worker_options(parser)
-    add_report_options(parser)
-    add_acting_options(parser, is_aws_default=True)
-
-
-def run_gate(arguments: Namespace, output: Output) -> int:
-    """Check every running execution of a function."""
-    handlers = Handlers.parse([arguments.target])
-    with acting_client(arguments) as client:
-        running = list(running_executions(client, arguments.function, qualifier=arguments.qualifier))
-        if not running:
-            output.say(f"no execution of {arguments.function} is running; a deployment cannot break any")
-            return Exit.OK
-        code = report_all(running, handlers, arguments, output)
-    count = f"{len(running)} running execution" + ("s" if len(running) != 1 else "")
-    verdict = "is safe to deploy" if code == Exit.OK else "is not safe to deploy"
-    output.say(f"{arguments.target} {verdict}: checked against {count}")
-    return code
-
-
 def add_lint_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="Python file or directory")
@@ -218,11 +184,22 @@ def worker_options(arguments: Namespace) -> WorkerOptions:
 def report_all(sources: Sequence[Source], handlers: Handlers, arguments: Namespace, output: Output) -> int:
     """Replay recordings, show the progress, and print their reports.
 
-    When the user interrupts it, the reports so far are printed, and every other recording is reported as not replayed.
-
     Returns:
         The exit code: 130 if it was interrupted, 3 if a recording could not be loaded, 4 if a handler failed, 1 if one
         diverged, else 0: every recording has a complete report that says `same`.
+    """
+    found = replay_all(sources, handlers, arguments, output)
+    print_reports(render(found, arguments.format), arguments, output)
+    return int(worst(found))
+
+
+def replay_all(
+    sources: Sequence[Source], handlers: Handlers, arguments: Namespace, output: Output
+) -> list[ReplayReport]:
+    """Replay recordings in workers and show the progress.
+
+    Returns:
+        A report for each. When the user interrupts it, those without one are reported as not replayed.
     """
     found: list[ReplayReport] = []
     progress = _Progress(len(sources), output)
@@ -237,12 +214,15 @@ def report_all(sources: Sequence[Source], handlers: Handlers, arguments: Namespa
         found += [_not_replayed(source, handlers) for source in sources[done:]]
         output.say(f"interrupted: {done} of {len(sources)} recordings were replayed, so the results are partial")
     progress.clear()
-    text = render(found, arguments.format)
+    return found
+
+
+def print_reports(text: str, arguments: Namespace, output: Output) -> None:
+    """Print rendered reports, or write them to the file that the options name."""
     if arguments.output is None:
         output.data.write(text)
     else:
         _write(arguments.output, text, output)
-    return int(worst(found))
 
 
 class _Progress:

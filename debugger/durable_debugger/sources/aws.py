@@ -12,6 +12,8 @@ IAM_ACTIONS = {
     "GetDurableExecution": "lambda:GetDurableExecution",
     "GetDurableExecutionHistory": "lambda:GetDurableExecutionHistory",
     "ListDurableExecutionsByFunction": "lambda:ListDurableExecutionsByFunction",
+    "PauseDurableExecution": "lambda:PauseDurableExecution",
+    "ResumeDurableExecution": "lambda:ResumeDurableExecution",
     "StopDurableExecution": "lambda:StopDurableExecution",
     "SendDurableExecutionCallbackSuccess": "lambda:SendDurableExecutionCallbackSuccess",
     "SendDurableExecutionCallbackFailure": "lambda:SendDurableExecutionCallbackFailure",

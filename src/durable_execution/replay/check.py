@@ -161,13 +161,15 @@ def _attempt(load: Callable[[], Any]) -> Any:
         return error
 
 
-RUNNING = ("RUNNING",)
+OPEN = ("RUNNING", "PAUSING", "PAUSED")
+"""The statuses of executions that have not ended."""
+
 PAGE = 1000
 MAX_PAGES = 10_000
 
 
 def running_executions(
-    client: Any, function: str, *, qualifier: str | None = None, statuses: Sequence[str] = RUNNING
+    client: Any, function: str, *, qualifier: str | None = None, statuses: Sequence[str] = OPEN
 ) -> Iterator[Source]:
     """List a function's executions that have not ended, as recordings for `check`.
 
@@ -180,18 +182,27 @@ def running_executions(
     Raises:
         Exception: The client's error when it cannot list the executions.
     """
+    for execution in listed_executions(client, function, qualifier=qualifier, statuses=statuses):
+        arn = execution["DurableExecutionArn"]
+        yield Source(arn, partial(load_execution, client, arn))
+
+
+def listed_executions(client: Any, function: str, *, qualifier: str | None, statuses: Sequence[str]) -> Iterator[Wire]:
+    """List a function's executions as the API gives them, page by page.
+
+    Raises:
+        Exception: The client's error when it cannot list the executions.
+    """
     more: dict[str, Any] = {"Qualifier": qualifier} if qualifier else {}
     for _ in range(MAX_PAGES):
         page = client.list_durable_executions_by_function(FunctionName=function, Statuses=list(statuses), **more)
-        for execution in page["DurableExecutions"]:
-            arn = execution["DurableExecutionArn"]
-            yield Source(arn, partial(_load, client, arn))
+        yield from page["DurableExecutions"]
         if not page.get("NextMarker"):
             return
         more["Marker"] = page["NextMarker"]
 
 
-def _load(client: Any, arn: str) -> RecordedExecution:
+def load_execution(client: Any, arn: str) -> RecordedExecution:
     """Load one execution, turning any error into one that affects only its own report.
 
     Raises:
