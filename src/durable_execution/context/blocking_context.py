@@ -172,6 +172,15 @@ class BlockingContext:
         *,
         config: MapConfig | None = None,
     ) -> BatchResult[R]: ...
+    @overload
+    def map(
+        self,
+        items: Sequence[S],
+        function: Callable[[BlockingContext, list[S], int], R],
+        name: str | None = None,
+        *,
+        config: MapConfig,
+    ) -> BatchResult[R]: ...
     def map(
         self,
         items: Sequence[Any],
