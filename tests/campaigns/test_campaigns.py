@@ -1,0 +1,24 @@
+"""Short forms of the campaigns. The long forms are commands: `python -m tests.campaigns.kill`, `… .faults`, `… .fuzz`."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns import fuzz, kill
+
+
+@pytest.mark.parametrize("kind", fuzz.KINDS)
+def test_mutated_files_raise_nothing_of_their_own(kind: str) -> None:
+    outcome = fuzz.campaign(40, seed=20_000, kinds=(kind,))
+    assert outcome.tried[kind] == 40
+    assert outcome.findings == []
+
+
+@pytest.mark.real_time
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("mode", "kills"), [("engine", 4), ("serve", 2), ("workers", 4)])
+def test_killed_processes_lose_and_repeat_nothing(tmp_path: Path, mode: str, kills: int) -> None:
+    found = kill.campaign(mode, kills, tmp_path)
+    assert found.kills >= kills
+    assert found.problems == []
