@@ -40,7 +40,7 @@ class Target:
         register(self.engine, body)
         self.arn = self.engine.start("flow", name="n")
         self.callback_id = self.engine.wait_for_callback_id(self.arn)
-        self.server = LocalServer(self.engine, port=0, body_seconds=0.3)
+        self.server = LocalServer(self.engine, port=0, body_seconds=0.3, head_seconds=0.3)
         self.server.start()
         self.address = urlsplit(self.server.url).netloc
 
@@ -216,7 +216,7 @@ def test_oversized_requests(target: Target) -> None:
     before = target.state()
     host, port = target.address.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
-        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(large)}\r\n\r\n"
+        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(large)}\r\n\r\n"
         connection.sendall(head.encode())
         answer = connection.recv(4096)
     assert b" 413 " in answer.splitlines()[0]
@@ -236,7 +236,7 @@ def test_a_slow_client_is_told_so_and_holds_up_nobody(target: Target) -> None:
     before = target.state()
     host, port = target.address.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as slow:
-        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
+        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{"
         slow.sendall(head.encode())
         assert target.request("GET", path_of(target.arn))[0] == 200
         answer = slow.recv(4096)
@@ -249,7 +249,7 @@ def test_a_client_that_hangs_up_changes_nothing(target: Target) -> None:
     before = target.state()
     host, port = target.address.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as rude:
-        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
+        head = f"POST {path_of(target.arn, 'stop')} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{"
         rude.sendall(head.encode())
     assert target.request("GET", path_of(target.arn))[0] == 200
     assert target.state() == before
@@ -290,6 +290,72 @@ def test_invocations_that_are_waited_for_do_not_hold_up_those_that_are_not(monke
         assert target.server._api._waiting == 0
     finally:
         target.close()
+
+
+@pytest.mark.parametrize(
+    "host", ["attacker.example", "attacker.example:9014", "localhost.attacker.example", "10.0.0.1", "", "[", "a b"]
+)
+def test_requests_for_other_hosts_are_refused(target: Target, host: str) -> None:
+    """A name of the attacker's that resolves to this computer would make its pages the same origin."""
+    target.refuses((403, "AccessDeniedException"), "POST", path_of(target.arn, "stop"), b"", Host=host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:9014", "[::1]:9014", "durable.localhost"])
+def test_names_of_this_computer_are_answered(target: Target, host: str) -> None:
+    assert target.request("GET", path_of(target.arn), Host=host)[0] == 200
+
+
+def test_a_host_can_be_allowed() -> None:
+    with LocalEngine(None, time="skip") as engine, LocalServer(engine, port=0, allowed_hosts=["engine.test"]) as server:
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+        connection.request("GET", path_of("x"), headers={"Host": "engine.test"})
+        assert connection.getresponse().status == 404
+        connection.close()
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "unknown"])
+def test_what_a_browser_says_is_cross_site_is_refused(target: Target, site: str) -> None:
+    target.refuses((403, "AccessDeniedException"), "POST", path_of(target.arn, "stop"), b"", Sec_Fetch_Site=site)
+    for harmless in ("none", "same-origin"):
+        assert target.request("GET", path_of(target.arn), Sec_Fetch_Site=harmless)[0] == 200
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
+@pytest.mark.real_time
+def test_a_request_that_does_not_come_to_its_end_is_given_up(target: Target, beginning: bytes) -> None:
+    host, _, port = target.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as slow:
+        slow.sendall(beginning)
+        assert slow.recv(4096) == b""
+
+
+@pytest.mark.real_time
+def test_a_second_request_on_a_connection_has_a_time_limit_too(target: Target) -> None:
+    host, _, port = target.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as slow:
+        slow.sendall(f"GET {path_of(target.arn)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+        slow.sendall(b"GET /")
+        while slow.recv(65536):
+            pass
+
+
+@pytest.mark.parametrize("how", [socket.SHUT_WR, socket.SHUT_RDWR])
+def test_clients_that_close_their_side_leave_no_tracebacks(
+    target: Target, how: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = target.address.partition(":")
+    for length in (0, 100):
+        with socket.create_connection((host, int(port)), timeout=20) as half:
+            head = (
+                f"POST {path_of(target.arn, 'stop')}x HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+            )
+            half.sendall(head.encode())
+            half.shutdown(how)
+            if how == socket.SHUT_WR:
+                half.recv(4096)
+    assert target.request("GET", path_of(target.arn))[0] == 200
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_requests_from_web_pages_elsewhere_are_refused(target: Target) -> None:

@@ -207,6 +207,13 @@ def add_serve_arguments(parser: ArgumentParser) -> None:
         help="allow an address that other computers can reach; this server has no authentication",
     )
     parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="answer requests that address the server by this name, besides localhost and --host; repeatable",
+    )
+    parser.add_argument(
         "--store",
         default=".durable/executions.db",
         metavar="FILE",
@@ -252,6 +259,7 @@ def run_serve(arguments: Namespace, output: Output) -> int:
         log_file=arguments.log_file,
         plain=arguments.plain,
         allow_remote=arguments.allow_remote,
+        allowed_hosts=arguments.allow_host,
         announce=announce,
     )
     return Exit.OK

@@ -22,6 +22,7 @@ from durable_debugger.model.perfetto import perfetto_trace
 from durable_debugger.model.report import execution_report
 from durable_debugger.sources.found import Loaded
 from durable_debugger.views.page import html_page
+from durable_execution.private_files import open_private
 from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.otlp import send_otlp, to_otlp
 
@@ -107,7 +108,7 @@ def _target(path: Path | None, output: Output) -> Iterator[TextIO]:
         yield output.data
         return
     try:
-        with path.open("w", encoding="utf-8") as file:
+        with open_private(path, "w") as file:
             yield file
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error}") from error

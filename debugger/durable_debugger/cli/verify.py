@@ -21,6 +21,7 @@ from durable_execution.clock import SystemClock
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.lint import lint_paths
 from durable_execution.lint.linter import LINT_FORMATS
+from durable_execution.private_files import write_private
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.formats import FORMATS, render
 from durable_execution.replay.loading import history_files
@@ -265,7 +266,7 @@ def _positive(text: str) -> int:
 
 def _write(path: Path, text: str, output: Output) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private(path, text)
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror}") from error
     output.say(f"wrote {path}")

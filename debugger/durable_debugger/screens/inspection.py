@@ -32,6 +32,7 @@ from durable_debugger.views.source import current_site
 from durable_debugger.views.value import value_lines
 from durable_debugger.widgets.diff_pane import DiffPane
 from durable_execution.divergence import Divergence, explanation
+from durable_execution.private_files import write_private
 
 if TYPE_CHECKING:
     from durable_debugger.screens.main import MainScreen
@@ -328,7 +329,7 @@ class CopyScreen(ModalScreen[None]):
         """Write the highlighted entry to a file."""
         index = self.query_one(OptionList).highlighted or 0
         try:
-            self._file.write_text(self._found[index].text, encoding="utf-8")
+            write_private(self._file, self._found[index].text)
         except OSError as error:
             self.notify(f"cannot write {self._file}: {error.strerror}", severity="error", markup=False)
             return

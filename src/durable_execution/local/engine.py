@@ -328,10 +328,11 @@ class LocalEngine:
             marker: `NextMarker` of the previous page.
             max_items: Maximum number of executions in the page.
         """
-        page = self._queries.executions(
-            None, name=name, statuses=statuses, oldest_first=oldest_first, marker=marker, max_items=max_items
-        )
-        return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
+        with self._queries.intact():
+            page = self._queries.executions(
+                None, name=name, statuses=statuses, oldest_first=oldest_first, marker=marker, max_items=max_items
+            )
+            return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
 
     def drive(self) -> None:
         """Run executions on a background thread from now on, also while no caller waits for one.

@@ -90,7 +90,9 @@ class LocalLambdaClient:
 
     def get_durable_execution(self, *, DurableExecutionArn: str, IncludeExecutionData: bool | None = None) -> Wire:
         """GetDurableExecution: one execution, by default with its payloads."""
-        return dated(self._queries.execution(_arn(DurableExecutionArn), with_data=_flag(IncludeExecutionData, True)))
+        arn, with_data = _arn(DurableExecutionArn), _flag(IncludeExecutionData, True)
+        with self._queries.intact():
+            return dated(self._queries.execution(arn, with_data=with_data))
 
     def get_durable_execution_history(
         self,
@@ -102,14 +104,15 @@ class LocalLambdaClient:
         ReverseOrder: bool | None = None,
     ) -> Wire:
         """GetDurableExecutionHistory: a page of events, by default without payloads."""
-        page = self._queries.history(
-            _arn(DurableExecutionArn),
-            with_data=_flag(IncludeExecutionData, False),
-            newest_first=_flag(ReverseOrder, False),
-            marker=Marker,
-            max_items=MaxItems,
-        )
-        return {**page, "Events": [dated(event) for event in page["Events"]]}
+        with self._queries.intact():
+            page = self._queries.history(
+                _arn(DurableExecutionArn),
+                with_data=_flag(IncludeExecutionData, False),
+                newest_first=_flag(ReverseOrder, False),
+                marker=Marker,
+                max_items=MaxItems,
+            )
+            return {**page, "Events": [dated(event) for event in page["Events"]]}
 
     def list_durable_executions_by_function(
         self,
@@ -131,17 +134,18 @@ class LocalLambdaClient:
         target = None if FunctionName is None else read_target(FunctionName, Qualifier)
         if target is not None:
             self._invoking.require_known(target)
-        page = self._queries.executions(
-            target,
-            name=DurableExecutionName,
-            statuses=Statuses,
-            started_after_ms=_millis(StartedAfter, "StartedAfter"),
-            started_before_ms=_millis(StartedBefore, "StartedBefore"),
-            oldest_first=_flag(ReverseOrder, False),
-            marker=Marker,
-            max_items=MaxItems,
-        )
-        return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
+        with self._queries.intact():
+            page = self._queries.executions(
+                target,
+                name=DurableExecutionName,
+                statuses=Statuses,
+                started_after_ms=_millis(StartedAfter, "StartedAfter"),
+                started_before_ms=_millis(StartedBefore, "StartedBefore"),
+                oldest_first=_flag(ReverseOrder, False),
+                marker=Marker,
+                max_items=MaxItems,
+            )
+            return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
 
     def stop_durable_execution(self, *, DurableExecutionArn: str, Error: Mapping[str, Any] | None = None) -> Wire:
         """StopDurableExecution: end an execution as STOPPED."""

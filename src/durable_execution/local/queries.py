@@ -7,6 +7,7 @@ import json
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from durable_execution.local.function_registry import Target
@@ -26,6 +27,10 @@ class Queries:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+
+    def intact(self) -> AbstractContextManager[None]:
+        """Explain errors of reading a damaged store, inside the block."""
+        return self._backend.store.intact()
 
     def execution(self, arn: str, *, with_data: bool = True) -> Wire:
         """One execution, in the form of GetDurableExecution."""

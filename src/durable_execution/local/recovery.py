@@ -6,14 +6,17 @@ The store records which engine owns an execution; the lock shows whether that en
 runs twice, and another engine can adopt it as soon as its owner is killed, even if the process id is reused.
 """
 
+import os
 import sys
 import threading
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
 
 from durable_execution.local.invocations import Invocations
 from durable_execution.local.store.rows import ExecutionRow
 from durable_execution.local.transaction import Backend, Transaction
+from durable_execution.private_files import make_private_directory, open_private
 
 
 class Lease:
@@ -36,9 +39,10 @@ class Lease:
             return
         with self._taking:
             if self._file is None:
-                self._directory.mkdir(exist_ok=True)
-                self._file = self._path(self._owner).open("wb")
-                _lock(self._file)
+                make_private_directory(self._directory)
+                self._file = self._locked(self._directory)
+                _held.add(self)
+                self._remove_dead(self._directory)
 
     def is_dead(self, owner: str | None) -> bool:
         """Whether the engine with an id is gone. If so, its lock file is removed."""
@@ -61,9 +65,27 @@ class Lease:
     def release(self) -> None:
         """Release the lock and remove its file."""
         if self._file is not None:
-            self._file.close()
             self._path(self._owner).unlink(missing_ok=True)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the lock file. In a fork, the parent keeps the lock."""
+        if self._file is not None:
+            self._file.close()
             self._file = None
+
+    def _locked(self, directory: Path) -> IO[bytes]:
+        """A new lock file, which gets its name once it is locked: other engines remove files that they can lock."""
+        unnamed = directory / f"{self._owner}.new"
+        file: IO[bytes] = open_private(unnamed, "wb")
+        _lock(file)
+        unnamed.rename(self._path(self._owner))
+        return file
+
+    def _remove_dead(self, directory: Path) -> None:
+        """Remove the lock files of engines that were killed."""
+        for path in directory.glob("*.lock"):
+            self.is_dead(path.stem)
 
     def _path(self, owner: str) -> Path:
         return (self._directory or Path()) / f"{owner}.lock"
@@ -127,3 +149,16 @@ else:
 
     def _lock(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_held: "WeakSet[Lease]" = WeakSet()
+
+
+def _forget_in_fork() -> None:
+    """Close the lock files that a fork has inherited. Otherwise the fork would keep its parent's lock after the parent's end."""
+    for lease in list(_held):
+        lease.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_fork)

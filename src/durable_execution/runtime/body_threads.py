@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,12 +30,18 @@ class Workers:
     def __init__(self, limit: int = MAX_WORKERS, *, name: str = "durable-step") -> None:
         self._limit = limit
         self._name = name
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._threads = 0
         self._idle = threading.Semaphore(0)
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Call a function in a worker thread, in a copy of the current context."""
+        if self._process != os.getpid():
+            self._start()  # a fork has none of the threads of its parent
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put((contextvars.copy_context(), function, future, loop))

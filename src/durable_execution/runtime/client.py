@@ -109,6 +109,12 @@ def environment_service() -> LambdaService:
     return LambdaService()
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        after_in_child=environment_service.cache_clear
+    )  # a fork must not share its parent's connections
+
+
 class ClientCalls:
     """The two calls through a boto3 client.
 

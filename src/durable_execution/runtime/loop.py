@@ -7,6 +7,7 @@ before it blocks, a hook may report that something has been scheduled and that t
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
@@ -49,6 +50,9 @@ scope: ContextVar[TaskOwner | None] = ContextVar("durable_execution_scope", defa
 """The owner of the running code: a context, IN_STEP in a step's body, None elsewhere."""
 
 _abandoned: list[asyncio.Task[Any]] = []
+_inherited: list[EnvironmentLoop] = []
+"""Loops of the process that this one was forked from. Closing one here would change the parent's selector, which is shared."""
+
 _thread_state = threading.local()
 
 
@@ -75,6 +79,7 @@ class EnvironmentLoop:
     """
 
     def __init__(self) -> None:
+        self.process = os.getpid()
         self.selector = IdleSelector()
         self.loop = asyncio.SelectorEventLoop(self.selector)
         self.loop.set_exception_handler(_report)
@@ -120,6 +125,9 @@ def _close_quietly(loop: asyncio.AbstractEventLoop) -> None:
 def environment_loop() -> EnvironmentLoop:
     """The loop of this thread, created on first use."""
     found: EnvironmentLoop | None = getattr(_thread_state, "loop", None)
+    if found is not None and found.process != os.getpid():
+        _inherited.append(found)
+        found = None
     if found is None or found.loop.is_closed():
         found = _thread_state.loop = EnvironmentLoop()
     return found

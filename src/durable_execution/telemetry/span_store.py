@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from durable_execution.observers import InvocationEnded, InvocationStarted
+from durable_execution.private_files import make_private_directory, open_private
 from durable_execution.protocol import ExecutionArn
 from durable_execution.telemetry.environment_memory import RootLedger, due_times
 from durable_execution.telemetry.forwarding_observer import ForwardingObserver
@@ -46,8 +47,8 @@ class SpanSink:
         lines = "".join(json.dumps({"view": view, **record.to_json()}) + "\n" for record in records)
         if not lines:
             return
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with self.path_of(execution_arn).open("ab") as file:
+        make_private_directory(self.directory)
+        with open_private(self.path_of(execution_arn), "ab") as file:
             file.write(lines.encode())
 
     def read(self, execution_arn: str, *, view: str | None = None) -> list[SpanRecord]:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any, Protocol
 
+from durable_execution.private_files import make_private_directory, open_private
 from durable_execution.protocol import ExecutionArn
 from durable_execution.trace.upload import BUDGET_SECONDS, Uploader
 
@@ -51,10 +52,10 @@ class DirectorySink:
 
     def open(self, execution_arn: str, invocation: str) -> TraceWriter:
         """Open the execution's file. If a crash left an unfinished line, end that line first."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_private_directory(self.directory)
         path = self.path_of(execution_arn)
         is_cut = _ends_in_mid_line(path)
-        file = path.open("ab", buffering=0)
+        file = open_private(path, "ab", buffering=0)
         if is_cut:
             file.write(b"\n")
         return _FileWriter(file)

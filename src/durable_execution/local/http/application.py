@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +28,7 @@ from durable_execution.local.http.parsing import ApiRequest, find_route, read_re
 from durable_execution.local.id_source import IdSource
 from durable_execution.local.lambda_client import LocalLambdaClient
 from durable_execution.local.rules.api_errors import CAPITAL_MESSAGE, fault
+from durable_execution.private_files import make_private_directory, open_private
 from durable_execution.protocol import Wire
 
 LOGGER = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ WAITING_THREADS = 256
 concurrency."""
 ANSWERED_AT_ONCE = frozenset({"Event", "DryRun"})
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+SAME_SITE = frozenset({"none", "same-origin"})
+"""Values of Sec-Fetch-Site with which a browser says that no other web page made the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,18 @@ class LambdaApi:
         client: The engine's client.
         ids: Source of request ids.
         body_seconds: How long a client may take to send a request's body.
+        allowed_hosts: Names by which clients may address the server, besides those of this computer.
     """
 
-    def __init__(self, client: LocalLambdaClient, ids: IdSource, *, body_seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        client: LocalLambdaClient,
+        ids: IdSource,
+        *,
+        body_seconds: float = BODY_SECONDS,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        self._allowed_hosts = LOCAL_NAMES | {host.lower() for host in allowed_hosts}
         self._client = client
         self._ids = ids
         self._body_seconds = body_seconds
@@ -109,6 +121,7 @@ class LambdaApi:
         self._waits.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, request: Request) -> ApiResponse:
+        _require_known_host(request, self._allowed_hosts)
         _require_local_origin(request)
         raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
         operation, parameter = find_route(request.method, raw_path)
@@ -163,13 +176,40 @@ def _too_large() -> ServiceError:
     return fault("RequestTooLargeException", f"A request must be at most {MAX_BODY_BYTES} bytes.")
 
 
+def _require_known_host(request: Request, allowed: Collection[str]) -> None:
+    """Refuse requests for other hosts: a web page can have a name of its own resolve to this computer (DNS rebinding)."""
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        host = ""
+    if host not in allowed and not host.endswith(".localhost"):
+        raise fault(
+            "AccessDeniedException",
+            f"This server does not answer requests for the host {host!r:.200}. Use the URL it printed, or allow the name with "
+            "--allow-host (allowed_hosts=).",
+        )
+
+
 def _require_local_origin(request: Request) -> None:
-    """Refuse requests that a web page makes a browser send. AWS's clients send no Origin."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).hostname not in LOCAL_NAMES:
+    """Refuse requests that a web page elsewhere makes a browser send. AWS's clients send neither header."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    is_local_page = origin is not None and _is_local(origin)
+    if origin is not None and not is_local_page:
         raise fault(
             "AccessDeniedException", f"This server does not answer requests from web pages (Origin: {origin:.200})."
         )
+    if site is not None and site not in SAME_SITE and not (is_local_page and site == "same-site"):
+        raise fault(
+            "AccessDeniedException",
+            f"This server does not answer requests from web pages (Sec-Fetch-Site: {site:.200}).",
+        )
+
+
+def _is_local(origin: str) -> bool:
+    try:
+        return urlsplit(origin).hostname in LOCAL_NAMES
+    except ValueError:
+        return False
 
 
 ACCEPTED = frozenset({"PauseDurableExecution", "ResumeDurableExecution", "DeleteDurableExecution"})
@@ -255,9 +295,10 @@ class JsonLog:
 
 def _opened(path: Path) -> IO[str]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a", encoding="utf-8")
+        make_private_directory(path.parent)
+        opened: IO[str] = open_private(path, "a")
     except OSError as error:
         raise EngineError(
             f"cannot write the log file {path}: {error.strerror}. Name a different file with --log-file."
         ) from error
+    return opened

@@ -10,7 +10,10 @@ import importlib.util
 import json
 import logging
 import os
+import select
+import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -119,13 +122,41 @@ def keep_notes(descriptor: int) -> None:
         importlib.import_module("durable_execution.runtime.client").keep_notes_in(descriptor)
 
 
-def main(spec: str, notes: int) -> None:
+def die_with_server(lifeline: int) -> None:
+    """End this process, and what it has started, as soon as the server is gone, even in the middle of an invocation.
+
+    Otherwise the body of a step would go on while the next server starts its next attempt. On Linux the kernel does it, so that
+    it also happens while the function holds the interpreter's lock.
+
+    Args:
+        lifeline: Descriptor of a pipe whose other end closes with the server.
+    """
+    os.set_inheritable(lifeline, False)
+    if sys.platform != "linux":
+        threading.Thread(target=_await_end, args=(lifeline,), name="durable-lifeline", daemon=True).start()
+        return
+    fcntl = importlib.import_module("fcntl")
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:  # the server was gone before the signal was set
+        os._exit(1)
+
+
+def _await_end(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os._exit(1)
+
+
+def main(spec: str, notes: int, lifeline: int) -> None:
     """Serve invocations until standard input ends.
 
     Args:
         spec: The function.
         notes: Descriptor of an open file for updates the function has not sent when it dies.
+        lifeline: Descriptor of a pipe that closes when the server ends.
     """
+    die_with_server(lifeline)
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -161,4 +192,4 @@ def main(spec: str, notes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 from durable_execution.errors import EngineError, ServiceError
 from durable_execution.local.hosts import Answer, Failure, Invocation, Outcome, exit_error
@@ -64,6 +65,7 @@ class ProcessHost:
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._is_closed = False
+        self._lifeline = Lifeline()
         first = self._spawn()
         self.is_durable = first.is_durable
         self._idle.append(first)
@@ -91,6 +93,7 @@ class ProcessHost:
             self._idle.clear()
         for worker in workers:
             worker.close()
+        self._lifeline.close()
 
     def _take(self) -> "_Worker":
         with self._lock:
@@ -99,7 +102,7 @@ class ProcessHost:
         return self._spawn()
 
     def _spawn(self) -> "_Worker":
-        worker = _Worker(self._spec, self._log, self._environment)
+        worker = _Worker(self._spec, self._log, self._environment, self._lifeline)
         with self._lock:
             if not self._is_closed:
                 self._all.add(worker)
@@ -108,16 +111,44 @@ class ProcessHost:
         raise EngineError("the engine is closed.")
 
 
+class Lifeline:
+    """A pipe whose writing end only this process holds: when it is killed, the kernel closes the pipe and ends the workers."""
+
+    def __init__(self) -> None:
+        self.reader, self._writer = os.pipe()
+        _lifelines.add(self)
+
+    def close(self) -> None:
+        """Close both ends."""
+        for descriptor in (self.reader, self._writer):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.reader = self._writer = -1
+
+
+_lifelines: "WeakSet[Lifeline]" = WeakSet()
+
+
+def _close_in_fork() -> None:
+    """Close the pipes that a fork has inherited: it would keep its parent's workers alive."""
+    for lifeline in list(_lifelines):
+        lifeline.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_fork)
+
+
 class _Worker:
     """One process."""
 
-    def __init__(self, spec: str, log: JsonLog, environment: Mapping[str, str]) -> None:
+    def __init__(self, spec: str, log: JsonLog, environment: Mapping[str, str], lifeline: Lifeline) -> None:
         self._log = log
         self._about: dict[str, Any] = {}
         self._notes = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), spec, str(self._notes.fileno())],
-            pass_fds=[self._notes.fileno()],
+            [sys.executable, "-P", str(WORKER), spec, str(self._notes.fileno()), str(lifeline.reader)],
+            pass_fds=[self._notes.fileno(), lifeline.reader],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -246,6 +277,8 @@ class _Worker:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        with contextlib.suppress(OSError):  # nothing that the function started outlives it
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 async def _checkpoint(invocation: Invocation, execution_arn: str, token: str, updates: list[Wire]) -> None:

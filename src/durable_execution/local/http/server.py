@@ -15,6 +15,7 @@ from durable_execution.errors import EngineError
 from durable_execution.local.engine import DEFAULT_STORE, LocalEngine
 from durable_execution.local.hosts import FunctionHost
 from durable_execution.local.http.application import BODY_SECONDS, JsonLog, LambdaApi
+from durable_execution.local.http.connections import HEAD_SECONDS, MAX_CONNECTIONS, impatient_protocol
 from durable_execution.local.http.processes import ProcessHost
 from durable_execution.local.http.remote import RemoteHost
 from durable_execution.local.id_source import RandomIds
@@ -41,6 +42,8 @@ class LocalServer:
         port: Port to bind to; 0 for any free port.
         allow_remote: Whether to allow an address that other computers can reach.
         body_seconds: How long a client may take to send a request's body.
+        head_seconds: How long a client may take to send a request's line and headers.
+        allowed_hosts: Names by which clients may address the server, besides `host` and those of this computer.
 
     Attributes:
         url: Base URL of the API.
@@ -57,14 +60,21 @@ class LocalServer:
         port: int = DEFAULT_PORT,
         allow_remote: bool = False,
         body_seconds: float = BODY_SECONDS,
+        head_seconds: float = HEAD_SECONDS,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
         self._engine = engine
         self._socket = _bound(host, port, allow_remote)
         address = f"[{host}]" if ":" in host else host
         self.url = f"http://{address}:{self._socket.getsockname()[1]}"
-        self._api = LambdaApi(engine.client, RandomIds(), body_seconds=body_seconds)
+        self._api = LambdaApi(
+            engine.client, RandomIds(), body_seconds=body_seconds, allowed_hosts=(host, *allowed_hosts)
+        )
         config = uvicorn.Config(
             self._api,
+            http=impatient_protocol(head_seconds),
+            ws="none",
+            limit_concurrency=MAX_CONNECTIONS,
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -120,6 +130,7 @@ def serve(
     log_file: Path | None = None,
     plain: Collection[str] = (),
     allow_remote: bool = False,
+    allowed_hosts: Collection[str] = (),
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve functions on the Lambda API until Ctrl+C, and continue unfinished executions of the store.
@@ -134,6 +145,7 @@ def serve(
         log_file: File for the output of functions, as lines of JSON with the execution's ARN; None for standard error.
         plain: Names of functions behind an address that are not durable. Python functions are detected.
         allow_remote: Whether to allow an address that other computers can reach.
+        allowed_hosts: Names by which clients may address the server, besides `host` and those of this computer.
         announce: Called with the URL when the server starts to answer requests.
 
     Raises:
@@ -142,7 +154,7 @@ def serve(
     log = JsonLog(log_file)
     try:
         with LocalEngine(store, time=time) as engine:
-            server = LocalServer(engine, host=host, port=port, allow_remote=allow_remote)
+            server = LocalServer(engine, host=host, port=port, allow_remote=allow_remote, allowed_hosts=allowed_hosts)
             try:
                 for name, target in functions.items():
                     hosted = host_function(name, target, log, server.url, engine.store_path)

@@ -6,19 +6,26 @@ processes can share the file: SQLite serializes their transactions.
 The schema of the store, and the check that a file is a store before anything is written to it.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from durable_execution.errors import EngineError
+from durable_execution.errors import DurableError, EngineError
 from durable_execution.local.store.rows import EventRow, ExecutionRow, OperationRow
 from durable_execution.local.store.tables import Events, Executions, Operations, Outbox
+from durable_execution.private_files import make_private_directory, open_private
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 60.0
 RETRY_SECONDS = 0.02
+UNUSABLE = (sqlite3.Error, UnicodeDecodeError)
+"""Errors of SQLite. It describes some damaged files in words that are not UTF-8."""
+
+NONSENSE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, LookupError)
+"""Errors of code that reads a value which was never written."""
 
 
 class Store:
@@ -34,6 +41,7 @@ class Store:
 
     def __init__(self, location: str | Path, *, create: bool = True) -> None:
         self.path = None if str(location) == MEMORY else Path(location)
+        self._process = os.getpid()
         if self.path is not None:
             _prepare(self.path, create)
         self._lock = threading.RLock()
@@ -45,6 +53,7 @@ class Store:
 
     def begin(self) -> None:
         """Start a write transaction. `commit` or `roll_back` must follow."""
+        self._require_own_process()
         self._lock.acquire()
         try:
             self.connection.execute("BEGIN IMMEDIATE")
@@ -56,7 +65,7 @@ class Store:
         """Commit everything done since `begin`."""
         try:
             self.connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except UNUSABLE as error:
             self._forget()
             raise self._explained(error) from error
         finally:
@@ -75,8 +84,22 @@ class Store:
         return self._explained(cause)
 
     @contextmanager
+    def intact(self) -> Iterator[None]:
+        """Explain errors of reading a damaged store, inside the block, as an `EngineError`."""
+        try:
+            yield
+        except DurableError:
+            raise
+        except NONSENSE as error:
+            raise EngineError(
+                f"{self.path or 'the store in memory'} is damaged: it contains a value that the engine does not write "
+                f"({type(error).__name__}). Move the file away to start with an empty store, or restore it from a backup."
+            ) from error
+
+    @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read a consistent state of the store inside the block."""
+        self._require_own_process()
         with self._lock:
             try:
                 if self.connection.in_transaction:
@@ -87,13 +110,25 @@ class Store:
                     yield
                 finally:
                     self._forget()
-            except sqlite3.Error as error:
+            except UNUSABLE as error:
                 raise self._explained(error) from error
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self.connection.close()
+
+    def _require_own_process(self) -> None:
+        """Check that the process was not forked since the store was opened: a connection cannot be shared with a fork.
+
+        Raises:
+            EngineError: It was.
+        """
+        if os.getpid() != self._process:
+            raise EngineError(
+                f"this engine was created in process {self._process}, before the process was forked. A fork cannot use the "
+                "engine of its parent, because both would write to the same database connection. Create an engine in the fork."
+            )
 
     def _forget(self) -> None:
         if self.connection.in_transaction:  # SQLite ends a transaction itself on some errors
@@ -107,7 +142,7 @@ def explained(error: BaseException, path: Path | None) -> BaseException:
     """An SQLite error as an `EngineError` that a user can act on. Other errors are returned unchanged."""
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return EngineError("the engine is closed: create a new engine to use the store again.")
-    if not isinstance(error, (sqlite3.OperationalError, sqlite3.DatabaseError)):
+    if not isinstance(error, (sqlite3.OperationalError, sqlite3.DatabaseError, UnicodeDecodeError)):
         return error
     place = path or "the store in memory"
     if "locked" in str(error) or "busy" in str(error):
@@ -115,6 +150,11 @@ def explained(error: BaseException, path: Path | None) -> BaseException:
             f"another process has locked {place} for {BUSY_SECONDS:.0f} seconds ({error}). Find the process that holds "
             "the lock, such as an open sqlite3 shell in a transaction or a backup, or name a different file."
         )
+    return damaged(place, error)
+
+
+def damaged(place: object, error: BaseException) -> EngineError:
+    """The error for a store that SQLite cannot read, or that contains values the engine never writes."""
     return EngineError(
         f"cannot use {place}: SQLite reports {str(error)!r}. If the disk is full or read-only, fix that first. If the file "
         "is damaged, move it away to start with an empty store, or try `sqlite3 FILE .recover` on a copy."
@@ -127,11 +167,11 @@ def _connect(path: Path | None) -> sqlite3.Connection:
             path or MEMORY, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS, cached_statements=256
         )
         try:
-            _initialize(connection, is_file=path is not None)
+            _initialize(connection, path)
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
+    except UNUSABLE as error:
         raise explained(error, path) from error
     return connection
 
@@ -146,7 +186,8 @@ def _prepare(path: Path, create: bool) -> None:
             "elsewhere, name its file with --store or LocalEngine(store=...)."
         )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_directory(path.parent)
+        open_private(path, "ab").close()  # SQLite gives its other files the same permissions
     except OSError as error:
         raise EngineError(
             f"cannot create the directory {path.parent} for the store: {error.strerror}. Name a different file with "
@@ -154,9 +195,11 @@ def _prepare(path: Path, create: bool) -> None:
         ) from error
 
 
-def _initialize(connection: sqlite3.Connection, *, is_file: bool) -> None:
+def _initialize(connection: sqlite3.Connection, path: Path | None) -> None:
     """Create the tables of a new store, atomically, and set up the connection."""
-    if _version(connection) < VERSION:
+    if (version := _version(connection)) > VERSION:  # the header of the file may be older than its write-ahead log
+        raise _newer(path, version)
+    if version < VERSION:
         connection.execute("BEGIN EXCLUSIVE")
         if _version(connection) < VERSION:  # another process may have created them in the meantime
             for statement in TABLES:
@@ -164,7 +207,7 @@ def _initialize(connection: sqlite3.Connection, *, is_file: bool) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
-    if is_file:
+    if path is not None:
         # Only after the header identifies the file: in WAL mode the header would stay in a second file for a while.
         _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
@@ -251,7 +294,11 @@ def require_store(path: Path) -> None:
         )
     version = int.from_bytes(header[60:64], "big")
     if version > VERSION:
-        raise EngineError(
-            f"{path} was written by a newer version of this SDK: it has store version {version}, and this version supports "
-            f"up to {VERSION}. Nothing was written to it. Upgrade durable-execution-sdk, or name a different file."
-        )
+        raise _newer(path, version)
+
+
+def _newer(path: Path | None, version: int) -> EngineError:
+    return EngineError(
+        f"{path} was written by a newer version of this SDK: it has store version {version}, and this version supports "
+        f"up to {VERSION}. Nothing was written to it. Upgrade durable-execution-sdk, or name a different file."
+    )
