@@ -46,6 +46,19 @@ class LocalExecution(Execution):
         self._engine.advance(duration)
         return self.report()
 
+    def until(self, condition: Callable[[], bool], *, timeout: timedelta | None = None) -> RunResult:
+        """Run the execution until a condition is true, letting time pass, or until nothing is left that could change it.
+
+        Args:
+            condition: Called between invocations.
+            timeout: How long to wait, in real time.
+
+        Raises:
+            RunnerError: The handler runs for longer than `timeout`.
+        """
+        self._run_until(lambda: self._has_ended() or condition(), timeout or self._timeout)
+        return self.report()
+
     def _run_until(self, is_done: Callable[[], bool], timeout: timedelta) -> None:
         self._drive(is_done, timeout, skips="everything")
 

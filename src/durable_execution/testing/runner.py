@@ -121,6 +121,14 @@ class Execution(ABC):
             raise RunnerError(f"the execution waits for several callbacks: {names}. Pass the name of one")
         raise RunnerError(f"the execution does not wait for {wanted}:\n{report.describe()}")
 
+    def open_callbacks(self, name: str | None = None) -> list[CallbackView]:
+        """The callbacks that the execution waits for, once the invocation that created them has ended.
+
+        Args:
+            name: Name or path; None for all.
+        """
+        return self._open_callbacks(name)
+
     def succeed_callback(self, name: str | None = None, result: Any = None) -> None:
         """Run the execution until it waits for a callback, and complete the callback.
 

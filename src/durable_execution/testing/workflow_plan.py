@@ -1,0 +1,211 @@
+"""What a property-based test decides about one run of a workflow: inputs, outcomes, crashes, orders, pauses.
+
+A plan is drawn whole before the run. Two runs of one plan therefore differ only in what the workflow itself does.
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from durable_execution.operations.step_context import StepContext
+
+MAX_ATTEMPTS = 3
+MAX_CALLS = 3
+MAX_CRASHES = 2
+USUAL_CHECKPOINT = 5
+MAX_CHECKPOINT = 12
+MAX_YIELDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An outcome that raises: of a step's body, or of a callback.
+
+    Attributes:
+        error: The error. A callback sends its message.
+    """
+
+    error: Exception
+
+    def __repr__(self) -> str:
+        return f"fails with {self.error!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """An outcome of a callback that no one answers: its time-out expires, if it has one."""
+
+    def __repr__(self) -> str:
+        return "no answer"
+
+
+def failures(*errors: Exception) -> SearchStrategy[Failure]:
+    """Draw an outcome that raises one of these errors.
+
+    Example:
+        `steps={"charge": st.text() | failures(GatewayError("down"))}`
+    """
+    return st.sampled_from(errors).map(Failure)
+
+
+def no_answer() -> SearchStrategy[Silence]:
+    """Draw a callback that no one answers."""
+    return st.just(Silence())
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """The process dies at a checkpoint.
+
+    Attributes:
+        checkpoint: Number of the checkpoint call, from 1, counted over all invocations.
+        is_stored: Whether the service has stored the updates first.
+    """
+
+    checkpoint: int
+    is_stored: bool
+
+    def __repr__(self) -> str:
+        return f"{'after' if self.is_stored else 'before'} checkpoint {self.checkpoint} is stored"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """The outcomes of the calls of one step.
+
+    Attributes:
+        usual: The outcome of every call that `first` does not list.
+        first: For the first calls, the outcomes of their attempts; the last one repeats.
+    """
+
+    usual: Any
+    first: tuple[tuple[Any, ...], ...] = ()
+
+    def outcome(self, call: int, attempt: int) -> Any:
+        """The outcome of a call (from 0) and attempt (from 1); the last listed attempt of a call repeats."""
+        attempts = self.first[call] if call < len(self.first) else ()
+        return attempts[min(attempt, len(attempts)) - 1] if attempts else self.usual
+
+    def __str__(self) -> str:
+        listed = [", then ".join(repr(outcome) for outcome in attempts) for attempts in self.first if attempts]
+        return "; ".join([*listed, f"otherwise {self.usual!r}" if listed else repr(self.usual)])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run of a workflow.
+
+    Attributes:
+        event: The input.
+        steps: For each step name, the outcomes of its calls.
+        callbacks: For each callback name, its outcome.
+        crashes: Where the process dies.
+        order: How often each step yields to the others before it ends; the numbers repeat.
+        pause_after: Number of the invocation after which the execution is paused and resumed; None for no pause.
+    """
+
+    event: Any
+    steps: Mapping[str, PlannedStep] = field(default_factory=dict)
+    callbacks: Mapping[str, Any] = field(default_factory=dict)
+    crashes: tuple[Crash, ...] = ()
+    order: tuple[int, ...] = ()
+    pause_after: int | None = None
+
+    def undisturbed(self) -> "Plan":
+        """The same inputs and outcomes without crashes, pauses and changes of order."""
+        return replace(self, crashes=(), order=(), pause_after=None)
+
+    def __str__(self) -> str:
+        lines = [f"input     {self.event!r}"]
+        lines += [f"step      {name}: {planned}" for name, planned in self.steps.items()]
+        lines += [f"callback  {name}: {outcome!r}" for name, outcome in self.callbacks.items()]
+        lines += [f"crash     {crash!r}" for crash in self.crashes]
+        lines += [f"order     steps yield {', '.join(map(str, self.order))} times"] if any(self.order) else []
+        lines += [f"pause     after invocation {self.pause_after}"] if self.pause_after else []
+        return "\n".join(lines)
+
+
+def plans(
+    *,
+    event: SearchStrategy[Any],
+    steps: Mapping[str, SearchStrategy[Any]],
+    callbacks: Mapping[str, SearchStrategy[Any]],
+    has_crashes: bool,
+    has_orders: bool,
+    has_pauses: bool,
+) -> SearchStrategy[Plan]:
+    """Draw plans. Simple plans shrink to: the smallest input and outcomes, one attempt, nothing disturbed."""
+    crash = st.builds(Crash, st.integers(1, USUAL_CHECKPOINT) | st.integers(1, MAX_CHECKPOINT), st.booleans())
+    planned = {name: _step(outcome) for name, outcome in steps.items()}
+    return st.builds(
+        Plan,
+        event=event,
+        steps=st.fixed_dictionaries(planned),
+        callbacks=st.fixed_dictionaries(dict(callbacks)),
+        crashes=st.lists(crash, max_size=MAX_CRASHES if has_crashes else 0).map(tuple),
+        order=st.lists(st.integers(0, MAX_YIELDS), max_size=4 if has_orders else 0).map(tuple),
+        pause_after=st.none() | st.integers(1, 3) if has_pauses else st.none(),
+    )
+
+
+def _step(outcome: SearchStrategy[Any]) -> SearchStrategy[PlannedStep]:
+    attempts = st.lists(outcome, max_size=MAX_ATTEMPTS).map(tuple)
+    return st.builds(PlannedStep, _usual(outcome), st.lists(attempts, max_size=MAX_CALLS).map(tuple))
+
+
+@st.composite
+def _usual(draw: st.DrawFn, outcome: SearchStrategy[Any]) -> Any:
+    """Draw a result rather than a failure: the failure of one call is simpler to look at than that of all."""
+    value = draw(outcome)
+    for _ in range(2):
+        value = draw(outcome) if isinstance(value, Failure) else value
+    return value
+
+
+class PlannedSteps(Mapping[str, Callable[..., Any]]):
+    """Stands in for step bodies: each returns or raises what the plan says for its call and attempt.
+
+    The outcome depends on the operation and the attempt, not on how often bodies ran before: a body that runs again
+    after a crash has the same outcome.
+    """
+
+    def __init__(self, plan: Plan, *, is_async: bool) -> None:
+        self._plan = plan
+        self._is_async = is_async
+        self._places: dict[str, dict[str, int]] = {}
+        self._turn = 0
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        planned = self._plan.steps[name]
+
+        def outcome_of(step: StepContext) -> Any:
+            places = self._places.setdefault(name, {})
+            outcome = planned.outcome(places.setdefault(step.operation_id, len(places)), step.attempt)
+            if isinstance(outcome, Failure):
+                raise copy.copy(outcome.error)
+            return copy.deepcopy(outcome)
+
+        async def ordered(step: StepContext, *_: Any, **__: Any) -> Any:
+            for _turn in range(self._yields()):
+                await asyncio.sleep(0)
+            return outcome_of(step)
+
+        def plain(step: StepContext, *_: Any, **__: Any) -> Any:
+            return outcome_of(step)
+
+        return ordered if self._is_async else plain
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plan.steps)
+
+    def __len__(self) -> int:
+        return len(self._plan.steps)
+
+    def _yields(self) -> int:
+        self._turn += 1
+        return self._plan.order[(self._turn - 1) % len(self._plan.order)] if self._plan.order else 0
