@@ -15,9 +15,10 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from durable_execution.call_site import caller
 from durable_execution.errors import NestedOperationError, SuspendExecution
 from durable_execution.runtime.body_threads import Workers
-from durable_execution.runtime.call import caller, user_frame
+from durable_execution.runtime.call import user_frame
 from durable_execution.runtime.loop import IN_STEP
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import misplaced

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio.events
 import os
 import sys
-from contextvars import ContextVar
 from hashlib import blake2b
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from durable_execution.call_site import caller
 from durable_execution.protocol.paths import branch_path, child_path
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ STDLIB = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  # pathlib is not
 SITE_PACKAGES = f"{STDLIB}site-packages{os.sep}"
 LOOP_FILE = asyncio.events.__file__
 """The frame that runs the callbacks of an event loop: what is above it made the loop, not the call."""
-caller: ContextVar[tuple[CodeType, int, int] | None] = ContextVar("durable_execution_caller", default=None)
-"""Code, line and thread of the blocking code that made the current call, which is not on the event loop's stack."""
 
 
 class Call:

@@ -5,9 +5,8 @@ import sys
 from types import FrameType
 from typing import Any
 
-from durable_execution.call_site import CallSite
+from durable_execution.call_site import CallSite, caller
 from durable_execution.redaction import HIDDEN, Redaction
-from durable_execution.runtime.call import caller
 
 MAX_VARIABLES = 32
 """Variables recorded of one call, in the order of their definition."""
