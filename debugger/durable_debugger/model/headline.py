@@ -91,8 +91,11 @@ def failed_row(session: "Session") -> int | None:
     if error is None:
         return None
     found: int | None = None
-    for row, operation in enumerate(session.operations):
-        if operation.error is None or not facts.state(operation).is_failure or not _is_same(operation.error, error):
+    for row, recorded in enumerate(session.recorded):
+        if recorded.error is None or not facts.state(recorded).is_failure:
+            continue
+        operation = session.operations[row]
+        if operation.error is None or not _is_same(operation.error, error):
             continue
         is_deeper = found is None or operation.depth >= session.operations[found].depth
         found = row if is_deeper else found

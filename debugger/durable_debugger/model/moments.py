@@ -27,6 +27,7 @@ class MomentKind(Enum):
     INVOCATION_STARTED = "starts"
     CALLED = "called"
     REPLAYED = "replayed from the record"
+    REPLAYED_RUN = "calls replayed from the record"
     RESUMED = "called again, still open"
     ATTEMPT_STARTED = "attempt starts"
     ATTEMPT_ENDED = "attempt ends"
@@ -35,6 +36,9 @@ class MomentKind(Enum):
     INVOCATION_ENDED = "ends"
     EXECUTION_ENDED = "execution ends"
 
+
+RUN_ABOVE, KEPT = 60, 20
+"""An invocation that replays more calls than this lists the last of them; the others are one moment."""
 
 CALLS = frozenset({MomentKind.CALLED, MomentKind.REPLAYED, MomentKind.RESUMED})
 """The moments at which the code calls an operation."""
@@ -53,6 +57,7 @@ class Moment(NamedTuple):
         at: Its time; None when unknown.
         state: State of the operation afterwards.
         attempt: Number of the attempt; 0 when there is none.
+        count: Number of calls it stands for: a later invocation replays all earlier calls, and only the last are listed.
     """
 
     kind: MomentKind
@@ -61,6 +66,7 @@ class Moment(NamedTuple):
     at: datetime | None
     state: State
     attempt: int = 0
+    count: int = 1
 
 
 def read_moments(execution: RecordedExecution, rows: Mapping[str, int]) -> list[Moment]:
@@ -77,15 +83,13 @@ class _Reader:
     def __init__(self, execution: RecordedExecution, rows: Mapping[str, int]) -> None:
         self.execution, self.rows = execution, rows
         self.by_id = execution.by_id()
-        self.replayed: dict[int, list[RecordedOperation]] = defaultdict(list)
+        self.replays = _Replays(execution) if not all_traced(execution) else None
         self.status: dict[str, OperationStatus] = {}
+        self.open: set[str] = set()
         self.attempts: dict[str, int] = defaultdict(int)
         self.traces = {trace.invocation: trace for trace in execution.traces}
 
     def read(self) -> Iterator[Moment]:
-        for operation in self.execution.operations:
-            for number in operation.replayed_by:
-                self.replayed[number].append(operation)
         segments = _segments(self.execution)
         for invocation, inside, after in segments:
             yield Moment(MomentKind.INVOCATION_STARTED, ROOT, invocation.number, invocation.started_at, State.RUNNING)
@@ -113,7 +117,12 @@ class _Reader:
         waiting = list(reversed(events))
         called: set[str] = set()
         traced = {entry.id for entry in trace.entries}
-        for entry in trace.entries:
+        entries, run = _shortened(trace.entries)
+        if run:
+            called.update(entry.id for entry in trace.entries[:run])
+            row = max((self.rows.get(entry.id, ROOT) for entry in trace.entries[:run]), default=ROOT)
+            yield self._run(trace.invocation, row, run)
+        for entry in entries:
             while waiting and _comes_before(waiting[-1], entry, trace, called, traced):
                 yield from self._from_event(trace.invocation, waiting.pop(), called)
             yield from self._from_entry(trace, entry)
@@ -133,23 +142,33 @@ class _Reader:
         elif entry.id in self.status:
             yield Moment(MomentKind.RESUMED, row, trace.invocation, at, self._state(operation))
         else:
-            self.status[entry.id] = OperationStatus.STARTED
+            self._set(entry.id, OperationStatus.STARTED)
             state = state_of(OperationStatus.STARTED, operation.type)
             yield Moment(MomentKind.CALLED, row, trace.invocation, at, state)
 
     def _called_again(self, number: int) -> Iterator[Moment]:
         """The calls an invocation repeats before it reaches a new one, in the order of the tree."""
-        again = [*self.replayed.get(number, ()), *self._open_before()] if number > 1 else []
-        for operation in sorted(again, key=lambda operation: self.rows[operation.id]):
-            row = self.rows[operation.id]
+        if number == 1 or self.replays is None:
+            return
+        replayed = self.replays.before(number)
+        run = len(replayed) - KEPT if len(replayed) > RUN_ABOVE else 0
+        if run:
+            yield self._run(number, replayed[run - 1], run)
+        again = {*replayed[run:], *(self.rows[key] for key in self.open)}
+        for row in sorted(again):
+            operation = self.execution.operations[row]
             if self.status.get(operation.id, OperationStatus.STARTED).is_terminal:
                 state = state_of(operation.status, operation.type)
                 yield Moment(MomentKind.REPLAYED, row, number, None, state)
             else:
                 yield Moment(MomentKind.RESUMED, row, number, None, self._state(operation))
 
-    def _open_before(self) -> list[RecordedOperation]:
-        return [self.by_id[key] for key, status in self.status.items() if not status.is_terminal]
+    def _run(self, number: int, row: int, count: int) -> Moment:
+        return Moment(MomentKind.REPLAYED_RUN, row, number, None, State.SUCCEEDED, count=count)
+
+    def _set(self, identifier: str, status: OperationStatus) -> None:
+        self.status[identifier] = status
+        (self.open.discard if status.is_terminal else self.open.add)(identifier)
 
     def _state(self, operation: RecordedOperation) -> State:
         return state_of(self.status.get(operation.id), operation.type)
@@ -163,7 +182,7 @@ class _Reader:
         row, at = self.rows[operation.id], _at(event)
         is_new = operation.id not in self.status
         if is_new:
-            self.status[operation.id] = OperationStatus.STARTED
+            self._set(operation.id, OperationStatus.STARTED)
             yield Moment(MomentKind.CALLED, row, number, at, state_of(OperationStatus.STARTED, operation.type))
         if known[1] is OperationStatus.STARTED:
             yield from self._attempt_started(operation, row, number, at, is_new=is_new)
@@ -174,7 +193,7 @@ class _Reader:
         self, operation: RecordedOperation, row: int, number: int, at: datetime | None, *, is_new: bool
     ) -> Iterator[Moment]:
         is_retry = self.status[operation.id] is OperationStatus.PENDING
-        self.status[operation.id] = OperationStatus.STARTED
+        self._set(operation.id, OperationStatus.STARTED)
         if operation.type is OperationType.STEP and (is_retry or not is_new) and self.attempts[operation.id]:
             attempt = self.attempts[operation.id] + 1
             yield Moment(MomentKind.ATTEMPT_STARTED, row, number, at, State.RUNNING, attempt)
@@ -191,10 +210,10 @@ class _Reader:
         if operation.type is OperationType.STEP:
             self.attempts[operation.id] += 1
             if _will_retry(event):
-                self.status[operation.id] = OperationStatus.PENDING
+                self._set(operation.id, OperationStatus.PENDING)
                 attempt = self.attempts[operation.id]
                 return Moment(MomentKind.ATTEMPT_ENDED, row, number, at, State.RETRYING, attempt)
-        self.status[operation.id] = status
+        self._set(operation.id, status)
         is_outside = operation.type in SERVICE_TYPES and status is not OperationStatus.CANCELLED
         kind = MomentKind.SETTLED if is_outside else MomentKind.ANSWERED
         return Moment(kind, row, number, at, state_of(status, operation.type), self.attempts[operation.id])
@@ -207,6 +226,45 @@ class _Reader:
     def _between(self, number: int, events: Sequence[Any]) -> Iterator[Moment]:
         for event in events:
             yield from self._from_event(number, event)
+
+
+def all_traced(execution: RecordedExecution) -> bool:
+    """Whether every invocation has a replay trace."""
+    return {each.number for each in execution.invocations} <= {trace.invocation for trace in execution.traces}
+
+
+class _Replays:
+    """Which rows each invocation replays, for invocations asked for in order."""
+
+    def __init__(self, execution: RecordedExecution) -> None:
+        self._from: dict[int, list[int]] = defaultdict(list)
+        self._until: dict[int, list[int]] = defaultdict(list)
+        self._rows: list[int] = []
+        self._number = 1
+        for row, operation in enumerate(execution.operations):
+            if operation.replayed_by:
+                self._from[operation.replayed_by[0]].append(row)
+                self._until[operation.replayed_by[-1] + 1].append(row)
+
+    def before(self, number: int) -> list[int]:
+        """Return the rows that an invocation replays, in order."""
+        while self._number < number:
+            self._number += 1
+            gone = set(self._until.pop(self._number, ()))
+            self._rows = [row for row in self._rows if row not in gone] if gone else self._rows
+            added = self._from.pop(self._number, ())
+            if added and self._rows and min(added) > self._rows[-1]:
+                self._rows += sorted(added)
+            elif added:
+                self._rows = sorted([*self._rows, *added])
+        return self._rows
+
+
+def _shortened(entries: Sequence[TraceEntry]) -> tuple[Sequence[TraceEntry], int]:
+    """Return the entries to list, and the number of replayed calls before them."""
+    replayed = next((at for at, entry in enumerate(entries) if entry.happened != "replayed"), len(entries))
+    run = replayed - KEPT if replayed > RUN_ABOVE else 0
+    return entries[run:], run
 
 
 def _segments(execution: RecordedExecution) -> list[tuple[RecordedInvocation, list[Any], list[Any]]]:

@@ -41,6 +41,9 @@ class Playback:
         self._calls_by_row: dict[int, list[int]] = defaultdict(list)
         for index in self.calls:
             self._calls_by_row[moments[index].row].append(index)
+        self._runs = {
+            each.invocation: index for index, each in enumerate(moments) if each.kind is MomentKind.REPLAYED_RUN
+        }
         self._starts = {
             each.invocation: index for index, each in enumerate(moments) if each.kind is MomentKind.INVOCATION_STARTED
         }
@@ -64,7 +67,10 @@ class Playback:
 
     def is_called(self, row: int) -> bool:
         """Whether the current invocation has reached the operation."""
-        return self._called_in[row] == self.invocation
+        if self._called_in[row] == self.invocation:
+            return True
+        run = self._runs.get(self.invocation)
+        return run is not None and self.position >= run and row <= self.moments[run].row
 
     def seek(self, position: int) -> None:
         """Move the cursor to a moment."""
@@ -125,7 +131,7 @@ class Playback:
     def call_number(self) -> int:
         """Number of calls the current invocation has made up to the cursor."""
         start = self._starts.get(self.invocation, 0)
-        return bisect_right(self.calls, self.position) - bisect_left(self.calls, start)
+        return bisect_right(self.calls, self.position) - bisect_left(self.calls, start) + self._skipped(self.invocation)
 
     def last_called(self) -> int:
         """Row of the current invocation's latest call up to the cursor; `ROOT` before its first call."""
@@ -137,7 +143,11 @@ class Playback:
         """Number of calls an invocation makes."""
         start = self._starts.get(invocation, 0)
         end = self._starts.get(invocation + 1, len(self.moments))
-        return bisect_left(self.calls, end) - bisect_left(self.calls, start)
+        return bisect_left(self.calls, end) - bisect_left(self.calls, start) + self._skipped(invocation)
+
+    def _skipped(self, invocation: int) -> int:
+        run = self._runs.get(invocation)
+        return self.moments[run].count if run is not None else 0
 
     def _find(self, direction: int, wanted: Callable[[Moment], bool]) -> int | None:
         position = self.position + direction
@@ -151,7 +161,8 @@ class Playback:
         self.position += 1
         moment = self.moments[self.position]
         if moment.row != ROOT:
-            self._codes[moment.row] = CODES[moment.state]
+            if moment.kind is not MomentKind.REPLAYED_RUN:
+                self._codes[moment.row] = CODES[moment.state]
             if moment.kind in CALLS:
                 self._called_in[moment.row] = moment.invocation
 
@@ -172,7 +183,8 @@ def _replaced(moments: Sequence[Moment], rows: int) -> list[tuple[int, int]]:
             before.append((NEVER, 0))
             continue
         before.append((codes[row], called[row]))
-        codes[row] = CODES[moment.state]
+        if moment.kind is not MomentKind.REPLAYED_RUN:
+            codes[row] = CODES[moment.state]
         if moment.kind in CALLS:
             called[row] = moment.invocation
     return before

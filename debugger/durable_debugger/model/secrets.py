@@ -4,9 +4,9 @@ A history holds payloads as the code wrote them. Everything shown, copied or exp
 reads the original values, because the code needs the values it recorded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 from durable_execution.history.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
 from durable_execution.protocol import ErrorObject
@@ -47,7 +47,16 @@ class Secrets:
             input=self.payload(execution.input),
             result=self.payload(execution.result),
             error=self.error(execution.error),
-            operations=tuple(map(self._operation, execution.operations)),
+            operations=tuple(map(self.operation, execution.operations)),
+        )
+
+    def shown(self, execution: RecordedExecution) -> RecordedExecution:
+        """Redact an execution's own values; the values of its operations are redacted by `ShownOperations`."""
+        return replace(
+            execution,
+            input=self.payload(execution.input),
+            result=self.payload(execution.result),
+            error=self.error(execution.error),
         )
 
     def event(self, event: Any) -> Any:
@@ -65,7 +74,8 @@ class Secrets:
             return [self._text(line) if isinstance(line, str) else line for line in value]
         return self.event(value)
 
-    def _operation(self, operation: RecordedOperation) -> RecordedOperation:
+    def operation(self, operation: RecordedOperation) -> RecordedOperation:
+        """Redact an operation."""
         values = (self.payload(operation.input), self.payload(operation.result), self.error(operation.error))
         attempts = tuple(map(self._attempt, operation.attempts))
         is_clean = values == (operation.input, operation.result, operation.error) and attempts == operation.attempts
@@ -80,3 +90,33 @@ class Secrets:
 
     def _text(self, text: str | None) -> str | None:
         return self._redaction.text(text) if text is not None else None
+
+
+class ShownOperations(Sequence[RecordedOperation]):
+    """The operations of an execution as they may be shown, each redacted when it is first looked at.
+
+    Args:
+        operations: The operations as recorded.
+        secrets: Redacts them; None shows everything.
+    """
+
+    def __init__(self, operations: Sequence[RecordedOperation], secrets: Secrets | None) -> None:
+        self._operations = operations
+        self._secrets = secrets
+        self._shown: dict[int, RecordedOperation] = {}
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+    @overload
+    def __getitem__(self, row: int) -> RecordedOperation: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[RecordedOperation]: ...
+    def __getitem__(self, row: int | slice) -> RecordedOperation | Sequence[RecordedOperation]:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        if self._secrets is None:
+            return self._operations[row]
+        if row not in self._shown:
+            self._shown[row] = self._secrets.operation(self._operations[row])
+        return self._shown[row]

@@ -18,7 +18,7 @@ from durable_debugger.model.past import execution_then, operation_then
 from durable_debugger.model.playback import Playback
 from durable_debugger.model.runtime_differences import runtime_differences
 from durable_debugger.model.search import Query, matching_rows, text_of
-from durable_debugger.model.secrets import Secrets
+from durable_debugger.model.secrets import Secrets, ShownOperations
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationType
 
@@ -39,6 +39,8 @@ class Session:
         secrets: Redacts secrets; None shows everything.
 
     Attributes:
+        recorded: The operations as recorded, for everything but their values.
+        operations: The operations as they may be shown.
         cursor: Selected row.
         is_travelling: Whether the tree shows the moment of `playback` instead of the end.
         breakpoints: Names of the calls to stop at.
@@ -57,13 +59,14 @@ class Session:
         secrets: Secrets | None = HIDDEN,
     ) -> None:
         self.secrets = secrets
-        self.execution = execution if secrets is None else secrets.execution(execution)
+        self.execution = execution if secrets is None else secrets.shown(execution)
         self.as_of = as_of
         self.origin = origin
         self._title = title
-        self.operations = self.execution.operations
-        self.rows = {operation.id: row for row, operation in enumerate(self.operations)}
-        self.outline = Outline([operation.depth for operation in self.operations])
+        self.recorded = execution.operations
+        self.operations = ShownOperations(self.recorded, secrets)
+        self.rows = {operation.id: row for row, operation in enumerate(self.recorded)}
+        self.outline = Outline([operation.depth for operation in self.recorded])
         self.differences = differences or runtime_differences(self.execution, self.rows)
         self.marks = Marks.of_differences(self.differences) if self.differences else Marks()
         self.cursor = ROOT
@@ -71,7 +74,7 @@ class Session:
         self.breakpoints: set[str] = set()
         self.hits: list[int] | None = None
         self.query: Query | None = None
-        self.has_call_sites = any(operation.call_site is not None for operation in self.operations)
+        self.has_call_sites = any(operation.call_site is not None for operation in self.recorded)
         self._playback: Playback | None = None
         self._waiting_for = _waiting_for(execution)
         self._texts: list[str] = []
@@ -84,13 +87,13 @@ class Session:
         """Return a session on a newer state of the same execution, with cursor, folds and search kept."""
         session = Session(execution, as_of=as_of, origin=self.origin, title=self._title, secrets=self.secrets)
         session.breakpoints = self.breakpoints
-        known = {self.operations[row].id for row in range(len(self.operations))}
-        folded = {self.operations[row].id for row in self.outline.folded_rows()}
+        known = self.rows
+        folded = {self.recorded[row].id for row in self.outline.folded_rows()}
         refold = [
             row
             for row in range(len(session.operations))
-            if session.operations[row].id in folded
-            or (session.operations[row].id not in known and session.outline.is_folded(row))
+            if session.recorded[row].id in folded
+            or (session.recorded[row].id not in known and session.outline.is_folded(row))
         ]
         session.outline.unfold_all()
         session.outline.fold_rows(refold)
@@ -107,7 +110,7 @@ class Session:
         """The row that changed last, which following selects."""
         return max(
             range(len(self.operations)),
-            key=lambda row: (self.operations[row].events[-1:] or (0,))[-1],
+            key=lambda row: (self.recorded[row].events[-1:] or (0,))[-1],
             default=ROOT,
         )
 
@@ -126,7 +129,7 @@ class Session:
     def playback(self) -> Playback:
         """The recording as moments, built on first use."""
         if self._playback is None:
-            tasks = [operation.details.get("lane", ()) for operation in self.operations]
+            tasks = [operation.details.get("lane", ()) for operation in self.recorded]
             self._playback = Playback(read_moments(self.execution, self.rows), self.outline, tasks)
         return self._playback
 
@@ -215,7 +218,7 @@ class Session:
         if operation.subtype not in BATCH_SUBTYPES or not self.outline.has_children(row):
             return None
         if row not in self._tallies:
-            states = [facts.state(self.operations[child]) for child in self.outline.children(row)]
+            states = [facts.state(self.recorded[child]) for child in self.outline.children(row)]
             failed = sum(state.is_failure for state in states)
             is_map = operation.subtype == "Map"
             self._tallies[row] = facts.Tally(len(states), states.count(State.SUCCEEDED), failed, is_map)
@@ -277,7 +280,7 @@ class Session:
     def _failed_rows(self) -> list[int]:
         """Rows that failed; the execution's own row when code outside any step raised."""
         if self._failed is None:
-            found = [row for row, each in enumerate(self.operations) if facts.state(each).is_failure]
+            found = [row for row, each in enumerate(self.recorded) if facts.state(each).is_failure]
             is_outside = self.status.is_failure and self.execution.error is not None and self.headline.row == ROOT
             self._failed = [ROOT, *found] if is_outside else found
         return self._failed

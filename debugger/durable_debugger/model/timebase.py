@@ -50,6 +50,9 @@ class Timebase:
         end: End of the axis in seconds.
         cells: Width of the axis.
         is_folding: Whether idle time is folded.
+
+    Attributes:
+        folds: Columns at which folded stretches start and end.
     """
 
     def __init__(self, busy: Iterable[tuple[float, float]], end: float, cells: int, *, is_folding: bool = True) -> None:
@@ -57,6 +60,14 @@ class Timebase:
         self.end = max(end, MIN_SPAN)
         stretches = _stretches(_merged(busy), self.end) if is_folding else [Stretch(0.0, self.end, False)]
         self.stretches = _laid_out(stretches, self.cells)
+        self.folds = sorted(
+            {
+                column
+                for stretch in self.stretches
+                if stretch.is_folded and stretch.cells >= 1
+                for column in (int(stretch.column), int(stretch.column + stretch.cells - 1))
+            }
+        )
         self._starts = [stretch.start for stretch in self.stretches]
 
     def column(self, seconds: float) -> float:

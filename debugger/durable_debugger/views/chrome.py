@@ -2,7 +2,7 @@
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
-from durable_debugger.model.moments import MomentKind
+from durable_debugger.model.moments import Moment, MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text import durations, glyphs
@@ -86,11 +86,18 @@ def inspector_title(session: Session) -> str:
     return f"{facts.label(operation)} · call {operation.position}{of} in {safe(around)}"
 
 
+def moment_words_of_run(moment: Moment) -> str:
+    """Return a run of replayed calls as a sentence."""
+    return f"{moment.count:,} calls replayed from the record"
+
+
 def moment_words(session: Session) -> str:
     """Return the current moment as a sentence."""
     moment = session.moment
     if moment is None:
         return "the end of the recording"
+    if moment.kind is MomentKind.REPLAYED_RUN:
+        return moment_words_of_run(moment)
     if moment.kind is MomentKind.EXECUTION_ENDED:
         return f"the execution ends: {session.execution.status}"
     if moment.row == ROOT:

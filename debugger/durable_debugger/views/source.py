@@ -52,13 +52,13 @@ def current_site(session: Session) -> CallSite | None:
         if site is not None:
             return site
         row = session.outline.parent(row)
-    return next((each.call_site for each in session.operations if each.call_site is not None), None)
+    return next((each.call_site for each in session.recorded if each.call_site is not None), None)
 
 
 def calls_by_line(session: Session, file: str) -> dict[int, list[int]]:
     """Return the rows of the calls on each line of a file."""
     found: dict[int, list[int]] = defaultdict(list)
-    for row, operation in enumerate(session.operations):
+    for row, operation in enumerate(session.recorded):
         if operation.call_site is not None and operation.call_site.file == file:
             found[operation.call_site.line].append(row)
     return found

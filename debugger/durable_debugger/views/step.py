@@ -1,5 +1,7 @@
 """The step view: the current moment and the track of all calls."""
 
+from bisect import bisect_right
+
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
 from durable_debugger.model.moments import CALLS, Moment, MomentKind
@@ -8,7 +10,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.text import durations, glyphs, payloads
 from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Line, Part, fit, flush, line_width
-from durable_debugger.views.chrome import moment_words
+from durable_debugger.views.chrome import moment_words, moment_words_of_run
 
 NOWHERE = -1
 ANSWERS = frozenset({MomentKind.REPLAYED, MomentKind.ANSWERED, MomentKind.SETTLED, MomentKind.ATTEMPT_ENDED})
@@ -43,6 +45,8 @@ def moment_phrase(session: Session, moment: Moment) -> str:
     """Return a moment as a sentence."""
     if moment is session.playback.current:
         return moment_words(session)
+    if moment.kind is MomentKind.REPLAYED_RUN:
+        return moment_words_of_run(moment)
     if moment.row == ROOT:
         if moment.kind is MomentKind.EXECUTION_ENDED:
             return f"the execution ends: {session.execution.status}"
@@ -77,32 +81,68 @@ def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int
         Two lines, and the moment at each column of the first.
     """
     playback = session.playback
-    position = playback.position
-    cells_of: list[tuple[Part, int]] = []
-    at = 0
-    cursor_at = 0
-    last_call = max((index for index in playback.calls if index <= position), default=-1)
-    for index, moment in enumerate(playback.moments):
-        if moment.kind is MomentKind.INVOCATION_STARTED:
-            part = Part(f"{'    ' if cells_of else ''}inv {moment.invocation} ", "dim")
-        elif moment.kind in CALLS:
-            part = _call_part(session, index, moment, is_current=index == last_call)
-        elif moment.kind is MomentKind.INVOCATION_ENDED:
-            part = Part(f" {moment.state.glyph}", moment.state.role)
-        else:
-            continue
-        if index <= position:
-            cursor_at = at
-        cells_of.append((part, index))
-        at += line_width([part])
-    cells_of += _replayed(session)
-    shown, columns = _window(cells_of, cursor_at, cells - 2)
+    shown, columns = _window(session, cells - 2)
     current = playback.current
     offset = durations.offset(durations.between(session.execution.started_at, current.at)) if current else ""
     left = [Part(f" call {playback.call_number()} of {playback.call_count(playback.invocation)}", "text")]
     left.append(Part(f" in invocation {playback.invocation}   {offset}", "dim"))
     right = [Part(f"{moment_words(session)} ", "accent")]
     return [[Part(" "), *shown], flush(left, right, cells)], columns
+
+
+def _window(session: Session, cells: int) -> tuple[Line, dict[int, int]]:
+    """Return the part of the track around the cursor, and the moment at each column. Only what is visible is built."""
+    playback = session.playback
+    last_call = bisect_right(playback.calls, playback.position) - 1
+    current = playback.calls[last_call] if last_call >= 0 else -1
+    before: list[tuple[Part, int]] = []
+    used, at = 0, max(playback.position, 0)
+    while at >= 0 and used < cells * 2 // 3:
+        part = _glyph(session, at, is_current=at == current)
+        if part is not None:
+            before.append((part, at))
+            used += line_width([part])
+        at -= 1
+    found = before[::-1]
+    at = max(playback.position, 0) + 1
+    while at < len(playback) and used <= cells:
+        part = _glyph(session, at, is_current=at == current)
+        if part is not None:
+            found.append((part, at))
+            used += line_width([part])
+        at += 1
+    if at >= len(playback):
+        found += _replayed(session)
+    return _laid_out(found, cells)
+
+
+def _laid_out(parts: list[tuple[Part, int]], cells: int) -> tuple[Line, dict[int, int]]:
+    shown: Line = []
+    columns: dict[int, int] = {}
+    used = 0
+    for part, index in parts:
+        size = line_width([part])
+        if used + size > cells:
+            break
+        if index != NOWHERE:
+            columns.update({used + 1 + column: index for column in range(size)})
+        shown.append(part)
+        used += size
+    return shown, columns
+
+
+def _glyph(session: Session, index: int, *, is_current: bool) -> Part | None:
+    """Return what the track shows of a moment; None for moments between calls."""
+    moment = session.playback.moments[index]
+    if moment.kind is MomentKind.INVOCATION_STARTED:
+        return Part(f"{'    ' if index else ''}inv {moment.invocation} ", "dim")
+    if moment.kind is MomentKind.REPLAYED_RUN:
+        return Part(f"{glyphs.DOT}{moment.count}{glyphs.DOT}", "dim")
+    if moment.kind in CALLS:
+        return _call_part(session, index, moment, is_current=is_current)
+    if moment.kind is MomentKind.INVOCATION_ENDED:
+        return Part(f" {moment.state.glyph}", moment.state.role)
+    return None
 
 
 def _replayed(session: Session) -> list[tuple[Part, int]]:
@@ -133,20 +173,3 @@ def _call_part(session: Session, index: int, moment: Moment, *, is_current: bool
     if is_current:
         return Part(f"[{glyph}]", role)
     return Part(f" {glyph}", role if index <= session.playback.position else "dim")
-
-
-def _window(parts: list[tuple[Part, int]], cursor_at: int, cells: int) -> tuple[Line, dict[int, int]]:
-    """Return the part of the track around the cursor, and the moment at each column."""
-    start = max(0, cursor_at - cells * 2 // 3)
-    shown: Line = []
-    columns: dict[int, int] = {}
-    at = used = 0
-    for part, index in parts:
-        size = line_width([part])
-        if at >= start and used + size <= cells:
-            if index != NOWHERE:
-                columns.update({used + 1 + column: index for column in range(size)})
-            shown.append(part)
-            used += size
-        at += size
-    return shown, columns

@@ -55,7 +55,7 @@ class Chart:
     def path(self, session: Session) -> tuple[int, ...]:
         """Return the critical path, cached until the execution changes."""
         if self._path is None or self._path_of != id(session.execution):
-            self._path = tuple(critical_path(session.operations))
+            self._path = tuple(critical_path(session.recorded))
             self._path_of = id(session.execution)
             self._on_path = frozenset(self._path)
         return self._path
@@ -113,7 +113,7 @@ def timeline_legend(session: Session, chart: Chart, cells: int) -> list[Line]:
     path = chart.path(session)
     names = " → ".join(
         f"{facts.label(session.operations[row])} {durations.short(facts.duration(session.operations[row]))}"
-        for row in longest(path, session.operations, 3)
+        for row in longest(path, session.recorded, 3)
     )
     idle = chart.base(session, max(cells - label_width(cells) - 1, 1)).idle
     lines: list[Line] = []
@@ -168,11 +168,8 @@ class _Paint:
 
 
 def _paint_folds(paint: _Paint, base: Timebase) -> None:
-    for stretch in base.stretches:
-        if stretch.is_folded and stretch.cells >= 1:
-            paint.text(int(stretch.column), glyphs.IDLE, "dim")
-            if stretch.cells > 1:
-                paint.text(int(stretch.column + stretch.cells - 1), glyphs.IDLE, "dim")
+    for column in base.folds:
+        paint.text(column, glyphs.IDLE, "dim")
 
 
 def _paint_invocations(paint: _Paint, session: Session, base: Timebase) -> None:

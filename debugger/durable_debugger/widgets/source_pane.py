@@ -41,6 +41,8 @@ class SourcePane(LineView):
         self.texts = texts
         self.listing: Listing | None = None
         self.site: CallSite | None = None
+        self._known: tuple[int, str] | None = None
+        self._remark = ""
         self._calls: dict[int, list[int]] = {}
         self._divergent: dict[int, tuple[str, str, str]] = {}
         self._colors: dict[str, list[Line]] = {}
@@ -62,9 +64,13 @@ class SourcePane(LineView):
             return
         if self.listing is None or self.listing.file != self.site.file:
             self._open(self.site.file, text)
-        self._calls = calls_by_line(session, self.site.file)
-        self._divergent = divergent_lines(session, self.site.file)
-        self.set_title(source_title(self.site, self._note(text)))
+        known = id(session.execution), self.site.file
+        if known != self._known:  # found once for each file: a key must not cost what a file costs
+            self._known = known
+            self._calls = calls_by_line(session, self.site.file)
+            self._divergent = divergent_lines(session, self.site.file)
+            self._remark = self._note(text)
+        self.set_title(source_title(self.site, self._remark))
         self.show(len(text.lines))
 
     def cursor_index(self) -> int | None:
@@ -114,6 +120,7 @@ class SourcePane(LineView):
     def _show_missing(self, why: str) -> None:
         self.listing = Listing("", [[Part(f" {safe(why)}", "dim")]], "")
         self.site = None
+        self._known = None
         self._calls = {}
         self.set_title("Source")
         self.show(1)
