@@ -9,6 +9,7 @@ from textual.screen import Screen
 
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import HIDDEN, Session
+from durable_debugger.screens.loading import LoadingScreen, LoadSession
 from durable_debugger.screens.main import MainScreen
 from durable_debugger.screens.opener import OpenerScreen
 from durable_debugger.sources.code import SourceTexts
@@ -25,6 +26,7 @@ class DebuggerApp(App[int]):
     Args:
         session: The execution; None opens the list of executions.
         loaded: Its source, used to follow a running execution.
+        load: Reads a large execution in the app, with a description of it; None when `session` has it.
         library: The executions offered in the list.
         missing: The reference that was not found.
         view: The view to open.
@@ -45,6 +47,7 @@ class DebuggerApp(App[int]):
         session: Session | None = None,
         *,
         loaded: Loaded | None = None,
+        load: tuple[LoadSession, str] | None = None,
         library: Library | None = None,
         missing: NotFoundError | None = None,
         view: str = "tree",
@@ -57,7 +60,8 @@ class DebuggerApp(App[int]):
     ) -> None:
         super().__init__()
         self.shown_keys = keymap or {}
-        self._session, self._loaded = session, loaded
+        self._session, self._loaded, self._load_session = session, loaded, load
+        self.failure: DurableError | None = None
         self._library, self._missing = library or Library(()), missing
         self._first_view, self._first_at, self._texts, self._secrets = view, at, texts, secrets
         self.register_theme(DURABLE_SAFE)
@@ -67,6 +71,8 @@ class DebuggerApp(App[int]):
 
     def get_default_screen(self) -> Screen[None]:
         """The execution or the list of executions, as the first screen, so that no empty screen is painted before it."""
+        if self._load_session is not None:
+            return LoadingScreen(*self._load_session)
         if self._session is None:
             return OpenerScreen(self._library, self._missing)
         return self._main(self._session, self._loaded)
@@ -74,6 +80,17 @@ class DebuggerApp(App[int]):
     def on_mount(self) -> None:
         """Apply the user's key map."""
         self.set_keymap(self.shown_keys)
+
+    @on(LoadingScreen.Done)
+    def read(self, event: LoadingScreen.Done) -> None:
+        """Show the execution that was read."""
+        self._open(event.session, event.loaded)
+
+    @on(LoadingScreen.Failed)
+    def unreadable(self, event: LoadingScreen.Failed) -> None:
+        """Leave the error to the command line."""
+        self.failure = event.error
+        self.exit(1)
 
     @on(OpenerScreen.Chosen)
     def chosen(self, event: OpenerScreen.Chosen) -> None:

@@ -76,7 +76,9 @@ def _in_our_words(comparison: Comparison) -> Comparison:
 def drive(texts: SourceTexts, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DebuggerApp]:
     """Runs the app on a session and lets a script press keys, each when all that the one before it caused is done."""
 
-    def run(session: Session, script: Script, *, size: tuple[int, int] = (80, 24), **options: object) -> DebuggerApp:
+    def run(
+        session: Session | None, script: Script, *, size: tuple[int, int] = (80, 24), **options: object
+    ) -> DebuggerApp:
         app = DebuggerApp(session, texts=texts, **options)  # type: ignore[arg-type]
 
         async def idle(*_: object) -> None:
@@ -87,7 +89,10 @@ def drive(texts: SourceTexts, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
         async def go() -> None:
             async with app.run_test(size=size) as pilot:
-                await settled(app, pilot)
+                if session is None:
+                    await pilot.pause()
+                else:
+                    await settled(app, pilot)
                 await script(app, pilot)
 
         asyncio.run(go())

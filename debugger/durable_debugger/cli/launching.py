@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import add_secret_option, secrets_of
@@ -9,6 +10,9 @@ from durable_debugger.cli.preferences import read_preferences
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded, NotFoundError
 from durable_debugger.sources.places import Library
+
+if TYPE_CHECKING:
+    from durable_debugger.screens.loading import LoadSession
 
 
 def add_screen_options(parser: ArgumentParser) -> None:
@@ -23,6 +27,7 @@ def launch(
     session: Session | None = None,
     *,
     loaded: Loaded | None = None,
+    load: "tuple[LoadSession, str] | None" = None,
     library: Library | None = None,
     missing: NotFoundError | None = None,
 ) -> int:
@@ -43,6 +48,7 @@ def launch(
     app = DebuggerApp(
         session,
         loaded=loaded,
+        load=load,
         library=library,
         missing=missing,
         view=getattr(arguments, "view", "tree"),
@@ -52,7 +58,10 @@ def launch(
         keymap=preferences.keymap,
         secrets=secrets_of(arguments),
     )
-    return app.run() or Exit.OK
+    result = app.run()
+    if app.failure is not None:
+        raise app.failure
+    return result or Exit.OK
 
 
 def _known_theme(name: str | None) -> str | None:

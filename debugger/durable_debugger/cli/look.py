@@ -28,9 +28,10 @@ from durable_debugger.model.facts import state_of
 from durable_debugger.model.report import execution_report
 from durable_debugger.model.session import Session, title_of
 from durable_debugger.sources.aws import AwsPlace
-from durable_debugger.sources.found import Listed, NotFoundError
+from durable_debugger.sources.files import file_size
+from durable_debugger.sources.found import Listed, Loaded, NotFoundError
 from durable_debugger.sources.places import AwsExecutions, Library, Place, find
-from durable_debugger.text import durations
+from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import pad, pad_left, safe
 from durable_debugger.text.segments import Line, Part, fit
 from durable_debugger.views.chrome import status_line
@@ -43,6 +44,9 @@ from durable_execution.comparison.call_tree import tree_of
 from durable_execution.comparison.comparison import compare
 from durable_execution.divergence import Severity
 from durable_execution.history.recorded import RecordedExecution
+
+LARGE = 2_000_000
+"""Files of more bytes are read while the app is on the screen."""
 
 VIEWS = ("tree", "timeline", "step", "diff", "events")
 
@@ -66,6 +70,9 @@ def run_open(arguments: Namespace, output: Output) -> int:
     if arguments.execution is None:
         _need_terminal(output, "run `durable-debug list` for text")
         return launch(arguments, library=Library(places(arguments)))
+    size = file_size(arguments.execution)
+    if size > LARGE and output.is_terminal:
+        return launch(arguments, load=(lambda: _read_large(arguments), f"{arguments.execution}, {payloads.size(size)}"))
     try:
         loaded = find_execution(arguments)
     except NotFoundError as error:
@@ -75,6 +82,11 @@ def run_open(arguments: Namespace, output: Output) -> int:
     _need_terminal(output, "run `durable-debug show EXECUTION` for text")
     session = session_of(loaded, arguments)
     return launch(arguments, session, loaded=loaded)
+
+
+def _read_large(arguments: Namespace) -> tuple[Session, Loaded]:
+    loaded = find_execution(arguments)
+    return session_of(loaded, arguments), loaded
 
 
 def _need_terminal(output: Output, advice: str) -> None:

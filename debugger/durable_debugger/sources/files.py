@@ -1,10 +1,15 @@
 """Executions in files or on stdin: histories from the API or the AWS CLI, replay traces, exported bundles."""
 
+import gc
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
 
 from durable_debugger.model.bundle import MEMBER as BUNDLE_MEMBER
 from durable_debugger.model.bundle import read_bundle
@@ -30,6 +35,34 @@ def is_file_reference(reference: str) -> bool:
         return False
 
 
+def file_size(reference: str) -> int:
+    """Return the size of the file a reference names, in bytes; 0 when it names none."""
+    try:
+        return Path(reference).stat().st_size if reference != STDIN else 0
+    except (OSError, ValueError):
+        return 0
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the garbage collector: a large recording is millions of objects that all stay."""
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
+
+
+def _parsed(text: str) -> Any:
+    """Parse JSON, by the faster parser where it accepts the text."""
+    try:
+        return from_json(text)
+    except ValueError:  # the standard library accepts more, such as lone surrogates
+        return json.loads(text)
+
+
 def load_file(reference: str, *, trace: str | None = None) -> Loaded:
     """Read an execution from a file.
 
@@ -42,7 +75,8 @@ def load_file(reference: str, *, trace: str | None = None) -> Loaded:
     """
     text = _text(reference)
     try:
-        execution = read_execution(text, traces=_traces_beside(reference, trace))
+        with _without_collection():
+            execution = read_execution(text, traces=_traces_beside(reference, trace))
     except DurableError as error:
         raise UnreadableError(f"{_shown(reference)} holds no execution: {error}") from error
     title = "stdin" if reference == STDIN else _stem(Path(reference).name)
@@ -58,7 +92,7 @@ def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> Reco
     if _is_trace(text):
         return execution_of_traces(read_traces(text))
     try:
-        value = json.loads(text)
+        value = _parsed(text)
     except ValueError as error:
         raise UnreadableError(f"it is not JSON ({error})") from error
     except RecursionError as error:

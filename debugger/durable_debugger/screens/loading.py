@@ -1,0 +1,84 @@
+"""The screen shown while a large recording is read, so that the terminal is never blank."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from durable_debugger.model.session import Session
+from durable_debugger.sources.found import Loaded
+from durable_debugger.text.cells import safe
+from durable_debugger.text.segments import Part
+from durable_debugger.widgets.lines import StaticLines
+from durable_execution.errors import DurableError
+
+LoadSession = Callable[[], tuple[Session, Loaded | None]]
+"""Reads an execution. Runs in a thread."""
+
+FIRST_PAINT_SECONDS = 0.05
+"""Reading starts after the first paint: parsing JSON keeps Python's other threads waiting."""
+
+
+class LoadingScreen(Screen[None]):
+    """Reads an execution in a thread, and says so.
+
+    Args:
+        load: Reads the execution.
+        words: What is read: `order.history.json, 72.4 MiB`.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,escape,ctrl+c", "app.quit", "Quit", show=False)]
+    DEFAULT_CSS = """
+    LoadingScreen StaticLines { height: 1fr; }
+    """
+
+    class Done(Message):
+        """The execution was read.
+
+        Attributes:
+            session: The session on it.
+            loaded: Its source.
+        """
+
+        def __init__(self, session: Session, loaded: Loaded | None) -> None:
+            super().__init__()
+            self.session, self.loaded = session, loaded
+
+    class Failed(Message):
+        """The execution cannot be read.
+
+        Attributes:
+            error: Why.
+        """
+
+        def __init__(self, error: DurableError) -> None:
+            super().__init__()
+            self.error = error
+
+    def __init__(self, load: LoadSession, words: str) -> None:
+        super().__init__()
+        self._load = load
+        self._words = words
+
+    def compose(self) -> ComposeResult:
+        """Create the text."""
+        yield StaticLines()
+
+    def on_mount(self) -> None:
+        """Say what is read, then read it."""
+        lines = [[], [Part(f"   Reading {safe(self._words)}", "title")], [], [Part("   q  Quit", "dim")]]
+        self.query_one(StaticLines).show_lines(lines)
+        self.set_timer(FIRST_PAINT_SECONDS, self._read)
+
+    @work(thread=True, exclusive=True, exit_on_error=False)
+    def _read(self) -> None:
+        try:
+            session, loaded = self._load()
+        except DurableError as error:
+            self.post_message(self.Failed(error))
+            return
+        self.post_message(self.Done(session, loaded))
