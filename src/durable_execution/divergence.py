@@ -144,6 +144,58 @@ class Side:
         )
 
 
+class Evidence(StrEnum):
+    """How a cause is known, best first.
+
+    REPRODUCED: two replays of today's code make different calls, and the difference was followed back to this line.
+    OBSERVED: the line read a source that varies, and the call depends on it.
+    CHANGED: the line differs from the recorded source.
+    POSSIBLE: the line could vary; nothing shows that it did.
+    """
+
+    REPRODUCED = "reproduced"
+    OBSERVED = "observed"
+    CHANGED = "changed"
+    POSSIBLE = "possible"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The line that makes code differ from its recording.
+
+    Attributes:
+        evidence: How it is known.
+        file: Its file.
+        line: The line, from 1.
+        text: What the line does, with its place.
+        fix: What to write instead.
+    """
+
+    evidence: Evidence
+    file: str
+    line: int
+    text: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.evidence})"
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return every member as JSON values."""
+        return {
+            "evidence": self.evidence.value,
+            "file": self.file,
+            "line": self.line,
+            "text": self.text,
+            "fix": self.fix,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Cause":
+        """Read what `to_wire` wrote."""
+        return cls(Evidence(wire["evidence"]), wire["file"], wire["line"], wire["text"], wire["fix"])
+
+
 @dataclass(frozen=True, slots=True)
 class Divergence:
     """One difference between the recorded and the replayed side.
@@ -163,6 +215,8 @@ class Divergence:
         is_root: Whether it is a cause; False when it follows from an earlier difference in the same context.
         follow_on: Number of differences in the same context that follow from it.
         suspects: `file:line: what` of nondeterministic reads observed before it, nearest first.
+        cause: The line that makes the difference, with its evidence; None when it was not found. `likely` and `fix` say the
+            same in words.
     """
 
     kind: DivergenceKind
@@ -179,6 +233,7 @@ class Divergence:
     is_root: bool = True
     follow_on: int = 0
     suspects: tuple[str, ...] = ()
+    cause: Cause | None = None
 
     @property
     def title(self) -> str:
@@ -213,6 +268,7 @@ class Divergence:
             "is_root": self.is_root,
             "follow_on": self.follow_on,
             "suspects": list(self.suspects),
+            "cause": self.cause.to_wire() if self.cause else None,
         }
 
     @classmethod
@@ -238,6 +294,7 @@ class Divergence:
             is_root=wire.get("is_root", True),
             follow_on=wire.get("follow_on", 0),
             suspects=tuple(wire.get("suspects") or ()),
+            cause=Cause.from_wire(wire["cause"]) if wire.get("cause") else None,
         )
 
 

@@ -25,6 +25,8 @@ MAY_ASK = {
     "durable_execution.replay.pool": "ends processes that never answer, which only real time can tell",
     "durable_execution.replay.supervisor": "ends processes that never answer; makes keys that handlers cannot guess",
     "durable_execution.replay.worker": "waits for processes that are about to end",
+    "durable_execution.replay.cause_finder": "ends a search that takes too long, which only real time can tell",
+    "durable_execution.replay.reproduction": "stops code that never ends, which only real time can tell",
     "durable_execution.replay.channel": "chooses a descriptor that handlers cannot guess",
     "durable_execution.replay.perturb": "makes another random world from a given seed",
     "durable_execution.operations.replay_safe": "seeds a generator from the execution, so that replays draw the same",

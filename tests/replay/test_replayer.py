@@ -71,7 +71,8 @@ def test_the_branch_is_named_where_it_stands_in_the_handler(recording: RecordedE
     report = Replayer(workflows.deciding(decide)).replay(recording)
     assert report.root is not None
     assert report.root.likely is not None
-    assert "branches on datetime.now(), called outside a step" in report.root.likely
+    assert "reads the clock outside a step: datetime.now(); workflows.py:" in report.root.likely
+    assert report.root.likely.endswith("branches on it (observed)")
 
 
 def test_what_decides_nothing_is_noted_and_not_held_against_the_code(recording: RecordedExecution) -> None:

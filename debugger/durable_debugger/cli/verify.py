@@ -168,6 +168,11 @@ def add_import_option(parser: ArgumentParser) -> None:
         action="store_true",
         help="let the handler's module use the network when it is imported",
     )
+    parser.add_argument(
+        "--no-cause",
+        action="store_true",
+        help="do not replay again to find the line that makes a recording differ",
+    )
 
 
 def worker_options(arguments: Namespace) -> WorkerOptions:
@@ -179,6 +184,7 @@ def worker_options(arguments: Namespace) -> WorkerOptions:
         allows_network_at_import=arguments.allow_network_at_import,
         is_every_prefix=getattr(arguments, "every_prefix", False),
         has_rows=False,
+        finds_cause=not arguments.no_cause,
     )
 
 

@@ -172,15 +172,6 @@ class BlockingContext:
         *,
         config: MapConfig | None = None,
     ) -> BatchResult[R]: ...
-    @overload
-    def map(
-        self,
-        items: Sequence[S],
-        function: Callable[[BlockingContext, list[S], int], R],
-        name: str | None = None,
-        *,
-        config: MapConfig,
-    ) -> BatchResult[R]: ...
     def map(
         self,
         items: Sequence[Any],

@@ -11,7 +11,6 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durable_execution.config.options import StepConfig
-from durable_execution.errors import ConfigurationError
 from durable_execution.operations import step, wait
 from durable_execution.operations.bound_context import BoundContext
 from durable_execution.operations.step_context import BoundStep, StepContext
@@ -256,15 +255,6 @@ class DurableContext:
         *,
         config: MapConfig | None = None,
     ) -> Coroutine[Any, Any, BatchResult[R]]: ...
-    @overload
-    def map(
-        self,
-        items: Sequence[S],
-        function: Callable[[DurableContext, list[S], int], Awaitable[R]],
-        name: str | None = None,
-        *,
-        config: MapConfig,
-    ) -> Coroutine[Any, Any, BatchResult[R]]: ...
     def map(
         self,
         items: Sequence[Any],
@@ -282,14 +272,15 @@ class DurableContext:
             config: Concurrency, completion, serializers, nesting, names of items.
 
         Returns:
-            The items' results and errors in index order; an item's failure is not raised. See `BatchResult.throw_if_error`.
+            The items' results and errors in index order. An item's failure is not raised; see
+            `BatchResult.throw_if_error`.
         """
         from durable_execution.operations import batch
 
         if not callable(function):
             refuse(function, "ctx.map")
         config = checked_config(config, batch.NO_MAP_CONFIG, "ctx.map")
-        items = batch.batched_items(checked_items(items, "ctx.map"), config)
+        items = checked_items(items, "ctx.map")
         call = self._scope.reserve(CONTEXT, OperationSubType.MAP.value, name)
         call.configuration = {"branches": len(items)}
         return batch.run_map(call, items, function, config, self._child)
@@ -309,7 +300,8 @@ class DurableContext:
             config: Concurrency, completion, serializers, nesting.
 
         Returns:
-            The branches' results and errors in order; a branch's failure is not raised. See `BatchResult.throw_if_error`.
+            The branches' results and errors in order. A branch's failure is not raised; see
+            `BatchResult.throw_if_error`.
         """
         from durable_execution.operations import batch
 
@@ -333,7 +325,8 @@ class DurableContext:
         """Poll until a condition is met. The execution is suspended between polls.
 
         Args:
-            check: Takes the last state (first `config.initial_state`) and a `StepContext`; returns the new state.
+            check: Takes the last check's state (`config.initial_state` for the first) and a `StepContext`; returns the new
+                state.
             name: Name of the operation.
             config: Wait strategy, initial state, serializer, type.
 
@@ -402,7 +395,9 @@ class DurableContext:
         strategy = config.retry_strategy or with_retry.DEFAULT_RETRY
         if not config.child_context:
             return with_retry.run_attempts(self, self._scope, function, name, strategy)
-        child_config = config.child_config or ChildConfig(result_type=return_annotation(function))
+        child_config = config.child_config
+        if child_config is None:
+            child_config = ChildConfig(result_type=return_annotation(function))
 
         async def block(context: DurableContext) -> T:
             return await with_retry.run_attempts(context, context._scope, function, name, strategy)
@@ -416,29 +411,34 @@ class DurableContext:
         """
         from durable_execution.operations import combinators
 
-        return combinators.run_all(self._scope.reserve(STEP, "All", name), awaitables)
+        call = self._scope.reserve(STEP, "All", name)
+        return combinators.run_all(call, awaitables)
 
     def race(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
         """Wait for the first to end, and return its value or raise its error.
 
         The winner is recorded, so a replay picks the same one. Losers are cancelled and start nothing new.
         """
+        from durable_execution.errors import ConfigurationError
         from durable_execution.operations import combinators
 
         if not awaitables:
             raise ConfigurationError("ctx.race needs at least one awaitable")
-        return combinators.run_race(self._scope.reserve(STEP, "Race", name), awaitables)
+        call = self._scope.reserve(STEP, "Race", name)
+        return combinators.run_race(call, awaitables)
 
     def any(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
         """Wait for the first to succeed, and return its value; raise an ExceptionGroup if all fail.
 
         The winner is recorded, so a replay picks the same one. Losers are cancelled and start nothing new.
         """
+        from durable_execution.errors import ConfigurationError
         from durable_execution.operations import combinators
 
         if not awaitables:
             raise ConfigurationError("ctx.any needs at least one awaitable")
-        return combinators.run_any(self._scope.reserve(STEP, "Any", name), awaitables)
+        call = self._scope.reserve(STEP, "Any", name)
+        return combinators.run_any(call, awaitables)
 
     def all_settled(self, *awaitables: Awaitable[T]) -> Coroutine[Any, Any, list[Settled[T]]]:
         """Wait for all to end, and return how each ended, in order. Only the operations themselves are recorded."""

@@ -160,6 +160,8 @@ class Redaction:
                     continue
                 start = match.end("separator")
                 end = _value_end(text, start, match["name"])
+                if match["name"].endswith(".py") and text[start:end].isdecimal():
+                    continue  # a place in the source, such as `tokens.py:12`
                 if end <= start or text[start:end].strip("\\\"'`").lower() in _NEVER:
                     continue
                 quoted = _QUOTE.match(text, start + len((_PREFIX.match(text, start) or [""])[0]))

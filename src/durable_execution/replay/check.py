@@ -102,6 +102,7 @@ def check(
     handlers: Handlers | Any,
     *,
     seconds: float = DEFAULT_SECONDS,
+    cause: bool = True,
     on_report: Callable[[ReplayReport], None] | None = None,
 ) -> Iterator[ReplayReport]:
     """Replay recordings one by one, in this process.
@@ -113,25 +114,26 @@ def check(
         sources: The recordings.
         handlers: One handler, or `Handlers` to choose from.
         seconds: Time limit for each recording.
+        cause: Whether to look for the line that makes the first difference; replays twice more in this process.
         on_report: Called with each report, to show progress.
 
     Yields:
         One report per recording. A recording that cannot be read, or has no handler, gets a report that says so.
     """
     for source in sources:
-        report = _check_one(source, handlers, seconds)
+        report = _check_one(source, handlers, seconds, cause=cause)
         if on_report is not None:
             on_report(report)
         yield report
 
 
-def _check_one(source: Source, handlers: Handlers | Any, seconds: float) -> ReplayReport:
+def _check_one(source: Source, handlers: Handlers | Any, seconds: float, *, cause: bool) -> ReplayReport:
     execution = read_source(source, handlers)
     if isinstance(execution, ReplayReport):
         return execution
     try:
         handler = handlers.find(execution) if isinstance(handlers, Handlers) else handlers
-        return Replayer(handler, seconds=seconds).replay(execution, source=source.name)
+        return Replayer(handler, seconds=seconds, cause=cause).replay(execution, source=source.name)
     except UnusableHandlerError as error:
         return ReplayReport(source.name, _name(handlers), Verdict.FAILED, error=str(error), execution=execution)
 

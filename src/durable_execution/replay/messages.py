@@ -1,6 +1,7 @@
 """What the supervisor of replays and its workers say to each other, in the order in which they say it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.report import ReplayReport
@@ -22,12 +23,16 @@ class Start:
         memory: How many bytes a replay may allocate on top of what the import needed.
         allows_network_at_import: Whether the handler's module may use the network when it is imported.
         has_landlock: Whether to use Landlock where the kernel has it.
+        clock_offset: By how many seconds to move the clock.
+        random_seed: Seed of random numbers and uuids; None leaves them alone.
     """
 
     reference: str
     memory: int
     allows_network_at_import: bool
     has_landlock: bool
+    clock_offset: int = 0
+    random_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,7 @@ class Job:
         grace: How many seconds later its process is ended.
         is_every_prefix: Whether to replay each of its earlier states as well.
         has_rows: Whether the report needs the calls side by side.
+        lines: How many replays to record line by line, instead of a report.
     """
 
     execution: RecordedExecution
@@ -131,6 +137,7 @@ class Job:
     grace: float
     is_every_prefix: bool = False
     has_rows: bool = True
+    lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +148,13 @@ class Outcome:
         report: The report, without the recording.
         paths: Paths of recorded operations that the replay names differently, by index.
         is_worn: Whether the replay changed the process, so that no other recording should be replayed in it.
+        variants: Replays that were recorded line by line, as JSON values; see `reproduction.Variant`.
     """
 
     report: ReplayReport
     paths: tuple[tuple[int, str], ...] = ()
     is_worn: bool = False
+    variants: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,14 +195,15 @@ def main() -> None:
     request = json.load(sys.stdin)
     sys.path[:] = request["path"]
     shift_clock(request["clock_offset"])
-    seed_random(request["random_seed"])
+    if request["random_seed"] is not None:
+        seed_random(request["random_seed"])
     stdout, sys.stdout = sys.stdout, sys.stderr  # output of the handler's module must not mix with the answer
     answer = _replay(request)
     print(json.dumps(answer, default=str), file=stdout)  # the answer
 
 
 def shift_clock(seconds: int) -> None:
-    """Move the clock forward for every module imported from now on."""
+    """Move the clock for every module imported from now on."""
     if not seconds:
         return
     real_time, real_time_ns, offset = time.time, time.time_ns, dt.timedelta(seconds=seconds)
@@ -236,6 +237,10 @@ def shift_clock(seconds: int) -> None:
 
     module: Any = dt
     module.datetime, module.date = ShiftedDatetime, ShiftedDate
+    real_local, real_gm, real_format = time.localtime, time.gmtime, time.strftime
+    time.localtime = lambda at=None: real_local(time.time() if at is None else at)  # type: ignore[misc]
+    time.gmtime = lambda at=None: real_gm(time.time() if at is None else at)  # type: ignore[misc]
+    time.strftime = lambda how, at=None: real_format(how, time.localtime() if at is None else at)  # type: ignore[misc]
     time.time = lambda: real_time() + seconds
     time.time_ns = lambda: real_time_ns() + seconds * 1_000_000_000
 
@@ -252,6 +257,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     from durable_execution.replay.loading import load_handler
     from durable_execution.replay.reorder import conflict_in_order
     from durable_execution.replay.replayer import Replayer
+    from durable_execution.replay.reproduction import variants_here
     from durable_execution.replay.run import UnusableHandlerError
 
     execution = read_history(request["events"], arn=request["arn"])
@@ -259,6 +265,10 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         handler = load_handler(request["handler"])
     except UnusableHandlerError as error:
         return {"unusable": str(error)}
+    if "lines" in request:
+        seconds, count, name = request["seconds"], request["lines"], request["name"]
+        found = variants_here(handler, execution, seconds=seconds, count=count, name=name)
+        return {"variants": [one.to_wire() for one in found]}
     report = Replayer(handler, seconds=request["seconds"], inside=False).replay(execution)
     wire = report.to_wire()
     calls = [row.replayed.side for row in report.rows if row.replayed is not None]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.channel import ClosedChannelError, ForgedMessageError
 from durable_execution.replay.check import Handlers, Source, check, read_source
 from durable_execution.replay.messages import BROKEN, CUT_OFF, Outcome, Reaped
@@ -64,11 +65,23 @@ def check_in_workers(
         One report per recording, in the same order. A recording that cannot be read, or whose handler cannot be imported,
         gets a report that says so.
     """
+    finder = CauseFinder(options or WorkerOptions()) if options is None or options.finds_cause else None
     with ReplayPool(options) as pool:
-        for report in pool.check(sources, handlers):
+        for found in pool.check(sources, handlers):
+            report = found if finder is None else _explained(found, finder, handlers)
             if on_report is not None:
                 on_report(report)
             yield report
+
+
+def _explained(report: ReplayReport, finder: CauseFinder, handlers: Handlers) -> ReplayReport:
+    if report.execution is None or report.root is None:
+        return report
+    try:
+        reference = handlers.reference(report.execution)
+    except UnusableHandlerError:
+        return report
+    return finder.explain(report, reference)
 
 
 def _task(source: Source, handlers: Handlers) -> Task | ReplayReport:

@@ -17,6 +17,8 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ErrorObject, OperationType
 from durable_execution.protocol.paths import root_path
 from durable_execution.replay.cause import VARYING, findings_for, with_suspects
+from durable_execution.replay.evidence import SECONDS as CAUSE_SECONDS
+from durable_execution.replay.evidence import CauseSearch
 from durable_execution.replay.explore import Exploration, explore
 from durable_execution.replay.outcome import (
     TERMINAL,
@@ -30,6 +32,7 @@ from durable_execution.replay.raised import raise_site
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replayed_tree import tree_of_run
 from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.reproduction import variants_here
 from durable_execution.replay.run import ReplayRun, handler_parts
 from durable_execution.replay.suspects import Owner, Suspect, owner_of
 from durable_execution.trace.schema import InvocationTrace
@@ -62,11 +65,14 @@ class Replayer:
         handler: A handler made with `@durable_execution`.
         seconds: Time limit for the replays of one recording.
         inside: Whether finished contexts are checked as well, although a resumed execution would skip them.
+        cause: Whether to look for the line that makes the first difference: by two more replays that are recorded line by
+            line.
     """
 
     handler: Any
     seconds: float = DEFAULT_SECONDS
     inside: bool = True
+    cause: bool = True
 
     def replay(
         self,
@@ -135,6 +141,8 @@ class _Replay:
         suspects = tuple(self._suspects)
         findings = findings_for(self._replayer.handler.function) if divergences else []
         divergences = [_advised(with_suspects(one, suspects, findings)) if one.is_root else one for one in divergences]
+        if self._replayer.cause and not first.is_timed_out:
+            divergences = self._caused(divergences, first)
         effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
         self._note_limits(first)
         return ReplayReport(
@@ -173,6 +181,14 @@ class _Replay:
             return False
         call = run.collector.calls.get(error.operation_id or "")
         return call is not None and call.is_recorded and not call.is_entered
+
+    def _caused(self, divergences: list[Divergence], first: ReplayRun) -> list[Divergence]:
+        replayer = self._replayer
+        seconds = min(CAUSE_SECONDS, self._deadline - time.monotonic())
+        if seconds <= 0:
+            return divergences
+        replays = variants_here(replayer.handler, self._execution, seconds=seconds)
+        return CauseSearch([list(replays)], self._suspects).explain(divergences)
 
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
         left = max(0.5, self._deadline - time.monotonic())
@@ -247,6 +263,8 @@ class _Replay:
         run = explored.first
         if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or run.is_blocked:
             return []
+        if run.collector.diverged is not None and not found and not self._is_uncertain(run):
+            return [run.collector.diverged.divergence]  # later replays took the recorded way: the code varies by itself
         difference = outcome_difference(self._execution, run)
         if difference is None:
             return []

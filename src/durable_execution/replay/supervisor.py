@@ -5,6 +5,7 @@ Each handler is imported in one process. That process forks, and the forks repla
 
 import os
 import secrets
+import selectors
 import signal
 import socket
 import subprocess
@@ -38,6 +39,7 @@ from durable_execution.replay.messages import (
 )
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport
+from durable_execution.replay.reproduction import Surroundings, Variant
 from durable_execution.replay.run import UnusableHandlerError
 
 MEMORY = 1 << 30
@@ -61,6 +63,7 @@ class WorkerOptions:
         has_landlock: Whether to use Landlock where the kernel has it.
         is_every_prefix: Whether to replay each earlier state of a recording as well.
         has_rows: Whether reports need the calls side by side, which `--json` and the formats of CI do not.
+        finds_cause: Whether to look for the line that makes a difference, by further replays.
     """
 
     seconds: float = DEFAULT_SECONDS
@@ -72,6 +75,7 @@ class WorkerOptions:
     has_landlock: bool = True
     is_every_prefix: bool = False
     has_rows: bool = True
+    finds_cause: bool = True
 
 
 @dataclass(slots=True)
@@ -117,6 +121,21 @@ class ReplayProcess:
             Job(task.execution, task.source, seconds, options.grace, options.is_every_prefix, options.has_rows)
         )
 
+    def record_lines(self, execution: RecordedExecution, name: str, *, count: int, seconds: float) -> list[Variant]:
+        """Replay in this process and record each replay by line.
+
+        Raises:
+            ClosedChannelError: The process has ended.
+            ForgedMessageError: Something other than the worker answered.
+            TimeoutError: There was no answer in time.
+        """
+        self.channel.send(Job(execution, name, seconds, 0, lines=count))
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.channel, selectors.EVENT_READ)
+            if not selector.select(seconds):
+                raise TimeoutError
+        return [Variant.from_wire(one) for one in self.answer().variants]
+
     def answer(self) -> Outcome:
         """Take the answer, and make sure that the process that gave it is alive.
 
@@ -161,8 +180,9 @@ class ReplayProcess:
 class HandlerProcess:
     """The process that has imported a handler, from which others are forked."""
 
-    def __init__(self, reference: str, options: WorkerOptions) -> None:
+    def __init__(self, reference: str, options: WorkerOptions, surroundings: Surroundings | None = None) -> None:
         self.reference = reference
+        surroundings = surroundings or Surroundings("")
         near, far = socket.socketpair()
         key = secrets.token_bytes(KEY_BYTES)
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
@@ -174,15 +194,23 @@ class HandlerProcess:
                 stdout=self._output,
                 stderr=self._output,
                 start_new_session=True,
+                env=surroundings.environment(),
             )
         near.sendall(key)
         self._channel = Channel(near, key, is_supervisor=True)
-        self.ready = self._import(options)
+        self.ready = self._import(options, surroundings)
 
-    def _import(self, options: WorkerOptions) -> Ready:
+    def _import(self, options: WorkerOptions, surroundings: Surroundings) -> Ready:
         try:
             self._channel.send(
-                Start(self.reference, options.memory, options.allows_network_at_import, options.has_landlock)
+                Start(
+                    self.reference,
+                    options.memory,
+                    options.allows_network_at_import,
+                    options.has_landlock,
+                    surroundings.clock_offset,
+                    surroundings.random_seed,
+                )
             )
             answer = self._channel.receive(seconds=IMPORT_SECONDS)
         except TimeoutError:

@@ -12,6 +12,7 @@ import enum
 import fractions
 import pathlib
 import re
+import sys
 import types
 import uuid
 import zlib
@@ -26,10 +27,13 @@ MAX_TEXT = 160
 
 HIDDEN: Final = "<redacted>"
 
+OPAQUE = sys.stdlib_module_names - {"__main__"}
+"""Packages whose objects (loggers, locks, files) are machinery, not values of the application."""
+
 ATOMS = frozenset({int, float, complex, bool, type(None), str, bytes})
 """Types whose values never change, so that an unchanged object needs no new text."""
 
-_BUILT_IN_TEXT: dict[type, Callable[[Any], str]] = dict.fromkeys((int, float, complex, bool, type(None), dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, range, type(...), type(NotImplemented)), repr)  # fmt: skip
+_BUILT_IN_TEXT: dict[type, Callable[[Any], str]] = dict.fromkeys((int, float, complex, bool, type(None), dt.timedelta, dt.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, range, type(...), type(NotImplemented)), repr)  # fmt: skip
 
 
 class Secrets(Protocol):
@@ -101,6 +105,8 @@ class ValueText:
                 return render(self, value, kind, depth, seen)
         if issubclass(kind, (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
             return _definition(value)
+        if issubclass(kind, (dt.date, dt.time)):
+            return _moment(value)
         if issubclass(kind, (re.Pattern, pathlib.PurePath)):
             return f"{kind.__name__}({str(value.pattern if issubclass(kind, re.Pattern) else value)!r})"
         if issubclass(kind, BaseException):
@@ -151,7 +157,8 @@ class ValueText:
         return f"{kind.__name__}.{value._name_}" if value._name_ else f"{kind.__name__}({value._value_!r})"
 
     def _instance(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
-        if kind.__module__.partition(".")[0] == "durable_execution":
+        package = kind.__module__.partition(".")[0]
+        if package == "durable_execution" or (package in OPAQUE and package != "types"):
             return f"<{kind.__name__}>"
         found = attributes_of(value)
         if not found:
@@ -236,6 +243,14 @@ def _plain(member: Any) -> Any:
     if hasattr(type(member), "__get__"):
         raise AttributeError("computed")
     return member
+
+
+def _moment(value: dt.date | dt.time) -> str:
+    """A date or time in ISO 8601, with the standard class's name: a subclass that shifts the clock renders the same."""
+    for base in (dt.datetime, dt.date, dt.time):
+        if base in type(value).__mro__:
+            return f"{base.__name__}({base.isoformat(value)})"  # type: ignore[arg-type]
+    return f"<{type(value).__name__}>"
 
 
 def _definition(value: Any) -> str:

@@ -39,8 +39,10 @@ from durable_execution.replay.messages import (
     Start,
     Unusable,
 )
+from durable_execution.replay.perturb import seed_random, shift_clock
 from durable_execution.replay.replayer import Replayer, rooted_at
 from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.reproduction import variants_here
 from durable_execution.replay.run import UnusableHandlerError
 from durable_execution.replay.sandbox import Sandbox
 from durable_execution.replay.suspects import Suspect
@@ -64,6 +66,9 @@ def main() -> None:
     sys.argv[:] = [""]
     sandbox = Sandbox(allows_network_at_import=start.allows_network_at_import, has_landlock=start.has_landlock)
     _replay_something()
+    shift_clock(start.clock_offset)
+    if start.random_seed is not None:
+        seed_random(start.random_seed)
     sandbox.before_import()
     try:
         handler = load_handler(start.reference)
@@ -175,6 +180,10 @@ def _limit(memory: int) -> None:
 
 
 def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
+    if job.lines:
+        variants = variants_here(handler, job.execution, seconds=job.seconds, count=job.lines, name=job.source)
+        wires = tuple(one.to_wire() for one in variants)
+        return Outcome(ReplayReport(job.source, handler.name, Verdict.SAME), is_worn=True, variants=wires)
     before = _Surroundings()
     faulthandler.dump_traceback_later(job.seconds + DUMP_AT * job.grace, file=2)
     try:
@@ -202,7 +211,7 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
 def _replayed(job: Job, handler: Any) -> ReplayReport:
     if job.is_every_prefix:
         return replay_every_prefix(handler, job.execution, source=job.source)
-    return Replayer(handler, seconds=job.seconds).replay(job.execution, source=job.source)
+    return Replayer(handler, seconds=job.seconds, cause=False).replay(job.execution, source=job.source)
 
 
 def _with_effects(report: ReplayReport, effects: tuple[Suspect, ...]) -> ReplayReport:

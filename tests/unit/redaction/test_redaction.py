@@ -125,3 +125,12 @@ def test_secret_fields_of_models_at_any_depth() -> None:
 
 def test_secret_values_hide_themselves() -> None:
     assert RULES.value({"anything": SecretStr("x")}) == {"anything": HIDDEN}
+
+
+@pytest.mark.parametrize("text", ["tokens.py:12 creates a uuid", "at shop/secret.py:7 in charge", "api_key.py:120"])
+def test_a_place_in_the_source_is_not_a_secret(text: str) -> None:
+    assert Redaction().text(text) == text
+
+
+def test_a_file_that_is_no_source_is_not_a_place() -> None:
+    assert HIDDEN in Redaction().text("token.py: hunter2")

@@ -68,7 +68,7 @@ class Loop(list[Any]):
         (types, "<module types>"),
         (ValueError("no"), "ValueError('no')"),
         (Path("a/b"), f"{type(Path()).__name__}('a/b')"),
-        (datetime(2024, 1, 2, tzinfo=UTC), "datetime.datetime(2024, 1, 2, 0, 0, tzinfo=datetime.timezone.utc)"),
+        (datetime(2024, 1, 2, tzinfo=UTC), "datetime(2024-01-02T00:00:00+00:00)"),
         (iter([1]), "<list_iterator>"),
         (TEXT, "<ValueText>"),
     ],

@@ -1,0 +1,104 @@
+"""Completes reports with causes that only processes with other surroundings show.
+
+A replay in a worker finds the difference. The replays that find its cause run in processes of their own, isolated like every other:
+a fork of a fresh import, and imports with a different hash seed, clock, time zone, locale, random seed and environment.
+"""
+
+import time
+from collections.abc import Generator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+
+from durable_execution.divergence import Cause, Divergence
+from durable_execution.errors import DurableError
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay.evidence import CauseSearch, with_cause
+from durable_execution.replay.report import ReplayReport
+from durable_execution.replay.reproduction import Surroundings, Variant, surroundings_for
+from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
+
+SECONDS = 10.0
+"""Most time that the search for one cause takes."""
+
+MAX_SEARCHES = 20
+"""Most searches of one check. Recordings that differ in the same way share a cause."""
+
+Key = tuple[str, str, str, str]
+
+
+class CauseFinder:
+    """Finds the causes of the reports of one check.
+
+    Args:
+        options: How processes are isolated.
+        seconds: Most time for one cause.
+    """
+
+    def __init__(self, options: WorkerOptions, *, seconds: float = SECONDS) -> None:
+        self._options = options
+        self._seconds = seconds
+        self._known: dict[Key, Cause | None] = {}
+
+    def explain(self, report: ReplayReport, reference: str) -> ReplayReport:
+        """Return the report with the cause of its first difference, as far as one is found.
+
+        Args:
+            report: The report.
+            reference: `module:handler` or `file.py:handler`, for the processes to import.
+        """
+        root = report.root
+        if root is None or report.execution is None or not report.divergences:
+            return report
+        key = (reference, root.kind.value, root.context_path, str(root.call_sites[-1:]))
+        if key in self._known:
+            cause = self._known[key]
+            found = [with_cause(one, cause) if one is root and cause else one for one in report.divergences]
+        elif len(self._known) >= MAX_SEARCHES:
+            return report
+        else:
+            found = self._search(report, report.execution, reference)
+            self._known[key] = next((one.cause for one in found if one.cause is not None), None)
+        return replace(report, divergences=tuple(found))
+
+    def _search(self, report: ReplayReport, execution: RecordedExecution, reference: str) -> list[Divergence]:
+        replays = self._replays(execution, reference, surroundings_for(execution, report.suspects))
+        try:
+            return CauseSearch(replays, report.suspects).explain(report.divergences)
+        finally:
+            replays.close()
+
+    def _replays(
+        self, execution: RecordedExecution, reference: str, every: list[Surroundings]
+    ) -> Generator[list[Variant], None, None]:
+        """Replay in all surroundings at once. Yields the variants of each as they are there."""
+        deadline = time.monotonic() + self._seconds
+        pool = ThreadPoolExecutor(len(every))
+        try:
+            pending: set[Future[list[Variant]]] = {
+                pool.submit(self._replay, one, execution, reference, deadline) for one in every
+            }
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield [variant for one in done for variant in one.result()]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # processes that still run end by themselves
+
+    def _replay(
+        self, surroundings: Surroundings, execution: RecordedExecution, reference: str, deadline: float
+    ) -> list[Variant]:
+        """Replay in one process. One that fails gives no variant: what is changed may be what the handler needs."""
+        try:
+            home = HandlerProcess(reference, self._options, surroundings)
+        except DurableError:
+            return []
+        try:
+            process = home.fork()
+            try:
+                left = max(0.1, deadline - time.monotonic())
+                return process.record_lines(execution, surroundings.name, count=surroundings.replays, seconds=left)
+            finally:
+                process.end()
+        except (DurableError, TimeoutError, OSError):
+            return []
+        finally:
+            home.close()

@@ -1,0 +1,188 @@
+"""Finds every statement that one call of a replay depends on: a backward slice over a single line recording.
+
+With one replay there is nothing to compare, so the slice follows every value that is read and every branch that decides
+whether the call is made. A source such as the clock that is read on the way may have made the difference; one that is read
+elsewhere, for a log line, has not.
+"""
+
+import ast
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from durable_execution.replay.line_alignment import Side, parameters_of
+from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
+from durable_execution.replay.slicing import Decision, Origin
+from durable_execution.replay.statements import Statement, source_of
+
+MAX_STEPS = 4_000
+CONTEXTS = ("<DurableContext>", "<BlockingContext>")
+BRANCHES = (ast.If, ast.While, ast.For, ast.AsyncFor, ast.Match, ast.ExceptHandler)
+
+
+@dataclass
+class Dependences:
+    """The statements that a call depends on.
+
+    Attributes:
+        origins: The statements, the nearest first, each with the branch through which the call depends on it; `kept` names a
+            value that is older than the replay.
+    """
+
+    side: Side
+    origins: list[tuple[Origin, Decision | None]] = field(default_factory=list)
+    _decision: Decision | None = None
+    _pending: deque[tuple[int, int, Decision | None]] = field(default_factory=deque)
+    _seen: set[int] = field(default_factory=set)
+    _names: set[tuple[int, str]] = field(default_factory=set)
+
+    @classmethod
+    def of_call(cls, recording: LineRecording, operation_id: str) -> "Dependences":
+        """Follow an operation that the replay calls; where it is not called, follow the last line that ran."""
+        side = Side(recording)
+        found = cls(side)
+        at = recording.operation(operation_id)
+        if at is None:
+            calls = [n for n, event in enumerate(recording.events) if event.kind is EventKind.OPERATION]
+            at = calls[-1] if calls else None
+        if at is not None:
+            found._run(at)
+        return found
+
+    def _run(self, at: int) -> None:
+        self._add(self.side.line_before(at), 0)
+        for branch in self._branches_before(at):
+            self._add(branch, 1)
+        for _ in range(MAX_STEPS):
+            if not self._pending:
+                return
+            self._follow(*self._pending.popleft())
+
+    def _branches_before(self, at: int) -> Iterator[int]:
+        """Branches since the call before: the way that was not taken may have made the recorded call.
+
+        Only code that has a durable context can make one.
+        """
+        side = self.side
+        task = side.frames[side.events[at].frame].task
+        for one in range(at - 1, -1, -1):
+            event = side.events[one]
+            if side.frames[event.frame].task != task:
+                continue
+            if event.kind is EventKind.OPERATION:
+                return
+            statement = side.statement(one) if event.kind is EventKind.LINE else None
+            if statement is None or not isinstance(statement.node, BRANCHES):
+                continue
+            if any((text or "") in CONTEXTS for text in side.recording.locals_at(one).values()):
+                yield one
+
+    def _add(self, at: int | None, depth: int) -> None:
+        if at is not None and at not in self._seen:
+            self._seen.add(at)
+            self._pending.append((at, depth, self._decision))
+
+    def _follow(self, at: int, depth: int, decision: Decision | None) -> None:
+        side = self.side
+        statement = side.statement(at)
+        if statement is None:
+            return
+        frame = side.frames[side.events[at].frame]
+        if decision is None and isinstance(statement.node, BRANCHES):
+            decision = Decision(frame.file, statement.first, statement)
+        self._decision = decision
+        self._note(Origin(frame.file, statement.first, statement, depth=depth, reads=side.values(statement, at)))
+        for child in side.called_at(at):
+            self._returned(child, depth + 1)
+        for path in sorted(statement.reads):
+            self._value(path, at, frame, depth + 1)
+        self._control(at, statement, frame, depth + 1)
+
+    def _returned(self, frame: Frame, depth: int) -> None:
+        """Follow what a function returned or raised. One that runs to its end without a value decides nothing."""
+        end = self.side.end_of(frame.number)
+        at = self.side.decided_end(frame.number)
+        if end is None or at is None:
+            return
+        statement = self.side.statement(at)
+        is_value = statement is not None and isinstance(statement.node, ast.Return) and statement.node.value is not None
+        if (
+            is_value
+            or (self.side.events[end].kind is EventKind.UNWIND and not self._is_cancelled(frame))
+            or frame.function.endswith("<lambda>")
+        ):
+            self._add(at, depth)
+
+    def _is_cancelled(self, frame: Frame) -> bool:
+        texts = [self.side.events[at].text or "" for at in self.side.recording.of_frame(frame.number)]
+        return any(text.startswith(("CancelledError", "GeneratorExit")) for text in texts)
+
+    def _control(self, at: int, statement: Statement, frame: Frame, depth: int) -> None:
+        """Follow the branches around a statement, those before it that could have left, and the call of its function."""
+        source = source_of(frame.file)
+        around = set(statement.parents)
+        for one in self.side.lines(frame.number):
+            if one >= at:
+                break
+            before = source.at(self.side.events[one].line)
+            if before is None or before is statement:
+                continue
+            if before.exits or (before.first in around and isinstance(before.node, BRANCHES)):
+                self._add(one, depth)
+        if frame.caller is not None:
+            self._add(self.side.line_before(frame.caller), depth)
+        else:
+            self._add(self.side.mention(frame), depth)
+
+    def _value(self, path: str, at: int, frame: Frame, depth: int) -> None:
+        if (at, path) in self._names:
+            return
+        self._names.add((at, path))
+        base, *rest = path.split(".")
+        if base in self.side.recording.locals_at(at):
+            self._add(self.side.write_in(frame, base, at), depth)
+            for branch in self._ways_to_write(base, at, frame):
+                self._add(branch, depth)
+            if not rest and not self._is_closed_over(base, frame):
+                return
+        parts = [base, *rest]
+        for length in range(len(parts), 1 if base in self.side.recording.locals_at(at) and rest else 0, -1):
+            self._shared(".".join(parts[:length]), at, frame, depth)
+
+    def _ways_to_write(self, name: str, at: int, frame: Frame) -> Iterator[int]:
+        """Branches that ran before `at` and in whose body a name is written: it may not have been, this time."""
+        source = source_of(frame.file)
+        function = source.function_at(frame.first_line, frame.function)
+        headers = {
+            line
+            for statement in source
+            if function is not None and statement.function is function and name in statement.writes
+            for line in statement.parents
+        }
+        for one in self.side.lines(frame.number) if headers else ():
+            statement = source.at(self.side.events[one].line) if one < at else None
+            if statement is not None and statement.first in headers and isinstance(statement.node, BRANCHES):
+                yield one
+
+    def _shared(self, path: str, at: int, frame: Frame, depth: int) -> None:
+        """Follow a value that is not the frame's own: a closure's, a module's, an attribute."""
+        written = self.side.write_anywhere(path, at)
+        if written is not None:
+            self._add(written, depth)
+            return
+        kept = self.side.kept(path, at, frame)
+        if kept is not None:
+            file, statement = kept
+            reads = self.side.values(statement, at)
+            self._note(Origin(file, statement.first, statement, path, depth=depth, reads=reads))
+
+    def _note(self, origin: Origin) -> None:
+        self.origins.append((origin, self._decision))
+
+    def _is_closed_over(self, name: str, frame: Frame) -> bool:
+        function = source_of(frame.file).function_at(frame.first_line, frame.function)
+        return (
+            function is not None
+            and name not in parameters_of(function)
+            and self.side.write_in(frame, name, self.side.recording.of_frame(frame.number)[-1] + 1) is None
+        )

@@ -1,0 +1,303 @@
+"""The two recordings of a slice: what each side can be asked, and which of their frames and lines correspond."""
+
+import ast
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+
+from durable_execution.replay.line_recording import EventKind, Frame, LineRecording, Values
+from durable_execution.replay.statements import Statement, source_of
+
+ENDS = (EventKind.RETURN, EventKind.UNWIND)
+
+Place = tuple[int, tuple[int, ...], int]
+"""A line, the iterations of the loops around it, and which visit of the line it is in that iteration."""
+
+
+class Side:
+    """One of the two recordings, with the questions a slice asks of it."""
+
+    def __init__(self, recording: LineRecording) -> None:
+        self.recording = recording
+        self.events = recording.events
+        self.frames = recording.frames
+
+    @cached_property
+    def children(self) -> dict[int, list[Frame]]:
+        """Frames by the event of their parent that called them."""
+        found: dict[int, list[Frame]] = {}
+        for frame in self.frames:
+            if frame.caller is not None:
+                found.setdefault(frame.caller, []).append(frame)
+        return found
+
+    def lines(self, frame: int) -> list[int]:
+        """Indexes of a frame's LINE events."""
+        return [at for at in self.recording.of_frame(frame) if self.events[at].kind is EventKind.LINE]
+
+    def places(self, frame: int) -> dict[Place, int]:
+        """A frame's LINE events by line and iteration of the loops around it: the same place is the same work."""
+        source = source_of(self.frames[frame].file)
+        counts: dict[int, int] = {}
+        found: dict[Place, int] = {}
+        for at in self.lines(frame):
+            line = self.events[at].line
+            statement = source.at(line)
+            loops = statement.loops if statement is not None else ()
+            if statement is not None and loops and loops[-1] == statement.first == line:
+                counts[line] = counts.get(line, 0) + 1
+                for inner in source.inner_loops(line):
+                    counts.pop(inner, None)
+            iterations = tuple(counts.get(one, 0) for one in loops)
+            number = 0
+            while (line, iterations, number) in found:
+                number += 1
+            found[line, iterations, number] = at
+        return found
+
+    def statement(self, at: int) -> Statement | None:
+        """The statement at an event."""
+        event = self.events[at]
+        frame = self.frames[event.frame]
+        source = source_of(frame.file)
+        return source.body_of(frame.first_line) if frame.function.endswith("<lambda>") else source.at(event.line)
+
+    def values(self, statement: Statement, at: int) -> Values:
+        """The values that the statement at an event reads, as far as they are recorded."""
+        known: dict[str, str | None] = {**self.recording.locals_at(at), **self.events[at].reads}
+        return {path: known[path] for path in statement.reads if path in known}
+
+    def line_before(self, at: int) -> int | None:
+        """The frame's last LINE event at or before an event."""
+        found = None
+        for one in self.recording.of_frame(self.events[at].frame):
+            if one > at:
+                break
+            if self.events[one].kind is EventKind.LINE:
+                found = one
+        return found
+
+    def end_of(self, frame: int) -> int | None:
+        """The event with which a frame ended; None if it has not."""
+        events = self.recording.of_frame(frame)
+        return events[-1] if events and self.events[events[-1]].kind in ENDS else None
+
+    def decided_end(self, frame: int) -> int | None:
+        """The LINE event that decided how a frame ended: its `return`, even if a `with` or `finally` ran after it."""
+        end = self.end_of(frame)
+        last = self.line_before(end) if end is not None else None
+        if end is None or last is None or self.events[end].kind is EventKind.UNWIND:
+            return last
+        for at in reversed(self.lines(frame)):
+            statement = self.statement(at)
+            if statement is not None and isinstance(statement.node, ast.Return):
+                return at
+            if statement is None or not isinstance(statement.node, (ast.With, ast.AsyncWith, ast.Try)):
+                break
+        return last
+
+    def called_at(self, at: int) -> list[Frame]:
+        """Frames called while the statement at a LINE event ran: also behind a suspension in it."""
+        events = self.recording.of_frame(self.events[at].frame)
+        found: list[Frame] = []
+        for one in events[index_of(events, at) :]:
+            if one != at and self.events[one].kind is EventKind.LINE:
+                break
+            found += self.children.get(one, [])
+        return found
+
+    def outcome(self, frame: Frame) -> tuple[str, str | None]:
+        """How a frame ended: kind and value."""
+        end = self.end_of(frame.number)
+        if end is None:
+            return "open", None
+        return self.events[end].kind.value, self.events[end].text
+
+    def successor(self, at: int) -> tuple[str, int]:
+        """What the frame did after a line."""
+        events = self.recording.of_frame(self.events[at].frame)
+        for one in events[index_of(events, at) + 1 :]:
+            kind = self.events[one].kind
+            if kind is EventKind.LINE or kind in ENDS:
+                return kind.value, self.events[one].line
+        return "open", 0
+
+    def write_in(self, frame: Frame, name: str, before: int) -> int | None:
+        """The last statement of a frame before an event that writes a name, or during which its value changed."""
+        events = self.recording.of_frame(frame.number)
+        changed = False
+        for index in range(index_of(events, before), -1, -1):
+            if index >= len(events):
+                continue
+            one = events[index]
+            event = self.events[one]
+            if changed and event.kind is EventKind.LINE and one < before:
+                return one
+            if event.kind is EventKind.LINE and one < before:
+                statement = self.statement(one)
+                if statement is not None and name in statement.writes:
+                    return one
+            if name in event.changed and event.kind is not EventKind.CALL:
+                changed = True
+        return None
+
+    def write_anywhere(self, path: str, before: int) -> int | None:
+        """The last statement before an event that writes a shared name, or an attribute of this name."""
+        for one in range(before - 1, -1, -1):
+            if self.events[one].kind is not EventKind.LINE:
+                continue
+            statement = self.statement(one)
+            if statement is not None and writes_shared(statement, path):
+                return one
+        return None
+
+    def mention(self, frame: Frame) -> int | None:
+        """The last statement before a task's first frame that names its function: it created the task or passed the function."""
+        name = frame.function.rpartition(".")[2]
+        start = self.recording.of_frame(frame.number)[0]
+        for one in range(start - 1, -1, -1):
+            if self.events[one].kind is not EventKind.LINE:
+                continue
+            statement = self.statement(one)
+            if statement is None:
+                continue
+            file = self.frames[self.events[one].frame].file
+            if name in statement.mentions and name not in statement.writes:
+                return one
+            if name == "<lambda>" and file == frame.file and statement.first <= frame.first_line <= statement.last:
+                return one
+        return None
+
+    def kept(self, path: str, at: int, frame: Frame) -> tuple[str, Statement] | None:
+        """The statement that keeps a value older than the replay, or that made it at import, with its file."""
+        own = self.statement(at)
+        if own is not None and writes_shared(own, path):
+            return frame.file, own
+        made: tuple[str, Statement] | None = None
+        for file in dict.fromkeys([frame.file, *(one.file for one in self.frames)]):
+            for statement in source_of(file):
+                if statement.function is not None and writes_shared(statement, path):
+                    return file, statement
+                if made is None and statement.function is None and _makes(statement, path):
+                    made = file, statement
+        return made
+
+
+def index_of(events: Sequence[int], at: int) -> int:
+    """Return the position in a list of event indexes at which `at` is, or would be."""
+    low, high = 0, len(events)
+    while low < high:
+        middle = (low + high) // 2
+        if events[middle] < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+class Alignment:
+    """Which frames and lines of the two sides correspond."""
+
+    def __init__(self, left: Side, right: Side) -> None:
+        self.left = left
+        self.right = right
+        self._frames: dict[int, int | None] = {}
+        self._lines: dict[int, dict[int, int]] = {}
+        self._roots = self._paired(
+            [one for one in left.frames if one.caller is None], [one for one in right.frames if one.caller is None]
+        )
+
+    def frame(self, number: int) -> int | None:
+        """The right side's frame for one of the left."""
+        if number not in self._frames:
+            self._frames[number] = None  # against recursion
+            self._frames[number] = self._find(self.left.frames[number])
+        return self._frames[number]
+
+    def line(self, at: int) -> int | None:
+        """The right side's event for a LINE event of the left."""
+        number = self.left.events[at].frame
+        if number not in self._lines:
+            other = self.frame(number)
+            self._lines[number] = {} if other is None else self._match(number, other)
+        return self._lines[number].get(at)
+
+    def _find(self, frame: Frame) -> int | None:
+        if frame.parent is None or frame.caller is None:
+            return self._roots.get(frame.number)
+        if self.frame(frame.parent) is None:
+            return None
+        at = self.left.line_before(frame.caller)
+        other = self.line(at) if at is not None else None
+        if at is None or other is None:
+            return None
+        return self._paired(self.left.called_at(at), self.right.called_at(other)).get(frame.number)
+
+    def _match(self, left: int, right: int) -> dict[int, int]:
+        theirs = self.right.places(right)
+        return {at: theirs[place] for place, at in self.left.places(left).items() if place in theirs}
+
+    @staticmethod
+    def _paired(left: list[Frame], right: list[Frame]) -> dict[int, int]:
+        waiting: dict[tuple[str, str, int, str], list[int]] = {}
+        for frame in right:
+            waiting.setdefault((frame.file, frame.function, frame.first_line, frame.task), []).append(frame.number)
+        found: dict[int, int] = {}
+        for frame in left:
+            others = waiting.get((frame.file, frame.function, frame.first_line, frame.task))
+            if others:
+                found[frame.number] = others.pop(0)
+        return found
+
+
+def parameters_of(function: object) -> set[str]:
+    """Return the names of a function's parameters."""
+    arguments: ast.arguments = function.args  # type: ignore[attr-defined]
+    names = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    return names | {one.arg for one in (arguments.vararg, arguments.kwarg) if one is not None}
+
+
+def defaults_of(function: object) -> set[str]:
+    """Parameters that have a default value."""
+    arguments: ast.arguments = function.args  # type: ignore[attr-defined]
+    positional = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
+    found = set(positional[len(positional) - len(arguments.defaults) :]) if arguments.defaults else set()
+    return found | {
+        one.arg for one, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value is not None
+    }
+
+
+def writes_shared(statement: Statement, path: str) -> bool:
+    """Whether a statement writes a name that outlives its function, or an attribute of this name."""
+    last = path.rpartition(".")[2]
+    if "." in path:
+        return any("." in written and written.rpartition(".")[2] == last for written in statement.writes)
+    return last in statement.writes and not _is_local_to(statement.function, last)
+
+
+def _makes(statement: Statement, path: str) -> bool:
+    """Whether a statement outside functions gives a name or class attribute its first value."""
+    if isinstance(statement.node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return False
+    if isinstance(statement.node, ast.AnnAssign) and statement.node.value is None:
+        return False
+    return path.rpartition(".")[2] in statement.writes
+
+
+@lru_cache(maxsize=4_096)
+def _is_local_to(function: object, name: str) -> bool:
+    """Whether a name that a function mentions is the function's own: assigned there, neither `global` nor `nonlocal`."""
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    stores = parameters_of(function)
+    pending: list[ast.AST] = list(function.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.Global, ast.Nonlocal)) and name in node.names:
+            return False
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            stores.add(node.name)
+            continue
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            stores.add(node.id)
+        pending.extend(ast.iter_child_nodes(node))
+    return name in stores

@@ -1,0 +1,240 @@
+"""Looks for two replays of today's code whose calls differ, and for the line that makes them differ.
+
+Replays in one process show what code keeps between executions: counters, closures, caches, default arguments. Replays in
+processes with a different hash seed, clock, time zone, locale, random seed and environment show the rest. Everything is changed
+at once: the slice tells which of it matters. One of the clocks is the recorded one, so that a branch on the time goes as it did.
+
+The code is deterministic as far as this shows when no two replays differ at the call in question; then no cause is reported.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_execution.clock import SystemClock
+from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.observers import OperationCall
+from durable_execution.replay.line_recorder import LineRecorder
+from durable_execution.replay.line_recording import LineRecording
+from durable_execution.replay.origin import cause_of, is_known
+from durable_execution.replay.recorded_state import RecordedState
+from durable_execution.replay.run import ReplayRun, run_once
+from durable_execution.replay.slicing import Slice
+from durable_execution.replay.statements import outer_reads
+from durable_execution.replay.suspects import Suspect
+
+DAY = 86_400
+HERE = 2
+"""Replays in one process: the second one shows what the first one left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process is started with, instead of what this process has.
+
+    Attributes:
+        name: What differs, in words.
+        environ: Variables that are set; None removes one.
+        clock_offset: Seconds by which the clock is moved.
+        random_seed: Seed of random numbers and uuids; None leaves them alone.
+        replays: Replays in the process.
+    """
+
+    name: str
+    environ: Mapping[str, str | None] = field(default_factory=dict)
+    clock_offset: int = 0
+    random_seed: int | None = None
+    replays: int = 1
+
+    def environment(self) -> dict[str, str] | None:
+        """Return the environment of the process; None for that of this process."""
+        if not self.environ:
+            return None
+        changed = {**os.environ, **self.environ}
+        return {name: value for name, value in changed.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One replay of today's code, recorded by line.
+
+    Attributes:
+        name: Where it ran.
+        calls: Path and type of each call, by id.
+        outcome: Status that the handler answered.
+        result: Its result or error, as text.
+        has_failed: Whether the handler raised, and not because of a difference.
+        diverged: Id of the call at which it differs from the recording; None if it does not.
+        lines: What it did.
+    """
+
+    name: str
+    calls: Mapping[str, str]
+    outcome: str | None
+    result: str | None
+    has_failed: bool
+    diverged: str | None
+    lines: LineRecording
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the variant as JSON values."""
+        return {
+            "name": self.name,
+            "calls": dict(self.calls),
+            "outcome": self.outcome,
+            "result": self.result,
+            "has_failed": self.has_failed,
+            "diverged": self.diverged,
+            "lines": self.lines.to_wire(),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Variant":
+        """Read what `to_wire` wrote."""
+        return cls(
+            wire["name"],
+            wire["calls"],
+            wire["outcome"],
+            wire["result"],
+            wire["has_failed"],
+            wire["diverged"],
+            LineRecording.from_wire(wire["lines"]),
+        )
+
+
+def variants_here(
+    handler: Any, execution: RecordedExecution, *, seconds: float, count: int = HERE, name: str = "this process"
+) -> Iterator[Variant]:
+    """Replay in this process and record each replay by line."""
+    deadline = time.monotonic() + seconds
+    for number in range(1, count + 1):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        recorder = LineRecorder(paths=outer_reads)
+        run = run_once(handler, RecordedState.of(execution), seconds=left, watch=False, recorder=recorder)
+        lines = recorder.recording()
+        if not run.is_timed_out:
+            yield _variant(f"replay {number} in {name}", run, lines)
+
+
+def _variant(name: str, run: ReplayRun, lines: LineRecording) -> Variant:
+    calls = {id_: _label(one.call) for id_, one in run.collector.calls.items()}
+    diverged = run.collector.diverged
+    if diverged is not None and diverged.call is not None:
+        calls.setdefault(diverged.call.id, _label(diverged.call))
+    answer = run.answer or {}
+    result = answer.get("Result") or json.dumps((answer.get("Error") or {}).get("ErrorType"))
+    return Variant(name, calls, answer.get("Status"), result, run.has_failed, _diverged_at(run), lines)
+
+
+def _label(call: OperationCall) -> str:
+    """What is compared of a call between two replays."""
+    configuration = dict(call.configuration or {})
+    if configuration.get("has_jitter"):
+        configuration = {}
+    return f"{call.path} {call.type} {call.subtype} {configuration} {call.input}"
+
+
+def surroundings_for(execution: RecordedExecution, suspects: Iterable[Suspect] = ()) -> list[Surroundings]:
+    """Choose what to change: a fresh process, the recorded time, and two in which everything differs."""
+    recorded = execution.started_at
+    back = round((recorded - SystemClock().now()).total_seconds()) if recorded is not None else -7 * DAY
+    found = [
+        Surroundings("a fresh process", replays=HERE),
+        Surroundings(
+            "a process at the recorded time",
+            {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati"},
+            clock_offset=back,
+            random_seed=1,
+        ),
+        Surroundings(
+            "a process 12 hours ahead",
+            {"PYTHONHASHSEED": "2", "TZ": "America/Lima", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},
+            clock_offset=DAY // 2,
+            random_seed=2,
+        ),
+        Surroundings(
+            "a process 200 days ahead",
+            {
+                "PYTHONHASHSEED": "3",
+                "TZ": "Asia/Tokyo",
+                "LC_ALL": "C",
+                "LANG": "C",
+                "PYTHONCOERCECLOCALE": "0",
+                "PYTHONUTF8": "0",
+            },
+            clock_offset=200 * DAY,
+            random_seed=3,
+        ),
+    ]
+    names = sorted(
+        {one.what[12:-2] for one in suspects if one.kind == "environment" and one.what.startswith("os.environ[")}
+    )
+    for value in _VALUES if names else ():
+        changed = {name: value(os.environ.get(name)) for name in names}
+        if any(changed[name] != os.environ.get(name) for name in names):
+            found.append(Surroundings(f"a process with other values of {', '.join(names)}", changed))
+    return found
+
+
+def _flipped(value: str | None) -> str | None:
+    flips = {"0": "1", "1": "0", "true": "false", "false": "true", "on": "off", "off": "on", "yes": "no", "no": "yes"}
+    return "1" if value is None else flips.get(value.lower(), value)
+
+
+_VALUES = (_flipped, lambda _: None)
+"""Values that a variable plausibly has elsewhere: the opposite of a switch, and none."""
+
+
+def reproduced(
+    variants: Sequence[Variant], divergence: Divergence, operation_id: str | None, suspects: Sequence[Suspect]
+) -> tuple[Cause, bool] | None:
+    """Return the cause that two of the variants show; None when no two of them differ at the call.
+
+    Args:
+        variants: Replays of today's code.
+        divergence: The difference to explain.
+        operation_id: Id of the call at which the first replay differs from the recording.
+        suspects: What was observed while the code ran.
+
+    Returns:
+        The cause, and whether it is known what its line depends on, and not only that it differs.
+    """
+    usable = [one for one in variants if not one.has_failed or all(other.has_failed for other in variants)]
+    best: tuple[Cause, bool] | None = None
+    for number, left in enumerate(usable):
+        for right in usable[number + 1 :]:
+            found = _slice(left, right, divergence, operation_id)
+            for origin in found.origins if found is not None else ():
+                is_clear = is_known(origin, suspects)
+                if best is None or is_clear:
+                    best = cause_of(origin, found.decision if found else None, Evidence.REPRODUCED, suspects), is_clear
+                if is_clear:
+                    return best
+    return best
+
+
+def _slice(left: Variant, right: Variant, divergence: Divergence, operation_id: str | None) -> Slice | None:
+    if divergence.kind is DivergenceKind.OUTCOME and operation_id is None:
+        if left.calls != right.calls or (left.outcome, left.result) == (right.outcome, right.result):
+            return None
+        return Slice.from_result(left.lines, right.lines)
+    if operation_id is None or left.calls.get(operation_id) == right.calls.get(operation_id):
+        return None
+    return Slice.from_call(left.lines, right.lines, operation_id)
+
+
+def _diverged_at(run: ReplayRun) -> str | None:
+    """Return the id of the call at which a replay first differs from the recording."""
+    diverged = run.collector.diverged
+    if diverged is None:
+        return None
+    if diverged.call is not None:
+        return diverged.call.id
+    recorded = diverged.divergence.recorded
+    return recorded.id if recorded is not None else None

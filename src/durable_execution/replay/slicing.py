@@ -1,0 +1,402 @@
+"""Finds the line that makes two replays of the same code differ: a backward slice over two line recordings.
+
+The slice starts at the call where the two part. It asks of a statement that differs: which of the values it reads differ, and
+which of the functions it calls return something different? It follows those to the statements that wrote them, out to the
+callers of parameters and into the functions called. Where a statement ran in one replay only, it asks the branch that decided
+so. It ends at statements that differ although nothing they read does: those make the difference.
+
+The first line that differs is not the answer: it is usually a harmless timer or log line. A slice visits only what the parting
+call depends on.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from durable_execution.replay.line_alignment import Alignment, Side, defaults_of, index_of, parameters_of
+from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, LineRecording, Values
+from durable_execution.replay.statements import Statement, source_of
+
+MAX_STEPS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A statement that makes the difference.
+
+    Attributes:
+        file: Its file.
+        line: Its first line.
+        statement: The statement.
+        kept: The name whose value was kept from before the replay, if that is how it differs.
+        is_default: Whether `kept` is a parameter whose default value was kept.
+        depth: Steps from the parting call.
+        values: The values that differ, of the first and the second replay.
+        reads: The values that it read, as texts.
+    """
+
+    file: str
+    line: int
+    statement: Statement
+    kept: str | None = None
+    is_default: bool = False
+    depth: int = 0
+    values: tuple[str, str] | None = None
+    reads: Values = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The branch, loop or call nearest to the parting call that went differently."""
+
+    file: str
+    line: int
+    statement: Statement
+
+
+@dataclass
+class Slice:
+    """A backward slice from a call where two replays part.
+
+    Attributes:
+        alignment: The two replays.
+        origins: The statements that make the difference, nearest first.
+        decision: The branch or call next to the parting call.
+    """
+
+    alignment: Alignment
+    origins: list[Origin] = field(default_factory=list)
+    decision: Decision | None = None
+    _visited: set[tuple[str, int, str]] = field(default_factory=set)
+    _open: set[int] = field(default_factory=set)
+    _asked: set[int] = field(default_factory=set)
+    _steps: int = 0
+
+    @classmethod
+    def from_call(cls, left: LineRecording, right: LineRecording, operation_id: str) -> "Slice":
+        """Slice back from an operation whose call differs between two replays, or is made in one only."""
+        ours, theirs = Side(left), Side(right)
+        here, there = left.operation(operation_id), right.operation(operation_id)
+        best = cls(Alignment(ours, theirs))
+        for one, other, at, elsewhere in ((ours, theirs, here, there), (theirs, ours, there, here)):
+            if at is None:
+                continue
+            found = cls(Alignment(one, other))
+            found._call(at, elsewhere)  # of this class
+            if found.origins:
+                best = found
+                break
+        best.origins.sort(key=lambda one: one.depth)
+        return best
+
+    @classmethod
+    def from_result(cls, left: LineRecording, right: LineRecording) -> "Slice":
+        """Slice back from the value that the handler returns."""
+        found = cls(Alignment(Side(left), Side(right)))
+        roots = [frame for frame in left.frames if frame.caller is None]
+        if roots and found.alignment.frame(roots[0].number) is not None:
+            found._returned(roots[0], 0)
+        found.origins.sort(key=lambda one: one.depth)
+        return found
+
+    @property
+    def _left(self) -> Side:
+        return self.alignment.left
+
+    @property
+    def _right(self) -> Side:
+        return self.alignment.right
+
+    def _call(self, here: int, there: int | None) -> None:
+        at = self._left.line_before(here)
+        if at is None:
+            return
+        other = self._right.line_before(there) if there is not None else None
+        if other is not None and self._same_place(at, other):
+            if self._statement(at, other, 0):
+                self._decide(at)
+                return
+        elif self.alignment.line(at) is not None:
+            return  # both make this call, one of them after a call that the other does not make: that one decides
+        self._control(at, 0)
+
+    def _same_place(self, at: int, other: int) -> bool:
+        ours, theirs = self._left.events[at], self._right.events[other]
+        return ours.line == theirs.line and self._left.frames[ours.frame].file == self._right.frames[theirs.frame].file
+
+    def _decide(self, at: int) -> None:
+        statement = self._left.statement(at)
+        if self.decision is None and statement is not None:
+            self.decision = Decision(self._left.frames[self._left.events[at].frame].file, statement.first, statement)
+
+    def _is_new(self, what: str, at: int, name: str = "") -> bool:
+        key = (what, at, name)
+        self._steps += 1
+        if key in self._visited or self._steps > MAX_STEPS:
+            return False
+        self._visited.add(key)
+        return True
+
+    # Control: why did a statement run in one replay only?
+
+    def _control(self, at: int, depth: int) -> bool:
+        """Follow the branch that decided that the statement at `at` runs. Returns whether one was found."""
+        if not self._is_new("control", at):
+            return False
+        lines = self._left.lines(self._left.events[at].frame)
+        for before in reversed(lines[: index_of(lines, at)]):
+            other = self.alignment.line(before)
+            if other is None:
+                continue
+            if self._left.successor(before) == self._right.successor(other) and not self._raised(before, other):
+                continue
+            self._decide(before)
+            return self._statement(before, other, depth + 1, is_branch=True)
+        frame = self._left.frames[self._left.events[at].frame]
+        if frame.caller is None:
+            mentioned = self._left.mention(frame)
+            return mentioned is not None and self._differs_or_control(mentioned, depth + 1)
+        caller = self._left.line_before(frame.caller)
+        return caller is not None and self._differs_or_control(caller, depth + 1)
+
+    def _differs_or_control(self, at: int, depth: int) -> bool:
+        other = self.alignment.line(at)
+        if other is not None and self._statement(at, other, depth, is_terminal=False):
+            return True
+        return self._control(at, depth)
+
+    def _raised(self, at: int, other: int) -> bool:
+        """Whether the statement raised in one replay only: both may go on at the same line."""
+        ours = any(self._left.events[one].kind is EventKind.EXCEPTION for one in self._during(self._left, at))
+        return ours != any(
+            self._right.events[one].kind is EventKind.EXCEPTION for one in self._during(self._right, other)
+        )
+
+    @staticmethod
+    def _during(side: Side, at: int) -> Iterator[int]:
+        events = side.recording.of_frame(side.events[at].frame)
+        for one in events[index_of(events, at) + 1 :]:
+            if side.events[one].kind is EventKind.LINE:
+                return
+            yield one
+
+    # Values: why does a statement differ?
+
+    def _statement(self, at: int, other: int, depth: int, *, is_branch: bool = False, is_terminal: bool = True) -> bool:
+        """Follow what differs in a statement that ran in both replays. Returns whether something does."""
+        statement = self._left.statement(at)
+        if statement is None or not self._is_new("statement", at):
+            return False
+        self._open.add(at)
+        found = self._children(at, other, depth)
+        self._open.discard(at)
+        if not found or at in self._asked:
+            found = self._reads(statement, at, other, depth)
+            if not found and at in self._asked:
+                self._add(statement, at, depth)
+                return True
+        if not found and (is_branch or is_terminal) and self._can_originate(statement, is_branch=is_branch):
+            self._add(statement, at, depth)
+            return True
+        return found
+
+    def _has_differing(self, at: int, other: int) -> bool:
+        """Whether something differs of what a statement reads."""
+        statement = self._left.statement(at)
+        return statement is not None and any(self._differing(path, at, other) for path in statement.reads)
+
+    def _reads(self, statement: Statement, at: int, other: int, depth: int) -> bool:
+        """Follow the values that a statement reads and that differ."""
+        found = False
+        for path in sorted(statement.reads):
+            values = self._differing(path, at, other)
+            if values is not None:
+                found = self._value(path, at, values, depth + 1) or found
+        return found
+
+    @staticmethod
+    def _can_originate(statement: Statement, *, is_branch: bool) -> bool:
+        return is_branch or statement.is_loop or bool(statement.calls) or bool(statement.reads)
+
+    def _children(self, at: int, other: int, depth: int) -> bool:
+        """Follow the functions that a statement calls and that end differently."""
+        found = False
+        for frame in self._left.called_at(at):
+            number = self.alignment.frame(frame.number)
+            if number is None:
+                continue
+            if self._left.outcome(frame) != self._right.outcome(self._right.frames[number]):
+                found = self._returned(frame, depth + 1) or found
+        return found
+
+    def _returned(self, frame: Frame, depth: int) -> bool:
+        at = self._left.decided_end(frame.number)
+        if at is None:
+            return False
+        other = self.alignment.line(at)
+        number = self.alignment.frame(frame.number)
+        if other is not None and number is not None and self._right.decided_end(number) == other:
+            return self._statement(at, other, depth)
+        return self._control(at, depth)
+
+    def _differing(self, path: str, at: int, other: int) -> tuple[str, str] | None:
+        ours, theirs = self._read(self._left, path, at), self._read(self._right, path, other)
+        return (ours or "", theirs or "") if ours != theirs else None
+
+    @staticmethod
+    def _read(side: Side, path: str, at: int) -> str | None:
+        values = side.recording.locals_at(at)
+        while path:
+            found = side.events[at].reads.get(path, values.get(path))
+            if found is not None:
+                return found
+            path = path.rpartition(".")[0]
+        return None
+
+    def _value(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
+        """Follow a value to the statement that wrote it."""
+        if not self._is_new("value", at, path):
+            return False
+        frame = self._left.frames[self._left.events[at].frame]
+        base = path.partition(".")[0]
+        is_local = base in self._left.recording.locals_at(at)
+        if "." not in path:
+            if is_local:
+                return self._local(path, at, frame, values, depth)
+            return self._shared(path, at, frame, values, depth)
+        other = self.alignment.line(at)
+        outer = self._differing(base, at, other) if other is not None else None
+        parts = path.split(".")
+        if any(self._attribute(".".join(parts[:length]), at, depth) for length in range(len(parts), 1, -1)):
+            return True
+        if is_local and outer is not None and self._value(base, at, outer, depth):
+            return True
+        return self._shared(path, at, frame, values, depth)
+
+    def _attribute(self, path: str, at: int, depth: int) -> bool:
+        """Follow the last write of an attribute, if that statement differs itself."""
+        written = self._left.write_anywhere(path, at)
+        if written is None:
+            return False
+        other = self.alignment.line(written)
+        if other is None:
+            return self._control(written, depth)
+        return self._statement(written, other, depth, is_terminal=False)
+
+    def _local(self, name: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
+        written = self._left.write_in(frame, name, at)
+        if written is not None:
+            return self._written(written, name, values, depth)
+        function = source_of(frame.file).function_at(frame.first_line, frame.function)
+        if function is not None and name in parameters_of(function):
+            return self._parameter(name, frame, function, values, depth)
+        return self._shared(name, at, frame, values, depth)
+
+    def _written(self, written: int, name: str, values: tuple[str, str], depth: int) -> bool:
+        other = self.alignment.line(written)
+        if other is None:
+            return self._control(written, depth) or self._terminal(written, depth, values)
+        statement = self._left.statement(written)
+        if statement is not None and name not in statement.binds:
+            before = self._differing(name, written, other)
+            if before is not None and self._value(name, written, before, depth):
+                return True  # changed in place: it differed already
+        return self._statement(written, other, depth)
+
+    def _parameter(self, name: str, frame: Frame, function: object, values: tuple[str, str], depth: int) -> bool:
+        caller = self._left.line_before(frame.caller) if frame.caller is not None else self._left.mention(frame)
+        if caller is not None and not self._uses_default(name, caller, frame, function):
+            other = self.alignment.line(caller)
+            if other is None:
+                return self._control(caller, depth + 1)
+            if caller in self._open and not (name in defaults_of(function) and not self._has_differing(caller, other)):
+                self._asked.add(caller)
+                return True  # the statement is being followed: it goes on with what it reads
+            if caller not in self._open and self._statement(caller, other, depth + 1):
+                return True
+        statement = source_of(frame.file).at(getattr(function, "lineno", frame.first_line))
+        if statement is not None and name in defaults_of(function):
+            self._note(Origin(frame.file, statement.first, statement, name, True, depth, values))
+            return True
+        return False
+
+    def _uses_default(self, name: str, caller: int, frame: Frame, function: object) -> bool:
+        if name not in defaults_of(function):
+            return False
+        statement = self._left.statement(caller)
+        return statement is None or not _passes(statement, frame.function.rpartition(".")[2], name, function)
+
+    def _shared(self, path: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
+        """Follow a value that is not the frame's own: a closure's, a module's, an attribute."""
+        written = self._left.write_anywhere(path, at)
+        if written is None:
+            return self._kept(path, at, frame, values, depth)
+        other = self.alignment.line(written)
+        if other is None:
+            return self._control(written, depth)
+        statement = self._left.statement(written)
+        if statement is not None and not self._statement(written, other, depth, is_terminal=False):
+            self._note(self._origin(statement, written, depth, kept=path, values=values))
+        return True
+
+    def _kept(self, path: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
+        """The value is older than the replay: point at the statement that keeps it, or that made it at import."""
+        found = self._left.kept(path, at, frame)
+        if found is None:
+            return False
+        file, statement = found
+        self._note(
+            Origin(file, statement.first, statement, path, False, depth, values, self._left.values(statement, at))
+        )
+        return True
+
+    def _terminal(self, at: int, depth: int, values: tuple[str, str] | None) -> bool:
+        statement = self._left.statement(at)
+        if statement is None:
+            return False
+        self._note(self._origin(statement, at, depth, values=values))
+        return True
+
+    def _add(self, statement: Statement, at: int, depth: int) -> None:
+        self._note(self._origin(statement, at, depth))
+        frame = self._left.frames[self._left.events[at].frame]
+        for path, text in self._left.values(statement, at).items():
+            written = self._left.write_in(frame, path, at) if (text or "").startswith("<") else None
+            made = self._left.statement(written) if written is not None else None
+            if written is not None and made is not None and self._is_new("opaque", written, path):
+                self._add(made, written, depth + 1)  # an object that looks the same in both replays
+
+    def _origin(
+        self,
+        statement: Statement,
+        at: int,
+        depth: int,
+        *,
+        kept: str | None = None,
+        values: tuple[str, str] | None = None,
+    ) -> Origin:
+        file = self._left.frames[self._left.events[at].frame].file
+        return Origin(file, statement.first, statement, kept, False, depth, values, self._left.values(statement, at))
+
+    def _note(self, origin: Origin) -> None:
+        if all((one.file, one.line) != (origin.file, origin.line) for one in self.origins):
+            self.origins.append(origin)
+
+
+def _passes(statement: Statement, called: str, name: str, function: object) -> bool:
+    """Whether a call of the function in a statement passes a parameter. True when that cannot be told."""
+    arguments: ast.arguments = function.args  # type: ignore[attr-defined]
+    positional = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
+    for node in ast.walk(statement.node):
+        if not isinstance(node, ast.Call):
+            continue
+        own = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+        if own != called:
+            continue
+        if any(one.arg in (name, None) for one in node.keywords) or any(
+            isinstance(one, ast.Starred) for one in node.args
+        ):
+            return True
+        offset = 1 if positional[:1] in (["self"], ["cls"]) else 0
+        return name in positional and positional.index(name) - offset < len(node.args)
+    return True

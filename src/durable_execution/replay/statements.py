@@ -1,0 +1,334 @@
+"""What each statement of a source file reads and writes, for the slice that finds a cause.
+
+A line of a recording stands for a whole statement: the innermost simple statement that covers it, or the header of a
+compound one (`if`, `for`, `while`, `with`, `match`, `try`). Names are access paths: `total`, `order.total`, `RATES`.
+"""
+
+import ast
+import linecache
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+COMPOUND = (
+    ast.If, ast.While, ast.For, ast.AsyncFor, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match, ast.FunctionDef,
+    ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler,
+)  # fmt: skip
+MUTATORS = frozenset(
+    {
+        "add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
+        "reverse", "setdefault", "sort", "update", "subtract", "move_to_end", "rotate", "__setitem__",
+    }
+)  # fmt: skip
+"""Methods of the standard containers that change them."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, or the header of a compound one.
+
+    Attributes:
+        first: First line.
+        last: Last line.
+        text: The first line's text.
+        reads: Access paths whose values it uses.
+        writes: Access paths that it assigns, deletes or changes in place.
+        binds: Names among them that it gives a new value.
+        calls: Last names of what it calls: `now` for `datetime.now()`.
+        mentions: Every name and attribute name in it.
+        node: Its syntax.
+        function: The function it belongs to; None at module level.
+        parts: The syntax that runs with it: for a compound statement, that of its header.
+        parents: First lines of the compound statements around it in its function, outermost first.
+        exits: Whether a part of its body leaves the function or loop: what follows it depends on it too.
+        loops: First lines of the loops around it in its function, outermost first; a loop's header is in its own loop.
+    """
+
+    first: int
+    last: int
+    text: str
+    reads: frozenset[str]
+    writes: frozenset[str]
+    binds: frozenset[str]
+    calls: frozenset[str]
+    mentions: frozenset[str]
+    node: ast.AST
+    function: Function | None
+    parts: tuple[ast.AST, ...] = ()
+    parents: tuple[int, ...] = ()
+    exits: bool = False
+    loops: tuple[int, ...] = ()
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether it is the header of a `for` loop."""
+        return isinstance(self.node, (ast.For, ast.AsyncFor))
+
+
+class Source:
+    """The statements of one file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._lines = linecache.getlines(file)
+        self._found: list[Statement] = []
+        self.functions: list[Function] = []
+        self.bodies: dict[int, Statement] = {}
+        self._loops: list[int] = []
+        self._parents: list[int] = []
+        self._inner: dict[int, list[int]] = {}
+        try:
+            tree: ast.Module | None = ast.parse("".join(self._lines))
+        except (SyntaxError, ValueError, RecursionError):
+            tree = None
+        if tree is not None:
+            self._collect(tree.body, None)
+        self._found.sort(key=lambda one: one.first)
+        self._starts = [one.first for one in self._found]
+
+    def at(self, line: int) -> Statement | None:
+        """Return the statement that covers a line."""
+        for index in range(bisect_right(self._starts, line) - 1, max(-1, bisect_right(self._starts, line) - 200), -1):
+            if self._found[index].last >= line:
+                return self._found[index]
+        return None
+
+    def body_of(self, first_line: int) -> Statement | None:
+        """Return the body of the lambda that starts at a line, as the statement that it is."""
+        return self.bodies.get(first_line)
+
+    def inner_loops(self, line: int) -> Sequence[int]:
+        """Return the first lines of the loops inside a loop."""
+        return self._inner.get(line, ())
+
+    def __iter__(self) -> Iterator[Statement]:
+        return iter(self._found)
+
+    def function_at(self, first_line: int, name: str) -> Function | None:
+        """Return the function that a code object was compiled from."""
+        for function in self.functions:
+            start = min([function.lineno, *(one.lineno for one in getattr(function, "decorator_list", []))])
+            if (
+                first_line in (start, function.lineno)
+                and getattr(function, "name", "<lambda>") == name.rpartition(".")[2]
+            ):
+                return function
+        return None
+
+    def _collect(self, body: Sequence[ast.stmt], function: Function | None) -> None:
+        for node in body:
+            self._lambdas(node)
+            if isinstance(node, COMPOUND):
+                self._compound(node, function)
+            else:
+                self._add(node, [node], node.lineno, node.end_lineno or node.lineno, function)
+
+    def _lambdas(self, node: ast.stmt) -> None:
+        header = _header(node) if isinstance(node, COMPOUND) else [node]
+        for one in (found for part in header for found in ast.walk(part) if isinstance(found, ast.Lambda)):
+            self.functions.append(one)
+            body = ast.copy_location(ast.Return(one.body), one.body)
+            self.bodies[one.lineno] = self._statement(body, [body], one.lineno, one.end_lineno or one.lineno, one)
+
+    def _compound(self, node: ast.stmt, function: Function | None) -> None:
+        header = _header(node)
+        last = max([node.lineno, *(getattr(part, "end_lineno", 0) or 0 for part in header)])
+        inner, outer = function, self._loops
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            self.functions.append(node)
+            inner = node
+        if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+            for loop in outer:
+                self._inner.setdefault(loop, []).append(node.lineno)
+            self._loops = [*outer, node.lineno]
+        self._add(node, header, node.lineno, last, function)
+        around = self._parents
+        self._parents = [] if inner is not function else [*around, node.lineno]
+        if inner is not function:
+            self._loops = []
+        self._collect(getattr(node, "body", []), inner)
+        self._loops = [] if inner is not function else outer
+        for name in ("orelse", "finalbody"):
+            self._collect(getattr(node, name, []), inner)
+        self._loops = outer
+        for handler in getattr(node, "handlers", []):
+            self._add(handler, [handler.type] if handler.type else [], handler.lineno, handler.lineno, function)
+            self._collect(handler.body, function)
+        for case in getattr(node, "cases", []):
+            parts: list[ast.AST] = [case.pattern, *([case.guard] if case.guard else [])]
+            self._add(case, parts, case.pattern.lineno, case.pattern.end_lineno or case.pattern.lineno, function)
+            self._collect(case.body, function)
+        self._parents = around
+
+    def _add(self, node: ast.AST, parts: Sequence[ast.AST], first: int, last: int, function: Function | None) -> None:
+        self._found.append(self._statement(node, parts, first, last, function))
+
+    def _statement(
+        self, node: ast.AST, parts: Sequence[ast.AST], first: int, last: int, function: Function | None
+    ) -> Statement:
+        names = _Names()
+        names.header(node, parts)
+        return Statement(
+            first=first,
+            last=last,
+            text=self._lines[first - 1].strip() if 0 < first <= len(self._lines) else "",
+            reads=frozenset(names.reads),
+            writes=frozenset(names.writes),
+            binds=frozenset(names.binds),
+            calls=frozenset(names.calls),
+            mentions=frozenset(names.mentions),
+            node=node,
+            function=function,
+            parts=tuple(parts),
+            parents=tuple(self._parents),
+            exits=_exits(node),
+            loops=tuple(self._loops),
+        )
+
+
+def _header(node: ast.stmt) -> list[ast.AST]:
+    """The parts of a compound statement that run when its header runs."""
+    match node:
+        case ast.If() | ast.While():
+            return [node.test]
+        case ast.For() | ast.AsyncFor():
+            return [node.target, node.iter]
+        case ast.With() | ast.AsyncWith():
+            return list(node.items)
+        case ast.Match():
+            return [node.subject]
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return [
+                *node.decorator_list,
+                *node.args.defaults,
+                *(one for one in node.args.kw_defaults if one is not None),
+            ]
+        case ast.ClassDef():
+            return [*node.decorator_list, *node.bases, *node.keywords]
+        case _:
+            return []
+
+
+class _Names(ast.NodeVisitor):
+    """Collects the names of a statement. Names that a comprehension or lambda binds are its own."""
+
+    def __init__(self) -> None:
+        self.reads: set[str] = set()
+        self.writes: set[str] = set()
+        self.binds: set[str] = set()
+        self.calls: set[str] = set()
+        self.mentions: set[str] = set()
+        self._bound: list[set[str]] = []
+
+    def header(self, node: ast.AST, parts: Sequence[ast.AST]) -> None:
+        """Collect from the parts of a statement that run with it."""
+        for part in parts:
+            self.visit(part)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            self.binds.add(node.name)
+        if isinstance(node, ast.ExceptHandler) and node.name:
+            self.binds.add(node.name)
+        if isinstance(node, ast.AugAssign):
+            self.reads |= _targets(node.target)
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            self.binds |= {(one.asname or one.name).partition(".")[0] for one in node.names}
+        self.writes |= self.binds
+
+    def visit_Name(self, node: ast.Name) -> None:  # ast's word
+        self.mentions.add(node.id)
+        if any(node.id in names for names in self._bound):
+            return
+        (self.reads if isinstance(node.ctx, ast.Load) else self.writes).add(node.id)
+        if not isinstance(node.ctx, ast.Load):
+            self.binds.add(node.id)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.mentions.add(node.attr)
+        path = _path(node)
+        if path is None or any(path.partition(".")[0] in names for names in self._bound):
+            self.generic_visit(node)
+            return
+        self.mentions |= set(path.split("."))
+        (self.reads if isinstance(node.ctx, ast.Load) else self.writes).add(path)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.writes |= _targets(node.value)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        function = node.func
+        if isinstance(function, ast.Name):
+            self.calls.add(function.id)
+            self.mentions.add(function.id)
+        elif isinstance(function, ast.Attribute):
+            self.calls.add(function.attr)
+            self.mentions.add(function.attr)
+            if function.attr in MUTATORS:
+                self.writes |= _targets(function.value)
+            self.visit(function.value)
+        else:
+            self.visit(function)
+        for argument in (*node.args, *node.keywords):
+            self.visit(argument)
+
+    def visit_MatchAs(self, node: ast.MatchAs) -> None:
+        if node.name:
+            self.binds.add(node.name)
+        self.generic_visit(node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        arguments = node.args
+        own = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        own |= {one.arg for one in (arguments.vararg, arguments.kwarg) if one is not None}
+        self._bound.append(own)
+        self.visit(node.body)
+        self._bound.pop()
+
+    def _comprehension(self, node: Comprehension) -> None:
+        own = {one.id for part in node.generators for one in ast.walk(part.target) if isinstance(one, ast.Name)}
+        self._bound.append(own)
+        self.generic_visit(node)
+        self._bound.pop()
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815
+
+
+def _exits(node: ast.AST) -> bool:
+    if not isinstance(node, (ast.If, ast.Match, ast.Try, ast.TryStar, ast.While)):
+        return False
+    return any(isinstance(one, (ast.Return, ast.Raise, ast.Break, ast.Continue)) for one in ast.walk(node))
+
+
+def _path(node: ast.AST) -> str | None:
+    """`order.customer.tier` as an access path; None when something is called or subscripted on the way."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
+
+
+def _targets(node: ast.AST) -> set[str]:
+    path = _path(node)
+    if path is not None:
+        return {path}
+    if isinstance(node, ast.Subscript):
+        return _targets(node.value)
+    return set()
+
+
+@lru_cache(maxsize=256)
+def source_of(file: str) -> Source:
+    """Return the statements of a file; none when it cannot be read or parsed."""
+    return Source(file)
+
+
+@lru_cache(maxsize=20_000)
+def outer_reads(file: str, line: int) -> tuple[str, ...]:
+    """Return the paths that a recorder must read besides local names: attributes and possible globals."""
+    statement = source_of(file).at(line)
+    return tuple(sorted(statement.reads)) if statement is not None else ()

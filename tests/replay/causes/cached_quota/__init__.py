@@ -1,0 +1,1 @@
+"""A cached function keeps a value that depends on the clock."""

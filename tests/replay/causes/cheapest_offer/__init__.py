@@ -1,0 +1,1 @@
+"""The cheapest of a set of offers is ambiguous, and the first one wins."""

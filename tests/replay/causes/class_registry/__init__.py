@@ -1,0 +1,1 @@
+"""A class attribute collects orders of every execution, and a flush depends on its size."""

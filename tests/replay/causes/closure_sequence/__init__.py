@@ -1,0 +1,1 @@
+"""A closure made at import counts parcels across executions."""

@@ -1,0 +1,1 @@
+"""A mutable default argument remembers warnings of earlier executions."""

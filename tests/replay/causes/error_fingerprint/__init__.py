@@ -1,0 +1,1 @@
+"""A fingerprint of the formatted traceback names the incident."""

@@ -1,0 +1,1 @@
+"""An environment variable, read through a settings object, switches a step on."""

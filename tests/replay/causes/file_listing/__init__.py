@@ -1,0 +1,1 @@
+"""Templates on disk decide which letters are sent."""

@@ -1,0 +1,1 @@
+"""asyncio.wait decides which supplier is used."""

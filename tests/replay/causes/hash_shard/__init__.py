@@ -1,0 +1,1 @@
+"""hash() of a string picks the shard."""

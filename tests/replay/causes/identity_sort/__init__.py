@@ -1,0 +1,1 @@
+"""Lines are sorted by id(), which is an address."""

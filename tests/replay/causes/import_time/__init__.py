@@ -1,0 +1,1 @@
+"""A value made at import decides which pipeline runs."""

@@ -1,0 +1,1 @@
+"""The clock, in a helper, decides whether an order is late."""

@@ -1,0 +1,1 @@
+"""The local time zone decides whether it is night."""

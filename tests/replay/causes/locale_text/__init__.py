@@ -1,0 +1,1 @@
+"""The process's locale decides which template is rendered."""

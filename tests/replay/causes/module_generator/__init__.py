@@ -1,0 +1,1 @@
+"""A generator at module level hands out dock doors."""

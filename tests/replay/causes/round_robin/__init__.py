@@ -1,0 +1,1 @@
+"""A module-level counter picks the carrier."""

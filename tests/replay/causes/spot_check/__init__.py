@@ -1,0 +1,1 @@
+"""A random draw in a helper class decides about a spot check."""

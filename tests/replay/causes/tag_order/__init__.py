@@ -1,0 +1,1 @@
+"""Handling instructions go through a set, and a list made of it decides the order of steps."""

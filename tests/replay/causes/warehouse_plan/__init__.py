@@ -1,0 +1,1 @@
+"""Warehouses come from dict.fromkeys over a set difference."""

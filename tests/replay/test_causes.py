@@ -1,0 +1,140 @@
+"""The cause of a difference is named with its line and its evidence, and none is invented."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_execution import DurableContext, durable_execution
+from durable_execution.divergence import Evidence, Severity
+from durable_execution.history.reading import read_history
+from durable_execution.replay import (
+    FORMATS,
+    Handlers,
+    Replayer,
+    ReplayReport,
+    Source,
+    check_in_workers,
+    load_history,
+    render,
+)
+from tests.replay import cause_corpus, varying
+from tests.replay.causes.hash_shard.handler import EVENT
+from tests.replay.causes.hash_shard.handler import handler as sharded
+from tests.replay.recording import history_of
+
+
+def report_of(recorded: Any, replayed: Any, **options: Any) -> ReplayReport:
+    events, arn = history_of(recorded, {})
+    return Replayer(replayed, **options).replay(read_history(events, arn=arn))
+
+
+@pytest.mark.parametrize("is_blocking", [False, True])
+@pytest.mark.parametrize("name", sorted(varying.SELF_VARYING))
+def test_code_that_varies_by_itself_is_reproduced(name: str, is_blocking: bool) -> None:
+    handler = varying.naming(varying.SELF_VARYING[name], is_blocking=is_blocking)
+    root = report_of(handler, handler).root
+    assert root is not None
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.REPRODUCED
+    assert (Path(root.cause.file).name, root.cause.line) == ("varying.py", varying.marked(name)), root.likely
+    assert root.likely == f"{root.cause.text} (reproduced)"
+    assert root.fix == root.cause.fix
+
+
+@pytest.mark.parametrize("name", sorted(varying.OBSERVED))
+def test_what_varies_between_processes_is_observed(name: str) -> None:
+    varies = varying.OBSERVED[name]
+    recorded, replayed = varying.naming(lambda: f"other {varies('key')}"), varying.naming(lambda: varies("key"))
+    root = report_of(recorded, replayed).root
+    assert root is not None
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.OBSERVED
+    assert root.cause.line == varying.marked(name), root.likely
+
+
+@durable_execution
+async def plain(event: Any, ctx: DurableContext) -> int:
+    started = varying.harmless()
+    total = 0
+    for number in (1, 2, 3):
+        total += await ctx.step(varying.body, name=f"load_{number}")
+    if total > 2:
+        await ctx.step(varying.body, name="large")
+    return total if started else 0
+
+
+@durable_execution
+async def renamed(event: Any, ctx: DurableContext) -> int:
+    started = varying.harmless()
+    total = 0
+    for number in (1, 2, 3):
+        total += await ctx.step(varying.body, name=f"fetch_{number}")
+    if total > 2:
+        await ctx.step(varying.body, name="large")
+    return total if started else 0
+
+
+@durable_execution
+async def shortened(event: Any, ctx: DurableContext) -> int:
+    varying.harmless()
+    total = 0
+    for number in (1, 2, 3):
+        total += await ctx.step(varying.body, name=f"load_{number}")
+    if total > 4:
+        await ctx.step(varying.body, name="large")
+    return total
+
+
+def test_no_cause_is_invented_for_a_change_of_code() -> None:
+    for replayed in (renamed, shortened):
+        report = report_of(plain, replayed)
+        assert report.root is not None
+        for one in report.divergences:
+            assert one.cause is None or one.cause.evidence in (Evidence.CHANGED, Evidence.POSSIBLE), one.likely
+
+
+def test_no_cause_is_looked_for_where_nothing_differs() -> None:
+    assert report_of(plain, plain).divergences == ()
+
+
+def test_the_search_can_be_left_out() -> None:
+    handler = varying.naming(varying.SELF_VARYING["module_counter"])
+    root = report_of(handler, handler, cause=False).root
+    assert root is not None
+    assert root.cause is None
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_every_format_names_the_cause(form: str) -> None:
+    handler = varying.naming(varying.SELF_VARYING["module_counter"])
+    report = report_of(handler, handler)
+    written = render([report], form)
+    assert f"varying.py:{varying.marked('module_counter')} changes " in written.replace("\\u0060", "`")
+    assert "reproduced" in written
+
+
+def test_a_cause_survives_json() -> None:
+    handler = varying.naming(varying.SELF_VARYING["module_counter"])
+    root = report_of(handler, handler).root
+    assert root is not None
+    assert type(root).from_wire(json.loads(json.dumps(root.to_wire()))).cause == root.cause
+
+
+def test_a_different_hash_seed_is_reproduced_in_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, arn = history_of(sharded, EVENT)
+    for event in events:
+        if event["EventType"].startswith("Step") and str(event.get("Name", "")).startswith("book_"):
+            event["Name"] = "book_ledger_none"
+    path = tmp_path / "order.json"
+    path.write_text(json.dumps({"DurableExecutionArn": arn, "Events": events}, default=str))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    source = Source(path.name, lambda: load_history(path))
+    (report,) = check_in_workers([source], Handlers.parse([sharded.name]))
+    root = report.root
+    assert root is not None
+    assert root.severity is Severity.ERROR
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.REPRODUCED
+    assert f"sharding.py:{root.cause.line}" in cause_corpus.marked("hash_shard")
