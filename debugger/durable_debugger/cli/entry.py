@@ -20,6 +20,7 @@ VERBS = {
     "replay": "replay a recording against the current code, without side effects",
     "check": "replay many recordings, for CI: text, JSON, JUnit, SARIF or GitHub annotations",
     "gate": "check all open executions of a deployed function against new code; hold and release them",
+    "explain": "say what an execution does, why it does not continue or why it failed, and what you can do",
     "diff": "compare two executions, aligned",
     "lint": "find code that breaks replay, by reading the source",
     "export": "write an execution as spans (OTLP), JSON, HTML, a Perfetto trace or a bundle",
@@ -36,6 +37,7 @@ MODULES = {
     "replay": "replay",
     "gate": "gate",
     "export": "export",
+    "explain": "explain",
 }
 """The module of each verb, with its functions `add_<verb>_arguments` and `run_<verb>`."""
 

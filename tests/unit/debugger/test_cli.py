@@ -433,3 +433,30 @@ def test_an_interrupted_check_leaves_partial_results(
     assert [report["verdict"] for report in document["reports"]] == ["same", "interrupted"]
     assert (document["is_partial"], document["exit_code"]) == (True, 130)
     assert "interrupted: 1 of 2 recordings were replayed, so the results are partial" in printed.err
+
+
+def test_an_execution_is_explained(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", order_file]) == 0
+    assert re.match(r"It [a-z]+", capsys.readouterr().out)
+    assert main(["explain", order_file, "--json"]) == 0
+    wire = json.loads(capsys.readouterr().out)
+    assert (wire["schema"], wire["version"]) == ("durable-explanation", 1)
+
+
+def test_an_execution_that_waits_is_explained_with_the_command_that_helps(
+    waiting: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", waiting[0]]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("It waits for the callback")
+    assert f"durable-debug callback succeed {waiting[1]}" in out
+
+
+def test_an_execution_is_explained_by_replaying_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("greet", "--input", '{"name": "Ada"}')
+    execution = capsys.readouterr().out.strip()
+    assert main(["explain", execution, f"{WORKFLOWS}:greet_changed", "--json"]) == 1
+    wire = json.loads(capsys.readouterr().out)
+    assert wire["state"] == "diverged"
+    assert wire["place"]["call_site"]["file"].endswith("workflows.py")
+    assert main(["explain", execution, f"{WORKFLOWS}:greet"]) == 0

@@ -1,0 +1,187 @@
+"""Facts of a recorded execution that the rules of an explanation read: open calls, failures, quotas, gaps."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from durable_execution.call_site import CallSite
+from durable_execution.explain.explanation import OpenCall, Place, Warning_
+from durable_execution.history.recorded import RecordedExecution, RecordedInvocation, RecordedOperation
+from durable_execution.protocol import ErrorObject, OperationStatus, OperationType
+from durable_execution.protocol.enums import MAX_EXECUTION_BYTES, MAX_OPERATIONS
+
+NEAR_QUOTA = 0.9
+STORM_ATTEMPTS = 10
+"""Attempts of one step, or steps retried at once, from which retries are called a storm."""
+
+SLOW_RESUME = timedelta(seconds=60)
+IDLE = timedelta(seconds=1)
+FRAME = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<function>[^:]+)")
+PYTHON_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+KINDS = {
+    OperationType.WAIT: "timer",
+    OperationType.CALLBACK: "callback",
+    OperationType.CHAINED_INVOKE: "invoke",
+    OperationType.STEP: "step",
+}
+
+
+def open_calls(execution: RecordedExecution) -> list[OpenCall]:
+    """Return every call that has not ended, without the contexts around them; the one that ends last comes last."""
+    found = [_open_call(one) for one in execution.operations if one.type in KINDS and not one.status.is_terminal]
+    return sorted(found, key=lambda one: (one.until is None, one.until.timestamp() if one.until else 0.0))
+
+
+def _open_call(operation: RecordedOperation) -> OpenCall:
+    details = operation.details
+    kind, until, error, attempt = KINDS[operation.type], None, None, None
+    match operation.type:
+        case OperationType.WAIT:
+            until = details.get("scheduled_end_at")
+        case OperationType.CALLBACK:
+            until = _after(operation.started_at, details.get("timeout_seconds"))
+        case OperationType.STEP if operation.status in (OperationStatus.PENDING, OperationStatus.READY):
+            kind, last = "retry", operation.attempts[-1] if operation.attempts else None
+            until = _after(last.ended_at, last.next_attempt_delay_seconds) if last else None
+            attempt = (last.number if last else 0) + 1
+            error = short_error(last.error) if last else None
+        case _:
+            pass
+    arn = details.get("child_execution_arn")
+    return OpenCall(
+        place_of(operation),
+        kind,
+        since=operation.started_at,
+        until=until if isinstance(until, datetime) else None,
+        callback_id=details.get("callback_id"),
+        arn=str(arn) if arn else None,
+        attempt=attempt,
+        error=error,
+    )
+
+
+def _after(start: datetime | None, seconds: object) -> datetime | None:
+    if start is None or not isinstance(seconds, (int, float)) or not seconds:
+        return None
+    return start + timedelta(seconds=seconds)
+
+
+def place_of(operation: RecordedOperation) -> Place:
+    """Return the place of an operation: its call site, or the line of its recorded error."""
+    return Place(operation.path, operation.name, operation.id, operation.call_site or site_of_error(operation.error))
+
+
+def site_of_error(error: ErrorObject | None) -> CallSite | None:
+    """Return the innermost line of the user's code in a recorded stack trace; None without one."""
+    found: CallSite | None = None
+    for text in (error.stack_trace or ()) if error else ():
+        for match in (*FRAME.finditer(str(text)), *PYTHON_FRAME.finditer(str(text))):
+            if "site-packages" not in match["file"] and "durable_execution/" not in match["file"]:
+                found = CallSite(match["file"], int(match["line"]), match["function"].strip())
+    return found
+
+
+def failure_chain(execution: RecordedExecution) -> list[RecordedOperation]:
+    """Return the operations through which the error of the execution passed, outermost first."""
+    error = execution.error
+    if error is None:
+        return []
+    failed = [one for one in execution.operations if one.error is not None and one.status.is_terminal]
+    same = [one for one in failed if _is_same(one.error, error)]
+    if not same:
+        return []
+    innermost = max(same, key=lambda one: one.depth)
+    by_id = execution.by_id()
+    chain = [innermost]
+    while (parent := by_id.get(chain[0].parent_id or "")) is not None:
+        if parent.error is None or not parent.status.is_terminal:
+            break
+        chain.insert(0, parent)
+    return chain
+
+
+def _is_same(one: ErrorObject | None, other: ErrorObject) -> bool:
+    return one is not None and (one.message or "") == (other.message or "") and (one.type or "") == (other.type or "")
+
+
+def failing_invocations(execution: RecordedExecution) -> list[RecordedInvocation]:
+    """Return the invocations at the end of the recording that failed, one after another, without progress."""
+    found: list[RecordedInvocation] = []
+    for invocation in reversed(execution.invocations):
+        if invocation.error is None:
+            break
+        found.insert(0, invocation)
+    return found
+
+
+def short_error(error: ErrorObject | None) -> str | None:
+    """Return type and message of an error in one line."""
+    if error is None:
+        return None
+    kind = (error.type or "error").rpartition(".")[2]
+    return f"{kind}: {error.message}" if error.message else kind
+
+
+def data_size(execution: RecordedExecution) -> int:
+    """Return the size of the recorded payloads, in characters: a lower bound of what counts towards the quota."""
+    texts = [execution.input, execution.result]
+    for operation in execution.operations:
+        texts += [operation.input, operation.result]
+        texts += [attempt.result for attempt in operation.attempts[:-1]]
+    return sum(len(text) for text in texts if text)
+
+
+def quota_warnings(execution: RecordedExecution) -> Iterator[Warning_]:
+    """Yield what is near a quota of one execution."""
+    operations, size = len(execution.operations), data_size(execution)
+    if operations >= MAX_OPERATIONS * NEAR_QUOTA:
+        yield Warning_("operations_quota", f"it has {operations:,} of {MAX_OPERATIONS:,} operations")
+    if size >= MAX_EXECUTION_BYTES * NEAR_QUOTA:
+        yield Warning_("data_quota", f"it stores {size / 2**20:.0f} of {MAX_EXECUTION_BYTES / 2**20:.0f} MiB")
+
+
+def oddities(execution: RecordedExecution) -> Iterator[Warning_]:
+    """Yield what was unusual about an execution that ended."""
+    retried = [one for one in execution.operations if len(one.attempts) > 1 and one.type is OperationType.STEP]
+    retried = [one for one in retried if one.subtype != "WaitForCondition"]
+    for operation in retried:
+        errors = [attempt.error for attempt in operation.attempts if attempt.error is not None]
+        reason = f", after {short_error(errors[-1])}" if errors else ""
+        yield Warning_("retries", f"{operation.path} took {len(operation.attempts)} attempts{reason}")
+    for operation in execution.operations:
+        if any(attempt.outcome == "INCOMPLETE" for attempt in operation.attempts):
+            yield Warning_("interrupted", f"{operation.path} was interrupted and ran again")
+    for invocation in execution.invocations:
+        if invocation.error is not None:
+            yield Warning_(
+                "failed_invocation", f"invocation {invocation.number} failed with {short_error(invocation.error)}"
+            )
+    yield from _slow_resumes(execution)
+
+
+def _slow_resumes(execution: RecordedExecution) -> Iterator[Warning_]:
+    """The time from the end of what an execution waited for to its next invocation."""
+    ends = sorted(one.ended_at for one in execution.operations if one.ended_at is not None and one.type in KINDS)
+    for before, after in zip(execution.invocations, execution.invocations[1:], strict=False):
+        if before.ended_at is None or after.started_at is None:
+            continue
+        woken = [at for at in ends if before.ended_at <= at <= after.started_at]
+        if woken and after.started_at - woken[0] >= SLOW_RESUME:
+            seconds = (after.started_at - woken[0]).total_seconds()
+            yield Warning_("slow_resume", f"invocation {after.number} started {duration(seconds)} after it could")
+
+
+def duration(seconds: float) -> str:
+    """Return a duration with its two largest units: `45 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`."""
+    whole = round(abs(seconds))
+    if not whole:
+        return "0 s"
+    units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)]
+    parts: list[str] = []
+    for index, (unit, size) in enumerate(units):
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count} {unit}")
+        if len(parts) == 2 or (parts and index and not count):
+            break
+    return " ".join(parts)

@@ -1,0 +1,391 @@
+"""The rules: from the facts of an execution to its state, its place, its causes and what you can do, most urgent first."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from durable_execution.divergence import Divergence, Severity
+from durable_execution.explain.explanation import Advice, Chained, Explanation, OpenCall, Place, StateKind, Warning_
+from durable_execution.explain.facts import (
+    STORM_ATTEMPTS,
+    duration,
+    failing_invocations,
+    failure_chain,
+    oddities,
+    open_calls,
+    place_of,
+    quota_warnings,
+    short_error,
+    site_of_error,
+)
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.protocol import ErrorObject
+
+ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED")
+NONDETERMINISM = "NondeterminismError"
+TOO_LARGE = ("ResponseSizeTooLarge", "Function.ResponseSizeTooLarge", "RequestEntityTooLargeException")
+TIMED_OUT = ("Sandbox.Timedout", "Function.TimedOut")
+THROTTLED = ("TooManyRequestsException", "ThrottlingException", "Lambda.TooManyRequestsException", "Throttling")
+BEFORE_HANDLER = (
+    "Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.UserCodeSyntaxError", "Runtime.MalformedHandlerName",
+    "Runtime.ExitError", "Runtime.InvalidEntrypoint", "InvalidEntrypoint", "Sandbox.InitError", "Function.InitError",
+    "AccessDeniedException", "KMSAccessDeniedException", "ImageAccessDenied",
+)  # fmt: skip
+"""Error types with which Lambda says that the handler never started."""
+
+Look = Callable[[str], RecordedExecution | None]
+"""Reads an invoked execution by its ARN; None when it cannot be read."""
+
+MAX_CHAIN = 8
+
+
+def explain_execution(
+    execution: RecordedExecution,
+    *,
+    as_of: datetime | None,
+    divergence: Divergence | None = None,
+    look: Look | None = None,
+) -> Explanation:
+    """Explain an execution: what it does, why it does not continue, why it failed, and what you can do.
+
+    Args:
+        execution: The recorded execution.
+        as_of: The time up to which it is known; None if the recording does not say.
+        divergence: The root difference of a replay against today's code, if there is one.
+        look: Reads invoked executions, to follow what this one waits for.
+    """
+    return _explain(execution, as_of, divergence, look, depth=0)
+
+
+def _explain(
+    execution: RecordedExecution,
+    as_of: datetime | None,
+    divergence: Divergence | None,
+    look: Look | None,
+    *,
+    depth: int,
+) -> Explanation:
+    root = divergence or _recorded_divergence(execution)
+    if root is not None or _is_nondeterminism(execution.error):
+        found = _diverged(execution, root)
+    elif execution.status in ENDED:
+        found = _ended(execution)
+    else:
+        found = _open(execution, as_of)
+    warnings = (*found.warnings, *quota_warnings(execution))
+    found = replace(found, arn=execution.arn, warnings=warnings, waiting=tuple(_waiting(execution)))
+    return _followed(found, as_of, look, depth)
+
+
+def _waiting(execution: RecordedExecution) -> list[OpenCall]:
+    return open_calls(execution) if execution.status not in ENDED else []
+
+
+def _recorded_divergence(execution: RecordedExecution) -> Divergence | None:
+    """The difference that the latest invocation recorded in its replay trace."""
+    last = execution.traces[-1] if execution.traces else None
+    found = getattr(last, "divergences", ())
+    return next((one for one in found if one.is_root and one.severity is Severity.ERROR), None)
+
+
+def _is_nondeterminism(error: ErrorObject | None) -> bool:
+    return error is not None and (error.type or "").rpartition(".")[2] == NONDETERMINISM
+
+
+def _diverged(execution: RecordedExecution, root: Divergence | None) -> Explanation:
+    if root is None:
+        message = (execution.error.message if execution.error else None) or "the code left the recorded path"
+        place = Place(execution.handler or "handler", call_site=site_of_error(execution.error))
+        advice = Advice("replay it against the code to see both sides", _command("replay", execution, "MODULE:HANDLER"))
+        headline = message.splitlines()[0].strip()
+        return Explanation(
+            StateKind.DIVERGED, headline, place=place, causes=tuple(_lines(message)[1:]), advice=(advice,)
+        )
+    side = root.replayed or root.recorded
+    site = root.replayed.call_site if root.replayed and root.replayed.call_site else None
+    site = site or (root.recorded.call_site if root.recorded else None)
+    place = Place(root.path, side.name if side else None, root.recorded.id if root.recorded else None, site)
+    causes = tuple(text for text in (root.likely, root.effect) if text)
+    return Explanation(StateKind.DIVERGED, root.headline, place=place, causes=causes, advice=(Advice(root.fix),))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _ended(execution: RecordedExecution) -> Explanation:
+    at, took = execution.ended_at, _took(execution)
+    match execution.status:
+        case "SUCCEEDED":
+            odd = tuple(oddities(execution))
+            state = StateKind.SUCCEEDED_WITH_ODDITIES if odd else StateKind.SUCCEEDED
+            return Explanation(state, f"It succeeded{took}.", since=at, warnings=odd)
+        case "STOPPED":
+            reason = short_error(execution.error)
+            return Explanation(
+                StateKind.STOPPED,
+                f"It was stopped{took}{f': {reason}' if reason else ''}.",
+                since=at,
+                place=_last_place(execution),
+            )
+        case "TIMED_OUT":
+            place = _last_place(execution)
+            where = f" while it waited at {place.path}" if place is not None else ""
+            advice = Advice(
+                "raise ExecutionTimeout in the function's DurableConfig, or limit what the execution waits for"
+            )
+            return Explanation(
+                StateKind.TIMED_OUT, f"It timed out{took}{where}.", since=at, place=place, advice=(advice,)
+            )
+        case _:
+            return _failed(execution)
+
+
+def _failed(execution: RecordedExecution) -> Explanation:
+    error, chain = execution.error, failure_chain(execution)
+    if error is not None and _is_one_of(error, TOO_LARGE):
+        advice = Advice("return a reference, for example an S3 key, in place of the value")
+        return Explanation(
+            StateKind.RESULT_TOO_LARGE, f"It failed: its result is too large ({short_error(error)}).",
+            since=execution.ended_at, advice=(advice,), place=Place(execution.handler or "handler"),
+        )  # fmt: skip
+    place = place_of(chain[-1]) if chain else Place(execution.handler or "handler", call_site=site_of_error(error))
+    where = f" at {place.path}" if chain else ""
+    attempts = len(chain[-1].attempts) if chain else 0
+    tried = f" after {attempts} attempts" if attempts > 1 else ""
+    causes = tuple(f"{one.path} failed with {short_error(one.error)}" for one in chain[1:])
+    headline = f"It failed{where}{tried}: {short_error(error) or 'the error is not recorded'}."
+    return Explanation(
+        StateKind.FAILED, headline, since=execution.ended_at, place=place, causes=causes,
+        advice=(Advice("replay it against the corrected code", _command("replay", execution, "MODULE:HANDLER")),),
+    )  # fmt: skip
+
+
+def _open(execution: RecordedExecution, as_of: datetime | None) -> Explanation:
+    found = _unreadable(execution) or _paused(execution) or _failing(execution) or _near_quota(execution)
+    found = found or _retrying(execution, as_of) or _blocked(execution, as_of)
+    if found is not None:
+        return found
+    place = _last_place(execution)
+    where = f", last at {place.path}" if place is not None else ""
+    since = execution.invocations[-1].started_at if execution.invocations else execution.started_at
+    return Explanation(StateKind.RUNNING, f"It is running{where}.", since=since, place=place)
+
+
+def _unreadable(execution: RecordedExecution) -> Explanation | None:
+    if not execution.events and not execution.operations and not execution.traces:
+        advice = Advice("grant lambda:GetDurableExecutionHistory, or read it within the retention period")
+        headline = "Its history is not available: it has expired, or you may not read it."
+        return Explanation(StateKind.HISTORY_UNAVAILABLE, headline, advice=(advice,))
+    first = execution.events[0] if execution.events else {}
+    if execution.events and (first.get("EventType") != "ExecutionStarted" or first.get("EventId", 1) != 1):
+        headline = "Its history is incomplete: the first events are missing, so what it does is not known."
+        advice = Advice("export the history again, from its first event")
+        return Explanation(StateKind.HISTORY_INCOMPLETE, headline, advice=(advice,))
+    return None
+
+
+def _paused(execution: RecordedExecution) -> Explanation | None:
+    if execution.status not in ("PAUSED", "PAUSING"):
+        return None
+    events = [one for one in execution.events if one.get("EventType") == "ExecutionPaused"]
+    at = events[-1].get("EventTimestamp") if events else None
+    since = at if isinstance(at, datetime) else None
+    if execution.status == "PAUSING":
+        return Explanation(
+            StateKind.PAUSING, "It is being paused: the running invocation finishes first.", since=since,
+            place=_last_place(execution),
+        )  # fmt: skip
+    advice = Advice("resume it: ResumeDurableExecution of the Lambda API, which needs lambda:ResumeDurableExecution")
+    return Explanation(
+        StateKind.PAUSED, "It is paused, and nothing in it runs until you resume it.", since=since,
+        place=_last_place(execution), advice=(advice,),
+    )  # fmt: skip
+
+
+def _failing(execution: RecordedExecution) -> Explanation | None:
+    """The invocations at the end fail, and Lambda retries them."""
+    failing = failing_invocations(execution)
+    error = failing[-1].error if failing else None
+    if error is None:
+        return None
+    count = len(failing)
+    times = "its last invocation" if count == 1 else f"its last {count} invocations"
+    since, reason = failing[0].started_at, short_error(error)
+    site = site_of_error(error)
+    place = _last_place(execution)
+    if _is_one_of(error, TIMED_OUT):
+        return Explanation(
+            StateKind.FUNCTION_TIMEOUT,
+            f"It does not continue: the function timed out in {times}"
+            f"{f', last at {place.path}' if place is not None else ''}.",
+            since=since,
+            place=place,
+            causes=(f"{reason}",),
+            advice=(Advice("raise the function's timeout, or split the step that runs too long"),),
+        )
+    if _is_one_of(error, THROTTLED):
+        advice = Advice("raise the function's reserved concurrency, or start fewer executions at once")
+        headline = f"It does not continue: Lambda throttled {times}."
+        return Explanation(
+            StateKind.THROTTLED, headline, since=since, place=place, causes=(f"{reason}",), advice=(advice,)
+        )
+    if _is_one_of(error, BEFORE_HANDLER):
+        advice = Advice("fix the deployment: the package, the handler's name, or the function's permissions")
+        headline = f"It does not continue: {times} failed before the handler started ({reason})."
+        return Explanation(
+            StateKind.FAILING_BEFORE_HANDLER,
+            headline,
+            since=since,
+            place=Place("handler", call_site=site),
+            advice=(advice,),
+        )
+    headline = f"It does not continue: {times} failed with {reason}, and Lambda retries."
+    place = Place(execution.handler or "handler", call_site=site) if site is not None else place
+    advice = Advice("replay it to see where the code raises", _command("replay", execution, "MODULE:HANDLER"))
+    return Explanation(StateKind.INVOCATIONS_FAILING, headline, since=since, place=place, advice=(advice,))
+
+
+def _near_quota(execution: RecordedExecution) -> Explanation | None:
+    warning = next(quota_warnings(execution), None)
+    if warning is None:
+        return None
+    advice = Advice("move work into invoked executions, or continue in a new execution before the quota ends this one")
+    return Explanation(
+        StateKind.QUOTA_NEAR, f"It is close to a quota: {warning.text}.", place=_last_place(execution), advice=(advice,)
+    )
+
+
+def _retrying(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
+    retries = [one for one in open_calls(execution) if one.kind == "retry"]
+    conditions = {one.id for one in execution.operations if one.subtype == "WaitForCondition"}
+    steps = [one for one in retries if one.place.id not in conditions]
+    if not steps:
+        return None
+    worst = max(steps, key=lambda one: one.attempt or 0)
+    after = f" after {worst.error}" if worst.error else ""
+    if len(steps) >= STORM_ATTEMPTS or (worst.attempt or 0) > STORM_ATTEMPTS:
+        many = (
+            f"{len(steps)} steps are retried"
+            if len(steps) > 1
+            else f"{worst.place.path} was tried {(worst.attempt or 1) - 1} times"
+        )
+        advice = Advice("fix what fails, or limit the attempts in the step's retry strategy; stop it if it cannot succeed",
+                        _command("stop", execution))  # fmt: skip
+        return Explanation(
+            StateKind.RETRY_STORM, f"It retries without success: {many}{after}.", since=worst.since, until=worst.until,
+            place=worst.place, causes=(worst.error,) if worst.error else (), advice=(advice,),
+        )  # fmt: skip
+    others = _blocker(execution)
+    if others is not None and others.kind != "retry" and others.until is None:
+        return None  # what has no end keeps it longer than the retry
+    left = _left(worst.until, as_of)
+    return Explanation(
+        StateKind.RETRY_PENDING, f"It waits for attempt {worst.attempt} of {worst.place.path}{left}{after}.",
+        since=worst.since, until=worst.until, place=worst.place, causes=(worst.error,) if worst.error else (),
+    )  # fmt: skip
+
+
+def _blocker(execution: RecordedExecution) -> OpenCall | None:
+    """The open call that keeps the execution longest: one without an end before one with the latest end."""
+    waiting = [one for one in open_calls(execution) if one.kind != "step"]
+    return waiting[-1] if waiting else None
+
+
+def _blocked(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
+    running = [one for one in open_calls(execution) if one.kind == "step"]
+    call = _blocker(execution)
+    if running and (call is None or (execution.invocations and execution.invocations[-1].ended_at is None)):
+        place = running[-1].place
+        return Explanation(StateKind.RUNNING, f"It is running {place.path}.", since=running[-1].since, place=place)
+    if call is None:
+        return None
+    name, left = call.place.path, _left(call.until, as_of)
+    match call.kind:
+        case "timer":
+            headline = f"It waits for the timer {name}{left}."
+            return _rests(StateKind.WAITING_FOR_TIMER, headline, call)
+        case "callback":
+            return _at_callback(execution, call, left, as_of)
+        case "invoke":
+            command = f"durable-debug explain {call.arn}" if call.arn else None
+            advice = Advice("look at the invoked execution", command) if command else None
+            headline = f"It waits for the invoked execution of {name}."
+            return _rests(StateKind.WAITING_FOR_INVOKE, headline, call, *([advice] if advice else []))
+        case _:
+            return _rests(StateKind.RETRY_PENDING, f"It waits for the next check of {name}{left}.", call)
+
+
+def _at_callback(execution: RecordedExecution, call: OpenCall, left: str, as_of: datetime | None) -> Explanation:
+    limit = left or ", and has no timeout"
+    command = f"durable-debug callback succeed {call.callback_id} --result JSON" if call.callback_id else None
+    advice = [Advice("complete the callback, if the external system cannot", command)]
+    if call.until is None:
+        advice.append(Advice("give create_callback a timeout, so that a lost callback does not block the execution"))
+    found = _rests(
+        StateKind.WAITING_FOR_CALLBACK, f"It waits for the callback {call.place.path}{limit}.", call, *advice
+    )
+    operation = execution.by_id().get(call.place.id or "")
+    beat = operation.details.get("heartbeat_timeout_seconds") if operation is not None else None
+    if beat and as_of is not None and call.since is not None and (as_of - call.since).total_seconds() > float(beat):
+        text = f"its heartbeat is limited to {duration(float(beat))}, and it has been open for longer"
+        return replace(found, warnings=(Warning_("heartbeat", text),))
+    return found
+
+
+def _rests(state: StateKind, headline: str, call: OpenCall, *advice: Advice) -> Explanation:
+    return Explanation(state, headline, since=call.since, until=call.until, place=call.place, advice=advice)
+
+
+def _followed(found: Explanation, as_of: datetime | None, look: Look | None, depth: int) -> Explanation:
+    """Follow an invoked execution, recursively: what it waits for is what this one waits for."""
+    if found.state is not StateKind.WAITING_FOR_INVOKE or look is None or depth >= MAX_CHAIN:
+        return found
+    arn = next((one.arn for one in found.waiting if one.place == found.place), None)
+    invoked = look(arn) if arn else None
+    if arn is None or invoked is None:
+        return found
+    inner = _explain(invoked, as_of, None, look, depth=depth + 1)
+    return replace(found, chained=Chained(arn, inner), until=inner.until)
+
+
+def _last_place(execution: RecordedExecution) -> Place | None:
+    """The call that was open or ended last."""
+    waiting = [one for one in execution.operations if not one.status.is_terminal]
+    candidates = waiting or list(execution.operations)
+    dated = [one for one in candidates if one.started_at is not None]
+    if not dated:
+        return None
+    return place_of(max(dated, key=lambda one: (one.started_at.timestamp() if one.started_at else 0.0, one.depth)))
+
+
+def _took(execution: RecordedExecution) -> str:
+    if execution.started_at is None or execution.ended_at is None:
+        return ""
+    return f" after {duration((execution.ended_at - execution.started_at).total_seconds())}"
+
+
+def _left(until: datetime | None, as_of: datetime | None) -> str:
+    if until is None:
+        return ""
+    if as_of is None:
+        return f" until {until.isoformat()}"
+    seconds = (until - as_of).total_seconds()
+    return f", due in {duration(seconds)}" if seconds > 0 else f", due {duration(seconds)} ago"
+
+
+def _is_one_of(error: ErrorObject, types: tuple[str, ...]) -> bool:
+    known = error.type or ""
+    return known in types or known.rpartition(".")[2] in types
+
+
+def _command(verb: str, execution: RecordedExecution, *arguments: str) -> str:
+    return " ".join(["durable-debug", verb, execution.arn or execution.id or "EXECUTION", *arguments])
+
+
+def open_places(explanation: Explanation) -> Iterator[str]:
+    """Yield the paths of every call that the execution, and what it invokes, waits for."""
+    for one in explanation.waiting:
+        yield one.place.path
+    if explanation.chained is not None:
+        yield from open_places(explanation.chained.explanation)
