@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, NoReturn
 
 from durable_execution.config.options import StepConfig, StepSemantics
@@ -241,7 +242,11 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
     try:
         if is_async(function):
             return await function(*arguments)
-        value = await state.workers.run(lambda: function(*arguments))
+        code = _code_of(function)
+        running = state.workers.run(lambda: function(*arguments), code)
+        if state.workers.times.is_short(code):
+            state.batcher.expect(running)
+        value = await running
         return await value if inspect.isawaitable(value) else value
     except SystemExit:
         await state.batcher.drain()  # store pending updates, so that the history shows what was running
@@ -249,6 +254,11 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
     finally:
         state.busy -= 1
         running_scope.reset(token)
+
+
+def _code_of(function: Any) -> CodeType | None:
+    plain = function.function if type(function) is BoundStep else function
+    return getattr(plain, "__code__", None)
 
 
 def _stubbed(function: Any, stub: Callable[..., Any]) -> Callable[..., Any]:

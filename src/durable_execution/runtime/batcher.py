@@ -27,6 +27,9 @@ UPDATE_OVERHEAD_BYTES = 320
 TURNS_TO_QUEUE = 4
 """Turns of the loop between a branch's last checkpoint and the first checkpoint of the branch that takes its place."""
 
+LINGER_SECONDS = 0.002
+"""How long a call waits for bodies that usually end at once."""
+
 IDLE_FLUSH_SECONDS = 0.5
 """How long an update that no code waits for may stay queued while a step's body runs.
 
@@ -83,6 +86,7 @@ class CheckpointBatcher:
         self._wake: asyncio.Future[None] | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
         self._settled: asyncio.Future[None] | None = None
+        self._expected: set[asyncio.Future[Any]] = set()
 
     @property
     def has_unsent(self) -> bool:
@@ -121,6 +125,11 @@ class CheckpointBatcher:
             self.is_sending = False
             self._on_failure(error)
 
+    def expect(self, body: asyncio.Future[Any]) -> None:
+        """Register a body in a thread that usually ends at once; see `BodyTimes`."""
+        self._expected.add(body)
+        body.add_done_callback(self._expected.discard)
+
     def flush(self) -> None:
         """Request a call: it sends what is queued, or asks the service for changes when the queue is empty."""
         self._is_wanted = True
@@ -141,6 +150,7 @@ class CheckpointBatcher:
                 if not self._is_wanted:
                     self._wake = self._loop.create_future()
                     await self._wake
+                await self._let_bodies_end()
                 await self._send_batch()
                 self._settle()
                 await self._let_branches_join()
@@ -166,6 +176,14 @@ class CheckpointBatcher:
         """Cancel the timer."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
+
+    async def _let_bodies_end(self) -> None:
+        """Before a call, wait a moment for bodies in threads that usually end at once: their updates share the call."""
+        if not self._expected or len(self._queue) >= MAX_BATCH_UPDATES:
+            return
+        await asyncio.wait(tuple(self._expected), timeout=LINGER_SECONDS)
+        for _ in range(TURNS_TO_QUEUE):
+            await asyncio.sleep(0)
 
     async def _let_branches_join(self) -> None:
         """After a call that several branches waited for, give them the turns they need to queue their next updates."""

@@ -386,3 +386,31 @@ def test_whatever_a_client_raises_is_a_service_error() -> None:
     strange = as_service_error(ConnectionResetError("gone"))
     assert (strange.code, strange.message, strange.status) == ("ConnectionResetError", "gone", None)
     assert strange.is_retriable
+
+
+def test_a_call_waits_for_a_body_that_is_about_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "LINGER_SECONDS", 60)
+
+    async def scenario(harness: Harness) -> None:
+        body: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        harness.batcher.expect(body)
+        first = harness.batcher.store(update("a"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert harness.service.calls == []
+        body.set_result(None)
+        await asyncio.gather(first, harness.batcher.store(update("b")))
+
+    assert batched(scenario).service.actions == [["SUCCEED a", "SUCCEED b"]]
+
+
+def test_a_call_does_not_wait_for_a_body_that_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "LINGER_SECONDS", 0)
+
+    async def scenario(harness: Harness) -> None:
+        body: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        harness.batcher.expect(body)
+        await harness.batcher.store(update("a"))
+        body.cancel()
+
+    assert batched(scenario).service.actions == [["SUCCEED a"]]

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from durable_execution.runtime.body_threads import Workers, shared_workers
+from durable_execution.runtime.body_threads import (
+    MAX_KNOWN,
+    RUNS_TO_TRUST,
+    SHORT_SECONDS,
+    BodyTimes,
+    Workers,
+    shared_workers,
+)
 
 WHO: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
@@ -151,3 +158,35 @@ def test_threads_do_not_keep_the_process_alive() -> None:
 
 def test_an_environment_has_one_pool() -> None:
     assert shared_workers() is shared_workers()
+
+
+class TestBodyTimes:
+    def test_three_quick_runs_make_a_body_short_and_a_slow_one_ends_that(self) -> None:
+        times, code = BodyTimes(), run.__code__
+        assert not times.is_short(None)
+        for _ in range(RUNS_TO_TRUST):
+            assert not times.is_short(code)
+            times.note(code, SHORT_SECONDS / 2)
+        assert times.is_short(code)
+        times.note(code, SHORT_SECONDS * 2)
+        assert not times.is_short(code)
+
+    def test_it_forgets_rather_than_grow(self) -> None:
+        times = BodyTimes()
+        for number in range(MAX_KNOWN + 1):
+            times.note(compile(str(number), f"f{number}", "eval"), 0)
+        assert len(times._short_runs) == 1
+
+    def test_threads_note_the_functions_whose_code_is_given(self) -> None:
+        workers = Workers()
+
+        def body() -> int:
+            return 1
+
+        async def main() -> None:
+            await workers.run(body)
+            assert workers.times._short_runs == {}
+            await workers.run(body, body.__code__)
+
+        run(main)
+        assert list(workers.times._short_runs) == [body.__code__]

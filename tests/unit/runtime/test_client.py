@@ -15,6 +15,7 @@ from botocore.stub import Stubber
 
 from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
 from durable_execution.errors import ServiceError, ServiceUnavailableError
+from durable_execution.runtime import loop as loop_module
 from durable_execution.runtime.client import LOWEST_BOTO3, LambdaService
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from tests.unit.fake_service import ARN, envelope
@@ -139,6 +140,15 @@ def run(handler: Any, client: Any, lambda_context: Any = None) -> dict[str, Any]
     return answer
 
 
+@pytest.fixture
+def fresh_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An event loop without tasks that other tests have left behind: those may need its thread."""
+    monkeypatch.setattr(loop_module, "_thread_state", threading.local())
+    yield
+    loop_module.environment_loop().close()
+
+
+@pytest.mark.usefixtures("fresh_loop")
 class TestThreads:
     def test_calls_run_on_a_thread_of_their_own(self) -> None:
         client = Answering()

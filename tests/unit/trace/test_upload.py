@@ -43,6 +43,10 @@ class Bucket:
         self.keys.append(options["Key"])
 
 
+def wait_for(gate: threading.Event) -> None:
+    gate.wait()
+
+
 def test_an_upload_that_fails_raises_in_the_invocation() -> None:
     def fail() -> None:
         raise OSError("no space left")
@@ -95,7 +99,7 @@ def test_a_bucket_that_hangs_or_refuses_is_one_line_of_the_log(
 
     with caplog.at_level(logging.WARNING, "durable_execution"):
         run(S3Sink("bucket", client=Bucket(refuse)))
-        run(S3Sink("bucket", client=Bucket(lambda: bool(gate.wait()) or None), budget_seconds=0))
+        run(S3Sink("bucket", client=Bucket(lambda: wait_for(gate)), budget_seconds=0))
     lines = [record.getMessage() for record in caplog.records if "replay trace" in record.getMessage()]
     assert len(lines) == 2
     assert "PermissionError('AccessDenied')" in lines[0]
