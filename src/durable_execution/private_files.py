@@ -1,7 +1,7 @@
 """Files and directories that only their owner can read.
 
 Stores, replay traces, spans, logs and exports hold what user code processed. On a computer with several users, or in a shared
-directory, nobody else has a reason to read them.
+directory, no one else has a reason to read them.
 """
 
 import os

@@ -563,7 +563,7 @@ class TestContext:
         event = envelope()
         event["InitialExecutionState"]["Operations"][0]["StartTimestamp"] = 1_767_225_600_000
         for function in (handler, blocking):
-            durable_execution(client=FakeService())(function)(event)  # type: ignore[arg-type]
+            durable_execution(client=FakeService())(function)(event)
         assert started == [datetime(2026, 1, 1, tzinfo=UTC)] * 3
 
     def test_it_knows_the_id_of_its_next_operation(self) -> None:

@@ -384,7 +384,7 @@ class Slice:
 
 
 def _passes(statement: Statement, called: str, name: str, function: object) -> bool:
-    """Whether a call of the function in a statement passes a parameter. True when that cannot be told."""
+    """Whether a call of the function in a statement passes a parameter. True when it is unknown."""
     arguments: ast.arguments = function.args  # type: ignore[attr-defined]
     positional = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
     for node in ast.walk(statement.node):

@@ -103,7 +103,7 @@ class TestRun:
 
     def test_what_is_no_durable_handler_is_refused(self) -> None:
         with pytest.raises(RunnerError, match="Decorate its function with @durable_execution"):
-            LocalRunner(echo)  # type: ignore[arg-type]
+            LocalRunner(echo)
 
     def test_an_execution_that_waits_for_the_outside_says_so(self, make: Make) -> None:
         with pytest.raises(RunnerError, match=r"waits for asks/answer. Complete it with succeed_callback"):

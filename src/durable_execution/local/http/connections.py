@@ -28,7 +28,7 @@ class ImpatientProtocol(H11Protocol):
         self._start_clock()
 
     def data_received(self, data: bytes) -> None:
-        """Read what has arrived. The clock runs while a request has begun and is not complete."""
+        """Read what has arrived. The clock runs from the start of a request until it is complete."""
         super().data_received(data)
         if self._is_answering():
             self._stop_clock()
