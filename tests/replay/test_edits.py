@@ -173,5 +173,30 @@ async def by_the_hour(ctx: DurableContext) -> None:
 def test_a_difference_from_the_clock_never_advises_to_keep_a_name(traces: bool) -> None:
     root = root_of(plain, by_the_hour, traces=traces)
     assert "datetime.now" in (root.likely or "")
-    assert "inside a step" in root.fix
+    assert "in a step" in root.fix
     assert "name=" not in root.fix
+
+
+def checking(answer: str, name: str) -> Body:
+    """A workflow whose check was edited, and may have a different name."""
+
+    def check(_step: Any) -> str:
+        return f"{answer} {answer}" if answer == "edited" else answer
+
+    def edited_check(_step: Any) -> int:
+        return 7
+
+    edited_check.__qualname__ = check.__qualname__
+
+    async def body(ctx: DurableContext) -> None:
+        await ctx.step(load, "load")
+        await ctx.step(edited_check if answer == "edited" else check, name)
+        await ctx.wait(MINUTE, "pause")
+
+    return body
+
+
+def test_an_edited_function_under_a_different_name_is_a_rename_too() -> None:
+    root = root_of(checking("checked", "check"), checking("edited", "verify"), traces=True)
+    assert root.kind is DivergenceKind.RENAMED
+    assert "the same function" in (root.likely or "")

@@ -15,6 +15,7 @@ from durable_debugger.text.cells import safe
 from durable_debugger.text.source_path import near
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.explain import StateKind, explain_execution
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
 
@@ -162,7 +163,29 @@ def _gave_up(operation: RecordedOperation) -> str:
     return f"{label} gave up after {count} attempts ({reason})" if count > 1 else f"{label} failed ({reason})"
 
 
+STUCK = frozenset(
+    {
+        StateKind.FUNCTION_TIMEOUT, StateKind.THROTTLED, StateKind.FAILING_BEFORE_HANDLER, StateKind.INVOCATIONS_FAILING,
+        StateKind.RETRY_STORM, StateKind.QUOTA_NEAR, StateKind.HISTORY_INCOMPLETE,
+    }
+)  # fmt: skip
+"""States in which an execution does not continue as its code says. `durable-debug explain` says them in the same words."""
+
+
+def _stuck(session: "Session") -> Headline | None:
+    found = explain_execution(session.execution, as_of=session.as_of)
+    if found.state not in STUCK:
+        return None
+    row = session.rows.get(found.place.id, ROOT) if found.place is not None and found.place.id is not None else ROOT
+    site = found.place.call_site if found.place is not None else None
+    role = "wait" if found.state in (StateKind.RETRY_STORM, StateKind.QUOTA_NEAR) else "fail"
+    return Headline(safe(found.headline.rstrip(".")), role, row, site)
+
+
 def _open(session: "Session") -> Headline:
+    stuck = _stuck(session)
+    if stuck is not None:
+        return stuck
     waiting = session.waiting_for()
     if session.execution.status in ("PAUSED", "PAUSING"):
         return Headline("Paused", "wait", _last_row(session))

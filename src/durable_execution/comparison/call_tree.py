@@ -13,6 +13,9 @@ from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.enums import BATCHES
 from durable_execution.protocol.paths import branch_path
 
+ANONYMOUS = "<lambda>"
+"""Every lambda has this name, so the name does not identify it."""
+
 BRANCH_OF = {
     OperationSubType.MAP.value: OperationSubType.MAP_ITERATION.value,
     OperationSubType.PARALLEL.value: OperationSubType.PARALLEL_BRANCH.value,
@@ -44,6 +47,7 @@ class CallNode:
         is_partial: Whether a map or parallel may have had more branches than are recorded.
         result: Serialized result, where it can be compared.
         body: Fingerprint of the step's body, where known.
+        function: Qualified name of the step's function, where known.
         is_foreign: Whether the handler did not make this call: another client wrote it, or it is a marker.
         lane: The task scope that numbered it within its context.
         cut_off: Task scopes inside it that were cancelled, such as the loser of a race.
@@ -62,6 +66,7 @@ class CallNode:
     is_partial: bool = False
     result: str | None = None
     body: str | None = None
+    function: str | None = None
     is_foreign: bool = False
     lane: Lane = MAIN
     cut_off: set[Lane] = field(default_factory=set)
@@ -92,6 +97,9 @@ class CallNode:
 
 def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
     """Whether two calls run the same function; None where a side does not know its function."""
+    left, right = recorded.function, replayed.function
+    if left is not None and left == right and ANONYMOUS not in left:
+        return True  # its code may have been edited
     if recorded.body is None or replayed.body is None:
         return None
     return recorded.body == replayed.body
@@ -162,6 +170,7 @@ def node_of(operation: RecordedOperation) -> CallNode:
         known=known,
         result=operation.result if operation.type is OperationType.CONTEXT else None,
         body=operation.details.get("body"),
+        function=operation.details.get("function"),
     )
 
 

@@ -37,6 +37,7 @@ class _Seen:
     def __init__(self, traces: Sequence[Any]) -> None:
         self.sites: dict[str, CallSite] = {}
         self.bodies: dict[str, str] = {}
+        self.functions: dict[str, str] = {}
         self.branches: dict[str, int] = {}
         self.coverage = Coverage(traces)
         for trace in traces:
@@ -45,6 +46,8 @@ class _Seen:
                     self.sites[entry.id] = entry.call_site
                 if entry.body is not None:
                     self.bodies[entry.id] = entry.body
+                if entry.function is not None:
+                    self.functions[entry.id] = entry.function
                 branches = entry.configuration.get("branches")
                 if isinstance(branches, int) and entry.happened != "diverged":
                     self.branches.setdefault(entry.id, branches)
@@ -165,6 +168,8 @@ class _Builder:
     def _details(self, draft: OperationDraft) -> dict[str, Any]:
         if draft.id in self.seen.bodies:
             draft.details["body"] = self.seen.bodies[draft.id]
+        if draft.id in self.seen.functions:
+            draft.details["function"] = self.seen.functions[draft.id]
         if draft.id in self.seen.branches:
             draft.details["branches"] = self.seen.branches[draft.id]
         return draft.details

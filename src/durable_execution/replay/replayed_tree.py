@@ -162,7 +162,8 @@ def _node(collected: Collected, results: Mapping[str, str | None]) -> CallNode:
         branch=call.position if _is_branch(call) else None,
         known=known,
         result=results.get(call.id) if is_context else None,
-        body=getattr(call, "body", None),
+        body=call.body,
+        function=call.function,
         raised=_raised(collected),
     )
 
