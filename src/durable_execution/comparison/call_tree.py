@@ -275,10 +275,9 @@ def _count_branches(batch: CallNode) -> None:
     flat = [child for child in batch.children or () if child.is_virtual]
     for child in flat:
         child.is_ended = is_whole  # a branch that was not awaited has no recorded end
-    has_flat = bool(flat)
-    counted = count_of_branches(batch.result) if is_whole and has_flat else None
+    counted = count_of_branches(batch.result) if is_whole else None
     count = max(count, counted or 0)  # a branch without calls leaves no other trace
-    batch.is_partial = not is_whole or (has_flat and counted is None)
+    batch.is_partial = not is_whole or (counted is None and (bool(flat) or not indexes))
     if "branches" in batch.known:  # a replay trace knows the exact number
         batch.is_partial = False
     elif count or is_whole:

@@ -173,7 +173,8 @@ class _LaneSearch:
             step = LaneStep(kind, number, of)
             inner = task_prefix(prefix, number) if kind == "task" else operation_id(prefix, number)
             missed = 0 if self._try((*lane, step), inner) else missed + 1
-            if kind == "task" and 0 < missed <= NEAR and len(lane) + 1 < MAX_LANE_DEPTH:
+            near = NEAR if kind == "task" or not self.is_batch else MAX_MISSING_LANES
+            if 0 < missed <= near and len(lane) + 1 < MAX_LANE_DEPTH:
                 self.lanes.append(((*lane, step), inner, []))
             number += 1
 
