@@ -135,12 +135,15 @@ def _tracer_provider(resource: "Resource", exporter: "SpanExporter | None") -> "
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    from durable_execution.telemetry.flushing import CountingExporter
+    from durable_execution.telemetry.environment_memory import sent_roots
+    from durable_execution.telemetry.export_outcomes import RetainingExporter, retaining
 
     provider = TracerProvider(resource=resource)
     chosen = exporter or _exporter("traces")
     if chosen is not None:
-        provider.add_span_processor(BatchSpanProcessor(CountingExporter(chosen), max_queue_size=_queue_size()))
+        kept = RetainingExporter(chosen, on_lost=sent_roots.lose_spans)
+        provider.add_span_processor(BatchSpanProcessor(kept, max_queue_size=_queue_size()))
+        retaining.add(provider)
     return provider
 
 

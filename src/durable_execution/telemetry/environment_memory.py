@@ -1,15 +1,17 @@
 """Remembers when next attempts are due: the service reports it while a step is PENDING, but not once it is READY.
 
-An environment that started in the meantime does not know. Only the history then shows the latency of that attempt.
-
-Remembers which executions' synthetic root was sent, so that it is sent only once unless something was lost.
+An environment that started in the meantime does not know. Only the history then shows the latency of that attempt. Also
+remembers which executions' synthetic root was sent, so that it is sent only once unless something was lost.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from datetime import datetime
 from threading import Lock
+from typing import Any
 
 from durable_execution.observers import InvocationStarted
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.identity import TraceIdentity
 
 REMEMBERED_DUE_TIMES = 4_096
@@ -71,6 +73,20 @@ class RootLedger:
 
     def lose(self, identity: TraceIdentity) -> None:
         """Forget the root: spans of this invocation may not have arrived."""
+        self._forget(identity.arn, identity.trace_id)
+
+    def lose_spans(self, spans: Iterable[Any]) -> None:
+        """Forget the roots among spans that an exporter gave up."""
+        for span in spans:
+            attributes = span.attributes or {}
+            if names.SYNTHETIC_ROOT in attributes:
+                self._forget(str(attributes.get(names.EXECUTION_ARN)), span.context.trace_id)
+
+    def _forget(self, arn: str, trace_id: int) -> None:
         with self._lock:
-            if (identity.arn, identity.trace_id) in self._has_arrived:
-                self._has_arrived[identity.arn, identity.trace_id] = False
+            if (arn, trace_id) in self._has_arrived:
+                self._has_arrived[arn, trace_id] = False
+
+
+sent_roots = RootLedger()
+"""The roots that this process has sent."""

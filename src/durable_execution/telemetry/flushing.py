@@ -1,27 +1,23 @@
 """Flushes an invocation's telemetry before the environment freezes, without delaying the answer beyond a budget.
 
 The SDK's `force_flush` ignores its timeout while an exporter hangs, so it runs in a thread, and the wait is bounded.
-
-Counts spans that an exporter could not deliver: the SDK's batch processor drops them silently.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-
 from durable_execution.clock import SystemClock
+from durable_execution.telemetry.export_outcomes import ExportOutcomes, outcomes
 
 logger = logging.getLogger("durable_execution")
 monotonic = SystemClock().monotonic
 MARGIN_SECONDS = 0.5
 """Reserved from the function's remaining time for the answer itself."""
-SHORTEST_SECONDS = 0.1
+PATIENCE = (1.0, 0.2, 0.02)
+"""The part of the budget to wait for, by the number of flushes before that delivered nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,49 +27,59 @@ class Flushed:
     Attributes:
         seconds: How long the invocation waited.
         is_complete: Whether everything reached the exporters in that time.
+        is_refused: Whether an exporter failed to deliver.
     """
 
     seconds: float
     is_complete: bool
+    is_refused: bool = False
 
 
 class Flusher:
-    """Flushes the providers of one environment."""
+    """Flushes the providers of one environment.
 
-    def __init__(self) -> None:
+    Waits less after every flush that delivers nothing, so that an unreachable collector does not slow down every invocation.
+    The first delivery restores the whole budget.
+    """
+
+    def __init__(self, counted: ExportOutcomes = outcomes) -> None:
         self._pending: threading.Thread | None = None
-        self._patience = 1.0
-        self._has_warned = False
+        self._counted = counted
+        self._failed = 0
 
     def flush(self, flushes: Sequence[Callable[[int], Any]], budget_seconds: float) -> Flushed:
         """Call every flush function within the budget.
 
         Args:
             flushes: `force_flush` of each provider, which takes milliseconds.
-            budget_seconds: Longest wait. It is halved after each flush that does not finish.
+            budget_seconds: Longest wait, if the flush before delivered.
         """
         began = monotonic()
-        deadline = began + max(0.0, budget_seconds * self._patience)
+        deadline = began + max(0.0, budget_seconds * PATIENCE[min(self._failed, len(PATIENCE) - 1)])
         if self._pending is not None and self._pending.is_alive():
             self._pending.join(max(0.0, deadline - monotonic()))
+        failures = self._counted.failures
         if self._pending is None or not self._pending.is_alive():
             self._pending = _start(flushes, deadline)
             self._pending.join(max(0.0, deadline - monotonic()))
         is_complete = not self._pending.is_alive()
+        is_refused = self._counted.failures > failures
         if is_complete:
-            self._pending, self._patience, self._has_warned = None, 1.0, False
+            self._pending = None
+        if is_complete and not is_refused:
+            self._failed = 0
         else:
-            self._patience = max(self._patience / 2, SHORTEST_SECONDS)
-            self._warn(monotonic() - began)
-        return Flushed(monotonic() - began, is_complete)
+            self._failed += 1
+            self._warn(monotonic() - began, is_refused=is_refused)
+        return Flushed(monotonic() - began, is_complete, is_refused)
 
-    def _warn(self, seconds: float) -> None:
-        if not self._has_warned:
-            self._has_warned = True
+    def _warn(self, seconds: float, *, is_refused: bool) -> None:
+        if self._failed == 1:
             logger.warning(
-                "telemetry was not delivered within %.1f s: the invocation answers without waiting, and spans may be "
-                "missing. Check that the collector answers at OTEL_EXPORTER_OTLP_ENDPOINT; "
-                "DURABLE_TELEMETRY_FLUSH_SECONDS sets how long an invocation waits",
+                "telemetry was not delivered: %s after %.1f s. The execution is not affected; the next invocations wait less. "
+                "Check that the collector answers at OTEL_EXPORTER_OTLP_ENDPOINT; DURABLE_TELEMETRY_FLUSH_SECONDS sets how "
+                "long an invocation waits",
+                "the exporter failed" if is_refused else "the exporter had not finished",
                 seconds,
             )
 
@@ -103,53 +109,3 @@ def _run(flushes: Sequence[Callable[[int], Any]], deadline: float) -> None:
             flush(max(1, int((deadline - monotonic()) * 1_000)))
         except Exception:
             logger.exception("telemetry could not be delivered: the execution is not affected. Check the exporter")
-
-
-class LostSpans:
-    """A counter that resets when read."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._lock = Lock()
-
-    def add(self, count: int) -> None:
-        """Add to the count."""
-        with self._lock:
-            self._count += count
-
-    def take(self) -> int:
-        """Return the count since the last read."""
-        with self._lock:
-            count, self._count = self._count, 0
-        return count
-
-
-lost_spans = LostSpans()
-"""The counter of this process."""
-
-
-class CountingExporter(SpanExporter):
-    """Wraps an exporter and counts its failures."""
-
-    def __init__(self, exporter: SpanExporter, lost: LostSpans = lost_spans) -> None:
-        self._exporter = exporter
-        self._lost = lost
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export, and count the spans that are not accepted."""
-        try:
-            result = self._exporter.export(spans)
-        except Exception:
-            self._lost.add(len(spans))
-            raise
-        if result is not SpanExportResult.SUCCESS:
-            self._lost.add(len(spans))
-        return result
-
-    def shutdown(self) -> None:
-        """Pass on to the wrapped exporter."""
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Pass on to the wrapped exporter."""
-        return self._exporter.force_flush(timeout_millis)

@@ -1,7 +1,4 @@
-"""Live tracing: sends the view of each invocation through the application's provider while it runs.
-
-Assembles the observers of one invocation.
-"""
+"""Live tracing: sends the view of each invocation through the application's provider while it runs."""
 
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -9,8 +6,9 @@ from weakref import WeakKeyDictionary
 from opentelemetry.sdk.trace import TracerProvider
 
 from durable_execution.observers import InvocationEnded, InvocationStarted, Observer
-from durable_execution.telemetry.environment_memory import RootLedger, due_times
-from durable_execution.telemetry.flushing import Flushed, Flusher, budget_of, lost_spans
+from durable_execution.telemetry.environment_memory import due_times, sent_roots
+from durable_execution.telemetry.export_outcomes import outcomes, retaining, watch_exporters
+from durable_execution.telemetry.flushing import Flushed, Flusher, budget_of
 from durable_execution.telemetry.forwarding_observer import ForwardingObserver
 from durable_execution.telemetry.identity import TraceIdentity, identify, invocation_names
 from durable_execution.telemetry.metrics import DROPPED, FLUSH_DURATION, Instruments, Metrics
@@ -21,7 +19,6 @@ from durable_execution.telemetry.span_view import SpanView, Surroundings
 from durable_execution.telemetry.trace_context import NOTHING, incoming
 from durable_execution.telemetry.trace_views import VIEWS
 
-sent_roots = RootLedger()
 _cold = [True]
 
 
@@ -81,7 +78,11 @@ def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> t
         else None
     )
     instruments = _instruments_of(meter_provider) if meter_provider is not None else None
-    delivery = Delivery(tracing, instruments, [tracer_provider, meter_provider], settings.flush_seconds)
+    is_retained = tracer_provider in retaining if tracer_provider is not None else False
+    if not is_retained:
+        watch_exporters()
+    providers = [tracer_provider, meter_provider]
+    delivery = Delivery(tracing, instruments, providers, settings.flush_seconds, is_retained=is_retained)
     metrics = Metrics(instruments) if instruments is not None else None
     return tuple(observer for observer in (tracing, metrics, delivery) if observer is not None)
 
@@ -90,8 +91,15 @@ class Delivery(Observer):
     """Flushes when the invocation ends; must be the last observer."""
 
     def __init__(
-        self, tracing: LiveTracing | None, instruments: Instruments | None, providers: list[Any], longest_seconds: float
+        self,
+        tracing: LiveTracing | None,
+        instruments: Instruments | None,
+        providers: list[Any],
+        longest_seconds: float,
+        *,
+        is_retained: bool = False,
     ) -> None:
+        self._is_retained = is_retained
         self._tracing = tracing
         self._instruments = instruments
         self._providers = [provider for provider in providers if hasattr(provider, "force_flush")]
@@ -101,7 +109,8 @@ class Delivery(Observer):
         """Flush within the time budget."""
         budget = budget_of(happening.started.lambda_context, self._longest_seconds)
         flushed = _flusher.flush([provider.force_flush for provider in self._providers], budget)
-        if not flushed.is_complete and self._tracing is not None and self._tracing.identity is not None:
+        is_lost = not flushed.is_complete or (flushed.is_refused and not self._is_retained)
+        if is_lost and self._tracing is not None and self._tracing.identity is not None:
             sent_roots.lose(self._tracing.identity)
         self._measure(flushed)
 
@@ -112,7 +121,7 @@ class Delivery(Observer):
         self._instruments.measure(FLUSH_DURATION, flushed.seconds)
         outlet = self._tracing.outlet if self._tracing is not None else None
         undelivered = outlet.sent if outlet is not None and not flushed.is_complete else 0
-        dropped = max(undelivered, lost_spans.take())
+        dropped = max(undelivered, outcomes.take_lost())
         if dropped:
             self._instruments.count(DROPPED, dropped)
 

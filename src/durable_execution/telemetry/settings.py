@@ -44,7 +44,8 @@ FLUSH = Variable(
     "DURABLE_TELEMETRY_FLUSH_SECONDS",
     "5",
     "Longest time an invocation waits for the delivery of its spans and metrics. It never waits beyond the function's "
-    "own deadline, less half a second; after a delivery that did not finish in time it waits half as long.",
+    "own deadline, less half a second. After a failed delivery it waits for a fifth of this time, then for a fiftieth, until "
+    "a delivery succeeds.",
 )
 VARIABLES = (TELEMETRY, VIEW, CONTEXT, FLUSH)
 """Variables that this SDK reads, whoever creates the provider."""

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from durable_execution.errors import ConfigurationError
 from durable_execution.telemetry import Telemetry, configure
 from durable_execution.telemetry.configuration import lambda_resource
-from durable_execution.telemetry.flushing import CountingExporter, LostSpans
+from durable_execution.telemetry.export_outcomes import ExportOutcomes, RetainingExporter
 from tests.unit.telemetry.receiver import Collector, collector
 
 SCRIPT = """
@@ -202,13 +202,13 @@ class Refusing(SpanExporter):
 @pytest.mark.parametrize("error", [None, RuntimeError("no")])
 def test_what_is_not_delivered_is_counted(error: Exception | None, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="opentelemetry")
-    lost = LostSpans()
+    lost = ExportOutcomes()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(CountingExporter(Refusing(error), lost)))
+    provider.add_span_processor(SimpleSpanProcessor(RetainingExporter(Refusing(error), lost)))
     for _ in range(3):
         provider.get_tracer("tests").start_span("lost").end()
     provider.shutdown()
-    assert (lost.take(), lost.take()) == (3, 0)
+    assert (lost.failures, lost.take_lost(), lost.take_lost()) == (4, 3, 0)
 
 
 def test_lambda_says_what_it_is() -> None:

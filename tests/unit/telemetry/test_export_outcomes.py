@@ -1,0 +1,122 @@
+"""Failed exports: kept, sent again, given up only for their own sake, and noticed where the provider is not ours."""
+
+import logging
+from collections.abc import Sequence
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanContext
+
+from durable_execution.telemetry import export_outcomes
+from durable_execution.telemetry import vocabulary as names
+from durable_execution.telemetry.environment_memory import RootLedger
+from durable_execution.telemetry.export_outcomes import ExportOutcomes, RetainingExporter, watch_exporters
+from durable_execution.telemetry.flushing import Flusher
+from durable_execution.telemetry.identity import InvocationNames, identify
+from durable_execution.telemetry.trace_context import NOTHING
+from tests.unit.telemetry.happenings import started
+
+
+class Collector(SpanExporter):
+    """Accepts spans while it is up, except those it never accepts."""
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self.refused: set[str] = set()
+        self.received: list[str] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        named = [span.name for span in spans]
+        if not self.is_up or self.refused & set(named):
+            return SpanExportResult.FAILURE
+        self.received += named
+        return SpanExportResult.SUCCESS
+
+
+def spans(*given: str) -> list[ReadableSpan]:
+    return [ReadableSpan(name) for name in given]
+
+
+def test_spans_of_failed_exports_arrive_once_the_collector_is_back() -> None:
+    collector, counted = Collector(), ExportOutcomes()
+    exporter = RetainingExporter(collector, counted)
+    collector.is_up = False
+    for name in ("root", "first", "second"):
+        assert exporter.export(spans(name)) is SpanExportResult.FAILURE
+    collector.is_up = True
+    assert exporter.export(spans("third")) is SpanExportResult.SUCCESS
+    assert collector.received == ["third", "root", "first", "second"]
+    assert (counted.failures, counted.take_lost()) == (3, 0)
+
+
+def test_a_batch_that_the_collector_never_accepts_does_not_hold_up_the_others() -> None:
+    collector, counted, lost = Collector(), ExportOutcomes(), list[str]()
+    exporter = RetainingExporter(collector, counted, lambda given: lost.extend(span.name for span in given))
+    collector.refused = {"poison"}
+    exporter.export(spans("poison"))
+    for number in range(4):
+        exporter.export(spans(f"good {number}"))
+    assert collector.received == [f"good {number}" for number in range(4)]
+    assert (lost, counted.take_lost()) == (["poison"], 1)
+
+
+def test_the_oldest_spans_are_lost_when_too_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_outcomes, "KEPT_SPANS", 3)
+    collector, counted = Collector(), ExportOutcomes()
+    exporter = RetainingExporter(collector, counted)
+    collector.is_up = False
+    for number in range(5):
+        exporter.export(spans(str(number)))
+    collector.is_up = True
+    exporter.export(spans("new"))
+    assert collector.received == ["new", "2", "3", "4"]
+    assert counted.take_lost() == 2
+
+
+def test_a_root_that_is_given_up_is_sent_again() -> None:
+    ledger, start = RootLedger(), started(updated=("w",), is_first=True)
+    identity = identify(start, NOTHING, InvocationNames())
+    assert ledger.is_due(identity, start)
+    later = started(updated=("w",), is_first=False)
+    assert not ledger.is_due(identity, later)
+    context = SpanContext(identity.trace_id, 1, is_remote=False)
+    root = ReadableSpan("root", context, attributes={names.EXECUTION_ARN: identity.arn, names.SYNTHETIC_ROOT: True})
+    ledger.lose_spans([ReadableSpan("other", context), root])
+    assert ledger.is_due(identity, later)
+
+
+def test_a_collector_that_fails_costs_less_each_time_until_it_is_back() -> None:
+    counted, granted = ExportOutcomes(), list[int]()
+    flusher = Flusher(counted)
+
+    def refused(milliseconds: int) -> bool:
+        granted.append(milliseconds)
+        counted.fail()
+        return True
+
+    flushed = [flusher.flush([refused], 5.0) for _ in range(4)]
+    assert all(each.is_refused and each.is_complete for each in flushed)
+    assert [round(milliseconds, -1) for milliseconds in granted] == [5000, 1000, 100, 100]
+    assert not flusher.flush([granted.append], 5.0).is_refused
+    flusher.flush([granted.append], 5.0)
+    assert granted[-1] > 4_000
+
+
+def test_failures_of_other_providers_are_noticed_by_their_log_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = ExportOutcomes()
+    monkeypatch.setattr(export_outcomes, "outcomes", counted)
+    watch_exporters()
+    watch_exporters()
+    exporter = logging.getLogger(export_outcomes.EXPORT_LOGGERS[0])
+    assert len([each for each in exporter.filters if type(each).__module__ == export_outcomes.__name__]) == 1
+    monkeypatch.setattr(exporter, "propagate", False)
+    exporter.addHandler(logging.NullHandler())
+    exporter.error("Failed to export span batch due to timeout, max retries or shutdown.")
+    exporter.info("fine")
+    assert counted.failures == 1
+
+
+def test_an_application_that_keeps_its_provider_is_not_changed() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    assert provider not in export_outcomes.retaining
