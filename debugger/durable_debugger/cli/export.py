@@ -24,7 +24,7 @@ from durable_debugger.sources.found import Loaded
 from durable_debugger.views.page import html_page
 from durable_execution.private_files import open_private
 from durable_execution.telemetry.backfill import backfill
-from durable_execution.telemetry.otlp import send_otlp, to_otlp
+from durable_execution.telemetry.otlp import PROTOCOLS, send_otlp, to_otlp
 
 FORMATS = ("otlp", "json", "html", "perfetto", "bundle")
 
@@ -38,6 +38,14 @@ def add_export_arguments(parser: ArgumentParser) -> None:
     otlp = parser.add_argument_group("with --to otlp")
     otlp.add_argument(
         "--endpoint", metavar="URL", help="send the spans to this collector, for example http://localhost:4318"
+    )
+    otlp.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        help="OTLP protocol to send with (default: OTEL_EXPORTER_OTLP_PROTOCOL, else http/protobuf)",
+    )
+    otlp.add_argument(
+        "--service-name", metavar="NAME", help="service of the spans (default: OTEL_SERVICE_NAME, else the function)"
     )
     otlp.add_argument(
         "--span-view",
@@ -55,7 +63,13 @@ def run_export(arguments: Namespace, output: Output) -> int:
     loaded = find_execution(arguments)
     if arguments.to == "otlp" and arguments.endpoint:
         spans = _spans(loaded, arguments)
-        count = send_otlp(spans, service_name=_service(loaded), endpoint=arguments.endpoint)
+        count = send_otlp(
+            spans,
+            service_name=arguments.service_name,
+            default_service_name=_service(loaded),
+            endpoint=arguments.endpoint,
+            protocol=arguments.protocol,
+        )
         output.say(f"sent {count} spans to {arguments.endpoint}")
         return Exit.OK
     with _target(arguments.output, output) as target:
@@ -69,7 +83,7 @@ def _write(loaded: Loaded, arguments: Namespace, target: TextIO) -> None:
     execution = without_secrets(loaded.execution, arguments)
     match arguments.to:
         case "otlp":
-            _dump(to_otlp(_spans(loaded, arguments), service_name=_service(loaded)), target)
+            _dump(to_otlp(_spans(loaded, arguments), service_name=arguments.service_name or _service(loaded)), target)
         case "json":
             _dump(execution_report(execution), target)
         case "bundle":

@@ -120,13 +120,14 @@ def _resource(service_name: str | None, further: Mapping[str, str]) -> "Resource
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 
     known: dict[str, Any] = {**lambda_resource(os.environ), **further}
-    named = service_name or ("" if _is_service_named() else known.get("faas.name"))
+    named = service_name or ("" if is_service_named() else known.get("faas.name"))
     if named:
         known[SERVICE_NAME] = named
     return Resource.create(known)
 
 
-def _is_service_named() -> bool:
+def is_service_named() -> bool:
+    """Tell whether an `OTEL_*` variable names the service."""
     further = os.environ.get(settings.RESOURCE.name, "")
     return bool(os.environ.get(settings.SERVICE.name)) or "service.name=" in further
 
@@ -183,6 +184,22 @@ def _console(signal: str) -> Any:
 
 
 def _otlp(signal: str, protocol: str) -> Any:
+    specific = settings.TRACES_TIMEOUT if signal == "traces" else settings.METRICS_TIMEOUT
+    is_timed = {settings.TIMEOUT.name, specific.name} & set(os.environ)
+    return otlp_exporter(signal, protocol, **({} if is_timed else {"timeout": int(settings.TIMEOUT.default)}))
+
+
+def otlp_exporter(signal: str, protocol: str, **options: Any) -> Any:
+    """Create OpenTelemetry's own OTLP exporter, which reads the `OTEL_EXPORTER_OTLP_*` variables.
+
+    Args:
+        signal: `traces` or `metrics`.
+        protocol: `http/protobuf` or `grpc`.
+        options: Arguments of the exporter, which override the variables.
+
+    Raises:
+        ConfigurationError: The exporter is not installed.
+    """
     package = "opentelemetry.exporter.otlp.proto." + ("grpc" if protocol == "grpc" else "http")
     module, kind = (
         ("trace_exporter", "OTLPSpanExporter") if signal == "traces" else ("metric_exporter", "OTLPMetricExporter")
@@ -193,9 +210,7 @@ def _otlp(signal: str, protocol: str) -> Any:
         raise ConfigurationError(
             f"the OTLP exporter for {protocol} is not installed: {error}. Install durable-execution-sdk[otlp]"
         ) from error
-    specific = settings.TRACES_TIMEOUT if signal == "traces" else settings.METRICS_TIMEOUT
-    is_timed = {settings.TIMEOUT.name, specific.name} & set(os.environ)
-    return getattr(exporters, kind)(**({} if is_timed else {"timeout": int(settings.TIMEOUT.default)}))
+    return getattr(exporters, kind)(**options)
 
 
 def _protocol(signal: str) -> str:

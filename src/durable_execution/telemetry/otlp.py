@@ -1,15 +1,16 @@
-"""Renders spans as OTLP JSON, which collectors, Jaeger and others read, and sends it over HTTP.
+"""Renders spans as OTLP JSON, which collectors, Jaeger and others read, and sends spans to a collector.
 
-This works without OpenTelemetry installed.
+JSON works without OpenTelemetry's exporters installed.
 """
 
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, getproxies, urlopen
 
 from durable_execution.errors import DurableError
 from durable_execution.telemetry import settings
@@ -21,6 +22,10 @@ CODES = {SpanStatus.UNSET: 0, SpanStatus.OK: 1, SpanStatus.ERROR: 2}
 DEFAULT_ENDPOINT = "http://localhost:4318"
 PATH = "/v1/traces"
 SPANS_PER_REQUEST = 512
+JSON = "http/json"
+PROTOCOLS = ("http/protobuf", "grpc", JSON)
+DEFAULT_TIMEOUT_SECONDS = 10.0
+PORTS = {"http": 80, "https": 443}
 
 
 class ExportError(DurableError):
@@ -46,33 +51,84 @@ def to_otlp(records: Sequence[SpanRecord], *, service_name: str, resource: Mappi
 def send_otlp(
     records: Sequence[SpanRecord],
     *,
-    service_name: str,
+    service_name: str | None = None,
+    default_service_name: str = "durable-execution",
     endpoint: str | None = None,
+    protocol: str | None = None,
     headers: Mapping[str, str] | None = None,
-    timeout_seconds: float = 10.0,
+    timeout_seconds: float | None = None,
 ) -> int:
-    """Send spans to a collector over OTLP/HTTP.
+    """Send spans to a collector by OTLP.
+
+    Protobuf goes through OpenTelemetry's own exporter, which needs the extra `[otlp]` and reads all
+    `OTEL_EXPORTER_OTLP_*` variables: headers, time-outs, compression, certificates. JSON needs no extra.
 
     Args:
         records: The spans.
-        service_name: The service that the backend lists them under.
+        service_name: The service that the backend lists them under; by default `OTEL_SERVICE_NAME`, else
+            `default_service_name`.
+        default_service_name: The service where nothing names one.
         endpoint: The collector's address, for example `http://localhost:4318`; by default `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`
             or `OTEL_EXPORTER_OTLP_ENDPOINT`.
-        headers: Further headers; by default those of `OTEL_EXPORTER_OTLP_HEADERS`.
-        timeout_seconds: Longest wait for one response.
+        protocol: `http/protobuf`, `grpc` or `http/json`; by default `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL` or
+            `OTEL_EXPORTER_OTLP_PROTOCOL`, else `http/protobuf`.
+        headers: Headers; by default those of `OTEL_EXPORTER_OTLP_HEADERS`.
+        timeout_seconds: Longest wait for one response; by default that of the variables, else 10 seconds.
 
     Returns:
         The number of spans delivered.
 
     Raises:
-        ExportError: The collector cannot be reached or refuses the spans.
+        ExportError: The collector cannot be reached or refuses the spans, or the exporter is not installed.
     """
-    url = traces_url(endpoint)
+    said = os.environ.get(settings.TRACES_PROTOCOL.name) or os.environ.get(settings.PROTOCOL.name)
+    chosen = protocol or (said or settings.PROTOCOL.default).strip().lower()
+    if chosen not in PROTOCOLS:
+        raise ExportError(f"{chosen!r} is not an OTLP protocol; use one of {', '.join(PROTOCOLS)}")
+    if chosen != JSON:
+        from durable_execution.telemetry.sdk_spans import send
+
+        url = endpoint if chosen == "grpc" else traces_url(endpoint)
+        if url is not None and chosen != "grpc":
+            _check_reachable(url, timeout_seconds or DEFAULT_TIMEOUT_SECONDS)
+        options: dict[str, Any] = {"headers": headers, "timeout_seconds": timeout_seconds}
+        names = {"service_name": service_name, "default_service_name": default_service_name}
+        send(records, **names, endpoint=url, protocol=chosen, **options)
+        return len(records)
+    named = service_name or os.environ.get(settings.SERVICE.name) or default_service_name
+    _send_json(records, traces_url(endpoint), named, headers, timeout_seconds or DEFAULT_TIMEOUT_SECONDS)
+    return len(records)
+
+
+def _check_reachable(url: str, timeout_seconds: float) -> None:
+    """Fail at once where no collector listens: the exporter would try again until its time is over."""
+    parts = urlsplit(url)
+    if getproxies() or parts.hostname is None:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or PORTS[parts.scheme]), timeout_seconds).close()
+    except OSError as error:
+        raise _unreachable(url, error) from None
+
+
+def _unreachable(url: str, error: Exception) -> ExportError:
+    return ExportError(
+        f"no collector answers at {url}: {getattr(error, 'reason', error)}. Start one, or set a different address with "
+        f"--endpoint or {settings.ENDPOINT.name}"
+    )
+
+
+def _send_json(
+    records: Sequence[SpanRecord],
+    url: str,
+    service_name: str,
+    headers: Mapping[str, str] | None,
+    timeout_seconds: float,
+) -> None:
     sent = dict(headers) if headers is not None else headers_from_environment()
     for part in _parts(records):
         document = json.dumps(to_otlp(part, service_name=service_name)).encode()
         _post(url, document, {**sent, "content-type": "application/json"}, timeout_seconds)
-    return len(records)
 
 
 def traces_url(endpoint: str | None = None) -> str:
@@ -114,10 +170,7 @@ def _post(url: str, document: bytes, headers: Mapping[str, str], timeout_seconds
             + ". Check the path, and the credentials in OTEL_EXPORTER_OTLP_HEADERS"
         ) from None
     except (URLError, OSError) as error:
-        raise ExportError(
-            f"no collector answers at {url}: {getattr(error, 'reason', error)}. Start one, or set a different address with --endpoint or "
-            f"{settings.ENDPOINT.name}"
-        ) from None
+        raise _unreachable(url, error) from None
 
 
 def _span(record: SpanRecord) -> dict[str, Any]:

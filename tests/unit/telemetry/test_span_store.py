@@ -175,11 +175,11 @@ def everything_recorded() -> list[SpanRecord]:
         return backfill(read_history(done.history(), arn=done.arn))
 
 
-def test_a_trace_is_sent_to_a_collector_without_opentelemetry(
-    received: Collector, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
+def test_a_trace_is_sent_to_a_collector(protocol: str, received: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.endpoint)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,bad,=worse")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     spans = everything_recorded()
     assert send_otlp(spans, service_name="shop") == len(spans) == 5
     assert received.headers["authorization"] == "Bearer x"
@@ -189,9 +189,27 @@ def test_a_trace_is_sent_to_a_collector_without_opentelemetry(
         assert (other.name, other.trace_id, other.parent_span_id) == (span.name, span.trace_id, span.parent_id)
         assert (other.start_ns, other.end_ns, other.status) == (span.start_ns, span.end_ns, span.status)
         assert (other.message, other.kind, other.service_name) == (span.message, "INTERNAL", "shop")
-        assert other.attributes == dict(span.attributes)
+        assert {**other.attributes} == {**span.attributes}
         assert other.links == tuple((link.trace_id, link.span_id) for link in span.links)
         assert other.events == tuple((e.name, e.at_ns, dict(e.attributes)) for e in span.events)
+
+
+def test_the_service_is_named_by_argument_variable_or_default(
+    received: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for protocol in ("http/protobuf", "http/json"):
+        monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+        span = [record("n", "a" * 16)]
+        send_otlp(span, default_service_name="function", endpoint=received.endpoint, protocol=protocol)
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "variable")
+        send_otlp(span, default_service_name="function", endpoint=received.endpoint, protocol=protocol)
+        send_otlp(span, service_name="argument", endpoint=received.endpoint, protocol=protocol)
+    assert [each.service_name for each in received.spans] == ["function", "variable", "argument"] * 2
+
+
+def test_a_protocol_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ExportError, match="'carrier-pigeon' is not an OTLP protocol; use one of http/protobuf, grpc"):
+        send_otlp([record("n", "a" * 16)], protocol="carrier-pigeon")
 
 
 def test_many_spans_are_sent_in_parts(received: Collector) -> None:
@@ -244,10 +262,13 @@ def test_what_is_no_address_is_refused(endpoint: str, monkeypatch: pytest.Monkey
         traces_url(endpoint)
 
 
-def test_a_refusal_says_what_to_look_at(received: Collector) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "says"), [("http/json", "refused the spans: 401"), ("http/protobuf", "accept.*401")]
+)
+def test_a_refusal_says_what_to_look_at(protocol: str, says: str, received: Collector) -> None:
     received.status = 401
-    with pytest.raises(ExportError, match=r"refused the spans: 401 .*OTEL_EXPORTER_OTLP_HEADERS"):
-        send_otlp([record("n", "a" * 16)], service_name="shop", endpoint=received.endpoint, headers={})
+    with pytest.raises(ExportError, match=rf"{says}.*OTEL_EXPORTER_OTLP_HEADERS"):
+        send_otlp([record("n", "a" * 16)], endpoint=received.endpoint, headers={}, protocol=protocol)
 
 
 def test_nobody_there_says_so() -> None:
