@@ -13,7 +13,7 @@ from durable_execution.telemetry.forwarding_observer import ForwardingObserver
 from durable_execution.telemetry.identity import TraceIdentity, identify, invocation_names
 from durable_execution.telemetry.metrics import DROPPED, FLUSH_DURATION, Instruments, Metrics
 from durable_execution.telemetry.outlets import TraceOutlet
-from durable_execution.telemetry.provider import outlet_for
+from durable_execution.telemetry.provider import SCOPE, outlet_for, sdk_version
 from durable_execution.telemetry.settings import Settings
 from durable_execution.telemetry.span_view import SpanView, Surroundings
 from durable_execution.telemetry.trace_context import NOTHING, incoming
@@ -65,7 +65,6 @@ def _is_cold() -> bool:
     return is_cold
 
 
-SCOPE = "durable_execution"
 _flusher = Flusher()
 _instruments: "WeakKeyDictionary[Any, Instruments]" = WeakKeyDictionary()
 
@@ -129,5 +128,5 @@ class Delivery(Observer):
 def _instruments_of(provider: Any) -> Instruments:
     found = _instruments.get(provider)
     if found is None:
-        found = _instruments[provider] = Instruments(provider.get_meter(SCOPE))
+        found = _instruments[provider] = Instruments(provider.get_meter(SCOPE, sdk_version()))
     return found

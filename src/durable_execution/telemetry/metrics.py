@@ -1,7 +1,7 @@
 """Metrics about executions, with low-cardinality attributes, and meters of how close an execution is to its limits."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -125,6 +125,24 @@ class Meter(Protocol):
 
     def create_histogram(self, name: str, unit: str, description: str) -> Any:
         """Create a histogram."""
+
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""The boundaries that OpenTelemetry's conventions advise for durations."""
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+LONG_SECONDS = (
+    *SECONDS, 30.0, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 90 * DAY, 366 * DAY,
+)  # fmt: skip
+BOUNDARIES: Mapping[str, Sequence[float]] = {
+    "s": SECONDS,
+    INVOCATION_DURATION.name: (*SECONDS, 30.0, MINUTE, 3 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE),
+    OPERATION_DURATION.name: LONG_SECONDS,
+    RESUME_LATENCY.name: LONG_SECONDS,
+    "By": tuple(4.0**power for power in range(3, 14)),
+    "{update}": (1, 2, 5, 10, 25, 50, 100, 250, 500),
+    "{operation}": (10, 25, 50, 100, 250, 500, 1_000, 2_000, 2_400, 3_000),
+}
+"""Advised histogram boundaries, by the name of a metric or by its unit: the SDK's defaults are meant for milliseconds."""
 
 
 class Instruments:
@@ -252,5 +270,15 @@ def type_labels(call: OperationCall) -> dict[str, str]:
 
 
 def _make(meter: Meter, metric: Metric) -> Any:
-    create = meter.create_counter if metric.kind == "counter" else meter.create_histogram
-    return create(metric.name, unit=metric.unit, description=metric.meaning)
+    if metric.kind == "counter":
+        return meter.create_counter(metric.name, unit=metric.unit, description=metric.meaning)
+    boundaries = BOUNDARIES.get(metric.name, BOUNDARIES.get(metric.unit))
+    try:
+        return meter.create_histogram(
+            metric.name,
+            unit=metric.unit,
+            description=metric.meaning,
+            explicit_bucket_boundaries_advisory=boundaries,
+        )
+    except TypeError:  # an API before 1.30 takes no advice
+        return meter.create_histogram(metric.name, unit=metric.unit, description=metric.meaning)

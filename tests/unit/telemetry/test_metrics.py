@@ -160,3 +160,16 @@ def test_limits_are_warned_of_at_80_percent(
     assert {p.attributes["replay.limit"] for p in points.get(LIMIT_WARNINGS.name, [])} == limits
     assert len(caplog.records) == len(limits)
     assert all("chained invokes" in record.getMessage() for record in caplog.records)
+
+
+def test_histograms_advise_boundaries_that_fit_their_unit() -> None:
+    meters = Meters()
+    for metric in METRICS:
+        if metric.kind == "histogram":
+            meters.instruments.measure(metric, 1)
+    bounds = {name: list(points[0].explicit_bounds) for name, points in meters.points().items()}
+    assert bounds["replay.checkpoint.duration"][:3] == [0.005, 0.01, 0.025]
+    assert bounds["replay.operation.duration"][-1] == 366 * 86_400
+    assert bounds["replay.checkpoint.size"][0] == 64
+    assert bounds["replay.limit.operations"][-1] == 3_000
+    assert all(each == sorted(set(each)) for each in bounds.values())
