@@ -90,11 +90,10 @@ class Failure:
         message = (error.message if error else None) or (str(exception) if exception is not None else "")
         return cls(bounded(kind, 256), bounded(_shown(message), MAX_TEXT), _stack(error, exception))
 
-    def mark(self, span: OpenSpan, at_ns: int, late: dict[str, AttributeValue]) -> None:
+    def mark(self, span: OpenSpan, late: dict[str, AttributeValue]) -> None:
         """Mark the span as failed. `late` are the attributes it gets when it ends."""
         late[names.ERROR_TYPE] = self.type
         span.fail(self.message)
-        span.events.append(self.event(at_ns))
 
     def event(self, at_ns: int) -> SpanEvent:
         """Build the event defined by OpenTelemetry's conventions for exceptions."""

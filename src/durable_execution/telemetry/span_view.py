@@ -102,6 +102,7 @@ class SpanView(Observer):
         self._invocation_token: Any = None
         self._updated = frozenset(started.updated_operation_ids)
         self._over: set[str] = set()
+        self._raised: set[tuple[str, str]] = set()
         if around.has_root:
             self.send(root_span(identity))
         self.workflow = workflow_span(identity, started, is_xray=around.is_xray)
@@ -166,12 +167,21 @@ class SpanView(Observer):
     def on_operation_replayed(self, happening: OperationReplayed) -> None:
         """Count a call answered from the record; it gets no span."""
         self._replay.count(happening.recorded.wire, happening.at)
+        self._note_failure(happening.recorded)
         self.novelty.replay(happening.call.context_id)
 
     def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
         """Count a call answered from the record; it gets no span."""
         self._replay.count(recorded, at)
+        if recorded["Status"] != "SUCCEEDED":
+            self._note_failure(Operation(recorded))
         self.novelty.replay(call.scope.ids.prefix)
+
+    def _note_failure(self, recorded: Operation) -> None:
+        """Note an exception that an earlier invocation recorded."""
+        failure = Failure.of(recorded.error, None)
+        if failure is not None:
+            self._raised.add((failure.type, failure.message))
 
     def on_operation_completed(self, happening: OperationCompleted) -> None:
         """End an operation's span."""
@@ -334,7 +344,8 @@ class SpanView(Observer):
             late[names.ATTEMPT_NUMBER] = attempt
         span.finish(end_ns)
         if failure is not None:
-            failure.mark(span, span.end_ns, late)
+            failure.mark(span, late)
+            self._record_exception(span, failure, is_origin=span.attributes.get(names.OPERATION_TYPE) in WAITED_FOR)
         elif status == OperationStatus.SUCCEEDED:
             span.status = SpanStatus.OK
         self._close(span, late)
@@ -403,8 +414,19 @@ class SpanView(Observer):
         span.finish(end_ns)
         span.status = STATUS_OF_OUTCOME.get(outcome, SpanStatus.UNSET)
         if failure is not None:
-            failure.mark(span, span.end_ns, late)
+            failure.mark(span, late)
+            self._record_exception(span, failure, is_origin=True)
         self._close(span, late)
+
+    def _record_exception(self, span: OpenSpan, failure: Failure, *, is_origin: bool = False) -> None:
+        """Add the exception to the span where it was raised. The spans around it only refer to it by `error.type`.
+
+        One failure is one exception for those who count them, however many spans it passes through.
+        """
+        raised = failure.type, failure.message
+        if is_origin or raised not in self._raised:
+            self._raised.add(raised)
+            span.events.append(failure.event(span.end_ns))
 
     def _close_invocation(self, status: InvocationStatus, failure: Failure | None) -> None:
         span = self.invocation
@@ -413,7 +435,7 @@ class SpanView(Observer):
         span.events.extend(self._replay.events(span.end_ns))
         if failure is not None:
             late[names.ERROR_TYPE] = failure.type
-            span.events.append(failure.event(span.end_ns))
+            self._record_exception(span, failure)
         if span.status is not SpanStatus.ERROR:
             span.status = STATUS_OF_INVOCATION.get(status, SpanStatus.UNSET)
             span.message = failure.message if failure is not None and span.status is SpanStatus.ERROR else ""
@@ -425,7 +447,8 @@ class SpanView(Observer):
         span.finish(end_ns)
         span.status = SpanStatus.OK if status == InvocationStatus.SUCCEEDED else SpanStatus.ERROR
         if failure is not None:
-            failure.mark(span, span.end_ns, late)
+            failure.mark(span, late)
+            self._record_exception(span, failure)
         self._close(span, late)
 
     def _close(self, span: OpenSpan, late: dict[str, Any]) -> None:

@@ -106,7 +106,9 @@ RESUMPTION = SpanKind(
 SPANS = (ROOT, WORKFLOW, INVOCATION, OPERATION, ATTEMPT, WAIT, RESUMPTION)
 
 EXCEPTION = SpanEventKind(
-    "exception", "The original exception, with its stack.", (WORKFLOW, INVOCATION, OPERATION, ATTEMPT)
+    "exception",
+    "The original exception, with its stack, on the span where it was raised; the spans around it have `error.type`.",
+    (WORKFLOW, INVOCATION, OPERATION, ATTEMPT),
 )
 REPLAY_COMPLETED = SpanEventKind(
     "replay.completed", "A summary of the operations that the invocation replayed.", (INVOCATION,)

@@ -407,11 +407,28 @@ def test_a_failure_tells_what_was_really_raised(provided: Provided) -> None:
         assert span.status.status_code.name == "ERROR", name
         assert span.status.description == "no funds", name
         assert str(span.attributes["error.type"]).endswith("CardDeclinedError"), name  # type: ignore[index]
-        (event,) = (event for event in span.events if event.name == "exception")
-        assert event.attributes is not None
-        assert "in declined" in str(event.attributes["exception.stacktrace"]), name
+    raised = [(name, event) for name, span in spans.items() for event in span.events if event.name == "exception"]
+    ((name, event),) = raised  # one failure is one exception, where it was raised
+    assert name == "charge attempt 1"
+    assert event.attributes is not None
+    assert "in declined" in str(event.attributes["exception.stacktrace"])
     assert spans["charge"].attributes["code.function.name"].endswith("workflow")  # type: ignore[union-attr, index]
     assert spans["charge"].attributes["code.file.path"] == __file__  # type: ignore[index]
+
+
+def test_branches_that_fail_alike_are_exceptions_of_their_own(provided: Provided) -> None:
+    def declined(_: Any) -> None:
+        raise ValueError("no funds")
+
+    async def workflow(_: Any, ctx: DurableContext) -> None:
+        for name in ("first", "second"):
+            with pytest.raises(StepError):
+                await ctx.step(declined, name, config=retry_in(1, attempts=1))
+
+    traced(provided.provider, workflow)
+    spans = provided.spans()
+    raised = [name for name, span in spans.items() for event in span.events if event.name == "exception"]
+    assert sorted(raised) == ["first attempt 1", "second attempt 1"]
 
 
 def test_a_handled_failure_leaves_the_execution_as_it_ended(provided: Provided) -> None:
