@@ -123,7 +123,14 @@ class Meter(Protocol):
     def create_counter(self, name: str, unit: str, description: str) -> Any:
         """Create a counter."""
 
-    def create_histogram(self, name: str, unit: str, description: str) -> Any:
+    def create_histogram(
+        self,
+        name: str,
+        unit: str,
+        description: str,
+        *,
+        explicit_bucket_boundaries_advisory: Sequence[float] | None = None,
+    ) -> Any:
         """Create a histogram."""
 
 
@@ -272,7 +279,7 @@ def type_labels(call: OperationCall) -> dict[str, str]:
 def _make(meter: Meter, metric: Metric) -> Any:
     if metric.kind == "counter":
         return meter.create_counter(metric.name, unit=metric.unit, description=metric.meaning)
-    boundaries = BOUNDARIES.get(metric.name, BOUNDARIES.get(metric.unit))
+    boundaries = BOUNDARIES.get(metric.name) or BOUNDARIES.get(metric.unit)
     try:
         return meter.create_histogram(
             metric.name,

@@ -91,9 +91,15 @@ def send_otlp(
         url = endpoint if chosen == "grpc" else traces_url(endpoint)
         if url is not None and chosen != "grpc":
             _check_reachable(url, timeout_seconds or DEFAULT_TIMEOUT_SECONDS)
-        options: dict[str, Any] = {"headers": headers, "timeout_seconds": timeout_seconds}
-        names = {"service_name": service_name, "default_service_name": default_service_name}
-        send(records, **names, endpoint=url, protocol=chosen, **options)
+        send(
+            records,
+            service_name=service_name,
+            default_service_name=default_service_name,
+            endpoint=url,
+            protocol=chosen,
+            headers=headers,
+            timeout_seconds=timeout_seconds,
+        )
         return len(records)
     named = service_name or os.environ.get(settings.SERVICE.name) or default_service_name
     _send_json(records, traces_url(endpoint), named, headers, timeout_seconds or DEFAULT_TIMEOUT_SECONDS)

@@ -174,7 +174,7 @@ class SpanView(Observer):
         """Count a call answered from the record; it gets no span."""
         self._replay.count(recorded, at)
         if recorded["Status"] != "SUCCEEDED":
-            self._note_failure(Operation(recorded))
+            self._note_failure(Operation(dict(recorded)))
         self.novelty.replay(call.scope.ids.prefix)
 
     def _note_failure(self, recorded: Operation) -> None:
