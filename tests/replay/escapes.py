@@ -7,6 +7,7 @@ workers, where none may have one. What is at module level happens at import, as 
 # ruff: noqa: PTH103, PTH104, PTH107, PTH123, SIM115, LOG001
 
 import _io
+import _posixshmem
 import _posixsubprocess
 import _socket
 import _thread
@@ -46,7 +47,6 @@ import weakref
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import shared_memory
 from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
@@ -180,7 +180,7 @@ acts(
     lzma=lambda place: lzma.open(place / "made", "w").close(),
     log_file=lambda place: logging.FileHandler(place / "made").close(),
     proc_self_fd=lambda place: open(f"/proc/self/fd/{os.open(place / 'there', os.O_RDONLY)}", "w").write("x"),
-    shared_memory=lambda place: shared_memory.SharedMemory(f"escape-{os.getpid()}", create=True, size=8),
+    shared_memory=lambda place: os.close(_posixshmem.shm_open(f"/escape-{os.getpid()}", os.O_CREAT | os.O_RDWR, 0o600)),
     compiled=lambda place: importlib.import_module("py_compile").compile(str(TOP / "module.py"), str(place / "made")),
     attach=lambda place: sqlite3.connect(":memory:").executescript(f"attach '{place}/made' as x; create table x.t (x)"),
     compiled_creat=lambda place: COMPILED_CREAT(str(place / "made").encode(), 0o600),

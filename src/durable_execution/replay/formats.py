@@ -259,7 +259,7 @@ EFFECT_RULE = "side-effect-outside-step"
 def to_junit(reports: Sequence[ReplayReport]) -> str:
     """Write a test suite with one test case per recording."""
     failures = sum(report.exit_code is ExitCode.DIVERGED for report in reports)
-    errors = sum(report.exit_code in (ExitCode.HANDLER_FAILED, ExitCode.CANNOT_LOAD) for report in reports)
+    errors = sum(report.exit_code not in (ExitCode.SAME, ExitCode.DIVERGED) for report in reports)
     from xml.etree import ElementTree as ET  # loaded for this format only
 
     suites = ET.Element("testsuites")

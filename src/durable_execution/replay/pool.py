@@ -9,7 +9,7 @@ import re
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -50,7 +50,7 @@ def check_in_workers(
     options: WorkerOptions | None = None,
     *,
     on_report: Callable[[ReplayReport], None] | None = None,
-) -> Iterator[ReplayReport]:
+) -> Generator[ReplayReport, None, None]:
     """Replay recordings in processes of their own.
 
     Where the system cannot fork, such as on Windows, they are replayed in this process, as by `check`.
@@ -302,12 +302,18 @@ class ReplayPool:
 
     def _report(self, task: Task, verdict: Verdict, error: str) -> ReplayReport:
         home = self._homes.get(task.reference)
-        is_known = isinstance(home, HandlerProcess)
-        handler = home.ready.handler if is_known else task.reference
-        report = ReplayReport(task.source, handler, verdict, error=error, execution=rooted_at(task.execution, handler))
-        if not is_known:
-            return report
-        return replace(report, isolation=home.ready.layers, at_import=home.ready.at_import())
+        if not isinstance(home, HandlerProcess):
+            return ReplayReport(task.source, task.reference, verdict, error=error, execution=task.execution)
+        ready = home.ready
+        return ReplayReport(
+            task.source,
+            ready.handler,
+            verdict,
+            error=error,
+            isolation=ready.layers,
+            at_import=ready.at_import(),
+            execution=rooted_at(task.execution, ready.handler),
+        )
 
 
 def combined(used: ReplayReport, new: ReplayReport) -> ReplayReport:

@@ -85,7 +85,7 @@ class ReplayThread:
         return next(self._awaiting(), None)
 
     def _frames(self) -> Iterator[FrameType]:
-        for ident, frame in _frames_by_thread().items():
+        for ident, frame in frames_by_thread().items():
             if ident == self._thread.ident or ident not in self._before:
                 yield frame
 
@@ -114,7 +114,7 @@ class ReplayThread:
             _raise_in_thread(ctypes.c_ulong(ident), ctypes.py_object(ReplayTimeoutError))
 
 
-def _frames_by_thread() -> dict[int, FrameType]:
+def frames_by_thread() -> dict[int, FrameType]:
     """Return the current frame of every thread.
 
     The garbage collector is disabled meanwhile: in Python 3.11 a collection that starts while the frames are listed

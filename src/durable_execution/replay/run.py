@@ -13,11 +13,12 @@ from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
-from durable_execution.replay.isolation import SideEffectBlockedError, isolated
+from durable_execution.replay.isolation import SideEffectBlockedError
 from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replay.stand_ins import Collector, ReplayLambdaContext, ReplayService, TaskTracker
+from durable_execution.replay.substitutes import isolated
 from durable_execution.replay.suspects import Profiler, Suspect, SuspectList, claim, stop_watching
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop

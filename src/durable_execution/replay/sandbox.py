@@ -10,6 +10,7 @@ import atexit
 import ctypes
 import multiprocessing.util
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -19,7 +20,8 @@ from typing import Any
 
 from durable_execution.observers import CallSite
 from durable_execution.replay import landlock
-from durable_execution.replay.isolation import C_CALL, UNAUDITED, Isolation, exempt, judge_everywhere
+from durable_execution.replay.isolation import C_CALL, UNAUDITED, Isolation, exempt, judge_background, judge_everywhere
+from durable_execution.replay.replay_thread import frames_by_thread
 from durable_execution.replay.suspects import Suspect, SuspectKind, SuspectList
 from durable_execution.replay.tripwires import SharedMapping, Tripwire, has_tripwires, set_tripwires, shared_mappings
 
@@ -85,6 +87,7 @@ class Sandbox:
         self._has_landlock = has_landlock and landlock.version() > 0
         self._at_import = SuspectList(lambda: (0, None))
         self._stray = SuspectList(lambda: (0, None))
+        self._behind = SuspectList(lambda: (0, None))
         self._wires: list[Tripwire | SharedMapping] = []
         self._callbacks = 0
         self.site = CallSite("<handler>", 0, "handler")
@@ -92,6 +95,7 @@ class Sandbox:
     def before_import(self) -> None:
         """Put on what must be there before the handler's module runs."""
         sys.dont_write_bytecode = True
+        tempfile.gettempdir()  # finds out by writing a file, and remembers
         if self._has_landlock and not self._allows_network:
             landlock.refuse_network()
         _announce_effects()
@@ -114,6 +118,20 @@ class Sandbox:
                     landlock.refuse_network()
                 landlock.refuse_file_changes()
         self._callbacks = _callbacks()
+        self.begin()
+        self._stray.clear()  # what a thread did before, which a fork hook had started
+
+    def begin(self) -> None:
+        """Begin a replay: threads that run already are not a part of it."""
+        own = threading.main_thread().ident
+        threads = (ident for ident in frames_by_thread() if ident != own)  # also those that `threading` does not know
+        judge_background(threads, Isolation(self._behind, is_strict=True))
+
+    def background_effects(self) -> tuple[Suspect, ...]:
+        """Return, once, what threads were refused that ran before the replay began."""
+        found = tuple(self._behind)
+        self._behind.clear()
+        return found
 
     @property
     def layers(self) -> tuple[str, ...]:

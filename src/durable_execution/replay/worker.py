@@ -185,6 +185,7 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
         wires = tuple(one.to_wire() for one in variants)
         return Outcome(ReplayReport(job.source, handler.name, Verdict.SAME), is_worn=True, variants=wires)
     before = _Surroundings()
+    sandbox.begin()
     faulthandler.dump_traceback_later(job.seconds + DUMP_AT * job.grace, file=2)
     try:
         report = _replayed(job, handler)
@@ -202,7 +203,8 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
             stream.flush()
     report = _with_effects(report, sandbox.stray_effects())
     changes = before.changes()
-    report = replace(report, notes=(*report.notes, *changes))
+    behind = [f"a thread that ran before the replay was refused {one}" for one in sandbox.background_effects()]
+    report = replace(report, notes=(*report.notes, *changes, *behind))
     is_worn = bool(changes) or before.has_more_threads() or report.verdict in (Verdict.STUCK, Verdict.MEMORY)
     paths = _renamed(job.execution, report)
     return Outcome(replace(report, execution=None, rows=report.rows if job.has_rows else ()), paths, is_worn)

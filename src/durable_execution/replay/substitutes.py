@@ -1,0 +1,251 @@
+"""What a replay puts in place of functions that no audit event announces: reading variables, sleeping, sending.
+
+`isolated` puts all of it in place, and takes AWS credentials out of the environment.
+"""
+
+import _thread
+import asyncio
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+from asyncio import selector_events
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from durable_execution.replay.isolation import (
+    Isolation,
+    current,
+    install_hook,
+    judge_everywhere,
+    judge_of_everything,
+)
+from durable_execution.replay.suspects import Owner, SuspectKind, SuspectList, base_name, owner_of, watched_by
+
+READERS = (
+    "os.py", "_collections_abc.py", "frozen os", "frozen _collections_abc", "posixpath.py", "frozen posixpath", "pathlib.py",
+    "getpass.py", "shutil.py", "tempfile.py",
+)  # fmt: skip
+"""Source files of `os.environ.get`, `os.getenv` and functions that read the environment for a caller, such as `Path.home`."""
+
+CREDENTIAL_VARIABLES = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)  # fmt: skip
+
+
+@contextmanager
+def isolated(suspects: SuspectList) -> Iterator[Isolation]:
+    """Isolate the code in this context, and in the tasks and threads that inherit it; in a replay worker, all code."""
+    install_hook()
+    outside = judge_of_everything()
+    isolation = Isolation(suspects, is_strict=outside is not None)
+    with _without_credentials(), _watched_functions():
+        token, watching = current.set(isolation), watched_by.set(suspects)
+        if outside is not None:
+            judge_everywhere(isolation)
+        try:
+            yield isolation
+        finally:
+            if outside is not None:
+                judge_everywhere(outside)
+            current.reset(token)
+            watched_by.reset(watching)
+
+
+REPLACED = {
+    **dict.fromkeys(CREDENTIAL_VARIABLES),
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+"""Environment variables that a replay changes; None unsets the variable."""
+
+_environment_lock = threading.RLock()
+_replays = 0
+_saved: dict[str, str | None] = {}
+
+
+@contextmanager
+def _without_credentials() -> Iterator[None]:
+    """Remove AWS credentials from the environment while any replay runs."""
+    global _replays  # noqa: PLW0603  # all threads share the environment
+    with _environment_lock:
+        _replays += 1
+        if _replays == 1:
+            _saved.update({name: os.environ.get(name) for name in REPLACED})
+            _set_environment(REPLACED)
+    try:
+        yield
+    finally:
+        with _environment_lock:
+            _replays -= 1
+            if not _replays:
+                _set_environment(_saved)
+
+
+def _set_environment(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+_environ: Any = type(os.environ)
+_read_variable, _list_variables = _environ.__getitem__, _environ.__iter__
+_sleep: Any = time.sleep
+_sleep_async: Any = asyncio.sleep
+_start_thread: Any = _thread.start_new_thread
+
+Replacement = tuple[Any, str, Any, Any]
+"""Owner, attribute name, the original, and its replacement during a replay."""
+
+_watchers = 0
+_replaced: list[Replacement] = []
+
+
+@contextmanager
+def _watched_functions() -> Iterator[None]:
+    """Record reads of the environment and skip sleeps. Code in other contexts is not affected."""
+    global _watchers  # noqa: PLW0603  # counts the replays in progress
+    with _environment_lock:
+        _watchers += 1
+        if _watchers == 1:
+            _replaced.extend(_replacements())
+        elif _watchers > 1:
+            _replaced.extend(one for one in _bound_names() if one not in _replaced)
+        for owner, name, _, watching in _replaced:
+            setattr(owner, name, watching)
+    try:
+        yield
+    finally:
+        with _environment_lock:
+            _watchers -= 1
+            if not _watchers:
+                for owner, name, original, _ in _replaced:
+                    _put_back(owner, name, original)
+                _replaced.clear()
+
+
+def _put_back(owner: Any, name: str, original: Any) -> None:
+    setattr(owner, name, original)
+    if isinstance(owner, type) and any(vars(base).get(name) is original for base in owner.__mro__[1:]):
+        delattr(owner, name)  # the attribute was inherited
+
+
+def _replacements() -> Iterator[Replacement]:
+    yield _environ, "__getitem__", _read_variable, _noting_read
+    yield _environ, "__iter__", _list_variables, _noting_list
+    yield time, "sleep", _sleep, _skipped_sleep
+    yield asyncio, "sleep", _sleep_async, _skipped_async_sleep
+    if sys.version_info < (3, 12):  # older interpreters raise no audit event for new threads
+        yield threading, "_start_new_thread", _start_thread, _watched_start
+        yield _thread, "start_new_thread", _start_thread, _watched_start
+    for owner, names in SENDERS:
+        for name in names:
+            original = getattr(owner, name)
+            yield owner, name, original, _refusing(original, name)
+    yield from _bound_names()
+
+
+_bound: tuple[frozenset[int], tuple[Replacement, ...]] = (frozenset(), ())
+
+
+def _bound_names() -> tuple[Replacement, ...]:
+    """Cache `_bound_in_modules` until the set of loaded modules changes."""
+    global _bound  # noqa: PLW0603  # one cache per process, like its modules
+    modules = frozenset(map(id, sys.modules.values()))
+    if _bound[0] != modules:
+        _bound = modules, tuple(_bound_in_modules())
+    return _bound[1]
+
+
+def _bound_in_modules() -> Iterator[Replacement]:
+    """Find functions that user modules imported by name, such as `from time import sleep`."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or owner_of(file) is not Owner.USER:
+            continue
+        for name, value in list(vars(module).items()):
+            if value is _sleep:
+                yield module, name, value, _skipped_sleep
+            elif value is _sleep_async:
+                yield module, name, value, _skipped_async_sleep
+            elif value is _start_thread and sys.version_info < (3, 12):
+                yield module, name, value, _watched_start
+
+
+SENDERS: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (socket.socket, ("send", "sendall", "sendmsg", "recv", "recv_into")),
+    (ssl.SSLSocket, ("send", "sendall", "recv", "recv_into")),
+)
+"""Methods that use a connection opened before the replay: they raise no audit event."""
+
+
+def _refusing(original: Any, name: str) -> Any:
+    def refused(connection: Any, *arguments: Any, **options: Any) -> Any:
+        isolation = current.get(None)
+        frame = sys._getframe(1)  # noqa: SLF001  # the caller's frame
+        if isolation is not None and frame.f_code.co_filename not in LOOP_FILES:
+            isolation.block(SuspectKind.NETWORK, f"socket.{name}()", frame)
+        return original(connection, *arguments, **options)
+
+    return refused
+
+
+LOOP_FILES = frozenset({selector_events.__file__})
+"""The event loop wakes itself up through a socket."""
+
+
+def _watched_start(*arguments: Any) -> Any:
+    isolation = current.get(None)
+    if isolation is not None:
+        isolation.on_thread("", (), sys._getframe(1))  # noqa: SLF001  # the caller's frame
+    return _start_thread(*arguments)
+
+
+def _skipped_sleep(seconds: float) -> None:
+    isolation = current.get(None)
+    if isolation is None:
+        _sleep(seconds)
+    else:
+        isolation.note_effect(SuspectKind.SLEEP, f"time.sleep({seconds:g})", sys._getframe(1))  # noqa: SLF001  # the caller's frame
+
+
+async def _skipped_async_sleep(delay: float, result: Any = None) -> Any:
+    isolation = current.get(None)
+    if isolation is None or delay <= 0:
+        return await _sleep_async(delay, result)
+    isolation.note_effect(SuspectKind.SLEEP, f"asyncio.sleep({delay:g})", sys._getframe(1))  # noqa: SLF001  # the caller's frame
+    return await _sleep_async(0, result)
+
+
+def _noting_read(environ: Any, key: str) -> Any:
+    isolation = current.get(None)
+    if isolation is not None:
+        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
+        while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
+            outer = outer.f_back
+        if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
+            if key in CREDENTIAL_VARIABLES:
+                isolation.note_effect(SuspectKind.CREDENTIALS, f"os.environ[{key!r}]", outer)
+            else:
+                isolation.note(SuspectKind.ENVIRONMENT, f"os.environ[{key!r}]", outer)
+    return _read_variable(environ, key)
+
+
+def _noting_list(environ: Any) -> Any:
+    isolation = current.get(None)
+    if isolation is not None:
+        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
+        while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
+            outer = outer.f_back
+        if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
+            isolation.note(SuspectKind.ENVIRONMENT, "os.environ", outer)
+    return _list_variables(environ)
