@@ -96,7 +96,8 @@ def in_blocking_parallel(*names: str) -> Any:
         async def branch(inner: DurableContext) -> None:
             await asyncio.gather(inner.wait(HOUR, "rest"), *(inner.step(one, name) for name in names))
 
-        ctx.parallel([branch, lambda inner: inner.wait(HOUR, "pause")], "both")
+        branches: list[Any] = [branch, lambda inner: inner.wait(HOUR, "pause")]
+        ctx.parallel(branches, "both")
 
     return flow
 
@@ -252,7 +253,8 @@ def fan_out(count: int, *, shape: str) -> Any:
             await batch(ctx)
 
     def blocking(_event: Any, ctx: BlockingContext) -> None:
-        ctx.run_in_child_context(batch, "child")
+        child: Any = batch  # a coroutine function in a plain handler
+        ctx.run_in_child_context(child, "child")
 
     blocking.__qualname__ = flow.__qualname__
     return blocking if "plain" in shape else flow

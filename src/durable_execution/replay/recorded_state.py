@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from durable_execution.comparison.call_tree import BATCHES, FOREIGN_CONTEXT
+from durable_execution.comparison.call_tree import FOREIGN_CONTEXT
 from durable_execution.history.positions import MAIN, Lane, lane_prefix
 from durable_execution.history.recorded import PATCH, RecordedExecution, RecordedOperation
 from durable_execution.operations.replay_safe import PATCH_PREFIX, patch_id
@@ -22,6 +22,7 @@ from durable_execution.protocol import (
     Wire,
     operation_id,
 )
+from durable_execution.protocol.enums import BATCHES
 from durable_execution.protocol.operation import DETAILS_MEMBER, to_millis
 
 EXECUTION_ID = "recorded-execution"

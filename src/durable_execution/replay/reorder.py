@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from durable_execution.comparison.call_tree import BATCHES, completion_reason
+from durable_execution.comparison.call_tree import completion_reason
 from durable_execution.divergence import quoted
 from durable_execution.history.recorded import COMBINATORS, RecordedExecution, RecordedOperation
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import OperationType
+from durable_execution.protocol.enums import BATCHES
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.run import ReplayRun, run_once
 
