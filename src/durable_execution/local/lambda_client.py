@@ -103,11 +103,11 @@ class LocalLambdaClient:
         Marker: str | None = None,
         ReverseOrder: bool | None = None,
     ) -> Wire:
-        """GetDurableExecutionHistory: a page of events, by default without payloads."""
+        """GetDurableExecutionHistory: a page of events, by default with their payloads."""
         with self._queries.intact():
             page = self._queries.history(
                 _arn(DurableExecutionArn),
-                with_data=_flag(IncludeExecutionData, False),
+                with_data=_flag(IncludeExecutionData, True),
                 newest_first=_flag(ReverseOrder, False),
                 marker=Marker,
                 max_items=MaxItems,

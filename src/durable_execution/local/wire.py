@@ -97,7 +97,7 @@ def _data(member: str, data: str | None, with_data: bool) -> Wire:
         return {}
     if not with_data:
         return {"Truncated": True}
-    return {"Payload": json.loads(data) if member == "Error" else data}
+    return {"Payload": json.loads(data) if member == "Error" else data, "Truncated": False}
 
 
 def _execution(row: OperationRow) -> tuple[str, dict[str, Any]]:

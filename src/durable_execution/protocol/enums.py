@@ -132,8 +132,9 @@ MAX_OPERATION_ID_LENGTH = 64
 """Characters (service model)."""
 MAX_CALLBACK_RESULT_BYTES = 1_048_576
 MAX_INVOKE_PAYLOAD_BYTES = 1_048_576
-MAX_PAYLOAD_CHARACTERS = 6_291_456
-"""Largest payload of callbacks, chained invokes (service model, AWS's emulator) and other members (service model)."""
+"""Largest result of a callback, and input and result of a chained invoke (service model)."""
+MAX_PAYLOAD_BYTES = 1_048_576
+"""Largest payload of a STEP, CONTEXT, WAIT, CALLBACK or CHAINED_INVOKE update (documentation of the service model)."""
 MAX_OPERATIONS = 3_000
 MAX_EXECUTION_BYTES = 100 * 1024 * 1024
 """Quotas of one execution (AWS's quotas page)."""

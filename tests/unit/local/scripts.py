@@ -136,5 +136,12 @@ def kinds(engine: LocalEngine, arn: str) -> list[str]:
 
 
 def details(event: Wire) -> Any:
-    """The details of an event."""
-    return event[event["EventType"] + "Details"]
+    """The details of an event. That a payload is complete is left out."""
+    found = event[event["EventType"] + "Details"]
+    return {name: _complete(value) for name, value in found.items()}
+
+
+def _complete(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("Truncated") is False:
+        return {name: inner for name, inner in value.items() if name != "Truncated"}
+    return value

@@ -195,9 +195,22 @@ def test_a_marker_belongs_to_its_listing(engine: LocalEngine, recorded: str) -> 
             engine.client.get_durable_execution_history(DurableExecutionArn=recorded, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"IncludeExecutionData": False}], ids=["by default", "as asked"])
-def test_a_history_without_data_says_what_it_leaves_out(engine: LocalEngine, recorded: str, options: Wire) -> None:
+@pytest.mark.parametrize("options", [{}, {"IncludeExecutionData": True}], ids=["by default", "as asked"])
+def test_a_history_with_data_says_that_it_is_complete(engine: LocalEngine, recorded: str, options: Wire) -> None:
     events = engine.client.get_durable_execution_history(DurableExecutionArn=recorded, **options)["Events"]
+    assert events[0]["ExecutionStartedDetails"]["Input"] == {"Payload": '{"secret": 1}', "Truncated": False}
+    assert all(
+        value["Truncated"] is False
+        for event in events
+        for value in event[event["EventType"] + "Details"].values()
+        if isinstance(value, dict) and "Payload" in value
+    )
+
+
+def test_a_history_without_data_says_what_it_leaves_out(engine: LocalEngine, recorded: str) -> None:
+    events = engine.client.get_durable_execution_history(DurableExecutionArn=recorded, IncludeExecutionData=False)[
+        "Events"
+    ]
     assert events[0]["ExecutionStartedDetails"]["Input"] == {"Truncated": True}
     assert events[2]["StepSucceededDetails"] == {
         "Result": {"Truncated": True},

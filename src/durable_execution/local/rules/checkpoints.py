@@ -57,7 +57,7 @@ class Checkpoints:
                     repeated: Wire = json.loads(kept)
                     return repeated
             journal = transaction.journal(require_current(row, token))
-            batch = read_updates(updates, limits.payload_characters)
+            batch = read_updates(updates, limits.payload_bytes)
             answer = self._apply(transaction, journal, batch)
             if client_token is not None:
                 encoded = json.dumps(answer)

@@ -14,7 +14,7 @@ class EngineLimits:
         operations: Maximum number of operations in an execution; one more fails it.
         execution_bytes: Maximum payload bytes an execution may write; more fails it.
         error_bytes: Maximum size of an error object in a checkpoint, as JSON.
-        payload_characters: Maximum length of any other payload member.
+        payload_bytes: Maximum size of the payload of any other update.
         callback_result_bytes: Maximum size of a callback's result.
         invoke_bytes: Maximum size of a chained invoke's input and of a chained execution's result.
         async_payload_bytes: Maximum payload of an asynchronous Invoke.
@@ -36,7 +36,7 @@ class EngineLimits:
     operations: int = enums.MAX_OPERATIONS
     execution_bytes: int = enums.MAX_EXECUTION_BYTES
     error_bytes: int = enums.MAX_ERROR_BYTES
-    payload_characters: int = enums.MAX_PAYLOAD_CHARACTERS
+    payload_bytes: int = enums.MAX_PAYLOAD_BYTES
     callback_result_bytes: int = enums.MAX_CALLBACK_RESULT_BYTES
     invoke_bytes: int = enums.MAX_INVOKE_PAYLOAD_BYTES
     async_payload_bytes: int = 1024 * 1024

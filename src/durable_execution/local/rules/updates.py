@@ -67,7 +67,7 @@ def read_updates(wires: Any, max_payload: int) -> list[Update]:
 
     Args:
         wires: The received member; None counts as an empty list.
-        max_payload: Maximum characters of a payload.
+        max_payload: Maximum size of a payload, in bytes.
 
     Raises:
         ServiceError: A member is missing, has the wrong type, or is out of range.
@@ -107,10 +107,10 @@ def _read_update(wire: Any, max_payload: int) -> Update:
     if not isinstance(action, str) or action not in _ACTIONS:
         raise invalid(f"Action must be one of {', '.join(sorted(_ACTIONS))}, not {action!r:.80}.")
     payload = get("Payload")
-    # SDKs checkpoint the execution's own result when it is too large to return, so its size has no limit here.
-    limit = max_payload if kind != OperationType.EXECUTION else sys.maxsize
-    if payload is not None and (not isinstance(payload, str) or len(payload) > limit):
-        raise invalid(f"Payload must be a string of at most {max_payload} characters.")
+    # SDKs checkpoint the execution's own result when it is too large to return, and inputs have a limit of their own.
+    limit = max_payload if kind not in (OperationType.EXECUTION, OperationType.CHAINED_INVOKE) else sys.maxsize
+    if payload is not None and (not isinstance(payload, str) or _is_larger(payload, limit)):
+        raise invalid(f"Payload must be a string of at most {max_payload} bytes.")
     update = Update(
         id=_match(_ID, get("Id"), "Id"),
         type=str(kind),
@@ -122,6 +122,11 @@ def _read_update(wire: Any, max_payload: int) -> Update:
         error=read_error(get("Error")),
     )
     return _with_options(update, wire)
+
+
+def _is_larger(text: str, limit: int) -> bool:
+    """Whether text has more bytes than allowed. Most texts are too short to need counting."""
+    return len(text) > limit // 4 and len(text.encode("utf-8", "surrogatepass")) > limit
 
 
 def _with_options(update: Update, wire: Mapping[str, Any]) -> Update:

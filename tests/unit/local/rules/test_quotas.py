@@ -10,7 +10,7 @@ from tests.unit.local.scripts import PENDING, Session, done, invoke, kinds, regi
 
 @pytest.fixture
 def limits() -> EngineLimits:
-    return EngineLimits(operations=3, execution_bytes=10_000, payload_characters=6_000)
+    return EngineLimits(operations=3, execution_bytes=10_000, payload_bytes=6_000)
 
 
 def test_too_many_operations_fail_the_execution(small_engine: LocalEngine) -> None:
@@ -54,7 +54,7 @@ def test_too_many_bytes_fail_the_execution(small_engine: LocalEngine) -> None:
 
 def test_the_size_of_a_payload_is_limited(small_engine: LocalEngine) -> None:
     def body(session: Session) -> Wire:
-        with pytest.raises(ServiceError, match="at most 6000 characters"):
+        with pytest.raises(ServiceError, match="at most 6000 bytes"):
             session.send(step("a", "SUCCEED", Payload="x" * 6_001))
         return done()
 

@@ -1,0 +1,266 @@
+"""Rules of the engine at their edges: sizes that just fit, fields that are cleared, and what only some executions get."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durable_execution.errors import ServiceError
+from durable_execution.local import EngineLimits, LocalEngine, SkippingClock
+from durable_execution.protocol import Wire
+from tests.unit.local.conftest import START
+from tests.unit.local.scripts import PENDING, Session, callback, done, invoke, kinds, register, step, wait
+
+DAY = timedelta(days=1)
+
+
+def get(engine: LocalEngine, arn: str) -> Wire:
+    found: Wire = engine.client.get_durable_execution(DurableExecutionArn=arn)
+    return found
+
+
+def waits(session: Session) -> Wire:
+    if session.status("w") is None:
+        session.send(wait("w", 86_400))
+    return done() if session.status("w") == "SUCCEEDED" else PENDING
+
+
+def calls_back(session: Session) -> Wire:
+    if session.status("c") is None:
+        session.send(callback("c", timeout=60, heartbeat=60))
+    return done() if session.status("c") != "STARTED" else PENDING
+
+
+def refused(call: Any, match: str) -> None:
+    with pytest.raises(ServiceError, match=match):
+        call()
+
+
+@pytest.mark.parametrize("kind", ["STEP", "CONTEXT"])
+def test_a_payload_may_have_a_million_bytes_and_no_more(engine: LocalEngine, kind: str) -> None:
+    sizes: list[str] = []
+
+    def body(session: Session) -> Wire:
+        update = {
+            "Id": "a",
+            "Type": kind,
+            "Action": "SUCCEED",
+            "SubType": "Step" if kind == "STEP" else "RunInChildContext",
+        }
+        for text in ("x" * 1_048_577, "é" * 524_289):
+            refused(lambda text=text: session.send({**update, "Payload": text}), "at most 1048576 bytes")
+        session.send({**update, "Payload": "é" * 524_288})
+        sizes.append(kind)
+        return done()
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"
+    assert sizes == [kind]
+
+
+def test_the_result_of_an_execution_may_be_larger_than_that_of_a_step(engine: LocalEngine) -> None:
+    def body(session: Session) -> Wire:
+        session.send({"Id": "result", "Type": "EXECUTION", "Action": "SUCCEED", "Payload": '"' + "x" * 7_000_000 + '"'})
+        return done("")
+
+    register(engine, body)
+    assert len(engine.run("flow").result) == 7_000_000
+
+
+def test_the_error_of_a_stop_has_a_limit_and_may_be_left_out(engine: LocalEngine) -> None:
+    register(engine, waits)
+    largest = {"ErrorMessage": "x" * (1024 * 1024 - len('{"ErrorMessage":""}'))}
+    for error in ({}, None, largest):
+        arn = engine.start("flow")
+        refused(
+            lambda arn=arn: engine.client.stop_durable_execution(
+                DurableExecutionArn=arn, Error={"ErrorMessage": largest["ErrorMessage"] + "x"}
+            ),
+            "error of a stop must be at most 1048576 bytes",
+        )
+        engine.client.stop_durable_execution(DurableExecutionArn=arn, Error=error)
+        assert get(engine, arn).get("Error") == (error or None)
+
+
+def test_the_error_of_a_callback_has_a_limit(engine: LocalEngine) -> None:
+    register(engine, calls_back)
+    identity = engine.wait_for_callback_id(engine.start("flow"))
+    largest = "x" * (1024 * 1024 - len('{"ErrorMessage":""}'))
+    fail = engine.client.send_durable_execution_callback_failure
+    refused(lambda: fail(CallbackId=identity, Error={"ErrorMessage": largest + "x"}), "error of a callback must be")
+    fail(CallbackId=identity, Error={"ErrorMessage": largest})
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_a_reason_may_have_1024_characters(engine: LocalEngine, verb: str) -> None:
+    register(engine, waits)
+    arn = engine.start("flow")
+    engine.run_until_idle(skips="nothing")
+    if verb == "resume":
+        engine.client.pause_durable_execution(DurableExecutionArn=arn)
+    call = getattr(engine.client, f"{verb}_durable_execution")
+    refused(lambda: call(DurableExecutionArn=arn, Reason="x" * 1025), "Reason must be")
+    call(DurableExecutionArn=arn, Reason="x" * 1024)
+
+
+@pytest.mark.parametrize(("pauses_timeout", "moved"), [(True, 3600), (None, 3600), (False, 0)])
+def test_a_pause_moves_the_time_out_only_if_it_pauses_it(
+    engine: LocalEngine, pauses_timeout: bool | None, moved: int
+) -> None:
+    register(engine, waits, execution_timeout=2 * DAY)
+    arn = engine.start("flow")
+    engine.run_until_idle(skips="nothing")
+    before = get(engine, arn)["ExpectedExecutionTimeoutTimestamp"]
+    options = {} if pauses_timeout is None else {"ExecutionTimeoutPaused": pauses_timeout}
+    engine.client.pause_durable_execution(DurableExecutionArn=arn, Reason="deployment", **options)
+    assert get(engine, arn)["PauseDetails"]["Reason"] == "deployment"
+    engine.advance(timedelta(hours=1))
+    engine.client.resume_durable_execution(DurableExecutionArn=arn)
+    resumed = get(engine, arn)
+    assert resumed["ExpectedExecutionTimeoutTimestamp"] - before == timedelta(seconds=moved)
+    assert "PauseDetails" not in resumed
+    engine.client.pause_durable_execution(DurableExecutionArn=arn)
+    assert "Reason" not in get(engine, arn)["PauseDetails"]
+
+
+def test_an_execution_stopped_while_paused_is_no_longer_paused(engine: LocalEngine) -> None:
+    register(engine, waits)
+    arn = engine.start("flow")
+    engine.run_until_idle(skips="nothing")
+    engine.client.pause_durable_execution(DurableExecutionArn=arn)
+    engine.client.stop_durable_execution(DurableExecutionArn=arn)
+    found = get(engine, arn)
+    assert found["Status"] == "STOPPED"
+    assert "PauseDetails" not in found
+    assert "ExpectedExecutionTimeoutTimestamp" not in found
+    refused(lambda: engine.client.resume_durable_execution(DurableExecutionArn=arn), "STOPPED")
+
+
+def test_a_plain_invocation_is_no_execution_of_the_api(engine: LocalEngine) -> None:
+    engine.register("plain", lambda event, context: event)
+    engine.client.invoke(FunctionName="plain", Payload=b"1")
+    with engine._store.snapshot():
+        arn = engine._store.executions.by_key(1).arn  # type: ignore[union-attr]
+    for verb in ("stop", "pause", "resume", "delete"):
+        refused(
+            lambda verb=verb: getattr(engine.client, f"{verb}_durable_execution")(DurableExecutionArn=arn), "not found"
+        )
+
+
+def test_deleting_a_stopped_parent_releases_what_waits_for_its_invocation(engine: LocalEngine) -> None:
+    children: list[str] = []
+
+    def parent(session: Session) -> Wire:
+        session.send(invoke("child", "child"))
+        engine.client.stop_durable_execution(DurableExecutionArn=session.arn)
+        engine.client.delete_durable_execution(DurableExecutionArn=session.arn)
+        return PENDING
+
+    def child(session: Session) -> Wire:
+        children.append(session.arn)
+        return done()
+
+    register(engine, parent)
+    register(engine, child, "child")
+    engine.start("flow")
+    engine.run_until_idle()
+    assert len(children) == 1
+
+
+def test_expired_executions_are_removed_when_one_is_started_in_real_time() -> None:
+    class Clock(SkippingClock):
+        is_skipping = False
+
+    clock = Clock(START)
+    with LocalEngine(None, clock=clock) as engine:
+        register(engine, lambda session: done(), retention=DAY)
+        arns = [engine.run("flow").arn for _ in range(12)]
+        clock.advance(2 * DAY)
+        engine.run("flow")
+        left = [found["DurableExecutionArn"] for found in engine.executions()["DurableExecutions"]]
+    assert len([arn for arn in arns if arn in left]) == 2  # ten at a time
+
+
+def test_a_skipping_clock_expires_nothing(engine: LocalEngine) -> None:
+    register(engine, lambda session: done(), retention=DAY)
+    arn = engine.run("flow").arn
+    engine.advance(30 * DAY)
+    engine.run("flow")
+    assert get(engine, arn)["Status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(("seconds", "is_allowed"), [(0.5, False), (1, True), (31_622_400, True), (31_622_401, False)])
+def test_an_execution_may_run_from_a_second_to_366_days(engine: LocalEngine, seconds: float, is_allowed: bool) -> None:
+    register(engine, lambda session: done())
+    start = lambda: engine.start("flow", timeout=timedelta(seconds=seconds))  # noqa: E731
+    if is_allowed:
+        start()
+    else:
+        refused(start, "ExecutionTimeout must be from 1 to 31622400 seconds")
+
+
+def test_a_default_time_out_does_not_attract_a_skipping_clock(engine: LocalEngine) -> None:
+    register(engine, lambda session: (session.send(callback("c")) and PENDING) or PENDING)
+    arn = engine.start("flow")
+    engine.run_until_idle(skips="everything")
+    assert get(engine, arn)["Status"] == "RUNNING"
+
+
+def test_a_callback_whose_two_time_outs_coincide_has_timed_out(engine: LocalEngine) -> None:
+    """The heartbeat counts only if it lapses first."""
+    register(engine, calls_back)
+    arn = engine.run("flow").arn
+    events = engine.client.get_durable_execution_history(DurableExecutionArn=arn)["Events"]
+    (timed_out,) = [event for event in events if event["EventType"] == "CallbackTimedOut"]
+    assert timed_out["CallbackTimedOutDetails"]["Error"]["Payload"]["ErrorType"] == "Callback.Timeout"
+
+
+@pytest.mark.parametrize("how", ["succeed", "time out", "child"])
+def test_operations_that_the_service_ends_have_an_end(engine: LocalEngine, how: str) -> None:
+    ends: list[Any] = []
+
+    def body(session: Session) -> Wire:
+        if session.status("o") is None:
+            session.send(invoke("o", "child") if how == "child" else callback("o", timeout=60))
+            return PENDING
+        ends.append(session.operations["o"]["EndTimestamp"])
+        return done()
+
+    register(engine, body)
+    register(engine, lambda session: done(), "child")
+    arn = engine.start("flow")
+    if how == "succeed":
+        identity = engine.wait_for_callback_id(arn)
+        engine.client.send_durable_execution_callback_success(CallbackId=identity, Result=b"1")
+    engine.wait(arn)
+    assert len(ends) == 1
+    assert kinds(engine, arn)[-1] == "ExecutionSucceeded"
+
+
+def test_a_step_that_becomes_ready_during_a_checkpoint_can_be_started_in_it(engine: LocalEngine) -> None:
+    """Only steps: a wait that ends in the same moment is delivered with the answer, after the batch."""
+    seen: list[str | None] = []
+
+    def body(session: Session) -> Wire:
+        if session.status("s") is None:
+            session.send(
+                step("s", "RETRY", StepOptions={"NextAttemptDelaySeconds": 1}, Error={"ErrorType": "E"}), wait("w", 1)
+            )
+            engine.clock.advance_to(engine.clock.now() + timedelta(seconds=1))
+            session.send(step("s", "START"))
+            seen.append(session.status("w"))
+            session.send(step("s", "SUCCEED", Payload="1"))
+        return done()
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"
+    assert seen == ["SUCCEEDED"]
+
+
+def test_limits_are_those_of_the_service() -> None:
+    limits = EngineLimits()
+    assert (limits.operations, limits.execution_bytes, limits.error_bytes) == (3000, 100 * 1024 * 1024, 32_768)
+    assert limits.payload_bytes == limits.callback_result_bytes == limits.invoke_bytes == 1024 * 1024
+    assert (limits.async_payload_bytes, limits.sync_payload_bytes) == (1024 * 1024, 6 * 1024 * 1024)
+    assert (limits.failed_invocations, limits.idle_answers) == (5, 3)
+    assert limits.client_token_window == timedelta(minutes=15)
