@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import Any, Generic, TypeVar
 
 from durable_execution.config import CallbackConfig
@@ -11,6 +13,7 @@ from durable_execution.errors import (
     CallbackHeartbeatError,
     CallbackTimeoutError,
     ExecutionError,
+    SerializationError,
 )
 from durable_execution.operations.lifecycle import (
     announce_replayed,
@@ -24,7 +27,8 @@ from durable_execution.operations.stored_values import decode
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_configuration
-from durable_execution.serdes.codec import Codec, codec_for
+from durable_execution.serdes.codec import PLAIN_TYPES, Codec, codec_for
+from durable_execution.serdes.error_texts import stored
 
 T = TypeVar("T")
 
@@ -132,8 +136,31 @@ def recorded_options(config: CallbackConfig) -> dict[str, int]:
 def _codec(call: Call, config: CallbackConfig) -> Codec:
     if config.serdes is None and config.result_type is None:
         return TEXT
+    if config.serdes is None and config.result_type in PLAIN_TYPES:
+        return Codec(json.dumps, functools.partial(_read_plain, config.result_type))
     arn = call.scope.state.execution_arn
     return codec_for(config.serdes, config.result_type, operation_id=call.id, execution_arn=arn)
+
+
+def _read_plain(kind: Any, text: str) -> Any:
+    """Read the JSON an external system sent as a plain type. A text may also come without quotes.
+
+    Raises:
+        SerializationError: It is a value of a different type.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    if kind is str and not isinstance(value, str):
+        value = text
+    expected = {float: (int, float), type(None): (type(None),)}.get(kind, kind)
+    if kind in (Any, object) or (isinstance(value, expected) and (kind is bool or not isinstance(value, bool))):
+        return value
+    raise SerializationError(
+        f"the answer of the external system, {stored(text)}, is not a {kind.__name__}. Have it send JSON of that type, or "
+        "set CallbackConfig(result_type=...) to what it sends"
+    )
 
 
 def _options(config: CallbackConfig) -> dict[str, int]:

@@ -44,7 +44,7 @@ class JsonSerDes:
 
     def serialize(self, value: Any, context: SerDesContext = SerDesContext()) -> str:  # noqa: B008  # immutable
         """JSON text."""
-        return json.dumps(value)
+        return json.dumps(value, allow_nan=False)
 
     def deserialize(self, data: str, context: SerDesContext = SerDesContext()) -> Any:  # noqa: B008
         """The value of a JSON text."""

@@ -47,7 +47,12 @@ def dumps(value: Any) -> str:
     try:
         return _encode_compact(value if is_plain(value) else _tag(value))
     except (TypeError, ValueError, RecursionError) as error:
-        raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}") from None
+        cure = (
+            ". Use None, a text or a Decimal for NaN and infinite numbers" if "Out of range float" in str(error) else ""
+        )
+        raise SerializationError(
+            f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}{cure}"
+        ) from None
 
 
 def loads(data: str) -> Any:

@@ -1,6 +1,6 @@
 """Typed values through pydantic: models, dataclasses, enums, datetimes, Decimals and every other type it supports.
 
-Bytes are base64, as in the tagged format, and infinite numbers are preserved. A pydantic model uses its own configuration.
+Bytes are base64, as in the tagged format. A value that would come back different is refused, as are NaN and infinite numbers. A pydantic model uses its own configuration.
 The module is loaded when a type needs it; no other module of the runtime imports pydantic.
 
 Converts `typing.TypedDict` for pydantic, which before Python 3.12 accepts only those of `typing_extensions`.
@@ -23,6 +23,10 @@ import typing_extensions
 from durable_execution.errors import PayloadError, SerializationError
 from durable_execution.serdes.codec import Codec
 from durable_execution.serdes.error_texts import reason, shown, stored, validation_problems
+from durable_execution.serdes.round_trip import require_finite, require_no_secrets, require_same
+
+MASK = "**********"
+"""What pydantic writes in place of a secret."""
 
 FORMS = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 """Representations that pydantic lets the caller choose."""
@@ -41,9 +45,17 @@ def pydantic_codec(annotation: Any) -> Codec:
         if value is None and not takes_none:
             raise SerializationError(f"None is not a {_name(annotation)}")
         try:
-            return adapter.dump_json(value, warnings="error").decode()
+            text = adapter.dump_json(value, warnings="error").decode()
+            restored = adapter.validate_json(text)
+        except pydantic.ValidationError as error:
+            raise SerializationError(
+                f"{shown(value)} cannot be read back as {_name(annotation)}: {validation_problems(error)}"
+            ) from None
         except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
             raise SerializationError(f"{shown(value)} is not a {_name(annotation)}: {reason(error)}") from None
+        require_finite(text)
+        require_same(value, restored, _name(annotation))
+        return text
 
     def decode(text: str) -> Any:
         try:
@@ -75,9 +87,13 @@ def to_json(value: Any) -> str:
         SerializationError: A part of the value has no JSON form.
     """
     try:
-        return pydantic_core.to_json(value, bytes_mode="base64", inf_nan_mode="constants").decode()
+        text = pydantic_core.to_json(value, bytes_mode="base64", inf_nan_mode="constants").decode()
     except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
         raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}") from None
+    require_finite(text)
+    if MASK in text:
+        require_no_secrets(value)
+    return text
 
 
 def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:

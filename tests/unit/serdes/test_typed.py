@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pydantic
 import pytest
+from pydantic import BaseModel, Field, PrivateAttr, SecretBytes, SecretStr
 
 from durable_execution.errors import PayloadError, SerializationError
 from durable_execution.serdes.typed import pydantic_codec, to_json, validate_payload
@@ -139,14 +140,77 @@ def test_binary_fields_come_back_too() -> None:
     assert codec.decode(codec.encode(File(b"\xff\x00"))) == File(b"\xff\x00")
 
 
-@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
-def test_infinite_numbers_come_back_too(value: float) -> None:
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_numbers_without_a_form_in_json_are_refused(value: float) -> None:
     @dataclass
     class Measured:
         value: float | None
+        note: str = "NaN and Infinity"
 
     codec = pydantic_codec(Measured)
-    assert codec.decode(codec.encode(Measured(value))) == Measured(value)
+    assert codec.decode(codec.encode(Measured(1.5))) == Measured(1.5)
+    for refuse in (
+        lambda: codec.encode(Measured(value)),
+        lambda: to_json(Measured(value)),
+        lambda: to_json({"a": [value]}),
+    ):
+        with pytest.raises(SerializationError, match="Use None, a text or a Decimal"):
+            refuse()
+
+
+def test_secrets_are_refused_with_the_cure() -> None:
+    class Login(BaseModel):
+        user: str
+        password: SecretStr
+
+    class Wrapped(BaseModel):
+        logins: list[Login]
+        key: SecretBytes | None = None
+
+    login = Login(user="ada", password=SecretStr("hunter2"))
+    for annotation, value in (
+        (Login, login),
+        (list[Login], [login]),
+        (Wrapped, Wrapped(logins=[login])),
+        (Wrapped, Wrapped(logins=[], key=SecretBytes(b"x"))),
+        (SecretStr, SecretStr("hunter2")),
+    ):
+        with pytest.raises(SerializationError, match="EncryptedSerDes") as refused:
+            pydantic_codec(annotation).encode(value)
+        assert "hunter2" not in str(refused.value)
+        with pytest.raises(SerializationError, match="EncryptedSerDes"):
+            to_json({"value": value})
+    empty = Login(user="ada", password=SecretStr(""))
+    assert pydantic_codec(Login).decode(pydantic_codec(Login).encode(empty)) == empty
+
+
+def test_what_would_come_back_different_is_refused() -> None:
+    class Base(BaseModel):
+        a: int
+
+    class More(Base):
+        b: int
+
+    class Hidden(BaseModel):
+        a: int
+        b: int = Field(default=0, exclude=True)
+
+    with pytest.raises(SerializationError, match="Annotate the exact type"):
+        pydantic_codec(Base).encode(More(a=1, b=2))
+    with pytest.raises(SerializationError, match=r"at 0.*Annotate the exact type"):
+        pydantic_codec(list[Base]).encode([More(a=1, b=2)])
+    with pytest.raises(SerializationError, match="at b"):
+        pydantic_codec(Hidden).encode(Hidden(a=1, b=2))
+    assert pydantic_codec(Hidden).decode(pydantic_codec(Hidden).encode(Hidden(a=1))) == Hidden(a=1)
+
+
+def test_state_that_is_no_part_of_the_value_is_not_compared() -> None:
+    class Cached(BaseModel):
+        a: int
+        _lock: object = PrivateAttr(default_factory=object)
+
+    codec = pydantic_codec(Cached)
+    assert codec.decode(codec.encode(Cached(a=1))).a == 1
 
 
 def test_a_value_of_another_type_is_refused_at_the_first_run() -> None:
