@@ -16,7 +16,7 @@ from botocore.stub import Stubber
 from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
 from durable_execution.errors import ServiceError, ServiceUnavailableError
 from durable_execution.runtime import loop as loop_module
-from durable_execution.runtime.client import LOWEST_BOTO3, LambdaService
+from durable_execution.runtime.client import LOWEST_BOTO3, LambdaService, environment_service
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from tests.unit.fake_service import ARN, envelope
 
@@ -241,6 +241,7 @@ class TestBeforeTheFirstStep:
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "B")
+        environment_service.cache_clear()
         charged: list[int] = []
 
         async def handler(_: Any, ctx: DurableContext) -> None:
