@@ -169,6 +169,7 @@ class Cause:
         line: The line, from 1.
         text: What the line does, with its place.
         fix: What to write instead.
+        is_from_source: Whether the linter found it: no replay can refute it.
     """
 
     evidence: Evidence
@@ -176,6 +177,7 @@ class Cause:
     line: int
     text: str
     fix: str
+    is_from_source: bool = False
 
     def __str__(self) -> str:
         return f"{self.text} ({self.evidence})"

@@ -55,8 +55,7 @@ def deciding(decide: Any) -> Any:
 
 
 def read_variable() -> bool:
-    os.environ.get("DURABLE_TEST_NEVER_SET")
-    return True
+    return os.environ.get("DURABLE_TEST_NEVER_SET") is None
 
 
 def read_file() -> bool:

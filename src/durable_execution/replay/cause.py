@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from durable_execution.call_site import CallSite
-from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.comparison.wording import fix_of_cause
+from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
 from durable_execution.lint import RULES, LintFinding, lint_sources
 from durable_execution.replay.suspects import Suspect, SuspectKind, base_name
 
@@ -27,7 +28,9 @@ VARYING = frozenset(
 
 
 def with_suspects(divergence: Divergence, suspects: Sequence[Suspect], findings: Sequence[LintFinding]) -> Divergence:
-    """Return the difference with its likely cause.
+    """Return the difference with the cause that its source and the observed reads suggest.
+
+    A search for the cause confirms or drops it; `applied` puts it into the explanation.
 
     Args:
         divergence: The difference.
@@ -39,16 +42,27 @@ def with_suspects(divergence: Divergence, suspects: Sequence[Suspect], findings:
     if finding is not None and (not ranked or divergence.kind is DivergenceKind.REORDERED):
         where = f"{base_name(finding.file)}:{finding.line}"
         seen = tuple(str(suspect) for suspect in ranked[: MAX_SHOWN - 1])
-        static = f"{where} {finding.what}: {RULES[finding.rule].name}"
-        return replace(divergence, likely=static, suspects=(f"{where}: {finding.what}", *seen))
+        text = f"{where} {finding.what}: {RULES[finding.rule].name}"
+        cause = Cause(Evidence.POSSIBLE, finding.file, finding.line, text, RULES[finding.rule].fix, is_from_source=True)
+        return replace(divergence, cause=cause, suspects=(f"{where}: {finding.what}", *seen))
     if not ranked:
         return divergence
-    likely = next((text for suspect in ranked if (text := _decided_by(divergence, suspect)) is not None), None)
-    if likely is None and divergence.kind not in ("renamed", "changed_kind"):
-        nearest = ranked[0]
-        likely = f"perhaps {nearest.what}, called outside a step at {_place(nearest.site)}"
     shown = tuple(str(suspect) for suspect in ranked[:MAX_SHOWN])
-    return replace(divergence, suspects=shown, likely=likely or divergence.likely)
+    return replace(divergence, cause=_guess(divergence, ranked), suspects=shown)
+
+
+def _guess(divergence: Divergence, ranked: Sequence[Suspect]) -> Cause | None:
+    """Guess from the source alone, for reports without a search for the cause."""
+    fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
+    for suspect in ranked:
+        text = _decided_by(divergence, suspect)
+        if text is not None:
+            return Cause(Evidence.POSSIBLE, suspect.site.file, suspect.site.line, text, fix)
+    if divergence.kind in ("renamed", "changed_kind"):
+        return None
+    nearest = ranked[0]
+    text = f"perhaps {nearest.what}, called outside a step at {_place(nearest.site)}"
+    return Cause(Evidence.POSSIBLE, nearest.site.file, nearest.site.line, text, fix)
 
 
 def findings_for(function: Callable[..., object]) -> list[LintFinding]:

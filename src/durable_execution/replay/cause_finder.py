@@ -12,7 +12,7 @@ from dataclasses import replace
 from durable_execution.divergence import Cause, Divergence
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay.evidence import CauseSearch, with_cause
+from durable_execution.replay.evidence import CauseSearch, applied
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.reproduction import Surroundings, Variant, surroundings_for
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
@@ -47,17 +47,17 @@ class CauseFinder:
             reference: `module:handler` or `file.py:handler`, for the processes to import.
         """
         root = report.root
-        if root is None or report.execution is None or not report.divergences:
-            return report
+        if root is None or report.execution is None:
+            return replace(report, divergences=tuple(map(applied, report.divergences)))
         key = (reference, root.kind.value, root.context_path, str(root.call_sites[-1:]))
         if key in self._known:
             cause = self._known[key]
-            found = [with_cause(one, cause) if one is root and cause else one for one in report.divergences]
+            found = [applied(replace(one, cause=cause) if one is root and cause else one) for one in report.divergences]
         elif len(self._known) >= MAX_SEARCHES:
-            return report
+            found = [applied(one) for one in report.divergences]
         else:
             found = self._search(report, report.execution, reference)
-            self._known[key] = next((one.cause for one in found if one.cause is not None), None)
+            self._known[key] = next((one.cause for one in found if one.is_root), None)
         return replace(report, divergences=tuple(found))
 
     def _search(self, report: ReplayReport, execution: RecordedExecution, reference: str) -> list[Divergence]:
@@ -70,8 +70,10 @@ class CauseFinder:
     def _replays(
         self, execution: RecordedExecution, reference: str, every: list[Surroundings]
     ) -> Generator[list[Variant], None, None]:
-        """Replay in all surroundings at once. Yields the variants of each as they are there."""
+        """Replay in a fresh process, then in all other surroundings at once. Yields the variants as they are there."""
         deadline = time.monotonic() + self._seconds
+        fresh, *every = every
+        yield self._replay(fresh, execution, reference, deadline)
         pool = ThreadPoolExecutor(len(every))
         try:
             pending: set[Future[list[Variant]]] = {

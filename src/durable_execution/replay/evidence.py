@@ -7,11 +7,13 @@ and `dependence` for what a call depends on.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from durable_execution.comparison.wording import fix_of_cause
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
 from durable_execution.replay.dependence import Dependences
 from durable_execution.replay.origin import BY_SUSPECT, Source, cause_of, dependence_of, is_at
 from durable_execution.replay.reproduction import Variant, reproduced
 from durable_execution.replay.slicing import Decision, Origin
+from durable_execution.replay.statements import source_of
 from durable_execution.replay.suspects import Suspect
 
 SECONDS = 10.0
@@ -49,7 +51,23 @@ class CauseSearch:
                 break
         target = self._target(roots)
         cause = found[0] if found is not None else self._in_one_replay(roots)
-        return [with_cause(one, cause) if one is target and cause is not None else one for one in divergences]
+        return [self._explained(one, cause if one is target else None, is_target=one is target) for one in divergences]
+
+    def _explained(self, divergence: Divergence, cause: Cause | None, *, is_target: bool) -> Divergence:
+        """Apply the cause that was found, or the one that the source suggests, unless the replays refute it."""
+        if cause is not None:
+            return applied(replace(divergence, cause=cause))
+        guess = divergence.cause
+        if guess is not None and is_target and self._has_looked() and not guess.is_from_source:
+            return replace(divergence, cause=None)
+        return applied(divergence)
+
+    def _has_looked(self) -> bool:
+        """Whether the call was followed back in a replay: so what it does not depend on cannot be the cause."""
+        id_ = self._diverged()
+        return (
+            id_ is not None and bool(self.variants) and bool(Dependences.of_call(self.variants[0].lines, id_).origins)
+        )
 
     def _diverged(self) -> str | None:
         return next((one.diverged for one in self.variants if one.diverged is not None), None)
@@ -102,12 +120,24 @@ class CauseSearch:
 
 
 def _possible(origin: Origin, decision: Decision | None) -> Cause | None:
+    """Judge a value that outlives the execution: one that is made at import and changed by a function."""
     if origin.kept is None or origin.statement.function is None:
+        return None
+    name = origin.kept.rpartition(".")[2]
+    if not any(one.function is None and name in one.binds for one in source_of(origin.file)):
         return None
     return cause_of(origin, decision, Evidence.POSSIBLE)
 
 
-def with_cause(divergence: Divergence, cause: Cause) -> Divergence:
-    """Return the difference with its cause, and the fix that follows from it."""
-    is_known = cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED)
-    return replace(divergence, cause=cause, likely=str(cause), fix=cause.fix if is_known else divergence.fix)
+def applied(divergence: Divergence) -> Divergence:
+    """Return the difference with its cause in the explanation: as what is likely, and in the fix that follows from it."""
+    cause = divergence.cause
+    if cause is None:
+        return divergence
+    if cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
+        fix = cause.fix
+    elif divergence.kind is DivergenceKind.OUTCOME:
+        fix = divergence.fix
+    else:
+        fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
+    return replace(divergence, likely=str(cause), fix=fix)

@@ -129,6 +129,7 @@ class Job:
         is_every_prefix: Whether to replay each of its earlier states as well.
         has_rows: Whether the report needs the calls side by side.
         lines: How many replays to record line by line, instead of a report.
+        explains: Whether the report names causes; otherwise the supervisor looks for them.
     """
 
     execution: RecordedExecution
@@ -138,6 +139,7 @@ class Job:
     is_every_prefix: bool = False
     has_rows: bool = True
     lines: int = 0
+    explains: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,23 +65,11 @@ def check_in_workers(
         One report per recording, in the same order. A recording that cannot be read, or whose handler cannot be imported,
         gets a report that says so.
     """
-    finder = CauseFinder(options or WorkerOptions()) if options is None or options.finds_cause else None
     with ReplayPool(options) as pool:
-        for found in pool.check(sources, handlers):
-            report = found if finder is None else _explained(found, finder, handlers)
+        for report in pool.check(sources, handlers):
             if on_report is not None:
                 on_report(report)
             yield report
-
-
-def _explained(report: ReplayReport, finder: CauseFinder, handlers: Handlers) -> ReplayReport:
-    if report.execution is None or report.root is None:
-        return report
-    try:
-        reference = handlers.reference(report.execution)
-    except UnusableHandlerError:
-        return report
-    return finder.explain(report, reference)
 
 
 def _task(source: Source, handlers: Handlers) -> Task | ReplayReport:
@@ -104,6 +92,7 @@ class ReplayPool:
 
     def __init__(self, options: WorkerOptions | None = None) -> None:
         self._options = options or WorkerOptions()
+        self._finder = CauseFinder(self._options) if self._options.finds_cause else None
         self._jobs = max(1, self._options.jobs or _cores())
         self._homes: dict[str, HandlerProcess | UnusableHandlerError] = {}
         self._idle: list[ReplayProcess] = []
@@ -135,8 +124,15 @@ class ReplayPool:
     def check(self, sources: Iterable[Source], handlers: Handlers) -> Iterator[ReplayReport]:
         """Read recordings and replay them; see `check_in_workers`."""
         if not hasattr(os, "fork"):
-            return check(sources, handlers, seconds=self._options.seconds)
-        return self.replay(_task(source, handlers) for source in sources)
+            return check(sources, handlers, seconds=self._options.seconds, cause=self._options.finds_cause)
+        reports = self.replay(_task(source, handlers) for source in sources)
+        return (self._explained(report, handlers) for report in reports)
+
+    def _explained(self, report: ReplayReport, handlers: Handlers) -> ReplayReport:
+        """Complete a report with the cause of its first difference."""
+        if self._finder is None or report.execution is None or not report.divergences:
+            return report
+        return self._finder.explain(report, handlers.reference(report.execution))
 
     def replay(self, tasks: Iterable[Task | ReplayReport]) -> Iterator[ReplayReport]:
         """Replay recordings.

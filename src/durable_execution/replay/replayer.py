@@ -9,7 +9,7 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
-from durable_execution.comparison.wording import count, effect_of, fix_of, fix_of_cause, likely_of
+from durable_execution.comparison.wording import count, effect_of, fix_of, likely_of
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable
 from durable_execution.errors import OperationError
 from durable_execution.history.reading import execution_of_traces, read_history
@@ -18,7 +18,7 @@ from durable_execution.protocol import ErrorObject, OperationType
 from durable_execution.protocol.paths import root_path
 from durable_execution.replay.cause import VARYING, findings_for, with_suspects
 from durable_execution.replay.evidence import SECONDS as CAUSE_SECONDS
-from durable_execution.replay.evidence import CauseSearch
+from durable_execution.replay.evidence import CauseSearch, applied
 from durable_execution.replay.explore import Exploration, explore
 from durable_execution.replay.outcome import (
     TERMINAL,
@@ -67,12 +67,14 @@ class Replayer:
         inside: Whether finished contexts are checked as well, although a resumed execution would skip them.
         cause: Whether to look for the line that makes the first difference: by two more replays that are recorded line by
             line.
+        explains: Whether the explanation names the cause. A supervisor that looks for it itself does so later.
     """
 
     handler: Any
     seconds: float = DEFAULT_SECONDS
     inside: bool = True
     cause: bool = True
+    explains: bool = True
 
     def replay(
         self,
@@ -140,9 +142,11 @@ class _Replay:
         divergences += self._outcome(explored, divergences)
         suspects = tuple(self._suspects)
         findings = findings_for(self._replayer.handler.function) if divergences else []
-        divergences = [_advised(with_suspects(one, suspects, findings)) if one.is_root else one for one in divergences]
+        divergences = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
         if self._replayer.cause and not first.is_timed_out:
             divergences = self._caused(divergences, first)
+        elif self._replayer.explains:
+            divergences = [applied(one) for one in divergences]
         effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
         self._note_limits(first)
         return ReplayReport(
@@ -186,7 +190,7 @@ class _Replay:
         replayer = self._replayer
         seconds = min(CAUSE_SECONDS, self._deadline - time.monotonic())
         if seconds <= 0:
-            return divergences
+            return [applied(one) for one in divergences]
         replays = variants_here(replayer.handler, self._execution, seconds=seconds)
         return CauseSearch([list(replays)], self._suspects).explain(divergences)
 
@@ -350,13 +354,6 @@ class _Replay:
             made = len(run.collector.calls)
             return f"the code failed after {count(made, 'call')}, possibly only because recorded payloads are missing: {error}"
         return str(error)
-
-
-def _advised(divergence: Divergence) -> Divergence:
-    """Let the fix follow from the cause where a value read outside a step is the likely one."""
-    if not divergence.suspects or divergence.kind is DivergenceKind.OUTCOME:
-        return divergence
-    return replace(divergence, fix=fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed))
 
 
 def _failed_path(error: BaseException) -> str:

@@ -118,7 +118,15 @@ class ReplayProcess:
         self.task, self.replays = task, self.replays + 1
         self.deadline = time.monotonic() + seconds + options.grace
         self.channel.send(
-            Job(task.execution, task.source, seconds, options.grace, options.is_every_prefix, options.has_rows)
+            Job(
+                task.execution,
+                task.source,
+                seconds,
+                options.grace,
+                options.is_every_prefix,
+                options.has_rows,
+                explains=not options.finds_cause,
+            )
         )
 
     def record_lines(self, execution: RecordedExecution, name: str, *, count: int, seconds: float) -> list[Variant]:

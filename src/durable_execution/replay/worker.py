@@ -213,7 +213,8 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
 def _replayed(job: Job, handler: Any) -> ReplayReport:
     if job.is_every_prefix:
         return replay_every_prefix(handler, job.execution, source=job.source)
-    return Replayer(handler, seconds=job.seconds, cause=False).replay(job.execution, source=job.source)
+    replayer = Replayer(handler, seconds=job.seconds, cause=False, explains=job.explains)
+    return replayer.replay(job.execution, source=job.source)
 
 
 def _with_effects(report: ReplayReport, effects: tuple[Suspect, ...]) -> ReplayReport:
