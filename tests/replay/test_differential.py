@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
@@ -19,6 +20,9 @@ from tests.replay.programs import handler_of
 from tests.replay.recording import FUNCTION, events_of
 
 Body = list[dict[str, Any]]
+
+THOROUGH_SECONDS = 3_600
+"""Time for the thousands of examples of the thorough profile."""
 
 NONDETERMINISM = "durable_execution.errors.NondeterminismError"
 
@@ -179,6 +183,7 @@ def check(report: ReplayReport, unchanged: Run, changed: Run) -> None:
         assert report.verdict is Verdict.DIVERGED
 
 
+@pytest.mark.timeout(THOROUGH_SECONDS)
 @given(programs.map(named), st.data())
 def test_a_report_agrees_with_resuming_the_execution(program: Body, data: st.DataObject) -> None:
     after = data.draw(edited(program))
@@ -193,6 +198,7 @@ def test_a_report_agrees_with_resuming_the_execution(program: Body, data: st.Dat
     check(report, unchanged, changed)
 
 
+@pytest.mark.timeout(THOROUGH_SECONDS)
 @given(programs.map(named), st.sampled_from([0, 1, 3, 6, 12]))
 def test_an_unchanged_program_is_the_same_wherever_it_stands(program: Body, seconds: int) -> None:
     unchanged = run(program, program, seconds=seconds)
