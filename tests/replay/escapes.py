@@ -7,7 +7,6 @@ workers, where none may have one. What is at module level happens at import, as 
 # ruff: noqa: PTH103, PTH104, PTH107, PTH123, SIM115, LOG001
 
 import _io
-import _posixshmem
 import _posixsubprocess
 import _socket
 import _thread
@@ -72,31 +71,35 @@ def acts(**functions: Callable[[Path], Any]) -> None:
 
 
 # what a module may hold on to since its import
-HELD = open(TOP / "held.txt", "a+", encoding="utf-8")
+HELD: Any = open(TOP / "held.txt", "a+", encoding="utf-8")
 HELD_BYTES = open(TOP / "held.bin", "r+b", buffering=0)
 LOGGER = logging.Logger("held")
 LOGGER.addHandler(logging.FileHandler(TOP / "held.log"))
-DATABASE = sqlite3.connect(TOP / "held.sqlite", check_same_thread=False)
+DATABASE: Any = sqlite3.connect(TOP / "held.sqlite", check_same_thread=False)
 MAPPED_FILE = open(TOP / "mapped.bin", "r+b")
-MAPPED = mmap.mmap(MAPPED_FILE.fileno(), 0)
-CONNECTED = socket.create_connection(("127.0.0.1", TCP)) if PLACE["is_connected"] else None
+MAPPED: Any = mmap.mmap(MAPPED_FILE.fileno(), 0)
+CONNECTED: Any = socket.create_connection(("127.0.0.1", TCP)) if PLACE["is_connected"] else None
 DATAGRAMS = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 if PLACE["is_connected"]:
     DATAGRAMS.connect(("127.0.0.1", UDP))
-SHELL = subprocess.Popen(["/bin/sh"], stdin=subprocess.PIPE, bufsize=0)
+SHELL: Any = subprocess.Popen(["/bin/sh"], stdin=subprocess.PIPE, bufsize=0)
 LIBRARY = ctypes.CDLL(None)
 CREAT, CHMOD, KILL = LIBRARY.creat, LIBRARY.chmod, LIBRARY.kill
 PYTHON_CHMOD = ctypes.pythonapi.chmod
 
 
-class _Compiled(ctypes._CFuncPtr.__mro__[-3]):
+_PLAIN_FUNCTION: Any = vars(ctypes)["_CFuncPtr"].__mro__[-3]
+
+
+class _Compiled(_PLAIN_FUNCTION):  # type: ignore[misc]  # a class of ctypes
     """A C function that is called as code of a compiled extension calls it: without a word to the interpreter."""
 
     _flags_, _restype_ = 1, ctypes.c_int
 
 
 COMPILED_CREAT, COMPILED_CHMOD = _Compiled(("creat", LIBRARY)), _Compiled(("chmod", LIBRARY))
-ASKED = threading.Event()
+ASKED: Any = threading.Event()
+SHM: Any = importlib.import_module("_posixshmem")
 POSIX_OPEN, PLAIN_OPEN = posix.open, _io.open
 
 
@@ -105,7 +108,7 @@ def wait_and_write() -> None:
     (TOP / "from-thread").write_text("x", encoding="utf-8")
 
 
-THREAD = threading.Thread(target=wait_and_write, daemon=True)
+THREAD: Any = threading.Thread(target=wait_and_write, daemon=True)
 THREAD.start()
 
 
@@ -180,7 +183,7 @@ acts(
     lzma=lambda place: lzma.open(place / "made", "w").close(),
     log_file=lambda place: logging.FileHandler(place / "made").close(),
     proc_self_fd=lambda place: open(f"/proc/self/fd/{os.open(place / 'there', os.O_RDONLY)}", "w").write("x"),
-    shared_memory=lambda place: os.close(_posixshmem.shm_open(f"/escape-{os.getpid()}", os.O_CREAT | os.O_RDWR, 0o600)),
+    shared_memory=lambda place: os.close(SHM.shm_open(f"/escape-{os.getpid()}", os.O_CREAT | os.O_RDWR, 0o600)),
     compiled=lambda place: importlib.import_module("py_compile").compile(str(TOP / "module.py"), str(place / "made")),
     attach=lambda place: sqlite3.connect(":memory:").executescript(f"attach '{place}/made' as x; create table x.t (x)"),
     compiled_creat=lambda place: COMPILED_CREAT(str(place / "made").encode(), 0o600),
@@ -331,8 +334,13 @@ def in_thread(place: Path) -> None:
 
 
 def in_raw_thread(place: Path) -> None:
-    done = threading.Event()
-    _thread.start_new_thread(lambda: (write(place), done.set()), ())
+    done: Any = threading.Event()
+
+    def run() -> None:
+        write(place)
+        done.set()
+
+    _thread.start_new_thread(run, ())
     done.wait(5)
 
 
@@ -414,9 +422,9 @@ acts(
     context=lambda place: contextvars.Context().run(write, place),
     task=in_task,
     callback=in_callback,
-    finalizer=lambda place: Finalized(place) and None,
+    finalizer=lambda place: [Finalized(place)].clear(),
     weak_finalizer=finalize,
-    at_exit=lambda place: atexit.register(write, place) and None,
+    at_exit=lambda place: [atexit.register(write, place)].clear(),
     on_collection=on_collection,
     profiled=profiled,
     traced=traced,

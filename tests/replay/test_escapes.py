@@ -20,8 +20,9 @@ import pytest
 from durable_execution import DurableContext, durable_execution
 from durable_execution.history.reading import read_history
 from durable_execution.replay import landlock
-from durable_execution.replay.pool import ReplayPool, Task, WorkerOptions
+from durable_execution.replay.pool import ReplayPool
 from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.supervisor import Task, WorkerOptions
 from tests.replay.recording import history_of
 
 HERE = Path(__file__).parent
@@ -115,7 +116,7 @@ class Place:
             subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)  # ended below
         )
         self.stack.callback(self.victim.kill)
-        self.stack.callback(lambda: [connection.close() for connection in self.connections])
+        self.stack.callback(self.disconnect)
         tcp = self._server(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         udp = self._server(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
         unix = str(self.top / "socket")
@@ -158,6 +159,10 @@ class Place:
         seen["victim"] = self.is_stopped()
         seen["priority"] = os.getpriority(os.PRIO_PROCESS, self.victim.pid)
         return seen
+
+    def disconnect(self) -> None:
+        for connection in self.connections:
+            connection.close()
 
     def is_stopped(self) -> bool:
         return Path(f"/proc/{self.victim.pid}/stat").read_text(encoding="ascii").split()[2] == "T"
@@ -246,14 +251,18 @@ def replays(place: Place, wanted: list[str], options: WorkerOptions) -> tuple[di
     escaped: set[str] = set()
     with ReplayPool(options) as pool:
         for name in ("nothing", *wanted):
-            directory = place.new(name)
-            place.settle()
-            before = place.look()
-            payload = json.dumps({"name": name, "place": str(directory)})
-            task = Task(0, name, replace(recording, input=payload), f"{place.top}/escape_handler.py:flow")
-            (reports[name],) = pool.replay([task])
-            escaped.discard(name)
-            if place.look() != before or place.heard():
+            for _ in range(2):  # what else happens on a machine does not happen twice
+                directory = place.new(name)
+                place.settle()
+                before = place.look()
+                payload = json.dumps({"name": name, "place": str(directory)})
+                task = Task(0, name, replace(recording, input=payload), f"{place.top}/escape_handler.py:flow")
+                (reports[name],) = pool.replay([task])
+                after, heard = place.look(), place.heard()
+                escaped.discard(name)
+                if after == before and not heard:
+                    break
+                print(name, heard, [key for key in after if after[key] != before.get(key)])
                 escaped.add(name)
     return reports, escaped
 

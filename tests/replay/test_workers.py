@@ -15,8 +15,9 @@ import pytest
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import Handlers, Replayer, Source, WorkerOptions, check_in_workers
-from durable_execution.replay.pool import ReplayPool, Task
+from durable_execution.replay.pool import ReplayPool
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
+from durable_execution.replay.supervisor import Task
 from tests.replay import corpus_dispatch, misbehaving
 from tests.replay.recording import history_of
 
@@ -237,7 +238,8 @@ def test_workers_end_with_their_supervisor(recording: RecordedExecution, tmp_pat
     source = f"""
 import pickle, sys
 from pathlib import Path
-from durable_execution.replay.pool import ReplayPool, Task, WorkerOptions
+from durable_execution.replay.pool import ReplayPool
+from durable_execution.replay.supervisor import Task, WorkerOptions
 recording = pickle.loads(Path(sys.argv[1]).read_bytes())
 pool = ReplayPool(WorkerOptions(jobs=1))
 for report in pool.replay(Task(0, "x", recording, "{FILE}:flow") for _ in range(10)):
