@@ -6,7 +6,6 @@ Syntax highlighting of Python source by Pygments, which Textual depends on.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
@@ -248,21 +247,21 @@ def highlighted(lines: Sequence[str]) -> list[Line]:
     Args:
         lines: Lines of Python source.
     """
-    token_module = import_module("pygments.token")  # it has no type stubs
-    lexers = import_module("pygments.lexers.python")
-    name = token_module.Name
+    from pygments.lexers.python import PythonLexer  # loaded when source is shown
+    from pygments.token import Comment, Keyword, Name, Number, String
+
     roles = (
-        (token_module.Comment, "code_comment"),
-        (token_module.String, "code_string"),
-        (token_module.Keyword, "code_keyword"),
-        (token_module.Number, "code_number"),
-        (name.Decorator, "code_keyword"),
-        (name.Function, "code_name"),
-        (name.Class, "code_name"),
+        (Comment, "code_comment"),
+        (String, "code_string"),
+        (Keyword, "code_keyword"),
+        (Number, "code_number"),
+        (Name.Decorator, "code_keyword"),
+        (Name.Function, "code_name"),
+        (Name.Class, "code_name"),
     )
     found: list[Line] = [[]]
-    for token, text in lexers.PythonLexer(stripnl=False, ensurenl=False).get_tokens("\n".join(lines)):
-        role = next((role for kind, role in roles if token in kind), "text")
+    for token, text in PythonLexer(stripnl=False, ensurenl=False).get_tokens("\n".join(lines)):
+        role = next((role for kind, role in roles if token in kind), "text")  # type: ignore[comparison-overlap]
         for index, piece in enumerate(text.split("\n")):
             if index:
                 found.append([])

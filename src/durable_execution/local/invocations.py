@@ -82,8 +82,8 @@ class Invocations:
             invocation=journal.row.invocation + 1,
             invocation_ms=journal.now_ms,
             token_sequence=0,
-            is_changed=0,
-            is_held=0,
+            is_changed=False,
+            is_held=False,
             invoke_ms=None,
         )
         row = journal.row

@@ -89,9 +89,7 @@ class Checkpoints:
             self._apply_update(transaction, journal, update)
         fire_due(journal)
         delta = self._delta(journal)
-        journal.set(
-            token_sequence=journal.row.token_sequence + 1, is_changed=int(bool(batch)) or journal.row.is_changed
-        )
+        journal.set(token_sequence=journal.row.token_sequence + 1, is_changed=bool(batch) or journal.row.is_changed)
         if journal.row.ending is not None:
             return _state(delta[0], None, wrap=True)
         if journal.row.status == "PAUSING":

@@ -138,7 +138,7 @@ def release_children(transaction: Transaction, journal: Journal) -> None:
     for row in transaction.store.executions.children(journal.row.key):
         child = transaction.journal(row)
         if child.row.is_held:
-            child.set(is_held=0, invoke_ms=journal.now_ms)
+            child.set(is_held=False, invoke_ms=journal.now_ms)
 
 
 def _same_start(backend: Backend, existing: ExecutionRow, start: Start) -> ExecutionRow:
@@ -170,7 +170,7 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
         name=name,
         function=function.name,
         version=start.target.version,
-        is_durable=int(function.is_durable),
+        is_durable=function.is_durable,
         status="RUNNING",
         started_ms=now_ms,
         ended_ms=None,
@@ -183,7 +183,7 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
         client_context=start.client_context,
         parent_key=start.parent[0] if start.parent else None,
         parent_operation=start.parent[1] if start.parent else None,
-        is_held=int(is_held),
+        is_held=is_held,
         owner=backend.owner,
         wake_ms=None,
         turn=0,
@@ -195,7 +195,7 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
         request_id=None,
         invocation_ms=None,
         token_sequence=0,
-        is_changed=0,
+        is_changed=False,
         invoke_ms=held_until if is_held else now_ms,
         failures=0,
         idle_answers=0,

@@ -84,7 +84,7 @@ class Journal:
         """Change an operation from outside the handler, and queue the change for delivery to the handler."""
         self.put(operation)
         self._undelivered.append(operation.sequence)
-        self.set(is_changed=1)
+        self.set(is_changed=True)
         if self.row.invoke_ms is None and not self.row.is_held:
             self.set(invoke_ms=self.now_ms)
 

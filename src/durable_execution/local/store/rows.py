@@ -61,7 +61,7 @@ class ExecutionRow(NamedTuple):
     name: str
     function: str
     version: str
-    is_durable: int
+    is_durable: bool
     status: str
     started_ms: int
     ended_ms: int | None
@@ -74,7 +74,7 @@ class ExecutionRow(NamedTuple):
     client_context: str | None
     parent_key: int | None
     parent_operation: str | None
-    is_held: int
+    is_held: bool
     owner: str | None
     wake_ms: int | None
     turn: int
@@ -86,7 +86,7 @@ class ExecutionRow(NamedTuple):
     request_id: str | None
     invocation_ms: int | None
     token_sequence: int
-    is_changed: int
+    is_changed: bool
     invoke_ms: int | None
     failures: int
     idle_answers: int

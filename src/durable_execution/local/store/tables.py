@@ -4,6 +4,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from typing import Any
 
 from durable_execution.errors import EngineError
 from durable_execution.local.store.rows import EventRow, ExecutionRow, OperationRow, Parameters
@@ -125,10 +126,10 @@ class Executions:
 
     def _one(self, statement: str, values: Parameters) -> ExecutionRow | None:
         found = self._execute(statement, values).fetchone()
-        return ExecutionRow._make(found) if found else None
+        return _execution(found) if found else None
 
     def _all(self, statement: str, values: Parameters) -> list[ExecutionRow]:
-        return [ExecutionRow._make(row) for row in self._execute(statement, values)]
+        return [_execution(row) for row in self._execute(statement, values)]
 
 
 class Operations:
@@ -308,3 +309,9 @@ SELECT_OPERATION_BY_ID = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE exec
 ADD_OPERATION = f"INSERT INTO operations ({OPERATION_COLUMNS}) VALUES ({_marks(len(OperationRow._fields))})"
 REPLACE_OPERATION = ADD_OPERATION.replace("INSERT", "INSERT OR REPLACE", 1)
 APPEND_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({_marks(len(EventRow._fields))})"
+
+
+def _execution(found: tuple[Any, ...]) -> ExecutionRow:
+    """A row as SQLite returns it: booleans are stored as 0 and 1."""
+    row = ExecutionRow._make(found)
+    return row._replace(is_durable=bool(row.is_durable), is_held=bool(row.is_held), is_changed=bool(row.is_changed))
