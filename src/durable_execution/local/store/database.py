@@ -241,7 +241,8 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 
 def _columns(row: type[ExecutionRow] | type[OperationRow] | type[EventRow], skip: tuple[str, ...] = ()) -> str:
     """Column definitions derived from a row's annotations."""
-    kinds = {int: "INTEGER NOT NULL", str: "TEXT NOT NULL", int | None: "INTEGER", str | None: "TEXT"}
+    whole = "INTEGER NOT NULL"
+    kinds = {int: whole, bool: whole, str: "TEXT NOT NULL", int | None: "INTEGER", str | None: "TEXT"}
     return ", ".join(f"{name} {kinds[kind]}" for name, kind in row.__annotations__.items() if name not in skip)
 
 
