@@ -57,6 +57,9 @@ _place: ContextVar[LogPlace | None] = ContextVar("durable_execution_log_place", 
 _filters: "WeakSet[CorrelationFilter]" = WeakSet()  # while one exists, executions track which code runs
 
 
+_correlations: "list[_Correlation]" = []
+
+
 class LogPlaces(Observer):
     """Tracks which operation's code runs, in a context variable. One object per invocation."""
 
@@ -65,6 +68,8 @@ class LogPlaces(Observer):
 
     def on_invocation_started(self, happening: InvocationStarted) -> None:
         """Enter the handler's own code."""
+        for correlation in _correlations:
+            correlation.attach()
         self._enter("", LogPlace(happening.execution_arn, happening.request_id))
 
     def on_context_entered(self, happening: ContextEntered) -> None:
@@ -121,26 +126,50 @@ class CorrelationFilter(logging.Filter):
 
 
 def correlate_logs(logger: logging.Logger | None = None) -> Callable[[], None]:
-    """Add the fields to every record that reaches the handlers a logger has now.
+    """Add the fields to every record that a logger's handlers write.
 
     Args:
-        logger: The logger; by default the root logger, whose handlers see everything that propagates. On Lambda, the root
-            logger has its handler before your module is imported.
+        logger: The logger; by default all loggers: the root logger, and those with handlers of their own, such as AWS
+            Powertools' loggers. Loggers that are created later are included when the next invocation starts.
 
     Returns:
         A function that undoes it.
     """
-    handlers = list((logger or logging.getLogger()).handlers)
-    added = CorrelationFilter()
-    for handler in handlers:
-        handler.addFilter(added)
+    correlation = _Correlation(logger)
+    _correlations.append(correlation)
+    return correlation.undo
 
-    def undo() -> None:
-        for handler in handlers:
-            handler.removeFilter(added)
-        _filters.discard(added)
 
-    return undo
+class _Correlation:
+    """Keeps a filter on the handlers of one logger, or of all."""
+
+    def __init__(self, logger: logging.Logger | None) -> None:
+        self._logger = logger
+        self._filter = CorrelationFilter()
+        self._handlers: WeakSet[logging.Handler] = WeakSet()
+        self._known_loggers = -1
+        self.attach()
+
+    def attach(self) -> None:
+        """Add the filter to handlers that do not have it, if loggers were created."""
+        known = logging.root.manager.loggerDict
+        if self._known_loggers == len(known):
+            return
+        self._known_loggers = len(known)
+        every = (self._logger,) if self._logger is not None else (logging.root, *list(known.values()))
+        for logger in every:
+            for handler in getattr(logger, "handlers", ()):
+                if handler not in self._handlers:
+                    handler.addFilter(self._filter)
+                    self._handlers.add(handler)
+
+    def undo(self) -> None:
+        """Remove the filter."""
+        for handler in self._handlers:
+            handler.removeFilter(self._filter)
+        _filters.discard(self._filter)
+        if self in _correlations:
+            _correlations.remove(self)
 
 
 def add_fields(record: logging.LogRecord) -> None:

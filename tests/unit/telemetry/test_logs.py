@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from durable_execution import durable_execution, local
 from durable_execution.context.durable_context import DurableContext
 from durable_execution.telemetry.live import LiveTracing
 from durable_execution.telemetry.logs import FIELDS, CorrelationFilter, LogPlaces, correlate_logs, is_asked_for
@@ -174,3 +175,27 @@ print(any(name.startswith("opentelemetry") for name in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["charge 3 False", "False"]
+
+
+def test_loggers_with_handlers_of_their_own_are_reached_also_when_created_later() -> None:
+    undo = correlate_logs()
+    records: list[logging.LogRecord] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    try:
+        own = logging.getLogger("tests.powertools.created_later")
+        own.propagate = False
+        own.addHandler(Keeping())
+
+        async def workflow(_: Any, ctx: DurableContext) -> None:
+            own.warning("here")
+
+        assert local.run(durable_execution(workflow)).error is None
+    finally:
+        undo()
+    assert "arn:aws:lambda" in records[0].executionArn  # type: ignore[attr-defined]
+    assert not own.handlers[0].filters
+    own.handlers.clear()
