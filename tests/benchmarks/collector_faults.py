@@ -1,0 +1,110 @@
+"""What a failing collector costs an invocation, and what arrives once the collector is back.
+
+Run `python -m tests.benchmarks.collector_faults`. For each fault, an execution of six invocations is traced as `configure()` does
+it, with default time-outs. A healthy seventh invocation follows. A row shows the seconds that each of the six invocations waited,
+the spans that arrived of those that were sent, and how many of them have no parent in the trace.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from durable_execution.clock import SystemClock
+from durable_execution.protocol import InvocationStatus
+from durable_execution.telemetry import live
+from durable_execution.telemetry.environment_memory import sent_roots
+from durable_execution.telemetry.export_outcomes import RetainingExporter, retaining
+from durable_execution.telemetry.flushing import Flusher
+from durable_execution.telemetry.settings import Settings
+from tests.unit.telemetry.happenings import ARN, call, ended, started, step
+from tests.unit.telemetry.receiver import Collector, collector
+
+INVOCATIONS = 6
+TIMEOUT_SECONDS = 3
+"""The time-out that `configure()` sets."""
+monotonic = SystemClock().monotonic
+
+Fault = Callable[[Collector, int], None]
+
+
+def status(code: int, *, until: int = INVOCATIONS) -> Fault:
+    """Answer with a status in the invocations up to a number."""
+
+    def apply(received: Collector, number: int) -> None:
+        received.status = code if number <= until else 200
+
+    return apply
+
+
+def black_hole(received: Collector, number: int) -> None:
+    """Accept connections and never answer."""
+    if number == 1:
+        received.hangs = threading.Event()
+    elif number > INVOCATIONS and received.hangs is not None:
+        received.hangs.set()
+        received.hangs = None
+
+
+FAULTS: dict[str, Fault] = {
+    "healthy": status(200),
+    "503 in the first only": status(503, until=1),
+    "503 always": status(503),
+    "429 always": status(429),
+    "415 always": status(415),
+    "500 always": status(500),
+    "black hole": black_hole,
+}
+
+
+def row(name: str, fault: Fault) -> str:
+    """Trace the execution with one fault."""
+    live._flusher = Flusher()  # every row is an environment of its own
+    with collector() as received:
+        exporter = OTLPSpanExporter(endpoint=f"{received.endpoint}/v1/traces", timeout=TIMEOUT_SECONDS)
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(RetainingExporter(exporter, on_lost=sent_roots.lose_spans)))
+        retaining.add(provider)
+        waited = []
+        for number in range(1, INVOCATIONS + 2):
+            fault(received, number)
+            waited.append(_invoke(provider, name, number))
+        provider.force_flush()
+        provider.shutdown()
+        expected = 1 + 3 * (INVOCATIONS + 1) + 1  # the root, then invocation, step and attempt each, and the workflow
+        unique = {span.span_id: span for span in received.spans}
+        orphans = [span for span in unique.values() if span.parent_span_id and span.parent_span_id not in unique]
+    shown = "".join(f"{seconds:>8.2f}" for seconds in waited[:INVOCATIONS])
+    return f"{name:<24}{shown}{len(unique):>8}/{expected}{len(orphans):>9}"
+
+
+def _invoke(provider: Any, name: str, number: int) -> float:
+    is_last = number == INVOCATIONS + 1
+    start = started(
+        arn=f"{ARN}/{name}", request_id=f"request-{number}", is_first=number == 1, updated=() if number == 1 else ("w",)
+    )
+    observers = live.assemble(provider, None, Settings())
+    for observer in observers:
+        observer.on_invocation_started(start)
+    step(observers[0], call(number, f"step-{number}"))
+    before = monotonic()
+    for observer in observers:
+        observer.on_invocation_ended(ended(start, InvocationStatus.SUCCEEDED if is_last else InvocationStatus.PENDING))
+    return monotonic() - before
+
+
+def main() -> None:
+    """Measure and print."""
+    logging.disable(logging.CRITICAL)
+    numbers = "".join(f"{number:>8}" for number in range(1, INVOCATIONS + 1))
+    print(f"{'seconds of invocation':<24}{numbers}{'arrived':>11}{'orphans':>9}")
+    for name, fault in FAULTS.items():
+        print(row(name, fault), flush=True)
+
+
+if __name__ == "__main__":
+    main()
