@@ -10,7 +10,7 @@ Finished spans are values (`SpanRecord`): they can be stored (`store`), drawn (`
 from durable_execution.telemetry.configuration import Telemetry, configure
 from durable_execution.telemetry.environment import observers_from_environment
 from durable_execution.telemetry.logs import CorrelationFilter, correlate_logs
-from durable_execution.telemetry.replay_safe import replay_safe_meter
+from durable_execution.telemetry.safe_meter import replay_safe_meter
 from durable_execution.telemetry.spans import SpanEvent, SpanLink, SpanRecord, SpanStatus
 
 __all__ = [

@@ -8,8 +8,8 @@ import pytest
 
 from durable_execution import DurableContext, StepContext, durable_execution, durable_step
 from durable_execution.local import run
-from durable_execution.telemetry import replay_safe
-from durable_execution.telemetry.replay_safe import is_replaying, replay_safe_meter
+from durable_execution.telemetry import safe_meter
+from durable_execution.telemetry.safe_meter import is_replaying, replay_safe_meter
 
 counted: Counter[str] = Counter()
 
@@ -79,5 +79,5 @@ def test_plain_handlers_are_covered(instrument: Any) -> None:
 def test_outside_of_executions_everything_counts(instrument: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     instrument.add(2, {"where": "module"})
     assert (counted["module"], is_replaying(), instrument.name) == (2, False, "an instrument")
-    monkeypatch.setattr(replay_safe, "RUNTIME", "not_loaded")
+    monkeypatch.setattr(safe_meter, "RUNTIME", "not_loaded")
     assert not is_replaying()
