@@ -116,9 +116,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("follow", "f", "Follow", "Follow a running execution.", footer=8, group=LOOK),
     Action("edit", "e", "Editor", "Open the code of the call in $EDITOR.", footer=9, group=LOOK),
     Action("maximise", "z", "Maximise", "Maximise the focused pane.", group=LOOK),
-    Action("breakpoint", "b", "Break", "Toggle a breakpoint on calls with this name.", TREES, 7, group=STEP),
-    Action("step_over", "n", "Over", "Go to the next call that is not deeper.", frozenset({"step"}), 1, group=STEP),
-    Action("step_into", "s", "Into", "Go to the next call, however deep.", frozenset({"step"}), 1, group=STEP),
+    Action(
+        "breakpoint",
+        "b",
+        "Break",
+        "Toggle a breakpoint on this line, or on calls with this name.",
+        TREES,
+        7,
+        group=STEP,
+    ),
+    Action(
+        "step_over", "n", "Over", "Go to the next line or call of this function.", frozenset({"step"}), 1, group=STEP
+    ),
+    Action("step_into", "s", "Into", "Go to the next line or call, however deep.", frozenset({"step"}), 1, group=STEP),
     Action("step_out", "r", "Out", "Go to the end of the enclosing context.", frozenset({"step"}), 1, group=STEP),
     Action(
         "step_to_stop",
@@ -164,7 +174,7 @@ ACTIONS: tuple[Action, ...] = (
         4,
         group=STEP,
     ),
-    Action("diff_here", "d", "Diff", "Open the comparison at the selected call.", ALL - {"diff"}, 2, group=COMPARE),
+    Action("diff_here", "d", "Replay", "Replay with today's code and compare.", ALL, 2, group=COMPARE),
     Action(
         "next_difference",
         "full_stop",
@@ -189,7 +199,15 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "values", "v", "Values", "Switch between recorded results and remarks.", frozenset({"diff"}), 1, group=COMPARE
     ),
-    Action("run_to", "t", "Run to", "Go to the next call of the selected operation.", frozenset({"step"}), group=STEP),
+    Action(
+        "run_to",
+        "t",
+        "Run to",
+        "Go to the chosen line, or to the next call of the selected operation.",
+        frozenset({"step"}),
+        group=STEP,
+    ),
+    Action("run_back_to", "T", "Back to line", "Go back to the chosen line.", frozenset({"step"}), group=STEP),
     Action("jump_to_pane", "ctrl+o", "Jump to pane", "Focus a pane by the first letters of its name.", group=MOVE),
     Action("zoom_in", "plus,equals_sign", "Zoom in", "Widen the time axis.", TIMELINE, 1, shown_key="+", group=TIME),
     Action("zoom_out", "minus", "Zoom out", "Narrow the time axis.", TIMELINE, 1, shown_key="-", group=TIME),

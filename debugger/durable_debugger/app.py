@@ -31,6 +31,7 @@ class DebuggerApp(App[int]):
         missing: The reference that was not found.
         view: The view to open.
         at: Position in the recording to open the step view at, in the syntax of its `g` key; None opens `view`.
+        target: The handler to replay with; None until the user names it.
         theme: Name of a theme.
         is_ascii: Whether to draw with ASCII only.
         keymap: The user's keys by action id.
@@ -52,6 +53,7 @@ class DebuggerApp(App[int]):
         missing: NotFoundError | None = None,
         view: str = "tree",
         at: str | None = None,
+        target: str | None = None,
         theme: str | None = None,
         is_ascii: bool = False,
         keymap: dict[str, str] | None = None,
@@ -63,6 +65,7 @@ class DebuggerApp(App[int]):
         self._session, self._loaded, self._load_session = session, loaded, load
         self.failure: DurableError | None = None
         self._library, self._missing = library or Library(()), missing
+        self._target = target
         self._first_view, self._first_at, self._texts, self._secrets = view, at, texts, secrets
         self.register_theme(DURABLE_SAFE)
         self.register_theme(DURABLE_SAFE_LIGHT)
@@ -117,7 +120,9 @@ class DebuggerApp(App[int]):
         _ = self.push_screen(self._main(session, loaded))
 
     def _main(self, session: Session, loaded: Loaded | None) -> MainScreen:
-        return MainScreen(session, view=self._first_view, at=self._first_at, texts=self._texts, loaded=loaded)
+        return MainScreen(
+            session, view=self._first_view, at=self._first_at, texts=self._texts, loaded=loaded, target=self._target
+        )
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the open view, and Textual's own commands for themes and screenshots."""

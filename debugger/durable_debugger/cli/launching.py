@@ -28,6 +28,7 @@ def launch(
     *,
     loaded: Loaded | None = None,
     load: "tuple[LoadSession, str] | None" = None,
+    target: str | None = None,
     library: Library | None = None,
     missing: NotFoundError | None = None,
 ) -> int:
@@ -53,6 +54,7 @@ def launch(
         missing=missing,
         view=getattr(arguments, "view", "tree"),
         at=getattr(arguments, "at", None),
+        target=target,
         theme=_known_theme(arguments.theme or preferences.theme),
         is_ascii=arguments.ascii or preferences.is_ascii or not _is_unicode(),
         keymap=preferences.keymap,

@@ -8,7 +8,7 @@ from durable_debugger.cli.look import print_comparison, wants_text
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, session_of
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import add_import_option, worker_options
-from durable_debugger.model.differences import Differences, of_report
+from durable_debugger.model.replay_differences import differences_of
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import DEFAULT_SECONDS
@@ -46,16 +46,14 @@ def run_replay(arguments: Namespace, output: Output) -> int:
     if arguments.json:
         output.json(report.to_wire())
         return int(report.exit_code)
-    execution = report.execution or loaded.execution
-    rows = {operation.id: row for row, operation in enumerate(execution.operations)}
-    differences = Differences(of_report(report), rows, operations=execution.operations)
-    session = session_of(loaded, arguments, execution=execution, differences=differences)
+    differences = differences_of(report, loaded.execution)
+    session = session_of(loaded, arguments, execution=report.execution or loaded.execution, differences=differences)
     if wants_text(arguments, output):
         print_comparison(session, differences, output)
         _say_rest(report, output)
     else:
         arguments.view = "diff"
-        launch(arguments, session)
+        launch(arguments, session, target=arguments.target)
     return int(report.exit_code)
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from durable_debugger.model.diff_rows import DiffRow, with_nested
+from durable_execution.call_site import CallSite
 from durable_execution.comparison.comparison import Comparison, Row
 from durable_execution.divergence import Divergence, Severity
 from durable_execution.history.recorded import RecordedOperation
@@ -87,6 +88,17 @@ class Differences:
         """The difference that explains a row: its own, or the nearest root before it."""
         root = self.root_at(index)
         return root.divergence if root is not None else self.aligned[index].divergence
+
+
+def sites_today(differences: Differences | None) -> dict[int, CallSite]:
+    """Return where a replay's code made the recorded calls, by row; lines move when a file is edited."""
+    if differences is None:
+        return {}
+    return {
+        each.row: each.replayed.side.call_site
+        for each in differences.aligned
+        if each.row is not None and each.replayed is not None and each.replayed.side.call_site is not None
+    }
 
 
 SEVERITIES = tuple(Severity)

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from durable_debugger.model import facts
-from durable_debugger.model.differences import Differences
+from durable_debugger.model.differences import Differences, sites_today
 from durable_debugger.model.facts import State, state_of
 from durable_debugger.model.headline import Headline, headline
+from durable_debugger.model.line_playback import LinePlayback
 from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import CALLS, Moment, MomentKind, read_moments
 from durable_debugger.model.outline import ROOT, Outline
@@ -19,8 +20,10 @@ from durable_debugger.model.playback import Playback
 from durable_debugger.model.runtime_differences import runtime_differences
 from durable_debugger.model.search import Query, matching_rows, text_of
 from durable_debugger.model.secrets import Secrets, ShownOperations
+from durable_execution.call_site import CallSite
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationType
+from durable_execution.replay.line_recording import LineRecording
 
 HIDDEN = Secrets()
 FAILED_INVOCATION = frozenset({State.FAILED, State.TIMED_OUT, State.RETRYING})
@@ -75,6 +78,9 @@ class Session:
         self.hits: list[int] | None = None
         self.query: Query | None = None
         self.has_call_sites = any(operation.call_site is not None for operation in self.recorded)
+        self.raw = execution
+        self.lines: LinePlayback | None = None
+        self._sites = sites_today(self.differences)
         self._playback: Playback | None = None
         self._waiting_for = _waiting_for(execution)
         self._texts: list[str] = []
@@ -104,6 +110,19 @@ class Session:
         if self.is_travelling and self._playback is not None:
             session.playback.seek(self._playback.position)
             session.is_travelling = True
+        return session
+
+    def compared(self, execution: RecordedExecution, differences: Differences) -> "Session":
+        """Return a session on the same execution, compared with a replay."""
+        session = Session(
+            execution,
+            as_of=self.as_of,
+            origin=self.origin,
+            title=self._title,
+            differences=differences,
+            secrets=self.secrets,
+        )
+        session.breakpoints = self.breakpoints
         return session
 
     def latest(self) -> int:
@@ -163,6 +182,45 @@ class Session:
     def operation(self, row: int) -> RecordedOperation | None:
         """The operation of a row; None for the execution."""
         return None if row == ROOT else self.operations[row]
+
+    def site(self, row: int) -> CallSite | None:
+        """Where the code makes a call: in today's code where a replay saw it there, else as recorded."""
+        if self.lines is not None:
+            at = self.lines.recording.operation(self.recorded[row].id)
+            if at is not None:
+                event = self.lines.recording.events[at]
+                frame = self.lines.recording.frames[event.frame]
+                return CallSite(frame.file, event.line, frame.function)
+        return self._sites.get(row) or self.recorded[row].call_site
+
+    def line_site(self) -> CallSite | None:
+        """The line of the user's code that runs next; None where stepping goes from call to call."""
+        if self.lines is None or not self.is_travelling or not len(self.lines):
+            return None
+        return CallSite(self.lines.frame.file, self.lines.event.line, self.lines.frame.function)
+
+    def seek_line(self, position: int | None) -> bool:
+        """Travel to a line, the selected call following; None does nothing.
+
+        Returns:
+            Whether the position changed to that line.
+        """
+        if position is None or self.lines is None:
+            return False
+        self.lines.position = position
+        row = self.lines.row
+        self.seek(self.playback.start_of(1) if row is None else self.playback.first_call_of(row))
+        self.is_travelling = True
+        return True
+
+    def use_lines(self, recording: LineRecording) -> None:
+        """Step through the lines of a replay from now on."""
+        roots = [self.differences.aligned[index] for index in self.differences.roots] if self.differences else []
+        divergent = [side.side.id for each in roots for side in (each.recorded, each.replayed) if side is not None]
+        self.lines = LinePlayback(recording, self.rows, divergent=frozenset(each for each in divergent if each))
+        if self.cursor != ROOT:
+            at = self.lines.call_of(self.recorded[self.cursor].id)
+            self.lines.position = self.lines.position if at is None else at
 
     def shown(self, row: int) -> RecordedOperation:
         """The operation of a row as it was at the moment shown: nothing from the future."""

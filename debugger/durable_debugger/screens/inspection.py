@@ -31,6 +31,7 @@ from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.source import current_site
 from durable_debugger.views.value import value_lines
 from durable_debugger.widgets.diff_pane import DiffPane
+from durable_debugger.widgets.source_pane import SourcePane
 from durable_execution.divergence import Divergence, explanation
 from durable_execution.private_files import write_private
 
@@ -131,7 +132,10 @@ def maximise(screen: "MainScreen") -> None:
 def back(screen: "MainScreen") -> None:
     """Close the innermost open state: maximised pane, search, view, time travel."""
     session = screen.session
-    if screen.maximized is not None:
+    if screen.replays.is_running:
+        screen.replays.cancel()
+        screen.say("replay cancelled")
+    elif screen.maximized is not None:
         screen.minimize()
     elif session.hits is not None:
         session.search(None)
@@ -148,12 +152,6 @@ def back(screen: "MainScreen") -> None:
 HANDLERS["commands"] = lambda screen: screen.app.action_command_palette()
 HANDLERS["help"] = lambda screen: screen.open_help()
 HANDLERS["quit"] = lambda screen: screen.app.exit()
-
-
-@handles("diff_here")
-def diff_here(screen: "MainScreen") -> None:
-    """Open the comparison at the selected call."""
-    screen.open_view("diff")
 
 
 @handles("by_position")
@@ -203,7 +201,10 @@ def new_site(screen: "MainScreen") -> "CallSite | None":
 @handles("edit")
 def edit(screen: "MainScreen") -> None:
     """Open the file at the line of the selected call."""
+    chosen = screen.query_one(SourcePane).line_choice() if screen.view == "step" else None
     site = new_site(screen) or current_site(screen.session)
+    if chosen is not None and site is not None:
+        site = site._replace(file=chosen[0], line=chosen[1])
     if site is None:
         screen.say("no call site was recorded")
         return

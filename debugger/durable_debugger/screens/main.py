@@ -17,6 +17,7 @@ from durable_debugger.screens.dialogs import DocumentScreen, HelpScreen
 from durable_debugger.screens.following import Follower
 from durable_debugger.screens.handlers import HANDLERS, load_handlers
 from durable_debugger.screens.navigation import jump
+from durable_debugger.screens.replaying import Replays
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded
 from durable_debugger.text.segments import Line
@@ -62,6 +63,7 @@ class MainScreen(Screen[None]):
         at: Position in the recording to open the step view at, in the syntax of its `g` key; None opens `view`.
         texts: Finds source files.
         loaded: Source of the execution, used to follow it.
+        target: The handler to replay with; None until the user names it.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = _bindings()
@@ -77,11 +79,13 @@ class MainScreen(Screen[None]):
         at: str | None = None,
         texts: SourceTexts | None = None,
         loaded: Loaded | None = None,
+        target: str | None = None,
     ) -> None:
         super().__init__(classes=f"-{view}")
         self.follower = Follower(self, loaded) if loaded is not None else None
         self.texts = texts or SourceTexts()
         self.session = session
+        self.replays = Replays(self, target)
         self.view = view
         self._at = at
         self.remark = ""
@@ -218,6 +222,8 @@ class MainScreen(Screen[None]):
             self._views_before.append(self.view)
         if view == "step" and not self.session.is_travelling:
             self.session.travel_to_cursor()
+        if view == "step":
+            self.replays.record_lines()
         self.view = view
         others = [name for name in self.classes if name.removeprefix("-") not in MAIN_PANE]
         self.set_classes([*others, f"-{view}"])  # at once: each change styles every pane again
@@ -251,6 +257,7 @@ class MainScreen(Screen[None]):
         *,
         preview: "Callable[[MainScreen, str], str] | None" = None,
         cancelled: "Callable[[MainScreen], None] | None" = None,
+        value: str = "",
     ) -> None:
         """Ask for a line of text above the footer.
 
@@ -260,6 +267,7 @@ class MainScreen(Screen[None]):
             accept: Called with the submitted text.
             preview: Called on each change; returns the remark to show beside the input.
             cancelled: Called on escape.
+            value: Text to start with.
         """
         self.query_one(Prompt).open(
             label,
@@ -267,6 +275,7 @@ class MainScreen(Screen[None]):
             accept=lambda text: accept(self, text),
             preview=None if preview is None else lambda text: preview(self, text),
             cancelled=None if cancelled is None else lambda: cancelled(self),
+            value=value,
         )
 
     def open_help(self) -> None:
@@ -314,8 +323,11 @@ class MainScreen(Screen[None]):
     @on(LineView.Picked, "#source")
     def source_picked(self, event: LineView.Picked) -> None:
         """Select the call on a line."""
+        self.query_one(SourcePane).chosen = event.index
         rows = self.query_one(SourcePane).calls_at(event.index)
-        if rows:
+        if self.session.line_site() is not None:
+            self.show()
+        elif rows:
             self.session.select(rows[0])
             self.show()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from durable_debugger.model import facts
+from durable_debugger.model.line_playback import LinePlayback
 from durable_debugger.model.moments import CALLS
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
@@ -17,6 +18,7 @@ from durable_debugger.screens.handlers import HANDLERS, handles
 from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import TimelinePane
+from durable_debugger.widgets.source_pane import SourcePane
 
 if TYPE_CHECKING:
     from durable_debugger.screens.main import MainScreen
@@ -45,12 +47,20 @@ HANDLERS["top"] = lambda screen: _move(screen, -FAR)
 HANDLERS["bottom"] = lambda screen: _move(screen, FAR)
 
 
+def _to_end(screen: "MainScreen", *, first: bool) -> None:
+    session = screen.session
+    if session.lines is not None:
+        session.seek_line(session.lines.first() if first else session.lines.last())
+    else:
+        session.seek(0 if first else len(session.playback) - 1)
+    screen.show()
+
+
 @handles("first")
 def first(screen: "MainScreen") -> None:
     """Go to the first row; in the step view, to the first moment."""
     if screen.view == "step":
-        screen.session.seek(0)
-        screen.show()
+        _to_end(screen, first=True)
     else:
         _move(screen, -FAR)
 
@@ -59,8 +69,7 @@ def first(screen: "MainScreen") -> None:
 def last(screen: "MainScreen") -> None:
     """Go to the last row; in the step view, to the last moment."""
     if screen.view == "step":
-        screen.session.seek(len(screen.session.playback) - 1)
-        screen.show()
+        _to_end(screen, first=False)
     else:
         _move(screen, FAR)
 
@@ -123,6 +132,11 @@ def unfold_all(screen: "MainScreen") -> None:
 
 def _sibling(screen: "MainScreen", direction: int) -> None:
     session = screen.session
+    if screen.view == "step" and session.lines is not None and session.is_travelling:
+        if not session.seek_line(session.lines.other_task(direction)):
+            screen.say("no further task")
+        screen.show()
+        return
     row = session.outline.sibling(session.cursor, direction)
     if row in (session.cursor, ROOT):
         screen.say("no further sibling")
@@ -155,8 +169,18 @@ HANDLERS["previous_pane"] = lambda screen: screen.focus_pane(-1)
 TIME = re.compile(r"(?:(\d+):)?(\d+(?:\.\d+)?)s?")
 
 
-def _travel(screen: "MainScreen", find: Callable[[Session], int | None], at_end: str) -> None:
+def _travel(
+    screen: "MainScreen",
+    find: Callable[[Session], int | None],
+    at_end: str,
+    find_line: Callable[[LinePlayback], int | None] | None = None,
+) -> None:
     session = screen.session
+    if session.lines is not None and find_line is not None and session.is_travelling:
+        if not session.seek_line(find_line(session.lines)):
+            screen.say(at_end)
+        screen.show()
+        return
     if not session.is_travelling:
         session.seek(len(session.playback) - 1)
     if not session.seek(find(session)):
@@ -164,19 +188,34 @@ def _travel(screen: "MainScreen", find: Callable[[Session], int | None], at_end:
     screen.show()
 
 
-def _register(action_id: str, find: Callable[[Session], int | None], at_end: str) -> None:
-    HANDLERS[action_id] = lambda screen: _travel(screen, find, at_end)
+def _register(
+    action_id: str,
+    find: Callable[[Session], int | None],
+    at_end: str,
+    find_line: Callable[[LinePlayback], int | None],
+) -> None:
+    HANDLERS[action_id] = lambda screen: _travel(screen, find, at_end, find_line)
 
 
 END, START = "this is the end of the recording", "this is the start of the recording"
-_register("step_over", lambda session: session.playback.over(1), END)
-_register("step_into", lambda session: session.playback.into(1), END)
-_register("step_out", lambda session: session.playback.out(1), END)
-_register("back_over", lambda session: session.playback.over(-1), START)
-_register("back_into", lambda session: session.playback.into(-1), START)
-_register("back_out", lambda session: session.playback.out(-1), START)
-_register("step_to_stop", lambda session: session.playback.to_next(1, session.is_stop), "no further stops")
-_register("back_to_stop", lambda session: session.playback.to_next(-1, session.is_stop), "no further stops")
+_register("step_over", lambda session: session.playback.over(1), END, lambda lines: lines.over(1))
+_register("step_into", lambda session: session.playback.into(1), END, lambda lines: lines.into(1))
+_register("step_out", lambda session: session.playback.out(1), END, lambda lines: lines.out(1))
+_register("back_over", lambda session: session.playback.over(-1), START, lambda lines: lines.over(-1))
+_register("back_into", lambda session: session.playback.into(-1), START, lambda lines: lines.into(-1))
+_register("back_out", lambda session: session.playback.out(-1), START, lambda lines: lines.out(-1))
+_register(
+    "step_to_stop",
+    lambda session: session.playback.to_next(1, session.is_stop),
+    "no further stops",
+    lambda lines: lines.to_stop(1),
+)
+_register(
+    "back_to_stop",
+    lambda session: session.playback.to_next(-1, session.is_stop),
+    "no further stops",
+    lambda lines: lines.to_stop(-1),
+)
 
 
 def _by_one(session: Session, direction: int) -> int | None:
@@ -184,8 +223,8 @@ def _by_one(session: Session, direction: int) -> int | None:
     return position if 0 <= position < len(session.playback) else None
 
 
-_register("next_moment", lambda session: _by_one(session, 1), END)
-_register("previous_moment", lambda session: _by_one(session, -1), START)
+_register("next_moment", lambda session: _by_one(session, 1), END, lambda lines: lines.by_one(1))
+_register("previous_moment", lambda session: _by_one(session, -1), START, lambda lines: lines.by_one(-1))
 
 
 @handles("step_here")
@@ -212,6 +251,12 @@ def step_here(screen: "MainScreen") -> None:
 def breakpoint_here(screen: "MainScreen") -> None:
     """Toggle a breakpoint on calls with the selected name."""
     session = screen.session
+    chosen = screen.query_one(SourcePane).line_choice()
+    if screen.view == "step" and session.lines is not None and chosen is not None:
+        is_set = session.lines.toggle_breakpoint(*chosen)
+        screen.say(f"c stops at line {chosen[1]}" if is_set else f"no longer stops at line {chosen[1]}")
+        screen.show()
+        return
     if session.cursor == ROOT:
         screen.say("select a call first")
         return
@@ -228,9 +273,30 @@ def tree_or_source(screen: "MainScreen") -> None:
     screen.call_after_refresh(screen.settle)
 
 
+def _run_to_line(screen: "MainScreen", direction: int) -> bool:
+    """Run to the chosen line of the source; False where stepping goes by calls."""
+    session = screen.session
+    chosen = screen.query_one(SourcePane).line_choice()
+    if session.lines is None or not session.is_travelling or chosen is None:
+        return False
+    if not session.seek_line(session.lines.to_line(*chosen, direction)):
+        screen.say(f"line {chosen[1]} does not run {'after' if direction > 0 else 'before'} this")
+    screen.show()
+    return True
+
+
+@handles("run_back_to")
+def run_back_to(screen: "MainScreen") -> None:
+    """Go back to the chosen line."""
+    if not _run_to_line(screen, -1):
+        screen.say("going back to a line needs a replay: press d")
+
+
 @handles("run_to")
 def run_to(screen: "MainScreen") -> None:
-    """Go to the next call of the selected operation."""
+    """Go to the chosen line, or to the next call of the selected operation."""
+    if _run_to_line(screen, 1):
+        return
     row = screen.session.cursor
     _travel(
         screen,

@@ -45,6 +45,10 @@ class SourceTexts:
         self._roots = roots
         self._known: dict[str, SourceText | None] = {}
 
+    def forget(self) -> None:
+        """Read files again: they may have been edited."""
+        self._known.clear()
+
     def get(self, file: str) -> SourceText | None:
         """Return the file of a call site; None when it is not on this computer."""
         if file not in self._known:

@@ -52,6 +52,8 @@ def position_remark(session: Session) -> str:
     if moment is None:
         count = f"{total} invocation{'' if total == 1 else 's'}"
         return f"{hit_count(len(session.hits))} · {count}" if session.hits is not None else count
+    if session.lines is not None:
+        return f"line {session.lines.number:,}/{len(session.lines):,} of the replay"
     playback = session.playback
     return f"moment {playback.position + 1}/{len(playback)} · inv {moment.invocation}/{total}"
 

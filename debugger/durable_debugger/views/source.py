@@ -14,8 +14,9 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import cut, safe, width
-from durable_debugger.text.segments import Line, Part, fit, line_width
+from durable_debugger.text.segments import Line, Part, fit, flush, line_width
 from durable_execution.call_site import CallSite
+from durable_execution.replay.line_recording import EventKind
 from durable_execution.trace.schema import TraceEntry
 
 NUMBER_WIDTH = 6
@@ -39,6 +40,9 @@ class Listing:
 
 def current_site(session: Session) -> CallSite | None:
     """Return the call site to show: of the current moment, the selected call, or the nearest enclosing call."""
+    line = session.line_site()
+    if line is not None:
+        return line
     moment = session.moment
     row = session.cursor
     if moment is not None:
@@ -47,7 +51,7 @@ def current_site(session: Session) -> CallSite | None:
     if is_failure and session.headline.site is not None and (moment is not None or row < 0):
         return session.headline.site
     while row >= 0:
-        site = session.operations[row].call_site
+        site = session.site(row)
         if site is not None:
             return site
         row = session.outline.parent(row)
@@ -57,9 +61,10 @@ def current_site(session: Session) -> CallSite | None:
 def calls_by_line(session: Session, file: str) -> dict[int, list[int]]:
     """Return the rows of the calls on each line of a file."""
     found: dict[int, list[int]] = defaultdict(list)
-    for row, operation in enumerate(session.recorded):
-        if operation.call_site is not None and operation.call_site.file == file:
-            found[operation.call_site.line].append(row)
+    for row in range(len(session.recorded)):
+        site = session.site(row)
+        if site is not None and site.file == file:
+            found[site.line].append(row)
     return found
 
 
@@ -118,6 +123,8 @@ def source_line(
     parting = (divergent or {}).get(number)
     if parting is not None:
         mark, mark_role, _ = parting
+    if session.lines is not None and (listing.file, number) in session.lines.breakpoints:
+        mark, mark_role = glyphs.BREAKPOINT, "fail"
     left: Line = [
         Part(f"{glyphs.CURSOR if is_current else ' '} {pointer}", "accent"),
         Part(f"{number:>{NUMBER_WIDTH - 1}} ", "accent" if is_current else "dim"),
@@ -182,6 +189,8 @@ def source_title(site: CallSite | None, note: str = "") -> str:
 
 def locals_lines(session: Session, cells: int) -> list[Line]:
     """Return the local variables at the current call; a star marks changes since the previous call in the same function."""
+    if session.line_site() is not None:
+        return _line_locals(session, cells)
     entry, before = _entries(session)
     if entry is None or not entry.locals:
         return _no_locals(session)
@@ -198,6 +207,44 @@ def locals_lines(session: Session, cells: int) -> list[Line]:
             shown.append(Part(f"   was {safe(was[: cells * 4])}", "dim"))
         lines.append(fit(shown, cells))
     return lines
+
+
+def _line_locals(session: Session, cells: int) -> list[Line]:
+    """Return the variables before the current line runs, those that the previous line changed first."""
+    if session.lines is None:
+        return []
+    values, changed = session.lines.locals(), session.lines.changed()
+    raised = session.lines.event.text if session.lines.event.kind is EventKind.EXCEPTION else None
+    lines: list[Line] = [fit([Part(" raised  ", "key"), Part(safe(raised), "fail")], cells)] if raised else []
+    longest = min(max(map(width, values), default=1), 20)
+    for name in sorted(values, key=lambda name: name not in changed):
+        sign = Part("* " if name in changed else "  ", "accent")
+        shown = safe(values[name][: cells * 4])
+        lines.append(
+            fit([Part(" "), sign, Part(f"{cut(safe(name), longest):<{longest}}  ", "key"), Part(shown)], cells)
+        )
+    return lines or [[Part(" no variables yet", "dim")]]
+
+
+def stack_lines(session: Session, cells: int) -> list[Line]:
+    """Return the frames of the current task, the running one first, and the other tasks."""
+    if session.lines is None:
+        return []
+    found: list[Line] = []
+    stack = session.lines.stack()
+    for depth, frame in enumerate(reversed(stack)):
+        inner = stack[len(stack) - depth] if depth else None
+        line = session.lines.event.line if inner is None else session.lines.recording.caller_line(inner)
+        name = safe(frame.file.replace("\\", "/").rpartition("/")[2])
+        pointer = glyphs.POINTER if not depth else " "
+        left: Line = [Part(f" {pointer} ", "accent"), Part(safe(frame.function), "title" if not depth else "dim")]
+        found.append(flush(left, [Part(f"{name}:{line} ", "dim")], cells))
+    tasks = session.lines.tasks()
+    if len(tasks) > 1:
+        here = tasks.index(session.lines.frame.task) + 1
+        text = f"   task {here} of {len(tasks)}: {safe(session.lines.frame.task)}"
+        found.append(flush([Part(text, "dim")], [Part("[ ] other tasks ", "dim")], cells))
+    return found
 
 
 def _entries(session: Session) -> tuple[TraceEntry | None, TraceEntry | None]:

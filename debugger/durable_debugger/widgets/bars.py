@@ -181,14 +181,18 @@ class Prompt(Horizontal):
         accept: Callable[[str], None],
         preview: Callable[[str], str] | None,
         cancelled: Callable[[], None] | None,
+        value: str = "",
     ) -> None:
         """Ask for a line of text."""
         self._accept, self._preview, self._cancelled = accept, preview, cancelled
         self.query_one("#prompt-label", Label).update(label)
-        self.query_one("#prompt-remark", Label).update("", layout=False)
+        remark = self.query_one("#prompt-remark", Label)
+        remark.update("", layout=False)
+        remark.display = preview is not None
         field = self.query_one(Input)
         field.placeholder = hint
-        field.value = ""
+        field.value = value
+        field.cursor_position = len(value)
         self.add_class("-open")
         field.focus()
 

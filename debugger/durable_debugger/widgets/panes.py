@@ -8,6 +8,7 @@ from durable_debugger.views.diff import why_lines
 from durable_debugger.views.events import event_line, event_lines, first_event_of, row_of_event
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.outline import fold_marker_column, outline_line
+from durable_debugger.views.source import stack_lines
 from durable_debugger.views.step import moment_lines, track_lines
 from durable_debugger.views.timeline import Chart, axis_line, timeline_legend, timeline_line
 from durable_debugger.widgets.lines import LineView, StaticLines
@@ -184,7 +185,9 @@ class MomentPane(StaticLines):
 
     def update(self, session: Session) -> None:
         """Show the position of the playback."""
-        self.show_made(lambda cells: moment_lines(session, cells))
+        is_lines = session.line_site() is not None
+        self.set_title("Stack" if is_lines else "Moment")
+        self.show_made(lambda cells: stack_lines(session, cells) if is_lines else moment_lines(session, cells))
 
 
 class TrackPane(StaticLines):

@@ -41,7 +41,8 @@ class SourcePane(LineView):
         self.texts = texts
         self.listing: Listing | None = None
         self.site: CallSite | None = None
-        self._known: tuple[int, str] | None = None
+        self.chosen: int | None = None
+        self._known: tuple[int, int, str] | None = None
         self._remark = ""
         self._calls: dict[int, list[int]] = {}
         self._divergent: dict[int, tuple[str, str, str]] = {}
@@ -50,7 +51,10 @@ class SourcePane(LineView):
     def update(self, session: Session) -> None:
         """Show the code of the current call."""
         self.session = session
-        self.site = current_site(session)
+        site = current_site(session)
+        if site != self.site:
+            self.chosen = None
+        self.site = site
         if self.site is None:
             self._show_missing(
                 "no call sites are recorded: turn on replay traces (DURABLE_REPLAY_TRACE) to see code here"
@@ -64,7 +68,7 @@ class SourcePane(LineView):
             return
         if self.listing is None or self.listing.file != self.site.file:
             self._open(self.site.file, text)
-        known = id(session.execution), self.site.file
+        known = id(session), id(session.lines), self.site.file
         if known != self._known:  # found once for each file: a key must not cost what a file costs
             self._known = known
             self._calls = calls_by_line(session, self.site.file)
@@ -74,7 +78,9 @@ class SourcePane(LineView):
         self.show(len(text.lines))
 
     def cursor_index(self) -> int | None:
-        """Return the line of the current call."""
+        """Return the line the user chose, else the line of the current call."""
+        if self.chosen is not None:
+            return self.chosen
         return self.site.line - 1 if self.site is not None and self.listing is not None else None
 
     def line(self, index: int, cells: int) -> Line:
@@ -87,6 +93,17 @@ class SourcePane(LineView):
         return source_line(
             self.session, self.listing, self._calls, index, cells, current=current, divergent=self._divergent
         )
+
+    def move(self, rows: int) -> None:
+        """Choose a different line, to run to or to stop at."""
+        at = self.cursor_index()
+        if at is not None:
+            self.chosen = max(0, min(at + rows, self.count - 1))
+
+    def line_choice(self) -> tuple[str, int] | None:
+        """Return file and number of the chosen or current line."""
+        at = self.cursor_index()
+        return (self.site.file, at + 1) if self.site is not None and at is not None else None
 
     def keep_visible(self, index: int) -> None:
         """Keep the current line and some lines around it visible; centre it when it was not visible."""

@@ -1,0 +1,200 @@
+"""Time travel over the lines of the user's code, forwards and backwards, within a task.
+
+A replay records every line that ran. A position is an event of that recording at which the debugger can stop: a line that is
+about to run, or an exception. Every move is a search in sorted indexes, so none costs more in a long recording.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
+
+STOPS = frozenset({EventKind.LINE, EventKind.EXCEPTION})
+"""Events at which stepping stops."""
+
+SUSPENSION = "CancelledError"
+"""The replay ends by cancelling the code that waits: that is no exception of the user's code."""
+
+Breakpoint = tuple[str, int]
+"""A file and a line."""
+
+
+class LinePlayback:
+    """A cursor over the lines of one replay.
+
+    Args:
+        recording: The replay, line by line.
+        rows: Row of each operation by id.
+        divergent: Ids of the operations at which the replay differs from the recording.
+
+    Attributes:
+        position: Index of the current event.
+        breakpoints: Lines to stop at.
+    """
+
+    def __init__(
+        self, recording: LineRecording, rows: Mapping[str, int], *, divergent: frozenset[str] = frozenset()
+    ) -> None:
+        self.recording = recording
+        self.breakpoints: set[Breakpoint] = set()
+        self._rows = rows
+        self._divergent = divergent
+        self._of_frame: list[list[int]] = [[] for _ in recording.frames]
+        self._of_task: dict[str, list[int]] = defaultdict(list)
+        self._of_line: dict[Breakpoint, list[int]] = defaultdict(list)
+        self._stops: list[int] = []
+        self._operations: list[int] = []
+        self._alarms: list[int] = []
+        for index, event in enumerate(recording.events):
+            self._add(index, event)
+        self.position = self._stops[0] if self._stops else 0
+
+    def _add(self, index: int, event: LineEvent) -> None:
+        if event.kind is EventKind.OPERATION:
+            self._operations.append(index)
+            if event.text in self._divergent:
+                self._alarms.append(index)
+        if event.kind not in STOPS or (event.kind is EventKind.EXCEPTION and (event.text or "").startswith(SUSPENSION)):
+            return
+        frame = self.recording.frames[event.frame]
+        self._stops.append(index)
+        self._of_frame[event.frame].append(index)
+        self._of_task[frame.task].append(index)
+        if event.kind is EventKind.LINE:
+            self._of_line[frame.file, event.line].append(index)
+        elif self._is_first_raise(index, event):
+            self._alarms.append(index)
+
+    def _is_first_raise(self, index: int, event: LineEvent) -> bool:
+        """Whether an exception is raised here, not passed on from a frame inside."""
+        before = self.recording.events[index - 1] if index else None
+        return before is None or before.kind not in (EventKind.UNWIND, EventKind.EXCEPTION) or before.text != event.text
+
+    def __len__(self) -> int:
+        return len(self._stops)
+
+    @property
+    def event(self) -> LineEvent:
+        """The current event."""
+        return self.recording.events[self.position]
+
+    @property
+    def frame(self) -> Frame:
+        """The frame that runs."""
+        return self.recording.frames[self.event.frame]
+
+    @property
+    def number(self) -> int:
+        """Number of the current stop, from 1."""
+        return bisect_right(self._stops, self.position)
+
+    @property
+    def row(self) -> int | None:
+        """Row of the operation that this line calls, or of the last call before it; None before the first call."""
+        at = bisect_right(self._operations, self.position)
+        events = self.recording.events
+        if at < len(self._operations):  # an operation event follows the line that calls it
+            following = self._operations[at]
+            stop = bisect_right(self._stops, self.position)
+            is_next = stop >= len(self._stops) or following < self._stops[stop]
+            if is_next and events[following].frame == self.event.frame:
+                return self._rows.get(events[following].text or "")
+        return self._rows.get(events[self._operations[at - 1]].text or "") if at else None
+
+    def locals(self) -> dict[str, str]:
+        """Return the local variables before the current line runs."""
+        return self.recording.locals_at(self.position)
+
+    def changed(self) -> frozenset[str]:
+        """Return the names of variables that the previous line of this function changed."""
+        return frozenset(self.event.changed)
+
+    def stack(self) -> tuple[Frame, ...]:
+        """Return the frames of this task from the outermost to the one that runs, across `await`."""
+        return self.recording.stack_at(self.position)
+
+    def tasks(self) -> list[str]:
+        """Return the tasks in the order in which they started."""
+        return list(self._of_task)
+
+    def over(self, direction: int) -> int | None:
+        """The next (1) or previous (-1) line of this function in this task; at its end, the caller's."""
+        found = _neighbour(self._of_frame[self.event.frame], self.position, direction)
+        return found if found is not None else self.out(direction)
+
+    def into(self, direction: int) -> int | None:
+        """The next or previous line of this task, however deep."""
+        return _neighbour(self._of_task[self.frame.task], self.position, direction)
+
+    def out(self, direction: int) -> int | None:
+        """The caller's next line after this function returned, or the line that called it."""
+        frame = self.frame
+        if frame.parent is None:
+            return None
+        lines = self._of_frame[frame.parent]
+        if direction < 0:
+            at = bisect_right(lines, frame.caller if frame.caller is not None else self.position) - 1
+            return lines[at] if at >= 0 else None
+        own = self.recording.of_frame(frame.number)
+        return _neighbour(lines, own[-1] if own else self.position, 1)
+
+    def to_line(self, file: str, line: int, direction: int) -> int | None:
+        """The next or previous time a line runs, in any task."""
+        return _neighbour(self._of_line.get((file, line), ()), self.position, direction)
+
+    def to_stop(self, direction: int) -> int | None:
+        """The next or previous breakpoint, difference or raised exception, in any task."""
+        found = [_neighbour(self._of_line.get(each, ()), self.position, direction) for each in self.breakpoints]
+        alarm = _neighbour(self._alarms, self.position, direction)
+        found.append(self._stop_at(alarm))
+        reached = [each for each in found if each is not None and each != self.position]
+        return (min if direction > 0 else max)(reached, default=None)
+
+    def other_task(self, direction: int) -> int | None:
+        """The current or next line of the next or previous task."""
+        tasks = self.tasks()
+        at = tasks.index(self.frame.task) + direction
+        if not 0 <= at < len(tasks):
+            return None
+        lines = self._of_task[tasks[at]]
+        return lines[min(bisect_left(lines, self.position), len(lines) - 1)]
+
+    def first(self) -> int | None:
+        """The first line."""
+        return self._stops[0] if self._stops else None
+
+    def last(self) -> int | None:
+        """The last line."""
+        return self._stops[-1] if self._stops else None
+
+    def by_one(self, direction: int) -> int | None:
+        """The very next or previous line, in any task."""
+        return _neighbour(self._stops, self.position, direction)
+
+    def call_of(self, operation_id: str) -> int | None:
+        """The line that calls an operation; None when the replay did not reach it."""
+        return self._stop_at(self.recording.operation(operation_id))
+
+    def toggle_breakpoint(self, file: str, line: int) -> bool:
+        """Toggle a breakpoint on a line.
+
+        Returns:
+            Whether the breakpoint is set now.
+        """
+        self.breakpoints ^= {(file, line)}
+        return (file, line) in self.breakpoints
+
+    def _stop_at(self, index: int | None) -> int | None:
+        """The stop at or before an event, in its frame: the line that is running then."""
+        if index is None:
+            return None
+        lines = self._of_frame[self.recording.events[index].frame]
+        at = bisect_right(lines, index) - 1
+        return lines[at] if at >= 0 else None
+
+
+def _neighbour(indexes: Sequence[int], position: int, direction: int) -> int | None:
+    """The nearest of sorted indexes after (1) or before (-1) a position."""
+    at = bisect_right(indexes, position) if direction > 0 else bisect_left(indexes, position) - 1
+    return indexes[at] if 0 <= at < len(indexes) else None

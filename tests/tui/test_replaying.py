@@ -1,0 +1,95 @@
+"""Replaying from inside the app, and stepping through the lines of the replay."""
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from durable_debugger.app import DebuggerApp
+from durable_debugger.model.session import Session
+from durable_debugger.sources.files import load_file
+from tests.tui.broken import CASES, HEAD, Recorded, record
+from tests.tui.conftest import Drive, main_of, screen_text, settled, until
+
+pytestmark = pytest.mark.real_time
+
+
+def opened(name: str, directory: Path) -> tuple[Recorded, Session]:
+    case = record(next(case for case in CASES if case.name == name), directory)
+    loaded = load_file(str(case.history))
+    return case, Session(loaded.execution, as_of=loaded.as_of, title=loaded.title)
+
+
+def running(app: DebuggerApp) -> str:
+    """The line of code at which the arrow is."""
+    return next(line for line in screen_text(app).splitlines() if line.startswith("▌ ▸"))
+
+
+def has_lines(app: DebuggerApp) -> bool:
+    return main_of(app).session.lines is not None
+
+
+def test_edit_replay_look(drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("inserted", tmp_path)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        assert "Succeeded" in screen_text(app)
+        await pilot.press("d")
+        assert "inserted.py:handler" in screen_text(app), "the recorded handler is offered"
+        await pilot.press("enter")
+        await until(pilot, lambda: main_of(app).session.differences is not None)
+        await settled(app, pilot)
+        assert 'Diverged at call 2: your code calls step "audit"' in screen_text(app)
+        case.module.write_text(HEAD + case.case.recorded + "\n")
+        await pilot.press("d")
+        await until(pilot, lambda: "Same: your code makes" in screen_text(app))
+        await settled(app, pilot)
+        assert "difference" not in screen_text(app).splitlines()[0]
+
+    drive(session, script)
+
+
+def test_the_step_view_goes_through_lines_forwards_and_backwards(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("closure", tmp_path)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("home", "3")
+        await until(pilot, lambda: has_lines(app))
+        await pilot.press("home")
+        lines = main_of(app).session.lines
+        assert lines is not None
+        text = screen_text(app)
+        assert "of the replay" in text
+        assert "total = 0" in running(app)
+        await pilot.press("n", "n", "n")
+        assert "if total > 2:" in running(app)
+        assert lines.locals()["total"] == "2"
+        assert "total  2" in screen_text(app)
+        await pilot.press("N", "N", "N")
+        assert lines.position == lines.first()
+        await pilot.press("end")
+        assert lines.position == lines.last()
+        await pilot.press("b", "home", "c")
+        assert lines.position == lines.last(), "the breakpoint on the last line"
+
+    drive(session, script, target=case.target, size=(100, 30))
+
+
+def test_a_handler_that_cannot_be_imported_says_why(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("reordered", tmp_path)
+    case.module.write_text("import nowhere_to_be_found\n")
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("d")
+        await until(pilot, lambda: not main_of(app).replays.is_running)
+        await settled(app, pilot)
+        assert "nowhere_to_be_found" in screen_text(app)
+
+    drive(session, script, target=case.target, size=(160, 40))

@@ -1,0 +1,123 @@
+"""Moving over the lines of a replay, forwards and backwards."""
+
+import pytest
+
+from durable_debugger.model.line_playback import LinePlayback
+from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
+
+CALL, LINE, OPERATION = EventKind.CALL, EventKind.LINE, EventKind.OPERATION
+EXCEPTION, RETURN, SUSPEND, RESUME = EventKind.EXCEPTION, EventKind.RETURN, EventKind.SUSPEND, EventKind.RESUME
+
+FRAMES = (
+    Frame(0, "flow.py", "handler", 10, None, None, "handler"),
+    Frame(1, "flow.py", "price", 1, 0, 3, "handler"),
+    Frame(2, "flow.py", "branch", 30, None, None, "handler/all#0"),
+)
+EVENTS = (
+    LineEvent(CALL, 0, 10, {"order": "{}"}),
+    LineEvent(LINE, 0, 11),
+    LineEvent(OPERATION, 0, 11, text="reserve"),
+    LineEvent(LINE, 0, 12, {"stock": "'A1'"}),
+    LineEvent(CALL, 1, 1, {"sku": "'A1'"}),
+    LineEvent(LINE, 1, 2),
+    LineEvent(LINE, 1, 3, {"cost": "5"}),
+    LineEvent(RETURN, 1, 3, text="5"),
+    LineEvent(LINE, 0, 13, {"cost": "5"}),
+    LineEvent(OPERATION, 0, 13, text="all"),
+    LineEvent(SUSPEND, 0, 13),
+    LineEvent(CALL, 2, 30),
+    LineEvent(LINE, 2, 31),
+    LineEvent(RESUME, 0, 13),
+    LineEvent(LINE, 0, 14, {"stock": None}),
+    LineEvent(EXCEPTION, 0, 14, text="ValueError('A1')"),
+)
+ROWS = {"reserve": 0, "all": 1}
+
+
+@pytest.fixture
+def lines() -> LinePlayback:
+    return LinePlayback(LineRecording(FRAMES, EVENTS), ROWS)
+
+
+def at(lines: LinePlayback, found: int | None) -> int:
+    """Go to a position, and return its line."""
+    assert found is not None
+    lines.position = found
+    return lines.event.line
+
+
+def test_over_stays_in_the_function_and_its_task_and_comes_back_the_same_way(lines: LinePlayback) -> None:
+    assert lines.event.line == 11
+    assert [at(lines, lines.over(1)) for _ in range(4)] == [12, 13, 14, 14]
+    assert lines.over(1) is None
+    assert [at(lines, lines.over(-1)) for _ in range(4)] == [14, 13, 12, 11]
+    assert lines.over(-1) is None
+
+
+def test_into_a_call_and_out_of_it_in_both_directions(lines: LinePlayback) -> None:
+    at(lines, lines.over(1))
+    assert at(lines, lines.into(1)) == 2
+    assert lines.frame.function == "price"
+    assert [frame.function for frame in lines.stack()] == ["handler", "price"]
+    assert at(lines, lines.out(1)) == 13
+    assert at(lines, lines.into(-1)) == 3
+    assert at(lines, lines.out(-1)) == 12
+
+
+def test_the_end_of_a_function_leads_to_its_caller(lines: LinePlayback) -> None:
+    at(lines, lines.to_line("flow.py", 3, 1))
+    assert at(lines, lines.over(1)) == 13
+
+
+def test_a_branch_is_another_task(lines: LinePlayback) -> None:
+    assert lines.tasks() == ["handler", "handler/all#0"]
+    assert at(lines, lines.other_task(1)) == 31
+    assert lines.over(1) is None
+    assert lines.other_task(1) is None
+    assert at(lines, lines.other_task(-1)) in (13, 14)
+
+
+def test_variables_are_those_before_the_line_and_marked_when_they_changed(lines: LinePlayback) -> None:
+    assert lines.locals() == {"order": "{}"}
+    at(lines, lines.over(1))
+    assert lines.locals() == {"order": "{}", "stock": "'A1'"}
+    assert lines.changed() == {"stock"}
+    at(lines, lines.to_line("flow.py", 14, 1))
+    assert "stock" not in lines.locals()
+    at(lines, lines.first())
+    assert lines.locals() == {"order": "{}"}
+
+
+def test_a_line_knows_the_call_it_makes(lines: LinePlayback) -> None:
+    assert lines.row == 0
+    at(lines, lines.to_line("flow.py", 3, 1))
+    assert lines.row == 0, "the last call before a line that makes none"
+    at(lines, lines.over(1))
+    assert lines.row == 1
+    assert lines.call_of("all") == lines.position
+    assert lines.call_of("unknown") is None
+
+
+def test_stops_are_breakpoints_raised_exceptions_and_differences(lines: LinePlayback) -> None:
+    assert lines.toggle_breakpoint("flow.py", 3)
+    assert at(lines, lines.to_stop(1)) == 3
+    assert at(lines, lines.to_stop(1)) == 14
+    assert lines.event.kind is EXCEPTION
+    assert lines.to_stop(1) is None
+    assert at(lines, lines.to_stop(-1)) == 3
+    assert not lines.toggle_breakpoint("flow.py", 3)
+    divergent = LinePlayback(LineRecording(FRAMES, EVENTS), ROWS, divergent=frozenset({"all"}))
+    assert at(divergent, divergent.to_stop(1)) == 13
+
+
+def test_the_cancellation_that_ends_a_replay_is_no_stop() -> None:
+    ended = LinePlayback(
+        LineRecording(FRAMES, (*EVENTS[:-1], LineEvent(EXCEPTION, 0, 14, text="CancelledError()"))), ROWS
+    )
+    assert ended.to_stop(1) is None
+
+
+def test_a_replay_that_ran_no_user_code_has_no_lines() -> None:
+    empty = LinePlayback(LineRecording(), {})
+    assert len(empty) == 0
+    assert empty.first() is None
