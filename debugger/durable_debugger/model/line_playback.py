@@ -14,7 +14,7 @@ STOPS = frozenset({EventKind.LINE, EventKind.EXCEPTION})
 """Events at which stepping stops."""
 
 SUSPENSION = "CancelledError"
-"""The replay ends by cancelling the code that waits: that is no exception of the user's code."""
+"""The replay ends by cancelling the code that waits: it is not an exception of the user's code."""
 
 Breakpoint = tuple[str, int]
 """A file and a line."""

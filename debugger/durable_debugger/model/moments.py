@@ -57,7 +57,7 @@ class Moment(NamedTuple):
         at: Its time; None when unknown.
         state: State of the operation afterwards.
         attempt: Number of the attempt; 0 when there is none.
-        count: Number of calls it stands for: a later invocation replays all earlier calls, and only the last are listed.
+        calls: Number of calls it stands for: a later invocation replays all earlier calls, and only the last are listed.
     """
 
     kind: MomentKind
@@ -66,7 +66,7 @@ class Moment(NamedTuple):
     at: datetime | None
     state: State
     attempt: int = 0
-    count: int = 1
+    calls: int = 1
 
 
 def read_moments(execution: RecordedExecution, rows: Mapping[str, int]) -> list[Moment]:
@@ -164,7 +164,7 @@ class _Reader:
                 yield Moment(MomentKind.RESUMED, row, number, None, self._state(operation))
 
     def _run(self, number: int, row: int, count: int) -> Moment:
-        return Moment(MomentKind.REPLAYED_RUN, row, number, None, State.SUCCEEDED, count=count)
+        return Moment(MomentKind.REPLAYED_RUN, row, number, None, State.SUCCEEDED, calls=count)
 
     def _set(self, identifier: str, status: OperationStatus) -> None:
         self.status[identifier] = status

@@ -84,7 +84,7 @@ class Playback:
         """The next (1) or previous (-1) call of this function in this task; at its end, where the function returns."""
         row = ROOT if self.current is None else self.current.row
         here = self._scope(row)
-        if here[0] == ROOT and not here[1]:  # the handler's own code
+        if here == (ROOT, ()):  # the handler's own code
             return self._find(direction, lambda moment: moment.kind in STOPS and self._scope(moment.row) == here)
         boundary = (MomentKind.INVOCATION_ENDED, MomentKind.INVOCATION_STARTED)
 
@@ -147,7 +147,7 @@ class Playback:
 
     def _skipped(self, invocation: int) -> int:
         run = self._runs.get(invocation)
-        return self.moments[run].count if run is not None else 0
+        return self.moments[run].calls if run is not None else 0
 
     def _find(self, direction: int, wanted: Callable[[Moment], bool]) -> int | None:
         position = self.position + direction

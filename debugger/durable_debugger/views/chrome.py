@@ -90,7 +90,7 @@ def inspector_title(session: Session) -> str:
 
 def moment_words_of_run(moment: Moment) -> str:
     """Return a run of replayed calls as a sentence."""
-    return f"{moment.count:,} calls replayed from the record"
+    return f"{moment.calls:,} calls replayed from the record"
 
 
 def moment_words(session: Session) -> str:

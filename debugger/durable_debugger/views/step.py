@@ -137,7 +137,7 @@ def _glyph(session: Session, index: int, *, is_current: bool) -> Part | None:
     if moment.kind is MomentKind.INVOCATION_STARTED:
         return Part(f"{'    ' if index else ''}inv {moment.invocation} ", "dim")
     if moment.kind is MomentKind.REPLAYED_RUN:
-        return Part(f"{glyphs.DOT}{moment.count}{glyphs.DOT}", "dim")
+        return Part(f"{glyphs.DOT}{moment.calls}{glyphs.DOT}", "dim")
     if moment.kind in CALLS:
         return _call_part(session, index, moment, is_current=is_current)
     if moment.kind is MomentKind.INVOCATION_ENDED:
