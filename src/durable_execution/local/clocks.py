@@ -28,9 +28,25 @@ class EngineClock(Protocol):
 
 
 class RealClock(SystemClock):
-    """The system clock."""
+    """The system clock, which here never goes back: if it is set back by an hour, no wait becomes an hour longer.
+
+    Time passes with the monotonic clock, and follows the system clock when that is ahead, for example after the computer slept.
+    """
 
     is_skipping = False
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = super().now()
+        self._read_at = self.monotonic()
+
+    def now(self) -> datetime:
+        """The current time, timezone-aware, in UTC."""
+        with self._lock:
+            read_at = self.monotonic()
+            passed = self._now + timedelta(seconds=read_at - self._read_at)
+            self._now, self._read_at = max(passed, super().now()), read_at
+            return self._now
 
     def advance_to(self, moment: datetime) -> None:
         """Do nothing: real time cannot be advanced."""

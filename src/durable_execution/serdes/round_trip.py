@@ -80,7 +80,8 @@ def _is_same_scalar(before: Any, after: Any) -> bool:
     if _parts(before) is not None or _parts(after) is not None:
         return False
     if type(before) is type(after):
-        return type(before).__eq__ is object.__eq__
+        kind: Any = type(before)
+        return bool(kind.__eq__ is object.__eq__)
     return _equals(before, after)
 
 

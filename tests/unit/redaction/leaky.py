@@ -62,7 +62,8 @@ async def leaks(event: dict[str, Any], ctx: DurableContext) -> dict[str, Any]:
 async def changed(event: dict[str, Any], ctx: DurableContext) -> dict[str, Any]:
     """Diverges from `leaks`, and returns something else."""
     await ctx.step(lambda _: event["plain"], name="another")
-    return event["plain"]
+    plain: dict[str, Any] = event["plain"]
+    return plain
 
 
 @durable_execution

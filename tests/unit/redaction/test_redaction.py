@@ -66,7 +66,7 @@ def test_names_beside_their_values() -> None:
 
 
 def test_values_that_tell_nothing_stay() -> None:
-    value = {"password": None, "token": "", "secret": True, "credentials": []}
+    value: dict[str, Any] = {"password": None, "token": "", "secret": True, "credentials": []}
     assert RULES.value(value) == value
 
 

@@ -41,7 +41,8 @@ class ImpatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        cycle: Any = self.cycle  # None before the first request, unlike its annotation
+        return cycle is not None and not cycle.response_complete
 
     def _start_clock(self) -> None:
         self._deadline = self.loop.call_later(self.head_seconds, self._give_up)

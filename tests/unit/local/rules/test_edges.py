@@ -111,7 +111,7 @@ def test_a_pause_moves_the_time_out_only_if_it_pauses_it(
     arn = engine.start("flow")
     engine.run_until_idle(skips="nothing")
     before = get(engine, arn)["ExpectedExecutionTimeoutTimestamp"]
-    options = {} if pauses_timeout is None else {"ExecutionTimeoutPaused": pauses_timeout}
+    options: dict[str, Any] = {} if pauses_timeout is None else {"ExecutionTimeoutPaused": pauses_timeout}
     engine.client.pause_durable_execution(DurableExecutionArn=arn, Reason="deployment", **options)
     assert get(engine, arn)["PauseDetails"]["Reason"] == "deployment"
     engine.advance(timedelta(hours=1))
@@ -192,11 +192,11 @@ def test_a_skipping_clock_expires_nothing(engine: LocalEngine) -> None:
 @pytest.mark.parametrize(("seconds", "is_allowed"), [(0.5, False), (1, True), (31_622_400, True), (31_622_401, False)])
 def test_an_execution_may_run_from_a_second_to_366_days(engine: LocalEngine, seconds: float, is_allowed: bool) -> None:
     register(engine, lambda session: done())
-    start = lambda: engine.start("flow", timeout=timedelta(seconds=seconds))  # noqa: E731
+    timeout = timedelta(seconds=seconds)
     if is_allowed:
-        start()
+        engine.start("flow", timeout=timeout)
     else:
-        refused(start, "ExecutionTimeout must be from 1 to 31622400 seconds")
+        refused(lambda: engine.start("flow", timeout=timeout), "ExecutionTimeout must be from 1 to 31622400 seconds")
 
 
 def test_a_default_time_out_does_not_attract_a_skipping_clock(engine: LocalEngine) -> None:
