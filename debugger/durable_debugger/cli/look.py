@@ -187,7 +187,8 @@ def run_show(arguments: Namespace, output: Output) -> int:
     loaded = find_execution(arguments)
     session = session_of(loaded, arguments)
     if arguments.json:
-        output.json(execution_report(session.execution))
+        hidden = session.secrets
+        output.json(execution_report(hidden.execution(loaded.execution) if hidden else loaded.execution))
         return Exit.OK
     session.outline.unfold_all()
     if arguments.trace:
