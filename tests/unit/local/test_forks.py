@@ -66,9 +66,12 @@ def test_a_grandchild_does_not_keep_the_lease(store_file: Path, grandchild: list
         from pathlib import Path
         lease = Lease(Path(sys.argv[1]), "owner")
         lease.hold()
+        ready, started = os.pipe()
         pid = os.fork()
         if pid == 0:
+            os.write(started, b"1")
             time.sleep(600)
+        os.read(ready, 1)
         print(pid, flush=True)
         time.sleep(600)
     """
