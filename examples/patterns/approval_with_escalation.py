@@ -35,7 +35,8 @@ async def handler(expense: dict[str, str], ctx: DurableContext) -> str:
         await ctx.step(ask("team lead", callback.callback_id), name="remind team lead")
         await ctx.wait(timedelta(days=2), name="two more days")
         await ctx.step(ask("manager", callback.callback_id), name="ask manager")
-        return await callback.result()
+        answer: Decision = await callback.result()
+        return answer
 
     decision = await ctx.race(callback.result(), remind(), name="decision")
     return f"{'approved' if decision.approved else 'rejected'} by {decision.by}"

@@ -33,6 +33,7 @@ async def cancel(step: StepContext, what: str) -> str:
 @durable_execution
 async def handler(request: dict[str, str], ctx: DurableContext) -> list[str]:
     undo: list[Callable[[], Awaitable[str]]] = []
+    what = ""
     try:
         for what in ("flight", "hotel", "car"):
             booked = await ctx.step(book(what), name=f"book {what}", config=ONE_ATTEMPT)

@@ -74,8 +74,9 @@ def _anchor(divergence: Divergence, rows: Mapping[str, int], operations: Sequenc
     if not operations or divergence.kind is DivergenceKind.OUTCOME:
         return None
     for side in (divergence.recorded, divergence.replayed):
-        if side is not None and side.id is not None and side.id in rows:
-            return rows[side.id]
+        key = side.id if side is not None else None
+        if key is not None and key in rows:
+            return rows[key]
     return next((row for row, each in enumerate(operations) if each.path == divergence.context_path), None)
 
 

@@ -238,9 +238,9 @@ def shift_clock(seconds: int) -> None:
     module: Any = dt
     module.datetime, module.date = ShiftedDatetime, ShiftedDate
     real_local, real_gm, real_format = time.localtime, time.gmtime, time.strftime
-    time.localtime = lambda at=None: real_local(time.time() if at is None else at)  # type: ignore[misc]
-    time.gmtime = lambda at=None: real_gm(time.time() if at is None else at)  # type: ignore[misc]
-    time.strftime = lambda how, at=None: real_format(how, time.localtime() if at is None else at)  # type: ignore[misc]
+    time.localtime = lambda at=None: real_local(time.time() if at is None else at)
+    time.gmtime = lambda at=None: real_gm(time.time() if at is None else at)
+    time.strftime = lambda how, at=None: real_format(how, time.localtime() if at is None else at)  # type: ignore[redundant-expr]
     time.time = lambda: real_time() + seconds
     time.time_ns = lambda: real_time_ns() + seconds * 1_000_000_000
 

@@ -423,7 +423,7 @@ def test_an_interrupted_check_leaves_partial_results(
         reports.close()
         raise KeyboardInterrupt
 
-    verify_in_workers = verify.check_in_workers
+    verify_in_workers = check_in_workers
     run("greet")
     execution = capsys.readouterr().out.strip()
     monkeypatch.setattr(verify, "check_in_workers", interrupted)

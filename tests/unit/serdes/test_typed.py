@@ -155,7 +155,7 @@ def test_numbers_without_a_form_in_json_are_refused(value: float) -> None:
         lambda: to_json({"a": [value]}),
     ):
         with pytest.raises(SerializationError, match="Use None, a text or a Decimal"):
-            refuse()
+            refuse()  # type: ignore[no-untyped-call]
 
 
 def test_secrets_are_refused_with_the_cure() -> None:

@@ -22,7 +22,7 @@ from durable_execution.errors import StepError
 from durable_execution.handler import durable_execution
 from durable_execution.observers import AttemptStarted, ContextEntered, Diverged, OperationCompleted, OperationStarted
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
-from durable_execution.telemetry import live
+from durable_execution.telemetry import environment_memory
 from durable_execution.telemetry.live import LiveTracing
 from tests.unit.telemetry.happenings import ARN, BEGAN, at, call, ended, replayed, started, step
 from tests.unit.telemetry.scenarios import (
@@ -356,7 +356,7 @@ def test_the_root_is_sent_once_unless_it_may_be_lost(provided: Provided) -> None
     assert "DurableExecutionRoot" in invoke(provided, arn=arn)
     assert "DurableExecutionRoot" not in invoke(provided, **later, when=at(5), updated=["wait"])
     assert "DurableExecutionRoot" not in invoke(provided, **later, when=at(9))
-    live.sent_roots.lose(_identity(provided, arn))
+    environment_memory.sent_roots.lose(_identity(provided, arn))
     assert "DurableExecutionRoot" in invoke(provided, **later, when=at(10), updated=["wait"])
     assert "DurableExecutionRoot" not in invoke(provided, arn=arn + "2", is_first=False, when=at(5), updated=["wait"])
     assert "DurableExecutionRoot" in invoke(provided, arn=arn + "3", is_first=False, when=at(5))
