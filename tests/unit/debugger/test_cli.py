@@ -13,6 +13,7 @@ import pytest
 
 from durable_debugger.cli import main
 from durable_debugger.cli.entry import VERBS
+from durable_execution.replay import pool
 from tests.tui.recordings import order_recording
 
 WORKFLOWS = Path(__file__).with_name("workflows.py")
@@ -423,7 +424,7 @@ def test_an_interrupted_check_leaves_partial_results(
         reports.close()
         raise KeyboardInterrupt
 
-    verify_in_workers = check_in_workers
+    verify_in_workers = pool.check_in_workers
     run("greet")
     execution = capsys.readouterr().out.strip()
     monkeypatch.setattr(verify, "check_in_workers", interrupted)
