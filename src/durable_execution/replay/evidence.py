@@ -63,7 +63,7 @@ class CauseSearch:
         return applied(divergence)
 
     def _has_looked(self) -> bool:
-        """Whether the call was followed back in a replay: so what it does not depend on cannot be the cause."""
+        """Whether the call was followed back in a replay, so what it does not depend on cannot be the cause."""
         id_ = self._diverged()
         return (
             id_ is not None and bool(self.variants) and bool(Dependences.of_call(self.variants[0].lines, id_).origins)

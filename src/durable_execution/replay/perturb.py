@@ -237,12 +237,26 @@ def shift_clock(seconds: int) -> None:
 
     module: Any = dt
     module.datetime, module.date = ShiftedDatetime, ShiftedDate
-    real_local, real_gm, real_format = time.localtime, time.gmtime, time.strftime
-    time.localtime = lambda at=None: real_local(time.time() if at is None else at)
-    time.gmtime = lambda at=None: real_gm(time.time() if at is None else at)
-    time.strftime = lambda how, at=None: real_format(how, time.localtime() if at is None else at)  # type: ignore[redundant-expr]
+    _follow_clock()
     time.time = lambda: real_time() + seconds
     time.time_ns = lambda: real_time_ns() + seconds * 1_000_000_000
+
+
+def _follow_clock() -> None:
+    """Let the functions that read the time by themselves use the clock that was moved."""
+    real_local, real_gm, real_format = time.localtime, time.gmtime, time.strftime
+
+    def local(at: float | None = None) -> time.struct_time:
+        return real_local(time.time() if at is None else at)
+
+    def gm(at: float | None = None) -> time.struct_time:
+        return real_gm(time.time() if at is None else at)
+
+    def formatted(how: str, at: Any = None) -> str:
+        return real_format(how, local() if at is None else at)
+
+    patched: Any = time
+    patched.localtime, patched.gmtime, patched.strftime = local, gm, formatted
 
 
 def seed_random(seed: int) -> None:
