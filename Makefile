@@ -19,6 +19,7 @@ READY_TO_WORK := $(VENV)/.ready-to-work
 # Keep pip and pyright from looking for newer versions of themselves on the network.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export NO_MKDOCS_2_WARNING := 1
 
 # Some images switch bytecode caches off; without caches, every worker and every test process compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -28,11 +29,14 @@ TESTS ?=
 WORKERS ?= auto
 OPTIONS ?=
 
-.PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench layer package clean
+# What depends on the versions of packages: payloads, telemetry, the service, the server, the debugger.
+LOWEST_TESTS := tests/unit/serdes tests/unit/telemetry tests/unit/runtime tests/unit/debugger tests/unit/test_handler.py tests/scenarios tests/tui
+
+.PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench docs-site test-lowest layer package clean
 
 help: ## show this list
 	@echo "make <target>, where <target> is one of"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' Makefile
 
 demo: $(READY_TO_RUN) ## run the order workflow in real time, then open it in the debugger
 	@$(BIN)/python examples/demo.py
@@ -74,6 +78,17 @@ prose: $(READY_TO_WORK)
 commits:
 	@echo "· commits: subjects"
 	@.ci/commit-subjects
+
+docs-site: $(READY_TO_RUN) ## build the documentation site into build/site
+	@$(BIN)/python -c 'import mkdocs, mkdocstrings' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@$(BIN)/python -m mkdocs build --quiet
+	@$(BIN)/python docs/check_site.py
+
+test-lowest: $(READY_TO_RUN) ## run the tests that touch dependencies, with the lowest versions that pyproject.toml allows
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
+	@$(BIN)/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	@build/lowest/bin/python -m pytest -n $(WORKERS) -q -p no:anyio $(OPTIONS) $(or $(TESTS),$(LOWEST_TESTS))
 
 layer: $(READY_TO_RUN) ## build the Lambda layer, with and without boto3, and print the sizes
 	@$(BIN)/python examples/deploy/build.py layer

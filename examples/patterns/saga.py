@@ -1,7 +1,5 @@
 """Undo completed steps when a later one fails: a saga with compensations, in reverse order."""
 
-from collections.abc import Awaitable, Callable
-
 from durable_execution import (
     DurableContext,
     RetryPresets,
@@ -32,14 +30,14 @@ async def cancel(step: StepContext, what: str) -> str:
 
 @durable_execution
 async def handler(request: dict[str, str], ctx: DurableContext) -> list[str]:
-    undo: list[Callable[[], Awaitable[str]]] = []
+    booked: list[str] = []
     what = ""
     try:
         for what in ("flight", "hotel", "car"):
-            booked = await ctx.step(book(what), name=f"book {what}", config=ONE_ATTEMPT)
-            undo.append(lambda booked=booked: ctx.step(cancel(booked), name=f"cancel {booked}"))  # type: ignore[misc]
+            booked.append(await ctx.step(book(what), name=f"book {what}", config=ONE_ATTEMPT))
     except StepError as error:
-        return [f"{what}: {error.message}", *[await compensate() for compensate in reversed(undo)]]
+        undone = [await ctx.step(cancel(each), name=f"cancel {each}") for each in reversed(booked)]
+        return [f"{what}: {error.message}", *undone]
     return [f"{request['trip']} is booked"]
 
 

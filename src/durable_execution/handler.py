@@ -18,14 +18,12 @@ from durable_execution.errors import ConfigurationError, NotDurableError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.runtime.client import LambdaService, environment_service
-from durable_execution.runtime.service import ServiceClient, given_service
+from durable_execution.runtime.service import LambdaApi, ServiceClient, given_service
 from durable_execution.runtime.state import NondeterminismPolicy
 from durable_execution.serdes.annotations import parameters_of
 
 if TYPE_CHECKING:
     import logging
-
-    from mypy_boto3_lambda import LambdaClient
 
     from durable_execution.observers import Observer
 
@@ -51,7 +49,7 @@ class DurableHandler(Generic[F]):
         self,
         function: F,
         *,
-        client: ServiceClient | LambdaClient | None = None,
+        client: ServiceClient | LambdaApi | None = None,
         observers: Sequence[Observer] = (),
         on_nondeterminism: Policy = "fail",
         log_while_replaying: bool = False,
@@ -150,7 +148,7 @@ def durable_execution(function: F) -> DurableHandler[F]: ...
 @overload
 def durable_execution(
     *,
-    client: ServiceClient | LambdaClient | None = None,
+    client: ServiceClient | LambdaApi | None = None,
     observers: Sequence[Observer] = (),
     on_nondeterminism: Policy = "fail",
     log_while_replaying: bool = False,

@@ -14,7 +14,6 @@ KEPT_SMALL: dict[str, str] = {
     "src/durable_execution/operations/item_batches.py": "measures items with pydantic, which other maps do not load",
     "src/durable_execution/telemetry/novelty.py": "decides what an invocation reports; shared by both views through one object",
     "src/durable_execution/telemetry/safe_meter.py": "a user's function; it needs neither a provider nor the other modules",
-    "debugger/durable_debugger/views/page.py": "the base of all views, beside them",
     "debugger/durable_debugger/line_process.py": "a process of its own, started by its name",
 }
 """Files of 60 lines or fewer with one importer, each with the reason why it is a file of its own."""

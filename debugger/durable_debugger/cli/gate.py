@@ -13,7 +13,7 @@ from typing import Any
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import acting_client, add_acting_options
 from durable_debugger.cli.output import Output
-from durable_debugger.cli.verify import add_report_options, add_worker_options, print_reports, replay_all
+from durable_debugger.cli.verify import add_report_options, add_worker_options, print_reports, replay_all, write_page
 from durable_execution.replay.check import Handlers
 from durable_execution.replay.formats import render
 from durable_execution.replay.gate import (
@@ -199,6 +199,7 @@ def _print(
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if reports or arguments.format != "text":
         print_reports(text, arguments, output)
+    write_page(reports, arguments, output)
 
 
 def _say_exposure(

@@ -8,11 +8,12 @@ Prints replay reports in the formats that CI systems read.
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from durable_debugger.cli.exits import CommandError, Exit
-from durable_debugger.cli.options import add_place_options, places
+from durable_debugger.cli.options import add_place_options, add_secret_option, places, secrets_of
 from durable_debugger.cli.output import Output
 from durable_debugger.sources.files import STDIN, load_file
 from durable_debugger.sources.places import Place, find
@@ -150,6 +151,8 @@ def add_report_options(parser: ArgumentParser) -> None:
     parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="output format (default: %(default)s)")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="same as --format json")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write the report as one HTML file")
+    add_secret_option(parser)
 
 
 def add_worker_options(parser: ArgumentParser) -> None:
@@ -183,7 +186,7 @@ def worker_options(arguments: Namespace) -> WorkerOptions:
         is_fresh=getattr(arguments, "fresh", False),
         allows_network_at_import=arguments.allow_network_at_import,
         is_every_prefix=getattr(arguments, "every_prefix", False),
-        has_rows=False,
+        has_rows=getattr(arguments, "html", None) is not None,
         finds_cause=not arguments.no_cause,
     )
 
@@ -197,6 +200,7 @@ def report_all(sources: Sequence[Source], handlers: Handlers, arguments: Namespa
     """
     found = replay_all(sources, handlers, arguments, output)
     print_reports(render(found, arguments.format), arguments, output)
+    write_page(found, arguments, output, sources)
     return int(worst(found))
 
 
@@ -230,6 +234,30 @@ def print_reports(text: str, arguments: Namespace, output: Output) -> None:
         output.data.write(text)
     else:
         _write(arguments.output, text, output)
+
+
+def write_page(
+    reports: Sequence[ReplayReport], arguments: Namespace, output: Output, sources: Sequence[Source] = ()
+) -> None:
+    """Write the reports as one HTML file, if the options ask for it. Recordings that replay the same appear without calls.
+
+    Args:
+        reports: The reports.
+        arguments: The options.
+        output: Where messages go.
+        sources: The recordings, to show the calls of those that differ.
+    """
+    if arguments.html is not None:
+        from durable_debugger.views.page import replay_page
+
+        named = {source.name: source for source in sources}
+        reports = [
+            replace(report, execution=named[report.source].load())
+            if report.roots and report.execution is None and report.source in named
+            else report
+            for report in reports
+        ]
+        _write(arguments.html, "\n".join(replay_page(reports, secrets_of(arguments))), output)
 
 
 class _Progress:

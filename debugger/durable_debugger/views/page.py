@@ -1,52 +1,176 @@
-"""An execution as one self-contained HTML page: tree, bars and facts, without scripts."""
+"""Executions and replay reports as one self-contained HTML page: headline, divergences, calls, a scrubber that steps by call.
 
-from collections.abc import Iterator
+The page loads nothing. Without scripts it shows everything; the script adds stepping and keys. It follows the light or dark
+scheme of the reader.
+"""
+
+from collections.abc import Iterable, Iterator
 from html import escape
+from itertools import groupby
 
+from durable_debugger.model.differences import Differences, of_report
 from durable_debugger.model.outline import ROOT
-from durable_debugger.model.session import Session
+from durable_debugger.model.secrets import Secrets
+from durable_debugger.model.session import Session, title_of
 from durable_debugger.text.segments import Line, plain
 from durable_debugger.views.chrome import inspector_title, status_line
+from durable_debugger.views.diff import DiffMode, diff_header, diff_line
 from durable_debugger.views.inspector import inspector_lines
+from durable_debugger.views.page_assets import SCRIPT, STYLE
 from durable_debugger.views.timeline import Chart, axis_line, timeline_line
+from durable_execution.divergence import Divergence, explanation
+from durable_execution.replay.report import ReplayReport, Verdict
 
 WIDTH = 150
 FACTS_WIDTH = 110
-STYLE = """
-:root { color-scheme: light dark; --ok: #00694d; --fail: #a84a00; --wait: #8a5f00; --run: #0072B2; --div: #96497a; }
-@media (prefers-color-scheme: dark) {
-  :root { --ok: #009E73; --fail: #D55E00; --wait: #E69F00; --run: #56B4E9; --div: #CC79A7; }
-}
-body { font: 13px/1.35 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; margin: 1.5em; }
-pre, summary { white-space: pre; margin: 0; } summary { cursor: pointer; list-style: none; }
-summary:hover, summary:focus { background: color-mix(in srgb, currentColor 12%, transparent); }
-details[open] > pre { margin: .3em 0 .8em 4ch; }
-.dim, .off, .key { opacity: .6 } .title, .name { font-weight: 600 } .ok { color: var(--ok) } .wait { color: var(--wait) }
-.fail { color: var(--fail); font-weight: 600 } .run, .recorded { color: var(--run) } .replayed { color: var(--wait) }
-.divergence { color: var(--div); font-weight: 700 } .follow_on { color: var(--div); opacity: .7 }
-"""
+LONGEST_FACTS = 20
+"""Lines of facts per call, so that a page of 1,000 calls stays below a megabyte."""
 
 
 def html_page(session: Session) -> Iterator[str]:
-    """Yield the page line by line. Moves the session's cursor over every row."""
+    """Yield the page of an execution line by line. Moves the session's cursor over every row."""
+    yield from _head(session.title)
+    yield f"<h1>{escape(session.title)}</h1>"
+    yield f'<div class="scroll"><pre>{_html(status_line(session, WIDTH))}</pre></div>'
+    if session.differences:
+        yield from _divergences(session.differences)
+    yield from _calls(session)
+    yield from _tail()
+
+
+def replay_page(reports: Iterable[ReplayReport], secrets: Secrets | None) -> Iterator[str]:
+    """Yield the page of many replays line by line: a table of results, then each replay with what differs.
+
+    Args:
+        reports: The replays.
+        secrets: The rules that hide secrets; None shows them.
+    """
+    found = list(reports)
+    same = sum(report.verdict is Verdict.SAME for report in found)
+    title = f"{same} of {len(found)} {'recording' if len(found) == 1 else 'recordings'} replayed without a difference"
+    yield from _head(title)
+    yield f"<h1>{escape(title)}</h1>"
+    yield '<div class="scroll">'
+    yield "<table><thead><tr><th>Recording<th>Handler<th>Result<th>Calls<th>First difference</tr></thead><tbody>"
+    for index, report in enumerate(found):
+        headline = report.root.headline if report.root else (report.error or "")
+        yield (
+            f'<tr><td><a href="#r{index}">{escape(report.source)}</a><td>{escape(report.handler)}'
+            f'<td class="{_role(report)}">{report.verdict.value}<td>{report.calls}<td>{escape(headline)}</tr>'
+        )
+    yield "</tbody></table></div>"
+    for index, report in enumerate(found):
+        yield from _replay(index, report, secrets)
+    yield from _tail()
+
+
+def _replay(index: int, report: ReplayReport, secrets: Secrets | None) -> Iterator[str]:
+    state = "" if report.verdict is Verdict.SAME else " open"
+    yield f'<details class="report" id="r{index}"{state}><summary><h2>{escape(report.source)}: {report.verdict.value}</h2></summary>'
+    if report.error:
+        yield f'<p class="fail">{escape(report.error)}</p>'
+    for note in (*map(str, report.effects), *report.notes):
+        yield f"<p>{escape(note)}</p>"
+    execution = report.execution
+    if execution is None:
+        for divergence in report.roots:
+            yield from _five_lines(divergence)
+    else:
+        rows = {operation.id: row for row, operation in enumerate(execution.operations)}
+        differences = Differences(of_report(report), rows, operations=execution.operations)
+        session = Session(
+            execution,
+            as_of=execution.ended_at or execution.started_at,
+            origin=report.source,
+            title=title_of(execution, report.source),
+            differences=differences,
+            secrets=secrets,
+        )
+        yield from _divergences(differences)
+        yield from _aligned(session, differences)
+        yield from _calls(session)
+    yield "</details>"
+
+
+def _role(report: ReplayReport) -> str:
+    return "ok" if report.verdict is Verdict.SAME else "divergence"
+
+
+def _divergences(differences: Differences) -> Iterator[str]:
+    roots = [differences.aligned[index].divergence for index in differences.roots]
+    for divergence in roots:
+        if divergence is not None:
+            yield from _five_lines(divergence)
+
+
+def _five_lines(divergence: Divergence) -> Iterator[str]:
+    yield f'<section class="five" aria-label="Divergence"><h3>{escape(divergence.headline)}</h3><dl>'
+    for label, text in explanation(divergence):
+        yield f'<dt>{escape(label)}<dd class="{escape(label)}">{escape(text)}'
+    yield "</dl></section>"
+
+
+def _aligned(session: Session, differences: Differences) -> Iterator[str]:
+    yield '<details class="aligned"><summary>Recorded and replayed calls</summary><div class="scroll"><pre>'
+    yield _html(diff_header(differences, WIDTH))
+    mode = DiffMode()
+    yield from (_html(diff_line(session, mode, row, WIDTH)) for row in differences.aligned)
+    yield "</pre></div></details>"
+
+
+def _calls(session: Session) -> Iterator[str]:
+    """The calls in tree order with their bars, and the scrubber that steps through them in the order of their start."""
     chart = Chart()
-    title = escape(session.title)
-    yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-    yield f"<style>{STYLE}</style></head><body>"
-    yield f"<h1>{title}</h1>\n<pre>{_html(status_line(session, WIDTH))}</pre>\n<pre>{_html(axis_line(session, chart, WIDTH))}</pre>"
-    for row in (ROOT, *range(len(session.operations))):
+    order = _order(session)
+    count = len(session.operations)
+    yield f'<section class="calls" aria-label="Calls" data-count="{count}">'
+    yield (
+        '<div class="scrubber" role="group" aria-label="Step through the calls" hidden>'
+        '<button type="button" data-step="-1" aria-label="Previous call">◀</button>'
+        f'<input type="range" min="0" max="{count}" value="{count}" aria-label="Call">'
+        '<button type="button" data-step="1" aria-label="Next call">▶</button>'
+        '<output aria-live="polite"></output></div>'
+    )
+    yield f'<div class="scroll"><pre aria-hidden="true">{_html(axis_line(session, chart, WIDTH))}</pre><ol>'
+    for row in (ROOT, *range(count)):
         session.cursor = row
         summary = _html(timeline_line(session, chart, row, WIDTH))
-        facts = "\n".join(_html(each) for each in inspector_lines(session, FACTS_WIDTH))
+        facts = [_html(each) for each in inspector_lines(session, FACTS_WIDTH)]
+        if len(facts) > LONGEST_FACTS:
+            facts = [*facts[:LONGEST_FACTS], f"… {len(facts) - LONGEST_FACTS} more lines: durable-debug show --json"]
         heading = escape(inspector_title(session))
-        yield f"<details><summary>{summary}</summary><pre><b>{heading}</b>\n{facts}</pre></details>"
-    yield "</body></html>"
+        label = "" if row == ROOT else f' data-at="{order[row]}" data-name="{escape(session.operations[row].path)}"'
+        status = "" if row == ROOT else f' data-status="{session.operations[row].status.value}"'
+        body = "\n".join(facts)
+        yield f"<li{label}{status}><details><summary>{summary}</summary><pre><b>{heading}</b>\n{body}</pre></details></li>"
+    yield "</ol></div></section>"
+
+
+def _order(session: Session) -> list[int]:
+    """Number of each call in the order of their start, from 1; calls without a time keep the order of the tree."""
+    times = [operation.started_at.timestamp() if operation.started_at else 0.0 for operation in session.operations]
+    ranked = sorted(range(len(times)), key=lambda row: (times[row], row))
+    numbers = [0] * len(times)
+    for number, row in enumerate(ranked, start=1):
+        numbers[row] = number
+    return numbers
+
+
+def _head(title: str) -> Iterator[str]:
+    yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
+
+
+def _tail() -> Iterator[str]:
+    yield f"<script>{SCRIPT}</script></body></html>"
 
 
 def _html(line: Line) -> str:
     if not plain(line).strip():
         return " "
-    return "".join(
-        escape(part.text) if part.role == "text" else f'<span class="{part.role}">{escape(part.text)}</span>'
-        for part in line
-    )
+    html = ""
+    for role, parts in groupby(line, lambda part: part.role if part.text.strip() else "text"):
+        text = escape("".join(part.text for part in parts), quote=False)
+        html += text if role == "text" else f"<i class={role}>{text}</i>"
+    return html.rstrip()

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Generic
 
 from durable_execution.config.completion import CompletionConfig
 from durable_execution.errors import ConfigurationError
@@ -28,7 +29,15 @@ from durable_execution.protocol.enums import MAX_CALLBACK_TIMEOUT_SECONDS, MAX_S
 from durable_execution.retry import RetryStrategy, WaitStrategy, check_duration
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeForm, TypeVar
+
     from durable_execution.serdes import SerDes
+
+    R = TypeVar("R", default=Any)
+else:  # a type variable with a default needs Python 3.13, or an import that costs a cold start
+    from typing import TypeVar
+
+    R = TypeVar("R")
 
 
 class NestingType(Enum):
@@ -138,7 +147,7 @@ def _check(config: ParallelConfig | MapConfig) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackConfig:
+class CallbackConfig(Generic[R]):
     """Options of `ctx.create_callback`.
 
     Attributes:
@@ -152,7 +161,7 @@ class CallbackConfig:
     timeout: timedelta | None = None
     heartbeat_timeout: timedelta | None = None
     serdes: SerDes[Any] | None = None
-    result_type: Any = None
+    result_type: TypeForm[R] | UnionType | None = None
     sub_type: str | None = None
 
     def __post_init__(self) -> None:
@@ -163,7 +172,7 @@ class CallbackConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitForCallbackConfig(CallbackConfig):
+class WaitForCallbackConfig(CallbackConfig[R]):
     """Options of `ctx.wait_for_callback`: those of a callback, and how its submitter is retried.
 
     Attributes:
@@ -254,7 +263,7 @@ class WaitForConditionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvokeConfig:
+class InvokeConfig(Generic[R]):
     """Options of `ctx.invoke`.
 
     Attributes:
@@ -266,7 +275,7 @@ class InvokeConfig:
 
     payload_serdes: SerDes[Any] | None = None
     result_serdes: SerDes[Any] | None = None
-    result_type: Any = None
+    result_type: TypeForm[R] | UnionType | None = None
     tenant_id: str | None = None
 
     def __post_init__(self) -> None:

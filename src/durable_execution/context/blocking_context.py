@@ -134,15 +134,15 @@ class BlockingContext:
         return self._thread.call(lambda: self._context.wait(duration, name))
 
     def create_callback(
-        self, name: str | None = None, *, config: CallbackConfig | None = None
-    ) -> BlockingCallback[Any]:
+        self, name: str | None = None, *, config: CallbackConfig[R] | None = None
+    ) -> BlockingCallback[R]:
         """Create a callback; see `DurableContext.create_callback`."""
         callback = self._thread.call(lambda: self._context.create_callback(name, config=config))
         return BlockingCallback(callback, self._thread)
 
     def invoke(
-        self, function_name: str, payload: Any = None, name: str | None = None, *, config: InvokeConfig | None = None
-    ) -> Any:
+        self, function_name: str, payload: Any = None, name: str | None = None, *, config: InvokeConfig[R] | None = None
+    ) -> R:
         """Call another function and wait for its result; see `DurableContext.invoke`."""
         return self._thread.call(lambda: self._context.invoke(function_name, payload, name=name, config=config))
 
@@ -171,6 +171,15 @@ class BlockingContext:
         name: str | None = None,
         *,
         config: MapConfig | None = None,
+    ) -> BatchResult[R]: ...
+    @overload
+    def map(
+        self,
+        items: Sequence[S],
+        function: Callable[[BlockingContext, list[S], int], R],
+        name: str | None = None,
+        *,
+        config: MapConfig,
     ) -> BatchResult[R]: ...
     def map(
         self,
@@ -212,8 +221,8 @@ class BlockingContext:
         submitter: Callable[[str, StepContext], Any],
         name: str | None = None,
         *,
-        config: WaitForCallbackConfig | None = None,
-    ) -> Any:
+        config: WaitForCallbackConfig[R] | None = None,
+    ) -> R:
         """Create a callback, submit its id in a step, wait for the answer; see `DurableContext.wait_for_callback`."""
         return self._thread.call(lambda: self._context.wait_for_callback(submitter, name, config=config))
 

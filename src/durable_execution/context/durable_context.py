@@ -5,12 +5,13 @@ Operation methods are plain functions: each reserves its id at the call and retu
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durable_execution.config.options import StepConfig
+from durable_execution.context.combining_context import Combinators, Pending
 from durable_execution.operations import step, wait
 from durable_execution.operations.bound_context import BoundContext
 from durable_execution.operations.step_context import BoundStep, StepContext
@@ -45,18 +46,26 @@ if TYPE_CHECKING:
     from durable_execution.operations.batch import ParallelBranch
     from durable_execution.operations.callback import Callback
     from durable_execution.operations.child import Body
-    from durable_execution.operations.combinators import Settled
     from durable_execution.operations.replay_safe import Randomness
 
 T = TypeVar("T")
-R = TypeVar("R")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
 S = TypeVar("S")
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from durable_execution.config.options import R
+
+    Branch: TypeAlias = Callable[["DurableContext"], Awaitable[T]]
 
 STEP = OperationType.STEP.value
 CONTEXT = OperationType.CONTEXT.value
 
 
-class DurableContext:
+class DurableContext(Combinators):
     """The context of a handler, a child context or a branch. Its methods are the durable operations.
 
     Attributes:
@@ -113,7 +122,7 @@ class DurableContext:
     @overload
     def step(
         self, function: BoundStep[T], name: str | None = None, *, config: StepConfig | None = None
-    ) -> Coroutine[Any, Any, T]: ...
+    ) -> Pending[T]: ...
     @overload
     def step(
         self,
@@ -121,14 +130,14 @@ class DurableContext:
         name: str | None = None,
         *,
         config: StepConfig | None = None,
-    ) -> Coroutine[Any, Any, T]: ...
+    ) -> Pending[T]: ...
     @overload
     def step(
         self, function: Callable[[StepContext], T], name: str | None = None, *, config: StepConfig | None = None
-    ) -> Coroutine[Any, Any, T]: ...
+    ) -> Pending[T]: ...
     def step(
         self, function: Callable[[StepContext], Any], name: str | None = None, *, config: StepConfig | None = None
-    ) -> Coroutine[Any, Any, Any]:
+    ) -> Pending[Any]:
         """Run a function once and checkpoint its result; on replay, return that result.
 
         Args:
@@ -152,7 +161,7 @@ class DurableContext:
         call = self._scope.reserve(STEP, config.sub_type or OperationSubType.STEP.value, name)
         return step.run_step(call, function, config)
 
-    def wait(self, duration: timedelta, name: str | None = None) -> Coroutine[Any, Any, None]:
+    def wait(self, duration: timedelta, name: str | None = None) -> Pending[None]:
         """Pause for at least `duration`, rounded up to whole seconds. The execution is suspended until then.
 
         Raises:
@@ -164,8 +173,8 @@ class DurableContext:
         return wait.run_wait(call, seconds)
 
     def create_callback(
-        self, name: str | None = None, *, config: CallbackConfig | None = None
-    ) -> Coroutine[Any, Any, Callback[Any]]:
+        self, name: str | None = None, *, config: CallbackConfig[R] | None = None
+    ) -> Pending[Callback[R]]:
         """Create a callback. Pass its `callback_id` to an external system, then `await callback.result()`.
 
         Args:
@@ -186,8 +195,8 @@ class DurableContext:
         payload: Any = None,
         name: str | None = None,
         *,
-        config: InvokeConfig | None = None,
-    ) -> Coroutine[Any, Any, Any]:
+        config: InvokeConfig[R] | None = None,
+    ) -> Pending[R]:
         """Call a Lambda function and wait for its result. The execution is suspended until it ends.
 
         Args:
@@ -213,7 +222,7 @@ class DurableContext:
         name: str | None = None,
         *,
         config: ChildConfig | None = None,
-    ) -> Coroutine[Any, Any, T]:
+    ) -> Pending[T]:
         """Run a function in a child context. Once it has ended, a replay returns its recorded result and skips it.
 
         Args:
@@ -245,7 +254,7 @@ class DurableContext:
         name: str | None = None,
         *,
         config: MapConfig | None = None,
-    ) -> Coroutine[Any, Any, BatchResult[R]]: ...
+    ) -> Pending[BatchResult[R]]: ...
     @overload
     def map(
         self,
@@ -254,7 +263,16 @@ class DurableContext:
         name: str | None = None,
         *,
         config: MapConfig | None = None,
-    ) -> Coroutine[Any, Any, BatchResult[R]]: ...
+    ) -> Pending[BatchResult[R]]: ...
+    @overload
+    def map(
+        self,
+        items: Sequence[S],
+        function: Callable[[DurableContext, list[S], int], Awaitable[R]],
+        name: str | None = None,
+        *,
+        config: MapConfig,
+    ) -> Pending[BatchResult[R]]: ...
     def map(
         self,
         items: Sequence[Any],
@@ -262,7 +280,7 @@ class DurableContext:
         name: str | None = None,
         *,
         config: MapConfig | None = None,
-    ) -> Coroutine[Any, Any, BatchResult[Any]]:
+    ) -> Pending[BatchResult[Any]]:
         """Run a function for every item, concurrently, each item in its own context.
 
         Args:
@@ -272,36 +290,63 @@ class DurableContext:
             config: Concurrency, completion, serializers, nesting, names of items.
 
         Returns:
-            The items' results and errors in index order. An item's failure is not raised; see
-            `BatchResult.throw_if_error`.
+            The items' results and errors in index order; an item's failure is not raised. See `BatchResult.throw_if_error`.
         """
         from durable_execution.operations import batch
 
         if not callable(function):
             refuse(function, "ctx.map")
         config = checked_config(config, batch.NO_MAP_CONFIG, "ctx.map")
-        items = checked_items(items, "ctx.map")
+        items = batch.batched_items(checked_items(items, "ctx.map"), config)
         call = self._scope.reserve(CONTEXT, OperationSubType.MAP.value, name)
         call.configuration = {"branches": len(items)}
         return batch.run_map(call, items, function, config, self._child)
 
+    @overload
     def parallel(
         self,
-        functions: Sequence[Callable[[DurableContext], Awaitable[Any]] | ParallelBranch],
+        functions: tuple[Branch[T1], Branch[T2]],
         name: str | None = None,
         *,
         config: ParallelConfig | None = None,
-    ) -> Coroutine[Any, Any, BatchResult[Any]]:
+    ) -> Pending[BatchResult[T1 | T2]]: ...
+    @overload
+    def parallel(
+        self,
+        functions: tuple[Branch[T1], Branch[T2], Branch[T3]],
+        name: str | None = None,
+        *,
+        config: ParallelConfig | None = None,
+    ) -> Pending[BatchResult[T1 | T2 | T3]]: ...
+    @overload
+    def parallel(
+        self, functions: Sequence[Branch[T]], name: str | None = None, *, config: ParallelConfig | None = None
+    ) -> Pending[BatchResult[T]]: ...
+    @overload
+    def parallel(
+        self,
+        functions: Sequence[Branch[Any] | ParallelBranch],
+        name: str | None = None,
+        *,
+        config: ParallelConfig | None = None,
+    ) -> Pending[BatchResult[Any]]: ...
+    def parallel(
+        self,
+        functions: Sequence[Branch[Any] | ParallelBranch],
+        name: str | None = None,
+        *,
+        config: ParallelConfig | None = None,
+    ) -> Pending[BatchResult[Any]]:
         """Run functions concurrently, each in its own context.
 
         Args:
-            functions: Each takes a `DurableContext`; wrap one in `ParallelBranch` to name it.
+            functions: Each takes a `DurableContext`; wrap one in `ParallelBranch` to name it. For a type checker, a tuple of
+                functions with different results gives the union of their types.
             name: Name of the operation.
             config: Concurrency, completion, serializers, nesting.
 
         Returns:
-            The branches' results and errors in order. A branch's failure is not raised; see
-            `BatchResult.throw_if_error`.
+            The branches' results and errors in order; a branch's failure is not raised. See `BatchResult.throw_if_error`.
         """
         from durable_execution.operations import batch
 
@@ -321,12 +366,11 @@ class DurableContext:
         name: str | None = None,
         *,
         config: WaitForConditionConfig,
-    ) -> Coroutine[Any, Any, S]:
+    ) -> Pending[S]:
         """Poll until a condition is met. The execution is suspended between polls.
 
         Args:
-            check: Takes the last check's state (`config.initial_state` for the first) and a `StepContext`; returns the new
-                state.
+            check: Takes the last state (first `config.initial_state`) and a `StepContext`; returns the new state.
             name: Name of the operation.
             config: Wait strategy, initial state, serializer, type.
 
@@ -348,8 +392,8 @@ class DurableContext:
         submitter: Callable[[str, StepContext], Any],
         name: str | None = None,
         *,
-        config: WaitForCallbackConfig | None = None,
-    ) -> Coroutine[Any, Any, Any]:
+        config: WaitForCallbackConfig[R] | None = None,
+    ) -> Pending[R]:
         """Create a callback, pass its id to `submitter` in a step, and wait for the answer.
 
         Args:
@@ -376,7 +420,7 @@ class DurableContext:
         name: str | None = None,
         *,
         config: WithRetryConfig | None = None,
-    ) -> Coroutine[Any, Any, T]:
+    ) -> Pending[T]:
         """Run a block of operations. When it raises, pause durably and run it again.
 
         Args:
@@ -395,58 +439,14 @@ class DurableContext:
         strategy = config.retry_strategy or with_retry.DEFAULT_RETRY
         if not config.child_context:
             return with_retry.run_attempts(self, self._scope, function, name, strategy)
-        child_config = config.child_config
-        if child_config is None:
-            child_config = ChildConfig(result_type=return_annotation(function))
+        child_config = config.child_config or ChildConfig(result_type=return_annotation(function))
 
         async def block(context: DurableContext) -> T:
             return await with_retry.run_attempts(context, context._scope, function, name, strategy)
 
         return self.run_in_child_context(block, name, config=child_config)
 
-    def all(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, list[T]]:
-        """Wait for all, and return their values in order; raise the first error as soon as it occurs.
-
-        The first failure is recorded, so a replay raises the same one. The other awaitables are cancelled.
-        """
-        from durable_execution.operations import combinators
-
-        call = self._scope.reserve(STEP, "All", name)
-        return combinators.run_all(call, awaitables)
-
-    def race(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
-        """Wait for the first to end, and return its value or raise its error.
-
-        The winner is recorded, so a replay picks the same one. Losers are cancelled and start nothing new.
-        """
-        from durable_execution.errors import ConfigurationError
-        from durable_execution.operations import combinators
-
-        if not awaitables:
-            raise ConfigurationError("ctx.race needs at least one awaitable")
-        call = self._scope.reserve(STEP, "Race", name)
-        return combinators.run_race(call, awaitables)
-
-    def any(self, *awaitables: Awaitable[T], name: str | None = None) -> Coroutine[Any, Any, T]:
-        """Wait for the first to succeed, and return its value; raise an ExceptionGroup if all fail.
-
-        The winner is recorded, so a replay picks the same one. Losers are cancelled and start nothing new.
-        """
-        from durable_execution.errors import ConfigurationError
-        from durable_execution.operations import combinators
-
-        if not awaitables:
-            raise ConfigurationError("ctx.any needs at least one awaitable")
-        call = self._scope.reserve(STEP, "Any", name)
-        return combinators.run_any(call, awaitables)
-
-    def all_settled(self, *awaitables: Awaitable[T]) -> Coroutine[Any, Any, list[Settled[T]]]:
-        """Wait for all to end, and return how each ended, in order. Only the operations themselves are recorded."""
-        from durable_execution.operations import combinators
-
-        return combinators.run_all_settled(awaitables)
-
-    def now(self, name: str | None = None) -> Coroutine[Any, Any, datetime]:
+    def now(self, name: str | None = None) -> Pending[datetime]:
         """Return the checkpointed time: every replay gets the time of the first run. Costs one step."""
         from durable_execution.operations import replay_safe
 

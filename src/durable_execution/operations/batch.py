@@ -250,14 +250,19 @@ def durable_branch(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, 
     return bind
 
 
+def batched_items(items: Sequence[Any], config: MapConfig) -> Sequence[Any]:
+    """The items that branches are created for: lists of items, if the map has an item batcher."""
+    if config.item_batcher is None:
+        return items
+    from durable_execution.operations.item_batches import grouped
+
+    return grouped(items, config.item_batcher)
+
+
 async def run_map(
     call: Call, items: Sequence[Any], function: Callable[..., Any], config: MapConfig, make: MakeContext
 ) -> BatchResult[Any]:
     """Run a function for every item; `make` creates the context of each branch."""
-    if config.item_batcher is not None:
-        from durable_execution.operations.item_batches import grouped
-
-        items = grouped(items, config.item_batcher)
     return await run_batch(call, map_branches(items, function, config, make), config)
 
 

@@ -29,7 +29,7 @@ from durable_execution.runtime.transport import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
+    from durable_execution.runtime.service import LambdaApi
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class LambdaService:
         remaining: Returns the seconds that are left of the invocation; see `within`.
     """
 
-    def __init__(self, client: LambdaClient | Any | None = None, *, remaining: Remaining | None = None) -> None:
+    def __init__(self, client: LambdaApi | None = None, *, remaining: Remaining | None = None) -> None:
         self._client = client
         self._calls: Calls | None = None
         self._remaining = remaining

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from durable_execution.protocol import Wire
 
@@ -34,6 +34,18 @@ class StatePage(NamedTuple):
 
     operations: list[Wire]
     next_marker: str | None = None
+
+
+class LambdaApi(Protocol):
+    """The calls of a boto3 Lambda client that the runtime makes. A `boto3.client("lambda")` fits, with or without stubs."""
+
+    def checkpoint_durable_execution(self, *arguments: Any, **members: Any) -> Any:
+        """Store updates."""
+        ...
+
+    def get_durable_execution_state(self, *arguments: Any, **members: Any) -> Any:
+        """Read a page of operations."""
+        ...
 
 
 class ServiceClient(Protocol):

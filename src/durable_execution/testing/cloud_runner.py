@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from durable_execution.clock import SystemClock
 from durable_execution.testing.calls import ServiceCalls
 from durable_execution.testing.problems import RunnerError
 from durable_execution.testing.runner import Execution, Runner
-
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
 
 DEFAULT_TIMEOUT = timedelta(minutes=15)
 POLL_INTERVAL = timedelta(seconds=1)
@@ -77,7 +74,7 @@ class CloudRunner(Runner[CloudExecution]):
         function_name: str,
         *,
         qualifier: str | None = "$LATEST",
-        client: "LambdaClient | Any | None" = None,
+        client: Any = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
         poll_interval: timedelta = POLL_INTERVAL,
         patience: Patience | None = None,

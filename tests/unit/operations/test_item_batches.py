@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_execution import DurableContext, ItemBatcherConfig, MapConfig, durable_execution
+from durable_execution import BlockingContext, DurableContext, ItemBatcherConfig, MapConfig, durable_execution
 from durable_execution.errors import ConfigurationError
 from durable_execution.operations.item_batches import grouped
 from tests.unit.fake_service import FakeService, invoke
@@ -64,6 +64,17 @@ def test_a_function_gets_a_list_and_gives_one_result_for_it() -> None:
     assert seen == [(0, [1, 2]), (1, [3])]
     names = {update.get("Name") for call in service.calls for update in call}
     assert names >= {"from-1", "from-3"}
+
+
+def test_a_blocking_handler_groups_items_too() -> None:
+    def total(group_ctx: BlockingContext, numbers: list[int], index: int) -> int:
+        return sum(numbers)
+
+    @durable_execution
+    def handler(_: Any, ctx: BlockingContext) -> list[int]:
+        return ctx.map([1, 2, 3], total, config=MapConfig(item_batcher=ItemBatcherConfig(max_items=2))).get_results()
+
+    assert json.loads(invoke(handler, FakeService())["Result"]) == [3, 3]
 
 
 def test_an_item_without_a_size_is_refused_with_the_cure() -> None:

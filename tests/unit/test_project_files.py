@@ -1,0 +1,137 @@
+"""The files that others rely on: the action, the workflows, the release notes, the templates, the site's check."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from durable_execution.testing import LocalRunner
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTION = ROOT / "action.yml"
+PINNED = re.compile(r"^(?:\./|[\w.-]+/[\w./-]+@[0-9a-f]{40}$)")
+
+
+def load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"project_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "file", [ACTION, *WORKFLOWS, ROOT / "examples" / "ci" / "github-actions.yml"], ids=lambda file: file.name
+)
+def test_actions_are_pinned_by_commit_and_say_their_version(file: Path) -> None:
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if re.match(r"\s*(?:- )?uses:", line)]
+    assert lines
+    for line in lines:
+        uses, _, comment = line.partition("uses:")[2].strip().partition(" # ")
+        assert PINNED.match(uses), line
+        assert re.fullmatch(r"v\d+\.\d+\.\d+", comment), line
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_a_workflow_has_least_permissions_and_a_time_limit(file: Path) -> None:
+    workflow = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job or "needs" in job for job in workflow["jobs"].values())
+
+
+def test_every_command_of_the_workflows_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for file in WORKFLOWS:
+        for target in re.findall(r"run: make ([\w-]+)", file.read_text(encoding="utf-8")):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+SHOP = """\
+from durable_execution import durable_execution
+
+@durable_execution
+async def process(order, ctx):
+    return await ctx.step(lambda step: 1, name="{name}")
+"""
+
+
+def check(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {
+        "PATH": path,
+        "SOURCE": "shop.py",
+        "HISTORIES": "histories",
+        "HANDLER": "shop.py:process",
+        **variables,
+    }
+    command = ["bash", str(ROOT / "examples" / "ci" / "check.sh")]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    import json
+
+    (tmp_path / "shop.py").write_text(SHOP.format(name="charge"))
+    (tmp_path / "histories").mkdir()
+    with LocalRunner(load(tmp_path / "shop.py").process) as runner:
+        execution = runner.start()
+        history = execution.finish().history
+    document = {"DurableExecutionArn": execution.arn, "Events": history}
+    (tmp_path / "histories" / "one.history.json").write_text(
+        json.dumps(document, default=lambda value: value.isoformat())
+    )
+    return tmp_path
+
+
+@pytest.mark.timeout(120)
+def test_the_script_passes_on_code_that_replays(shop: Path) -> None:
+    done = check(shop)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (shop / "durable-reports" / "sarif" / "lint.sarif").exists()
+    assert (shop / "durable-reports" / "junit.xml").read_text().startswith("<?xml")
+
+
+@pytest.mark.timeout(120)
+def test_the_script_annotates_and_summarizes_on_github(shop: Path) -> None:
+    (shop / "shop.py").write_text(SHOP.format(name="changed"))
+    outputs, summary = shop / "outputs", shop / "summary.md"
+    done = check(shop, GITHUB_ACTIONS="true", GITHUB_OUTPUT=str(outputs), GITHUB_STEP_SUMMARY=str(summary))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert outputs.read_text() == "exit-code=1\n"
+    assert "| replay `histories` | **failed**, exit code 1 |" in summary.read_text()
+    assert "::error" in done.stdout
+
+
+def test_release_notes_are_the_part_of_the_version() -> None:
+    release = load(ROOT / ".ci" / "release_notes.py")
+    text = "# Changelog\n\n## Unreleased: 0.2.0\n\n- new\n\n## 0.1.0\n\n- first\n"
+    assert release.notes(text, "0.2.0") == "- new\n"
+    assert release.notes(text, "0.1.0") == "- first\n"
+    assert release.notes(text, "0.3.0") is None
+    assert release.notes((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), release.version())
+
+
+def test_the_site_s_check_finds_broken_links_and_resources_from_the_network(tmp_path: Path) -> None:
+    check_site = load(ROOT / "docs" / "check_site.py")
+    (tmp_path / "index.html").write_text(
+        '<a href="other.html#there">x</a><a href="missing.html">x</a><a href="other.html#gone">x</a>'
+        '<a href="https://example.com">x</a><script src="https://cdn.example.com/x.js"></script>'
+        '<link rel="canonical" href="https://example.com/"><img src="gone.png">'
+    )
+    (tmp_path / "other.html").write_text('<h2 id="there">There</h2>')
+    assert list(check_site.problems(tmp_path)) == [
+        "index.html: loads https://cdn.example.com/x.js from the network",
+        "index.html: links to missing.html, which does not exist",
+        "index.html: links to other.html#gone, which has no such anchor",
+        "index.html: links to gone.png, which does not exist",
+    ]
+    assert list(check_site.problems(tmp_path / "nothing")) != []
