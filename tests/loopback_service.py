@@ -144,7 +144,8 @@ class LoopbackService:
         scheme, _, fields = headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "the request is not signed"
-        parts = dict(part.strip().partition("=")[::2] for part in fields.split(","))
+        pairs = (part.strip().partition("=") for part in fields.split(","))
+        parts: dict[str, str] = {key: value for key, _, value in pairs}
         _, date, region, service, terminator = parts["Credential"].split("/")
         if (region, service, terminator) != (self.region, "lambda", "aws4_request"):
             return f"signed for {region}/{service}"

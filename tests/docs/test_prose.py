@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import prose
+import prose  # pyright: ignore[reportMissingImports]  # beside the documentation
 
 
 @pytest.fixture

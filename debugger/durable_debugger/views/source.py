@@ -294,7 +294,7 @@ def highlighted(lines: Sequence[str]) -> list[Line]:
     Args:
         lines: Lines of Python source.
     """
-    from pygments.lexers.python import PythonLexer  # loaded when source is shown
+    from pygments.lexers.python import PythonLexer  # loaded when source is shown  # pyright: ignore[reportMissingTypeStubs]
     from pygments.token import Comment, Keyword, Name, Number, String
 
     roles = (

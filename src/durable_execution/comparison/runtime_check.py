@@ -120,8 +120,9 @@ def is_configured_as_recorded(configuration: Mapping[str, Any], recorded: Wire) 
     """Tell whether a call's configuration agrees with what the state of the operation reveals."""
     details = recorded.get("WaitDetails")
     if details is not None and len(configuration) == 1:
-        start, end = recorded.get("StartTimestamp"), details.get("ScheduledEndTimestamp")
-        wanted = configuration.get("wait_seconds")
+        start: Any = recorded.get("StartTimestamp")
+        end: Any = details.get("ScheduledEndTimestamp")
+        wanted: Any = configuration.get("wait_seconds")
         if start.__class__ is int and end.__class__ is int and wanted.__class__ is int and start >= MILLISECONDS_FROM:
             passed = end - start - wanted * 1_000
             if -TOLERANCE_MILLISECONDS <= passed <= TOLERANCE_MILLISECONDS:

@@ -154,7 +154,7 @@ def _read_plain(kind: Any, text: str) -> Any:
         value = text
     if kind is str and not isinstance(value, str):
         value = text
-    expected = {float: (int, float), type(None): (type(None),)}.get(kind, kind)
+    expected = {float: (int, float), type(None): (type(None),)}.get(kind, kind)  # pyright: ignore[reportCallIssue, reportArgumentType]
     if kind in (Any, object) or (isinstance(value, expected) and (kind is bool or not isinstance(value, bool))):
         return value
     raise SerializationError(

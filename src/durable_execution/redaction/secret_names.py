@@ -94,7 +94,7 @@ class SecretNames:
             return False
         if len(found) > 1 and found[-1] in METADATA:
             return False
-        if found[-1] in ("token", "tokens") and not COUNTED.isdisjoint(found):
+        if found[-1] in ("token", "tokens") and not COUNTED.isdisjoint(found):  # pyright: ignore[reportGeneralTypeIssues]
             return False
         return not self._whole.isdisjoint(found) or self._inside.search(HARMLESS.sub(" ", "".join(found))) is not None
 

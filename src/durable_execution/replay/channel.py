@@ -177,7 +177,7 @@ class Channel:
             return
         payload = bytes(self._buffer[HEADER_BYTES:end])
         expected = self._sign(self._received + 1, payload, is_from_supervisor=not self._is_supervisor)
-        if self._buffer[4:HEADER_BYTES] != expected:
+        if self._buffer[4:HEADER_BYTES] != expected:  # pyright: ignore[reportUnnecessaryComparison]
             raise ForgedMessageError("a message arrived with a wrong signature")
         del self._buffer[:end]
         self._received += 1

@@ -324,7 +324,7 @@ def _decided(decision: Decision | None, origin: Origin) -> str:
     if decision is None or (decision.file, decision.line) == (origin.file, origin.line):
         return ""
     word = {ast.If: "branches on it", ast.While: "loops on it", ast.Match: "branches on it"}.get(
-        type(decision.statement.node)
+        type(decision.statement.node)  # pyright: ignore[reportArgumentType]
     )
     word = word or ("iterates over it" if decision.statement.is_loop else "depends on it")
     return f"; {base_name(decision.file)}:{decision.line} {word}"

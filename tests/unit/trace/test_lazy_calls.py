@@ -105,13 +105,14 @@ def test_writing_and_reading_again_changes_nothing(text: str, traces: tuple[Invo
 
 
 def test_calls_in_branches_are_complete_and_parents_come_first() -> None:
-    for trace in read_traces(text_of(two_branches, 4)):
+    traces = list(read_traces(text_of(two_branches, 4)))
+    for trace in traces:
         seen: set[str | None] = {None}
         for entry in trace.entries:
             assert entry.parent_id in seen, entry.path
             seen.add(entry.id)
         assert len(seen) == len(trace.entries) + 1
-    paths = {entry.path for entry in trace.entries}
+    paths = {entry.path for entry in traces[-1].entries}
     assert {"two_branches/nested", "two_branches/flat", "two_branches/last"} <= paths
 
 

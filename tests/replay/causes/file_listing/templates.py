@@ -28,7 +28,7 @@ def available() -> list[str]:
 
 def letters(country: str) -> list[str]:
     """The letters an order gets."""
-    chosen = list(ALWAYS)
+    chosen: list[str] = list(ALWAYS)
     for name in available():
         if not name.startswith(country.lower()):
             note("not for this country", name=name)
