@@ -54,7 +54,12 @@ def sites_of(function: Callable[..., Any], *, with_locals: bool = False) -> dict
         arn = engine.start("flow", {})
         engine.run_until_idle()
     traces = read_traces(sink.texts[arn])
-    return {entry.name: entry for trace in traces for entry in trace.entries if entry.name}
+    found: dict[str, Any] = {}
+    for trace in traces:
+        for entry in trace.entries:
+            if entry.name:  # the first invocation that made a call has its variables
+                found.setdefault(entry.name, entry)
+    return found
 
 
 @pytest.mark.parametrize("function", [plain, coroutine])

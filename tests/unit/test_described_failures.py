@@ -93,7 +93,7 @@ def test_the_same_pair_of_classes_is_made_once() -> None:
 def test_it_is_shown_as_the_operations_error() -> None:
     failure = make_failure(StepError, ErrorObject("no", "ValueError"))
     assert type(failure).__name__ == "StepError"
-    assert type(failure).__module__ == "durable_execution.errors"
+    assert type(failure).__module__ == "durable_execution"
 
 
 def test_attributes_of_the_original_that_cannot_be_restored_are_absent_not_wrong() -> None:

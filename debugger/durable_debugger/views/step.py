@@ -93,6 +93,8 @@ def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int
 def _window(session: Session, cells: int) -> tuple[Line, dict[int, int]]:
     """Return the part of the track around the cursor, and the moment at each column. Only what is visible is built."""
     playback = session.playback
+    if not len(playback):
+        return [], {}
     last_call = bisect_right(playback.calls, playback.position) - 1
     current = playback.calls[last_call] if last_call >= 0 else -1
     before: list[tuple[Part, int]] = []
