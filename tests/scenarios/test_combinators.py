@@ -31,7 +31,7 @@ def test_all_gives_every_value_in_order(async_scenario: Scenario) -> None:
     async def workflow(_event: Any, ctx: DurableContext) -> list[str]:
         values = await ctx.all(after(ctx, 3, "a"), after(ctx, 1, "b"), ctx.step(lambda _: "c"), name="every")
         await ctx.wait(MINUTE)
-        return values
+        return values  # type: ignore[return-value]
 
     ended = async_scenario.run(workflow)
     assert ended.result == ["a", "b", "c"]

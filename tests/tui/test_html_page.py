@@ -60,7 +60,7 @@ def test_a_page_of_a_thousand_calls_is_below_a_megabyte() -> None:
     @durable_execution
     async def many(_: Any, ctx: DurableContext) -> None:
         for number in range(1000):
-            await ctx.step(lambda step, number=number: {"number": number}, name=f"step {number}")
+            await ctx.step(lambda step, number=number: {"number": number}, name=f"step {number}")  # type: ignore[misc, arg-type]
 
     with LocalRunner(many, now=datetime(2026, 1, 1, tzinfo=UTC)) as runner:
         history = runner.run().history

@@ -232,7 +232,7 @@ async def nested(_event: Any, ctx: DurableContext) -> list[Any]:
         inner = await branch.parallel([step("i1"), step("i2")], "inner", config=SEQUENTIAL)
         return inner.get_results()
 
-    return (await ctx.parallel([outer], "outer", config=SEQUENTIAL)).get_results()
+    return (await ctx.parallel([outer], "outer", config=SEQUENTIAL)).get_results()  # type: ignore[no-any-return]
 
 
 @requirement("8-22")

@@ -57,7 +57,7 @@ def test_a_function_gets_a_list_and_gives_one_result_for_it() -> None:
             return sum(numbers)
 
         config = MapConfig(item_batcher=ItemBatcherConfig(max_items=2), item_namer=lambda group, _: f"from-{group[0]}")
-        return (await ctx.map([1, 2, 3], total, config=config)).get_results()  # type: ignore[arg-type]
+        return (await ctx.map([1, 2, 3], total, config=config)).get_results()
 
     service = FakeService()
     assert json.loads(invoke(handler, service)["Result"]) == [3, 3]

@@ -209,8 +209,8 @@ def test_a_named_branch_is_looked_into() -> None:
 
 def test_branches_may_come_from_a_generator() -> None:
     async def handler(_: Any, ctx: DurableContext) -> list[int]:
-        found = await ctx.parallel(branch for branch in (work, work))  # type: ignore[arg-type]
-        return found.get_results()
+        found = await ctx.parallel(branch for branch in (work, work))  # type: ignore[call-overload]
+        return found.get_results()  # type: ignore[no-any-return]
 
     assert invoke(durable_execution(handler), FakeService())["Result"] == "[1,1]"
 

@@ -154,7 +154,7 @@ class TestThreads:
         client = Answering()
 
         async def twice() -> None:
-            service = LambdaService(client)
+            service = LambdaService(client)  # type: ignore[arg-type]
             await service.checkpoint(ARN, "token", [])
             await service.checkpoint(ARN, "token", [])
 

@@ -271,7 +271,7 @@ class TestDeadline:
                 raise AssertionError
 
         with pytest.raises(ServiceError, match="DeadlineExceeded"):
-            LambdaService(Client()).within(lambda: 0.0).checkpoint_now(ARN, "dG9r", [])
+            LambdaService(Client()).within(lambda: 0.0).checkpoint_now(ARN, "dG9r", [])  # type: ignore[arg-type]
 
 
 def _never(service: LoopbackService) -> None:

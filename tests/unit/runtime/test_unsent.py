@@ -61,7 +61,7 @@ def test_each_invocation_begins_anew(descriptor: int) -> None:
 
 def test_nobody_notes_where_nobody_asked() -> None:
     assert client.notes() is None
-    assert LambdaService(object()).note_unsent is None
+    assert LambdaService(object()).note_unsent is None  # type: ignore[arg-type]
 
 
 def test_what_waits_while_a_call_is_made_is_noted_with_the_token_it_will_be_sent_with() -> None:
