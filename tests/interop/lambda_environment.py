@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *arguments: Any) -> None:
+    def log_message(self, *arguments: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Be silent."""
 
 

@@ -34,7 +34,7 @@ class Combinators:
     _scope: ContextScope
 
     @overload
-    def all(self, a: Awaitable[T1], b: Awaitable[T2], /, *, name: str | None = None) -> Pending[tuple[T1, T2]]: ...
+    def all(self, a: Awaitable[T1], b: Awaitable[T2], /, *, name: str | None = None) -> Pending[tuple[T1, T2]]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def all(
         self, a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], /, *, name: str | None = None
@@ -106,7 +106,7 @@ class Combinators:
         return combinators.run_any(call, awaitables)
 
     @overload
-    def all_settled(self, a: Awaitable[T1], b: Awaitable[T2], /) -> Pending[tuple[Settled[T1], Settled[T2]]]: ...
+    def all_settled(self, a: Awaitable[T1], b: Awaitable[T2], /) -> Pending[tuple[Settled[T1], Settled[T2]]]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def all_settled(
         self, a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], /

@@ -410,9 +410,9 @@ class DurableContext(Combinators):
 
         if not callable(submitter):
             refuse(submitter, "ctx.wait_for_callback")
-        config = checked_config(config, wait_for_callback.DEFAULT_CONFIG, "ctx.wait_for_callback")
+        config = checked_config(config, wait_for_callback.DEFAULT_CONFIG, "ctx.wait_for_callback")  # pyright: ignore[reportAssignmentType]
         call = self._scope.reserve(CONTEXT, OperationSubType.WAIT_FOR_CALLBACK.value, name)
-        return wait_for_callback.run_wait_for_callback(call, submitter, config)
+        return wait_for_callback.run_wait_for_callback(call, submitter, config)  # pyright: ignore[reportArgumentType]
 
     def with_retry(
         self,
