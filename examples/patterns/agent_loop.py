@@ -40,8 +40,8 @@ async def ask_model(step: StepContext, messages: list[Message]) -> Message:
 
 
 @durable_step
-async def use_tool(step: StepContext, name: str, arguments: dict[str, Any]) -> str:
-    return str(TOOLS[name](**arguments))
+async def use_tool(step: StepContext, name: str, arguments: dict[str, float | str]) -> float:
+    return float(TOOLS[name](**arguments))
 
 
 @durable_execution
@@ -51,7 +51,7 @@ async def handler(request: dict[str, str], ctx: DurableContext) -> str:
         answer = await ctx.step(ask_model(messages), name=f"model {turn}")
         if "tool" not in answer:
             return str(answer["content"])
-        found = await ctx.step(use_tool(answer["tool"], answer["arguments"]), name=str(answer["tool"]))  # type: ignore[no-untyped-call]
+        found = await ctx.step(use_tool(answer["tool"], answer["arguments"]), name=str(answer["tool"]))
         messages += [answer, {"role": "tool", "content": found}]
     return "no answer in 10 turns"
 
