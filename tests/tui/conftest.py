@@ -129,11 +129,6 @@ def screen_text(app: DebuggerApp) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
 
-def _settled(text: str) -> str:
-    """The text without the thin end of a scroll bar, which depends on whether the window was resized."""
-    return "\n".join(line.replace("▁", " ").rstrip() for line in text.split("\n"))
-
-
 @pytest.fixture
 def golden() -> Callable[[str, str], None]:
     """Compares text with a file beside the tests; DURABLE_UPDATE_GOLDENS=1 writes it."""
@@ -144,7 +139,6 @@ def golden() -> Callable[[str, str], None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text + "\n", encoding="utf-8")
         assert path.is_file(), f"there is no golden {name}: look at the text, then run with {UPDATE}=1\n{text}"
-        expected = path.read_text(encoding="utf-8").removesuffix("\n")
-        assert _settled(text) == _settled(expected), f"differs from goldens/{name}.txt"
+        assert text == path.read_text(encoding="utf-8").removesuffix("\n"), f"differs from goldens/{name}.txt"
 
     return check
