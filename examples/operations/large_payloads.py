@@ -1,5 +1,6 @@
 """Keep a large result out of the record: compress it, and store what is still large in a bucket."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from durable_execution.serdes import CompressedSerDes, DirectoryStore, Offloaded
 PAYLOAD = {"rows": 2000}
 RESULT = 2000
 
-# On Lambda: S3Store("my-bucket", prefix="durable/"). Its folder is shared by every invocation of the execution.
-STORE = DirectoryStore(str(Path(tempfile.gettempdir()) / "durable-example-payloads"))
+# On Lambda: S3Store("my-bucket", prefix="durable/"). Every invocation of the execution shares it, and so does a replay.
+PAYLOADS = os.environ.get("EXAMPLE_PAYLOADS", str(Path(tempfile.gettempdir()) / "durable-example-payloads"))
+STORE = DirectoryStore(PAYLOADS)
 OFFLOADED = StepConfig(serdes=OffloadedSerDes(CompressedSerDes(), store=STORE, above_bytes=2000))
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +28,9 @@ def load(file: Path) -> ModuleType:
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
-def example(request: pytest.FixtureRequest) -> tuple[Path, ModuleType]:
+def example(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, ModuleType]:
+    payloads = shutil.copytree(HISTORIES / "payloads", tmp_path / "payloads")  # what histories refer to
+    monkeypatch.setenv("EXAMPLE_PAYLOADS", str(payloads))
     return request.param, load(request.param)
 
 
