@@ -1,13 +1,10 @@
 """`durable-debug gate` against an endpoint of the Lambda API: boto3 lists what is running, page by page."""
 
 import json
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,7 +17,7 @@ from durable_execution.protocol import Wire
 from durable_execution.replay import check, fetch_history, running_executions
 from durable_execution.replay.gate import hold
 from durable_execution.replay.loading import load_handler
-from tests.interop.serving import boto3_client, served
+from tests.interop.serving import Serving, boto3_client, served
 
 pytestmark = pytest.mark.interop
 
@@ -266,81 +263,20 @@ def test_killed_servers_and_gates_lose_nothing(tmp_path: Path, monkeypatch: pyte
         text = FLOW.format(first=first, odd="odd", end="end")
         (tmp_path / f"killed_{name}.py").write_text(text, encoding="utf-8")
 
-    with Serving(tmp_path) as serving:
+    function = f"flow={tmp_path}/killed_deployed.py:flow"
+    with Serving(tmp_path, "--function", function) as serving:
         client = serving.client()
         for number in range(4):
             payload = json.dumps({"n": number}).encode()
             client.invoke(FunctionName="flow", Qualifier="$LATEST", InvocationType="Event", Payload=payload)
         serving.wait_for_callbacks(4)
         client.close()
-    with Serving(tmp_path) as serving:
+    with Serving(tmp_path, "--function", function) as serving:
         broken, same = f"{tmp_path}/killed_broken.py:flow", f"{tmp_path}/killed_deployed.py:flow"
-        assert serving.gate(broken, "--hold", "--yes", kill_after="held: ") < 0
+        assert serving.run("gate", "flow", broken, "--hold", "--yes", kill_after="held: ") < 0
         assert 1 <= serving.count("PAUSED") <= 4
-        assert serving.gate(broken, "--hold", "--yes") == 0
+        assert serving.run("gate", "flow", broken, "--hold", "--yes") == 0
         assert serving.count("PAUSED") == 4
-        assert serving.gate(same, "--release", "--yes", kill_after="released: ") < 0
-        assert serving.gate(same, "--release", "--yes") == 0
+        assert serving.run("gate", "flow", same, "--release", "--yes", kill_after="released: ") < 0
+        assert serving.run("gate", "flow", same, "--release", "--yes") == 0
         assert serving.count("RUNNING") == 4
-
-
-class Serving:
-    """`durable-debug serve` on a store, killed at the end."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def __enter__(self) -> Self:
-        words = ["serve", "--store", str(self.directory / "store.db"), "--port", "0"]
-        words += ["--function", f"flow={self.directory}/killed_deployed.py:flow"]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "durable_debugger", *words],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stderr
-        line = ""
-        while "http://" not in line:
-            line = self.process.stderr.readline() or (self.process.stdout or self.process.stderr).readline()
-            assert line
-        self.url = re.findall(r"http://[\w.:]+", line)[0]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def client(self) -> Any:
-        return boto3_client(self.url)
-
-    def count(self, status: str) -> int:
-        client = self.client()
-        found = client.list_durable_executions_by_function(FunctionName="flow", Statuses=[status])["DurableExecutions"]
-        client.close()
-        return len(found)
-
-    def wait_for_callbacks(self, wanted: int) -> None:
-        client, waiting = self.client(), 0
-        while waiting < wanted:
-            listed = client.list_durable_executions_by_function(FunctionName="flow")["DurableExecutions"]
-            histories = [
-                client.get_durable_execution_history(DurableExecutionArn=one["DurableExecutionArn"])["Events"]
-                for one in listed
-            ]
-            waiting = sum(any(event["EventType"] == "CallbackStarted" for event in events) for events in histories)
-        client.close()
-
-    def gate(self, target: str, *options: str, kill_after: str | None = None) -> int:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "durable_debugger", "gate", "flow", target, "--endpoint-url", self.url, *options],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        with process:
-            assert process.stderr
-            for line in process.stderr:
-                if kill_after is not None and line.startswith(kill_after):
-                    process.kill()
-        return process.returncode

@@ -2,8 +2,6 @@
 
 `durable-debug serve --function NAME=TARGET`: serves the local engine on the real Lambda API.
 
-`durable-debug stop EXECUTION`: stops an execution from outside.
-
 `durable-debug callback succeed|fail|heartbeat ID`: completes a callback from outside the execution.
 """
 
@@ -21,16 +19,13 @@ from durable_debugger.cli.options import (
     add_acting_options,
     function_name,
     handlers_beside,
-    is_on_aws,
     read_json,
     read_text,
 )
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.progress import Progress
 from durable_debugger.model.facts import state_of
-from durable_debugger.sources.files import is_file_reference
-from durable_debugger.sources.found import Loaded, NotFoundError, arn_in, nearest
-from durable_debugger.sources.local import DEFAULT_STORE, LocalExecutions
+from durable_debugger.sources.local import DEFAULT_STORE
 from durable_debugger.text import payloads
 from durable_debugger.text.segments import Part
 from durable_execution.errors import ServiceError
@@ -272,41 +267,6 @@ def _function(text: str) -> tuple[str, str]:
             f"--function {text!r}: expected NAME=module:handler, NAME=file.py:handler or NAME=http://host:port"
         )
     return name, target
-
-
-def add_stop_arguments(parser: ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.add_argument("execution", metavar="EXECUTION", help="ID, unique prefix of an ID, name or ARN")
-    parser.add_argument("--message", help="reason, stored as the message of the execution's error")
-    parser.add_argument("--type", help="error type")
-    add_acting_options(parser)
-
-
-def run_stop(arguments: Namespace, output: Output) -> int:
-    """Stop an execution."""
-    arn = arn_in(arguments.execution) if is_on_aws(arguments) else _local_arn(arguments)
-    if arn is None:
-        raise CommandError("on AWS, `stop` needs the execution's full ARN")
-    error = ErrorObject(arguments.message, arguments.type).to_wire()
-    with acting_client(arguments) as client:
-        client.stop_durable_execution(DurableExecutionArn=arn, **({"Error": error} if error else {}))
-    output.say(f"stopped {arn}")
-    return Exit.OK
-
-
-def _local_arn(arguments: Namespace) -> str | None:
-    if is_file_reference(arguments.execution):
-        raise CommandError(
-            f"{arguments.execution} is a file; only executions in a local store or on AWS can be stopped"
-        )
-    local = LocalExecutions(arguments.store)
-    try:
-        found = local.find(arguments.execution, arn_in(arguments.execution))
-        if not isinstance(found, Loaded):
-            raise NotFoundError(arguments.execution, [found], nearest(arguments.execution, list(local.executions())))
-        return found.execution.arn
-    finally:
-        local.close()
 
 
 def add_callback_arguments(parser: ArgumentParser) -> None:

@@ -24,7 +24,10 @@ VERBS = {
     "diff": "compare two executions, aligned",
     "lint": "find code that breaks replay, by reading the source",
     "export": "write an execution as spans (OTLP), JSON, HTML, a Perfetto trace or a bundle",
-    "stop": "stop a running execution",
+    "stop": "stop executions; they cannot be resumed",
+    "pause": "pause executions: nothing is invoked until they are resumed",
+    "resume": "resume paused executions",
+    "delete": "delete executions that have ended, with their histories",
     "callback": "complete a callback from outside: succeed, fail or heartbeat",
     "serve": "serve the local engine on the real Lambda API",
 }
@@ -33,7 +36,8 @@ VERBS = {
 MODULES = {
     **dict.fromkeys(("open", "list", "show", "diff"), "look"),
     **dict.fromkeys(("check", "lint"), "verify"),
-    **dict.fromkeys(("run", "serve", "stop", "callback"), "engine"),
+    **dict.fromkeys(("run", "serve", "callback"), "engine"),
+    **dict.fromkeys(("stop", "pause", "resume", "delete"), "control"),
     "replay": "replay",
     "gate": "gate",
     "export": "export",

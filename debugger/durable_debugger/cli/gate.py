@@ -7,7 +7,8 @@ list what they would do, and do it with `--yes`. What is done already is left al
 import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from durable_debugger.cli.exits import CommandError, Exit
@@ -55,7 +56,18 @@ def add_gate_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="resume what --hold paused, after you deployed; with a handler, only what replays the same against it",
     )
-    parser.add_argument("--yes", action="store_true", help="pause or resume, instead of listing what would be done")
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="pause or resume without asking; without a terminal to ask on, nothing is changed unless you pass this",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list what would be paused or resumed, and change nothing"
+    )
+    parser.epilog = (
+        "needs lambda:ListDurableExecutionsByFunction and lambda:GetDurableExecutionHistory; --hold also needs "
+        "lambda:PauseDurableExecution, and --release lambda:GetDurableExecution and lambda:ResumeDurableExecution"
+    )
     add_worker_options(parser)
     add_report_options(parser)
     add_acting_options(parser, is_aws_default=True)
@@ -65,6 +77,7 @@ def run_gate(arguments: Namespace, output: Output) -> int:
     """Check every open execution of a function."""
     if arguments.target is None and not arguments.release:
         raise CommandError("no handler given; add the code to deploy, for example `shop.orders:process_order`")
+    arguments.yes = arguments.yes and not arguments.dry_run
     with acting_client(arguments) as client:
         found = _listed(client, arguments, output)
         if not found:
@@ -77,14 +90,11 @@ def run_gate(arguments: Namespace, output: Output) -> int:
 
 def _listed(client: Any, arguments: Namespace, output: Output) -> list[OpenExecution]:
     found: list[OpenExecution] = []
-    is_shown = output.narration.isatty()
     for execution in open_executions(client, arguments.function, qualifier=arguments.qualifier):
         found.append(execution)
-        if is_shown and len(found) % SHOWN_EVERY == 0:
-            output.narration.write(f"\r\x1b[K{len(found)} open executions listed")
-            output.narration.flush()
-    if is_shown:
-        output.narration.write("\r\x1b[K")
+        if len(found) % SHOWN_EVERY == 0:
+            output.show(f"{len(found)} open executions listed")
+    output.show("")
     return found
 
 
@@ -115,14 +125,33 @@ def _hold(
     arguments: Namespace,
     output: Output,
 ) -> list[Held]:
-    held: list[Held] = []
-    for execution, report in zip(checked, reports, strict=True):
-        if would_break(report) and execution.status == "RUNNING":
-            reason = reason_for(report, arguments.target)
-            held.append(hold(client, execution.arn, reason) if arguments.yes else Held(execution.arn, reason))
-            _say(held[-1], "held", arguments, output)
-    _say_dry_run(held, arguments, output)
-    return held
+    planned = [
+        Held(execution.arn, reason_for(report, arguments.target))
+        for execution, report in zip(checked, reports, strict=True)
+        if would_break(report) and execution.status == "RUNNING"
+    ]
+    return _carry_out(planned, "held", lambda one: hold(client, one.arn, one.reason), arguments, output)
+
+
+def _carry_out(
+    planned: Sequence[Held], word: str, act: Callable[[Held], Held], arguments: Namespace, output: Output
+) -> list[Held]:
+    """List what is planned, and do it if the command line or the terminal says so."""
+    if not arguments.yes:
+        for one in planned:
+            output.say(f"would be {word}: {one.arn}: {one.reason}")
+        asks = bool(planned) and output.can_ask and not arguments.dry_run
+        verb = {"held": "pause", "released": "resume"}[word]
+        arguments.yes = asks and output.is_confirmed(f"{verb} {_count(len(planned), 'execution')}?")
+        if not arguments.yes:
+            if planned:
+                output.say("nothing was changed" + ("" if arguments.dry_run else "; add --yes to do it"))
+            return list(planned)
+    done: list[Held] = []
+    for one in planned:
+        done.append(act(one))
+        _say(done[-1], word, output)
+    return done
 
 
 def _code_of_hold(checked: Sequence[OpenExecution], reports: Sequence[ReplayReport], held: Sequence[Held]) -> int:
@@ -157,16 +186,16 @@ def _release(client: Any, found: Sequence[OpenExecution], arguments: Namespace, 
         reports = replay_all([one.source(client) for one in ours], handlers, arguments, output)
         ours = [one for one, report in zip(ours, reports, strict=True) if report.is_same]
         code = int(worst(reports))
-    done: list[Held] = []
-    for one in ours:
-        reason = reasons[one.arn]
-        done.append(
-            release(client, one.arn, f"released: {reason}"[:MAX_REASON]) if arguments.yes else Held(one.arn, reason)
-        )
-        _say(done[-1], "released", arguments, output)
     for problem in problems:
-        _say(problem, "released", arguments, output)
-    _say_dry_run(done, arguments, output)
+        _say(problem, "released", output)
+    planned = [Held(one.arn, reasons[one.arn]) for one in ours]
+    done = _carry_out(
+        planned,
+        "released",
+        lambda one: replace(release(client, one.arn, f"released: {one.reason}"[:MAX_REASON]), reason=one.reason),
+        arguments,
+        output,
+    )
     if arguments.target is not None:
         _print(reports, [], [], done, code, arguments, output)
     if not reasons and not problems:
@@ -219,17 +248,12 @@ def _say_exposure(
     output.say(f"{arguments.function}: {_count(len(checked) + len(pinned), 'open execution')}: {'; '.join(parts)}")
 
 
-def _say(one: Held, word: str, arguments: Namespace, output: Output) -> None:
+def _say(one: Held, word: str, output: Output) -> None:
     """Say at once what was done: the command may be ended before it comes to the next one."""
     if one.problem is not None:
         output.say(f"not {word}: {one.arn}: {one.problem}")
     else:
-        output.say(f"{word if arguments.yes else f'would be {word}'}: {one.arn}: {one.reason}")
-
-
-def _say_dry_run(held: Sequence[Held], arguments: Namespace, output: Output) -> None:
-    if held and not arguments.yes:
-        output.say("nothing was changed; add --yes to do it")
+        output.say(f"{word}: {one.arn}: {one.reason}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -80,6 +80,23 @@ class Output:
         """Write a line to stderr."""
         self._write(self.narration, parts)
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person can answer: stdin and stderr are terminals."""
+        return sys.stdin is not None and sys.stdin.isatty() and self.narration.isatty()
+
+    def is_confirmed(self, question: str) -> bool:
+        """Ask a question on the terminal; anything but yes means no."""
+        self.narration.write(f"{question} [y/N] ")
+        self.narration.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def show(self, text: str) -> None:
+        """Show progress in place, if stderr is a terminal; an empty text removes it."""
+        if self.narration.isatty():
+            self.narration.write(f"\r\x1b[K{text}")
+            self.narration.flush()
+
     def _write(self, stream: TextIO, parts: Line | str) -> None:
         parts = [Part(parts)] if isinstance(parts, str) else parts
         is_coloured = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -9,6 +9,7 @@ from durable_execution.protocol import ExecutionArn
 from durable_execution.protocol.ids import LOCAL_REGION
 
 IAM_ACTIONS = {
+    "DeleteDurableExecution": "lambda:DeleteDurableExecution",
     "GetDurableExecution": "lambda:GetDurableExecution",
     "GetDurableExecutionHistory": "lambda:GetDurableExecutionHistory",
     "ListDurableExecutionsByFunction": "lambda:ListDurableExecutionsByFunction",

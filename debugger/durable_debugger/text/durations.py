@@ -1,12 +1,14 @@
 """Durations, ages and clock times in few cells."""
 
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
 
 UNKNOWN = "—"
 SECOND = 1.0
 MINUTE = 60.0
 HOUR = 3600.0
 DAY = 86400.0
+UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 
 def short(seconds: float | None) -> str:
@@ -81,3 +83,19 @@ def stamp(at: datetime | None) -> str:
 def span(delta: timedelta) -> str:
     """Format a timedelta like `short`."""
     return short(delta.total_seconds())
+
+
+def moment_in(text: str, now: datetime) -> datetime | None:
+    """Read a time: an age such as `90s`, `30m`, `24h`, `7d` or `2w`, or an ISO 8601 time, in UTC unless it has an offset.
+
+    Returns:
+        The time; None if the text is neither, or lies outside the calendar.
+    """
+    match = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip().lower())
+    try:
+        if match is not None:
+            return now - timedelta(seconds=int(match[1]) * UNITS[match[2]])
+        found = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -24,7 +24,13 @@ HELD_BY = "durable-debug gate: "
 MAX_REASON = 1024
 CONFLICT = "ResourceConflictException"
 ABSENT = "ResourceNotFoundException"
-DENIED = ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation")
+DENIED = (
+    "AccessDeniedException",
+    "AccessDenied",
+    "ExpiredTokenException",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+)
 
 
 class Exposure(StrEnum):
@@ -134,6 +140,12 @@ def hold_reason(client: Any, execution: OpenExecution) -> str | None:
     return reason if reason.startswith(HELD_BY) else None
 
 
+def error_code(error: Exception) -> str | None:
+    """Return the API's code of an error of boto3's client or of the local engine's; None for any other error."""
+    code = getattr(error, "code", None) or (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
+    return code if isinstance(code, str) else None
+
+
 def _open(execution: Wire) -> OpenExecution:
     arn = str(execution["DurableExecutionArn"])
     try:
@@ -149,7 +161,7 @@ def _act(arn: str, reason: str, operation: str, call: Any) -> Held:
     try:
         call()
     except Exception as error:  # one execution that cannot be paused must not keep the others from it
-        code = getattr(error, "code", None) or (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
+        code = error_code(error)
         if code is None:
             raise
         if code in (CONFLICT, ABSENT):
