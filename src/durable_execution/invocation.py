@@ -32,6 +32,7 @@ from durable_execution.protocol import ErrorObject, InvocationInput, InvocationS
 from durable_execution.protocol.enums import MAX_RESPONSE_BYTES
 from durable_execution.protocol.envelope import failed, pending, response_size, succeeded
 from durable_execution.protocol.paths import root_path
+from durable_execution.runtime.answers import further_pages, merge, operations_in
 from durable_execution.runtime.body_threads import shared_workers
 from durable_execution.runtime.guard import check_finished
 from durable_execution.runtime.loop import EnvironmentLoop, cancel_all, run_in_environment
@@ -120,17 +121,13 @@ class InvocationLoop:
         Returns:
             The error if the service cannot be called, or a page cannot be read; no user code has run then.
         """
-        wires, marker = self._envelope.operations, self._envelope.next_marker
-        self._operations = {wire["Id"]: wire for wire in wires}
+        envelope, operations = self._envelope, self._operations
         try:
-            self._client = _bound(self._client, self._lambda_context)
-            while marker:
-                page = await self._client.get_state(
-                    self._envelope.execution_arn, self._envelope.checkpoint_token, marker
-                )
-                for wire in page.operations:
-                    self._operations[wire["Id"]] = wire
-                marker = page.next_marker
+            merge(operations, operations_in(envelope.operations))
+            client = self._client = _bound(self._client, self._lambda_context)
+            if envelope.next_marker:
+                arn, token = envelope.execution_arn, envelope.checkpoint_token
+                merge(operations, await further_pages(client, arn, token, envelope.next_marker, operations.values()))
         except (ServiceError, ConfigurationError) as error:
             return _judged(error)
         return None

@@ -1,34 +1,43 @@
-"""Fuzz campaign: mutated histories, replay traces and stores never raise anything but the project's own errors.
+"""Fuzz campaign: mutated histories, traces, stores and answers never raise anything but the project's own errors.
 
     python -m tests.campaigns.fuzz --mutants 5000
 
-Each mutant goes through the command line as a user's file would: `show` in each of its forms, and `export`. A mutant passes if
-the command ends with a documented exit code; any exception that leaves the command is a finding, and is printed with its seed.
+A mutated file goes through everything that reads it: `show`, `explain`, `export`, a replay with its report, and every view of
+the debugger. A mutated envelope or answer of the service goes to a handler. A mutant passes if it is read, or refused with an
+error of the project. Any other exception is a finding, and so is a mutant that takes too long or too much memory.
 """
 
 import argparse
 import contextlib
 import io
-import json
+import logging
 import random
-import shutil
+import resource
+import signal
 import sys
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from durable_debugger.cli import main as durable_debug
-from durable_execution.local import LocalEngine, SkippingClock
-from tests.campaigns.mutation import damage, encode, mutate, overwrite
-from tests.campaigns.workflows import record_store
+from tests.campaigns import hostile
+from tests.campaigns.surfaces import Trial
 
-CORPUS = Path(__file__).parents[1] / "replay" / "corpus"
-FORMS: tuple[tuple[str, ...], ...] = (("--json",), (), ("--timeline",), ("--events",), ("--trace",))
-KINDS = ("history", "trace", "store")
+MAKERS: dict[str, Callable[[Path], hostile.Maker]] = {
+    "history": hostile.histories,
+    "trace": hostile.traces,
+    "store": hostile.stores,
+    "answer": hostile.answers,
+}
+KINDS = tuple(MAKERS)
+MAX_SECONDS = 20
+MAX_BYTES = 3 * 1024**3
+
+
+class OutOfTimeError(BaseException):
+    """A mutant took too long. Not an Exception, so that nothing on the way handles it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +63,18 @@ class Outcome:
 
     Attributes:
         tried: Mutants, by kind.
-        exits: Exit codes of the commands.
+        exits: Exit codes, by kind: 0 and 1 for a mutant that was read, 3 for one that was refused.
         findings: Mutants that raised.
     """
 
     tried: Counter[str]
-    exits: Counter[int]
+    exits: Counter[tuple[str, int]]
     findings: list[Finding]
 
 
-def campaign(mutants: int, *, seed: int = 0, kinds: tuple[str, ...] = KINDS, stop_after: int = 20) -> Outcome:
+def campaign(
+    mutants: int, *, seed: int = 0, kinds: tuple[str, ...] = KINDS, stop_after: int = 20, is_limited: bool = False
+) -> Outcome:
     """Try mutants of each kind.
 
     Args:
@@ -71,100 +82,54 @@ def campaign(mutants: int, *, seed: int = 0, kinds: tuple[str, ...] = KINDS, sto
         seed: Seed of the first one.
         kinds: Kinds of files to mutate.
         stop_after: Number of findings after which to stop.
+        is_limited: Whether a mutant that takes too long is a finding.
     """
     outcome = Outcome(Counter(), Counter(), [])
     with tempfile.TemporaryDirectory() as directory:
-        makers = {kind: _MAKERS[kind](Path(directory)) for kind in kinds}
+        makers = {kind: MAKERS[kind](Path(directory)) for kind in kinds}
         for number in range(seed, seed + mutants):
             for kind, make in makers.items():
                 outcome.tried[kind] += 1
+                if is_limited:
+                    signal.alarm(MAX_SECONDS)
                 _try(outcome, kind, number, make(random.Random(f"{kind} {number}")))
                 if len(outcome.findings) >= stop_after:
                     return outcome
     return outcome
 
 
-def _try(outcome: Outcome, kind: str, seed: int, commands: list[list[str]]) -> None:
-    for command in commands:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            try:
-                code = durable_debug(command)
-            except SystemExit as exit_:
-                code = int(exit_.code or 0)
-            except Exception:  # noqa: BLE001  # any exception is a finding
-                outcome.findings.append(Finding(kind, seed, " ".join(command), traceback.format_exc()))
-                return
-        outcome.exits[code] += 1
+def _try(outcome: Outcome, kind: str, seed: int, trials: list[Trial]) -> None:
+    for trial in trials:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                code = trial.run()
+        except (Exception, OutOfTimeError):  # noqa: BLE001  # any exception is a finding
+            outcome.findings.append(Finding(kind, seed, trial.name, traceback.format_exc()))
+            return
+        outcome.exits[kind, code] += 1
 
 
-Maker = Callable[[random.Random], list[list[str]]]
+@contextlib.contextmanager
+def _limits() -> Iterator[None]:
+    """Bound each campaign's memory, and the time of each mutant, so that neither can be used up unnoticed."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+    signal.signal(signal.SIGALRM, _out_of_time)
+    yield
+    signal.alarm(0)
 
 
-def _histories(directory: Path) -> Maker:
-    files = sorted(path for path in CORPUS.rglob("*.json") if path.stat().st_size < 60_000)
-    values = [json.loads(path.read_text()) for path in files]
-    target = directory / "mutant.json"
-
-    def make(chance: random.Random) -> list[list[str]]:
-        value = chance.choice(values)
-        if chance.random() < 0.2:
-            target.write_bytes(damage(json.dumps(value).encode(), chance))
-        else:
-            target.write_text(encode(mutate(value, chance)))
-        return [["show", str(target), *chance.choice(FORMS)]]
-
-    return make
-
-
-def _traces(directory: Path) -> Maker:
-    _, traces = record_store(directory / "recorded")
-    texts = [path.read_text() for path in traces]
-    target = directory / "mutant.trace.jsonl"
-
-    def make(chance: random.Random) -> list[list[str]]:
-        text = chance.choice(texts)
-        if chance.random() < 0.3:
-            target.write_bytes(damage(text.encode(), chance))
-        else:
-            lines = [json.loads(line) for line in text.splitlines()]
-            changed = chance.randrange(len(lines))
-            lines[changed] = mutate(lines[changed], chance)
-            target.write_text("\n".join(map(encode, lines)))
-        return [["show", str(target), *chance.choice(FORMS)]]
-
-    return make
-
-
-def _stores(directory: Path) -> Maker:
-    store, _ = record_store(directory / "original")
-    data = store.read_bytes()
-    with LocalEngine(
-        store, clock=SkippingClock(datetime(2026, 1, 1, tzinfo=UTC)), create=False, trace_sink=False
-    ) as engine:
-        arns = [found["DurableExecutionArn"] for found in engine.executions()["DurableExecutions"]]
-    place = directory / "store"
-
-    def make(chance: random.Random) -> list[list[str]]:
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        target = place / "executions.db"
-        target.write_bytes((damage if chance.random() < 0.3 else overwrite)(data, chance))
-        options = ["--store", str(target)]
-        return [["list", *options], ["show", chance.choice(arns), *options, *chance.choice(FORMS)]]
-
-    return make
-
-
-_MAKERS: dict[str, Callable[[Path], Maker]] = {"history": _histories, "trace": _traces, "store": _stores}
+def _out_of_time(number: int, frame: object) -> None:
+    raise OutOfTimeError(f"a mutant took more than {MAX_SECONDS} seconds")
 
 
 def report(outcome: Outcome) -> Iterator[str]:
     """Lines that say what was tried and found."""
     for kind, tried in sorted(outcome.tried.items()):
         yield f"{kind}: {tried} mutants, {sum(found.kind == kind for found in outcome.findings)} raised"
-    yield f"exit codes: {dict(sorted(outcome.exits.items()))}"
+    for (kind, code), count in sorted(outcome.exits.items()):
+        yield f"{kind}: exit code {code} {count} times"
     for found in outcome.findings:
-        yield f"\n{found.kind} mutant {found.seed}: durable-debug {found.command}\n{found.error}"
+        yield f"\n{found.kind} mutant {found.seed}: {found.command}\n{found.error}"
 
 
 def main() -> int:
@@ -175,8 +140,12 @@ def main() -> int:
     parser.add_argument("--kind", action="append", choices=KINDS, help="kind of file; repeatable; all by default")
     parser.add_argument("--stop-after", type=int, default=20, help="number of findings after which to stop")
     arguments = parser.parse_args()
+    logging.disable()
     kinds = tuple(arguments.kind or KINDS)
-    outcome = campaign(arguments.mutants, seed=arguments.seed, kinds=kinds, stop_after=arguments.stop_after)
+    with _limits():
+        outcome = campaign(
+            arguments.mutants, seed=arguments.seed, kinds=kinds, stop_after=arguments.stop_after, is_limited=True
+        )
     sys.stdout.write("\n".join(report(outcome)) + "\n")
     return 1 if outcome.findings else 0
 

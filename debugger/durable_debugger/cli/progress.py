@@ -10,6 +10,7 @@ from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Line, Part
 from durable_execution.history.event_fold import OPERATION_EVENTS
+from durable_execution.paging import pages
 from durable_execution.protocol.operation import to_datetime
 
 PAGE = 1000
@@ -46,17 +47,17 @@ class Progress:
         return list(self._callbacks.values())
 
     def _events(self) -> Iterator[Mapping[str, Any]]:
-        marker: str | None = None
         fresh: list[Mapping[str, Any]] = []
-        while True:  # newest first, until an event that was already read
-            more = {"Marker": marker} if marker else {}
-            page = self._client.get_durable_execution_history(
-                DurableExecutionArn=self._arn, IncludeExecutionData=True, ReverseOrder=True, MaxItems=PAGE, **more
-            )
-            events = [event for event in page["Events"] if event["EventId"] > self._seen]
+        options = {
+            "DurableExecutionArn": self._arn,
+            "IncludeExecutionData": True,
+            "ReverseOrder": True,
+            "MaxItems": PAGE,
+        }
+        for page in pages(self._client.get_durable_execution_history, "Events", **options):
+            events = [event for event in page if event["EventId"] > self._seen]
             fresh += events
-            marker = page.get("NextMarker")
-            if not marker or len(events) < len(page["Events"]):
+            if len(events) < len(page):  # newest first, until an event that was already read
                 break
         if fresh:
             self._seen = fresh[0]["EventId"]

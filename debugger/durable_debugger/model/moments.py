@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from durable_debugger.model.facts import State, state_of
 from durable_debugger.model.outline import ROOT
-from durable_execution.history.event_fold import OPERATION_EVENTS
+from durable_execution.history.event_fold import OPERATION_EVENTS, details, mapping, text
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation, RecordedOperation
 from durable_execution.protocol import OperationStatus, OperationType
 from durable_execution.protocol.operation import to_datetime
@@ -175,7 +175,7 @@ class _Reader:
 
     def _from_event(self, number: int, event: Any, called: set[str] | None = None) -> Iterator[Moment]:
         known = OPERATION_EVENTS.get(str(event.get("EventType")))
-        identifier = event.get("Id")
+        identifier = text(event.get("Id"))
         operation = self.by_id.get(identifier) if identifier else None
         if known is None or operation is None:
             return
@@ -293,13 +293,12 @@ def _is_outside(event: Any) -> bool:
 
 
 def _will_retry(event: Any) -> bool:
-    details = event.get(f"{event.get('EventType')}Details") or {}
-    return bool((details.get("RetryDetails") or {}).get("NextAttemptDelaySeconds"))
+    return bool(mapping(details(event).get("RetryDetails")).get("NextAttemptDelaySeconds"))
 
 
 def _comes_before(event: Any, entry: TraceEntry, trace: InvocationTrace, called: set[str], traced: set[str]) -> bool:
     """Whether a history event was written before the code made a call."""
-    identifier = event.get("Id")
+    identifier = text(event.get("Id"))
     if identifier == entry.id or (identifier in traced and identifier not in called):
         return False
     at, called_at = _at(event), _called_at(trace, entry)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from durable_debugger.sources.found import Listed, Loaded
 from durable_execution.history.reading import read_history
+from durable_execution.paging import pages
 from durable_execution.protocol import ExecutionArn
 from durable_execution.protocol.operation import to_datetime
 from durable_execution.trace.schema import InvocationTrace
@@ -93,17 +94,17 @@ class ExecutionReader:
         if not last:
             return self._everything(operation, arguments)
         fresh: list[Any] = []
-        for page in _pages(operation, ReverseOrder=True, **arguments):
-            added = [event for event in page["Events"] if event["EventId"] > last]
+        for page in pages(operation, "Events", ReverseOrder=True, MaxItems=PAGE, **arguments):
+            added = [event for event in page if event["EventId"] > last]
             fresh += added
-            if len(added) < len(page["Events"]):
+            if len(added) < len(page):
                 break
         return fresh[::-1]
 
     def _everything(self, operation: Callable[..., Any], arguments: dict[str, Any]) -> list[Any]:
         found: list[Any] = []
-        for page in _pages(operation, **arguments):
-            found += page["Events"]
+        for page in pages(operation, "Events", MaxItems=PAGE, **arguments):
+            found += page
             if self.progress is not None:
                 self.progress(len(found))
         return found
@@ -112,8 +113,8 @@ class ExecutionReader:
 def list_from(client: ExecutionClient, function: str | None, *, place: str, **filters: Any) -> Iterator[Listed]:
     """Yield the executions of a function, latest first, reading pages on demand; None lists all functions."""
     filters = {**filters, "FunctionName": function} if function is not None else filters
-    for page in _pages(client.list_durable_executions_by_function, **filters):
-        for each in page.get("DurableExecutions") or ():
+    for page in pages(client.list_durable_executions_by_function, "DurableExecutions", MaxItems=PAGE, **filters):
+        for each in page:
             yield listed(each, place)
 
 
@@ -135,14 +136,3 @@ def listed(wire: Any, place: str) -> Listed:
         ended_at=to_datetime(wire.get("EndTimestamp")),
         place=place,
     )
-
-
-def _pages(operation: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-    marker: str | None = None
-    while True:
-        more = {"Marker": marker} if marker else {}
-        page = operation(MaxItems=PAGE, **arguments, **more)
-        yield page
-        marker = page.get("NextMarker")
-        if not marker:
-            return

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from durable_debugger.sources.found import UnreachableError
 from durable_execution.protocol import ExecutionArn
 from durable_execution.protocol.ids import LOCAL_REGION
+from durable_execution.runtime.endpoint import is_unreadable_answer, unreadable_answer
 
 IAM_ACTIONS = {
     "DeleteDurableExecution": "lambda:DeleteDurableExecution",
@@ -100,6 +101,8 @@ def explain(error: Exception, operation: str) -> NoReturn:
         raise UnreachableError(f"AWS refused {operation}: {code}: {message}") from error
     if isinstance(error, BotoCoreError):
         raise UnreachableError(f"AWS did not answer: {error}") from error
+    if is_unreadable_answer(error):
+        raise unreadable_answer(error) from error
     raise error
 
 

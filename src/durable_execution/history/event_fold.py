@@ -374,6 +374,6 @@ def moment(fold: Fold, value: Any, where: str) -> datetime | None:
     """Return a timestamp; None, with a note, when it cannot be read."""
     try:
         return to_datetime(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         fold.note(f"{where} has an unreadable timestamp {value!r:.60}")
         return None

@@ -123,10 +123,16 @@ def _event_list(events: Any) -> list[Wire]:
 
 
 def _numbered(events: list[Wire]) -> list[tuple[int, Wire]]:
-    """The events in order of EventId, without duplicates. A history may be in reverse order, and pages may overlap."""
+    """The events in order of EventId, without duplicates. A history may be in reverse order, and pages may overlap.
+
+    If one of the ids cannot be read, all events are numbered by their place.
+    """
     numbers = [event.get("EventId") for event in events]
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
-        return list(enumerate(events, start=1))
+        return [
+            (place, {**event, "EventId": place} if "EventId" in event else event)
+            for place, event in enumerate(events, start=1)
+        ]
     unique: dict[int, Wire] = {}
     for number, event in zip(numbers, events, strict=True):
         unique.setdefault(number, event)  # type: ignore[arg-type]
@@ -168,7 +174,7 @@ def _parse(arn: str | None) -> ExecutionArn | None:
 def _moment(value: Any) -> Any:
     try:
         return to_datetime(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 

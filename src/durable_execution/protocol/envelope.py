@@ -33,7 +33,7 @@ class InvocationInput(NamedTuple):
 
     @classmethod
     def from_event(cls, event: Any) -> InvocationInput:
-        """Read a Lambda event.
+        """Read a Lambda event. The operations are not checked.
 
         Raises:
             ValueError: The event is not the envelope of a durable invocation.
@@ -43,9 +43,11 @@ class InvocationInput(NamedTuple):
             return cls(
                 execution_arn=_text(event["DurableExecutionArn"]),
                 checkpoint_token=_text(event["CheckpointToken"]),
-                operations=[operation for operation in state["Operations"] if operation["Id"]],
+                operations=list(state["Operations"]),
                 next_marker=state.get("NextMarker") or None,
-                updated_operation_ids=list(event.get("UpdatedOperationIds") or ()),
+                updated_operation_ids=[
+                    each for each in event.get("UpdatedOperationIds") or () if isinstance(each, str)
+                ],
             )
         except (KeyError, TypeError, AttributeError, ValueError):
             raise ValueError("not the envelope of a durable invocation") from None

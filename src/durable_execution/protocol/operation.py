@@ -201,22 +201,23 @@ def to_datetime(value: Any) -> datetime | None:
         An aware UTC datetime; None for None and empty text.
 
     Raises:
-        ValueError: The value has none of these forms.
+        ValueError: The value has none of these forms, or is outside the years 1 to 9999.
     """
     if value is None or value == "":
         return None
-    if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = value / 1000 if abs(value) >= MILLISECONDS_FROM else value
-        try:
-            return datetime.fromtimestamp(seconds, UTC)
-        except (OverflowError, OSError, ValueError):
-            raise ValueError(f"{value!r} is outside the range of timestamps") from None
-    if isinstance(value, str):
-        parsed = datetime.fromisoformat(value)
-        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    raise ValueError(f"{value!r} is not a timestamp: use Unix seconds or milliseconds, ISO 8601 text or a datetime")
+    try:
+        if isinstance(value, datetime):
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000 if abs(value) >= MILLISECONDS_FROM else value, UTC)
+        if isinstance(value, str):
+            parsed = datetime.fromisoformat(value)
+            return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        if isinstance(value, str) and not isinstance(error, OverflowError):
+            raise
+        raise ValueError(f"{value!r:.60} is outside the range of timestamps") from None
+    raise ValueError(f"{value!r:.60} is not a timestamp: use Unix seconds or milliseconds, ISO 8601 text or a datetime")
 
 
 def to_millis(value: datetime) -> int:

@@ -17,6 +17,7 @@ from durable_execution.divergence import Divergence, Severity
 from durable_execution.errors import DurableError
 from durable_execution.history.reading import UnreadableHistoryError, read_history
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.paging import pages
 from durable_execution.protocol import Wire
 from durable_execution.replay.loading import load_handler
 from durable_execution.replay.replayer import DEFAULT_SECONDS, Replayer, state_at
@@ -167,7 +168,6 @@ OPEN = ("RUNNING", "PAUSING", "PAUSED")
 """The statuses of executions that have not ended."""
 
 PAGE = 1000
-MAX_PAGES = 10_000
 
 
 def running_executions(
@@ -196,12 +196,9 @@ def listed_executions(client: Any, function: str, *, qualifier: str | None, stat
         Exception: The client's error when it cannot list the executions.
     """
     more: dict[str, Any] = {"Qualifier": qualifier} if qualifier else {}
-    for _ in range(MAX_PAGES):
-        page = client.list_durable_executions_by_function(FunctionName=function, Statuses=list(statuses), **more)
-        yield from page["DurableExecutions"]
-        if not page.get("NextMarker"):
-            return
-        more["Marker"] = page["NextMarker"]
+    call = client.list_durable_executions_by_function
+    for page in pages(call, "DurableExecutions", FunctionName=function, Statuses=list(statuses), **more):
+        yield from page
 
 
 def load_execution(client: Any, arn: str) -> RecordedExecution:
@@ -220,17 +217,9 @@ def load_execution(client: Any, arn: str) -> RecordedExecution:
 
 def fetch_history(client: Any, arn: str) -> RecordedExecution:
     """Fetch a recorded execution through the API, including payloads."""
-    events: list[Wire] = []
-    more: dict[str, Any] = {}
-    for _ in range(MAX_PAGES):
-        page = client.get_durable_execution_history(
-            DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=PAGE, **more
-        )
-        events.extend(page["Events"])
-        if not page.get("NextMarker"):
-            break
-        more = {"Marker": page["NextMarker"]}
-    return read_history(events, arn=arn)
+    options = {"DurableExecutionArn": arn, "IncludeExecutionData": True, "MaxItems": PAGE}
+    found = pages(client.get_durable_execution_history, "Events", **options)
+    return read_history([event for page in found for event in page], arn=arn)
 
 
 DEFAULT_STATES = 300

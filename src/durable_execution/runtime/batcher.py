@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from durable_execution.errors import ServiceError
 from durable_execution.protocol import Wire
 from durable_execution.protocol.enums import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
+from durable_execution.runtime.answers import further_pages
 from durable_execution.runtime.service import CheckpointAnswer, ServiceClient
 
 if TYPE_CHECKING:
@@ -207,11 +208,9 @@ class CheckpointBatcher:
             else:
                 answer = call_now(self._arn, self._token, updates)
             operations = answer.operations
-            marker = answer.next_marker
-            while marker and answer.token:
-                page = await self._client.get_state(self._arn, answer.token, marker)
-                operations = [*operations, *page.operations]
-                marker = page.next_marker
+            if answer.next_marker and answer.token:
+                more = await further_pages(self._client, self._arn, answer.token, answer.next_marker, operations)
+                operations = [*operations, *more]
         except Exception as error:
             if self._announcer is not None:
                 self._announcer.checkpoint_sent(updates, size, time.perf_counter() - began, error)

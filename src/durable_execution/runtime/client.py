@@ -16,16 +16,21 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.protocol import Wire
+from durable_execution.runtime.answers import checkpoint_answer, state_page
 from durable_execution.runtime.body_threads import Workers
-from durable_execution.runtime.endpoint import as_service_error, endpoint_of, make_client
+from durable_execution.runtime.endpoint import (
+    as_service_error,
+    endpoint_of,
+    is_unreadable_answer,
+    make_client,
+    unreadable_answer,
+)
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from durable_execution.runtime.transport import (
     MAX_ITEMS,
     Remaining,
     Transport,
     check_time,
-    checkpoint_answer,
-    state_page,
 )
 
 if TYPE_CHECKING:
@@ -160,6 +165,10 @@ def _made(call: Callable[[], T]) -> T:
         raise _refused(error) from error
     except BotoCoreError as error:
         raise as_service_error(error) from error
+    except Exception as error:
+        if is_unreadable_answer(error):
+            raise unreadable_answer(error) from error
+        raise
 
 
 def unknown_operations() -> ConfigurationError:

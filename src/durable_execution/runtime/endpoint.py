@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from durable_execution.errors import ConfigurationError, ServiceError
+from durable_execution.paging import MALFORMED
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 50
@@ -105,6 +106,26 @@ def as_service_error(error: Exception) -> ServiceError:
         exceptions.PartialCredentialsError,
     )
     return ServiceError(type(error).__name__, str(error), status=400 if isinstance(error, permanent) else None)
+
+
+def is_unreadable_answer(error: BaseException) -> bool:
+    """Whether an error was raised while botocore read an answer: it is not what the API promises.
+
+    botocore raises various types here, for example a RuntimeError for a timestamp that is out of range.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == "botocore.parsers":
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def unreadable_answer(error: BaseException) -> ServiceError:
+    """The error for an answer that botocore cannot read."""
+    return ServiceError(
+        MALFORMED, f"the answer is not one of the Lambda API: {error!s:.200}. Check the endpoint and the proxy"
+    )
 
 
 def _session() -> Any:

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from durable_execution.errors import ServiceError
 from durable_execution.protocol import Operation, Wire
 from durable_execution.protocol.enums import TERMINAL_OPERATION_STATUSES
+from durable_execution.runtime.answers import is_stale
 from durable_execution.runtime.batcher import CheckpointBatcher, as_service_error
 
 if TYPE_CHECKING:
@@ -279,6 +280,9 @@ class ExecutionState:
         for wire in wires:
             operation_id = wire["Id"]
             status = wire["Status"]
+            known = operations.get(operation_id)
+            if known is not None and is_stale(known, wire):
+                continue
             if is_observed or status != "SUCCEEDED" or wire["Type"] not in STATE_TYPES_NOT_REREAD:
                 operations[operation_id] = wire
                 self._touched.add(operation_id)

@@ -12,15 +12,19 @@ import time
 from collections.abc import Callable
 from functools import cache, lru_cache
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
 from durable_execution.errors import ServiceError
+from durable_execution.paging import MALFORMED
 from durable_execution.protocol import Wire
+from durable_execution.runtime.answers import checkpoint_answer, state_page
 from durable_execution.runtime.endpoint import SIGNATURE, Endpoint, as_service_error
 from durable_execution.runtime.exchange import Reply, Timeouts, exchange
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
+
+T = TypeVar("T")
 
 API = "/2025-12-01/durable-executions/"
 MAX_ITEMS = 1000
@@ -64,19 +68,24 @@ class Transport:
         """Send updates; see `ServiceClient.checkpoint`. The service ignores the second of two equal client tokens."""
         request = {"CheckpointToken": token, "Updates": updates, "ClientToken": str(uuid4())}
         body = json.dumps(request, separators=(",", ":")).encode()
-        return checkpoint_answer(self._send("POST", f"{_path_of(arn)}/checkpoint", body, remaining))
+        return self._send("POST", f"{_path_of(arn)}/checkpoint", body, remaining, checkpoint_answer)
 
     def get_state(self, arn: str, token: str, marker: str, remaining: Remaining | None) -> StatePage:
         """Read a page of operations; see `ServiceClient.get_state`."""
         query = f"CheckpointToken={_quoted(token)}&Marker={_quoted(marker)}&MaxItems={MAX_ITEMS}"
-        return state_page(self._send("GET", f"{_path_of(arn)}/state?{query}", None, remaining))
+        return self._send("GET", f"{_path_of(arn)}/state?{query}", None, remaining, state_page)
 
-    def _send(self, method: str, path: str, body: bytes | None, remaining: Remaining | None) -> Wire:
+    def _send(
+        self, method: str, path: str, body: bytes | None, remaining: Remaining | None, read: Callable[[Wire], T]
+    ) -> T:
         attempt = 1
         while True:
             answer, failure = self._attempt(method, path, body, remaining)
             if failure is None:
-                return answer
+                try:
+                    return read(answer)
+                except ServiceError as error:  # a truncated or foreign answer: the service knows the client token
+                    failure = error
             if attempt >= self._endpoint.attempts or not _is_retried(failure):
                 raise failure
             delay = self._backoff(attempt)
@@ -136,19 +145,6 @@ def check_time(remaining: Remaining | None) -> None:
         raise _too_late("it was not started", seconds)
 
 
-def checkpoint_answer(answer: Wire) -> CheckpointAnswer:
-    """Read the answer to a checkpoint, as boto3 or this module parsed it."""
-    state = answer.get("NewExecutionState") or {}
-    return CheckpointAnswer(
-        answer.get("CheckpointToken") or None, state.get("Operations") or [], state.get("NextMarker") or None
-    )
-
-
-def state_page(answer: Wire) -> StatePage:
-    """Read a page of operations, as boto3 or this module parsed it."""
-    return StatePage(answer.get("Operations") or [], answer.get("NextMarker") or None)
-
-
 @cache
 def _request_class() -> Any:
     """The request that botocore's signer takes; its body is bytes already and needs no preparation."""
@@ -173,14 +169,16 @@ def _quoted(text: str) -> str:
 
 def _read(reply: Reply) -> tuple[Wire, ServiceError | None]:
     status, headers, data = reply
-    try:
-        answer = json.loads(data) if data else {}
-    except ValueError:
-        answer = None
+    answer: Any = None if status < 300 else {}  # a refusal may come without a body
+    if data:
+        try:
+            answer = json.loads(data)
+        except (ValueError, RecursionError):
+            answer = None
     if not isinstance(answer, dict):
         shown = data[:120].decode("utf-8", "replace")
         message = f"the answer is not the JSON object of the Lambda API: {shown!r}. Check the endpoint and the proxy"
-        return {}, ServiceError("ResponseParserError", message, status=status if status >= 300 else None)
+        return {}, ServiceError(MALFORMED, message, status=status if status >= 300 else None)
     if status < 300:
         return answer, None
     code = headers.get("x-amzn-errortype") or answer.get("__type") or answer.get("code") or f"Http{status}"

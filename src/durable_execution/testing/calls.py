@@ -8,7 +8,9 @@ from typing import Any
 from durable_execution.errors import ServiceError
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.paging import pages
 from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
+from durable_execution.runtime.endpoint import is_unreadable_answer, unreadable_answer
 
 PAGE_ITEMS = 1000
 
@@ -49,17 +51,10 @@ class ServiceCalls:
 
     def events(self, arn: str) -> Iterator[Wire]:
         """The events of an execution, with their payloads, from all pages."""
-        marker: str | None = None
-        while True:
-            options = {"Marker": marker} if marker else {}
-            with service_errors():
-                page = self._client.get_durable_execution_history(
-                    DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=PAGE_ITEMS, **options
-                )
-            yield from page["Events"]
-            marker = page.get("NextMarker")
-            if not marker:
-                return
+        options = {"DurableExecutionArn": arn, "IncludeExecutionData": True, "MaxItems": PAGE_ITEMS}
+        with service_errors():
+            for page in pages(self._client.get_durable_execution_history, "Events", **options):
+                yield from page
 
     def last_event(self, arn: str) -> Wire:
         """The last event, without payloads; `{}` when there is none."""
@@ -107,6 +102,8 @@ def service_errors() -> Iterator[None]:
     except ServiceError:
         raise
     except Exception as error:
+        if is_unreadable_answer(error):
+            raise unreadable_answer(error) from error
         response = getattr(error, "response", None)
         if not isinstance(response, Mapping):
             raise

@@ -8,6 +8,7 @@ from durable_execution.comparison.runtime_check import target_of
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.local import LocalEngine
+from durable_execution.paging import pages
 from durable_execution.protocol import OperationStatus, OperationType, Wire
 
 DEFAULT_FUNCTION = "function"
@@ -93,13 +94,5 @@ def _answering(name: str, answers: list[RecordedOperation]) -> Callable[[Any, An
 
 
 def _history(engine: LocalEngine, arn: str) -> list[Wire]:
-    events: list[Wire] = []
-    more: dict[str, Any] = {}
-    while True:
-        page = engine.client.get_durable_execution_history(
-            DurableExecutionArn=arn, IncludeExecutionData=True, MaxItems=1000, **more
-        )
-        events.extend(page["Events"])
-        if not page.get("NextMarker"):
-            return events
-        more = {"Marker": page["NextMarker"]}
+    options = {"DurableExecutionArn": arn, "IncludeExecutionData": True, "MaxItems": 1000}
+    return [event for page in pages(engine.client.get_durable_execution_history, "Events", **options) for event in page]

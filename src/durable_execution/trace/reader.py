@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -165,7 +166,7 @@ class TraceReader:
             InvocationTrace(
                 invocation=len(self.traces) + 1,
                 **{name: getattr(header, name) for name in HEADER_FIELDS if name != "started_at"},
-                started_at=to_datetime(header.started_at),
+                started_at=self._start(header),
                 **{name: getattr(end, name) for name in END_FIELDS if end is not None},
                 entries=self._calls(header),
                 divergences=tuple(self._divergences),
@@ -179,6 +180,13 @@ class TraceReader:
         self._index.add(len(self.traces), header.version, header.python, self._entries.values())
         self._header, self._end, self._entries, self._parts = None, None, {}, []
         self._divergences, self._notes, self._unknown = [], [], []
+
+    def _start(self, header: HeaderLine) -> datetime | None:
+        try:
+            return to_datetime(header.started_at)
+        except ValueError as error:
+            self._note(f"the start of the invocation cannot be read: {error}")
+            return None
 
     def _calls(self, header: HeaderLine) -> Sequence[TraceEntry]:
         if header.version <= OLD_VERSION and len(self._parts) == len(self._entries):

@@ -238,3 +238,17 @@ def test_calls_are_numbered_within_their_invocation() -> None:
 
 def _id(session: Session, name: str) -> str:
     return next(operation.id for operation in session.operations if operation.name == name)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"Id": []}, {"Id": {}}, {"EventId": "x"}, {"EventType": None}, {"StepSucceededDetails": 7},
+     {"StepSucceededDetails": {"RetryDetails": 1.5}}, {"EventTimestamp": "0001-01-01T00:00:00+23:59"}, {"EventTimestamp": float("nan")}],
+    ids=str,
+)  # fmt: skip
+def test_a_garbled_event_is_stepped_over(broken: dict[str, object]) -> None:
+    events = [dict(event) for event in order_execution(with_traces=False).events]
+    place = next(index for index, event in enumerate(events) if event["EventType"] == "StepSucceeded")
+    events[place] |= broken
+    session = Session(read_history(events), as_of=START + timedelta(minutes=2))
+    assert story(session)

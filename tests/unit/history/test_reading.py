@@ -210,6 +210,15 @@ def test_events_without_ids_are_numbered() -> None:
     assert read_history(events).operations[0].events == (2, 3)
 
 
+@pytest.mark.parametrize("broken", ["7", None, [], {}, 1.5, True])
+def test_events_with_an_unreadable_id_are_numbered_by_their_place(broken: Any) -> None:
+    events = [dict(event) for event in Script().step(1).events]
+    events[1]["EventId"] = broken
+    read = read_history(events)
+    assert [event["EventId"] for event in read.events] == list(range(1, len(events) + 1))
+    assert read.operations[0].events == read_history(Script().step(1).events).operations[0].events
+
+
 def test_without_invocation_events_invocations_are_inferred() -> None:
     script, id_ = Script(), operation_id(None, 1)
     script.add("StepStarted", id_).add("StepFailed", id_, RetryDetails={"NextAttemptDelaySeconds": 2})

@@ -9,6 +9,16 @@ from hypothesis import strategies as st
 from durable_execution.protocol.operation import to_datetime, to_millis
 
 MOMENT = datetime(2025, 12, 1, 10, 30, 15, 250_000, tzinfo=UTC)
+BEYOND = [
+    "0001-01-01T00:00:00+23:59",
+    "9999-12-31T23:59:59-23:59",
+    datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+    datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-10))),
+    253_402_300_800_000,
+    -(2**63),
+]
+"""Moments outside the years 1 to 9999."""
+
 MILLIS = 1_764_585_015_250
 
 
@@ -39,7 +49,11 @@ def test_nothing_is_nothing(nothing: object) -> None:
     assert to_datetime(nothing) is None
 
 
-@pytest.mark.parametrize("nonsense", [True, "yesterday", [], {}, 10**30, float("inf"), b"2025"], ids=repr)
+@pytest.mark.parametrize(
+    "nonsense",
+    [True, "yesterday", [], {}, 10**30, float("inf"), float("-inf"), float("nan"), b"2025", *BEYOND],
+    ids=repr,
+)
 def test_nonsense_is_refused(nonsense: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         to_datetime(nonsense)

@@ -25,6 +25,7 @@ from durable_execution.runtime.transport import Transport
 from tests.loopback_service import ENVIRONMENT, Answer, LoopbackService, arn_of, error, served
 from tests.unit.fake_service import ARN
 
+STORED = {"Id": "1", "Type": "STEP", "Status": "SUCCEEDED"}
 UPDATE = {"Id": "1", "Type": "STEP", "SubType": "Step", "Name": "a", "Action": "SUCCEED", "Payload": '"ä\ud83d"'}
 LOADER = create_loader()
 new_session = endpoint_module._session
@@ -118,9 +119,9 @@ class TestRequest:
         assert signed == [signed[0], signed[1]] * 2
 
     def test_a_page_is_read(self, service: LoopbackService) -> None:
-        service.script.append((200, {}, json.dumps({"Operations": [{"Id": "1"}], "NextMarker": "n"}).encode()))
+        service.script.append((200, {}, json.dumps({"Operations": [STORED], "NextMarker": "n"}).encode()))
         page = transport().get_state(ARN, "dG9r", "m", None)
-        assert (page.operations, page.next_marker) == ([{"Id": "1"}], "n")
+        assert (page.operations, page.next_marker) == ([STORED], "n")
 
     def test_calls_share_one_connection(self, service: LoopbackService) -> None:
         sender = transport()
@@ -226,6 +227,21 @@ class TestFailures:
         service.script += [(404, {}, b"")]
         with pytest.raises(ServiceError, match="Http404"):
             send()
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"{}", b"null", b"[]", b'{"CheckpointToken":""}', b'{"NewExecutionState":[1]}']
+    )
+    def test_an_empty_answer_is_an_error_and_not_the_end(self, service: LoopbackService, body: bytes) -> None:
+        service.script += [(200, {}, body)] * 3
+        with pytest.raises(ServiceError, match="Check the endpoint and the proxy") as raised:
+            send()
+        assert raised.value.is_retriable
+        assert service.script == []
+
+    def test_a_truncated_answer_is_asked_for_again(self, service: LoopbackService) -> None:
+        service.script += [(200, {}, b'{"CheckpointToken":"dG9r","NewExec'), (200, {}, b"{}")]
+        assert send().token
+        assert len({request.json["ClientToken"] for request in service.requests}) == 1
 
     def test_an_error_of_another_shape_is_read(self, service: LoopbackService) -> None:
         service.script += [(400, {}, b'{"__type":"com.amazonaws#ExpiredTokenException","Message":"expired"}')]
@@ -368,6 +384,17 @@ class TestConfiguration:
         assert endpoint_of(make_client()) is None
         assert LambdaService().checkpoint_now(ARN, "dG9r", [UPDATE]).token == "dG9r"
         assert "durable-execution-sdk" in service.requests[0].headers["user-agent"]
+
+    @pytest.mark.parametrize("at", ['"soon"', "1e300", "[]"])
+    def test_an_answer_that_boto3_cannot_read_is_an_error_of_the_service(
+        self, service: LoopbackService, monkeypatch: pytest.MonkeyPatch, at: str
+    ) -> None:
+        monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
+        operation = '{"Id":"1","Type":"STEP","Status":"STARTED","StartTimestamp":%s}' % at  # noqa: UP031  # braces
+        service.script.append((200, {}, ('{"NewExecutionState":{"Operations":[%s]}}' % operation).encode()))  # noqa: UP031
+        with pytest.raises(ServiceError, match="not one of the Lambda API") as raised:
+            LambdaService().checkpoint_now(ARN, "dG9r", [UPDATE])
+        assert raised.value.is_retriable
 
     def test_an_unknown_botocore_goes_through_its_client(
         self, service: LoopbackService, monkeypatch: pytest.MonkeyPatch
