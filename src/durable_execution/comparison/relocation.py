@@ -4,7 +4,7 @@ A call that moved is missing in one place and new in another. Both are differenc
 an added call hide what was edited.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
@@ -12,8 +12,8 @@ from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode, is_same_function
 from durable_execution.comparison.context_comparison import Row
 from durable_execution.comparison.wording import OLD, change_id, place, times
-from durable_execution.divergence import Divergence, DivergenceKind, Severity, quoted, readable
-from durable_execution.protocol import OperationType
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, quoted, readable
+from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.paths import kind_of
 
 Kind = DivergenceKind
@@ -29,11 +29,76 @@ def with_relocations(rows: list[Row]) -> list[Row]:
     """
     if not any(_is_candidate(row.divergence) for row in rows):
         return rows
+    rows = _with_permutations(rows)
     finder = _Finder(rows)
     found = [_explained(row, finder.explain(index)) for index, row in enumerate(rows)]
     for root, others in finder.counterparts.items():
         _join(found, root, others)
     return found
+
+
+def _with_permutations(rows: list[Row]) -> list[Row]:
+    """Make one difference of a map whose items make the recorded calls, but in the place of other items."""
+    found = list(rows)
+    for index, row in enumerate(rows):
+        node, other = row.recorded, row.replayed
+        if row.divergence is not None or node is None or other is None or node.side.subtype != OperationSubType.MAP:
+            continue
+        moved = [
+            (at, each) for at in _below(rows, index) if (each := rows[at].divergence) and each.kind is Kind.RENAMED
+        ]
+        before = [each.recorded for _, each in moved if each.recorded is not None]
+        after = [each.replayed for _, each in moved if each.replayed is not None]
+        known = [one.side.label for at in _below(rows, index) if (one := rows[at].recorded) is not None]
+        if len(moved) < 2 or Counter(one.label for one in after) - Counter(known):
+            continue  # a replay ends early where one item waits, so that not every recorded call has a partner
+        root = _permutation(moved[0][1], node.side, other.side, before, after)
+        found[index] = replace(row, divergence=replace(root, follow_on=len(moved)))
+        for at, each in moved:
+            found[at] = replace(rows[at], divergence=replace(each, is_root=False))
+    return found
+
+
+def is_permutation(divergence: Divergence) -> bool:
+    """Whether the items of one map come in a different order."""
+    recorded, replayed = divergence.recorded, divergence.replayed
+    if divergence.kind is not Kind.REORDERED or recorded is None or replayed is None:
+        return False
+    return recorded.subtype == OperationSubType.MAP and (recorded.id, recorded.name) == (replayed.id, replayed.name)
+
+
+def _below(rows: list[Row], index: int) -> Iterator[int]:
+    """The rows inside a row."""
+    for at in range(index + 1, len(rows)):
+        if rows[at].depth <= rows[index].depth:
+            return
+        yield at
+
+
+def _permutation(
+    first: Divergence, recorded: Side, replayed: Side, before: list[Side], after: list[Side]
+) -> Divergence:
+    where = f" ({place(replayed.call_site)})" if replayed.call_site is not None else ""
+    change = change_id(recorded)
+    return replace(
+        first,
+        kind=Kind.REORDERED,
+        path=recorded.path or first.path,
+        context_path=(recorded.path or first.path).rpartition("/")[0],
+        position=recorded.position,
+        recorded=replace(recorded, detail=f"{recorded.label}: {_order(before)}"),
+        replayed=replace(replayed, detail=f"{replayed.label}: {_order(after)}"),
+        likely=f"{recorded.short_name} runs over the same items in a different order{where}",
+        effect=f"{after[0].short_name} would take the recorded result of {before[0].short_name}, and so on",
+        fix=f"give {recorded.short_name} its items in the recorded order: compute the list in a step, or sort it if it comes "
+        f"from a set; if you changed the order, use the new one only `if ctx.patched({change}):`, {OLD}",
+        is_root=True,
+    )
+
+
+def _order(sides: list[Side]) -> str:
+    names = [one.name or one.label for one in sides[:MAX_LISTED]]
+    return ", ".join([*names, *(["…"] if len(sides) > MAX_LISTED else [])])
 
 
 def _join(rows: list[Row], root: int, others: set[int]) -> None:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from durable_execution.call_site import CallSite
-from durable_execution.divergence import DivergenceKind, Side
+from durable_execution.divergence import Divergence, DivergenceKind, Side
 
 Kind = DivergenceKind
 
@@ -101,6 +101,12 @@ def likely_of(
         return f"{_line(replayed)} {_raises(replayed)}, where the recording went on"
     text = SAME_FUNCTION if kind is Kind.RENAMED and is_same_function else LIKELY[kind]
     return text.format(recorded=_short(recorded), replayed=_short(replayed))
+
+
+def is_generic(divergence: Divergence) -> bool:
+    """Whether the likely cause is a sentence that fits every difference of its kind."""
+    kind, recorded, replayed = divergence.kind, divergence.recorded, divergence.replayed
+    return divergence.likely in {likely_of(kind, recorded, replayed, is_same_function=same) for same in (False, True)}
 
 
 def effect_of(

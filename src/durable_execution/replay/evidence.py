@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from durable_execution.comparison.wording import fix_of_cause
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
+from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.replay.dependence import Dependences
 from durable_execution.replay.origin import BY_SUSPECT, Source, cause_of, dependence_of, is_at
 from durable_execution.replay.reproduction import Variant, reproduced
@@ -59,7 +60,7 @@ class CauseSearch:
             return applied(replace(divergence, cause=cause))
         guess = divergence.cause
         if guess is not None and is_target and self._has_looked() and not guess.is_from_source:
-            return replace(divergence, cause=None)
+            return applied(replace(divergence, cause=None))
         return applied(divergence)
 
     def _has_looked(self) -> bool:
@@ -133,7 +134,7 @@ def applied(divergence: Divergence) -> Divergence:
     """Return the difference with its cause in the explanation: as what is likely, and in the fix that follows from it."""
     cause = divergence.cause
     if cause is None:
-        return divergence
+        return with_deciding_line(divergence)
     if cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
         fix = cause.fix
     elif divergence.kind is DivergenceKind.OUTCOME:

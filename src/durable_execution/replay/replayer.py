@@ -9,6 +9,7 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
+from durable_execution.comparison.relocation import is_permutation
 from durable_execution.comparison.wording import count, effect_of, fix_of, likely_of
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable
 from durable_execution.errors import OperationError
@@ -411,7 +412,8 @@ def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> li
     }
     root = divergence.context_path.partition("/")[0]
     found: list[str] = []
-    rest = divergence.path if divergence.kind is DivergenceKind.RESULT else divergence.context_path
+    is_itself = divergence.kind is DivergenceKind.RESULT or is_permutation(divergence)
+    rest = divergence.path if is_itself else divergence.context_path
     while rest and rest != root:
         recorded = by_path.get(rest)
         if recorded is not None:
