@@ -98,6 +98,9 @@ def _insert(found: list[DiffRow], divergence: Divergence, anchor: int, operation
         _open(found, context, operations[context])
     known = [-1 if each.row is None else each.row for each in _filled(found)]
     at = bisect_right(known, anchor if is_inside else anchor - 1)
+    if row is not None and at < len(found) and found[at].row == row and found[at].divergence is None:
+        found[at] = replace(found[at], divergence=divergence, hidden=0)  # the call is there on both sides already
+        return
     found.insert(at, DiffRow(depth, recorded, replayed, divergence, False, row))
 
 

@@ -205,7 +205,7 @@ def _open(session: "Session") -> Headline:
 def _waiting(session: "Session", operation: RecordedOperation) -> str:
     label = f'"{facts.label(operation)}"' if operation.name else ""
     since = durations.between(operation.started_at, session.as_of)
-    ago = f" since {durations.short(since)}" if since is not None else ""
+    ago = f" since {durations.short(since)}" if since is not None and since >= 1 else ""  # a file ends with its start
     due = facts.due_at(operation)
     left = durations.between(session.as_of, due)
     if facts.state(operation) is State.RETRYING:

@@ -61,7 +61,8 @@ def _mark_of(row: DiffRow, invocation: int | None) -> Mark:
         note = note_of(row.divergence)
         return Mark(row.divergence.kind, True, note, divergence=row.divergence, invocation=invocation)
     kind = row.divergence.kind.value if row.divergence else "shifted"
-    note = shift_note(row)
+    is_renamed = row.divergence is not None and row.divergence.kind is DivergenceKind.RENAMED
+    note = note_of(row.divergence) if row.divergence is not None and is_renamed else shift_note(row)
     short = note.removeprefix("follow-on: ")
     return Mark(kind, False, note, short, row.divergence, invocation)
 

@@ -12,6 +12,7 @@ from durable_execution.comparison.call_tree import CallNode, node_of
 from durable_execution.comparison.comparison import Comparison, Row
 from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
+from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.trace.schema import InvocationTrace, TraceEntry
 
 HEADLINE = re.compile(r"^Nondeterminism in (?P<context>.+?)(?: at call (?P<position>\d+))?: (?P<kind>\w+)$")
@@ -30,7 +31,7 @@ def runtime_differences(execution: RecordedExecution, rows: Mapping[str, int]) -
     trace = next((each for each in reversed(execution.traces) if each.divergences), None)
     if trace is not None:
         name = f"invocation {trace.invocation}"
-        comparison = _comparison(execution, _entries(trace), trace.divergences)
+        comparison = _comparison(execution, _entries(trace), tuple(map(_sharpened, trace.divergences)))
         return Differences(comparison, rows, replayed_by=name, invocation=trace.invocation)
     divergence = divergence_of_error(execution)
     if divergence is None:
@@ -38,6 +39,11 @@ def runtime_differences(execution: RecordedExecution, rows: Mapping[str, int]) -
     number = execution.invocations[-1].number if execution.invocations else None
     name = f"invocation {number}" if number is not None else "its last invocation"
     return Differences(_comparison(execution, {}, (divergence,)), rows, replayed_by=name, invocation=number)
+
+
+def _sharpened(divergence: Divergence) -> Divergence:
+    """Return a difference with the line that decides it, where the code that ran is on this computer."""
+    return with_deciding_line(divergence) if divergence.is_root else divergence
 
 
 def divergence_of_error(execution: RecordedExecution) -> Divergence | None:

@@ -105,7 +105,7 @@ class MainScreen(Screen[None]):
                 yield DiffPane(self.session, id="diff", classes="pane")
                 yield WhyPane(id="why", classes="pane")
                 yield EventPane(id="event", classes="pane")
-                yield InspectorPane(self.session, id="inspector", classes="pane")
+                yield InspectorPane(self.session, self.texts, id="inspector", classes="pane")
             with Container(id="middle"):
                 yield SourcePane(self.session, self.texts, id="source", classes="pane")
                 yield LocalsPane(id="locals", classes="pane")
@@ -214,7 +214,9 @@ class MainScreen(Screen[None]):
             return
         body = self.size.height - CHROME - self.query_one(HeadlineBar).size.height
         wanted = pane.needed(self.size.width) + 1 if pane.explains else LEAST_EXPLANATION
-        pane.set_height(max(min(max(wanted, LEAST_EXPLANATION), body - LEAST_TREE), LEAST_EXPLANATION))
+        rows = len(self.session.outline.visible) if self.view == "tree" else LEAST_TREE
+        tree = min(LEAST_TREE, rows + 1)
+        pane.set_height(max(min(max(wanted, LEAST_EXPLANATION), body - tree), LEAST_EXPLANATION))
 
     def open_view(self, view: str) -> None:
         """Open a view and keep the selected call."""

@@ -14,7 +14,7 @@ from durable_debugger.text.segments import Line, Part, fit, line
 from durable_debugger.text.source_path import nearer
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode
-from durable_execution.divergence import Divergence, Severity, explanation
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, explanation
 from durable_execution.protocol import OperationType
 
 SITE_WIDTH = 20
@@ -218,6 +218,8 @@ def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
         text = "new in your code" if row.recorded is None else note_of(row.divergence)
         return f"{text}{below}", "divergence"
     if row.is_follow_on:
+        if row.divergence is not None and row.divergence.kind is DivergenceKind.RENAMED:
+            return note_of(row.divergence), "follow_on"
         now = row.replayed.side.position if row.replayed else None
         return (f"now called as {now}" if now is not None else "never called"), "follow_on"
     if row.recorded is None:

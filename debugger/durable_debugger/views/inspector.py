@@ -6,10 +6,12 @@ from durable_debugger.model import facts
 from durable_debugger.model.facts import State
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
+from durable_debugger.sources.code import SourceTexts
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import cut, safe, wrap
 from durable_debugger.text.segments import Line, Part, line
 from durable_debugger.text.source_path import site_words
+from durable_debugger.views.answer import answer_lines
 from durable_debugger.views.diff import why_lines
 from durable_execution.history.recorded import RecordedAttempt, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
@@ -20,23 +22,25 @@ MAX_STACK_LINES = 40
 MAX_ATTEMPTS = 12
 
 
-def inspector_lines(session: Session, cells: int) -> list[Line]:
-    """Return facts about the selected row, wrapped to a width.
+def inspector_lines(session: Session, cells: int, texts: SourceTexts | None = None) -> list[Line]:
+    """Return facts about the selected row, wrapped to a width; first those that answer how the execution stands.
 
     Args:
         session: The session.
         cells: Width.
+        texts: Finds the source of a line; None leaves the source out.
     """
     operation = session.shown(session.cursor) if session.cursor != ROOT else None
-    lines = _execution(session, cells) if operation is None else _operation(session, operation, cells)
+    answer = answer_lines(session, cells, texts)
+    lines = _execution(session, answer, cells) if operation is None else _operation(session, operation, answer, cells)
     return [[Part(" "), *each] for each in lines]
 
 
-def _operation(session: Session, operation: RecordedOperation, cells: int) -> list[Line]:
+def _operation(session: Session, operation: RecordedOperation, answer: list[Line], cells: int) -> list[Line]:
     state = session.state(session.cursor)
     room = cells - LABEL_WIDTH - 2
-    lines = [*_headline(session, operation, state, cells)]
-    lines += _error(operation.error, room)
+    lines = [*_headline(session, operation, state, cells), *answer]
+    lines += [] if answer else _error(operation.error, room)
     lines += _waiting(session, operation)
     if operation.type is OperationType.CHAINED_INVOKE or operation.input is not None:
         lines.append(_payload("input", operation.input, room, operation.details.get("input_truncated")))
@@ -44,7 +48,7 @@ def _operation(session: Session, operation: RecordedOperation, cells: int) -> li
         lines.append(
             _payload("result", operation.result, room, operation.details.get("result_truncated"), absent="none")
         )
-    lines += _fact("code", site_words(operation.call_site) if operation.call_site else "", room)
+    lines += _fact("code", site_words(operation.call_site) if operation.call_site and not answer else "", room)
     lines += _who(operation, room)
     lines += _times(session, operation, room)
     lines += _attempts(operation, cells)
@@ -119,8 +123,6 @@ def _waiting(session: Session, operation: RecordedOperation) -> list[Line]:
     callback = operation.details.get("callback_id")
     if callback:
         lines.append([*_label("callback"), Part(safe(str(callback)))])
-        if facts.state(operation) is State.WAITING:
-            lines.append([*_label(""), Part("durable-debug callback succeed ID --result JSON", "dim")])
     return lines
 
 
@@ -202,15 +204,15 @@ def _details(operation: RecordedOperation, room: int) -> list[Line]:
     return lines
 
 
-def _execution(session: Session, cells: int) -> list[Line]:
+def _execution(session: Session, answer: list[Line], cells: int) -> list[Line]:
     execution, room = session.shown_execution(), cells - LABEL_WIDTH - 2
     state = session.state(ROOT)
-    lines: list[Line] = [line((f"{state.glyph} {state.word}", state.role), (f"   {execution.status}", "dim"))]
+    lines: list[Line] = [line((f"{state.glyph} {state.word}", state.role), (f"   {execution.status}", "dim")), *answer]
     waiting = session.waiting_for() if not session.is_travelling else None
     if waiting is not None:
         lines += _fact("waits for", f"{facts.kind(waiting)} {facts.label(waiting)}", room)
         lines += _waiting(session, waiting)
-    lines += _error(execution.error, room)
+    lines += [] if answer else _error(execution.error, room)
     lines += _stack(execution.error, room)
     lines.append(_payload("input", execution.input, room))
     if execution.ended_at is not None and execution.error is None:

@@ -2,7 +2,9 @@
 
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
+from durable_debugger.sources.code import SourceTexts
 from durable_debugger.text.segments import Line
+from durable_debugger.views.answer import answer_lines
 from durable_debugger.views.chrome import inspector_title
 from durable_debugger.views.diff import why_lines
 from durable_debugger.views.events import event_line, event_lines, first_event_of, row_of_event
@@ -111,17 +113,26 @@ class LegendPane(StaticLines):
 class InspectorPane(StaticLines):
     """All facts about the selected call."""
 
-    def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        session: Session,
+        texts: SourceTexts,
+        *,
+        id: str | None = None,  # noqa: A002  # Textual's word
+        classes: str | None = None,
+    ) -> None:
         super().__init__(id=id, classes=classes)
         self.session = session
+        self.texts = texts
         self._shown: tuple[int, int] | None = None
 
     def needed(self, cells: int) -> int:
-        """Return the number of lines of the explanation; of the first facts, where no difference is explained."""
+        """Return the number of lines of the answer: why it differs, failed or waits; else of the first facts."""
         mark = self.session.mark(self.session.cursor)
         if mark is not None and mark.is_root:
             return len(why_lines(mark.divergence, None, cells))
-        return min(super().needed(cells), FACTS)
+        answer = answer_lines(self.session, cells, self.texts)
+        return len(answer) + 1 if answer else min(super().needed(cells), FACTS)
 
     def update(self, session: Session) -> None:
         """Show the selected call of a session."""
@@ -129,7 +140,7 @@ class InspectorPane(StaticLines):
         key = (session.cursor, id(session.execution))
         self.explains = session.cursor == session.headline.row or session.is_root_difference(session.cursor)
         self.set_title(inspector_title(session))
-        self.show_made(lambda cells: inspector_lines(session, cells), is_new=key != self._shown)
+        self.show_made(lambda cells: inspector_lines(session, cells, self.texts), is_new=key != self._shown)
         self._shown = key
 
 

@@ -42,11 +42,12 @@ class SourcePane(LineView):
         self.listing: Listing | None = None
         self.site: CallSite | None = None
         self.chosen: int | None = None
-        self._known: tuple[int, int, str] | None = None
+        self._known: tuple[int, int, str, int] | None = None
+        self._text: SourceText | None = None
         self._remark = ""
         self._calls: dict[int, list[int]] = {}
         self._divergent: dict[int, tuple[str, str, str]] = {}
-        self._colors: dict[str, list[Line]] = {}
+        self._colors: dict[SourceText, list[Line]] = {}
 
     def update(self, session: Session) -> None:
         """Show the code of the current call."""
@@ -66,9 +67,9 @@ class SourcePane(LineView):
                 f"{self.site.file} was not found on this computer: start durable-debug in the project's directory"
             )
             return
-        if self.listing is None or self.listing.file != self.site.file:
+        if self.listing is None or self.listing.file != self.site.file or text is not self._text:
             self._open(self.site.file, text)
-        known = id(session), id(session.lines), self.site.file
+        known = id(session), id(session.lines), self.site.file, id(text)
         if known != self._known:  # found once for each file: a key must not cost what a file costs
             self._known = known
             self._calls = calls_by_line(session, self.site.file)
@@ -117,27 +118,29 @@ class SourcePane(LineView):
         return self._calls.get(index + 1, [])
 
     def _open(self, file: str, text: SourceText) -> None:
-        coloured = self._colors.get(file)
-        self.listing = Listing(file, coloured or [[Part(safe(line))] for line in text.lines], file)
-        if coloured is None:
-            self._color(file, text.lines)
+        """Show a file as it is on disk now: it may have been edited since it was last shown."""
+        self._text = text
+        colored = self._colors.get(text)
+        self.listing = Listing(file, colored or [[Part(safe(line))] for line in text.lines], file)
+        if colored is None:
+            self._color(text)
 
     @work(thread=True, exclusive=True, group="color", exit_on_error=False)
-    def _color(self, file: str, lines: tuple[str, ...]) -> None:
-        found = highlighted(lines)
-        self.app.call_from_thread(self._coloured, file, found, len(lines))
+    def _color(self, text: SourceText) -> None:
+        found = highlighted(text.lines)
+        self.app.call_from_thread(self._colored, text, found)
 
-    def _coloured(self, file: str, found: list[Line], count: int) -> None:
-        found += [[] for _ in range(count - len(found))]
-        self._colors[file] = found
-        if self.listing is not None and self.listing.file == file:
-            self.listing = Listing(file, found, file)
+    def _colored(self, text: SourceText, found: list[Line]) -> None:
+        found += [[] for _ in range(len(text.lines) - len(found))]
+        self._colors = {text: found, **dict(list(self._colors.items())[:7])}
+        if self.listing is not None and text is self._text:
+            self.listing = Listing(self.listing.file, found, self.listing.file)
             self.show(self.count)
 
     def _show_missing(self, why: str) -> None:
         self.listing = Listing("", [[Part(f" {safe(why)}", "dim")]], "")
         self.site = None
-        self._known = None
+        self._known = self._text = None
         self._calls = {}
         self.set_title("Source")
         self.show(1)

@@ -1,0 +1,249 @@
+"""The answer for an execution without a difference: what failed or what it waits for, where, why, and what to do.
+
+It stands at the top of the first screen's facts, so that someone who has never seen the execution needs no key.
+"""
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from durable_debugger.model import facts
+from durable_debugger.model.facts import State
+from durable_debugger.model.headline import site_of_error
+from durable_debugger.model.outline import ROOT
+from durable_debugger.model.session import Session
+from durable_debugger.sources.code import SourceTexts
+from durable_debugger.text import durations, payloads
+from durable_debugger.text.cells import cut, safe, wrap
+from durable_debugger.text.segments import Line, Part
+from durable_debugger.text.source_path import near, site_words
+from durable_execution.call_site import CallSite
+from durable_execution.explain import explain_execution
+from durable_execution.explain.explanation import Explanation
+from durable_execution.history.recorded import RecordedOperation
+from durable_execution.protocol import ErrorObject, OperationType
+
+LABEL = 10
+MAX_VALUES = 3
+MAX_MESSAGE = 4
+PERMANENT = "except"
+
+
+def answer_lines(session: Session, cells: int, texts: SourceTexts | None = None) -> list[Line]:
+    """Return the answer, where the selected row is the one that explains how the execution stands.
+
+    Args:
+        session: The session.
+        cells: Width.
+        texts: Finds the source of a line; None shows places only.
+    """
+    if session.is_travelling or session.cursor != session.headline.row or session.marks.root_count:
+        return []
+    state = session.status
+    if state is State.SUCCEEDED:
+        return []
+    answer = _Answer(session, max(cells - LABEL - 2, 20), texts)
+    if state.is_failure or state is State.CANCELLED:
+        return answer.ended()
+    return answer.open()
+
+
+class _Answer:
+    def __init__(self, session: Session, room: int, texts: SourceTexts | None) -> None:
+        self.session, self.room, self.texts = session, room, texts
+        self.operation = None if session.cursor == ROOT else session.operations[session.cursor]
+        self.lines: list[Line] = []
+
+    def ended(self) -> list[Line]:
+        """An execution that failed, timed out or was stopped."""
+        operation = self.operation
+        error = operation.error if operation is not None else self.session.execution.error
+        if error is not None:
+            self._add("error", safe(str(error)), "fail", most=MAX_MESSAGE)
+        site = site_of_error(error)
+        if site is not None:
+            outside = "" if operation is not None else ", outside any step"
+            self._add("raised", f"{site_words(site)}{outside}", code=self._code(site, error))
+        if operation is not None and operation.call_site is not None and operation.call_site != site:
+            self._add("called", site_words(operation.call_site), code=self._code(operation.call_site, None))
+        if operation is None and site is not None:
+            self._values(site)
+        if operation is not None:
+            self._tried(operation)
+        self._add("likely", self._why(operation, error))
+        self._add("fix", self._cure(operation, error, site))
+        return self.lines
+
+    def open(self) -> list[Line]:
+        """An execution that runs or waits."""
+        operation = self.operation
+        if operation is None:
+            return self._advised()
+        if operation.call_site is not None:
+            self._add("called", site_words(operation.call_site), code=self._code(operation.call_site, None))
+        started = durations.stamp(operation.started_at)
+        self._add("since", started)
+        due = facts.due_at(operation)
+        if due is not None:
+            self._add("until", durations.stamp(due))
+        last = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
+        if last is not None:
+            self._add("error", safe(str(last)), "fail", most=MAX_MESSAGE)
+            self._tried(operation)
+        return self._advised(operation)
+
+    def _advised(self, operation: RecordedOperation | None = None) -> list[Line]:
+        found = explain_execution(self.session.execution, as_of=self.session.as_of)
+        self._add("likely", self._holds(operation, found))
+        for number, one in enumerate(found.advice):
+            self._add("fix" if not number else "or", safe(one.text))
+            if one.command:
+                self._add("", safe(one.command), "accent")
+        return self.lines
+
+    def _holds(self, operation: RecordedOperation | None, found: Explanation) -> str:
+        """Why it does not go on."""
+        if found.causes:
+            return safe(found.causes[0])
+        if operation is None:
+            return ""
+        match operation.type:
+            case OperationType.CALLBACK:
+                return "the system that received the callback id has not answered yet"
+            case OperationType.CHAINED_INVOKE:
+                return f"{facts.target(operation) or 'the invoked function'} has not ended: look at its execution"
+            case OperationType.WAIT:
+                return "nothing is wrong: the timer has not ended"
+            case _ if facts.state(operation) is State.RUNNING:
+                return "the code is running: it has not reported an end"
+            case _:
+                return ""
+
+    def _why(self, operation: RecordedOperation | None, error: ErrorObject | None) -> str:
+        kind = _kind_of(error)
+        if self.session.execution.status == "STOPPED":
+            return "it was stopped from outside: its code did not fail"
+        if operation is None:
+            return (
+                f"the handler's own code raised {kind}: it is not in a step, so nothing retries it and the execution ends"
+                if error is not None
+                else "the error is not recorded"
+            )
+        if operation.type is OperationType.CALLBACK:
+            return (
+                "nothing completed the callback in time"
+                if facts.state(operation) is State.TIMED_OUT
+                else ("the system that received the callback id reported a failure")
+            )
+        if operation.type is OperationType.CHAINED_INVOKE:
+            return f"{facts.target(operation) or 'the invoked function'} failed: its own execution says why"
+        count = len(operation.attempts)
+        same = len({str(one.error) for one in operation.attempts if one.error is not None}) <= 1
+        if count > 1:
+            how = "in the same way" if same else "in different ways"
+            return f"every attempt failed {how}, and the retry strategy of {facts.label(operation)} allows no more"
+        return f"the retry strategy of {facts.label(operation)} does not retry {kind}"
+
+    def _cure(self, operation: RecordedOperation | None, error: ErrorObject | None, site: CallSite | None) -> str:
+        where = f"{safe(near(site.file))}:{site.line}" if site is not None else "the code"
+        again = "press d to replay it with the corrected code; this execution has ended, so start a new one"
+        if self.session.execution.status == "STOPPED":
+            return "start a new execution, if it was stopped by mistake"
+        if operation is None:
+            return f"correct {where}, {again}"
+        if operation.type is OperationType.CALLBACK:
+            return (
+                "give `create_callback` a longer timeout, or handle CallbackError around `await handle.result()`; "
+                "this execution has ended, so start a new one"
+            )
+        if operation.type is OperationType.CHAINED_INVOKE:
+            return f"correct what {facts.target(operation) or 'the invoked function'} does, or handle InvokeError here"
+        if operation.type is OperationType.STEP and len(operation.attempts) > 1:
+            return (
+                "if the cause passes with time, allow more: `StepConfig(retry_strategy=RetryPresets.critical())`; if not, "
+                f"correct {where} or handle StepError where the step is called, and {again}"
+            )
+        return f"correct {where}, or handle the error where it is called; {again}"
+
+    def _tried(self, operation: RecordedOperation) -> None:
+        if len(operation.attempts) < 2:
+            return
+        first, last = operation.attempts[0], operation.attempts[-1]
+        seconds = durations.between(first.started_at, last.ended_at or last.started_at)
+        delays = {one.next_attempt_delay_seconds for one in operation.attempts if one.next_attempt_delay_seconds}
+        apart = f", {durations.short(float(min(delays)))} apart" if len(delays) == 1 else ""
+        within = f" in {durations.short(seconds)}" if seconds is not None else ""
+        self._add("tried", f"{len(operation.attempts)} times{within}{apart}")
+
+    def _values(self, site: CallSite) -> None:
+        """The recorded results that the failing line reads."""
+        text = self.texts.get(site.file) if self.texts is not None else None
+        if text is None:
+            return
+        found = assigned_at("\n".join(text.lines), site.line)
+        by_line = {
+            one.call_site.line: one
+            for one in self.session.operations
+            if one.call_site is not None and one.call_site.file == site.file and one.result is not None
+        }
+        for name, line in found[:MAX_VALUES]:
+            operation = by_line.get(line)
+            if operation is not None:
+                value = payloads.summary(operation.result, self.room // 2, absent="none")
+                self._add("value", f"{safe(name)} = {value}, the result of {facts.label(operation)} on line {line}")
+
+    def _code(self, site: CallSite, error: ErrorObject | None) -> str:
+        """The text of a line: as recorded with the error, else as it is on this computer."""
+        head = f"{site.file}:{site.line} in "
+        for frame in reversed(error.stack_trace or () if error is not None else ()):
+            _, mark, code = str(frame).partition(": ")
+            if str(frame).startswith(head) and mark:
+                return safe(code.strip())
+        text = self.texts.get(site.file) if self.texts is not None else None
+        return safe(text.lines[site.line - 1].strip()) if text is not None and 0 < site.line <= len(text.lines) else ""
+
+    def _add(self, label: str, text: str, role: str = "text", *, code: str = "", most: int = 8) -> None:
+        if not text:
+            return
+        pieces: Sequence[str] = wrap(text, self.room)[:most]
+        for number, piece in enumerate(pieces):
+            self.lines.append([Part(f"{label.capitalize() if not number else '':<{LABEL}}", "key"), Part(piece, role)])
+        if code:
+            self.lines.append([Part(" " * LABEL, "key"), Part(cut(f"  {code}", self.room), "name")])
+
+
+def assigned_at(source: str, line: int) -> list[tuple[str, int]]:
+    """Return the names that a line reads, each with the nearest line above that assigns it in the same function.
+
+    Args:
+        source: Text of the file.
+        line: The line, from 1.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    functions = [one for one in ast.walk(tree) if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    around = [one for one in functions if one.lineno <= line <= (one.end_lineno or one.lineno)]
+    if not around:
+        return []
+    scope = max(around, key=lambda one: one.lineno)
+    names = sorted(_own_names(scope), key=lambda one: (one.lineno, one.col_offset))
+    reads = dict.fromkeys(one.id for one in names if one.lineno == line and isinstance(one.ctx, ast.Load))
+    found: list[tuple[str, int]] = []
+    for name in reads:
+        lines = [one.lineno for one in names if one.id == name and isinstance(one.ctx, ast.Store) and one.lineno < line]
+        found += [(name, max(lines))] if lines else []
+    return found
+
+
+def _own_names(scope: ast.AST) -> Iterator[ast.Name]:
+    """The names in a function, without those of functions inside it."""
+    for node in ast.iter_child_nodes(scope):
+        if isinstance(node, ast.Name):
+            yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            yield from _own_names(node)
+
+
+def _kind_of(error: ErrorObject | None) -> str:
+    return safe((error.type or "an error").rpartition(".")[2]) if error is not None else "an error"
