@@ -62,7 +62,7 @@ def test_handlers_by_function_and_by_rule(history: Path) -> None:
 
 def test_a_function_without_a_handler_is_named(history: Path) -> None:
     (report,) = check([source(history)], Handlers.parse([f"other={MODULE}:plain"]))
-    assert report.exit_code == 4
+    assert report.exit_code == 2
     assert "add plain=MODULE:HANDLER" in (report.error or "")
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from durable_debugger.cli.command_line import word_of
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import acting_client, add_acting_options, is_on_aws
 from durable_debugger.cli.output import Output
@@ -180,6 +181,7 @@ def _add_arguments(parser: ArgumentParser, verb: Verb) -> None:
     group.add_argument(
         "--status",
         action="append",
+        type=word_of(STATUSES),
         metavar="STATUS",
         help=f"only those with this status: {', '.join(sorted(verb.statuses))}; repeatable",
     )
@@ -318,10 +320,7 @@ def _described(run: Run, client: Any, arn: str, *, is_arn: bool) -> Acted:
 
 def _selected(run: Run, client: Any) -> Iterator[Acted]:
     arguments = run.arguments
-    wanted = sorted({status.upper() for status in arguments.status or run.verb.statuses})
-    unknown = [status for status in wanted if status not in STATUSES]
-    if unknown:
-        raise CommandError(f"--status {unknown[0]}: use one of {', '.join(STATUSES)}")
+    wanted = sorted(set(arguments.status or run.verb.statuses))
     now = SystemClock().now()
     filters: dict[str, Any] = {"Statuses": wanted}
     filters |= {"StartedAfter": _moment(arguments.since, "--since", now)} if arguments.since else {}
@@ -461,19 +460,16 @@ def _say(run: Run, one: Acted) -> None:
 def _conclude(run: Run) -> None:
     left = len(run.planned)
     if run.arguments.json:
-        run.output.json(
-            {
-                "verb": run.verb.name,
-                "acted": run.has_acted,
-                "interrupted": run.is_interrupted,
-                "problem": run.problem,
-                "exit_code": int(run.code),
-                "executions": [
-                    {"arn": one.arn, "status": one.status, "outcome": one.outcome, "note": one.note}
-                    for one in run.found
-                ],
-            }
-        )
+        told = {
+            "verb": run.verb.name,
+            "acted": run.has_acted,
+            "interrupted": run.is_interrupted,
+            "problem": run.problem,
+            "executions": [
+                {"arn": one.arn, "status": one.status, "outcome": one.outcome, "note": one.note} for one in run.found
+            ],
+        }
+        run.output.document(told, run.code)
     if run.problem is not None:
         run.output.say(f"durable-debug: {run.problem}")
     if run.is_interrupted:

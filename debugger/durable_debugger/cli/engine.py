@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from durable_debugger.cli.command_line import port, seconds
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import (
     acting_client,
@@ -65,7 +66,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
         default=[],
         help="a function of a different module that the handler invokes; repeatable",
     )
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, help="time limit of the execution, in seconds")
+    parser.add_argument("--timeout", metavar="SECONDS", type=seconds, help="time limit of the execution, in seconds")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON instead of the execution ID")
     parser.add_argument("--ascii", action="store_true", help="write ASCII characters only")
 
@@ -149,23 +150,23 @@ def _report(result: ExecutionResult, arguments: Namespace, output: Output) -> in
     parts = ExecutionArn.parse(result.arn)
     state = state_of(result.status)
     wire = result.error.to_wire() if result.error else None
+    code = Exit.OK if result.error is None and result.status == "SUCCEEDED" else Exit.HANDLER_FAILED
     if arguments.json:
-        output.json(
-            {
-                "id": parts.id,
-                "name": parts.name,
-                "arn": result.arn,
-                "status": result.status.value,
-                "result": result.result,
-                "error": wire,
-            }
-        )
+        told = {
+            "id": parts.id,
+            "name": parts.name,
+            "arn": result.arn,
+            "status": result.status.value,
+            "result": result.result,
+            "error": wire,
+        }
+        output.document(told, code)
     outcome = str(result.error) if result.error else payloads.summary(_text(result.result), 200)
     output.say([Part(f"{state.glyph} {result.status}  ", state.role), Part(outcome)])
     output.say([Part(f"inspect it: durable-debug {parts.id}", "dim")])
     if not arguments.json:
         output.line(parts.id)
-    return Exit.OK if result.error is None and result.status == "SUCCEEDED" else Exit.HANDLER_FAILED
+    return code
 
 
 def _text(value: Any) -> str:
@@ -194,7 +195,7 @@ def add_serve_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=9014, help="port to listen on; 0 chooses a free one (default: %(default)s)"
+        "--port", type=port, default=9014, help="port to listen on; 0 chooses a free one (default: %(default)s)"
     )
     parser.add_argument(
         "--allow-remote",

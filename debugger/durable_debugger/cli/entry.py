@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from typing import Any, cast
 
+from durable_debugger.cli.command_line import CommandParser, nearest_of
 from durable_debugger.cli.exits import CommandError, Exit, say_ambiguous, say_not_found
 from durable_debugger.cli.output import Output
 from durable_debugger.sources.found import AmbiguousError, NotFoundError
@@ -64,46 +65,77 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or (words[0] not in VERBS and words[0] not in ("-h", "--help", "--version")):
-        words.insert(0, "open")
-    arguments = _parser(words[0]).parse_args(words)
-    output = Output(is_ascii=True if getattr(arguments, "ascii", False) else None)
+    output = Output(is_ascii=True if "--ascii" in words else None)
     try:
-        with ExitStack() as arguments.closing:
-            return int(_run(arguments, output))
+        with ExitStack() as closing:
+            arguments = _parsed(words)
+            arguments.closing = closing
+            code = _function(arguments.verb, f"run_{arguments.verb}")(arguments, output)
+            sys.stdout.flush()
+            return int(code)
     except KeyboardInterrupt:
-        output.say("interrupted")
-        return Exit.INTERRUPTED
+        return _failed("interrupted", Exit.INTERRUPTED, words, output, is_plain=True)
     except BrokenPipeError:  # the reader closed the pipe
         sys.stderr.close()
         return Exit.OK
-
-
-def _run(arguments: Namespace, output: Output) -> int:
-    try:
-        return int(_function(arguments.verb, f"run_{arguments.verb}")(arguments, output))
     except CommandError as error:
-        output.say(f"durable-debug: {error}")
-        return error.exit
+        return _failed(str(error), error.exit, words, output)
     except NotFoundError as error:
-        say_not_found(error, output)
-        return Exit.USAGE
+        say_not_found(error, output, VERBS)
+        return _failed("", Exit.USAGE, words, output, document=f"{error}")
     except AmbiguousError as error:
         say_ambiguous(error, output)
-        return Exit.USAGE
+        return _failed("", Exit.USAGE, words, output, document=f"{error}")
     except DurableError as error:
-        if (
-            type(error).__name__ == "UnusableHandlerError"
-        ):  # named as text: verbs without a handler do not load its module
-            output.say(f"durable-debug: {error}")
-            return Exit.HANDLER_FAILED
-        output.say(f"durable-debug: {error}")
-        return Exit.UNLOADABLE
+        return _failed(str(error), _exit_of(error), words, output)
 
 
-def _parser(wanted: str) -> ArgumentParser:
+def _parsed(words: list[str]) -> Namespace:
+    """Parse the words of a command. Without a verb they open an execution.
+
+    Raises:
+        CommandError: A word is not known, missing, or not allowed where it stands.
+    """
+    if words and (words[0] in VERBS or words[0] in ("-h", "--help", "--version")):
+        return _parser(words[0]).parse_all(words)
+    try:
+        return _parser("open").parse_all(["open", *words])
+    except CommandError:
+        verb = words[0] if words and not words[0].startswith("-") else None
+        near = nearest_of(verb, VERBS, before="; did you mean `durable-debug ", after="`?") if verb else ""
+        if not near:
+            raise
+        raise CommandError(f"unknown verb {verb!r}{near} (see `durable-debug --help`)") from None
+
+
+def _failed(
+    message: str, code: Exit, words: Sequence[str], output: Output, *, is_plain: bool = False, document: str = ""
+) -> int:
+    """Say why a verb has no result: on stderr, and as the JSON document where one is asked for."""
+    if message:
+        output.say(message if is_plain else f"durable-debug: {message}")
+    if _wants_json(words) and not output.has_document:
+        output.document({"schema": "durable-debug-error", "version": 1, "error": message or document}, code)
+    return int(code)
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether stdout is to hold a JSON document, also if the words cannot be parsed."""
+    pairs = zip(words, [*words[1:], ""], strict=False)
+    return any(word in ("--json", "--format=json") or (word, more) == ("--format", "json") for word, more in pairs)
+
+
+def _exit_of(error: DurableError) -> Exit:
+    """The exit code of an error. Handlers' errors are known by name: verbs without a handler do not load their module."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "UnknownHandlerError" in names:
+        return Exit.USAGE
+    return Exit.HANDLER_FAILED if "UnusableHandlerError" in names else Exit.UNLOADABLE
+
+
+def _parser(wanted: str) -> CommandParser:
     """The parser, with the arguments of the wanted verb only: the other verbs' modules are not loaded."""
-    parser = ArgumentParser(
+    parser = CommandParser(
         prog="durable-debug", description=DESCRIPTION, epilog=EPILOG, formatter_class=RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")

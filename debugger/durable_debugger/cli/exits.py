@@ -3,6 +3,8 @@
 Reports that an execution was not found: where the search looked, similar executions, what to do.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 
 from durable_debugger.cli.output import Output
@@ -36,14 +38,23 @@ class CommandError(Exception):
         self.exit = exit
 
 
-def say_not_found(error: NotFoundError, output: Output) -> None:
-    """Print where the search looked, the closest matches and the next command."""
+def say_not_found(error: NotFoundError, output: Output, verbs: Iterable[str] = ()) -> None:
+    """Print where the search looked, the closest matches and the next command.
+
+    Args:
+        error: What was looked for, and where.
+        output: Where it is printed.
+        verbs: The verbs of the command: one of them may have been meant.
+    """
     output.say(f"durable-debug: {error}")
     columns = max(width(safe(place)) for place, _ in error.looked_in)
     for index, (place, finding) in enumerate(error.looked_in):
         output.say(f"  {'searched' if not index else '':<10} {pad(safe(place), columns)}  {safe(finding)}")
     for index, each in enumerate(error.nearest):
         output.say(f"  {'closest' if not index else '':<10} {describe(each)}")
+    meant = get_close_matches(error.reference.casefold(), verbs, n=1)
+    if meant:
+        output.say(f"  did you mean the verb  durable-debug {meant[0]}")
     output.say("  to list all  durable-debug list")
 
 

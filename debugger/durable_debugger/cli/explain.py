@@ -3,10 +3,11 @@
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
+from durable_debugger.cli.command_line import seconds
 from durable_debugger.cli.exits import Exit
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, add_secret_option, find_execution, places
 from durable_debugger.cli.output import Output
-from durable_debugger.cli.verify import add_import_option, worker_options
+from durable_debugger.cli.verify import add_import_option, refuse_without_handler, worker_options
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.sources.found import AmbiguousError, Loaded, NotFoundError
 from durable_debugger.sources.places import find
@@ -31,7 +32,7 @@ def add_explain_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         default=DEFAULT_SECONDS,
         metavar="N",
         help="time limit of the replay, in seconds (default: %(default)s)",
@@ -52,26 +53,23 @@ def run_explain(arguments: Namespace, output: Output) -> int:
         divergence=divergence,
         look=lambda arn: _invoked(arn, arguments),
     )
+    code = Exit.DIVERGED if divergence is not None else Exit.OK
     if arguments.json:
-        output.json(found.to_wire())
-    else:
-        for line in found.text.splitlines():
-            output.line(safe(line))
-    return Exit.DIVERGED if divergence is not None else Exit.OK
+        return output.document(found.to_wire(), code)
+    for line in found.text.splitlines():
+        output.line(safe(line))
+    return code
 
 
 def _divergence(loaded: Loaded, arguments: Namespace) -> Divergence | None:
     """The root difference of a replay of the execution against the handler."""
     from durable_execution.replay.check import Handlers, Source
     from durable_execution.replay.pool import check_in_workers
-    from durable_execution.replay.report import Verdict
-    from durable_execution.replay.run import UnusableHandlerError
 
     options = replace(worker_options(arguments), has_rows=False)
     source = Source(loaded.origin, lambda: loaded.execution)
     (report,) = check_in_workers([source], Handlers.parse([arguments.target]), options)
-    if report.verdict is Verdict.FAILED and not report.isolation:
-        raise UnusableHandlerError(report.error or f"cannot import {arguments.target}")
+    refuse_without_handler(report, arguments.target)
     return report.root
 
 

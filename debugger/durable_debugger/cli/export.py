@@ -1,6 +1,5 @@
 """`durable-debug export EXECUTION --to FORMAT`: writes an execution for other tools or other people."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +15,14 @@ from durable_debugger.cli.options import (
     session_of,
     without_secrets,
 )
-from durable_debugger.cli.output import Output
+from durable_debugger.cli.output import Output, is_unicode
 from durable_debugger.model.bundle import bundle_of
 from durable_debugger.model.perfetto import perfetto_trace
 from durable_debugger.model.report import execution_report
 from durable_debugger.sources.found import Loaded
 from durable_debugger.views.page import html_page
 from durable_execution.private_files import open_private
+from durable_execution.protocol.safe_text import json_text, printable
 from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.otlp import PROTOCOLS, send_otlp, to_otlp
 
@@ -93,7 +93,8 @@ def _write(loaded: Loaded, arguments: Namespace, target: TextIO) -> None:
         case _:
             session = session_of(loaded, arguments)
             session.outline.unfold_all()
-            target.writelines(f"{line}\n" for line in html_page(session))
+            page = printable("".join(f"{line}\n" for line in html_page(session)))
+            target.write(page if is_unicode(target) else page.encode("ascii", "xmlcharrefreplace").decode())
 
 
 def _spans(loaded: Loaded, arguments: Namespace) -> Any:
@@ -108,12 +109,7 @@ def _service(loaded: Loaded) -> str:
 
 
 def _dump(value: Any, target: TextIO) -> None:
-    json.dump(value, target, default=_encode, ensure_ascii=False)
-    target.write("\n")
-
-
-def _encode(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    target.write(json_text(value, indent=None, is_ascii=not is_unicode(target)) + "\n")
 
 
 @contextmanager
@@ -125,4 +121,4 @@ def _target(path: Path | None, output: Output) -> Iterator[TextIO]:
         with open_private(path, "w") as file:
             yield file
     except OSError as error:
-        raise CommandError(f"cannot write {path}: {error}") from error
+        raise CommandError(f"cannot write {path}: {error.strerror or error}") from error

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from durable_debugger.cli.command_line import seconds
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import acting_client, add_acting_options
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import add_report_options, add_worker_options, print_reports, replay_all, write_page
+from durable_execution.protocol.safe_text import json_text
 from durable_execution.replay.check import Handlers
 from durable_execution.replay.formats import render
 from durable_execution.replay.gate import (
@@ -44,7 +46,7 @@ def add_gate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--qualifier", metavar="VERSION", help="only executions of this version or alias")
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         default=DEFAULT_SECONDS,
         metavar="N",
         help="time limit per execution, in seconds (default: %(default)s)",
@@ -225,7 +227,7 @@ def _print(
                 {"arn": one.arn, "reason": one.reason, "problem": one.problem} for one in held
             ],
         }
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        text = json_text(document) + "\n"
     if reports or arguments.format != "text":
         print_reports(text, arguments, output)
     write_page(reports, arguments, output)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import add_secret_option, secrets_of
+from durable_debugger.cli.output import is_unicode
 from durable_debugger.cli.preferences import read_preferences
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded, NotFoundError
@@ -56,7 +57,7 @@ def launch(
         at=getattr(arguments, "at", None),
         target=target,
         theme=_known_theme(arguments.theme or preferences.theme),
-        is_ascii=arguments.ascii or preferences.is_ascii or not _is_unicode(),
+        is_ascii=arguments.ascii or preferences.is_ascii or not is_unicode(sys.stdout),
         keymap=preferences.keymap,
         secrets=secrets_of(arguments),
     )
@@ -75,8 +76,3 @@ def _known_theme(name: str | None) -> str | None:
     if name is not None and name not in known:
         raise CommandError(f"unknown theme {name!r}; choose one of {', '.join(known)}")
     return name
-
-
-def _is_unicode() -> bool:
-    """Whether the terminal's encoding covers more than ASCII."""
-    return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16")

@@ -12,6 +12,7 @@ Shows a comparison, in the debugger or as text.
 from argparse import ArgumentParser, Namespace
 from itertools import islice
 
+from durable_debugger.cli.command_line import positive, word_of
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.options import (
@@ -44,6 +45,7 @@ from durable_execution.comparison.call_tree import tree_of
 from durable_execution.comparison.comparison import compare
 from durable_execution.divergence import Severity
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.protocol import ExecutionStatus
 
 LARGE = 2_000_000
 """Files of more bytes are read while the app is on the screen."""
@@ -100,13 +102,14 @@ DEFAULT_LIMIT = 30
 def add_list_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument(
-        "--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help="number of executions (default: %(default)s)"
+        "--limit", type=positive, default=DEFAULT_LIMIT, metavar="N", help="number of executions (default: %(default)s)"
     )
     parser.add_argument(
         "--status",
         action="append",
+        type=word_of(ExecutionStatus),
         metavar="STATUS",
-        help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or STOPPED; repeatable",
+        help=f"{', '.join(ExecutionStatus)}; repeatable",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--ascii", action="store_true", help="write ASCII characters only")
@@ -115,18 +118,22 @@ def add_list_arguments(parser: ArgumentParser) -> None:
 
 def run_list(arguments: Namespace, output: Output) -> int:
     """Print recent executions."""
-    wanted = {status.upper() for status in arguments.status or ()}
+    wanted = set(arguments.status or ())
     place = _place(arguments)
     shown = (
         each
         for each in place.executions()
         if (not wanted or each.status in wanted) and arguments.function in (None, each.function)
     )
-    found = list(islice(shown, max(arguments.limit, 0)))
+    found = list(islice(shown, arguments.limit))
     if arguments.json:
-        output.json([_wire(each) for each in found])
-        return Exit.OK
-    if not found:
+        return output.document({"executions": [_wire(each) for each in found]}, Exit.OK)
+    if not found and (wanted or arguments.function):
+        chosen = " or ".join([*sorted(wanted), *([f"of function {arguments.function}"] if arguments.function else [])])
+        output.say(
+            f"no executions in {place.words} are {chosen}" if wanted else f"no executions {chosen} in {place.words}"
+        )
+    elif not found:
         output.say(f"no executions in {place.words}; start one with `durable-debug run MODULE:HANDLER --input JSON`")
     now = SystemClock().now()
     for each in found:
@@ -188,8 +195,8 @@ def run_show(arguments: Namespace, output: Output) -> int:
     session = session_of(loaded, arguments)
     if arguments.json:
         hidden = session.secrets
-        output.json(execution_report(hidden.execution(loaded.execution) if hidden else loaded.execution))
-        return Exit.OK
+        report = execution_report(hidden.execution(loaded.execution) if hidden else loaded.execution)
+        return output.document(report, Exit.OK)
     session.outline.unfold_all()
     if arguments.trace:
         output.line(_span_tree(loaded.execution))
@@ -245,8 +252,8 @@ def run_diff(arguments: Namespace, output: Output) -> int:
     differences = Differences(comparison, rows, replayed_by="", labels=titles)
     session = session_of(loaded, arguments, differences=differences)
     if arguments.json:
-        output.json(comparison_report(differences))
-    elif wants_text(arguments, output):
+        return output.document(comparison_report(differences), exit_code(differences))
+    if wants_text(arguments, output):
         print_comparison(session, differences, output)
     else:
         arguments.view = "diff"

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from durable_debugger.cli.command_line import web_address
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.secrets import Secrets
@@ -48,15 +49,33 @@ def add_place_options(parser: ArgumentParser) -> None:
     group.add_argument("--function", metavar="NAME", help="search the executions of this function on AWS")
     group.add_argument("--region", metavar="REGION", help="AWS region (default: from the ARN or the environment)")
     group.add_argument("--profile", metavar="NAME", help="AWS profile (default: from the environment)")
-    group.add_argument("--endpoint-url", metavar="URL", help="a different Lambda API, for example durable-debug serve")
+    group.add_argument(
+        "--endpoint-url",
+        metavar="URL",
+        type=web_address,
+        help="a different Lambda API, for example durable-debug serve",
+    )
 
 
 def places(arguments: Namespace) -> Sequence[Place]:
-    """The places to search, in order. They are closed when the command ends."""
+    """The places to search, in order. They are closed when the command ends.
+
+    Raises:
+        CommandError: The command names a store that does not exist.
+    """
+    if has_own_store(arguments) and not arguments.store.exists():
+        raise CommandError(
+            f"no store {arguments.store}; name the file that `durable-debug run --store FILE` wrote", Exit.UNLOADABLE
+        )
     local = LocalExecutions(arguments.store, progress=say_progress)
     arguments.closing.callback(local.close)
     place = AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
     return [local, AwsExecutions(place, arguments.function, progress=say_progress)]
+
+
+def has_own_store(arguments: Namespace) -> bool:
+    """Whether the command names a store: the default is one object, so another one was given."""
+    return arguments.store is not DEFAULT_STORE
 
 
 def say_progress(count: int) -> None:
@@ -139,7 +158,12 @@ def add_acting_options(parser: ArgumentParser, *, is_aws_default: bool = False) 
     group.add_argument("--store", metavar="FILE", type=Path, default=store, help=of_store)
     group.add_argument("--region", metavar="REGION", help="AWS region")
     group.add_argument("--profile", metavar="NAME", help="AWS profile")
-    group.add_argument("--endpoint-url", metavar="URL", help="a different Lambda API, for example durable-debug serve")
+    group.add_argument(
+        "--endpoint-url",
+        metavar="URL",
+        type=web_address,
+        help="a different Lambda API, for example durable-debug serve",
+    )
 
 
 def is_on_aws(arguments: Namespace) -> bool:

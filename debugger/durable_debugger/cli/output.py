@@ -1,13 +1,17 @@
-"""Writes results to stdout and messages to stderr. Colors only on a terminal, and never with NO_COLOR."""
+"""Writes results to stdout and messages to stderr. Colors only on a terminal, and never with NO_COLOR.
 
-import json
+Nothing that is written can control the terminal or fails in its encoding: control characters are escaped, and a terminal
+without Unicode gets ASCII. JSON on stdout is one document, with the exit code of the process in it.
+"""
+
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from durable_debugger.text.glyphs import to_ascii
 from durable_debugger.text.segments import Line, Part
+from durable_execution.protocol.safe_text import escaped_json, json_text, printable
 
 ANSI = {
     "dim": "2",
@@ -26,6 +30,9 @@ ANSI = {
     "warning": "1;33",
 }
 DEFAULT_WIDTH = 100
+UNICODE = ("utf8", "utf16", "utf32")
+JSON_FORMATS = ("json", "sarif")
+XML_FORMATS = ("junit", "html")
 
 
 class Output:
@@ -42,8 +49,9 @@ class Output:
     ) -> None:
         self.data = data or sys.stdout
         self.narration = narration or sys.stderr
-        encoding = (getattr(self.data, "encoding", None) or "utf-8").lower().replace("-", "")
-        self.is_ascii = encoding not in ("utf8", "utf16") if is_ascii is None else is_ascii
+        self.is_ascii = not is_unicode(self.data) if is_ascii is None else is_ascii
+        self._is_narration_ascii = self.is_ascii or not is_unicode(self.narration)
+        self.has_document = False
 
     @property
     def is_terminal(self) -> bool:
@@ -71,10 +79,27 @@ class Output:
         for parts in lines:
             self.line(parts)
 
-    def json(self, value: Any) -> None:
-        """Write a value to stdout as JSON."""
-        json.dump(value, self.data, indent=2, default=str, ensure_ascii=self.is_ascii)
-        self.data.write("\n")
+    def document(self, value: Mapping[str, Any], exit_code: int) -> int:
+        """Write the one JSON document of a verb to stdout, with the exit code of the process in it.
+
+        Returns:
+            The exit code.
+        """
+        members = {"exit_code": 0} | dict(value) | {"exit_code": int(exit_code)}
+        self.has_document = True
+        self.data.write(json_text(members, is_ascii=self.is_ascii) + "\n")
+        return int(exit_code)
+
+    def text(self, text: str, format: str = "text") -> None:  # noqa: A002  # the option's name
+        """Write text in one of the formats of reports to stdout."""
+        if format in JSON_FORMATS:
+            self.has_document = True
+            self.data.write(escaped_json(text, is_ascii=self.is_ascii))
+        elif format in XML_FORMATS:
+            self.data.write(text.encode("ascii", "xmlcharrefreplace").decode() if self.is_ascii else text)
+        else:
+            shown = printable(text)
+            self.data.write(to_ascii(shown) if self.is_ascii else shown)
 
     def say(self, parts: Line | str) -> None:
         """Write a line to stderr."""
@@ -100,12 +125,30 @@ class Output:
     def _write(self, stream: TextIO, parts: Line | str) -> None:
         parts = [Part(parts)] if isinstance(parts, str) else parts
         is_coloured = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        text = "".join(self._part(part, is_coloured=is_coloured) for part in parts)
+        is_ascii = self._is_narration_ascii if stream is self.narration else self.is_ascii
+        text = "".join(_part(part, is_coloured=is_coloured, is_ascii=is_ascii) for part in parts)
         stream.write(text.rstrip(" ") + "\n")
         if stream is self.narration:
             stream.flush()
 
-    def _part(self, part: Part, *, is_coloured: bool) -> str:
-        text = to_ascii(part.text) if self.is_ascii else part.text
-        code = ANSI.get(part.role)
-        return f"\x1b[{code}m{text}\x1b[0m" if is_coloured and code and text.strip() else text
+
+def is_unicode(stream: TextIO) -> bool:
+    """Whether a stream shows more than ASCII: by its encoding, or by a locale that says C.
+
+    Python writes UTF-8 where the locale is C (PEP 540), to lose nothing; a terminal with that locale shows ASCII only.
+    """
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").replace("_", "")
+    if not encoding.startswith(UNICODE):
+        return False
+    environ = os.environ
+    if environ.get("PYTHONIOENCODING") or environ.get("PYTHONUTF8"):
+        return True  # the user decided
+    return (environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG")) not in ("C", "POSIX")
+
+
+def _part(part: Part, *, is_coloured: bool, is_ascii: bool) -> str:
+    text = printable(part.text)
+    if is_ascii:
+        text = to_ascii(text)
+    code = ANSI.get(part.role)
+    return f"\x1b[{code}m{text}\x1b[0m" if is_coloured and code and text.strip() else text

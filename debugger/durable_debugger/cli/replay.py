@@ -3,17 +3,18 @@
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
+from durable_debugger.cli.command_line import seconds
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.look import print_comparison, wants_text
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, session_of
 from durable_debugger.cli.output import Output
-from durable_debugger.cli.verify import add_import_option, worker_options
+from durable_debugger.cli.verify import add_import_option, refuse_without_handler, worker_options
 from durable_debugger.model.replay_differences import differences_of
+from durable_execution.comparison.wording import count
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import DEFAULT_SECONDS
-from durable_execution.replay.report import ReplayReport, Verdict
-from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.report import ReplayReport
 
 
 def add_replay_arguments(parser: ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def add_replay_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         default=DEFAULT_SECONDS,
         metavar="N",
         help="time limit, in seconds (default: %(default)s)",
@@ -41,11 +42,9 @@ def run_replay(arguments: Namespace, output: Output) -> int:
     options = replace(worker_options(arguments), has_rows=True)
     handlers = Handlers.parse([arguments.target])
     (report,) = check_in_workers([Source(loaded.origin, lambda: loaded.execution)], handlers, options)
-    if report.verdict is Verdict.FAILED and not report.isolation:
-        raise UnusableHandlerError(report.error or f"cannot import {arguments.target}")
+    refuse_without_handler(report, arguments.target)
     if arguments.json:
-        output.json(report.to_wire())
-        return int(report.exit_code)
+        return output.document(report.to_wire(), report.exit_code)
     differences = differences_of(report, loaded.execution)
     session = session_of(loaded, arguments, execution=report.execution or loaded.execution, differences=differences)
     if wants_text(arguments, output):
@@ -67,9 +66,5 @@ def _say_rest(report: ReplayReport, output: Output) -> None:
         output.say(f"the recording ends here: {path}")
     for note in report.notes:
         output.say(f"note: {note}")
-    calls, replays = _counted(report.calls, "call"), _counted(report.replays, "replay")
+    calls, replays = count(report.calls, "call"), count(report.replays, "replay")
     output.say(f"{report.verdict.value}: {calls}, {replays}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

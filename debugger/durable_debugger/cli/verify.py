@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from durable_debugger.cli.command_line import positive, seconds
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import add_place_options, add_secret_option, places, secrets_of
 from durable_debugger.cli.output import Output
@@ -23,6 +24,7 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.lint import lint_paths
 from durable_execution.lint.linter import LINT_FORMATS
 from durable_execution.private_files import write_private
+from durable_execution.protocol.safe_text import printable
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.formats import FORMATS, render
 from durable_execution.replay.loading import history_files
@@ -30,6 +32,7 @@ from durable_execution.replay.perturb import perturb
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport, Verdict, worst
+from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.supervisor import WorkerOptions
 
 HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_][\w.{}]*")
@@ -46,7 +49,7 @@ def add_check_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         default=DEFAULT_SECONDS,
         metavar="N",
         help="time limit per recording, in seconds (default: %(default)s)",
@@ -138,11 +141,14 @@ def run_lint(arguments: Namespace, output: Output) -> int:
     missing = [path for path in arguments.paths if not path.exists()]
     if missing:
         raise CommandError(f"{missing[0]} does not exist", Exit.UNLOADABLE)
+    for path in arguments.paths:
+        if path.is_file() and b"\0" in path.read_bytes():
+            raise CommandError(f"{path} is not Python source", Exit.UNLOADABLE)
     try:
         findings = lint_paths(arguments.paths)
     except OSError as error:
         raise CommandError(f"cannot read {error.filename}: {error.strerror}", Exit.UNLOADABLE) from error
-    output.data.write(LINT_FORMATS[arguments.format](findings))
+    output.text(LINT_FORMATS[arguments.format](findings), arguments.format)
     return Exit.DIVERGED if findings else Exit.OK
 
 
@@ -158,7 +164,7 @@ def add_report_options(parser: ArgumentParser) -> None:
 def add_worker_options(parser: ArgumentParser) -> None:
     """Add the options for the processes that replay."""
     parser.add_argument(
-        "--jobs", type=_positive, metavar="N", help="how many processes replay at the same time (default: one per core)"
+        "--jobs", type=positive, metavar="N", help="how many processes replay at the same time (default: one per core)"
     )
     parser.add_argument("--fresh", action="store_true", help="replay each recording in a process of its own; slower")
     add_import_option(parser)
@@ -211,6 +217,9 @@ def replay_all(
 
     Returns:
         A report for each. When the user interrupts it, those without one are reported as not replayed.
+
+    Raises:
+        UnknownHandlerError: There is no such handler, for any of them.
     """
     found: list[ReplayReport] = []
     progress = _Progress(len(sources), output)
@@ -225,13 +234,29 @@ def replay_all(
         found += [_not_replayed(source, handlers) for source in sources[done:]]
         output.say(f"interrupted: {done} of {len(sources)} recordings were replayed, so the results are partial")
     progress.clear()
+    errors = {report.error for report in found if report.verdict is Verdict.NO_HANDLER}
+    if len(errors) == 1 and all(report.verdict is Verdict.NO_HANDLER for report in found):
+        raise UnknownHandlerError(errors.pop() or "there is no such handler")
     return found
+
+
+def refuse_without_handler(report: ReplayReport, target: str) -> None:
+    """Raise the error of a replay that could not begin.
+
+    Raises:
+        UnknownHandlerError: There is no such handler.
+        UnusableHandlerError: Its module cannot be imported.
+    """
+    if report.verdict is Verdict.NO_HANDLER:
+        raise UnknownHandlerError(report.error or f"there is no handler {target}")
+    if report.verdict is Verdict.FAILED and not report.isolation:
+        raise UnusableHandlerError(report.error or f"cannot import {target}")
 
 
 def print_reports(text: str, arguments: Namespace, output: Output) -> None:
     """Print rendered reports, or write them to the file that the options name."""
     if arguments.output is None:
-        output.data.write(text)
+        output.text(text, arguments.format)
     else:
         _write(arguments.output, text, output)
 
@@ -257,7 +282,7 @@ def write_page(
             else report
             for report in reports
         ]
-        _write(arguments.html, "\n".join(replay_page(reports, secrets_of(arguments))), output)
+        _write(arguments.html, printable("\n".join(replay_page(reports, secrets_of(arguments)))), output)
 
 
 class _Progress:
@@ -289,13 +314,6 @@ def _not_replayed(source: Source, handlers: Handlers) -> ReplayReport:
     return ReplayReport(
         source.name, handler, Verdict.INTERRUPTED, error="the command was interrupted before its replay"
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def _write(path: Path, text: str, output: Output) -> None:

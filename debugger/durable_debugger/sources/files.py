@@ -35,6 +35,18 @@ def is_file_reference(reference: str) -> bool:
         return False
 
 
+def no_file(reference: str) -> str:
+    """Say why a reference names no file: a directory is one for `check` only."""
+    try:
+        folder = Path(reference)
+        if folder.is_dir():
+            example = next(iter(sorted(one.name for one in folder.iterdir() if one.name.endswith(SUFFIXES))), "FILE")
+            return f"{reference} is a directory: name a file in it, such as {folder / example}"
+    except (OSError, ValueError):  # not a path at all
+        pass
+    return f"no file {reference}"
+
+
 def file_size(reference: str) -> int:
     """Return the size of the file a reference names, in bytes; 0 when it names none."""
     try:

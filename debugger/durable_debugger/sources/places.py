@@ -8,7 +8,7 @@ from typing import Protocol
 
 from durable_debugger.sources import aws
 from durable_debugger.sources.api import ExecutionReader, list_from
-from durable_debugger.sources.files import is_file_reference, load_file
+from durable_debugger.sources.files import is_file_reference, load_file, no_file
 from durable_debugger.sources.found import (
     AmbiguousError,
     Listed,
@@ -118,7 +118,7 @@ def find(reference: str, places: Sequence[Place], *, trace: str | None = None) -
     if is_file_reference(reference):
         return load_file(reference, trace=trace)
     arn = arn_in(reference)
-    looked_in = [LookedIn("files", f"no file {reference}")]
+    looked_in = [LookedIn("files", no_file(reference))]
     unreachable: UnreachableError | None = None
     for place in places:
         try:

@@ -3,7 +3,6 @@
 Lint findings as text, JSON, SARIF 2.1.0 or GitHub annotations.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from durable_execution.lint.checks import check_orchestration, check_step
 from durable_execution.lint.places import relative
 from durable_execution.lint.program import Module, Program, read_module
 from durable_execution.lint.rules import RULES, LintFinding
+from durable_execution.protocol.safe_text import json_text, printable
 
 SKIPPED_DIRECTORIES = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "build", "dist", ".tox"})
 
@@ -80,12 +80,18 @@ def to_text(findings: Sequence[LintFinding]) -> str:
     if not findings:
         return "no findings\n"
     total = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
-    return "".join(f"{found}\n" for found in findings) + f"{total}\n"
+    return printable("".join(f"{found}\n" for found in findings) + f"{total}\n")
 
 
 def to_json(findings: Sequence[LintFinding]) -> str:
-    """Write a list with one object per finding."""
-    return json.dumps([{**asdict(found), "message": found.message} for found in findings], indent=2) + "\n"
+    """Write one object: the exit code of the command, and an object for each finding."""
+    document = {
+        "schema": "durable-lint-findings",
+        "version": 1,
+        "exit_code": int(bool(findings)),
+        "findings": [{**asdict(found), "message": found.message} for found in findings],
+    }
+    return json_text(document) + "\n"
 
 
 def to_github(findings: Sequence[LintFinding]) -> str:
@@ -121,7 +127,7 @@ def to_sarif(findings: Sequence[LintFinding]) -> str:
     ]
     run = {"tool": {"driver": {"name": "durable-debug lint", "rules": rules}}, "results": results}
     document = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
-    return json.dumps(document, indent=2) + "\n"
+    return json_text(document) + "\n"
 
 
 def _property(text: str) -> str:

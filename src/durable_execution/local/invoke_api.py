@@ -72,7 +72,13 @@ class Invoking:
         return self._wait(row, answer) if kind == "RequestResponse" else answer
 
     def start(self, start: Start) -> ExecutionRow:
-        """Start an execution, or return the existing execution with the same name."""
+        """Start an execution, or return the existing execution with the same name.
+
+        Raises:
+            ServiceError: The name is not allowed.
+        """
+        if start.name is not None:
+            _check_name(start.name)
         self._scheduler.require_open()
         self._recovery.hold_lease()
         row, is_new = self._control.start(start)
@@ -105,8 +111,8 @@ class Invoking:
             raise invalid(
                 f"Invoke a durable function with a qualified identifier: {target.name}:$LATEST, or a version or alias."
             )
-        if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
-            raise invalid(f"DurableExecutionName must match {_NAME.pattern}, but is {name!r:.100}.")
+        if name is not None:
+            _check_name(name)
         if name is not None and not function.is_durable:
             raise invalid(f"DurableExecutionName cannot be used with {target.name}, which is not a durable function.")
         if tenant_id is not None and (not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id)):
@@ -143,6 +149,11 @@ class Invoking:
             return {**answer, "Payload": io.BytesIO((root.result or "").encode())}
         body = function_error(json.loads(root.error) if root.error else {})
         return {**answer, "FunctionError": UNHANDLED, "Payload": io.BytesIO(json.dumps(body).encode())}
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise invalid(f"DurableExecutionName must match {_NAME.pattern}, but is {name!r:.100}.")
 
 
 def _require_client_context(client_context: Any) -> None:

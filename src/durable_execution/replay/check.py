@@ -22,7 +22,7 @@ from durable_execution.protocol import Wire
 from durable_execution.replay.loading import load_handler
 from durable_execution.replay.replayer import DEFAULT_SECONDS, Replayer, state_at
 from durable_execution.replay.report import ReplayReport, Verdict
-from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 
 PLACEHOLDER = "{function}"
 
@@ -58,27 +58,27 @@ class Handlers:
         """Parse arguments: `module:handler` for every function, or `function=module:handler` for one.
 
         Raises:
-            UnusableHandlerError: Two references name the same function.
+            UnknownHandlerError: Two references name the same function.
         """
         rules: dict[str, str] = {}
         for reference in references:
             function, separator, target = reference.partition("=")
             key, value = (function, target) if separator else ("*", reference)
             if rules.setdefault(key, value) != value:
-                raise UnusableHandlerError(f"both {rules[key]} and {value} are given for {key!r}: keep one of them")
+                raise UnknownHandlerError(f"both {rules[key]} and {value} are given for {key!r}: keep one of them")
         return cls(rules)
 
     def reference(self, execution: RecordedExecution) -> str:
         """Return the reference of the handler for a recording.
 
         Raises:
-            UnusableHandlerError: No reference matches its function.
+            UnknownHandlerError: No reference matches its function.
         """
         function = execution.function_name or execution.name or ""
         rule = self.rules.get(function) or self.rules.get("*")
         if rule is None:
             known = ", ".join(self.rules) or "none"
-            raise UnusableHandlerError(
+            raise UnknownHandlerError(
                 f"no handler is given for the function {function!r} (given: {known}): add {function}=MODULE:HANDLER"
             )
         return rule.replace(PLACEHOLDER, re.sub(r"\W", "_", function))
@@ -136,7 +136,15 @@ def _check_one(source: Source, handlers: Handlers | Any, seconds: float, *, caus
         handler = handlers.find(execution) if isinstance(handlers, Handlers) else handlers
         return Replayer(handler, seconds=seconds, cause=cause).replay(execution, source=source.name)
     except UnusableHandlerError as error:
-        return ReplayReport(source.name, _name(handlers), Verdict.FAILED, error=str(error), execution=execution)
+        return without_handler(source.name, _name(handlers), error, execution)
+
+
+def without_handler(
+    source: str, handler: str, error: UnusableHandlerError, execution: RecordedExecution
+) -> ReplayReport:
+    """Return the report of a recording whose handler cannot be used."""
+    verdict = Verdict.NO_HANDLER if isinstance(error, UnknownHandlerError) else Verdict.FAILED
+    return ReplayReport(source, handler, verdict, error=str(error), execution=execution)
 
 
 def read_source(source: Source, handlers: Handlers | Any) -> RecordedExecution | ReplayReport:

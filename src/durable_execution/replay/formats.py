@@ -13,7 +13,6 @@ Finds the source location to show for a finding.
 Reports as SARIF 2.1.0, which code scanning tools show beside the source.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import count, fix_of
 from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, explain, readable
 from durable_execution.lint.places import relative
+from durable_execution.protocol.safe_text import json_text, printable
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
 from durable_execution.replay.suspects import Suspect
 
@@ -47,6 +47,7 @@ WORDS = {
     Verdict.RECURSION: "RECURSION",
     Verdict.FORGED: "FORGED ANSWER",
     Verdict.INTERRUPTED: "NOT REPLAYED",
+    Verdict.NO_HANDLER: "NO HANDLER",
 }
 
 
@@ -57,7 +58,7 @@ def to_text(reports: Sequence[ReplayReport]) -> str:
         lines.extend(_report(report))
     if len(reports) != 1:
         lines.append(summary(reports))
-    return relative_in("\n".join(lines) + "\n")
+    return printable(relative_in("\n".join(lines) + "\n"))
 
 
 def summary(reports: Sequence[ReplayReport]) -> str:
@@ -141,7 +142,7 @@ def to_sarif(reports: Sequence[ReplayReport]) -> str:
             }
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json_text(document)
 
 
 def _results(report: ReplayReport) -> Iterator[dict[str, Any]]:
@@ -244,13 +245,13 @@ def to_json(reports: Sequence[ReplayReport]) -> str:
         "summary": {"recordings": len(reports), **counted},
         "reports": [report.to_wire() for report in reports],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    return json_text(document)
 
 
 def to_github(reports: Sequence[ReplayReport]) -> str:
     """Write one annotation per root difference, side effect and failure, and a notice with the summary."""
     lines = [line for report in reports for line in _annotations(report)]
-    return "\n".join([*lines, f"::notice title=durable-debug check::{_data(summary(reports))}"]) + "\n"
+    return printable("\n".join([*lines, f"::notice title=durable-debug check::{_data(summary(reports))}"]) + "\n")
 
 
 EFFECT_RULE = "side-effect-outside-step"

@@ -94,7 +94,7 @@ def open_executions(client: Any, function: str, *, qualifier: str | None = None)
 
 def would_break(report: ReplayReport) -> bool:
     """Whether an execution would not go on as recorded: anything but `same`, as far as that is known."""
-    return report.verdict not in (Verdict.SAME, Verdict.UNREADABLE, Verdict.INTERRUPTED)
+    return report.verdict not in (Verdict.SAME, Verdict.UNREADABLE, Verdict.INTERRUPTED, Verdict.NO_HANDLER)
 
 
 def reason_for(report: ReplayReport, target: str) -> str:

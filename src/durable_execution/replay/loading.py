@@ -13,7 +13,7 @@ from typing import Any
 from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.reading import UnreadableHistoryError, execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.trace.schema import UnreadableTraceError, read_traces
 
 HISTORY_SUFFIX = ".history.json"
@@ -24,11 +24,12 @@ def load_handler(reference: str) -> DurableHandler[Any]:
     """Load the handler that `module:name` or `file.py:name` refers to, without the decorators around it.
 
     Raises:
-        UnusableHandlerError: The handler does not exist, its module cannot be imported, or it is not durable.
+        UnknownHandlerError: The handler does not exist, or it is not durable.
+        UnusableHandlerError: Its module cannot be imported.
     """
     place, separator, name = reference.rpartition(":")
     if not separator or not place or not name:
-        raise UnusableHandlerError(
+        raise UnknownHandlerError(
             f"{reference!r} is not a handler reference: write package.module:handler or path/to/file.py:handler"
         )
     module = _module(place)
@@ -38,7 +39,7 @@ def load_handler(reference: str) -> DurableHandler[Any]:
     handler = handler_in(found)
     if handler is not None:
         return handler
-    raise UnusableHandlerError(_why_not(module, place, name, found))
+    raise UnknownHandlerError(_why_not(module, place, name, found))
 
 
 def history_files(paths: Iterable[str | Path]) -> Iterator[Path]:
@@ -98,7 +99,7 @@ def _module(place: str) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
-            raise UnusableHandlerError(
+            raise UnknownHandlerError(
                 f"no module named {place!r}: check the spelling and PYTHONPATH, or give the file, path/to/file.py:handler"
             ) from None
         raise UnusableHandlerError(f"cannot import {place}: {error}") from error
@@ -115,7 +116,9 @@ def _by_name(name: str) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UnusableHandlerError(f"no such file: {path}")
+        raise UnknownHandlerError(
+            f"{path} is a directory, not a Python file" if path.is_dir() else f"no such file: {path}"
+        )
     full = path.resolve()
     known = sys.modules.get(path.stem)
     if known is not None and getattr(known, "__file__", None) == str(full):
@@ -124,7 +127,7 @@ def _from_file(path: Path) -> ModuleType:
         sys.path.insert(0, str(full.parent))
     spec = importlib.util.spec_from_file_location(path.stem, full)
     if spec is None or spec.loader is None:
-        raise UnusableHandlerError(f"{path} is not a Python file")
+        raise UnknownHandlerError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     try:

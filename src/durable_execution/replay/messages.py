@@ -64,9 +64,11 @@ class Unusable:
 
     Attributes:
         message: Why.
+        is_unknown: Whether there is no such handler.
     """
 
     message: str
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Self
 
 from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.channel import ClosedChannelError, ForgedMessageError
-from durable_execution.replay.check import Handlers, Source, check, read_source
+from durable_execution.replay.check import Handlers, Source, check, read_source, without_handler
 from durable_execution.replay.messages import BROKEN, CUT_OFF, Outcome, Reaped
 from durable_execution.replay.replayer import rooted_at
 from durable_execution.replay.report import ReplayReport, Verdict
@@ -80,7 +80,7 @@ def _task(source: Source, handlers: Handlers) -> Task | ReplayReport:
         return Task(0, source.name, execution, handlers.reference(execution))
     except UnusableHandlerError as error:
         name = ", ".join(dict.fromkeys(handlers.rules.values()))
-        return ReplayReport(source.name, name, Verdict.FAILED, error=str(error), execution=execution)
+        return without_handler(source.name, name, error, execution)
 
 
 class ReplayPool:
@@ -170,9 +170,7 @@ class ReplayPool:
         try:
             home = self._home(task.reference)
         except UnusableHandlerError as error:
-            self._done[task.index] = ReplayReport(
-                task.source, task.reference, Verdict.FAILED, error=str(error), execution=task.execution
-            )
+            self._done[task.index] = without_handler(task.source, task.reference, error, task.execution)
             return
         is_new = is_new or self._options.is_fresh
         process = None if is_new else self._used(task.reference)

@@ -32,6 +32,7 @@ class Verdict(StrEnum):
         RECURSION: It called itself without end.
         FORGED: It wrote to the connection on which the worker answers.
         INTERRUPTED: The command was interrupted before the recording was replayed.
+        NO_HANDLER: There is no such handler.
     """
 
     SAME = "same"
@@ -48,6 +49,7 @@ class Verdict(StrEnum):
     RECURSION = "recursion"
     FORGED = "forged"
     INTERRUPTED = "interrupted"
+    NO_HANDLER = "no_handler"
 
 
 class ExitCode(IntEnum):
@@ -76,6 +78,7 @@ EXIT_CODES = {
     Verdict.RECURSION: ExitCode.HANDLER_FAILED,
     Verdict.FORGED: ExitCode.HANDLER_FAILED,
     Verdict.INTERRUPTED: ExitCode.INTERRUPTED,
+    Verdict.NO_HANDLER: ExitCode.USAGE,
 }
 
 
@@ -168,9 +171,9 @@ class ReplayReport:
 
 
 def worst(reports: tuple[ReplayReport, ...] | list[ReplayReport]) -> ExitCode:
-    """Return the exit code of many reports: interrupted takes precedence, then cannot load, failed, and diverged."""
+    """Return the exit code of many reports: interrupted takes precedence, then a wrong handler, cannot load, failed, diverged."""
     codes = {report.exit_code for report in reports}
-    order = (ExitCode.INTERRUPTED, ExitCode.CANNOT_LOAD, ExitCode.HANDLER_FAILED, ExitCode.DIVERGED)
+    order = (ExitCode.INTERRUPTED, ExitCode.USAGE, ExitCode.CANNOT_LOAD, ExitCode.HANDLER_FAILED, ExitCode.DIVERGED)
     return next((code for code in order if code in codes), ExitCode.SAME)
 
 

@@ -32,6 +32,10 @@ class UnusableHandlerError(DurableError):
     """The object is not a durable handler, or it cannot be replayed."""
 
 
+class UnknownHandlerError(UnusableHandlerError):
+    """A reference names no durable handler: there is no such file, module or name, or it is not durable."""
+
+
 @dataclass(slots=True)
 class ReplayRun:
     """The result of one replay.

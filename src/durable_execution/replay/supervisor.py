@@ -40,7 +40,7 @@ from durable_execution.replay.messages import (
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.reproduction import Surroundings, Variant
-from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 
 MEMORY = 1 << 30
 IMPORT_SECONDS = 120.0
@@ -238,7 +238,7 @@ class HandlerProcess:
             raise
         if isinstance(answer, Unusable):
             self.close()
-            raise UnusableHandlerError(answer.message)
+            raise (UnknownHandlerError if answer.is_unknown else UnusableHandlerError)(answer.message)
         return answer  # type: ignore[no-any-return]  # a Ready: nothing else is left
 
     def fork(self) -> ReplayProcess:

@@ -43,7 +43,7 @@ from durable_execution.replay.perturb import seed_random, shift_clock
 from durable_execution.replay.replayer import Replayer, rooted_at
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.reproduction import variants_here
-from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.sandbox import Sandbox
 from durable_execution.replay.suspects import Suspect
 
@@ -73,7 +73,7 @@ def main() -> None:
     try:
         handler = load_handler(start.reference)
     except UnusableHandlerError as error:
-        channel.send(Unusable(str(error)))
+        channel.send(Unusable(str(error), is_unknown=isinstance(error, UnknownHandlerError)))
         os._exit(0)
     sandbox.after_import()
     sandbox.site = _site(handler)

@@ -50,7 +50,9 @@ def test_what_is_ignored_on_purpose_is_no_finding(risky: Path, capsys: pytest.Ca
 
 def test_findings_are_json_sarif_and_annotations(risky: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", "--json", str(risky)]) == 1
-    assert json.loads(capsys.readouterr().out)[0]["line"] == 8
+    told = json.loads(capsys.readouterr().out)
+    assert told["exit_code"] == 1
+    assert told["findings"][0]["line"] == 8
     assert main(["lint", "--format", "sarif", str(risky)]) == 1
     assert json.loads(capsys.readouterr().out)["runs"][0]["results"][0]["ruleId"] == "DUR101"
     assert main(["lint", "--format", "github", str(risky)]) == 1
