@@ -89,7 +89,8 @@ def explain(error: Exception, operation: str) -> NoReturn:
     Raises:
         UnreachableError: The service refused the request or did not answer.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore import __version__
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     if isinstance(error, ClientError):
         operation = error.operation_name or operation
@@ -99,6 +100,11 @@ def explain(error: Exception, operation: str) -> NoReturn:
             action = IAM_ACTIONS.get(operation, f"lambda:{operation}")
             raise UnreachableError(f"access denied: grant {action} ({code}: {message})") from error
         raise UnreachableError(f"AWS refused {operation}: {code}: {message}") from error
+    if isinstance(error, ParamValidationError):
+        raise UnreachableError(
+            f"botocore {__version__} does not take the request {operation}: it may be too old. "
+            "Update it: pip install --upgrade 'durable-execution-sdk[debugger]'"
+        ) from error
     if isinstance(error, BotoCoreError):
         raise UnreachableError(f"AWS did not answer: {error}") from error
     if is_unreadable_answer(error):

@@ -41,7 +41,7 @@ T = TypeVar("T")
 _threads = Workers(8, name="durable-service")
 _lock = threading.Lock()
 
-LOWEST_BOTO3 = "1.44.5"
+LOWEST_BOTO3 = "1.42.5"
 """The lowest version that this package requires."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 
 from durable_debugger.model.bundle import bundle_of
 from durable_debugger.sources import aws
@@ -234,6 +234,8 @@ def test_the_missing_permission_is_named() -> None:
         aws.explain(denied, "")
     with pytest.raises(UnreachableError, match="AWS did not answer"):
         aws.explain(EndpointConnectionError(endpoint_url="http://x"), "")
+    with pytest.raises(UnreachableError, match="does not take the request GetDurableExecution: it may be too old"):
+        aws.explain(ParamValidationError(report="Unknown parameter"), "GetDurableExecution")
     with pytest.raises(ZeroDivisionError):
         aws.explain(ZeroDivisionError(), "")
     assert aws.is_absent(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetDurableExecution"))
