@@ -45,6 +45,7 @@ class CallNode:
         branch: Index of a map item or parallel branch; None for any other call.
         known: The known part of its configuration, under the names of `OperationCall.configuration`, and `input`.
         is_partial: Whether a map or parallel may have had more branches than are recorded.
+        is_settled: Recorded: whether an open map or parallel had started every branch that its free slots allow.
         result: Serialized result, where it can be compared.
         body: Fingerprint of the step's body, where known.
         function: Qualified name of the step's function, where known.
@@ -64,6 +65,7 @@ class CallNode:
     branch: int | None = None
     known: Mapping[str, Any] = field(default_factory=dict)
     is_partial: bool = False
+    is_settled: bool = False
     result: str | None = None
     body: str | None = None
     function: str | None = None
@@ -129,10 +131,35 @@ def tree_of(execution: RecordedExecution) -> CallNode:
             given_up.add(operation.id)
             around.cut_off.add(lane)
         nodes[operation.id] = node
-    for node in nodes.values():
+    settled = _settled(execution)
+    for id_, node in nodes.items():
         if node.is_batch:
             _count_branches(node)
+            node.is_settled = id_ in settled and not node.is_ended
     return root
+
+
+def _settled(execution: RecordedExecution) -> set[str]:
+    """Ids of the maps and parallels none of whose branches ended after an invocation had suspended in them.
+
+    An invocation suspends only when no branch can go on, and a suspended branch keeps its slot. So every branch that could
+    start had started.
+    """
+    batches = {operation.id for operation in execution.operations if operation.subtype in BATCHES}
+    branches = {
+        operation.id: operation.parent_id for operation in execution.operations if operation.parent_id in batches
+    }
+    started: set[str] = set()
+    settled: set[str] = set()
+    for event in execution.events if batches else ():
+        kind, id_ = event.get("EventType"), event.get("Id")
+        if kind == "InvocationCompleted":
+            settled |= started
+        elif kind == "ContextStarted" and id_ in batches:
+            started.add(id_)
+        elif kind in ("ContextSucceeded", "ContextFailed") and id_ in branches:
+            settled.discard(branches[id_] or "")
+    return settled
 
 
 def _decided(execution: RecordedExecution) -> dict[str, int]:

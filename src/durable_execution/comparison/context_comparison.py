@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from durable_execution.comparison.alignment import Pair, align, pair_gap
 from durable_execution.comparison.call_tree import CallNode, is_same_function, is_same_json
-from durable_execution.comparison.runtime_check import configuration_divergence
+from durable_execution.comparison.runtime_check import configuration_divergence, divergence_of
 from durable_execution.comparison.wording import APPENDED, effect_of, fix_of, likely_of, replaced
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.positions import MAIN, Lane
@@ -280,7 +280,7 @@ class _Lane:
     def _extra(self, replayed: CallNode, *, is_last: bool, is_free: bool) -> Divergence | None:
         """Classify a call that the recording does not have. After the last recorded call, it may simply be new work."""
         if replayed.branch is not None:
-            return None
+            return self._gained(replayed)
         if is_free and replayed.side.subtype in COMBINATORS:
             return None  # it is recorded only when it is decided
         if (is_last or is_free) and (self.is_cut or not self.recorded.is_ended):
@@ -289,6 +289,17 @@ class _Lane:
             return self._alone(Kind.INSERTED, None, replayed)
         found = self._alone(Kind.INSERTED, None, replayed, severity=Severity.WARNING)
         return replace(found, likely=APPENDED.likely, effect=APPENDED.effect, fix=APPENDED.fix)
+
+    def _gained(self, branch: CallNode) -> Divergence | None:
+        """Classify a branch that the recording does not have: an open map or parallel may not have come to it yet."""
+        branches = [node for node in self.right if node.branch is not None]
+        is_first = next((node for node in branches if node.branch == len(self.left)), None) is branch
+        if not self.recorded.is_settled or branch.is_virtual or not is_first:
+            return None
+        asked = self.replayed.known.get("branches", len(branches))
+        around = self.path.rpartition("/")[0] or self.path
+        sides = self.recorded.side, self.replayed.side
+        return divergence_of("branches", asked, len(self.left), *sides, context_path=around, handler=self.handler)
 
     def _renamed(self, recorded: CallNode, replayed: CallNode) -> Divergence:
         found = self._alone(Kind.RENAMED, recorded, replayed)

@@ -8,13 +8,14 @@ import time
 from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 
 from durable_execution.divergence import Cause, Divergence
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.evidence import CauseSearch, applied
 from durable_execution.replay.report import ReplayReport
-from durable_execution.replay.reproduction import Surroundings, Variant, surroundings_for
+from durable_execution.replay.reproduction import FRESH, Surroundings, Variant, contexts_to_open, surroundings_for
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
 
 SECONDS = 10.0
@@ -38,6 +39,7 @@ class CauseFinder:
         self._options = options
         self._seconds = seconds
         self._known: dict[Key, Cause | None] = {}
+        self._variables: dict[str, tuple[str, ...]] = {}
 
     def explain(self, report: ReplayReport, reference: str) -> ReplayReport:
         """Return the report with the cause of its first difference, as far as one is found.
@@ -61,24 +63,25 @@ class CauseFinder:
         return replace(report, divergences=tuple(found))
 
     def _search(self, report: ReplayReport, execution: RecordedExecution, reference: str) -> list[Divergence]:
-        replays = self._replays(execution, reference, surroundings_for(execution, report.suspects))
+        replays = self._replays(report, execution, reference)
         try:
             return CauseSearch(replays, report.suspects).explain(report.divergences)
         finally:
             replays.close()
 
     def _replays(
-        self, execution: RecordedExecution, reference: str, every: list[Surroundings]
+        self, report: ReplayReport, execution: RecordedExecution, reference: str
     ) -> Generator[list[Variant], None, None]:
         """Replay in a fresh process, then in all other surroundings at once. Yields the variants as they are there."""
         deadline = time.monotonic() + self._seconds
-        fresh, *every = every
-        yield self._replay(fresh, execution, reference, deadline)
+        replay = partial(
+            self._replay, execution, reference, deadline, opened=contexts_to_open(report.divergences, execution)
+        )
+        yield replay(FRESH)
+        every = surroundings_for(execution, report.suspects, self._variables.get(reference, ()))
         pool = ThreadPoolExecutor(len(every))
         try:
-            pending: set[Future[list[Variant]]] = {
-                pool.submit(self._replay, one, execution, reference, deadline) for one in every
-            }
+            pending: set[Future[list[Variant]]] = {pool.submit(replay, one) for one in every}
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield [variant for one in done for variant in one.result()]
@@ -86,18 +89,27 @@ class CauseFinder:
             pool.shutdown(wait=False, cancel_futures=True)  # processes that still run end by themselves
 
     def _replay(
-        self, surroundings: Surroundings, execution: RecordedExecution, reference: str, deadline: float
+        self,
+        execution: RecordedExecution,
+        reference: str,
+        deadline: float,
+        surroundings: Surroundings,
+        *,
+        opened: frozenset[str],
     ) -> list[Variant]:
         """Replay in one process. One that fails gives no variant: what is changed may be what the handler needs."""
         try:
             home = HandlerProcess(reference, self._options, surroundings)
         except DurableError:
             return []
+        self._variables[reference] = home.ready.variables
         try:
             process = home.fork()
             try:
                 left = max(0.1, deadline - time.monotonic())
-                return process.record_lines(execution, surroundings.name, count=surroundings.replays, seconds=left)
+                return process.record_lines(
+                    execution, surroundings.name, count=surroundings.replays, seconds=left, opened=opened
+                )
             finally:
                 process.end()
         except (DurableError, TimeoutError, OSError):

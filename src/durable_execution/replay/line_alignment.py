@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording, Values
-from durable_execution.replay.statements import Statement, source_of
+from durable_execution.replay.statements import Statement, imported, source_of
 
+CONSTRUCTORS = ("__init__", "__post_init__", "__new__")
 ENDS = (EventKind.RETURN, EventKind.UNWIND)
 
 Place = tuple[int, tuple[int, ...], int]
@@ -95,6 +96,17 @@ class Side:
                 break
         return last
 
+    def raised_at(self) -> int | None:
+        """The LINE event that raised the error with which the replay ended."""
+        found = None
+        for at in range(len(self.events) - 1, -1, -1):
+            kind = self.events[at].kind
+            if kind is EventKind.UNWIND:
+                found = at
+            elif kind is not EventKind.EXCEPTION and found is not None:
+                break
+        return self.line_before(found) if found is not None else None
+
     def called_at(self, at: int) -> list[Frame]:
         """Frames called while the statement at a LINE event ran: also behind a suspension in it."""
         events = self.recording.of_frame(self.events[at].frame)
@@ -173,10 +185,13 @@ class Side:
         if own is not None and writes_shared(own, path):
             return frame.file, own
         made: tuple[str, Statement] | None = None
-        for file in dict.fromkeys([frame.file, *(one.file for one in self.frames)]):
+        origin, path = imported(frame.file, path)
+        for file in dict.fromkeys([origin, frame.file, *(one.file for one in self.frames)]):
             for statement in source_of(file):
                 if statement.function is not None and writes_shared(statement, path):
-                    return file, statement
+                    if getattr(statement.function, "name", "") not in CONSTRUCTORS or "." not in path:
+                        return file, statement
+                    made = made or (file, statement)
                 if made is None and statement.function is None and _makes(statement, path):
                     made = file, statement
         return made

@@ -45,6 +45,7 @@ class Ready:
         layers: The layers of isolation that are on.
         effects: What its module did when it was imported.
         gaps: What no layer sees, one line each.
+        variables: Names of the environment variables that user code read during the import.
     """
 
     handler: str
@@ -52,6 +53,7 @@ class Ready:
     layers: tuple[str, ...]
     effects: tuple[Suspect, ...]
     gaps: tuple[str, ...]
+    variables: tuple[str, ...] = ()
 
     def at_import(self) -> tuple[str, ...]:
         """Return the effects of the import and the gaps it leaves, one line each."""
@@ -132,6 +134,7 @@ class Job:
         has_rows: Whether the report needs the calls side by side.
         lines: How many replays to record line by line, instead of a report.
         explains: Whether the report names causes; otherwise the supervisor looks for them.
+        opened: Finished contexts that run again in those replays, by recorded id.
     """
 
     execution: RecordedExecution
@@ -142,6 +145,7 @@ class Job:
     has_rows: bool = True
     lines: int = 0
     explains: bool = True
+    opened: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

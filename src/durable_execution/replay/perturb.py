@@ -9,14 +9,16 @@ Reads a request from stdin and writes an answer to stdout, both JSON. The pertur
 any other module of this package, is imported.
 """
 
+import ctypes
 import datetime as dt
+import gc
 import json
 import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -203,43 +205,38 @@ def main() -> None:
 
 
 def shift_clock(seconds: int) -> None:
-    """Move the clock for every module imported from now on."""
+    """Move the clock of this process.
+
+    The methods of `datetime` and `date` themselves are replaced, not the classes: whatever holds or compares the classes, such
+    as a pydantic model, goes on working, and modules that imported them before see the moved clock too.
+    """
     if not seconds:
         return
     real_time, real_time_ns, offset = time.time, time.time_ns, dt.timedelta(seconds=seconds)
-    real_datetime: Any = dt.datetime
-    real_date: Any = dt.date
+    now = vars(dt.datetime)["now"]
 
-    class Kind(type):
-        def __instancecheck__(cls, instance: Any) -> bool:
-            return isinstance(instance, cls.__mro__[1])
+    def shifted_now(cls: Any, tz: dt.tzinfo | None = None) -> Any:
+        return now.__get__(None, cls)(tz) + offset
 
-        def __subclasscheck__(cls, subclass: type) -> bool:
-            return issubclass(subclass, cls.__mro__[1])
+    def shifted_utcnow(cls: Any) -> Any:
+        return now.__get__(None, cls)(dt.UTC).replace(tzinfo=None) + offset
 
-    class ShiftedDatetime(real_datetime, metaclass=Kind):  # type: ignore[misc]  # the original class
-        @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> Any:
-            return real_datetime.now(tz) + offset
+    def shifted_today(cls: Any) -> Any:
+        moved = dt.datetime.now()  # noqa: DTZ005  # as date.today
+        return cls(moved.year, moved.month, moved.day)
 
-        @classmethod
-        def utcnow(cls) -> Any:
-            return real_datetime.now(dt.UTC).replace(tzinfo=None) + offset
-
-        @classmethod
-        def today(cls) -> Any:
-            return real_datetime.now() + offset  # as datetime.today
-
-    class ShiftedDate(real_date, metaclass=Kind):  # type: ignore[misc]  # the original class
-        @classmethod
-        def today(cls) -> Any:
-            return (real_datetime.now() + offset).date()  # as date.today
-
-    module: Any = dt
-    module.datetime, module.date = ShiftedDatetime, ShiftedDate
+    _replace_methods(dt.datetime, now=shifted_now, utcnow=shifted_utcnow, today=shifted_now)
+    _replace_methods(dt.date, today=shifted_today)
     _follow_clock()
     time.time = lambda: real_time() + seconds
     time.time_ns = lambda: real_time_ns() + seconds * 1_000_000_000
+
+
+def _replace_methods(owner: type, **methods: Callable[..., Any]) -> None:
+    """Replace class methods of a type that is written in C, through the dictionary behind its read-only view."""
+    (members,) = (one for one in gc.get_referents(vars(owner)) if isinstance(one, dict))
+    members.update({name: classmethod(method) for name, method in methods.items()})
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))
 
 
 def _follow_clock() -> None:

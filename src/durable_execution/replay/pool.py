@@ -1,6 +1,6 @@
 """Replays many recordings in several processes, and turns every end of a process into a verdict.
 
-A report that is not `same` from a process that has replayed other recordings is checked in a new process, whose verdict
+A report that is not `same` from a process that has replayed before is checked in a new process, whose verdict
 counts. Where only the verdict of the used process is bad, that is a finding of its own.
 """
 
@@ -10,6 +10,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,9 @@ from durable_execution.replay.suspects import Owner, owner_of
 
 REPLAYS_PER_PROCESS = 500
 """After so many recordings a process is replaced, so that what leaks in it stays small."""
+
+REPEATS = 20
+"""So many recordings of a handler are replayed twice in one process: code that keeps something shows it the second time."""
 
 MAX_HANDLERS = 8
 """How many handlers stay imported at the same time."""
@@ -177,7 +181,7 @@ class ReplayPool:
         for _ in range(2):
             try:
                 process = process or home.fork()
-                process.assign(task, self._options)
+                self._assign(process, task)
                 break
             except (ClosedChannelError, TimeoutError):
                 self._forget(process, home)
@@ -185,7 +189,9 @@ class ReplayPool:
         else:
             text = "the process that replays could not be started"
             self._done[task.index] = self._report(task, Verdict.KILLED, text)
-            return
+
+    def _assign(self, process: ReplayProcess, task: Task) -> None:
+        process.assign(task, self._options)
         self._busy.add(process)
         self._selector.register(process.channel, selectors.EVENT_READ, process)
 
@@ -264,18 +270,31 @@ class ReplayPool:
             self._judge(task, self._report(task, verdict, text), process)
             return
         report = self._complete(task, outcome, process)
+        if self._is_repeated(task, report, outcome, process):
+            process.home.repeats += 1
+            with suppress(ClosedChannelError):
+                self._assign(process, replace(task, first=report))
+                return
         if outcome.is_worn or self._options.is_fresh or process.replays >= REPLAYS_PER_PROCESS:
             process.end()
         else:
             self._idle.append(process)
         self._judge(task, report, process)
 
+    def _is_repeated(self, task: Task, report: ReplayReport, outcome: Outcome, process: ReplayProcess) -> bool:
+        """Whether the process is to replay the recording again."""
+        options = self._options
+        is_first = task.first is None and task.before is None and process.home.repeats < REPEATS
+        return is_first and report.is_same and not (outcome.is_worn or options.is_fresh or options.is_every_prefix)
+
     def _take_back(self, process: ReplayProcess) -> None:
         self._selector.unregister(process.channel)
         self._busy.discard(process)
 
     def _judge(self, task: Task, report: ReplayReport, process: ReplayProcess) -> None:
-        if task.before is not None:
+        if task.first is not None:
+            self._done[task.index] = task.first if report.is_same else combined(report, task.first)
+        elif task.before is not None:
             self._done[task.index] = combined(task.before, report)
         elif report.is_same or process.replays == 1:
             self._done[task.index] = report
@@ -314,17 +333,15 @@ def combined(used: ReplayReport, new: ReplayReport) -> ReplayReport:
     """Return the report of a recording that was replayed in a used process and then in a new one.
 
     Args:
-        used: The report of the process that had replayed other recordings; not `same`.
+        used: The report of the process that had replayed before; not `same`.
         new: The report of a process that had not.
     """
     if new.verdict is used.verdict or used.verdict in UNRELATED:
         return new
     if not new.is_same:
-        return replace(
-            new, notes=(*new.notes, f"in a process that had replayed other recordings: {used.verdict.value}")
-        )
+        return replace(new, notes=(*new.notes, f"in a process that had replayed before: {used.verdict.value}"))
     text = (
-        f"the replay is `same` in a new process and `{used.verdict.value}` in one that has replayed other recordings: the code "
+        f"the replay is `same` in a new process and `{used.verdict.value}` in one that has replayed before: the code "
         "depends on what ran earlier in its process, such as a module variable, a cache or a closure, or on chance"
     )
     return replace(used, verdict=Verdict.UNSTABLE, error=f"{text} ({used.error})" if used.error else text)

@@ -9,7 +9,6 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
-from durable_execution.comparison.relocation import is_permutation
 from durable_execution.comparison.wording import count, effect_of, fix_of, likely_of
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable
 from durable_execution.errors import OperationError
@@ -33,7 +32,7 @@ from durable_execution.replay.raised import raise_site
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replayed_tree import tree_of_run
 from durable_execution.replay.report import ReplayReport, Verdict
-from durable_execution.replay.reproduction import variants_here
+from durable_execution.replay.reproduction import contexts_around, contexts_to_open, variants_here
 from durable_execution.replay.run import ReplayRun, handler_parts
 from durable_execution.replay.suspects import Owner, Suspect, owner_of
 from durable_execution.trace.schema import InvocationTrace
@@ -192,7 +191,8 @@ class _Replay:
         seconds = min(CAUSE_SECONDS, self._deadline - time.monotonic())
         if seconds <= 0:
             return [applied(one) for one in divergences]
-        replays = variants_here(replayer.handler, self._execution, seconds=seconds)
+        opened = contexts_to_open(divergences, self._execution)
+        replays = variants_here(replayer.handler, self._execution, seconds=seconds, opened=opened)
         return CauseSearch([list(replays)], self._suspects).explain(divergences)
 
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
@@ -249,7 +249,7 @@ class _Replay:
         within = self._within(self._compare(self._explore(None)), ended.keys(), known)
         if not within:
             return []
-        needed = frozenset(id_ for one in within for id_ in _contexts_around(one, self._execution))
+        needed = frozenset(id_ for one in within for id_ in contexts_around(one, self._execution))
         again = self._within(self._compare(self._explore(needed)), ended.keys(), known)
         is_over = self._execution.status in TERMINAL
         return again if is_over else [_harmless(one) for one in again]
@@ -261,7 +261,7 @@ class _Replay:
         return [
             one
             for one in compared.divergences
-            if (one.kind, one.path) not in known and inside & set(_contexts_around(one, self._execution))
+            if (one.kind, one.path) not in known and inside & set(contexts_around(one, self._execution))
         ]
 
     def _outcome(self, explored: Exploration, found: list[Divergence]) -> list[Divergence]:
@@ -403,23 +403,6 @@ def missing_data(execution: RecordedExecution) -> int:
     if execution.events and execution.input is None:
         count += 1
     return count
-
-
-def _contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
-    """Return the ids of the recorded contexts around a difference, found by its path."""
-    by_path = {
-        operation.path: operation.id for operation in execution.operations if operation.type is OperationType.CONTEXT
-    }
-    root = divergence.context_path.partition("/")[0]
-    found: list[str] = []
-    is_itself = divergence.kind is DivergenceKind.RESULT or is_permutation(divergence)
-    rest = divergence.path if is_itself else divergence.context_path
-    while rest and rest != root:
-        recorded = by_path.get(rest)
-        if recorded is not None:
-            found.append(recorded)
-        rest = rest[: max(*(rest.rfind(mark) for mark in "/#~"), 0)]
-    return found
 
 
 def _harmless(divergence: Divergence) -> Divergence:

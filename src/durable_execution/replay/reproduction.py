@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_execution.clock import SystemClock
-from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
+from durable_execution.comparison.relocation import is_permutation
+from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.observers import OperationCall
+from durable_execution.protocol import OperationType
 from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.origin import cause_of, is_known
@@ -56,6 +58,30 @@ class Surroundings:
             return None
         changed = {**os.environ, **self.environ}
         return {name: value for name, value in changed.items() if value is not None}
+
+
+def contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
+    """Return the ids of the recorded contexts around a difference, found by its path."""
+    by_path = {
+        operation.path: operation.id for operation in execution.operations if operation.type is OperationType.CONTEXT
+    }
+    root = divergence.context_path.partition("/")[0]
+    found: list[str] = []
+    is_itself = divergence.kind is DivergenceKind.RESULT or is_permutation(divergence)
+    rest = divergence.path if is_itself else divergence.context_path
+    while rest and rest != root:
+        recorded = by_path.get(rest)
+        if recorded is not None:
+            found.append(recorded)
+        rest = rest[: max(*(rest.rfind(mark) for mark in "/#~"), 0)]
+    return found
+
+
+def contexts_to_open(divergences: Iterable[Divergence], execution: RecordedExecution) -> frozenset[str]:
+    """Return the ids of the finished contexts that must run again to show the first differences."""
+    ended = {one.id for one in execution.operations if one.type is OperationType.CONTEXT and one.status.is_terminal}
+    roots = [one for one in divergences if one.is_root and one.severity is not Severity.INFO]
+    return frozenset(id_ for one in roots for id_ in contexts_around(one, execution) if id_ in ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +133,33 @@ class Variant:
 
 
 def variants_here(
-    handler: Any, execution: RecordedExecution, *, seconds: float, count: int = HERE, name: str = "this process"
+    handler: Any,
+    execution: RecordedExecution,
+    *,
+    seconds: float,
+    count: int = HERE,
+    name: str = "this process",
+    opened: frozenset[str] = frozenset(),
 ) -> Iterator[Variant]:
-    """Replay in this process and record each replay by line."""
+    """Replay in this process and record each replay by line.
+
+    Args:
+        handler: A `DurableHandler`.
+        execution: The recording.
+        seconds: Time limit for all replays together.
+        count: How many replays.
+        name: Where they run, in words.
+        opened: Finished contexts that run again, by recorded id.
+    """
     deadline = time.monotonic() + seconds
     for number in range(1, count + 1):
         left = deadline - time.monotonic()
         if left <= 0:
             return
         recorder = LineRecorder(paths=outer_reads)
-        run = run_once(handler, RecordedState.of(execution), seconds=left, watch=False, recorder=recorder)
+        run = run_once(
+            handler, RecordedState.of(execution, opened=opened), seconds=left, watch=False, recorder=recorder
+        )
         lines = recorder.recording()
         if not run.is_timed_out:
             yield _variant(f"replay {number} in {name}", run, lines)
@@ -140,12 +183,22 @@ def _label(call: OperationCall) -> str:
     return f"{call.path} {call.type} {call.subtype} {configuration} {call.input}"
 
 
-def surroundings_for(execution: RecordedExecution, suspects: Iterable[Suspect] = ()) -> list[Surroundings]:
-    """Choose what to change: a fresh process, the recorded time, and two in which everything differs."""
+FRESH = Surroundings("a fresh process", replays=HERE)
+
+
+def surroundings_for(
+    execution: RecordedExecution, suspects: Iterable[Suspect] = (), variables: Iterable[str] = ()
+) -> list[Surroundings]:
+    """Choose what to change: the recorded time, two in which everything differs, and the variables that were read.
+
+    Args:
+        execution: The recording.
+        suspects: What was observed while the code ran.
+        variables: Environment variables that were read at import.
+    """
     recorded = execution.started_at
     back = round((recorded - SystemClock().now()).total_seconds()) if recorded is not None else -7 * DAY
     found = [
-        Surroundings("a fresh process", replays=HERE),
         Surroundings(
             "a process at the recorded time",
             {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati"},
@@ -174,6 +227,7 @@ def surroundings_for(execution: RecordedExecution, suspects: Iterable[Suspect] =
     ]
     names = sorted(
         {one.what[12:-2] for one in suspects if one.kind == "environment" and one.what.startswith("os.environ[")}
+        | set(variables)
     )
     for value in _VALUES if names else ():
         changed = {name: value(os.environ.get(name)) for name in names}
@@ -184,11 +238,17 @@ def surroundings_for(execution: RecordedExecution, suspects: Iterable[Suspect] =
 
 def _flipped(value: str | None) -> str | None:
     flips = {"0": "1", "1": "0", "true": "false", "false": "true", "on": "off", "off": "on", "yes": "no", "no": "yes"}
-    return "1" if value is None else flips.get(value.lower(), value)
+    if value is None:
+        return "1"
+    return "0" if value.isdecimal() and int(value) > 1 else flips.get(value.lower(), value)
 
 
-_VALUES = (_flipped, lambda _: None)
-"""Values that a variable plausibly has elsewhere: the opposite of a switch, and none."""
+def _different(value: str | None) -> str:
+    return f"{value}000" if value is not None and value.isdecimal() else "other"
+
+
+_VALUES = (_flipped, lambda _: None, _different)
+"""Values that a variable plausibly has elsewhere: the opposite of a switch, none, a larger number or a different name."""
 
 
 def reproduced(
@@ -205,11 +265,15 @@ def reproduced(
     Returns:
         The cause, and whether it is known what its line depends on, and not only that it differs.
     """
-    usable = [one for one in variants if not one.has_failed or all(other.has_failed for other in variants)]
     best: tuple[Cause, bool] | None = None
+    fails = bool(variants) and variants[0].has_failed and operation_id is None
+    usable = [one for one in variants if fails or not one.has_failed or all(other.has_failed for other in variants)]
     for number, left in enumerate(usable):
         for right in usable[number + 1 :]:
-            found = _slice(left, right, divergence, operation_id)
+            if left.has_failed and not right.has_failed:
+                found: Slice | None = Slice.from_error(left.lines, right.lines)
+            else:
+                found = _slice(left, right, divergence, operation_id)
             for origin in found.origins if found is not None else ():
                 is_clear = is_known(origin, suspects)
                 if best is None or is_clear:

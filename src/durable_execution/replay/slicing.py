@@ -11,7 +11,7 @@ call depends on.
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from durable_execution.replay.line_alignment import Alignment, Side, defaults_of, index_of, parameters_of
 from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, LineRecording, Values
@@ -70,6 +70,7 @@ class Slice:
     _visited: set[tuple[str, int, str]] = field(default_factory=set)
     _open: set[int] = field(default_factory=set)
     _asked: set[int] = field(default_factory=set)
+    _attributes: list[tuple[str, int, Frame]] = field(default_factory=list)
     _steps: int = 0
 
     @classmethod
@@ -86,7 +87,7 @@ class Slice:
             if found.origins:
                 best = found
                 break
-        best.origins.sort(key=lambda one: one.depth)
+        best._sorted()  # noqa: SLF001  # of this class
         return best
 
     @classmethod
@@ -96,7 +97,17 @@ class Slice:
         roots = [frame for frame in left.frames if frame.caller is None]
         if roots and found.alignment.frame(roots[0].number) is not None:
             found._returned(roots[0], 0)
-        found.origins.sort(key=lambda one: one.depth)
+        found._sorted()  # of this class
+        return found
+
+    @classmethod
+    def from_error(cls, left: LineRecording, right: LineRecording) -> "Slice":
+        """Slice back from the error that ends the first replay, and not the second."""
+        found = cls(Alignment(Side(left), Side(right)))
+        at = found._left.raised_at()  # of this class
+        if at is not None:
+            found._differs_or_control(at, 0)
+        found._sorted()  # of this class
         return found
 
     @property
@@ -269,9 +280,23 @@ class Slice:
         parts = path.split(".")
         if any(self._attribute(".".join(parts[:length]), at, depth) for length in range(len(parts), 1, -1)):
             return True
+        self._attributes.append((path, at, frame))
         if is_local and outer is not None and self._value(base, at, outer, depth):
             return True
         return self._shared(path, at, frame, values, depth)
+
+    def _sorted(self) -> None:
+        """Sort the origins; point at the statement that changes an attribute, not at the one that makes its object at import."""
+        changes = [self._left.kept(*one) for one in self._attributes]
+        change = next((one for one in changes if one is not None and one[1].function is not None), None)
+        for number, origin in enumerate(self.origins):
+            if change is not None and origin.kept is not None and origin.statement.function is None:
+                file, statement = change
+                path = next(path for (path, *_), one in zip(self._attributes, changes, strict=True) if one is change)
+                self.origins[number] = replace(
+                    origin, file=file, line=statement.first, statement=statement, kept=path, is_default=False
+                )
+        self.origins.sort(key=lambda one: one.depth)
 
     def _attribute(self, path: str, at: int, depth: int) -> bool:
         """Follow the last write of an attribute, if that statement differs itself."""

@@ -6,10 +6,12 @@ compound one (`if`, `for`, `while`, `with`, `match`, `try`). Names are access pa
 
 import ast
 import linecache
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -332,3 +334,65 @@ def outer_reads(file: str, line: int) -> tuple[str, ...]:
     """Return the paths that a recorder must read besides local names: attributes and possible globals."""
     statement = source_of(file).at(line)
     return tuple(sorted(statement.reads)) if statement is not None else ()
+
+
+MAX_IMPORTS = 8
+"""How often a name may be imported on from module to module."""
+
+
+def imported(file: str, path: str) -> tuple[str, str]:
+    """Follow an access path to the module that makes the value: `SESSION` of `from .session import SESSION`.
+
+    Args:
+        file: The file that uses the path.
+        path: The access path, for example `SESSION` or `settings.LIMIT`.
+
+    Returns:
+        The module's file, and the path there; what was given, where nothing is imported or the module is not found.
+    """
+    for _ in range(MAX_IMPORTS):
+        found = _import_of(file, path)
+        if found is None:
+            break
+        file, path = found
+    return file, path
+
+
+@lru_cache(maxsize=4_096)
+def _import_of(file: str, path: str) -> tuple[str, str] | None:
+    name, _, rest = path.partition(".")
+    for statement in source_of(file):
+        node = statement.node
+        if name not in statement.binds or not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        for one in node.names:
+            if (one.asname or one.name).partition(".")[0] != name:
+                continue
+            if isinstance(node, ast.ImportFrom):
+                base = "." * node.level + (node.module or "")
+                module = _module_file(file, f"{base}{'' if base.endswith('.') else '.'}{one.name}") if rest else None
+                if module is not None:
+                    return module, rest
+                module = _module_file(file, base)
+                return (module, f"{one.name}.{rest}" if rest else one.name) if module is not None else None
+            module = _module_file(file, one.name)
+            inner = rest if one.asname else path.removeprefix(f"{one.name}.")
+            return (module, inner) if module is not None and inner and inner != path else None
+    return None
+
+
+def _module_file(file: str, module: str) -> str | None:
+    """The file of a module that another file imports; None if it is not found beside it or on the path."""
+    name = module.lstrip(".")
+    level = len(module) - len(name)
+    parents = Path(file).parents
+    places = [parents[level - 1]] if 0 < level <= len(parents) else [*parents, *map(Path, sys.path)]
+    parts = name.split(".") if name else []
+    for place in places:
+        for found in (
+            place.joinpath(*parts, "__init__.py"),
+            *([place.joinpath(*parts).with_suffix(".py")] if parts else ()),
+        ):
+            if found.is_file():
+                return str(found)
+    return None

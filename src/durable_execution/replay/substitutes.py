@@ -240,6 +240,26 @@ def _noting_read(environ: Any, key: str) -> Any:
     return _read_variable(environ, key)
 
 
+@contextmanager
+def variables_read() -> Iterator[set[str]]:
+    """Collect the names of the environment variables that user code reads in this block."""
+    found: set[str] = set()
+
+    def noting(environ: Any, key: str) -> Any:
+        outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
+        while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
+            outer = outer.f_back
+        if outer is not None and owner_of(outer.f_code.co_filename) is Owner.USER:
+            found.add(key)
+        return _read_variable(environ, key)
+
+    _environ.__getitem__ = noting
+    try:
+        yield found
+    finally:
+        _environ.__getitem__ = _read_variable
+
+
 def _noting_list(environ: Any) -> Any:
     isolation = current.get(None)
     if isolation is not None:

@@ -87,7 +87,8 @@ class Task:
         source: Its name.
         execution: The recording.
         reference: The handler.
-        before: The report of a process that had replayed other recordings, while a new process checks it.
+        before: The report of a process that had replayed before, while a new process checks it.
+        first: The report of the first replay, while the same process repeats it.
     """
 
     index: int
@@ -95,6 +96,7 @@ class Task:
     execution: RecordedExecution
     reference: str
     before: ReplayReport | None = None
+    first: ReplayReport | None = None
 
 
 class ReplayProcess:
@@ -129,15 +131,23 @@ class ReplayProcess:
             )
         )
 
-    def record_lines(self, execution: RecordedExecution, name: str, *, count: int, seconds: float) -> list[Variant]:
-        """Replay in this process and record each replay by line.
+    def record_lines(
+        self,
+        execution: RecordedExecution,
+        name: str,
+        *,
+        count: int,
+        seconds: float,
+        opened: frozenset[str] = frozenset(),
+    ) -> list[Variant]:
+        """Replay in this process and record each replay by line; see `variants_here`.
 
         Raises:
             ClosedChannelError: The process has ended.
             ForgedMessageError: Something other than the worker answered.
             TimeoutError: There was no answer in time.
         """
-        self.channel.send(Job(execution, name, seconds, 0, lines=count))
+        self.channel.send(Job(execution, name, seconds, 0, lines=count, opened=opened))
         with selectors.DefaultSelector() as selector:
             selector.register(self.channel, selectors.EVENT_READ)
             if not selector.select(seconds):
@@ -190,6 +200,7 @@ class HandlerProcess:
 
     def __init__(self, reference: str, options: WorkerOptions, surroundings: Surroundings | None = None) -> None:
         self.reference = reference
+        self.repeats = 0
         surroundings = surroundings or Surroundings("")
         near, far = socket.socketpair()
         key = secrets.token_bytes(KEY_BYTES)

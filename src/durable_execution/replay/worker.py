@@ -45,6 +45,7 @@ from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.reproduction import variants_here
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.sandbox import Sandbox
+from durable_execution.replay.substitutes import variables_read
 from durable_execution.replay.suspects import Suspect
 
 DUMP_AT = 0.7
@@ -71,14 +72,19 @@ def main() -> None:
         seed_random(start.random_seed)
     sandbox.before_import()
     try:
-        handler = load_handler(start.reference)
+        with variables_read() as variables:
+            handler = load_handler(start.reference)
     except UnusableHandlerError as error:
         channel.send(Unusable(str(error), is_unknown=isinstance(error, UnknownHandlerError)))
         os._exit(0)
     sandbox.after_import()
     sandbox.site = _site(handler)
     directory = os.path.dirname(sandbox.site.file)  # noqa: PTH120  # text of a code object
-    channel.send(Ready(handler.name, directory, sandbox.layers, sandbox.import_effects(), sandbox.gaps()))
+    channel.send(
+        Ready(
+            handler.name, directory, sandbox.layers, sandbox.import_effects(), sandbox.gaps(), tuple(sorted(variables))
+        )
+    )
     gc.collect()
     gc.freeze()
     try:
@@ -181,7 +187,9 @@ def _limit(memory: int) -> None:
 
 def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
     if job.lines:
-        variants = variants_here(handler, job.execution, seconds=job.seconds, count=job.lines, name=job.source)
+        variants = variants_here(
+            handler, job.execution, seconds=job.seconds, count=job.lines, name=job.source, opened=job.opened
+        )
         wires = tuple(one.to_wire() for one in variants)
         return Outcome(ReplayReport(job.source, handler.name, Verdict.SAME), is_worn=True, variants=wires)
     before = _Surroundings()

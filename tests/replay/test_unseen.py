@@ -1,0 +1,36 @@
+"""Programs that no mechanism was tuned on: every difference is found at its call, and nothing else is reported."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.replay import unseen_programs as unseen
+
+BY_NAME = {program.name: program for program in unseen.programs()}
+LATER = {**unseen.REPLAYED_IN, "UNSEEN_HOURS": str(unseen.HOURS_LATER)}
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs, recorded in one process."""
+    folder = tmp_path_factory.mktemp("unseen") / "programs"
+    unseen.write(folder)
+    unseen.run("--record", folder, unseen.RECORDED_IN)
+    return folder
+
+
+def test_differences_are_found_at_their_calls_and_nothing_else_is(recordings: Path) -> None:
+    replays = {
+        found["name"]: found for found in map(json.loads, unseen.run("--replay", recordings, LATER).splitlines())
+    }
+    assert replays.keys() == BY_NAME.keys()
+    wrong = {name: (unseen.judged(BY_NAME[name], found), found) for name, found in replays.items()}
+    assert {name: found for name, found in wrong.items() if found[0]} == {}
+
+
+def test_causes_in_contexts_at_import_and_behind_errors_are_named(recordings: Path) -> None:
+    names = ("import_flags", "token_prefix", "raises_by_clock", "closure_counter")
+    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
+    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
+    assert wrong == {name: [] for name in names}, lines

@@ -1,0 +1,281 @@
+"""Programs that no mechanism was tuned on: what a check says about each, in figures.
+
+They stand in `unseen/*.txt`: `=== NAME OPTIONS`, then `--- MODULE` before the text of each module. `#-` ends a line that only the
+recorded program has, `#+` one that only the replayed program has, and `# cause` one that may be named as the cause. `varying`
+programs differ by themselves between two processes, `edited` ones by their code, `silent` ones must not differ.
+
+    python -m tests.replay.unseen_programs [--perturb] [NAME …]    prints the figures
+"""
+
+import argparse
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROGRAMS = Path(__file__).parent / "unseen"
+REPOSITORY = Path(__file__).resolve().parents[2]
+GROUPS = ("varying", "edited", "silent")
+EVENT = {
+    "id": "order-17",
+    "total": 240,
+    "lines": [
+        {"customer": name, "sku": sku}
+        for name, sku in (("Ada", "tea"), ("Grace", "pot"), ("Linus", "cup"), ("Ada", "jug"))
+    ],
+}
+RECORDED_IN = {
+    "PYTHONHASHSEED": "11", "TZ": "Europe/Paris", "SHOP_REGION": "us", "SHOP_LIMIT": "1000", "SHOP_FLAGS": "none",
+    "SHOP_PORT": "80", "SHOP_MODE": "safe", "LC_ALL": "C.UTF-8", "UNSEEN_SEED": "3",
+}  # fmt: skip
+REPLAYED_IN = {
+    "PYTHONHASHSEED": "7", "TZ": "Pacific/Auckland", "SHOP_REGION": "eu", "SHOP_LIMIT": "100", "SHOP_FLAGS": "beta",
+    "SHOP_PORT": "80", "SHOP_MODE": "fast", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "UNSEEN_SEED": "5",
+}  # fmt: skip
+HOURS_LATER = 51
+CUSTOMIZE = """
+import os
+if os.environ.get("UNSEEN_SEED"):
+    from durable_execution.replay.perturb import seed_random, shift_clock
+    shift_clock(int(os.environ.get("UNSEEN_HOURS", "0")) * 3600)
+    seed_random(int(os.environ["UNSEEN_SEED"]))
+"""
+"""Run when a process starts, also a worker's: its clock and random numbers are those of the machine that it stands for."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program.
+
+    Attributes:
+        name: Its name.
+        group: `varying`, `edited` or `silent`.
+        modules: Text of each module, with the marks.
+        kinds: Kinds that its root difference may have; empty for any.
+        root: Pattern of the path of the root difference, without the handler.
+        is_open: Whether the recording stops at the first wait.
+        is_warm: Whether an execution ran before, in the same process.
+    """
+
+    name: str
+    group: str
+    modules: Mapping[str, str] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
+    root: str = ".*"
+    is_open: bool = False
+    is_warm: bool = False
+
+    def text(self, module: str, side: str) -> str:
+        """The module as it was recorded (`-`) or as it is replayed (`+`)."""
+        other = {"-": "#+", "+": "#-"}[side]
+        return "\n".join(line for line in self.modules[module].splitlines() if not line.rstrip().endswith(other)) + "\n"
+
+    def causes(self) -> set[str]:
+        """`file:line` of every line that may be named."""
+        return {
+            f"{module}.py:{number}"
+            for module in self.modules
+            for number, line in enumerate(self.text(module, "+").splitlines(), 1)
+            if line.rstrip().endswith("# cause")
+        }
+
+
+def programs() -> list[Program]:
+    """Every program."""
+    return [program for group in GROUPS for program in _read(group)]
+
+
+def _read(group: str) -> Iterator[Program]:
+    for text in re.split(r"^=== ", (PROGRAMS / f"{group}.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        head, _, rest = text.partition("\n")
+        name, *options = head.split()
+        given = dict(option.partition("=")[::2] for option in options)
+        parts = re.split(r"^--- (\w+)\n", rest, flags=re.MULTILINE)[1:]
+        modules = dict(zip(parts[::2], parts[1::2], strict=True))
+        kinds = tuple(given["kind"].split("|")) if "kind" in given else ()
+        yield Program(name, group, modules, kinds, given.get("root", ".*"), "open" in given, "warm" in given)
+
+
+def write(folder: Path) -> None:
+    """Write every program into `folder/recorded` and `folder/replayed`, as packages."""
+    for side, place in (("-", folder / "recorded"), ("+", folder / "replayed")):
+        place.mkdir(parents=True)
+        (place / "sitecustomize.py").write_text(CUSTOMIZE, encoding="utf-8")
+        (place / "shoplib.py").write_text((PROGRAMS / "shoplib.txt").read_text(encoding="utf-8"), encoding="utf-8")
+        for program in programs():
+            package = place / program.name
+            package.mkdir()
+            (package / "__init__.py").touch()
+            (package / "flags.txt").write_text("" if side == "-" else "notify", encoding="utf-8")
+            for module in program.modules:
+                (package / f"{module}.py").write_text(program.text(module, side), encoding="utf-8")
+
+
+def record(folder: str) -> None:
+    """Record every program of `folder/recorded` in this process."""
+    from tests.replay.recording import history_of
+
+    billing = {"billing": lambda event, context: {"billed": event}, "ledger": lambda event, context: {"billed": event}}
+    event = {**EVENT, "placed_at": time.time()}
+    for program in programs():
+        handler = importlib.import_module(f"{program.name}.handler").handler
+        if program.is_warm:
+            history_of(handler, event, function="handler")  # an execution before, in the same environment
+        skips = "nothing" if program.is_open else None
+        events, arn = history_of(handler, event, function="handler", functions=billing, skips=skips)
+        place = Path(folder) / f"{program.name}.history.json"
+        place.write_text(json.dumps({"DurableExecutionArn": arn, "Events": events}, default=str), encoding="utf-8")
+
+
+def run(mode: str, folder: Path, environ: Mapping[str, str], *arguments: str) -> str:
+    """Run this module in a process with other surroundings, and return what it prints."""
+    side = folder / {"--record": "recorded"}.get(mode, "replayed")
+    place = os.pathsep.join([str(side), str(REPOSITORY)])
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.replay.unseen_programs", mode, str(folder), *arguments],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": place, **environ},
+        cwd=side,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{mode}: {done.stdout[-1000:]} {done.stderr[-3000:]}")
+    return done.stdout
+
+
+def replay_all(folder: str) -> None:
+    """Replay in this process, twice what is the same; print one JSON line for each program."""
+    from durable_execution.replay import Replayer, load_history
+
+    for program in programs():
+        handler = importlib.import_module(f"{program.name}.handler").handler
+        history = load_history(Path(folder) / f"{program.name}.history.json")
+        report = Replayer(handler, cause=False).replay(history)
+        if report.is_same:
+            report = Replayer(handler, cause=False).replay(history)
+        root = report.root
+        print(
+            json.dumps(
+                {
+                    "name": program.name,
+                    "verdict": report.verdict.value,
+                    "kind": root.kind.value if root else None,
+                    "path": root.path.partition("/")[2] if root else None,
+                }
+            )
+        )
+
+
+def check_all(folder: str, names: list[str], *, perturbs: bool) -> None:
+    """Replay in worker processes; print one JSON line for each program."""
+    from durable_execution.replay import Handlers, Source, check_in_workers, load_history
+    from durable_execution.replay.perturb import perturb
+
+    for program in programs():
+        if names and program.name not in names:
+            continue
+        reference = f"{program.name}.handler:handler"
+        history = Path(folder) / f"{program.name}.history.json"
+        started = time.perf_counter()
+        (report,) = check_in_workers(
+            [Source(program.name, lambda h=history: load_history(h))], Handlers.parse([reference])
+        )
+        seconds = time.perf_counter() - started
+        root = report.root
+        findings = [str(one) for one in perturb(reference, load_history(history))] if perturbs else []
+        print(
+            json.dumps(
+                {
+                    "name": program.name,
+                    "verdict": report.verdict.value,
+                    "kind": root.kind.value if root else None,
+                    "path": root.path.partition("/")[2] if root else None,
+                    "likely": root.likely if root else None,
+                    "evidence": root.cause.evidence.value if root and root.cause else None,
+                    "fix": root.fix if root else None,
+                    "error": report.error,
+                    "effects": [str(one) for one in report.effects],
+                    "seconds": seconds,
+                    "findings": findings,
+                }
+            ),
+            flush=True,
+        )
+
+
+def judged(program: Program, found: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the report of a program."""
+    wrong = []
+    if program.group == "silent":
+        if found["verdict"] != "same":
+            wrong.append("FALSE ALARM")
+        if found.get("findings"):
+            wrong.append("FALSE ALARM (perturb)")
+        return wrong
+    if found["kind"] is None:
+        return ["MISSED"] if found["verdict"] == "same" else ["NO ROOT"]
+    path = found["path"]
+    if (program.kinds and found["kind"] not in program.kinds) or not any(
+        re.fullmatch(program.root, one) for one in (path, path.rpartition("/")[2])
+    ):
+        wrong.append("ROOT")
+    if "likely" not in found:
+        return wrong
+    if program.group == "varying":
+        if not any(f"{place} " in f"{found['likely']} " for place in program.causes()):
+            wrong.append("CAUSE")
+    elif found["evidence"] in ("reproduced", "observed"):
+        wrong.append("INVENTED")
+    return wrong
+
+
+def main() -> None:
+    """Record, check and judge."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--record")
+    parser.add_argument("--check")
+    parser.add_argument("--replay")
+    parser.add_argument("--perturb", action="store_true")
+    parser.add_argument("names", nargs="*")
+    given = parser.parse_args()
+    if given.record:
+        record(given.record)
+        return
+    if given.replay:
+        replay_all(given.replay)
+        return
+    if given.check:
+        check_all(given.check, given.names, perturbs=given.perturb)
+        return
+    known = {program.name: program for program in programs()}
+    totals: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "programs"
+        write(folder)
+        run("--record", folder, RECORDED_IN)
+        environ = {**REPLAYED_IN, "UNSEEN_HOURS": str(HOURS_LATER)}
+        extra = ["--perturb"] if given.perturb else []
+        for line in run("--check", folder, environ, *extra, *given.names).splitlines():
+            found = json.loads(line)
+            program = known[found["name"]]
+            wrong = judged(program, found)
+            for one in wrong or ["right"]:
+                totals[f"{program.group} {one}"] = totals.get(f"{program.group} {one}", 0) + 1
+            print(" ".join(wrong) or "right", f"{found['seconds']:.1f} s", program.group, program.name, sep=" | ")
+            for key in ("verdict", "kind", "path", "likely", "fix", "error", "effects", "findings"):
+                if wrong and found[key]:
+                    print(f"      {key}: {found[key]}")
+    print(totals)
+
+
+if __name__ == "__main__":
+    main()
