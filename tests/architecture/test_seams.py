@@ -28,7 +28,7 @@ MAY_ASK = {
     "durable_execution.replay.cause_finder": "ends a search that takes too long, which only real time can tell",
     "durable_execution.replay.reproduction": "stops code that never ends, which only real time can tell",
     "durable_execution.replay.channel": "chooses a descriptor that handlers cannot guess",
-    "durable_execution.replay.perturb": "makes another random world from a given seed",
+    "durable_execution.replay.surroundings": "moves the clock and seeds random numbers of a process that replays",
     "durable_execution.operations.replay_safe": "seeds a generator from the execution, so that replays draw the same",
 }
 

@@ -34,7 +34,7 @@ if "--check" in sys.orig_argv:
     now = SystemClock.now
     SystemClock.now = lambda self: now(self) + timedelta(seconds=clock)
 elif "-c" in sys.orig_argv or "--record" in sys.orig_argv:
-    from durable_execution.replay.perturb import seed_random, shift_clock
+    from durable_execution.replay.surroundings import seed_random, shift_clock
     shift_clock(clock)
     if seed is not None:
         seed_random(int(seed))

@@ -1,6 +1,7 @@
 """Handlers that are replayed in other worlds, in processes of their own."""
 
 import asyncio
+import os
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +29,18 @@ async def by_clock(event: Any, ctx: DurableContext) -> None:
 @durable_execution
 async def by_random(event: Any, ctx: DurableContext) -> None:
     await ctx.step(work, name=f"n-{random.randrange(10**9)}")  # durable: ignore[DUR102]
+
+
+@durable_execution
+async def by_mode(event: Any, ctx: DurableContext) -> None:
+    workers = {"fast": 8, "safe": 1}[os.environ["DURABLE_TEST_MODE"]]  # durable: ignore[DUR103]
+    await ctx.step(work, name="start")
+    ctx.logger.info("with %d workers", workers)
+
+
+@durable_execution
+async def by_process(event: Any, ctx: DurableContext) -> None:
+    await ctx.step(work, name=f"in-{os.getpid()}")
 
 
 @durable_execution

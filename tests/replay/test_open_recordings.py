@@ -315,3 +315,63 @@ def test_a_side_effect_is_reported_beside_the_divergence(skips: str) -> None:
     assert [(one.kind, one.path.rpartition("/")[2]) for one in report.roots] == [(DivergenceKind.SKIPPED, "second")]
     assert len(report.effects) == 1
     assert report.verdict is Verdict.DIVERGED
+
+
+def test_a_virtual_context_whose_number_another_call_takes_is_skipped() -> None:
+    async def before(_event: Any, ctx: DurableContext) -> None:
+        await ctx.run_in_child_context(lambda inner: inner.step(one, "a"), "quiet", config=ChildConfig(is_virtual=True))
+        await ctx.wait(HOUR, "pause")
+
+    async def after(_event: Any, ctx: DurableContext) -> None:
+        await ctx.wait(HOUR, "pause")
+
+    report = Replayer(durable_execution(after)).replay(recorded(before, skips="nothing"))
+    assert report.verdict is Verdict.DIVERGED
+    assert DivergenceKind.SKIPPED in [root.kind for root in report.roots]
+
+
+@pytest.mark.parametrize("kind", ["map", "parallel"])
+@pytest.mark.parametrize("limit", [None, 2, 3])
+def test_a_branch_that_an_open_recording_without_a_trace_does_not_have(kind: str, limit: int | None) -> None:
+    def flow_of(number: int) -> Any:
+        async def branch(inner: DurableContext) -> None:
+            await inner.step(one, "load")
+            await inner.wait(HOUR, "rest")
+
+        async def flow(_event: Any, ctx: DurableContext) -> None:
+            if kind == "map":
+                config = MapConfig(max_concurrency=limit)
+                await ctx.map(list(range(number)), lambda inner, item, index: branch(inner), "all", config=config)
+            else:
+                options = ParallelConfig(max_concurrency=limit)
+                await ctx.parallel([branch] * number, "all", config=options)
+
+        return flow
+
+    history = recorded(flow_of(2), skips="nothing")
+    assert Replayer(durable_execution(flow_of(2))).replay(history).is_same
+    report = Replayer(durable_execution(flow_of(3))).replay(history)
+    found = [(root.kind, root.path) for root in report.roots]
+    assert found == ([] if limit == 2 else [(DivergenceKind.BRANCH_COUNT, "flow/all")])
+    three = recorded(flow_of(3), skips="nothing")
+    assert Replayer(durable_execution(flow_of(3))).replay(three).is_same
+
+
+def test_calls_behind_a_refused_effect_are_compared(tmp_path: Path) -> None:
+    def flow_of(*names: str, journal: bool = False) -> Any:
+        def flow(_event: Any, ctx: BlockingContext) -> None:
+            for name in names:
+                if journal:
+                    (tmp_path / "journal").write_text(name)
+                ctx.step(one, name)
+
+        return flow
+
+    report = Replayer(durable_execution(flow_of("a", "c", journal=True))).replay(recorded(flow_of("a", "b", "c")))
+    assert report.verdict is Verdict.DIVERGED
+    assert [(root.kind, root.path) for root in report.roots] == [(DivergenceKind.SKIPPED, "flow/b")]
+    assert [effect.what.partition(" ")[0] for effect in report.effects] == ["writing"]
+    assert "the calls after a refused side effect were compared as if it had succeeded" in report.notes
+    assert not (tmp_path / "journal").exists()
+    unchanged = Replayer(durable_execution(flow_of("a", "b", journal=True))).replay(recorded(flow_of("a", "b")))
+    assert unchanged.verdict is Verdict.EFFECTS

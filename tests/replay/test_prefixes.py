@@ -6,10 +6,12 @@ import pytest
 
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay import UnusableHandlerError, Verdict
+from durable_execution.replay import FORMATS, ReplayReport, Verdict, render
+from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.check import cut_points, replay_every_prefix
-from durable_execution.replay.perturb import Perturbation, environment_perturbations, perturb
-from durable_execution.replay.reorder import conflict_in_order
+from durable_execution.replay.perturb import Perturbation, Perturber, environment_perturbations
+from durable_execution.replay.reorder import divergence_in_order
+from durable_execution.replay.supervisor import WorkerOptions
 from tests.replay import other_worlds, workflows
 from tests.replay.recording import history_of
 
@@ -54,7 +56,16 @@ def test_a_sample_of_many_states_keeps_both_ends() -> None:
 @pytest.mark.parametrize("name", ["many", "concurrent", "first_of_three"])
 def test_another_order_of_completion_changes_nothing(name: str, seed: int) -> None:
     handler = getattr(other_worlds, name)
-    assert conflict_in_order(handler, recording_of(name), seed=seed, seconds=20) is None
+    assert divergence_in_order(handler, recording_of(name), seed=seed, seconds=20) is None
+
+
+def perturbed(name: str, perturbations: list[Perturbation], *, finds_cause: bool = False) -> ReplayReport:
+    recording = recording_of(name)
+    report = ReplayReport(name, f"{REFERENCE}:{name}", Verdict.SAME, execution=recording)
+    options = WorkerOptions(jobs=2)
+    finder = CauseFinder(options) if finds_cause else None
+    with Perturber(options, finder, perturbations) as perturber:
+        return perturber.perturb(report, report.handler)
 
 
 @pytest.mark.parametrize(
@@ -66,34 +77,73 @@ def test_another_order_of_completion_changes_nothing(name: str, seed: int) -> No
     ],
 )
 @pytest.mark.timeout(120)
-def test_what_has_not_bitten_yet_is_found_in_another_world(name: str, perturbation: Perturbation) -> None:
-    findings = perturb(f"{REFERENCE}:{name}", recording_of(name), perturbations=[perturbation])
-    assert [finding.perturbation for finding in findings] == [perturbation]
-    assert perturbation.suspects in str(findings[0])
+def test_what_has_not_bitten_yet_is_found_under_a_perturbation(name: str, perturbation: Perturbation) -> None:
+    report = perturbed(name, [perturbation])
+    assert report.verdict is Verdict.UNSTABLE
+    assert report.exit_code == 1
+    assert report.error == f"behaves differently under {perturbation.name}"
+    root = report.roots[0]
+    assert root.likely == f"only with {perturbation.name}: look for {perturbation.suspects}"
+    assert root.replayed is not None
+    assert root.replayed.call_site is not None
+    assert root.replayed.call_site.file.endswith("other_worlds.py")
 
 
 @pytest.mark.timeout(120)
-def test_a_deterministic_program_is_the_same_in_other_worlds() -> None:
-    worlds = [
-        Perturbation("hash seed", {"PYTHONHASHSEED": "3"}),
-        Perturbation("clock", clock_offset=86_400),
-        Perturbation("order", order_seed=1),
-    ]
-    assert perturb(f"{REFERENCE}:concurrent", recording_of("concurrent"), perturbations=worlds) == []
+def test_the_cause_of_what_a_perturbation_shows_is_named_in_every_format() -> None:
+    report = perturbed("by_set", [Perturbation("hash seed", {"PYTHONHASHSEED": "3"})], finds_cause=True)
+    assert "only with hash seed: other_worlds.py:" in (report.roots[0].likely or "")
+    for form in FORMATS:
+        assert "only with hash seed" in render([report], form)
+        assert "other_worlds.py" in render([report], form)
+
+
+@pytest.mark.timeout(120)
+def test_a_deterministic_program_is_the_same_under_perturbations() -> None:
+    report = perturbed(
+        "concurrent",
+        [
+            Perturbation("hash seed", {"PYTHONHASHSEED": "3"}),
+            Perturbation("clock", clock_offset=86_400),
+            Perturbation("order", order_seed=1),
+        ],
+    )
+    assert (report.verdict, report.divergences) == (Verdict.SAME, ())
+    assert report.notes == ("behaves the same under 3 perturbations",)
+
+
+@pytest.mark.timeout(120)
+def test_a_handler_that_fails_for_an_invented_value_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DURABLE_TEST_MODE", "fast")
+    report = perturbed("by_mode", [Perturbation("a mode", {"DURABLE_TEST_MODE": "other"}, is_value=True)])
+    assert (report.verdict, report.divergences) == (Verdict.SAME, ())
+    failed = [note for note in report.notes if "the handler fails" in note]
+    assert len(failed) == 2  # the one above, and the variable unset
+    assert "with a mode, the handler fails, perhaps only because of the value" in failed[0]
+
+
+@pytest.mark.timeout(120)
+def test_what_varies_by_itself_is_not_blamed_on_a_perturbation() -> None:
+    report = perturbed("by_process", [Perturbation("hash seed", {"PYTHONHASHSEED": "3"})])
+    assert report.error == "behaves differently under no perturbation"
+    assert "look for values that differ between two equal processes" in (report.roots[0].likely or "")
 
 
 def test_variables_that_were_read_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DURABLE_TEST_FLAG", "true")
-    base = {
-        "suspects": [{"kind": "environment", "what": "os.environ['DURABLE_TEST_FLAG']"}, {"kind": "clock", "what": "x"}]
-    }
-    assert [perturbation.environ for perturbation in environment_perturbations(base)] == [
-        {"DURABLE_TEST_FLAG": "false"},
-        {"DURABLE_TEST_FLAG": None},
-    ]
+    values = {"A": "true", "B": "fast", "C": "INFO", "D": "100", "E": "free text"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("F", raising=False)
+    found = [one.environ for one in environment_perturbations([*values, "F"], [("fast", "safe")])]
+    assert found == [
+        {"A": "false"}, {"A": None}, {"B": "safe"}, {"B": None}, {"C": "DEBUG"}, {"C": None}, {"D": "0"}, {"D": None},
+        {"E": None}, {"F": "1"},
+    ]  # fmt: skip
 
 
 @pytest.mark.timeout(120)
 def test_a_handler_that_cannot_be_imported_there(tmp_path: Path) -> None:
-    with pytest.raises(UnusableHandlerError, match="no such file"):
-        perturb(f"{tmp_path}/absent.py:flow", recording_of("concurrent"), perturbations=[])
+    report = ReplayReport("x", "x", Verdict.SAME, execution=recording_of("concurrent"))
+    with Perturber(WorkerOptions()) as perturber:
+        found = perturber.perturb(report, f"{tmp_path}/absent.py:flow")
+    assert found.notes == ("the handler could not be replayed under perturbations",)

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ HOURS_LATER = 51
 CUSTOMIZE = """
 import os
 if os.environ.get("UNSEEN_SEED"):
-    from durable_execution.replay.perturb import seed_random, shift_clock
+    from durable_execution.replay.surroundings import seed_random, shift_clock
     shift_clock(int(os.environ.get("UNSEEN_HOURS", "0")) * 3600)
     seed_random(int(os.environ["UNSEEN_SEED"]))
 """
@@ -178,7 +179,7 @@ def replay_all(folder: str) -> None:
 def check_all(folder: str, names: list[str], *, perturbs: bool) -> None:
     """Replay in worker processes; print one JSON line for each program."""
     from durable_execution.replay import Handlers, Source, check_in_workers, load_history
-    from durable_execution.replay.perturb import perturb
+    from durable_execution.replay.supervisor import WorkerOptions
 
     for program in programs():
         if names and program.name not in names:
@@ -187,11 +188,16 @@ def check_all(folder: str, names: list[str], *, perturbs: bool) -> None:
         history = Path(folder) / f"{program.name}.history.json"
         started = time.perf_counter()
         (report,) = check_in_workers(
-            [Source(program.name, lambda h=history: load_history(h))], Handlers.parse([reference])
+            [Source(program.name, partial(load_history, history))], Handlers.parse([reference])
         )
         seconds = time.perf_counter() - started
         root = report.root
-        findings = [str(one) for one in perturb(reference, load_history(history))] if perturbs else []
+        findings: list[str] = []
+        if perturbs:
+            options = WorkerOptions(perturbs=True)
+            source = Source(program.name, partial(load_history, history))
+            (other,) = check_in_workers([source], Handlers.parse([reference]), options)
+            findings = [other.error or "", str(other.roots)] if other.verdict != report.verdict else []
         print(
             json.dumps(
                 {

@@ -28,7 +28,6 @@ from durable_execution.protocol.safe_text import printable
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.formats import FORMATS, render
 from durable_execution.replay.loading import history_files
-from durable_execution.replay.perturb import perturb
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport, Verdict, worst
@@ -84,24 +83,7 @@ def run_check(arguments: Namespace, output: Output) -> int:
     if not sources:
         raise CommandError(f"no .json files in {', '.join(names)}", Exit.UNLOADABLE)
     handlers = Handlers.parse(references)
-    code = report_all(sources, handlers, arguments, output)
-    if arguments.perturb:
-        code = max(code, _perturbed(sources, references, arguments.seconds, output))
-    return code
-
-
-def _perturbed(sources: Sequence[Source], references: Sequence[str], seconds: float, output: Output) -> int:
-    """Replay each recording under perturbations and report those that change the behavior."""
-    if len(references) > 1 or "=" in references[0] or "{" in references[0]:
-        raise CommandError("--perturb needs exactly one handler; run `check --perturb` once per function")
-    count = 0
-    for source in sources:
-        for finding in perturb(references[0], source.load(), seconds=seconds):
-            count += 1
-            output.line(f"PERTURBED      {source.name}  {finding}")
-    plural = "perturbation" if count == 1 else "perturbations"
-    output.say(f"behaves differently under {count} {plural}" if count else "behaves the same under every perturbation")
-    return Exit.DIVERGED if count else Exit.OK
+    return report_all(sources, handlers, arguments, output)
 
 
 def is_handler(word: str) -> bool:
@@ -194,6 +176,7 @@ def worker_options(arguments: Namespace) -> WorkerOptions:
         is_every_prefix=getattr(arguments, "every_prefix", False),
         has_rows=getattr(arguments, "html", None) is not None,
         finds_cause=not arguments.no_cause,
+        perturbs=getattr(arguments, "perturb", False),
     )
 
 

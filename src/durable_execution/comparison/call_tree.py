@@ -140,25 +140,26 @@ def tree_of(execution: RecordedExecution) -> CallNode:
 
 
 def _settled(execution: RecordedExecution) -> set[str]:
-    """Ids of the maps and parallels none of whose branches ended after an invocation had suspended in them.
+    """Ids of the maps and parallels in which nothing happened after an invocation had suspended in them.
 
     An invocation suspends only when no branch can go on, and a suspended branch keeps its slot. So every branch that could
     start had started.
     """
     batches = {operation.id for operation in execution.operations if operation.subtype in BATCHES}
-    branches = {
-        operation.id: operation.parent_id for operation in execution.operations if operation.parent_id in batches
-    }
+    around: dict[str, frozenset[str]] = {}
+    for operation in execution.operations if batches else ():
+        outer = around.get(operation.parent_id or "", frozenset())
+        around[operation.id] = outer | {operation.id} if operation.id in batches else outer
     started: set[str] = set()
     settled: set[str] = set()
     for event in execution.events if batches else ():
-        kind, id_ = event.get("EventType"), event.get("Id")
+        kind, id_ = event.get("EventType"), event.get("Id") or ""
         if kind == "InvocationCompleted":
             settled |= started
         elif kind == "ContextStarted" and id_ in batches:
             started.add(id_)
-        elif kind in ("ContextSucceeded", "ContextFailed") and id_ in branches:
-            settled.discard(branches[id_] or "")
+        else:
+            settled -= around.get(id_, frozenset())
     return settled
 
 

@@ -49,6 +49,7 @@ def context_rows(
     """
     left, right = _lanes(recorded), _lanes(replayed)
     rows: list[Row] = []
+    taken = {(lane, node.side.position) for lane, nodes in right.items() for node in nodes}
     for here, there in _paired_lanes(list(left), list(right)):
         ours, theirs = left.get(here, []) if here is not None else [], right.get(there, []) if there is not None else []
         lane = here if here is not None else there
@@ -56,6 +57,7 @@ def context_rows(
         is_cut = here in recorded.cut_off or here in replayed.cut_off or (not theirs and _may_have_lost(here))
         is_open = is_cut or (here in replayed.unfinished and not replayed.is_resting)
         is_ended = (replayed.is_ended or replayed.is_resting or here in replayed.finished) and not is_open
+        is_ended = is_ended or (here is not None and _is_taken(here, taken))
         compared = _Lane(recorded, replayed, ours, theirs, around, depth, handler, is_loose)
         compared.is_cut, compared.is_ended = is_cut, is_ended
         rows += compared.rows()
@@ -66,6 +68,11 @@ def context_rows(
 def _may_have_lost(lane: Lane | None) -> bool:
     """Whether two nested scopes may be an awaitable of an undecided race: its ids look like those of two contexts."""
     return lane is not None and [step.kind for step in lane[-2:]] == ["context", "context"]
+
+
+def _is_taken(lane: Lane, taken: set[tuple[Lane, int | None]]) -> bool:
+    """Whether the number of a virtual context belongs to a different call: the calls in it are not made any more."""
+    return bool(lane) and lane[-1].kind == "context" and (lane[:-1], lane[-1].number) in taken
 
 
 def _lanes(context: CallNode) -> dict[Lane, list[CallNode]]:

@@ -42,6 +42,7 @@ class _Explorer:
     state: RecordedState
     deadline: float
     watch: bool
+    pretends: bool = False
     removed: dict[ContextKey, list[RecordedOperation]] = field(default_factory=lambda: defaultdict(list))
     borrowed: Slot | None = None
     entered: Slot | None = None
@@ -50,7 +51,13 @@ class _Explorer:
     def run(self) -> ReplayRun:
         self.replays += 1
         watch = self.watch and self.replays == 1
-        return run_once(self.handler, self.state, seconds=max(0.5, self.deadline - time.monotonic()), watch=watch)
+        return run_once(
+            self.handler,
+            self.state,
+            seconds=max(0.5, self.deadline - time.monotonic()),
+            watch=watch,
+            pretends=self.pretends,
+        )
 
     def edit(self, diverged: Diverged) -> bool:
         """Rearrange the recording so that the call fits. Returns whether that was possible."""
@@ -155,7 +162,9 @@ class _Explorer:
         return True
 
 
-def explore(handler: Any, state: RecordedState, *, seconds: float, watch: bool = True) -> Exploration:
+def explore(
+    handler: Any, state: RecordedState, *, seconds: float, watch: bool = True, pretends: bool = False
+) -> Exploration:
     """Replay, rearranging the recording after each difference, until none is left or nothing helps.
 
     Args:
@@ -163,8 +172,9 @@ def explore(handler: Any, state: RecordedState, *, seconds: float, watch: bool =
         state: The recording; it is rearranged in place.
         seconds: Time limit for all replays together.
         watch: Whether the first replay also watches for clocks, random numbers and other suspects.
+        pretends: Whether refused side effects seem to succeed.
     """
-    explorer = _Explorer(handler, state, time.monotonic() + seconds, watch)
+    explorer = _Explorer(handler, state, time.monotonic() + seconds, watch, pretends)
     first = last = explorer.run()
     best = len(last.collector.calls)
     for _ in range(MAX_EDITS):

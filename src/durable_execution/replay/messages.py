@@ -46,6 +46,7 @@ class Ready:
         effects: What its module did when it was imported.
         gaps: What no layer sees, one line each.
         variables: Names of the environment variables that user code read during the import.
+        members: The values of each enum of user code whose values are texts.
     """
 
     handler: str
@@ -54,6 +55,7 @@ class Ready:
     effects: tuple[Suspect, ...]
     gaps: tuple[str, ...]
     variables: tuple[str, ...] = ()
+    members: tuple[tuple[str, ...], ...] = ()
 
     def at_import(self) -> tuple[str, ...]:
         """Return the effects of the import and the gaps it leaves, one line each."""
@@ -135,6 +137,7 @@ class Job:
         lines: How many replays to record line by line, instead of a report.
         explains: Whether the report names causes; otherwise the supervisor looks for them.
         opened: Finished contexts that run again in those replays, by recorded id.
+        order_seed: Seed of an order in which recorded operations complete, which is tried as well; None for none.
     """
 
     execution: RecordedExecution
@@ -146,6 +149,7 @@ class Job:
     lines: int = 0
     explains: bool = True
     opened: frozenset[str] = frozenset()
+    order_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,35 +1,28 @@
 """Replays a recording under perturbations: a different hash seed, clock, time zone, random seed, environment or order.
 
-Each perturbation runs in its own process, which is changed before the handler is imported. Code whose calls differ under a
-perturbation is nondeterministic, even if no replay has failed yet.
-
-The process that replays a recording under a perturbation; see `durable_execution.replay.perturb`.
-
-Reads a request from stdin and writes an answer to stdout, both JSON. The perturbation is applied before the handler, or
-any other module of this package, is imported.
+Each perturbation runs in a worker of its own. Code whose calls differ there is nondeterministic, even if no replay has failed
+yet. The unperturbed replay runs twice: what differs between those two varies by itself, and no perturbation is blamed for it.
 """
 
-import ctypes
-import datetime as dt
-import gc
-import json
 import os
-import random
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Self
 
-from durable_execution.divergence import Divergence, quoted
+from durable_execution.comparison.wording import count, effect_of, fix_of_cause
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
+from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.protocol.paths import root_path
+from durable_execution.replay.cause_finder import CauseFinder
+from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.replay.supervisor import HandlerProcess, Task, WorkerOptions
+from durable_execution.replay.surroundings import DAY, Surroundings, plausible_values
 
-CHILD = "durable_execution.replay.perturb"
-DAY = 86_400
-MAX_PROCESSES = 4
+FAILURES = frozenset({Verdict.FAILED, Verdict.EXITED, Verdict.KILLED, Verdict.MEMORY, Verdict.RECURSION})
+JUDGED = frozenset({Verdict.SAME, Verdict.EFFECTS, Verdict.DIVERGED, Verdict.UNSTABLE})
+MAX_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +36,7 @@ class Perturbation:
         random_seed: Seed for `random`, `uuid4` and `os.urandom`; equal in all perturbations that change something else.
         order_seed: Seed that shuffles the order in which recorded operations complete; None completes all at once.
         suspects: The likely cause when the calls differ.
+        is_value: Whether it gives a variable an invented value.
     """
 
     name: str
@@ -51,6 +45,16 @@ class Perturbation:
     random_seed: int = 0
     order_seed: int | None = None
     suspects: str = ""
+    is_value: bool = False
+
+    def surroundings(self) -> Surroundings:
+        """Return what its process is started with."""
+        return Surroundings(
+            self.name,
+            {"PYTHONHASHSEED": "0", **self.environ},
+            clock_offset=self.clock_offset,
+            random_seed=self.random_seed,
+        )
 
 
 PERTURBATIONS = (
@@ -65,235 +69,203 @@ PERTURBATIONS = (
     Perturbation("order of completion 1", order_seed=1, suspects="which of several operations completes first"),
     Perturbation("order of completion 2", order_seed=2, suspects="which of several operations completes first"),
 )
-BASE = Perturbation("unperturbed", {"PYTHONHASHSEED": "0"})
+BASE = Perturbation(
+    "no perturbation", suspects="values that differ between two equal processes, such as id() or os.getpid()"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class PerturbationFinding:
-    """One perturbation under which the handler behaved differently.
-
-    Attributes:
-        perturbation: The perturbation.
-        what: The difference, in one line.
-        divergence: The difference from the recording; None when only the outcome differs.
-    """
-
-    perturbation: Perturbation
-    what: str
-    divergence: Divergence | None = None
-
-    def __str__(self) -> str:
-        return f"{self.perturbation.name}: {self.what}; look for {self.perturbation.suspects}"
-
-
-def perturb(
-    handler: str,
-    execution: RecordedExecution,
-    *,
-    perturbations: Iterable[Perturbation] = PERTURBATIONS,
-    seconds: float = 30.0,
-) -> list[PerturbationFinding]:
-    """Replay a recording under perturbations and compare the calls.
+def environment_perturbations(names: Iterable[str], members: Sequence[Sequence[str]] = ()) -> list[Perturbation]:
+    """Make perturbations for variables that the code reads: with other plausible values, and without each.
 
     Args:
-        handler: `module:handler` or `file.py:handler`; each process imports it.
-        execution: The recording.
-        perturbations: The perturbations to apply.
-        seconds: Time limit for each process.
-
-    Raises:
-        UnusableHandlerError: The handler cannot be imported in a separate process.
+        names: The variables.
+        members: Values that stand beside each other, such as those of an enum.
     """
-    base = _replay_in(BASE, handler, execution, seconds)
-    others = (*perturbations, *environment_perturbations(base))
-    with ThreadPoolExecutor(max(1, min(MAX_PROCESSES, os.cpu_count() or 1))) as pool:
-        answers = list(pool.map(lambda perturbation: _replay_in(perturbation, handler, execution, seconds), others))
-    findings = (_difference(perturbation, base, answer) for perturbation, answer in zip(others, answers, strict=True))
-    return [finding for finding in findings if finding is not None]
-
-
-def environment_perturbations(base: Mapping[str, Any]) -> list[Perturbation]:
-    """Make perturbations for each variable the orchestration code read: one with a different value, one without it."""
-    names = sorted({suspect["what"][12:-2] for suspect in base["suspects"] if suspect["kind"] == "environment"})
-    perturbations: list[Perturbation] = []
-    for name in names:
-        changes: list[str | None] = [_other(os.environ.get(name)), *([None] if name in os.environ else [])]
-        for value in changes:
+    found: list[Perturbation] = []
+    for name in sorted(set(names)):
+        for value in plausible_values(os.environ.get(name), members):
             shown = "unset" if value is None else f"= {value!r:.40}"
-            perturbations.append(Perturbation(f"{name} {shown}", {name: value}, suspects=f"os.environ[{name!r}]"))
-    return perturbations
+            suspects = f"os.environ[{name!r}]"
+            found.append(Perturbation(f"{name} {shown}", {name: value}, suspects=suspects, is_value=True))
+    return found
 
 
-def _other(value: str | None) -> str:
-    flips = {"0": "1", "1": "0", "true": "false", "false": "true", "on": "off", "off": "on", "yes": "no", "no": "yes"}
-    if value is None:
-        return "1"
-    return flips.get(value.lower(), f"{value}-perturbed")
+class Perturber:
+    """Replays the recordings of one check under perturbations.
 
-
-def _replay_in(
-    perturbation: Perturbation, handler: str, execution: RecordedExecution, seconds: float
-) -> dict[str, Any]:
-    request = {
-        "handler": handler,
-        "path": [entry or os.getcwd() for entry in sys.path],  # noqa: PTH109  # as the interpreter resolves it
-        "events": list(execution.events),
-        "arn": execution.arn,
-        "seconds": seconds,
-        "clock_offset": perturbation.clock_offset,
-        "random_seed": perturbation.random_seed,
-        "order_seed": perturbation.order_seed,
-    }
-    environ = {**os.environ, "PYTHONHASHSEED": "0"}
-    for name, value in perturbation.environ.items():
-        environ.pop(name, None)
-        if value is not None:
-            environ[name] = value
-    done = subprocess.run(  # runs this interpreter and this package
-        [sys.executable, "-m", CHILD],
-        input=json.dumps(request, default=str),
-        capture_output=True,
-        text=True,
-        timeout=seconds + 60,
-        env=environ,
-        check=False,
-    )
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
-        tail = done.stderr.strip().splitlines()[-1:] or ["no output"]
-        raise UnusableHandlerError(f"cannot replay {handler} in a separate process: {tail[0]}") from None
-    if "unusable" in answer:
-        raise UnusableHandlerError(answer["unusable"])
-    return answer
-
-
-def _difference(
-    perturbation: Perturbation, base: Mapping[str, Any], other: Mapping[str, Any]
-) -> PerturbationFinding | None:
-    if other.get("conflict") and not base["divergences"]:
-        return PerturbationFinding(perturbation, other["conflict"])
-    if base["calls"] == other["calls"]:
-        if base["outcome"] == other["outcome"]:
-            return None
-        return PerturbationFinding(perturbation, f"the outcome is {other['outcome']} instead of {base['outcome']}")
-    roots = [Divergence.from_wire(one) for one in other["divergences"] if one["is_root"]]
-    known = {(one["kind"], one["path"]) for one in base["divergences"]}
-    root = next((one for one in roots if (one.kind.value, one.path) not in known), None)
-    return PerturbationFinding(perturbation, _first_difference(base["calls"], other["calls"]), root)
-
-
-def _first_difference(base: Sequence[str], other: Sequence[str]) -> str:
-    for left, right in zip(base, other, strict=False):
-        if left != right:
-            return f"calls {quoted(right)} where {quoted(left)} was called"
-    if len(base) > len(other):
-        return f"does not call {quoted(base[len(other)])}"
-    return f"also calls {quoted(other[len(base)])}"
-
-
-def main() -> None:
-    """Answer one request."""
-    request = json.load(sys.stdin)
-    sys.path[:] = request["path"]
-    shift_clock(request["clock_offset"])
-    if request["random_seed"] is not None:
-        seed_random(request["random_seed"])
-    stdout, sys.stdout = sys.stdout, sys.stderr  # output of the handler's module must not mix with the answer
-    answer = _replay(request)
-    print(json.dumps(answer, default=str), file=stdout)  # the answer
-
-
-def shift_clock(seconds: int) -> None:
-    """Move the clock of this process.
-
-    The methods of `datetime` and `date` themselves are replaced, not the classes: whatever holds or compares the classes, such
-    as a pydantic model, goes on working, and modules that imported them before see the moved clock too.
+    Args:
+        options: How processes are isolated.
+        finder: Finds the causes of what differs; None leaves them out.
+        perturbations: The perturbations; those of the environment are added for the variables that the code reads.
     """
-    if not seconds:
-        return
-    real_time, real_time_ns, offset = time.time, time.time_ns, dt.timedelta(seconds=seconds)
-    now = vars(dt.datetime)["now"]
 
-    def shifted_now(cls: Any, tz: dt.tzinfo | None = None) -> Any:
-        return now.__get__(None, cls)(tz) + offset
+    def __init__(
+        self,
+        options: WorkerOptions,
+        finder: CauseFinder | None = None,
+        perturbations: Iterable[Perturbation] = PERTURBATIONS,
+    ) -> None:
+        self._options = replace(options, has_rows=True, is_every_prefix=False)
+        self._finder = finder
+        self._perturbations = tuple(perturbations)
+        self._homes: dict[str, HandlerProcess] = {}
+        self._reference = ""
 
-    def shifted_utcnow(cls: Any) -> Any:
-        return now.__get__(None, cls)(dt.UTC).replace(tzinfo=None) + offset
+    def __enter__(self) -> Self:
+        return self
 
-    def shifted_today(cls: Any) -> Any:
-        moved = dt.datetime.now()  # noqa: DTZ005  # as date.today
-        return cls(moved.year, moved.month, moved.day)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    _replace_methods(dt.datetime, now=shifted_now, utcnow=shifted_utcnow, today=shifted_now)
-    _replace_methods(dt.date, today=shifted_today)
-    _follow_clock()
-    time.time = lambda: real_time() + seconds
-    time.time_ns = lambda: real_time_ns() + seconds * 1_000_000_000
+    def close(self) -> None:
+        """End every process."""
+        for home in self._homes.values():
+            home.close()
+        self._homes.clear()
+
+    def perturb(self, report: ReplayReport, reference: str) -> ReplayReport:
+        """Return a report completed with what differs under perturbations.
+
+        Args:
+            report: The report of the unperturbed replay.
+            reference: `module:handler` or `file.py:handler`, for the processes to import.
+        """
+        execution = report.execution
+        if execution is None or report.verdict not in JUDGED:
+            return report
+        if reference != self._reference:
+            self.close()
+            self._reference = reference
+        base, again = self._replay(BASE, execution), self._replay(BASE, execution)
+        if base is None or again is None:
+            return replace(report, notes=(*report.notes, "the handler could not be replayed under perturbations"))
+        if _calls(base) != _calls(again):
+            return self._completed(report, [(BASE, _difference(base, again), again)], (), 0)
+        others = (*self._perturbations, *self._environment(base))
+        with ThreadPoolExecutor(max(1, self._options.jobs or os.cpu_count() or 1)) as pool:
+            answers = list(pool.map(lambda one: self._replay(one, execution), others))
+        found: list[tuple[Perturbation, Divergence | None, ReplayReport]] = []
+        notes: list[str] = []
+        for perturbation, answer in zip(others, answers, strict=True):
+            if answer is None or (
+                perturbation.is_value and answer.verdict in FAILURES and base.verdict not in FAILURES
+            ):
+                why = answer.error if answer is not None else "it cannot be imported"
+                notes.append(f"with {perturbation.name}, the handler fails, perhaps only because of the value: {why}")
+            elif (_calls(base), base.outcome) != (_calls(answer), answer.outcome) or answer.verdict is Verdict.UNSTABLE:
+                found.append((perturbation, _difference(base, answer), answer))
+        return self._completed(report, found, notes, len(others))
+
+    def _environment(self, base: ReplayReport) -> list[Perturbation]:
+        ready = self._homes[BASE.name].ready
+        read = (one.what for one in base.suspects if one.kind == "environment" and one.what.startswith("os.environ["))
+        return environment_perturbations({*ready.variables, *(what[12:-2] for what in read)}, ready.members)
+
+    def _replay(self, perturbation: Perturbation, execution: RecordedExecution) -> ReplayReport | None:
+        """Replay in a process; None if the handler cannot be imported there, or does not answer."""
+        try:
+            home = self._homes.get(perturbation.name)
+            if home is None:
+                home = HandlerProcess(self._reference, self._options, perturbation.surroundings())
+                self._homes[perturbation.name] = home
+            process = home.fork()
+            try:
+                task = Task(0, perturbation.name, execution, self._reference)
+                process.assign(task, self._options, order_seed=perturbation.order_seed)
+                process.wait()
+                return process.answer().report
+            finally:
+                process.end()
+        except (DurableError, TimeoutError, OSError):
+            return None
+
+    def _completed(
+        self,
+        report: ReplayReport,
+        found: Sequence[tuple[Perturbation, Divergence | None, ReplayReport]],
+        notes: Sequence[str],
+        number: int,
+    ) -> ReplayReport:
+        groups: dict[tuple[str, str], list[tuple[Perturbation, Divergence, ReplayReport]]] = {}
+        for perturbation, divergence, answer in found:
+            if divergence is not None:
+                groups.setdefault((divergence.kind.value, divergence.path), []).append(
+                    (perturbation, divergence, answer)
+                )
+        extra = [self._explained(report, group) for group in groups.values()]
+        if not extra:
+            text = f"behaves the same under {count(number, 'perturbation')}"
+            return replace(report, notes=(*report.notes, text, *notes))
+        names = [perturbation.name for group in groups.values() for perturbation, *_ in group]
+        text = f"behaves differently under {_listed(names)}"
+        verdict = Verdict.UNSTABLE if report.verdict in (Verdict.SAME, Verdict.EFFECTS) else report.verdict
+        return replace(
+            report,
+            verdict=verdict,
+            divergences=(*report.divergences, *extra),
+            error=report.error or text,
+            notes=(*report.notes, *([text] if report.error else []), *notes),
+        )
+
+    def _explained(
+        self, report: ReplayReport, group: Sequence[tuple[Perturbation, Divergence, ReplayReport]]
+    ) -> Divergence:
+        """Return the difference of some perturbations, with its cause and their names."""
+        perturbation, divergence, answer = group[0]
+        if self._finder is not None:
+            alone = replace(answer, divergences=(divergence,), execution=report.execution)
+            divergence = self._finder.explain(alone, self._reference).divergences[0]
+        where = f"only with {_listed([one.name for one, *_ in group])}"
+        cause = divergence.cause
+        likely = str(cause) if cause is not None else f"look for {perturbation.suspects}"
+        fix = divergence.fix if cause is not None else fix_of_cause(divergence.kind, None, divergence.replayed)
+        return replace(divergence, likely=f"{where}: {likely}", fix=fix)
 
 
-def _replace_methods(owner: type, **methods: Callable[..., Any]) -> None:
-    """Replace class methods of a type that is written in C, through the dictionary behind its read-only view."""
-    (members,) = (one for one in gc.get_referents(vars(owner)) if isinstance(one, dict))
-    members.update({name: classmethod(method) for name, method in methods.items()})
-    ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - MAX_SHOWN
+    return ", ".join(names[:MAX_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _follow_clock() -> None:
-    """Let the functions that read the time by themselves use the clock that was moved."""
-    real_local, real_gm, real_format = time.localtime, time.gmtime, time.strftime
-
-    def local(at: float | None = None) -> time.struct_time:
-        return real_local(time.time() if at is None else at)
-
-    def gm(at: float | None = None) -> time.struct_time:
-        return real_gm(time.time() if at is None else at)
-
-    def formatted(how: str, at: Any = None) -> str:
-        return real_format(how, local() if at is None else at)
-
-    patched: Any = time
-    patched.localtime, patched.gmtime, patched.strftime = local, gm, formatted
+def _calls(report: ReplayReport) -> list[str]:
+    return [f"{side.path} ({side.label})" for side in _sides(report)]
 
 
-def seed_random(seed: int) -> None:
-    """Make random numbers the same in every run with the same seed."""
-    source = random.Random(seed)
-    random.seed(seed)
-    os.urandom = source.randbytes
+def _sides(report: ReplayReport) -> Iterator[Side]:
+    return (row.replayed.side for row in report.rows if row.replayed is not None)
 
 
-def _replay(request: dict[str, Any]) -> dict[str, Any]:
-    from durable_execution.history.reading import read_history
-    from durable_execution.replay.loading import load_handler
-    from durable_execution.replay.reorder import conflict_in_order
-    from durable_execution.replay.replayer import Replayer
-    from durable_execution.replay.reproduction import variants_here
-    from durable_execution.replay.run import UnusableHandlerError
-
-    execution = read_history(request["events"], arn=request["arn"])
-    try:
-        handler = load_handler(request["handler"])
-    except UnusableHandlerError as error:
-        return {"unusable": str(error)}
-    if "lines" in request:
-        seconds, count, name = request["seconds"], request["lines"], request["name"]
-        found = variants_here(handler, execution, seconds=seconds, count=count, name=name)
-        return {"variants": [one.to_wire() for one in found]}
-    report = Replayer(handler, seconds=request["seconds"], inside=False).replay(execution)
-    wire = report.to_wire()
-    calls = [row.replayed.side for row in report.rows if row.replayed is not None]
-    answer = {
-        "calls": [f"{side.path} ({side.label})" for side in calls],
-        "outcome": report.outcome,
-        "divergences": wire["divergences"],
-        "suspects": wire["suspects"],
-    }
-    if request["order_seed"] is not None:
-        seed, seconds = request["order_seed"], request["seconds"]
-        answer["conflict"] = conflict_in_order(handler, execution, seed=seed, seconds=seconds)
-    return answer
-
-
-if __name__ == "__main__":
-    main()
+def _difference(base: ReplayReport, other: ReplayReport) -> Divergence | None:
+    """Return the first difference from the recording that the unperturbed replay does not have, or else from that replay."""
+    known = {(one.kind, one.path) for one in base.divergences}
+    for one in other.roots:
+        if (one.kind, one.path) not in known:
+            return one
+    left, right = list(_sides(base)), list(_sides(other))
+    number = next(
+        (n for n, (a, b) in enumerate(zip(left, right, strict=False)) if (a.path, a.label) != (b.path, b.label)), None
+    )
+    at = min(len(left), len(right)) if number is None else number
+    ours, theirs = left[at] if at < len(left) else None, right[at] if at < len(right) else None
+    if ours is None and theirs is None:
+        return None
+    kind = (
+        DivergenceKind.INSERTED
+        if ours is None
+        else DivergenceKind.SKIPPED
+        if theirs is None
+        else DivergenceKind.RENAMED
+    )
+    path = (theirs or ours or left[0]).path or root_path(other.handler)
+    return Divergence(
+        kind=kind,
+        severity=Severity.ERROR,
+        handler=other.handler,
+        path=path,
+        context_path=path.rpartition("/")[0] or path,
+        position=(theirs or ours or left[0]).position,
+        recorded=ours,
+        replayed=theirs,
+        effect=effect_of(kind, ours, theirs),
+        fix=fix_of_cause(kind, ours, theirs),
+    )

@@ -19,6 +19,7 @@ from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.channel import ClosedChannelError, ForgedMessageError
 from durable_execution.replay.check import Handlers, Source, check, read_source, without_handler
 from durable_execution.replay.messages import BROKEN, CUT_OFF, Outcome, Reaped
+from durable_execution.replay.perturb import Perturber
 from durable_execution.replay.replayer import rooted_at
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import UnusableHandlerError
@@ -43,6 +44,9 @@ MAX_HANDLERS = 8
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>.+)$', re.MULTILINE)
 DUMPS = ("Fatal Python error:", "Timeout (")
 MAX_SHOWN = 80
+
+UNTRIED = frozenset({Verdict.UNREADABLE, Verdict.INTERRUPTED})
+"""Verdicts about recordings that were not replayed."""
 
 UNRELATED = frozenset({Verdict.MEMORY})
 """Verdicts that other recordings can cause in a process without any code depending on them."""
@@ -97,6 +101,7 @@ class ReplayPool:
     def __init__(self, options: WorkerOptions | None = None) -> None:
         self._options = options or WorkerOptions()
         self._finder = CauseFinder(self._options) if self._options.finds_cause else None
+        self._perturber = Perturber(self._options, self._finder) if self._options.perturbs else None
         self._jobs = max(1, self._options.jobs or _cores())
         self._homes: dict[str, HandlerProcess | UnusableHandlerError] = {}
         self._idle: list[ReplayProcess] = []
@@ -117,6 +122,8 @@ class ReplayPool:
         for process in (*self._idle, *self._busy):
             process.channel.close()
             process.output.close()
+        if self._perturber is not None:
+            self._perturber.close()
         for home in self._homes.values():
             if isinstance(home, HandlerProcess):
                 home.close()
@@ -133,10 +140,13 @@ class ReplayPool:
         return (self._explained(report, handlers) for report in reports)
 
     def _explained(self, report: ReplayReport, handlers: Handlers) -> ReplayReport:
-        """Complete a report with the cause of its first difference."""
-        if self._finder is None or report.execution is None or not report.divergences:
+        """Complete a report with the cause of its first difference, and with what differs under perturbations."""
+        if report.execution is None or report.verdict in UNTRIED:
             return report
-        return self._finder.explain(report, handlers.reference(report.execution))
+        reference = handlers.reference(report.execution)
+        if self._finder is not None and report.divergences:
+            report = self._finder.explain(report, reference)
+        return report if self._perturber is None else self._perturber.perturb(report, reference)
 
     def replay(self, tasks: Iterable[Task | ReplayReport]) -> Iterator[ReplayReport]:
         """Replay recordings.

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from durable_execution.comparison.call_tree import completion_reason
-from durable_execution.divergence import quoted
+from durable_execution.comparison.call_tree import completion_reason, side_of_recorded
+from durable_execution.comparison.runtime_check import context_path, side_of_call
+from durable_execution.comparison.wording import effect_of
+from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.history.recorded import COMBINATORS, RecordedExecution, RecordedOperation
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import OperationType
@@ -57,7 +59,7 @@ class _Schedule:
         self.released.update(operation.id for operation in chosen)
 
 
-def conflict_in_order(handler: Any, execution: RecordedExecution, *, seed: int, seconds: float) -> str | None:
+def divergence_in_order(handler: Any, execution: RecordedExecution, *, seed: int, seconds: float) -> Divergence | None:
     """Replay with a different order of completion.
 
     Args:
@@ -67,7 +69,7 @@ def conflict_in_order(handler: Any, execution: RecordedExecution, *, seed: int, 
         seconds: Time limit.
 
     Returns:
-        One line about the first call that differs from the recording; None when every call matches.
+        The first call that differs from the recording; None when every call matches.
     """
     schedule = _Schedule.of(execution, seed)
     deadline = time.monotonic() + seconds
@@ -79,12 +81,30 @@ def conflict_in_order(handler: Any, execution: RecordedExecution, *, seed: int, 
         everything.operations()
         conflict = _conflict(run, everything)
         if conflict is not None:
-            return conflict
+            return _divergence(handler.name, *conflict)
         waiting = [one for one in _waited_for(run, everything) if one.id not in schedule.released]
         if not waiting or run.is_timed_out:
             return None
         schedule.release(waiting, count)
     return None
+
+
+def _divergence(handler: str, call: OperationCall, recorded: RecordedOperation) -> Divergence:
+    left, right = side_of_recorded(recorded), side_of_call(call)
+    kind = DivergenceKind.RENAMED if recorded.type == call.type else DivergenceKind.CHANGED_KIND
+    return Divergence(
+        kind=kind,
+        severity=Severity.ERROR,
+        handler=handler,
+        path=call.path,
+        context_path=context_path(call, handler),
+        position=call.position,
+        recorded=left,
+        replayed=right,
+        likely="the code depends on which operation completes first",
+        effect=effect_of(kind, left, right),
+        fix="use `ctx.race(...)` or `ctx.any(...)`, which record the winner",
+    )
 
 
 def is_unit(operation: RecordedOperation) -> bool:
@@ -99,14 +119,14 @@ def _opened(execution: RecordedExecution) -> frozenset[str]:
     return frozenset(one.id for one in contexts if not is_unit(one) and one.status.value == "SUCCEEDED")
 
 
-def _conflict(run: ReplayRun, everything: RecordedState) -> str | None:
+def _conflict(run: ReplayRun, everything: RecordedState) -> tuple[OperationCall, RecordedOperation] | None:
     calls = [collected.call for collected in run.collector.calls.values()]
     if run.collector.diverged is not None and run.collector.diverged.call is not None:
         calls.append(run.collector.diverged.call)
     for call in calls:
         recorded = everything.find(call.id)
         if recorded is not None and not _is_same(call, recorded):
-            return f"calls {quoted(call.path)} where {quoted(recorded.path)} is recorded"
+            return call, recorded
     return None
 
 

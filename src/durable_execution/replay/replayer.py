@@ -34,13 +34,14 @@ from durable_execution.replay.replayed_tree import tree_of_run
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.reproduction import contexts_around, contexts_to_open, variants_here
 from durable_execution.replay.run import ReplayRun, handler_parts
-from durable_execution.replay.suspects import Owner, Suspect, owner_of
+from durable_execution.replay.suspects import Owner, Suspect, SuspectKind, owner_of
 from durable_execution.trace.schema import InvocationTrace
 
 DEFAULT_SECONDS = 30.0
 ROOT = re.compile(r"^[^/~#]*")
 """The root's name in a path; a task number may follow it."""
 
+PRETENDED = frozenset({SuspectKind.FILE, SuspectKind.NETWORK, SuspectKind.PROCESS})
 HISTORY_CURE = "export the history with --include-execution-data"
 TRACE_CURE = (
     "a replay trace contains the input and results only if recorded with DURABLE_REPLAY_TRACE_PAYLOADS=1, and never redacted "
@@ -127,12 +128,16 @@ class _Replay:
         self._replays = 0
         self._notes: list[str] = list(execution.notes)
         self._suspects: list[Suspect] = []
+        self._pretends = self._is_beyond = False
 
     def report(self, source: str) -> ReplayReport:
         explored = self._explore(frozenset())
         first = explored.first
         self._execution = with_names(self._execution, first)
         compared = self._compare(explored)
+        beyond = self._beyond_effects(first)
+        if beyond is not None:
+            compared = beyond
         divergences = self._judged(list(compared.divergences), first)
         if self._replayer.inside and not first.is_timed_out:
             inside = self._inside(divergences)
@@ -167,10 +172,23 @@ class _Replay:
             execution=self._execution,
         )
 
+    def _beyond_effects(self, first: ReplayRun) -> Comparison | None:
+        """Compare the calls behind a refused side effect: replay as if the effect had succeeded."""
+        if not _is_refused(first) or first.is_timed_out:
+            return None
+        self._pretends = True
+        found = self._explore(frozenset())
+        self._is_beyond = not found.first.is_blocked
+        if len(found.last.collector.calls) < len(first.collector.calls):
+            return None
+        return self._compare(found)
+
     def _note_limits(self, run: ReplayRun) -> None:
         """Say what was not compared, or what the recording does not contain yet."""
         error = run.collector.exception
-        if run.is_blocked:
+        if self._is_beyond:
+            self._notes.append("the calls after a refused side effect were compared as if it had succeeded")
+        elif run.is_blocked:
             self._notes.append("the refused side effect ended the handler, so the calls after it were not compared")
         elif error is not None and run.has_failed and self._is_about_to_fail(run):
             self._notes.append(
@@ -198,12 +216,14 @@ class _Replay:
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
         left = max(0.5, self._deadline - time.monotonic())
         state = RecordedState.of(self._execution, opened=opened)
-        explored = explore(self._replayer.handler, state, seconds=left)
+        explored = explore(self._replayer.handler, state, seconds=left, pretends=self._pretends)
         self._replays += explored.replays
         known = {(one.kind, one.what, one.site) for one in self._suspects}
+        refused = {(one.kind, one.site) for one in self._suspects if one.is_blocked}
         behind = () if explored.last is explored.first else (one for one in explored.last.suspects if one.is_blocked)
         for suspect in (*explored.first.suspects, *behind):
-            if (suspect.kind, suspect.what, suspect.site) not in known:
+            is_known = self._pretends and suspect.is_blocked and (suspect.kind, suspect.site) in refused
+            if (suspect.kind, suspect.what, suspect.site) not in known and not is_known:
                 known.add((suspect.kind, suspect.what, suspect.site))
                 self._suspects.append(suspect)
         return explored
@@ -246,7 +266,11 @@ class _Replay:
         if not ended or time.monotonic() > self._deadline:
             return []
         known = {(one.kind, one.path) for one in found}
-        within = self._within(self._compare(self._explore(None)), ended.keys(), known)
+        explored = self._explore(None)
+        if not self._pretends and _is_refused(explored.first):
+            self._pretends = True
+            explored = self._explore(None)
+        within = self._within(self._compare(explored), ended.keys(), known)
         if not within:
             return []
         needed = frozenset(id_ for one in within for id_ in contexts_around(one, self._execution))
@@ -355,6 +379,11 @@ class _Replay:
             made = len(run.collector.calls)
             return f"the code failed after {count(made, 'call')}, possibly only because recorded payloads are missing: {error}"
         return str(error)
+
+
+def _is_refused(run: ReplayRun) -> bool:
+    """Whether a side effect was refused that can be made to seem to succeed."""
+    return any(one.is_blocked and one.kind in PRETENDED for one in run.suspects)
 
 
 def _failed_path(error: BaseException) -> str:

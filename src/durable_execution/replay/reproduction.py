@@ -8,13 +8,11 @@ The code is deterministic as far as this shows when no two replays differ at the
 """
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from durable_execution.clock import SystemClock
 from durable_execution.comparison.relocation import is_permutation
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
 from durable_execution.history.recorded import RecordedExecution
@@ -27,37 +25,8 @@ from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.run import ReplayRun, run_once
 from durable_execution.replay.slicing import Slice
 from durable_execution.replay.statements import outer_reads
+from durable_execution.replay.surroundings import HERE
 from durable_execution.replay.suspects import Suspect
-
-DAY = 86_400
-HERE = 2
-"""Replays in one process: the second one shows what the first one left behind."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a process is started with, instead of what this process has.
-
-    Attributes:
-        name: What differs, in words.
-        environ: Variables that are set; None removes one.
-        clock_offset: Seconds by which the clock is moved.
-        random_seed: Seed of random numbers and uuids; None leaves them alone.
-        replays: Replays in the process.
-    """
-
-    name: str
-    environ: Mapping[str, str | None] = field(default_factory=dict)
-    clock_offset: int = 0
-    random_seed: int | None = None
-    replays: int = 1
-
-    def environment(self) -> dict[str, str] | None:
-        """Return the environment of the process; None for that of this process."""
-        if not self.environ:
-            return None
-        changed = {**os.environ, **self.environ}
-        return {name: value for name, value in changed.items() if value is not None}
 
 
 def contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
@@ -158,7 +127,12 @@ def variants_here(
             return
         recorder = LineRecorder(paths=outer_reads)
         run = run_once(
-            handler, RecordedState.of(execution, opened=opened), seconds=left, watch=False, recorder=recorder
+            handler,
+            RecordedState.of(execution, opened=opened),
+            seconds=left,
+            watch=False,
+            recorder=recorder,
+            pretends=True,
         )
         lines = recorder.recording()
         if not run.is_timed_out:
@@ -181,74 +155,6 @@ def _label(call: OperationCall) -> str:
     if configuration.get("has_jitter"):
         configuration = {}
     return f"{call.path} {call.type} {call.subtype} {configuration} {call.input}"
-
-
-FRESH = Surroundings("a fresh process", replays=HERE)
-
-
-def surroundings_for(
-    execution: RecordedExecution, suspects: Iterable[Suspect] = (), variables: Iterable[str] = ()
-) -> list[Surroundings]:
-    """Choose what to change: the recorded time, two in which everything differs, and the variables that were read.
-
-    Args:
-        execution: The recording.
-        suspects: What was observed while the code ran.
-        variables: Environment variables that were read at import.
-    """
-    recorded = execution.started_at
-    back = round((recorded - SystemClock().now()).total_seconds()) if recorded is not None else -7 * DAY
-    found = [
-        Surroundings(
-            "a process at the recorded time",
-            {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati"},
-            clock_offset=back,
-            random_seed=1,
-        ),
-        Surroundings(
-            "a process 12 hours ahead",
-            {"PYTHONHASHSEED": "2", "TZ": "America/Lima", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},
-            clock_offset=DAY // 2,
-            random_seed=2,
-        ),
-        Surroundings(
-            "a process 200 days ahead",
-            {
-                "PYTHONHASHSEED": "3",
-                "TZ": "Asia/Tokyo",
-                "LC_ALL": "C",
-                "LANG": "C",
-                "PYTHONCOERCECLOCALE": "0",
-                "PYTHONUTF8": "0",
-            },
-            clock_offset=200 * DAY,
-            random_seed=3,
-        ),
-    ]
-    names = sorted(
-        {one.what[12:-2] for one in suspects if one.kind == "environment" and one.what.startswith("os.environ[")}
-        | set(variables)
-    )
-    for value in _VALUES if names else ():
-        changed = {name: value(os.environ.get(name)) for name in names}
-        if any(changed[name] != os.environ.get(name) for name in names):
-            found.append(Surroundings(f"a process with other values of {', '.join(names)}", changed))
-    return found
-
-
-def _flipped(value: str | None) -> str | None:
-    flips = {"0": "1", "1": "0", "true": "false", "false": "true", "on": "off", "off": "on", "yes": "no", "no": "yes"}
-    if value is None:
-        return "1"
-    return "0" if value.isdecimal() and int(value) > 1 else flips.get(value.lower(), value)
-
-
-def _different(value: str | None) -> str:
-    return f"{value}000" if value is not None and value.isdecimal() else "other"
-
-
-_VALUES = (_flipped, lambda _: None, _different)
-"""Values that a variable plausibly has elsewhere: the opposite of a switch, none, a larger number or a different name."""
 
 
 def reproduced(

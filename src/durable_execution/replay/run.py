@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.replay.isolation import SideEffectBlockedError
 from durable_execution.replay.line_recorder import LineRecorder
+from durable_execution.replay.pretences import pretended_effects
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replay.stand_ins import Collector, ReplayLambdaContext, ReplayService, TaskTracker
@@ -94,7 +96,13 @@ class ReplayRun:
 
 
 def run_once(
-    handler: Any, state: RecordedState, *, seconds: float, watch: bool = True, recorder: LineRecorder | None = None
+    handler: Any,
+    state: RecordedState,
+    *,
+    seconds: float,
+    watch: bool = True,
+    recorder: LineRecorder | None = None,
+    pretends: bool = False,
 ) -> ReplayRun:
     """Run a handler once over a recorded state.
 
@@ -104,6 +112,7 @@ def run_once(
         seconds: Time limit.
         watch: Whether to watch for clocks, random numbers and other suspects; this takes time.
         recorder: Records what the code does line by line. Recording is faster without `watch`.
+        pretends: Whether refused side effects seem to succeed.
     """
     function, name = handler_parts(handler)
     claim(function)
@@ -126,7 +135,7 @@ def run_once(
         logger=_silent_logger(),
     )
     loop.tasks, loop.profiler, loop.recorder = TaskTracker(), profiler, recorder
-    worker = ReplayThread(lambda: _replay(run, loop, suspects), lambda: loop.loop)
+    worker = ReplayThread(lambda: _replay(run, loop, suspects, pretends=pretends), lambda: loop.loop)
     run.is_timed_out, run.stuck_at = worker.run(seconds)
     run.suspects = tuple(suspects)
     run.cut_off, run.unfinished, run.came_to_end = (
@@ -206,8 +215,8 @@ async def _stand_in(service: ReplayService, call: Call) -> Any:
     return await call.scope.state.until_changed(call)
 
 
-def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList) -> None:
-    with isolated(suspects), _quiet_log():
+def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList, *, pretends: bool) -> None:
+    with isolated(suspects), _quiet_log(), pretended_effects() if pretends else nullcontext():
         try:
             run.answer = loop.run() if loop.recorder is None else loop.recorder.run(loop.run)
         except ReplayTimeoutError:

@@ -39,8 +39,9 @@ from durable_execution.replay.messages import (
 )
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport
-from durable_execution.replay.reproduction import Surroundings, Variant
+from durable_execution.replay.reproduction import Variant
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
+from durable_execution.replay.surroundings import Surroundings
 
 MEMORY = 1 << 30
 IMPORT_SECONDS = 120.0
@@ -63,6 +64,7 @@ class WorkerOptions:
         has_landlock: Whether to use Landlock where the kernel has it.
         is_every_prefix: Whether to replay each earlier state of a recording as well.
         has_rows: Whether reports need the calls side by side, which `--json` and the formats of CI do not.
+        perturbs: Whether to replay each recording under perturbations as well.
         finds_cause: Whether to look for the line that makes a difference, by further replays.
     """
 
@@ -76,6 +78,7 @@ class WorkerOptions:
     is_every_prefix: bool = False
     has_rows: bool = True
     finds_cause: bool = True
+    perturbs: bool = False
 
 
 @dataclass(slots=True)
@@ -110,8 +113,13 @@ class ReplayProcess:
         self.last_output = ""
         self._read = 0
 
-    def assign(self, task: Task, options: WorkerOptions) -> None:
+    def assign(self, task: Task, options: WorkerOptions, *, order_seed: int | None = None) -> None:
         """Send a job.
+
+        Args:
+            task: The recording.
+            options: How to replay it.
+            order_seed: Seed of an order in which recorded operations complete, which is tried as well; None for none.
 
         Raises:
             ClosedChannelError: The process has ended.
@@ -128,6 +136,7 @@ class ReplayProcess:
                 options.is_every_prefix,
                 options.has_rows,
                 explains=not options.finds_cause,
+                order_seed=order_seed,
             )
         )
 
@@ -148,11 +157,23 @@ class ReplayProcess:
             TimeoutError: There was no answer in time.
         """
         self.channel.send(Job(execution, name, seconds, 0, lines=count, opened=opened))
+        self.wait(seconds)
+        return [Variant.from_wire(one) for one in self.answer().variants]
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the answer.
+
+        Args:
+            seconds: For how long; None is until the deadline of its job.
+
+        Raises:
+            TimeoutError: There was none in time.
+        """
+        left = max(0.0, self.deadline - time.monotonic()) if seconds is None else seconds
         with selectors.DefaultSelector() as selector:
             selector.register(self.channel, selectors.EVENT_READ)
-            if not selector.select(seconds):
+            if not selector.select(left):
                 raise TimeoutError
-        return [Variant.from_wire(one) for one in self.answer().variants]
 
     def answer(self) -> Outcome:
         """Take the answer, and make sure that the process that gave it is alive.

@@ -16,6 +16,7 @@ import traceback
 import warnings
 from contextlib import suppress
 from dataclasses import replace
+from enum import Enum
 from typing import Any, NoReturn
 
 from durable_execution import DurableContext, durable_execution
@@ -39,14 +40,15 @@ from durable_execution.replay.messages import (
     Start,
     Unusable,
 )
-from durable_execution.replay.perturb import seed_random, shift_clock
+from durable_execution.replay.reorder import divergence_in_order
 from durable_execution.replay.replayer import Replayer, rooted_at
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.reproduction import variants_here
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.sandbox import Sandbox
 from durable_execution.replay.substitutes import variables_read
-from durable_execution.replay.suspects import Suspect
+from durable_execution.replay.surroundings import seed_random, shift_clock
+from durable_execution.replay.suspects import Owner, Suspect, owner_of
 
 DUMP_AT = 0.7
 """When a process writes down where every thread is: after this part of the time it has to stop by itself."""
@@ -82,7 +84,13 @@ def main() -> None:
     directory = os.path.dirname(sandbox.site.file)  # noqa: PTH120  # text of a code object
     channel.send(
         Ready(
-            handler.name, directory, sandbox.layers, sandbox.import_effects(), sandbox.gaps(), tuple(sorted(variables))
+            handler.name,
+            directory,
+            sandbox.layers,
+            sandbox.import_effects(),
+            sandbox.gaps(),
+            tuple(sorted(variables)),
+            _members(),
         )
     )
     gc.collect()
@@ -91,6 +99,20 @@ def main() -> None:
         _fork_on_request(channel, handler, sandbox, start)
     except ClosedChannelError:
         os._exit(0)
+
+
+def _members() -> tuple[tuple[str, ...], ...]:
+    """The values of each enum in user modules whose values are texts."""
+    modules = [
+        one for one in list(sys.modules.values()) if owner_of(getattr(one, "__file__", None) or "") is Owner.USER
+    ]
+    found = {
+        tuple(member.value for member in value)
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Enum)
+    }
+    return tuple(sorted(values for values in found if len(values) > 1 and all(isinstance(one, str) for one in values)))
 
 
 def _key(connection: socket.socket) -> bytes:
@@ -149,6 +171,8 @@ def _reaped(request: Reap) -> Reaped:
 
 def _work(key: bytes, descriptors: list[int], handler: Any, sandbox: Sandbox, start: Start) -> NoReturn:
     """Be a process that replays."""
+    if start.random_seed is not None:
+        seed_random(start.random_seed)  # Python seeds `random` again in every fork
     try:
         with exempt():
             connection = hidden(descriptors[0])
@@ -222,7 +246,11 @@ def _replayed(job: Job, handler: Any) -> ReplayReport:
     if job.is_every_prefix:
         return replay_every_prefix(handler, job.execution, source=job.source)
     replayer = Replayer(handler, seconds=job.seconds, cause=False, explains=job.explains)
-    return replayer.replay(job.execution, source=job.source)
+    report = replayer.replay(job.execution, source=job.source)
+    if job.order_seed is None or not report.is_same:
+        return report
+    found = divergence_in_order(handler, job.execution, seed=job.order_seed, seconds=job.seconds)
+    return report if found is None else replace(report, divergences=(found,), verdict=Verdict.UNSTABLE)
 
 
 def _with_effects(report: ReplayReport, effects: tuple[Suspect, ...]) -> ReplayReport:
