@@ -11,16 +11,19 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from durable_execution.clock import Clock, SystemClock
 from durable_execution.errors import ConfigurationError, NotDurableError
-from durable_execution.invocation import InvocationLoop
+from durable_execution.invocation import InvocationLoop, payload_annotation
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.runtime.client import LambdaService, environment_service
 from durable_execution.runtime.service import LambdaApi, ServiceClient, given_service
 from durable_execution.runtime.state import NondeterminismPolicy
 from durable_execution.serdes.annotations import parameters_of
+from durable_execution.serdes.codec import is_plain_annotation
 
 if TYPE_CHECKING:
     import logging
@@ -28,11 +31,29 @@ if TYPE_CHECKING:
     from durable_execution.observers import Observer
 
 F = TypeVar("F", bound=Callable[..., Any])
-
 Policy = Literal["fail", "retry", "warn"]
-
 LAMBDA_VARIABLE = "AWS_LAMBDA_RUNTIME_API"
 """Set in every Lambda environment."""
+
+MODULES = (
+    "durable_execution.batch_result",
+    "durable_execution.operations.batch",
+    "durable_execution.operations.callback",
+    "durable_execution.operations.child",
+    "durable_execution.operations.combinators",
+    "durable_execution.operations.condition",
+    "durable_execution.operations.invoke",
+    "durable_execution.operations.logger",
+    "durable_execution.operations.replay_safe",
+    "durable_execution.operations.wait_for_callback",
+    "durable_execution.operations.with_retry",
+    "durable_execution.serdes.sizes",
+    "encodings.idna",  # the socket module loads it with the first connection
+)
+"""Modules that the runtime loads on first use."""
+
+OBSERVING_MODULES = ("durable_execution.observers", "durable_execution.runtime.announcer")
+TRACE_VARIABLE = "DURABLE_REPLAY_TRACE"
 
 
 class DurableHandler(Generic[F]):
@@ -66,8 +87,6 @@ class DurableHandler(Generic[F]):
         self._service: ServiceClient | None = None
         _check_signature(function)
         if LAMBDA_VARIABLE in os.environ:
-            from durable_execution.init_phase import prepare
-
             prepare(self)
 
     def __repr__(self) -> str:
@@ -238,3 +257,50 @@ def _configured_observers() -> tuple[Observer, ...]:
         recorder = environment_recorder()
         found = (*found, recorder) if recorder is not None else found
     return found
+
+
+def prepare(handler: DurableHandler[Any]) -> None:
+    """Load what the first invocation of a handler needs, and resolve the configuration of its service.
+
+    Lambda gives init a full CPU, and an invocation a share that follows the function's memory. Lazy imports serve command lines
+    and tests. In a Lambda environment they would move the work to the slow phase. Nothing made here must be unique: a SnapStart
+    snapshot is restored into many environments.
+
+    An error is not reported here: the invocation meets it again, and can answer it.
+    """
+    for module in (*MODULES, *_observing(handler)):
+        import_module(module)
+    if not inspect.iscoroutinefunction(handler.function):
+        import_module("durable_execution.context.blocking_context")
+    if TRACE_VARIABLE in os.environ:
+        with suppress(Exception):
+            _prepare_trace()
+    with suppress(Exception):
+        getattr(handler.service, "prepare", _nothing)()
+    with suppress(Exception):
+        _prepare_payload(handler)
+
+
+def _nothing() -> None:
+    """For a service of yours that needs no preparation."""
+
+
+def _observing(handler: DurableHandler[Any]) -> tuple[str, ...]:
+    return OBSERVING_MODULES if handler.observers or TRACE_VARIABLE in os.environ else ()
+
+
+def _prepare_trace() -> None:
+    """Create the S3 client of the replay trace, if that is where it goes."""
+    from durable_execution.trace import environment_recorder
+
+    recorder = environment_recorder()
+    getattr(getattr(recorder, "sink", None), "prepare", _nothing)()
+
+
+def _prepare_payload(handler: DurableHandler[Any]) -> None:
+    """Create pydantic's schema for the payload, which takes longer than an invocation."""
+    annotation = payload_annotation(handler.function)
+    if annotation is not None and not is_plain_annotation(annotation):
+        from durable_execution.serdes.typed import pydantic_codec
+
+        pydantic_codec(annotation)

@@ -7,8 +7,7 @@ from durable_execution import DurableHandler, durable_execution
 from durable_execution.history.reading import RecordedExecution, read_history
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.protocol import Wire
-from durable_execution.trace import MemorySink
-from durable_execution.trace.schema import read_traces
+from durable_execution.trace import MemorySink, read_traces
 
 FUNCTION = "flow"
 

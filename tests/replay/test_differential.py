@@ -14,8 +14,7 @@ from durable_execution.history.reading import read_history
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.protocol import Wire
 from durable_execution.replay import Replayer, ReplayReport, Verdict
-from durable_execution.trace import MemorySink
-from durable_execution.trace.schema import read_traces
+from durable_execution.trace import MemorySink, read_traces
 from tests.replay.programs import handler_of
 from tests.replay.recording import FUNCTION, events_of
 

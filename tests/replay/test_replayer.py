@@ -18,8 +18,7 @@ from durable_execution import BlockingContext, DurableContext, MapConfig, Nestin
 from durable_execution.history.reading import UnreadableHistoryError, read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import Replayer, SuspectKind, UnusableHandlerError, Verdict, state_at
-from durable_execution.trace import MemorySink
-from durable_execution.trace.schema import read_traces
+from durable_execution.trace import MemorySink, read_traces
 from tests.replay import workflows
 from tests.replay.recording import history_of
 

@@ -13,8 +13,8 @@ from durable_execution.divergence import Severity
 from durable_execution.history.reading import UnreadableHistoryError
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.replay import Replayer, Verdict, load_history
-from durable_execution.trace import MemorySink, TraceRecorder
-from durable_execution.trace.schema import InvocationTrace, read_traces
+from durable_execution.trace import MemorySink, TraceRecorder, read_traces
+from durable_execution.trace.schema import InvocationTrace
 from tests.replay.corpus_cases import DIVERGENT, SILENT, Case, changed
 from tests.replay.corpus_recording import billing
 from tests.replay.programs import handler_of

@@ -12,8 +12,7 @@ import pytest
 from durable_execution import BlockingContext, DurableContext, durable_execution
 from durable_execution.local import LocalEngine
 from durable_execution.protocol import operation_id
-from durable_execution.trace import MemorySink
-from durable_execution.trace.schema import read_traces
+from durable_execution.trace import MemorySink, read_traces
 from tests.unit.fake_service import FakeService, invoke, step_operation
 
 

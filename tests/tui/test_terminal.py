@@ -13,7 +13,7 @@ from time import monotonic
 
 import pytest
 
-from durable_execution.trace.schema import write_traces
+from durable_execution.trace import write_traces
 from tests.tui.recordings import order_recording, order_traces
 
 pytestmark = [

@@ -5,7 +5,7 @@ from typing import Any
 
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.trace.schema import read_traces, write_traces
+from durable_execution.trace import read_traces, write_traces
 
 MEMBER = "durable_bundle"
 VERSION = 1

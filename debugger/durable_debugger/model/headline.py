@@ -4,11 +4,15 @@ The first screen shows this sentence and selects this row, so that the answer is
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import Protocol
 
 from durable_debugger.model import facts
+from durable_debugger.model.differences import Differences
 from durable_debugger.model.facts import State
+from durable_debugger.model.marks import Marks
 from durable_debugger.model.outline import ROOT
 from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import safe
@@ -18,9 +22,6 @@ from durable_execution.divergence import Divergence, DivergenceKind
 from durable_execution.explain import StateKind, explain_execution
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
-
-if TYPE_CHECKING:
-    from durable_debugger.model.session import Session
 
 FRAME = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<function>[^:]+)")
 """A frame of a recorded stack trace: `orders.py:40 in charge: raise GatewayDownError()`."""
@@ -61,7 +62,59 @@ class Headline:
         return GLYPHS[self.role]
 
 
-def headline(session: "Session") -> Headline:
+class Subject(Protocol):
+    """What a headline reads of a session."""
+
+    @property
+    def execution(self) -> RecordedExecution:
+        """The execution, as it may be shown."""
+        ...
+
+    @property
+    def recorded(self) -> Sequence[RecordedOperation]:
+        """Its operations, as they are recorded."""
+        ...
+
+    @property
+    def operations(self) -> Sequence[RecordedOperation]:
+        """Its operations, as they may be shown."""
+        ...
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """The row of each operation, by id."""
+        ...
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The time for which the execution is shown."""
+        ...
+
+    @property
+    def status(self) -> State:
+        """State of the execution."""
+        ...
+
+    @property
+    def differences(self) -> Differences | None:
+        """How it differs from a replay."""
+        ...
+
+    @property
+    def marks(self) -> Marks:
+        """The rows that differ."""
+        ...
+
+    def waiting_for(self) -> RecordedOperation | None:
+        """The operation that the execution waits for."""
+        ...
+
+    def latest(self) -> int:
+        """The row that changed last."""
+        ...
+
+
+def headline(session: Subject) -> Headline:
     """Return the headline of a session, most urgent first: a difference, a failure, what it waits for."""
     differences = session.differences
     if differences is not None and differences.first is not None:
@@ -86,7 +139,7 @@ def site_of_error(error: ErrorObject | None) -> CallSite | None:
     return found
 
 
-def failed_row(session: "Session") -> int | None:
+def failed_row(session: Subject) -> int | None:
     """Return the row whose error ended the execution; None when code outside any operation raised it."""
     error = session.execution.error
     if error is None:
@@ -126,7 +179,7 @@ def sentence(divergence: Divergence) -> str:
             return f"your code calls {replayed}, {there}" if replayed else there
 
 
-def _diverged(session: "Session", divergence: Divergence) -> Headline:
+def _diverged(session: Subject, divergence: Divergence) -> Headline:
     differences = session.differences
     within = f" in invocation {differences.invocation}" if differences is not None and differences.invocation else ""
     where = f" at call {divergence.position}" if divergence.position is not None else ""
@@ -136,7 +189,7 @@ def _diverged(session: "Session", divergence: Divergence) -> Headline:
     return Headline(f"Diverged{within}{where}: {sentence(divergence)}", "divergence", ROOT if row is None else row)
 
 
-def _failed(session: "Session") -> Headline:
+def _failed(session: Subject) -> Headline:
     execution = session.execution
     word = {"STOPPED": "Stopped", "TIMED_OUT": "Timed out"}.get(execution.status, "Failed")
     role = "off" if execution.status == "STOPPED" else "fail"
@@ -172,7 +225,7 @@ STUCK = frozenset(
 """States in which an execution does not continue as its code says. `durable-debug explain` says them in the same words."""
 
 
-def _stuck(session: "Session") -> Headline | None:
+def _stuck(session: Subject) -> Headline | None:
     found = explain_execution(session.execution, as_of=session.as_of)
     if found.state not in STUCK:
         return None
@@ -182,7 +235,7 @@ def _stuck(session: "Session") -> Headline | None:
     return Headline(safe(found.headline.rstrip(".")), role, row, site)
 
 
-def _open(session: "Session") -> Headline:
+def _open(session: Subject) -> Headline:
     stuck = _stuck(session)
     if stuck is not None:
         return stuck
@@ -202,7 +255,7 @@ def _open(session: "Session") -> Headline:
     return Headline(_waiting(session, waiting), "wait", row)
 
 
-def _waiting(session: "Session", operation: RecordedOperation) -> str:
+def _waiting(session: Subject, operation: RecordedOperation) -> str:
     label = f'"{facts.label(operation)}"' if operation.name else ""
     since = durations.between(operation.started_at, session.as_of)
     ago = f" since {durations.short(since)}" if since is not None and since >= 1 else ""  # a file ends with its start
@@ -228,7 +281,7 @@ def _waiting(session: "Session", operation: RecordedOperation) -> str:
     return f"Waiting {label}{ago}{ends}".replace("Waiting  ", "Waiting ")
 
 
-def _timeout(session: "Session", operation: RecordedOperation) -> str:
+def _timeout(session: Subject, operation: RecordedOperation) -> str:
     seconds = operation.details.get("timeout_seconds")
     passed = durations.between(operation.started_at, session.as_of)
     if not isinstance(seconds, (int, float)) or not seconds or passed is None:
@@ -237,7 +290,7 @@ def _timeout(session: "Session", operation: RecordedOperation) -> str:
     return f", times out in {durations.short(left)}" if left > 0 else f", timed out {durations.short(-left)} ago"
 
 
-def _summary(session: "Session") -> str:
+def _summary(session: Subject) -> str:
     execution = session.execution
     seconds = durations.between(execution.started_at, execution.ended_at)
     words = [f" in {durations.short(seconds)}"] if seconds is not None else [""]
@@ -252,7 +305,7 @@ def _retries(execution: RecordedExecution) -> int:
     return sum(max(len(operation.attempts) - 1, 0) for operation in execution.operations)
 
 
-def _last_row(session: "Session") -> int:
+def _last_row(session: Subject) -> int:
     return session.latest()
 
 

@@ -17,8 +17,9 @@ from durable_debugger.sources.found import Loaded, UnreadableError
 from durable_execution.errors import DurableError
 from durable_execution.history.reading import execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.trace import read_traces
 from durable_execution.trace.schema import SCHEMA as TRACE_SCHEMA
-from durable_execution.trace.schema import InvocationTrace, read_traces
+from durable_execution.trace.schema import InvocationTrace
 
 TRACE_SUFFIX = ".trace.jsonl"
 STDIN = "-"

@@ -9,7 +9,8 @@ from durable_debugger.sources.api import ExecutionReader, list_from
 from durable_debugger.sources.found import AmbiguousError, Listed, Loaded, LookedIn, UnreadableError, matching
 from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError, EngineError, ServiceError
-from durable_execution.trace.schema import InvocationTrace, read_traces
+from durable_execution.trace import read_traces
+from durable_execution.trace.schema import InvocationTrace
 
 if TYPE_CHECKING:
     from durable_execution.local import LocalEngine

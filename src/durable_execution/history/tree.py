@@ -11,8 +11,7 @@ from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedOpera
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.enums import BATCHES, BRANCHES
 from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path, task_path
-from durable_execution.trace.coverage import Coverage
-from durable_execution.trace.lazy_calls import lines_of_calls
+from durable_execution.trace.lazy_calls import Coverage, lines_of_calls
 
 DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
 

@@ -1,20 +1,25 @@
-"""Store a `BatchResult` in the tagged format of AWS's SDK for Python, or as a summary when it is large."""
+"""Store a `BatchResult` in the tagged format of AWS's SDK for Python, or as a summary when it is large.
+
+Also groups items into batches, for a map with an `item_batcher`.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason, EncodedResult
+from durable_execution.config import ItemBatcherConfig
 from durable_execution.config.completion import BatchItemStatus
-from durable_execution.errors import SerializationError
+from durable_execution.errors import ConfigurationError, SerializationError
 from durable_execution.protocol import ErrorObject
 from durable_execution.serdes import tagged
-from durable_execution.serdes.codec import TAGGED, Codec
+from durable_execution.serdes.codec import TAGGED
 from durable_execution.serdes.error_texts import reason, stored
+from durable_execution.serdes.interface import Codec
 
 
 def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
@@ -156,3 +161,37 @@ def _encoded(item: BatchItem[Any], codec: Codec) -> BatchItem[Any]:
 
 def _decoded(item: BatchItem[Any], codec: Codec) -> BatchItem[Any]:
     return replace(item, result=codec.decode(str(item.result))) if type(item.result) is EncodedResult else item
+
+
+def grouped(items: Sequence[Any], config: ItemBatcherConfig) -> list[list[Any]]:
+    """Group items in order. The groups depend on the items alone, so that a replay makes the same ones.
+
+    An item above `max_bytes` is a group of its own.
+
+    Raises:
+        ConfigurationError: An item has no size in bytes, because it cannot be written as JSON.
+    """
+    groups: list[list[Any]] = []
+    size = 0
+    for index, item in enumerate(items):
+        item_size = _size(item, index) if config.max_bytes is not None else 0
+        is_full = not groups or (config.max_items is not None and len(groups[-1]) >= config.max_items)
+        if is_full or (config.max_bytes is not None and size + item_size > config.max_bytes):
+            groups.append([])
+            size = 0
+        groups[-1].append(item)
+        size += item_size
+    return groups
+
+
+def _size(item: Any, index: int) -> int:
+    from durable_execution.serdes.sizes import size_in_bytes
+    from durable_execution.serdes.typed import to_json  # pydantic, which other maps do not load
+
+    try:
+        return size_in_bytes(to_json(item))
+    except SerializationError as error:
+        raise ConfigurationError(
+            f"ItemBatcherConfig(max_bytes=...) cannot measure item {index}: {error}. Use items that can be written as JSON, or "
+            "max_items"
+        ) from error

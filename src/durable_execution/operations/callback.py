@@ -27,11 +27,11 @@ from durable_execution.operations.stored_values import decode
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_configuration
-from durable_execution.serdes.codec import PLAIN_TYPES, Codec, codec_for
+from durable_execution.serdes.codec import PLAIN_TYPES, codec_for
 from durable_execution.serdes.error_texts import stored
+from durable_execution.serdes.interface import Codec
 
 T = TypeVar("T")
-
 DEFAULT_CONFIG = CallbackConfig()
 TEXT = Codec(str, str)
 HEARTBEAT_LAPSED = "Callback.Heartbeat"

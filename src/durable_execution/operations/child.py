@@ -31,13 +31,12 @@ from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_finished
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import ContextScope
-from durable_execution.serdes.codec import Codec
+from durable_execution.serdes.interface import Codec
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 DEFAULT_CONFIG = ChildConfig()
-
 Body = Callable[[ContextScope], Awaitable[Any]]
 Summary = Callable[[Any], str]
 

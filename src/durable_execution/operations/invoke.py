@@ -19,7 +19,8 @@ from durable_execution.operations.stored_values import decode
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_configuration
-from durable_execution.serdes.codec import PLAIN_TYPES, Codec, codec_for
+from durable_execution.serdes.codec import PLAIN_TYPES, codec_for
+from durable_execution.serdes.interface import Codec
 
 DEFAULT_CONFIG = InvokeConfig()
 FAILURE_CLASSES: dict[OperationStatus, type[InvokeError]] = {

@@ -35,11 +35,11 @@ from durable_execution.retry import RetryDecision, RetryPresets, checked_decisio
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import IN_STEP
 from durable_execution.runtime.loop import scope as running_scope
-from durable_execution.serdes.codec import Codec, codec_for, return_annotation
+from durable_execution.serdes.codec import codec_for, return_annotation
+from durable_execution.serdes.interface import Codec
 
 DEFAULT_CONFIG = StepConfig()
 DEFAULT_RETRY = RetryPresets.default()
-
 INTERRUPTED = ErrorObject(
     "the invocation ended while the step's body was running, and at-most-once semantics do not allow a second run in the "
     "same attempt: check whether the body took effect before you repeat it",

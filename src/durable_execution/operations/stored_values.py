@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from durable_execution.errors import SerializationError
 from durable_execution.protocol.enums import LOOK_FROM_CHARACTERS
 from durable_execution.runtime.call import Call
-from durable_execution.serdes.codec import Codec
+from durable_execution.serdes.interface import Codec
 
 T = TypeVar("T")
 

@@ -27,10 +27,9 @@ from durable_execution.runtime.scope import ContextScope
 from durable_execution.serdes.codec import codec_for
 
 if TYPE_CHECKING:
-    from durable_execution.serdes.codec import Codec
+    from durable_execution.serdes.interface import Codec
 
 DEFAULT_CONFIG = WaitForCallbackConfig()
-
 SUBMITTER_FAILED = "durable_execution.errors.CallbackSubmitterError"
 BASES_BY_TYPE: dict[str, type[CallbackError]] = {
     SUBMITTER_FAILED: CallbackSubmitterError,

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from durable_execution.lazy_names import lazy_names
+from durable_execution.redaction.marker import HIDDEN
 
 if TYPE_CHECKING:
     from durable_execution.redaction.redactor import Redaction
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_names(__name__, {"Redaction": "redactor", "secret_fields": "secret_names"})
 
-HIDDEN = "⊘"
-"""Replaces a redacted value."""
+__all__ = ["HIDDEN", "Redaction", "default_rules", "redacted", "secret_fields"]
 
 
 def redacted(text: str) -> str:
@@ -29,6 +29,3 @@ def default_rules() -> "Redaction":
     from durable_execution.redaction.redactor import Redaction as Rules
 
     return Rules()
-
-
-__all__ = ["HIDDEN", "Redaction", "default_rules", "redacted", "secret_fields"]

@@ -14,7 +14,8 @@ from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.reading import UnreadableHistoryError, execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
-from durable_execution.trace.schema import UnreadableTraceError, read_traces
+from durable_execution.trace import read_traces
+from durable_execution.trace.schema import UnreadableTraceError
 
 HISTORY_SUFFIX = ".history.json"
 TRACE_SUFFIX = ".trace.jsonl"

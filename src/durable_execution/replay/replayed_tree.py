@@ -1,19 +1,31 @@
-"""Builds the tree of one replay's calls, in the same shape and by the same rules as the recorded tree."""
+"""Builds the tree of one replay's calls, in the same shape and by the same rules as the recorded tree.
 
-from collections.abc import Mapping
+Also says how the replay ended: with which result or error, and where the handler raised it.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
-from durable_execution.comparison.call_tree import BRANCH_OF, CallNode
+from durable_execution.call_site import CallSite
+from durable_execution.comparison.call_tree import BRANCH_OF, CallNode, is_same_json
 from durable_execution.comparison.runtime_check import side_of_call
-from durable_execution.divergence import Side
+from durable_execution.divergence import DivergenceKind, Severity, Side, readable
+from durable_execution.errors import OperationError
 from durable_execution.history.positions import MAIN, Lane, Place, find_places
-from durable_execution.history.recorded import COMBINATORS
+from durable_execution.history.recorded import COMBINATORS, RecordedExecution
 from durable_execution.observers import OperationCall
-from durable_execution.protocol import OperationStatus, OperationType
-from durable_execution.replay.raised import raised_side, raising_context
+from durable_execution.protocol import ErrorObject, OperationStatus, OperationType
 from durable_execution.replay.recorded_state import ContextKey, RecordedState
 from durable_execution.replay.run import ReplayRun
-from durable_execution.replay.stand_ins import Collected
+from durable_execution.replay.stand_ins import Collected, Collector
+from durable_execution.replay.suspects import Suspect
+from durable_execution.runtime.call import user_frame
+
+MAX_MESSAGE = 120
+LIBRARIES = f"{os.sep}site-packages{os.sep}"
+TERMINAL = ("SUCCEEDED", "FAILED")
 
 
 def tree_of_run(run: ReplayRun, state: RecordedState, name: str, *, is_resting: bool = False) -> CallNode:
@@ -180,3 +192,103 @@ def _is_branch(call: OperationCall) -> bool:
 
 def _order(place: Place | None, call: OperationCall) -> tuple[bool, tuple[Lane, int]]:
     return place is None, place.order if place is not None else (MAIN, call.position)
+
+
+def raised_side(error: BaseException, *, path: str | None, name: str | None = None) -> Side:
+    """Return an error that ended a context as the replayed side of a difference.
+
+    Args:
+        error: The error.
+        path: Path of the context.
+        name: Name of the context.
+    """
+    text = f"raised {type(error).__name__}: {error}" if str(error) else f"raised {type(error).__name__}"
+    return Side(
+        OperationType.CONTEXT.value,
+        name=name,
+        call_site=raise_site(error),
+        detail=readable(text, limit=MAX_MESSAGE),
+        path=path,
+    )
+
+
+def raise_site(error: BaseException) -> CallSite | None:
+    """Return the innermost line of the user's code in the traceback of an error; of a library if there is no other."""
+    site: CallSite | None = None
+    traceback: TracebackType | None = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if user_frame(frame) is frame and (site is None or LIBRARIES not in frame.f_code.co_filename):
+            site = CallSite(frame.f_code.co_filename, traceback.tb_lineno, frame.f_code.co_qualname)
+        traceback = traceback.tb_next
+    return site
+
+
+def raising_context(collector: Collector) -> Collected | None:
+    """Return the innermost context whose error ended the handler; None when the handler's own code raised it."""
+    error = collector.exception
+    found: Collected | None = None
+    while isinstance(error, OperationError):
+        context = next((one for one in collector.calls.values() if one.call.id == error.operation_id), None)
+        if context is None or context.exception is None:
+            return found
+        found, error = context, context.exception
+    return found
+
+
+def outcome_difference(
+    execution: RecordedExecution, run: ReplayRun
+) -> tuple[DivergenceKind, str, str, Severity] | None:
+    """Return the kind of the difference between the outcomes, both outcomes as text, and its severity."""
+    outcome = outcome_of(run)
+    if execution.status not in TERMINAL or outcome is None:
+        return None
+    if outcome == "PENDING":
+        if any(not collected.is_recorded for collected in run.collector.calls.values()):
+            return None
+        return DivergenceKind.UNFINISHED, f"the execution {execution.status.lower()}", "still waiting", Severity.ERROR
+    if outcome != execution.status:
+        error = ErrorObject.from_wire((run.answer or {}).get("Error"))
+        shown = f"{outcome.lower()}: {error}" if error else outcome.lower()
+        return DivergenceKind.OUTCOME, execution.status.lower(), shown, Severity.ERROR
+    return _value_difference(execution, run)
+
+
+def _value_difference(execution: RecordedExecution, run: ReplayRun) -> tuple[DivergenceKind, str, str, Severity] | None:
+    if execution.status == "FAILED":
+        recorded = execution.error.type if execution.error else None
+        replayed = ((run.answer or {}).get("Error") or {}).get("ErrorType")
+        if recorded is None or last_name(recorded) == last_name(replayed):
+            return None
+        return DivergenceKind.OUTCOME, f"error {recorded}", f"error {replayed}", Severity.WARNING
+    result = result_of(run)
+    if execution.result is None or is_same_json(execution.result, result):
+        return None
+    return DivergenceKind.OUTCOME, f"result {execution.result:.60}", f"result {result or 'null':.60}", Severity.WARNING
+
+
+def last_name(error_type: str | None) -> str:
+    """Return the name of an error type without its module."""
+    return (error_type or "").rpartition(".")[2]
+
+
+def outcome_of(run: ReplayRun) -> str | None:
+    """Return the status with which a replay ended; None when it has no answer."""
+    return str(run.answer["Status"]) if run.answer is not None and "Status" in run.answer else None
+
+
+def result_of(run: ReplayRun) -> str | None:
+    """Return the result, including one that was too large to return and was checkpointed instead."""
+    for update in run.service.updates:
+        if update["Type"] == OperationType.EXECUTION:
+            payload: str | None = update.get("Payload")
+            return payload
+    return (run.answer or {}).get("Result")
+
+
+def depends_on_place(suspects: Sequence[Suspect]) -> bool:
+    """Whether the outcome may depend on where the code runs, for example on the environment or the date."""
+    return any(
+        suspect.kind in ("environment", "file", "process", "lambda_context") or "today" in suspect.what
+        for suspect in suspects
+    )

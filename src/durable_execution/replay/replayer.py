@@ -20,17 +20,17 @@ from durable_execution.replay.cause import VARYING, findings_for, with_suspects
 from durable_execution.replay.evidence import SECONDS as CAUSE_SECONDS
 from durable_execution.replay.evidence import CauseSearch, applied
 from durable_execution.replay.explore import Exploration, explore
-from durable_execution.replay.outcome import (
+from durable_execution.replay.recorded_state import RecordedState
+from durable_execution.replay.replayed_tree import (
     TERMINAL,
     depends_on_place,
     last_name,
     outcome_difference,
     outcome_of,
+    raise_site,
     result_of,
+    tree_of_run,
 )
-from durable_execution.replay.raised import raise_site
-from durable_execution.replay.recorded_state import RecordedState
-from durable_execution.replay.replayed_tree import tree_of_run
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.reproduction import contexts_around, contexts_to_open, variants_here
 from durable_execution.replay.run import ReplayRun, handler_parts
@@ -47,6 +47,7 @@ TRACE_CURE = (
     "a replay trace contains the input and results only if recorded with DURABLE_REPLAY_TRACE_PAYLOADS=1, and never redacted "
     "values: replay it together with its history"
 )
+__all__ = ["CallNode", "Replayer", "missing_data", "state_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +462,3 @@ def _ends(run: ReplayRun) -> list[str]:
         for collected in run.collector.calls.values()
         if not collected.is_recorded and not collected.is_entered
     ]
-
-
-__all__ = ["CallNode", "Replayer", "missing_data", "state_at"]

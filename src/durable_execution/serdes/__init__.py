@@ -15,8 +15,7 @@ from durable_execution.serdes.tagged import TaggedSerDes
 
 if TYPE_CHECKING:
     from durable_execution.serdes.offloaded import DirectoryStore, OffloadedSerDes, PayloadStore, S3Store
-    from durable_execution.serdes.typed_serdes import TypedSerDes
-    from durable_execution.serdes.wrappers import CompressedSerDes, EncryptedSerDes
+    from durable_execution.serdes.wrappers import CompressedSerDes, EncryptedSerDes, TypedSerDes
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -27,7 +26,7 @@ else:
             "OffloadedSerDes": "offloaded",
             "PayloadStore": "offloaded",
             "S3Store": "offloaded",
-            "TypedSerDes": "typed_serdes",
+            "TypedSerDes": "wrappers",
         },
     )
 

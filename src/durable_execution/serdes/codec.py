@@ -10,27 +10,17 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple, get_args, get_origin
+from collections.abc import Awaitable, Coroutine
+from typing import Any, get_args, get_origin
 
 from durable_execution.errors import DurableError, SerializationError
 from durable_execution.serdes import tagged
 from durable_execution.serdes.annotations import annotation_of, annotations_of
 from durable_execution.serdes.error_texts import reason, stored
-from durable_execution.serdes.interface import SerDes, SerDesContext
+from durable_execution.serdes.interface import Codec, SerDes, SerDesContext
 
 PLAIN_TYPES = frozenset({None, Any, object, str, int, float, bool, type(None), dict, list, inspect.Parameter.empty})
 PLAIN_ORIGINS = frozenset({dict, list, typing.Union, types.UnionType})
-
-
-class Codec(NamedTuple):
-    """A pair of functions, value to text and text to value, and whether they block, for example on a network."""
-
-    encode: Callable[[Any], str]
-    decode: Callable[[str], Any]
-    is_blocking: bool = False
-
-
 TAGGED = Codec(tagged.dumps, tagged.loads)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -18,6 +19,14 @@ class SerDesContext(NamedTuple):
 
     operation_id: str = ""
     execution_arn: str = ""
+
+
+class Codec(NamedTuple):
+    """A pair of functions, value to text and text to value, and whether they block, for example on a network."""
+
+    encode: Callable[[Any], str]
+    decode: Callable[[str], Any]
+    is_blocking: bool = False
 
 
 class SerDes(Protocol[T]):

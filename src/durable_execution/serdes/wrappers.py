@@ -17,11 +17,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from durable_execution.errors import SerializationError
+from durable_execution.serdes.codec import typed_codec
 from durable_execution.serdes.error_texts import reason, stored
 from durable_execution.serdes.tagged import TaggedSerDes
 
 if TYPE_CHECKING:
     from durable_execution.serdes.interface import SerDes, SerDesContext
+
 
 PREFIX = "durable:"
 
@@ -198,3 +200,22 @@ class EncryptedSerDes:
                 f"the decrypted text cannot be deserialized by {type(self._inner).__name__}. The details are withheld, because "
                 "the value is confidential"
             ) from None
+
+
+class TypedSerDes:
+    """Serializes values of one type, as the SDK does for an annotated function: `TypedSerDes(Order)`.
+
+    Args:
+        annotation: A pydantic model, dataclass, TypedDict, enum, `list[Order]` …
+    """
+
+    def __init__(self, annotation: Any) -> None:
+        self._codec = typed_codec(annotation)
+
+    def serialize(self, value: Any, context: SerDesContext | None = None) -> str:
+        """JSON text that `deserialize` restores to a value of the type."""
+        return self._codec.encode(value)
+
+    def deserialize(self, data: str, context: SerDesContext | None = None) -> Any:
+        """The value."""
+        return self._codec.decode(data)

@@ -12,24 +12,26 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, getproxies, urlopen
 
-from durable_execution.errors import DurableError
 from durable_execution.telemetry import settings
-from durable_execution.telemetry.spans import AttributeValue, SpanEvent, SpanLink, SpanRecord, SpanStatus
+from durable_execution.telemetry.spans import (
+    SPANS_PER_REQUEST,
+    AttributeValue,
+    ExportError,
+    SpanEvent,
+    SpanLink,
+    SpanRecord,
+    SpanStatus,
+)
 
 SCOPE = "durable_execution"
 KINDS = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
 CODES = {SpanStatus.UNSET: 0, SpanStatus.OK: 1, SpanStatus.ERROR: 2}
 DEFAULT_ENDPOINT = "http://localhost:4318"
 PATH = "/v1/traces"
-SPANS_PER_REQUEST = 512
 JSON = "http/json"
 PROTOCOLS = ("http/protobuf", "grpc", JSON)
 DEFAULT_TIMEOUT_SECONDS = 10.0
 PORTS = {"http": 80, "https": 443}
-
-
-class ExportError(DurableError):
-    """Spans could not be delivered."""
 
 
 def to_otlp(records: Sequence[SpanRecord], *, service_name: str, resource: Mapping[str, str] | None = None) -> Any:

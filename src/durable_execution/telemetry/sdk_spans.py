@@ -17,9 +17,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from durable_execution.errors import ConfigurationError
 from durable_execution.telemetry import settings
 from durable_execution.telemetry.configuration import is_service_named, otlp_exporter
-from durable_execution.telemetry.otlp import SPANS_PER_REQUEST, ExportError
 from durable_execution.telemetry.provider import SCOPE, sdk_version
-from durable_execution.telemetry.spans import SpanRecord
+from durable_execution.telemetry.spans import SPANS_PER_REQUEST, ExportError, SpanRecord
 
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 

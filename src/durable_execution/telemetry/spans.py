@@ -6,8 +6,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from durable_execution.errors import DurableError
+
 AttributeValue: TypeAlias = "str | bool | int | float | tuple[str, ...]"
 Attributes: TypeAlias = Mapping[str, AttributeValue]
+SPANS_PER_REQUEST = 512
+"""Most spans that one request to a collector carries."""
+
+
+class ExportError(DurableError):
+    """Spans could not be delivered."""
 
 
 class SpanStatus(StrEnum):

@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 from durable_execution.clock import SystemClock
 from durable_execution.errors import ServiceError
 from durable_execution.local import EngineLimits, LocalEngine, RealClock, SkippingClock
+from durable_execution.local.async_engine import function_name
 from durable_execution.local.hosts import DurableTarget, durable_target, host_of
 from durable_execution.local.id_source import IdSource
-from durable_execution.local.running import function_name
 from durable_execution.observers import Observer
 from durable_execution.protocol import ExecutionStatus
 from durable_execution.testing.calls import ServiceCalls

@@ -9,11 +9,9 @@ from durable_execution.history.recorded import RecordedExecution, RecordedInvoca
 from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
 from durable_execution.protocol.paths import root_path
 from durable_execution.serdes.codec import typed_codec
-from durable_execution.testing.lookup import Lookup
-from durable_execution.testing.operation_views import OperationTree, OperationView, StepView
+from durable_execution.testing.operation_views import Lookup, OperationTree, OperationView, StepView
 
 T = TypeVar("T")
-
 MAX_VALUE_LENGTH = 60
 MAX_LINES = 200
 

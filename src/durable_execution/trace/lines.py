@@ -6,6 +6,7 @@ line is flushed gets a single line.
 
 import inspect
 import logging
+import reprlib
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -13,9 +14,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from json import dumps
 from json.encoder import encode_basestring_ascii as text
+from types import FrameType
 from typing import Any
 
-from durable_execution.call_site import CallSite
+from durable_execution.call_site import CallSite, caller
 from durable_execution.observers import (
     AttemptEnded,
     Diverged,
@@ -27,17 +29,26 @@ from durable_execution.observers import (
 )
 from durable_execution.protocol import OperationStatus
 from durable_execution.protocol.operation import DETAILS_MEMBER
-from durable_execution.redaction import Redaction
-from durable_execution.trace.local_variables import locals_at
+from durable_execution.redaction import HIDDEN, Redaction
 from durable_execution.trace.repeats import TAIL, Identities, Repeats, RuntimeCall
 from durable_execution.trace.schema import SCHEMA, VERSION
 from durable_execution.trace.sinks import TraceWriter
+
+MAX_VARIABLES = 32
+"""Variables recorded of one call, in the order of their definition."""
+
+MAX_FRAMES = 100
+"""Frames searched for the function that made a call."""
+
+MAX_VALUE = 120
+"""Characters of a value, and twice as many with its punctuation."""
 
 logger = logging.getLogger("durable_execution")
 SDK = "durable-execution-sdk"
 FLUSH_LINES = 32
 FLUSH_SECONDS = 0.25
 """At a checkpoint, lines go to the writer once there are this many, or once the last flush is this long ago."""
+
 MAX_STATICS = 4096
 StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None, str | None, str | None]
 """Type, subtype, name, call site, fingerprint, function, and the handler's file: the same in every invocation of a warm
@@ -46,11 +57,69 @@ environment."""
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 MAX_COLLECTED = 1024
 """Repeated calls are written once there are this many, so that a crash during a long replay leaves its traces."""
+
 PATCH = "Patch"
 """Subtype of markers outside the numbering of calls, which a run cannot refer to."""
+
 MAX_DIGESTS = 256
 DIGEST_CACHED_UP_TO = 64
 """Characters: short payloads such as `null` and `true` are common."""
+
+CONFIGURATION = '"configuration":'
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = MAX_VALUE
+        self.maxlevel = 3
+
+
+SHORT = _Short()
+
+
+def locals_at(site: CallSite | None, redaction: Redaction) -> dict[str, str]:
+    """Return the local variables of the function that made a call, if it is still on the stack."""
+    frame = _frame_of(site)
+    if frame is None:
+        return {}
+    found: dict[str, str] = {}
+    variables = dict(frame.f_locals)
+    hidden = redaction.hidden_members(variables)
+    for name, value in list(variables.items())[:MAX_VARIABLES]:
+        if not name.startswith("__"):
+            is_hidden = name in hidden or redaction.hides(name)
+            found[name] = HIDDEN if is_hidden else redaction.text(short(value))
+    return found
+
+
+def short(value: Any) -> str:
+    """Render a value in a few hundred characters at most. Its `__repr__` may fail."""
+    try:
+        return SHORT.repr(value)[: MAX_VALUE * 2]
+    except Exception as error:  # noqa: BLE001  # a foreign __repr__ can raise anything
+        return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
+
+
+def _frame_of(site: CallSite | None) -> FrameType | None:
+    if site is None:
+        return None
+    found = _search(sys._getframe(1), site)  # noqa: SLF001  # the only way to look at a caller
+    waiting = caller.get()
+    if found is None and waiting is not None:
+        found = _search(sys._current_frames().get(waiting[2]), site)  # noqa: SLF001  # likewise, of a blocking handler
+    return found
+
+
+def _search(frame: FrameType | None, site: CallSite) -> FrameType | None:
+    for _ in range(MAX_FRAMES):
+        if frame is None:
+            return None
+        code = frame.f_code
+        if code.co_filename == site.file and code.co_qualname == site.function:
+            return frame
+        frame = frame.f_back
+    return None
 
 
 class _OpenLine:
@@ -370,9 +439,6 @@ class TraceSession:
 def _only_waits(type_: str, status: str) -> bool:
     """Tell whether a recorded operation that has not ended waits for the service, or holds other calls."""
     return type_ != "STEP" or status == OperationStatus.PENDING
-
-
-CONFIGURATION = '"configuration":'
 
 
 def _digest(payload: str) -> str:

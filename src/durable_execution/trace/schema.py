@@ -4,9 +4,8 @@ On disk, a trace is a list of JSON lines that is appended to while the invocatio
 and each end of a call, then an end line. If the file is cut off, the lines before the cut remain readable.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -157,32 +156,3 @@ class InvocationTrace:
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     unknown: tuple[Mapping[str, Any], ...] = ()
-
-
-def read_traces(lines: str | Iterable[str]) -> tuple[InvocationTrace, ...]:
-    """Read the replay traces of an execution. A trace that is cut off is read up to the cut.
-
-    Args:
-        lines: The text of a trace file, or its lines. A file may contain several invocations.
-
-    Returns:
-        The traces in order, numbered from 1. Their `notes` list what could not be read.
-
-    Raises:
-        UnreadableTraceError: The text is not a replay trace.
-    """
-    from durable_execution.trace.reader import TraceReader
-
-    reader = TraceReader()
-    for line in lines.split("\n") if isinstance(lines, str) else lines:
-        reader.feed(line)
-    return tuple(replace(trace, invocation=number) for number, trace in enumerate(reader.finish(), start=1))
-
-
-def write_traces(traces: Sequence[InvocationTrace]) -> Iterator[str]:
-    """Yield the traces as JSON lines, including members and lines that this version does not know."""
-    from durable_execution.trace.reader import lines_of
-
-    for trace in traces:
-        for line in lines_of(trace):
-            yield json.dumps(line, separators=(",", ":"), default=str) + "\n"

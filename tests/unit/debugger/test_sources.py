@@ -25,7 +25,7 @@ from durable_debugger.sources.found import (
     nearest,
 )
 from durable_debugger.sources.places import Library, find
-from durable_execution.trace.schema import write_traces
+from durable_execution.trace import write_traces
 from tests.tui.recordings import ARN, START, order_execution, order_recording, order_traces
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -14,7 +14,8 @@ from durable_execution import BatchItem, BatchItemStatus, BatchResult, Completio
 from durable_execution.errors import SerializationError
 from durable_execution.operations.batch_codec import Decision, batch_codec, read_decision, summarize
 from durable_execution.protocol import ErrorObject
-from durable_execution.serdes.codec import TAGGED, Codec, typed_codec
+from durable_execution.serdes.codec import TAGGED, typed_codec
+from durable_execution.serdes.interface import Codec
 
 
 @dataclass

@@ -14,7 +14,7 @@ from durable_execution.config import (
     CompletionOutcome,
     CompletionStatus,
 )
-from durable_execution.operations.completion_rule import CompletionPolicy
+from durable_execution.operations.batch import CompletionPolicy
 
 ALL, MIN, TOLERANCE = (
     CompletionReason.ALL_COMPLETED,

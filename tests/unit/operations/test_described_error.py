@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from durable_execution.operations.described_error import MAX_FRAMES, MAX_LINE_LENGTH, stack_trace_of
+from durable_execution.operations.lifecycle import MAX_FRAMES, MAX_LINE_LENGTH, stack_trace_of
 from durable_execution.serdes.tagged import loads
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from durable_execution import BlockingContext, DurableContext, ItemBatcherConfig, MapConfig, durable_execution
 from durable_execution.errors import ConfigurationError
-from durable_execution.operations.item_batches import grouped
+from durable_execution.operations.batch_codec import grouped
 from tests.unit.fake_service import FakeService, invoke
 
 

@@ -14,10 +14,10 @@ from durable_execution.handler import durable_execution
 from durable_execution.history.reading import read_history
 from durable_execution.local import LocalEngine
 from durable_execution.telemetry.backfill import backfill
-from durable_execution.telemetry.otlp import ExportError, headers_from_environment, send_otlp, to_otlp, traces_url
+from durable_execution.telemetry.otlp import headers_from_environment, send_otlp, to_otlp, traces_url
 from durable_execution.telemetry.span_store import SpanKeeper, SpanSink, read_spans
 from durable_execution.telemetry.span_tree import duration, render_tree
-from durable_execution.telemetry.spans import SpanEvent, SpanLink, SpanRecord, SpanStatus
+from durable_execution.telemetry.spans import ExportError, SpanEvent, SpanLink, SpanRecord, SpanStatus
 from tests.unit.telemetry.happenings import ARN, call, ended, started, step
 from tests.unit.telemetry.receiver import Collector, collector
 from tests.unit.telemetry.scenarios import run, run_scenario

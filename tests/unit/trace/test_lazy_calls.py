@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from durable_execution import DurableContext, MapConfig, NestingType, StepContext, durable_execution, durable_step
 from durable_execution.history.reading import execution_of_traces
 from durable_execution.local import LocalEngine
-from durable_execution.trace import MemorySink
-from durable_execution.trace.coverage import Coverage, Numbers
-from durable_execution.trace.lazy_calls import TraceCalls
+from durable_execution.trace import MemorySink, read_traces, write_traces
+from durable_execution.trace.lazy_calls import Coverage, Numbers, TraceCalls
 from durable_execution.trace.runs import CUT, digest_of_keys, runs_of
-from durable_execution.trace.schema import InvocationTrace, read_traces, write_traces
+from durable_execution.trace.schema import InvocationTrace
 
 HOUR = timedelta(hours=1)
 

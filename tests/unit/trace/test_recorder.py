@@ -19,9 +19,9 @@ from durable_execution import (
 )
 from durable_execution.local import LocalEngine
 from durable_execution.retry import Jitter, exponential_backoff
-from durable_execution.trace import MemorySink, Redaction, TraceRecorder
-from durable_execution.trace.line_models import LINES
-from durable_execution.trace.schema import InvocationTrace, read_traces
+from durable_execution.trace import MemorySink, Redaction, TraceRecorder, read_traces
+from durable_execution.trace.reader import LINES
+from durable_execution.trace.schema import InvocationTrace
 from durable_execution.trace.sinks import TraceWriter
 
 NO_JITTER = exponential_backoff(max_attempts=3, initial_delay=timedelta(seconds=1), jitter=Jitter.NONE)

@@ -10,16 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_execution.call_site import CallSite
-from durable_execution.trace.line_models import json_schema
-from durable_execution.trace.schema import (
-    VERSION,
-    InvocationTrace,
-    TraceAttempt,
-    TraceEntry,
-    UnreadableTraceError,
-    read_traces,
-    write_traces,
-)
+from durable_execution.trace import read_traces, write_traces
+from durable_execution.trace.reader import json_schema
+from durable_execution.trace.schema import VERSION, InvocationTrace, TraceAttempt, TraceEntry, UnreadableTraceError
 from tests.unit.test_divergence import EXAMPLE
 
 HEADER = {"record": "invocation", "schema": "durable-replay-trace", "version": VERSION, "execution_arn": "arn"}

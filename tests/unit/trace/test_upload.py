@@ -9,8 +9,8 @@ import pytest
 
 from durable_execution import DurableContext, durable_execution
 from durable_execution.trace import S3Sink, TraceRecorder, environment_recorder
-from durable_execution.trace import upload as upload_module
-from durable_execution.trace.upload import TraceDelayedError, Uploader
+from durable_execution.trace import sinks as upload_module
+from durable_execution.trace.sinks import TraceDelayedError, Uploader
 from tests.unit.fake_service import FakeService, envelope, invoke
 
 
