@@ -17,8 +17,9 @@ from durable_execution import (
 )
 from durable_execution.telemetry import configure
 
-# Once, at module level. If the application already has a tracer provider, the SDK uses it. Jaeger accepts no metrics.
-telemetry = configure(service_name="orders", metrics=False)
+# Once, at module level. If the application already has a tracer provider, the SDK uses it. Jaeger accepts no metrics, and shows
+# a span that is sent again twice.
+telemetry = configure(service_name="orders", metrics=False, trace_root="once")
 
 PRICES = {"tea": 4.20, "pot": 24.50}
 

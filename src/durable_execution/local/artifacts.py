@@ -77,4 +77,4 @@ class Spans:
             return ()
         if self._sink is None:
             self._sink = SpanSink(self._directory)
-        return (SpanKeeper(self._sink, view=settings.view),)
+        return (SpanKeeper(self._sink, view=settings.view, top=settings.top),)

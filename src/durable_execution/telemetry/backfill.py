@@ -25,11 +25,12 @@ from durable_execution.observers import (
     OperationStarted,
 )
 from durable_execution.protocol import InvocationStatus, Operation, OperationStatus, OperationType
-from durable_execution.telemetry.environment_memory import RootLedger
+from durable_execution.telemetry.environment_memory import RootLedger, Surroundings
 from durable_execution.telemetry.history_calls import FlatBranch, RecordedCalls, wire_of
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.open_span import RecordOutlet
-from durable_execution.telemetry.span_view import SpanView, Surroundings, Unreported
+from durable_execution.telemetry.settings import Settings, TopSpans
+from durable_execution.telemetry.span_view import SpanView, Unreported
 from durable_execution.telemetry.spans import SpanRecord
 from durable_execution.telemetry.trace_context import NOTHING, TraceContext, parse_header
 from durable_execution.telemetry.trace_views import VIEWS
@@ -47,7 +48,11 @@ CUT_SHORT = frozenset({"TIMED_OUT", "STOPPED"})
 
 
 def backfill(
-    execution: "RecordedExecution", *, view: str = "execution", trace_header: str | None = None
+    execution: "RecordedExecution",
+    *,
+    view: str = "execution",
+    trace_header: str | None = None,
+    top: TopSpans | None = None,
 ) -> list[SpanRecord]:
     """Compute the spans of a recorded execution.
 
@@ -56,6 +61,7 @@ def backfill(
         view: `execution` or `invocation`.
         trace_header: The X-Ray or W3C header its invocations came with (`TraceHeader.XAmznTraceId` of
             GetDurableExecution), if any.
+        top: How the root and Workflow look; by default as the environment says.
 
     Returns:
         Each span once, in the order in which the spans ended.
@@ -66,7 +72,7 @@ def backfill(
     if view not in VIEWS:
         raise ValueError(f"view {view!r} does not exist; use one of {', '.join(VIEWS)}")
     context = parse_header(trace_header) if trace_header else NOTHING
-    writer = _Writer(execution, view, context)
+    writer = _Writer(execution, view, context, top or Settings.read().top)
     for story in stories(execution, arn_of(execution)):
         writer.write(story)
     return writer.finished()
@@ -301,7 +307,8 @@ class InvocationStory:
 
 
 class _Writer:
-    def __init__(self, execution: "RecordedExecution", view: str, context: TraceContext) -> None:
+    def __init__(self, execution: "RecordedExecution", view: str, context: TraceContext, top: TopSpans) -> None:
+        self._top = top
         self._execution = execution
         self._view = VIEWS[view]
         self._context = context
@@ -315,6 +322,7 @@ class _Writer:
         identity = identify(started, self._context, self._names)
         around = Surroundings(
             has_root=self._roots.is_due(identity, started),
+            top=self._top,
             is_xray=self._context.is_xray,
         )
         spans = self._view(identity, started, self._outlet, around)

@@ -55,6 +55,8 @@ def configure(
     *,
     service_name: str | None = None,
     view: str | None = None,
+    trace_name: str | None = None,
+    trace_root: str | None = None,
     metrics: bool = True,
     resource_attributes: Mapping[str, str] | None = None,
     span_exporter: "SpanExporter | None" = None,
@@ -71,6 +73,8 @@ def configure(
     Args:
         service_name: Name of the service; by default `OTEL_SERVICE_NAME`, else the Lambda function's name.
         view: `execution` or `invocation`; by default `DURABLE_TRACE_VIEW`.
+        trace_name: Name that trace lists show; by default `DURABLE_TRACE_NAME`, else the function's name.
+        trace_root: `workflow`, `once` or `plain`; by default `DURABLE_TRACE_ROOT`. Use `once` with Jaeger and Phoenix.
         metrics: Whether to send metrics as well.
         resource_attributes: Further attributes of the resource.
         span_exporter: An exporter that receives the spans instead of OTLP.
@@ -80,6 +84,7 @@ def configure(
     """
     if view is not None:
         settings.choose_view(view)
+    settings.choose_root(trace_root, trace_name)
     from opentelemetry import metrics as metrics_api
     from opentelemetry import trace
 

@@ -8,11 +8,12 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from durable_execution.observers import InvocationStarted
 from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.identity import TraceIdentity
+from durable_execution.telemetry.settings import PLAIN, TopSpans
 
 REMEMBERED_DUE_TIMES = 4_096
 
@@ -90,3 +91,23 @@ class RootLedger:
 
 sent_roots = RootLedger()
 """The roots that this process has sent."""
+
+
+class Surroundings(NamedTuple):
+    """What a view knows about an invocation besides its notifications.
+
+    Attributes:
+        invocation_parent_id: The current span of the same trace when the invocation starts.
+        has_root: Whether the synthetic root is sent with this invocation, even if the execution does not end in it.
+        top: How the root and Workflow look.
+        is_cold: Whether it is the first invocation of this environment; None when unknown.
+        is_xray: Whether the trace came from X-Ray.
+        due_times: Due times of next attempts, which the service no longer reports to this invocation.
+    """
+
+    invocation_parent_id: int | None = None
+    has_root: bool = False
+    top: TopSpans = PLAIN
+    is_cold: bool | None = None
+    is_xray: bool = False
+    due_times: DueTimes | None = None

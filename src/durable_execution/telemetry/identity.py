@@ -105,7 +105,7 @@ def identify(started: InvocationStarted, context: TraceContext, names: Invocatio
         arn=arn,
         invocation=names.name(arn, started.request_id, at),
         trace_id=trace_id,
-        ancestor_id=parent or span_ids.root_span_id(arn),
+        ancestor_id=parent or span_ids.root_span_id(arn, generation),
         is_remote=parent is not None,
         is_sampled=context.is_sampled,
         trace_state=context.trace_state if parent is not None else None,
@@ -125,4 +125,6 @@ def _has_age(trace_id: int, began: datetime, context: TraceContext) -> bool:
 def _previous(arn: str, trace_id: int, generation: int, context: TraceContext) -> tuple[int, int]:
     """Return the trace before the roll-over: only the first is under the remote parent."""
     remote = context.parent_id if generation == 1 and context.trace_id is not None else None
-    return trace_id - (int(span_ids.ROLL_OVER_AFTER.total_seconds()) << 96), remote or span_ids.root_span_id(arn)
+    return trace_id - (int(span_ids.ROLL_OVER_AFTER.total_seconds()) << 96), remote or span_ids.root_span_id(
+        arn, generation - 1
+    )

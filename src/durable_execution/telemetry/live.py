@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 from opentelemetry.sdk.trace import TracerProvider
 
 from durable_execution.observers import InvocationEnded, InvocationStarted, Observer
-from durable_execution.telemetry.environment_memory import due_times, sent_roots
+from durable_execution.telemetry.environment_memory import Surroundings, due_times, sent_roots
 from durable_execution.telemetry.export_outcomes import outcomes, retaining, watch_exporters
 from durable_execution.telemetry.flushing import Flushed, Flusher, budget_of
 from durable_execution.telemetry.forwarding_observer import ForwardingObserver
@@ -14,8 +14,8 @@ from durable_execution.telemetry.identity import TraceIdentity, identify, invoca
 from durable_execution.telemetry.metrics import DROPPED, FLUSH_DURATION, Instruments, Metrics
 from durable_execution.telemetry.outlets import TraceOutlet
 from durable_execution.telemetry.provider import SCOPE, outlet_for, sdk_version
-from durable_execution.telemetry.settings import Settings
-from durable_execution.telemetry.span_view import SpanView, Surroundings
+from durable_execution.telemetry.settings import PLAIN, Settings, TopSpans
+from durable_execution.telemetry.span_view import SpanView
 from durable_execution.telemetry.trace_context import NOTHING, incoming
 from durable_execution.telemetry.trace_views import VIEWS
 
@@ -30,18 +30,22 @@ class LiveTracing(ForwardingObserver):
         identity: The ids of the invocation; None until it starts.
     """
 
-    def __init__(self, provider: TracerProvider, *, view: str, joins_incoming: bool = True) -> None:
+    def __init__(
+        self, provider: TracerProvider, *, view: str, joins_incoming: bool = True, top: TopSpans = PLAIN
+    ) -> None:
         """Prepare.
 
         Args:
             provider: The application's tracer provider.
             view: `execution` or `invocation`.
             joins_incoming: Whether to join the incoming trace.
+            top: How the root and Workflow look.
         """
         super().__init__()
         self._provider = provider
         self._view = VIEWS[view]
         self._joins_incoming = joins_incoming
+        self._top = top
         self.outlet: TraceOutlet | None = None
         self.identity: TraceIdentity | None = None
 
@@ -53,6 +57,7 @@ class LiveTracing(ForwardingObserver):
         around = Surroundings(
             invocation_parent_id=outlet.ambient_id,
             has_root=sent_roots.is_due(identity, started),
+            top=self._top,
             is_cold=_is_cold(),
             is_xray=context.is_xray,
             due_times=due_times,
@@ -72,7 +77,7 @@ _instruments: "WeakKeyDictionary[Any, Instruments]" = WeakKeyDictionary()
 def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> tuple[Observer, ...]:
     """Return the observers for spans and metrics, and, last, the one that flushes them."""
     tracing = (
-        LiveTracing(tracer_provider, view=settings.view, joins_incoming=settings.joins_incoming)
+        LiveTracing(tracer_provider, view=settings.view, joins_incoming=settings.joins_incoming, top=settings.top)
         if tracer_provider is not None
         else None
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from durable_execution.errors import ConfigurationError
 
 VIEWS = ("execution", "invocation")
+ROOTS = ("workflow", "once", "plain")
 OFF = frozenset({"off", "false", "0", "no", "none"})
 
 
@@ -40,6 +41,16 @@ CONTEXT = Variable(
     "`incoming` joins the trace of the invocation's X-Ray or W3C header. `none` ignores it: every execution has its "
     "own trace. Use it when the function has no active tracing, since Lambda then sends `Sampled=0`.",
 )
+ROOT = Variable(
+    "DURABLE_TRACE_ROOT",
+    "workflow",
+    "The root of a trace without an incoming header. `workflow`: has the function's name; sent with the first invocation, and "
+    "again, with status and duration, with the last. `once`: the same, but sent with the last invocation only; for backends "
+    "that keep the first version of a span, or show both. `plain`: `DurableExecutionRoot` without status and duration, as AWS's "
+    "plugin sends it.",
+)
+TRACE_NAME = Variable("DURABLE_TRACE_NAME", "the function's name", "Name of the root, unless that is `plain`.")
+WORKFLOW_NAME = Variable("DURABLE_WORKFLOW_SPAN_NAME", "Workflow", "Name of the span of the whole execution.")
 FLUSH = Variable(
     "DURABLE_TELEMETRY_FLUSH_SECONDS",
     "5",
@@ -47,7 +58,7 @@ FLUSH = Variable(
     "own deadline, less half a second. After a failed delivery it waits for a fifth of this time, then for a fiftieth, until "
     "a delivery succeeds.",
 )
-VARIABLES = (TELEMETRY, VIEW, CONTEXT, FLUSH)
+VARIABLES = (TELEMETRY, VIEW, CONTEXT, ROOT, TRACE_NAME, WORKFLOW_NAME, FLUSH)
 """Variables that this SDK reads, whoever creates the provider."""
 
 TRACES_EXPORTER = Variable("OTEL_TRACES_EXPORTER", "otlp", "`otlp`, `console` or `none`.")
@@ -111,6 +122,22 @@ EVERY = (*VARIABLES, *STANDARD, XRAY_HEADER, *LAMBDA_RESOURCE.values())
 
 
 _chosen_view: list[str] = []
+_chosen_root: dict[str, str] = {}
+
+
+def choose_root(root: str | None, name: str | None) -> None:
+    """Choose in code how roots look; this overrides the environment.
+
+    Args:
+        root: `workflow`, `once` or `plain`; None for the environment's choice.
+        name: The name; None for the environment's choice.
+
+    Raises:
+        ConfigurationError: There is no such choice.
+    """
+    if root is not None and root not in ROOTS:
+        raise ConfigurationError(f"trace_root {root!r} does not exist; use one of {', '.join(ROOTS)}")
+    _chosen_root.update({key: value for key, value in (("root", root), ("name", name)) if value is not None})
 
 
 def choose_view(view: str) -> None:
@@ -125,6 +152,25 @@ def choose_view(view: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class TopSpans:
+    """How the two spans that represent a whole execution look.
+
+    Attributes:
+        root: `workflow`, `once` or `plain`; see `DURABLE_TRACE_ROOT`.
+        trace_name: Name of the root; None for the function's name.
+        workflow_name: Name of Workflow.
+    """
+
+    root: str = "plain"
+    trace_name: str | None = None
+    workflow_name: str = WORKFLOW_NAME.default
+
+
+PLAIN = TopSpans()
+"""The root and Workflow as AWS's plugin sends them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings read from the environment.
 
@@ -132,6 +178,7 @@ class Settings:
         is_on: Whether to send anything.
         view: `execution` or `invocation`.
         joins_incoming: Whether to join an incoming trace.
+        top: How the root and Workflow look.
         flush_seconds: Longest wait at the end of an invocation.
         problems: Invalid settings, one line each.
     """
@@ -139,6 +186,7 @@ class Settings:
     is_on: bool = True
     view: str = "execution"
     joins_incoming: bool = True
+    top: TopSpans = TopSpans(ROOT.default)
     flush_seconds: float = 5.0
     problems: tuple[str, ...] = ()
 
@@ -151,6 +199,11 @@ class Settings:
             is_on=given.get(TELEMETRY.name, "on").strip().lower() not in OFF,
             view=_chosen_view[0] if _chosen_view else _choice(given, VIEW, VIEWS, problems),
             joins_incoming=_choice(given, CONTEXT, ("incoming", "none"), problems) == "incoming",
+            top=TopSpans(
+                root=_chosen_root.get("root") or _choice(given, ROOT, ROOTS, problems),
+                trace_name=_chosen_root.get("name") or given.get(TRACE_NAME.name, "").strip() or None,
+                workflow_name=given.get(WORKFLOW_NAME.name, "").strip() or WORKFLOW_NAME.default,
+            ),
             flush_seconds=_seconds(given, FLUSH, problems),
             problems=tuple(problems),
         )

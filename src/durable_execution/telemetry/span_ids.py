@@ -34,9 +34,16 @@ def rolled_over(trace_id: int, at: datetime) -> tuple[int, int]:
     return (trace_id & ((1 << 96) - 1)) | ((born + generation * period) << 96), generation
 
 
-def root_span_id(arn: str) -> int:
-    """Derive the id of the synthetic root of an execution without a remote parent."""
-    return _span_id(f"execution-root:{arn}")
+def root_span_id(arn: str, generation: int = 0) -> int:
+    """Derive the id of the synthetic root of an execution without a remote parent.
+
+    The root of a later trace has an id of its own: some backends expect span ids to be unique across traces.
+
+    Args:
+        arn: The execution.
+        generation: The number of earlier traces of the execution.
+    """
+    return _span_id(f"execution-root:{arn}:{generation}" if generation else f"execution-root:{arn}")
 
 
 def workflow_span_id(arn: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from durable_execution.divergence import Divergence, Severity
 from durable_execution.errors import OperationError, type_name
 from durable_execution.observers import Diverged, InvocationStarted, OperationCall
-from durable_execution.protocol import ErrorObject, Operation
+from durable_execution.protocol import ErrorObject, ExecutionArn, Operation
 from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import redacted
 from durable_execution.telemetry import attributes
@@ -22,19 +22,28 @@ from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import MAX_TEXT, bounded, bounded_trace
 from durable_execution.telemetry.identity import TraceIdentity
 from durable_execution.telemetry.open_span import Links, OpenSpan
+from durable_execution.telemetry.settings import PLAIN, TopSpans
 from durable_execution.telemetry.span_ids import waiting_span_id
 from durable_execution.telemetry.spans import AttributeValue, SpanEvent, to_ns
 
 
-def root_span(identity: TraceIdentity) -> OpenSpan:
-    """Build the synthetic, zero-length root of a trace without a remote parent."""
+def root_span(identity: TraceIdentity, handler: str = "", top: TopSpans = PLAIN) -> OpenSpan:
+    """Build the synthetic root of a trace without a remote parent. It has no length until the execution has ended.
+
+    Args:
+        identity: The ids of an invocation.
+        handler: `module:function` of the handler.
+        top: How the root looks.
+    """
     known = attributes.root_attributes(identity.arn)
+    if handler and top.root != PLAIN.root:
+        known[names.HANDLER] = bounded(handler)
     links: Links = ()
     if identity.previous is not None:
         known[names.GENERATION] = identity.generation
         links = (identity.previous,)
     return OpenSpan(
-        names.ROOT.title,
+        names.ROOT.title if top.root == PLAIN.root else top.trace_name or _function_of(identity.arn, handler),
         identity.trace_id,
         identity.ancestor_id,
         start_ns=to_ns(identity.ancestor_started_at),
@@ -43,10 +52,27 @@ def root_span(identity: TraceIdentity) -> OpenSpan:
     )
 
 
-def workflow_span(identity: TraceIdentity, started: InvocationStarted, *, is_xray: bool) -> OpenSpan:
+def ended_root(root: OpenSpan, workflow: OpenSpan) -> OpenSpan:
+    """Give the root the end and the status of Workflow, for lists of traces, which show the root."""
+    root.finish(workflow.end_ns)
+    root.status, root.message = workflow.status, workflow.message
+    return root
+
+
+def _function_of(arn: str, handler: str) -> str:
+    """Return the function of an execution, by its ARN, else by its handler."""
+    try:
+        return ExecutionArn.parse(arn).function
+    except ValueError:
+        return handler.rpartition(":")[2] or names.ROOT.title
+
+
+def workflow_span(
+    identity: TraceIdentity, started: InvocationStarted, *, is_xray: bool, name: str = PLAIN.workflow_name
+) -> OpenSpan:
     """Open the span of the whole execution, from its start; it is sent when the last invocation ends."""
     return OpenSpan(
-        names.WORKFLOW.title,
+        name,
         identity.trace_id,
         identity.workflow_id,
         parent_id=identity.ancestor_id,

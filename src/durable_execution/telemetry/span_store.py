@@ -9,11 +9,12 @@ from typing import Any
 from durable_execution.observers import InvocationEnded, InvocationStarted
 from durable_execution.private_files import make_private_directory, open_private
 from durable_execution.protocol import ExecutionArn
-from durable_execution.telemetry.environment_memory import RootLedger, due_times
+from durable_execution.telemetry.environment_memory import RootLedger, Surroundings, due_times
 from durable_execution.telemetry.forwarding_observer import ForwardingObserver
 from durable_execution.telemetry.identity import identify, invocation_names
 from durable_execution.telemetry.open_span import OpenSpan, RecordOutlet
-from durable_execution.telemetry.span_view import SpanView, Surroundings
+from durable_execution.telemetry.settings import PLAIN, TopSpans
+from durable_execution.telemetry.span_view import SpanView
 from durable_execution.telemetry.spans import Attributes, SpanRecord
 from durable_execution.telemetry.trace_context import incoming
 from durable_execution.telemetry.trace_views import VIEWS
@@ -82,15 +83,17 @@ def read_spans(path: str | Path, *, view: str | None = None) -> list[SpanRecord]
 class SpanKeeper(ForwardingObserver):
     """Writes the spans of one invocation to a sink. One object per invocation."""
 
-    def __init__(self, sink: SpanSink, *, view: str = "execution") -> None:
+    def __init__(self, sink: SpanSink, *, view: str = "execution", top: TopSpans = PLAIN) -> None:
         """Prepare.
 
         Args:
             sink: Receives the spans.
             view: `execution` or `invocation`.
+            top: How the root and Workflow look.
         """
         super().__init__()
         self._sink = sink
+        self._top = top
         self._view = VIEWS[view]
         self._outlet: _WritingOutlet | None = None
 
@@ -100,7 +103,10 @@ class SpanKeeper(ForwardingObserver):
         identity = identify(started, context, invocation_names)
         self._outlet = _WritingOutlet(self._sink, identity.arn, self._view.view)
         around = Surroundings(
-            has_root=self._sink.roots.is_due(identity, started), is_xray=context.is_xray, due_times=due_times
+            has_root=self._sink.roots.is_due(identity, started),
+            top=self._top,
+            is_xray=context.is_xray,
+            due_times=due_times,
         )
         return self._view(identity, started, self._outlet, around)
 

@@ -25,15 +25,17 @@ from durable_execution.observers import (
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus, OperationType
 from durable_execution.telemetry import attributes, span_ids
 from durable_execution.telemetry import vocabulary as names
-from durable_execution.telemetry.environment_memory import DueTimes
+from durable_execution.telemetry.environment_memory import DueTimes, Surroundings
 from durable_execution.telemetry.identity import TraceIdentity
 from durable_execution.telemetry.novelty import Novelty
 from durable_execution.telemetry.open_span import Links, OpenSpan, SpanOutlet
+from durable_execution.telemetry.settings import PLAIN
 from durable_execution.telemetry.span_kinds import (
     WAITED_FOR,
     Failure,
     ReplayTally,
     due_of_wait,
+    ended_root,
     invocation_span,
     mark_divergence,
     resume_span,
@@ -53,24 +55,6 @@ STATUS_OF_INVOCATION = {
     InvocationStatus.FAILED: SpanStatus.ERROR,
 }
 STATUS_OF_OUTCOME = {"SUCCEEDED": SpanStatus.OK, "FAILED": SpanStatus.ERROR}
-
-
-class Surroundings(NamedTuple):
-    """What a view knows about an invocation besides its notifications.
-
-    Attributes:
-        invocation_parent_id: The current span of the same trace when the invocation starts.
-        has_root: Whether the synthetic root is sent with this invocation.
-        is_cold: Whether it is the first invocation of this environment; None when unknown.
-        is_xray: Whether the trace came from X-Ray.
-        due_times: Due times of next attempts, which the service no longer reports to this invocation.
-    """
-
-    invocation_parent_id: int | None = None
-    has_root: bool = False
-    is_cold: bool | None = None
-    is_xray: bool = False
-    due_times: DueTimes | None = None
 
 
 class Unreported(NamedTuple):
@@ -103,9 +87,11 @@ class SpanView(Observer):
         self._updated = frozenset(started.updated_operation_ids)
         self._over: set[str] = set()
         self._raised: set[tuple[str, str]] = set()
-        if around.has_root:
+        self._top = around.top
+        self._has_root = around.has_root
+        if around.has_root and around.top.root == PLAIN.root:
             self.send(root_span(identity))
-        self.workflow = workflow_span(identity, started, is_xray=around.is_xray)
+        self.workflow = workflow_span(identity, started, is_xray=around.is_xray, name=around.top.workflow_name)
         outlet.open(self.workflow)
         self.invocation = invocation_span(
             identity,
@@ -287,6 +273,7 @@ class SpanView(Observer):
         self._close_invocation(happening.status, failure)
         if happening.status in ENDED:
             self._close_workflow(happening.status.value, failure, self.invocation.end_ns)
+        self._send_root(is_over=happening.status in ENDED)
 
     def trace_header(self, call: OperationCall) -> str:
         """Return the header that puts a chained execution's spans under the operation that invoked it."""
@@ -298,6 +285,7 @@ class SpanView(Observer):
         self._advance(to_ns(at))
         self.close_unreported(unreported, at)
         self._close_workflow(status, Failure.of(error, None), to_ns(at))
+        self._send_root(is_over=True)
 
     # Building spans.
 
@@ -450,6 +438,14 @@ class SpanView(Observer):
             failure.mark(span, late)
             self._record_exception(span, failure)
         self._close(span, late)
+
+    def _send_root(self, *, is_over: bool) -> None:
+        """Send the root, complete if the execution is over."""
+        is_due = is_over or (self._has_root and self._top.root != "once")
+        if self.identity.is_remote or self._top.root == PLAIN.root or not is_due:
+            return
+        root = root_span(self.identity, self.started.handler, self._top)
+        self.send(ended_root(root, self.workflow) if is_over else root)
 
     def _close(self, span: OpenSpan, late: dict[str, Any]) -> None:
         span.attributes.update(late)

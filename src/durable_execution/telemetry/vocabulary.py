@@ -61,9 +61,10 @@ OUTCOME_STATUS = "`OK` when it succeeded, `ERROR` when it failed, unset otherwis
 
 ROOT = SpanKind(
     "DurableExecutionRoot",
-    "Zero-length root of the trace when there is no incoming trace.",
+    "Root of the trace when there is no incoming trace, under the name of the function, or as `DURABLE_TRACE_NAME` and "
+    "`DURABLE_TRACE_ROOT` say. It has no length until the execution ends.",
     "none",
-    "unset",
+    "that of `Workflow`; until the execution ends, unset",
 )
 WORKFLOW = SpanKind(
     "Workflow",
@@ -160,7 +161,7 @@ PATH = _declare(
     *_WAITING,
     NONDETERMINISM,
 )
-HANDLER = _declare("replay.handler", "`module:function` of the handler.", WORKFLOW, INVOCATION)
+HANDLER = _declare("replay.handler", "`module:function` of the handler.", ROOT, WORKFLOW, INVOCATION)
 DUE = _declare(
     "replay.due_time", "When a wait ends; when the operation ended or its next attempt was due.", OPERATION, *_WAITING
 )

@@ -25,6 +25,7 @@ from durable_execution.local.invocations import Assignment
 from durable_execution.observers import Observer
 from durable_execution.retry import RetryDecision, RetryPresets, poll_until
 from durable_execution.telemetry.live import Delivery, LiveTracing
+from durable_execution.telemetry.settings import Settings, TopSpans
 
 SERVICE = "tests"
 Workflow = Callable[[Any, DurableContext], Any]
@@ -230,10 +231,11 @@ class Tracing:
     view: str
     further: Sequence[Callable[[Assignment], Observer]] = ()
     assignments: list[Assignment] = field(default_factory=list)
+    top: TopSpans = Settings().top
 
     def __call__(self, assignment: Assignment) -> Sequence[Observer]:
         self.assignments.append(assignment)
-        tracing = LiveTracing(self.provider, view=self.view)
+        tracing = LiveTracing(self.provider, view=self.view, top=self.top)
         further = [make(assignment) for make in self.further]
         return (tracing, *further, Delivery(tracing, None, [self.provider], 5.0))
 

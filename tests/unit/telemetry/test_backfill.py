@@ -1,6 +1,6 @@
 """Spans computed from a history are those that were sent live."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -84,6 +84,13 @@ def test_the_same_spans_come_out_of_the_history(scenario: str, view: str) -> Non
     computed = by_id(described_record(record) for record in backfill(recorded, view=view))
     for span in (*live.values(), *computed.values()):
         span["path"] = span["path"] and span["path"].partition("/")[2]
-    if scenario == "wait-interrupted":
+    if scenario == "wait-interrupted":  # no handler learns of the time-out
+        assert {root["status"] for root in roots_of(computed)} == {"ERROR"}
+        assert {root.pop("status") for root in roots_of(live)} == {"UNSET"}
+        assert {root.pop("status") for root in roots_of(computed)} == {"ERROR"}
         assert {computed.pop(i)["name"] for i in set(computed) - set(live)} <= {"Workflow", "otel-interrupted-wait"}
     assert computed == live
+
+
+def roots_of(spans: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [span for span in spans.values() if span["parent"] is None]

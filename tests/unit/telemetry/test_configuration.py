@@ -71,7 +71,7 @@ def test_spans_and_metrics_are_sent_by_the_standard_variables(received: Collecto
     }
     assert run(received.endpoint, **lambda_environment) == "True MeterProvider"
     assert {span.name for span in received.spans} == {
-        "DurableExecutionRoot", "Workflow", "Invocation", "charge", "charge attempt 1", "rest", "rest resume latency",
+        "workflow", "Workflow", "Invocation", "charge", "charge attempt 1", "rest", "rest resume latency",
         "ship", "ship attempt 1",
     }  # fmt: skip
     assert {span.service_name for span in received.spans} == {"orders"}

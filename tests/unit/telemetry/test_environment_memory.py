@@ -8,10 +8,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from durable_execution.observers import AttemptStarted, OperationStarted
 from durable_execution.protocol import Operation, OperationStatus
-from durable_execution.telemetry.environment_memory import REMEMBERED_DUE_TIMES, DueTimes
+from durable_execution.telemetry.environment_memory import REMEMBERED_DUE_TIMES, DueTimes, Surroundings
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.open_span import RecordOutlet
-from durable_execution.telemetry.span_view import Surroundings
 from durable_execution.telemetry.spans import SpanRecord, to_ns
 from durable_execution.telemetry.trace_context import NOTHING
 from durable_execution.telemetry.trace_views import VIEWS

@@ -1,5 +1,6 @@
 """The examples for Jaeger and X-Ray: what is deployed is valid, what is run sends, and pictures show spans that exist."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -45,8 +46,9 @@ def function(repository: Path) -> Any:
 def drawn(page: Path) -> set[str]:
     """The names in a page's picture."""
     lines = page.read_text(encoding="utf-8").splitlines()
-    found = (re.match(r"[│ ]*[├└]─ (?P<name>\S+(?: [a-z0-9]+)*)", line) for line in lines)
-    return {match["name"] for match in found if match} | {"DurableExecutionRoot"}
+    found = (re.match(r"(?:[│ ]*[├└]─ )(?P<name>\S+(?: [a-z0-9]+)*)", line) for line in lines)
+    root = next(before for before, line in itertools.pairwise(lines) if line.startswith("├─ ")).split()[0]
+    return {match["name"] for match in found if match} | {root}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_the_example_for_jaeger_sends_one_tree(order: Collector) -> None:
     assert {span.service_name for span in order.spans} == {"orders"}
     assert len({span.trace_id for span in order.spans}) == 1
     known = {span.span_id for span in order.spans}
-    assert [span.name for span in order.spans if span.parent_span_id not in known] == ["DurableExecutionRoot"]
+    assert [span.name for span in order.spans if span.parent_span_id not in known] == ["traced_order"]
     assert len(order.named("Invocation")) == 3
     assert [span.status for span in order.named("charge attempt 1")] == ["ERROR"]
     assert [span.status for span in order.named("charge")] == ["OK"]

@@ -192,7 +192,7 @@ def as_kept(sent: Sequence[ReadableSpan]) -> list[ReadableSpan]:
 
 def check_tree(spans: Sequence[ReadableSpan], recorded: RecordedExecution) -> None:
     by_key = {key(span): span for span in spans}
-    assert [span.name for span in by_key.values() if span.parent is None] == ["DurableExecutionRoot"]
+    assert [is_root(span) for span in by_key.values() if span.parent is None] == [True]
     assert len({trace_id for trace_id, _ in by_key}) == 1
     for span in by_key.values():
         assert span.start_time is not None
@@ -206,7 +206,11 @@ def check_tree(spans: Sequence[ReadableSpan], recorded: RecordedExecution) -> No
 def may_be_sent_again(before: ReadableSpan, span: ReadableSpan) -> bool:
     """After a crash, the root: it may have been lost. And an operation that the service never heard of begins anew."""
     is_anew = bool(attribute(before, "durable.operation.status") == "STARTED" and before.name == span.name)
-    return span.name == "DurableExecutionRoot" or is_anew
+    return is_root(span) or is_anew
+
+
+def is_root(span: ReadableSpan) -> bool:
+    return attribute(span, "durable.execution.synthetic_root") is True
 
 
 def is_unheard_of(span: ReadableSpan, recorded: RecordedExecution) -> bool:

@@ -30,8 +30,11 @@ def histories(folder: Path) -> dict[str, RecordedExecution]:
 def test_each_is_one_tree(shared_histories: Path, view: str) -> None:
     for name, execution in histories(shared_histories).items():
         spans = backfill(execution, view=view)
-        roots = [span.name for span in spans if span.parent_id is None]
-        assert roots == ["DurableExecutionRoot"], name
+        roots = [span for span in spans if span.parent_id is None]
+        assert list(map(is_root, roots)) == [True], name
+        assert roots[0].name == (execution.function_name or roots[0].name), name
+        workflows = [(span.status, span.end_ns) for span in spans if span.name == "Workflow"]
+        assert workflows in ([], [(roots[0].status, roots[0].end_ns)]), name
         check_tree(name, spans, still_to_come(execution, view))
 
 
@@ -45,8 +48,12 @@ def test_each_is_one_tree_under_a_caller(shared_histories: Path, view: str) -> N
         assert {span.trace_id for span in spans} == {began + "0123456789abcdef01234567"}
         at_the_top = {span.name for span in spans if span.parent_id == REMOTE_PARENT}
         assert at_the_top >= ({"Workflow", "Invocation"} if is_over(execution) else {"Invocation"}), name
-        assert "DurableExecutionRoot" not in {span.name for span in spans}, name
+        assert not any(map(is_root, spans)), name
         check_tree(name, spans, still_to_come(execution, view))
+
+
+def is_root(span: SpanRecord) -> bool:
+    return "durable.execution.synthetic_root" in span.attributes
 
 
 def is_over(execution: RecordedExecution) -> bool:
@@ -73,9 +80,7 @@ def check_tree(name: str, spans: list[SpanRecord], later: set[str]) -> None:
         assert span.parent_id in by_id, f"{name}: {span.name} has no parent"
         around = by_id[span.parent_id]
         assert around.start_ns <= span.start_ns, f"{name}: {span.name} begins before {around.name}"
-        assert around.name == "DurableExecutionRoot" or span.end_ns <= around.end_ns, (
-            f"{name}: {span.name} ends after {around.name}"
-        )
+        assert is_root(around) or span.end_ns <= around.end_ns, f"{name}: {span.name} ends after {around.name}"
 
 
 @pytest.mark.parametrize("view", VIEWS)

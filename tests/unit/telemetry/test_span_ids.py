@@ -55,7 +55,11 @@ def test_a_long_execution_goes_on_in_a_linked_trace() -> None:
     later = identify(started(when=BEGAN + timedelta(days=60), request_id="request-2"), NOTHING, names)
     assert (first.generation, first.previous) == (0, None)
     assert later.generation == 2
-    assert later.previous == (span_ids.rolled_over(first.trace_id, BEGAN + timedelta(days=40))[0], first.ancestor_id)
+    assert later.previous == (
+        span_ids.rolled_over(first.trace_id, BEGAN + timedelta(days=40))[0],
+        span_ids.root_span_id(ARN, 1),
+    )
+    assert len({first.ancestor_id, later.ancestor_id, span_ids.root_span_id(ARN, 1)}) == 3
     assert later.trace_at(BEGAN + timedelta(days=1)) == first.trace_id
     assert later.ancestor_started_at == BEGAN + timedelta(days=54)
 
@@ -63,7 +67,7 @@ def test_a_long_execution_goes_on_in_a_linked_trace() -> None:
 def test_the_first_trace_after_a_remote_parent_links_to_it() -> None:
     header = f"Root=1-{int(BEGAN.timestamp()):08x}-{'1' * 24};Parent=00f067aa0ba902b7;Sampled=1"
     later = identify(started(when=BEGAN + timedelta(days=30)), parse_header(header), InvocationNames())
-    assert (later.is_remote, later.ancestor_id) == (False, span_ids.root_span_id(ARN))
+    assert (later.is_remote, later.ancestor_id) == (False, span_ids.root_span_id(ARN, 1))
     assert later.previous == (int(f"{int(BEGAN.timestamp()):08x}{'1' * 24}", 16), 0x00F067AA0BA902B7)
 
 

@@ -18,12 +18,12 @@ from durable_execution import telemetry
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.observers import Diverged
 from durable_execution.telemetry import vocabulary
+from durable_execution.telemetry.environment_memory import Surroundings
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.live import LiveTracing
 from durable_execution.telemetry.logs import FIELDS, LogPlace, fields_of
 from durable_execution.telemetry.open_span import RecordOutlet
-from durable_execution.telemetry.settings import EVERY, STANDARD, VARIABLES
-from durable_execution.telemetry.span_view import Surroundings
+from durable_execution.telemetry.settings import EVERY, STANDARD, VARIABLES, TopSpans
 from durable_execution.telemetry.spans import SpanRecord
 from durable_execution.telemetry.trace_context import parse_header
 from durable_execution.telemetry.trace_views import VIEWS
@@ -53,6 +53,9 @@ def kind_of(name: str, attributes: Any) -> SpanKind:
     return vocabulary.WAIT if name.endswith(" wait") else vocabulary.RESUMPTION
 
 
+NAMED = TopSpans("workflow", trace_name=vocabulary.ROOT.title)
+
+
 def note(seen: Seen, name: str, attributes: Any, events: Iterable[tuple[str, Any]]) -> None:
     kind = kind_of(name, attributes)
     seen[kind].update(attributes)
@@ -75,7 +78,7 @@ def note_records(seen: Seen, records: Iterable[SpanRecord]) -> None:
 def by_executions(seen: Seen, view: str) -> None:
     """What executions bring about."""
     exporter = InMemorySpanExporter()
-    with engine_with(Tracing(provider_for(exporter), view)) as engine:
+    with engine_with(Tracing(provider_for(exporter), view, top=NAMED)) as engine:
         for scenario in ("everything", "wait-for-callback-failure", "terminal-failure", "child-failure", "retry"):
             name = CALLBACK_NAMES.get(scenario)
             answers = [FAILED_CALLBACK] if name else []
@@ -89,7 +92,7 @@ def by_hand(seen: Seen, view: str) -> None:
     for when, is_first in ((0.0, True), (28 * 86_400, False)):
         start = started(when=at(when), header=HEADER, lambda_context=Lambda(), is_first=is_first)
         identity = identify(start, parse_header(HEADER), InvocationNames())
-        around = Surroundings(has_root=True, is_cold=True, is_xray=True)
+        around = Surroundings(has_root=True, is_cold=True, is_xray=True, top=NAMED)
         spans = VIEWS[view](identity, start, outlet, around)
         spans.on_invocation_started(start)
         spans.on_operation_replayed(replayed(call(1)))
