@@ -32,6 +32,11 @@ OPTIONS ?=
 # What depends on the versions of packages: payloads, telemetry, the service, the server, the debugger.
 LOWEST_TESTS := tests/unit/serdes tests/unit/telemetry tests/unit/runtime tests/unit/debugger tests/unit/test_handler.py tests/scenarios tests/tui
 
+LOWEST_PIP = $(BIN)/uv pip install --quiet --python build/lowest/bin/python
+LOWEST_TOOLS := pytest-randomly pytest-timeout pytest-xdist pyyaml cfn-lint fastapi httpx2
+# AWS's packages that tests compare with; their own lower bounds are higher, and not ours.
+LOWEST_PEERS := aws-durable-execution-sdk-python aws-durable-execution-sdk-python-otel
+
 .PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench docs-site test-lowest layer package clean
 
 help: ## show this list
@@ -87,8 +92,10 @@ docs-site: $(READY_TO_RUN) ## build the documentation site into build/site
 test-lowest: $(READY_TO_RUN) ## run the tests that touch dependencies, with the lowest versions that pyproject.toml allows
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
-	@$(BIN)/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
-	@build/lowest/bin/python -m pytest -n $(WORKERS) -q -p no:anyio $(OPTIONS) $(or $(TESTS),$(LOWEST_TESTS))
+	@$(LOWEST_PIP) --resolution lowest-direct --editable '.[debugger,otlp,server,testing]'
+	@$(LOWEST_PIP) $(LOWEST_TOOLS)
+	@$(LOWEST_PIP) --no-deps $(LOWEST_PEERS)
+	@build/lowest/bin/python -m pytest -n $(WORKERS) -q -p no:anyio -p no:cacheprovider $(OPTIONS) $(or $(TESTS),$(LOWEST_TESTS))
 
 layer: $(READY_TO_RUN) ## build the Lambda layer, with and without boto3, and print the sizes
 	@$(BIN)/python examples/deploy/build.py layer
