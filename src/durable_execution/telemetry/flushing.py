@@ -43,7 +43,7 @@ class Flusher:
     """
 
     def __init__(self, counted: ExportOutcomes = outcomes) -> None:
-        self._pending: threading.Thread | None = None
+        self._pending: _Flush | None = None
         self._counted = counted
         self._failed = 0
 
@@ -60,11 +60,12 @@ class Flusher:
             self._pending.join(max(0.0, deadline - monotonic()))
         failures = self._counted.failures
         if self._pending is None or not self._pending.is_alive():
-            self._pending = _start(flushes, deadline)
+            self._pending = _Flush(flushes, deadline)
+            self._pending.start()
             self._pending.join(max(0.0, deadline - monotonic()))
-        is_complete = not self._pending.is_alive()
+        is_complete = not self._pending.is_alive() and self._pending.is_complete
         is_refused = self._counted.failures > failures
-        if is_complete:
+        if not self._pending.is_alive():
             self._pending = None
         if is_complete and not is_refused:
             self._failed = 0
@@ -97,15 +98,25 @@ def budget_of(lambda_context: Any, longest_seconds: float) -> float:
     return max(0.0, min(longest_seconds, seconds - MARGIN_SECONDS))
 
 
-def _start(flushes: Sequence[Callable[[int], Any]], deadline: float) -> threading.Thread:
-    thread = threading.Thread(target=_run, args=(tuple(flushes), deadline), name="durable-flush", daemon=True)
-    thread.start()
-    return thread
+class _Flush(threading.Thread):
+    """Calls flush functions in a thread of its own.
 
+    Attributes:
+        is_complete: Whether no function reported that its time was not enough; some versions of the SDK do.
+    """
 
-def _run(flushes: Sequence[Callable[[int], Any]], deadline: float) -> None:
-    for flush in flushes:
-        try:
-            flush(max(1, int((deadline - monotonic()) * 1_000)))
-        except Exception:
-            logger.exception("telemetry could not be delivered: the execution is not affected. Check the exporter")
+    def __init__(self, flushes: Sequence[Callable[[int], Any]], deadline: float) -> None:
+        super().__init__(name="durable-flush", daemon=True)
+        self._flushes = tuple(flushes)
+        self._deadline = deadline
+        self.is_complete = True
+
+    def run(self) -> None:
+        """Call them all; one that raises does not keep the others from being called."""
+        for flush in self._flushes:
+            try:
+                is_done = flush(max(1, int((self._deadline - monotonic()) * 1_000)))
+            except Exception:
+                logger.exception("telemetry could not be delivered: the execution is not affected. Check the exporter")
+            else:
+                self.is_complete = self.is_complete and is_done is not False

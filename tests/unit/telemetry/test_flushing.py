@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from durable_execution.clock import SystemClock
 from durable_execution.observers import InvocationStarted
 from durable_execution.telemetry import live
+from durable_execution.telemetry.export_outcomes import ExportOutcomes
 from durable_execution.telemetry.flushing import Flusher, budget_of
 from durable_execution.telemetry.live import Delivery, assemble
 from durable_execution.telemetry.settings import Settings
@@ -160,3 +161,11 @@ def test_spans_have_arrived_when_the_invocation_answers() -> None:
 def test_providers_that_cannot_be_flushed_are_left_alone() -> None:
     delivery = Delivery(None, None, [object(), None], 1.0)
     delivery.on_invocation_ended(ended(started()))
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_flush_that_reports_too_little_time_is_not_a_delivery() -> None:
+    flusher = Flusher(ExportOutcomes())
+    flushed = flusher.flush([lambda _: False, lambda _: True], 5.0)
+    assert (flushed.is_complete, flushed.is_refused) == (False, False)
+    assert flusher.flush([lambda _: True], 5.0).is_complete
