@@ -259,6 +259,7 @@ class InvocationLoop:
             handler_function=self._function,
         )
         self._announcer.announce("on_invocation_started", self._started)
+        state.batcher.call_in(copy_context())
 
     def _announce_end(
         self,
@@ -394,7 +395,7 @@ class Invocation:
             The final state, and how the invocation ends.
         """
         state = self._state = self._make_state()
-        sender = state.loop.create_task(state.batcher.run())
+        sender = state.loop.create_task(state.batcher.run(), context=state.batcher.context)
         handler = state.loop.create_task(_conclude(state, main), context=self.context)
         state.tasks.add(handler)
         try:
@@ -422,7 +423,7 @@ class Invocation:
             The outcome if the checkpoint failed; None when the result is stored.
         """
         state.outcome = state.loop.create_future()
-        sender = state.loop.create_task(state.batcher.run())
+        sender = state.loop.create_task(state.batcher.run(), context=state.batcher.context)
         stored = state.batcher.store(update)
         try:
             futures: list[asyncio.Future[Any]] = [stored, state.outcome]

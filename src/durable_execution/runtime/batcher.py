@@ -11,6 +11,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durable_execution.errors import ServiceError
@@ -52,6 +53,7 @@ class CheckpointBatcher:
     Attributes:
         is_sending: Whether a call is in flight.
         is_immediate: Whether the service is in this process, so that a call never waits.
+        context: The context variables that calls are made with.
         is_revoked: Whether the service has answered without a token, so that nothing more can be stored.
     """
 
@@ -80,6 +82,7 @@ class CheckpointBatcher:
         self._on_failure = on_failure
         self._on_revoked = on_revoked
         self._announcer = announcer
+        self.context: Context = copy_context()
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Queued] = deque()
         self._is_wanted = False
@@ -125,6 +128,14 @@ class CheckpointBatcher:
         except Exception as error:  # noqa: BLE001  # the invocation ends with this error
             self.is_sending = False
             self._on_failure(error)
+
+    def call_in(self, context: Context) -> None:
+        """Make calls with these context variables, whichever code requests them.
+
+        Instrumentation of the client, such as OpenTelemetry's for botocore, then puts its spans under the invocation.
+        """
+        for variable, value in context.items():
+            self.context.run(variable.set, value)
 
     def expect(self, body: asyncio.Future[Any]) -> None:
         """Register a body in a thread that usually ends at once; see `BodyTimes`."""
@@ -206,7 +217,7 @@ class CheckpointBatcher:
             if call_now is None:
                 answer = await self._client.checkpoint(self._arn, self._token, updates)
             else:
-                answer = call_now(self._arn, self._token, updates)
+                answer = self.context.run(call_now, self._arn, self._token, updates)
             operations = answer.operations
             if answer.next_marker and answer.token:
                 more = await further_pages(self._client, self._arn, answer.token, answer.next_marker, operations)
