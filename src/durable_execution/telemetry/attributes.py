@@ -1,9 +1,10 @@
 """Builds the attributes of each kind of span from notifications."""
 
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from pathlib import PurePath
 
 from durable_execution.call_site import CallSite
 from durable_execution.observers import InvocationStarted, OperationCall
@@ -12,6 +13,9 @@ from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import bounded
 from durable_execution.telemetry.span_ids import hex_span, hex_trace
 from durable_execution.telemetry.spans import AttributeValue
+
+PACKAGE = PurePath("/var/task")
+"""Where Lambda puts the function's code."""
 
 Built = dict[str, AttributeValue]
 
@@ -29,9 +33,11 @@ def invocation_attributes(started: InvocationStarted, *, is_cold: bool | None, i
     built: Built = {
         names.EXECUTION_ARN: started.execution_arn,
         names.INVOCATION_FIRST: started.is_first,
-        names.HANDLER: bounded(started.handler),
-        **_cloud(started),
+        **_cloud(started.execution_arn),
     }
+    if started.handler:
+        built[names.HANDLER] = bounded(started.handler)
+    built[names.FAAS_TRIGGER] = names.TRIGGER
     if started.request_id:
         built[names.FAAS_INVOCATION] = bounded(started.request_id)
     if is_cold is not None:
@@ -81,10 +87,22 @@ def place_attributes(call: OperationCall) -> Built:
 def code_attributes(site: CallSite) -> Mapping[str, AttributeValue]:
     """Return the call site by OpenTelemetry's stable conventions. Calls in a loop share one call site."""
     return {
-        names.FUNCTION_NAME: bounded(site.function),
+        names.FUNCTION_NAME: bounded(f"{module_of(site.file)}.{site.function}"),
         names.FILE_PATH: bounded(site.file),
         names.LINE_NUMBER: site.line,
     }
+
+
+@lru_cache(maxsize=256)
+def module_of(file: str) -> str:
+    """Return the name of the module in a file: of the loaded module, else of the file's place in the function's package."""
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and vars(module).get("__file__") == file:
+            return name
+    within = PurePath(file)
+    if within.is_relative_to(PACKAGE):
+        return ".".join(within.relative_to(PACKAGE).with_suffix("").parts)
+    return within.stem
 
 
 @lru_cache(maxsize=64)
@@ -98,18 +116,14 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _cloud(started: InvocationStarted) -> Built:
-    function_arn = getattr(started.lambda_context, "invoked_function_arn", None)
-    built: Built = {}
-    if isinstance(function_arn, str) and function_arn:
-        built[names.CLOUD_RESOURCE] = bounded(function_arn)
-    built.update(_account(started.execution_arn))
-    return built
-
-
-def _account(arn: str) -> Mapping[str, Any]:
+@lru_cache(maxsize=64)
+def _cloud(arn: str) -> Mapping[str, AttributeValue]:
     try:
         parts = ExecutionArn.parse(arn)
     except ValueError:
         return {}
-    return {names.CLOUD_ACCOUNT: parts.account, names.CLOUD_REGION: parts.region}
+    return {
+        names.CLOUD_RESOURCE: bounded(parts.function_arn),
+        names.CLOUD_ACCOUNT: parts.account,
+        names.CLOUD_REGION: parts.region,
+    }

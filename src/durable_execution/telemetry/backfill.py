@@ -117,7 +117,7 @@ class InvocationStory:
             is_first=not any(began_before),
             at=self.ran.start,
             execution_started_at=self._execution.started_at,
-            handler=self._execution.handler or self._execution.function_name or "",
+            handler=self._execution.handler or "",
             operations=self._calls.waits_open_in(self._number),
             updated_operation_ids=[o.id for o in self._execution if self._ended_before(o) or self._was_due(o)],
             input=None,

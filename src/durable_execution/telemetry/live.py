@@ -31,7 +31,13 @@ class LiveTracing(ForwardingObserver):
     """
 
     def __init__(
-        self, provider: TracerProvider, *, view: str, joins_incoming: bool = True, top: TopSpans = PLAIN
+        self,
+        provider: TracerProvider,
+        *,
+        view: str,
+        joins_incoming: bool = True,
+        top: TopSpans = PLAIN,
+        is_cold: bool | None = None,
     ) -> None:
         """Prepare.
 
@@ -40,12 +46,14 @@ class LiveTracing(ForwardingObserver):
             view: `execution` or `invocation`.
             joins_incoming: Whether to join the incoming trace.
             top: How the root and Workflow look.
+            is_cold: Whether it is the first invocation of this environment; None when unknown.
         """
         super().__init__()
         self._provider = provider
         self._view = VIEWS[view]
         self._joins_incoming = joins_incoming
         self._top = top
+        self._is_cold = is_cold
         self.outlet: TraceOutlet | None = None
         self.identity: TraceIdentity | None = None
 
@@ -58,7 +66,7 @@ class LiveTracing(ForwardingObserver):
             invocation_parent_id=outlet.ambient_id,
             has_root=sent_roots.is_due(identity, started),
             top=self._top,
-            is_cold=_is_cold(),
+            is_cold=self._is_cold,
             is_xray=context.is_xray,
             due_times=due_times,
         )
@@ -76,8 +84,15 @@ _instruments: "WeakKeyDictionary[Any, Instruments]" = WeakKeyDictionary()
 
 def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> tuple[Observer, ...]:
     """Return the observers for spans and metrics, and, last, the one that flushes them."""
+    is_cold = _is_cold()
     tracing = (
-        LiveTracing(tracer_provider, view=settings.view, joins_incoming=settings.joins_incoming, top=settings.top)
+        LiveTracing(
+            tracer_provider,
+            view=settings.view,
+            joins_incoming=settings.joins_incoming,
+            top=settings.top,
+            is_cold=is_cold,
+        )
         if tracer_provider is not None
         else None
     )
@@ -87,7 +102,7 @@ def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> t
         watch_exporters()
     providers = [tracer_provider, meter_provider]
     delivery = Delivery(tracing, instruments, providers, settings.flush_seconds, is_retained=is_retained)
-    metrics = Metrics(instruments) if instruments is not None else None
+    metrics = Metrics(instruments, is_cold=is_cold) if instruments is not None else None
     return tuple(observer for observer in (tracing, metrics, delivery) if observer is not None)
 
 

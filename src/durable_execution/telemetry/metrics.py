@@ -16,7 +16,7 @@ from durable_execution.observers import (
     OperationCompleted,
     ReplayNotes,
 )
-from durable_execution.protocol import Operation, OperationSubType
+from durable_execution.protocol import InvocationStatus, Operation, OperationSubType
 from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES, MAX_EXECUTION_BYTES, MAX_OPERATIONS
 from durable_execution.telemetry import attributes
 from durable_execution.telemetry import vocabulary as names
@@ -110,10 +110,24 @@ LIMIT_PAYLOAD = Metric(
 LIMIT_WARNINGS = Metric(
     "replay.limit.warnings", "counter", "{warning}", "Executions at 80 % or more of a limit.", (LIMIT_LABEL,)
 )
+TRIGGER_LABELS = (names.FAAS_TRIGGER,)
+FAAS_INVOCATIONS = Metric(
+    "faas.invocations", "counter", "{invocation}", "Invocations that Lambda counts as successful.", TRIGGER_LABELS
+)
+FAAS_ERRORS = Metric(
+    "faas.errors", "counter", "{error}", "Invocations that raised, so that Lambda retries.", TRIGGER_LABELS
+)
+FAAS_COLD_STARTS = Metric(
+    "faas.coldstarts", "counter", "{coldstart}", "Invocations that were the first of their environment.", TRIGGER_LABELS
+)
+FAAS_DURATION = Metric(
+    "faas.invoke_duration", "histogram", "s", "Duration of invocations, by OpenTelemetry's conventions.", TRIGGER_LABELS
+)
 METRICS = (
     INVOCATIONS, INVOCATION_DURATION, OPERATIONS, OPERATION_DURATION, ATTEMPTS, ATTEMPT_DURATION, CHECKPOINTS,
     CHECKPOINT_DURATION, CHECKPOINT_SIZE, CHECKPOINT_BATCH, REPLAYED, REPLAY_DURATION, RESUME_LATENCY, NONDETERMINISM,
     FLUSH_DURATION, DROPPED, LIMIT_OPERATIONS, LIMIT_STORAGE, LIMIT_PAYLOAD, LIMIT_WARNINGS,
+    FAAS_INVOCATIONS, FAAS_ERRORS, FAAS_COLD_STARTS, FAAS_DURATION,
 )  # fmt: skip
 
 
@@ -170,8 +184,15 @@ class Instruments:
 class Metrics(Observer, ReplayNotes):
     """Records the metrics of one invocation. One object per invocation."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, instruments: Instruments, *, is_cold: bool = False) -> None:
+        """Prepare.
+
+        Args:
+            instruments: Receive the measurements.
+            is_cold: Whether it is the first invocation of this environment.
+        """
         self._instruments = instruments
+        self._is_cold = is_cold
         self._started: InvocationStarted | None = None
         self._replay: ReplayTally | None = None
 
@@ -224,10 +245,19 @@ class Metrics(Observer, ReplayNotes):
         self._instruments.count(INVOCATIONS, labels=labels)
         seconds = (happening.at - happening.started.at).total_seconds()
         self._instruments.measure(INVOCATION_DURATION, max(0.0, seconds), labels)
+        self._measure_function(max(0.0, seconds), is_error=happening.status is InvocationStatus.RETRY)
         if self._replay is not None and self._replay.operations:
             self._instruments.count(REPLAYED, self._replay.operations)
             self._instruments.measure(REPLAY_DURATION, self._replay.duration_seconds)
         self._meter_limits(happening.started.execution_arn, usage_of(happening.operations.values()))
+
+    def _measure_function(self, seconds: float, *, is_error: bool) -> None:
+        """Record the metrics that OpenTelemetry's conventions define for functions."""
+        labels = {names.FAAS_TRIGGER: names.TRIGGER}
+        self._instruments.count(FAAS_ERRORS if is_error else FAAS_INVOCATIONS, labels=labels)
+        self._instruments.measure(FAAS_DURATION, seconds, labels)
+        if self._is_cold:
+            self._instruments.count(FAAS_COLD_STARTS, labels=labels)
 
     def _meter_limits(self, arn: str, usage: "Usage") -> None:
         for metric, used, limit, what in (

@@ -198,7 +198,12 @@ DIVERGENCE_LINES = {
     )
 }
 
-FUNCTION_NAME = _declare("code.function.name", "Function that called the operation.", OPERATION, NONDETERMINISM)
+FUNCTION_NAME = _declare(
+    "code.function.name",
+    "Module and qualified name of the function that called the operation.",
+    OPERATION,
+    NONDETERMINISM,
+)
 FILE_PATH = _declare("code.file.path", "File of the call site.", OPERATION, NONDETERMINISM)
 LINE_NUMBER = _declare("code.line.number", "Line of the call site.", OPERATION, NONDETERMINISM)
 ERROR_TYPE = _declare("error.type", "Type of the original exception, when it failed.", *_ENDS)
@@ -206,8 +211,11 @@ EXCEPTION_TYPE = _declare("exception.type", "Type of the exception.", EXCEPTION)
 EXCEPTION_MESSAGE = _declare("exception.message", "Its message.", EXCEPTION)
 EXCEPTION_STACK = _declare("exception.stacktrace", "Its stack, if known.", EXCEPTION)
 FAAS_INVOCATION = _declare("faas.invocation_id", "Lambda's request id.", INVOCATION)
+TRIGGER = "other"
+"""Durable invocations have none of the triggers that the conventions name."""
+FAAS_TRIGGER = _declare("faas.trigger", f"Always `{TRIGGER}`.", INVOCATION)
 FAAS_COLD_START = _declare("faas.coldstart", "Whether it was the first of its environment.", INVOCATION)
-CLOUD_RESOURCE = _declare("cloud.resource_id", "ARN of the invoked function.", INVOCATION)
+CLOUD_RESOURCE = _declare("cloud.resource_id", "ARN of the function version that runs the execution.", INVOCATION)
 CLOUD_ACCOUNT = _declare("cloud.account.id", "Account of the execution.", INVOCATION)
 CLOUD_REGION = _declare("cloud.region", "Its region.", INVOCATION)
 XRAY_ANNOTATIONS = _declare(

@@ -16,8 +16,15 @@ from tests.unit.telemetry.scenarios import CALLBACK_NAMES, SCENARIOS, Run, Traci
 VIEWS = ("execution", "invocation")
 SUCCESS = {"Operation": "success", "Payload": "{}"}
 
-ONLY_LIVE = {"replay.handler", "faas.invocation_id", "faas.coldstart", "cloud.resource_id", "replay.bytes"}
-"""What a history does not tell, or tells less of."""
+ONLY_LIVE = {
+    "replay.handler",
+    "replay.path",
+    "code.function.name",
+    "code.file.path",
+    "code.line.number",
+    "faas.coldstart",
+}
+"""What a history does not tell; replay traces tell the first five."""
 
 
 def described(span: ReadableSpan) -> dict[str, Any]:
@@ -29,7 +36,7 @@ def described(span: ReadableSpan) -> dict[str, Any]:
         "parent": f"{parent.span_id:016x}" if parent else None,
         "status": span.status.status_code.name,
         "links": [f"{link.context.trace_id:032x}/{link.context.span_id:016x}" for link in span.links],
-        "durable": {k: v for k, v in (span.attributes or {}).items() if k.startswith("durable.")},
+        "attributes": {k: v for k, v in (span.attributes or {}).items() if k not in ONLY_LIVE},
         "path": (span.attributes or {}).get("replay.path"),
         "due": (span.attributes or {}).get("replay.due_time"),
         "waiting_for": (span.attributes or {}).get("replay.waiting_for"),
@@ -44,7 +51,7 @@ def described_record(span: SpanRecord) -> dict[str, Any]:
         "parent": span.parent_id,
         "status": span.status.value,
         "links": [f"{link.trace_id}/{link.span_id}" for link in span.links],
-        "durable": {k: v for k, v in span.attributes.items() if k.startswith("durable.")},
+        "attributes": {k: v for k, v in span.attributes.items() if k not in ONLY_LIVE},
         "path": span.attributes.get("replay.path"),
         "due": span.attributes.get("replay.due_time"),
         "waiting_for": span.attributes.get("replay.waiting_for"),

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags
 
+from durable_execution.call_site import CallSite
 from durable_execution.context.durable_context import DurableContext
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.errors import StepError
@@ -23,6 +24,7 @@ from durable_execution.handler import durable_execution
 from durable_execution.observers import AttemptStarted, ContextEntered, Diverged, OperationCompleted, OperationStarted
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
 from durable_execution.telemetry import environment_memory
+from durable_execution.telemetry.attributes import code_attributes
 from durable_execution.telemetry.live import LiveTracing
 from tests.unit.telemetry.happenings import ARN, BEGAN, at, call, ended, replayed, started, step
 from tests.unit.telemetry.scenarios import (
@@ -412,7 +414,7 @@ def test_a_failure_tells_what_was_really_raised(provided: Provided) -> None:
     assert name == "charge attempt 1"
     assert event.attributes is not None
     assert "in declined" in str(event.attributes["exception.stacktrace"])
-    assert spans["charge"].attributes["code.function.name"].endswith("workflow")  # type: ignore[union-attr, index]
+    assert spans["charge"].attributes["code.function.name"].startswith(f"{__name__}.")  # type: ignore[union-attr, index]
     assert spans["charge"].attributes["code.file.path"] == __file__  # type: ignore[index]
 
 
@@ -597,3 +599,16 @@ def test_an_engine_of_ones_own_is_traced_by_the_handler_itself() -> None:
     assert not trace.get_current_span().get_span_context().is_valid
     ids = [{span.context.span_id for span in p.exporter.get_finished_spans() if span.context} for p in (first, second)]
     assert ids[0] ^ ids[1] <= {id_of(s) for s in first.spans().values() if s.name == "DurableExecutionRoot"}
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        (__file__, __name__),
+        ("/var/task/shop/orders.py", "shop.orders"),
+        ("/var/task/orders.py", "orders"),
+        ("/home/me/orders.py", "orders"),
+    ],
+)
+def test_functions_are_named_with_their_module(file: str, expected: str) -> None:
+    assert code_attributes(CallSite(file, 7, "process"))["code.function.name"] == f"{expected}.process"

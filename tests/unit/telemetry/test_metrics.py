@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from durable_execution.context.durable_context import DurableContext
 from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.observers import CheckpointSent, Diverged
-from durable_execution.protocol import Operation
+from durable_execution.protocol import InvocationStatus, Operation
 from durable_execution.telemetry.live import assemble
 from durable_execution.telemetry.metrics import (
     LIMIT_OPERATIONS,
@@ -28,7 +28,7 @@ from tests.unit.telemetry.scenarios import engine_with, retry_in, run
 
 FEW = {
     "durable.operation.type", "durable.operation.subtype", "durable.operation.status", "replay.status", "replay.outcome",
-    "replay.limit", "replay.kind", "replay.severity",
+    "replay.limit", "replay.kind", "replay.severity", "faas.trigger",
 }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_attributes_have_few_values() -> None:
 def test_every_metric_has_a_unit_and_a_meaning() -> None:
     assert len({metric.name for metric in METRICS}) == len(METRICS)
     for metric in METRICS:
-        assert metric.name.startswith("replay.")
+        assert metric.name.startswith(("replay.", "faas."))
         assert metric.unit
         assert metric.meaning.endswith(".")
         assert set(metric.labels) <= FEW
@@ -173,3 +173,25 @@ def test_histograms_advise_boundaries_that_fit_their_unit() -> None:
     assert bounds["replay.checkpoint.size"][0] == 64
     assert bounds["replay.limit.operations"][-1] == 3_000
     assert all(each == sorted(set(each)) for each in bounds.values())
+
+
+@pytest.mark.parametrize(
+    ("status", "is_cold", "expected"),
+    [
+        (InvocationStatus.PENDING, True, {"faas.invocations", "faas.coldstarts", "faas.invoke_duration"}),
+        (InvocationStatus.FAILED, False, {"faas.invocations", "faas.invoke_duration"}),
+        (InvocationStatus.RETRY, False, {"faas.errors", "faas.invoke_duration"}),
+    ],
+)
+def test_functions_have_the_metrics_of_the_conventions(
+    status: InvocationStatus, is_cold: bool, expected: set[str]
+) -> None:
+    meters = Meters()
+    metrics = Metrics(meters.instruments, is_cold=is_cold)
+    start = started()
+    metrics.on_invocation_started(start)
+    metrics.on_invocation_ended(ended(start, status, after=2.5))
+    points = {name: found for name, found in meters.points().items() if name.startswith("faas.")}
+    assert set(points) == expected
+    assert all(point.attributes == {"faas.trigger": "other"} for found in points.values() for point in found)
+    assert points["faas.invoke_duration"][0].sum == 2.5

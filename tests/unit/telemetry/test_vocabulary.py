@@ -22,6 +22,7 @@ from durable_execution.telemetry.environment_memory import Surroundings
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.live import LiveTracing
 from durable_execution.telemetry.logs import FIELDS, LogPlace, fields_of
+from durable_execution.telemetry.metrics import METRICS
 from durable_execution.telemetry.open_span import RecordOutlet
 from durable_execution.telemetry.settings import EVERY, STANDARD, VARIABLES, TopSpans
 from durable_execution.telemetry.spans import SpanRecord
@@ -159,6 +160,7 @@ def test_every_variable_and_attribute_is_named_in_one_place() -> None:
         ("configuration.py", "cloud.provider"),
         ("configuration.py", "faas.max_memory"),
         ("configuration.py", "faas.name"),
+        *(("metrics.py", metric.name) for metric in METRICS if metric.name.startswith("faas.")),
         ("outlets.py", "exception.escaped"),  # on exceptions that the user's own code records
     }
 
