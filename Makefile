@@ -33,7 +33,7 @@ OPTIONS ?=
 LOWEST_TESTS := tests/unit/serdes tests/unit/telemetry tests/unit/runtime tests/unit/debugger tests/unit/test_handler.py tests/scenarios tests/tui
 
 LOWEST_PIP = $(BIN)/uv pip install --quiet --python build/lowest/bin/python
-LOWEST_TOOLS := pytest-randomly pytest-timeout pytest-xdist pyyaml cfn-lint fastapi httpx2
+LOWEST_TOOLS := pytest-randomly pytest-timeout pytest-xdist pyyaml cfn-lint
 # AWS's packages that tests compare with; their own lower bounds are higher, and not ours.
 LOWEST_PEERS := aws-durable-execution-sdk-python aws-durable-execution-sdk-python-otel
 
@@ -93,7 +93,8 @@ test-lowest: $(READY_TO_RUN) ## run the tests that touch dependencies, with the 
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
 	@$(LOWEST_PIP) --resolution lowest-direct --editable '.[debugger,otlp,server,testing]'
-	@$(LOWEST_PIP) $(LOWEST_TOOLS)
+	@$(BIN)/uv pip freeze --exclude-editable --python build/lowest/bin/python > build/lowest/constraints.txt
+	@$(LOWEST_PIP) --constraint build/lowest/constraints.txt $(LOWEST_TOOLS)
 	@$(LOWEST_PIP) --no-deps $(LOWEST_PEERS)
 	@build/lowest/bin/python -m pytest -n $(WORKERS) -q -p no:anyio -p no:cacheprovider $(OPTIONS) $(or $(TESTS),$(LOWEST_TESTS))
 
