@@ -6,10 +6,13 @@ the spans that arrived of those that were sent, and how many of them have no par
 """
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
+import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -18,7 +21,7 @@ from durable_execution.clock import SystemClock
 from durable_execution.protocol import InvocationStatus
 from durable_execution.telemetry import live
 from durable_execution.telemetry.environment_memory import sent_roots
-from durable_execution.telemetry.export_outcomes import RetainingExporter, retaining
+from durable_execution.telemetry.export_outcomes import RejectionNotice, RetainingExporter, outcomes, retaining
 from durable_execution.telemetry.flushing import Flusher
 from durable_execution.telemetry.settings import Settings
 from tests.unit.telemetry.happenings import ARN, call, ended, started, step
@@ -28,6 +31,9 @@ INVOCATIONS = 6
 TIMEOUT_SECONDS = 3
 """The time-out that `configure()` sets."""
 monotonic = SystemClock().monotonic
+
+CLOSED_PORT = "closed port"
+"""The fault with which nothing listens until the seventh invocation."""
 
 Fault = Callable[[Collector, int], None]
 
@@ -50,8 +56,21 @@ def black_hole(received: Collector, number: int) -> None:
         received.hangs = None
 
 
+def slow(received: Collector, number: int) -> None:
+    """Answer after a second."""
+    received.delay_seconds = 1.0 if number <= INVOCATIONS else 0.0
+
+
+def half_rejected(received: Collector, number: int) -> None:
+    """Accept every second span, and report the others as rejected."""
+    received.rejects_half = number <= INVOCATIONS
+
+
 FAULTS: dict[str, Fault] = {
     "healthy": status(200),
+    CLOSED_PORT: status(200),
+    "slow: 1 s": slow,
+    "half rejected": half_rejected,
     "503 in the first only": status(503, until=1),
     "503 always": status(503),
     "429 always": status(429),
@@ -64,13 +83,19 @@ FAULTS: dict[str, Fault] = {
 def row(name: str, fault: Fault) -> str:
     """Trace the execution with one fault."""
     live._flusher = Flusher()  # every row is an environment of its own
-    with collector() as received:
-        exporter = OTLPSpanExporter(endpoint=f"{received.endpoint}/v1/traces", timeout=TIMEOUT_SECONDS)
+    port = _free_port()
+    with ExitStack() as stack:
+        received = Collector() if name == CLOSED_PORT else stack.enter_context(collector(port))
+        session = requests.Session()
+        session.hooks["response"].append(RejectionNotice(outcomes, sent_roots.lose_any))
+        exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}/v1/traces", timeout=TIMEOUT_SECONDS, session=session)
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(RetainingExporter(exporter, on_lost=sent_roots.lose_spans)))
         retaining.add(provider)
         waited = []
         for number in range(1, INVOCATIONS + 2):
+            if number > INVOCATIONS and name == CLOSED_PORT:
+                received = stack.enter_context(collector(port))
             fault(received, number)
             waited.append(_invoke(provider, name, number))
         provider.force_flush()
@@ -80,6 +105,12 @@ def row(name: str, fault: Fault) -> str:
         orphans = [span for span in unique.values() if span.parent_span_id and span.parent_span_id not in unique]
     shown = "".join(f"{seconds:>8.2f}" for seconds in waited[:INVOCATIONS])
     return f"{name:<24}{shown}{len(unique):>8}/{expected}{len(orphans):>9}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _invoke(provider: Any, name: str, number: int) -> float:

@@ -30,25 +30,31 @@ class Telemetry:
         meter_provider: The meter provider in use; None when metrics were not requested and the application has no provider.
         is_ours: Whether `configure()` created the tracer provider. If False, the application had one, which is used
             unchanged.
+        logger_provider: The logger provider in use; None unless `OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN` asks for log records.
     """
 
     tracer_provider: Any
     meter_provider: Any
     is_ours: bool
+    logger_provider: Any = None
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
         """Export pending spans and metrics. Returns whether that finished in time."""
         from durable_execution.telemetry.flushing import Flusher
 
-        flushes = [p.force_flush for p in (self.tracer_provider, self.meter_provider) if hasattr(p, "force_flush")]
+        flushes = [provider.force_flush for provider in self._providers if hasattr(provider, "force_flush")]
         return Flusher().flush(flushes, timeout_seconds).is_complete
 
     def shutdown(self) -> None:
         """Export pending spans and metrics and shut down, if `configure()` created the providers."""
         if self.is_ours:
-            for provider in (self.tracer_provider, self.meter_provider):
+            for provider in self._providers:
                 if hasattr(provider, "shutdown"):
                     provider.shutdown()
+
+    @property
+    def _providers(self) -> tuple[Any, ...]:
+        return self.tracer_provider, self.meter_provider, self.logger_provider
 
 
 def configure(
@@ -106,7 +112,8 @@ def configure(
     meters = current_meters if has_meters else (_meter_provider(resource) if metrics else None)
     if meters is not None and not has_meters:
         metrics_api.set_meter_provider(meters)
-    return Telemetry(provider, meters, is_ours=True)
+    logs = _logger_provider(resource) if "logs" in settings.exception_signals() else None
+    return Telemetry(provider, meters, is_ours=True, logger_provider=logs)
 
 
 def lambda_resource(environment: Mapping[str, str]) -> dict[str, str | int]:
@@ -163,8 +170,29 @@ def _meter_provider(resource: "Resource") -> "MeterProvider | None":
     return MeterProvider([PeriodicExportingMetricReader(exporter)], resource=resource)
 
 
+def _logger_provider(resource: "Resource") -> Any:
+    """Return the application's logger provider, or set one; None when log records have no exporter."""
+    from opentelemetry import _logs as logs_api
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+
+    current: Any = logs_api.get_logger_provider()
+    if isinstance(current, LoggerProvider):
+        return current
+    exporter = _exporter("logs")
+    if exporter is None:
+        return None
+    provider = LoggerProvider(resource=resource)
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+    logs_api.set_logger_provider(provider)
+    return provider
+
+
+EXPORTERS = {"traces": settings.TRACES_EXPORTER, "metrics": settings.METRICS_EXPORTER, "logs": settings.LOGS_EXPORTER}
+
+
 def _exporter(signal: str) -> Any:
-    variable = settings.TRACES_EXPORTER if signal == "traces" else settings.METRICS_EXPORTER
+    variable = EXPORTERS[signal]
     chosen = os.environ.get(variable.name, "").strip().lower() or variable.default
     if chosen == "none":
         return None
@@ -183,22 +211,55 @@ def _console(signal: str) -> Any:
         from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
         return ConsoleSpanExporter()
+    if signal == "logs":
+        from opentelemetry.sdk._logs import export
+
+        return (getattr(export, "ConsoleLogRecordExporter", None) or export.ConsoleLogExporter)()
     from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
 
     return ConsoleMetricExporter()
 
 
+SPECIFIC = {
+    "traces": (settings.TRACES_TIMEOUT, settings.TRACES_PROTOCOL),
+    "metrics": (settings.METRICS_TIMEOUT, settings.METRICS_PROTOCOL),
+    "logs": (settings.TIMEOUT, settings.PROTOCOL),
+}
+OTLP = {
+    "traces": ("trace_exporter", "OTLPSpanExporter"),
+    "metrics": ("metric_exporter", "OTLPMetricExporter"),
+    "logs": ("_log_exporter", "OTLPLogExporter"),
+}
+
+
 def _otlp(signal: str, protocol: str) -> Any:
-    specific = settings.TRACES_TIMEOUT if signal == "traces" else settings.METRICS_TIMEOUT
+    specific = SPECIFIC[signal][0]
+    options: dict[str, Any] = {}
+    if signal == "traces" and protocol != "grpc":
+        options["session"] = _noticing_session()
     is_timed = {settings.TIMEOUT.name, specific.name} & set(os.environ)
-    return otlp_exporter(signal, protocol, **({} if is_timed else {"timeout": int(settings.TIMEOUT.default)}))
+    if not is_timed:
+        options["timeout"] = int(settings.TIMEOUT.default)
+    return otlp_exporter(signal, protocol, **options)
+
+
+def _noticing_session() -> Any:
+    """Create the session of the exporter, which notices spans that a collector rejects."""
+    import requests
+
+    from durable_execution.telemetry.environment_memory import sent_roots
+    from durable_execution.telemetry.export_outcomes import RejectionNotice, outcomes
+
+    session = requests.Session()
+    session.hooks["response"].append(RejectionNotice(outcomes, sent_roots.lose_any))
+    return session
 
 
 def otlp_exporter(signal: str, protocol: str, **options: Any) -> Any:
     """Create OpenTelemetry's own OTLP exporter, which reads the `OTEL_EXPORTER_OTLP_*` variables.
 
     Args:
-        signal: `traces` or `metrics`.
+        signal: `traces`, `metrics` or `logs`.
         protocol: `http/protobuf` or `grpc`.
         options: Arguments of the exporter, which override the variables.
 
@@ -206,9 +267,7 @@ def otlp_exporter(signal: str, protocol: str, **options: Any) -> Any:
         ConfigurationError: The exporter is not installed.
     """
     package = "opentelemetry.exporter.otlp.proto." + ("grpc" if protocol == "grpc" else "http")
-    module, kind = (
-        ("trace_exporter", "OTLPSpanExporter") if signal == "traces" else ("metric_exporter", "OTLPMetricExporter")
-    )
+    module, kind = OTLP[signal]
     try:
         exporters = importlib.import_module(f"{package}.{module}")
     except ImportError as error:
@@ -219,7 +278,7 @@ def otlp_exporter(signal: str, protocol: str, **options: Any) -> Any:
 
 
 def _protocol(signal: str) -> str:
-    specific = settings.TRACES_PROTOCOL if signal == "traces" else settings.METRICS_PROTOCOL
+    specific = SPECIFIC[signal][1]
     said = os.environ.get(specific.name) or os.environ.get(settings.PROTOCOL.name)
     protocol = (said or settings.PROTOCOL.default).strip().lower()
     if protocol not in PROTOCOLS:

@@ -9,7 +9,7 @@ from typing import Any
 
 from durable_execution.observers import Observer
 from durable_execution.telemetry.logs import LogPlaces, is_asked_for
-from durable_execution.telemetry.settings import Settings
+from durable_execution.telemetry.settings import Settings, exception_signals
 
 logger = logging.getLogger("durable_execution")
 STAND_INS = ("Proxy", "_Proxy", "NoOp")
@@ -30,16 +30,19 @@ def observers_from_environment() -> tuple[Observer, ...]:
         warn_once(problem)
     if not settings.is_on:
         return places
+    logger_provider = None
+    if "logs" in exception_signals():
+        logger_provider = configured_provider("_logs", "get_logger_provider", "LoggerProvider")
     from durable_execution.telemetry.live import assemble
 
-    return (*places, *assemble(tracer_provider, meter_provider, settings))
+    return (*places, *assemble(tracer_provider, meter_provider, settings, logger_provider))
 
 
 def configured_provider(signal: str, getter: str, kind: str) -> Any:
     """Return the application's provider of one signal, if it has a usable one.
 
     Args:
-        signal: `trace` or `metrics`.
+        signal: `trace`, `metrics` or `_logs`.
         getter: The function of OpenTelemetry's API that returns it.
         kind: The SDK's class: deterministic ids need OpenTelemetry's own SDK.
     """

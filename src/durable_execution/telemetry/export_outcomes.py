@@ -9,10 +9,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 from weakref import WeakSet
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+logger = logging.getLogger("durable_execution")
 
 KEPT_SPANS = 16_384
 """Spans of failed exports that are kept; beyond that, the oldest are lost."""
@@ -159,6 +162,46 @@ class RetainingExporter(SpanExporter):
         self._counted.lose(len(spans))
         if self._on_lost is not None:
             self._on_lost(spans)
+
+
+class RejectionNotice:
+    """Notices the spans that a collector reports as rejected although it accepts the request.
+
+    OTLP forbids sending them again, so they are lost. Pass the object to a requests session as a response hook.
+
+    Args:
+        counted: Counts them.
+        on_rejected: Called when there are any; which ones is not known.
+    """
+
+    def __init__(self, counted: ExportOutcomes, on_rejected: Callable[[], None]) -> None:
+        self._counted = counted
+        self._on_rejected = on_rejected
+        self._has_warned = False
+
+    def __call__(self, response: Any, *_: Any, **__: Any) -> None:
+        """Read a response."""
+        if not response.ok or not response.content:
+            return
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+        try:
+            answer = ExportTraceServiceResponse.FromString(response.content).partial_success
+        except DecodeError:  # not the answer of a collector
+            return
+        if not answer.rejected_spans:
+            return
+        self._counted.lose(answer.rejected_spans)
+        self._on_rejected()
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "the collector rejected %d spans, which are lost: %s. Check its limits; `durable-debug export --to otlp` sends "
+                "the spans of an execution again",
+                answer.rejected_spans,
+                answer.error_message or "it gives no reason",
+            )
 
 
 class _FailureFilter(logging.Filter):

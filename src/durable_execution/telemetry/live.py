@@ -1,6 +1,6 @@
 """Live tracing: sends the view of each invocation through the application's provider while it runs."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -14,10 +14,13 @@ from durable_execution.telemetry.identity import TraceIdentity, identify, invoca
 from durable_execution.telemetry.metrics import DROPPED, FLUSH_DURATION, Instruments, Metrics
 from durable_execution.telemetry.outlets import TraceOutlet
 from durable_execution.telemetry.provider import SCOPE, outlet_for, sdk_version
-from durable_execution.telemetry.settings import PLAIN, Settings, TopSpans
+from durable_execution.telemetry.settings import PLAIN, Settings, TopSpans, exception_signals
 from durable_execution.telemetry.span_view import SpanView
 from durable_execution.telemetry.trace_context import NOTHING, incoming
 from durable_execution.telemetry.trace_views import VIEWS
+
+if TYPE_CHECKING:
+    from durable_execution.telemetry.event_log import EventLog
 
 _cold = [True]
 
@@ -38,6 +41,7 @@ class LiveTracing(ForwardingObserver):
         joins_incoming: bool = True,
         top: TopSpans = PLAIN,
         is_cold: bool | None = None,
+        event_log: "EventLog | None" = None,
     ) -> None:
         """Prepare.
 
@@ -47,6 +51,7 @@ class LiveTracing(ForwardingObserver):
             joins_incoming: Whether to join the incoming trace.
             top: How the root and Workflow look.
             is_cold: Whether it is the first invocation of this environment; None when unknown.
+            event_log: Sends exceptions and divergences as log records; None to keep them on their spans.
         """
         super().__init__()
         self._provider = provider
@@ -54,6 +59,7 @@ class LiveTracing(ForwardingObserver):
         self._joins_incoming = joins_incoming
         self._top = top
         self._is_cold = is_cold
+        self._event_log = event_log
         self.outlet: TraceOutlet | None = None
         self.identity: TraceIdentity | None = None
 
@@ -62,6 +68,7 @@ class LiveTracing(ForwardingObserver):
         context = incoming(started.trace_header, started.lambda_context) if self._joins_incoming else NOTHING
         self.identity = identity = identify(started, context, invocation_names)
         self.outlet = outlet = outlet_for(self._provider, identity)
+        outlet.event_log = self._event_log
         around = Surroundings(
             invocation_parent_id=outlet.ambient_id,
             has_root=sent_roots.is_due(identity, started),
@@ -82,7 +89,9 @@ _flusher = Flusher()
 _instruments: "WeakKeyDictionary[Any, Instruments]" = WeakKeyDictionary()
 
 
-def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> tuple[Observer, ...]:
+def assemble(
+    tracer_provider: Any, meter_provider: Any, settings: Settings, logger_provider: Any = None
+) -> tuple[Observer, ...]:
     """Return the observers for spans and metrics, and, last, the one that flushes them."""
     is_cold = _is_cold()
     tracing = (
@@ -92,6 +101,7 @@ def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> t
             joins_incoming=settings.joins_incoming,
             top=settings.top,
             is_cold=is_cold,
+            event_log=_event_log_of(logger_provider) if logger_provider is not None else None,
         )
         if tracer_provider is not None
         else None
@@ -100,7 +110,7 @@ def assemble(tracer_provider: Any, meter_provider: Any, settings: Settings) -> t
     is_retained = tracer_provider in retaining if tracer_provider is not None else False
     if not is_retained:
         watch_exporters()
-    providers = [tracer_provider, meter_provider]
+    providers = [tracer_provider, meter_provider, logger_provider]
     delivery = Delivery(tracing, instruments, providers, settings.flush_seconds, is_retained=is_retained)
     metrics = Metrics(instruments, is_cold=is_cold) if instruments is not None else None
     return tuple(observer for observer in (tracing, metrics, delivery) if observer is not None)
@@ -150,3 +160,9 @@ def _instruments_of(provider: Any) -> Instruments:
     if found is None:
         found = _instruments[provider] = Instruments(provider.get_meter(SCOPE, sdk_version()))
     return found
+
+
+def _event_log_of(provider: Any) -> "EventLog":
+    from durable_execution.telemetry.event_log import EventLog
+
+    return EventLog(provider.get_logger(SCOPE, sdk_version()), keeps="span" in exception_signals())

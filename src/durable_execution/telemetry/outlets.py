@@ -14,10 +14,10 @@ Stands in for a span that is sent later: the parent of spans inside it, and the 
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import Token
 from traceback import format_exception
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -35,7 +35,10 @@ from durable_execution.telemetry.bounded import bounded, bounded_trace
 from durable_execution.telemetry.decisions import Decided, Sampling
 from durable_execution.telemetry.identity import TraceIdentity
 from durable_execution.telemetry.open_span import Links, OpenSpan
-from durable_execution.telemetry.spans import Attributes, SpanStatus, to_ns
+from durable_execution.telemetry.spans import Attributes, SpanEvent, SpanStatus, to_ns
+
+if TYPE_CHECKING:
+    from durable_execution.telemetry.event_log import EventLog
 
 logger = logging.getLogger("durable_execution")
 
@@ -46,6 +49,7 @@ class TraceOutlet:
     Attributes:
         sent: The number of spans passed to the provider's processors.
         is_sampled: Whether spans are sent.
+        event_log: Sends events as log records; None to keep them on their spans.
     """
 
     def __init__(self, identity: TraceIdentity, sampling: Sampling) -> None:
@@ -57,6 +61,7 @@ class TraceOutlet:
         self._flags = sampling.flags
         self._state = sampling.ancestor.trace_state
         self._has_logged = False
+        self.event_log: EventLog | None = None
         if sampling.error is not None:
             self.log_once("ask the sampler", sampling.error)
 
@@ -103,6 +108,16 @@ class TraceOutlet:
             if len(span.links) <= 1:
                 self._links[span.links] = found
         return found
+
+    def events_of(self, span: OpenSpan) -> Sequence[SpanEvent]:
+        """Return the events that stay on a span that ends."""
+        if self.event_log is None or not span.events:
+            return span.events
+        try:
+            return self.event_log.take(span.events, span.handle.get_span_context())
+        except Exception as error:  # noqa: BLE001  # the application's processor can raise anything
+            self.log_once("send a log record", error)
+            return span.events
 
     def log_once(self, what: str, error: Exception) -> None:
         """Log an error in the application's part of OpenTelemetry."""
@@ -169,17 +184,18 @@ class DeferredOutlet(TraceOutlet):
 
     def close(self, span: OpenSpan, attributes: Attributes) -> None:
         """Pass the finished span to the processors."""
+        events = self.events_of(span)
         if not self.is_sampled or self._processor is None:
             return
         self.sent += 1
         try:
-            self._processor.on_end(self._finished(span))
+            self._processor.on_end(self._finished(span, events))
         except Exception as error:  # noqa: BLE001  # the application's processor can raise anything
             self.log_once("end a span", error)
 
-    def _finished(self, span: OpenSpan) -> ReadableSpan:
+    def _finished(self, span: OpenSpan, kept: Sequence[SpanEvent]) -> ReadableSpan:
         handle: PlaceholderSpan = span.handle
-        events = tuple(Event(event.name, event.attributes, event.at_ns) for event in span.events) if span.events else ()
+        events = tuple(Event(event.name, event.attributes, event.at_ns) for event in kept) if kept else ()
         links = self.links_of(span)
         known: Any = span.attributes
         if handle.has_additions:
@@ -274,9 +290,10 @@ class StartedOutlet(TraceOutlet):
             handle = started
         elif attributes:
             handle.set_attributes(attributes)
+        events = self.events_of(span)
         if not handle.is_recording():
             return
-        for event in span.events:
+        for event in events:
             handle.add_event(event.name, event.attributes, event.at_ns)
         if span.status is not SpanStatus.UNSET:
             handle.set_status(Status(CODES[span.status], span.message or None))

@@ -89,12 +89,19 @@ SAMPLER = Variable(
 )
 # An invocation of 3,000 operations can end with twice as many spans at once.
 QUEUE = Variable("OTEL_BSP_MAX_QUEUE_SIZE", "16384", "Spans queued for delivery; OpenTelemetry's own default is 2048.")
+EXCEPTIONS = Variable(
+    "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN",
+    "none",
+    "`logs` sends exceptions and divergences as log records in place of span events, which OpenTelemetry deprecates; `logs/dup` "
+    "sends both.",
+)
+LOGS_EXPORTER = Variable("OTEL_LOGS_EXPORTER", "otlp", "`otlp`, `console` or `none`; for those log records.")
 SERVICE = Variable("OTEL_SERVICE_NAME", "the function's name", "Name of the service.")
 RESOURCE = Variable("OTEL_RESOURCE_ATTRIBUTES", "none", "Further attributes of the resource: `key=value,…`.")
 STANDARD = (
     ENDPOINT, TRACES_ENDPOINT, METRICS_ENDPOINT, HEADERS, TRACES_HEADERS, METRICS_HEADERS,
     PROTOCOL, TRACES_PROTOCOL, METRICS_PROTOCOL, TIMEOUT, TRACES_TIMEOUT, METRICS_TIMEOUT,
-    TRACES_EXPORTER, METRICS_EXPORTER, SAMPLER, QUEUE, SERVICE, RESOURCE,
+    TRACES_EXPORTER, METRICS_EXPORTER, LOGS_EXPORTER, EXCEPTIONS, SAMPLER, QUEUE, SERVICE, RESOURCE,
 )  # fmt: skip
 """Variables that `configure()` and OpenTelemetry's SDK read for the provider that `configure()` creates."""
 
@@ -149,6 +156,15 @@ def choose_view(view: str) -> None:
     if view not in VIEWS:
         raise ConfigurationError(f"view {view!r} does not exist; use one of {', '.join(VIEWS)}")
     _chosen_view[:] = [view]
+
+
+def exception_signals(environment: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return where exceptions and divergences go: `span`, `logs` or both."""
+    given = os.environ if environment is None else environment
+    chosen = {choice.strip() for choice in given.get(EXCEPTIONS.name, "").lower().split(",")}
+    if "logs/dup" in chosen:
+        return frozenset({"span", "logs"})
+    return frozenset({"logs"}) if "logs" in chosen else frozenset({"span"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from google.protobuf import json_format  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
@@ -47,10 +49,14 @@ class Collector:
     endpoint: str = ""
     spans: list[Received] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
+    logs: list[Any] = field(default_factory=list)
+    rejects_half: bool = False
+    rejected: int = 0
     status: int = 200
     hangs: threading.Event | None = None
     requests: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    delay_seconds: float = 0.0
 
     def named(self, name: str) -> list[Received]:
         return [span for span in self.spans if span.name == name]
@@ -63,17 +69,30 @@ class Collector:
                 {m.name: m for r in request.resource_metrics for s in r.scope_metrics for m in s.metrics}
             )
             return b""
+        if path == "/v1/logs":
+            for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
+                self.logs.extend(record for scope in resource.scope_logs for record in scope.log_records)
+            return b""
         request = from_json(body) if kind == "application/json" else ExportTraceServiceRequest.FromString(body)
+        rejected = 0
         for resource in request.resource_spans:
             known = _attributes(resource.resource.attributes)
             for scope in resource.scope_spans:
-                self.spans.extend(_span(span, known.get("service.name", "")) for span in scope.spans)
-        return b""
+                taken = scope.spans[::2] if self.rejects_half else scope.spans
+                rejected += len(scope.spans) - len(taken)
+                self.spans.extend(_span(span, known.get("service.name", "")) for span in taken)
+        self.rejected += rejected
+        if not rejected:
+            return b""
+        answer = ExportTraceServiceResponse()
+        answer.partial_success.rejected_spans = rejected
+        answer.partial_success.error_message = "quota"
+        return bytes(answer.SerializeToString())
 
 
 @contextmanager
-def collector() -> Iterator[Collector]:
-    """Listen on a free port."""
+def collector(port: int = 0) -> Iterator[Collector]:
+    """Listen on a port; by default a free one."""
     received = Collector()
 
     class Handler(BaseHTTPRequestHandler):
@@ -84,6 +103,7 @@ def collector() -> Iterator[Collector]:
             received.headers = {key.lower(): value for key, value in self.headers.items()}
             if received.hangs is not None:
                 received.hangs.wait(30)
+            threading.Event().wait(received.delay_seconds)
             answer = (
                 received.take(self.path, body, self.headers.get("content-type", "")) if received.status == 200 else b""
             )
@@ -96,7 +116,7 @@ def collector() -> Iterator[Collector]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name it is called with
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

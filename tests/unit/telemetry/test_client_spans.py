@@ -67,9 +67,8 @@ def test_every_checkpoint_call_is_under_the_invocation(workflow: Any, view: str)
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    handler = durable_execution(
-        workflow, client=InstrumentedClient(provider), observers=[LiveTracing(provider, view=view)]
-    )
+    client, tracing = InstrumentedClient(provider), LiveTracing(provider, view=view)
+    handler = durable_execution(client=client, observers=[tracing])(workflow)
     assert handler(envelope(), None)["Status"] == "SUCCEEDED"
     spans = exporter.get_finished_spans()
     (invocation,) = (span for span in spans if span.name == "Invocation")

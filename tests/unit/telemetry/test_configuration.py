@@ -79,6 +79,20 @@ def test_spans_and_metrics_are_sent_by_the_standard_variables(received: Collecto
     assert {"replay.invocations", "replay.operations", "replay.checkpoint.duration"} <= set(received.metrics)
 
 
+FAILING = SCRIPT.replace("lambda _: 1", "lambda _: 1 / 0").replace(".result == 2", ".error")
+
+
+def test_exceptions_are_sent_as_log_records_to_those_who_opted_in(received: Collector) -> None:
+    run(received.endpoint, FAILING, OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN="logs")
+    assert {record.event_name for record in received.logs} == {"exception"}
+    by_id = {span.span_id: span for span in received.spans}
+    assert {by_id[record.span_id.hex()].name for record in received.logs} == {
+        f"charge attempt {number}" for number in range(1, len(received.logs) + 1)
+    }
+    assert not any(event[0] == "exception" for span in received.spans for event in span.events)
+    assert {span.status for span in received.named("charge attempt 1")} == {"ERROR"}
+
+
 def test_options_go_before_the_environment(received: Collector) -> None:
     arguments = {"service_name": "shop", "view": "invocation", "metrics": False}
     assert run(received.endpoint, arguments=arguments, OTEL_SERVICE_NAME="other") == "True NoneType"
@@ -227,3 +241,20 @@ def test_telemetry_of_ours_can_be_flushed_and_shut_down() -> None:
     telemetry = Telemetry(provider, None, is_ours=True)
     assert telemetry.flush()
     telemetry.shutdown()
+
+
+def test_spans_that_the_collector_rejects_are_counted_and_the_root_comes_again(received: Collector) -> None:
+    received.rejects_half = True
+    script = SCRIPT.replace("print(telemetry.is_ours, type(telemetry.meter_provider).__name__)", PRINT_LOST)
+    said = run(received.endpoint, script, {"metrics": False})
+    lost, has_arrived = said.splitlines()
+    assert int(lost) == received.rejected > 0
+    assert has_arrived == "False"
+
+
+PRINT_LOST = """
+from durable_execution.telemetry.environment_memory import sent_roots
+from durable_execution.telemetry.export_outcomes import outcomes
+print(outcomes.take_lost())
+print(any(sent_roots._has_arrived.values()))
+"""

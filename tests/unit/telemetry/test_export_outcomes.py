@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -11,7 +12,12 @@ from opentelemetry.trace import SpanContext
 from durable_execution.telemetry import export_outcomes, flushing
 from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.environment_memory import RootLedger
-from durable_execution.telemetry.export_outcomes import ExportOutcomes, RetainingExporter, watch_exporters
+from durable_execution.telemetry.export_outcomes import (
+    ExportOutcomes,
+    RejectionNotice,
+    RetainingExporter,
+    watch_exporters,
+)
 from durable_execution.telemetry.flushing import Flusher
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.trace_context import NOTHING
@@ -121,3 +127,19 @@ def test_failures_of_other_providers_are_noticed_by_their_log_records(monkeypatc
 def test_an_application_that_keeps_its_provider_is_not_changed() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     assert provider not in export_outcomes.retaining
+
+
+@pytest.mark.parametrize(("is_ok", "content"), [(True, b""), (True, b"<html>"), (False, b"\x0a\x02\x08\x05")])
+def test_other_answers_reject_nothing(is_ok: bool, content: bytes) -> None:
+    counted = ExportOutcomes()
+    RejectionNotice(counted, lambda: pytest.fail("nothing was rejected"))(SimpleNamespace(ok=is_ok, content=content))
+    assert counted.take_lost() == 0
+
+
+def test_rejected_spans_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    counted, calls = ExportOutcomes(), list[int]()
+    notice = RejectionNotice(counted, lambda: calls.append(1))
+    for _ in range(2):
+        notice(SimpleNamespace(ok=True, content=b"\x0a\x02\x08\x05"))
+    assert (counted.take_lost(), len(calls)) == (10, 2)
+    assert ["rejected 5 spans" in record.getMessage() for record in caplog.records] == [True]
