@@ -315,11 +315,13 @@ class _Writer:
         self._outlet = RecordOutlet()
         self._names = InvocationNames()
         self._roots = RootLedger()
+        self._ran_at: list[datetime] = []
 
     def write(self, story: InvocationStory) -> None:
         """Pass the notifications of one invocation to the view."""
         started = story.started()
-        identity = identify(started, self._context, self._names)
+        identity = identify(started, self._context, self._names, ran_at=self._ran_at)
+        self._ran_at.append(started.at)
         around = Surroundings(
             has_root=self._roots.is_due(identity, started),
             top=self._top,

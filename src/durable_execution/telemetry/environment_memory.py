@@ -4,6 +4,7 @@ An environment that started in the meantime does not know. Only the history then
 remembers which executions' synthetic root was sent, so that it is sent only once unless something was lost.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,6 +16,11 @@ from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.identity import TraceIdentity
 from durable_execution.telemetry.settings import PLAIN, TopSpans
 
+logger = logging.getLogger("durable_execution")
+
+XRAY_BYTES = 500_000
+"""The size of a trace that X-Ray accepts, by its documentation."""
+XRAY_WARNING_BYTES = 400_000
 REMEMBERED_DUE_TIMES = 4_096
 
 
@@ -97,6 +103,34 @@ class RootLedger:
 
 sent_roots = RootLedger()
 """The roots that this process has sent."""
+
+
+class TraceSizes:
+    """Adds up the sizes of traces, as far as this process sends them, and warns before X-Ray drops spans."""
+
+    def __init__(self) -> None:
+        self._sizes: OrderedDict[int, int] = OrderedDict()
+        self._lock = Lock()
+
+    def add(self, identity: TraceIdentity, size_bytes: int) -> None:
+        """Add the spans of an invocation."""
+        with self._lock:
+            before = self._sizes.pop(identity.trace_id, 0)
+            after = self._sizes[identity.trace_id] = before + size_bytes
+            while len(self._sizes) > REMEMBERED_ROOTS:
+                self._sizes.popitem(last=False)
+        if before < XRAY_WARNING_BYTES <= after:
+            logger.warning(
+                "the trace of this execution has at least %d KB, and X-Ray accepts %d KB: spans beyond that are missing. Move "
+                "parts of the workflow into chained invokes, group steps, or send the spans to a different backend",
+                after // 1_000,
+                XRAY_BYTES // 1_000,
+                extra={"executionArn": identity.arn},
+            )
+
+
+trace_sizes = TraceSizes()
+"""The sizes of the traces that this process sends to."""
 
 
 class Surroundings(NamedTuple):

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 from opentelemetry.sdk.trace import TracerProvider
 
 from durable_execution.observers import InvocationEnded, InvocationStarted, Observer
-from durable_execution.telemetry.environment_memory import Surroundings, due_times, sent_roots
+from durable_execution.telemetry.environment_memory import Surroundings, due_times, sent_roots, trace_sizes
 from durable_execution.telemetry.export_outcomes import outcomes, retaining, watch_exporters
 from durable_execution.telemetry.flushing import Flushed, Flusher, budget_of
 from durable_execution.telemetry.forwarding_observer import ForwardingObserver
@@ -69,6 +69,7 @@ class LiveTracing(ForwardingObserver):
         self.identity = identity = identify(started, context, invocation_names)
         self.outlet = outlet = outlet_for(self._provider, identity)
         outlet.event_log = self._event_log
+        outlet.is_measured = context.is_xray
         around = Surroundings(
             invocation_parent_id=outlet.ambient_id,
             has_root=sent_roots.is_due(identity, started),
@@ -78,6 +79,12 @@ class LiveTracing(ForwardingObserver):
             due_times=due_times,
         )
         return self._view(identity, started, outlet, around)
+
+    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+        """End the spans, and add their size to that of the trace."""
+        super().on_invocation_ended(happening)
+        if self.identity is not None and self.outlet is not None and self.outlet.is_measured:
+            trace_sizes.add(self.identity, self.outlet.size_bytes)
 
 
 def _is_cold() -> bool:

@@ -8,6 +8,9 @@ from durable_execution.telemetry.span_ids import hex_span, hex_trace
 from durable_execution.telemetry.spans import Attributes, SpanEvent, SpanLink, SpanRecord, SpanStatus
 from durable_execution.telemetry.vocabulary import LINKS
 
+ENVELOPE_BYTES = 300
+"""A span in X-Ray without attributes: ids, times, resource and braces."""
+
 Links = tuple[tuple[int, int], ...]
 
 
@@ -89,6 +92,14 @@ class OpenSpan:
         parent = self.parent
         if parent is not None and parent.end_ns < self.end_ns:
             parent.end_ns = self.end_ns
+
+    @property
+    def size_bytes(self) -> int:
+        """Its approximate size in a trace of X-Ray, which stores it as JSON."""
+        texts = sum(len(key) + len(str(value)) + 6 for key, value in self.attributes.items())
+        for event in self.events:
+            texts += sum(len(key) + len(str(value)) + 6 for key, value in event.attributes.items())
+        return ENVELOPE_BYTES + len(self.name) + texts
 
     def record(self) -> SpanRecord:
         """Return it as a value."""

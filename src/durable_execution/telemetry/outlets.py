@@ -49,6 +49,8 @@ class TraceOutlet:
     Attributes:
         sent: The number of spans passed to the provider's processors.
         is_sampled: Whether spans are sent.
+        is_measured: Whether to add up the sizes of the spans.
+        size_bytes: Their sum.
         event_log: Sends events as log records; None to keep them on their spans.
     """
 
@@ -62,6 +64,8 @@ class TraceOutlet:
         self._state = sampling.ancestor.trace_state
         self._has_logged = False
         self.event_log: EventLog | None = None
+        self.is_measured = False
+        self.size_bytes = 0
         if sampling.error is not None:
             self.log_once("ask the sampler", sampling.error)
 
@@ -99,6 +103,13 @@ class TraceOutlet:
         context = SpanContext(span.trace_id, span.span_id, False, self._flags, self._state)
         span.handle = PlaceholderSpan(context, span)
 
+    def ancestor_of(self, span: OpenSpan) -> SpanContext:
+        """Return the context of the parent that this process does not own; spans for an earlier trace have one there."""
+        known = self.sampling.ancestor
+        if span.trace_id == known.trace_id or span.parent_id is None:
+            return known
+        return SpanContext(span.trace_id, span.parent_id, True, self._flags)
+
     def links_of(self, span: OpenSpan) -> tuple[Link, ...]:
         """Return the span's links as SDK objects; most spans of an invocation share them."""
         found = self._links.get(span.links)
@@ -118,6 +129,11 @@ class TraceOutlet:
         except Exception as error:  # noqa: BLE001  # the application's processor can raise anything
             self.log_once("send a log record", error)
             return span.events
+
+    def measure(self, span: OpenSpan) -> None:
+        """Add the size of a span that is sent."""
+        if self.is_measured:
+            self.size_bytes += span.size_bytes
 
     def log_once(self, what: str, error: Exception) -> None:
         """Log an error in the application's part of OpenTelemetry."""
@@ -188,6 +204,7 @@ class DeferredOutlet(TraceOutlet):
         if not self.is_sampled or self._processor is None:
             return
         self.sent += 1
+        self.measure(span)
         try:
             self._processor.on_end(self._finished(span, events))
         except Exception as error:  # noqa: BLE001  # the application's processor can raise anything
@@ -226,7 +243,7 @@ class DeferredOutlet(TraceOutlet):
         ambient = self.sampling.ambient
         if ambient is not None and span.parent_id == self.ambient_id:
             return ambient.get_span_context()
-        return self.sampling.ancestor
+        return self.ancestor_of(span)
 
 
 def _status(span: OpenSpan) -> Status:
@@ -298,6 +315,7 @@ class StartedOutlet(TraceOutlet):
         if span.status is not SpanStatus.UNSET:
             handle.set_status(Status(CODES[span.status], span.message or None))
         self.sent += 1
+        self.measure(span)
         handle.end(span.end_ns)
 
     def _parent_context(self, span: OpenSpan) -> Context:
@@ -308,7 +326,7 @@ class StartedOutlet(TraceOutlet):
         ambient = self.sampling.ambient
         if ambient is not None and span.parent_id == self.ambient_id:
             return trace.set_span_in_context(ambient, Context())
-        return trace.set_span_in_context(PlaceholderSpan(self.sampling.ancestor), Context())
+        return trace.set_span_in_context(PlaceholderSpan(self.ancestor_of(span)), Context())
 
     def _root_tracer(self) -> Tracer:
         """Return the context that carries the earlier sampling decision."""

@@ -46,9 +46,14 @@ def root_span_id(arn: str, generation: int = 0) -> int:
     return _span_id(f"execution-root:{arn}:{generation}" if generation else f"execution-root:{arn}")
 
 
-def workflow_span_id(arn: str) -> int:
-    """Return the id of the span of the whole execution."""
-    return _span_id(f"workflow:{arn}")
+def workflow_span_id(arn: str, generation: int = 0) -> int:
+    """Derive the id of the span of the whole execution; each trace of a long execution has one.
+
+    Args:
+        arn: The execution.
+        generation: The number of earlier traces of the execution.
+    """
+    return _span_id(f"workflow:{arn}:{generation}" if generation else f"workflow:{arn}")
 
 
 def operation_span_id(arn: str, operation_id: str) -> int:

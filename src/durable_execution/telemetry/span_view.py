@@ -438,6 +438,19 @@ class SpanView(Observer):
             failure.mark(span, late)
             self._record_exception(span, failure)
         self._close(span, late)
+        self._complete_earlier_traces(late)
+
+    def _complete_earlier_traces(self, late: dict[str, Any]) -> None:
+        """Send Workflow and the root to the earlier traces of a long execution: spans there have them as parents and links."""
+        for number in self.identity.active:
+            earlier = self.identity.in_generation(number)
+            workflow = workflow_span(earlier, self.started, is_xray=False, name=self._top.workflow_name)
+            workflow.attributes.update(late)
+            workflow.finish(self.workflow.end_ns)
+            workflow.status, workflow.message = self.workflow.status, self.workflow.message
+            self.send(workflow)
+            if not earlier.is_remote and self._top.root != PLAIN.root:
+                self.send(ended_root(root_span(earlier, self.started.handler, self._top), workflow))
 
     def _send_root(self, *, is_over: bool) -> None:
         """Send the root, complete if the execution is over."""

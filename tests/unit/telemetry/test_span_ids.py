@@ -1,12 +1,14 @@
 """Ids are those of AWS's plugin where it has any, and stay below the age at which backends refuse traces."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from durable_execution.protocol import Operation
 from durable_execution.telemetry import span_ids
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.trace_context import NOTHING, TraceContext, parse_header
@@ -52,7 +54,8 @@ def test_no_trace_is_ever_as_old_as_xrays_exporter_refuses(began: datetime, age:
 def test_a_long_execution_goes_on_in_a_linked_trace() -> None:
     names = InvocationNames()
     first = identify(started(), NOTHING, names)
-    later = identify(started(when=BEGAN + timedelta(days=60), request_id="request-2"), NOTHING, names)
+    at_day_60 = started(when=BEGAN + timedelta(days=60), request_id="request-2")
+    later = identify(at_day_60, NOTHING, names, ran_at=[BEGAN, BEGAN + timedelta(days=40)])
     assert (first.generation, first.previous) == (0, None)
     assert later.generation == 2
     assert later.previous == (
@@ -62,6 +65,19 @@ def test_a_long_execution_goes_on_in_a_linked_trace() -> None:
     assert len({first.ancestor_id, later.ancestor_id, span_ids.root_span_id(ARN, 1)}) == 3
     assert later.trace_at(BEGAN + timedelta(days=1)) == first.trace_id
     assert later.ancestor_started_at == BEGAN + timedelta(days=54)
+
+
+def test_a_trace_links_to_the_latest_one_in_which_the_execution_ran() -> None:
+    names = InvocationNames()
+    first = identify(started(), NOTHING, names)
+    step = {"Id": "s", "Type": "STEP", "Status": "SUCCEEDED", "StartTimestamp": BEGAN, "EndTimestamp": BEGAN}
+    woken = BEGAN + timedelta(days=59)
+    sleep = {"Id": "w", "Type": "WAIT", "Status": "SUCCEEDED", "StartTimestamp": BEGAN, "EndTimestamp": woken}
+    operations = [Operation(step), Operation(sleep)]
+    later = identify(started(when=woken, operations=operations), NOTHING, names)
+    assert (later.generation, later.active) == (2, (0,))
+    assert later.previous == (first.trace_id, first.ancestor_id)
+    assert later.in_generation(0) == replace(first, invocation=later.invocation)
 
 
 def test_the_first_trace_after_a_remote_parent_links_to_it() -> None:
