@@ -37,7 +37,11 @@ LOWEST_TOOLS := pytest-randomly pytest-timeout pytest-xdist pyyaml cfn-lint
 # AWS's packages that tests compare with; their own lower bounds are higher, and not ours.
 LOWEST_PEERS := aws-durable-execution-sdk-python aws-durable-execution-sdk-python-otel
 
-.PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench docs-site test-lowest layer package clean
+BESIDE_ENVIRONMENT := RECEIVER_PORT=24318 OTEL_PYTHON_DISTRO=aws_distro OTEL_PYTHON_CONFIGURATOR=aws_configurator \
+	OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:24318/v1/traces \
+	OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none OTEL_AWS_APPLICATION_SIGNALS_ENABLED=false OTEL_TRACES_SAMPLER=always_on
+
+.PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench docs-site test-lowest test-beside layer package clean
 
 help: ## show this list
 	@echo "make <target>, where <target> is one of"
@@ -97,6 +101,13 @@ test-lowest: $(READY_TO_RUN) ## run the tests that touch dependencies, with the 
 	@$(LOWEST_PIP) --constraint build/lowest/constraints.txt $(LOWEST_TOOLS)
 	@$(LOWEST_PIP) --no-deps $(LOWEST_PEERS)
 	@build/lowest/bin/python -m pytest -n $(WORKERS) -q -p no:anyio -p no:cacheprovider $(OPTIONS) $(or $(TESTS),$(LOWEST_TESTS))
+
+test-beside: $(READY_TO_RUN) ## install the wheel beside ADOT, Powertools and aiobotocore, and run a handler that uses all of them
+	@$(BIN)/python -m pip install --quiet uv
+	@rm -rf build/wheel && $(BIN)/uv build --quiet --wheel --out-dir build/wheel
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/beside
+	@$(BIN)/uv pip install --quiet --python build/beside/bin/python build/wheel/*.whl aws-opentelemetry-distro aws-lambda-powertools aiobotocore
+	@env PATH="$(CURDIR)/build/beside/bin:$$PATH" $(BESIDE_ENVIRONMENT) opentelemetry-instrument python tests/interop/beside_adot.py
 
 layer: $(READY_TO_RUN) ## build the Lambda layer, with and without boto3, and print the sizes
 	@$(BIN)/python examples/deploy/build.py layer

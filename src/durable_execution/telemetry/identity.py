@@ -127,7 +127,7 @@ def identify(
         started: The invocation.
         context: The incoming trace context.
         names: Remembers earlier invocations.
-        ran_at: When earlier invocations ran; by default what the recorded operations tell of that.
+        ran_at: When earlier invocations ran; by default the times of the recorded operations.
     """
     arn, at = started.execution_arn, started.at
     began = started.execution_started_at or at

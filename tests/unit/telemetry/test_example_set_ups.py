@@ -4,6 +4,7 @@ import itertools
 import re
 import subprocess
 import sys
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 from durable_execution.telemetry.settings import ENDPOINT, VIEW, VIEWS
 from tests.unit.telemetry.receiver import Collector, collector
 
-JAEGER, XRAY = "examples/jaeger", "examples/xray"
+JAEGER, XRAY, PHOENIX = "examples/jaeger", "examples/xray", "examples/phoenix"
 RUN_AS_LAMBDA_DOES = """
 import importlib, sys
 module, _, name = sys.argv[1].rpartition(".")
@@ -62,6 +63,24 @@ def order(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Collect
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[0] == "charged 28.70"
         return received
+
+
+@pytest.mark.real_time
+def test_the_example_for_phoenix_sends_what_its_page_counts(repository: Path, tmp_path: Path) -> None:
+    with collector() as received:
+        script = str(repository / PHOENIX / "three_orders.py")
+        done = run(script, OTEL_EXPORTER_OTLP_ENDPOINT=received.endpoint, PWD=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["FAILED", "TIMED_OUT", "SUCCEEDED"]
+    page = (repository / PHOENIX / "README.md").read_text(encoding="utf-8")
+    counted = [int(count) for count in re.findall(r"^\| `.*?\| (\d+) spans", page, re.MULTILINE)]
+    ids = {(span.trace_id, span.span_id): span for span in received.spans}
+    assert len(ids) == len(received.spans) == sum(counted)
+    assert sorted(Counter(trace for trace, _ in ids).values()) == sorted(counted)
+    roots = [span for span in received.spans if span.parent_span_id is None]
+    assert sorted((span.name, span.status) for span in roots) == [
+        ("failed_order", "ERROR"), ("long_order", "OK"), ("long_order", "OK"),
+    ]  # fmt: skip
 
 
 @pytest.mark.real_time

@@ -103,7 +103,8 @@ def test_backfill_sends_the_same_traces(view: str) -> None:
     sent = {places(span): span for span in spans}
     for place, span in computed.items():
         assert span.status.value == sent[place].status.status_code.name, span.name
-        assert (span.parent_id and int(span.parent_id, 16)) == (sent[place].parent and sent[place].parent.span_id)
+        parent = sent[place].parent
+        assert (int(span.parent_id, 16) if span.parent_id else None) == (parent.span_id if parent else None)
         assert [(int(link.trace_id, 16), int(link.span_id, 16)) for link in span.links] == [
             (link.context.trace_id, link.context.span_id) for link in sent[place].links
         ]
