@@ -10,6 +10,7 @@ ALL = frozenset({"tree", "timeline", "step", "diff", "events"})
 TREES = frozenset({"tree", "timeline", "step"})
 SEARCHABLE = ALL - {"step"}
 TIMELINE = frozenset({"timeline"})
+STEPPING = frozenset({"step"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,42 +127,46 @@ ACTIONS: tuple[Action, ...] = (
         group=STEP,
     ),
     Action(
-        "step_over", "n", "Over", "Go to the next line or call of this function.", frozenset({"step"}), 1, group=STEP
+        "breakpoint_settings",
+        "B",
+        "Condition",
+        "Stop at this line only under a condition, or log an expression there.",
+        STEPPING,
+        group=STEP,
     ),
-    Action("step_into", "s", "Into", "Go to the next line or call, however deep.", frozenset({"step"}), 1, group=STEP),
-    Action("step_out", "r", "Out", "Go to the end of the enclosing context.", frozenset({"step"}), 1, group=STEP),
+    Action("watch", "w", "Watch", "Show the value of an expression at every line.", STEPPING, 5, group=STEP),
+    Action("evaluate", "colon", "Evaluate", "Evaluate an expression here, once.", STEPPING, 5, group=STEP),
+    Action("step_over", "n", "Over", "Go to the next line or call of this function.", STEPPING, 1, group=STEP),
+    Action("step_into", "s", "Into", "Go to the next line or call, however deep.", STEPPING, 1, group=STEP),
+    Action("step_out", "r", "Out", "Go to the end of the enclosing context.", STEPPING, 1, group=STEP),
     Action(
         "step_to_stop",
         "c",
         "To stop",
         "Go to the next divergence, breakpoint or failure.",
-        frozenset({"step"}),
+        STEPPING,
         1,
         group=STEP,
     ),
-    Action(
-        "back_over", "N", "Back over", "Go to the previous call that is not deeper.", frozenset({"step"}), 2, group=STEP
-    ),
-    Action("back_into", "S", "Back into", "Go to the previous call, however deep.", frozenset({"step"}), group=STEP),
-    Action("back_out", "R", "Back out", "Go to the call of the enclosing context.", frozenset({"step"}), group=STEP),
+    Action("back_over", "N", "Back over", "Go to the previous call that is not deeper.", STEPPING, 2, group=STEP),
+    Action("back_into", "S", "Back into", "Go to the previous call, however deep.", STEPPING, group=STEP),
+    Action("back_out", "R", "Back out", "Go to the call of the enclosing context.", STEPPING, group=STEP),
     Action(
         "back_to_stop",
         "C",
         "Back to stop",
         "Go to the previous divergence, breakpoint or failure.",
-        frozenset({"step"}),
+        STEPPING,
         group=STEP,
     ),
-    Action("next_moment", "right,l", "One moment on", "Go to the next moment.", frozenset({"step"}), group=STEP),
-    Action(
-        "previous_moment", "left,h", "One moment back", "Go to the previous moment.", frozenset({"step"}), group=STEP
-    ),
+    Action("next_moment", "right,l", "One moment on", "Go to the next moment.", STEPPING, group=STEP),
+    Action("previous_moment", "left,h", "One moment back", "Go to the previous moment.", STEPPING, group=STEP),
     Action(
         "go_to",
         "g",
         "Go to",
         "Go to a call number, an invocation (i2) or a time (41.2s).",
-        frozenset({"step"}),
+        STEPPING,
         3,
         group=STEP,
     ),
@@ -170,7 +175,7 @@ ACTIONS: tuple[Action, ...] = (
         "o",
         "Tree/source",
         "Switch between tree and source in a narrow window.",
-        frozenset({"step"}),
+        STEPPING,
         4,
         group=STEP,
     ),
@@ -204,10 +209,10 @@ ACTIONS: tuple[Action, ...] = (
         "t",
         "Run to",
         "Go to the chosen line, or to the next call of the selected operation.",
-        frozenset({"step"}),
+        STEPPING,
         group=STEP,
     ),
-    Action("run_back_to", "T", "Back to line", "Go back to the chosen line.", frozenset({"step"}), group=STEP),
+    Action("run_back_to", "T", "Back to line", "Go back to the chosen line.", STEPPING, group=STEP),
     Action("jump_to_pane", "ctrl+o", "Jump to pane", "Focus a pane by the first letters of its name.", group=MOVE),
     Action("zoom_in", "plus,equals_sign", "Zoom in", "Widen the time axis.", TIMELINE, 1, shown_key="+", group=TIME),
     Action("zoom_out", "minus", "Zoom out", "Narrow the time axis.", TIMELINE, 1, shown_key="-", group=TIME),
@@ -224,7 +229,8 @@ ACTIONS: tuple[Action, ...] = (
         2,
         group=TIME,
     ),
-    Action("commands", "colon,ctrl+p", "Commands", "Find any action by name.", shown_key=":"),
+    Action("commands", "ctrl+p", "Commands", "Find any action by name."),
+    Action("find_command", "colon", "Commands", "Find any action by name.", SEARCHABLE),
     Action("help", "question_mark,f1", "Help", "Show the keys of this view.", shown_key="?"),
     Action("back", "escape", "Back", "Close the open window, end the search, or return to the previous view."),
     Action("quit", "q", "Quit", "Leave the debugger."),

@@ -13,7 +13,6 @@ SHORTEST_FILE = 60
 KEPT_SMALL: dict[str, str] = {
     "src/durable_execution/telemetry/novelty.py": "decides what an invocation reports; shared by both views through one object",
     "src/durable_execution/telemetry/safe_meter.py": "a user's function; it needs neither a provider nor the other modules",
-    "debugger/durable_debugger/line_process.py": "a process of its own, started by its name",
 }
 """Files of 60 lines or fewer with one importer, each with the reason why it is a file of its own."""
 MOST_CYCLES = 2

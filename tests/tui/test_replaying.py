@@ -93,3 +93,83 @@ def test_a_handler_that_cannot_be_imported_says_why(
         assert "nowhere_to_be_found" in screen_text(app)
 
     drive(session, script, target=case.target, size=(160, 40))
+
+
+async def ask(pilot: Pilot[int], key: str, text: str) -> None:
+    """Press a key that asks for an expression, and answer."""
+    await pilot.press(key)
+    await pilot.press(*(KEYS.get(each, each) for each in text), "enter")
+
+
+KEYS = {" ": "space", ">": "greater_than_sign", "*": "asterisk", "(": "left_parenthesis", ")": "right_parenthesis"}
+
+
+def test_expressions_are_watched_evaluated_and_decide_stops(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("closure", tmp_path)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("home", "3")
+        await until(pilot, lambda: has_lines(app))
+        settings = main_of(app).session.line_settings
+        await pilot.press("home")
+        await ask(pilot, "w", "total")
+        await until(pilot, lambda: bool(settings.values.get("total")))
+        await pilot.press("n", "n", "n")
+        assert "if total > 2:" in running(app)
+        assert "= total  2" in screen_text(app)
+        await ask(pilot, "colon", "total * 10")
+        await until(pilot, lambda: settings.once is not None)
+        assert ": total * 10  20" in screen_text(app)
+        await ask(pilot, "B", "total > 5")
+        await until(pilot, lambda: "bool(total > 5)" in settings.values)
+        assert "if total > 5" in running(app)
+        await pilot.press("home", "c")
+        lines = main_of(app).session.lines
+        assert lines is not None
+        assert lines.event.line != 49, "the condition is never true"
+        await ask(pilot, "colon", "total +")
+        assert "is not a Python expression" in screen_text(app)
+
+    drive(session, script, target=case.target, size=(120, 36))
+
+
+def test_stepping_at_a_difference_shows_what_a_resumed_execution_sees(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("closure", tmp_path)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("d")
+        await until(pilot, lambda: main_of(app).session.differences is not None and has_lines(app))
+        await pilot.press("3", "home", "n", "n", "n")
+        lines = main_of(app).session.lines
+        assert lines is not None
+        assert "if total > 2:" in running(app)
+        assert lines.locals()["total"] == "0", "the map's body does not run when its result is recorded"
+
+    drive(session, script, target=case.target, size=(120, 36))
+
+
+def test_side_effects_are_refused_while_lines_are_recorded(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("reordered", tmp_path)
+    written = tmp_path / "written.txt"
+    text = case.module.read_text().replace(
+        "    return await ctx.step(ship())",
+        f"    open({str(written)!r}, 'w').write('x')\n    return await ctx.step(ship())",
+    )
+    case.module.write_text(text)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("3")
+        await until(pilot, lambda: not main_of(app).replays.is_running)
+        await settled(app, pilot)
+        assert not written.exists()
+
+    drive(session, script, target=case.target, size=(100, 30))

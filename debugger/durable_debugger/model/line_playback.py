@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from durable_debugger.model.line_settings import LineSettings, Place
 from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
 
 STOPS = frozenset({EventKind.LINE, EventKind.EXCEPTION})
@@ -15,9 +16,6 @@ STOPS = frozenset({EventKind.LINE, EventKind.EXCEPTION})
 
 SUSPENSION = "CancelledError"
 """The replay ends by cancelling the code that waits: it is not an exception of the user's code."""
-
-Breakpoint = tuple[str, int]
-"""A file and a line."""
 
 
 class LinePlayback:
@@ -27,22 +25,28 @@ class LinePlayback:
         recording: The replay, line by line.
         rows: Row of each operation by id.
         divergent: Ids of the operations at which the replay differs from the recording.
+        settings: Breakpoints and expressions, which stay when the execution is replayed again.
 
     Attributes:
         position: Index of the current event.
-        breakpoints: Lines to stop at.
+        settings: Breakpoints and expressions.
     """
 
     def __init__(
-        self, recording: LineRecording, rows: Mapping[str, int], *, divergent: frozenset[str] = frozenset()
+        self,
+        recording: LineRecording,
+        rows: Mapping[str, int],
+        *,
+        divergent: frozenset[str] = frozenset(),
+        settings: LineSettings | None = None,
     ) -> None:
         self.recording = recording
-        self.breakpoints: set[Breakpoint] = set()
+        self.settings = settings if settings is not None else LineSettings()
         self._rows = rows
         self._divergent = divergent
         self._of_frame: list[list[int]] = [[] for _ in recording.frames]
         self._of_task: dict[str, list[int]] = defaultdict(list)
-        self._of_line: dict[Breakpoint, list[int]] = defaultdict(list)
+        self._of_line: dict[Place, list[int]] = defaultdict(list)
         self._stops: list[int] = []
         self._operations: list[int] = []
         self._alarms: list[int] = []
@@ -102,6 +106,23 @@ class LinePlayback:
                 return self._rows.get(events[following].text or "")
         return self._rows.get(events[self._operations[at - 1]].text or "") if at else None
 
+    def line_index(self) -> int:
+        """Index of the line that runs: of the current event, or of the last line before an exception."""
+        if self.event.kind is EventKind.LINE:
+            return self.position
+        lines = [at for at in self._of_frame[self.event.frame] if at <= self.position]
+        return next((at for at in reversed(lines) if self.recording.events[at].kind is EventKind.LINE), self.position)
+
+    def watched(self) -> list[tuple[str, str | None]]:
+        """Return the watched expressions with their values at the current line; None where none is known yet."""
+        at = self.line_index()
+        return [(each, self.settings.values.get(each, {}).get(at)) for each in self.settings.watches]
+
+    def evaluated(self) -> tuple[str, str] | None:
+        """Return the expression that was evaluated at the current line, and its value."""
+        once = self.settings.once
+        return (once[0], once[2]) if once is not None and once[1] == self.line_index() else None
+
     def locals(self) -> dict[str, str]:
         """Return the local variables before the current line runs."""
         return self.recording.locals_at(self.position)
@@ -145,11 +166,18 @@ class LinePlayback:
 
     def to_stop(self, direction: int) -> int | None:
         """The next or previous breakpoint, difference or raised exception, in any task."""
-        found = [_neighbour(self._of_line.get(each, ()), self.position, direction) for each in self.breakpoints]
+        found = [self._to_breakpoint(each, direction) for each in self.settings.breakpoints]
         alarm = _neighbour(self._alarms, self.position, direction)
         found.append(self._stop_at(alarm))
         reached = [each for each in found if each is not None and each != self.position]
         return (min if direction > 0 else max)(reached, default=None)
+
+    def _to_breakpoint(self, place: Place, direction: int) -> int | None:
+        lines = self._of_line.get(place, ())
+        at = _neighbour(lines, self.position, direction)
+        while at is not None and not self.settings.stops_at(place, at):
+            at = _neighbour(lines, at, direction)
+        return at
 
     def other_task(self, direction: int) -> int | None:
         """The current or next line of the next or previous task."""
@@ -176,14 +204,10 @@ class LinePlayback:
         """The line that calls an operation; None when the replay did not reach it."""
         return self._stop_at(self.recording.operation(operation_id))
 
-    def toggle_breakpoint(self, file: str, line: int) -> bool:
-        """Toggle a breakpoint on a line.
-
-        Returns:
-            Whether the breakpoint is set now.
-        """
-        self.breakpoints ^= {(file, line)}
-        return (file, line) in self.breakpoints
+    def line_of_task(self, task: str) -> LineEvent:
+        """The line at which a task stands now: the last it ran, or its first."""
+        lines = self._of_task[task]
+        return self.recording.events[lines[max(bisect_right(lines, self.position) - 1, 0)]]
 
     def _stop_at(self, index: int | None) -> int | None:
         """The stop at or before an event, in its frame: the line that is running then."""

@@ -12,6 +12,7 @@ from durable_debugger.model.differences import Differences, sites_today
 from durable_debugger.model.facts import State, state_of
 from durable_debugger.model.headline import Headline, headline
 from durable_debugger.model.line_playback import LinePlayback
+from durable_debugger.model.line_settings import LineSettings
 from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import CALLS, Moment, MomentKind, read_moments
 from durable_debugger.model.outline import ROOT, Outline
@@ -47,6 +48,7 @@ class Session:
         cursor: Selected row.
         is_travelling: Whether the tree shows the moment of `playback` instead of the end.
         breakpoints: Names of the calls to stop at.
+        line_settings: Breakpoints on lines, and watched expressions.
         has_call_sites: Whether call sites are recorded.
         hits: Rows that match the search, in order; None when there is no search.
     """
@@ -75,6 +77,7 @@ class Session:
         self.cursor = ROOT
         self.is_travelling = False
         self.breakpoints: set[str] = set()
+        self.line_settings = LineSettings()
         self.hits: list[int] | None = None
         self.query: Query | None = None
         self.has_call_sites = any(operation.call_site is not None for operation in self.recorded)
@@ -92,7 +95,7 @@ class Session:
     def grown(self, execution: RecordedExecution, as_of: datetime | None) -> "Session":
         """Return a session on a newer state of the same execution, with cursor, folds and search kept."""
         session = Session(execution, as_of=as_of, origin=self.origin, title=self._title, secrets=self.secrets)
-        session.breakpoints = self.breakpoints
+        session.breakpoints, session.line_settings = self.breakpoints, self.line_settings
         known = self.rows
         folded = {self.recorded[row].id for row in self.outline.folded_rows()}
         refold = [
@@ -122,7 +125,7 @@ class Session:
             differences=differences,
             secrets=self.secrets,
         )
-        session.breakpoints = self.breakpoints
+        session.breakpoints, session.line_settings = self.breakpoints, self.line_settings
         return session
 
     def latest(self) -> int:
@@ -217,7 +220,13 @@ class Session:
         """Step through the lines of a replay from now on."""
         roots = [self.differences.aligned[index] for index in self.differences.roots] if self.differences else []
         divergent = [side.side.id for each in roots for side in (each.recorded, each.replayed) if side is not None]
-        self.lines = LinePlayback(recording, self.rows, divergent=frozenset(each for each in divergent if each))
+        self.lines = LinePlayback(
+            recording,
+            self.rows,
+            divergent=frozenset(each for each in divergent if each),
+            settings=self.line_settings,
+        )
+        self.line_settings.forget_values()
         if self.cursor != ROOT:
             at = self.lines.call_of(self.recorded[self.cursor].id)
             self.lines.position = self.lines.position if at is None else at

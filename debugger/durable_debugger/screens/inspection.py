@@ -149,7 +149,7 @@ def back(screen: "MainScreen") -> None:
         screen.show()
 
 
-HANDLERS["commands"] = lambda screen: screen.app.action_command_palette()
+HANDLERS["commands"] = HANDLERS["find_command"] = lambda screen: screen.app.action_command_palette()
 HANDLERS["help"] = lambda screen: screen.open_help()
 HANDLERS["quit"] = lambda screen: screen.app.exit()
 

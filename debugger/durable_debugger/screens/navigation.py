@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from durable_debugger.model import facts
 from durable_debugger.model.line_playback import LinePlayback
+from durable_debugger.model.line_settings import Breakpoint
 from durable_debugger.model.moments import CALLS
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
@@ -19,6 +20,7 @@ from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import TimelinePane
 from durable_debugger.widgets.source_pane import SourcePane
+from durable_execution.replay.probes import UnusableExpressionError, checked
 
 if TYPE_CHECKING:
     from durable_debugger.screens.main import MainScreen
@@ -253,7 +255,7 @@ def breakpoint_here(screen: "MainScreen") -> None:
     session = screen.session
     chosen = screen.query_one(SourcePane).line_choice()
     if screen.view == "step" and session.lines is not None and chosen is not None:
-        is_set = session.lines.toggle_breakpoint(*chosen)
+        is_set = session.line_settings.toggle(chosen)
         screen.say(f"c stops at line {chosen[1]}" if is_set else f"no longer stops at line {chosen[1]}")
         screen.show()
         return
@@ -264,6 +266,77 @@ def breakpoint_here(screen: "MainScreen") -> None:
     is_set = session.toggle_breakpoint(session.cursor)
     screen.say(f"c stops at {name}" if is_set else f"no longer stops at {name}")
     screen.show()
+
+
+@handles("breakpoint_settings")
+def breakpoint_settings(screen: "MainScreen") -> None:
+    """Ask for the condition or the log expression of the breakpoint on the chosen line."""
+    session, chosen = screen.session, screen.query_one(SourcePane).line_choice()
+    if session.lines is None or chosen is None:
+        screen.say("conditions need the lines of a replay: press d")
+        return
+    known = session.line_settings.breakpoints.get(chosen)
+    value = "" if known is None else f"{LOG}{known.log}" if known.log else known.condition
+
+    def accept(screen: "MainScreen", text: str) -> None:
+        is_log, expression = text.startswith(LOG), text.removeprefix(LOG).strip()
+        try:
+            found = checked(expression) if expression else ""
+        except UnusableExpressionError as error:
+            screen.say(str(error))
+            return
+        stop = Breakpoint("" if is_log else found, found if is_log else "")
+        session.line_settings.breakpoints[chosen] = stop
+        screen.replays.evaluate()
+        if not found:
+            screen.say(f"line {chosen[1]} {stop.words}")
+
+    screen.ask(f"line {chosen[1]}", f"stop only if this is true; or: {LOG}EXPRESSION", accept, value=value)
+
+
+LOG = "log "
+
+
+@handles("watch")
+def watch(screen: "MainScreen") -> None:
+    """Ask for an expression to watch; one that is watched is removed."""
+    settings = screen.session.line_settings
+
+    def accept(screen: "MainScreen", text: str) -> None:
+        try:
+            is_watched = settings.toggle_watch(checked(text))
+        except UnusableExpressionError as error:
+            screen.say(str(error))
+            return
+        if is_watched:
+            screen.replays.evaluate()
+        else:
+            screen.say(f"no longer watches {text.strip()}")
+            screen.show()
+
+    _ask_expression(
+        screen, "watch", f"expression; now: {', '.join(settings.watches)}" if settings.watches else "", accept
+    )
+
+
+@handles("evaluate")
+def evaluate(screen: "MainScreen") -> None:
+    """Ask for an expression, and evaluate it at the line at which the step view stands."""
+
+    def accept(screen: "MainScreen", text: str) -> None:
+        try:
+            screen.replays.evaluate_once(checked(text))
+        except UnusableExpressionError as error:
+            screen.say(str(error))
+
+    _ask_expression(screen, "evaluate", "", accept)
+
+
+def _ask_expression(screen: "MainScreen", label: str, hint: str, accept: "Callable[[MainScreen, str], None]") -> None:
+    if screen.session.line_site() is None:
+        screen.say("expressions need the lines of a replay: press d")
+        return
+    screen.ask(label, hint or "a Python expression, evaluated by replaying up to this line", accept)
 
 
 @handles("tree_or_source")

@@ -3,29 +3,35 @@
 The replay runs in a process of its own, with today's files, and then once more line by line for the step view. Escape cancels.
 """
 
-import json
-import subprocess
-import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from textual.worker import Worker, get_current_worker
 
-from durable_debugger.model.bundle import bundle_of
 from durable_debugger.model.replay_differences import differences_of
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import handles
 from durable_debugger.text.source_path import nearer
+from durable_execution.comparison.relocation import is_permutation
 from durable_execution.errors import DurableError
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.line_recording import LineRecording
+from durable_execution.replay.messages import Stepping
 from durable_execution.replay.pool import check_in_workers
+from durable_execution.replay.probes import Probe
+from durable_execution.replay.replayer import rooted_at
 from durable_execution.replay.report import ReplayReport
-from durable_execution.replay.supervisor import WorkerOptions
+from durable_execution.replay.reproduction import Variant
+from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
 
 if TYPE_CHECKING:
     from durable_debugger.screens.main import MainScreen
 
 GROUP = "replay"
+SECONDS = 30.0
+OTHER_WAY = (
+    "the replay that evaluated this took a different way: the expression changes what the code does, or the code varies"
+)
 
 
 class Replays:
@@ -39,7 +45,7 @@ class Replays:
     def __init__(self, screen: "MainScreen", target: str | None) -> None:
         self._screen = screen
         self.target = target
-        self._process: subprocess.Popen[str] | None = None
+        self._home: HandlerProcess | None = None
         self._worker: Worker[None] | None = None
 
     @property
@@ -64,25 +70,40 @@ class Replays:
         self._screen.texts.forget()
         self._screen.say(f"replaying with {self.target} … Esc cancels")
         session = self._screen.session
-        self._worker = self._screen.run_worker(
-            lambda: self._replay(session, self.target or ""), thread=True, group=GROUP, exit_on_error=False
-        )
+        self._start(lambda: self._replay(session, self.target or ""))
 
     def record_lines(self) -> None:
         """Record the lines of a replay, for the step view."""
         session = self._screen.session
         if self.target is None or self.is_running or session.lines is not None:
             return
-        self._worker = self._screen.run_worker(
-            lambda: self._record(session, self.target or ""), thread=True, group=GROUP, exit_on_error=False
-        )
+        self._screen.say("recording the lines of a replay … Esc cancels")
+        self._start(lambda: self._record(session, self.target or "", (), self._take_lines))
+
+    def probe(self, probes: Sequence[Probe], done: Callable[[LineRecording], None]) -> None:
+        """Replay once more to evaluate expressions.
+
+        Args:
+            probes: The expressions.
+            done: Takes the recording with their values.
+        """
+        session = self._screen.session
+        if self.target is None or session.lines is None:
+            self._screen.say("expressions need the lines of a replay: press d")
+            return
+        self.cancel()
+        self._screen.say("evaluating … Esc cancels")
+        self._start(lambda: self._record(session, self.target or "", tuple(probes), lambda _, lines: done(lines)))
+
+    def _start(self, work: Callable[[], None]) -> None:
+        self._worker = self._screen.run_worker(work, thread=True, group=GROUP, exit_on_error=False)
 
     def cancel(self) -> None:
         """Stop a replay in progress."""
         if self._worker is not None:
             self._worker.cancel()
-        if self._process is not None:
-            self._process.kill()
+        if self._home is not None:
+            self._home.close()
 
     def _replay(self, session: Session, target: str) -> None:
         worker = get_current_worker()
@@ -107,21 +128,33 @@ class Replays:
         self._worker = None
         self.record_lines()
 
-    def _record(self, session: Session, target: str) -> None:
+    def _record(
+        self, session: Session, target: str, probes: tuple[Probe, ...], done: Callable[[Session, LineRecording], None]
+    ) -> None:
+        """Record a replay by line, in an isolated process like every other replay."""
         worker = get_current_worker()
-        command = [sys.executable, "-m", "durable_debugger.line_process", target]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as self._process:
-            bundle = json.dumps(bundle_of(session.raw), default=str)
-            answer, printed = self._process.communicate(bundle)
-            code = self._process.returncode
-        self._process = None
-        if code or not answer:
-            reason = printed.strip().splitlines()[-1] if printed.strip() else f"exit code {code}"
-            self._later(worker, lambda: self._screen.say(f"no lines recorded: {reason}"))
+        stepping = Stepping(probes, opens_contexts=_opens_contexts(session), hides_secrets=session.secrets is not None)
+        try:
+            found = self._variants(session, target, stepping)
+        except (DurableError, OSError, TimeoutError) as error:
+            reason = str(error).strip().splitlines()[-1:] or [f"the replay took more than {SECONDS:.0f} s"]
+            self._later(worker, lambda: self._screen.say(f"no lines recorded: {reason[0]}"))
             return
-        recording = LineRecording.from_wire(json.loads(answer))
-        self._later(worker, lambda: self._take_lines(session, recording))
+        lines = found[0].lines if found else LineRecording()
+        self._later(worker, lambda: done(session, lines))
+
+    def _variants(self, session: Session, target: str, stepping: Stepping) -> list[Variant]:
+        home = self._home = HandlerProcess(target, WorkerOptions(jobs=1))
+        try:
+            process = home.fork()
+            try:
+                execution = rooted_at(session.raw, home.ready.handler)
+                return process.record_lines(execution, "the debugger", count=1, seconds=SECONDS, stepping=stepping)
+            finally:
+                process.end()
+        finally:
+            self._home = None
+            home.close()
 
     def _take_lines(self, session: Session, recording: LineRecording) -> None:
         screen = self._screen
@@ -130,11 +163,60 @@ class Replays:
         session.use_lines(recording)
         if screen.view == "step":
             session.seek_line(session.lines.position if session.lines is not None else None)
+        screen.say("")
         screen.show()
+        self.evaluate()
+
+    def evaluate(self) -> None:
+        """Evaluate the watches, conditions and log expressions again, if there are any."""
+        session = self._screen.session
+        settings, probes = session.line_settings, session.line_settings.probes()
+        if not probes or session.lines is None:
+            self._screen.show()
+            return
+        original = session.lines.recording
+
+        def take(recording: LineRecording) -> None:
+            is_same = settings.take(recording, original, probes)
+            self._screen.say("" if is_same else OTHER_WAY)
+            self._screen.show()
+
+        self.probe(probes, take)
+
+    def evaluate_once(self, expression: str) -> None:
+        """Evaluate an expression at the line at which the step view stands."""
+        session = self._screen.session
+        if session.lines is None:
+            self._screen.say("expressions need the lines of a replay: press d")
+            return
+        lines, at = session.lines, session.lines.line_index()
+        probe = Probe(expression, lines.frame.file, lines.recording.events[at].line, at)
+
+        def take(recording: LineRecording) -> None:
+            known = recording.events[at].reads.get(expression) if at < len(recording.events) else None
+            session.line_settings.once = (expression, at, known) if known is not None else None
+            self._screen.say(f"{expression} = {known}" if known is not None else OTHER_WAY)
+            self._screen.show()
+
+        self.probe((probe,), take)
 
     def _later(self, worker: "Worker[object]", do: object) -> None:
         if not worker.is_cancelled and callable(do):
             self._screen.app.call_from_thread(do)
+
+
+def _opens_contexts(session: Session) -> bool:
+    """Whether a replay for stepping runs the bodies of finished contexts, which a resumed execution skips.
+
+    It does so that their lines can be stepped through, but not where the code differs outside of them: what a skipped body
+    leaves behind, such as a variable of the handler, may be why.
+    """
+    first = session.differences.first if session.differences is not None else None
+    if first is None:
+        return True
+    ended = {each.path for each in session.recorded if each.type == "CONTEXT" and each.status.is_terminal}
+    place = first.path if is_permutation(first) else first.context_path
+    return any(place == path or place.startswith((f"{path}/", f"{path}#")) for path in ended)
 
 
 @handles("diff_here")

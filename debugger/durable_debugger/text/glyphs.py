@@ -13,6 +13,8 @@ REPLAYED = "+"
 CURSOR = "▌"
 POINTER = "▸"
 BREAKPOINT = "●"
+LOGGING = "»"
+WATCH = "="
 RETRY = "↻"
 OPEN = "▾"
 CLOSED = "▸"
@@ -42,6 +44,7 @@ STAND_INS = {
     FOLLOWING: "*",
     NOT_FOLLOWING: "o",
     RETRY: "r",
+    LOGGING: "&",
     OPEN: "v",
     TEE: "|",
     LAST: "`",

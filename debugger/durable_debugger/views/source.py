@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
+from durable_debugger.model.line_playback import LinePlayback
 from durable_debugger.model.moments import MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
@@ -21,6 +22,8 @@ from durable_execution.trace.schema import TraceEntry
 
 NUMBER_WIDTH = 6
 NOTE_SHARE = 0.4
+TASKS = 6
+"""Tasks shown around the current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +126,34 @@ def source_line(
     parting = (divergent or {}).get(number)
     if parting is not None:
         mark, mark_role, _ = parting
-    if session.lines is not None and (listing.file, number) in session.lines.breakpoints:
-        mark, mark_role = glyphs.BREAKPOINT, "fail"
+    stop = session.line_settings.breakpoints.get((listing.file, number))
+    if stop is not None:
+        mark, mark_role = glyphs.LOGGING if stop.log else glyphs.BREAKPOINT, "fail"
     left: Line = [
         Part(f"{glyphs.CURSOR if is_current else ' '} {pointer}", "accent"),
         Part(f"{number:>{NUMBER_WIDTH - 1}} ", "accent" if is_current else "dim"),
         Part(f"{mark} ", mark_role),
         *listing.lines[index],
     ]
-    note = [Part(parting[2], mark_role)] if parting else _note(session, rows, int(cells * NOTE_SHARE))
+    note = [Part(parting[2], parting[1])] if parting else _note(session, rows, int(cells * NOTE_SHARE))
+    note = _logged(session, (listing.file, number), int(cells * NOTE_SHARE)) or note
     if not note:
         return left
     room = cells - line_width(note) - 1
     return [*fit(left, max(room, 0)), Part(" "), *note]
+
+
+def _logged(session: Session, place: tuple[str, int], cells: int) -> Line:
+    """The last value of a line's log expression, and how often it ran; the condition of a breakpoint."""
+    stop = session.line_settings.breakpoints.get(place)
+    if stop is None or session.lines is None or not (stop.log or stop.condition):
+        return []
+    if stop.condition:
+        return [Part(cut(f"if {safe(stop.condition)}", cells), "fail")]
+    found = session.line_settings.logged(place, session.lines.position)
+    count, last = found if found is not None else (0, "")
+    text = f"{safe(stop.log)} = {safe(last)}  ({count}×)" if count else f"{safe(stop.log)}: not reached yet"
+    return [Part(cut(text, cells), "accent")]
 
 
 def _mark(session: Session, rows: list[int]) -> tuple[str, str]:
@@ -217,6 +235,7 @@ def _line_locals(session: Session, cells: int) -> list[Line]:
     raised = session.lines.event.text if session.lines.event.kind is EventKind.EXCEPTION else None
     lines: list[Line] = [fit([Part(" raised  ", "key"), Part(safe(raised), "fail")], cells)] if raised else []
     longest = min(max(map(width, values), default=1), 20)
+    lines += _expressions(session.lines, cells)
     for name in sorted(values, key=lambda name: name not in changed):
         sign = Part("* " if name in changed else "  ", "accent")
         shown = safe(values[name][: cells * 4])
@@ -224,6 +243,27 @@ def _line_locals(session: Session, cells: int) -> list[Line]:
             fit([Part(" "), sign, Part(f"{cut(safe(name), longest):<{longest}}  ", "key"), Part(shown)], cells)
         )
     return lines or [[Part(" no variables yet", "dim")]]
+
+
+def _expressions(lines: LinePlayback, cells: int) -> list[Line]:
+    """Return what was evaluated here, and the watched expressions with their values at this line."""
+    shown: list[tuple[str, str, str | None]] = [(glyphs.WATCH, *each) for each in lines.watched()]
+    once = lines.evaluated()
+    shown = [(":", *once), *shown] if once is not None else shown
+    return [
+        fit(
+            [
+                Part(f" {sign} ", "accent"),
+                Part(f"{safe(expression)}  ", "key"),
+                Part(
+                    safe(value[: cells * 4]) if value is not None else "not known at this line",
+                    "text" if value else "dim",
+                ),
+            ],
+            cells,
+        )
+        for sign, expression, value in shown
+    ]
 
 
 def stack_lines(session: Session, cells: int) -> list[Line]:
@@ -239,11 +279,29 @@ def stack_lines(session: Session, cells: int) -> list[Line]:
         pointer = glyphs.POINTER if not depth else " "
         left: Line = [Part(f" {pointer} ", "accent"), Part(safe(frame.function), "title" if not depth else "dim")]
         found.append(flush(left, [Part(f"{name}:{line} ", "dim")], cells))
-    tasks = session.lines.tasks()
-    if len(tasks) > 1:
-        here = tasks.index(session.lines.frame.task) + 1
-        text = f"   task {here} of {len(tasks)}: {safe(session.lines.frame.task)}"
-        found.append(flush([Part(text, "dim")], [Part("[ ] other tasks ", "dim")], cells))
+    return found + _task_lines(session.lines, cells)
+
+
+def _task_lines(lines: LinePlayback, cells: int) -> list[Line]:
+    """Return the tasks around the current one, each with the line at which it stands."""
+    tasks = lines.tasks()
+    if len(tasks) < 2:
+        return []
+    here = tasks.index(lines.frame.task)
+    head = flush([Part(f" Tasks  {here + 1} of {len(tasks)}", "key")], [Part("[ ] other tasks ", "dim")], cells)
+    found: list[Line] = [head]
+    first = max(0, min(here - 2, len(tasks) - TASKS))
+    for number, task in enumerate(tasks[first : first + TASKS], start=first):
+        event = lines.line_of_task(task)
+        file = lines.recording.frames[event.frame].file
+        name = safe(file.replace("\\", "/").rpartition("/")[2])
+        pointer = glyphs.POINTER if number == here else " "
+        role = "title" if number == here else "dim"
+        found.append(
+            flush(
+                [Part(f" {pointer} ", "accent"), Part(safe(task), role)], [Part(f"{name}:{event.line} ", "dim")], cells
+            )
+        )
     return found
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from durable_execution.protocol.paths import task_path
 from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, LineEvent, LineRecording, Values
+from durable_execution.replay.probes import Probe, Probes
 from durable_execution.replay.suspects import Owner, owner_of
 from durable_execution.replay.tracers import BLOCKING_START, Monitoring, RecordedCode, RunningFrame, Tracer, Tracing
 from durable_execution.replay.value_text import ATOMS, Secrets, ValueText, attribute
@@ -45,6 +46,7 @@ class LineRecorder:
         is_recorded: Whether code of a file is recorded; by default, user code is.
         secrets: Rules for values that must not be recorded.
         paths: Further values to record with each line; see `LineEvent.reads`.
+        probes: Expressions to evaluate; their values are among the reads of a line, by expression.
         limit: Most events; the recording is cut there.
     """
 
@@ -54,11 +56,13 @@ class LineRecorder:
         is_recorded: Callable[[str], bool] | None = None,
         secrets: Secrets | None = None,
         paths: Paths | None = None,
+        probes: Sequence[Probe] = (),
         limit: int = MAX_EVENTS,
     ) -> None:
         self._is_recorded = is_recorded or is_user_code
         self._text = ValueText(secrets)
         self._paths = paths
+        self._probes = Probes(probes, self._text.of) if probes else None
         self._limit = limit
         self._is_cut = False
         self._lock = threading.Lock()
@@ -137,6 +141,9 @@ class LineRecorder:
     def line(self, running: RunningFrame, line: int) -> None:
         """A line is about to run."""
         reads = self._reads(running, line) if self._paths is not None else NOTHING
+        if self._probes is not None and not self._is_cut:
+            found = self._probes.values(running.frame, running.code.file, line, len(self._events))
+            reads = {**reads, **found} if found else reads
         self._add(running, EventKind.LINE, line, self._changes(running), None, reads)
 
     def suspended(self, running: RunningFrame) -> None:

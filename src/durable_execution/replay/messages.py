@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay.probes import Probe
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.suspects import Suspect
 
@@ -124,6 +125,21 @@ class Reaped:
 
 
 @dataclass(frozen=True, slots=True)
+class Stepping:
+    """How a debugger wants a replay recorded.
+
+    Attributes:
+        probes: Expressions to evaluate.
+        opens_contexts: Whether to run the bodies of finished maps and contexts too, which a resumed execution skips.
+        hides_secrets: Whether values that look like secrets are hidden.
+    """
+
+    probes: tuple[Probe, ...] = ()
+    opens_contexts: bool = True
+    hides_secrets: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One recording to replay.
 
@@ -138,6 +154,7 @@ class Job:
         explains: Whether the report names causes; otherwise the supervisor looks for them.
         opened: Finished contexts that run again in those replays, by recorded id.
         order_seed: Seed of an order in which recorded operations complete, which is tried as well; None for none.
+        stepping: How to record the lines for a debugger; None records them for the search for a cause.
     """
 
     execution: RecordedExecution
@@ -150,6 +167,7 @@ class Job:
     explains: bool = True
     opened: frozenset[str] = frozenset()
     order_seed: int | None = None
+    stepping: Stepping | None = None
 
 
 @dataclass(frozen=True, slots=True)

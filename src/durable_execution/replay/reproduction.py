@@ -18,8 +18,10 @@ from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evid
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import OperationType
+from durable_execution.redaction import Redaction
 from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.line_recording import LineRecording
+from durable_execution.replay.messages import Stepping
 from durable_execution.replay.origin import cause_of, is_known
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.run import ReplayRun, run_once
@@ -109,6 +111,7 @@ def variants_here(
     count: int = HERE,
     name: str = "this process",
     opened: frozenset[str] = frozenset(),
+    stepping: Stepping | None = None,
 ) -> Iterator[Variant]:
     """Replay in this process and record each replay by line.
 
@@ -119,16 +122,17 @@ def variants_here(
         count: How many replays.
         name: Where they run, in words.
         opened: Finished contexts that run again, by recorded id.
+        stepping: How to record the lines for a debugger; None records them for the search for a cause.
     """
     deadline = time.monotonic() + seconds
     for number in range(1, count + 1):
         left = deadline - time.monotonic()
         if left <= 0:
             return
-        recorder = LineRecorder(paths=outer_reads)
+        recorder = LineRecorder(paths=outer_reads) if stepping is None else _for_stepping(stepping)
         run = run_once(
             handler,
-            RecordedState.of(execution, opened=opened),
+            RecordedState.of(execution, opened=None if stepping is not None and stepping.opens_contexts else opened),
             seconds=left,
             watch=False,
             recorder=recorder,
@@ -137,6 +141,11 @@ def variants_here(
         lines = recorder.recording()
         if not run.is_timed_out:
             yield _variant(f"replay {number} in {name}", run, lines)
+
+
+def _for_stepping(stepping: Stepping) -> LineRecorder:
+    secrets = Redaction() if stepping.hides_secrets else None
+    return LineRecorder(secrets=secrets, probes=stepping.probes)
 
 
 def _variant(name: str, run: ReplayRun, lines: LineRecording) -> Variant:

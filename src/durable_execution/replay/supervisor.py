@@ -35,6 +35,7 @@ from durable_execution.replay.messages import (
     Reap,
     Reaped,
     Start,
+    Stepping,
     Unusable,
 )
 from durable_execution.replay.replayer import DEFAULT_SECONDS
@@ -148,6 +149,7 @@ class ReplayProcess:
         count: int,
         seconds: float,
         opened: frozenset[str] = frozenset(),
+        stepping: Stepping | None = None,
     ) -> list[Variant]:
         """Replay in this process and record each replay by line; see `variants_here`.
 
@@ -156,7 +158,7 @@ class ReplayProcess:
             ForgedMessageError: Something other than the worker answered.
             TimeoutError: There was no answer in time.
         """
-        self.channel.send(Job(execution, name, seconds, 0, lines=count, opened=opened))
+        self.channel.send(Job(execution, name, seconds, 0, lines=count, opened=opened, stepping=stepping))
         self.wait(seconds)
         return [Variant.from_wire(one) for one in self.answer().variants]
 

@@ -212,7 +212,13 @@ def _limit(memory: int) -> None:
 def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
     if job.lines:
         variants = variants_here(
-            handler, job.execution, seconds=job.seconds, count=job.lines, name=job.source, opened=job.opened
+            handler,
+            job.execution,
+            seconds=job.seconds,
+            count=job.lines,
+            name=job.source,
+            opened=job.opened,
+            stepping=job.stepping,
         )
         wires = tuple(one.to_wire() for one in variants)
         return Outcome(ReplayReport(job.source, handler.name, Verdict.SAME), is_worn=True, variants=wires)

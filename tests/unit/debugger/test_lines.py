@@ -3,6 +3,7 @@
 import pytest
 
 from durable_debugger.model.line_playback import LinePlayback
+from durable_debugger.model.line_settings import Breakpoint
 from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
 
 CALL, LINE, OPERATION = EventKind.CALL, EventKind.LINE, EventKind.OPERATION
@@ -99,15 +100,75 @@ def test_a_line_knows_the_call_it_makes(lines: LinePlayback) -> None:
 
 
 def test_stops_are_breakpoints_raised_exceptions_and_differences(lines: LinePlayback) -> None:
-    assert lines.toggle_breakpoint("flow.py", 3)
+    assert lines.settings.toggle(("flow.py", 3))
     assert at(lines, lines.to_stop(1)) == 3
     assert at(lines, lines.to_stop(1)) == 14
     assert lines.event.kind is EXCEPTION
     assert lines.to_stop(1) is None
     assert at(lines, lines.to_stop(-1)) == 3
-    assert not lines.toggle_breakpoint("flow.py", 3)
+    assert not lines.settings.toggle(("flow.py", 3))
     divergent = LinePlayback(LineRecording(FRAMES, EVENTS), ROWS, divergent=frozenset({"all"}))
     assert at(divergent, divergent.to_stop(1)) == 13
+
+
+def evaluated(values: dict[int, dict[str, str]]) -> LineRecording:
+    """The same replay, with values of expressions at some events."""
+    events = [event._replace(reads=values.get(index, {})) for index, event in enumerate(EVENTS)]
+    return LineRecording(FRAMES, events)
+
+
+def test_a_condition_stops_only_where_it_is_true(lines: LinePlayback) -> None:
+    lines.settings.breakpoints["flow.py", 12] = Breakpoint("stock == 'A1'")
+    lines.settings.breakpoints["flow.py", 13] = Breakpoint("stock == 'B2'")
+    probes = lines.settings.probes()
+    assert [(each.expression, each.line) for each in probes] == [
+        ("bool(stock == 'A1')", 12),
+        ("bool(stock == 'B2')", 13),
+    ]
+    values = {3: {"bool(stock == 'A1')": "True"}, 8: {"bool(stock == 'B2')": "False"}}
+    assert lines.settings.take(evaluated(values), lines.recording, probes)
+    assert at(lines, lines.to_stop(1)) == 12
+    assert at(lines, lines.to_stop(1)) == 14, "line 13 ran, but its condition was false"
+
+
+def test_a_log_expression_shows_its_values_and_does_not_stop(lines: LinePlayback) -> None:
+    lines.settings.breakpoints["flow.py", 3] = Breakpoint(log="cost * 2")
+    probes = lines.settings.probes()
+    assert lines.settings.take(evaluated({6: {"cost * 2": "10"}}), lines.recording, probes)
+    assert lines.settings.logged(("flow.py", 3), 0) == (0, "")
+    assert lines.settings.logged(("flow.py", 3), 6) == (1, "10")
+    assert at(lines, lines.to_stop(1)) == 14
+
+
+def test_a_watch_has_its_value_at_every_line(lines: LinePlayback) -> None:
+    assert lines.settings.toggle_watch("order")
+    assert lines.watched() == [("order", None)]
+    assert lines.settings.take(
+        evaluated({1: {"order": "{}"}, 3: {"order": "{1}"}}), lines.recording, lines.settings.probes()
+    )
+    assert lines.watched() == [("order", "{}")]
+    at(lines, lines.over(1))
+    assert lines.watched() == [("order", "{1}")]
+    assert not lines.settings.toggle_watch("order")
+    assert lines.watched() == []
+
+
+def test_values_of_a_replay_that_went_elsewhere_are_refused(lines: LinePlayback) -> None:
+    lines.settings.toggle_watch("order")
+    shorter = LineRecording(FRAMES, EVENTS[:-1])
+    assert not lines.settings.take(shorter, lines.recording, lines.settings.probes())
+
+
+def test_an_expression_evaluated_once_belongs_to_its_line(lines: LinePlayback) -> None:
+    lines.settings.once = ("order", lines.line_index(), "{}")
+    assert lines.evaluated() == ("order", "{}")
+    at(lines, lines.over(1))
+    assert lines.evaluated() is None
+
+
+def test_each_task_stands_at_the_line_it_ran_last(lines: LinePlayback) -> None:
+    at(lines, lines.last())
+    assert lines.line_of_task("handler/all#0").line == 31
 
 
 def test_the_cancellation_that_ends_a_replay_is_no_stop() -> None:
