@@ -172,7 +172,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "tree_or_source",
-        "o",
+        "O",
         "Tree/source",
         "Switch between tree and source in a narrow window.",
         STEPPING,
@@ -229,6 +229,9 @@ ACTIONS: tuple[Action, ...] = (
         2,
         group=TIME,
     ),
+    Action("open_other", "o", "Open", "Open a different execution.", footer=11),
+    Action("open_invoked", "enter", "Invoked", "Open the execution that the selected invoke started.", SEARCHABLE),
+    Action("act", "a", "Act", "Answer a callback, or pause, resume or stop the execution, after a question."),
     Action("commands", "ctrl+p", "Commands", "Find any action by name."),
     Action("find_command", "colon", "Commands", "Find any action by name.", SEARCHABLE),
     Action("help", "question_mark,f1", "Help", "Show the keys of this view.", shown_key="?"),

@@ -1,7 +1,6 @@
 """The Textual app: themes, command palette and first screen."""
 
 from collections.abc import Iterable
-from functools import partial
 
 from textual import on, work
 from textual.app import App, SystemCommand
@@ -12,6 +11,7 @@ from durable_debugger.model.session import HIDDEN, Session
 from durable_debugger.screens.loading import LoadingScreen, LoadSession
 from durable_debugger.screens.main import MainScreen
 from durable_debugger.screens.opener import OpenerScreen
+from durable_debugger.screens.reach import ActionProvider
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded, NotFoundError
 from durable_debugger.sources.places import Library
@@ -40,6 +40,7 @@ class DebuggerApp(App[int]):
     """
 
     TITLE = "durable-debug"
+    COMMANDS = App.COMMANDS | {ActionProvider}
     CSS_PATH = "screens/main.tcss"
     COMMAND_PALETTE_BINDING = "ctrl+backslash"  # the registry of actions binds the palette
 
@@ -91,14 +92,29 @@ class DebuggerApp(App[int]):
 
     @on(LoadingScreen.Failed)
     def unreadable(self, event: LoadingScreen.Failed) -> None:
-        """Leave the error to the command line."""
+        """Offer other executions if there is none of that name; leave any other error to the command line."""
+        if isinstance(event.error, NotFoundError):
+            self._missing = event.error
+            _ = self.push_screen(OpenerScreen(self._library, event.error))
+            return
         self.failure = event.error
         self.exit(1)
 
     @on(OpenerScreen.Chosen)
     def chosen(self, event: OpenerScreen.Chosen) -> None:
         """Read the chosen execution."""
+        if any(isinstance(each, MainScreen) for each in self.screen_stack):
+            _ = self.pop_screen()  # the list, over the execution that it was opened from
         self._load(event.execution.arn)
+
+    @on(MainScreen.OpenOther)
+    def open_other(self, event: MainScreen.OpenOther) -> None:
+        """Open a different execution over this one: escape comes back."""
+        if event.arn is not None:
+            self.notify("opening the invoked execution …", timeout=2)
+            self._load(event.arn)
+        else:
+            _ = self.push_screen(OpenerScreen(self._library, is_over=True))
 
     @work(thread=True, exclusive=True, exit_on_error=False)
     def _load(self, arn: str) -> None:
@@ -125,10 +141,6 @@ class DebuggerApp(App[int]):
         )
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every action of the open view, and Textual's own commands for themes and screenshots."""
-        main = next((each for each in reversed(self.screen_stack) if isinstance(each, MainScreen)), None)
-        if main is not None:
-            for action in main.available():
-                yield SystemCommand(action.label, action.help, partial(main.action_perform, action.id))
+        """Textual's own commands for themes and screenshots; `ActionProvider` has those of the view."""
         yield SystemCommand("Theme", "Change the colors.", self.action_change_theme)
         yield SystemCommand("Screenshot", "Save the screen as SVG.", self.deliver_screenshot)

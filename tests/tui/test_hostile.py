@@ -28,6 +28,7 @@ HOSTILE = (
     "x" * 5_000,
     "\u202egnp.exe",
     "\x00\r\n\t",
+    "\udc80\ud800 lone \x9b31m",
 )
 HUGE = "x" * 1_000_000
 VIEWS = "12345"

@@ -10,7 +10,8 @@ from durable_debugger.app import DebuggerApp
 from durable_debugger.model.session import Session
 from durable_debugger.screens.loading import LoadingScreen
 from durable_debugger.screens.main import MainScreen
-from durable_debugger.sources.found import Loaded, UnreadableError
+from durable_debugger.screens.opener import OpenerScreen
+from durable_debugger.sources.found import Loaded, NotFoundError, UnreadableError
 from tests.tui.conftest import Drive, order_session, screen_text, until
 
 
@@ -57,3 +58,16 @@ def test_reading_can_be_left(drive: Drive, key: str) -> None:
         go.set()
 
     drive(None, look, load=(load, "big.json"))
+
+
+def test_a_name_that_is_not_found_offers_the_nearest(drive: Drive) -> None:
+    def load() -> tuple[Session, Loaded | None]:
+        raise NotFoundError("nope-404", looked_in=(("files", "no file nope-404"),))
+
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await until(pilot, lambda: isinstance(app.screen, OpenerScreen))
+        await pilot.pause()
+        assert "No execution found for nope-404" in screen_text(app)
+        await pilot.press("q")
+
+    assert drive(None, look, load=(load, "nope-404")).return_value == 2

@@ -30,7 +30,7 @@ from durable_debugger.model.report import execution_report
 from durable_debugger.model.session import Session, title_of
 from durable_debugger.sources.aws import AwsPlace
 from durable_debugger.sources.files import file_size
-from durable_debugger.sources.found import Listed, Loaded, NotFoundError
+from durable_debugger.sources.found import Listed, Loaded
 from durable_debugger.sources.places import AwsExecutions, Library, Place, find
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import pad, pad_left, safe
@@ -48,7 +48,7 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ExecutionStatus
 
 LARGE = 2_000_000
-"""Files of more bytes are read while the app is on the screen."""
+"""Files of more bytes are read while the app is on the screen, like everything that is not a file."""
 
 VIEWS = ("tree", "timeline", "step", "diff", "events")
 
@@ -73,20 +73,16 @@ def run_open(arguments: Namespace, output: Output) -> int:
         _need_terminal(output, "run `durable-debug list` for text")
         return launch(arguments, library=Library(places(arguments)))
     size = file_size(arguments.execution)
-    if size > LARGE and output.is_terminal:
-        return launch(arguments, load=(lambda: _read_large(arguments), f"{arguments.execution}, {payloads.size(size)}"))
-    try:
-        loaded = find_execution(arguments)
-    except NotFoundError as error:
-        if not output.is_terminal:
-            raise
-        return launch(arguments, library=Library(places(arguments)), missing=error)
+    if output.is_terminal and (size is None or size > LARGE):
+        words = arguments.execution if size is None else f"{arguments.execution}, {payloads.size(size)}"
+        return launch(arguments, load=(lambda: _read(arguments), words), library=Library(places(arguments)))
+    loaded = find_execution(arguments)
     _need_terminal(output, "run `durable-debug show EXECUTION` for text")
     session = session_of(loaded, arguments)
-    return launch(arguments, session, loaded=loaded)
+    return launch(arguments, session, loaded=loaded, library=Library(places(arguments)))
 
 
-def _read_large(arguments: Namespace) -> tuple[Session, Loaded]:
+def _read(arguments: Namespace) -> tuple[Session, Loaded]:
     loaded = find_execution(arguments)
     return session_of(loaded, arguments), loaded
 

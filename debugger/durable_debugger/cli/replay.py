@@ -6,10 +6,13 @@ from dataclasses import replace
 from durable_debugger.cli.command_line import seconds
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.look import print_comparison, wants_text
-from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, session_of
+from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, places, session_of
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import add_import_option, refuse_without_handler, worker_options
 from durable_debugger.model.replay_differences import differences_of
+from durable_debugger.model.session import Session
+from durable_debugger.sources.found import Loaded
+from durable_debugger.sources.places import Library
 from durable_execution.comparison.wording import count
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.pool import check_in_workers
@@ -38,22 +41,45 @@ def add_replay_arguments(parser: ArgumentParser) -> None:
 
 def run_replay(arguments: Namespace, output: Output) -> int:
     """Replay an execution."""
+    if not arguments.json and not wants_text(arguments, output):
+        return _in_debugger(arguments)
+    loaded, report = _replayed(arguments)
+    if arguments.json:
+        return output.document(report.to_wire(), report.exit_code)
+    session = _session(arguments, loaded, report)
+    if session.differences is not None:
+        print_comparison(session, session.differences, output)
+    _say_rest(report, output)
+    return int(report.exit_code)
+
+
+def _in_debugger(arguments: Namespace) -> int:
+    """Replay while the debugger is on the screen: finding a cause takes seconds."""
+    codes: list[int] = []
+
+    def load() -> tuple[Session, Loaded | None]:
+        loaded, report = _replayed(arguments)
+        codes.append(int(report.exit_code))
+        return _session(arguments, loaded, report), None
+
+    arguments.view = "diff"
+    words = f"{arguments.execution}, and replaying it with {arguments.target}"
+    result = launch(arguments, load=(load, words), target=arguments.target, library=Library(places(arguments)))
+    return codes[0] if codes else result
+
+
+def _replayed(arguments: Namespace) -> tuple[Loaded, ReplayReport]:
     loaded = find_execution(arguments)
     options = replace(worker_options(arguments), has_rows=True)
     handlers = Handlers.parse([arguments.target])
     (report,) = check_in_workers([Source(loaded.origin, lambda: loaded.execution)], handlers, options)
     refuse_without_handler(report, arguments.target)
-    if arguments.json:
-        return output.document(report.to_wire(), report.exit_code)
+    return loaded, report
+
+
+def _session(arguments: Namespace, loaded: Loaded, report: ReplayReport) -> Session:
     differences = differences_of(report, loaded.execution)
-    session = session_of(loaded, arguments, execution=report.execution or loaded.execution, differences=differences)
-    if wants_text(arguments, output):
-        print_comparison(session, differences, output)
-        _say_rest(report, output)
-    else:
-        arguments.view = "diff"
-        launch(arguments, session, target=arguments.target)
-    return int(report.exit_code)
+    return session_of(loaded, arguments, execution=report.execution or loaded.execution, differences=differences)
 
 
 def _say_rest(report: ReplayReport, output: Output) -> None:

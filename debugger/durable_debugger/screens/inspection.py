@@ -147,6 +147,8 @@ def back(screen: "MainScreen") -> None:
     elif session.is_travelling:
         session.leave_travel()
         screen.show()
+    elif sum(isinstance(each, type(screen)) for each in screen.app.screen_stack) > 1:
+        _ = screen.app.pop_screen()  # back to the execution that this one was opened from
 
 
 HANDLERS["commands"] = HANDLERS["find_command"] = lambda screen: screen.app.action_command_palette()

@@ -8,9 +8,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.timer import Timer
 
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
+from durable_debugger.text import glyphs
 from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Part
 from durable_debugger.widgets.lines import StaticLines
@@ -21,6 +23,7 @@ LoadSession = Callable[[], tuple[Session, Loaded | None]]
 
 FIRST_PAINT_SECONDS = 0.05
 """Reading starts after the first paint: parsing JSON keeps Python's other threads waiting."""
+TICK_SECONDS, BAR = 0.5, 20
 
 
 class LoadingScreen(Screen[None]):
@@ -63,6 +66,8 @@ class LoadingScreen(Screen[None]):
         super().__init__()
         self._load = load
         self._words = words
+        self._ticks = 0
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Create the text."""
@@ -70,9 +75,31 @@ class LoadingScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Say what is read, then read it."""
-        lines = [[], [Part(f"   Reading {safe(self._words)}", "title")], [], [Part("   q  Quit", "dim")]]
-        self.query_one(StaticLines).show_lines(lines)
+        self._show()
+        self._timer = self.set_interval(TICK_SECONDS, self._tick)
         self.set_timer(FIRST_PAINT_SECONDS, self._read)
+
+    def on_screen_suspend(self) -> None:
+        """Stop counting: the execution is shown."""
+        if self._timer is not None:
+            self._timer.stop()
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        self._show()
+
+    def _show(self) -> None:
+        seconds = f"   {self._ticks * TICK_SECONDS:.1f} s" if self._ticks else ""
+        bar = glyphs.WAIT * (self._ticks % BAR + 1)
+        lines = [
+            [],
+            [Part(f"   Reading {safe(self._words)}", "title")],
+            [],
+            [Part(f"   {bar:<{BAR}}", "wait"), Part(seconds, "dim")],
+            [],
+            [Part("   q  Quit", "dim")],
+        ]
+        self.query_one(StaticLines).show_lines(lines)
 
     @work(thread=True, exclusive=True, exit_on_error=False)
     def _read(self) -> None:

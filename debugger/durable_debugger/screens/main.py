@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
@@ -71,6 +72,17 @@ class MainScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (24, "-high"), (40, "-tall")]  # noqa: RUF012  # as Screen types it
     AUTO_FOCUS = "#outline"
 
+    class OpenOther(Message):
+        """A different execution was asked for.
+
+        Attributes:
+            arn: Its ARN; None asks which one.
+        """
+
+        def __init__(self, arn: str | None = None) -> None:
+            super().__init__()
+            self.arn = arn
+
     def __init__(
         self,
         session: Session,
@@ -82,6 +94,7 @@ class MainScreen(Screen[None]):
         target: str | None = None,
     ) -> None:
         super().__init__(classes=f"-{view}")
+        self.loaded = loaded
         self.follower = Follower(self, loaded) if loaded is not None else None
         self.texts = texts or SourceTexts()
         self.session = session

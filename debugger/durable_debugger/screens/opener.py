@@ -1,5 +1,8 @@
 """The list of executions to open, and the report when an execution was not found."""
 
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import ClassVar
 
 from textual import on, work
@@ -8,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
+from textual.worker import get_current_worker
 
 from durable_debugger.model.facts import state_of
 from durable_debugger.sources.found import Listed, NotFoundError
@@ -19,6 +23,7 @@ from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.clock import Clock, SystemClock
 
 TITLE = " durable-debug"
+REFRESH_SECONDS = 5.0
 
 
 class ExecutionList(LineView):
@@ -89,6 +94,7 @@ class OpenerScreen(Screen[None]):
     Args:
         library: Source of the executions.
         missing: The reference that was not found.
+        is_over: Whether an execution is open below: leaving the list returns to it.
         clock: Source of the current time.
     """
 
@@ -121,8 +127,16 @@ class OpenerScreen(Screen[None]):
             super().__init__()
             self.execution = execution
 
-    def __init__(self, library: Library, missing: NotFoundError | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        missing: NotFoundError | None = None,
+        *,
+        is_over: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
         super().__init__()
+        self._is_over = is_over
         self._library = library
         self._missing = missing
         self._clock = clock or SystemClock()
@@ -137,7 +151,7 @@ class OpenerScreen(Screen[None]):
         executions = ExecutionList(self._clock, id="list")
         executions.can_focus = False
         yield executions
-        line = FilterLine(placeholder="type to filter", compact=True)
+        line = FilterLine(placeholder="type to filter: a name, status:failed, function:orders, <1h", compact=True)
         line.leaves_q = self._missing is not None
         yield line
         yield StaticLines(id="hints")
@@ -146,7 +160,7 @@ class OpenerScreen(Screen[None]):
         """Read the list."""
         self.query_one("#heading", StaticLines).show_lines([[Part(TITLE, "title")]])
         hints: Line = []
-        for key, word in (("enter", "Open"), ("^r", "Retry"), ("esc", "Quit")):
+        for key, word in (("enter", "Open"), ("^r", "Refresh"), ("esc", "Back" if self._is_over else "Quit")):
             hints += [Part(f" {key} ", "accent"), Part(f"{word}  ", "dim")]
         self.query_one("#hints", StaticLines).show_lines([hints])
         lines = _missing_lines(self._missing)
@@ -155,6 +169,8 @@ class OpenerScreen(Screen[None]):
         report.show_lines(lines)
         self.query_one(Input).focus()
         self.action_refresh_list()
+        if self._library.places:
+            self.set_interval(REFRESH_SECONDS, self.action_refresh_list)
 
     def action_refresh_list(self) -> None:
         """Read the list again."""
@@ -165,8 +181,11 @@ class OpenerScreen(Screen[None]):
         self.query_one(ExecutionList).move(rows)
 
     def action_leave(self) -> None:
-        """Quit."""
-        self.app.exit(2 if self._missing else 0)
+        """Quit, or return to the execution below."""
+        if self._is_over:
+            _ = self.app.pop_screen()
+        else:
+            self.app.exit(2 if self._missing else 0)
 
     def action_leave_at_once(self) -> None:
         """Quit while the filter is empty."""
@@ -201,7 +220,8 @@ class OpenerScreen(Screen[None]):
     @work(thread=True, exclusive=True, exit_on_error=False)
     def _read(self) -> None:
         found = self._library.executions()
-        self.app.call_from_thread(self._take, found)
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._take, found)
 
     def _take(self, found: list[Listed]) -> None:
         near = list(self._missing.nearest) if self._missing else []
@@ -210,12 +230,61 @@ class OpenerScreen(Screen[None]):
         self._show(self.query_one(Input).value)
 
     def _show(self, text: str) -> None:
-        words = text.casefold().split()
         listed = self.query_one(ExecutionList)
-        listed.put([each for each in self._all if all(word in _haystack(each) for word in words)])
+        wanted = selection(text)
+        now = self._clock.now()
+        listed.put([each for each in self._all if wanted.has(each, now)])
         listed.set_title("closest first" if self._missing and self._missing.nearest else "latest executions")
         if not self._all:
             listed.set_title("no executions yet: durable-debug run MODULE:HANDLER --input JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which executions the filter shows.
+
+    Attributes:
+        words: Texts that name, id, function and status together must contain.
+        status: Start of the status.
+        function: Part of the function's name.
+        seconds: Most seconds since it started.
+    """
+
+    words: tuple[str, ...] = ()
+    status: str = ""
+    function: str = ""
+    seconds: float | None = None
+
+    def has(self, each: Listed, now: datetime) -> bool:
+        """Whether an execution is shown."""
+        if self.seconds is not None:
+            since = between(each.started_at, now)
+            if since is None or since > self.seconds:
+                return False
+        if not each.status.casefold().startswith(self.status) or self.function not in each.function.casefold():
+            return False
+        return all(word in _haystack(each) for word in self.words)
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+AGE = re.compile(r"<(\d+)([smhd])")
+
+
+def selection(text: str) -> Selection:
+    """Read a filter: words, `status:failed`, `function:orders`, and `<2h` for those that started in the last two hours."""
+    found = Selection()
+    for word in text.casefold().split():
+        key, colon, value = word.partition(":")
+        match = AGE.fullmatch(word)
+        if match is not None:
+            found = replace(found, seconds=int(match[1]) * UNITS[match[2]])
+        elif colon and key == "status":
+            found = replace(found, status=value)
+        elif colon and key == "function":
+            found = replace(found, function=value)
+        else:
+            found = replace(found, words=(*found.words, word))
+    return found
 
 
 def _haystack(each: Listed) -> str:

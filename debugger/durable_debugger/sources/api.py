@@ -75,6 +75,7 @@ class ExecutionReader:
             as_of,
             reload=None if is_over else self.read_if_changed,
             poll_seconds=self.poll_seconds,
+            client=self.client,
         )
 
     def read_if_changed(self) -> Loaded | None:

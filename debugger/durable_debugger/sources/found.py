@@ -27,6 +27,7 @@ class Loaded:
         reload: Reads it again and returns None when nothing was added; None when it can never change.
         poll_seconds: Seconds between polls.
         title: Title for an execution without a name.
+        client: The client it was read through, which can act on it; None for a file.
     """
 
     execution: RecordedExecution
@@ -35,6 +36,7 @@ class Loaded:
     reload: "Callable[[], Loaded | None] | None" = None
     poll_seconds: float = 2.0
     title: str = ""
+    client: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""Random keys, clicks and sizes: nothing that a user does may end the app.
+
+The suite tries a few seeds; `DURABLE_FUZZ_SEEDS=20` tries more.
+"""
+
+import os
+import random
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+from textual.errors import TextualError
+from textual.pilot import OutOfBounds, Pilot
+
+from durable_debugger.actions import ACTIONS
+from durable_debugger.app import DebuggerApp
+from durable_debugger.model.session import Session
+from durable_debugger.screens.handlers import HANDLERS, load_handlers
+from durable_debugger.sources.places import Library
+from durable_debugger.widgets.lines import LineView
+from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
+from tests.tui.conftest import Drive, order_session
+from tests.tui.test_hostile import HOSTILE, hostile_session
+
+SEEDS = range(int(os.environ.get("DURABLE_FUZZ_SEEDS", "3")))
+STEPS = 60
+SIZES = [(80, 24), (100, 30), (160, 48), (220, 60), (60, 16), (5, 24), (80, 3), (1, 1), (2, 2), (20, 5), (40, 10)]
+LEAVES = {"quit", "edit"}
+KEYS = [
+    *(key for action in ACTIONS if action.id not in LEAVES for key in action.keys.split(",")),
+    "enter", "escape", "backspace", "a", "0", "7", "left", "right", "tab", "w", "x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["order", "lines", "hostile"])
+def test_random_input_does_not_end_the_app(
+    name: str, seed: int, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    load_handlers()
+    for action in LEAVES:  # the footer and the palette offer them too
+        monkeypatch.setitem(HANDLERS, action, lambda screen: None)
+    chance = random.Random(f"{name} {seed}")  # a test repeats it
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        done: list[str] = []
+        for _ in range(STEPS):
+            done.append(await act(app, pilot, chance))
+            assert app.is_running, f"the app ended after {done[-8:]}"
+            assert app._exception is None, f"{app._exception!r} after {done[-8:]}"
+            for pane in app.screen.query(LineView):
+                assert not pane.failure, f"after {done[-8:]}:\n{pane.failure}"
+
+    drive(session_of(name), script, size=(80, 24), library=Library(()))
+
+
+async def act(app: DebuggerApp, pilot: Pilot[int], chance: random.Random) -> str:
+    """Do something at random, and say what."""
+    width, height = app.size
+    match chance.choice(["key", "key", "key", "key", "click", "size"]):
+        case "key":
+            key = chance.choice(KEYS)
+            await pilot.press(key)
+            return key
+        case "click":
+            at = chance.randrange(max(width, 1)), chance.randrange(max(height, 1))
+            try:
+                await pilot.click(offset=at, times=chance.choice([1, 1, 2]))
+            except (OutOfBounds, TextualError):
+                return f"click beside the window at {at}"
+            return f"click at {at}"
+        case _:
+            size = chance.choice([*SIZES, (chance.randint(1, 200), chance.randint(1, 60))])
+            await pilot.resize_terminal(*size)
+            return f"resize to {size}"
+
+
+def session_of(name: str) -> Session:
+    if name == "hostile":
+        return hostile_session()
+    session = order_session(with_differences=name == "order")
+    if name == "lines":
+        session.use_lines(line_recording())
+        session.line_settings.watches.append("order")
+    return session
+
+
+def line_recording() -> LineRecording:
+    """Two tasks that run some lines of the order's code, with values that do not belong on a screen."""
+    frames = [Frame(n, "flow.py", f"task_{n}\x1b[31m\udc80", 34, None, None, f"process_order~{n}") for n in range(2)]
+    kinds = [EventKind.CALL, *[EventKind.LINE] * 8, EventKind.EXCEPTION, EventKind.UNWIND]
+    events = [
+        LineEvent(kind, frame, 35 + at % 12, {f"name_{at}": each}, text="ValueError('\udc80')")
+        for at, (kind, each) in enumerate(zip(kinds, cycle(HOSTILE), strict=False))
+        for frame in range(2)
+    ]
+    return LineRecording(frames, events)
