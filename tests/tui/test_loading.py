@@ -11,7 +11,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.screens.loading import LoadingScreen
 from durable_debugger.screens.main import MainScreen
 from durable_debugger.screens.opener import OpenerScreen
-from durable_debugger.sources.found import Loaded, NotFoundError, UnreadableError
+from durable_debugger.sources.found import Loaded, LookedIn, NotFoundError, UnreadableError
 from tests.tui.conftest import Drive, order_session, screen_text, until
 
 
@@ -62,7 +62,7 @@ def test_reading_can_be_left(drive: Drive, key: str) -> None:
 
 def test_a_name_that_is_not_found_offers_the_nearest(drive: Drive) -> None:
     def load() -> tuple[Session, Loaded | None]:
-        raise NotFoundError("nope-404", looked_in=(("files", "no file nope-404"),))
+        raise NotFoundError("nope-404", looked_in=(LookedIn("files", "no file nope-404"),))
 
     async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await until(pilot, lambda: isinstance(app.screen, OpenerScreen))

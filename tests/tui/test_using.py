@@ -16,6 +16,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.screens.dialogs import DocumentScreen, HelpScreen
 from durable_debugger.screens.inspection import CopyScreen
 from durable_debugger.screens.main import MainScreen
+from durable_debugger.screens.reach import ActionProvider
 from durable_debugger.widgets.bars import Prompt
 from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
@@ -343,6 +344,10 @@ def test_what_is_known_can_be_copied_or_written_to_a_file(
     drive(order, script)
 
 
+def main_of_stack(app: DebuggerApp) -> MainScreen:
+    return next(each for each in app.screen_stack if isinstance(each, MainScreen))
+
+
 def test_actions_are_found_in_the_palette(order: Session, drive: Drive) -> None:
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         await pilot.press("colon")
@@ -350,8 +355,13 @@ def test_actions_are_found_in_the_palette(order: Session, drive: Drive) -> None:
         await until(pilot, lambda: "Fold every context." in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: len(order.outline.visible) == 9)
-        titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {action.label for action in main_of(app).available()} <= titles
+        await pilot.press("colon")
+        await until(pilot, lambda: "Open the step view at the selected call." in screen_text(app))
+        assert any(line.split()[:2] == ["s", "Step"] for line in screen_text(app).splitlines()), "with its key"
+        provider = ActionProvider(main_of_stack(app))
+        offered = [hit async for hit in provider.discover()]
+        assert [hit.text for hit in offered[:2]] == ["Step", "Replay"], "the most used first"
+        assert {hit.text for hit in offered} == {action.label for action in main_of_stack(app).available()}
 
     drive(order, script, size=(100, 30))
 

@@ -73,8 +73,8 @@ def run_open(arguments: Namespace, output: Output) -> int:
         _need_terminal(output, "run `durable-debug list` for text")
         return launch(arguments, library=Library(places(arguments)))
     size = file_size(arguments.execution)
-    if output.is_terminal and (size is None or size > LARGE):
-        words = arguments.execution if size is None else f"{arguments.execution}, {payloads.size(size)}"
+    if output.is_terminal and not 0 < size <= LARGE and arguments.execution != "-":
+        words = f"{arguments.execution}, {payloads.size(size)}" if size else arguments.execution
         return launch(arguments, load=(lambda: _read(arguments), words), library=Library(places(arguments)))
     loaded = find_execution(arguments)
     _need_terminal(output, "run `durable-debug show EXECUTION` for text")

@@ -24,7 +24,7 @@ from durable_debugger.sources.found import Loaded
 from durable_debugger.text.segments import Line
 from durable_debugger.widgets.bars import FooterBar, HeadlineBar, Prompt, StatusBar, TabBar
 from durable_debugger.widgets.diff_pane import DiffPane, WhyPane
-from durable_debugger.widgets.lines import LineView
+from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_debugger.widgets.panes import (
     EventPane,
     EventsPane,
@@ -221,9 +221,12 @@ class MainScreen(Screen[None]):
     def _give_room(self) -> None:
         """Make the explanation as high as it needs to be, where it stands below the tree or the comparison."""
         is_stacked = self.has_class("-narrow") or self.has_class("-normal")
-        pane = self.query_one(InspectorPane) if self.view == "tree" else self.query_one(WhyPane)
-        if self.view not in ("tree", "diff") or not is_stacked:
-            pane.set_height(None)
+        panes: dict[str, StaticLines] = {"tree": self.query_one(InspectorPane), "diff": self.query_one(WhyPane)}
+        for view, other in panes.items():
+            if view != self.view or not is_stacked:  # a height of its own belongs to one arrangement
+                other.set_height(None)
+        pane = panes.get(self.view) if is_stacked else None
+        if pane is None:
             return
         body = self.size.height - CHROME - self.query_one(HeadlineBar).size.height
         wanted = pane.needed(self.size.width) + 1 if pane.explains else LEAST_EXPLANATION

@@ -65,7 +65,7 @@ def acts(screen: "MainScreen") -> list[Act]:
         found.append(Act("pause", "Pause it", lambda _: client.pause_durable_execution(DurableExecutionArn=arn)))
     if status in ("PAUSED", "PAUSING") and hasattr(client, "resume_durable_execution"):
         found.append(Act("resume", "Resume it", lambda _: client.resume_durable_execution(DurableExecutionArn=arn)))
-    found.append(Act("stop", "Stop it for good", lambda _: client.stop_durable_execution(DurableExecutionArn=arn)))
+    found.append(Act("stop", "Stop it permanently", lambda _: client.stop_durable_execution(DurableExecutionArn=arn)))
     return found
 
 
@@ -259,14 +259,19 @@ class ActionProvider(Provider):
     async def search(self, query: str) -> Hits:
         """The actions that match, best first: a label that starts as typed, then any label, then the help."""
         matcher = self.matcher(query)
+        typed = query.casefold()
         for action, perform in self._actions():
-            in_label, in_help = matcher.match(action.label), matcher.match(action.help)
-            score = max(in_label, in_help / 4)
-            if score <= 0:
-                continue
-            is_start = action.label.casefold().startswith(query.casefold())
-            best = min((score + is_start) / 2 if in_label else score / 2, 1.0)
-            yield Hit(best, _shown(action), perform, text=action.label, help=action.help)
+            label = action.label.casefold()
+            ranks = (
+                label == typed,
+                label.startswith(typed),
+                typed in label,
+                matcher.match(label) > 0,
+                typed in action.help.casefold(),
+            )
+            rank = next((len(ranks) - at for at, is_match in enumerate(ranks) if is_match), 0)
+            if rank:
+                yield Hit(rank / len(ranks), _shown(action), perform, text=action.label, help=action.help)
 
     def _actions(self) -> "list[tuple[Action, Callable[[], None]]]":
         main = self.screen

@@ -82,7 +82,7 @@ class Probes:
         try:
             value = eval(code, frame.f_globals, dict(frame.f_locals))  # noqa: S307  # the user's expression
             return self._text(name, value)
-        except Exception as error:  # noqa: BLE001  # whatever the expression raises is its answer
+        except Exception as error:  # noqa: BLE001  # the exception is the expression's answer
             return f"{RAISED}{type(error).__name__}: {error}"
 
 
