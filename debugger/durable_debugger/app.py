@@ -64,7 +64,7 @@ class DebuggerApp(App[int]):
         super().__init__()
         self.shown_keys = keymap or {}
         self._session, self._loaded, self._load_session = session, loaded, load
-        self.failure: DurableError | None = None
+        self.failure: Exception | None = None
         self._library, self._missing = library or Library(()), missing
         self._target = target
         self._first_view, self._first_at, self._texts, self._secrets = view, at, texts, secrets

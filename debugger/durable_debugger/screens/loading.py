@@ -16,7 +16,6 @@ from durable_debugger.text import glyphs
 from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Part
 from durable_debugger.widgets.lines import StaticLines
-from durable_execution.errors import DurableError
 
 LoadSession = Callable[[], tuple[Session, Loaded | None]]
 """Reads an execution. Runs in a thread."""
@@ -58,7 +57,7 @@ class LoadingScreen(Screen[None]):
             error: Why.
         """
 
-        def __init__(self, error: DurableError) -> None:
+        def __init__(self, error: Exception) -> None:
             super().__init__()
             self.error = error
 
@@ -105,7 +104,7 @@ class LoadingScreen(Screen[None]):
     def _read(self) -> None:
         try:
             session, loaded = self._load()
-        except DurableError as error:
+        except Exception as error:  # noqa: BLE001  # the command line explains it
             self.post_message(self.Failed(error))
             return
         self.post_message(self.Done(session, loaded))
