@@ -42,7 +42,6 @@ C_CALL = "durable_execution.c_call"
 """Audit event of C functions that are called through ctypes; raised by replay workers."""
 
 PROBE = "durable_execution.probe"
-_seen: list[str] = []
 
 
 class IsolationError(DurableError):
@@ -193,46 +192,87 @@ EVENTS: dict[str, Handler] = {
     ),
 }  # fmt: skip
 
-_everywhere: Isolation | None = None
-_background: tuple[frozenset[int], Isolation] | None = None
-"""Threads that ran before a replay began, and who judges them."""
-
-_exempt: set[int] = set()
-_judging: set[int] = set()
 current: ContextVar[Isolation | None] = ContextVar("durable_execution_isolation", default=None)
 """Who judges the code of this context."""
 
-_hook_lock = threading.Lock()
-_is_hooked = False
+
+class AuditHook:
+    """The audit hook of this process: passes each effect to whoever judges it."""
+
+    def __init__(self) -> None:
+        self.everywhere: Isolation | None = None
+        self.background: tuple[frozenset[int], Isolation] | None = None
+        self.exempt: set[int] = set()
+        self._judging: set[int] = set()
+        self._lock = threading.Lock()
+        self._is_installed = False
+        self._has_answered = False
+
+    def install(self) -> None:
+        """Install the hook, once: it cannot be removed.
+
+        Raises:
+            IsolationError: A hook that was added earlier refuses it.
+        """
+        with self._lock:
+            if self._is_installed:
+                return
+            sys.addaudithook(self._on_event)
+            self._is_installed = True
+            sys.audit(PROBE)
+            if not self._has_answered:
+                raise IsolationError(
+                    "the audit hook that isolates replays could not be installed: a hook that was added earlier refuses it"
+                )
+
+    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in EVENTS:
+            if event == PROBE:
+                self._has_answered = True
+            return
+        isolation = current.get(None) or self.everywhere
+        if isolation is None:
+            return
+        ident = _thread.get_ident()
+        if ident in self.exempt or ident in self._judging:
+            return
+        if self.background is not None and ident in self.background[0]:
+            isolation = self.background[1]
+        self._judging.add(ident)
+        try:
+            isolation.on_event(event, arguments)
+        finally:
+            self._judging.discard(ident)
+
+
+_hook = AuditHook()
 
 
 def judge_of_everything() -> Isolation | None:
     """Return who judges every effect of this process; None outside of replay workers."""
-    return _everywhere
+    return _hook.everywhere
 
 
 def judge_everywhere(isolation: Isolation) -> None:
     """Judge every effect of this process: from any thread, in any context, of code of any owner. For replay workers."""
-    global _everywhere  # noqa: PLW0603  # of the process, as its effects are
-    install_hook()
-    _everywhere = isolation
+    _hook.install()
+    _hook.everywhere = isolation
 
 
 def judge_background(threads: Iterable[int], isolation: Isolation) -> None:
     """Judge threads apart that ran before a replay began, such as exporters of telemetry that a fork starts again."""
-    global _background  # noqa: PLW0603  # of the process, as its threads are
-    _background = frozenset(threads), isolation
+    _hook.background = frozenset(threads), isolation
 
 
 @contextmanager
 def exempt() -> Iterator[None]:
     """Leave this thread's own effects alone: a replay worker's own, between replays."""
     ident = _thread.get_ident()
-    _exempt.add(ident)
+    _hook.exempt.add(ident)
     try:
         yield
     finally:
-        _exempt.discard(ident)
+        _hook.exempt.discard(ident)
 
 
 def install_hook() -> None:
@@ -241,37 +281,7 @@ def install_hook() -> None:
     Raises:
         IsolationError: A hook that was added earlier refuses it.
     """
-    global _is_hooked  # noqa: PLW0603  # a hook cannot be removed, so each process installs one
-    with _hook_lock:
-        if not _is_hooked:
-            sys.addaudithook(_hook)
-            _is_hooked = True
-            _seen.clear()
-            sys.audit(PROBE)
-            if not _seen:
-                raise IsolationError(
-                    "the audit hook that isolates replays could not be installed: a hook that was added earlier refuses it"
-                )
-
-
-def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in EVENTS:
-        if event == PROBE:
-            _seen.append(event)
-        return
-    isolation = current.get(None) or _everywhere
-    if isolation is None:
-        return
-    ident = _thread.get_ident()
-    if ident in _exempt or ident in _judging:
-        return
-    if _background is not None and ident in _background[0]:
-        isolation = _background[1]
-    _judging.add(ident)
-    try:
-        isolation.on_event(event, arguments)
-    finally:
-        _judging.discard(ident)
+    _hook.install()
 
 
 def _is_quiet(frame: FrameType) -> bool:

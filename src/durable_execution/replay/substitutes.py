@@ -45,7 +45,7 @@ def isolated(suspects: SuspectList) -> Iterator[Isolation]:
     install_hook()
     outside = judge_of_everything()
     isolation = Isolation(suspects, is_strict=outside is not None)
-    with _without_credentials(), _watched_functions():
+    with _credentials, _functions:
         token, watching = current.set(isolation), watched_by.set(suspects)
         if outside is not None:
             judge_everywhere(isolation)
@@ -66,27 +66,26 @@ REPLACED = {
 }
 """Environment variables that a replay changes; None unsets the variable."""
 
-_environment_lock = threading.RLock()
-_replays = 0
-_saved: dict[str, str | None] = {}
 
+class HiddenCredentials:
+    """Removes AWS credentials from the environment while any replay runs: all threads share the environment."""
 
-@contextmanager
-def _without_credentials() -> Iterator[None]:
-    """Remove AWS credentials from the environment while any replay runs."""
-    global _replays  # noqa: PLW0603  # all threads share the environment
-    with _environment_lock:
-        _replays += 1
-        if _replays == 1:
-            _saved.update({name: os.environ.get(name) for name in REPLACED})
-            _set_environment(REPLACED)
-    try:
-        yield
-    finally:
-        with _environment_lock:
-            _replays -= 1
-            if not _replays:
-                _set_environment(_saved)
+    def __init__(self) -> None:
+        self._replays = 0
+        self._saved: dict[str, str | None] = {}
+
+    def __enter__(self) -> None:
+        with _lock:
+            self._replays += 1
+            if self._replays == 1:
+                self._saved = {name: os.environ.get(name) for name in REPLACED}
+                _set_environment(REPLACED)
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            self._replays -= 1
+            if not self._replays:
+                _set_environment(self._saved)
 
 
 def _set_environment(variables: Mapping[str, str | None]) -> None:
@@ -106,31 +105,31 @@ _start_thread: Any = _thread.start_new_thread
 Replacement = tuple[Any, str, Any, Any]
 """Owner, attribute name, the original, and its replacement during a replay."""
 
-_watchers = 0
-_replaced: list[Replacement] = []
 
+class WatchedFunctions:
+    """Records reads of the environment and skips sleeps while any replay runs. Code in other contexts is not affected."""
 
-@contextmanager
-def _watched_functions() -> Iterator[None]:
-    """Record reads of the environment and skip sleeps. Code in other contexts is not affected."""
-    global _watchers  # noqa: PLW0603  # counts the replays in progress
-    with _environment_lock:
-        _watchers += 1
-        if _watchers == 1:
-            _replaced.extend(_replacements())
-        elif _watchers > 1:
-            _replaced.extend(one for one in _bound_names() if one not in _replaced)
-        for owner, name, _, watching in _replaced:
-            setattr(owner, name, watching)
-    try:
-        yield
-    finally:
-        with _environment_lock:
-            _watchers -= 1
-            if not _watchers:
-                for owner, name, original, _ in _replaced:
+    def __init__(self) -> None:
+        self._replays = 0
+        self._replaced: list[Replacement] = []
+
+    def __enter__(self) -> None:
+        with _lock:
+            self._replays += 1
+            if self._replays == 1:
+                self._replaced.extend(_replacements())
+            else:
+                self._replaced.extend(one for one in _names.replacements() if one not in self._replaced)
+            for owner, name, _, watching in self._replaced:
+                setattr(owner, name, watching)
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            self._replays -= 1
+            if not self._replays:
+                for owner, name, original, _ in self._replaced:
                     _put_back(owner, name, original)
-                _replaced.clear()
+                self._replaced.clear()
 
 
 def _put_back(owner: Any, name: str, original: Any) -> None:
@@ -151,19 +150,22 @@ def _replacements() -> Iterator[Replacement]:
         for name in names:
             original = getattr(owner, name)
             yield owner, name, original, _refusing(original, name)
-    yield from _bound_names()
+    yield from _names.replacements()
 
 
-_bound: tuple[frozenset[int], tuple[Replacement, ...]] = (frozenset(), ())
+class ImportedNames:
+    """Functions that user modules imported by name, found again when the set of loaded modules changes."""
 
+    def __init__(self) -> None:
+        self._modules: frozenset[int] = frozenset()
+        self._found: tuple[Replacement, ...] = ()
 
-def _bound_names() -> tuple[Replacement, ...]:
-    """Cache `_bound_in_modules` until the set of loaded modules changes."""
-    global _bound  # noqa: PLW0603  # one cache per process, like its modules
-    modules = frozenset(map(id, sys.modules.values()))
-    if _bound[0] != modules:
-        _bound = modules, tuple(_bound_in_modules())
-    return _bound[1]
+    def replacements(self) -> tuple[Replacement, ...]:
+        """Their replacements, in the modules that are loaded now."""
+        modules = frozenset(map(id, sys.modules.values()))
+        if self._modules != modules:
+            self._modules, self._found = modules, tuple(_bound_in_modules())
+        return self._found
 
 
 def _bound_in_modules() -> Iterator[Replacement]:
@@ -269,3 +271,7 @@ def _noting_list(environ: Any) -> Any:
         if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
             isolation.note(SuspectKind.ENVIRONMENT, "os.environ", outer)
     return _list_variables(environ)
+
+
+_lock = threading.RLock()
+_credentials, _functions, _names = HiddenCredentials(), WatchedFunctions(), ImportedNames()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from queue import SimpleQueue
 from types import CodeType
 from typing import Any, TypeVar
@@ -110,12 +111,7 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         future.set_exception(error)
 
 
-_shared: Workers | None = None
-
-
+@cache
 def shared_workers() -> Workers:
-    """The pool of the environment."""
-    global _shared  # noqa: PLW0603  # one pool per environment, created on first use
-    if _shared is None:
-        _shared = Workers()
-    return _shared
+    """The pool of the environment, created on first use."""
+    return Workers()

@@ -93,7 +93,7 @@ class LambdaService:
     @property
     def note_unsent(self) -> Callable[[str, Wire], None] | None:
         """Keeps an update for the host of this process; see `ServiceClient`. None when the host does not collect notes."""
-        return notes()
+        return notebook.writer()
 
     def checkpoint_now(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
         """Send updates on the calling thread; see `ServiceClient`."""
@@ -189,18 +189,23 @@ def _refused(error: Any) -> ServiceError:
     return ServiceError(code, message, status=metadata.get("HTTPStatusCode"))
 
 
-_descriptor: int | None = None
+class Notebook:
+    """The file in which a process notes its updates, if its host has passed one."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+
+    def keep_in(self, descriptor: int) -> None:
+        """Write notes to an open file, starting with the next invocation."""
+        self._descriptor = descriptor
+
+    def writer(self) -> Callable[[str, Wire], None] | None:
+        """A function that notes one update, given the token to send it with; None when the host has not passed a file."""
+        return _Notes(self._descriptor).add if self._descriptor is not None else None
 
 
-def keep_notes_in(descriptor: int) -> None:
-    """Write notes to an open file, starting with the next invocation."""
-    global _descriptor  # noqa: PLW0603  # one file for the whole process
-    _descriptor = descriptor
-
-
-def notes() -> Callable[[str, Wire], None] | None:
-    """A function that notes one update, given the token to send it with; None when the host has not passed a file."""
-    return _Notes(_descriptor).add if _descriptor is not None else None
+notebook = Notebook()
+"""The notebook of this process."""
 
 
 def read_notes(text: str) -> tuple[str, list[Wire]] | None:

@@ -31,7 +31,7 @@ def start(name: str) -> Wire:
 
 
 def test_notes_are_read_as_they_were_written(descriptor: int) -> None:
-    note = client.notes()
+    note = client.notebook.writer()
     assert note is not None
     note("first", start("a\nö\u2028"))
     note("first", start("b"))
@@ -41,7 +41,7 @@ def test_notes_are_read_as_they_were_written(descriptor: int) -> None:
 
 
 def test_a_line_that_was_cut_off_is_left_out(descriptor: int) -> None:
-    note = client.notes()
+    note = client.notebook.writer()
     assert note is not None
     note("token", start("a"))
     note("token", start("b"))
@@ -53,14 +53,14 @@ def test_a_line_that_was_cut_off_is_left_out(descriptor: int) -> None:
 
 def test_each_invocation_begins_anew(descriptor: int) -> None:
     for token in ("of the first", "of the second"):
-        note = client.notes()
+        note = client.notebook.writer()
         assert note is not None
         note(token, start("a"))
     assert client.read_notes(written(descriptor)) == ("of the second", [start("a")])
 
 
 def test_nobody_notes_where_nobody_asked() -> None:
-    assert client.notes() is None
+    assert client.notebook.writer() is None
     assert LambdaService(object()).note_unsent is None  # type: ignore[arg-type]
 
 

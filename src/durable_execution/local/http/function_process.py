@@ -119,7 +119,7 @@ def keep_notes(descriptor: int) -> None:
     """If the function uses this SDK, let the SDK keep notes of unsent updates in a file that survives the process."""
     os.set_inheritable(descriptor, False)
     if "durable_execution" in sys.modules:
-        importlib.import_module("durable_execution.runtime.client").keep_notes_in(descriptor)
+        importlib.import_module("durable_execution.runtime.client").notebook.keep_in(descriptor)
 
 
 def die_with_server(lifeline: int) -> None:
