@@ -47,12 +47,7 @@ BANNED: dict[str, str] = {
 
 ALLOWED: dict[str, dict[str, str]] = {
     "docs/prose.py": {"*": "holds the patterns"},
-    "src/durable_execution/comparison/call_tree.py": {"lane: The task scope": "the name of a field"},
-    "src/durable_execution/history/positions.py": {
-        "lane: The task scope": "the name of a field",
-        "such a scope a lane": "says what the field's name means",
-    },
-    "src/durable_execution/history/recorded.py": {"`lane` (its task scope": "the name of a field in replay traces"},
+    "src/durable_execution/history/positions.py": {},
 }
 """For each file, the text that may stay, with the reason; `*` allows the file."""
 

@@ -12,8 +12,8 @@ AUDIT: list[str] = []
 class Audit(Observer):
     """Writes one line per completed operation. An observer that raises never fails the execution."""
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
-        AUDIT.append(f"{happening.call.path}: {happening.status}")
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
+        AUDIT.append(f"{notification.call.path}: {notification.status}")
 
 
 @durable_step

@@ -364,43 +364,43 @@ class Diverged:
 class Observer:
     """Base class of observers. Override the methods that you need; every method is optional."""
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
         """The handler is about to run."""
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """The handler has returned, suspended or raised. This is the last notification of the invocation."""
 
-    def on_operation_started(self, happening: OperationStarted) -> None:
+    def on_operation_started(self, notification: OperationStarted) -> None:
         """An operation was called and has not ended."""
 
-    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+    def on_operation_replayed(self, notification: OperationReplayed) -> None:
         """A call was answered from the recording."""
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
         """An operation ended."""
 
-    def on_attempt_started(self, happening: AttemptStarted) -> None:
+    def on_attempt_started(self, notification: AttemptStarted) -> None:
         """A step's body is about to run."""
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
         """A step's body has ended."""
 
-    def on_context_entered(self, happening: ContextEntered) -> None:
+    def on_context_entered(self, notification: ContextEntered) -> None:
         """A context's body is about to run."""
 
-    def on_context_left(self, happening: ContextLeft) -> None:
+    def on_context_left(self, notification: ContextLeft) -> None:
         """A context's body has ended."""
 
-    def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
+    def on_checkpoint_sent(self, notification: CheckpointSent) -> None:
         """A checkpoint call returned."""
 
-    def on_operations_changed(self, happening: OperationsChanged) -> None:
+    def on_operations_changed(self, notification: OperationsChanged) -> None:
         """The service reported operations that changed."""
 
-    def on_suspended(self, happening: Suspended) -> None:
+    def on_suspended(self, notification: Suspended) -> None:
         """The invocation suspends: everything left to do is waiting."""
 
-    def on_diverged(self, happening: Diverged) -> None:
+    def on_diverged(self, notification: Diverged) -> None:
         """The code left the recorded path."""
 
     def trace_header(self, call: OperationCall) -> str | None:

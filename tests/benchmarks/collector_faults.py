@@ -24,7 +24,7 @@ from durable_execution.telemetry.environment_memory import sent_roots
 from durable_execution.telemetry.export_outcomes import RejectionNotice, RetainingExporter, outcomes, retaining
 from durable_execution.telemetry.flushing import Flusher
 from durable_execution.telemetry.settings import Settings
-from tests.unit.telemetry.happenings import ARN, call, ended, started, step
+from tests.unit.telemetry.notifications import ARN, call, ended, started, step
 from tests.unit.telemetry.receiver import Collector, collector
 
 INVOCATIONS = 6

@@ -319,8 +319,8 @@ def test_observers_of_the_handler_are_not_told(recording: RecordedExecution) -> 
     told: list[Any] = []
 
     class Telling(Observer):
-        def on_invocation_started(self, happening: Any) -> None:
-            told.append(happening)
+        def on_invocation_started(self, notification: Any) -> None:
+            told.append(notification)
 
     handler = durable_execution(observers=[Telling()])(workflows.plain.function)
     assert Replayer(handler).replay(recording).is_same

@@ -36,14 +36,14 @@ class Recording(Observer):
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("on_"):
             notes = object.__getattribute__(self, "notes")
-            return lambda happening: notes.append((name, happening))
+            return lambda notification: notes.append((name, notification))
         return object.__getattribute__(self, name)
 
     def of(self, hook: str) -> list[Any]:
-        return [happening for name, happening in self.notes if name == hook]
+        return [notification for name, notification in self.notes if name == hook]
 
     def counted(self, hook: str) -> Counter[str]:
-        return Counter(happening.call.path for happening in self.of(hook))
+        return Counter(notification.call.path for notification in self.of(hook))
 
 
 class Raising(Observer):
@@ -52,7 +52,7 @@ class Raising(Observer):
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("on_") or name == "trace_header":
 
-            def hook(happening: Any) -> None:
+            def hook(notification: Any) -> None:
                 raise RuntimeError(f"{name} is broken")
 
             return hook
@@ -113,7 +113,7 @@ def test_every_operation_starts_and_ends_once(observed: Scenario) -> None:
     observed.subject(everything, observers=[recording])
     observed.engine.run(FUNCTION)
     started = Counter(
-        happening.call.path for happening in recording.of("on_operation_started") if not happening.is_replayed
+        notification.call.path for notification in recording.of("on_operation_started") if not notification.is_replayed
     )
     paths = {
         "everything/flaky", "everything/items", "everything/items#0", "everything/items#0/pause",
@@ -155,13 +155,13 @@ def test_replayed_operations_are_told_apart(observed: Scenario) -> None:
     observed.subject(everything, observers=[recording])
     observed.engine.run(FUNCTION)
     replayed: list[OperationReplayed] = recording.of("on_operation_replayed")
-    assert all(happening.recorded.is_terminal for happening in replayed)
+    assert all(notification.recorded.is_terminal for notification in replayed)
     completed_before: set[str] = set()
-    for name, happening in recording.notes:
+    for name, notification in recording.notes:
         if name == "on_operation_completed":
-            completed_before.add(happening.call.id)
+            completed_before.add(notification.call.id)
         if name == "on_operation_replayed":
-            assert happening.call.id in completed_before
+            assert notification.call.id in completed_before
 
 
 def test_changes_come_with_all_operations(observed: Scenario) -> None:
@@ -178,13 +178,13 @@ def test_a_context_variable_set_at_an_attempt_is_seen_by_the_body(scenario: Scen
     seen: list[str] = []
 
     class Spans(Observer):
-        def on_invocation_started(self, happening: InvocationStarted) -> None:
+        def on_invocation_started(self, notification: InvocationStarted) -> None:
             span.set("invocation")
 
-        def on_attempt_started(self, happening: AttemptStarted) -> None:
-            span.set(f"attempt {happening.attempt}")
+        def on_attempt_started(self, notification: AttemptStarted) -> None:
+            span.set(f"attempt {notification.attempt}")
 
-        def on_attempt_ended(self, happening: AttemptEnded) -> None:
+        def on_attempt_ended(self, notification: AttemptEnded) -> None:
             span.set("invocation")
 
     def synchronous(_step: StepContext) -> None:
@@ -238,7 +238,7 @@ def test_every_hook_of_the_interface_is_called(observed: Scenario) -> None:
     assert {name for name, _ in recording.notes} == set(HOOKS)
 
 
-def test_happenings_are_values(observed: Scenario) -> None:
+def test_notifications_are_values(observed: Scenario) -> None:
     recording = Recording()
     observed.subject(everything, observers=[recording])
     observed.engine.run(FUNCTION)

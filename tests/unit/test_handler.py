@@ -514,7 +514,7 @@ class TestDecorator:
             def __init__(self, name: str) -> None:
                 self.name = name
 
-            def on_invocation_started(self, happening: InvocationStarted) -> None:
+            def on_invocation_started(self, notification: InvocationStarted) -> None:
                 told.append(self.name)
 
         @durable_execution(observers=[Named("handler's")])

@@ -1,4 +1,4 @@
-"""The observer interface: every hook is optional, and happenings are values."""
+"""The observer interface: every hook is optional, and notifications are values."""
 
 import dataclasses
 import inspect
@@ -20,27 +20,27 @@ def test_every_hook_may_be_left_out(hook: str) -> None:
     assert inspect.getdoc(getattr(Observer, hook))
 
 
-def test_there_is_a_hook_for_every_happening() -> None:
+def test_there_is_a_hook_for_every_notification() -> None:
     def hook_of(name: str) -> str:
         return "on" + "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
-    happenings = [
+    notifications = [
         name
         for name, value in vars(observers).items()
         if dataclasses.is_dataclass(value) and name != "OperationCall" and value.__module__ == observers.__name__
     ]
-    assert sorted(map(hook_of, happenings)) == sorted(HOOKS)
+    assert sorted(map(hook_of, notifications)) == sorted(HOOKS)
 
 
 def test_no_trace_header_by_default() -> None:
     assert Observer().trace_header(CALL) is None
 
 
-def test_a_happening_does_not_change() -> None:
-    happening: Any = AttemptStarted(CALL, 1, START)
+def test_a_notification_does_not_change() -> None:
+    notification: Any = AttemptStarted(CALL, 1, START)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        happening.attempt = 2
-    assert happening == AttemptStarted(CALL, 1, START)
+        notification.attempt = 2
+    assert notification == AttemptStarted(CALL, 1, START)
 
 
 def test_a_call_site_reads_like_a_place() -> None:

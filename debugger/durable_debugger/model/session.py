@@ -151,7 +151,7 @@ class Session:
     def playback(self) -> Playback:
         """The recording as moments, built on first use."""
         if self._playback is None:
-            tasks = [operation.details.get("lane", ()) for operation in self.recorded]
+            tasks = [operation.details.get("task_scope", ()) for operation in self.recorded]
             self._playback = Playback(read_moments(self.execution, self.rows), self.outline, tasks)
         return self._playback
 

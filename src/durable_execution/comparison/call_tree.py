@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_execution.divergence import Side
-from durable_execution.history.positions import MAIN, Lane
+from durable_execution.history.positions import MAIN, ScopePath
 from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.enums import BATCHES
@@ -50,7 +50,7 @@ class CallNode:
         body: Fingerprint of the step's body, where known.
         function: Qualified name of the step's function, where known.
         is_foreign: Whether the handler did not make this call: another client wrote it, or it is a marker.
-        lane: The task scope that numbered it within its context.
+        scope: The task scope that numbered it within its context.
         cut_off: Task scopes inside it that were cancelled, such as the loser of a race.
         unfinished: Task scopes inside it that were still running at the end.
         finished: Task scopes inside it that have ended, even if the context has not.
@@ -70,10 +70,10 @@ class CallNode:
     body: str | None = None
     function: str | None = None
     is_foreign: bool = False
-    lane: Lane = MAIN
-    cut_off: set[Lane] = field(default_factory=set)
-    unfinished: set[Lane] = field(default_factory=set)
-    finished: set[Lane] = field(default_factory=set)
+    scope: ScopePath = MAIN
+    cut_off: set[ScopePath] = field(default_factory=set)
+    unfinished: set[ScopePath] = field(default_factory=set)
+    finished: set[ScopePath] = field(default_factory=set)
     is_resting: bool = False
     raised: Side | None = None
 
@@ -120,16 +120,16 @@ def tree_of(execution: RecordedExecution) -> CallNode:
         node.is_foreign = operation.id in foreign or operation.subtype == PATCH
         parent = nodes.get(operation.parent_id) if operation.parent_id else None
         around = parent or root
-        lane = operation.details.get("lane", ())
-        if parent is not None and parent.is_batch and lane:
-            around = _flat_branch(virtual, parent, operation, lane[0].number)
-            lane = lane[1:]
-        node.lane = lane
+        scope = operation.details.get("task_scope", ())
+        if parent is not None and parent.is_batch and scope:
+            around = _flat_branch(virtual, parent, operation, scope[0].number)
+            scope = scope[1:]
+        node.scope = scope
         if around.children is not None:
             around.children.append(node)
         if _is_given_up(operation, given_up, decided):
             given_up.add(operation.id)
-            around.cut_off.add(lane)
+            around.cut_off.add(scope)
         nodes[operation.id] = node
     settled = _settled(execution)
     for id_, node in nodes.items():
@@ -174,7 +174,7 @@ def _decided(execution: RecordedExecution) -> dict[str, int]:
 
 def _is_given_up(operation: RecordedOperation, given_up: set[str], decided: Mapping[str, int]) -> bool:
     """Whether a call belongs to an awaitable that lost, so that a replay need not start it."""
-    for step in operation.details.get("lane", ()):
+    for step in operation.details.get("task_scope", ()):
         if step.kind != "branch" or step.of is None:
             continue
         if step.of in given_up or decided.get(step.of, step.number) != step.number:

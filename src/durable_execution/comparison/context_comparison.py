@@ -9,7 +9,7 @@ from durable_execution.comparison.call_tree import CallNode, is_same_function, i
 from durable_execution.comparison.runtime_check import configuration_divergence, divergence_of
 from durable_execution.comparison.wording import APPENDED, effect_of, fix_of, likely_of, replaced
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
-from durable_execution.history.positions import MAIN, Lane
+from durable_execution.history.positions import MAIN, ScopePath
 from durable_execution.history.recorded import COMBINATORS
 
 Kind = DivergenceKind
@@ -47,53 +47,53 @@ def context_rows(
         handler: Name of the workflow.
         is_loose: Whether to ignore the subtypes of contexts.
     """
-    left, right = _lanes(recorded), _lanes(replayed)
+    left, right = _scopes(recorded), _scopes(replayed)
     rows: list[Row] = []
-    taken = {(lane, node.side.position) for lane, nodes in right.items() for node in nodes}
-    for here, there in _paired_lanes(list(left), list(right)):
+    taken = {(scope, node.side.position) for scope, nodes in right.items() for node in nodes}
+    for here, there in _paired_scopes(list(left), list(right)):
         ours, theirs = left.get(here, []) if here is not None else [], right.get(there, []) if there is not None else []
-        lane = here if here is not None else there
-        around = path if not lane else _context_path(ours or theirs, path)
+        scope = here if here is not None else there
+        around = path if not scope else _context_path(ours or theirs, path)
         is_cut = here in recorded.cut_off or here in replayed.cut_off or (not theirs and _may_have_lost(here))
         is_open = is_cut or (here in replayed.unfinished and not replayed.is_resting)
         is_ended = (replayed.is_ended or replayed.is_resting or here in replayed.finished) and not is_open
         is_ended = is_ended or (here is not None and _is_taken(here, taken))
-        compared = _Lane(recorded, replayed, ours, theirs, around, depth, handler, is_loose)
+        compared = _ComparedScope(recorded, replayed, ours, theirs, around, depth, handler, is_loose)
         compared.is_cut, compared.is_ended = is_cut, is_ended
         rows += compared.rows()
     foreign = (node for node in recorded.children or () if node.is_foreign)
     return [*rows, *(Row(depth, node, None) for node in foreign)]
 
 
-def _may_have_lost(lane: Lane | None) -> bool:
+def _may_have_lost(scope: ScopePath | None) -> bool:
     """Whether two nested scopes may be an awaitable of an undecided race: its ids look like those of two contexts."""
-    return lane is not None and [step.kind for step in lane[-2:]] == ["context", "context"]
+    return scope is not None and [step.kind for step in scope[-2:]] == ["context", "context"]
 
 
-def _is_taken(lane: Lane, taken: set[tuple[Lane, int | None]]) -> bool:
+def _is_taken(scope: ScopePath, taken: set[tuple[ScopePath, int | None]]) -> bool:
     """Whether the number of a virtual context belongs to a different call: the calls in it are not made any more."""
-    return bool(lane) and lane[-1].kind == "context" and (lane[:-1], lane[-1].number) in taken
+    return bool(scope) and scope[-1].kind == "context" and (scope[:-1], scope[-1].number) in taken
 
 
-def _lanes(context: CallNode) -> dict[Lane, list[CallNode]]:
-    found: dict[Lane, list[CallNode]] = {MAIN: []}
+def _scopes(context: CallNode) -> dict[ScopePath, list[CallNode]]:
+    found: dict[ScopePath, list[CallNode]] = {MAIN: []}
     for node in context.children or ():
         if not node.is_foreign:
-            found.setdefault(node.lane, []).append(node)
+            found.setdefault(node.scope, []).append(node)
     return found
 
 
-def _paired_lanes(left: list[Lane], right: list[Lane]) -> list[tuple[Lane | None, Lane | None]]:
+def _paired_scopes(left: list[ScopePath], right: list[ScopePath]) -> list[tuple[ScopePath | None, ScopePath | None]]:
     """Pair equal scopes first, then the rest of each kind in order: their numbers shift with the calls before them."""
-    equal = [lane for lane in left if lane in right]
-    spare = [lane for lane in right if lane not in equal]
-    pairs: list[tuple[Lane | None, Lane | None]] = []
-    for lane in left:
-        partner = lane if lane in equal else next((one for one in spare if one[-1].kind == lane[-1].kind), None)
+    equal = [scope for scope in left if scope in right]
+    spare = [scope for scope in right if scope not in equal]
+    pairs: list[tuple[ScopePath | None, ScopePath | None]] = []
+    for scope in left:
+        partner = scope if scope in equal else next((one for one in spare if one[-1].kind == scope[-1].kind), None)
         if partner is not None and partner in spare:
             spare.remove(partner)
-        pairs.append((lane, partner))
-    return [*pairs, *((None, lane) for lane in spare)]
+        pairs.append((scope, partner))
+    return [*pairs, *((None, scope) for scope in spare)]
 
 
 def _context_path(nodes: list[CallNode], path: str) -> str:
@@ -101,7 +101,7 @@ def _context_path(nodes: list[CallNode], path: str) -> str:
     return own.rpartition("/")[0] if own and "/" in own else path
 
 
-class _Lane:
+class _ComparedScope:
     """The calls of one task scope of a context, on both sides."""
 
     def __init__(

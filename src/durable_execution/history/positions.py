@@ -10,7 +10,7 @@ hashed in order until the id of every sibling is found.
 | Rust (third party) | blake2b of the bytes of P and n as 8 bytes, 32 hex characters; n from 0; the root's P: the ARN |
 
 In this SDK, the operations of one context may be numbered in several task scopes: one for the context's own code, and one
-for each virtual branch, virtual context, task, and awaitable of a combinator. The code calls such a scope a lane.
+for each virtual branch, virtual context, task, and awaitable of a combinator.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -23,15 +23,15 @@ from durable_execution.protocol.ids import branch_id, operation_id, task_prefix
 SLACK = 16
 """How many missing positions in a row to skip: a call without a checkpoint still takes a number."""
 
-MAX_MISSING_LANES = 64
+MAX_MISSING_SCOPES = 64
 MAX_MISSING_TASKS = 8
-MAX_LANE_DEPTH = 3
+MAX_SCOPE_DEPTH = 3
 NEAR = 2
 """How far past the last known one to look for a task or virtual context that has no calls of its own."""
-MAX_LANES = 20_000
+MAX_SCOPES = 20_000
 
 
-class LaneStep(NamedTuple):
+class ScopeStep(NamedTuple):
     """One step from a task scope to a scope inside it.
 
     Attributes:
@@ -45,10 +45,10 @@ class LaneStep(NamedTuple):
     of: str | None = None
 
 
-Lane = tuple[LaneStep, ...]
+ScopePath = tuple[ScopeStep, ...]
 """Path of a task scope from the context's own code, `()`, inwards."""
 
-MAIN: Lane = ()
+MAIN: ScopePath = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +57,29 @@ class Place:
 
     Attributes:
         position: Call number, from 1; of a branch its index, from 0.
-        lane: The task scope that numbered it.
+        scope: The task scope that numbered it.
         unhashed: The unhashed id, for schemes that need it to find the positions inside this call.
     """
 
     position: int
-    lane: Lane = MAIN
+    scope: ScopePath = MAIN
     unhashed: str | None = None
 
     @property
-    def order(self) -> tuple[Lane, int]:
+    def order(self) -> tuple[ScopePath, int]:
         """Sort key for the calls of one context: calls of its own code first, then scope by scope."""
-        return self.lane, self.position
+        return self.scope, self.position
 
 
-def lane_prefix(prefix: str | None, lane: Lane, ids: Mapping[str, str] | None = None) -> str | None:
+def scope_prefix(prefix: str | None, scope: ScopePath, ids: Mapping[str, str] | None = None) -> str | None:
     """Return the prefix of the ids in a task scope.
 
     Args:
         prefix: Prefix of the ids in the context's own code.
-        lane: The task scope.
+        scope: The task scope.
         ids: Current ids of operations with branches, by recorded id, where the two differ.
     """
-    for step in lane:
+    for step in scope:
         if step.kind == "task":
             prefix = task_prefix(prefix, step.number)
         elif step.kind == "context":
@@ -117,7 +117,7 @@ def find_places(
     if 64 in schemes:
         found |= _search(siblings, _python(parent, is_batch=is_batch))
         if len(found) < len(siblings):
-            found |= _LaneSearch(siblings, found, parent, is_batch=is_batch, combinators=combinators).run()
+            found |= _ScopeSearch(siblings, found, parent, is_batch=is_batch, combinators=combinators).run()
     if 16 in schemes:
         found |= _search(siblings, _javascript(parent, parent_place, is_batch=is_batch))
     if 32 in schemes and (parent or arn):
@@ -125,7 +125,7 @@ def find_places(
     return found
 
 
-class _LaneSearch:
+class _ScopeSearch:
     """Searches for operations that the context's own code did not number."""
 
     def __init__(
@@ -141,44 +141,44 @@ class _LaneSearch:
         self.found: dict[str, Place] = {}
         self.parent, self.is_batch = parent, is_batch
         self.combinators = frozenset(combinators)
-        self.lanes: list[tuple[Lane, str | None, list[int]]] = [(MAIN, parent, _positions(known.values()))]
+        self.scopes: list[tuple[ScopePath, str | None, list[int]]] = [(MAIN, parent, _positions(known.values()))]
         self.tried = 0
 
     def run(self) -> dict[str, Place]:
-        while self.lanes and self.wanted and self.tried < MAX_LANES:
-            lane, prefix, positions = self.lanes.pop(0)
-            if self.is_batch and lane == MAIN:
-                self._try_numbers(lane, prefix, "branch", 0, MAX_MISSING_LANES, of=self.parent)
+        while self.scopes and self.wanted and self.tried < MAX_SCOPES:
+            scope, prefix, positions = self.scopes.pop(0)
+            if self.is_batch and scope == MAIN:
+                self._try_numbers(scope, prefix, "branch", 0, MAX_MISSING_SCOPES, of=self.parent)
                 continue
             for combinator in sorted(self.combinators):
                 self._try_numbers(MAIN, combinator, "branch", 0, 2, of=combinator)
-            self._try_numbers(lane, prefix, "task", 1, MAX_MISSING_TASKS)
+            self._try_numbers(scope, prefix, "task", 1, MAX_MISSING_TASKS)
             taken = set(positions)
-            last = max(taken, default=0) + MAX_MISSING_LANES
+            last = max(taken, default=0) + MAX_MISSING_SCOPES
             for number in range(1, last):
                 if number in taken or not self.wanted:
                     continue
-                inner: Lane = (*lane, LaneStep("context", number))
-                if self._try(inner, operation_id(prefix, number)) or len(inner) >= MAX_LANE_DEPTH:
+                inner: ScopePath = (*scope, ScopeStep("context", number))
+                if self._try(inner, operation_id(prefix, number)) or len(inner) >= MAX_SCOPE_DEPTH:
                     continue
                 if number <= max(taken, default=0) + NEAR:  # it may contain only contexts or tasks
-                    self.lanes.append((inner, operation_id(prefix, number), []))
+                    self.scopes.append((inner, operation_id(prefix, number), []))
         return self.found
 
     def _try_numbers(
-        self, lane: Lane, prefix: str | None, kind: str, first: int, slack: int, *, of: str | None = None
+        self, scope: ScopePath, prefix: str | None, kind: str, first: int, slack: int, *, of: str | None = None
     ) -> None:
         number, missed = first, 0
         while self.wanted and missed <= slack:
-            step = LaneStep(kind, number, of)
+            step = ScopeStep(kind, number, of)
             inner = task_prefix(prefix, number) if kind == "task" else operation_id(prefix, number)
-            missed = 0 if self._try((*lane, step), inner) else missed + 1
-            near = NEAR if kind == "task" or not self.is_batch else MAX_MISSING_LANES
-            if 0 < missed <= near and len(lane) + 1 < MAX_LANE_DEPTH:
-                self.lanes.append(((*lane, step), inner, []))
+            missed = 0 if self._try((*scope, step), inner) else missed + 1
+            near = NEAR if kind == "task" or not self.is_batch else MAX_MISSING_SCOPES
+            if 0 < missed <= near and len(scope) + 1 < MAX_SCOPE_DEPTH:
+                self.scopes.append(((*scope, step), inner, []))
             number += 1
 
-    def _try(self, lane: Lane, prefix: str) -> bool:
+    def _try(self, scope: ScopePath, prefix: str) -> bool:
         """Search for the calls of a task scope. A scope with calls may contain further scopes."""
         self.tried += 1
         positions: list[int] = []
@@ -188,11 +188,11 @@ class _LaneSearch:
             gap = 0 if id_ in self.wanted else gap + 1
             if not gap:
                 self.wanted.discard(id_)
-                self.found[id_] = Place(position, lane)
+                self.found[id_] = Place(position, scope)
                 positions.append(position)
             position += 1
-        if positions and len(lane) < MAX_LANE_DEPTH:
-            self.lanes.append((lane, prefix, positions))
+        if positions and len(scope) < MAX_SCOPE_DEPTH:
+            self.scopes.append((scope, prefix, positions))
         return bool(positions)
 
 

@@ -72,7 +72,7 @@ class RecordedOperation:
         details: Members specific to its type: `duration_seconds`, `scheduled_end_at`, `callback_id`, `timeout_seconds`,
             `heartbeat_timeout_seconds`, `function_name`, `child_execution_arn`, `tenant_id`, `executed_version`,
             `replay_children`, `branch_index` (of a map item or parallel branch), `flat_branch` (index of the virtual branch
-            that made the call), `lane` (its task scope, if that is not the context's own code; see
+            that made the call), `task_scope` (its task scope, if that is not the context's own code; see
             `durable_execution.history.positions`), `body` and `function` (fingerprint and name of a step's
             function) and `branches` (how many a map or parallel was called with), all three from a replay trace,
             `result_truncated`, `input_truncated`, `error_truncated`.

@@ -6,7 +6,7 @@ from typing import Any
 
 from durable_execution.call_site import CallSite
 from durable_execution.history.event_fold import Fold, OperationDraft
-from durable_execution.history.positions import MAIN, Lane, Place, find_places
+from durable_execution.history.positions import MAIN, Place, ScopePath, find_places
 from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedOperation
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.enums import BATCHES, BRANCHES
@@ -89,23 +89,23 @@ class _Builder:
         self, siblings: list[OperationDraft], parent: OperationDraft | None, path: str, depth: int, until: int
     ) -> list[tuple[OperationDraft, str, int, int]]:
         self._find_places(siblings, parent)
-        labels: dict[Lane, Labels] = {}
+        labels: dict[ScopePath, Labels] = {}
         paths: dict[str, str] = {parent.id: path} if parent else {}
         found = []
         for index, draft in enumerate(self._in_call_order(siblings)):
             place = self.places.get(draft.id)
-            lane = place.lane if place else MAIN
+            scope = place.scope if place else MAIN
             branch = self._branch_index(draft, place, parent, index)
             if branch is not None:
                 draft.details["branch_index"] = branch
                 found.append((draft, branch_path(path, branch), depth, until))
                 continue
-            if lane:
-                draft.details["lane"] = lane
-            if lane and parent is not None and parent.subtype in BATCHES:
-                draft.details["flat_branch"] = lane[0].number
-            label = labels.setdefault(lane, Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
-            own = paths[draft.id] = child_path(_lane_path(path, lane, paths), label)
+            if scope:
+                draft.details["task_scope"] = scope
+            if scope and parent is not None and parent.subtype in BATCHES:
+                draft.details["flat_branch"] = scope[0].number
+            label = labels.setdefault(scope, Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
+            own = paths[draft.id] = child_path(_scope_path(path, scope, paths), label)
             found.append((draft, own, depth, until))
         return found
 
@@ -121,8 +121,8 @@ class _Builder:
 
     def _in_call_order(self, siblings: list[OperationDraft]) -> list[OperationDraft]:
         """Sort by recovered position. Operations without one stay after the operation recorded before them."""
-        keys: dict[str, tuple[Lane, int]] = {}
-        latest: tuple[Lane, int] = (MAIN, -1)
+        keys: dict[str, tuple[ScopePath, int]] = {}
+        latest: tuple[ScopePath, int] = (MAIN, -1)
         for draft in siblings:
             place = self.places.get(draft.id)
             latest = place.order if place else latest
@@ -132,7 +132,7 @@ class _Builder:
     def _branch_index(
         self, draft: OperationDraft, place: Place | None, parent: OperationDraft | None, index: int
     ) -> int | None:
-        if draft.type is not OperationType.CONTEXT or parent is None or (place and place.lane):
+        if draft.type is not OperationType.CONTEXT or parent is None or (place and place.scope):
             return None
         default = DEFAULT_BRANCH_NAME.fullmatch(draft.name or "")
         if draft.subtype in BRANCHES:
@@ -202,12 +202,12 @@ class _Builder:
     def _trace_place(self, draft: OperationDraft) -> tuple[str | None, int] | None:
         """Return how a trace refers to an operation without a line of its own."""
         place = self.places.get(draft.id)
-        return (draft.parent_id, place.position) if place is not None and not place.lane else None
+        return (draft.parent_id, place.position) if place is not None and not place.scope else None
 
 
-def _lane_path(path: str, lane: Lane, paths: Mapping[str, str]) -> str:
+def _scope_path(path: str, scope: ScopePath, paths: Mapping[str, str]) -> str:
     """Path of a task scope in the context at `path`. `paths` has the paths of operations with branches, by id."""
-    for step in lane:
+    for step in scope:
         if step.kind == "branch":
             path = branch_path(paths.get(step.of or "", path), step.number)
         elif step.kind == "task":

@@ -25,7 +25,7 @@ from durable_execution.operations.lifecycle import (
 from durable_execution.protocol import OperationStatus
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import scope as running_scope
-from durable_execution.runtime.scope import TaskLane
+from durable_execution.runtime.scope import TaskScope
 
 T = TypeVar("T")
 
@@ -174,7 +174,7 @@ class _Contest:
         if isinstance(awaitable, asyncio.Future):
             return awaitable
         context = copy_context()
-        context.run(running_scope.set, TaskLane.of_operation(self._call, index))
+        context.run(running_scope.set, TaskScope.of_operation(self._call, index))
         coroutine = awaitable if asyncio.iscoroutine(awaitable) else _awaited(awaitable)
         return self._call.scope.state.loop.create_task(coroutine, context=context)
 

@@ -24,7 +24,7 @@ from durable_execution.replay.suspects import Owner, owner_of
 from durable_execution.replay.tracers import BLOCKING_START, Monitoring, RecordedCode, RunningFrame, Tracer, Tracing
 from durable_execution.replay.value_text import ATOMS, Secrets, ValueText, attribute
 from durable_execution.runtime.loop import scope as running_scope
-from durable_execution.runtime.scope import ContextScope, TaskLane
+from durable_execution.runtime.scope import ContextScope, TaskScope
 
 T = TypeVar("T")
 
@@ -293,7 +293,7 @@ def is_user_code(file: str) -> bool:
 def _task_of(owner: Any) -> str:
     if isinstance(owner, ContextScope):
         return owner.path
-    if isinstance(owner, TaskLane):
+    if isinstance(owner, TaskScope):
         numbering = owner._scope  # noqa: SLF001  # of this package
         return numbering.path if numbering is not None else task_path(_task_of(owner._outer), owner._number)  # noqa: SLF001
     return ""

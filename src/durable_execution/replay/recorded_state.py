@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from durable_execution.comparison.call_tree import FOREIGN_CONTEXT
-from durable_execution.history.positions import MAIN, Lane, lane_prefix
+from durable_execution.history.positions import MAIN, ScopePath, scope_prefix
 from durable_execution.history.recorded import PATCH, RecordedExecution, RecordedOperation
 from durable_execution.operations.replay_safe import PATCH_PREFIX, patch_id
 from durable_execution.protocol import (
@@ -30,7 +30,7 @@ OWN_ID_LENGTH = 64
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 FAR_FUTURE_MS = 253_402_300_799_000
 
-ContextKey = tuple[str | None, Lane]
+ContextKey = tuple[str | None, ScopePath]
 """A task scope: the recorded id of its CONTEXT operation (None is the root), and its task numbers within the context."""
 
 ROOT: ContextKey = (None, MAIN)
@@ -102,7 +102,7 @@ class RecordedState:
             if operation.id in foreign:
                 continue
             parent = operation.parent_id if operation.parent_id in known else None
-            groups.setdefault((parent, operation.details.get("lane", MAIN)), []).append(operation)
+            groups.setdefault((parent, operation.details.get("task_scope", MAIN)), []).append(operation)
         return cls(execution, {key: _arranged(group) for key, group in groups.items()}, opened, foreign=foreign)
 
     def operations(self) -> list[Wire]:
@@ -111,14 +111,14 @@ class RecordedState:
         self.rooms.clear()
         self.contexts.clear()
         wires = [self._execution()]
-        lanes = self._lanes()
+        scopes = self._scopes()
         ids: dict[str, str] = {}
         pending: list[tuple[str | None, str | None]] = [(None, None)]
         while pending:
             recorded, prefix = pending.pop()
-            for lane in lanes.get(recorded, (MAIN,)):
+            for scope in scopes.get(recorded, (MAIN,)):
                 for operation, id_ in self._placed(
-                    (recorded, lane), lane_prefix(prefix, lane, ids | _own(recorded, prefix))
+                    (recorded, scope), scope_prefix(prefix, scope, ids | _own(recorded, prefix))
                 ):
                     ids[operation.id] = id_
                     wires.append(self._wire(operation, id_, prefix))
@@ -157,11 +157,11 @@ class RecordedState:
 
     def siblings(self, context: ContextKey) -> list[ContextKey]:
         """Return the sibling branches of a map item or parallel branch; empty for any other context."""
-        recorded_id, lane = context
+        recorded_id, scope = context
         if recorded_id is None:
             return []
-        if lane and self._subtype(recorded_id) in BATCHES:
-            return [key for key in self.slots if key[0] == recorded_id and key[1] not in (MAIN, lane)]
+        if scope and self._subtype(recorded_id) in BATCHES:
+            return [key for key in self.slots if key[0] == recorded_id and key[1] not in (MAIN, scope)]
         operation = self._by_id.get(recorded_id)
         if operation is None or not operation.is_branch:
             return []
@@ -179,12 +179,14 @@ class RecordedState:
         slots.extend(Slot(None) for _ in range(len(slots), index + 1))
         slots[index] = slot
 
-    def _lanes(self) -> Mapping[str | None, list[Lane]]:
+    def _scopes(self) -> Mapping[str | None, list[ScopePath]]:
         """Return the task scopes of each context, its own code's first."""
-        found: dict[str | None, list[Lane]] = {}
-        for recorded, lane in self.slots:
-            found.setdefault(recorded, [MAIN]).append(lane)
-        return {recorded: sorted(set(lanes), key=lambda lane: (len(lane), lane)) for recorded, lanes in found.items()}
+        found: dict[str | None, list[ScopePath]] = {}
+        for recorded, scope in self.slots:
+            found.setdefault(recorded, [MAIN]).append(scope)
+        return {
+            recorded: sorted(set(scopes), key=lambda scope: (len(scope), scope)) for recorded, scopes in found.items()
+        }
 
     def _is_batch(self, context: ContextKey) -> bool:
         return context[1] == MAIN and context[0] is not None and self._subtype(context[0]) in BATCHES

@@ -13,7 +13,7 @@ from durable_execution.comparison.call_tree import BRANCH_OF, CallNode, is_same_
 from durable_execution.comparison.runtime_check import side_of_call
 from durable_execution.divergence import DivergenceKind, Severity, Side, readable
 from durable_execution.errors import OperationError
-from durable_execution.history.positions import MAIN, Lane, Place, find_places
+from durable_execution.history.positions import MAIN, Place, ScopePath, find_places
 from durable_execution.history.recorded import COMBINATORS, RecordedExecution
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType
@@ -112,13 +112,13 @@ class _TreeBuilder:
         )
         for call in sorted(calls, key=lambda call: _order(places.get(call.id), call)):
             place = places.get(call.id)
-            self._append(around, self.nodes[call.id], place.lane if place else MAIN, flat)
+            self._append(around, self.nodes[call.id], place.scope if place else MAIN, flat)
 
-    def _append(self, around: CallNode, node: CallNode, lane: Lane, flat: Mapping[int, CallNode]) -> None:
-        if around.is_batch and lane:
-            around = flat.get(lane[0].number, around)
-            lane = lane[1:]
-        node.lane = lane
+    def _append(self, around: CallNode, node: CallNode, scope: ScopePath, flat: Mapping[int, CallNode]) -> None:
+        if around.is_batch and scope:
+            around = flat.get(scope[0].number, around)
+            scope = scope[1:]
+        node.scope = scope
         if around.children is None:
             around.children = []
         around.children.append(node)
@@ -126,30 +126,30 @@ class _TreeBuilder:
     def _leave(self, recorded: ContextKey | None, state: RecordedState, *, is_cut: bool) -> None:
         """Mark the task scope of a task that did not finish in the replay."""
         if recorded is not None and recorded[1]:
-            around, lane = self._numbering(recorded, state)
+            around, scope = self._numbering(recorded, state)
             if around is not None:
-                (around.cut_off if is_cut else around.unfinished).add(lane)
+                (around.cut_off if is_cut else around.unfinished).add(scope)
 
     def _finish(self, recorded: ContextKey | None, state: RecordedState, *, raised: Side | None = None) -> None:
         """Mark a context or task that finished: recorded calls it did not make are missing."""
         if recorded is None:
             return
-        around, lane = self._numbering(recorded, state)
+        around, scope = self._numbering(recorded, state)
         if around is not None:
             around.raised = around.raised or raised
-        if around is not None and lane:
-            around.finished.add(lane)
+        if around is not None and scope:
+            around.finished.add(scope)
         elif around is not None:
             around.is_ended = True
 
-    def _numbering(self, recorded: ContextKey, state: RecordedState) -> tuple[CallNode | None, Lane]:
+    def _numbering(self, recorded: ContextKey, state: RecordedState) -> tuple[CallNode | None, ScopePath]:
         """Return the replayed context that a recorded task scope belongs to, and the task scope within it."""
         parent = next((prefix for prefix, key in state.contexts.items() if key == (recorded[0], MAIN)), None)
-        around, lane = self.nodes.get(parent), recorded[1]
-        if around is not None and around.is_batch and lane:
-            flat = (node for node in around.children or () if node.is_virtual and node.branch == lane[0].number)
-            around, lane = next(flat, None), lane[1:]
-        return around, lane
+        around, scope = self.nodes.get(parent), recorded[1]
+        if around is not None and around.is_batch and scope:
+            flat = (node for node in around.children or () if node.is_virtual and node.branch == scope[0].number)
+            around, scope = next(flat, None), scope[1:]
+        return around, scope
 
 
 def _results(run: ReplayRun) -> dict[str, str | None]:
@@ -190,7 +190,7 @@ def _is_branch(call: OperationCall) -> bool:
     return call.subtype in BRANCH_OF.values() and call.path.endswith(f"#{call.position}")
 
 
-def _order(place: Place | None, call: OperationCall) -> tuple[bool, tuple[Lane, int]]:
+def _order(place: Place | None, call: OperationCall) -> tuple[bool, tuple[ScopePath, int]]:
     return place is None, place.order if place is not None else (MAIN, call.position)
 
 

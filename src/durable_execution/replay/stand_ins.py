@@ -37,7 +37,7 @@ from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.replay.isolation import SideEffectBlockedError
 from durable_execution.replay.suspects import SuspectKind, SuspectList, user_stack
 from durable_execution.runtime.loop import scope as running_scope
-from durable_execution.runtime.scope import ContextScope, TaskLane
+from durable_execution.runtime.scope import ContextScope, TaskScope
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from durable_execution.runtime.state import ExecutionState
 
@@ -174,46 +174,46 @@ class Collector(Observer):
     pending: tuple[OperationCall, ...] = ()
     exception: BaseException | None = None
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
         """Remember that the handler started."""
         self.has_started = True
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """Remember the error that ended the handler."""
-        self.exception = happening.exception
+        self.exception = notification.exception
 
-    def on_operation_started(self, happening: OperationStarted) -> None:
+    def on_operation_started(self, notification: OperationStarted) -> None:
         """Collect a call that is new or not finished."""
-        self._note(happening.call, is_recorded=happening.recorded is not None)
+        self._note(notification.call, is_recorded=notification.recorded is not None)
 
-    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+    def on_operation_replayed(self, notification: OperationReplayed) -> None:
         """Collect a call that the recording answers."""
-        self._note(happening.call, is_recorded=True)
+        self._note(notification.call, is_recorded=True)
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
         """Collect a call that has finished."""
-        self._note(happening.call, is_recorded=happening.is_replayed)
+        self._note(notification.call, is_recorded=notification.is_replayed)
 
-    def on_context_entered(self, happening: ContextEntered) -> None:
+    def on_context_entered(self, notification: ContextEntered) -> None:
         """Remember that a context's body started."""
-        self._note(happening.call, is_recorded=happening.is_replaying_children).is_entered = True
+        self._note(notification.call, is_recorded=notification.is_replaying_children).is_entered = True
 
-    def on_context_left(self, happening: ContextLeft) -> None:
+    def on_context_left(self, notification: ContextLeft) -> None:
         """Remember that a context's body ended."""
-        collected = self._note(happening.call, is_recorded=happening.is_replaying_children)
-        is_blocked = isinstance(happening.exception, SideEffectBlockedError)
-        collected.exception = happening.exception
-        collected.has_left = happening.outcome != "INCOMPLETE" and not is_blocked
+        collected = self._note(notification.call, is_recorded=notification.is_replaying_children)
+        is_blocked = isinstance(notification.exception, SideEffectBlockedError)
+        collected.exception = notification.exception
+        collected.has_left = notification.outcome != "INCOMPLETE" and not is_blocked
 
-    def on_suspended(self, happening: Suspended) -> None:
+    def on_suspended(self, notification: Suspended) -> None:
         """Everything left to do is waiting."""
-        self.pending = tuple(happening.pending)
+        self.pending = tuple(notification.pending)
 
-    def on_diverged(self, happening: Diverged) -> None:
+    def on_diverged(self, notification: Diverged) -> None:
         """Keep the first difference that ends the execution."""
-        divergence: Divergence = happening.divergence
+        divergence: Divergence = notification.divergence
         if self.diverged is None and divergence.severity is Severity.ERROR:
-            self.diverged = happening
+            self.diverged = notification
 
     def _note(self, call: OperationCall, *, is_recorded: bool) -> Collected:
         found = self.calls.get(call.id)
@@ -229,7 +229,7 @@ class TaskTracker:
     """Tracks the tasks that have their own task scope, by wrapping the event loop's task factory."""
 
     def __init__(self) -> None:
-        self._tasks: list[tuple[TaskLane, asyncio.Task[Any]]] = []
+        self._tasks: list[tuple[TaskScope, asyncio.Task[Any]]] = []
         self._cancelled: set[asyncio.Task[Any]] = set()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -240,31 +240,31 @@ class TaskTracker:
             loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
         ) -> asyncio.Task[Any]:
             owner = running_scope.get()
-            if options.get("context") is None and isinstance(owner, (ContextScope, TaskLane)):
+            if options.get("context") is None and isinstance(owner, (ContextScope, TaskScope)):
                 options["context"] = copy_context()
                 options["context"].run(running_scope.set, owner.for_task())
             task: asyncio.Task[Any] = make(loop, coroutine, **options)
-            lane = options["context"].get(running_scope) if options.get("context") is not None else None
-            if isinstance(lane, TaskLane):
-                self._tasks.append((lane, task))
-                task.add_done_callback(partial(self._note, lane.context.state))
+            scope = options["context"].get(running_scope) if options.get("context") is not None else None
+            if isinstance(scope, TaskScope):
+                self._tasks.append((scope, task))
+                task.add_done_callback(partial(self._note, scope.context.state))
             return task
 
         loop.set_task_factory(cast("Any", make_task))  # typeshed also wants generators
 
     def cut_off(self) -> frozenset[str]:
         """Return the id prefixes of tasks that the handler cancelled."""
-        return frozenset(_prefix(lane) for lane, task in self._tasks if task in self._cancelled)
+        return frozenset(_prefix(scope) for scope, task in self._tasks if task in self._cancelled)
 
     def unfinished(self) -> frozenset[str]:
         """Return the id prefixes of tasks that were still running when the invocation ended."""
-        left = ((lane, task) for lane, task in self._tasks if not task.done() or task.cancelled())
-        return frozenset(_prefix(lane) for lane, task in left if task not in self._cancelled)
+        left = ((scope, task) for scope, task in self._tasks if not task.done() or task.cancelled())
+        return frozenset(_prefix(scope) for scope, task in left if task not in self._cancelled)
 
     def came_to_end(self) -> frozenset[str]:
         """Return the id prefixes of tasks that finished."""
-        done = ((lane, task) for lane, task in self._tasks if task.done() and not task.cancelled())
-        return frozenset(_prefix(lane) for lane, task in done if task.exception() is None)
+        done = ((scope, task) for scope, task in self._tasks if task.done() and not task.cancelled())
+        return frozenset(_prefix(scope) for scope, task in done if task.exception() is None)
 
     def _note(self, state: ExecutionState, task: asyncio.Task[Any]) -> None:
         """Remember a cancelled task, unless the end of the invocation cancelled it."""
@@ -272,10 +272,10 @@ class TaskTracker:
             self._cancelled.add(task)
 
 
-def _prefix(lane: TaskLane) -> str:
+def _prefix(scope: TaskScope) -> str:
     """Return the prefix of a task scope's ids, even when the task made no call."""
-    if lane._scope is not None and lane._scope.ids.prefix is not None:  # noqa: SLF001
-        return lane._scope.ids.prefix  # noqa: SLF001
-    outer = lane._outer  # noqa: SLF001  # a task scope gets its number with its first call
-    around = _prefix(outer) if isinstance(outer, TaskLane) else outer.ids.prefix
-    return task_prefix(around, lane._number)  # noqa: SLF001
+    if scope._scope is not None and scope._scope.ids.prefix is not None:  # noqa: SLF001
+        return scope._scope.ids.prefix  # noqa: SLF001
+    outer = scope._outer  # noqa: SLF001  # a task scope gets its number with its first call
+    around = _prefix(outer) if isinstance(outer, TaskScope) else outer.ids.prefix
+    return task_prefix(around, scope._number)  # noqa: SLF001

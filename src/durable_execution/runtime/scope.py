@@ -102,10 +102,10 @@ class ContextScope:
             self.tasks = WeakSet()
         self.tasks.add(task)
 
-    def for_task(self) -> TaskLane:
+    def for_task(self) -> TaskScope:
         """The scope for the next task that this context's code creates."""
         self.created_tasks += 1
-        return TaskLane(self, self, self.created_tasks)
+        return TaskScope(self, self, self.created_tasks)
 
     def numbered_as(self, prefix: str, path: str) -> ContextScope:
         """This context with separate numbering, for one of its tasks."""
@@ -126,7 +126,7 @@ class ContextScope:
     def here(self) -> ContextScope:
         """The scope for the running code: this context, or the scope of one of its tasks."""
         running = running_scope.get()
-        return running.scope if type(running) is TaskLane and running.context is self else self
+        return running.scope if type(running) is TaskScope and running.context is self else self
 
     @property
     def has_running_tasks(self) -> bool:
@@ -169,7 +169,7 @@ class ContextScope:
         """
         if running is IN_STEP:
             raise _nested(kind_of(type, subtype), name)
-        if isinstance(running, TaskLane) and running.context is self:
+        if isinstance(running, TaskScope) and running.context is self:
             return running.scope
         raise misplaced(kind_of(type, subtype), name, self, running)
 
@@ -237,7 +237,7 @@ def misplaced(kind: str, name: str | None, owner: TaskOwner | None, running: Tas
 
 
 def _path_of(owner: TaskOwner | None) -> str:
-    return owner.context.path if isinstance(owner, (ContextScope, TaskLane)) else "of another function"
+    return owner.context.path if isinstance(owner, (ContextScope, TaskScope)) else "of another function"
 
 
 def _called(kind: str, name: str | None) -> str:
@@ -267,7 +267,7 @@ def _nested(kind: str, name: str | None) -> NestedOperationError:
     )
 
 
-class TaskLane:
+class TaskScope:
     """The scope of a task: its calls belong to the context whose code created the task, and have their own numbering.
 
     Which of several tasks makes its next call first depends on what each waits for, and in a replay none of them waits. So
@@ -279,7 +279,7 @@ class TaskLane:
 
     __slots__ = ("_created_tasks", "_number", "_outer", "_scope", "context")
 
-    def __init__(self, context: ContextScope, outer: ContextScope | TaskLane, number: int) -> None:
+    def __init__(self, context: ContextScope, outer: ContextScope | TaskScope, number: int) -> None:
         self.context = context
         self._outer = outer
         self._number = number
@@ -287,7 +287,7 @@ class TaskLane:
         self._created_tasks = 0
 
     @classmethod
-    def of_operation(cls, call: Call, index: int) -> TaskLane:
+    def of_operation(cls, call: Call, index: int) -> TaskScope:
         """The scope of awaitable `index` (from 0) of an operation that runs several."""
         task_scope = cls(call.scope.context, call.scope, index)
         task_scope._scope = task_scope.context.numbered_as(branch_id(call.id, index), branch_path(call.path, index))
@@ -297,16 +297,16 @@ class TaskLane:
         """Register a task that this task's code has created."""
         self.context.adopt(task)
 
-    def for_task(self) -> TaskLane:
+    def for_task(self) -> TaskScope:
         """The scope for the next task that this task's code creates."""
         self._created_tasks += 1
-        return TaskLane(self.context, self, self._created_tasks)
+        return TaskScope(self.context, self, self._created_tasks)
 
     @property
     def scope(self) -> ContextScope:
         """The context with the numbering of this task, created on first use."""
         if self._scope is None:
-            outer = self._outer.scope if isinstance(self._outer, TaskLane) else self._outer
+            outer = self._outer.scope if isinstance(self._outer, TaskScope) else self._outer
             self._scope = self.context.numbered_as(
                 task_prefix(outer.ids.prefix, self._number), task_path(outer.path, self._number)
             )

@@ -252,7 +252,7 @@ class InvocationStory:
 
     def _completed(self, operation: "RecordedOperation", call: OperationCall) -> Told:
         ended = operation.ended_at or self.ran.end
-        happening = OperationCompleted(
+        notification = OperationCompleted(
             call,
             ended if self._ended_before(operation) else self.ran.fit(ended),
             operation.started_at,
@@ -263,7 +263,7 @@ class InvocationStory:
             operation.attempts[-1].number if operation.attempts else None,
             self._calls.began_in(operation) < self._number,
         )
-        return "on_operation_completed", happening
+        return "on_operation_completed", notification
 
     def _enter(self, operation: "RecordedOperation", call: OperationCall) -> Iterator[Told]:
         if operation.type is OperationType.CONTEXT:
@@ -282,8 +282,8 @@ class InvocationStory:
         outcome = branch.status.value if is_over else "INCOMPLETE"
         yield "on_context_left", ContextLeft(branch.call, at, self.ran.start, False, outcome)
         if is_over:
-            happening = OperationCompleted(branch.call, at, branch.started_at, branch.status, error=branch.error)
-            yield "on_operation_completed", happening
+            notification = OperationCompleted(branch.call, at, branch.started_at, branch.status, error=branch.error)
+            yield "on_operation_completed", notification
 
     def _ended_before(self, operation: "RecordedOperation") -> bool:
         """Tell whether it ended after the previous invocation and before this one started."""
@@ -329,8 +329,8 @@ class _Writer:
         )
         spans = self._view(identity, started, self._outlet, around)
         spans.on_invocation_started(started)
-        for hook, happening in story.tell():
-            getattr(spans, hook)(happening)
+        for hook, notification in story.tell():
+            getattr(spans, hook)(notification)
         ended = story.ended(started)
         if ended is not None:
             spans.on_invocation_ended(ended)

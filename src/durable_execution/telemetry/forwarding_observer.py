@@ -32,53 +32,53 @@ class ForwardingObserver(Observer, ReplayNotes):
         """Create the view of an invocation that starts."""
         raise NotImplementedError
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
         """Create the view."""
-        self._spans = self.make_view(happening)
+        self._spans = self.make_view(notification)
         self._note = getattr(self._spans, "note_replayed", None)
-        self._spans.on_invocation_started(happening)
+        self._spans.on_invocation_started(notification)
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """Forward the last notification; later ones are dropped."""
         spans, self._spans, self._note = self._spans, Observer(), None
-        spans.on_invocation_ended(happening)
+        spans.on_invocation_ended(notification)
 
-    def on_operation_started(self, happening: OperationStarted) -> None:
+    def on_operation_started(self, notification: OperationStarted) -> None:
         """Forward."""
-        self._spans.on_operation_started(happening)
+        self._spans.on_operation_started(notification)
 
-    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+    def on_operation_replayed(self, notification: OperationReplayed) -> None:
         """Forward."""
-        self._spans.on_operation_replayed(happening)
+        self._spans.on_operation_replayed(notification)
 
     def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
         """Forward."""
         if self._note is not None:
             self._note(call, recorded, at)
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
         """Forward."""
-        self._spans.on_operation_completed(happening)
+        self._spans.on_operation_completed(notification)
 
-    def on_attempt_started(self, happening: AttemptStarted) -> None:
+    def on_attempt_started(self, notification: AttemptStarted) -> None:
         """Forward."""
-        self._spans.on_attempt_started(happening)
+        self._spans.on_attempt_started(notification)
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
         """Forward."""
-        self._spans.on_attempt_ended(happening)
+        self._spans.on_attempt_ended(notification)
 
-    def on_context_entered(self, happening: ContextEntered) -> None:
+    def on_context_entered(self, notification: ContextEntered) -> None:
         """Forward."""
-        self._spans.on_context_entered(happening)
+        self._spans.on_context_entered(notification)
 
-    def on_context_left(self, happening: ContextLeft) -> None:
+    def on_context_left(self, notification: ContextLeft) -> None:
         """Forward."""
-        self._spans.on_context_left(happening)
+        self._spans.on_context_left(notification)
 
-    def on_diverged(self, happening: Diverged) -> None:
+    def on_diverged(self, notification: Diverged) -> None:
         """Forward."""
-        self._spans.on_diverged(happening)
+        self._spans.on_diverged(notification)
 
     def trace_header(self, call: OperationCall) -> str | None:
         """Return the view's answer."""

@@ -80,9 +80,9 @@ class LiveTracing(ForwardingObserver):
         )
         return self._view(identity, started, outlet, around)
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """End the spans, and add their size to that of the trace."""
-        super().on_invocation_ended(happening)
+        super().on_invocation_ended(notification)
         if self.identity is not None and self.outlet is not None and self.outlet.is_measured:
             trace_sizes.add(self.identity, self.outlet.size_bytes)
 
@@ -141,9 +141,9 @@ class Delivery(Observer):
         self._providers = [provider for provider in providers if hasattr(provider, "force_flush")]
         self._longest_seconds = longest_seconds
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """Flush within the time budget."""
-        budget = budget_of(happening.started.lambda_context, self._longest_seconds)
+        budget = budget_of(notification.started.lambda_context, self._longest_seconds)
         flushed = _flusher.flush([provider.force_flush for provider in self._providers], budget)
         is_lost = not flushed.is_complete or (flushed.is_refused and not self._is_retained)
         if is_lost and self._tracing is not None and self._tracing.identity is not None:

@@ -66,29 +66,29 @@ class LogPlaces(Observer):
     def __init__(self) -> None:
         self._tokens: dict[object, Any] = {}
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
         """Enter the handler's own code."""
         for correlation in _correlations:
             correlation.attach()
-        self._enter("", LogPlace(happening.execution_arn, happening.request_id))
+        self._enter("", LogPlace(notification.execution_arn, notification.request_id))
 
-    def on_context_entered(self, happening: ContextEntered) -> None:
+    def on_context_entered(self, notification: ContextEntered) -> None:
         """Enter a context's body."""
-        self._enter_call(happening.call.id, happening.call, None)
+        self._enter_call(notification.call.id, notification.call, None)
 
-    def on_context_left(self, happening: ContextLeft) -> None:
+    def on_context_left(self, notification: ContextLeft) -> None:
         """Return to the enclosing code."""
-        self._leave(happening.call.id)
+        self._leave(notification.call.id)
 
-    def on_attempt_started(self, happening: AttemptStarted) -> None:
+    def on_attempt_started(self, notification: AttemptStarted) -> None:
         """Enter a step's body."""
-        self._enter_call((happening.call.id, happening.attempt), happening.call, happening.attempt)
+        self._enter_call((notification.call.id, notification.attempt), notification.call, notification.attempt)
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
         """Return to the enclosing code."""
-        self._leave((happening.call.id, happening.attempt))
+        self._leave((notification.call.id, notification.attempt))
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """Leave the handler's code."""
         for key in reversed(list(self._tokens)):
             self._leave(key)

@@ -196,60 +196,60 @@ class Metrics(Observer, ReplayNotes):
         self._started: InvocationStarted | None = None
         self._replay: ReplayTally | None = None
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
         """Start to count."""
-        self._started = happening
-        self._replay = ReplayTally(happening.at)
+        self._started = notification
+        self._replay = ReplayTally(notification.at)
 
     def note_replayed(self, call: object, recorded: Mapping[str, Any], at: datetime) -> None:
         """Count a replayed call; the sum is recorded when the invocation ends."""
         if self._replay is not None:
             self._replay.count(recorded, at)
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
         """Record the end of an operation."""
-        labels = type_labels(happening.call)
-        status = {**labels, names.OPERATION_STATUS: str(happening.status)}
+        labels = type_labels(notification.call)
+        status = {**labels, names.OPERATION_STATUS: str(notification.status)}
         self._instruments.count(OPERATIONS, labels=status)
-        if happening.started_at is not None:
-            seconds = (happening.at - happening.started_at).total_seconds()
+        if notification.started_at is not None:
+            seconds = (notification.at - notification.started_at).total_seconds()
             self._instruments.measure(OPERATION_DURATION, max(0.0, seconds), labels)
-        is_waited_for = happening.is_replayed and happening.call.type in WAITED_FOR
-        if is_waited_for and self._started is not None and happening.at <= self._started.at:
-            self._instruments.measure(RESUME_LATENCY, (self._started.at - happening.at).total_seconds())
+        is_waited_for = notification.is_replayed and notification.call.type in WAITED_FOR
+        if is_waited_for and self._started is not None and notification.at <= self._started.at:
+            self._instruments.measure(RESUME_LATENCY, (self._started.at - notification.at).total_seconds())
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
         """Record the end of an attempt."""
-        labels = type_labels(happening.call)
-        self._instruments.count(ATTEMPTS, labels={**labels, OUTCOME_LABEL: happening.outcome})
-        seconds = (happening.at - happening.started_at).total_seconds()
+        labels = type_labels(notification.call)
+        self._instruments.count(ATTEMPTS, labels={**labels, OUTCOME_LABEL: notification.outcome})
+        seconds = (notification.at - notification.started_at).total_seconds()
         self._instruments.measure(ATTEMPT_DURATION, max(0.0, seconds), labels)
 
-    def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
+    def on_checkpoint_sent(self, notification: CheckpointSent) -> None:
         """Record a checkpoint call."""
-        outcome = "accepted" if happening.error is None else "refused"
+        outcome = "accepted" if notification.error is None else "refused"
         self._instruments.count(CHECKPOINTS, labels={OUTCOME_LABEL: outcome})
-        self._instruments.measure(CHECKPOINT_DURATION, happening.duration_seconds)
-        self._instruments.measure(CHECKPOINT_SIZE, happening.size_bytes)
-        self._instruments.measure(CHECKPOINT_BATCH, len(happening.updates))
+        self._instruments.measure(CHECKPOINT_DURATION, notification.duration_seconds)
+        self._instruments.measure(CHECKPOINT_SIZE, notification.size_bytes)
+        self._instruments.measure(CHECKPOINT_BATCH, len(notification.updates))
 
-    def on_diverged(self, happening: Diverged) -> None:
+    def on_diverged(self, notification: Diverged) -> None:
         """Count a divergence."""
-        divergence = happening.divergence
+        divergence = notification.divergence
         labels = {KIND_LABEL: divergence.kind.value, SEVERITY_LABEL: divergence.severity.value}
         self._instruments.count(NONDETERMINISM, labels=labels)
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """Record the totals, and check how close the execution is to its limits."""
-        labels = {STATUS_LABEL: attributes.invocation_word(happening.status)}
+        labels = {STATUS_LABEL: attributes.invocation_word(notification.status)}
         self._instruments.count(INVOCATIONS, labels=labels)
-        seconds = (happening.at - happening.started.at).total_seconds()
+        seconds = (notification.at - notification.started.at).total_seconds()
         self._instruments.measure(INVOCATION_DURATION, max(0.0, seconds), labels)
-        self._measure_function(max(0.0, seconds), is_error=happening.status is InvocationStatus.RETRY)
+        self._measure_function(max(0.0, seconds), is_error=notification.status is InvocationStatus.RETRY)
         if self._replay is not None and self._replay.operations:
             self._instruments.count(REPLAYED, self._replay.operations)
             self._instruments.measure(REPLAY_DURATION, self._replay.duration_seconds)
-        self._meter_limits(happening.started.execution_arn, usage_of(happening.operations.values()))
+        self._meter_limits(notification.started.execution_arn, usage_of(notification.operations.values()))
 
     def _measure_function(self, seconds: float, *, is_error: bool) -> None:
         """Record the metrics that OpenTelemetry's conventions define for functions."""

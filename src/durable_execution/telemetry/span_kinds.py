@@ -149,10 +149,10 @@ def _shown(text: str) -> str:
     return redacted(text)
 
 
-def mark_divergence(span: OpenSpan, happening: Diverged) -> None:
+def mark_divergence(span: OpenSpan, notification: Diverged) -> None:
     """Add the event to the span, and mark the span as failed unless the divergence is only a warning."""
-    divergence = happening.divergence
-    span.events.append(SpanEvent(names.NONDETERMINISM.title, to_ns(happening.at), divergence_attributes(divergence)))
+    divergence = notification.divergence
+    span.events.append(SpanEvent(names.NONDETERMINISM.title, to_ns(notification.at), divergence_attributes(divergence)))
     if divergence.severity is Severity.ERROR:
         span.fail(divergence.headline)
 

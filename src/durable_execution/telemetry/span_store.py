@@ -110,9 +110,9 @@ class SpanKeeper(ForwardingObserver):
         )
         return self._view(identity, started, self._outlet, around)
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """Write the remaining spans."""
-        super().on_invocation_ended(happening)
+        super().on_invocation_ended(notification)
         if self._outlet is not None:
             self._outlet.write()
 

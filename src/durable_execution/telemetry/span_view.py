@@ -116,7 +116,7 @@ class SpanView(Observer):
         """Start an operation's span; `is_later` when an earlier invocation started the operation."""
         raise NotImplementedError
 
-    def close_unfinished(self, happening: InvocationEnded) -> None:
+    def close_unfinished(self, notification: InvocationEnded) -> None:
         """Handle operations that are open when the invocation ends."""
         raise NotImplementedError
 
@@ -134,27 +134,27 @@ class SpanView(Observer):
 
     # What happens.
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
         """Open the Invocation; the handler's own code runs under it."""
         self._invocation_token = self.outlet.enter(self.invocation)
 
-    def on_operation_started(self, happening: OperationStarted) -> None:
+    def on_operation_started(self, notification: OperationStarted) -> None:
         """Start or continue an operation's span."""
-        call, recorded = happening.call, happening.recorded
+        call, recorded = notification.call, notification.recorded
         if self._is_given_up(call):
             return
-        if not happening.is_replayed:
-            self._advance(to_ns(happening.at))
+        if not notification.is_replayed:
+            self._advance(to_ns(notification.at))
         if recorded is not None and call.type == OperationType.STEP:
-            self._expect_attempt(call, recorded.next_attempt_at, is_ready=happening.status is OperationStatus.READY)
+            self._expect_attempt(call, recorded.next_attempt_at, is_ready=notification.status is OperationStatus.READY)
         if call.id not in self.operations:
-            self._begin(call, happening.at, is_later=happening.is_replayed)
+            self._begin(call, notification.at, is_later=notification.is_replayed)
 
-    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+    def on_operation_replayed(self, notification: OperationReplayed) -> None:
         """Count a call answered from the record; it gets no span."""
-        self._replay.count(happening.recorded.wire, happening.at)
-        self._note_failure(happening.recorded)
-        self.novelty.replay(happening.call.context_id)
+        self._replay.count(notification.recorded.wire, notification.at)
+        self._note_failure(notification.recorded)
+        self.novelty.replay(notification.call.context_id)
 
     def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
         """Count a call answered from the record; it gets no span."""
@@ -169,50 +169,50 @@ class SpanView(Observer):
         if failure is not None:
             self._raised.add((failure.type, failure.message))
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
         """End an operation's span."""
-        call = happening.call
+        call = notification.call
         if self._is_given_up(call):
             return
         span = self.operations.get(call.id)
         if span is None:
-            span = self._begin(call, happening.started_at or happening.at, is_later=happening.is_replayed)
-        if call.type in WAITED_FOR and happening.is_replayed and self._is_before(call, happening.at):
-            self.announce_wait(call, since=happening.started_at, due=happening.at)
-            self._announce_resumption(call, happening.at)
-        end_ns = to_ns(happening.at)
-        if not happening.is_replayed:
+            span = self._begin(call, notification.started_at or notification.at, is_later=notification.is_replayed)
+        if call.type in WAITED_FOR and notification.is_replayed and self._is_before(call, notification.at):
+            self.announce_wait(call, since=notification.started_at, due=notification.at)
+            self._announce_resumption(call, notification.at)
+        end_ns = to_ns(notification.at)
+        if not notification.is_replayed:
             self._advance(end_ns)
         if call.type == OperationType.CONTEXT:
-            self.end_inside(call.id, happening.at)
+            self.end_inside(call.id, notification.at)
         if not call.is_virtual:
             self.novelty.happen(call)
         elif not self.novelty.is_in(call) and not span.is_live:
             self._forget(call.id)
             return
-        failure = Failure.of(happening.error, happening.exception) if happening.error is not None else None
-        attempt = happening.attempt if call.type == OperationType.STEP else None
-        self.close_operation(span, call.id, happening.status, end_ns, attempt=attempt, failure=failure)
+        failure = Failure.of(notification.error, notification.exception) if notification.error is not None else None
+        attempt = notification.attempt if call.type == OperationType.STEP else None
+        self.close_operation(span, call.id, notification.status, end_ns, attempt=attempt, failure=failure)
 
-    def on_attempt_started(self, happening: AttemptStarted) -> None:
+    def on_attempt_started(self, notification: AttemptStarted) -> None:
         """Start an attempt's span; the body runs under it."""
-        call = happening.call
+        call = notification.call
         if self._is_given_up(call):
             return
-        start_ns = to_ns(happening.at)
+        start_ns = to_ns(notification.at)
         self._advance(start_ns)
         self.novelty.happen(call)
         operation = self.operations.get(call.id)
         if operation is None:
-            operation = self._begin(call, happening.at, is_later=happening.attempt > 1)
+            operation = self._begin(call, notification.at, is_later=notification.attempt > 1)
         due = self._due_for_attempt.pop(call.id, None)
         if due is not None:
-            self._announce_resumption(call, due, happening.attempt)
-        known = {**operation.shared, names.ATTEMPT_NUMBER: happening.attempt}
+            self._announce_resumption(call, due, notification.attempt)
+        known = {**operation.shared, names.ATTEMPT_NUMBER: notification.attempt}
         span = OpenSpan(
-            names.ATTEMPT.name(call.name or call.id, happening.attempt),
+            names.ATTEMPT.name(call.name or call.id, notification.attempt),
             self.identity.trace_id,
-            span_ids.attempt_span_id(self.identity.arn, call.id, happening.attempt, self.identity.invocation),
+            span_ids.attempt_span_id(self.identity.arn, call.id, notification.attempt, self.identity.invocation),
             parent=operation,
             start_ns=start_ns,
             attributes=known,
@@ -220,47 +220,47 @@ class SpanView(Observer):
         )
         operation.open_inside += 1
         self.outlet.open(span)
-        self._attempts[call.id, happening.attempt] = (span, self.outlet.enter(span))
+        self._attempts[call.id, notification.attempt] = (span, self.outlet.enter(span))
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
         """End an attempt's span."""
-        end_ns = to_ns(happening.at)
+        end_ns = to_ns(notification.at)
         self._advance(end_ns)
-        span, token = self._attempts.pop((happening.call.id, happening.attempt), (None, None))
+        span, token = self._attempts.pop((notification.call.id, notification.attempt), (None, None))
         if span is None:
             return
         self.outlet.leave(token)
         late: dict[str, Any] = {}
-        if happening.next_attempt_delay_seconds is not None:
-            late[names.NEXT_ATTEMPT_DELAY] = happening.next_attempt_delay_seconds
-            self._due_for_attempt[happening.call.id] = happening.at + timedelta(
-                seconds=happening.next_attempt_delay_seconds
+        if notification.next_attempt_delay_seconds is not None:
+            late[names.NEXT_ATTEMPT_DELAY] = notification.next_attempt_delay_seconds
+            self._due_for_attempt[notification.call.id] = notification.at + timedelta(
+                seconds=notification.next_attempt_delay_seconds
             )
-        failure = Failure.of(happening.error, happening.exception) if happening.outcome == "FAILED" else None
-        self._close_attempt(span, happening.outcome, end_ns, late, failure)
+        failure = Failure.of(notification.error, notification.exception) if notification.outcome == "FAILED" else None
+        self._close_attempt(span, notification.outcome, end_ns, late, failure)
 
-    def on_context_entered(self, happening: ContextEntered) -> None:
+    def on_context_entered(self, notification: ContextEntered) -> None:
         """Make a context's span current for its body."""
-        self._advance(to_ns(happening.at))
-        span = self.operations.get(happening.call.id)
+        self._advance(to_ns(notification.at))
+        span = self.operations.get(notification.call.id)
         if span is not None:
-            self._entered[happening.call.id] = self.outlet.enter(span)
+            self._entered[notification.call.id] = self.outlet.enter(span)
 
-    def on_context_left(self, happening: ContextLeft) -> None:
+    def on_context_left(self, notification: ContextLeft) -> None:
         """Restore the enclosing span after a context's body."""
-        self._advance(to_ns(happening.at))
-        if happening.call.id in self._entered:
-            self.outlet.leave(self._entered.pop(happening.call.id))
+        self._advance(to_ns(notification.at))
+        if notification.call.id in self._entered:
+            self.outlet.leave(self._entered.pop(notification.call.id))
 
-    def on_diverged(self, happening: Diverged) -> None:
+    def on_diverged(self, notification: Diverged) -> None:
         """Record both sides of the divergence on the Invocation."""
-        self._advance(to_ns(happening.at))
-        mark_divergence(self.invocation, happening)
+        self._advance(to_ns(notification.at))
+        mark_divergence(self.invocation, notification)
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """End all open spans, innermost first."""
-        self._advance(to_ns(happening.at))
-        self._remember_due_times(happening.operations)
+        self._advance(to_ns(notification.at))
+        self._remember_due_times(notification.operations)
         for call_id in reversed(list(self._entered)):
             self.outlet.leave(self._entered.pop(call_id))
         for key in reversed(list(self._attempts)):
@@ -268,12 +268,12 @@ class SpanView(Observer):
             self.outlet.leave(token)
             self._close_attempt(span, INCOMPLETE, self.now_ns, {}, None)
         self.outlet.leave(self._invocation_token)
-        self.close_unfinished(happening)
-        failure = Failure.of(happening.error, happening.exception) if happening.error is not None else None
-        self._close_invocation(happening.status, failure)
-        if happening.status in ENDED:
-            self._close_workflow(happening.status.value, failure, self.invocation.end_ns)
-        self._send_root(is_over=happening.status in ENDED)
+        self.close_unfinished(notification)
+        failure = Failure.of(notification.error, notification.exception) if notification.error is not None else None
+        self._close_invocation(notification.status, failure)
+        if notification.status in ENDED:
+            self._close_workflow(notification.status.value, failure, self.invocation.end_ns)
+        self._send_root(is_over=notification.status in ENDED)
 
     def trace_header(self, call: OperationCall) -> str:
         """Return the header that puts a chained execution's spans under the operation that invoked it."""

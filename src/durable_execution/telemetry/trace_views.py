@@ -38,19 +38,19 @@ class ExecutionView(SpanView):
             is_live=False,
         )
 
-    def close_unfinished(self, happening: InvocationEnded) -> None:
+    def close_unfinished(self, notification: InvocationEnded) -> None:
         """Leave them to later invocations; if there are none, send them with their current status."""
-        recorded = happening.operations
-        if happening.status in ENDED:
-            self._send_open(_never_called_again(recorded, self.is_told_of), recorded, happening.at)
+        recorded = notification.operations
+        if notification.status in ENDED:
+            self._send_open(_never_called_again(recorded, self.is_told_of), recorded, notification.at)
             return
         for operation_id in reversed(list(self.operations)):
             known = recorded.get(operation_id)
             if known is None or not known.is_terminal or operation_id not in self.operations:
                 continue
             if known.type is OperationType.CONTEXT:  # its end was recorded but, because of a crash, never announced
-                self.end_inside(operation_id, happening.at)
-            self.close_as_recorded(operation_id, known, happening.at)
+                self.end_inside(operation_id, notification.at)
+            self.close_as_recorded(operation_id, known, notification.at)
         self.operations.clear()
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
@@ -112,10 +112,10 @@ class InvocationView(SpanView):
         start_ns = self.now_ns if is_later else to_ns(at)
         return self.operation_span(call, at, span_id=span_id, start_ns=start_ns, links=links, is_live=True)
 
-    def close_unfinished(self, happening: InvocationEnded) -> None:
+    def close_unfinished(self, notification: InvocationEnded) -> None:
         """End their segments with the invocation."""
         for operation_id in reversed(list(self.operations)):
-            self.close_as_recorded(operation_id, happening.operations.get(operation_id), happening.at)
+            self.close_as_recorded(operation_id, notification.operations.get(operation_id), notification.at)
 
     def announce_wait(self, call: OperationCall, *, since: datetime | None, due: datetime) -> None:
         """Add a wait span: no segment covers the time between invocations."""

@@ -113,9 +113,9 @@ class _Bodies(Observer):
     def __init__(self) -> None:
         self.ended: Counter[tuple[str, str]] = Counter()
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
-        if happening.outcome == "SUCCEEDED" and happening.call.name is not None:
-            self.ended[happening.call.id, happening.call.name] += 1
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
+        if notification.outcome == "SUCCEEDED" and notification.call.name is not None:
+            self.ended[notification.call.id, notification.call.name] += 1
 
 
 def _drive(execution: LocalExecution, plan: Plan) -> RunResult:

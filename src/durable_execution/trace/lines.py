@@ -191,35 +191,35 @@ class TraceSession:
         self._updated: frozenset[str] = frozenset()
         self._source_file: str | None = None
 
-    def header(self, happening: InvocationStarted) -> None:
+    def header(self, notification: InvocationStarted) -> None:
         """Write the first line and flush it immediately."""
-        source_file, source_digest = fingerprint_of(happening.handler_function)
+        source_file, source_digest = fingerprint_of(notification.handler_function)
         self._source_file = source_file
-        self._updated = frozenset(happening.updated_operation_ids)
+        self._updated = frozenset(notification.updated_operation_ids)
         header = {
             "record": "invocation",
             "schema": SCHEMA,
             "version": VERSION,
-            "execution_arn": happening.execution_arn,
-            "request_id": happening.request_id,
-            "handler": happening.handler,
+            "execution_arn": notification.execution_arn,
+            "request_id": notification.request_id,
+            "handler": notification.handler,
             "source_file": source_file,
             "source_digest": source_digest,
             "sdk": SDK,
             "python": PYTHON,
-            "started_at": happening.at.isoformat(),
-            **(self._given(happening.input) if happening.is_first else {}),
+            "started_at": notification.at.isoformat(),
+            **(self._given(notification.input) if notification.is_first else {}),
         }
         self._lines.append(dumps({key: value for key, value in header.items() if value is not None}) + "\n")
-        self.flush(happening.at)
+        self.flush(notification.at)
 
-    def started(self, happening: OperationStarted) -> None:
+    def started(self, notification: OperationStarted) -> None:
         """Write a call that has not ended; nothing changed since an earlier invocation started it if it only waits."""
-        call = happening.call
-        if happening.is_replayed and call.id not in self._updated and _only_waits(call.type, happening.status):
-            self._repeats.add_described(call, None, happening.at)
+        call = notification.call
+        if notification.is_replayed and call.id not in self._updated and _only_waits(call.type, notification.status):
+            self._repeats.add_described(call, None, notification.at)
         else:
-            self.call(call, happening.at, "pending", happening.status)
+            self.call(call, notification.at, "pending", notification.status)
 
     def replayed(self, call: RuntimeCall, recorded: Mapping[str, Any], at: datetime) -> None:
         """Note a call that was answered from the record."""
@@ -297,36 +297,36 @@ class TraceSession:
             self._lines.append(f'{line},"happened":"{happened}","status":"{status}"}}\n')
         return seq
 
-    def ended(self, happening: OperationCompleted) -> None:
+    def ended(self, notification: OperationCompleted) -> None:
         """Write the end of a call."""
-        result, error, attempt = happening.result, happening.error, happening.attempt
-        rest = f',"status":"{happening.status}","ended":{self._offset(happening.at)}'
+        result, error, attempt = notification.result, notification.error, notification.attempt
+        rest = f',"status":"{notification.status}","ended":{self._offset(notification.at)}'
         if attempt is not None:
             rest = f'{rest},"attempt":{attempt}'
         if result is not None:
             rest = f"{rest}{self._payload('result', result)}"
         if error is not None:
             rest = f"{rest}{_member('error_type', error.type)}"
-        seq = self._seq_of(happening.call, happening.at)
-        line_of_call = self._open.pop(happening.call.id, None)
+        seq = self._seq_of(notification.call, notification.at)
+        line_of_call = self._open.pop(notification.call.id, None)
         if line_of_call is not None:
             line_of_call.finish(rest)
         else:
             self._lines.append(f'{{"record":"ended","seq":{seq}{rest}}}\n')
 
-    def attempt(self, happening: AttemptEnded) -> None:
+    def attempt(self, notification: AttemptEnded) -> None:
         """Write one attempt of a step."""
-        error, delay = happening.error, happening.next_attempt_delay_seconds
+        error, delay = notification.error, notification.next_attempt_delay_seconds
         run = (
-            f'"number":{happening.attempt},"started":{self._offset(happening.started_at)}'
-            f',"ended":{self._offset(happening.at)},"outcome":"{happening.outcome}"'
+            f'"number":{notification.attempt},"started":{self._offset(notification.started_at)}'
+            f',"ended":{self._offset(notification.at)},"outcome":"{notification.outcome}"'
         )
         if error is not None:
             run += _member("error_type", error.type)
         if delay is not None:
             run += f',"next_attempt_delay_seconds":{int(delay)}'
-        seq = self._seq_of(happening.call, happening.at)
-        line_of_call = self._open.get(happening.call.id)
+        seq = self._seq_of(notification.call, notification.at)
+        line_of_call = self._open.get(notification.call.id)
         if line_of_call is None:
             self._lines.append(f'{{"record":"attempt","seq":{seq},{run}}}\n')
         elif line_of_call.attempts is None:
@@ -334,23 +334,23 @@ class TraceSession:
         else:
             line_of_call.attempts = f"{line_of_call.attempts},{{{run}}}"
 
-    def diverged(self, happening: Diverged) -> None:
+    def diverged(self, notification: Diverged) -> None:
         """Write a divergence and flush it immediately."""
-        seq = self._seq_of(happening.call, happening.at) if happening.call is not None else None
-        line = {"record": "diverged", "seq": seq, "divergence": happening.divergence.to_wire()}
+        seq = self._seq_of(notification.call, notification.at) if notification.call is not None else None
+        line = {"record": "diverged", "seq": seq, "divergence": notification.divergence.to_wire()}
         self._lines.append(dumps(line, default=str) + "\n")
-        self.flush(happening.at)
+        self.flush(notification.at)
 
-    def end(self, happening: InvocationEnded) -> None:
+    def end(self, notification: InvocationEnded) -> None:
         """Write the last line. Nothing may follow."""
-        self._write_repeats(happening.at, tail=self._tail)
-        error, result = happening.error, happening.result
+        self._write_repeats(notification.at, tail=self._tail)
+        error, result = notification.error, notification.result
         self._lines.append(
-            f'{{"record":"end","ended_at":"{happening.at.isoformat()}","outcome":{text(happening.status)}'
+            f'{{"record":"end","ended_at":"{notification.at.isoformat()}","outcome":{text(notification.status)}'
             f"{self._payload('result', result) if result else ''}"
             f"{_member('error_type', error.type) if error else ''}}}\n"
         )
-        self.flush(happening.at)
+        self.flush(notification.at)
         self._act(lambda writer: writer.close())
 
     def checkpoint(self, at: datetime) -> None:

@@ -61,34 +61,34 @@ class TraceRecorder(Observer, ReplayNotes):
         self._identities = Identities()
         self._thread = _ThreadSession()
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
         """Write the header."""
         redaction = self.redaction
         if self.payloads:
-            redaction = redaction.with_keys(_secrets_of(happening.handler_function))
+            redaction = redaction.with_keys(_secrets_of(notification.handler_function))
         session = TraceSession(
-            self._open(happening),
-            happening.at,
+            self._open(notification),
+            notification.at,
             payloads=self.payloads,
             has_locals=self.locals,
             redaction=redaction,
             statics=self._statics,
             identities=self._identities,
         )
-        session.header(happening)
+        session.header(notification)
         self._thread.session = session
 
-    def on_operation_started(self, happening: OperationStarted) -> None:
+    def on_operation_started(self, notification: OperationStarted) -> None:
         """Write a call that has not ended."""
         session = self._thread.session
         if session is not None:
-            session.started(happening)
+            session.started(notification)
 
-    def on_operation_replayed(self, happening: OperationReplayed) -> None:
+    def on_operation_replayed(self, notification: OperationReplayed) -> None:
         """Write a call that was answered from the record."""
         session = self._thread.session
         if session is not None:
-            session.repeated(happening.call, happening.recorded.wire, happening.at)
+            session.repeated(notification.call, notification.recorded.wire, notification.at)
 
     def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
         """Note a call that was answered from the record."""
@@ -96,40 +96,40 @@ class TraceRecorder(Observer, ReplayNotes):
         if session is not None:
             session.replayed(call, recorded, at)
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
         """Write the end of a call."""
         session = self._thread.session
         if session is not None:
-            session.ended(happening)
+            session.ended(notification)
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
         """Write one attempt of a step."""
         session = self._thread.session
         if session is not None:
-            session.attempt(happening)
+            session.attempt(notification)
 
-    def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
+    def on_checkpoint_sent(self, notification: CheckpointSent) -> None:
         """Pass lines to the sink if enough have collected."""
         session = self._thread.session
         if session is not None:
-            session.checkpoint(happening.at)
+            session.checkpoint(notification.at)
 
-    def on_diverged(self, happening: Diverged) -> None:
+    def on_diverged(self, notification: Diverged) -> None:
         """Write a divergence and flush it immediately."""
         session = self._thread.session
         if session is not None:
-            session.diverged(happening)
+            session.diverged(notification)
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         """Write the end and close the sink's writer."""
         session, self._thread.session = self._thread.session, None
         if session is not None:
-            session.end(happening)
+            session.end(notification)
 
-    def _open(self, happening: InvocationStarted) -> TraceWriter | None:
-        moment = happening.at.strftime("%Y%m%dT%H%M%S.%fZ")
+    def _open(self, notification: InvocationStarted) -> TraceWriter | None:
+        moment = notification.at.strftime("%Y%m%dT%H%M%S.%fZ")
         try:
-            return self.sink.open(happening.execution_arn, f"{moment}-{happening.request_id or 'local'}")
+            return self.sink.open(notification.execution_arn, f"{moment}-{notification.request_id or 'local'}")
         except Exception as error:  # noqa: BLE001  # a trace must never harm an execution
             logger.warning("cannot write the replay trace; the execution continues without one: %r", error)
             return None

@@ -45,8 +45,8 @@ class Printing(Observer):
         self.plugin = plugin
         self.arn = ""
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
-        self.arn = happening.execution_arn
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
+        self.arn = notification.execution_arn
 
     def write(self, hook: str, **fields: Any) -> None:
         """Print a record; fields without a value are left out."""
@@ -57,13 +57,13 @@ class Printing(Observer):
 class Invocations(Printing):
     """Prints invocations."""
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
-        super().on_invocation_started(happening)
-        self.write("invocation-start", first=happening.is_first)
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
+        super().on_invocation_started(notification)
+        self.write("invocation-start", first=notification.is_first)
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        error = happening.error.message if happening.error is not None else None
-        self.write("invocation-end", status=happening.status, result=happening.result, error=error)
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
+        error = notification.error.message if notification.error is not None else None
+        self.write("invocation-end", status=notification.status, result=notification.result, error=error)
 
 
 class Operations(Printing):
@@ -73,32 +73,32 @@ class Operations(Printing):
         super().__init__(plugin)
         self.only = only
 
-    def on_operation_started(self, happening: OperationStarted) -> None:
-        if self.only in {None, happening.call.type}:
-            replay, status = happening.is_replayed, happening.status
-            self.write("operation-start", op=happening.call.id, replay=replay, status=status)
+    def on_operation_started(self, notification: OperationStarted) -> None:
+        if self.only in {None, notification.call.type}:
+            replay, status = notification.is_replayed, notification.status
+            self.write("operation-start", op=notification.call.id, replay=replay, status=status)
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
-        call = happening.call
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
+        call = notification.call
         if self.only in {None, call.type}:
-            self.write("operation-end", op=call.id, parent=call.parent_id or "NONE", status=happening.status)
+            self.write("operation-end", op=call.id, parent=call.parent_id or "NONE", status=notification.status)
 
 
 class Attempts(Operations):
     """Prints attempts as well."""
 
-    def on_attempt_started(self, happening: AttemptStarted) -> None:
-        self.write("attempt-start", n=happening.attempt, op=happening.call.id)
+    def on_attempt_started(self, notification: AttemptStarted) -> None:
+        self.write("attempt-start", n=notification.attempt, op=notification.call.id)
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
-        self.write("attempt-end", n=happening.attempt, op=happening.call.id, outcome=happening.outcome)
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
+        self.write("attempt-end", n=notification.attempt, op=notification.call.id, outcome=notification.outcome)
 
 
 class Healthy(Invocations, Attempts):
     """Prints everything."""
 
-    def on_attempt_started(self, happening: AttemptStarted) -> None:
-        self.write("attempt-start", op=happening.call.id)
+    def on_attempt_started(self, notification: AttemptStarted) -> None:
+        self.write("attempt-start", op=notification.call.id)
 
 
 class Faulty(Healthy):
@@ -112,71 +112,71 @@ class Faulty(Healthy):
 class UpdatedWaits(Printing):
     """Prints waits that ended while nobody was running."""
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
-        super().on_invocation_started(happening)
-        for operation_id in happening.updated_operation_ids:
-            operation = happening.operations[operation_id]
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
+        super().on_invocation_started(notification)
+        for operation_id in notification.updated_operation_ids:
+            operation = notification.operations[operation_id]
             if operation.type == "WAIT":
                 status = operation.status
-                self.write("updated-on-invoke", op=operation_id, status=status, first=happening.is_first)
+                self.write("updated-on-invoke", op=operation_id, status=status, first=notification.is_first)
 
 
 class Contents(Printing):
     """Prints what operations and invocations have come to."""
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
-        error = happening.error
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
+        error = notification.error
         self.write(
             "operation-end",
-            op=happening.call.id,
-            status=happening.status,
-            result=happening.result,
+            op=notification.call.id,
+            status=notification.status,
+            result=notification.result,
             errorType=error.type if error is not None else None,
             errorMessage=error.message if error is not None else None,
         )
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        self.write("invocation-end", status=happening.status, result=happening.result)
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
+        self.write("invocation-end", status=notification.status, result=notification.result)
 
 
 class Changes(Printing):
     """Prints every operation that the service says has changed."""
 
-    def on_operations_changed(self, happening: OperationsChanged) -> None:
-        for operation_id, operation in happening.updated.items():
-            is_known = happening.operations[operation_id] == operation
-            self.write("operation-change", total=len(happening.operations), known=is_known, **_dumped(operation))
+    def on_operations_changed(self, notification: OperationsChanged) -> None:
+        for operation_id, operation in notification.updated.items():
+            is_known = notification.operations[operation_id] == operation
+            self.write("operation-change", total=len(notification.operations), known=is_known, **_dumped(operation))
 
 
 class UserFunctions(Printing):
     """Prints bodies of contexts."""
 
-    def on_context_entered(self, happening: ContextEntered) -> None:
-        self.write("fn-start", name=happening.call.name, op=happening.call.id)
+    def on_context_entered(self, notification: ContextEntered) -> None:
+        self.write("fn-start", name=notification.call.name, op=notification.call.id)
 
-    def on_context_left(self, happening: ContextLeft) -> None:
-        call = happening.call
-        self.write("fn-end", name=call.name, op=call.id, outcome=happening.outcome)
+    def on_context_left(self, notification: ContextLeft) -> None:
+        call = notification.call
+        self.write("fn-end", name=call.name, op=call.id, outcome=notification.outcome)
 
 
 class InvocationFields(Printing):
     """Prints every field of an invocation."""
 
-    def on_invocation_started(self, happening: InvocationStarted) -> None:
-        super().on_invocation_started(happening)
+    def on_invocation_started(self, notification: InvocationStarted) -> None:
+        super().on_invocation_started(notification)
         self.write(
             "invocation-start",
-            updatedOperationsCount=len(happening.updated_operation_ids),
-            **self._fields(happening, len(happening.operations)),
+            updatedOperationsCount=len(notification.updated_operation_ids),
+            **self._fields(notification, len(notification.operations)),
         )
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
         self.write(
             "invocation-end",
-            status=happening.status,
-            terminal=happening.status in {"SUCCEEDED", "FAILED"},
-            executionError=happening.error.message if happening.error is not None else None,
-            **self._fields(happening.started, len(happening.operations)),
+            status=notification.status,
+            terminal=notification.status in {"SUCCEEDED", "FAILED"},
+            executionError=notification.error.message if notification.error is not None else None,
+            **self._fields(notification.started, len(notification.operations)),
         )
 
     def _fields(self, started: InvocationStarted, count: int) -> dict[str, Any]:
@@ -191,63 +191,63 @@ class InvocationFields(Printing):
 class OperationFields(Printing):
     """Prints every field of an operation."""
 
-    def on_operation_started(self, happening: OperationStarted) -> None:
+    def on_operation_started(self, notification: OperationStarted) -> None:
         self.write(
             "operation-start",
-            **_call(happening.call),
-            startTimestamp=happening.at,
-            isReplay=happening.is_replayed,
-            status=happening.status,
+            **_call(notification.call),
+            startTimestamp=notification.at,
+            isReplay=notification.is_replayed,
+            status=notification.status,
         )
 
-    def on_operation_completed(self, happening: OperationCompleted) -> None:
+    def on_operation_completed(self, notification: OperationCompleted) -> None:
         self.write(
             "operation-end",
-            **_call(happening.call),
-            startTimestamp=happening.started_at,
-            endTimestamp=happening.at,
-            isReplay=happening.is_replayed,
-            status=happening.status,
-            result=happening.result,
-            error=happening.error.message if happening.error is not None else None,
-            attempt=happening.attempt,
+            **_call(notification.call),
+            startTimestamp=notification.started_at,
+            endTimestamp=notification.at,
+            isReplay=notification.is_replayed,
+            status=notification.status,
+            result=notification.result,
+            error=notification.error.message if notification.error is not None else None,
+            attempt=notification.attempt,
         )
 
 
 class AttemptFields(Printing):
     """Prints every field of an attempt."""
 
-    def on_attempt_started(self, happening: AttemptStarted) -> None:
+    def on_attempt_started(self, notification: AttemptStarted) -> None:
         self.write(
             "attempt-start",
-            **_call(happening.call),
-            attempt=happening.attempt,
-            startTimestamp=happening.at,
-            isReplay=happening.is_replayed,
+            **_call(notification.call),
+            attempt=notification.attempt,
+            startTimestamp=notification.at,
+            isReplay=notification.is_replayed,
         )
 
-    def on_attempt_ended(self, happening: AttemptEnded) -> None:
+    def on_attempt_ended(self, notification: AttemptEnded) -> None:
         self.write(
             "attempt-end",
-            **_call(happening.call),
-            attempt=happening.attempt,
-            startTimestamp=happening.started_at,
-            endTimestamp=happening.at,
-            isReplay=happening.is_replayed,
-            outcome=happening.outcome,
-            error=happening.error.message if happening.error is not None else None,
+            **_call(notification.call),
+            attempt=notification.attempt,
+            startTimestamp=notification.started_at,
+            endTimestamp=notification.at,
+            isReplay=notification.is_replayed,
+            outcome=notification.outcome,
+            error=notification.error.message if notification.error is not None else None,
         )
 
 
 class ContextFields(Printing):
     """Prints every field of a context."""
 
-    def on_operation_started(self, happening: OperationStarted) -> None:
-        if happening.call.type == "CONTEXT":
-            self.write("operation-start", **_call(happening.call), isReplay=happening.is_replayed)
+    def on_operation_started(self, notification: OperationStarted) -> None:
+        if notification.call.type == "CONTEXT":
+            self.write("operation-start", **_call(notification.call), isReplay=notification.is_replayed)
 
-    def on_context_entered(self, happening: ContextEntered) -> None:
-        self.write("fn-start", **_call(happening.call), isReplayingChildren=happening.is_replaying_children)
+    def on_context_entered(self, notification: ContextEntered) -> None:
+        self.write("fn-start", **_call(notification.call), isReplayingChildren=notification.is_replaying_children)
 
 
 def _call(call: OperationCall) -> dict[str, Any]:

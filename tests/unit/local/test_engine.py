@@ -100,8 +100,8 @@ def test_observers_can_be_added_by_overriding_one_method() -> None:
     seen: list[str] = []
 
     class Listening(Observer):
-        def on_invocation_started(self, happening: InvocationStarted) -> None:
-            seen.append(happening.execution_arn)
+        def on_invocation_started(self, notification: InvocationStarted) -> None:
+            seen.append(notification.execution_arn)
 
     class Engine(LocalEngine):
         def observers_for(self, assignment: Any) -> list[Observer]:

@@ -24,15 +24,15 @@ class Recording(Observer):
 
     def __init__(self) -> None:
         self.hooks: list[str] = []
-        self.happenings: list[Any] = []
+        self.notifications: list[Any] = []
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("on_"):
             return super().__getattribute__(name)
 
-        def note(happening: Any) -> None:
+        def note(notification: Any) -> None:
             self.hooks.append(name)
-            self.happenings.append(happening)
+            self.notifications.append(notification)
 
         return note
 
@@ -42,7 +42,7 @@ class Raising(Observer):
         if not name.startswith("on_") and name != "trace_header":
             return super().__getattribute__(name)
 
-        def fail(happening: Any) -> None:
+        def fail(notification: Any) -> None:
             raise RuntimeError(f"trouble in {name}")
 
         return fail
@@ -80,7 +80,7 @@ def test_everything_is_told_in_order() -> None:
 def test_times_are_the_clocks() -> None:
     recording = Recording()
     invoke(steps, FakeService(), observers=[recording], clock=FixedClock())
-    assert {happening.at for happening in recording.happenings} == {START}
+    assert {notification.at for notification in recording.notifications} == {START}
 
 
 def test_an_observer_that_raises_changes_nothing_and_starves_nobody(caplog: pytest.LogCaptureFixture) -> None:
@@ -128,7 +128,7 @@ def test_the_start_says_what_the_invocation_is() -> None:
     from tests.unit.fake_service import ARN, envelope
 
     steps.invoke(envelope(payload={"a": 1}), Context(), client=FakeService(), observers=[recording])
-    started, ended = recording.happenings[0], recording.happenings[-1]
+    started, ended = recording.notifications[0], recording.notifications[-1]
     assert isinstance(started, InvocationStarted)
     assert (started.execution_arn, started.request_id, started.is_first) == (ARN, "request-1", True)
     assert (started.input, started.handler, started.trace_header) == ({"a": 1}, steps.name, "Root=1")
@@ -140,7 +140,7 @@ def test_the_start_says_what_the_invocation_is() -> None:
 def test_a_completion_carries_result_and_attempt() -> None:
     recording = Recording()
     invoke(steps, FakeService(), observers=[recording])
-    completed = [found for found in recording.happenings if isinstance(found, OperationCompleted)]
+    completed = [found for found in recording.notifications if isinstance(found, OperationCompleted)]
     assert [(found.call.name, found.result, found.attempt, found.is_replayed) for found in completed] == [
         ("one", "1", 1, False),
         ("two", "2", 1, False),
@@ -150,7 +150,7 @@ def test_a_completion_carries_result_and_attempt() -> None:
 def test_a_call_knows_where_the_user_made_it() -> None:
     recording = Recording()
     invoke(steps, FakeService(), observers=[recording])
-    call = recording.happenings[1].call
+    call = recording.notifications[1].call
     assert call.call_site.file == __file__
     assert call.call_site.function == "steps"
     assert call.path == "steps/one"
@@ -158,10 +158,10 @@ def test_a_call_knows_where_the_user_made_it() -> None:
 
 
 def test_what_nobody_listens_to_is_not_made() -> None:
-    """A happening nobody takes would be made and handed to empty hooks with every operation."""
+    """A notification nobody takes would be made and handed to empty hooks with every operation."""
 
     class Half(Observer):
-        def on_suspended(self, happening: Suspended) -> None: ...
+        def on_suspended(self, notification: Suspended) -> None: ...
 
     announcer = Announcer([Half(), Observer()], clock=SystemClock(), execution_arn="arn")
     assert announcer._listeners("on_checkpoint_sent") == ()

@@ -355,8 +355,8 @@ def test_a_finished_call_is_announced_with_what_it_carried() -> None:
         def __init__(self) -> None:
             self.seen: list[CheckpointSent] = []
 
-        def on_checkpoint_sent(self, happening: CheckpointSent) -> None:
-            self.seen.append(happening)
+        def on_checkpoint_sent(self, notification: CheckpointSent) -> None:
+            self.seen.append(notification)
 
     watching = Watching()
 

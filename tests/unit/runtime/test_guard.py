@@ -132,14 +132,14 @@ def test_observers_are_told_with_the_place_in_the_code() -> None:
     told: list[Diverged] = []
 
     class Watching(Observer):
-        def on_diverged(self, happening: Diverged) -> None:
-            told.append(happening)
+        def on_diverged(self, notification: Diverged) -> None:
+            told.append(notification)
 
     invoke(durable_execution(one_step), FakeService(), operations=[DIFFERENCES["name"]], observers=[Watching()])
-    (happening,) = told
-    assert happening.call is not None
-    assert happening.call.call_site is not None
-    assert happening.call.call_site.function == "one_step"
+    (notification,) = told
+    assert notification.call is not None
+    assert notification.call.call_site is not None
+    assert notification.call.call_site.function == "one_step"
 
 
 def test_the_message_names_the_place_without_observers_too() -> None:

@@ -22,11 +22,11 @@ class Watching(Observer):
         self.suspended: list[Suspended] = []
         self.ended: list[InvocationEnded] = []
 
-    def on_suspended(self, happening: Suspended) -> None:
-        self.suspended.append(happening)
+    def on_suspended(self, notification: Suspended) -> None:
+        self.suspended.append(notification)
 
-    def on_invocation_ended(self, happening: InvocationEnded) -> None:
-        self.ended.append(happening)
+    def on_invocation_ended(self, notification: InvocationEnded) -> None:
+        self.ended.append(notification)
 
 
 def test_a_suspension_says_what_it_waits_for() -> None:
@@ -37,8 +37,8 @@ def test_a_suspension_says_what_it_waits_for() -> None:
         await asyncio.gather(ctx.wait(HOUR, "long"), ctx.wait(2 * HOUR, "longer"))
 
     invoke(handler, FakeService(), observers=[watching])
-    (happening,) = watching.suspended
-    assert sorted(call.path for call in happening.pending) == ["handler/long", "handler/longer"]
+    (notification,) = watching.suspended
+    assert sorted(call.path for call in notification.pending) == ["handler/long", "handler/longer"]
 
 
 def test_what_comes_with_an_answer_resumes_who_waits_for_it() -> None:

@@ -18,7 +18,7 @@ from durable_execution.runtime.service import CheckpointAnswer, StatePage
 @pytest.fixture
 def descriptor(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     with tempfile.TemporaryFile() as file:
-        monkeypatch.setattr(client, "_descriptor", file.fileno())
+        monkeypatch.setattr(client.notebook, "_descriptor", file.fileno())
         yield file.fileno()
 
 

@@ -14,7 +14,7 @@ from durable_execution.telemetry.open_span import RecordOutlet
 from durable_execution.telemetry.spans import SpanRecord, to_ns
 from durable_execution.telemetry.trace_context import NOTHING
 from durable_execution.telemetry.trace_views import VIEWS
-from tests.unit.telemetry.happenings import ARN, BEGAN, at, call, started
+from tests.unit.telemetry.notifications import ARN, BEGAN, at, call, started
 from tests.unit.telemetry.scenarios import Tracing, engine_with, provider_for, run
 
 

@@ -13,7 +13,7 @@ from durable_execution.protocol import ErrorObject, InvocationStatus, OperationS
 from durable_execution.telemetry.event_log import EventLog
 from durable_execution.telemetry.live import LiveTracing, assemble
 from durable_execution.telemetry.settings import Settings, exception_signals
-from tests.unit.telemetry.happenings import BEGAN, at, call, ended, started
+from tests.unit.telemetry.notifications import BEGAN, at, call, ended, started
 from tests.unit.telemetry.scenarios import provider_for
 from tests.unit.telemetry.test_vocabulary import divergence
 

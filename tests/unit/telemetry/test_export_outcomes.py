@@ -21,7 +21,7 @@ from durable_execution.telemetry.export_outcomes import (
 from durable_execution.telemetry.flushing import Flusher
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.trace_context import NOTHING
-from tests.unit.telemetry.happenings import started
+from tests.unit.telemetry.notifications import started
 
 
 class Collector(SpanExporter):

@@ -17,7 +17,7 @@ from durable_execution.telemetry.export_outcomes import ExportOutcomes
 from durable_execution.telemetry.flushing import Flusher, budget_of
 from durable_execution.telemetry.live import Delivery, assemble
 from durable_execution.telemetry.settings import Settings
-from tests.unit.telemetry.happenings import ARN, call, ended, started, step
+from tests.unit.telemetry.notifications import ARN, call, ended, started, step
 from tests.unit.telemetry.receiver import collector
 from tests.unit.telemetry.scenarios import provider_for
 

@@ -26,7 +26,7 @@ from durable_execution.protocol import ErrorObject, InvocationStatus, Operation,
 from durable_execution.telemetry import environment_memory
 from durable_execution.telemetry.attributes import code_attributes
 from durable_execution.telemetry.live import LiveTracing
-from tests.unit.telemetry.happenings import ARN, BEGAN, at, call, ended, replayed, started, step
+from tests.unit.telemetry.notifications import ARN, BEGAN, at, call, ended, replayed, started, step
 from tests.unit.telemetry.scenarios import (
     ObservedEngine,
     Tracing,

@@ -161,7 +161,7 @@ def test_logs_are_correlated_without_opentelemetry() -> None:
     """In a process that has not loaded it, the fields of the execution are there and those of the span are not."""
     script = """
 import logging, sys
-from tests.unit.telemetry.happenings import call, started, at
+from tests.unit.telemetry.notifications import call, started, at
 from durable_execution.observers import AttemptStarted
 from durable_execution.telemetry import CorrelationFilter, observers_from_environment
 filter = CorrelationFilter()

@@ -17,7 +17,7 @@ from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.live import LiveTracing
 from durable_execution.telemetry.open_span import OpenSpan
 from durable_execution.telemetry.settings import VIEWS, TopSpans
-from tests.unit.telemetry.happenings import ARN, BEGAN, call, ended, started, step
+from tests.unit.telemetry.notifications import ARN, BEGAN, call, ended, started, step
 from tests.unit.telemetry.scenarios import Tracing, engine_with, provider_for, run
 
 

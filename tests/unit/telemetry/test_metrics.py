@@ -23,7 +23,7 @@ from durable_execution.telemetry.metrics import (
     usage_of,
 )
 from durable_execution.telemetry.settings import Settings
-from tests.unit.telemetry.happenings import ARN, at, call, ended, replayed, started, step
+from tests.unit.telemetry.notifications import ARN, at, call, ended, replayed, started, step
 from tests.unit.telemetry.scenarios import engine_with, retry_in, run
 
 FEW = {

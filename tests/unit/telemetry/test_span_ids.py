@@ -12,7 +12,7 @@ from durable_execution.protocol import Operation
 from durable_execution.telemetry import span_ids
 from durable_execution.telemetry.identity import InvocationNames, identify
 from durable_execution.telemetry.trace_context import NOTHING, TraceContext, parse_header
-from tests.unit.telemetry.happenings import ARN, BEGAN, started
+from tests.unit.telemetry.notifications import ARN, BEGAN, started
 
 MOMENTS = st.datetimes(datetime(2025, 12, 1), datetime(2040, 1, 1), timezones=st.just(UTC))
 
@@ -102,7 +102,7 @@ def test_a_trace_that_began_long_before_the_execution_is_not_taken_for_an_old_on
 def test_a_repeated_request_id_is_told_apart() -> None:
     names = InvocationNames()
     first, second = started(), started(when=BEGAN + timedelta(seconds=5))
-    told = [identify(happening, NOTHING, names).invocation_id for happening in (first, second, first)]
+    told = [identify(notification, NOTHING, names).invocation_id for notification in (first, second, first)]
     assert told[0] == told[2] != told[1]
 
 

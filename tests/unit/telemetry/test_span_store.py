@@ -18,7 +18,7 @@ from durable_execution.telemetry.otlp import headers_from_environment, send_otlp
 from durable_execution.telemetry.span_store import SpanKeeper, SpanSink, read_spans
 from durable_execution.telemetry.span_tree import duration, render_tree
 from durable_execution.telemetry.spans import ExportError, SpanEvent, SpanLink, SpanRecord, SpanStatus
-from tests.unit.telemetry.happenings import ARN, call, ended, started, step
+from tests.unit.telemetry.notifications import ARN, call, ended, started, step
 from tests.unit.telemetry.receiver import Collector, collector
 from tests.unit.telemetry.scenarios import run, run_scenario
 

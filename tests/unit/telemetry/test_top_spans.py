@@ -16,8 +16,8 @@ from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.live import LiveTracing
 from durable_execution.telemetry.settings import Settings, TopSpans
 from durable_execution.telemetry.spans import SpanStatus, to_ns
-from tests.unit.telemetry.happenings import BEGAN, at, ended, started, step
-from tests.unit.telemetry.happenings import call as call_of
+from tests.unit.telemetry.notifications import BEGAN, at, ended, started, step
+from tests.unit.telemetry.notifications import call as call_of
 from tests.unit.telemetry.scenarios import Tracing, engine_with, provider_for, run
 
 FUNCTION = "process"

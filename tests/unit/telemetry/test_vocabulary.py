@@ -29,7 +29,7 @@ from durable_execution.telemetry.spans import SpanRecord
 from durable_execution.telemetry.trace_context import parse_header
 from durable_execution.telemetry.trace_views import VIEWS
 from durable_execution.telemetry.vocabulary import ATTRIBUTES, EVENTS, SPANS, Place, SpanKind
-from tests.unit.telemetry.happenings import at, call, ended, replayed, started, step
+from tests.unit.telemetry.notifications import at, call, ended, replayed, started, step
 from tests.unit.telemetry.scenarios import CALLBACK_NAMES, Tracing, engine_with, provider_for, run
 
 HEADER = "Root=1-69a42a40-0123456789abcdef01234567;Sampled=1"

@@ -94,7 +94,7 @@ class TestRun:
         class Counting(Observer):
             count = 0
 
-            def on_invocation_started(self, happening: InvocationStarted) -> None:
+            def on_invocation_started(self, notification: InvocationStarted) -> None:
                 self.count += 1
 
         counting = Counting()

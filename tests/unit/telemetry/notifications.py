@@ -1,4 +1,4 @@
-"""Happenings made by hand, for what no execution produces on demand."""
+"""Notifications made by hand, for what no execution produces on demand."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
