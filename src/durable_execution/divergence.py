@@ -265,8 +265,8 @@ class Divergence:
             "recorded": self.recorded.to_wire() if self.recorded else None,
             "replayed": self.replayed.to_wire() if self.replayed else None,
             "likely": _shown(self.likely),
-            "effect": self.effect,
-            "fix": self.fix,
+            "effect": _shown(self.effect),
+            "fix": _shown(self.fix),
             "is_root": self.is_root,
             "follow_on": self.follow_on,
             "suspects": list(self.suspects),
@@ -312,8 +312,8 @@ def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
         ("recorded", _shown(_recorded_line(divergence))),
         ("replayed", _shown(_replayed_line(divergence))),
         ("likely", _shown(divergence.likely) or "unknown"),
-        ("effect", divergence.effect),
-        ("fix", divergence.fix),
+        ("effect", _shown(divergence.effect)),
+        ("fix", _shown(divergence.fix)),
     )
 
 

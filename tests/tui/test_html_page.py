@@ -56,6 +56,38 @@ def test_a_page_is_one_file_without_secrets(pages: dict[str, Path]) -> None:
     assert "0 of 1 recording replayed without a difference" in pages["check"].read_text(encoding="utf-8")
 
 
+LEAKY = """\
+from durable_execution import durable_execution
+
+@durable_execution
+async def process(order, ctx):
+    await ctx.step(lambda step: 1, name="{name}")
+    {ending}
+"""
+KEY = "sk_live_4242424242424242"
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"), [(f"charge {KEY}", "return 1"), ("charge", f"raise ValueError('key {KEY} refused')")]
+)
+def test_names_and_errors_of_todays_code_are_redacted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, ending: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clean_shop.py").write_text(LEAKY.format(name="charge", ending="return 1"))
+    (tmp_path / "leaky_shop.py").write_text(LEAKY.format(name=name, ending=ending))
+    store = ["--store", "store.db"]
+    assert main(["run", "clean_shop.py:process", "--name", "one", "--time", "skip", *store]) == 0
+    capsys.readouterr()
+    assert main(["check", "one", "leaky_shop.py:process", "--html", "check.html", *store]) != 0
+    page = (tmp_path / "check.html").read_text(encoding="utf-8")
+    assert KEY not in page
+    assert "⊘" in page
+    if "raise" in ending:
+        assert KEY not in capsys.readouterr().out
+    assert main(["check", "one", "leaky_shop.py:process", "--html", "all.html", "--show-secrets", *store]) != 0
+
+
 def test_a_page_of_a_thousand_calls_is_below_a_megabyte() -> None:
     @durable_execution
     async def many(_: Any, ctx: DurableContext) -> None:

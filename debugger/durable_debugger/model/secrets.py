@@ -40,6 +40,10 @@ class Secrets:
             tuple(map(self._redaction.text, error.stack_trace)) if error.stack_trace else error.stack_trace,
         )
 
+    def text(self, text: str) -> str:
+        """Redact text that may quote values."""
+        return self._redaction.text(text)
+
     def execution(self, execution: RecordedExecution) -> RecordedExecution:
         """Redact an execution. Its events stay unredacted; see `event`."""
         return replace(

@@ -96,10 +96,10 @@ LONGEST_FACTS = 20
 def html_page(session: Session) -> Iterator[str]:
     """Yield the page of an execution line by line. Moves the session's cursor over every row."""
     yield from _head(session.title)
-    yield f"<h1>{escape(session.title)}</h1>"
-    yield f'<div class="scroll"><pre>{_html(status_line(session, WIDTH))}</pre></div>'
+    yield f"<h1>{_shown(session.title, session.secrets)}</h1>"
+    yield f'<div class="scroll"><pre>{_html(status_line(session, WIDTH), session.secrets)}</pre></div>'
     if session.differences:
-        yield from _divergences(session.differences)
+        yield from _divergences(session.differences, session.secrets)
     yield from _calls(session)
     yield from _tail()
 
@@ -122,7 +122,7 @@ def replay_page(reports: Iterable[ReplayReport], secrets: Secrets | None) -> Ite
         headline = report.root.headline if report.root else (report.error or "")
         yield (
             f'<tr><td><a href="#r{index}">{escape(report.source)}</a><td>{escape(report.handler)}'
-            f'<td class="{_role(report)}">{report.verdict.value}<td>{report.calls}<td>{escape(headline)}</tr>'
+            f'<td class="{_role(report)}">{report.verdict.value}<td>{report.calls}<td>{_shown(headline, secrets)}</tr>'
         )
     yield "</tbody></table></div>"
     for index, report in enumerate(found):
@@ -134,13 +134,13 @@ def _replay(index: int, report: ReplayReport, secrets: Secrets | None) -> Iterat
     state = "" if report.verdict is Verdict.SAME else " open"
     yield f'<details class="report" id="r{index}"{state}><summary><h2>{escape(report.source)}: {report.verdict.value}</h2></summary>'
     if report.error:
-        yield f'<p class="fail">{escape(report.error)}</p>'
+        yield f'<p class="fail">{_shown(report.error, secrets)}</p>'
     for note in (*map(str, report.effects), *report.notes):
-        yield f"<p>{escape(note)}</p>"
+        yield f"<p>{_shown(note, secrets)}</p>"
     execution = report.execution
     if execution is None:
         for divergence in report.roots:
-            yield from _five_lines(divergence)
+            yield from _five_lines(divergence, secrets)
     else:
         rows = {operation.id: row for row, operation in enumerate(execution.operations)}
         differences = Differences(of_report(report), rows, operations=execution.operations)
@@ -152,7 +152,7 @@ def _replay(index: int, report: ReplayReport, secrets: Secrets | None) -> Iterat
             differences=differences,
             secrets=secrets,
         )
-        yield from _divergences(differences)
+        yield from _divergences(differences, secrets)
         yield from _aligned(session, differences)
         yield from _calls(session)
     yield "</details>"
@@ -162,25 +162,30 @@ def _role(report: ReplayReport) -> str:
     return "ok" if report.verdict is Verdict.SAME else "divergence"
 
 
-def _divergences(differences: Differences) -> Iterator[str]:
+def _divergences(differences: Differences, secrets: Secrets | None) -> Iterator[str]:
     roots = [differences.aligned[index].divergence for index in differences.roots]
     for divergence in roots:
         if divergence is not None:
-            yield from _five_lines(divergence)
+            yield from _five_lines(divergence, secrets)
 
 
-def _five_lines(divergence: Divergence) -> Iterator[str]:
-    yield f'<section class="five" aria-label="Divergence"><h3>{escape(divergence.headline)}</h3><dl>'
+def _shown(text: str, secrets: Secrets | None) -> str:
+    """Return text as HTML, without secrets unless they are to be shown: names, notes and errors can contain them too."""
+    return escape(secrets.text(text) if secrets is not None else text)
+
+
+def _five_lines(divergence: Divergence, secrets: Secrets | None) -> Iterator[str]:
+    yield f'<section class="five" aria-label="Divergence"><h3>{_shown(divergence.headline, secrets)}</h3><dl>'
     for label, text in explanation(divergence):
-        yield f'<dt>{escape(label)}<dd class="{escape(label)}">{escape(text)}'
+        yield f'<dt>{escape(label)}<dd class="{escape(label)}">{_shown(text, secrets)}'
     yield "</dl></section>"
 
 
 def _aligned(session: Session, differences: Differences) -> Iterator[str]:
     yield '<details class="aligned"><summary>Recorded and replayed calls</summary><div class="scroll"><pre>'
-    yield _html(diff_header(differences, WIDTH))
+    yield _html(diff_header(differences, WIDTH), session.secrets)
     mode = DiffMode()
-    yield from (_html(diff_line(session, mode, row, WIDTH)) for row in differences.aligned)
+    yield from (_html(diff_line(session, mode, row, WIDTH), session.secrets) for row in differences.aligned)
     yield "</pre></div></details>"
 
 
@@ -197,15 +202,19 @@ def _calls(session: Session) -> Iterator[str]:
         '<button type="button" data-step="1" aria-label="Next call">▶</button>'
         '<output aria-live="polite"></output></div>'
     )
-    yield f'<div class="scroll"><pre aria-hidden="true">{_html(axis_line(session, chart, WIDTH))}</pre><ol>'
+    yield f'<div class="scroll"><pre aria-hidden="true">{_html(axis_line(session, chart, WIDTH), None)}</pre><ol>'
     for row in (ROOT, *range(count)):
         session.cursor = row
-        summary = _html(timeline_line(session, chart, row, WIDTH))
-        facts = [_html(each) for each in inspector_lines(session, FACTS_WIDTH)]
+        summary = _html(timeline_line(session, chart, row, WIDTH), session.secrets)
+        facts = [_html(each, session.secrets) for each in inspector_lines(session, FACTS_WIDTH)]
         if len(facts) > LONGEST_FACTS:
             facts = [*facts[:LONGEST_FACTS], f"… {len(facts) - LONGEST_FACTS} more lines: durable-debug show --json"]
-        heading = escape(inspector_title(session))
-        label = "" if row == ROOT else f' data-at="{order[row]}" data-name="{escape(session.operations[row].path)}"'
+        heading = _shown(inspector_title(session), session.secrets)
+        label = (
+            ""
+            if row == ROOT
+            else f' data-at="{order[row]}" data-name="{_shown(session.operations[row].path, session.secrets)}"'
+        )
         status = "" if row == ROOT else f' data-status="{session.operations[row].status.value}"'
         body = "\n".join(facts)
         yield f"<li{label}{status}><details><summary>{summary}</summary><pre><b>{heading}</b>\n{body}</pre></details></li>"
@@ -232,11 +241,12 @@ def _tail() -> Iterator[str]:
     yield f"<script>{SCRIPT}</script></body></html>"
 
 
-def _html(line: Line) -> str:
+def _html(line: Line, secrets: Secrets | None) -> str:
     if not plain(line).strip():
         return " "
     html = ""
     for role, parts in groupby(line, lambda part: part.role if part.text.strip() else "text"):
-        text = escape("".join(part.text for part in parts), quote=False)
+        shown = "".join(part.text for part in parts)
+        text = escape(secrets.text(shown) if secrets is not None else shown, quote=False)
         html += text if role == "text" else f"<i class={role}>{text}</i>"
     return html.rstrip()

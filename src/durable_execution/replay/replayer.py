@@ -16,6 +16,7 @@ from durable_execution.history.reading import execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ErrorObject, OperationType
 from durable_execution.protocol.paths import root_path
+from durable_execution.redaction import redacted
 from durable_execution.replay.cause import VARYING, findings_for, with_suspects
 from durable_execution.replay.evidence import SECONDS as CAUSE_SECONDS
 from durable_execution.replay.evidence import CauseSearch, applied
@@ -164,7 +165,7 @@ class _Replay:
             suspects=suspects,
             effects=effects,
             outcome=outcome_of(first),
-            error=self._error(first),
+            error=redacted(self._error(first) or "") or None,
             calls=len(first.collector.calls),
             ends=tuple(_ends(first)),
             notes=tuple(self._notes),

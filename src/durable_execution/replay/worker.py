@@ -23,6 +23,7 @@ from durable_execution import DurableContext, durable_execution
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.observers import CallSite
+from durable_execution.redaction import redacted
 from durable_execution.replay.channel import KEY_BYTES, Channel, ClosedChannelError, hidden
 from durable_execution.replay.check import replay_every_prefix
 from durable_execution.replay.isolation import exempt
@@ -232,7 +233,9 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
     except MemoryError:
         report = ReplayReport(job.source, handler.name, Verdict.MEMORY, error="the replay ran out of memory")
     except Exception as error:  # noqa: BLE001  # code that breaks the replay itself is a verdict about it
-        report = ReplayReport(job.source, handler.name, Verdict.FAILED, error=f"{type(error).__name__}: {error}")
+        report = ReplayReport(
+            job.source, handler.name, Verdict.FAILED, error=redacted(f"{type(error).__name__}: {error}")
+        )
     finally:
         faulthandler.cancel_dump_traceback_later()
     gc.collect()
