@@ -13,7 +13,7 @@ from durable_execution.divergence import Divergence
 NOTHING = (
     " No second side to compare this recording with.",
     "",
-    " To replay it with today's code:        durable-debug replay EXECUTION MODULE:HANDLER",
+    " To replay it with today's code:        press d, or durable-debug replay EXECUTION MODULE:HANDLER",
     " To compare it with another execution:  durable-debug diff EXECUTION OTHER",
 )
 
@@ -134,8 +134,19 @@ def _place_of(row: DiffRow, rows: Sequence[DiffRow]) -> int:
 class WhyPane(StaticLines):
     """The explanation of a difference."""
 
-    def update(self, divergence: Divergence | None, row: DiffRow | None) -> None:
-        """Show an explanation."""
+    def update(self, divergence: Divergence | None, row: DiffRow | None, *, is_compared: bool = True) -> None:
+        """Show an explanation.
+
+        Args:
+            divergence: The difference; None for equal calls.
+            row: The row to explain.
+            is_compared: Whether there is a second side.
+        """
+        if not is_compared:
+            self.explains = False
+            self.set_title("Why")
+            self.show_made(lambda _: [[Part(" nothing to compare with yet", "dim")]], is_new=True)
+            return
         self.explains = divergence is not None
         self.set_title(why_title(divergence))
         self.show_made(lambda cells: why_lines(divergence, row, cells), is_new=True)
