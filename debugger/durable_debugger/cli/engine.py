@@ -7,11 +7,12 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_debugger.cli.command_line import port, seconds
 from durable_debugger.cli.exits import CommandError, Exit
@@ -33,6 +34,9 @@ from durable_execution.errors import ServiceError
 from durable_execution.local import ExecutionResult, LocalEngine
 from durable_execution.protocol import ErrorObject, ExecutionArn
 from durable_execution.replay.loading import load_handler
+
+if TYPE_CHECKING:
+    from durable_execution.local.http.manifest import FunctionSettings
 
 POLL_SECONDS = 0.1
 
@@ -187,6 +191,12 @@ def add_serve_arguments(parser: ArgumentParser) -> None:
         "NAME=http://host:port for an endpoint that implements the API of Lambda's runtime interface emulator; repeatable",
     )
     parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="TOML file with functions and their settings: timeouts, retention, environment, tenants, versions, aliases",
+    )
+    parser.add_argument(
         "--plain",
         metavar="NAME",
         action="append",
@@ -231,7 +241,8 @@ def add_serve_arguments(parser: ArgumentParser) -> None:
 
 def run_serve(arguments: Namespace, output: Output) -> int:
     """Serve until Ctrl+C."""
-    functions = dict(_function(text) for text in arguments.function)
+    named = dict(_function(text) for text in arguments.function)
+    functions: dict[str, str | FunctionSettings] = {**_configured(arguments.config, named), **named}
     unknown = [name for name in arguments.plain if name not in functions]
     if unknown:
         raise CommandError(f"--plain {unknown[0]}: no --function has this name")
@@ -259,6 +270,19 @@ def run_serve(arguments: Namespace, output: Output) -> int:
         announce=announce,
     )
     return Exit.OK
+
+
+def _configured(path: Path | None, named: Mapping[str, str]) -> "dict[str, FunctionSettings]":
+    """The functions of the configuration file."""
+    if path is None:
+        return {}
+    from durable_execution.local.http.manifest import read_manifest
+
+    found = read_manifest(path)
+    twice = sorted(found.keys() & named.keys())
+    if twice:
+        raise CommandError(f"the function {twice[0]} is both in {path} and on the command line; name it once")
+    return found
 
 
 def _function(text: str) -> tuple[str, str]:

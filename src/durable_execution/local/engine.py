@@ -1,7 +1,8 @@
 """The local engine: the durable execution service in this process, on a SQLite file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from inspect import getattr_static
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from durable_execution.errors import EngineError
 from durable_execution.local.artifacts import Spans, Traces
 from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock, millis
-from durable_execution.local.function_registry import LATEST, Function, Functions, Target
+from durable_execution.local.function_registry import LATEST, Function, FunctionProfile, Functions, Target
 from durable_execution.local.hosts import DurableTarget, FunctionHost, host_of
 from durable_execution.local.id_source import IdSource, RandomIds
 from durable_execution.local.invocations import Assignment, Invocations
@@ -27,6 +28,7 @@ from durable_execution.local.scheduler import Scheduler, Skips
 from durable_execution.local.store.database import MEMORY, Store
 from durable_execution.local.store.rows import ExecutionRow
 from durable_execution.local.transaction import Backend
+from durable_execution.local.versions import Versions, profile_of
 from durable_execution.observers import Observer
 from durable_execution.protocol import Wire
 from durable_execution.retry import check_duration, check_optional_duration
@@ -104,9 +106,10 @@ class LocalEngine:
             self._backend, self._invocations, LocalServiceClient(self._checkpoints), self.observers_for, concurrency
         )
         self._recovery = Recovery(self._backend, self._invocations, self._lease)
-        self._invoking = Invoking(self._backend, self._control, self._scheduler, self._recovery)
+        versions = Versions(self._backend)
+        self._invoking = Invoking(self._backend, self._control, self._scheduler, self._recovery, versions)
         self.client = LocalLambdaClient(
-            self._checkpoints, self._callbacks, self._control, self._queries, self._invoking
+            self._checkpoints, self._callbacks, self._control, self._queries, self._invoking, versions
         )
 
     def __enter__(self) -> Self:
@@ -137,6 +140,9 @@ class LocalEngine:
         retention: timedelta | None = None,
         timeout: timedelta | None = None,
         tenant_isolated: bool = False,
+        versions: Mapping[str, DurableTarget | FunctionHost | Callable[[Any, Any], Any]] | None = None,
+        aliases: Mapping[str, str] | None = None,
+        profile: FunctionProfile | None = None,
     ) -> None:
         """Register a function under a name.
 
@@ -150,22 +156,32 @@ class LocalEngine:
             retention: How long to keep an ended execution.
             timeout: Maximum duration of one invocation.
             tenant_isolated: Whether every invocation needs a tenant id.
+            versions: Published versions with code of their own, by number. An execution keeps the version it started on.
+            aliases: Versions by alias.
+            profile: What `client.get_function` says about the function besides.
 
         Raises:
-            EngineError: The name is not a valid function name, or the target is not callable.
+            EngineError: The name is not a valid function name, the target is not callable, or an alias or version is not valid.
         """
         for option, value in (("execution_timeout", execution_timeout), ("retention", retention), ("timeout", timeout)):
             check_optional_duration(option, value)
         host, is_durable = host_of(name, target)
+        if (
+            durable is None and getattr_static(host, "is_durable", None) is None
+        ):  # otherwise the host knows, once loaded
+            durable = is_durable
         self._functions.add(
             Function(
                 name,
                 host,
-                is_durable if durable is None else durable,
+                durable,
                 execution_timeout,
                 retention or self._limits.retention,
                 timeout or self._limits.function_timeout,
                 tenant_isolated,
+                {version: host_of(name, each)[0] for version, each in (versions or {}).items()},
+                aliases or {},
+                profile or profile_of(target),
             )
         )
 

@@ -1,7 +1,8 @@
 """The functions an engine can invoke, and the forms of a function name."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -19,26 +20,58 @@ _TARGET = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionProfile:
+    """What GetFunction says about a function besides what the engine uses.
+
+    Attributes:
+        handler: The handler in Lambda's form, such as `orders.handler`.
+        digest: Fingerprint of the code: Base64 of a SHA-256.
+        memory_mb: Memory size, in MB.
+        environment: Environment variables that were configured.
+    """
+
+    handler: str = "handler"
+    digest: str = ""
+    memory_mb: int = 128
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function registered on the engine.
 
     Attributes:
         name: Function name.
         host: Runs the function.
-        is_durable: Whether an invocation starts a durable execution.
+        durable: Whether an invocation starts a durable execution; None if only the host knows, once it has loaded the function.
         execution_timeout: Maximum duration of an execution; None for the engine's limit.
         retention: How long an ended execution is kept.
         timeout: Maximum duration of one invocation.
         is_tenant_isolated: Whether every invocation needs a tenant id.
+        versions: Hosts of published versions with code of their own, by version.
+        aliases: Versions by alias, as registered.
+        profile: What GetFunction says about it.
     """
 
     name: str
     host: FunctionHost
-    is_durable: bool
+    durable: bool | None
     execution_timeout: timedelta | None
     retention: timedelta
     timeout: timedelta
     is_tenant_isolated: bool = False
+    versions: Mapping[str, FunctionHost] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    profile: FunctionProfile = field(default_factory=FunctionProfile)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether an invocation starts a durable execution. May load the function."""
+        return bool(getattr(self.host, "is_durable", True)) if self.durable is None else self.durable
+
+    def host_of(self, version: str) -> FunctionHost:
+        """The host of a version. Versions without code of their own run the current code."""
+        return self.versions.get(version, self.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +88,15 @@ class Target:
 
     @property
     def version(self) -> str:
-        """The version to record. The engine has one version of each function, and any alias points to it."""
+        """The version to record, if the qualifier is one. Aliases are resolved by `Versions`."""
         if self.qualifier and (self.qualifier.isdigit() or self.qualifier.startswith("$")):
             return self.qualifier
         return LATEST
+
+    @property
+    def alias(self) -> str | None:
+        """The alias that the caller passed; None if it passed a version or nothing."""
+        return None if self.qualifier is None or self.version == self.qualifier else self.qualifier
 
 
 def read_target(text: Any, qualifier: Any = None) -> Target:
@@ -105,6 +143,18 @@ class Functions:
             raise EngineError(
                 f"{function.name!r} is not a valid function name: use 1 to 64 letters, digits, '-' and '_', as Lambda does."
             )
+        for version in function.versions:
+            if re.fullmatch(r"[1-9][0-9]*", version) is None:
+                raise EngineError(f"{version!r} is not a version of {function.name}: versions are numbers from 1.")
+        for alias, version in function.aliases.items():
+            if re.fullmatch(r"(?![0-9]+$)[a-zA-Z0-9_-]{1,128}", alias) is None:
+                raise EngineError(
+                    f"{alias!r} is not a valid alias: use 1 to 128 letters, digits, '-' and '_', not only digits."
+                )
+            if version != LATEST and version not in function.versions:
+                raise EngineError(
+                    f"the alias {alias} of {function.name} points to version {version}, which is not registered."
+                )
         self._by_name[function.name] = function
 
     def get(self, name: str) -> Function | None:
@@ -133,4 +183,5 @@ class Functions:
     def close(self) -> None:
         """Close the hosts of all functions."""
         for function in self._by_name.values():
-            function.host.close()
+            for host in (function.host, *function.versions.values()):
+                host.close()

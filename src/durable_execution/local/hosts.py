@@ -7,7 +7,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from durable_execution.clock import Clock
@@ -31,7 +31,7 @@ class LambdaContext:
         deadline: When the invocation times out.
         clock: The clock that measures the remaining time.
         trace_header: Value of `_X_AMZN_TRACE_ID`; None if the execution was started without one.
-        memory_limit_in_mb: Always 128 here.
+        memory_limit_in_mb: Memory size of the function.
         identity: Always None here.
     """
 
@@ -76,6 +76,7 @@ class Invocation:
         execution_arn: The durable execution; None for a plain function.
         number: Number of the invocation within the execution, from 1.
         trace_header: `_X_AMZN_TRACE_ID` of the invocation.
+        timeout: How long it may take. A host with the attribute `ends_overdue` ends it then, and says so.
     """
 
     event: Any
@@ -86,6 +87,7 @@ class Invocation:
     execution_arn: str | None
     number: int
     trace_header: str | None = None
+    timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,11 @@ class Answer:
 
     Attributes:
         value: The returned value, which can be serialized as JSON.
+        log: The last lines that the invocation logged, if the host knows them.
     """
 
     value: Any
+    log: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,11 @@ class Failure:
 
     Attributes:
         error: The error. Its type is `Runtime.ExitError` if the process died, and `Sandbox.Timedout` after a time-out.
+        log: The last lines that the invocation logged, if the host knows them.
     """
 
     error: ErrorObject
+    log: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,20 @@
-"""Threads that run invocations."""
+"""Threads that run invocations, and the end of what each logged."""
 
 import queue
 import threading
+from base64 import b64encode
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from durable_execution.clock import SystemClock
-from durable_execution.local.hosts import Failure, Outcome
+from durable_execution.local.hosts import Failure, Missing, Outcome
 from durable_execution.local.invocations import Assignment
 from durable_execution.protocol import ErrorObject
+
+GRACE_SECONDS = 10
+"""How much later than at its time-out an invocation is given up whose host ends it at the time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,9 @@ class Workers:
 
     def start(self, assignment: Assignment) -> None:
         """Run an invocation on a worker thread."""
-        deadline = self._stopwatch.monotonic() + assignment.function.timeout / timedelta(seconds=1)
+        function = assignment.function
+        grace = GRACE_SECONDS if getattr(function.host, "ends_overdue", False) else 0
+        deadline = self._stopwatch.monotonic() + function.timeout / timedelta(seconds=1) + grace
         with self._lock:
             self._running[assignment.request_id] = _Running(assignment, deadline)
             needs_thread = self._idle == 0
@@ -112,3 +119,42 @@ class Workers:
             with self._lock:
                 self._running.pop(assignment.request_id, None)
             self._changed()
+
+
+TAIL_BYTES = 4096
+"""How much of a log Lambda returns."""
+
+MOST = 256
+"""Executions whose log is kept: as many as callers can wait for at the same time."""
+
+
+class LogTails:
+    """The last 4 KB of what the invocations of an execution logged, in Lambda's format, in memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tails: OrderedDict[int, bytes] = OrderedDict()
+
+    def add(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
+        """Add what one invocation logged."""
+        if isinstance(outcome, Missing):
+            return
+        request, context = assignment.request_id, assignment.context
+        milliseconds = seconds * 1000
+        lines = [
+            f"START RequestId: {request} Version: {context.function_version}",
+            *outcome.log,
+            f"END RequestId: {request}",
+            f"REPORT RequestId: {request}\tDuration: {milliseconds:.2f} ms\tMemory Size: {context.memory_limit_in_mb} MB",
+        ]
+        text = "".join(f"{line}\n" for line in lines).encode(errors="replace")
+        with self._lock:
+            self._tails[assignment.key] = (self._tails.get(assignment.key, b"") + text)[-TAIL_BYTES:]
+            self._tails.move_to_end(assignment.key)
+            while len(self._tails) > MOST:
+                self._tails.popitem(last=False)
+
+    def encoded(self, key: int) -> str:
+        """The tail of an execution's log, in Base64."""
+        with self._lock:
+            return b64encode(self._tails.get(key, b"")).decode()

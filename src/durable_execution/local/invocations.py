@@ -120,11 +120,11 @@ class Invocations:
             self._end_plain(transaction, journal, outcome)
             return
         match outcome:
-            case Answer(value):
+            case Answer(value=value):
                 self._complete(transaction, journal, None)
                 if not self._is_over(transaction, journal):
                     self._answered(transaction, journal, value)
-            case Failure(error):
+            case Failure(error=error):
                 self._complete(transaction, journal, error)
                 if not self._is_over(transaction, journal):
                     self._failed(transaction, journal, error)
@@ -203,11 +203,11 @@ class Invocations:
         if journal.row.ended_ms is not None:
             return
         match outcome:
-            case Failure(error):
+            case Failure(error=error):
                 fail_execution(transaction, journal, error)
             case Missing(message):
                 fail_execution(transaction, journal, ErrorObject(message, "ResourceNotFoundException"))
-            case Answer(value):
+            case Answer(value=value):
                 self._end_plain_with(transaction, journal, value)
 
     def _end_plain_with(self, transaction: Transaction, journal: Journal, value: Any) -> None:
@@ -270,6 +270,7 @@ def _context(backend: Backend, row: ExecutionRow, function: Function, request_id
         deadline=moment(now_ms) + function.timeout,
         clock=backend.clock,
         trace_header=row.trace_header,
+        memory_limit_in_mb=function.profile.memory_mb,
     )
 
 

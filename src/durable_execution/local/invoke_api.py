@@ -16,6 +16,7 @@ from durable_execution.local.rules.executions import Start
 from durable_execution.local.scheduler import Scheduler
 from durable_execution.local.store.rows import ExecutionRow
 from durable_execution.local.transaction import Backend
+from durable_execution.local.versions import Versions
 from durable_execution.protocol import Wire
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -27,8 +28,11 @@ UNHANDLED = "Unhandled"
 class Invoking:
     """Starts executions, and waits for their end if the caller wants it."""
 
-    def __init__(self, backend: Backend, control: Control, scheduler: Scheduler, recovery: Recovery) -> None:
+    def __init__(
+        self, backend: Backend, control: Control, scheduler: Scheduler, recovery: Recovery, versions: Versions
+    ) -> None:
         self._backend = backend
+        self._versions = versions
         self._control = control
         self._scheduler = scheduler
         self._recovery = recovery
@@ -48,12 +52,22 @@ class Invoking:
             raise fault("ResourceNotFoundException", f"Function not found: {target.name}")
 
     def invoke(
-        self, target: Target, payload: bytes, *, kind: Any, name: Any, tenant_id: Any, client_context: Any = None
+        self,
+        target: Target,
+        payload: bytes,
+        *,
+        kind: Any,
+        name: Any,
+        tenant_id: Any,
+        client_context: Any = None,
+        trace_header: str | None = None,
+        wants_log: bool = False,
     ) -> Wire:
         """Invoke a function on behalf of an API caller.
 
         Returns:
-            `StatusCode`, and depending on the kind, `Payload`, `FunctionError`, `ExecutedVersion` and `DurableExecutionArn`.
+            `StatusCode`, and depending on the kind, `Payload`, `FunctionError`, `ExecutedVersion`, `LogResult` and
+            `DurableExecutionArn`.
 
         Raises:
             ServiceError: The request is invalid. Errors of user code are in the response; the method does not raise them.
@@ -64,12 +78,23 @@ class Invoking:
         text = self._payload(payload, kind)
         if kind == "DryRun":
             return {"StatusCode": KINDS[kind], "Payload": io.BytesIO(b"")}
-        start = Start(function, target, text, name=name, tenant_id=tenant_id, client_context=client_context)
+        start = Start(
+            function,
+            self._versions.resolve(target),
+            text,
+            name=name,
+            tenant_id=tenant_id,
+            trace_header=trace_header,
+            client_context=client_context,
+        )
         row = self.start(start)
         answer: Wire = {"StatusCode": KINDS[kind], "ExecutedVersion": row.version, "Payload": io.BytesIO(b"")}
         if function.is_durable:
             answer["DurableExecutionArn"] = row.arn
-        return self._wait(row, answer) if kind == "RequestResponse" else answer
+        if kind != "RequestResponse":
+            return answer
+        answer = self._wait(row, answer)
+        return {**answer, "LogResult": self._scheduler.log_tails.encoded(row.key)} if wants_log else answer
 
     def start(self, start: Start) -> ExecutionRow:
         """Start an execution, or return the existing execution with the same name.
@@ -81,6 +106,7 @@ class Invoking:
             _check_name(start.name)
         self._scheduler.require_open()
         self._recovery.hold_lease()
+        start.function.is_durable  # noqa: B018  # loads the function here if need be, and not in the transaction
         row, is_new = self._control.start(start)
         if not is_new:
             self._recovery.adopt(row)
@@ -113,7 +139,8 @@ class Invoking:
             )
         if name is not None:
             _check_name(name)
-        if name is not None and not function.is_durable:
+        is_broken = getattr(function.host, "problem", None) is not None  # the invocation says why
+        if name is not None and not function.is_durable and not is_broken:
             raise invalid(f"DurableExecutionName cannot be used with {target.name}, which is not a durable function.")
         if tenant_id is not None and (not isinstance(tenant_id, str) or not _TENANT.fullmatch(tenant_id)):
             raise invalid(f"TenantId must match {_TENANT.pattern}.")

@@ -20,6 +20,8 @@ from durable_execution.local.rules.api_errors import ApiError, invalid
 from durable_execution.local.rules.callbacks import Callbacks
 from durable_execution.local.rules.checkpoints import Checkpoints
 from durable_execution.local.rules.control import Control
+from durable_execution.local.rules.updates import MAX_TRACE_ID
+from durable_execution.local.versions import Versions
 from durable_execution.protocol import Wire
 from durable_execution.protocol.operation import to_datetime
 
@@ -53,13 +55,20 @@ class LocalLambdaClient:
     """The durable execution operations of the Lambda API, on the local engine."""
 
     def __init__(
-        self, checkpoints: Checkpoints, callbacks: Callbacks, control: Control, queries: Queries, invoking: Invoking
+        self,
+        checkpoints: Checkpoints,
+        callbacks: Callbacks,
+        control: Control,
+        queries: Queries,
+        invoking: Invoking,
+        versions: Versions,
     ) -> None:
         self._checkpoints = checkpoints
         self._callbacks = callbacks
         self._control = control
         self._queries = queries
         self._invoking = invoking
+        self._versions = versions
 
     def checkpoint_durable_execution(
         self,
@@ -136,7 +145,7 @@ class LocalLambdaClient:
             self._invoking.require_known(target)
         with self._queries.intact():
             page = self._queries.executions(
-                target,
+                self._versions.resolve(target) if target is not None else None,
                 name=DurableExecutionName,
                 statuses=Statuses,
                 started_after_ms=_millis(StartedAfter, "StartedAfter"),
@@ -196,15 +205,20 @@ class LocalLambdaClient:
         *,
         FunctionName: str,
         InvocationType: str = "RequestResponse",
-        LogType: str | None = None,
+        LogType: str = "None",
         ClientContext: str | None = None,
         DurableExecutionName: str | None = None,
         Payload: bytes | str | None = None,
         Qualifier: str | None = None,
         TenantId: str | None = None,
+        TraceHeader: str | None = None,
     ) -> Wire:
-        """Invoke: start a durable execution, or run a plain function."""
-        del LogType  # the engine keeps no log tail
+        """Invoke: start a durable execution, or run a plain function.
+
+        `TraceHeader` is the request's `X-Amzn-Trace-Id`, which boto3 sends by itself.
+        """
+        if LogType not in ("None", "Tail"):
+            raise invalid(f"LogType must be None or Tail, not {LogType!r:.80}.")
         return self._invoking.invoke(
             read_target(FunctionName, Qualifier),
             _blob(Payload, "Payload"),
@@ -212,6 +226,90 @@ class LocalLambdaClient:
             name=DurableExecutionName,
             tenant_id=TenantId,
             client_context=ClientContext,
+            trace_header=TraceHeader[:MAX_TRACE_ID] if TraceHeader else None,
+            wants_log=LogType == "Tail",
+        )
+
+    def get_function(self, *, FunctionName: str, Qualifier: str | None = None) -> Wire:
+        """GetFunction: the configuration of a function or of one of its versions."""
+        return self._versions.function(read_target(FunctionName, Qualifier))
+
+    def get_function_configuration(self, *, FunctionName: str, Qualifier: str | None = None) -> Wire:
+        """GetFunctionConfiguration: the configuration of a function or of one of its versions."""
+        return self._versions.configuration(read_target(FunctionName, Qualifier))
+
+    def list_functions(
+        self,
+        *,
+        MasterRegion: str | None = None,
+        FunctionVersion: str | None = None,
+        Marker: str | None = None,
+        MaxItems: int | None = None,
+    ) -> Wire:
+        """ListFunctions: a page of functions, or of all their versions (`FunctionVersion="ALL"`)."""
+        del MasterRegion  # this engine is in one region
+        if FunctionVersion not in (None, "ALL"):
+            raise invalid(f"FunctionVersion must be ALL, not {FunctionVersion!r:.80}.")
+        return self._versions.functions(every_version=FunctionVersion is not None, marker=Marker, max_items=MaxItems)
+
+    def list_versions_by_function(
+        self, *, FunctionName: str, Marker: str | None = None, MaxItems: int | None = None
+    ) -> Wire:
+        """ListVersionsByFunction: `$LATEST`, then the published versions."""
+        return self._versions.versions(read_target(FunctionName), marker=Marker, max_items=MaxItems)
+
+    def publish_version(
+        self,
+        *,
+        FunctionName: str,
+        CodeSha256: str | None = None,
+        Description: str | None = None,
+        RevisionId: str | None = None,
+    ) -> Wire:
+        """PublishVersion: give the current code a number. It stays the last one while the code does not change."""
+        del RevisionId  # a request cannot change the function's code
+        return self._versions.publish(read_target(FunctionName), digest=CodeSha256, description=Description)
+
+    def create_alias(
+        self, *, FunctionName: str, Name: str, FunctionVersion: str, Description: str | None = None, **_: Any
+    ) -> Wire:
+        """CreateAlias: a name for a version."""
+        target = read_target(FunctionName)
+        return self._versions.put_alias(target, Name, FunctionVersion, description=Description, is_new=True)
+
+    def update_alias(
+        self,
+        *,
+        FunctionName: str,
+        Name: str,
+        FunctionVersion: str | None = None,
+        Description: str | None = None,
+        **_: Any,
+    ) -> Wire:
+        """UpdateAlias: point an alias to a different version. Running executions keep theirs."""
+        target = read_target(FunctionName)
+        return self._versions.put_alias(target, Name, FunctionVersion, description=Description, is_new=False)
+
+    def get_alias(self, *, FunctionName: str, Name: str) -> Wire:
+        """GetAlias: the version that an alias points to."""
+        return self._versions.alias(read_target(FunctionName), Name)
+
+    def delete_alias(self, *, FunctionName: str, Name: str) -> Wire:
+        """DeleteAlias: remove an alias."""
+        self._versions.remove_alias(read_target(FunctionName), Name)
+        return {}
+
+    def list_aliases(
+        self,
+        *,
+        FunctionName: str,
+        FunctionVersion: str | None = None,
+        Marker: str | None = None,
+        MaxItems: int | None = None,
+    ) -> Wire:
+        """ListAliases: a page of a function's aliases."""
+        return self._versions.aliases(
+            read_target(FunctionName), version=FunctionVersion, marker=Marker, max_items=MaxItems
         )
 
     @property

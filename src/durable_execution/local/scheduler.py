@@ -16,7 +16,7 @@ from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError, EngineError
 from durable_execution.local.clocks import moment
 from durable_execution.local.hosts import Failure, Invocation, Outcome
-from durable_execution.local.invocation_threads import Workers
+from durable_execution.local.invocation_threads import LogTails, Workers
 from durable_execution.local.invocations import Assignment, Invocations
 from durable_execution.local.rules.executions import encode_error, end_execution, fire_due, keep_outcome
 from durable_execution.local.store.journal import Journal
@@ -68,6 +68,7 @@ class Scheduler:
         self._observers_for = observers_for
         self._max_concurrency = max_concurrency
         self._stopwatch = SystemClock()
+        self.log_tails = LogTails()
         self._changed = threading.Condition()
         self._workers = Workers(self._carry_out, self._finished, self.wake, self._stopwatch)
         self._version = 0
@@ -321,9 +322,15 @@ class Scheduler:
         return self._invocations.begin(transaction, journal)
 
     def _carry_out(self, assignment: Assignment) -> Outcome:
+        started = self._stopwatch.monotonic()
+        outcome = self._invoke(assignment)
+        self.log_tails.add(assignment, outcome, self._stopwatch.monotonic() - started)
+        return outcome
+
+    def _invoke(self, assignment: Assignment) -> Outcome:
         try:
             observers = self._observers_for(assignment) if assignment.is_durable else ()
-            return assignment.function.host.invoke(
+            return assignment.function.host_of(assignment.context.function_version).invoke(
                 Invocation(
                     event=assignment.event,
                     context=assignment.context,
@@ -333,6 +340,7 @@ class Scheduler:
                     execution_arn=assignment.arn if assignment.is_durable else None,
                     number=assignment.number,
                     trace_header=assignment.trace_header,
+                    timeout=assignment.function.timeout,
                 )
             )
         except Exception as error:

@@ -58,6 +58,7 @@ class Backend:
 
     Attributes:
         owner: This engine's id in the store.
+        started_ms: When the engine was created, in Unix milliseconds.
         holds_children: Whether a chained invoke waits until its parent's invocation ends, without a time limit.
         on_change: Called after a commit that gives the scheduler work.
     """
@@ -72,6 +73,7 @@ class Backend:
         self.functions = functions
         self.owner = owner
         self.holds_children = clock.is_skipping
+        self.started_ms = self.now_ms()
         self.on_change: Callable[[], None] = lambda: None
         with store.snapshot():
             self._turns = itertools.count(store.executions.last_turn() + 1)

@@ -124,11 +124,11 @@ class LambdaApi:
         _require_known_host(request, self._allowed_hosts)
         _require_local_origin(request)
         raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-        operation, parameter = find_route(request.method, raw_path)
+        operation, parameters = find_route(request.method, raw_path)
         body = await self._body(request)
         query = request.scope.get("query_string", b"").decode("latin-1")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        method, arguments = read_request(operation, ApiRequest(parameter, query, headers, body))
+        method, arguments = read_request(operation, ApiRequest(parameters, query, headers, body))
         call: Callable[..., Any] = getattr(self._client, method)
         waits = operation == "Invoke" and arguments.get("InvocationType") not in ANSWERED_AT_ONCE
         run = self._wait_for if waits else self._carry_out
@@ -212,12 +212,20 @@ def _is_local(origin: str) -> bool:
         return False
 
 
-ACCEPTED = frozenset({"PauseDurableExecution", "ResumeDurableExecution", "DeleteDurableExecution"})
-"""Operations that answer with status 202."""
+STATUS = {
+    "PauseDurableExecution": 202,
+    "ResumeDurableExecution": 202,
+    "DeleteDurableExecution": 202,
+    "PublishVersion": 201,
+    "CreateAlias": 201,
+    "DeleteAlias": 204,
+}
+"""Status of a successful answer, if it is not 200."""
 _INVOKE_HEADERS = {
     "DurableExecutionArn": "X-Amz-Durable-Execution-Arn",
     "ExecutedVersion": "X-Amz-Executed-Version",
     "FunctionError": "X-Amz-Function-Error",
+    "LogResult": "X-Amz-Log-Result",
 }
 
 
@@ -225,7 +233,8 @@ def answer(operation: str, wire: Wire) -> ApiResponse:
     """The response to a successful operation."""
     if operation == "Invoke":
         return _invoked(wire)
-    return ApiResponse(202 if operation in ACCEPTED else 200, json.dumps(wire, default=_encode).encode())
+    status = STATUS.get(operation, 200)
+    return ApiResponse(status, b"" if status == 204 else json.dumps(wire, default=_encode).encode())
 
 
 def refusal(error: ServiceError) -> ApiResponse:

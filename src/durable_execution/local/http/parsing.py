@@ -4,6 +4,7 @@ Routing. The path is split before it is decoded because ARNs and callback ids co
 """
 
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,16 +20,21 @@ class ApiRequest:
     """The parts of a request that the operations use.
 
     Attributes:
-        parameter: The decoded path parameter.
+        parameters: The decoded path parameters.
         query: The raw query, without `?`.
         headers: Headers by lower-case name.
         body: The raw body.
     """
 
-    parameter: str
+    parameters: tuple[str, ...]
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+    @property
+    def parameter(self) -> str:
+        """The first path parameter; empty if the path has none."""
+        return self.parameters[0] if self.parameters else ""
 
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")  # int() also accepts spaces, underscores and non-ASCII digits
@@ -118,6 +124,7 @@ _INVOKE_HEADERS = {
     "x-amz-client-context": "ClientContext",
     "x-amz-durable-execution-name": "DurableExecutionName",
     "x-amz-tenant-id": "TenantId",
+    "x-amzn-trace-id": "TraceHeader",
 }
 
 
@@ -125,6 +132,45 @@ def _invoke(request: ApiRequest) -> tuple[str, Arguments]:
     headers = {argument: request.headers[name] for name, argument in _INVOKE_HEADERS.items() if name in request.headers}
     query = _query(request, Qualifier=str)
     return "invoke", {"FunctionName": request.parameter, "Payload": request.body, **headers, **query}
+
+
+def _function(method: str) -> Reader:
+    """A reader for an operation on a function, or on a version or alias of it."""
+    return lambda request: (method, {"FunctionName": request.parameter, **_query(request, Qualifier=str)})
+
+
+def _functions(request: ApiRequest) -> tuple[str, Arguments]:
+    return "list_functions", _query(request, FunctionVersion=str, MasterRegion=str, Marker=str, MaxItems=_integer)
+
+
+def _versions(request: ApiRequest) -> tuple[str, Arguments]:
+    query = _query(request, Marker=str, MaxItems=_integer)
+    return "list_versions_by_function", {"FunctionName": request.parameter, **query}
+
+
+def _publish(request: ApiRequest) -> tuple[str, Arguments]:
+    body = _members(request, "CodeSha256", "Description", "RevisionId")
+    return "publish_version", {"FunctionName": request.parameter, **body}
+
+
+def _aliases(request: ApiRequest) -> tuple[str, Arguments]:
+    query = _query(request, FunctionVersion=str, Marker=str, MaxItems=_integer)
+    return "list_aliases", {"FunctionName": request.parameter, **query}
+
+
+def _create_alias(request: ApiRequest) -> tuple[str, Arguments]:
+    body = _members(request, "Name", "FunctionVersion", "Description")
+    return "create_alias", {"FunctionName": request.parameter, "Name": None, "FunctionVersion": None, **body}
+
+
+def _alias(method: str) -> Reader:
+    """A reader for an operation on one alias."""
+
+    def read(request: ApiRequest) -> tuple[str, Arguments]:
+        body = _members(request, "FunctionVersion", "Description") if method == "update_alias" else {}
+        return method, {"FunctionName": request.parameter, "Name": request.parameters[1], **body}
+
+    return read
 
 
 def _members(request: ApiRequest, *names: str) -> Arguments:
@@ -203,7 +249,18 @@ _READERS: dict[str, Reader] = {
     "SendDurableExecutionCallbackFailure": _fail,
     "SendDurableExecutionCallbackHeartbeat": _heartbeat,
     "Invoke": _invoke,
+    "GetFunction": _function("get_function"),
+    "GetFunctionConfiguration": _function("get_function_configuration"),
+    "ListFunctions": _functions,
+    "ListVersionsByFunction": _versions,
+    "PublishVersion": _publish,
+    "ListAliases": _aliases,
+    "CreateAlias": _create_alias,
+    "GetAlias": _alias("get_alias"),
+    "UpdateAlias": _alias("update_alias"),
+    "DeleteAlias": _alias("delete_alias"),
 }
+LOGGER = logging.getLogger(__name__)
 _ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -239,11 +296,23 @@ ROUTES = (
     _route("SendDurableExecutionCallbackFailure", "POST", "/2025-12-01/durable-execution-callbacks/*/fail"),
     _route("SendDurableExecutionCallbackHeartbeat", "POST", "/2025-12-01/durable-execution-callbacks/*/heartbeat"),
     _route("Invoke", "POST", "/2015-03-31/functions/*/invocations"),
+    _route("ListFunctions", "GET", "/2015-03-31/functions"),
+    _route("GetFunction", "GET", "/2015-03-31/functions/*"),
+    _route("GetFunctionConfiguration", "GET", "/2015-03-31/functions/*/configuration"),
+    _route("ListVersionsByFunction", "GET", "/2015-03-31/functions/*/versions"),
+    _route("PublishVersion", "POST", "/2015-03-31/functions/*/versions"),
+    _route("ListAliases", "GET", "/2015-03-31/functions/*/aliases"),
+    _route("CreateAlias", "POST", "/2015-03-31/functions/*/aliases"),
+    _route("GetAlias", "GET", "/2015-03-31/functions/*/aliases/*"),
+    _route("UpdateAlias", "PUT", "/2015-03-31/functions/*/aliases/*"),
+    _route("DeleteAlias", "DELETE", "/2015-03-31/functions/*/aliases/*"),
 )
+UNKNOWN_PATH = "Unable to determine service/operation name to be authorized"
+"""What Lambda answers to a path that it does not have."""
 
 
-def find_route(method: str, raw_path: bytes) -> tuple[str, str]:
-    """The operation of a request, and its decoded path parameter.
+def find_route(method: str, raw_path: bytes) -> tuple[str, tuple[str, ...]]:
+    """The operation of a request, and its decoded path parameters.
 
     Args:
         method: HTTP method.
@@ -255,13 +324,15 @@ def find_route(method: str, raw_path: bytes) -> tuple[str, str]:
     segments = raw_path.strip(b"/").split(b"/")
     for route in ROUTES:
         if method == route.method and _matches(route, segments):
-            return route.operation, _decoded(segments[route.segments.index("*")])
-    shown = raw_path.decode("ascii", "replace")
-    raise fault(
-        "UnknownOperationException",
-        f"There is no operation {method} {shown:.300}. This server supports Invoke and the durable execution operations of the "
-        "Lambda API. Percent-encode ARNs and callback ids in the path.",
+            found = zip(route.segments, segments, strict=True)
+            return route.operation, tuple(_decoded(segment) for wanted, segment in found if wanted == "*")
+    LOGGER.warning(
+        "%s %.300s is not an operation that this server has: it has Invoke, the operations on durable executions, and those "
+        "that read functions and publish versions and aliases. Percent-encode ARNs and callback IDs in the path.",
+        method,
+        raw_path.decode("ascii", "backslashreplace"),
     )
+    raise fault("AccessDeniedException", UNKNOWN_PATH)
 
 
 def _matches(route: Route, segments: list[bytes]) -> bool:

@@ -10,8 +10,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Any
 from weakref import WeakSet
@@ -27,6 +30,9 @@ WORKER = Path(__file__).with_name("function_process.py")
 START_SECONDS = 60.0
 """Maximum time to load a function."""
 
+TAIL_LINES = 200
+"""How many of the last lines of an invocation are kept for `LogType=Tail`."""
+
 LOG_SECONDS = 1.0
 """How long to wait for the last log lines of an invocation."""
 
@@ -41,13 +47,18 @@ class ProcessHost:
         log: Receives its output.
         environment: Environment variables of the workers, in addition to this process's own.
         timeout: Maximum duration of one invocation.
+        is_lazy: Whether to start the first worker with the first invocation, and not at once.
+        is_tenant_isolated: Whether a worker serves one tenant only, as Lambda's environments do with tenant isolation.
 
     Attributes:
-        is_durable: Whether the handler accepts the durable envelope.
+        ends_overdue: It kills the process of an invocation that takes too long.
+        problem: Why the handler could not be loaded the last time; None if it could, or was not yet.
 
     Raises:
-        EngineError: The handler cannot be loaded.
+        EngineError: The handler cannot be loaded, or, with `is_lazy`, its file or module does not exist.
     """
+
+    ends_overdue = True
 
     def __init__(
         self,
@@ -56,30 +67,50 @@ class ProcessHost:
         log: JsonLog,
         environment: Mapping[str, str],
         timeout: timedelta = timedelta(minutes=15),
+        is_lazy: bool = False,
+        is_tenant_isolated: bool = False,
     ) -> None:
         self._spec = spec
+        self._is_tenant_isolated = is_tenant_isolated
         self._log = log
         self._environment = {**os.environ, **environment}
         self._timeout = timeout / timedelta(seconds=1)
+        self.problem: str | None = None
         self._lock = threading.Lock()
-        self._idle: list[_Worker] = []
+        self._loading = threading.Lock()
+        self._durable: bool | None = None
+        self._idle: list[tuple[str | None, _Worker]] = []
         self._all: set[_Worker] = set()
         self._is_closed = False
         self._lifeline = Lifeline()
-        first = self._spawn()
-        self.is_durable = first.is_durable
-        self._idle.append(first)
+        if is_lazy:
+            require_source(spec)
+        else:
+            self._load()
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the handler accepts the durable envelope. Loads it, unless it is loaded. False if that fails."""
+        with self._loading:
+            if self._durable is None:
+                try:
+                    self._load()
+                except EngineError as error:
+                    self._log.write({"level": "ERROR", "message": str(error), "errorType": "Runtime.ImportModuleError"})
+            return bool(self._durable)
 
     def invoke(self, invocation: Invocation) -> Outcome:
         """Run it once."""
+        tenant = invocation.context.tenant_id if self._is_tenant_isolated else None
         try:
-            worker = self._take()
+            worker = self._take(tenant)
         except EngineError as error:
             return Failure(ErrorObject(str(error), "Runtime.ImportModuleError"))
-        outcome = worker.run(invocation, self._timeout)
+        allowed = self._timeout if invocation.timeout is None else invocation.timeout / timedelta(seconds=1)
+        outcome = worker.run(invocation, min(self._timeout, allowed))
         with self._lock:
             if worker.is_alive and not self._is_closed:
-                self._idle.append(worker)
+                self._idle.append((tenant, worker))
                 return outcome
             self._all.discard(worker)
         worker.close()
@@ -95,20 +126,63 @@ class ProcessHost:
             worker.close()
         self._lifeline.close()
 
-    def _take(self) -> "_Worker":
+    def _take(self, tenant: str | None) -> "_Worker":
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            found = next((pair for pair in reversed(self._idle) if pair[0] in (tenant, None)), None)
+            if found is not None:  # a worker without a tenant has not served anybody yet, or serves everybody
+                self._idle.remove(found)
+                return found[1]
         return self._spawn()
 
+    def _load(self) -> None:
+        worker = self._spawn()
+        with self._lock:
+            self._durable = worker.is_durable
+            self._idle.append((None, worker))
+
     def _spawn(self) -> "_Worker":
-        worker = _Worker(self._spec, self._log, self._environment, self._lifeline)
+        try:
+            worker = _Worker(self._spec, self._log, self._environment, self._lifeline)
+        except EngineError as error:
+            self.problem = str(error)
+            raise
+        self.problem = None
         with self._lock:
             if not self._is_closed:
                 self._all.add(worker)
                 return worker
         worker.close()
         raise EngineError("the engine is closed.")
+
+
+def require_source(spec: str) -> None:
+    """Check that the file or module of a handler exists and is Python, without running it.
+
+    Args:
+        spec: `module:handler` or `path/to/file.py:handler`.
+
+    Raises:
+        EngineError: It does not exist, or is not valid Python.
+    """
+    place, _, _attribute = spec.rpartition(":")
+    if place.endswith(".py"):
+        path = Path(place)
+        if not path.is_file():
+            raise unloadable(spec, "ModuleNotFoundError", f"there is no file {path}")
+        try:
+            compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, OSError) as error:
+            raise unloadable(spec, type(error).__name__, str(error)) from None
+    elif PathFinder.find_spec(place.partition(".")[0], [str(Path.cwd()), *sys.path]) is None:
+        raise unloadable(spec, "ModuleNotFoundError", f"No module named {place.partition('.')[0]!r}")
+
+
+def unloadable(spec: str, kind: str, message: str) -> EngineError:
+    """The error for a handler that cannot be loaded."""
+    return EngineError(
+        f"cannot load the function {spec}: {kind}: {message}. Write module:handler for a module that is importable from the "
+        "current directory, or path/to/file.py:handler."
+    )
 
 
 class Lifeline:
@@ -145,6 +219,7 @@ class _Worker:
     def __init__(self, spec: str, log: JsonLog, environment: Mapping[str, str], lifeline: Lifeline) -> None:
         self._log = log
         self._about: dict[str, Any] = {}
+        self._lines: deque[str] = deque(maxlen=TAIL_LINES)
         self._notes = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(WORKER), spec, str(self._notes.fileno()), str(lifeline.reader)],
@@ -172,6 +247,7 @@ class _Worker:
     def run(self, invocation: Invocation, timeout: float) -> Outcome:
         """Run one invocation, and kill the process if it times out."""
         request_id = invocation.context.aws_request_id
+        self._lines = deque(maxlen=TAIL_LINES)
         self._about = {"function": invocation.context.function_name, "requestId": request_id}
         if invocation.execution_arn is not None:
             self._about["executionArn"] = invocation.execution_arn
@@ -182,13 +258,13 @@ class _Worker:
             self._send_unsent(invocation)
             message = f"{request_id} Task timed out after {timeout:.2f} seconds"
             self._log.write({**self._about, "level": "ERROR", "message": message})
-            return Failure(ErrorObject(message, "Sandbox.Timedout"))
+            return Failure(ErrorObject(message, "Sandbox.Timedout"), (*self._lines, message))
         if line is None:
             self._process.wait()
             self._send_unsent(invocation)
             return self._crashed(request_id)
         self._await_log(f"{END_OF_LOG}{request_id}")
-        return _outcome(json.loads(line))
+        return replace(_outcome(json.loads(line)), log=tuple(self._lines))
 
     def close(self) -> None:
         """End the process: an idle worker exits when its input ends, and a busy one is killed."""
@@ -228,7 +304,7 @@ class _Worker:
         how = f"exit status {code}" if code >= 0 else f"signal: {signal.Signals(-code).name}"
         message = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
         self._log.write({**self._about, "level": "ERROR", "message": message, "errorType": "Runtime.ExitError"})
-        return Failure(exit_error(message))
+        return Failure(exit_error(message), (*self._lines, message))
 
     def _await_ready(self, spec: str) -> bool:
         try:
@@ -243,10 +319,7 @@ class _Worker:
         broken = found.get(
             "broken", {"errorType": "Runtime.ExitError", "errorMessage": "its process ended while loading"}
         )
-        raise EngineError(
-            f"cannot load the function {spec}: {broken['errorType']}: {broken['errorMessage']}. Write module:handler "
-            "for a module that is importable from the current directory, or path/to/file.py:handler."
-        )
+        raise unloadable(spec, broken["errorType"], broken["errorMessage"])
 
     def _listen(self, stream: IO[str] | None, consume: Callable[[str | None], None], name: str) -> None:
         def read() -> None:
@@ -263,6 +336,7 @@ class _Worker:
         if line is None or line.startswith(END_OF_LOG):
             self._logged.put(line)
         elif line:
+            self._lines.append(line)
             self._log.write_line(line, self._about)
 
     def _await_log(self, end: str | None) -> None:
@@ -307,7 +381,7 @@ def _request(invocation: Invocation) -> str:
     )
 
 
-def _outcome(found: dict[str, Any]) -> Outcome:
+def _outcome(found: dict[str, Any]) -> Answer | Failure:
     if "failure" not in found:
         return Answer(found["answer"])
     failure = found["failure"]

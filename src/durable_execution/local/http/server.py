@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -13,12 +14,15 @@ import uvicorn
 
 from durable_execution.errors import EngineError
 from durable_execution.local.engine import DEFAULT_STORE, LocalEngine
+from durable_execution.local.function_registry import LATEST, FunctionProfile
 from durable_execution.local.hosts import FunctionHost
 from durable_execution.local.http.application import BODY_SECONDS, JsonLog, LambdaApi
 from durable_execution.local.http.connections import HEAD_SECONDS, MAX_CONNECTIONS, impatient_protocol
+from durable_execution.local.http.manifest import URL_SCHEMES, FunctionSettings
 from durable_execution.local.http.processes import ProcessHost
 from durable_execution.local.http.remote import RemoteHost
 from durable_execution.local.id_source import RandomIds
+from durable_execution.local.versions import digest_of
 from durable_execution.protocol.ids import LOCAL_REGION
 
 DEFAULT_HOST = "127.0.0.1"
@@ -121,7 +125,7 @@ class LocalServer:
 
 
 def serve(
-    functions: Mapping[str, str],
+    functions: Mapping[str, str | FunctionSettings],
     *,
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
@@ -135,9 +139,11 @@ def serve(
 ) -> None:
     """Serve functions on the Lambda API until Ctrl+C, and continue unfinished executions of the store.
 
+    A function's first worker process starts with its first invocation.
+
     Args:
-        functions: Targets by function name: `module:handler`, `path/to/file.py:handler`, or the `http://host:port` of a
-            server that speaks the protocol of Lambda's runtime interface emulator.
+        functions: Functions by name: their settings, or only `module:handler`, `path/to/file.py:handler`, or the
+            `http://host:port` of a server that speaks the protocol of Lambda's runtime interface emulator.
         host: Address to bind to.
         port: Port to bind to; 0 for any free port.
         store: File that keeps the executions; None for memory.
@@ -149,17 +155,18 @@ def serve(
         announce: Called with the URL when the server starts to answer requests.
 
     Raises:
-        EngineError: A function cannot be loaded, or the address or the store is not usable.
+        EngineError: A function's file or module does not exist, or the address or the store is not usable.
     """
     log = JsonLog(log_file)
     try:
         with LocalEngine(store, time=time) as engine:
             server = LocalServer(engine, host=host, port=port, allow_remote=allow_remote, allowed_hosts=allowed_hosts)
             try:
-                for name, target in functions.items():
-                    hosted = host_function(name, target, log, server.url, engine.store_path)
-                    is_durable = name not in plain and getattr(hosted, "is_durable", True)
-                    engine.register(name, hosted, durable=is_durable)
+                for name, each in functions.items():
+                    settings = FunctionSettings(handler=each) if isinstance(each, str) else each
+                    if name in plain:
+                        settings = settings.model_copy(update={"durable": False})
+                    register_function(engine, name, settings, log, server.url)
                 engine.resume()
                 if announce is not None:
                     announce(server.url)
@@ -170,7 +177,53 @@ def serve(
         log.close()
 
 
-def host_function(name: str, target: str, log: JsonLog, url: str, store: Path | None) -> FunctionHost:
+def register_function(engine: LocalEngine, name: str, settings: FunctionSettings, log: JsonLog, url: str) -> None:
+    """Register a function with its settings. Its processes start with its first invocation.
+
+    Args:
+        engine: The engine that runs it.
+        name: The function's name.
+        settings: Its settings.
+        log: Receives its output.
+        url: URL at which functions reach the API.
+
+    Raises:
+        EngineError: A handler has no valid form, or its file or module does not exist.
+    """
+
+    def host(handler: str, version: str) -> FunctionHost:
+        return host_function(name, handler, log, url, engine.store_path, settings=settings, version=version)
+
+    retention = None if settings.retention_days is None else timedelta(days=settings.retention_days)
+    engine.register(
+        name,
+        host(settings.handler, LATEST),
+        durable=True if settings.durable is None and settings.is_remote else settings.durable,
+        execution_timeout=settings.execution_timeout,
+        retention=retention,
+        timeout=settings.timeout,
+        tenant_isolated=settings.tenant_isolation,
+        versions={version: host(handler, version) for version, handler in settings.versions.items()},
+        aliases=settings.aliases,
+        profile=FunctionProfile(
+            handler=lambda_form(settings.handler),
+            digest=digest_of(settings.handler.encode(), _source(settings.handler)),
+            memory_mb=settings.memory,
+            environment=settings.environment,
+        ),
+    )
+
+
+def host_function(
+    name: str,
+    target: str,
+    log: JsonLog,
+    url: str,
+    store: Path | None,
+    *,
+    settings: FunctionSettings | None = None,
+    version: str = LATEST,
+) -> FunctionHost:
     """Make the host for `module:handler`, `path/to/file.py:handler` or `http://host:port`.
 
     Args:
@@ -179,30 +232,46 @@ def host_function(name: str, target: str, log: JsonLog, url: str, store: Path | 
         log: Receives its output.
         url: URL at which functions reach the API.
         store: The engine's file; replay traces are written beside it.
+        settings: The function's settings. With them, the first worker process starts with the first invocation.
+        version: The version that it runs.
 
     Raises:
         EngineError: The target has none of these forms, or cannot be loaded.
     """
-    if target.startswith(("http://", "https://")):
-        return RemoteHost(target)
+    timeout = (settings.timeout if settings is not None else None) or timedelta(minutes=15)
+    if target.startswith(URL_SCHEMES):
+        return RemoteHost(target, timeout=timeout)
     if ":" not in target:
         raise EngineError(
             f"{target!r} does not name a handler: write {name}=module:handler, {name}=path/to/file.py:handler or "
             f"{name}=http://host:port."
         )
-    return ProcessHost(target, log=log, environment=worker_environment(name, target, url, store))
+    environment = worker_environment(name, target, url, store) | {"AWS_LAMBDA_FUNCTION_VERSION": version}
+    if settings is None:
+        return ProcessHost(target, log=log, environment=environment)
+    environment |= {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory), **settings.environment}
+    return ProcessHost(
+        target,
+        log=log,
+        environment=environment,
+        timeout=timeout,
+        is_lazy=True,
+        is_tenant_isolated=settings.tenant_isolation,
+    )
 
 
 def worker_environment(name: str, target: str, url: str, store: Path | None) -> dict[str, str]:
     """The environment variables Lambda sets for a function, with the API at a URL."""
     environment = {
         "AWS_LAMBDA_FUNCTION_NAME": name,
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_VERSION": LATEST,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[{LATEST}]",
         "AWS_ENDPOINT_URL_LAMBDA": url,
         "AWS_REGION": LOCAL_REGION,
         "AWS_DEFAULT_REGION": LOCAL_REGION,
-        "_HANDLER": target,
+        "_HANDLER": lambda_form(target),
     }
     shared = (Path.home() / ".aws" / "credentials", Path.home() / ".aws" / "config")
     if not any(os.environ.get(variable) for variable in CREDENTIAL_VARIABLES) and not any(map(Path.exists, shared)):
@@ -210,6 +279,24 @@ def worker_environment(name: str, target: str, url: str, store: Path | None) -> 
     if store is not None and "DURABLE_REPLAY_TRACE" not in os.environ:
         environment["DURABLE_REPLAY_TRACE"] = f"dir:{store.resolve().parent / 'traces'}"
     return environment
+
+
+def lambda_form(target: str) -> str:
+    """A handler as Lambda writes it: `shop/orders.handler` for `shop/orders.py:handler`; an address stays as it is."""
+    if target.startswith(URL_SCHEMES):
+        return target
+    place, _, attribute = target.rpartition(":")
+    if place.endswith(".py"):
+        path = Path(place)
+        beside = path.resolve().is_relative_to(Path.cwd())
+        place = str(path.resolve().relative_to(Path.cwd()) if beside else path).removesuffix(".py")
+    return f"{place}.{attribute}"
+
+
+def _source(target: str) -> bytes:
+    """The source of a handler's file; empty if it is not known without importing it."""
+    place = Path(target.rpartition(":")[0])
+    return place.read_bytes() if place.suffix == ".py" and place.is_file() else b""
 
 
 def _bound(host: str, port: int, allow_remote: bool) -> socket.socket:

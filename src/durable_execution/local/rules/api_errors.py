@@ -14,8 +14,8 @@ STATUS_CODES = {
     "DurableExecutionAlreadyStartedException": 409,
     "RequestTooLargeException": 413,
     "TooManyRequestsException": 429,
-    "UnknownOperationException": 404,
     "AccessDeniedException": 403,
+    "PreconditionFailedException": 412,
     "RequestTimeoutException": 408,
     "ServiceException": 500,
 }

@@ -6,9 +6,11 @@ The engine as the runtime's service client: direct calls on the event loop's thr
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from durable_execution.errors import ServiceError
 from durable_execution.local.function_registry import read_target
 from durable_execution.local.queries import cut, make_marker, page_size, read_marker, state_page
 from durable_execution.local.rules.api_errors import invalid
@@ -22,6 +24,7 @@ from durable_execution.local.rules.updates import Update, read_updates
 from durable_execution.local.store.journal import Journal
 from durable_execution.local.store.rows import OperationRow
 from durable_execution.local.transaction import Backend, Transaction
+from durable_execution.local.versions import Versions
 from durable_execution.local.wire import operation_size, operation_wire
 from durable_execution.protocol import ErrorObject, Wire
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
@@ -48,6 +51,7 @@ class Checkpoints:
             ServiceError: The token is stale, or the batch is invalid; then nothing changes.
         """
         limits = self._backend.limits
+        _load_invoked(self._backend, updates)
         with self._backend.transaction() as transaction:
             row = transaction.store.executions.by_arn(arn)
             since_ms = transaction.now_ms - int(limits.client_token_window.total_seconds() * 1000)
@@ -187,6 +191,16 @@ def _state(page: list[OperationRow], next_marker: str | None, *, wrap: bool = Fa
     return {"NewExecutionState": state} if wrap else state
 
 
+def _load_invoked(backend: Backend, updates: Any) -> None:
+    """Load the functions that a batch invokes, which can take seconds, before the transaction that starts them."""
+    for update in updates if isinstance(updates, Sequence) else ():
+        if isinstance(update, Mapping) and update.get("Type") == "CHAINED_INVOKE":
+            with suppress(ServiceError, AttributeError):  # what is malformed is refused in the transaction
+                name = read_target((update.get("ChainedInvokeOptions") or {}).get("FunctionName")).name
+                if (function := backend.functions.get(name)) is not None:
+                    function.is_durable  # noqa: B018  # loads it
+
+
 def start_chained_invoke(backend: Backend, transaction: Transaction, journal: Journal, outcome: Transition) -> None:
     """Start the function a CHAINED_INVOKE names, or fail the operation at once if the function is not registered.
 
@@ -196,6 +210,10 @@ def start_chained_invoke(backend: Backend, transaction: Transaction, journal: Jo
     operation = outcome.operation
     target = read_target(operation.function)
     function = backend.functions.get(target.name)
+    try:
+        target = Versions(backend).resolve(target)
+    except ServiceError:
+        function = None
     if function is None:
         error = encode_error(ErrorObject(f"Function not found: {operation.function}", "ResourceNotFoundException"))
         failed = operation._replace(status="FAILED", ended_ms=journal.now_ms, input=None, error=error)

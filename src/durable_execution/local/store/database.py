@@ -15,7 +15,7 @@ from pathlib import Path
 
 from durable_execution.errors import DurableError, EngineError
 from durable_execution.local.store.rows import EventRow, ExecutionRow, OperationRow
-from durable_execution.local.store.tables import Events, Executions, Operations, Outbox
+from durable_execution.local.store.tables import Events, Executions, Operations, Outbox, Releases
 from durable_execution.private_files import make_private_directory, open_private
 
 MEMORY = ":memory:"
@@ -50,6 +50,7 @@ class Store:
         self.operations = Operations(self.connection)
         self.events = Events(self.connection)
         self.outbox = Outbox(self.connection)
+        self.releases = Releases(self.connection)
 
     def begin(self) -> None:
         """Start a write transaction. `commit` or `roll_back` must follow."""

@@ -4,7 +4,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from durable_execution.errors import EngineError
 from durable_execution.local.store.rows import EventRow, ExecutionRow, OperationRow, Parameters
@@ -297,6 +297,55 @@ class Outbox:
             "INSERT OR REPLACE INTO answers (execution, client_token, request, answer, at_ms) VALUES (?, ?, ?, ?, ?)",
             (execution, client_token, request, answer, now_ms),
         )
+
+
+RELEASES = """CREATE TABLE IF NOT EXISTS releases (function TEXT NOT NULL, name TEXT NOT NULL, target TEXT NOT NULL,
+description TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (function, name)) WITHOUT ROWID"""
+"""Created with the first version or alias, so that reading a store never changes it."""
+
+
+class Release(NamedTuple):
+    """A published version of a function, or an alias.
+
+    Attributes:
+        function: Function name.
+        name: Number of the version, or name of the alias.
+        target: Fingerprint of the version's code, or the version that the alias points to.
+        description: What the caller said about it.
+        at_ms: When it was published or last changed, in Unix milliseconds.
+    """
+
+    function: str
+    name: str
+    target: str
+    description: str
+    at_ms: int
+
+
+class Releases:
+    """The table of published versions and aliases."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+
+    def of(self, function: str) -> list[Release]:
+        """The versions and aliases of a function, versions in order first."""
+        if self._execute("SELECT 1 FROM sqlite_master WHERE name = 'releases'").fetchone() is None:
+            return []
+        rows = self._execute("SELECT * FROM releases WHERE function = ?", (function,)).fetchall()
+        found = [Release._make(row) for row in rows]
+        return sorted(
+            found, key=lambda one: (not one.name.isdigit(), len(one.name) if one.name.isdigit() else 0, one.name)
+        )
+
+    def put(self, release: Release) -> None:
+        """Add a version or alias, or replace the one with the same name."""
+        self._execute(RELEASES)
+        self._execute("INSERT OR REPLACE INTO releases VALUES (?, ?, ?, ?, ?)", release)
+
+    def remove(self, function: str, name: str) -> None:
+        """Remove an alias."""
+        self._execute("DELETE FROM releases WHERE function = ? AND name = ?", (function, name))
 
 
 @cache
