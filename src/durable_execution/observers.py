@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.call_site import CallSite
-from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
+from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus, Wire
 
 if TYPE_CHECKING:
     from durable_execution.divergence import Divergence
@@ -25,6 +25,7 @@ __all__ = [
     "AttemptEnded",
     "AttemptStarted",
     "CallSite",
+    "ChangedOperation",
     "CheckpointSent",
     "ContextEntered",
     "ContextLeft",
@@ -314,6 +315,20 @@ class CheckpointSent:
     error: BaseException | None = None
 
 
+class ChangedOperation(Operation):
+    """An operation that the service reported as changed.
+
+    Attributes:
+        is_replayed: Whether an earlier invocation started it.
+    """
+
+    __slots__ = ("is_replayed",)
+
+    def __init__(self, wire: Wire, *, is_replayed: bool) -> None:
+        super().__init__(wire)
+        self.is_replayed = is_replayed
+
+
 @dataclass(frozen=True, slots=True)
 class OperationsChanged:
     """The service reported operations that changed.
@@ -321,13 +336,13 @@ class OperationsChanged:
     Attributes:
         execution_arn: ARN of the execution.
         at: Time of the notification.
-        updated: The changed operations by id.
+        updated: The changed operations by id. Each says whether it was replayed.
         operations: All operations by id, including the changes.
     """
 
     execution_arn: str
     at: datetime
-    updated: Mapping[str, Operation]
+    updated: Mapping[str, ChangedOperation]
     operations: Mapping[str, Operation]
 
 

@@ -173,6 +173,26 @@ def test_changes_come_with_all_operations(observed: Scenario) -> None:
     assert all(set(change.updated) <= set(change.operations) for change in changes)
 
 
+def test_changed_operations_say_whether_they_were_replayed(observed: Scenario) -> None:
+    async def retried(_: Any, ctx: DurableContext) -> None:
+        def work(step: StepContext) -> str:
+            if step.attempt == 1:
+                raise RuntimeError("not yet")
+            return "ok"
+
+        await ctx.step(work, name="flaky")
+        await ctx.step(lambda _: 1, name="after")
+
+    recording = Recording()
+    observed.subject(retried, observers=[recording])
+    observed.engine.run(FUNCTION)
+    changes: list[OperationsChanged] = recording.of("on_operations_changed")
+    found = [(one.name, one.status, one.is_replayed) for change in changes for one in change.updated.values()]
+    assert ("flaky", "PENDING", False) in found
+    assert ("flaky", "SUCCEEDED", True) in found
+    assert ("after", "SUCCEEDED", False) in found
+
+
 def test_a_context_variable_set_at_an_attempt_is_seen_by_the_body(scenario: Scenario) -> None:
     span: ContextVar[str] = ContextVar("span", default="none")
     seen: list[str] = []

@@ -6,7 +6,7 @@ The module is loaded only when there are observers; without them no notification
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from durable_execution.clock import Clock
 from durable_execution.observers import (
     AttemptEnded,
     AttemptStarted,
+    ChangedOperation,
     CheckpointSent,
     ContextEntered,
     ContextLeft,
@@ -44,6 +45,7 @@ class Announcer:
         self._observers = tuple(observers)
         self._clock = clock
         self._arn = execution_arn
+        self._recorded: frozenset[str] = frozenset()
         self._logged: set[int] = set()
         self._listening: dict[str, Listeners] = {}
         self._notes = tuple(
@@ -213,11 +215,17 @@ class Announcer:
                 CheckpointSent(self._arn, self._clock.now(), duration_seconds, updates, size_bytes, error),
             )
 
+    def note_recorded(self, operations: Iterable[str]) -> None:
+        """Keep which operations were recorded when the invocation started, if an observer will ask for it."""
+        if self._listeners("on_operations_changed"):
+            self._recorded = frozenset(operations)
+
     def operations_changed(self, wires: Sequence[Wire], operations: Mapping[str, Operation]) -> None:
         """Announce the operations that the service reported as changed."""
         if not self._listeners("on_operations_changed"):
             return
-        updated = {wire["Id"]: Operation(wire) for wire in wires}
+        recorded = self._recorded
+        updated = {wire["Id"]: ChangedOperation(wire, is_replayed=wire["Id"] in recorded) for wire in wires}
         if updated:
             self.announce("on_operations_changed", OperationsChanged(self._arn, self._clock.now(), updated, operations))
 

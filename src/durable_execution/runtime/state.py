@@ -131,6 +131,8 @@ class ExecutionState:
             on_revoked=self._on_revoked,
             announcer=announcer,
         )
+        if announcer is not None:
+            announcer.note_recorded(operations)
         self._touched: set[str] = set()
         self._waiters: dict[str, tuple[Call, list[asyncio.Future[None]]]] = {}
         self._due_timer: asyncio.TimerHandle | None = None

@@ -21,6 +21,7 @@ from durable_execution import (
 from durable_execution.observers import (
     AttemptEnded,
     AttemptStarted,
+    ChangedOperation,
     ContextEntered,
     ContextLeft,
     InvocationEnded,
@@ -30,7 +31,6 @@ from durable_execution.observers import (
     OperationsChanged,
     OperationStarted,
 )
-from durable_execution.protocol import Operation
 from tests.conformance.registry import requirement
 
 SECOND = timedelta(seconds=1)
@@ -254,7 +254,7 @@ def _call(call: OperationCall) -> dict[str, Any]:
     return {"id": call.id, "name": call.name, "type": call.type, "subType": call.subtype, "parentId": call.parent_id}
 
 
-def _dumped(operation: Operation) -> dict[str, Any]:
+def _dumped(operation: ChangedOperation) -> dict[str, Any]:
     return {
         "id": operation.id,
         "name": operation.name,
@@ -267,6 +267,7 @@ def _dumped(operation: Operation) -> dict[str, Any]:
         "result": operation.result,
         "error": operation.error.message if operation.error is not None else None,
         "attempt": operation.attempt,
+        "isReplay": operation.is_replayed,
     }
 
 
