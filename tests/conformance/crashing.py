@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,10 +13,15 @@ SCRATCH = "CONFORMANCE_SCRATCH"
 """A directory for what a handler must remember although its process died; set where handlers have processes of their own."""
 
 
+CRASH_SECONDS = "CONFORMANCE_CRASH_SECONDS"
+"""How long a handler waits before it ends its process: a second, where nobody notes what it has not sent."""
+
+
 def crash() -> NoReturn:
     """End this process at once. Where handlers run in the process of the tests, only the invocation ends."""
     if SCRATCH in os.environ:
         sys.stdout.flush()
+        time.sleep(float(os.environ.get(CRASH_SECONDS, "0")))
         os._exit(1)
     sys.exit(1)
 

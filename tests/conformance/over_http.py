@@ -9,16 +9,17 @@ from typing import Any
 from durable_execution import DurableHandler
 from durable_execution.clock import Clock
 from durable_execution.local import LocalEngine, SkippingClock
-from durable_execution.local.http import JsonLog, ProcessHost
+from durable_execution.local.http import JsonLog, ProcessHost, RemoteHost
 from durable_execution.local.http.server import worker_environment
 from durable_execution.observers import Observer
 from durable_execution.protocol import Wire
 from durable_execution.runtime.client import LambdaService
 from durable_execution.runtime.service import ServiceClient
-from tests.conformance.crashing import SCRATCH
+from tests.conformance.crashing import CRASH_SECONDS, SCRATCH
 from tests.conformance.in_process import FUNCTION, play
 from tests.conformance.log_capture import captured
 from tests.conformance.registry import Case
+from tests.conformance.remote import RemoteFunction
 from tests.conformance.requirement import Requirement
 from tests.conformance.running import Outcome, outcome_of
 from tests.interop.serving import served
@@ -87,6 +88,15 @@ class OverHttp:
             log.close()
         records = [json.loads(line) for line in log_file.read_text().splitlines()]
         return outcome_of(self._client, arn, records)
+
+    def run_remotely(self, case: Case, required: Requirement, scratch: Path) -> Outcome:
+        """Run the case's handler behind an address, in a process that the server knows nothing of."""
+        environment = {**worker_environment(FUNCTION, case.spec, self._url, None), SCRATCH: str(scratch)}
+        environment[CRASH_SECONDS] = "1"
+        with RemoteFunction(case.spec, environment) as function:
+            self._engine.register(FUNCTION, RemoteHost(function.url), durable=True)
+            arn = play(self._engine, self._clock, self._client, required)
+        return outcome_of(self._client, arn, [])
 
 
 @contextmanager

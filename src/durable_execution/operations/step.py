@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from types import CodeType
 from typing import Any, NoReturn
@@ -32,6 +33,7 @@ from durable_execution.operations.stored_values import decode, encode, restored,
 from durable_execution.operations.user_function import check_parameters
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.retry import RetryDecision, RetryPresets, checked_decision
+from durable_execution.runtime.body_threads import LONG_SECONDS
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import IN_STEP
 from durable_execution.runtime.loop import scope as running_scope
@@ -240,11 +242,19 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
     token = running_scope.set(IN_STEP)
     state.busy += 1
     try:
-        if is_async(function):
-            return await function(*arguments)
         code = _code_of(function)
+        times = state.workers.times
+        if times.is_long(code):
+            await state.batcher.send_ahead()
+        if is_async(function):
+            began = time.perf_counter()
+            try:
+                return await function(*arguments)
+            finally:
+                if code is not None and (took := time.perf_counter() - began) >= LONG_SECONDS:
+                    times.note(code, took)
         running = state.workers.run(lambda: function(*arguments), code)
-        if state.workers.times.is_short(code):
+        if times.is_short(code):
             state.batcher.expect(running)
         value = await running
         return await value if inspect.isawaitable(value) else value

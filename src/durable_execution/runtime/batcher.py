@@ -29,6 +29,9 @@ UPDATE_OVERHEAD_BYTES = 320
 TURNS_TO_QUEUE = 4
 """Turns of the loop between a branch's last checkpoint and the first checkpoint of the branch that takes its place."""
 
+TURNS_TO_SEND = 3
+"""Turns of the loop until a requested call is handed to the client's thread."""
+
 LINGER_SECONDS = 0.002
 """How long a call waits for bodies that usually end at once."""
 
@@ -147,6 +150,16 @@ class CheckpointBatcher:
         self._is_wanted = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+    async def send_ahead(self) -> None:
+        """Send what is queued, and return when the call is on its way, without its answer.
+
+        For the start of a body that takes long or blocks the event loop: if the process dies in it, the start is recorded.
+        """
+        if self._queue and not self.is_sending:
+            self.flush()
+            for _ in range(TURNS_TO_SEND):
+                await asyncio.sleep(0)
 
     def flush_later(self) -> bool:
         """Send what is queued after `IDLE_FLUSH_SECONDS`. Returns whether a timer was set."""

@@ -20,6 +20,8 @@ MAX_WORKERS = 32
 """How many synchronous step bodies run at the same time."""
 
 SHORT_SECONDS = 0.001
+LONG_SECONDS = 0.25
+LONG = -1
 RUNS_TO_TRUST = 3
 MAX_KNOWN = 4096
 
@@ -27,9 +29,10 @@ Job = tuple[contextvars.Context, Callable[[], Any], "asyncio.Future[Any]", async
 
 
 class BodyTimes:
-    """Remembers which bodies usually end at once, so that a checkpoint call can wait for them.
+    """Remembers which bodies usually end at once, so that a checkpoint call can wait for them, and which take long.
 
-    A body is short after three runs of its code below a millisecond each, until a run takes longer.
+    A body is short after three runs of its code below a millisecond each, until a run takes longer. It is long after a run of
+    a quarter of a second.
     """
 
     def __init__(self) -> None:
@@ -39,7 +42,14 @@ class BodyTimes:
         """Add a run."""
         if len(self._short_runs) >= MAX_KNOWN:
             self._short_runs.clear()
-        self._short_runs[code] = self._short_runs.get(code, 0) + 1 if seconds < SHORT_SECONDS else 0
+        if seconds >= LONG_SECONDS:
+            self._short_runs[code] = LONG
+        else:
+            self._short_runs[code] = max(self._short_runs.get(code, 0), 0) + 1 if seconds < SHORT_SECONDS else 0
+
+    def is_long(self, code: CodeType | None) -> bool:
+        """Whether the next run is expected to take so long that its start should be sent before it."""
+        return code is not None and self._short_runs.get(code, 0) == LONG
 
     def is_short(self, code: CodeType | None) -> bool:
         """Whether the next run is expected to end at once."""

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from durable_execution import DurableContext, StepContext, durable_execution
 from durable_execution.runtime.body_threads import (
+    LONG_SECONDS,
     MAX_KNOWN,
     RUNS_TO_TRUST,
     SHORT_SECONDS,
@@ -18,6 +20,7 @@ from durable_execution.runtime.body_threads import (
     Workers,
     shared_workers,
 )
+from tests.unit.fake_service import FakeService, invoke
 
 WHO: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
@@ -190,3 +193,40 @@ class TestBodyTimes:
 
         run(main)
         assert list(workers.times._short_runs) == [body.__code__]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_start_of_a_body_that_takes_long_is_sent_before_it(is_async: bool) -> None:
+    """If the process dies in the body, or the body blocks the event loop, the history shows what was running."""
+    sent_before: list[int] = []
+    service = FakeService()
+
+    def body(_: StepContext) -> None:
+        sent_before.append(len(service.calls))
+
+    async def async_body(step: StepContext) -> None:
+        body(step)
+
+    chosen: Any = async_body if is_async else body
+
+    @durable_execution
+    async def flow(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(chosen, name="work")
+
+    invoke(flow, service)
+    shared_workers().times.note(chosen.__code__, LONG_SECONDS)
+    second = FakeService()
+    service = second
+    invoke(flow, second)
+    assert sent_before == [0, 1]
+    assert [update["Action"] for update in second.calls[0]] == ["START"]
+
+
+def test_a_body_is_long_until_it_is_quick() -> None:
+    times = BodyTimes()
+    code = test_a_body_is_long_until_it_is_quick.__code__
+    for seconds, is_long in ((0.001, False), (LONG_SECONDS, True), (0.1, False), (LONG_SECONDS, True), (0.0001, False)):
+        times.note(code, seconds)
+        assert times.is_long(code) is is_long
+    assert not times.is_short(code)
+    assert not times.is_long(None)
