@@ -32,6 +32,7 @@ from durable_debugger.sources.aws import AwsPlace
 from durable_debugger.sources.files import file_size
 from durable_debugger.sources.found import Listed, Loaded
 from durable_debugger.sources.places import AwsExecutions, Library, Place, find
+from durable_debugger.sources.traces import stored_traces
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import pad, pad_left, safe
 from durable_debugger.text.segments import Line, Part, fit
@@ -141,7 +142,9 @@ def run_list(arguments: Namespace, output: Output) -> int:
 
 
 def _place(arguments: Namespace) -> Place:
-    """AWS if the options select it, else the local store."""
+    """The place with replay traces if the options name one, AWS if they select it, else the local store."""
+    if arguments.traces is not None:
+        return stored_traces(arguments.traces, region=arguments.region, profile=arguments.profile)
     if arguments.function and (arguments.region or arguments.profile or arguments.endpoint_url):
         return AwsExecutions(AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url), arguments.function)
     return places(arguments)[0]

@@ -29,6 +29,7 @@ from durable_debugger.sources.aws import AwsPlace
 from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.local import DEFAULT_STORE, LocalExecutions
 from durable_debugger.sources.places import AwsExecutions, Place, find
+from durable_debugger.sources.traces import stored_traces
 from durable_execution.errors import ServiceError
 from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.recorded import RecordedExecution
@@ -45,6 +46,11 @@ def add_place_options(parser: ArgumentParser) -> None:
         type=Path,
         default=DEFAULT_STORE,
         help="the local engine's store (default: %(default)s)",
+    )
+    group.add_argument(
+        "--traces",
+        metavar="PLACE",
+        help="replay traces: a folder, or s3://bucket/prefix; alone, or with histories from AWS",
     )
     group.add_argument("--function", metavar="NAME", help="search the executions of this function on AWS")
     group.add_argument("--region", metavar="REGION", help="AWS region (default: from the ARN or the environment)")
@@ -70,7 +76,17 @@ def places(arguments: Namespace) -> Sequence[Place]:
     local = LocalExecutions(arguments.store, progress=say_progress)
     arguments.closing.callback(local.close)
     place = AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
-    return [local, AwsExecutions(place, arguments.function, progress=say_progress)]
+    if arguments.traces is None:
+        return [local, AwsExecutions(place, arguments.function, progress=say_progress)]
+    stored = stored_traces(arguments.traces, region=arguments.region, profile=arguments.profile)
+    on_aws = AwsExecutions(place, arguments.function, progress=say_progress, traces=stored.traces)
+    # With a history, a trace shows more, so that the traces alone are the last place to search.
+    return [local, on_aws, stored] if is_aws_named(arguments) else [local, stored]
+
+
+def is_aws_named(arguments: Namespace) -> bool:
+    """Whether an option says that the execution is on AWS, or on a server with the same API."""
+    return bool(arguments.function or arguments.region or arguments.profile or arguments.endpoint_url)
 
 
 def has_own_store(arguments: Namespace) -> bool:
@@ -91,7 +107,8 @@ def find_execution(arguments: Namespace) -> Loaded:
 
 
 EXECUTION_HELP = (
-    "ID, unique prefix of an ID, name, ARN, console URL, history .json, trace .jsonl, bundle, or - for stdin"
+    "ID, unique prefix of an ID, name, ARN, console URL, history .json, trace .jsonl, bundle, a folder or s3://bucket/prefix with "
+    "traces of one execution, or - for stdin"
 )
 
 

@@ -22,6 +22,7 @@ IAM_ACTIONS = {
     "SendDurableExecutionCallbackHeartbeat": "lambda:SendDurableExecutionCallbackHeartbeat",
 }
 DENIED = frozenset({"AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "ExpiredTokenException"})
+NO_CREDENTIALS = "no credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in with `aws sso login`"
 ABSENT = frozenset({"ResourceNotFoundException"})
 
 
@@ -74,11 +75,29 @@ def lambda_client(place: AwsPlace) -> Any:
             if session.get_credentials() is None:
                 substitutes |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
         elif session.get_credentials() is None:
-            raise UnreachableError(
-                "no credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in with `aws sso login`"
-            )
+            raise UnreachableError(NO_CREDENTIALS)
         retries = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=30)
         return session.client("lambda", endpoint_url=place.endpoint_url, config=retries, **substitutes)
+    except BotoCoreError as error:
+        raise UnreachableError(str(error)) from error
+
+
+def s3_client(region: str | None, profile: str | None) -> Any:
+    """Create an S3 client, which reads replay traces.
+
+    Raises:
+        UnreachableError: Credentials, region or profile are missing.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+        if session.get_credentials() is None:
+            raise UnreachableError(NO_CREDENTIALS)
+        retries = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=30)
+        return session.client("s3", config=retries)
     except BotoCoreError as error:
         raise UnreachableError(str(error)) from error
 
@@ -109,6 +128,26 @@ def explain(error: Exception, operation: str) -> NoReturn:
         raise UnreachableError(f"AWS did not answer: {error}") from error
     if is_unreadable_answer(error):
         raise unreadable_answer(error) from error
+    raise error
+
+
+def explain_s3(error: Exception, bucket: str, action: str) -> NoReturn:
+    """Convert an error of boto3's S3 client to one that says what to do; raise any other error unchanged.
+
+    Raises:
+        UnreachableError: S3 refused the request or did not answer.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in ("AccessDenied", "403"):
+            raise UnreachableError(f"access denied to s3://{bucket}: grant {action} ({error})") from error
+        if code == "NoSuchBucket":
+            raise UnreachableError(f"there is no bucket {bucket}; check the name and the region") from error
+        raise UnreachableError(f"S3 refused to read s3://{bucket}: {error}") from error
+    if isinstance(error, BotoCoreError):
+        raise UnreachableError(f"S3 did not answer: {error}") from error
     raise error
 
 

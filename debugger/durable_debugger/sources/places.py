@@ -21,7 +21,9 @@ from durable_debugger.sources.found import (
     matching,
     nearest,
 )
+from durable_debugger.sources.traces import is_trace_place, stored_traces
 from durable_execution.clock import SystemClock
+from durable_execution.trace.schema import InvocationTrace
 
 OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -60,12 +62,14 @@ class AwsExecutions:
         function: The function whose executions are searched by name; None finds executions by ARN only.
         now: Returns the current time.
         progress: Called with the number of events read so far.
+        traces: Reads the replay traces of an execution, which Lambda does not keep.
     """
 
     place: aws.AwsPlace
     function: str | None = None
     now: Callable[[], datetime] = field(default_factory=lambda: SystemClock().now)
     progress: Callable[[int], None] | None = None
+    traces: Callable[[str], Sequence[InvocationTrace]] | None = None
 
     @property
     def words(self) -> str:
@@ -85,7 +89,8 @@ class AwsExecutions:
                     return LookedIn(self.words, f"function {self.function}: none match")
                 arn = found[0].arn
             place = self.place.for_arn(arn)
-            return ExecutionReader(aws.lambda_client(place), arn, place.words, self.now, progress=self.progress).read()
+            client = aws.lambda_client(place)
+            return ExecutionReader(client, arn, place.words, self.now, self.traces, progress=self.progress).read()
         except Exception as error:  # noqa: BLE001  # explained, or raised again unchanged
             if aws.is_absent(error):
                 return LookedIn(self.words, "no such execution")
@@ -105,7 +110,7 @@ def find(reference: str, places: Sequence[Place], *, trace: str | None = None) -
     """Find an execution.
 
     Args:
-        reference: A file, an ARN, a console URL, a name, an id, or a unique prefix of a name or id.
+        reference: A file, a folder or `s3://bucket/prefix` with the replay traces of one execution, an ARN, a console URL, a name, an id, or a unique prefix of a name or id.
         places: The places to search, in order.
         trace: A replay trace to read with a file.
 
@@ -117,6 +122,9 @@ def find(reference: str, places: Sequence[Place], *, trace: str | None = None) -
     """
     if is_file_reference(reference):
         return load_file(reference, trace=trace)
+    if is_trace_place(reference):
+        at = next((place.place for place in places if isinstance(place, AwsExecutions)), aws.AwsPlace())
+        return stored_traces(reference, region=at.region, profile=at.profile).only(reference)
     arn = arn_in(reference)
     looked_in = [LookedIn("files", no_file(reference))]
     unreachable: UnreachableError | None = None
