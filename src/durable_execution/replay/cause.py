@@ -13,18 +13,11 @@ from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import fix_of_cause
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
 from durable_execution.lint import RULES, LintFinding, lint_sources
-from durable_execution.replay.suspects import Suspect, SuspectKind, base_name
+from durable_execution.replay.suspects import VARYING, Suspect, base_name
 
 MAX_SHOWN = 5
 UNSEEN = frozenset({"DUR104", "DUR109", "DUR110", "DUR202"})
 """Lint rules for causes that leave no trace at run time."""
-VARYING = frozenset(
-    {
-        SuspectKind.CLOCK, SuspectKind.RANDOM, SuspectKind.UUID, SuspectKind.ENVIRONMENT, SuspectKind.FILE,
-        SuspectKind.NETWORK, SuspectKind.PROCESS, SuspectKind.CONTEXT, SuspectKind.CREDENTIALS, SuspectKind.ORDER,
-    }
-)  # fmt: skip
-"""Suspects whose value can differ between replays; a sleep or a thread has no value."""
 
 
 def with_suspects(divergence: Divergence, suspects: Sequence[Suspect], findings: Sequence[LintFinding]) -> Divergence:

@@ -14,8 +14,9 @@ from durable_execution.divergence import Cause, Divergence
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.evidence import CauseSearch, applied
+from durable_execution.replay.recorded_state import contexts_to_open
 from durable_execution.replay.report import ReplayReport
-from durable_execution.replay.reproduction import Variant, contexts_to_open
+from durable_execution.replay.reproduction import Variant
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
 from durable_execution.replay.surroundings import FRESH, Surroundings, surroundings_for
 

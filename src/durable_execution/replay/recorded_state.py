@@ -6,12 +6,14 @@ SDK's ids, position by position.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from durable_execution.comparison.call_tree import FOREIGN_CONTEXT
+from durable_execution.comparison.relocation import is_permutation
+from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.history.positions import MAIN, ScopePath, scope_prefix
 from durable_execution.history.recorded import PATCH, RecordedExecution, RecordedOperation
 from durable_execution.operations.replay_safe import PATCH_PREFIX, patch_id
@@ -309,3 +311,27 @@ def is_rebuilt(operation: RecordedOperation) -> bool:
     ):
         return True
     return isinstance(summary, dict) and str(summary.get("type", "")).endswith("Result") and "totalCount" in summary
+
+
+def contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
+    """Return the ids of the recorded contexts around a difference, found by its path."""
+    by_path = {
+        operation.path: operation.id for operation in execution.operations if operation.type is OperationType.CONTEXT
+    }
+    root = divergence.context_path.partition("/")[0]
+    found: list[str] = []
+    is_itself = divergence.kind is DivergenceKind.RESULT or is_permutation(divergence)
+    rest = divergence.path if is_itself else divergence.context_path
+    while rest and rest != root:
+        recorded = by_path.get(rest)
+        if recorded is not None:
+            found.append(recorded)
+        rest = rest[: max(*(rest.rfind(mark) for mark in "/#~"), 0)]
+    return found
+
+
+def contexts_to_open(divergences: Iterable[Divergence], execution: RecordedExecution) -> frozenset[str]:
+    """Return the ids of the finished contexts that must run again to show the first differences."""
+    ended = {one.id for one in execution.operations if one.type is OperationType.CONTEXT and one.status.is_terminal}
+    roots = [one for one in divergences if one.is_root and one.severity is not Severity.INFO]
+    return frozenset(id_ for one in roots for id_ in contexts_around(one, execution) if id_ in ended)

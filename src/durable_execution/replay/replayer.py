@@ -17,11 +17,8 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ErrorObject, OperationType
 from durable_execution.protocol.paths import root_path
 from durable_execution.redaction import redacted
-from durable_execution.replay.cause import VARYING, findings_for, with_suspects
-from durable_execution.replay.evidence import SECONDS as CAUSE_SECONDS
-from durable_execution.replay.evidence import CauseSearch, applied
 from durable_execution.replay.explore import Exploration, explore
-from durable_execution.replay.recorded_state import RecordedState
+from durable_execution.replay.recorded_state import RecordedState, contexts_around, contexts_to_open
 from durable_execution.replay.replayed_tree import (
     TERMINAL,
     depends_on_place,
@@ -33,9 +30,8 @@ from durable_execution.replay.replayed_tree import (
     tree_of_run,
 )
 from durable_execution.replay.report import ReplayReport, Verdict
-from durable_execution.replay.reproduction import contexts_around, contexts_to_open, variants_here
 from durable_execution.replay.run import ReplayRun, handler_parts
-from durable_execution.replay.suspects import Owner, Suspect, SuspectKind, owner_of
+from durable_execution.replay.suspects import VARYING, Owner, Suspect, SuspectKind, owner_of
 from durable_execution.trace.schema import InvocationTrace
 
 DEFAULT_SECONDS = 30.0
@@ -148,12 +144,7 @@ class _Replay:
             )
         divergences += self._outcome(explored, divergences)
         suspects = tuple(self._suspects)
-        findings = findings_for(self._replayer.handler.function) if divergences else []
-        divergences = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
-        if self._replayer.cause and not first.is_timed_out:
-            divergences = self._caused(divergences, first)
-        elif self._replayer.explains:
-            divergences = [applied(one) for one in divergences]
+        divergences = self._with_causes(divergences, first) if divergences else []
         effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
         self._note_limits(first)
         return ReplayReport(
@@ -206,14 +197,21 @@ class _Replay:
         call = run.collector.calls.get(error.operation_id or "")
         return call is not None and call.is_recorded and not call.is_entered
 
-    def _caused(self, divergences: list[Divergence], first: ReplayRun) -> list[Divergence]:
+    def _with_causes(self, divergences: list[Divergence], first: ReplayRun) -> list[Divergence]:
+        """Explain the differences; what finds causes is loaded here, because most replays find no difference."""
+        from durable_execution.replay.cause import findings_for, with_suspects
+        from durable_execution.replay.evidence import SECONDS, CauseSearch, applied
+        from durable_execution.replay.reproduction import variants_here
+
         replayer = self._replayer
-        seconds = min(CAUSE_SECONDS, self._deadline - time.monotonic())
-        if seconds <= 0:
-            return [applied(one) for one in divergences]
-        opened = contexts_to_open(divergences, self._execution)
-        replays = variants_here(replayer.handler, self._execution, seconds=seconds, opened=opened)
-        return CauseSearch([list(replays)], self._suspects).explain(divergences)
+        suspects, findings = tuple(self._suspects), findings_for(replayer.handler.function)
+        found = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
+        seconds = min(SECONDS, self._deadline - time.monotonic())
+        if replayer.cause and not first.is_timed_out and seconds > 0:
+            opened = contexts_to_open(found, self._execution)
+            replays = variants_here(replayer.handler, self._execution, seconds=seconds, opened=opened)
+            return CauseSearch([list(replays)], self._suspects).explain(found)
+        return [applied(one) for one in found] if replayer.explains or replayer.cause else found
 
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
         left = max(0.5, self._deadline - time.monotonic())

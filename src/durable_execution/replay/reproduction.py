@@ -9,15 +9,13 @@ The code is deterministic as far as this shows when no two replays differ at the
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from durable_execution.comparison.relocation import is_permutation
-from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
+from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.observers import OperationCall
-from durable_execution.protocol import OperationType
 from durable_execution.redaction import Redaction
 from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.line_recording import LineRecording
@@ -29,30 +27,6 @@ from durable_execution.replay.slicing import Slice
 from durable_execution.replay.statements import outer_reads
 from durable_execution.replay.surroundings import HERE
 from durable_execution.replay.suspects import Suspect
-
-
-def contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:
-    """Return the ids of the recorded contexts around a difference, found by its path."""
-    by_path = {
-        operation.path: operation.id for operation in execution.operations if operation.type is OperationType.CONTEXT
-    }
-    root = divergence.context_path.partition("/")[0]
-    found: list[str] = []
-    is_itself = divergence.kind is DivergenceKind.RESULT or is_permutation(divergence)
-    rest = divergence.path if is_itself else divergence.context_path
-    while rest and rest != root:
-        recorded = by_path.get(rest)
-        if recorded is not None:
-            found.append(recorded)
-        rest = rest[: max(*(rest.rfind(mark) for mark in "/#~"), 0)]
-    return found
-
-
-def contexts_to_open(divergences: Iterable[Divergence], execution: RecordedExecution) -> frozenset[str]:
-    """Return the ids of the finished contexts that must run again to show the first differences."""
-    ended = {one.id for one in execution.operations if one.type is OperationType.CONTEXT and one.status.is_terminal}
-    roots = [one for one in divergences if one.is_root and one.severity is not Severity.INFO]
-    return frozenset(id_ for one in roots for id_ in contexts_around(one, execution) if id_ in ended)
 
 
 @dataclass(frozen=True, slots=True)

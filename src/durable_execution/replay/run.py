@@ -6,17 +6,15 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.replay.isolation import SideEffectBlockedError
-from durable_execution.replay.line_recorder import LineRecorder
-from durable_execution.replay.pretences import pretended_effects
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replay.stand_ins import Collector, ReplayLambdaContext, ReplayService, TaskTracker
@@ -26,6 +24,9 @@ from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import ExecutionState, NondeterminismPolicy
+
+if TYPE_CHECKING:
+    from durable_execution.replay.line_recorder import LineRecorder
 
 DEFAULT_ARN = "arn:aws:lambda:us-east-1:123456789012:function:replayed:$LATEST/durable-execution/replay/replay"
 
@@ -101,7 +102,7 @@ def run_once(
     *,
     seconds: float,
     watch: bool = True,
-    recorder: LineRecorder | None = None,
+    recorder: "LineRecorder | None" = None,
     pretends: bool = False,
 ) -> ReplayRun:
     """Run a handler once over a recorded state.
@@ -179,7 +180,7 @@ class ReplayLoop(InvocationLoop):
     loop: asyncio.AbstractEventLoop | None = None
     tasks: TaskTracker
     profiler: Profiler | None = None
-    recorder: LineRecorder | None = None
+    recorder: "LineRecorder | None" = None
 
     def _run_on(self, environment: EnvironmentLoop) -> Wire:
         self.loop = environment.loop
@@ -216,7 +217,7 @@ async def _stand_in(service: ReplayService, call: Call) -> Any:
 
 
 def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList, *, pretends: bool) -> None:
-    with isolated(suspects), _quiet_log(), pretended_effects() if pretends else nullcontext():
+    with isolated(suspects), _quiet_log(), _effects(pretends=pretends):
         try:
             run.answer = loop.run() if loop.recorder is None else loop.recorder.run(loop.run)
         except ReplayTimeoutError:
@@ -226,6 +227,14 @@ def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList, *, pretends
             run.error = error
         finally:
             stop_watching()
+
+
+def _effects(*, pretends: bool) -> AbstractContextManager[None]:
+    if not pretends:
+        return nullcontext()
+    from durable_execution.replay.pretences import pretended_effects  # most replays attempt no effect
+
+    return pretended_effects()
 
 
 def _watched(function: Callable[..., Any], profiler: Profiler) -> Callable[..., Any]:

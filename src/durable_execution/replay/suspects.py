@@ -55,6 +55,14 @@ class SuspectKind(StrEnum):
     ORDER = "order"
 
 
+VARYING = frozenset(
+    {
+        SuspectKind.CLOCK, SuspectKind.RANDOM, SuspectKind.UUID, SuspectKind.ENVIRONMENT, SuspectKind.FILE,
+        SuspectKind.NETWORK, SuspectKind.PROCESS, SuspectKind.CONTEXT, SuspectKind.CREDENTIALS, SuspectKind.ORDER,
+    }
+)  # fmt: skip
+"""Suspects whose value can differ between replays; a sleep or a thread has no value."""
+
 STANDARD_DIRECTORIES = tuple(
     {str(path.absolute()) + os.sep for path in (Path(sysconfig.get_path("stdlib")), Path(os.__file__).parent)}
 )

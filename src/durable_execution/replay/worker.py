@@ -25,7 +25,6 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.observers import CallSite
 from durable_execution.redaction import redacted
 from durable_execution.replay.channel import KEY_BYTES, Channel, ClosedChannelError, hidden
-from durable_execution.replay.check import replay_every_prefix
 from durable_execution.replay.isolation import exempt
 from durable_execution.replay.loading import load_handler
 from durable_execution.replay.messages import (
@@ -41,10 +40,8 @@ from durable_execution.replay.messages import (
     Start,
     Unusable,
 )
-from durable_execution.replay.reorder import divergence_in_order
 from durable_execution.replay.replayer import Replayer, rooted_at
 from durable_execution.replay.report import ReplayReport, Verdict
-from durable_execution.replay.reproduction import variants_here
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.sandbox import Sandbox
 from durable_execution.replay.substitutes import variables_read
@@ -212,6 +209,8 @@ def _limit(memory: int) -> None:
 
 def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
     if job.lines:
+        from durable_execution.replay.reproduction import variants_here  # not needed where nothing differs
+
         variants = variants_here(
             handler,
             job.execution,
@@ -253,11 +252,15 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
 
 def _replayed(job: Job, handler: Any) -> ReplayReport:
     if job.is_every_prefix:
+        from durable_execution.replay.check import replay_every_prefix  # needed for this option only
+
         return replay_every_prefix(handler, job.execution, source=job.source)
     replayer = Replayer(handler, seconds=job.seconds, cause=False, explains=job.explains)
     report = replayer.replay(job.execution, source=job.source)
     if job.order_seed is None or not report.is_same:
         return report
+    from durable_execution.replay.reorder import divergence_in_order  # needed for this job only
+
     found = divergence_in_order(handler, job.execution, seed=job.order_seed, seconds=job.seconds)
     return report if found is None else replace(report, divergences=(found,), verdict=Verdict.UNSTABLE)
 
