@@ -17,7 +17,7 @@ from durable_execution.telemetry.logs import FIELDS
 from durable_execution.telemetry.metrics import METRICS
 from durable_execution.telemetry.settings import LAMBDA_RESOURCE, STANDARD, VARIABLES, XRAY_HEADER
 from durable_execution.telemetry.vocabulary import ATTRIBUTES, EVENTS, SPANS, SpanEventKind, SpanKind
-from durable_execution.trace.recorder import LOCALS_VARIABLE, PAYLOADS_VARIABLE, VARIABLE
+from durable_execution.trace.recorder import LOCALS_VARIABLE, PAYLOADS_VARIABLE, SOURCE_VARIABLE, VARIABLE
 
 DOCS = Path(__file__).parent
 REPOSITORY = DOCS.parent
@@ -38,6 +38,10 @@ def variables() -> Iterator[str]:
     )
     yield f"| `{PAYLOADS_VARIABLE}` | `0` | `1` adds inputs and results, redacted. |"
     yield f"| `{LOCALS_VARIABLE}` | `0` | `1` adds the local variables at each call, shortened and redacted. |"
+    yield (
+        f"| `{SOURCE_VARIABLE}` | `1` | Whether the first invocation of an execution also keeps the source of your files, compressed, so "
+        "that a report can name the edit that makes a difference. |"
+    )
 
 
 def verbs() -> Iterator[str]:

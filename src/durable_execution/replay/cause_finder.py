@@ -13,7 +13,7 @@ from functools import partial
 from durable_execution.divergence import Cause, Divergence
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay.evidence import CauseSearch, applied
+from durable_execution.replay.evidence import CauseSearch, applied, recorded_sources
 from durable_execution.replay.recorded_state import contexts_to_open
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.reproduction import Variant
@@ -67,7 +67,7 @@ class CauseFinder:
     def _search(self, report: ReplayReport, execution: RecordedExecution, reference: str) -> list[Divergence]:
         replays = self._replays(report, execution, reference)
         try:
-            return CauseSearch(replays, report.suspects).explain(report.divergences)
+            return CauseSearch(replays, report.suspects, recorded_sources(execution)).explain(report.divergences)
         finally:
             replays.close()
 

@@ -4,13 +4,15 @@ See `durable_execution.divergence.Evidence` for what each kind of evidence means
 and `dependence` for what a call depends on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from durable_execution.comparison.wording import fix_of_cause
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
+from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.replay.dependence import Dependences
+from durable_execution.replay.edits import cause_by_edit
 from durable_execution.replay.origin import BY_SUSPECT, Source, cause_of, dependence_of, is_at
 from durable_execution.replay.reproduction import Variant, reproduced
 from durable_execution.replay.slicing import Decision, Origin
@@ -32,11 +34,13 @@ class CauseSearch:
     Attributes:
         replays: Replays of today's code, some at a time; the next are made only if those before show no cause.
         suspects: What was observed while the code ran.
+        sources: The recorded source texts, by path; empty where no replay trace has them.
         variants: The replays that were made.
     """
 
     replays: Iterable[list[Variant]]
     suspects: Sequence[Suspect]
+    sources: Mapping[str, str] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
 
     def explain(self, divergences: Sequence[Divergence]) -> list[Divergence]:
@@ -91,17 +95,20 @@ class CauseSearch:
         operation_id = self._operation(roots)
         if not self.variants or operation_id is None:
             return None
-        return self._depends_on(self.variants[0], operation_id)
+        return self._depends_on(self.variants[0], operation_id, self._target(roots))
 
-    def _depends_on(self, variant: Variant, operation_id: str) -> Cause | None:
+    def _depends_on(self, variant: Variant, operation_id: str, target: Divergence) -> Cause | None:
         """Return the nearest source that the call depends on, or the nearest value that is older than the replay."""
         found = Dependences.of_call(variant.lines, operation_id).origins
-        for judge in (self._observed, _possible):
-            for origin, decision in found:
-                cause = judge(origin, decision)
-                if cause is not None:
-                    return cause
-        return None
+        for origin, decision in found:
+            cause = self._observed(origin, decision)
+            if cause is not None:
+                return cause
+        related = {(origin.file, origin.line) for origin, _ in found}
+        edited = cause_by_edit(target, variant.lines, self.sources, operation_id, related) if self.sources else None
+        if edited is not None:
+            return edited
+        return next((cause for cause in (_possible(*one) for one in found) if cause is not None), None)
 
     def _observed(self, origin: Origin, decision: Decision | None) -> Cause | None:
         if origin.kept is not None:
@@ -135,10 +142,22 @@ def applied(divergence: Divergence) -> Divergence:
     cause = divergence.cause
     if cause is None:
         return with_deciding_line(divergence)
-    if cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
+    if cause.evidence is Evidence.CHANGED:
+        fix = divergence.fix
+    elif cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
         fix = cause.fix
     elif divergence.kind is DivergenceKind.OUTCOME:
         fix = divergence.fix
     else:
         fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
     return replace(divergence, likely=str(cause), fix=fix)
+
+
+def recorded_sources(execution: RecordedExecution) -> dict[str, str]:
+    """Return the source texts that the replay traces of an execution hold, by path."""
+    lines = [line for trace in execution.traces for line in getattr(trace, "sources", ())]
+    if not lines:
+        return {}
+    from durable_execution.trace.sources import source_texts  # most recordings have no trace
+
+    return source_texts(lines)

@@ -200,7 +200,7 @@ class _Replay:
     def _with_causes(self, divergences: list[Divergence], first: ReplayRun) -> list[Divergence]:
         """Explain the differences; what finds causes is loaded here, because most replays find no difference."""
         from durable_execution.replay.cause import findings_for, with_suspects
-        from durable_execution.replay.evidence import SECONDS, CauseSearch, applied
+        from durable_execution.replay.evidence import SECONDS, CauseSearch, applied, recorded_sources
         from durable_execution.replay.reproduction import variants_here
 
         replayer = self._replayer
@@ -210,7 +210,7 @@ class _Replay:
         if replayer.cause and not first.is_timed_out and seconds > 0:
             opened = contexts_to_open(found, self._execution)
             replays = variants_here(replayer.handler, self._execution, seconds=seconds, opened=opened)
-            return CauseSearch([list(replays)], self._suspects).explain(found)
+            return CauseSearch([list(replays)], self._suspects, recorded_sources(self._execution)).explain(found)
         return [applied(one) for one in found] if replayer.explains or replayer.cause else found
 
     def _explore(self, opened: frozenset[str] | None) -> Exploration:

@@ -170,6 +170,7 @@ class TraceSession:
         *,
         payloads: bool,
         has_locals: bool,
+        has_sources: bool,
         redaction: Redaction,
         statics: dict[StaticKey, str],
         identities: Identities,
@@ -178,7 +179,7 @@ class TraceSession:
         self._started_at = self._flushed = self._last_moment = started_at
         self._last_offset = "0.000000"
         self._payloads = payloads
-        self._has_locals = has_locals
+        self._has_locals, self._has_sources = has_locals, has_sources
         self._redaction = redaction
         self._lines: list[str | _OpenLine] = []
         self._open: dict[str, _OpenLine] = {}
@@ -196,6 +197,7 @@ class TraceSession:
         source_file, source_digest = fingerprint_of(notification.handler_function)
         self._source_file = source_file
         self._updated = frozenset(notification.updated_operation_ids)
+        self._has_sources = self._has_sources and notification.is_first
         header = {
             "record": "invocation",
             "schema": SCHEMA,
@@ -345,6 +347,8 @@ class TraceSession:
         """Write the last line. Nothing may follow."""
         self._write_repeats(notification.at, tail=self._tail)
         error, result = notification.error, notification.result
+        if self._has_sources:
+            self._write_sources()
         self._lines.append(
             f'{{"record":"end","ended_at":"{notification.at.isoformat()}","outcome":{text(notification.status)}'
             f"{self._payload('result', result) if result else ''}"
@@ -352,6 +356,16 @@ class TraceSession:
         )
         self.flush(notification.at)
         self._act(lambda writer: writer.close())
+
+    def _write_sources(self) -> None:
+        from durable_execution.trace.sources import source_lines  # needed at the end of first invocations only
+
+        files = {
+            site.file
+            for *_, site, _body, _function, file in self._statics
+            if site is not None and file == self._source_file
+        }
+        self._lines += [dumps(line) + "\n" for line in source_lines(self._source_file, files)]
 
     def checkpoint(self, at: datetime) -> None:
         """Flush if there are many lines, or if the last flush was long ago."""

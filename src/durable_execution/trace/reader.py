@@ -206,6 +206,7 @@ class TraceReader:
         self._end: Line | None = None
         self._notes: list[str] = []
         self._unknown: list[Mapping[str, Any]] = []
+        self._sources: list[Mapping[str, Any]] = []
         self._number = 0
 
     def feed(self, line: str) -> None:
@@ -252,7 +253,7 @@ class TraceReader:
 
     def _take(self, found: dict[str, Any], model: type[Line] | None) -> None:
         if model is None:
-            self._unknown.append(found)
+            (self._sources if found.get("record") == "source" else self._unknown).append(found)
             return
         try:
             line = model.model_validate(found)
@@ -332,11 +333,12 @@ class TraceReader:
                 notes=tuple(self._notes),
                 extra=extra,
                 unknown=tuple(self._unknown),
+                sources=tuple(self._sources),
             )
         )
         self._index.add(len(self.traces), header.version, header.python, self._entries.values())
         self._header, self._end, self._entries, self._parts = None, None, {}, []
-        self._divergences, self._notes, self._unknown = [], [], []
+        self._divergences, self._notes, self._unknown, self._sources = [], [], [], []
 
     def _start(self, header: HeaderLine) -> datetime | None:
         try:
@@ -373,6 +375,7 @@ def lines_of(trace: InvocationTrace) -> Iterator[dict[str, Any]]:
             yield _set({"record": "attempt", "seq": entry.seq, **parts})
     for divergence in trace.divergences:
         yield {"record": "diverged", "divergence": divergence.to_wire()}
+    yield from map(dict, trace.sources)
     yield from map(dict, trace.unknown)
     if trace.is_complete:
         yield _set({"record": "end", **_iso(end)})

@@ -42,6 +42,7 @@ class TraceRecorder(Observer, ReplayNotes):
         sink: Where to write.
         payloads: Whether to write inputs and results, redacted.
         locals: Whether to write the local variables at each call, shortened and redacted.
+        sources: Whether the first invocation also writes the source of the user's files, once, compressed.
         redaction: Rules that hide values.
     """
 
@@ -51,11 +52,13 @@ class TraceRecorder(Observer, ReplayNotes):
         *,
         payloads: bool = False,
         locals: bool = False,  # noqa: A002  # the debugger's term
+        sources: bool = False,
         redaction: Redaction | None = None,
     ) -> None:
         self.sink = sink
         self.payloads = payloads
         self.locals = locals
+        self.sources = sources
         self.redaction = redaction or Redaction()
         self._statics: dict[StaticKey, str] = {}
         self._identities = Identities()
@@ -71,6 +74,7 @@ class TraceRecorder(Observer, ReplayNotes):
             notification.at,
             payloads=self.payloads,
             has_locals=self.locals,
+            has_sources=self.sources,
             redaction=redaction,
             statics=self._statics,
             identities=self._identities,
@@ -150,6 +154,8 @@ def _secrets_of(function: Any) -> frozenset[str]:
 VARIABLE = "DURABLE_REPLAY_TRACE"
 PAYLOADS_VARIABLE = "DURABLE_REPLAY_TRACE_PAYLOADS"
 LOCALS_VARIABLE = "DURABLE_REPLAY_TRACE_LOCALS"
+SOURCE_VARIABLE = "DURABLE_REPLAY_TRACE_SOURCE"
+VARIABLES = (VARIABLE, PAYLOADS_VARIABLE, LOCALS_VARIABLE, SOURCE_VARIABLE)
 OFF = frozenset({"", "off", "none", "0", "false"})
 ON = frozenset({"1", "on", "true", "yes"})
 
@@ -161,6 +167,7 @@ def recorder_from_environment(
 
     `DURABLE_REPLAY_TRACE` is `dir:PATH`, `s3://BUCKET/PREFIX` or `off`. `DURABLE_REPLAY_TRACE_PAYLOADS=1` adds inputs
     and results, `DURABLE_REPLAY_TRACE_LOCALS=1` adds local variables at each call; both are redacted.
+    `DURABLE_REPLAY_TRACE_SOURCE=0` leaves out the source of the user's files.
 
     Args:
         environment: Usually `os.environ`.
@@ -179,12 +186,12 @@ def environment_recorder() -> TraceRecorder | None:
 
     A wrong value of the variable is logged once, and turns traces off.
     """
-    return _recorder_of(*(os.environ.get(name) for name in (VARIABLE, PAYLOADS_VARIABLE, LOCALS_VARIABLE)))
+    return _recorder_of(*(os.environ.get(name) for name in VARIABLES))
 
 
 @lru_cache(maxsize=4)
-def _recorder_of(place: str | None, payloads: str | None, frames: str | None) -> TraceRecorder | None:
-    values = {VARIABLE: place, PAYLOADS_VARIABLE: payloads, LOCALS_VARIABLE: frames}
+def _recorder_of(*settings: str | None) -> TraceRecorder | None:
+    values = dict(zip(VARIABLES, settings, strict=True))
     try:
         return recorder_from_environment({name: value for name, value in values.items() if value is not None})
     except ConfigurationError as error:
@@ -193,11 +200,12 @@ def _recorder_of(place: str | None, payloads: str | None, frames: str | None) ->
 
 
 def recorder_for(sink: TraceSink, environment: Mapping[str, str]) -> TraceRecorder:
-    """Make a recorder for a sink, with the detail set by `DURABLE_REPLAY_TRACE_PAYLOADS` and `..._LOCALS`."""
+    """Make a recorder for a sink, with the detail set by `DURABLE_REPLAY_TRACE_PAYLOADS`, `..._LOCALS` and `..._SOURCE`."""
     return TraceRecorder(
         sink,
         payloads=environment.get(PAYLOADS_VARIABLE, "").lower() in ON,
         locals=environment.get(LOCALS_VARIABLE, "").lower() in ON,
+        sources=environment.get(SOURCE_VARIABLE, "1").lower() not in OFF,
     )
 
 

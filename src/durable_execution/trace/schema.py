@@ -130,6 +130,7 @@ class InvocationTrace:
         notes: Irregularities, one line each.
         extra: Members of the header and end line that this version does not know.
         unknown: Lines of kinds that this version does not know.
+        sources: Lines with the source of the user's files; see `sources.source_texts`. In the first invocation.
     """
 
     execution_arn: str
@@ -156,3 +157,4 @@ class InvocationTrace:
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     unknown: tuple[Mapping[str, Any], ...] = ()
+    sources: tuple[Mapping[str, Any], ...] = ()

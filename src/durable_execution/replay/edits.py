@@ -1,0 +1,147 @@
+"""Finds the edit that makes a difference: the line of the recorded source that differs today and runs before the call."""
+
+import difflib
+import linecache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from durable_execution.call_site import CallSite
+from durable_execution.comparison.wording import place
+from durable_execution.divergence import Cause, Divergence, Evidence
+from durable_execution.replay.line_recording import EventKind, LineRecording
+
+MAX_CODE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A run of lines that differs.
+
+    Attributes:
+        file: Today's file.
+        recorded_file: The file as it was recorded.
+        recorded: The recorded lines that are gone, by number.
+        today: The lines that are new, by number.
+        line: Today's line at which the edit is.
+    """
+
+    file: str
+    recorded_file: str
+    recorded: Mapping[int, str]
+    today: Mapping[int, str]
+    line: int
+
+
+def cause_by_edit(
+    divergence: Divergence,
+    lines: LineRecording,
+    sources: Mapping[str, str],
+    operation_id: str | None,
+    related: set[tuple[str, int]],
+) -> Cause | None:
+    """Return the edit that probably makes a difference; None if no edited line runs before the call.
+
+    Args:
+        divergence: The difference.
+        lines: A replay of today's code.
+        sources: The recorded source texts, by path.
+        operation_id: Id of the call at which the replay differs.
+        related: File and first line of the statements that the call depends on.
+    """
+    edits = [edit for file, text in sources.items() for edit in _edits(file, text, lines)]
+    if not edits:
+        return None
+    ran = _executed(lines, operation_id)
+    chosen = (
+        next((one for one in edits if _has_call(one, divergence)), None)
+        or next((one for one in edits if any((one.file, line) in related for line in one.today)), None)
+        or max((one for one in edits if _when(one, ran) >= 0), key=lambda one: _when(one, ran), default=None)
+    )
+    return _cause(chosen, divergence) if chosen is not None else None
+
+
+def _edits(recorded_file: str, text: str, lines: LineRecording) -> Iterator[Edit]:
+    file = _today(recorded_file, lines)
+    if file is None:
+        return
+    linecache.checkcache(file)
+    before, now = text.splitlines(), [line.rstrip("\n") for line in linecache.getlines(file)]
+    if before == now or not now:
+        return
+    matcher = difflib.SequenceMatcher(None, before, now, autojunk=False)
+    for word, start, stop, first, last in matcher.get_opcodes():
+        if word == "equal":
+            continue
+        gone = {number + 1: before[number].strip() for number in range(start, stop) if _is_code(before[number])}
+        new = {number + 1: now[number].strip() for number in range(first, last) if _is_code(now[number])}
+        if (gone or new) and list(gone.values()) != list(new.values()):
+            yield Edit(file, recorded_file, gone, new, min(new, default=first + 1))
+
+
+def _today(file: str, lines: LineRecording) -> str | None:
+    """Today's path of a recorded file: the same, or the one that ran and whose path ends the same."""
+    known = list(dict.fromkeys(frame.file for frame in lines.frames))
+    if file in known or linecache.getlines(file):
+        return file
+    return max(
+        (one for one in known if PurePath(one).name == PurePath(file.replace("\\", "/")).name),
+        key=lambda one: _common(one, file),
+        default=None,
+    )
+
+
+def _common(left: str, right: str) -> int:
+    parts = zip(reversed(PurePath(left).parts), reversed(PurePath(right.replace("\\", "/")).parts), strict=False)
+    return next((number for number, (a, b) in enumerate(parts) if a != b), 99)
+
+
+def _is_code(line: str) -> bool:
+    return bool(line.strip()) and not line.strip().startswith("#")
+
+
+def _executed(lines: LineRecording, operation_id: str | None) -> dict[tuple[str, int], int]:
+    """When each line ran last, before the call."""
+    stop = lines.operation(operation_id) if operation_id is not None else None
+    return {
+        (lines.frames[event.frame].file, event.line): number
+        for number, event in enumerate(lines.events[:stop])
+        if event.kind is EventKind.LINE
+    }
+
+
+def _when(edit: Edit, ran: Mapping[tuple[str, int], int]) -> int:
+    """When an edited line ran last; for lines that are gone, when the lines around them ran. -1 for never."""
+    numbers: Sequence[int] = list(edit.today) or [edit.line - 1, edit.line]
+    return max((ran.get((edit.file, number), -1) for number in numbers), default=-1)
+
+
+def _has_call(edit: Edit, divergence: Divergence) -> bool:
+    """Whether the call itself was edited: it is on a line that is gone, or on a new one."""
+    recorded = divergence.recorded.call_site if divergence.recorded is not None else None
+    replayed = divergence.replayed.call_site if divergence.replayed is not None else None
+    return _is_in(recorded, edit.recorded_file, edit.recorded) or _is_in(replayed, edit.file, edit.today)
+
+
+def _is_in(site: CallSite | None, file: str, lines: Mapping[int, str]) -> bool:
+    return site is not None and site.file == file and site.line in lines
+
+
+def _cause(edit: Edit, divergence: Divergence) -> Cause:
+    gone, new = (_code(list(one.values())) for one in (edit.recorded, edit.today))
+    if not edit.today:
+        what = f"was edited after the recording: {gone} was removed"
+    elif not edit.recorded:
+        what = f"was edited after the recording: {new} was added"
+    else:
+        what = f"was edited after the recording: {gone} became {new}"
+    text = f"{place(CallSite(edit.file, edit.line, ''))} {what}"
+    return Cause(Evidence.CHANGED, edit.file, edit.line, text, divergence.fix)
+
+
+def _code(lines: Sequence[str]) -> str:
+    if not lines:
+        return "nothing"
+    first = lines[0] if len(lines[0]) <= MAX_CODE else f"{lines[0][: MAX_CODE - 1]}…"
+    more = len(lines) - 1
+    return f"`{first}`" + (f" and {more} more line{'' if more == 1 else 's'}" if more else "")

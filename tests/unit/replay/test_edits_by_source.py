@@ -1,0 +1,127 @@
+"""The edit that makes a difference is named from the source that the replay trace kept, and only where it has one."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_execution import DurableHandler
+from durable_execution.divergence import Evidence
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay import Replayer
+from durable_execution.trace import MemorySink, read_traces, write_traces
+from durable_execution.trace.sources import source_texts
+from tests.replay.recording import history_of
+
+HELPER = """
+def is_large(total):
+    # a comment
+    return total > 100
+"""
+FLOW = """
+import time
+from edited_prices import is_large
+from durable_execution import durable_execution
+
+def one(step):
+    return 120
+
+@durable_execution
+async def flow(event, ctx):
+    started = time.time()
+    total = await ctx.step(one, name="total")
+    if is_large(total):
+        await ctx.step(one, name="review")
+    await ctx.step(one, name="charge")
+    await ctx.step(one, name="ship")
+    return total if started else 0
+"""
+
+
+class Project:
+    """A handler and a module beside it, in files that are edited between recording and replay."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, flow: str = FLOW, helper: str = HELPER) -> DurableHandler[Any]:
+        for name, text in (("edited_prices", helper), ("edited_flow", flow)):
+            file = self.folder / f"{name}.py"
+            file.write_text(text, encoding="utf-8")
+            specification = importlib.util.spec_from_file_location(name, file)
+            assert specification is not None
+            assert specification.loader is not None
+            module = importlib.util.module_from_spec(specification)
+            sys.modules[name] = module
+            exec(compile(text, str(file), "exec"), vars(module))  # never a stale bytecode file
+        handler: DurableHandler[Any] = sys.modules["edited_flow"].flow
+        return handler
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.delitem(sys.modules, "edited_flow", raising=False)
+    monkeypatch.delitem(sys.modules, "edited_prices", raising=False)
+    return Project(tmp_path)
+
+
+def recorded(project: Project) -> RecordedExecution:
+    sink = MemorySink()
+    events, arn = history_of(project.load(), sink=sink)
+    return read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+
+
+EDITS = {
+    "condition": (FLOW, HELPER.replace("> 100", "> 200"), "edited_prices.py:4", "`return total > 100` became `return total > 200`"),
+    "removed": (FLOW.replace('    await ctx.step(one, name="charge")\n', ""), HELPER, "edited_flow.py:15", "was removed"),
+    "added": (
+        FLOW.replace("    if is_large", '    await ctx.step(one, name="fraud")\n    if is_large'), HELPER, "edited_flow.py:13",
+        '`await ctx.step(one, name="fraud")` was added',
+    ),
+    "renamed": (FLOW.replace('"charge"', '"pay"'), HELPER, "edited_flow.py:15", "became"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_is_named_with_its_line(project: Project, name: str) -> None:
+    recording = recorded(project)
+    flow, helper, where, what = EDITS[name]
+    root = Replayer(project.load(flow, helper)).replay(recording).root
+    assert root is not None
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.CHANGED
+    assert (root.likely or "").startswith(f"{where} was edited after the recording: "), root.likely
+    assert what in (root.likely or "")
+    assert (root.likely or "").endswith("(changed)")
+    assert ("pass `name=" if name == "renamed" else "ctx.patched(") in root.fix
+
+
+def test_an_edit_that_does_not_run_before_the_call_is_not_named(project: Project) -> None:
+    recording = recorded(project)
+    flow = FLOW.replace('"review"', '"check"').replace("return total if started else 0", "return 0")
+    helper = HELPER.replace("# a comment", "# another comment") + "\ndef unused():\n    return 3\n"
+    root = Replayer(project.load(flow, helper)).replay(recording).root
+    assert root is not None
+    assert "edited_flow.py:14 was edited after the recording" in (root.likely or "")
+
+
+def test_nothing_is_said_to_be_edited_without_a_recorded_source(project: Project) -> None:
+    events, arn = history_of(project.load())
+    root = Replayer(project.load(EDITS["renamed"][0])).replay(read_history(events, arn=arn)).root
+    assert root is not None
+    assert root.cause is None or root.cause.evidence is not Evidence.CHANGED
+
+
+def test_the_source_survives_a_round_trip_and_can_be_left_out(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = recorded(project)
+    again = read_traces("".join(write_traces(recording.traces)))
+    texts = {Path(file).name: text for file, text in source_texts(again[0].sources).items()}
+    assert texts == {"edited_flow.py": FLOW, "edited_prices.py": HELPER}
+    monkeypatch.setenv("DURABLE_REPLAY_TRACE_SOURCE", "0")
+    assert recorded(project).traces[0].sources == ()
+    assert source_texts([{"record": "source", "file": "a.py", "zlib": "not base64!"}, {"record": "source"}]) == {}
