@@ -21,6 +21,8 @@ from durable_execution.runtime.body_threads import Workers
 from durable_execution.runtime.endpoint import (
     as_service_error,
     endpoint_of,
+    expired,
+    is_expired,
     is_unreadable_answer,
     make_client,
     unreadable_answer,
@@ -168,6 +170,8 @@ def _made(call: Callable[[], T]) -> T:
     except Exception as error:
         if is_unreadable_answer(error):
             raise unreadable_answer(error) from error
+        if is_expired(error):
+            raise expired(error) from error
         raise
 
 

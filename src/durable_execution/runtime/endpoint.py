@@ -113,9 +113,27 @@ def is_unreadable_answer(error: BaseException) -> bool:
 
     botocore raises various types here, for example a RuntimeError for a timestamp that is out of range.
     """
+    return _passed_through(error, "botocore.parsers")
+
+
+def is_expired(error: BaseException) -> bool:
+    """Whether botocore found that refreshed credentials are still expired, which it reports as a RuntimeError."""
+    return isinstance(error, RuntimeError) and _passed_through(error, "botocore.credentials")
+
+
+def expired(error: BaseException) -> ServiceError:
+    """The error for credentials that are expired even after they were refreshed. A later invocation may find new ones."""
+    return ServiceError(
+        "ExpiredTokenException",
+        f"{error} Check this computer's clock, and where its credentials come from",
+        status=None,
+    )
+
+
+def _passed_through(error: BaseException, module: str) -> bool:
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__") == "botocore.parsers":
+        if trace.tb_frame.f_globals.get("__name__") == module:
             return True
         trace = trace.tb_next
     return False

@@ -21,7 +21,7 @@ from durable_execution.errors import ServiceError
 from durable_execution.paging import MALFORMED
 from durable_execution.protocol import Wire
 from durable_execution.runtime.answers import checkpoint_answer, state_page
-from durable_execution.runtime.endpoint import SIGNATURE, Endpoint, as_service_error
+from durable_execution.runtime.endpoint import SIGNATURE, Endpoint, as_service_error, expired, is_expired
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 
 Headers = Mapping[str, str]
@@ -219,6 +219,10 @@ class Transport:
             endpoint.signer.get_auth_instance(endpoint.signing_name, endpoint.region, SIGNATURE).add_auth(request)
         except self._botocore_error as error:
             raise as_service_error(error) from error
+        except RuntimeError as error:
+            if is_expired(error):
+                raise expired(error) from error
+            raise
         return {"Host": endpoint.host, "User-Agent": endpoint.user_agent, **dict(request.headers.items())}
 
     def _backoff(self, attempt: int) -> float:
