@@ -1,15 +1,20 @@
 """Measures this SDK next to AWS's, case by case in alternating processes, and prints medians and ratios.
 
 `python -m tests.benchmarks [CASE …]` measures only the named cases; `--json` prints the figures as JSON.
+
+With `ASYNC_DURABLE_EXECUTION_PYTHON=path/to/python`, the interpreter of an environment where async-durable-execution is installed,
+the table has a column for it: `python -m venv other && other/bin/pip install async-durable-execution boto3`.
 """
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 Figures = dict[str, Any]
@@ -72,11 +77,21 @@ ROWS = (
 )
 
 
+OTHER = "async_durable"
+OTHER_PYTHON = os.environ.get("ASYNC_DURABLE_EXECUTION_PYTHON")
+OTHER_CASES = ("real_steps", "slow_steps", "replay_1000", "replay_10000")
+"""What async-durable-execution can be measured in: over HTTP, with async bodies."""
+
+
 def run_case(sdk: str, case: str) -> Figures:
     """Measure in a process of its own."""
     print(f"measuring {case} with {sdk} …", file=sys.stderr, flush=True)
+    python, environment = sys.executable, dict(os.environ)
+    if sdk == OTHER:
+        root = Path(__file__).parents[2]
+        python, environment["PYTHONPATH"] = str(OTHER_PYTHON), os.pathsep.join((str(root), str(root / "src")))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.case", sdk, case], capture_output=True, text=True, check=False
+        [python, "-m", "tests.benchmarks.case", sdk, case], capture_output=True, text=True, check=False, env=environment
     )
     if done.returncode:
         sys.exit(f"{case} with {sdk} failed:\n{done.stderr}")
@@ -92,13 +107,20 @@ def show(results: dict[str, dict[str, Figures]]) -> None:
         f"aws-durable-execution-sdk-python {version('aws-durable-execution-sdk-python')} "
         f"(emulator {version('aws-durable-execution-sdk-python-testing')})\n"
     )
-    print(f"{'':50}{'ours':>14}{'AWS':>14}{'better by':>12}")
+    other = f"{'async-durable':>16}" if OTHER_PYTHON else ""
+    print(f"{'':50}{'ours':>14}{'AWS':>14}{'better by':>12}{other}")
     for row in ROWS:
         if row.case not in results:
             continue
         ours, theirs = row.read(results[row.case]["ours"]), row.read(results[row.case]["aws"])
         ratio = ours / theirs if row.more_is_better else theirs / ours
-        print(f"{row.title:50}{ours:>10,.1f} {row.unit:3}{theirs:>10,.1f} {row.unit:3}{ratio:>11,.1f}×")
+        third = results[row.case].get(OTHER)
+        shown = f"{row.read(third):>12,.1f} {row.unit}" if third is not None else ""
+        print(f"{row.title:50}{ours:>10,.1f} {row.unit:3}{theirs:>10,.1f} {row.unit:3}{ratio:>11,.1f}×{shown}")
+
+
+def _sdks(case: str) -> tuple[str, ...]:
+    return ("ours", "aws", OTHER) if OTHER_PYTHON and case in OTHER_CASES else ("ours", "aws")
 
 
 def main() -> None:
@@ -110,7 +132,7 @@ def main() -> None:
     known = list(dict.fromkeys(row.case for row in ROWS))
     if unknown := set(arguments.case) - set(known):
         parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    results = {case: {sdk: run_case(sdk, case) for sdk in ("ours", "aws")} for case in arguments.case or known}
+    results = {case: {sdk: run_case(sdk, case) for sdk in _sdks(case)} for case in arguments.case or known}
     print(json.dumps(results, indent=2)) if arguments.json else show(results)
 
 
