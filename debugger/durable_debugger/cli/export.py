@@ -16,24 +16,29 @@ from durable_debugger.cli.options import (
     without_secrets,
 )
 from durable_debugger.cli.output import Output, is_unicode
-from durable_debugger.model.bundle import bundle_of
 from durable_debugger.model.perfetto import perfetto_trace
 from durable_debugger.model.report import execution_report
 from durable_debugger.sources.found import Loaded
 from durable_debugger.views.page import html_page
+from durable_execution.history.documents import bundle_of, history_of, report_of
 from durable_execution.private_files import open_private
 from durable_execution.protocol.safe_text import json_text, printable
 from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.otlp import PROTOCOLS, send_otlp, to_otlp
 
-FORMATS = ("otlp", "json", "html", "perfetto", "bundle")
+FORMATS = ("history", "json", "bundle", "otlp", "html", "perfetto")
 
 
 def add_export_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
     parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
-    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=FORMATS,
+        help="format to write; check, show, replay and pytest read history (as the AWS CLI prints it), json and bundle",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
     otlp = parser.add_argument_group("with --to otlp")
     otlp.add_argument(
@@ -84,8 +89,10 @@ def _write(loaded: Loaded, arguments: Namespace, target: TextIO) -> None:
     match arguments.to:
         case "otlp":
             _dump(to_otlp(_spans(loaded, arguments), service_name=arguments.service_name or _service(loaded)), target)
+        case "history":
+            _dump(history_of(execution), target, indent=4)
         case "json":
-            _dump(execution_report(execution), target)
+            _dump(report_of(execution, execution_report(execution)), target)
         case "bundle":
             _dump(bundle_of(execution), target)
         case "perfetto":
@@ -108,8 +115,8 @@ def _service(loaded: Loaded) -> str:
     return loaded.execution.function_name or loaded.execution.handler or "durable-execution"
 
 
-def _dump(value: Any, target: TextIO) -> None:
-    target.write(json_text(value, indent=None, is_ascii=not is_unicode(target)) + "\n")
+def _dump(value: Any, target: TextIO, indent: int | None = None) -> None:
+    target.write(json_text(value, indent=indent, is_ascii=not is_unicode(target)) + "\n")
 
 
 @contextmanager

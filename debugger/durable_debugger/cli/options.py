@@ -262,4 +262,13 @@ def handlers_beside(handler: DurableHandler[Any]) -> dict[str, Callable[..., Any
 
 def function_name(handler: DurableHandler[Any]) -> str:
     """The Lambda function name for a handler: its own name without the characters that Lambda does not allow."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", handler.function.__qualname__).strip("-")[:64] or "handler"
+    return _lambda_name(handler.function.__qualname__)
+
+
+def function_name_of(reference: str) -> str:
+    """The Lambda function name under which `run` starts the handler of a reference, without importing it."""
+    return _lambda_name(reference.rpartition(":")[2])
+
+
+def _lambda_name(qualname: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", qualname).strip("-")[:64] or "handler"

@@ -12,18 +12,27 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from durable_debugger.cli.command_line import positive, seconds
+from durable_debugger.cli.command_line import positive, seconds, word_of
 from durable_debugger.cli.exits import CommandError, Exit
-from durable_debugger.cli.options import add_place_options, add_secret_option, places, secrets_of
+from durable_debugger.cli.options import (
+    add_place_options,
+    add_secret_option,
+    function_name_of,
+    has_own_store,
+    places,
+    secrets_of,
+)
 from durable_debugger.cli.output import Output
 from durable_debugger.sources.files import STDIN, load_file
 from durable_debugger.sources.places import Place, find
 from durable_debugger.text import durations
 from durable_execution.clock import SystemClock
+from durable_execution.comparison.wording import count
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.lint import lint_paths
 from durable_execution.lint.linter import LINT_FORMATS
 from durable_execution.private_files import write_private
+from durable_execution.protocol import ExecutionStatus
 from durable_execution.protocol.safe_text import printable
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.formats import FORMATS, render
@@ -34,7 +43,7 @@ from durable_execution.replay.report import ReplayReport, Verdict, worst
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.supervisor import WorkerOptions
 
-HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_][\w.{}]*")
+HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_{][\w.{}]*")
 
 
 def add_check_arguments(parser: ArgumentParser) -> None:
@@ -67,6 +76,15 @@ def add_check_arguments(parser: ArgumentParser) -> None:
     add_worker_options(parser)
     add_report_options(parser)
     add_place_options(parser)
+    group = parser.add_argument_group("all executions of a local store, with --store FILE and without recordings")
+    group.add_argument(
+        "--status",
+        action="append",
+        type=word_of(ExecutionStatus),
+        metavar="STATUS",
+        help="only executions with this status, and with --function only of this function; repeatable",
+    )
+    group.add_argument("--limit", type=positive, metavar="N", help="only the latest N executions")
 
 
 def run_check(arguments: Namespace, output: Output) -> int:
@@ -77,18 +95,54 @@ def run_check(arguments: Namespace, output: Output) -> int:
         raise CommandError(
             "no handler given; add the handler to check against, for example `shop.orders:process_order`"
         )
-    if not names:
-        raise CommandError("no recordings given; add history files, a directory of them, IDs or ARNs")
-    sources = list(_sources(names, places(arguments)))
+    handlers = Handlers.parse(references)
+    has_filters = bool(arguments.status or arguments.limit)
+    if names and has_filters:
+        raise CommandError("--status and --limit select executions of a store: leave out the recordings")
+    if not names and not (has_own_store(arguments) or has_filters):
+        raise CommandError(
+            "no recordings given; add history files, a directory of them, IDs or ARNs, or --store FILE for all executions in "
+            "a local store"
+        )
+    sources = list(_sources(names, places(arguments)) if names else _stored(handlers, arguments, output))
     if not sources:
         raise CommandError(f"no .json files in {', '.join(names)}", Exit.UNLOADABLE)
-    handlers = Handlers.parse(references)
     return report_all(sources, handlers, arguments, output)
 
 
 def is_handler(word: str) -> bool:
     """Whether a word names a handler and not a recording."""
     return bool(HANDLER.fullmatch(word)) and not word.startswith("arn:") and not Path(word).exists()
+
+
+def _stored(handlers: Handlers, arguments: Namespace, output: Output) -> Iterator[Source]:
+    """Yield the executions of the local store that the filters select and the handlers are for."""
+    where = places(arguments)[0]
+    wanted, limit = set(arguments.status or ()), arguments.limit
+    listed = [
+        each
+        for each in where.executions()
+        if (not wanted or each.status in wanted) and arguments.function in (None, each.function)
+    ]
+    known = {each.function for each in listed}
+    functions = {name for name in handlers.rules if name != "*"}
+    rule = handlers.rules.get("*")
+    if rule is not None and arguments.function is None:
+        own = function_name_of(rule)
+        functions = known if "{" in rule or own not in known else functions | {own}
+    elif rule is not None:
+        functions = known
+    chosen = [each for each in listed if each.function in functions][:limit]
+    left = sum(each.function not in functions for each in listed)
+    if left:
+        others = ", ".join(sorted(known - functions))
+        output.say(f"left out: {count(left, 'execution')} of {others}, for which no handler is given")
+    if not chosen:
+        raise CommandError(
+            f"no execution in {where.words} is selected; `durable-debug list` shows them", Exit.UNLOADABLE
+        )
+    for each in chosen:
+        yield Source(each.arn, partial(_from_anywhere, each.arn, [where]))
 
 
 def _sources(names: Sequence[str], where: Sequence[Place]) -> Iterator[Source]:

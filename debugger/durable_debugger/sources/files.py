@@ -11,14 +11,11 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from durable_debugger.model.bundle import MEMBER as BUNDLE_MEMBER
-from durable_debugger.model.bundle import read_bundle
 from durable_debugger.sources.found import Loaded, UnreadableError
 from durable_execution.errors import DurableError
-from durable_execution.history.reading import execution_of_traces, read_history
+from durable_execution.history.documents import read_text
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.trace import read_traces
-from durable_execution.trace.schema import SCHEMA as TRACE_SCHEMA
 from durable_execution.trace.schema import InvocationTrace
 
 TRACE_SUFFIX = ".trace.jsonl"
@@ -97,22 +94,12 @@ def load_file(reference: str, *, trace: str | None = None) -> Loaded:
 
 
 def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> RecordedExecution:
-    """Parse the text of a file: a bundle, a history or a replay trace.
+    """Parse the text of a file: a history, a JSON export, a bundle or a replay trace.
 
     Raises:
         DurableError: The text is not one of these.
     """
-    if _is_trace(text):
-        return execution_of_traces(read_traces(text))
-    try:
-        value = _parsed(text)
-    except ValueError as error:
-        raise UnreadableError(f"it is not JSON ({error})") from error
-    except RecursionError as error:
-        raise UnreadableError("it is nested too deeply to be a history") from error
-    if isinstance(value, dict) and BUNDLE_MEMBER in value:
-        return read_bundle(value)
-    return read_history(value, traces=traces)
+    return read_text(text, traces=traces, parse=_parsed)
 
 
 def last_moment(execution: RecordedExecution) -> datetime | None:
@@ -122,10 +109,6 @@ def last_moment(execution: RecordedExecution) -> datetime | None:
     for operation in execution.operations:
         moments += [operation.ended_at, operation.started_at]
     return max((moment for moment in moments if moment is not None), default=None)
-
-
-def _is_trace(text: str) -> bool:
-    return TRACE_SCHEMA in text[:400] and text.lstrip().startswith("{") and BUNDLE_MEMBER not in text[:400]
 
 
 def _traces_beside(reference: str, trace: str | None) -> Sequence[InvocationTrace]:

@@ -194,6 +194,7 @@ class LocalEngine:
         timeout: timedelta | None = None,
         tenant_id: str | None = None,
         trace_header: str | None = None,
+        arn: str | None = None,
     ) -> str:
         """Start an execution and return at once.
 
@@ -205,6 +206,8 @@ class LocalEngine:
             timeout: Maximum duration of the execution.
             tenant_id: Tenant id.
             trace_header: `XAmznTraceId` to pass to the handler.
+            arn: The ARN to run under, instead of a new one: to record an execution again. `ctx.random()` and `ctx.uuid()`
+                depend on it.
 
         Returns:
             The execution's ARN.
@@ -213,7 +216,7 @@ class LocalEngine:
             EngineError: The function is not registered, or the payload cannot be serialized as JSON.
             ServiceError: An execution with this name and a different payload exists.
         """
-        return self._start(function, payload, name, timeout, tenant_id, trace_header).arn
+        return self._start(function, payload, name, timeout, tenant_id, trace_header, arn).arn
 
     def run(
         self,
@@ -401,6 +404,7 @@ class LocalEngine:
         timeout: timedelta | None,
         tenant_id: str | None,
         trace_header: str | None,
+        arn: str | None = None,
     ) -> ExecutionRow:
         check_optional_duration("timeout", timeout)
         start = Start(
@@ -411,6 +415,7 @@ class LocalEngine:
             timeout=timeout,
             tenant_id=tenant_id,
             trace_header=trace_header,
+            arn=arn,
         )
         return self._invoking.start(start)
 

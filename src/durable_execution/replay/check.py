@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from durable_execution.comparison.wording import count
@@ -25,6 +26,7 @@ from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 
 PLACEHOLDER = "{function}"
+NO_ARN = "the recording has no ARN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,30 @@ class Source:
 
     name: str
     load: Callable[[], RecordedExecution]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The handler that was chosen for a recording.
+
+    Attributes:
+        rule: Its reference, with `{function}` where the function's name goes.
+        function: The recording's function, as far as it is known.
+        why: Why this one, for a recording that does not say which function it is of; else empty.
+    """
+
+    rule: str
+    function: str
+    why: str = ""
+
+    @property
+    def reference(self) -> str:
+        """`module:handler` or `file.py:handler`."""
+        return self.rule.replace(PLACEHOLDER, re.sub(r"\W", "_", self.function))
+
+    def noted(self, report: ReplayReport) -> ReplayReport:
+        """Return a report that says why this handler was chosen."""
+        return replace(report, notes=(*report.notes, self.why)) if self.why else report
 
 
 @dataclass(slots=True)
@@ -68,28 +94,59 @@ class Handlers:
                 raise UnknownHandlerError(f"both {rules[key]} and {value} are given for {key!r}: keep one of them")
         return cls(rules)
 
-    def reference(self, execution: RecordedExecution) -> str:
-        """Return the reference of the handler for a recording.
+    def choose(self, execution: RecordedExecution, source: str = "") -> "Choice":
+        """Choose the handler for a recording.
+
+        A recording without an ARN does not say which function it is of. It is matched by the name of its file or of a folder
+        it is in, or by being given one handler only.
+
+        Args:
+            execution: The recording.
+            source: Its name: a file or an ARN.
 
         Raises:
             UnknownHandlerError: No reference matches its function.
         """
-        function = execution.function_name or execution.name or ""
+        function = execution.function_name
+        if function is not None:
+            return Choice(self._rule(function), function)
+        named = next((one for one in _names_in(source) if one in self.rules), None)
+        if named is not None:
+            return Choice(self.rules[named], named, f"{NO_ARN}: taken for {named!r}, by the name of its file or folder")
+        rule = self.rules.get("*")
+        if rule is not None and PLACEHOLDER not in rule:
+            why = f"{NO_ARN}: replayed against {rule}, the only candidate" if len(self.rules) == 1 else ""
+            return Choice(
+                rule, execution.name or "", why or f"{NO_ARN}: replayed against {rule}, which is for any function"
+            )
+        if rule is None and len(self.rules) == 1:
+            ((only, reference),) = self.rules.items()
+            return Choice(reference, only, f"{NO_ARN}: taken for {only!r}, the only candidate")
+        guess = next(iter(_names_in(source)), execution.name or "")
+        if rule is None:
+            known = ", ".join(self.rules)
+            raise UnknownHandlerError(
+                f"{NO_ARN}, so its function is not known: name the file or its folder after the function (one of {known}), or "
+                'add the ARN to the file: {"DurableExecutionArn": ..., "Events": ...}'
+            )
+        return Choice(rule, guess, f"{NO_ARN}: taken for {guess!r}, by the name of its file")
+
+    def _rule(self, function: str) -> str:
         rule = self.rules.get(function) or self.rules.get("*")
         if rule is None:
             known = ", ".join(self.rules) or "none"
             raise UnknownHandlerError(
                 f"no handler is given for the function {function!r} (given: {known}): add {function}=MODULE:HANDLER"
             )
-        return rule.replace(PLACEHOLDER, re.sub(r"\W", "_", function))
+        return rule
 
-    def find(self, execution: RecordedExecution) -> Any:
-        """Load the handler for a recording, in this process.
+    def find(self, execution: RecordedExecution, source: str = "") -> Any:
+        """Load the handler for a recording, in this process; see `choose`.
 
         Raises:
             UnusableHandlerError: No reference matches its function, or the handler cannot be loaded.
         """
-        reference = self.reference(execution)
+        reference = self.choose(execution, source).reference
         if reference not in self._loaded:
             self._loaded[reference] = _attempt(lambda: load_handler(reference))
         found = self._loaded[reference]
@@ -133,8 +190,10 @@ def _check_one(source: Source, handlers: Handlers | Any, seconds: float, *, caus
     if isinstance(execution, ReplayReport):
         return execution
     try:
-        handler = handlers.find(execution) if isinstance(handlers, Handlers) else handlers
-        return Replayer(handler, seconds=seconds, cause=cause).replay(execution, source=source.name)
+        choice = handlers.choose(execution, source.name) if isinstance(handlers, Handlers) else None
+        handler = handlers.find(execution, source.name) if isinstance(handlers, Handlers) else handlers
+        report = Replayer(handler, seconds=seconds, cause=cause).replay(execution, source=source.name)
+        return choice.noted(report) if choice is not None else report
     except UnusableHandlerError as error:
         return without_handler(source.name, _name(handlers), error, execution)
 
@@ -157,6 +216,13 @@ def read_source(source: Source, handlers: Handlers | Any) -> RecordedExecution |
         nothing = "the recording holds no events: the execution recorded nothing, or the export is incomplete"
         return ReplayReport(source.name, _name(handlers), Verdict.UNREADABLE, error=nothing, execution=execution)
     return execution
+
+
+def _names_in(source: str) -> Iterator[str]:
+    """Yield the names that a recording's file and folders give it: of the file, its first part, then the folders inside out."""
+    *folders, file = PurePath(source).parts or ("",)
+    stem = re.sub(r"(\.(history|trace|bundle))?\.(json|jsonl|bundle)$", "", file)
+    yield from dict.fromkeys(name for name in (stem, stem.partition(".")[0], *reversed(folders)) if name)
 
 
 def _name(handlers: Handlers | Any) -> str:

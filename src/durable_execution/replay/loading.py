@@ -2,23 +2,25 @@
 
 import difflib
 import importlib
-import importlib.util
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from durable_execution import module_files
+from durable_execution.errors import DurableError
 from durable_execution.handler import DurableHandler, handler_in
-from durable_execution.history.reading import UnreadableHistoryError, execution_of_traces, read_history
+from durable_execution.history.documents import read_text
+from durable_execution.history.reading import UnreadableHistoryError
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.module_files import import_file
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.trace import read_traces
-from durable_execution.trace.schema import UnreadableTraceError
 
 HISTORY_SUFFIX = ".history.json"
 TRACE_SUFFIX = ".trace.jsonl"
+SUFFIXES = (".json", ".bundle")
 
 
 def load_handler(reference: str) -> DurableHandler[Any]:
@@ -44,16 +46,16 @@ def load_handler(reference: str) -> DurableHandler[Any]:
 
 
 def history_files(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """Expand paths to history files: a file stands for itself, a directory for every `*.json` below it."""
+    """Expand paths to history files: a file stands for itself, a directory for every `*.json` and `*.bundle` below it."""
     for path in map(Path, paths):
         if path.is_dir():
-            yield from sorted(found for found in path.rglob("*.json") if found.is_file())
+            yield from sorted(found for found in path.rglob("*") if found.suffix in SUFFIXES and found.is_file())
         else:
             yield path
 
 
 def load_history(path: str | Path) -> RecordedExecution:
-    """Load a recorded execution from a history file, or from a replay trace (`*.jsonl`) alone.
+    """Load a recorded execution from a file: a history, an exported JSON report, a bundle, or a replay trace alone.
 
     A replay trace beside a history, `NAME.trace.jsonl`, is read with it.
 
@@ -61,35 +63,23 @@ def load_history(path: str | Path) -> RecordedExecution:
         UnreadableHistoryError: The file cannot be read, or is not a history.
     """
     path = Path(path)
-    if path.name.endswith(".jsonl"):
-        return _from_trace(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return read_text(path.read_text(encoding="utf-8"), traces=_traces_beside(path))
     except OSError as error:
         raise UnreadableHistoryError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise UnreadableHistoryError(
-            f"{path} is not JSON ({error}); the file may be truncated. Export the history again"
+            f"{path} is not text ({error}); the file may be truncated. Export the history again"
         ) from None
-    try:
-        return read_history(document, traces=_traces_beside(path))
-    except UnreadableHistoryError as error:
-        raise UnreadableHistoryError(f"{path}: {error}") from None
-
-
-def _from_trace(path: Path) -> RecordedExecution:
-    try:
-        return execution_of_traces(read_traces(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UnreadableHistoryError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnreadableTraceError as error:
+    except DurableError as error:
         raise UnreadableHistoryError(f"{path}: {error}") from None
 
 
 def _traces_beside(path: Path) -> tuple[Any, ...]:
     stem = path.name.removesuffix(HISTORY_SUFFIX) if path.name.endswith(HISTORY_SUFFIX) else path.stem
     beside = path.with_name(stem + TRACE_SUFFIX)
-    return read_traces(beside.read_text(encoding="utf-8")) if beside.is_file() else ()
+    is_other = beside != path and beside.is_file()
+    return read_traces(beside.read_text(encoding="utf-8")) if is_other else ()
 
 
 def _module(place: str) -> ModuleType:
@@ -120,23 +110,7 @@ def _from_file(path: Path) -> ModuleType:
         raise UnknownHandlerError(
             f"{path} is a directory, not a Python file" if path.is_dir() else f"no such file: {path}"
         )
-    full = path.resolve()
-    known = sys.modules.get(path.stem)
-    if known is not None and getattr(known, "__file__", None) == str(full):
-        return known
-    if str(full.parent) not in sys.path:
-        sys.path.insert(0, str(full.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, full)
-    if spec is None or spec.loader is None:
-        raise UnknownHandlerError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop(path.stem, None)
-        raise
-    return module
+    return import_file(path)
 
 
 def _why_not(module: ModuleType, place: str, name: str, found: Any) -> str:
@@ -152,9 +126,9 @@ def _why_not(module: ModuleType, place: str, name: str, found: Any) -> str:
 def _where(error: BaseException) -> str:
     traceback, line = error.__traceback__, None
     while traceback is not None:
-        if (
-            "importlib" not in traceback.tb_frame.f_code.co_filename
-            and traceback.tb_frame.f_code.co_filename != __file__
+        if "importlib" not in traceback.tb_frame.f_code.co_filename and traceback.tb_frame.f_code.co_filename not in (
+            __file__,
+            module_files.__file__,
         ):
             line = f" at {traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
         traceback = traceback.tb_next

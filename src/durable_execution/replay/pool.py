@@ -85,7 +85,7 @@ def _task(source: Source, handlers: Handlers) -> Task | ReplayReport:
     if isinstance(execution, ReplayReport):
         return execution
     try:
-        return Task(0, source.name, execution, handlers.reference(execution))
+        return Task(0, source.name, execution, handlers.choose(execution, source.name).reference)
     except UnusableHandlerError as error:
         name = ", ".join(dict.fromkeys(handlers.rules.values()))
         return without_handler(source.name, name, error, execution)
@@ -140,13 +140,17 @@ class ReplayPool:
         return (self._explained(report, handlers) for report in reports)
 
     def _explained(self, report: ReplayReport, handlers: Handlers) -> ReplayReport:
-        """Complete a report with the cause of its first difference, and with what differs under perturbations."""
-        if report.execution is None or report.verdict in UNTRIED:
+        """Complete a report: the cause of its first difference, what differs under perturbations, why this handler."""
+        if report.execution is None or report.verdict is Verdict.NO_HANDLER:
             return report
-        reference = handlers.reference(report.execution)
+        choice = handlers.choose(report.execution, report.source)
+        if report.verdict in UNTRIED:
+            return choice.noted(report)
         if self._finder is not None and report.divergences:
-            report = self._finder.explain(report, reference)
-        return report if self._perturber is None else self._perturber.perturb(report, reference)
+            report = self._finder.explain(report, choice.reference)
+        if self._perturber is not None:
+            report = self._perturber.perturb(report, choice.reference)
+        return choice.noted(report)
 
     def replay(self, tasks: Iterable[Task | ReplayReport]) -> Iterator[ReplayReport]:
         """Replay recordings.

@@ -14,7 +14,9 @@ records such histories again on the local engine, with the recorded input. This 
 """
 
 import json
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +26,10 @@ from durable_execution.comparison.runtime_check import target_of
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.local import LocalEngine
+from durable_execution.local.clocks import SkippingClock
+from durable_execution.local.id_source import CountingIds
 from durable_execution.paging import pages
-from durable_execution.protocol import OperationStatus, OperationType, Wire
+from durable_execution.protocol import ExecutionArn, OperationStatus, OperationType, Wire
 
 if TYPE_CHECKING:
     from durable_execution.replay import Handlers, ReplayReport
@@ -35,6 +39,22 @@ SUFFIX = ".history.json"
 HANDLERS: "pytest.StashKey[Handlers]" = pytest.StashKey()
 POOL: "pytest.StashKey[ReplayPool]" = pytest.StashKey()
 DEFAULT_FUNCTION = "function"
+DERIVED = frozenset(
+    {
+        "execution",
+        "started_at",
+        "ended_at",
+        "status",
+        "input",
+        "result",
+        "error",
+        "invocations",
+        "operations",
+        "divergences",
+        "notes",
+    }
+)
+"""Members of exported documents that are read from the events, which a new run makes stale."""
 
 
 class HistoryDivergedError(Exception):
@@ -146,7 +166,7 @@ def replay_file(path: Path, handlers: "Handlers", pool: "ReplayPool") -> "Replay
     """Replay the history in a file, in a process of its own."""
     from durable_execution.replay import Source, load_history
 
-    (report,) = pool.check([Source(path.name, lambda: load_history(path))], handlers)
+    (report,) = pool.check([Source(_shown_path(path), lambda: load_history(path))], handlers)
     return report
 
 
@@ -160,17 +180,23 @@ def failure_text(report: "ReplayReport") -> str:
 
 def update_history(path: Path, handlers: "Handlers") -> None:
     """Record a history again and write it to its file."""
-    import json
-
+    from durable_execution.protocol.safe_text import json_text
     from durable_execution.replay import load_history
 
     execution = load_history(path)
-    events = record_again(handlers.find(execution), execution)
-    path.write_text(json.dumps(events, indent=1, ensure_ascii=False, default=_iso) + "\n", encoding="utf-8")
+    events = record_again(handlers.find(execution, _shown_path(path)), execution)
+    text = json_text(rewritten(path.read_text(encoding="utf-8"), events), indent=1) + "\n"
+    beside = path.with_name(f"{path.name}.new")  # so that a crash leaves the old file
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
 
 
-def _iso(value: Any) -> str:
-    return str(value.isoformat() if hasattr(value, "isoformat") else value)
+def _shown_path(path: Path) -> str:
+    """The path below the working directory, which names the folders that may be named after a function."""
+    try:
+        return path.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()
 
 
 class RerecordingError(DurableError):
@@ -180,7 +206,8 @@ class RerecordingError(DurableError):
 def record_again(handler: Any, execution: RecordedExecution) -> list[Wire]:
     """Run a new execution with the recorded input and return its history. Step bodies run.
 
-    Callbacks and invoked functions give their recorded answers, in order; waits are skipped.
+    Callbacks and invoked functions give their recorded answers, in order; waits are skipped. The execution has the recorded
+    ARN, name and start, so that the same handler gives the same history every time.
 
     Args:
         handler: A handler made with `@durable_execution`.
@@ -190,20 +217,65 @@ def record_again(handler: Any, execution: RecordedExecution) -> list[Wire]:
         RerecordingError: The execution waits for an answer that was not recorded.
     """
     function = execution.function_name or DEFAULT_FUNCTION
-    with LocalEngine(None, time="skip", trace_sink=False) as engine:
+    clock = SkippingClock(execution.started_at)
+    with _same_chance(execution), LocalEngine(None, clock=clock, ids=CountingIds(), trace_sink=False) as engine:
         for name, answers in _invoked(execution).items():
             if name != function:
                 engine.register(name, _answering(name, answers))
         engine.register(function, handler)
         payload = json.loads(execution.input) if execution.input else {}
-        arn = engine.start(function, payload)
+        arn = engine.start(function, payload, arn=execution.arn or _arn_for(function, execution))
         engine.run_until_idle(skips="work")
         for callback in _callbacks(execution):
             if engine.result(arn) is not None:
                 break
             _answer(engine, arn, callback)
             engine.run_until_idle(skips="work")
-        return _history(engine, arn)
+        return _as_recorded(_history(engine, arn), execution)
+
+
+@contextmanager
+def _same_chance(execution: RecordedExecution) -> Iterator[None]:
+    """Make random numbers the same in every run, such as those that spread retries."""
+    before = random.getstate()
+    random.seed(execution.arn or execution.id or "")
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+def _arn_for(function: str, execution: RecordedExecution) -> str | None:
+    """Return an ARN with the recorded id and name, for a recording without one."""
+    if execution.id is None:
+        return None
+    return str(ExecutionArn(function, execution.name or execution.id, execution.id))
+
+
+def rewritten(text: str, events: list[Wire]) -> Any:
+    """Return the document of a recording with other events. What else it holds is kept, its ARN included.
+
+    What is derived from the events, and replay traces of the recorded run, are left out.
+
+    Args:
+        text: The document that was recorded: a list of events, a history, an exported report or a bundle.
+        events: The events of the new run.
+    """
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        return events
+    if "Events" in document:
+        return {**{key: value for key, value in document.items() if key != "NextMarker"}, "Events": events}
+    kept = {key: value for key, value in document.items() if key not in DERIVED}
+    return {**kept, "is_from_trace": False, "events": events, "traces": ""}
+
+
+def _as_recorded(events: list[Wire], execution: RecordedExecution) -> list[Wire]:
+    """Return the events with the recorded time limit, which a new run does not need."""
+    key = "ExecutionStartedDetails"
+    recorded: Wire = next((event[key] for event in execution.events if isinstance(event.get(key), dict)), {})
+    limit = {"ExecutionTimeout": recorded["ExecutionTimeout"]} if "ExecutionTimeout" in recorded else {}
+    return [{**event, key: {**event[key], **limit}} if key in event else event for event in events]
 
 
 def _callbacks(execution: RecordedExecution) -> list[RecordedOperation]:

@@ -29,7 +29,6 @@ def test_orders_are_charged_once() -> None:
 """
 
 import inspect
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -330,8 +329,4 @@ def _described(run: WorkflowRun, reason: AssertionError, saved: Path | None) -> 
 
 
 def _save(run: WorkflowRun, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{run.handler.function.__name__}.history.json"
-    document = {"DurableExecutionArn": run.result.arn, "Events": list(run.result.history)}
-    file.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
-    return file
+    return run.result.save_history(folder / f"{run.handler.function.__name__}.history.json")

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from durable_execution.errors import SerializationError
+from durable_execution.history.documents import history_of
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation
 from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
 from durable_execution.protocol.paths import root_path
+from durable_execution.protocol.safe_text import json_text
 from durable_execution.serdes.codec import typed_codec
 from durable_execution.testing.operation_views import Lookup, OperationTree, OperationView, StepView
 
@@ -77,6 +80,23 @@ class RunResult(Lookup):
     def history(self) -> Sequence[Wire]:
         """The events, as the API returns them."""
         return self.recorded.events
+
+    def save_history(self, path: str | Path) -> Path:
+        """Write the history to a file, as the AWS CLI prints it, with the ARN.
+
+        `durable-debug check`, `replay` and `show` read it. In a directory of `durable_histories`, with a name that ends in
+        `.history.json`, it is a test that replays the execution against the current handler.
+
+        Args:
+            path: The file. Its directories are created.
+
+        Returns:
+            The path.
+        """
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json_text(history_of(self.recorded), indent=1) + "\n", encoding="utf-8")
+        return file
 
     @property
     def event_types(self) -> list[str]:

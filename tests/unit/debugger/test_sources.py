@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 
-from durable_debugger.model.bundle import bundle_of
 from durable_debugger.sources import aws
 from durable_debugger.sources.api import ExecutionReader, list_from
 from durable_debugger.sources.files import is_file_reference, load_file, read_execution
@@ -25,6 +24,7 @@ from durable_debugger.sources.found import (
     nearest,
 )
 from durable_debugger.sources.places import Library, find
+from durable_execution.history.documents import bundle_of
 from durable_execution.trace import write_traces
 from tests.tui.recordings import ARN, START, order_execution, order_recording, order_traces
 

@@ -23,6 +23,7 @@ from durable_execution.errors import EngineError, ServiceError
 from durable_execution.local.hosts import Answer, Failure, Invocation, Outcome, exit_error
 from durable_execution.local.http.application import JsonLog
 from durable_execution.local.http.function_process import END_OF_LOG
+from durable_execution.module_files import place_of
 from durable_execution.protocol import ErrorObject, Wire
 from durable_execution.runtime.client import read_notes
 
@@ -213,6 +214,18 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_in_fork)
 
 
+def _in_package(spec: str, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the function and the environment of its process: a file in a package is imported under the package's name."""
+    place, _, attribute = spec.rpartition(":")
+    file = Path(place).resolve()
+    if place.endswith(".py") and file.is_file():
+        root, name = place_of(file)
+        if "." in name:
+            paths = os.pathsep.join(filter(None, (str(root), environment.get("PYTHONPATH"))))
+            return f"{name}:{attribute}", {**environment, "PYTHONPATH": paths}
+    return spec, dict(environment)
+
+
 class _Worker:
     """One process."""
 
@@ -220,14 +233,15 @@ class _Worker:
         self._log = log
         self._about: dict[str, Any] = {}
         self._lines: deque[str] = deque(maxlen=TAIL_LINES)
+        target, environment = _in_package(spec, environment)
         self._notes = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), spec, str(self._notes.fileno()), str(lifeline.reader)],
+            [sys.executable, "-P", str(WORKER), target, str(self._notes.fileno()), str(lifeline.reader)],
             pass_fds=[self._notes.fileno(), lifeline.reader],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=dict(environment),
+            env=environment,
             text=True,
             encoding="utf-8",
             errors="replace",

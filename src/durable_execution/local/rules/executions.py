@@ -45,6 +45,7 @@ class Start:
         trace_header: `XAmznTraceId`.
         client_context: Base64 client context.
         parent: Key of the invoking execution and id of the invoking operation; None for a direct start.
+        arn: The ARN, to record an execution again; None for a new one.
     """
 
     function: Function
@@ -56,6 +57,7 @@ class Start:
     trace_header: str | None = None
     client_context: str | None = None
     parent: tuple[int, str] | None = None
+    arn: str | None = None
 
 
 def encode_error(error: ErrorObject) -> str:
@@ -163,10 +165,11 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
     # A skipping clock must not jump to a default time-out.
     times_out = function.is_durable and (chosen is not None or not backend.clock.is_skipping)
     held_until = None if backend.holds_children else now_ms + HOLD_MS
-    name = start.name or identity
+    given = ExecutionArn.parse(start.arn) if start.arn else None
+    name = given.name if given else start.name or identity
     return ExecutionRow(
         key=0,
-        arn=str(ExecutionArn(function.name, name, identity, start.target.version)),
+        arn=start.arn or str(ExecutionArn(function.name, name, identity, start.target.version)),
         name=name,
         function=function.name,
         version=start.target.version,
