@@ -61,7 +61,9 @@ WORDS: dict[str, tuple[str, ...]] = {
     ),
     "set_order": (
         "≠ 1 difference · 3 follow-on",
-        'your code calls map "notify_all" 4 items: notify_dee, notify_cem',
+        'your code gives "notify_all" its items in a different order than recorded',
+        'Replayed map "notify_all" 4 items: notify_dee, notify_cem',
+        "executions that already went past this point",
         'set_order.py:43 gives "notify_all" its items in a different order: `people = sorted(',
         "in the recorded order",
     ),

@@ -18,8 +18,10 @@ from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import safe
 from durable_debugger.text.source_path import near
 from durable_execution.call_site import CallSite
+from durable_execution.comparison.relocation import is_permutation
 from durable_execution.divergence import Divergence, DivergenceKind
 from durable_execution.explain import StateKind, explain_execution
+from durable_execution.explain.facts import failure_chain
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
 
@@ -68,6 +70,11 @@ class Subject(Protocol):
     @property
     def execution(self) -> RecordedExecution:
         """The execution, as it may be shown."""
+        ...
+
+    @property
+    def raw(self) -> RecordedExecution:
+        """The execution as recorded, with its secrets."""
         ...
 
     @property
@@ -141,19 +148,8 @@ def site_of_error(error: ErrorObject | None) -> CallSite | None:
 
 def failed_row(session: Subject) -> int | None:
     """Return the row whose error ended the execution; None when code outside any operation raised it."""
-    error = session.execution.error
-    if error is None:
-        return None
-    found: int | None = None
-    for row, recorded in enumerate(session.recorded):
-        if recorded.error is None or not facts.state(recorded).is_failure:
-            continue
-        operation = session.operations[row]
-        if operation.error is None or not _is_same(operation.error, error):
-            continue
-        is_deeper = found is None or operation.depth >= session.operations[found].depth
-        found = row if is_deeper else found
-    return found
+    chain = failure_chain(session.raw)
+    return session.rows.get(chain[-1].id) if chain else None
 
 
 def sentence(divergence: Divergence) -> str:
@@ -164,6 +160,9 @@ def sentence(divergence: Divergence) -> str:
         case DivergenceKind.SKIPPED:
             text = f"your code skips the recorded {recorded}"
             return f"{text} and calls {replayed}" if replayed else text
+        case DivergenceKind.REORDERED if is_permutation(divergence):
+            name = divergence.recorded.short_name if divergence.recorded is not None else "the map"
+            return f"your code gives {safe(name)} its items in a different order than recorded"
         case DivergenceKind.REORDERED:
             return f"your code calls {replayed or recorded} in a different order: the recording has {recorded} here"
         case DivergenceKind.BRANCH_COUNT:
@@ -311,7 +310,3 @@ def _last_row(session: Subject) -> int:
 
 def _place(site: CallSite) -> str:
     return f"{safe(near(site.file))}:{site.line}"
-
-
-def _is_same(one: ErrorObject, other: ErrorObject) -> bool:
-    return (one.message or "") == (other.message or "") and (one.type or "") == (other.type or "")

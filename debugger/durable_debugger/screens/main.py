@@ -42,7 +42,7 @@ MIN_WIDTH, MIN_HEIGHT = 60, 16
 CHROME = 3
 """Rows of status, tabs and footer."""
 
-LEAST_TREE, LEAST_EXPLANATION = 6, 9
+LEAST_TREE, LEAST_EXPLANATION = 4, 9
 """Rows that a pane keeps when an explanation needs the others."""
 
 LEAVES_FOLLOWING = frozenset({MOVE, STEP})

@@ -90,7 +90,7 @@ def failure_chain(execution: RecordedExecution) -> list[RecordedOperation]:
     same = [one for one in failed if _is_same(one.error, error)]
     if not same:
         return []
-    innermost = max(same, key=lambda one: one.depth)
+    innermost = max(reversed(same), key=lambda one: one.depth)
     by_id = execution.by_id()
     chain = [innermost]
     while (parent := by_id.get(chain[0].parent_id or "")) is not None:
@@ -100,8 +100,25 @@ def failure_chain(execution: RecordedExecution) -> list[RecordedOperation]:
     return chain
 
 
+WRAPPERS = frozenset(
+    {
+        "StepError",
+        "ChildContextError",
+        "CallbackError",
+        "InvokeError",
+        "BatchError",
+        "WaitForConditionError",
+        "CallableRuntimeError",
+    }
+)
+"""Types in which SDKs raise the error of an operation again, with its message."""
+
+
 def _is_same(one: ErrorObject | None, other: ErrorObject) -> bool:
-    return one is not None and (one.message or "") == (other.message or "") and (one.type or "") == (other.type or "")
+    """Whether an operation's error is the one that ended the execution, by itself or wrapped."""
+    if one is None or (one.message or "") != (other.message or ""):
+        return False
+    return (one.type or "") == (other.type or "") or (other.type or "").rpartition(".")[2] in WRAPPERS
 
 
 def failing_invocations(execution: RecordedExecution) -> list[RecordedInvocation]:
