@@ -173,3 +173,31 @@ def test_side_effects_are_refused_while_lines_are_recorded(
         assert not written.exists()
 
     drive(session, script, target=case.target, size=(100, 30))
+
+
+def test_after_an_edit_the_source_shows_calls_at_the_lines_of_today(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case, session = opened("inserted", tmp_path)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.press("3")
+        await until(pilot, lambda: has_lines(app))
+        await pilot.press("d")
+        await until(pilot, lambda: main_of(app).session.differences is not None and has_lines(app))
+        await pilot.press("3", "home", "n")
+        await settled(app, pilot)
+        assert "await ctx.step(audit())" in running(app), "the added line runs"
+        assert "your call 2" in running(app)
+        charge = next(line for line in screen_text(app).splitlines() if "await ctx.step(charge())" in line)
+        assert "recorded call 2" in charge, "the recorded call is where today's code makes it"
+        case.module.write_text(case.module.read_text().replace("@durable_execution", "# moved\n@durable_execution"))
+        before = main_of(app).session
+        await pilot.press("d")
+        await until(pilot, lambda: main_of(app).session is not before and has_lines(app))
+        await pilot.press("3", "home", "n")
+        await settled(app, pilot)
+        assert "await ctx.step(audit())" in running(app), "and again after a line was added above"
+
+    drive(session, script, target=case.target, size=(120, 36))

@@ -196,6 +196,15 @@ class Session:
                 return CallSite(frame.file, event.line, frame.function)
         return self._sites.get(row) or self.recorded[row].call_site
 
+    def site_in(self, row: int, *, is_edited: bool) -> CallSite | None:
+        """Where a file as it is on disk makes a call; None where that is not known.
+
+        Args:
+            row: Row of the call.
+            is_edited: Whether the file was edited since the recording, so that recorded lines are not its lines.
+        """
+        return self._sites.get(row) if is_edited and self._sites else self.site(row)
+
     def line_site(self) -> CallSite | None:
         """The line of the user's code that runs next; None where stepping goes from call to call."""
         if self.lines is None or not self.is_travelling or not len(self.lines):

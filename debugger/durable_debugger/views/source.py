@@ -5,7 +5,7 @@ Syntax highlighting of Python source by Pygments, which Textual depends on.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
@@ -61,25 +61,40 @@ def current_site(session: Session) -> CallSite | None:
     return next((each.call_site for each in session.recorded if each.call_site is not None), None)
 
 
-def calls_by_line(session: Session, file: str) -> dict[int, list[int]]:
-    """Return the rows of the calls on each line of a file."""
+def calls_by_line(session: Session, file: str, *, is_edited: bool = False) -> dict[int, list[int]]:
+    """Return the rows of the calls on each line of a file.
+
+    Args:
+        session: The session.
+        file: The file.
+        is_edited: Whether it was edited since the recording: lines are then those that a replay saw.
+    """
     found: dict[int, list[int]] = defaultdict(list)
     for row in range(len(session.recorded)):
-        site = session.site(row)
+        site = session.site_in(row, is_edited=is_edited)
         if site is not None and site.file == file:
             found[site.line].append(row)
     return found
 
 
-def divergent_lines(session: Session, file: str) -> dict[int, tuple[str, str, str]]:
-    """Return glyph, role and remark of the lines on which the two sides diverge."""
+def divergent_lines(session: Session, file: str, *, is_edited: bool = False) -> dict[int, tuple[str, str, str]]:
+    """Return glyph, role and remark of the lines on which the two sides diverge; see `calls_by_line`."""
     differences = session.differences
     if differences is None:
         return {}
     found: dict[int, tuple[str, str, str]] = {}
     for index in differences.roots:
         rows = differences.aligned[index:]
-        recorded = next((row.recorded.side for row in rows if row.recorded is not None), None)
+        recorded = next(
+            (
+                replace(row.recorded.side, call_site=session.site_in(row.row, is_edited=is_edited))
+                if row.row is not None
+                else row.recorded.side
+                for row in rows
+                if row.recorded is not None
+            ),
+            None,
+        )
         replayed = next((row.replayed.side for row in rows if row.replayed is not None), None)
         for side, glyph, role, word in (
             (recorded, glyphs.RECORDED, "recorded", "recorded"),

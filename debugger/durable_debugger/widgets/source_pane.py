@@ -72,9 +72,10 @@ class SourcePane(LineView):
         known = id(session), id(session.lines), self.site.file, id(text)
         if known != self._known:  # found once for each file: a key must not cost what a file costs
             self._known = known
-            self._calls = calls_by_line(session, self.site.file)
-            self._divergent = divergent_lines(session, self.site.file)
             self._remark = self._note(text)
+            is_edited = bool(self._remark)
+            self._calls = calls_by_line(session, self.site.file, is_edited=is_edited)
+            self._divergent = divergent_lines(session, self.site.file, is_edited=is_edited)
         self.set_title(source_title(self.site, self._remark))
         self.show(len(text.lines))
 
