@@ -138,7 +138,7 @@ def test_the_same_function_under_a_different_name_is_a_rename() -> None:
     root = root_of(plain, renamed, traces=True)
     assert root.kind is DivergenceKind.RENAMED
     assert root.likely == 'the same function runs under a different name: "verify" instead of "check"'
-    assert root.fix.startswith('pass `name="check"`')
+    assert root.fix.startswith('keep `name="check"`')
 
 
 def test_a_different_function_in_its_place_is_a_replacement() -> None:

@@ -91,7 +91,7 @@ def _permutation(
         likely=f"{recorded.short_name} runs over the same items in a different order{where}",
         effect=f"{after[0].short_name} would take the recorded result of {before[0].short_name}, and so on",
         fix=f"give {recorded.short_name} its items in the recorded order: compute the list in a step, or sort it if it comes "
-        f"from a set; if you changed the order, use the new one only `if ctx.patched({change}):`, {OLD}",
+        f"from a set; if you changed the order, use the new order only `if ctx.patched({change}):`, {OLD}",
         is_root=True,
     )
 
@@ -288,7 +288,7 @@ def _in_loop(node: CallNode, site: CallSite, recorded: int, replayed: int) -> tu
         "or the loop runs over something that is not recorded"
     )
     fix = (
-        f"compute what the loop runs over in a step; if you changed the loop, use the new one only "
+        f"compute what the loop runs over in a step; if you changed the loop, use the new loop only "
         f"`if ctx.patched({change_id(node.side)}):`, {OLD}"
     )
     return likely, fix

@@ -40,7 +40,7 @@ FIXES = {
     f"it, {READ_IN_STEP}",
     Kind.INSERTED: f"make the new call only `if ctx.patched({{change}}):`, {OLD}; if you did not add it, {READ_IN_STEP}",
     Kind.RENAMED: f"if a different call took its place, make the new call only `if ctx.patched({{change}}):`, {OLD}, and the "
-    "recorded call in `else:`; if only its name changed, pass `{name}` until running executions have finished",
+    "recorded call in `else:`; if only its name changed, keep `{name}` until running executions have finished",
     Kind.CHANGED_KIND: f"make the new call only `if ctx.patched({{change}}):`, {OLD}, and the recorded call in `else:`; if you "
     f"did not change it, {READ_IN_STEP}",
     Kind.REORDERED: f"make the calls in the recorded order, or use the new order only `if ctx.patched({{change}}):`, {OLD}; if "
@@ -57,7 +57,7 @@ FIXES = {
     Kind.CODE_CHANGED: "nothing to do",
 }
 SAME_FUNCTION = "the same function runs under a different name: {replayed} instead of {recorded}"
-KEEP_NAME = "pass `{name}` until running executions have finished; if the name is computed, compute it from recorded values only"
+KEEP_NAME = "keep `{name}` until running executions have finished; if the name is computed, compute it from recorded values only"
 """For a call whose function is known to be the recorded one. Everything else may be a different call."""
 
 CAUSED = f"{READ_IN_STEP}, so that every replay sees the recorded value"
@@ -192,6 +192,32 @@ def fix_of_cause(kind: DivergenceKind, recorded: Side | None, replayed: Side | N
         return CAUSED
     change = _change(kind, recorded, replayed)
     return f"{CAUSED}; if you changed the code on purpose, guard the change with `if ctx.patched({change}):`, {OLD}"
+
+
+CHANGES = ("; if you changed it, ", "; if you changed the loop, ", "; if you changed the order, ")
+VARIES = ("; if you did not ", "; if the order varies, ", "; if the name is computed, ")
+
+
+def fix_of_edit(divergence: Divergence, line: int) -> str:
+    """Say what to change where an edit makes the difference: only the part of the fix that is about a change.
+
+    Args:
+        divergence: The difference.
+        line: The edited line. A name that was edited elsewhere than at its call belongs to a different call.
+    """
+    replayed = divergence.replayed
+    site = replayed.call_site if replayed is not None else None
+    if divergence.kind is Kind.RENAMED and (site is None or site.line != line):
+        change = _change(divergence.kind, divergence.recorded, replayed)
+        return f"make the change only `if ctx.patched({change}):`, {OLD}"
+    fix = divergence.fix
+    for clause in CHANGES:
+        _, found, change = fix.partition(clause)
+        if found:
+            return change
+    for clause in VARIES:
+        fix = fix.partition(clause)[0]
+    return fix
 
 
 def count(number: int, noun: str) -> str:

@@ -7,7 +7,7 @@ and `dependence` for what a call depends on.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from durable_execution.comparison.wording import fix_of_cause
+from durable_execution.comparison.wording import fix_of_cause, fix_of_edit
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.deciding_line import with_deciding_line
@@ -143,7 +143,7 @@ def applied(divergence: Divergence) -> Divergence:
     if cause is None:
         return with_deciding_line(divergence)
     if cause.evidence is Evidence.CHANGED:
-        fix = divergence.fix
+        fix = fix_of_edit(divergence, cause.line)
     elif cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
         fix = cause.fix
     elif divergence.kind is DivergenceKind.OUTCOME:

@@ -96,7 +96,7 @@ def test_an_edit_is_named_with_its_line(project: Project, name: str) -> None:
     assert (root.likely or "").startswith(f"{where} was edited after the recording: "), root.likely
     assert what in (root.likely or "")
     assert (root.likely or "").endswith("(changed)")
-    assert ("pass `name=" if name == "renamed" else "ctx.patched(") in root.fix
+    assert ("keep `name=" if name == "renamed" else "ctx.patched(") in root.fix
 
 
 def test_an_edit_that_does_not_run_before_the_call_is_not_named(project: Project) -> None:
