@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -135,3 +136,39 @@ def test_the_site_s_check_finds_broken_links_and_resources_from_the_network(tmp_
         "index.html: links to gone.png, which does not exist",
     ]
     assert list(check_site.problems(tmp_path / "nothing")) != []
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+REPOSITORY_URL = PROJECT["project"]["urls"]["Source"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_on_a_package_index_what_it_shows_here() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    assert targets
+    for target in targets:
+        assert target.startswith("https://"), target
+        place = re.fullmatch(rf"{re.escape(REPOSITORY_URL)}/(?:blob|tree|raw)/main/(.+)", target)
+        if place is not None:
+            assert (ROOT / place[1]).exists(), target
+
+
+def test_the_badges_are_true() -> None:
+    (workflow,) = set(re.findall(r"actions/workflows/([\w.]+)/badge\.svg", README))
+    assert (ROOT / ".github" / "workflows" / workflow).exists()
+    versions = [name.rpartition(" ")[2] for name in PROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", name)]
+    assert f"badge/python-{versions[0]}_to_{versions[-1]}-" in README
+    assert f"badge/license-{PROJECT['project']['license'].replace('-', '--')}-" in README
+    assert "badge/types-mypy_and_pyright_strict-" in README
+    assert PROJECT["tool"]["mypy"]["strict"] is True
+    assert PROJECT["tool"]["pyright"]["typeCheckingMode"] == "strict"
+
+
+def test_every_address_of_the_project_is_under_one_name() -> None:
+    owner = REPOSITORY_URL.partition("https://")[2].split("/")[1]
+    for name in ("Documentation", "Issues", "Changelog"):
+        assert owner in PROJECT["project"]["urls"][name]
+    pattern = re.compile(r"github\.com/([\w-]+)/durable-execution-sdk")
+    files = [*ROOT.glob("*.md"), *ROOT.glob("*.yml"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.*")]
+    found = {match for file in files if file.is_file() for match in pattern.findall(file.read_text(encoding="utf-8"))}
+    assert found == {owner}
