@@ -138,6 +138,29 @@ def test_the_site_s_check_finds_broken_links_and_resources_from_the_network(tmp_
     assert list(check_site.problems(tmp_path / "nothing")) != []
 
 
+@pytest.mark.parametrize(
+    "hook", yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()), ids=lambda hook: hook["id"]
+)
+def test_a_hook_of_pre_commit_works_where_boto3_cannot_be_imported(shop: Path, hook: dict[str, str]) -> None:
+    blocked = shop / "blocked"
+    blocked.mkdir()
+    for name in ("boto3", "botocore"):
+        (blocked / f"{name}.py").write_text(f"raise ImportError('{name} is blocked')\n")
+    verb = hook["entry"].split()[1]
+    arguments = ["shop.py"] if verb == "lint" else ["histories", "shop.py:process"]
+    script = "import sys; from durable_debugger.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, verb, *arguments],
+        cwd=shop,
+        env={**os.environ, "PYTHONPATH": str(blocked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "blocked" not in done.stdout + done.stderr
+
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 REPOSITORY_URL = PROJECT["project"]["urls"]["Source"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
