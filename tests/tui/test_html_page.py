@@ -1,6 +1,7 @@
 """The HTML page of executions and replays: in text, and in a real browser where Chromium is installed."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -162,3 +163,59 @@ def test_a_page_without_scripts_shows_everything(pages: dict[str, Path], browser
     assert page.locator("li[data-at]").count() == 6
     assert page.locator(".scrubber").is_hidden()
     assert json.loads((pages["one"].parent / "report.json").read_text())["status"] == "SUCCEEDED"
+
+
+def test_a_page_with_lines_has_the_source_and_the_local_variables(pages: dict[str, Path]) -> None:
+    folder = pages["one"].parent
+    command = ["export", "one", "--to", "html", "--lines", "page_shop.py:process", "-o", "lines.html"]
+    assert main([*command, "--store", "store.db"]) == 0
+    text = (folder / "lines.html").read_text(encoding="utf-8")
+    assert 'data-line="5"' in text
+    document = json.loads(re.findall(r'<script type="application/json">(.*?)</script>', text)[0])
+    places = [document["texts"][place] for _, _, place, _ in document["stops"]]
+    assert places[0] == "page_shop.py:5 in process"
+    assert any("in process.<locals>.double" in place for place in places)
+    assert any("order = {'numbers': [1, 2]}" in document["texts"][values] for *_, values in document["stops"])
+    assert "sk_live_4242424242424242" not in text
+    assert "https://" not in text
+
+
+def test_lines_of_a_handler_that_does_not_exist_are_an_error(
+    pages: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "export",
+        "one",
+        "--to",
+        "html",
+        "--lines",
+        "page_shop.py:gone",
+        "-o",
+        "lines.html",
+        "--store",
+        "store.db",
+    ]
+    assert main(command) not in (0, 1)
+    assert "gone" in capsys.readouterr().err
+    assert pages["one"].exists()
+
+
+@pytest.mark.interop
+def test_the_second_scrubber_steps_by_line(pages: dict[str, Path], browser: Any) -> None:
+    folder = pages["one"].parent
+    command = ["export", "one", "--to", "html", "--lines", "page_shop.py:process", "-o", "lines.html"]
+    assert main([*command, "--store", "store.db"]) == 0
+    page, others = open_page(browser, folder / "lines.html")
+    lines = page.locator(".lines")
+    output = lines.locator("output")
+    assert output.inner_text().startswith("line 1 of ")
+    assert output.inner_text().endswith("page_shop.py:5 in process")
+    assert "sk_live" not in lines.locator("mark").inner_text()
+    first = lines.locator("mark").inner_text()
+    page.keyboard.press("l")
+    assert output.inner_text().startswith("line 2 of ")
+    assert lines.locator("mark").inner_text() != first
+    lines.get_by_label("Previous line").click()
+    assert lines.locator("mark").inner_text() == first
+    assert "numbers" in lines.locator(".locals").inner_text()
+    assert others == []

@@ -18,13 +18,18 @@ from durable_debugger.cli.options import (
 from durable_debugger.cli.output import Output, is_unicode
 from durable_debugger.model.perfetto import perfetto_trace
 from durable_debugger.model.report import execution_report
+from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
 from durable_debugger.views.page import html_page
 from durable_execution.history.documents import bundle_of, history_of, report_of
 from durable_execution.private_files import open_private
 from durable_execution.protocol.safe_text import json_text, printable
+from durable_execution.replay.line_recording import LineRecording
 from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.otlp import PROTOCOLS, send_otlp, to_otlp
+
+SECONDS = 60.0
+"""How long the replay of a page's lines may take."""
 
 FORMATS = ("history", "json", "bundle", "otlp", "html", "perfetto")
 
@@ -40,6 +45,11 @@ def add_export_arguments(parser: ArgumentParser) -> None:
         help="format to write; check, show, replay and pytest read history (as the AWS CLI prints it), json and bundle",
     )
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
+    parser.add_argument(
+        "--lines",
+        metavar="MODULE_OR_FILE:HANDLER",
+        help="with --to html: replay this handler, and step through its lines on the page",
+    )
     otlp = parser.add_argument_group("with --to otlp")
     otlp.add_argument(
         "--endpoint", metavar="URL", help="send the spans to this collector, for example http://localhost:4318"
@@ -100,8 +110,34 @@ def _write(loaded: Loaded, arguments: Namespace, target: TextIO) -> None:
         case _:
             session = session_of(loaded, arguments)
             session.outline.unfold_all()
-            page = printable("".join(f"{line}\n" for line in html_page(session)))
+            page = printable("".join(f"{line}\n" for line in html_page(session, _recorded_lines(session, arguments))))
             target.write(page if is_unicode(target) else page.encode("ascii", "xmlcharrefreplace").decode())
+
+
+def _recorded_lines(session: Session, arguments: Namespace) -> LineRecording | None:
+    """Replay today's code in a process of its own and record its lines; None if that was not requested."""
+    if arguments.lines is None:
+        return None
+    from durable_execution.replay.messages import Stepping
+    from durable_execution.replay.replayer import rooted_at
+    from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
+
+    home = HandlerProcess(arguments.lines, WorkerOptions(jobs=1))
+    try:
+        process = home.fork()
+        try:
+            stepping = Stepping(hides_secrets=session.secrets is not None)
+            execution = rooted_at(session.raw, home.ready.handler)
+            found = process.record_lines(execution, "the page", count=1, seconds=SECONDS, stepping=stepping)
+        finally:
+            process.end()
+    except TimeoutError:
+        raise CommandError(
+            f"the replay of {arguments.lines} took more than {SECONDS:.0f} s", Exit.HANDLER_FAILED
+        ) from None
+    finally:
+        home.close()
+    return found[0].lines if found else None
 
 
 def _spans(loaded: Loaded, arguments: Namespace) -> Any:

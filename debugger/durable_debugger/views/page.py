@@ -4,11 +4,14 @@ The page loads nothing. Without scripts it shows everything; the script adds ste
 scheme of the reader.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import groupby
+from pathlib import Path
 
 from durable_debugger.model.differences import Differences, of_report
+from durable_debugger.model.line_playback import STOPS
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import Session, title_of
@@ -18,6 +21,7 @@ from durable_debugger.views.diff import DiffMode, diff_header, diff_line
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.timeline import Chart, axis_line, timeline_line
 from durable_execution.divergence import Divergence, explanation
+from durable_execution.replay.line_recording import EventKind, LineRecording
 from durable_execution.replay.report import ReplayReport, Verdict
 
 STYLE = """
@@ -44,6 +48,8 @@ table { border-collapse: collapse; margin: 1em 0 } th, td { text-align: left; pa
 .dim, .off, .key { opacity: .7 } .title, .name { font-weight: 600 } .ok { color: var(--ok) } .wait { color: var(--wait) }
 .fail { color: var(--fail); font-weight: 600 } .run, .recorded { color: var(--run) } .replayed { color: var(--wait) }
 .divergence { color: var(--div); font-weight: 700 } .follow_on { color: var(--div); opacity: .8 } dd.fix { font-weight: 600 }
+.code { max-height: 24em; overflow: auto } .code div[hidden] { display: none } .code mark { color: inherit; background: color-mix(in srgb, var(--run) 30%, transparent) }
+.locals { min-height: 4em; white-space: pre-wrap; overflow-wrap: anywhere; margin: .5em 0 }
 @media (max-width: 40em) { body { margin: .7em } .scrubber { flex-wrap: wrap } output { flex-basis: 100% } }
 @media print { .scrubber { display: none } li.future { opacity: 1 } }
 """
@@ -74,10 +80,44 @@ for (const calls of document.querySelectorAll('.calls')) {
   calls.toggle = () => { const row = byNumber.get(Number(range.value)); if (row) row.firstChild.open = !row.firstChild.open; };
   show(false);
 }
+for (const section of document.querySelectorAll('.lines')) {
+  const { stops, texts } = JSON.parse(section.querySelector('script').textContent);
+  if (!stops.length) continue;
+  const bar = section.querySelector('.scrubber'), range = bar.querySelector('input'), output = bar.querySelector('output');
+  const locals = section.querySelector('.locals');
+  let marked = null;
+  bar.hidden = false;
+  const show = isStep => {
+    const at = Number(range.value), [file, line, place, values] = stops[at - 1];
+    for (const each of section.querySelectorAll('.code > div')) each.hidden = Number(each.dataset.file) !== file;
+    if (marked) marked.replaceWith(...marked.childNodes);
+    const row = section.querySelector(`[data-file="${file}"] [data-line="${line}"]`);
+    if (row) {
+      marked = document.createElement('mark');
+      marked.append(...row.childNodes);
+      row.append(marked);
+      if (isStep) row.scrollIntoView({ block: 'nearest' });
+    }
+    locals.textContent = texts[values];
+    output.textContent = `line ${at} of ${stops.length}: ${texts[place]}`;
+    range.setAttribute('aria-valuetext', output.textContent);
+  };
+  const step = by => { range.value = Math.min(stops.length, Math.max(1, Number(range.value) + by)); show(true); };
+  range.addEventListener('input', () => show(true));
+  for (const button of bar.querySelectorAll('button')) button.addEventListener('click', () => step(Number(button.dataset.step)));
+  section.step = step;
+  show(false);
+}
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === 'INPUT') return;
   const shown = [...document.querySelectorAll('.calls')].filter(calls => calls.step && calls.offsetParent !== null);
   const calls = shown.find(each => each.contains(document.activeElement)) ?? shown[0];
+  const lines = document.querySelector('.lines');
+  if (lines && lines.step && (event.key === 'l' || event.key === 'L')) {
+    lines.step(event.key === 'l' ? 1 : -1);
+    event.preventDefault();
+    return;
+  }
   if (!calls) return;
   if (event.key === 'n') calls.step(1);
   else if (event.key === 'N') calls.step(-1);
@@ -93,14 +133,29 @@ LONGEST_FACTS = 20
 """Lines of facts per call, so that a page of 1,000 calls stays below a megabyte."""
 
 
-def html_page(session: Session) -> Iterator[str]:
-    """Yield the page of an execution line by line. Moves the session's cursor over every row."""
-    yield from _head(session.title)
+MOST_LINES = 2_000
+"""Executed lines on a page; the debugger steps through more."""
+MOST_LOCALS = 12
+AROUND = 3
+"""Lines of source that are shown before the first and after the last line that ran."""
+LONGEST_LOCAL = 120
+
+
+def html_page(session: Session, recording: LineRecording | None = None) -> Iterator[str]:
+    """Yield the page of an execution line by line. Moves the session's cursor over every row.
+
+    Args:
+        session: The execution.
+        recording: A replay of today's code, line by line; None leaves out the lines.
+    """
+    yield from _head(_shown(session.title, session.secrets))
     yield f"<h1>{_shown(session.title, session.secrets)}</h1>"
     yield f'<div class="scroll"><pre>{_html(status_line(session, WIDTH), session.secrets)}</pre></div>'
     if session.differences:
         yield from _divergences(session.differences, session.secrets)
     yield from _calls(session)
+    if recording is not None:
+        yield from _lines(recording, session.secrets)
     yield from _tail()
 
 
@@ -114,7 +169,7 @@ def replay_page(reports: Iterable[ReplayReport], secrets: Secrets | None) -> Ite
     found = list(reports)
     same = sum(report.verdict is Verdict.SAME for report in found)
     title = f"{same} of {len(found)} {'recording' if len(found) == 1 else 'recordings'} replayed without a difference"
-    yield from _head(title)
+    yield from _head(escape(title))
     yield f"<h1>{escape(title)}</h1>"
     yield '<div class="scroll">'
     yield "<table><thead><tr><th>Recording<th>Handler<th>Result<th>Calls<th>First difference</tr></thead><tbody>"
@@ -221,6 +276,57 @@ def _calls(session: Session) -> Iterator[str]:
     yield "</ol></div></section>"
 
 
+def _lines(recording: LineRecording, secrets: Secrets | None) -> Iterator[str]:
+    """The source of the lines that ran, and the scrubber that steps through them with the local variables."""
+    stops = [index for index, event in enumerate(recording.events) if event.kind in STOPS]
+    shown = stops[:MOST_LINES]
+    files: dict[str, set[int]] = {}
+    texts: dict[str, int] = {}
+    data: list[tuple[int, int, int, int]] = []
+    for index in shown:
+        event, frame = recording.events[index], recording.frames[recording.events[index].frame]
+        files.setdefault(frame.file, set()).add(event.line)
+        place = f"{Path(frame.file).name}:{event.line} in {frame.function}"
+        place += f", {event.text}" if event.kind is EventKind.EXCEPTION and event.text else ""
+        values = recording.locals_at(index)
+        lines = [f"{name} = {value[:LONGEST_LOCAL]}" for name, value in list(values.items())[:MOST_LOCALS]]
+        at_place = texts.setdefault(_redacted(place, secrets), len(texts))
+        with_values = texts.setdefault(_redacted("\n".join(lines), secrets), len(texts))
+        data.append((list(files).index(frame.file), event.line, at_place, with_values))
+    yield '<section class="lines" aria-label="Lines"><h2>Lines of a replay of the code on disk</h2>'
+    yield (
+        '<div class="scrubber" role="group" aria-label="Step through the lines" hidden>'
+        '<button type="button" data-step="-1" aria-label="Previous line">◀</button>'
+        f'<input type="range" min="1" max="{len(data)}" value="1" aria-label="Line">'
+        '<button type="button" data-step="1" aria-label="Next line">▶</button>'
+        '<output aria-live="polite"></output></div>'
+    )
+    if len(stops) > len(shown):
+        yield f"<p>The first {len(shown):,} of {len(stops):,} executed lines; step through all of them with durable-debug.</p>"
+    yield '<pre class="locals"></pre><div class="code">'
+    for number, (file, ran) in enumerate(files.items()):
+        yield f'<div data-file="{number}"><b>{escape(file)}</b><pre>{_source(file, ran, secrets)}</pre></div>'
+    document = json.dumps({"stops": data, "texts": list(texts)}).replace("<", "\\u003c")
+    yield f'</div><script type="application/json">{document}</script></section>'
+
+
+def _redacted(text: str, secrets: Secrets | None) -> str:
+    return secrets.text(text) if secrets is not None else text
+
+
+def _source(file: str, ran: set[int], secrets: Secrets | None) -> str:
+    """Return the lines of a file from the first to the last that ran, with those around them."""
+    try:
+        found = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return "the source is not on this machine"
+    first, last = max(1, min(ran) - AROUND), min(len(found), max(ran) + AROUND)
+    return "\n".join(
+        f'<span data-line="{number}">{number:>5}  {_shown(found[number - 1], secrets)}</span>'
+        for number in range(first, last + 1)
+    )
+
+
 def _order(session: Session) -> list[int]:
     """Number of each call in the order of their start, from 1; calls without a time keep the order of the tree."""
     times = [operation.started_at.timestamp() if operation.started_at else 0.0 for operation in session.operations]
@@ -234,7 +340,7 @@ def _order(session: Session) -> list[int]:
 def _head(title: str) -> Iterator[str]:
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
+    yield f"<title>{title}</title><style>{STYLE}</style></head><body>"
 
 
 def _tail() -> Iterator[str]:
