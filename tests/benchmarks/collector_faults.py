@@ -87,7 +87,7 @@ def row(name: str, fault: Fault) -> str:
     with ExitStack() as stack:
         received = Collector() if name == CLOSED_PORT else stack.enter_context(collector(port))
         session = requests.Session()
-        session.hooks["response"].append(RejectionNotice(outcomes, sent_roots.lose_any))
+        session.hooks["response"].append(RejectionNotice(outcomes, lambda _: sent_roots.lose_any()))
         exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}/v1/traces", timeout=TIMEOUT_SECONDS, session=session)
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(RetainingExporter(exporter, on_lost=sent_roots.lose_spans)))

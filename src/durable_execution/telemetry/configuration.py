@@ -3,7 +3,7 @@
 import importlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
+
+    from durable_execution.telemetry.export_outcomes import ExportOutcomes
 
 logger = logging.getLogger("durable_execution")
 
@@ -236,22 +238,29 @@ def _otlp(signal: str, protocol: str) -> Any:
     specific = SPECIFIC[signal][0]
     options: dict[str, Any] = {}
     if signal == "traces" and protocol != "grpc":
-        options["session"] = _noticing_session()
+        from durable_execution.telemetry.environment_memory import sent_roots
+        from durable_execution.telemetry.export_outcomes import outcomes
+
+        options["session"] = noticing_session(outcomes, lambda _: sent_roots.lose_any())
     is_timed = {settings.TIMEOUT.name, specific.name} & set(os.environ)
     if not is_timed:
         options["timeout"] = int(settings.TIMEOUT.default)
     return otlp_exporter(signal, protocol, **options)
 
 
-def _noticing_session() -> Any:
-    """Create the session of the exporter, which notices spans that a collector rejects."""
+def noticing_session(counted: "ExportOutcomes", on_rejected: Callable[[str], None]) -> Any:
+    """Create a session for an exporter that notices spans which a collector rejects.
+
+    Args:
+        counted: Counts them.
+        on_rejected: Called with the collector's reason.
+    """
     import requests
 
-    from durable_execution.telemetry.environment_memory import sent_roots
-    from durable_execution.telemetry.export_outcomes import RejectionNotice, outcomes
+    from durable_execution.telemetry.export_outcomes import RejectionNotice
 
     session = requests.Session()
-    session.hooks["response"].append(RejectionNotice(outcomes, sent_roots.lose_any))
+    session.hooks["response"].append(RejectionNotice(counted, on_rejected))
     return session
 
 

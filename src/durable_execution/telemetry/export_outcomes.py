@@ -171,10 +171,10 @@ class RejectionNotice:
 
     Args:
         counted: Counts them.
-        on_rejected: Called when there are any; which ones is not known.
+        on_rejected: Called with the collector's reason; which spans are meant is not known.
     """
 
-    def __init__(self, counted: ExportOutcomes, on_rejected: Callable[[], None]) -> None:
+    def __init__(self, counted: ExportOutcomes, on_rejected: Callable[[str], None]) -> None:
         self._counted = counted
         self._on_rejected = on_rejected
         self._has_warned = False
@@ -193,14 +193,15 @@ class RejectionNotice:
         if not answer.rejected_spans:
             return
         self._counted.lose(answer.rejected_spans)
-        self._on_rejected()
+        reason = answer.error_message or "it gives no reason"
+        self._on_rejected(reason)
         if not self._has_warned:
             self._has_warned = True
             logger.warning(
                 "the collector rejected %d spans, which are lost: %s. Check its limits; `durable-debug export --to otlp` sends "
                 "the spans of an execution again",
                 answer.rejected_spans,
-                answer.error_message or "it gives no reason",
+                reason,
             )
 
 

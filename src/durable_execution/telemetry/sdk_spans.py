@@ -16,7 +16,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from durable_execution.errors import ConfigurationError
 from durable_execution.telemetry import settings
-from durable_execution.telemetry.configuration import is_service_named, otlp_exporter
+from durable_execution.telemetry.configuration import is_service_named, noticing_session, otlp_exporter
+from durable_execution.telemetry.export_outcomes import ExportOutcomes
 from durable_execution.telemetry.provider import SCOPE, sdk_version
 from durable_execution.telemetry.spans import SPANS_PER_REQUEST, ExportError, SpanRecord
 
@@ -50,6 +51,9 @@ def send(
     known = {name: value for name, value in {"endpoint": endpoint, "headers": headers}.items() if value is not None}
     if timeout_seconds is not None:
         known["timeout"] = timeout_seconds  # type: ignore[assignment]
+    counted, reasons = ExportOutcomes(), list[str]()
+    if protocol != "grpc":
+        known["session"] = noticing_session(counted, reasons.append)
     try:
         exporter = otlp_exporter("traces", protocol, **known)
     except ConfigurationError as error:
@@ -71,6 +75,12 @@ def send(
                 )
     finally:
         exporter.shutdown()
+    rejected = counted.take_lost()
+    if rejected:
+        raise ExportError(
+            f"the collector rejected {rejected} of {len(records)} spans: {'; '.join(dict.fromkeys(reasons))}. Check its limits, "
+            "and export again"
+        )
 
 
 def resource_of(service_name: str | None, default_service_name: str) -> Resource:

@@ -132,14 +132,14 @@ def test_an_application_that_keeps_its_provider_is_not_changed() -> None:
 @pytest.mark.parametrize(("is_ok", "content"), [(True, b""), (True, b"<html>"), (False, b"\x0a\x02\x08\x05")])
 def test_other_answers_reject_nothing(is_ok: bool, content: bytes) -> None:
     counted = ExportOutcomes()
-    RejectionNotice(counted, lambda: pytest.fail("nothing was rejected"))(SimpleNamespace(ok=is_ok, content=content))
+    RejectionNotice(counted, lambda _: pytest.fail("nothing was rejected"))(SimpleNamespace(ok=is_ok, content=content))
     assert counted.take_lost() == 0
 
 
 def test_rejected_spans_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    counted, calls = ExportOutcomes(), list[int]()
-    notice = RejectionNotice(counted, lambda: calls.append(1))
+    counted, reasons = ExportOutcomes(), list[str]()
+    notice = RejectionNotice(counted, reasons.append)
     for _ in range(2):
         notice(SimpleNamespace(ok=True, content=b"\x0a\x02\x08\x05"))
-    assert (counted.take_lost(), len(calls)) == (10, 2)
+    assert (counted.take_lost(), reasons) == (10, ["it gives no reason"] * 2)
     assert ["rejected 5 spans" in record.getMessage() for record in caplog.records] == [True]

@@ -280,3 +280,11 @@ def test_headers_without_a_variable_are_none(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_HEADERS", raising=False)
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", raising=False)
     assert headers_from_environment() == {}
+
+
+def test_spans_that_the_collector_rejects_are_an_error_of_the_export() -> None:
+    span = SpanRecord("charge", "1" * 32, "2" * 16, None, 1, 2)
+    with collector() as received:
+        received.rejects_half = True
+        with pytest.raises(ExportError, match="rejected 2 of 5 spans: quota"):
+            send_otlp([span] * 5, endpoint=received.endpoint, protocol="http/protobuf")
