@@ -23,6 +23,21 @@ DEFAULT_INITIAL_DELAY = timedelta(seconds=5)
 DEFAULT_MAX_DELAY = timedelta(minutes=5)
 
 
+_generator: random.Random | None = None
+
+
+def draw() -> float:
+    """Draw a number from 0 to 1, from a generator that is seeded on first use.
+
+    Environments that Lambda restores from one snapshot (SnapStart), and programs that call `random.seed`, would otherwise all
+    retry after the same delays.
+    """
+    global _generator  # noqa: PLW0603  # one per environment
+    if _generator is None:
+        _generator = random.Random()  # spreads load, not a secret
+    return _generator.random()
+
+
 class Jitter(StrEnum):
     """How a delay is randomized, so that many executions do not retry at the same time.
 
@@ -38,9 +53,9 @@ class Jitter(StrEnum):
         """Return the randomized delay."""
         seconds = delay.total_seconds()
         if self is Jitter.FULL:
-            seconds *= random.random()  # spreads load, not a secret
+            seconds *= draw()
         elif self is Jitter.HALF:
-            seconds *= 0.5 + random.random() / 2
+            seconds *= 0.5 + draw() / 2
         return timedelta(seconds=_whole(seconds))
 
 

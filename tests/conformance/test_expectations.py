@@ -1,6 +1,5 @@
 """The project's own cases: the whole history and every log record, character by character."""
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ CRASHING = [expected for expected in ALL if expected.id in {"1-17", "1-18", "3-1
 
 @pytest.mark.parametrize("expected", ALL, ids=lambda expected: expected.id)
 def test_in_process(expected: Expectation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random, "random", lambda: 0.5)
+    monkeypatch.setattr("durable_execution.retry.draw", lambda: 0.5)
     outcome = InProcess().run(cases()[expected.id], expected.requirement)
     assert render(outcome) == list(expected.lines)
 

@@ -94,3 +94,42 @@ def test_what_is_missing_is_answered_by_the_invocation(repository: Path, variabl
     found = run(function, repository, AWS_LAMBDA_RUNTIME_API="127.0.0.1:9001", AWS_CONFIG_FILE="/nonexistent")
     assert found["answer"]["Status"] == "FAILED"
     assert "CheckpointRejectedError" in found["answer"]["Error"]["ErrorType"]
+
+
+RESTORED = """
+import os, random, sys
+from durable_execution import Jitter, RetryPresets, durable_execution
+from durable_execution.runtime.client import environment_service
+
+@durable_execution
+async def handler(event, ctx):
+    pass
+
+random.seed(7)
+RetryPresets.default()
+environment_service().prepare()
+for _ in range(3):  # Lambda restores three environments from the snapshot that was taken here
+    sys.stdout.flush()
+    if os.fork() == 0:
+        from datetime import timedelta
+        delays = [Jitter.FULL.apply(timedelta(days=300)).total_seconds() for _ in range(3)]
+        print(delays, environment_service().prepare()._backoff(5))
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a restored snapshot is tried with a fork")
+def test_environments_restored_from_one_snapshot_draw_different_delays(repository: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RESTORED],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | ENVIRONMENT | {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"},
+        cwd=repository,
+    )
+    found = done.stdout.splitlines()
+    assert len(set(found)) == 3, found
+    assert len({line.rpartition("]")[2] for line in found}) == 3
