@@ -289,3 +289,16 @@ def test_what_cannot_be_served_is_said_at_once(
     Path("wrong.py").write_text("def handler(:\n")
     assert main(["serve", "--store", ":memory:", "--port", "0", *words]) == code
     assert said in capsys.readouterr().err
+
+
+def test_a_broken_function_is_loaded_once_for_an_invocation(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[str] = []
+    spawn = ProcessHost._spawn
+
+    def counting(host: ProcessHost) -> Any:
+        loads.append(host._spec)
+        return spawn(host)
+
+    monkeypatch.setattr(ProcessHost, "_spawn", counting)
+    served.client.invoke(FunctionName="broken")
+    assert len(loads) == 2  # to know what it is, and to run it

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -68,6 +68,10 @@ class Function:
     def is_durable(self) -> bool:
         """Whether an invocation starts a durable execution. May load the function."""
         return bool(getattr(self.host, "is_durable", True)) if self.durable is None else self.durable
+
+    def resolved(self) -> "Function":
+        """The function as it is now known to be, durable or not, so that nothing is loaded when it is asked again."""
+        return self if self.durable is not None else replace(self, durable=self.is_durable)
 
     def host_of(self, version: str) -> FunctionHost:
         """The host of a version. Versions without code of their own run the current code."""

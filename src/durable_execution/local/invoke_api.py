@@ -4,6 +4,7 @@ import io
 import json
 import re
 from base64 import b64decode
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -106,8 +107,8 @@ class Invoking:
             _check_name(start.name)
         self._scheduler.require_open()
         self._recovery.hold_lease()
-        start.function.is_durable  # noqa: B018  # loads the function here if need be, and not in the transaction
-        row, is_new = self._control.start(start)
+        # If the function must be loaded to know whether it is durable, then here, and not in the transaction.
+        row, is_new = self._control.start(replace(start, function=start.function.resolved()))
         if not is_new:
             self._recovery.adopt(row)
         if not self._backend.clock.is_skipping:
@@ -133,6 +134,7 @@ class Invoking:
         function = self._backend.functions.get(target.name)
         if function is None:
             raise fault("ResourceNotFoundException", f"Function not found: {target.name}")
+        function = function.resolved()
         if function.is_durable and target.qualifier is None:
             raise invalid(
                 f"Invoke a durable function with a qualified identifier: {target.name}:$LATEST, or a version or alias."
