@@ -53,6 +53,7 @@ MODULES = (
 """Modules that the runtime loads on first use."""
 
 OBSERVING_MODULES = ("durable_execution.observers", "durable_execution.runtime.announcer")
+TRACING_MODULES = ("durable_execution.trace.sources",)
 TRACE_VARIABLE = "DURABLE_REPLAY_TRACE"
 
 
@@ -286,7 +287,9 @@ def _nothing() -> None:
 
 
 def _observing(handler: DurableHandler[Any]) -> tuple[str, ...]:
-    return OBSERVING_MODULES if handler.observers or TRACE_VARIABLE in os.environ else ()
+    if TRACE_VARIABLE in os.environ:
+        return (*OBSERVING_MODULES, *TRACING_MODULES)
+    return OBSERVING_MODULES if handler.observers else ()
 
 
 def _prepare_trace() -> None:
