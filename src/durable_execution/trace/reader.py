@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence
@@ -23,16 +25,6 @@ from durable_execution.trace.schema import (
 )
 
 MAX_NOTES = 20
-ENTRY_FIELDS = (
-    "seq", "id", "path", "type", "parent_id", "context_id", "position", "subtype", "name", "happened", "status", "at",
-    "ended", "attempt", "configuration", "input_size", "input_digest", "result_size", "result_digest", "error_type",
-    "input", "result", "locals", "is_virtual", "body", "function",
-)  # fmt: skip
-HEADER_FIELDS = (
-    "execution_arn", "request_id", "handler", "source_file", "source_digest", "sdk", "python", "started_at",
-    "input", "input_digest",
-)  # fmt: skip
-END_FIELDS = ("ended_at", "outcome", "error_type", "result", "result_size", "result_digest")
 
 
 class Line(BaseModel):
@@ -67,19 +59,8 @@ class SiteLine(BaseModel):
     function: str
 
 
-class AttemptPart(BaseModel):
-    """One run of a step's body."""
-
-    number: int
-    started: float | None = None
-    ended: float | None = None
-    outcome: str | None = None
-    error_type: str | None = None
-    next_attempt_delay_seconds: int | None = None
-
-
 class CallLine(Line):
-    """A call, with everything that was known about it when the line was written.
+    """A call, with everything that was known about it when the line was written: the fields of `TraceEntry`.
 
     `happened` is `replayed`, `diverged` or `executed` if that is already known, else `pending` until an end line says
     `executed`.
@@ -87,33 +68,8 @@ class CallLine(Line):
 
     record: Literal["call"] = "call"
     seq: int
-    id: str
-    path: str
-    type: str
-    parent_id: str | None = None
-    context_id: str | None = None
-    position: int | None = None
-    subtype: str | None = None
-    name: str | None = None
     call_site: SiteLine | None = None
-    happened: str = "pending"
-    status: str | None = None
-    at: float | None = None
-    ended: float | None = None
-    attempt: int | None = None
-    configuration: dict[str, Any] = Field(default_factory=dict)
-    input_size: int | None = None
-    input_digest: str | None = None
-    result_size: int | None = None
-    result_digest: str | None = None
-    error_type: str | None = None
-    input: str | None = None
-    result: str | None = None
-    locals: dict[str, str] = Field(default_factory=dict)
-    is_virtual: bool = False
-    body: str | None = None
-    function: str | None = None
-    attempts: list[AttemptPart] = Field(default_factory=list)
+    attempts: tuple[TraceAttempt, ...] = ()
 
 
 class RunLine(Line):
@@ -145,8 +101,8 @@ class EndLine(Line):
     result: str | None = None
 
 
-class AttemptLine(AttemptPart, Line):
-    """One run of a step's body that ended after the line of the call with the same `seq` was written."""
+class AttemptLine(Line):
+    """One run of a step's body, with the fields of `TraceAttempt`: it ended after the line of its call was written."""
 
     record: Literal["attempt"] = "attempt"
     seq: int
@@ -172,24 +128,40 @@ class OutcomeLine(Line):
     result: str | None = None
 
 
+def _with_fields(model: type[Line], source: type) -> type[Line]:
+    """A line that also has those fields of a dataclass that its model does not declare itself."""
+    missing: dict[str, Any] = {
+        field.name: (field.type, Field(default_factory=field.default_factory))
+        if field.default_factory is not MISSING
+        else (field.type, ... if field.default is MISSING else field.default)
+        for field in fields(source)
+        if field.name not in model.model_fields and field.name != "extra"
+    }
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, __module__=__name__, **missing)
+
+
 LINES: dict[str, type[Line]] = {
     "invocation": HeaderLine,
-    "call": CallLine,
+    "call": _with_fields(CallLine, TraceEntry),
     "replayed": RunLine,
     "open": RunLine,
     "ended": EndLine,
-    "attempt": AttemptLine,
+    "attempt": _with_fields(AttemptLine, TraceAttempt),
     "diverged": DivergenceLine,
     "end": OutcomeLine,
 }
 
 
+_OF_ENTRIES = tuple(field.name for field in fields(TraceEntry) if field.name not in ("call_site", "attempts", "extra"))
+_OF_TRACES = {field.name for field in fields(InvocationTrace)}
+_OF_HEADERS = tuple(name for name in HeaderLine.model_fields if name in _OF_TRACES and name != "version")
+_OF_ENDS = tuple(name for name in OutcomeLine.model_fields if name in _OF_TRACES)
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a line of a trace file."""
-    from pydantic import TypeAdapter
-
-    kinds = HeaderLine | CallLine | RunLine | EndLine | AttemptLine | DivergenceLine | OutcomeLine
-    schema: dict[str, Any] = TypeAdapter(kinds).json_schema(by_alias=True)
+    kinds = dict.fromkeys(LINES.values())
+    schema: dict[str, Any] = TypeAdapter(reduce(or_, kinds)).json_schema(by_alias=True)
     return schema
 
 
@@ -323,9 +295,9 @@ class TraceReader:
         self.traces.append(
             InvocationTrace(
                 invocation=len(self.traces) + 1,
-                **{name: getattr(header, name) for name in HEADER_FIELDS if name != "started_at"},
+                **{name: getattr(header, name) for name in _OF_HEADERS if name != "started_at"},
                 started_at=self._start(header),
-                **{name: getattr(end, name) for name in END_FIELDS if end is not None},
+                **{name: getattr(end, name) for name in _OF_ENDS if end is not None},
                 entries=self._calls(header),
                 divergences=tuple(self._divergences),
                 is_complete=end is not None,
@@ -360,15 +332,15 @@ class TraceReader:
 
 def lines_of(trace: InvocationTrace) -> Iterator[dict[str, Any]]:
     """Yield the lines of a trace, with one line for each call and its end."""
-    header = {name: getattr(trace, name) for name in HEADER_FIELDS}
-    end = {name: getattr(trace, name) for name in END_FIELDS}
+    header = {name: getattr(trace, name) for name in _OF_HEADERS}
+    end = {name: getattr(trace, name) for name in _OF_ENDS}
     yield _set({"record": "invocation", "schema": SCHEMA, "version": trace.version, **_iso(header), **trace.extra})
     for entry in trace.entries.parts if isinstance(trace.entries, TraceCalls) else trace.entries:
         if isinstance(entry, ReplayRun):
             yield _run(entry)
             continue
         site = entry.call_site._asdict() if entry.call_site else None
-        fields = {name: getattr(entry, name) for name in ENTRY_FIELDS}
+        fields = {name: getattr(entry, name) for name in _OF_ENTRIES}
         yield _set({"record": "call", **fields, "call_site": site, **entry.extra})
         for attempt in entry.attempts:
             parts = {name: getattr(attempt, name) for name in attempt.__slots__}
@@ -396,9 +368,9 @@ def _run(run: ReplayRun) -> dict[str, Any]:
 def _entry(line: CallLine, source_file: str | None) -> TraceEntry:
     site = line.call_site
     return TraceEntry(
-        **{name: getattr(line, name) for name in ENTRY_FIELDS},
+        **{name: getattr(line, name) for name in _OF_ENTRIES},
         call_site=CallSite(site.file or source_file or "", site.line, site.function) if site else None,
-        attempts=tuple(TraceAttempt(**attempt.model_dump()) for attempt in line.attempts),
+        attempts=line.attempts,
         extra=line.model_extra or {},
     )
 
