@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import json
 import traceback
-from datetime import datetime
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from durable_execution.errors import OperationError, error_object, make_failure
-from durable_execution.protocol import ErrorObject, OperationStatus, Wire
+from durable_execution.protocol import ErrorObject, Wire
 from durable_execution.protocol.enums import MAX_ERROR_BYTES
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_recorded
+
+if TYPE_CHECKING:
+    from durable_execution.runtime.announcer import Announcer
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MAX_FRAMES = 20
 MAX_LINE_LENGTH = 400
@@ -93,106 +100,26 @@ async def store(call: Call, update: Wire) -> None:
         await state.park()
 
 
-def announce_started(call: Call, recorded: Wire | None = None) -> None:
-    """Notify observers that the operation is in progress: new, or as recorded."""
-    announcer = call.scope.state.announcer
-    if announcer is not None:
-        announcer.started(call, recorded)
+def _announced(
+    notify: Callable[[Announcer], Callable[Concatenate[Call, P], R]],
+) -> Callable[Concatenate[Call, P], R | None]:
+    """A function that notifies observers of a call. Without an observer it creates no notification and returns None."""
+
+    def announce(call: Call, /, *arguments: P.args, **named: P.kwargs) -> R | None:
+        announcer = call.scope.state.announcer
+        return notify(announcer)(call, *arguments, **named) if announcer is not None else None
+
+    return announce
 
 
-def announce_replayed(call: Call, recorded: Wire) -> None:
-    """Notify observers that the call returned its recorded result."""
-    announcer = call.scope.state.announcer
-    if announcer is not None:
-        announcer.replayed(call, recorded)
-
-
-def announce_settled(call: Call, recorded: Wire, *, is_replayed: bool) -> None:
-    """Notify observers that the operation ended outside this process: a timer, a callback or an invoked function."""
-    announcer = call.scope.state.announcer
-    if announcer is not None:
-        announcer.settled(call, recorded, is_replayed=is_replayed)
-
-
-def announce_completed(
-    call: Call,
-    status: OperationStatus,
-    *,
-    started_at: datetime | None,
-    is_replayed: bool,
-    result: str | None = None,
-    error: ErrorObject | None = None,
-    exception: BaseException | None = None,
-    attempt: int | None = None,
-) -> None:
-    """Notify observers that the operation ended in this process."""
-    announcer = call.scope.state.announcer
-    if announcer is not None:
-        announcer.completed(
-            call,
-            status,
-            started_at=started_at,
-            is_replayed=is_replayed,
-            result=result,
-            error=error,
-            exception=exception,
-            attempt=attempt,
-        )
-
-
-def announce_attempt(call: Call, attempt: int, *, is_replayed: bool) -> datetime | None:
-    """Notify observers that a body starts. Returns the time for `announce_attempt_ended`; None without an observer."""
-    announcer = call.scope.state.announcer
-    return announcer.attempt_started(call, attempt, is_replayed=is_replayed) if announcer is not None else None
-
-
-def announce_attempt_ended(
-    call: Call,
-    attempt: int,
-    started_at: datetime | None,
-    outcome: str,
-    *,
-    is_replayed: bool,
-    error: ErrorObject | None = None,
-    exception: BaseException | None = None,
-    delay: int | None = None,
-) -> None:
-    """Notify observers that a body ended."""
-    announcer = call.scope.state.announcer
-    if announcer is not None and started_at is not None:
-        announcer.attempt_ended(
-            call,
-            attempt,
-            started_at,
-            outcome,
-            is_replayed=is_replayed,
-            error=error,
-            exception=exception,
-            delay=delay,
-        )
-
-
-def announce_entered(call: Call, *, is_replaying_children: bool) -> datetime | None:
-    """Notify observers that a context's body starts. Returns the time for `announce_left`; None without an observer."""
-    announcer = call.scope.state.announcer
-    return announcer.entered(call, is_replaying_children=is_replaying_children) if announcer is not None else None
-
-
-def announce_left(
-    call: Call,
-    entered_at: datetime | None,
-    outcome: str,
-    *,
-    is_replaying_children: bool,
-    error: ErrorObject | None = None,
-    exception: BaseException | None = None,
-) -> None:
-    """Notify observers that a context's body ended."""
-    announcer = call.scope.state.announcer
-    if announcer is not None and entered_at is not None:
-        announcer.left(
-            call, entered_at, outcome, is_replaying_children=is_replaying_children, error=error, exception=exception
-        )
+announce_started = _announced(lambda announcer: announcer.started)
+announce_replayed = _announced(lambda announcer: announcer.replayed)
+announce_settled = _announced(lambda announcer: announcer.settled)
+announce_completed = _announced(lambda announcer: announcer.completed)
+announce_attempt = _announced(lambda announcer: announcer.attempt_started)
+announce_attempt_ended = _announced(lambda announcer: announcer.attempt_ended)
+announce_entered = _announced(lambda announcer: announcer.entered)
+announce_left = _announced(lambda announcer: announcer.left)
 
 
 def failure(call: Call, base: type[OperationError], error: ErrorObject | None) -> OperationError:

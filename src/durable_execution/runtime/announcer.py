@@ -163,7 +163,7 @@ class Announcer:
         self,
         call: Call,
         attempt: int,
-        started_at: datetime,
+        started_at: datetime | None,
         outcome: str,
         *,
         is_replayed: bool,
@@ -171,7 +171,9 @@ class Announcer:
         exception: BaseException | None = None,
         delay: int | None = None,
     ) -> None:
-        """Announce that a body has ended."""
+        """Announce that a body has ended, if its start was announced."""
+        if started_at is None:
+            return
         self.announce(
             "on_attempt_ended",
             AttemptEnded(
@@ -188,14 +190,16 @@ class Announcer:
     def left(
         self,
         call: Call,
-        entered_at: datetime,
+        entered_at: datetime | None,
         outcome: str,
         *,
         is_replaying_children: bool,
         error: ErrorObject | None = None,
         exception: BaseException | None = None,
     ) -> None:
-        """Announce that a context's body has ended."""
+        """Announce that a context's body has ended, if its start was announced."""
+        if entered_at is None:
+            return
         self.announce(
             "on_context_left",
             ContextLeft(call.info(), self._clock.now(), entered_at, is_replaying_children, outcome, error, exception),

@@ -22,7 +22,20 @@ from durable_execution.telemetry.trace_views import VIEWS
 if TYPE_CHECKING:
     from durable_execution.telemetry.event_log import EventLog
 
-_cold = [True]
+
+class ColdStart:
+    """Whether an environment has run no invocation yet."""
+
+    def __init__(self) -> None:
+        self._is_cold = True
+
+    def end(self) -> bool:
+        """End it; whether it had not ended before."""
+        was_cold, self._is_cold = self._is_cold, False
+        return was_cold
+
+
+_cold_start = ColdStart()
 
 
 class LiveTracing(ForwardingObserver):
@@ -87,11 +100,6 @@ class LiveTracing(ForwardingObserver):
             trace_sizes.add(self.identity, self.outlet.size_bytes)
 
 
-def _is_cold() -> bool:
-    is_cold, _cold[0] = _cold[0], False
-    return is_cold
-
-
 _flusher = Flusher()
 _instruments: "WeakKeyDictionary[Any, Instruments]" = WeakKeyDictionary()
 
@@ -100,7 +108,7 @@ def assemble(
     tracer_provider: Any, meter_provider: Any, settings: Settings, logger_provider: Any = None
 ) -> tuple[Observer, ...]:
     """Return the observers for spans and metrics, and, last, the one that flushes them."""
-    is_cold = _is_cold()
+    is_cold = _cold_start.end()
     tracing = (
         LiveTracing(
             tracer_provider,

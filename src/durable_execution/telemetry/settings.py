@@ -128,7 +128,14 @@ EVERY = (*VARIABLES, *STANDARD, XRAY_HEADER, *LAMBDA_RESOURCE.values())
 """All variables that this package reads."""
 
 
-_chosen_view: list[str] = []
+class ViewInCode:
+    """The view that code has chosen, which overrides the environment; None while it has not."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+
+
+_in_code = ViewInCode()
 _chosen_root: dict[str, str] = {}
 
 
@@ -155,7 +162,7 @@ def choose_view(view: str) -> None:
     """
     if view not in VIEWS:
         raise ConfigurationError(f"view {view!r} does not exist; use one of {', '.join(VIEWS)}")
-    _chosen_view[:] = [view]
+    _in_code.name = view
 
 
 def exception_signals(environment: Mapping[str, str] | None = None) -> frozenset[str]:
@@ -213,7 +220,7 @@ class Settings:
         problems: list[str] = []
         return cls(
             is_on=given.get(TELEMETRY.name, "on").strip().lower() not in OFF,
-            view=_chosen_view[0] if _chosen_view else _choice(given, VIEW, VIEWS, problems),
+            view=_in_code.name or _choice(given, VIEW, VIEWS, problems),
             joins_incoming=_choice(given, CONTEXT, ("incoming", "none"), problems) == "incoming",
             top=TopSpans(
                 root=_chosen_root.get("root") or _choice(given, ROOT, ROOTS, problems),
