@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from durable_debugger.cli import main as durable_debug
-from durable_debugger.model.differences import Differences
+from durable_debugger.model.differences import Differences, differences_of
 from durable_debugger.model.outline import ROOT
-from durable_debugger.model.replay_differences import differences_of
 from durable_debugger.model.search import parse
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import Session

@@ -1,13 +1,30 @@
-"""Starts the app; this module is the only one of the command line that loads Textual."""
+"""Starts the app with a user's settings; this module is the only one of the command line that loads Textual.
 
+Settings come from `durable-debug/config.toml` in the configuration directory:
+
+```toml
+theme = "durable-safe-light"
+ascii = false
+
+[keymap]
+step_over = "f10"
+search = "slash,ctrl+f"
+```
+"""
+
+import os
 import sys
+import tomllib
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from durable_debugger.actions import BY_ID
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import add_secret_option, secrets_of
 from durable_debugger.cli.output import is_unicode
-from durable_debugger.cli.preferences import read_preferences
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded, NotFoundError
 from durable_debugger.sources.places import Library
@@ -76,3 +93,55 @@ def _known_theme(name: str | None) -> str | None:
     if name is not None and name not in known:
         raise CommandError(f"unknown theme {name!r}; choose one of {', '.join(known)}")
     return name
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """A user's settings.
+
+    Attributes:
+        theme: Name of the theme; None for the default.
+        is_ascii: Whether to draw with ASCII only.
+        keymap: Keys by action id.
+    """
+
+    theme: str | None = None
+    is_ascii: bool = False
+    keymap: dict[str, str] = field(default_factory=dict)
+
+
+def config_path() -> Path:
+    """Path of the settings file."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
+    return Path(base) / "durable-debug" / "config.toml"
+
+
+def read_preferences(path: Path | None = None) -> Preferences:
+    """The settings; the defaults if the file does not exist.
+
+    Raises:
+        CommandError: The file cannot be read, or has an unknown or invalid setting.
+    """
+    path = path or config_path()
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Preferences()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CommandError(f"cannot read {path}: {error}") from error
+    for key in found:
+        if key not in ("theme", "ascii", "keymap"):
+            raise CommandError(f"{path}: unknown setting {key!r}; use theme, ascii or [keymap]")
+    return Preferences(found.get("theme"), bool(found.get("ascii", False)), _keymap(found.get("keymap", {}), path))
+
+
+def _keymap(found: Any, path: Path) -> dict[str, str]:
+    if not isinstance(found, dict):
+        raise CommandError(f"{path}: keymap must be a table of actions and keys")
+    for action, keys in found.items():
+        if action not in BY_ID:
+            near = get_close_matches(action, BY_ID, n=1)
+            raise CommandError(f"{path}: unknown action {action!r}{f'; did you mean {near[0]}?' if near else ''}")
+        if not isinstance(keys, str):
+            raise CommandError(f'{path}: the keys of {action} must be a string, for example "f10" or "slash,ctrl+f"')
+    return dict(found)

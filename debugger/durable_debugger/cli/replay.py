@@ -9,7 +9,7 @@ from durable_debugger.cli.look import print_comparison, wants_text
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, places, session_of
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import add_import_option, refuse_without_handler, worker_options
-from durable_debugger.model.replay_differences import differences_of
+from durable_debugger.model.differences import differences_of
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.places import Library

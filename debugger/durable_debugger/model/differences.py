@@ -1,5 +1,11 @@
-"""The rows of a comparison of two sides, call by call: aligned, or paired by position."""
+"""The rows of a comparison of two sides, call by call: aligned, or paired by position.
 
+The two sides are two executions, an execution and a replay, or an execution and the code that its own invocation ran: one that
+reaches a call which does not match the recording stops there. Its replay trace holds the calls up to that point and the
+difference; without a trace, the error that ended the execution explains the difference in its text.
+"""
+
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -8,12 +14,23 @@ from typing import TYPE_CHECKING
 
 from durable_debugger.model.diff_rows import DiffRow, with_nested
 from durable_execution.call_site import CallSite
+from durable_execution.comparison.call_tree import CallNode, node_of
 from durable_execution.comparison.comparison import Comparison, Row
-from durable_execution.divergence import Divergence, Severity
-from durable_execution.history.recorded import RecordedOperation
+from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, Side
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
+from durable_execution.replay.deciding_line import with_deciding_line
+from durable_execution.replay.report import ReplayReport, Verdict
+from durable_execution.trace.schema import InvocationTrace, TraceEntry
 
 if TYPE_CHECKING:
     from durable_execution.replay.report import ReplayReport
+
+SEVERITIES = tuple(Severity)
+HEADLINE = re.compile(r"^Nondeterminism in (?P<context>.+?)(?: at call (?P<position>\d+))?: (?P<kind>\w+)$")
+LINE = re.compile(r"^ {2}(recorded|replayed|likely|effect|fix) +(.*)$")
+SHORT_ID = re.compile(r"\bid (\w+)…")
+ERROR = "NondeterminismError"
+FAILURES = frozenset({Verdict.DIVERGED, Verdict.EFFECTS, Verdict.FAILED, Verdict.STUCK, Verdict.UNREADABLE})
 
 
 class Differences:
@@ -99,9 +116,6 @@ def sites_today(differences: Differences | None) -> dict[int, CallSite]:
         for each in differences.aligned
         if each.row is not None and each.replayed is not None and each.replayed.side.call_site is not None
     }
-
-
-SEVERITIES = tuple(Severity)
 
 
 def _urgency(divergence: Divergence) -> int:
@@ -192,3 +206,151 @@ def _by_position(aligned: Sequence[DiffRow]) -> list[DiffRow]:
             if one is not None and is_same:
                 found += children[left[number]]
     return found
+
+
+def runtime_differences(execution: RecordedExecution, rows: Mapping[str, int]) -> Differences | None:
+    """Return what an execution's own invocations found; None when none of them met a difference.
+
+    Args:
+        execution: The recorded execution.
+        rows: Row of each operation by id.
+    """
+    trace = next((each for each in reversed(execution.traces) if each.divergences), None)
+    if trace is not None:
+        name = f"invocation {trace.invocation}"
+        comparison = _comparison(execution, _entries(trace), tuple(map(_sharpened, trace.divergences)))
+        return Differences(comparison, rows, replayed_by=name, invocation=trace.invocation)
+    divergence = divergence_of_error(execution)
+    if divergence is None:
+        return None
+    number = execution.invocations[-1].number if execution.invocations else None
+    name = f"invocation {number}" if number is not None else "its last invocation"
+    return Differences(_comparison(execution, {}, (divergence,)), rows, replayed_by=name, invocation=number)
+
+
+def _sharpened(divergence: Divergence) -> Divergence:
+    """Return a difference with the line that decides it, where the code that ran is on this computer."""
+    return with_deciding_line(divergence) if divergence.is_root else divergence
+
+
+def divergence_of_error(execution: RecordedExecution) -> Divergence | None:
+    """Read the difference from the error that ended the execution; None when it ended differently."""
+    error = execution.error
+    if error is None or (error.type or "").rpartition(".")[2] != ERROR:
+        return None
+    first, *rest = (error.message or "").splitlines() or [""]
+    head = HEADLINE.match(first)
+    if head is None or head["kind"] not in {kind.value for kind in TITLES}:
+        return None
+    lines = {match[1]: match[2] for match in map(LINE.match, rest) if match is not None}
+    short = SHORT_ID.search(lines.get("recorded", ""))
+    recorded = next((each for each in execution.operations if short is not None and each.id.startswith(short[1])), None)
+    position = int(head["position"]) if head["position"] else None
+    return Divergence(
+        kind=DivergenceKind(head["kind"]),
+        severity=Severity.ERROR,
+        handler=head["context"].partition("/")[0],
+        path=recorded.path if recorded else head["context"],
+        context_path=head["context"],
+        position=position,
+        recorded=_recorded_side(recorded, lines.get("recorded")),
+        replayed=_side(lines.get("replayed")),
+        effect=lines.get("effect", "the execution cannot continue"),
+        fix=lines.get("fix", "replay the execution to see what to change"),
+        likely=lines.get("likely"),
+    )
+
+
+def _recorded_side(operation: RecordedOperation | None, text: str | None) -> Side | None:
+    return node_of(operation).side if operation is not None else _side(text)
+
+
+def _side(text: str | None) -> Side | None:
+    if text is None or text.startswith("nothing"):
+        return None
+    call, *_ = re.split(r" {2,}", text)
+    return Side(type="", detail=call)
+
+
+def _entries(trace: InvocationTrace) -> dict[str, TraceEntry]:
+    return {entry.id: entry for entry in trace.entries if entry.happened != "diverged"}
+
+
+def _comparison(
+    execution: RecordedExecution, entries: Mapping[str, TraceEntry], divergences: tuple[Divergence, ...]
+) -> Comparison:
+    """Pair each recorded call with the diverging invocation's call, and place the differences."""
+    at: dict[str, list[Divergence]] = {}
+    for each in divergences:
+        if each.recorded is not None and each.recorded.id is not None:
+            at.setdefault(each.recorded.id, []).append(each)
+    found: list[Row] = []
+    answered: set[str] = set()
+    for operation in execution.operations:
+        entry = entries.get(operation.id)
+        is_inside = operation.parent_id in answered
+        if is_inside or (entry is not None and entry.happened == "replayed"):
+            answered.add(operation.id)
+        found += _rows(operation, entry, at.pop(operation.id, []), is_inside=is_inside)
+    left = [each for each in divergences if not any(row.divergence is each for row in found)]
+    found += [Row(0, None, CallNode(each.replayed) if each.replayed else None, each) for each in left]
+    return Comparison(tuple(found), tuple(row.divergence for row in found if row.divergence is not None))
+
+
+def _rows(
+    operation: RecordedOperation, entry: TraceEntry | None, divergences: list[Divergence], *, is_inside: bool
+) -> list[Row]:
+    node = node_of(operation)
+    if not divergences:
+        partner = node if is_inside else CallNode(_side_of(entry)) if entry is not None else None
+        return [Row(operation.depth, node, partner)]
+    found: list[Row] = []
+    for each in divergences:
+        replayed = CallNode(each.replayed) if each.replayed is not None else None
+        if each.kind is DivergenceKind.INSERTED:
+            found.append(Row(operation.depth, None, replayed, each))
+        elif each.kind is DivergenceKind.SKIPPED:
+            found.append(Row(operation.depth, node, None, each))
+        else:
+            found.append(Row(operation.depth, node, replayed, each))
+    has_recorded = any(row.recorded is not None for row in found)
+    return found if has_recorded else [*found, Row(operation.depth, node, None)]
+
+
+def _side_of(entry: TraceEntry) -> Side:
+    return Side(
+        type=entry.type,
+        subtype=entry.subtype,
+        name=entry.name,
+        id=entry.id,
+        position=entry.position,
+        call_site=entry.call_site,
+        configuration=entry.configuration,
+        path=entry.path,
+    )
+
+
+def differences_of(report: ReplayReport, execution: RecordedExecution) -> Differences:
+    """Return a report's differences, for the rows of its own execution."""
+    execution = report.execution or execution
+    rows = {operation.id: row for row, operation in enumerate(execution.operations)}
+    return Differences(
+        of_report(report),
+        rows,
+        operations=execution.operations,
+        remark=remark_of(report),
+        is_failure=report.verdict in FAILURES,
+    )
+
+
+def remark_of(report: ReplayReport) -> str:
+    """Return the result of a replay that found no difference, in one sentence."""
+    calls = f"{report.calls} call{'' if report.calls == 1 else 's'}"
+    if report.verdict is Verdict.SAME:
+        return f"Same: your code makes the {calls} of the recording"
+    if report.verdict is Verdict.EFFECTS:
+        first = f": {report.effects[0]}" if report.effects else ""
+        return f"Your code attempts a side effect outside a step{first}"
+    if report.verdict is Verdict.STUCK:
+        return f"Your code is stuck: {report.error}" if report.error else "Your code is stuck"
+    return f"Your code failed: {report.error}" if report.error else ""

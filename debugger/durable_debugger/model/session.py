@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from durable_debugger.model import facts
-from durable_debugger.model.differences import Differences, sites_today
+from durable_debugger.model.differences import Differences, runtime_differences, sites_today
 from durable_debugger.model.facts import State, state_of
 from durable_debugger.model.headline import Headline, headline
 from durable_debugger.model.line_playback import LinePlayback
@@ -16,9 +16,7 @@ from durable_debugger.model.line_settings import LineSettings
 from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import CALLS, Moment, MomentKind, read_moments
 from durable_debugger.model.outline import ROOT, Outline
-from durable_debugger.model.past import execution_then, operation_then
-from durable_debugger.model.playback import Playback
-from durable_debugger.model.runtime_differences import runtime_differences
+from durable_debugger.model.playback import Playback, execution_then, operation_then
 from durable_debugger.model.search import Query, matching_rows, text_of
 from durable_debugger.model.secrets import Secrets, ShownOperations
 from durable_execution.call_site import CallSite

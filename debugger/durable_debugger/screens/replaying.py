@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.worker import Worker, get_current_worker
 
-from durable_debugger.model.replay_differences import differences_of
+from durable_debugger.model.differences import differences_of
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import handles
 from durable_debugger.text.source_path import nearer

@@ -1,19 +1,242 @@
-"""Lints files: reads all of them, follows handlers across them, and drops findings that a comment ignores.
+"""Lints files: reads all of them, follows handlers across them, checks each function, and drops findings that a comment ignores.
 
 Lint findings as text, JSON, SARIF 2.1.0 or GitHub annotations.
 """
 
+import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from durable_execution.lint.checks import check_orchestration, check_step
-from durable_execution.lint.places import relative
-from durable_execution.lint.program import Module, Program, read_module
-from durable_execution.lint.rules import RULES, LintFinding
+from durable_execution.lint.program import (
+    FunctionInfo,
+    Module,
+    Orchestration,
+    Program,
+    children,
+    operation_of,
+    read_module,
+)
+from durable_execution.lint.rules import RULES, LintFinding, is_environment, is_logging, relative, rule_for_call
 from durable_execution.protocol.safe_text import json_text, printable
 
+MUTATORS = frozenset(
+    {"append", "extend", "insert", "add", "update", "remove", "discard", "pop", "clear", "setdefault", "popitem"}
+)
+SWALLOWED = ("BaseException", "asyncio.CancelledError", "asyncio.exceptions.CancelledError")
 SKIPPED_DIRECTORIES = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "build", "dist", ".tox"})
+
+
+def check_orchestration(found: Orchestration) -> Iterator[LintFinding]:
+    """Check a function that runs again on every replay."""
+    function = found.function
+    logged = _logged(function)
+    sets = _sets(function)
+    for node in children(function.node):
+        if id(node) in logged:
+            continue
+        match node:
+            case ast.Call():
+                yield from _call(found, node)
+            case ast.If() | ast.While() | ast.IfExp():
+                yield from _environment(found, node.test)
+            case ast.For() | ast.AsyncFor() | ast.comprehension():
+                yield from _iteration(found, node.iter, sets)
+            case ast.ExceptHandler():
+                yield from _handler(found, node)
+            case ast.Expr() if isinstance(node.value, ast.Call):
+                operation = operation_of(node.value, found.contexts)
+                if operation is not None and _is_async(function):
+                    yield _finding(found, node, "DUR205", f"{operation}(...)")
+            case _:
+                pass
+    yield from _twins(found)
+
+
+def check_step(function: FunctionInfo, contexts: frozenset[str]) -> Iterator[LintFinding]:
+    """Check the body of a step."""
+    place = Orchestration(function, contexts, ())
+    own = _own_names(function)
+    outer = _outer_names(function)
+    for node in children(function.node):
+        if isinstance(node, ast.Call):
+            operation = operation_of(node, contexts - frozenset(function.parameters))
+            if operation is not None:
+                yield _finding(place, node, "DUR201", f"{operation}(...)")
+            elif isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
+                name = _base_name(node.func.value)
+                if name is not None and name in outer and name not in own:
+                    yield _finding(place, node, "DUR202", f"{name}.{node.func.attr}(...)")
+        elif isinstance(node, ast.Nonlocal):
+            yield _finding(place, node, "DUR202", f"nonlocal {', '.join(node.names)}")
+        elif isinstance(node, (ast.Assign, ast.AugAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                name = _base_name(target.value) if isinstance(target, (ast.Subscript, ast.Attribute)) else None
+                if name is not None and name in outer and name not in own:
+                    yield _finding(place, node, "DUR202", f"{ast.unparse(target)} = …")
+
+
+def _call(found: Orchestration, node: ast.Call) -> Iterator[LintFinding]:
+    module = found.function.module
+    name = module.resolve(node.func)
+    method = node.func.attr if isinstance(node.func, ast.Attribute) else None
+    if name is not None and name.partition(".")[0] in found.contexts:
+        return
+    rule = rule_for_call(name, method)
+    if rule == "DUR107" and _is_zero(node):
+        return
+    if rule is not None:
+        yield _finding(found, node, rule, f"{_shown(node.func)}()")
+    if name == "asyncio.wait" and any("FIRST_" in ast.unparse(keyword.value) for keyword in node.keywords):
+        yield _finding(found, node, "DUR110", "asyncio.wait(..., FIRST_COMPLETED)")
+
+
+def _environment(found: Orchestration, test: ast.expr) -> Iterator[LintFinding]:
+    """Find conditions on the environment: read there, in a name assigned earlier, or at import."""
+    module = found.function.module
+    known = {**module.values, **_assigned(found.function)}
+    for node in ast.walk(test):
+        if isinstance(node, (ast.Attribute, ast.Name)) and is_environment(module.resolve(node)):
+            yield _finding(found, node, "DUR104", _shown(node))
+            return
+        if isinstance(node, ast.Name) and node.id in known:
+            value = known[node.id]
+            parts = (part for part in _evaluated(value, found) if isinstance(part, ast.Attribute))
+            if any(is_environment(module.resolve(part)) for part in parts):
+                yield _finding(found, node, "DUR104", f"{node.id} = {ast.unparse(value)[:60]}")
+                return
+
+
+def _evaluated(expression: ast.expr, found: Orchestration) -> Iterator[ast.AST]:
+    """Yield the nodes that every replay evaluates: not the bodies of lambdas, nor the results of operations."""
+    pending: list[ast.AST] = [expression]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Lambda) or (isinstance(node, ast.Call) and operation_of(node, found.contexts)):
+            continue
+        yield node
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def _iteration(found: Orchestration, iterable: ast.expr, sets: frozenset[str]) -> Iterator[LintFinding]:
+    if _is_set(iterable, sets):
+        yield _finding(found, iterable, "DUR109", ast.unparse(iterable)[:60])
+
+
+def _handler(found: Orchestration, node: ast.ExceptHandler) -> Iterator[LintFinding]:
+    if any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node)):
+        return
+    types = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+    for caught in types:
+        name = found.function.module.resolve(caught) if caught is not None else None
+        if caught is None or name in SWALLOWED:
+            yield _finding(found, node, "DUR204", f"except {ast.unparse(caught) if caught is not None else ''}".strip())
+
+
+def _twins(found: Orchestration) -> Iterator[LintFinding]:
+    """Find unnamed steps with different functions: a replay would not notice if they were swapped."""
+    calls = (node for node in children(found.function.node) if isinstance(node, ast.Call))
+    unnamed = [node for node in calls if operation_of(node, found.contexts) == "step" and not _has_name(node)]
+    bodies = {ast.dump(node.args[0]) for node in unnamed if node.args}
+    if len(unnamed) > 1 and len(bodies) > 1:
+        for node in unnamed[1:]:
+            yield _finding(found, node, "DUR203", f"{_shown(node.func)}(...) without a name")
+
+
+def _has_name(node: ast.Call) -> bool:
+    """Whether a step has a name: given explicitly, or taken from a call of a `@durable_step` function."""
+    is_given = len(node.args) > 1 or any(keyword.arg == "name" for keyword in node.keywords)
+    return is_given or (bool(node.args) and isinstance(node.args[0], ast.Call))
+
+
+def _logged(function: FunctionInfo) -> set[int]:
+    """Return the identities of nodes that are only logged."""
+    found: set[int] = set()
+    for node in children(function.node):
+        if isinstance(node, ast.Call) and is_logging(function.module.resolve(node.func)):
+            found |= {id(inner) for argument in node.args for inner in ast.walk(argument)}
+            found |= {id(inner) for keyword in node.keywords for inner in ast.walk(keyword.value)}
+    return found
+
+
+def _sets(function: FunctionInfo) -> frozenset[str]:
+    assigned = {**function.module.values, **_assigned(function)}
+    return frozenset(name for name, value in assigned.items() if _is_set(value, frozenset()))
+
+
+def _is_set(node: ast.expr, sets: frozenset[str]) -> bool:
+    if isinstance(node, (ast.Set, ast.SetComp)):
+        return True
+    if isinstance(node, ast.Name):
+        return node.id in sets
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitOr, ast.BitAnd, ast.Sub, ast.BitXor)):
+        return _is_set(node.left, sets) or _is_set(node.right, sets)
+    if isinstance(node, ast.Call):
+        function = node.func
+        if isinstance(function, ast.Name) and function.id in ("list", "tuple", "enumerate", "iter", "reversed"):
+            return bool(node.args) and _is_set(node.args[0], sets)
+        return isinstance(function, ast.Name) and function.id in ("set", "frozenset")
+    return False
+
+
+def _assigned(function: FunctionInfo) -> dict[str, ast.expr]:
+    found: dict[str, ast.expr] = {}
+    for node in children(function.node):
+        if isinstance(node, ast.Assign):
+            found.update({target.id: node.value for target in node.targets if isinstance(target, ast.Name)})
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            found[node.target.id] = node.value
+    return found
+
+
+def _own_names(function: FunctionInfo) -> frozenset[str]:
+    arguments = function.node.args
+    named = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    stored = {
+        node.id for node in children(function.node) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    return frozenset(named | stored)
+
+
+def _outer_names(function: FunctionInfo) -> frozenset[str]:
+    """Return the local names of enclosing functions; a replay loses changes to them."""
+    found: set[str] = set()
+    outer = function.outer
+    while outer is not None:
+        found |= _own_names(outer)
+        outer = outer.outer
+    return frozenset(found)
+
+
+def _base_name(node: ast.expr) -> str | None:
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _is_async(function: FunctionInfo) -> bool:
+    return isinstance(function.node, ast.AsyncFunctionDef)
+
+
+def _is_zero(node: ast.Call) -> bool:
+    return bool(node.args) and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
+
+
+def _shown(node: ast.expr) -> str:
+    return ast.unparse(node)[:60]
+
+
+def _finding(found: Orchestration, node: ast.AST, rule: str, what: str) -> LintFinding:
+    return LintFinding(
+        file=found.function.module.file,
+        line=getattr(node, "lineno", 1),
+        column=getattr(node, "col_offset", 0) + 1,
+        rule=rule,
+        what=what,
+        function=found.function.qualname,
+        reached=found.reached,
+    )
 
 
 def lint_paths(paths: Iterable[str | Path]) -> list[LintFinding]:

@@ -5,6 +5,69 @@ Lists the calls whose value or effect differs on every replay.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+EXACT: dict[str, str] = {
+    **dict.fromkeys(
+        ("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today",
+         "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns",
+         "time.localtime", "time.gmtime", "time.ctime", "time.strftime", "time.process_time", "pendulum.now", "arrow.now",
+         "arrow.utcnow"),
+        "DUR101",
+    ),
+    **dict.fromkeys(("os.urandom", "os.getrandom"), "DUR102"),
+    **dict.fromkeys(("uuid.uuid1", "uuid.uuid4", "uuid.uuid7"), "DUR103"),
+    **dict.fromkeys(("time.sleep", "asyncio.sleep"), "DUR107"),
+    **dict.fromkeys(
+        ("threading.Thread", "threading.Timer", "multiprocessing.Process", "subprocess.run", "subprocess.Popen",
+         "subprocess.call", "subprocess.check_call", "subprocess.check_output", "os.system", "os.fork", "os.getpid",
+         "concurrent.futures.ThreadPoolExecutor", "concurrent.futures.ProcessPoolExecutor", "asyncio.to_thread",
+         "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "_thread.start_new_thread"),
+        "DUR108",
+    ),
+    **dict.fromkeys(
+        ("open", "io.open", "os.listdir", "os.scandir", "os.walk", "os.stat", "os.path.exists", "os.path.getmtime",
+         "os.path.getsize", "os.remove", "os.rename", "os.mkdir", "os.makedirs", "glob.glob", "glob.iglob", "shutil.copy",
+         "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp", "tempfile.NamedTemporaryFile",
+         "sqlite3.connect"),
+        "DUR106",
+    ),
+    **dict.fromkeys(("asyncio.as_completed", "concurrent.futures.as_completed"), "DUR110"),
+}  # fmt: skip
+PREFIXES: dict[str, str] = {
+    "random.": "DUR102",
+    "secrets.": "DUR102",
+    "numpy.random.": "DUR102",
+    "requests.": "DUR105",
+    "httpx.": "DUR105",
+    "urllib.request.": "DUR105",
+    "urllib3.": "DUR105",
+    "aiohttp.": "DUR105",
+    "socket.": "DUR105",
+    "smtplib.": "DUR105",
+    "ftplib.": "DUR105",
+    "http.client.": "DUR105",
+    "aws_lambda_powertools.utilities.parameters.": "DUR105",
+}
+HARMLESS = frozenset(
+    {
+        "random.Random", "random.seed", "secrets.compare_digest", "requests.Session", "httpx.Client", "httpx.AsyncClient",
+        "aiohttp.ClientSession", "httpx.Timeout", "requests.Request", "numpy.random.default_rng", "socket.inet_aton",
+        "urllib.request.Request", "random.SystemRandom",
+    }
+)  # fmt: skip
+"""Names from the same modules that are deterministic or have no effect of their own."""
+
+METHODS: dict[str, str] = {
+    "read_text": "DUR106",
+    "read_bytes": "DUR106",
+    "write_text": "DUR106",
+    "write_bytes": "DUR106",
+}
+"""Methods that only path objects have."""
+
+ENVIRONMENT = ("os.environ", "os.getenv", "os.environb")
+LOGGING = ("print", "logging.", "warnings.warn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,67 +142,6 @@ class LintFinding:
         return f"{self.file}:{self.line}:{self.column}: {self.rule} {self.message}"
 
 
-EXACT: dict[str, str] = {
-    **dict.fromkeys(
-        ("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today",
-         "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns",
-         "time.localtime", "time.gmtime", "time.ctime", "time.strftime", "time.process_time", "pendulum.now", "arrow.now",
-         "arrow.utcnow"),
-        "DUR101",
-    ),
-    **dict.fromkeys(("os.urandom", "os.getrandom"), "DUR102"),
-    **dict.fromkeys(("uuid.uuid1", "uuid.uuid4", "uuid.uuid7"), "DUR103"),
-    **dict.fromkeys(("time.sleep", "asyncio.sleep"), "DUR107"),
-    **dict.fromkeys(
-        ("threading.Thread", "threading.Timer", "multiprocessing.Process", "subprocess.run", "subprocess.Popen",
-         "subprocess.call", "subprocess.check_call", "subprocess.check_output", "os.system", "os.fork", "os.getpid",
-         "concurrent.futures.ThreadPoolExecutor", "concurrent.futures.ProcessPoolExecutor", "asyncio.to_thread",
-         "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "_thread.start_new_thread"),
-        "DUR108",
-    ),
-    **dict.fromkeys(
-        ("open", "io.open", "os.listdir", "os.scandir", "os.walk", "os.stat", "os.path.exists", "os.path.getmtime",
-         "os.path.getsize", "os.remove", "os.rename", "os.mkdir", "os.makedirs", "glob.glob", "glob.iglob", "shutil.copy",
-         "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp", "tempfile.NamedTemporaryFile",
-         "sqlite3.connect"),
-        "DUR106",
-    ),
-    **dict.fromkeys(("asyncio.as_completed", "concurrent.futures.as_completed"), "DUR110"),
-}  # fmt: skip
-PREFIXES: dict[str, str] = {
-    "random.": "DUR102",
-    "secrets.": "DUR102",
-    "numpy.random.": "DUR102",
-    "requests.": "DUR105",
-    "httpx.": "DUR105",
-    "urllib.request.": "DUR105",
-    "urllib3.": "DUR105",
-    "aiohttp.": "DUR105",
-    "socket.": "DUR105",
-    "smtplib.": "DUR105",
-    "ftplib.": "DUR105",
-    "http.client.": "DUR105",
-    "aws_lambda_powertools.utilities.parameters.": "DUR105",
-}
-HARMLESS = frozenset(
-    {
-        "random.Random", "random.seed", "secrets.compare_digest", "requests.Session", "httpx.Client", "httpx.AsyncClient",
-        "aiohttp.ClientSession", "httpx.Timeout", "requests.Request", "numpy.random.default_rng", "socket.inet_aton",
-        "urllib.request.Request", "random.SystemRandom",
-    }
-)  # fmt: skip
-"""Names from the same modules that are deterministic or have no effect of their own."""
-METHODS: dict[str, str] = {
-    "read_text": "DUR106",
-    "read_bytes": "DUR106",
-    "write_text": "DUR106",
-    "write_bytes": "DUR106",
-}
-"""Methods that only path objects have."""
-ENVIRONMENT = ("os.environ", "os.getenv", "os.environb")
-LOGGING = ("print", "logging.", "warnings.warn")
-
-
 def rule_for_call(name: str | None, method: str | None) -> str | None:
     """Return the rule that a call breaks; None if it breaks none.
 
@@ -174,3 +176,12 @@ def is_logging(name: str | None) -> bool:
 def all_codes() -> Iterator[str]:
     """Yield the code of every rule that a call can break."""
     yield from sorted({*EXACT.values(), *PREFIXES.values(), *METHODS.values()})
+
+
+def relative(file: str) -> str:
+    """Return a path relative to the working directory, with forward slashes."""
+    path = Path(file)
+    try:
+        return path.absolute().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()

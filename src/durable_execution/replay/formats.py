@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import count, fix_of
 from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, explain, readable
-from durable_execution.lint.places import relative
+from durable_execution.lint.rules import relative
 from durable_execution.protocol.safe_text import json_text, printable
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
 from durable_execution.replay.suspects import Suspect

@@ -7,7 +7,7 @@ import pytest
 
 from durable_debugger.actions import ACTIONS, ALL, BY_ID, actions_of, footer_of, key_text
 from durable_debugger.cli.exits import CommandError
-from durable_debugger.cli.preferences import config_path, read_preferences
+from durable_debugger.cli.launching import config_path, read_preferences
 from durable_debugger.screens.dialogs import help_lines
 from durable_debugger.screens.handlers import HANDLERS, load_handlers
 from durable_debugger.text.segments import plain
