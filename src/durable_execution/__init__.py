@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from durable_execution.operations.bound_context import BoundContext, durable_context
     from durable_execution.operations.callback import Callback
     from durable_execution.operations.combinators import Settled
-    from durable_execution.operations.step_context import BoundStep, StepContext, durable_step
+    from durable_execution.operations.step import BoundStep, StepContext, durable_step
     from durable_execution.retry import (
         Jitter,
         RetryDecision,
@@ -66,7 +66,7 @@ else:
             "BlockingCallback": "context.blocking_context",
             "BlockingContext": "context.blocking_context",
             "BoundContext": "operations.bound_context",
-            "BoundStep": "operations.step_context",
+            "BoundStep": "operations.step",
             "Callback": "operations.callback",
             "CallbackConfig": "config",
             "CallbackError": "errors",
@@ -96,7 +96,7 @@ else:
             "RetryPresets": "retry",
             "Settled": "operations.combinators",
             "StepConfig": "config",
-            "StepContext": "operations.step_context",
+            "StepContext": "operations.step",
             "StepError": "errors",
             "StepSemantics": "config",
             "WaitDecision": "retry",
@@ -106,7 +106,7 @@ else:
             "durable_branch": "operations.batch",
             "durable_context": "operations.bound_context",
             "durable_execution": "handler",
-            "durable_step": "operations.step_context",
+            "durable_step": "operations.step",
             "exponential_backoff": "retry",
             "linear_backoff": "retry",
             "poll_until": "retry",

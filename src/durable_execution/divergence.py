@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, overload
 
 from durable_execution.call_site import CallSite
-from durable_execution.protocol.paths import kind_of, root_path
+from durable_execution.protocol.ids import kind_of, root_path
 from durable_execution.redaction import redacted
 
 MAX_NAME_SHOWN = 80

@@ -31,7 +31,7 @@ from durable_execution.operations.lifecycle import described
 from durable_execution.protocol import ErrorObject, InvocationInput, InvocationStatus, Operation, Wire
 from durable_execution.protocol.enums import MAX_RESPONSE_BYTES
 from durable_execution.protocol.envelope import failed, pending, response_size, succeeded
-from durable_execution.protocol.paths import root_path
+from durable_execution.protocol.ids import root_path
 from durable_execution.runtime.answers import further_pages, merge, operations_in
 from durable_execution.runtime.body_threads import shared_workers
 from durable_execution.runtime.guard import check_finished

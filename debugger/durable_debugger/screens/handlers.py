@@ -23,4 +23,10 @@ def handles(action_id: str) -> "Callable[[Handler], Handler]":
 
 def load_handlers() -> None:
     """Import every module of handlers, so that it registers them."""
-    from durable_debugger.screens import following, inspection, navigation, reach  # noqa: F401  # pyright: ignore[reportUnusedImport]  # importing registers
+    from durable_debugger.screens import (  # noqa: F401  # importing registers
+        following,  # pyright: ignore[reportUnusedImport]
+        inspection,  # pyright: ignore[reportUnusedImport]
+        navigation,  # pyright: ignore[reportUnusedImport]
+        reach,  # pyright: ignore[reportUnusedImport]
+        replaying,  # pyright: ignore[reportUnusedImport]
+    )

@@ -11,7 +11,7 @@ from durable_execution.history.positions import MAIN, ScopePath
 from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.enums import BATCHES
-from durable_execution.protocol.paths import branch_path
+from durable_execution.protocol.ids import branch_path
 
 ANONYMOUS = "<lambda>"
 """Every lambda has this name, so the name does not identify it."""

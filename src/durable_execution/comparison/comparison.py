@@ -9,7 +9,7 @@ from durable_execution.comparison.call_tree import CallNode
 from durable_execution.comparison.context_comparison import Row, context_rows
 from durable_execution.comparison.relocation import with_relocations
 from durable_execution.divergence import Divergence, DivergenceKind
-from durable_execution.protocol.paths import root_path
+from durable_execution.protocol.ids import root_path
 
 __all__ = ["Comparison", "Row", "compare"]
 

@@ -14,7 +14,7 @@ from durable_execution.comparison.context_comparison import Row
 from durable_execution.comparison.wording import OLD, change_id, place, times
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, quoted, readable
 from durable_execution.protocol import OperationSubType, OperationType
-from durable_execution.protocol.paths import kind_of
+from durable_execution.protocol.ids import kind_of
 
 Kind = DivergenceKind
 MOVABLE = (Kind.SKIPPED, Kind.INSERTED, Kind.CHANGED_KIND, Kind.RENAMED)

@@ -16,8 +16,8 @@ from durable_execution.comparison.wording import effect_of, fix_of, likely_of
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation, OperationType, Wire, operation_id
+from durable_execution.protocol.ids import Labels, child_path, kind_of, root_path
 from durable_execution.protocol.operation import MILLISECONDS_FROM
-from durable_execution.protocol.paths import Labels, child_path, kind_of, root_path
 
 LOOKAHEAD = 256
 """How many recorded calls ahead to search for the call that was made."""

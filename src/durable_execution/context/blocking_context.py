@@ -26,8 +26,7 @@ from durable_execution.config import (
 from durable_execution.context.durable_context import DurableContext
 from durable_execution.operations.batch import NO_MAP_CONFIG, NO_PARALLEL_CONFIG, ParallelBranch
 from durable_execution.operations.callback import Callback
-from durable_execution.operations.step import is_async
-from durable_execution.operations.step_context import BoundStep, StepContext
+from durable_execution.operations.step import BoundStep, StepContext, is_async
 from durable_execution.operations.user_function import checked_config
 from durable_execution.runtime.blocking import BlockingThread
 

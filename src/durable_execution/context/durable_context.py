@@ -14,7 +14,7 @@ from durable_execution.config.options import StepConfig
 from durable_execution.context.combining_context import Combinators, Pending
 from durable_execution.operations import step, wait
 from durable_execution.operations.bound_context import BoundContext
-from durable_execution.operations.step_context import BoundStep, StepContext
+from durable_execution.operations.step import BoundStep, StepContext
 from durable_execution.operations.user_function import (
     called,
     check_is_called,

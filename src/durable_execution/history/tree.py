@@ -10,7 +10,7 @@ from durable_execution.history.positions import MAIN, Place, ScopePath, find_pla
 from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedOperation
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.enums import BATCHES, BRANCHES
-from durable_execution.protocol.paths import Labels, branch_path, child_path, kind_of, root_path, task_path
+from durable_execution.protocol.ids import Labels, branch_path, child_path, kind_of, root_path, task_path
 from durable_execution.trace.lazy_calls import Coverage, lines_of_calls
 
 DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")

@@ -19,11 +19,11 @@ from durable_execution.operations.lifecycle import (
     announce_replayed,
     announce_settled,
     announce_started,
+    decode,
     failure,
     recorded_state,
     store,
 )
-from durable_execution.operations.stored_values import decode
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_configuration

@@ -19,12 +19,15 @@ from durable_execution.operations.lifecycle import (
     announce_left,
     announce_replayed,
     announce_started,
+    decode,
     described,
+    encode,
     failure,
     recorded_state,
+    restored,
+    round_trip,
     store,
 )
-from durable_execution.operations.stored_values import decode, encode, restored, round_trip
 from durable_execution.protocol import Operation, OperationStatus, Wire
 from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES
 from durable_execution.runtime.call import Call

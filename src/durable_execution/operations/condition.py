@@ -13,14 +13,14 @@ from durable_execution.operations.lifecycle import (
     announce_completed,
     announce_replayed,
     announce_started,
+    decode,
     described,
+    encode,
     failure,
     recorded_state,
     store,
 )
-from durable_execution.operations.step import attempts_made, run_body
-from durable_execution.operations.step_context import StepContext
-from durable_execution.operations.stored_values import decode, encode
+from durable_execution.operations.step import StepContext, attempts_made, run_body
 from durable_execution.operations.user_function import check_parameters
 from durable_execution.protocol import Operation, OperationStatus, Wire
 from durable_execution.retry import WaitDecision, checked_decision

@@ -12,7 +12,7 @@ from durable_execution.errors import ConfigurationError
 from durable_execution.runtime.call import Call
 
 if TYPE_CHECKING:
-    from durable_execution.operations.step_context import StepContext
+    from durable_execution.operations.step import StepContext
     from durable_execution.runtime.scope import ContextScope
 
 PATCH_SUBTYPE = "Patch"

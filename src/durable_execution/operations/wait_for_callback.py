@@ -18,8 +18,7 @@ from durable_execution.errors import (
 )
 from durable_execution.operations.callback import create_callback, recorded_options
 from durable_execution.operations.child import Keeping, run_context
-from durable_execution.operations.step import is_async, run_step
-from durable_execution.operations.step_context import StepContext
+from durable_execution.operations.step import StepContext, is_async, run_step
 from durable_execution.operations.user_function import check_parameters
 from durable_execution.protocol import ErrorObject, OperationSubType, OperationType
 from durable_execution.runtime.call import Call

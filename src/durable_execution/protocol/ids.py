@@ -3,14 +3,37 @@
 The derivation is the same as in AWS's SDK for Python, so that executions, tools and histories are interchangeable: the first
 64 hex characters of blake2b-512 of `"<prefix>-<n>"`. The prefix is the id of the enclosing context; the root has none.
 
-ARNs of durable executions.
+A path identifies the same call in words: `process_order/notify#3/email(2)`. The runtime creates paths while the code runs, and a
+history reader creates them from the recorded events. Both use the rule here, so an operation has the same path on the recorded
+and the replayed side. ARNs name whole executions.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+
+from durable_execution.protocol.enums import OperationSubType, OperationType
+
+PATTERN = re.compile(
+    r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]*):(?P<account>\d{12}):function:(?P<function>[^:/\s]+):"
+    r"(?P<version>\$LATEST(?:\.PUBLISHED)?|\d+)/durable-execution/(?P<name>[^/\s]+)/(?P<id>[^/\s]+)"
+)
+LOCAL_REGION = "us-east-1"
+LOCAL_ACCOUNT = "123456789012"
+MAX_PATH_LENGTH = 4096
+"""A longer path loses its middle: without a limit, a thousand nested contexts cost a megabyte each."""
+
+ELLIPSIS = "…"
+KINDS_BY_SUBTYPE = {
+    OperationSubType.MAP: "map",
+    OperationSubType.PARALLEL: "parallel",
+    OperationSubType.WAIT_FOR_CALLBACK: "wait_for_callback",
+    OperationSubType.WAIT_FOR_CONDITION: "wait_for_condition",
+}
+KINDS_BY_TYPE = {OperationType.CHAINED_INVOKE: "invoke"}
 
 
 def operation_id(prefix: str | None, position: int) -> str:
@@ -41,14 +64,6 @@ def task_prefix(prefix: str | None, number: int) -> str:
 def branch_id(operation: str, index: int) -> str:
     """Return the id of branch `index` (from 0) of a map or parallel operation."""
     return blake2b(f"{operation}-{index}".encode()).hexdigest()[:64]
-
-
-PATTERN = re.compile(
-    r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]*):(?P<account>\d{12}):function:(?P<function>[^:/\s]+):"
-    r"(?P<version>\$LATEST(?:\.PUBLISHED)?|\d+)/durable-execution/(?P<name>[^/\s]+)/(?P<id>[^/\s]+)"
-)
-LOCAL_REGION = "us-east-1"
-LOCAL_ACCOUNT = "123456789012"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +107,62 @@ class ExecutionArn:
 
     def __str__(self) -> str:
         return f"{self.function_arn}/durable-execution/{self.name}/{self.id}"
+
+
+@lru_cache(maxsize=256)
+def kind_of(type: str, subtype: str | None) -> str:  # noqa: A002  # the protocol's word
+    """Return the kind of an operation: `step`, `wait`, `callback`, `invoke`, `context`, `map` or `parallel`.
+
+    A user's own subtype is ignored, so changing one does not rename an unnamed operation.
+    """
+    return KINDS_BY_SUBTYPE.get(subtype) or KINDS_BY_TYPE.get(type) or type.lower()  # type: ignore[call-overload]
+
+
+class Labels:
+    """Counts the calls of one context, so that each gets a unique label."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: dict[str | tuple[str], int] = {}
+
+    def label(self, kind: str, name: str | None) -> str:
+        """Return the next call's label: its name, `name(2)` for the second of that name, `step(1)` for an unnamed step.
+
+        Args:
+            kind: Kind of the operation, from `kind_of`.
+            name: Name of the operation; None if it has none.
+        """
+        seen = self._seen
+        if not name:
+            key = (kind,)
+            count = seen[key] = seen.get(key, 0) + 1
+            return f"{kind}({count})"
+        count = seen[name] = seen.get(name, 0) + 1
+        return name if count == 1 else f"{name}({count})"
+
+
+def root_path(handler: str) -> str:
+    """Return the path of the root context of a handler `module:qualname` (or of any other name)."""
+    return handler.rpartition(":")[2].rpartition(".")[2] or handler
+
+
+def child_path(parent: str, label: str) -> str:
+    """Return the path of the call `label` in the context at `parent`."""
+    return _bounded(f"{parent}/{label}")
+
+
+def branch_path(path: str, index: int) -> str:
+    """Return the path of branch `index` (from 0) of the map or parallel operation at `path`."""
+    return _bounded(f"{path}#{index}")
+
+
+def task_path(path: str, number: int) -> str:
+    """Return the path prefix of the calls of task `number` (from 1) in the context at `path`."""
+    return _bounded(f"{path}~{number}")
+
+
+def _bounded(path: str) -> str:
+    if len(path) <= MAX_PATH_LENGTH:
+        return path
+    return f"{path[: MAX_PATH_LENGTH // 4].rstrip(ELLIPSIS)}{ELLIPSIS}{path[-MAX_PATH_LENGTH // 2 :]}"

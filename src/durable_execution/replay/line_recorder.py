@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from durable_execution.protocol.paths import task_path
+from durable_execution.protocol.ids import task_path
 from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, LineEvent, LineRecording, Values
 from durable_execution.replay.probes import Probe, Probes
 from durable_execution.replay.suspects import Owner, owner_of

@@ -14,7 +14,7 @@ from durable_execution.comparison.wording import count, effect_of, fix_of_cause
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.protocol.paths import root_path
+from durable_execution.protocol.ids import root_path
 from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.supervisor import HandlerProcess, Task, WorkerOptions

@@ -15,7 +15,7 @@ from durable_execution.errors import OperationError
 from durable_execution.history.reading import execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ErrorObject, OperationType
-from durable_execution.protocol.paths import root_path
+from durable_execution.protocol.ids import root_path
 from durable_execution.redaction import redacted
 from durable_execution.replay.explore import Exploration, explore
 from durable_execution.replay.recorded_state import RecordedState, contexts_around, contexts_to_open

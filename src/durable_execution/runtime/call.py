@@ -13,7 +13,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.call_site import caller
-from durable_execution.protocol.paths import branch_path, child_path
+from durable_execution.protocol.ids import branch_path, child_path
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from durable_execution.errors import NondeterminismError
 from durable_execution.protocol import Operation, Wire
 from durable_execution.protocol.enums import BATCHES
-from durable_execution.protocol.paths import branch_path
+from durable_execution.protocol.ids import branch_path
 from durable_execution.runtime.call import Call, call_site_of, current_call_site, user_frame
 from durable_execution.runtime.scope import FIRST_CALLS, ContextScope
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome

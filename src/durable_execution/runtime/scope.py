@@ -13,8 +13,7 @@ from weakref import WeakSet
 
 from durable_execution.errors import ConfigurationError, ExecutionError, NestedOperationError
 from durable_execution.protocol.enums import MAX_NAME_LENGTH
-from durable_execution.protocol.ids import branch_id, operation_id, task_prefix
-from durable_execution.protocol.paths import Labels, branch_path, kind_of, task_path
+from durable_execution.protocol.ids import Labels, branch_id, branch_path, kind_of, operation_id, task_path, task_prefix
 from durable_execution.runtime.call import Call, current_call_site
 from durable_execution.runtime.loop import IN_STEP, TaskOwner
 from durable_execution.runtime.loop import scope as running_scope

@@ -20,7 +20,7 @@ from durable_execution.protocol import (
     Wire,
     branch_id,
 )
-from durable_execution.protocol.paths import branch_path
+from durable_execution.protocol.ids import branch_path
 from durable_execution.serdes.tagged import loads
 
 if TYPE_CHECKING:

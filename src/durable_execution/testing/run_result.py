@@ -9,7 +9,7 @@ from durable_execution.errors import SerializationError
 from durable_execution.history.documents import history_of
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation
 from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
-from durable_execution.protocol.paths import root_path
+from durable_execution.protocol.ids import root_path
 from durable_execution.protocol.safe_text import json_text
 from durable_execution.serdes.codec import typed_codec
 from durable_execution.testing.operation_views import Lookup, OperationTree, OperationView, StepView

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from durable_execution.operations.step_context import StepContext
+from durable_execution.operations.step import StepContext
 
 MAX_ATTEMPTS = 3
 MAX_CALLS = 3

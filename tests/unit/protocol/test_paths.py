@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_execution.protocol.paths import (
+from durable_execution.protocol.ids import (
     MAX_PATH_LENGTH,
     Labels,
     branch_path,
