@@ -192,6 +192,8 @@ def test_after_an_edit_the_source_shows_calls_at_the_lines_of_today(
         assert "your call 2" in running(app)
         charge = next(line for line in screen_text(app).splitlines() if "await ctx.step(charge())" in line)
         assert "recorded call 2" in charge, "the recorded call is where today's code makes it"
+        assert "* " in running(app)
+        assert "+ not recorded" in running(app), "the line was added"
         case.module.write_text(case.module.read_text().replace("@durable_execution", "# moved\n@durable_execution"))
         before = main_of(app).session
         await pilot.press("d")

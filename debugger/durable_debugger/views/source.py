@@ -6,6 +6,7 @@ Syntax highlighting of Python source by Pygments, which Textual depends on.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
@@ -13,6 +14,7 @@ from durable_debugger.model.line_playback import LinePlayback
 from durable_debugger.model.moments import MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
+from durable_debugger.sources.code import TAB
 from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import cut, safe, width
 from durable_debugger.text.segments import Line, Part, fit, flush, line_width
@@ -112,6 +114,28 @@ def divergent_lines(session: Session, file: str, *, is_edited: bool = False) -> 
     return found
 
 
+def edited_lines(recorded: str, today: Sequence[str]) -> dict[int, str]:
+    """Return today's lines that differ from the recorded source, each with what it was; empty for a new line.
+
+    Args:
+        recorded: The recorded text of the file.
+        today: The lines of the file today.
+    """
+    before = [line.expandtabs(TAB) for line in recorded.splitlines()]
+    found: dict[int, str] = {}
+    for kind, first, last, start, end in SequenceMatcher(None, before, today, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        for at in range(start, end):
+            was = first + at - start
+            found[at + 1] = before[was].strip() if was < last else ""
+        gone = [line.strip() for line in before[first + end - start : last] if line.strip()]
+        if gone and start < len(today):
+            at = min(end, len(today) - 1) + 1
+            found[at] = f"{found.get(at, '')} removed above: {gone[0]}{' …' if len(gone) > 1 else ''}".strip()
+    return found
+
+
 def source_line(
     session: Session,
     listing: Listing,
@@ -121,8 +145,9 @@ def source_line(
     *,
     current: int | None,
     divergent: dict[int, tuple[str, str, str]] | None = None,
+    edited: dict[int, str] | None = None,
 ) -> Line:
-    """Draw a line of source.
+    """Draw a line of source; beside an edited line, what it was when it was recorded.
 
     Args:
         session: The session.
@@ -132,6 +157,7 @@ def source_line(
         cells: Width.
         current: Number of the current line.
         divergent: `divergent_lines` of the file.
+        edited: `edited_lines` of the file.
     """
     number = index + 1
     rows = calls.get(number, [])
@@ -147,10 +173,16 @@ def source_line(
     left: Line = [
         Part(f"{glyphs.CURSOR if is_current else ' '} {pointer}", "accent"),
         Part(f"{number:>{NUMBER_WIDTH - 1}} ", "accent" if is_current else "dim"),
-        Part(f"{mark} ", mark_role),
+        Part(mark, mark_role),
+        Part(glyphs.EDITED if number in (edited or {}) else " ", "accent"),
         *listing.lines[index],
     ]
     note = [Part(parting[2], parting[1])] if parting else _note(session, rows, int(cells * NOTE_SHARE))
+    was = (edited or {}).get(number)
+    if was is not None:
+        share = int(cells * NOTE_SHARE)
+        words = f"{glyphs.RECORDED} {safe(was)}" if was else f"{glyphs.REPLAYED} not recorded"
+        note = [Part(cut(words, share), "recorded" if was else "replayed"), *([Part("  "), *note] if parting else [])]
     note = _logged(session, (listing.file, number), int(cells * NOTE_SHARE)) or note
     if not note:
         return left

@@ -11,6 +11,7 @@ from durable_debugger.views.source import (
     calls_by_line,
     current_site,
     divergent_lines,
+    edited_lines,
     highlighted,
     locals_lines,
     source_line,
@@ -18,6 +19,7 @@ from durable_debugger.views.source import (
 )
 from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.call_site import CallSite
+from durable_execution.trace.sources import source_texts
 
 MARGIN = 2
 """Number of lines kept visible around the current line."""
@@ -47,6 +49,7 @@ class SourcePane(LineView):
         self._remark = ""
         self._calls: dict[int, list[int]] = {}
         self._divergent: dict[int, tuple[str, str, str]] = {}
+        self._edited: dict[int, str] = {}
         self._colors: dict[SourceText, list[Line]] = {}
 
     def update(self, session: Session) -> None:
@@ -76,6 +79,7 @@ class SourcePane(LineView):
             is_edited = bool(self._remark)
             self._calls = calls_by_line(session, self.site.file, is_edited=is_edited)
             self._divergent = divergent_lines(session, self.site.file, is_edited=is_edited)
+            self._edited = self._edits(session, self.site.file, text)
         self.set_title(source_title(self.site, self._remark))
         self.show(len(text.lines))
 
@@ -93,7 +97,14 @@ class SourcePane(LineView):
             return self.listing.lines[index]
         current = self.site.line
         return source_line(
-            self.session, self.listing, self._calls, index, cells, current=current, divergent=self._divergent
+            self.session,
+            self.listing,
+            self._calls,
+            index,
+            cells,
+            current=current,
+            divergent=self._divergent,
+            edited=self._edited,
         )
 
     def move(self, rows: int) -> None:
@@ -145,6 +156,13 @@ class SourcePane(LineView):
         self._calls = {}
         self.set_title("Source")
         self.show(1)
+
+    @staticmethod
+    def _edits(session: Session, file: str, text: SourceText) -> dict[int, str]:
+        """Compare with the source that the replay trace keeps."""
+        lines = next((trace.sources for trace in session.execution.traces if trace.sources), ())
+        recorded = source_texts(lines).get(file)
+        return edited_lines(recorded, text.lines) if recorded is not None else {}
 
     def _note(self, text: SourceText) -> str:
         """Return a remark when the handler changed since the recording."""

@@ -3,6 +3,24 @@
 import pytest
 
 from durable_debugger.views.answer import assigned_at
+from durable_debugger.views.source import edited_lines
+
+
+@pytest.mark.parametrize(
+    ("recorded", "today", "expected"),
+    [
+        ("a\nb\nc", ["a", "b", "c"], {}),
+        ("a\nb\nc", ["a", "x", "c"], {2: "b"}),
+        ("a\nc", ["a", "new", "c"], {2: ""}),
+        ("a\nb\nc", ["a", "c"], {2: "removed above: b"}),
+        ("a\nb\nd\nc", ["a", "x", "c"], {2: "b", 3: "removed above: d"}),
+        ("", ["a"], {1: ""}),
+        ("a", [], {}),
+    ],
+)
+def test_edited_lines_know_what_they_were(recorded: str, today: list[str], expected: dict[int, str]) -> None:
+    assert edited_lines(recorded, today) == expected
+
 
 SOURCE = """
 async def handler(event, ctx):
