@@ -4,6 +4,7 @@ A replay in a worker finds the difference. The replays that find its cause run i
 a fork of a fresh import, and imports with a different hash seed, clock, time zone, locale, random seed and environment.
 """
 
+import os
 import time
 from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -20,8 +21,8 @@ from durable_execution.replay.reproduction import Variant
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
 from durable_execution.replay.surroundings import FRESH, Surroundings, surroundings_for
 
-SECONDS = 10.0
-"""Most time that the search for one cause takes."""
+SECONDS = 30.0
+"""Most time that the search for one cause takes. It takes a few seconds, and longer only on a busy machine."""
 
 MAX_SEARCHES = 20
 """Most searches of one check. Recordings that differ in the same way share a cause."""
@@ -74,14 +75,17 @@ class CauseFinder:
     def _replays(
         self, report: ReplayReport, execution: RecordedExecution, reference: str
     ) -> Generator[list[Variant], None, None]:
-        """Replay in a fresh process, then in all other surroundings at once. Yields the variants as they are there."""
+        """Replay in a fresh process, then in the other surroundings, as many at once as there are cores.
+
+        Yields the variants as they are there. Those that show most come first; the rest is left out once the cause is found.
+        """
         deadline = time.monotonic() + self._seconds
         replay = partial(
             self._replay, execution, reference, deadline, opened=contexts_to_open(report.divergences, execution)
         )
         yield replay(FRESH)
         every = surroundings_for(execution, report.suspects, self._variables.get(reference, ()))
-        pool = ThreadPoolExecutor(len(every))
+        pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
         try:
             pending: set[Future[list[Variant]]] = {pool.submit(replay, one) for one in every}
             while pending:

@@ -5,6 +5,7 @@
 
 import _thread
 import asyncio
+import functools
 import os
 import socket
 import ssl
@@ -191,6 +192,7 @@ SENDERS: tuple[tuple[Any, tuple[str, ...]], ...] = (
 
 
 def _refusing(original: Any, name: str) -> Any:
+    @functools.wraps(original)
     def refused(connection: Any, *arguments: Any, **options: Any) -> Any:
         isolation = current.get(None)
         frame = sys._getframe(1)  # noqa: SLF001  # the caller's frame

@@ -68,12 +68,6 @@ def surroundings_for(
             random_seed=1,
         ),
         Surroundings(
-            "a process 12 hours ahead",
-            {"PYTHONHASHSEED": "2", "TZ": "America/Lima", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},
-            clock_offset=DAY // 2,
-            random_seed=2,
-        ),
-        Surroundings(
             "a process 200 days ahead",
             {
                 "PYTHONHASHSEED": "3",
@@ -85,6 +79,12 @@ def surroundings_for(
             },
             clock_offset=200 * DAY,
             random_seed=3,
+        ),
+        Surroundings(
+            "a process 12 hours ahead",
+            {"PYTHONHASHSEED": "2", "TZ": "America/Lima", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"},
+            clock_offset=DAY // 2,
+            random_seed=2,
         ),
     ]
     names = sorted(
