@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from durable_execution import DurableContext, durable_execution
@@ -25,7 +27,8 @@ from durable_execution.observers import (
     OperationStarted,
 )
 from durable_execution.protocol import InvocationStatus, Operation, OperationStatus, Wire, operation_id
-from durable_execution.replay import Replayer
+from durable_execution.replay import Handlers, Replayer, Source, WorkerOptions, check_in_workers
+from durable_execution.replay.supervisor import HandlerProcess
 from durable_execution.trace import DirectorySink, TraceRecorder
 from tests.benchmarks.measuring import KIB, measure, peak_bytes
 
@@ -149,12 +152,38 @@ def long_replay() -> tuple[float, float]:
     return time.perf_counter() - began, (peak_bytes() - before) / KIB / KIB
 
 
+def workers(count: int) -> Iterator[str]:
+    """Measure replays in processes of their own: starting one, and replaying the same small history so many times."""
+    began = cpu_of_children()
+    HandlerProcess("tests.benchmarks.replaying:order", WorkerOptions()).close()
+    yield f"starting a worker and importing the handler: {cpu_of_children() - began:.2f} s of CPU"
+    events = history_of_order()
+    sources = [Source(str(number), partial(read_history, events)) for number in range(count)]
+    options = WorkerOptions(jobs=2, has_rows=False)
+    own, started = time.process_time(), time.perf_counter()
+    handlers = Handlers.parse(["tests.benchmarks.replaying:order"])
+    assert all(report.is_same for report in check_in_workers(sources, handlers, options))
+    wall, own = time.perf_counter() - started, time.process_time() - own
+    yield f"{count:,} histories in 2 workers: {wall:.2f} s; reading and supervising take {own / count * 1e3:.1f} ms of CPU each"
+
+
+def cpu_of_children() -> float:
+    """Processor time of the processes that have ended, in seconds. Forks of a worker are not among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--histories", type=int, nargs="*", default=[1, 100, 10_000])
     parser.add_argument("--long", action="store_true", help="only the long history, in a process of its own")
+    parser.add_argument("--workers", type=int, metavar="N", help="only replays in workers, of so many histories")
     arguments = parser.parse_args()
+    if arguments.workers is not None:
+        for line in workers(arguments.workers):
+            print(line)
+        return
     if arguments.long:
         seconds, mebibytes = long_replay()
         print(f"a history of {OPERATIONS:,} operations: {seconds:.2f} s, {mebibytes:.0f} MiB more")

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -128,9 +128,11 @@ class ReplayProcess:
         seconds = options.seconds if not options.is_every_prefix else max(options.seconds, EVERY_PREFIX_SECONDS)
         self.task, self.replays = task, self.replays + 1
         self.deadline = time.monotonic() + seconds + options.grace
+        # a replay needs the traces only to cut the recording: their facts are in the operations already
+        execution = task.execution if options.is_every_prefix else replace(task.execution, traces=())
         self.channel.send(
             Job(
-                task.execution,
+                execution,
                 task.source,
                 seconds,
                 options.grace,
@@ -158,7 +160,9 @@ class ReplayProcess:
             ForgedMessageError: Something other than the worker answered.
             TimeoutError: There was no answer in time.
         """
-        self.channel.send(Job(execution, name, seconds, 0, lines=count, opened=opened, stepping=stepping))
+        self.channel.send(
+            Job(replace(execution, traces=()), name, seconds, 0, lines=count, opened=opened, stepping=stepping)
+        )
         self.wait(seconds)
         return [Variant.from_wire(one) for one in self.answer().variants]
 

@@ -273,8 +273,8 @@ def _with_effects(report: ReplayReport, effects: tuple[Suspect, ...]) -> ReplayR
 
 
 def _renamed(execution: RecordedExecution, report: ReplayReport) -> tuple[tuple[int, str], ...]:
-    if report.execution is None:
-        return ()
+    if report.execution is None or not any("/context@" in one.path for one in execution.operations):
+        return ()  # only virtual contexts are named after the replay
     plain = rooted_at(execution, report.handler)
     pairs = enumerate(zip(plain.operations, report.execution.operations, strict=False))
     return tuple((index, after.path) for index, (before, after) in pairs if before.path != after.path)
