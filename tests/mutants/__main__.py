@@ -40,7 +40,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "comparison": (
         ("tests/unit/comparison", "tests/unit/test_divergence.py"),
-        ("tests/replay/test_replayer.py", "tests/replay/test_open_recordings.py", "tests/replay/test_reordering.py"),
+        ("tests/replay/test_replayer.py", "tests/replay/test_open_recordings.py"),
         ("tests/replay/test_corpus.py", "tests/replay/test_checking.py"),
     ),
     "replay/cause.py": (("tests/unit/replay", "tests/replay/test_suspects.py"),),
