@@ -125,7 +125,7 @@ def lint_rules() -> Iterator[str]:
     yield "| Rule | Finds | Do |"
     yield "|---|---|---|"
     for rule in RULES.values():
-        yield f"| `{rule.code}` | {rule.name} | {rule.fix} |"
+        yield f"| [`{rule.code}`](lint/{rule.code}.md) | {rule.name} | {rule.fix} |"
 
 
 TABLES = {

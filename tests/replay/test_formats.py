@@ -1,6 +1,7 @@
 """Reports in every format."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -103,3 +104,14 @@ def test_an_unknown_format_is_refused_with_those_there_are() -> None:
 
 def test_the_worst_report_decides_the_exit_code(reports: list[ReplayReport]) -> None:
     assert [worst(reports[:count]) for count in range(6)] == [0, 0, 1, 1, 4, 3]
+
+
+def test_every_sarif_result_has_a_place_and_the_driver_a_version() -> None:
+    reports = [
+        ReplayReport("a b.json", "shop.orders:flow", Verdict.EXITED, error="it ended its process"),
+        ReplayReport("c.json", "flows/shop.py:flow", Verdict.UNREADABLE, error="no events"),
+    ]
+    run = json.loads(render(reports, "sarif"))["runs"][0]
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", run["tool"]["driver"]["version"])
+    places = [one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in run["results"]]
+    assert places == ["a%20b.json", "flows/shop.py"]

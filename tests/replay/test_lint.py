@@ -135,3 +135,95 @@ def test_every_rule_says_what_to_write() -> None:
 
 def test_the_examples_are_clean(repository: Path) -> None:
     assert [str(found) for found in lint_paths([repository / "examples"])] == []
+
+
+FLOW_FILE = (
+    "{imports}\nfrom durable_execution import durable_execution, durable_step\n\n"
+    "@durable_step\nasync def work(step, n=0): ...\n\n"
+    "@durable_execution\nasync def flow(event, ctx):\n    {body}\n"
+)
+
+
+def across(imports: str, body: str, **files: str) -> list[tuple[str, str]]:
+    """The findings in a flow that imports other files, as file and rule."""
+    sources = {f"shop/{name.replace('__init', '__init__')}.py": text for name, text in files.items()}
+    sources["shop/flow.py"] = FLOW_FILE.format(imports=imports, body=body)
+    return [(found.file, found.rule) for found in lint_sources(sources)]
+
+
+CLOCK = "from datetime import datetime as dt\nnow = dt.now\ndef hour(): return dt.now().hour\n"
+
+
+@pytest.mark.parametrize(
+    ("imports", "body", "found"),
+    [
+        ("from shop.clock import *", "await ctx.step(work(now()))", ("shop/flow.py", "DUR101")),
+        ("from shop.clock import *", "await ctx.step(work(dt.now()))", ("shop/flow.py", "DUR101")),
+        ("from shop.clock import *", "await ctx.step(work(hour()))", ("shop/clock.py", "DUR101")),
+        ("from .clock import hour as time_of_day", "await ctx.step(work(time_of_day()))", ("shop/clock.py", "DUR101")),
+        ("import shop.clock as c", "await ctx.step(work(c.now()))", ("shop/flow.py", "DUR101")),
+        ("import shop.clock", "await ctx.step(work(shop.clock.hour()))", ("shop/clock.py", "DUR101")),
+        ("from shop import tools", "await ctx.step(work(tools.hour()))", ("shop/clock.py", "DUR101")),
+        ("from shop.tools import *", "await ctx.step(work(hour()))", ("shop/clock.py", "DUR101")),
+        ("from shop.tools import read as look", "await ctx.step(work(look('x')))", ("shop/flow.py", "DUR106")),
+        ("from time import *", "await ctx.step(work(time()))", ("shop/flow.py", "DUR101")),
+        ("from random import *", "await ctx.step(work(randint(1, 3)))", ("shop/flow.py", "DUR102")),
+        ("import random", "pick = random.choice\n    await ctx.step(work(pick([1])))", ("shop/flow.py", "DUR102")),
+    ],
+)
+def test_star_imports_and_aliases_are_followed_across_files(imports: str, body: str, found: tuple[str, str]) -> None:
+    assert across(imports, body, clock=CLOCK, tools="from shop.clock import *\nread = open\n", __init="") == [found]
+
+
+def test_names_that_a_star_does_not_give_are_left_alone() -> None:
+    hidden = "__all__ = ['other']\nfrom datetime import datetime\nnow = datetime.now\n"
+    assert across("from shop.clock import *", "await ctx.step(work(now()))", clock=hidden) == []
+    assert across("from shop.clock import *\ndef now(): return 1", "await ctx.step(work(now()))", clock=CLOCK) == []
+
+
+NESTED = [
+    "def outer():\n    def inner():\n        return time.time()\n    return inner()\nawait ctx.step(work(outer()))",
+    "def one():\n    return time.time()\ndef two():\n    return one()\nawait ctx.step(work(two()))",
+    "await ctx.step(work(sorted(event, key=lambda one: time.time())))",
+    "def stamp(one):\n    return (time.time(), one)\nstamped = list(map(stamp, event))\nawait ctx.step(work(stamped))",
+    "async def part():\n    await ctx.step(work(time.time()))\nawait asyncio.gather(part(), part())",
+    (
+        "class Helper:\n    def at(self):\n        return self.now()\n    def now(self):\n        return time.time()\n"
+        "async def inner(child):\n    def deep():\n        return time.time()\n    await child.step(work(deep()))\n"
+        "await ctx.run_in_child_context(inner, 'inner')"
+    ),
+]
+
+
+@pytest.mark.parametrize("body", NESTED)
+def test_nested_functions_are_looked_into(body: str) -> None:
+    assert codes(body) == ["DUR101"]
+
+
+def test_an_alias_of_the_context_is_a_context() -> None:
+    assert codes("c = ctx\nc.wait(timedelta(seconds=1))") == ["DUR205"]
+
+
+SETS = [
+    "await ctx.map({'a', 'b'}, work, 'all')",
+    "names = set(event)\nawait ctx.map(names, work, 'all')",
+    "names = set(event)\nawait ctx.map(list(names), work, 'all')",
+    (
+        "names = set(event) | {'c'}\nasync def inner(child):\n    await child.map(names, work, 'all')\n"
+        "await ctx.run_in_child_context(inner, 'inner')"
+    ),
+    "first = next(iter(set(event)))\nawait ctx.step(work(first))",
+    "left = set(event)\nawait ctx.step(work(left.pop()))",
+    "for name in dict.fromkeys(set(event)):\n    await ctx.step(work(name), name=name)",
+    "for name in set(event).union('x'):\n    await ctx.step(work(name), name=name)",
+]
+
+
+@pytest.mark.parametrize("body", SETS)
+def test_the_order_of_a_set_is_found_where_it_is_used(body: str) -> None:
+    assert codes(body) == ["DUR109"]
+
+
+def test_a_sorted_set_given_to_map_is_left_alone() -> None:
+    assert codes("await ctx.map(sorted(set(event)), work, 'all')") == []
+    assert codes("names = set(event)\nnames = sorted(names)\nawait ctx.map(names, work, 'all')") == []

@@ -36,7 +36,8 @@ VERBS = {
 
 MODULES = {
     **dict.fromkeys(("open", "list", "show", "diff"), "look"),
-    **dict.fromkeys(("check", "lint"), "verify"),
+    "check": "verify",
+    "lint": "lint",
     **dict.fromkeys(("run", "serve", "callback"), "engine"),
     **dict.fromkeys(("stop", "pause", "resume", "delete"), "control"),
     "replay": "replay",

@@ -1,7 +1,5 @@
 """`durable-debug check SOURCE... MODULE:HANDLER`: replays many recordings against the current code, for CI.
 
-`durable-debug lint PATH...`: finds code that breaks replay, by reading the source.
-
 Prints replay reports in the formats that CI systems read.
 """
 
@@ -29,8 +27,6 @@ from durable_debugger.text import durations
 from durable_execution.clock import SystemClock
 from durable_execution.comparison.wording import count
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.lint import lint_paths
-from durable_execution.lint.linter import LINT_FORMATS
 from durable_execution.private_files import write_private
 from durable_execution.protocol import ExecutionStatus
 from durable_execution.protocol.safe_text import printable
@@ -161,31 +157,6 @@ def _from_file(name: str) -> RecordedExecution:
 
 def _from_anywhere(name: str, where: Sequence[Place]) -> RecordedExecution:
     return find(name, where).execution
-
-
-def add_lint_arguments(parser: ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="Python file or directory")
-    parser.add_argument(
-        "--format", choices=tuple(LINT_FORMATS), default="text", help="output format (default: %(default)s)"
-    )
-    parser.add_argument("--json", action="store_const", const="json", dest="format", help="same as --format json")
-
-
-def run_lint(arguments: Namespace, output: Output) -> int:
-    """Lint files."""
-    missing = [path for path in arguments.paths if not path.exists()]
-    if missing:
-        raise CommandError(f"{missing[0]} does not exist", Exit.UNLOADABLE)
-    for path in arguments.paths:
-        if path.is_file() and b"\0" in path.read_bytes():
-            raise CommandError(f"{path} is not Python source", Exit.UNLOADABLE)
-    try:
-        findings = lint_paths(arguments.paths)
-    except OSError as error:
-        raise CommandError(f"cannot read {error.filename}: {error.strerror}", Exit.UNLOADABLE) from error
-    output.text(LINT_FORMATS[arguments.format](findings), arguments.format)
-    return Exit.DIVERGED if findings else Exit.OK
 
 
 def add_report_options(parser: ArgumentParser) -> None:

@@ -17,12 +17,22 @@ from durable_execution.lint.program import (
     operation_of,
     read_module,
 )
-from durable_execution.lint.rules import RULES, LintFinding, is_environment, is_logging, relative, rule_for_call
+from durable_execution.lint.rules import (
+    RULES,
+    LintFinding,
+    is_environment,
+    is_logging,
+    relative,
+    rule_for_call,
+    sarif_document,
+    sarif_uri,
+)
 from durable_execution.protocol.safe_text import json_text, printable
 
 MUTATORS = frozenset(
     {"append", "extend", "insert", "add", "update", "remove", "discard", "pop", "clear", "setdefault", "popitem"}
 )
+SET_METHODS = frozenset({"union", "intersection", "difference", "symmetric_difference", "copy"})
 SWALLOWED = ("BaseException", "asyncio.CancelledError", "asyncio.exceptions.CancelledError")
 SKIPPED_DIRECTORIES = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "build", "dist", ".tox"})
 
@@ -38,6 +48,7 @@ def check_orchestration(found: Orchestration) -> Iterator[LintFinding]:
         match node:
             case ast.Call():
                 yield from _call(found, node)
+                yield from _batch(found, node, sets)
             case ast.If() | ast.While() | ast.IfExp():
                 yield from _environment(found, node.test)
             case ast.For() | ast.AsyncFor() | ast.comprehension():
@@ -78,8 +89,7 @@ def check_step(function: FunctionInfo, contexts: frozenset[str]) -> Iterator[Lin
 
 
 def _call(found: Orchestration, node: ast.Call) -> Iterator[LintFinding]:
-    module = found.function.module
-    name = module.resolve(node.func)
+    name = _resolved(found.function, node.func)
     method = node.func.attr if isinstance(node.func, ast.Attribute) else None
     if name is not None and name.partition(".")[0] in found.contexts:
         return
@@ -106,6 +116,42 @@ def _environment(found: Orchestration, test: ast.expr) -> Iterator[LintFinding]:
             if any(is_environment(module.resolve(part)) for part in parts):
                 yield _finding(found, node, "DUR104", f"{node.id} = {ast.unparse(value)[:60]}")
                 return
+
+
+def _resolved(function: FunctionInfo, node: ast.expr) -> str | None:
+    """Return the dotted name of an expression, even where a function gave it another name: `clock = datetime.now`."""
+    parts: list[str] = []
+    inner = node
+    while isinstance(inner, ast.Attribute):
+        parts.append(inner.attr)
+        inner = inner.value
+    if isinstance(inner, ast.Name):
+        scope: FunctionInfo | None = function
+        while scope is not None:
+            value = _assigned(scope).get(inner.id)
+            if isinstance(value, (ast.Name, ast.Attribute)):
+                found = function.module.resolve(value)
+                return ".".join([found, *reversed(parts)]) if found is not None else None
+            if value is not None or inner.id in scope.parameters:
+                break
+            scope = scope.outer
+    return function.module.resolve(node)
+
+
+def _batch(found: Orchestration, node: ast.Call, sets: frozenset[str]) -> Iterator[LintFinding]:
+    """Find sets given to `ctx.map`: the items, and so their recorded results, have another order in another process."""
+    items = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "items")]
+    if operation_of(node, found.contexts) == "map" and items and _is_set(items[0], sets):
+        yield _finding(found, items[0], "DUR109", f"{_shown(items[0])} given to map")
+    if isinstance(node.func, ast.Name) and node.func.id == "next" and node.args and _is_set(node.args[0], sets):
+        yield _finding(found, node, "DUR109", _shown(node))
+    if (
+        isinstance(node.func, ast.Attribute)
+        and node.func.attr == "pop"
+        and not node.args
+        and _is_set(node.func.value, sets)
+    ):
+        yield _finding(found, node, "DUR109", _shown(node))
 
 
 def _evaluated(expression: ast.expr, found: Orchestration) -> Iterator[ast.AST]:
@@ -161,8 +207,26 @@ def _logged(function: FunctionInfo) -> set[int]:
 
 
 def _sets(function: FunctionInfo) -> frozenset[str]:
-    assigned = {**function.module.values, **_assigned(function)}
-    return frozenset(name for name, value in assigned.items() if _is_set(value, frozenset()))
+    """Return the names that hold sets: of the module, of enclosing functions and of its own, parameters included."""
+    scopes: list[FunctionInfo] = []
+    scope: FunctionInfo | None = function
+    while scope is not None:
+        scopes.insert(0, scope)
+        scope = scope.outer
+    found = {name for name, value in function.module.values.items() if _is_set(value, frozenset())}
+    for each in scopes:
+        arguments = each.node.args
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            (found.add if _is_set_type(argument.annotation) else found.discard)(argument.arg)
+        for name, value in _assigned(each).items():
+            (found.add if _is_set(value, frozenset(found)) else found.discard)(name)
+    return frozenset(found)
+
+
+def _is_set_type(annotation: ast.expr | None) -> bool:
+    if isinstance(annotation, ast.Subscript):
+        annotation = annotation.value
+    return isinstance(annotation, ast.Name) and annotation.id in ("set", "frozenset", "Set", "FrozenSet", "AbstractSet")
 
 
 def _is_set(node: ast.expr, sets: frozenset[str]) -> bool:
@@ -172,12 +236,23 @@ def _is_set(node: ast.expr, sets: frozenset[str]) -> bool:
         return node.id in sets
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitOr, ast.BitAnd, ast.Sub, ast.BitXor)):
         return _is_set(node.left, sets) or _is_set(node.right, sets)
-    if isinstance(node, ast.Call):
-        function = node.func
-        if isinstance(function, ast.Name) and function.id in ("list", "tuple", "enumerate", "iter", "reversed"):
+    return isinstance(node, ast.Call) and _gives_set(node, sets)
+
+
+def _gives_set(node: ast.Call, sets: frozenset[str]) -> bool:
+    """Whether a call makes a set, or keeps the order of one."""
+    function = node.func
+    if isinstance(function, ast.Attribute):
+        if ast.unparse(function) == "dict.fromkeys":
             return bool(node.args) and _is_set(node.args[0], sets)
-        return isinstance(function, ast.Name) and function.id in ("set", "frozenset")
-    return False
+        return function.attr in SET_METHODS and _is_set(function.value, sets)
+    if not isinstance(function, ast.Name):
+        return False
+    if function.id in ("list", "tuple", "enumerate", "iter", "reversed"):
+        return bool(node.args) and _is_set(node.args[0], sets)
+    if function.id in ("map", "filter"):
+        return any(_is_set(one, sets) for one in node.args[1:])
+    return function.id in ("set", "frozenset")
 
 
 def _assigned(function: FunctionInfo) -> dict[str, ast.expr]:
@@ -340,7 +415,7 @@ def to_sarif(findings: Sequence[LintFinding]) -> str:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": relative(found.file)},
+                        "artifactLocation": {"uri": sarif_uri(found.file)},
                         "region": {"startLine": found.line, "startColumn": found.column},
                     }
                 }
@@ -348,9 +423,7 @@ def to_sarif(findings: Sequence[LintFinding]) -> str:
         }
         for found in findings
     ]
-    run = {"tool": {"driver": {"name": "durable-debug lint", "rules": rules}}, "results": results}
-    document = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
-    return json_text(document) + "\n"
+    return json_text(sarif_document("durable-debug lint", rules, results)) + "\n"
 
 
 def _property(text: str) -> str:

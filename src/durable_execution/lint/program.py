@@ -4,10 +4,14 @@ Reads source files as modules: their functions, and the meaning of their names.
 """
 
 import ast
+import random
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
+
+from durable_execution.lint.rules import EXACT
 
 HANDLER_DECORATORS = ("durable_execution", "handler.durable_execution")
 STEP_DECORATORS = ("durable_step", "context.step_function.durable_step")
@@ -17,6 +21,26 @@ CHILD_CALLS = frozenset({"run_in_child_context", "map", "parallel", "with_retry"
 OPERATIONS = (
     STEP_CALLS | CHILD_CALLS | {"wait", "create_callback", "invoke", "now", "all", "any", "race", "all_settled"}
 )
+CALLERS = frozenset(
+    {
+        "map",
+        "filter",
+        "sorted",
+        "min",
+        "max",
+        "functools.reduce",
+        "itertools.groupby",
+        "itertools.starmap",
+        "any",
+        "all",
+    }
+)
+"""Functions that call the functions they are given, at once."""
+
+STANDARD = {"random": random, "secrets": secrets}
+"""Modules whose every function the rules are about."""
+
+MAX_ALIASES = 10
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -71,7 +95,9 @@ class Module:
         imports: Full names of imported names: `datetime` → `datetime.datetime`.
         functions: Its functions by qualified name.
         values: Expressions assigned to module-level names, by name.
+        stars: Modules of which it imports every name, the last first.
         ignores: Ignored codes by line; an empty set ignores everything.
+        others: The program's modules by dotted name, itself included, for names that are imported from them.
     """
 
     file: str
@@ -80,12 +106,15 @@ class Module:
     imports: dict[str, str] = field(default_factory=dict)
     functions: dict[str, FunctionInfo] = field(default_factory=dict)
     values: dict[str, ast.expr] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
     ignores: dict[int, frozenset[str]] = field(default_factory=dict)
+    others: Mapping[str, "Module"] = field(default_factory=dict)
 
     def resolve(self, node: ast.AST) -> str | None:
         """Return the dotted name that an expression refers to.
 
-        After `from datetime import datetime as dt`, `dt.now` is `datetime.datetime.now`.
+        After `from datetime import datetime as dt`, `dt.now` is `datetime.datetime.now`, also if another file of the program
+        imports it, gives it another name, or is imported with a star.
         """
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
@@ -93,8 +122,36 @@ class Module:
             node = node.value
         if not isinstance(node, ast.Name):
             return None
-        base = self.imports.get(node.id, node.id)
-        return ".".join([base, *reversed(parts)])
+        return self._followed(".".join([self._meaning(node.id), *reversed(parts)]))
+
+    def _meaning(self, name: str, depth: int = 0) -> str:
+        """Return the dotted name that a name of this module stands for."""
+        if name in self.imports:
+            return self.imports[name]
+        value = self.values.get(name)
+        if isinstance(value, (ast.Name, ast.Attribute)) and depth < MAX_ALIASES:
+            attributes, root = _parts(value)
+            if root is not None and root != name:
+                return ".".join([self._meaning(root, depth + 1), *attributes])
+        if name not in self.functions and name not in self.values:
+            for star in self.stars:
+                if star_gives(star, name, _module_named(star, self.others)):
+                    return f"{star}.{name}"
+        return name
+
+    def _followed(self, dotted: str, depth: int = 0) -> str:
+        """Follow a dotted name into the modules of the program, to where it is defined."""
+        parts = dotted.split(".")
+        for end in range(len(parts) - 1, 0, -1):
+            module = _module_named(".".join(parts[:end]), self.others)
+            if module is None or module is self:
+                continue
+            name, rest = parts[end], parts[end + 1 :]
+            meaning = module._meaning(name)  # noqa: SLF001  # of the same class
+            if name in module.functions or meaning == name or depth >= MAX_ALIASES:
+                return ".".join([*parts[:end], meaning, *rest]) if meaning != name else dotted
+            return module._followed(".".join([meaning, *rest]), depth + 1)  # noqa: SLF001  # of the same class
+        return dotted
 
     def is_ignored(self, line: int, code: str) -> bool:
         """Whether a comment on the line ignores the rule."""
@@ -120,6 +177,8 @@ class Program:
     def of(cls, modules: Mapping[str, Module]) -> "Program":
         """Find handlers and follow their calls."""
         program = cls(modules)
+        for module in modules.values():
+            module.others = modules
         pending = list(program._handlers())
         while pending:
             found = pending.pop()
@@ -127,6 +186,8 @@ class Program:
             known = program.orchestrations.get(key)
             if known is not None and found.contexts <= known.contexts:
                 continue
+            if known is not None:  # only ever more contexts, so that functions that call each other come to an end
+                found.contexts |= known.contexts
             program.orchestrations[key] = found
             pending.extend(program._reached_from(found))
         return program
@@ -135,7 +196,8 @@ class Program:
         for module in self.modules.values():
             for function in module.functions.values():
                 if _is_decorated(function, HANDLER_DECORATORS):
-                    yield Orchestration(function, _contexts(function, 1), (function.qualname,))
+                    contexts = with_aliases(function, _contexts(function, 1))
+                    yield Orchestration(function, contexts, (function.qualname,))
                 elif _is_decorated(function, STEP_DECORATORS):
                     self.steps[id(function.node)] = (function, frozenset())
 
@@ -148,6 +210,7 @@ class Program:
                 yield from self._given_to(operation, node, outer)
             else:
                 yield from self._called(node, outer)
+                yield from self._passed_on(node, outer)
 
     def _given_to(self, operation: str, node: ast.Call, outer: Orchestration) -> Iterator[Orchestration]:
         """Yield functions passed to an operation that run as child contexts; collect step bodies."""
@@ -162,7 +225,7 @@ class Program:
                 self.steps.setdefault(id(function.node), (function, outer.contexts))
             elif operation in CHILD_CALLS:
                 own = _contexts(function, 0) | (outer.contexts - frozenset(function.parameters))
-                yield Orchestration(function, own, (*outer.reached, function.qualname))
+                yield Orchestration(function, with_aliases(function, own), (*outer.reached, function.qualname))
 
     def _called(self, node: ast.Call, outer: Orchestration) -> Iterator[Orchestration]:
         function = self.function_of(node.func, outer.function)
@@ -173,9 +236,20 @@ class Program:
             for name, argument in zip(function.parameters, node.args, strict=False)
             if _is_context(argument, outer.contexts)
         )
-        closed_over = outer.contexts if function.outer is outer.function else frozenset()
+        closed_over = outer.contexts if _is_within(function, outer.function) else frozenset()
         own = passed | _annotated(function) | (closed_over - frozenset(function.parameters))
-        yield Orchestration(function, own, (*outer.reached, function.qualname))
+        yield Orchestration(function, with_aliases(function, own), (*outer.reached, function.qualname))
+
+    def _passed_on(self, node: ast.Call, outer: Orchestration) -> Iterator[Orchestration]:
+        """Yield functions given to `map`, `sorted` and others that call them at once."""
+        if outer.function.module.resolve(node.func) not in CALLERS:
+            return
+        for given in (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "key")):
+            function = self.function_of(given, outer.function)
+            if function is not None and not _is_decorated(function, (*STEP_DECORATORS, *HANDLER_DECORATORS)):
+                own = outer.contexts if _is_within(function, outer.function) else frozenset()
+                own = _annotated(function) | (own - frozenset(function.parameters))
+                yield Orchestration(function, own, (*outer.reached, function.qualname))
 
     def function_of(self, node: ast.expr, within: FunctionInfo) -> FunctionInfo | None:
         """Return the function an expression refers to, if that can be determined."""
@@ -199,11 +273,65 @@ class Program:
     def _imported(self, name: str | None) -> FunctionInfo | None:
         if name is None or "." not in name:
             return None
-        module_name, _, function = name.rpartition(".")
-        for known, module in self.modules.items():
-            if (known == module_name or known.endswith(f".{module_name}")) and function in module.functions:
-                return module.functions[function]
+        parts = name.split(".")
+        for end in range(len(parts) - 1, 0, -1):
+            module = _module_named(".".join(parts[:end]), self.modules)
+            if module is not None and ".".join(parts[end:]) in module.functions:
+                return module.functions[".".join(parts[end:])]
         return None
+
+
+def _module_named(name: str, modules: Mapping[str, Module]) -> Module | None:
+    """Return the module of a dotted name, even where the program was given the directories around it."""
+    if name in modules:
+        return modules[name]
+    return next((module for known, module in modules.items() if known.endswith(f".{name}")), None)
+
+
+def _parts(node: ast.expr) -> tuple[list[str], str | None]:
+    """Return the attributes of a dotted expression, and its first name; None for any other beginning."""
+    attributes: list[str] = []
+    while isinstance(node, ast.Attribute):
+        attributes.insert(0, node.attr)
+        node = node.value
+    return attributes, node.id if isinstance(node, ast.Name) else None
+
+
+def star_gives(star: str, name: str, module: Module | None, seen: frozenset[str] = frozenset()) -> bool:
+    """Whether `from star import *` gives a name. Of modules outside the program, only what the rules know is known."""
+    if module is None:
+        return any(known == f"{star}.{name}" or known.startswith(f"{star}.{name}.") for known in EXACT) or (
+            star in STANDARD and name in STANDARD[star].__all__
+        )
+    exported = module.values.get("__all__")
+    if isinstance(exported, (ast.List, ast.Tuple)):
+        return any(isinstance(one, ast.Constant) and one.value == name for one in exported.elts)
+    if name.startswith("_"):
+        return False
+    if name in module.imports or name in module.functions or name in module.values:
+        return True
+    seen |= {star}
+    deeper = (one for one in module.stars if one not in seen)
+    return any(star_gives(one, name, _module_named(one, module.others), seen) for one in deeper)
+
+
+def _is_within(function: FunctionInfo, outer: FunctionInfo) -> bool:
+    """Whether a function is defined in another one, or beside it in the same function."""
+    around: FunctionInfo | None = function.outer
+    while around is not None:
+        if around is outer or around is outer.outer:
+            return True
+        around = around.outer
+    return False
+
+
+def with_aliases(function: FunctionInfo, contexts: frozenset[str]) -> frozenset[str]:
+    """Return the names of contexts, with those that the function assigns from them."""
+    found = set(contexts)
+    for node in children(function.node):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in found:
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return frozenset(found)
 
 
 def operation_of(node: ast.Call, contexts: frozenset[str]) -> str | None:
@@ -280,8 +408,11 @@ def read_module(file: str, source: str, root: str = "") -> Module:
     """
     module = Module(file, dotted_name(file, root), ast.parse(source))
     module.ignores = dict(_ignores(source))
+    is_package = PurePath(file).stem == "__init__"
     for node in ast.walk(module.tree):
-        module.imports.update(_imported(node, module.name))
+        module.imports.update(_imported(node, module.name, is_package=is_package))
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            module.stars.insert(0, _base_of(node, module.name, is_package=is_package))
     for statement in module.tree.body:
         if isinstance(statement, ast.Assign):
             module.values.update({t.id: statement.value for t in statement.targets if isinstance(t, ast.Name)})
@@ -322,20 +453,26 @@ def _ignores(source: str) -> Iterator[tuple[int, frozenset[str]]]:
         yield number, frozenset(codes.upper().replace(",", " ").split()) if codes else frozenset()
 
 
-def _imported(node: ast.AST, here: str) -> Mapping[str, str]:
+def _base_of(node: ast.ImportFrom, here: str, *, is_package: bool) -> str:
+    """Return the dotted name of the module that a `from` imports from."""
+    if not node.level:
+        return node.module or ""
+    parts = here.split(".")
+    package = parts[: len(parts) - node.level + is_package]
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
+def _imported(node: ast.AST, here: str, *, is_package: bool) -> Mapping[str, str]:
     if isinstance(node, ast.Import):
         return {
             alias.asname or alias.name.partition(".")[0]: alias.name if alias.asname else alias.name.partition(".")[0]
             for alias in node.names
         }
     if isinstance(node, ast.ImportFrom):
-        base = node.module or ""
-        if node.level:
-            package = here.split(".")[: -node.level]
-            base = ".".join([*package, *([base] if base else [])])
+        base = _base_of(node, here, is_package=is_package)
         names = STAR if any(alias.name == "*" for alias in node.names) and base == SDK else ()
         star = {name: f"{SDK}.{name}" for name in names}
-        return star | {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}
+        return star | {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names if alias.name != "*"}
     return {}
 
 

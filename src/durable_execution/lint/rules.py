@@ -3,9 +3,12 @@
 Lists the calls whose value or effect differs on every replay.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 EXACT: dict[str, str] = {
     **dict.fromkeys(
@@ -83,6 +86,11 @@ class Rule:
     code: str
     name: str
     fix: str
+
+    @property
+    def page(self) -> str:
+        """The rule's page in the documentation, with wrong and right code."""
+        return f"docs/reference/lint/{self.code}.md"
 
 
 def _rules(*rules: Rule) -> dict[str, Rule]:
@@ -185,3 +193,20 @@ def relative(file: str) -> str:
         return path.absolute().relative_to(Path.cwd()).as_posix()
     except ValueError:
         return path.as_posix()
+
+
+def sarif_uri(file: str) -> str:
+    """Return the relative or absolute URI of a file."""
+    path = relative(file)
+    return f"file://{quote(path)}" if path.startswith("/") else quote(path)
+
+
+def sarif_document(driver: str, rules: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a SARIF 2.1.0 document with one run."""
+    try:
+        found = version("durable-execution-sdk")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        found = "0.0.0"
+    tool = {"driver": {"name": driver, "version": found, "rules": list(rules)}}
+    run = {"tool": tool, "columnKind": "unicodeCodePoints", "results": list(results)}
+    return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}

@@ -18,11 +18,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import count, fix_of
 from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, explain, readable
-from durable_execution.lint.rules import relative
+from durable_execution.lint.rules import relative, sarif_document, sarif_uri
 from durable_execution.protocol.safe_text import json_text, printable
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
 from durable_execution.replay.suspects import Suspect
@@ -132,17 +133,8 @@ def _divergence(report: ReplayReport, divergence: Divergence) -> dict[str, Any]:
 
 def to_sarif(reports: Sequence[ReplayReport]) -> str:
     """Write one run with one result per root difference, side effect and failure."""
-    document = {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": {"name": "durable-debug", "rules": _rules()}},
-                "results": [result for report in reports for result in _results(report)],
-            }
-        ],
-    }
-    return json_text(document)
+    results = [result for report in reports for result in _results(report)]
+    return json_text(sarif_document("durable-debug check", _rules(), results))
 
 
 def _results(report: ReplayReport) -> Iterator[dict[str, Any]]:
@@ -206,12 +198,22 @@ def _result(rule: str, level: str, text: str, site: CallSite | None, report: Rep
         "message": {"text": text},
         "properties": {"recording": report.source, "handler": report.handler},
     }
+    place: dict[str, Any] = {"artifactLocation": {"uri": _artifact_of(report)}}
     if site is not None:
-        artifact = {"uri": relative(site.file)}
-        found["locations"] = [
-            {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": max(1, site.line)}}}
-        ]
+        place = {"artifactLocation": {"uri": sarif_uri(site.file)}, "region": {"startLine": max(1, site.line)}}
+    found["locations"] = [{"physicalLocation": place}]
     return found
+
+
+def _artifact_of(report: ReplayReport) -> str:
+    """Return the file to show for a result without a line: that of the handler, if it is known, else the recording."""
+    place = report.handler.partition(":")[0]
+    if place.endswith(".py"):
+        return sarif_uri(place)
+    as_file = Path(*place.split(".")).with_suffix(".py") if place.replace(".", "").isidentifier() else None
+    if as_file is not None and as_file.is_file():
+        return sarif_uri(str(as_file))
+    return quote(report.source)
 
 
 def _add_case(suite: "Element", report: ReplayReport) -> None:

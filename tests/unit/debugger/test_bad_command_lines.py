@@ -78,6 +78,9 @@ USAGE: list[tuple[str, str]] = [
     ("list --function f --endpoint-url banana", "'banana' is not an address such as http://127.0.0.1:9014"),
     (f"run {HANDLER} --name a/b", "DurableExecutionName must match"),
     ("export order.json --to json -o nowhere/x", "cannot write nowhere/x: No such file or directory"),
+    ("lint", "no path given"),
+    ("lint x.py --select DUR999", "'DUR999' is not a rule"),
+    ("lint x.py --ignore DUR20l", "did you mean DUR20"),
     # executions
     ("show folder", "folder is a directory"),
     ("show nothing-like-it", "no execution found for 'nothing-like-it'"),

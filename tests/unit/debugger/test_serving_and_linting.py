@@ -14,6 +14,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from durable_debugger.cli import main
+from durable_execution.lint import RULES
 
 RISKY = """\
 from datetime import datetime
@@ -57,6 +58,38 @@ def test_findings_are_json_sarif_and_annotations(risky: Path, capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out)["runs"][0]["results"][0]["ruleId"] == "DUR101"
     assert main(["lint", "--format", "github", str(risky)]) == 1
     assert capsys.readouterr().out.startswith("::warning file=")
+
+
+def test_rules_are_listed_selected_and_ignored(risky: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", "--rules"]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()] == list(RULES)
+    assert main(["lint", "--rules", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["exit_code"] == 0
+    assert [rule["code"] for rule in told["rules"]] == list(RULES)
+    for words, code in (
+        (["--select", "DUR101"], 1),
+        (["--select", "dur1"], 1),
+        (["--select", "DUR2,DUR102"], 0),
+        (["--ignore", "DUR101"], 0),
+        (["--select", "DUR1", "--ignore", "DUR101"], 0),
+    ):
+        assert main(["lint", str(risky), *words]) == code
+    capsys.readouterr()
+    assert main(["lint", str(risky), "--json", "-o", str(risky.with_suffix(".json"))]) == 1
+    assert capsys.readouterr().out == ""
+    assert json.loads(risky.with_suffix(".json").read_text())["exit_code"] == 1
+
+
+def test_linting_needs_no_boto3(risky: Path) -> None:
+    code = (
+        "import sys; sys.modules['boto3'] = sys.modules['botocore'] = None\n"
+        f"from durable_debugger.cli import main; sys.exit(main(['lint', {str(risky)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "DUR101" in done.stdout
 
 
 def test_a_path_that_does_not_exist_is_said(capsys: pytest.CaptureFixture[str]) -> None:
