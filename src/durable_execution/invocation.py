@@ -405,6 +405,7 @@ class Invocation:
             state.close()
             sender.cancel()
             left = await cancel_all(state.tasks) + await _join(state)
+            state.is_over = True
             self._state = None
         if left and outcome.ending is Ending.SUSPENDED:
             logger.warning(

@@ -2,14 +2,26 @@
 
 import asyncio
 import functools
+import os
+import signal
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from durable_execution import DurableContext, MapConfig, RetryPresets, StepConfig, StepContext, durable_execution
-from durable_execution.errors import ConfigurationError, NestedOperationError, NotDurableError
+from durable_execution import (
+    BlockingContext,
+    DurableContext,
+    MapConfig,
+    RetryPresets,
+    StepConfig,
+    StepContext,
+    durable_execution,
+)
+from durable_execution.errors import ConfigurationError, ExecutionError, NestedOperationError, NotDurableError
+from durable_execution.local import run
 from durable_execution.protocol import ExecutionStatus
 from tests.scenarios.bodies import gives
 from tests.scenarios.scenario import Scenario
@@ -235,3 +247,137 @@ def test_an_unknown_function_on_the_engine_is_named(scenario: Scenario) -> None:
     scenario.engine.register("known", lambda event, _context: event)
     with pytest.raises(EngineError, match=r"no function named 'unknown'.*registered: known"):
         scenario.engine.start("unknown")
+
+
+class TestContextElsewhere:
+    """A context belongs to its invocation: to its time, its thread, its event loop and its process."""
+
+    @pytest.mark.parametrize("kind", ["step", "wait", "child", "callback", "invoke", "map", "now", "patched"])
+    def test_after_the_handler_has_ended(self, kind: str) -> None:
+        kept: list[DurableContext] = []
+
+        @durable_execution
+        async def keeping(_event: Any, ctx: DurableContext) -> None:
+            kept.append(ctx)
+
+        async def never(*_ignored: Any) -> None:
+            """Never runs."""
+
+        async def again() -> None:
+            ctx = kept[0]
+            calls: dict[str, Callable[[], Any]] = {
+                "step": lambda: ctx.step(gives(1), "late"),
+                "wait": lambda: ctx.wait(MINUTE, "late"),
+                "child": lambda: ctx.run_in_child_context(never, "late"),
+                "callback": lambda: ctx.create_callback("late"),
+                "invoke": lambda: ctx.invoke("function", name="late"),
+                "map": lambda: ctx.map([1], never, "late"),
+                "now": lambda: ctx.now("late"),
+                "patched": lambda: ctx.patched("late"),
+            }
+            await calls[kind]()
+
+        run(keeping, {})
+        with pytest.raises(ExecutionError, match="an invocation that has ended"):
+            asyncio.run(again())
+
+    def test_in_the_next_invocation_of_a_warm_environment(self) -> None:
+        kept: list[DurableContext] = []
+
+        @durable_execution
+        async def keeping(_event: Any, ctx: DurableContext) -> Any:
+            kept.append(ctx)
+            return await kept[0].step(gives(1), "mine")
+
+        assert run(keeping, {}).result == 1
+        second = run(keeping, {})
+        assert second.status is ExecutionStatus.FAILED
+        assert second.error is not None
+        assert "step 'mine' was called on the context of an invocation that has ended" in (second.error.message or "")
+
+    def test_a_call_that_was_kept_is_refused_when_it_is_awaited(self) -> None:
+        kept: list[Any] = []
+
+        @durable_execution
+        async def keeping(_event: Any, ctx: DurableContext) -> None:
+            kept.append(ctx.step(gives(1), "kept"))
+
+        run(keeping, {})
+        with pytest.raises(ExecutionError, match="kept was called on the context of an invocation that has ended"):
+            asyncio.run(kept[0])
+
+    def test_a_body_that_outlives_its_invocation(self) -> None:
+        """A thread that a step's body has started goes on after the handler, and calls an operation."""
+        kept: list[BlockingContext] = []
+        raised: list[BaseException] = []
+        may_go_on = threading.Event()
+
+        def late() -> None:
+            may_go_on.wait(10)
+            try:
+                kept[0].step(gives(1), "late")
+            except BaseException as error:  # noqa: BLE001  # whatever it is
+                raised.append(error)
+
+        threads = [threading.Thread(target=late)]
+
+        @durable_execution
+        def keeping(_event: Any, ctx: BlockingContext) -> None:
+            kept.append(ctx)
+            ctx.step(lambda _step: threads[0].start(), "start")
+
+        run(keeping, {})
+        may_go_on.set()
+        threads[0].join(10)
+        assert [type(error) for error in raised] == [ExecutionError]
+
+    @pytest.mark.parametrize("place", ["called", "awaited"])
+    def test_in_another_thread_and_event_loop(self, place: str) -> None:
+        @durable_execution
+        async def threaded(_event: Any, ctx: DurableContext) -> str:
+            early = ctx.step(gives(1), "elsewhere") if place == "awaited" else None
+
+            async def call() -> Any:
+                return await (early if early is not None else ctx.step(gives(1), "elsewhere"))
+
+            with pytest.raises(ExecutionError) as raised:
+                await asyncio.to_thread(lambda: asyncio.run(call()))
+            return str(raised.value)
+
+        said = run(threaded, {}).result
+        assert "elsewhere" in said
+        assert "does not run the handler" in said
+        assert "asyncio.gather or ctx.parallel" in said
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+    @pytest.mark.parametrize("style", ["def", "async def"])
+    def test_in_a_fork_of_the_process(self, style: str) -> None:
+        read, write = os.pipe()
+
+        def fork(call: Callable[[], Any]) -> None:
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(20)  # a hang ends the fork, and the test fails
+                try:
+                    call()
+                except BaseException as error:  # noqa: BLE001  # whatever it is
+                    os.write(write, f"{type(error).__name__}: {error}".encode())
+                os._exit(0)
+            os.waitpid(pid, 0)
+
+        @durable_execution
+        async def coroutine(_event: Any, ctx: DurableContext) -> None:
+            fork(lambda: ctx.step(gives(1), "forked"))
+            await ctx.step(gives(1), "parent")
+
+        @durable_execution
+        def plain(_event: Any, ctx: BlockingContext) -> None:
+            fork(lambda: ctx.step(gives(1), "forked"))
+            ctx.step(gives(1), "parent")
+
+        assert run(plain if style == "def" else coroutine, {}).status is ExecutionStatus.SUCCEEDED
+        os.close(write)
+        said = os.read(read, 4096).decode()
+        os.close(read)
+        assert said.startswith("ExecutionError: ")
+        assert "in a fork of the process that runs the handler" in said

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from durable_execution.errors import OperationError, SerializationError, error_object, make_failure
@@ -80,6 +81,8 @@ def _size(error: ErrorObject) -> int:
 async def recorded_state(call: Call) -> Wire | None:
     """Return the record of this call after comparing the two; None if the call is new."""
     state = call.scope.state
+    if state.is_over or state.thread != get_ident():
+        state.check_usable(call.path)
     if state.outcome.done():
         await state.park()
     recorded = state.operations.get(call.id)

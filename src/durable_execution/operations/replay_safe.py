@@ -58,6 +58,8 @@ def is_patched(scope: ContextScope, change_id: str) -> bool:
 
 
 def _decide(scope: ContextScope, change_id: str) -> bool:
+    if scope.state.is_over:
+        scope.state.check_usable(f"patched({change_id!r})")
     marker = patch_id(scope.ids.prefix, change_id)
     if marker in scope.state.operations:
         return True

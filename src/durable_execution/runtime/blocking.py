@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from durable_execution.call_site import caller
-from durable_execution.errors import NestedOperationError, SuspendExecution
+from durable_execution.errors import ExecutionError, NestedOperationError, SuspendExecution
 from durable_execution.runtime.body_threads import Workers
 from durable_execution.runtime.call import user_frame
 from durable_execution.runtime.loop import IN_STEP
@@ -43,6 +43,7 @@ class BlockingThread:
         self._lock = threading.Lock()
         self._waiting: set[Future[Any]] = set()
         self._is_over = False
+        self._has_returned = False
         self._is_busy = False
         self._operations: set[asyncio.Task[Any]] = set()
         self._thread: threading.Thread | None = None
@@ -71,6 +72,7 @@ class BlockingThread:
 
         Raises:
             SuspendExecution: The invocation is over.
+            ExecutionError: The invocation has ended, and so has this thread's function; or a different thread is in a call.
             NestedOperationError: Called from a step's body.
             ConfigurationError: Called by the code of a different context.
         """
@@ -83,12 +85,20 @@ class BlockingThread:
             )
         if running is not None and running is not self._scope:
             raise misplaced("operation", None, self._scope, running)
+        is_own = threading.current_thread() is self._thread
+        if self._state.is_over and (self._has_returned or not is_own or self._state.is_forked):
+            self._state.check_usable("an operation")
         answer: Future[T] = Future()
         with self._lock:
             if self._is_over:
                 raise SuspendExecution
+            if self._waiting:
+                raise ExecutionError(
+                    "two threads called operations of the same context at the same time. Calls are numbered in their order, "
+                    "and the order of threads differs from run to run. Run the calls in ctx.parallel or ctx.map, whose "
+                    "branches have contexts of their own"
+                )
             self._waiting.add(answer)
-        is_own = threading.current_thread() is self._thread
         context = self._context.copy()
         context.run(caller.set, self._caller())
         self._state.loop.call_soon_threadsafe(self._start, operation, answer, is_own, context=context)
@@ -103,6 +113,8 @@ class BlockingThread:
             return None, None
         except Exception as error:  # noqa: BLE001  # carried to the event loop or back
             return None, error
+        finally:
+            self._has_returned = True
 
     def _caller(self) -> tuple[CodeType, int, int] | None:
         """Code, line and thread of the call: of the calling thread, or of this one if only a pool is on that stack."""

@@ -8,6 +8,7 @@ Operation ids in call order.
 from __future__ import annotations
 
 import asyncio
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -138,8 +139,11 @@ class ContextScope:
         Raises:
             NestedOperationError: Called from a step's body.
             ConfigurationError: The service does not accept the name, or the calling code belongs to a different context.
+            ExecutionError: The invocation has ended, or the code runs in a different thread or process.
         """
         running = running_scope.get()
+        if self.state.is_over or self.state.thread != get_ident():
+            self.state.check_usable(_called(kind_of(type, subtype), name))
         if running is not self and running is not None:
             return self._elsewhere(running, type, subtype, name).reserve_here(type, subtype, name)
         return self.reserve_here(type, subtype, name)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from weakref import WeakSet
 
-from durable_execution.errors import ServiceError
+from durable_execution.errors import ExecutionError, ServiceError
 from durable_execution.protocol import Operation, Wire
 from durable_execution.protocol.enums import TERMINAL_OPERATION_STATUSES
 from durable_execution.runtime.answers import is_stale
@@ -77,6 +79,8 @@ class ExecutionState:
         user_logger: Logger that context loggers write to; None for the SDK's own logger.
         recorded_count: Number of operations recorded before this invocation, without the EXECUTION operation.
         outcome: Done when it is decided how the invocation ends.
+        is_over: Whether the invocation has ended: its threads and tasks are unwound, and nothing can be stored any more.
+        is_forked: Whether this process is a fork of the one that runs the invocation.
         busy: Number of running step bodies and running threads of blocking code.
         threads: Futures that are done when a thread of the user's blocking orchestration code has ended.
         tasks: Tasks of the user's orchestration code.
@@ -116,6 +120,10 @@ class ExecutionState:
         self.logs_while_replaying = logs_while_replaying
         self.user_logger = user_logger
         self.outcome: asyncio.Future[Outcome] = self.loop.create_future()
+        self.is_over = False
+        self.thread = threading.get_ident()
+        self.is_forked = False
+        _live.add(self)
         self.busy = 0
         self.threads: set[asyncio.Future[Any]] = set()
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
@@ -175,6 +183,37 @@ class ExecutionState:
         """End the invocation with an error that user code must not catch. Does not return."""
         self.decide(Outcome(Ending.FAILED, error=error))
         await self.park()
+
+    def check_usable(self, what: str) -> None:
+        """Refuse a call that this invocation cannot make: it has ended, or the calling code is elsewhere.
+
+        Args:
+            what: The call, for the error.
+
+        Raises:
+            ExecutionError: The invocation has ended, or the code runs in a different thread, event loop or process.
+        """
+        if self.is_forked:
+            raise ExecutionError(
+                f"{what} was called in a fork of the process that runs the handler. The execution belongs to the process that "
+                "Lambda started. Return the fork's result from the step that starts it, and call the operation in the handler"
+            )
+        if self.is_over:
+            raise ExecutionError(
+                f"{what} was called on the context of an invocation that has ended, so it cannot be stored. A context is valid "
+                "while its handler runs: do not keep it in a global variable, an object or a background task. Await everything "
+                "you start before the handler returns"
+            )
+        if threading.get_ident() != self.thread:
+            raise ExecutionError(
+                f"{what} was called from thread {threading.current_thread().name!r}, which does not run the handler. Calls are "
+                "numbered in the order in which the handler makes them, so a context belongs to the handler's thread and event "
+                "loop. Call the operation there, and start it with asyncio.gather or ctx.parallel to run several at once"
+            )
+
+    def mark_forked(self) -> None:
+        """Note that this process is a fork of the one that runs the invocation. For the fork, the invocation is over."""
+        self.is_forked = self.is_over = True
 
     async def park(self) -> NoReturn:
         """Wait until cancelled. For code that still runs after the end of the invocation was decided."""
@@ -312,6 +351,18 @@ def _due_at(wire: Wire | None) -> datetime | None:
         return None
     view = Operation(wire)
     return view.next_attempt_at or view.scheduled_end_at
+
+
+_live: WeakSet[ExecutionState] = WeakSet()
+
+
+def _mark_all_forked() -> None:
+    for state in tuple(_live):
+        state.mark_forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_mark_all_forked)
 
 
 class OperationViews(Mapping[str, Operation]):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
-from durable_execution.errors import SuspendExecution
+from durable_execution.errors import ExecutionError
 from durable_execution.runtime import blocking as blocking_module
 from tests.unit.fake_service import FakeService, invoke
 
@@ -133,7 +133,30 @@ def test_a_thread_of_the_users_own_may_call_operations() -> None:
     assert invoke(handler, FakeService())["Result"] == "7"
 
 
-def test_a_thread_that_comes_too_late_is_unwound() -> None:
+def test_two_threads_may_not_call_operations_at_the_same_time() -> None:
+    said: list[str] = []
+
+    @durable_execution
+    def handler(_: Any, ctx: BlockingContext) -> int:
+        def outer(step: StepContext) -> int:
+            def other() -> None:
+                with pytest.raises(ExecutionError) as raised:
+                    ctx.step(lambda step: 8)
+                said.append(str(raised.value))
+
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+            return 7
+
+        return ctx.step(outer)
+
+    assert invoke(handler, FakeService())["Result"] == "7"
+    assert "at the same time" in said[0]
+    assert "ctx.parallel" in said[0]
+
+
+def test_a_thread_that_comes_too_late_is_refused() -> None:
     contexts: list[BlockingContext] = []
 
     @durable_execution
@@ -141,7 +164,7 @@ def test_a_thread_that_comes_too_late_is_unwound() -> None:
         contexts.append(ctx)
 
     invoke(handler, FakeService())
-    with pytest.raises(SuspendExecution, match="must not be caught"):
+    with pytest.raises(ExecutionError, match="an invocation that has ended"):
         contexts[0].step(lambda step: 1)
 
 
