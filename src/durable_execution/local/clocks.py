@@ -6,6 +6,9 @@ from typing import Protocol
 
 from durable_execution.clock import SystemClock
 
+MOST_SET_BACK = timedelta(hours=26)
+"""The largest difference between two time zones: how far a wrong setting of the clock is off."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,6 +50,16 @@ class RealClock(SystemClock):
             passed = self._now + timedelta(seconds=read_at - self._read_at)
             self._now, self._read_at = max(passed, super().now()), read_at
             return self._now
+
+    def continue_from(self, moment: datetime) -> None:
+        """Go on from a recorded time if the system clock has been set back since, before this process started.
+
+        A time that is further ahead was not made by a clock that someone set: the store was used with a skipping clock.
+        """
+        now = self.now()
+        with self._lock:
+            if now < moment <= now + MOST_SET_BACK:
+                self._now = moment
 
     def advance_to(self, moment: datetime) -> None:
         """Do nothing: real time cannot be advanced."""

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import IO
 from weakref import WeakSet
 
+from durable_execution.local.clocks import RealClock, moment
 from durable_execution.local.invocations import Invocations
 from durable_execution.local.store.rows import ExecutionRow
 from durable_execution.local.transaction import Backend, Transaction
 from durable_execution.private_files import make_private_directory, open_private
+
+LAST = 2**62
+"""An event id above all others."""
 
 
 class Lease:
@@ -110,6 +114,7 @@ class Recovery:
             ARNs of the adopted durable executions.
         """
         self._lease.hold()
+        self._continue_clock()
         with self._backend.transaction() as transaction:
             orphans = [row for row in transaction.store.executions.unfinished() if self._is_orphan(row)]
             for row in orphans:
@@ -119,8 +124,21 @@ class Recovery:
     def adopt(self, row: ExecutionRow) -> None:
         """Adopt one execution and the executions it invoked, if their engine is gone."""
         self._lease.hold()
+        self._continue_clock()
         with self._backend.transaction() as transaction:
             self._adopt_tree(transaction, row.key)
+
+    def _continue_clock(self) -> None:
+        """Let the clock go on from the last event of the unfinished executions, if it is behind."""
+        clock, store = self._backend.clock, self._backend.store
+        if not isinstance(clock, RealClock):
+            return
+        with store.snapshot():
+            keys = [row.key for row in store.executions.unfinished()]
+            last = [next(iter(store.events.until(key, LAST)), None) for key in keys]
+        latest = max((event.at_ms for event in last if event is not None), default=None)
+        if latest is not None:
+            clock.continue_from(moment(latest))
 
     def _adopt_tree(self, transaction: Transaction, key: int) -> None:
         row = transaction.store.executions.by_key(key)
