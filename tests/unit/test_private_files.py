@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from durable_debugger.cli import main as durable_debug
 from durable_execution.local import LocalEngine
 from durable_execution.private_files import make_private_directory, open_private, write_private
-from tests.campaigns.workflows import order, rates
+from tests.campaigns.written import everything, listing
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 
@@ -18,29 +17,35 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_everything_an_engine_writes_is_private(tmp_path: Path) -> None:
-    place = tmp_path / "project" / ".durable"
-    with LocalEngine(place / "executions.db", time="skip") as engine:
-        engine.register("order", order)
-        engine.register("rates", rates)
-        arn = engine.start("order", {})
-        engine.wait_for_callback_id(arn)
+def test_everything_that_the_tools_write_is_private(tmp_path: Path) -> None:
+    """Even under a umask that takes nothing away. `python -m tests.campaigns.written` prints the listing."""
+    project = tmp_path / "project"
+    umask = os.umask(0)
+    try:
+        with everything(project):
+            found = listing(project)
+    finally:
+        os.umask(umask)
+    print(*found, sep="\n")
+    assert [line for line in found if not line.startswith(("-rw------- ", "drwx------ "))] == []
+    suffixes = {Path(line).suffix for line in found}
+    assert {".db", ".db-wal", ".db-shm", ".lock", ".jsonl", ".html", ".otlp", ".bundle", ".sarif", ".json"} <= suffixes
+    folders = {Path(line.split()[-1]).name for line in found if line.startswith("d")}
+    assert {"project", ".durable", "executions.db-engines", "traces", "payloads", "log", "counterexamples"} <= folders
+    assert (project / ".durable" / ".gitignore").read_text().splitlines()[-1] == "*"
+
+
+def test_the_locks_of_dead_engines_are_removed(tmp_path: Path) -> None:
+    store = tmp_path / "executions.db"
+    with LocalEngine(store, trace_sink=False) as engine:
         engine._lease.hold()
-        written = [tmp_path / "project", *(tmp_path / "project").rglob("*")]
-        assert {".db", ".db-wal", ".db-shm", ".lock", ".jsonl"} <= {path.suffix for path in written}
-        for path in written:
-            assert mode(path) == (0o700 if path.is_dir() else 0o600), path
-    assert (place / ".gitignore").read_text().splitlines()[-1] == "*"
-
-
-@pytest.mark.parametrize("form", ["json", "html", "otlp", "perfetto", "bundle"])
-def test_exports_are_private(tmp_path: Path, form: str) -> None:
-    store, target = tmp_path / "executions.db", tmp_path / "export"
-    with LocalEngine(store, time="skip") as engine:
-        engine.register("rates", rates)
-        arn = engine.run("rates", {}).arn
-    assert durable_debug(["export", arn, "--store", str(store), "--to", form, "-o", str(target)]) == 0
-    assert mode(target) == 0o600
+        locks = tmp_path / "executions.db-engines"
+        (locks / "dead.lock").touch()
+        assert len(list(locks.iterdir())) == 2
+        with LocalEngine(store, trace_sink=False) as other:
+            other._lease.hold()
+            assert "dead.lock" not in {path.name for path in locks.iterdir()}
+    assert list(locks.iterdir()) == []
 
 
 def test_existing_directories_and_files_keep_their_permissions(tmp_path: Path) -> None:

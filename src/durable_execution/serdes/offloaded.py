@@ -13,6 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from durable_execution.errors import InvocationError, SerializationError
+from durable_execution.private_files import make_private_directory
 from durable_execution.protocol import ExecutionArn
 from durable_execution.serdes.error_texts import reason, stored
 from durable_execution.serdes.tagged import TaggedSerDes
@@ -185,6 +186,8 @@ class PayloadStore(Protocol):
 class DirectoryStore:
     """Stores each text in a file. Use it for development, or with a file system that all environments share (Amazon EFS).
 
+    Files and new directories can be read by their owner only.
+
     Args:
         path: The directory; it is created on demand.
     """
@@ -201,7 +204,7 @@ class DirectoryStore:
         try:
             if file.exists():
                 return
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_private_directory(file.parent)
             descriptor, unfinished = tempfile.mkstemp(dir=file.parent)
             try:
                 with os.fdopen(descriptor, "wb") as stream:

@@ -74,6 +74,8 @@ def to_text(data: bytes) -> str:
 COMPRESSED_WRAPPING = Wrapping("zlib")
 DEFAULT_LEVEL = 6
 DEFAULT_ABOVE_BYTES = 1024
+DEFAULT_MAX_BYTES = 64 * 1024 * 1024
+"""A text of a few kilobytes can expand to gigabytes; a checkpoint's own text is at most a few megabytes."""
 
 
 class CompressedSerDes:
@@ -86,6 +88,7 @@ class CompressedSerDes:
         inner: The inner serializer; by default tagged JSON, the SDK's default.
         level: Compression level from 1 (fast) to 9 (small).
         above_bytes: Text is compressed above this size in bytes.
+        max_bytes: Text above this size in bytes is refused, when it is written and when it is read.
 
     Attributes:
         is_blocking: Whether the inner serializer blocks.
@@ -97,34 +100,55 @@ class CompressedSerDes:
         *,
         level: int = DEFAULT_LEVEL,
         above_bytes: int = DEFAULT_ABOVE_BYTES,
+        max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
         self._inner: SerDes[Any] = inner if inner is not None else TaggedSerDes()
         self.is_blocking = bool(getattr(inner, "is_blocking", False))
+        self._max_bytes = max_bytes
         self._level = level
         self._above_bytes = above_bytes
 
     def serialize(self, value: Any, context: SerDesContext) -> str:
-        """The text, compressed if that makes it shorter."""
+        """The text, compressed if that makes it shorter.
+
+        Raises:
+            SerializationError: The text is longer than `max_bytes`.
+        """
         text = self._inner.serialize(value, context)
         is_ambiguous = COMPRESSED_WRAPPING.is_wrapped(text)
         if len(text) <= self._above_bytes and not is_ambiguous:
             return text
-        packed = COMPRESSED_WRAPPING.wrap(base64.b64encode(zlib.compress(to_bytes(text), self._level)).decode())
+        data = to_bytes(text)
+        if len(data) > self._max_bytes:
+            raise SerializationError(
+                f"a text of {len(data):,} bytes is longer than the {self._max_bytes:,} bytes that CompressedSerDes expands. Store "
+                "it with OffloadedSerDes, or raise max_bytes"
+            )
+        packed = COMPRESSED_WRAPPING.wrap(base64.b64encode(zlib.compress(data, self._level)).decode())
         return packed if len(packed) < len(text) or is_ambiguous else text
 
     def deserialize(self, data: str, context: SerDesContext) -> Any:
         """The value of a text that may be compressed.
 
         Raises:
-            SerializationError: The compressed text is damaged.
+            SerializationError: The compressed text is damaged, or expands to more than `max_bytes`.
         """
         if not COMPRESSED_WRAPPING.is_wrapped(data):
             return self._inner.deserialize(data, context)
         try:
-            text = to_text(zlib.decompress(base64.b64decode(COMPRESSED_WRAPPING.unwrap(data), validate=True)))
+            text = to_text(self._expanded(base64.b64decode(COMPRESSED_WRAPPING.unwrap(data), validate=True)))
         except (ValueError, TypeError, zlib.error) as error:
             raise SerializationError(f"{stored(data)} cannot be decompressed: {reason(error)}") from None
         return self._inner.deserialize(text, context)
+
+    def _expanded(self, data: bytes) -> bytes:
+        reader = zlib.decompressobj()
+        found = reader.decompress(data, self._max_bytes + 1)
+        if len(found) > self._max_bytes:
+            raise ValueError(f"it expands to more than {self._max_bytes:,} bytes; raise max_bytes if that is right")
+        if not reader.eof:
+            raise ValueError("it is truncated")
+        return found
 
 
 ENCRYPTED_WRAPPING = Wrapping("encrypted")

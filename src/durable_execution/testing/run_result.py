@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from durable_execution.errors import SerializationError
 from durable_execution.history.documents import history_of
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation
+from durable_execution.private_files import make_private_directory, write_private
 from durable_execution.protocol import ErrorObject, ExecutionStatus, Wire
 from durable_execution.protocol.ids import root_path
 from durable_execution.protocol.safe_text import json_text
@@ -94,8 +95,8 @@ class RunResult(Lookup):
             The path.
         """
         file = Path(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json_text(history_of(self.recorded), indent=1) + "\n", encoding="utf-8")
+        make_private_directory(file.parent)
+        write_private(file, json_text(history_of(self.recorded), indent=1) + "\n")
         return file
 
     @property

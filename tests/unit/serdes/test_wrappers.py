@@ -1,6 +1,8 @@
 """Serializers around serializers: compressed, encrypted, kept elsewhere, and all of them at once."""
 
+import base64
 import json
+import tracemalloc
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +116,25 @@ class TestCompressed:
         text = CompressedSerDes().serialize(LONG, CONTEXT)
         with pytest.raises(SerializationError, match="damaged"):
             CompressedSerDes().deserialize(text[:-5], CONTEXT)
+
+    @pytest.mark.parametrize("zeros", [2_000, 50_000_000])
+    def test_a_text_that_expands_beyond_measure_is_refused(self, zeros: int) -> None:
+        """Fifty megabytes of zeros take fifty kilobytes, and must not be expanded to find out."""
+        packer = zlib.compressobj(9)
+        block = b"0" * min(zeros, 1_000_000)
+        data = b"".join(packer.compress(block) for _ in range(zeros // len(block))) + packer.flush()
+        text = json.dumps({"durable:zlib": base64.b64encode(data).decode()}, separators=(",", ":"))
+        tracemalloc.start()
+        try:
+            with pytest.raises(SerializationError, match="expands to more than 1,000 bytes; raise max_bytes"):
+                CompressedSerDes(max_bytes=1000).deserialize(text, CONTEXT)
+            assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        finally:
+            tracemalloc.stop()
+
+    def test_a_text_that_could_not_be_read_again_is_not_written(self) -> None:
+        with pytest.raises(SerializationError, match="OffloadedSerDes, or raise max_bytes"):
+            CompressedSerDes(max_bytes=2000).serialize("x" * 2001, CONTEXT)
 
     def test_a_higher_level_is_no_larger(self) -> None:
         value = [str(number) for number in range(2_000)]
