@@ -41,6 +41,7 @@ def open_private(path: str | Path, mode: str, **options: Any) -> Any:
     """
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
+        options.setdefault("errors", "backslashreplace")  # an unpaired surrogate, in JSON as its escape
     return open(path, mode, opener=_private, **options)  # the caller closes it
 
 

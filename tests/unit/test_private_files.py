@@ -61,3 +61,8 @@ def test_existing_directories_and_files_keep_their_permissions(tmp_path: Path) -
 def test_text_is_written_as_utf_8(tmp_path: Path) -> None:
     write_private(tmp_path / "file", "⊘")
     assert (tmp_path / "file").read_bytes() == "⊘".encode()
+
+
+def test_text_that_has_no_utf_8_form_is_written_as_escapes(tmp_path: Path) -> None:
+    write_private(tmp_path / "file", '{"a": "\ud800"}')
+    assert (tmp_path / "file").read_text() == '{"a": "\\ud800"}'

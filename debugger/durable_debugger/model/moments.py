@@ -308,7 +308,10 @@ def _comes_before(event: Any, entry: TraceEntry, trace: InvocationTrace, called:
 def _called_at(trace: InvocationTrace, entry: TraceEntry) -> datetime | None:
     if trace.started_at is None or entry.at is None:
         return None
-    return trace.started_at + timedelta(seconds=max(entry.at, 0.0))
+    try:
+        return trace.started_at + timedelta(seconds=max(entry.at, 0.0))
+    except (OverflowError, ValueError):  # after the year 9999, or not a number
+        return None
 
 
 def _at(event: Any) -> datetime | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from durable_debugger.sources.found import Listed, Loaded
+from durable_execution.history.event_fold import text
 from durable_execution.history.reading import read_history
 from durable_execution.paging import pages
 from durable_execution.protocol import ExecutionArn
@@ -126,10 +127,10 @@ def listed(wire: Any, place: str) -> Listed:
         parts = ExecutionArn.parse(arn)
         name, execution_id, function = parts.name, parts.id, parts.function
     except ValueError:
-        name, execution_id, function = wire.get("DurableExecutionName") or arn, arn, ""
+        name, execution_id, function = arn, arn, ""
     return Listed(
         arn=arn,
-        name=wire.get("DurableExecutionName") or name,
+        name=text(wire.get("DurableExecutionName")) or name,
         id=execution_id,
         function=function,
         status=str(wire.get("Status")),

@@ -319,4 +319,7 @@ def _completed(trace: InvocationTrace) -> dict[str, Any]:
 
 
 def _moment_at(trace: InvocationTrace, offset: float) -> datetime | None:
-    return trace.started_at + timedelta(seconds=offset) if trace.started_at is not None else None
+    try:
+        return trace.started_at + timedelta(seconds=offset) if trace.started_at is not None else None
+    except (OverflowError, ValueError):  # after the year 9999, or not a number
+        return None

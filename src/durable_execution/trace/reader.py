@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields, replace
 from datetime import datetime
 from functools import reduce
 from operator import or_
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
@@ -14,7 +14,7 @@ from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence
 from durable_execution.protocol.operation import to_datetime
 from durable_execution.trace.lazy_calls import OLD_VERSION, TraceCalls, TraceIndex
-from durable_execution.trace.runs import ReplayRun
+from durable_execution.trace.runs import CUT_DIGITS, ReplayRun
 from durable_execution.trace.schema import (
     SCHEMA,
     VERSION,
@@ -31,6 +31,13 @@ class Line(BaseModel):
     """Base of all lines. Unknown members are kept, because a newer version may have written them."""
 
     model_config = ConfigDict(extra="allow")
+
+
+Offset = Annotated[float, Field(ge=-1e10, le=1e10)]
+"""Seconds from the start of an invocation. Not a number, and numbers that no clock can show, are refused."""
+
+Position = Annotated[int, Field(ge=0, le=100_000_000)]
+"""Number of a call in its context, from 1; of a branch, from 0."""
 
 
 class HeaderLine(Line):
@@ -81,10 +88,10 @@ class RunLine(Line):
 
     record: Literal["replayed", "open"] = "replayed"
     context_id: str | None = None
-    first: int
-    last: int
+    first: Position
+    last: Position
     cuts: str = ""
-    at: float | None = None
+    at: Offset | None = None
 
 
 class EndLine(Line):
@@ -93,7 +100,7 @@ class EndLine(Line):
     record: Literal["ended"] = "ended"
     seq: int
     status: str | None = None
-    ended: float | None = None
+    ended: Offset | None = None
     attempt: int | None = None
     result_size: int | None = None
     result_digest: str | None = None
@@ -128,12 +135,21 @@ class OutcomeLine(Line):
     result: str | None = None
 
 
+BOUNDED: dict[str, Any] = {
+    "started": Offset | None,
+    "ended": Offset | None,
+    "at": Offset | None,
+    "position": Position | None,
+}
+"""Fields whose numbers are bounded, by name."""
+
+
 def _with_fields(model: type[Line], source: type) -> type[Line]:
     """A line that also has those fields of a dataclass that its model does not declare itself."""
     missing: dict[str, Any] = {
         field.name: (field.type, Field(default_factory=field.default_factory))
         if field.default_factory is not MISSING
-        else (field.type, ... if field.default is MISSING else field.default)
+        else (BOUNDED.get(field.name, field.type), ... if field.default is MISSING else field.default)
         for field in fields(source)
         if field.name not in model.model_fields and field.name != "extra"
     }
@@ -163,6 +179,18 @@ def json_schema() -> dict[str, Any]:
     kinds = dict.fromkeys(LINES.values())
     schema: dict[str, Any] = TypeAdapter(reduce(or_, kinds)).json_schema(by_alias=True)
     return schema
+
+
+def _run_of(line: RunLine) -> ReplayRun:
+    """The calls of a run.
+
+    Raises:
+        ValueError: It has more or fewer digests than calls. A damaged position could otherwise stand for any number of calls.
+    """
+    run = ReplayRun(line.context_id, line.first, line.last, line.cuts, line.record == "open", line.at)
+    if len(line.cuts) != CUT_DIGITS * run.cut_count:
+        raise ValueError(f"it names calls {line.first} to {line.last}, and has digests of other calls")
+    return run
 
 
 class TraceReader:
@@ -248,8 +276,7 @@ class TraceReader:
             case CallLine():
                 self._take_call(line)
             case RunLine():
-                is_open = line.record == "open"
-                self._parts.append(ReplayRun(line.context_id, line.first, line.last, line.cuts, is_open, line.at))
+                self._parts.append(_run_of(line))
             case _ if line.record == "end":  # type: ignore[attr-defined]  # every line has a record kind
                 self._end = line
             case _ if line.record == "diverged":  # type: ignore[attr-defined]

@@ -49,6 +49,11 @@ class ReplayRun:
         """The number of calls."""
         return self.last - self.first + 1
 
+    @property
+    def cut_count(self) -> int:
+        """The number of digests that cover the calls; 0 if the positions are none."""
+        return self.last // CUT - self.first // CUT + 1 if 0 <= self.first <= self.last else 0
+
     def segments(self) -> Iterator[tuple[int, int, str]]:
         """Yield the first position, the last position and the digest of each cut."""
         first = self.first

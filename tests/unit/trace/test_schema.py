@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_execution.call_site import CallSite
+from durable_execution.history.reading import execution_of_traces
 from durable_execution.trace import read_traces, write_traces
 from durable_execution.trace.reader import json_schema
 from durable_execution.trace.schema import VERSION, InvocationTrace, TraceAttempt, TraceEntry, UnreadableTraceError
@@ -159,3 +160,35 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_the_schema_names_every_kind_of_line() -> None:
     assert len(json_schema()["anyOf"]) == 7
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [{"last": 10**15}, {"last": 90_000_000}, {"first": 9, "last": 2}, {"cuts": ""}, {"at": float("nan")}, {"at": 1e300}],
+    ids=str,
+)  # fmt: skip
+def test_a_run_that_cannot_be_is_ignored_with_a_note(damaged: dict[str, Any]) -> None:
+    """A damaged position would otherwise stand for billions of calls."""
+    header = HEADER
+    run = {"record": "replayed", "first": 1, "last": 100, "cuts": "0" * 12, "at": 0.5}
+    (whole,) = read_traces("\n".join(map(json.dumps, [header, run])))
+    (read,) = read_traces("\n".join(map(json.dumps, [header, run | damaged])))
+    assert not [note for note in whole.notes if "line 2" in note]
+    assert [note for note in read.notes if "line 2" in note]
+
+
+@pytest.mark.parametrize("started_at", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"])
+def test_times_at_the_end_of_the_calendar_are_left_out(started_at: str) -> None:
+    header = HEADER | {"started_at": started_at}
+    call = {
+        "record": "call",
+        "seq": 1,
+        "id": "a",
+        "path": "x",
+        "type": "STEP",
+        "at": 3600.0,
+        "ended": 7200.0,
+        "status": "SUCCEEDED",
+    }
+    execution = execution_of_traces(read_traces("\n".join(map(json.dumps, [header, call]))))
+    assert [operation.started_at for operation in execution.operations] == [None]

@@ -146,7 +146,7 @@ def explained(error: BaseException, path: Path | None) -> BaseException:
     if not isinstance(error, (sqlite3.OperationalError, sqlite3.DatabaseError, UnicodeDecodeError)):
         return error
     place = path or "the store in memory"
-    if "locked" in str(error) or "busy" in str(error):
+    if _is_busy(error):
         return EngineError(
             f"another process has locked {place} for {BUSY_SECONDS:.0f} seconds ({error}). Find the process that holds "
             "the lock, such as an open sqlite3 shell in a transaction or a backup, or name a different file."
@@ -221,11 +221,17 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
     for _ in range(int(BUSY_SECONDS / RETRY_SECONDS)):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error):
+                raise
             pause.wait(RETRY_SECONDS)
         else:
             return
     connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _is_busy(error: BaseException) -> bool:
+    return "locked" in str(error) or "busy" in str(error)
 
 
 def _version(connection: sqlite3.Connection) -> int:

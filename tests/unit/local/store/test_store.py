@@ -3,12 +3,13 @@
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from durable_execution.errors import EngineError
 from durable_execution.local import LocalEngine
-from durable_execution.local.store.database import VERSION
+from durable_execution.local.store.database import VERSION, Store
 from durable_execution.protocol import Wire
 from tests.unit.local.scripts import PENDING, Session, callback, done, history, register, step, wait
 
@@ -51,6 +52,19 @@ def test_a_store_of_a_newer_version_is_left_alone(store_file: Path) -> None:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     refuses(store_file, f"written by a newer version of this SDK: it has store version {VERSION + 1}")
+
+
+def test_a_newer_version_that_is_only_in_the_log_is_seen(store_file: Path) -> None:
+    """While another process writes, the header of the file is older than the store."""
+    with LocalEngine(store_file, trace_sink=False):
+        writer = sqlite3.connect(store_file)
+        writer.execute(f"PRAGMA user_version = {VERSION + 1}")
+        header = store_file.read_bytes()[60:64]
+        assert int.from_bytes(header, "big") == VERSION
+        with pytest.raises(EngineError, match=f"it has store version {VERSION + 1}"):
+            LocalEngine(store_file, trace_sink=False)
+        writer.execute(f"PRAGMA user_version = {VERSION}")
+        writer.close()
 
 
 def test_a_damaged_store_says_what_to_do(store_file: Path) -> None:
@@ -172,3 +186,23 @@ def test_a_history_survives_its_engine(store_file: Path) -> None:
         result = later.result(arn)
     assert result is not None
     assert result.result == "done"
+
+
+def test_a_store_that_cannot_switch_to_its_log_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a lock is worth waiting for."""
+    waits: list[float] = []
+    monkeypatch.setattr("threading.Event.wait", lambda self, timeout=None: waits.append(timeout or 0))
+
+    class Damaged(sqlite3.Connection):
+        def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:
+            if sql.startswith("PRAGMA journal_mode"):
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(sql, *rest)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Damaged, **options))
+    with pytest.raises(EngineError, match="disk I/O error"):
+        Store(tmp_path / "executions.db")
+    assert waits == []
