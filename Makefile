@@ -41,7 +41,7 @@ BESIDE_ENVIRONMENT := RECEIVER_PORT=24318 OTEL_PYTHON_DISTRO=aws_distro OTEL_PYT
 	OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:24318/v1/traces \
 	OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none OTEL_AWS_APPLICATION_SIGNALS_ENABLED=false OTEL_TRACES_SAMPLER=always_on
 
-.PHONY: help demo test coverage mutants check lint types contracts docs prose commits format bench docs-site test-lowest test-beside layer package clean
+.PHONY: audit help demo test coverage mutants check lint types contracts docs prose commits format bench docs-site test-lowest test-beside layer package clean
 
 help: ## show this list
 	@echo "make <target>, where <target> is one of"
@@ -87,6 +87,10 @@ prose: $(READY_TO_WORK)
 commits:
 	@echo "· commits: subjects"
 	@.ci/commit-subjects
+
+audit: $(READY_TO_RUN) ## look up known vulnerabilities of the dependencies, where advisory data can be reached
+	@$(BIN)/python -c 'import pip_audit' 2>/dev/null || $(BIN)/python -m pip install --quiet pip-audit
+	@$(BIN)/python .ci/audit.py
 
 docs-site: $(READY_TO_RUN) ## build the documentation site into build/site
 	@$(BIN)/python -c 'import mkdocs, mkdocstrings' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[docs]'

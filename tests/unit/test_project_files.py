@@ -195,3 +195,31 @@ def test_every_address_of_the_project_is_under_one_name() -> None:
     files = [*ROOT.glob("*.md"), *ROOT.glob("*.yml"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.*")]
     found = {match for file in files if file.is_file() for match in pattern.findall(file.read_text(encoding="utf-8"))}
     assert found == {owner}
+
+
+VULNERABLE = {"name": "idna", "version": "3.4", "vulns": [{"id": "PYSEC-2024-60", "fix_versions": ["3.7"]}]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "words"),
+    [
+        ([{"dependencies": [{"name": "a", "version": "1", "vulns": []}]}], 0, "1 packages checked with pypi"),
+        ([{"dependencies": [VULNERABLE]}], 1, "idna 3.4: PYSEC-2024-60, fixed in 3.7"),
+        ([None, {"dependencies": [VULNERABLE]}], 1, "PYSEC-2024-60"),
+        ([None, None], 2, "Nothing was audited: no advisory data can be reached from here"),
+    ],
+)
+def test_an_audit_that_could_not_look_says_so(answers: list[object], code: int, words: str) -> None:
+    import json
+
+    left = iter(answers)
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        answer = next(left)
+        return subprocess.CompletedProcess(
+            command, 1, json.dumps(answer) if answer else "", "ConnectionError: no route"
+        )
+
+    found, lines = load(ROOT / ".ci" / "audit.py").audit(run)
+    assert found == code
+    assert words in "\n".join(lines)
