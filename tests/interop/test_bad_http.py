@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -338,6 +339,34 @@ def test_a_second_request_on_a_connection_has_a_time_limit_too(target: Target) -
         slow.sendall(b"GET /")
         while slow.recv(65536):
             pass
+
+
+def test_connections_are_bounded() -> None:
+    """Above the limit, requests get a status that clients retry; above twice the limit, connections are closed."""
+    with (
+        LocalEngine(None, time="skip") as engine,
+        LocalServer(engine, port=0, max_connections=3) as server,
+        ExitStack() as stack,
+    ):
+        host, _, port = server.url.removeprefix("http://").partition(":")
+
+        def opened() -> socket.socket:
+            return stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+
+        def status(connection: socket.socket) -> bytes:
+            connection.sendall(f"GET {path_of('x')} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            return connection.recv(12)
+
+        assert status(opened()) == b"HTTP/1.1 404"
+        idle = [opened() for _ in range(5)]
+        assert status(idle[-1]) == b"HTTP/1.1 503"
+        refused = opened()
+        with suppress(ConnectionResetError):
+            assert refused.recv(1) == b""
+        for connection in idle:
+            connection.close()
+        while status(last := opened()) != b"HTTP/1.1 404":  # the server notices the closed connections one by one
+            last.close()
 
 
 @pytest.mark.parametrize("how", [socket.SHUT_WR, socket.SHUT_RDWR])

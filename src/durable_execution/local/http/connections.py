@@ -13,18 +13,23 @@ HEAD_SECONDS = 10.0
 """How long a client may take to send a request's line and headers."""
 
 MAX_CONNECTIONS = 1024
-"""Connections at the same time. Further ones are answered with status 503, which clients retry."""
+"""Connections at the same time. Requests on further ones are answered with status 503, which clients retry. From twice as many
+on, connections are closed at once, so that a flood of them cannot use up the files of the process."""
 
 
 class ImpatientProtocol(H11Protocol):
     """HTTP/1.1 with a limit on the time for a request's line and headers."""
 
     head_seconds = HEAD_SECONDS
+    most_connections = 2 * MAX_CONNECTIONS
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Start the clock: a client connects in order to send something."""
         super().connection_made(transport)
+        if len(self.connections) > self.most_connections:
+            self.transport.abort()
+            return
         self._start_clock()
 
     def data_received(self, data: bytes) -> None:
@@ -58,6 +63,7 @@ class ImpatientProtocol(H11Protocol):
             self.transport.close()
 
 
-def impatient_protocol(head_seconds: float) -> type[ImpatientProtocol]:
-    """The protocol with a time limit of its own."""
-    return type("ImpatientProtocol", (ImpatientProtocol,), {"head_seconds": head_seconds})
+def impatient_protocol(head_seconds: float, max_connections: int) -> type[ImpatientProtocol]:
+    """The protocol with limits of its own."""
+    limits = {"head_seconds": head_seconds, "most_connections": 2 * max_connections}
+    return type("ImpatientProtocol", (ImpatientProtocol,), limits)

@@ -47,6 +47,7 @@ class LocalServer:
         allow_remote: Whether to allow an address that other computers can reach.
         body_seconds: How long a client may take to send a request's body.
         head_seconds: How long a client may take to send a request's line and headers.
+        max_connections: Connections whose requests are answered at the same time. Others get status 503.
         allowed_hosts: Names by which clients may address the server, besides `host` and those of this computer.
 
     Attributes:
@@ -65,6 +66,7 @@ class LocalServer:
         allow_remote: bool = False,
         body_seconds: float = BODY_SECONDS,
         head_seconds: float = HEAD_SECONDS,
+        max_connections: int = MAX_CONNECTIONS,
         allowed_hosts: Collection[str] = (),
     ) -> None:
         self._engine = engine
@@ -76,9 +78,9 @@ class LocalServer:
         )
         config = uvicorn.Config(
             self._api,
-            http=impatient_protocol(head_seconds),
+            http=impatient_protocol(head_seconds, max_connections),
             ws="none",
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=max_connections,
             log_level="warning",
             access_log=False,
             lifespan="off",
