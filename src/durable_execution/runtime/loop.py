@@ -50,7 +50,7 @@ scope: ContextVar[TaskOwner | None] = ContextVar("durable_execution_scope", defa
 """The owner of the running code: a context, IN_STEP in a step's body, None elsewhere."""
 
 _abandoned: list[asyncio.Task[Any]] = []
-_inherited: list[EnvironmentLoop] = []
+_inherited: list[EnvironmentLoop | asyncio.AbstractEventLoop] = []
 """Loops of the process that this one was forked from. Closing one here would change the parent's selector, which is shared."""
 
 _thread_state = threading.local()
@@ -84,7 +84,7 @@ class EnvironmentLoop:
         self.loop = asyncio.SelectorEventLoop(self.selector)
         self.loop.set_exception_handler(_report)
         self.loop.set_task_factory(cast("Any", _owning_task_factory))  # typeshed also wants generators
-        finalize(self, _close_quietly, self.loop)
+        finalize(self, _close_quietly, self.loop, self.process)
 
     def run(self, main: Coroutine[Any, Any, T], on_idle: Callable[[float | None], bool]) -> T:
         """Run a coroutine to its end, calling `on_idle` whenever the loop is about to sleep."""
@@ -116,9 +116,14 @@ def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-def _close_quietly(loop: asyncio.AbstractEventLoop) -> None:
-    """Close the loop of a thread that has ended. A running loop belongs to a daemon thread at the end of the process."""
-    if not loop.is_running():
+def _close_quietly(loop: asyncio.AbstractEventLoop, process: int) -> None:
+    """Close the loop of a thread that has ended. A running loop belongs to a daemon thread at the end of the process.
+
+    In a fork, all other threads of the parent have ended, but their loops go on in the parent.
+    """
+    if process != os.getpid():
+        _inherited.append(loop)
+    elif not loop.is_running():
         loop.close()
 
 

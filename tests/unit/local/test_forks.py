@@ -155,6 +155,38 @@ def test_a_warm_process_may_fork(kind: str) -> None:
     assert output.splitlines() == ["3 3", "3 3", "3 3"], output
 
 
+def test_a_fork_from_one_thread_leaves_the_loops_of_others_alone() -> None:
+    """In the fork, the other threads are gone. Closing their loops there would take the parent's from its selector."""
+    program = """
+        import faulthandler, gc, os, threading
+        faulthandler.dump_traceback_later(20, exit=True)
+        from durable_execution import durable_execution
+        import tests.unit.fake_service as fakes
+
+        @durable_execution
+        def plain(event, ctx):
+            return ctx.step(lambda step: 1, name="a") + ctx.step(lambda step: 2, name="b")
+
+        def run_here():
+            return fakes.invoke(plain, service=fakes.FakeService())["Result"]
+
+        def fork():
+            pid = os.fork()
+            if pid == 0:
+                gc.collect()
+                os._exit(0)
+            os.waitpid(pid, 0)
+
+        print(run_here(), flush=True)
+        thread = threading.Thread(target=fork)
+        thread.start()
+        thread.join()
+        print(run_here(), flush=True)
+    """
+    output, _ = run(program).communicate(timeout=60)
+    assert output.splitlines() == ["3", "3"], output
+
+
 def test_a_step_may_start_processes() -> None:
     program = """
         import faulthandler, multiprocessing
