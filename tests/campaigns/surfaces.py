@@ -102,7 +102,7 @@ def _opened(path: Path, width: int) -> int:
 def look(loaded: Loaded, width: int, differences: Differences | None = None) -> None:
     """Draw every view of the debugger, at every row and moment."""
     session = Session(loaded.execution, as_of=loaded.as_of, title=loaded.title, differences=differences)
-    for _ in _drawn(session, width):
+    for _ in drawn(session, width):
         pass
     for text in QUERIES:
         session.search(parse(text))
@@ -114,7 +114,8 @@ def look(loaded: Loaded, width: int, differences: Differences | None = None) -> 
     session.grown(loaded.execution, loaded.as_of)
 
 
-def _drawn(session: Session, width: int) -> Iterator[Any]:
+def drawn(session: Session, width: int) -> Iterator[Any]:
+    """Draw what the debugger's screen can show: lines of parts, or lists of them."""
     chart = Chart()
     yield from (status_line(session, width), headline_lines(session, width), axis_line(session, chart, width))
     session.select_answer()

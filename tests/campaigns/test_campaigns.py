@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import fuzz, kill
+from tests.campaigns import faults, fuzz, kill
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)
@@ -15,6 +15,14 @@ def test_mutated_files_raise_nothing_of_their_own(kind: str) -> None:
     assert outcome.tried[kind] == mutants
     assert outcome.findings == []
     assert len({code for _, code in outcome.exits}) > 1, "some mutants must be read, and others refused"
+
+
+@pytest.mark.parametrize("mode", faults.MODES)
+def test_failing_disks_and_networks_lose_and_repeat_nothing(tmp_path: Path, mode: str) -> None:
+    found = faults.campaign(mode, 25, tmp_path)
+    assert found.injected.total() >= 25
+    assert len(found.injected) > 2
+    assert found.problems == []
 
 
 @pytest.mark.real_time
