@@ -30,6 +30,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, Statu
 
 from durable_execution.clock import SystemClock
 from durable_execution.errors import type_name
+from durable_execution.redaction import redacted
 from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import bounded, bounded_trace
 from durable_execution.telemetry.decisions import Decided, Sampling
@@ -424,8 +425,8 @@ class PlaceholderSpan(Span):
         """Keep the exception as an event, as OpenTelemetry's SDK does."""
         known: dict[str, Any] = {
             names.EXCEPTION_TYPE: type_name(type(exception)),
-            names.EXCEPTION_MESSAGE: bounded(str(exception)),
-            names.EXCEPTION_STACK: bounded_trace("".join(format_exception(exception))),
+            names.EXCEPTION_MESSAGE: bounded(redacted(str(exception))),
+            names.EXCEPTION_STACK: bounded_trace(redacted("".join(format_exception(exception)))),
             "exception.escaped": str(escaped),
             **(attributes or {}),
         }

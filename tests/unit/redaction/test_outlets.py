@@ -1,12 +1,25 @@
 """No outlet shows a secret: replay traces, spans, exports, command output in every form, and the debugger's screen."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from durable_debugger.cli import main as durable_debug
+from durable_debugger.model.replay_differences import differences_of
+from durable_debugger.model.secrets import Secrets
+from durable_debugger.model.session import Session
+from durable_debugger.sources.found import Loaded
+from durable_debugger.sources.local import LocalExecutions
+from durable_debugger.sources.places import find
+from durable_debugger.text.segments import Part
+from durable_debugger.views.page import replay_page
 from durable_execution.local import LocalEngine
+from durable_execution.redaction import HIDDEN
+from durable_execution.replay import FORMATS, Replayer, ReplayReport, render
+from tests.campaigns.surfaces import drawn
 from tests.unit.redaction import leaky, secrets
 
 FORMS = (
@@ -26,6 +39,8 @@ FORMS = (
     ("replay", "{}", "{module}:leaks", "--json"),
     ("replay", "{}", "{module}:changed", "--headless"),
     ("replay", "{}", "{module}:changed", "--json"),
+    ("explain", "{}"),
+    ("explain", "{}", "--json"),
 )
 
 
@@ -58,6 +73,50 @@ def test_what_is_recorded_beside_the_store(recorded: tuple[Path, list[str]], kin
     assert files
     for path in files:
         assert leaked(path.read_text()) == []
+
+
+@pytest.fixture(scope="module")
+def replayed(recorded: tuple[Path, list[str]]) -> list[tuple[Loaded, ReplayReport]]:
+    """The executions, with replays of code that differs."""
+    place = LocalExecutions(recorded[0] / "executions.db")
+    loaded = [find(arn, [place]) for arn in recorded[1]]
+    place.close()
+    replayer = Replayer(leaky.changed, cause=False)
+    return [(each, replayer.replay(each.execution)) for each in loaded]
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_every_format_of_a_report(replayed: list[tuple[Loaded, ReplayReport]], form: str) -> None:
+    text = render([report for _, report in replayed], form)
+    assert text
+    assert leaked(text) == []
+
+
+def test_the_page_of_a_report(replayed: list[tuple[Loaded, ReplayReport]]) -> None:
+    reports = [replace(report, execution=loaded.execution) for loaded, report in replayed]
+    assert leaked("\n".join(replay_page(reports, Secrets()))) == []
+
+
+@pytest.mark.parametrize("width", [80, 400])
+def test_every_view_of_the_debugger(replayed: list[tuple[Loaded, ReplayReport]], width: int) -> None:
+    """The lines that the screens show, at every row, event and moment, alone and compared with a replay."""
+    for loaded, report in replayed:
+        for differences in (None, differences_of(report, loaded.execution)):
+            session = Session(loaded.execution, as_of=loaded.as_of, differences=differences)
+            session.outline.unfold_all()
+            text = "\n".join(map(text_of, drawn(session, width)))
+            assert HIDDEN in text
+            assert leaked(text) == []
+
+
+def text_of(drawing: Any) -> str:
+    """The text of a line, of lines, or of anything that holds them."""
+    if isinstance(drawing, Part):
+        return drawing.text
+    if isinstance(drawing, (list, tuple)):
+        found = [text_of(each) for each in drawing]
+        return ("" if drawing and isinstance(drawing[0], Part) else "\n").join(found)
+    return str(drawing)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=" ".join)

@@ -26,6 +26,7 @@ from durable_execution.protocol import ErrorObject, InvocationStatus, Operation,
 from durable_execution.telemetry import environment_memory
 from durable_execution.telemetry.attributes import code_attributes
 from durable_execution.telemetry.live import LiveTracing
+from durable_execution.telemetry.outlets import PlaceholderSpan
 from tests.unit.telemetry.notifications import ARN, BEGAN, at, call, ended, replayed, started, step
 from tests.unit.telemetry.scenarios import (
     ObservedEngine,
@@ -612,3 +613,23 @@ def test_an_engine_of_ones_own_is_traced_by_the_handler_itself() -> None:
 )
 def test_functions_are_named_with_their_module(file: str, expected: str) -> None:
     assert code_attributes(CallSite(file, 7, "process"))["code.function.name"] == f"{expected}.process"
+
+
+def test_an_exception_that_the_user_records_is_redacted(provided: Provided) -> None:
+    recorded_by_opentelemetry: list[bool] = []
+
+    def body(_: Any) -> None:
+        recorded_by_opentelemetry.extend([True] * (not isinstance(trace.get_current_span(), PlaceholderSpan)))
+        try:
+            raise ValueError("login failed: password=hunter2xyz")
+        except ValueError as error:
+            trace.get_current_span().record_exception(error)
+
+    async def workflow(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(body, "charge")
+
+    traced(provided.provider, workflow)
+    (event,) = provided.spans()["charge attempt 1"].events
+    assert "login failed" in str(event.attributes)
+    if not recorded_by_opentelemetry:  # its own span writes what the user gives it
+        assert "hunter2xyz" not in str(dict(event.attributes or {}))
