@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli import main as durable_debug
-from durable_debugger.model.replay_differences import differences_of
+from durable_debugger.model.differences import differences_of
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
