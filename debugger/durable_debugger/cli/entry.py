@@ -31,6 +31,7 @@ VERBS = {
     "delete": "delete executions that have ended, with their histories",
     "callback": "complete a callback from outside: succeed, fail or heartbeat",
     "serve": "serve the local engine on the real Lambda API",
+    "completion": "print the completion script of a shell: bash, zsh or fish",
 }
 """Verbs in the order of the help; each is the module `cli.<verb>` with `add_arguments` and `run`."""
 
@@ -38,6 +39,7 @@ MODULES = {
     **dict.fromkeys(("open", "list", "show", "diff"), "look"),
     "check": "verify",
     "lint": "lint",
+    "completion": "entry",
     **dict.fromkeys(("run", "serve", "callback"), "engine"),
     **dict.fromkeys(("stop", "pause", "resume", "delete"), "control"),
     "replay": "replay",
@@ -134,8 +136,42 @@ def _exit_of(error: DurableError) -> Exit:
     return Exit.HANDLER_FAILED if "UnusableHandlerError" in names else Exit.UNLOADABLE
 
 
-def _parser(wanted: str) -> CommandParser:
-    """The parser, with the arguments of the wanted verb only: the other verbs' modules are not loaded."""
+SHELLS = ("bash", "zsh", "fish")
+FILES = ("execution", "other", "words", "paths", "target", "store", "output", "html", "log_file", "replay_trace")
+"""Arguments that take files, or something that may be one."""
+
+
+def add_completion_arguments(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
+
+
+def run_completion(arguments: Namespace, output: Output) -> int:
+    """Print the completion script of a shell.
+
+    Raises:
+        CommandError: shtab is not installed.
+    """
+    try:
+        import shtab
+    except ImportError as error:
+        raise CommandError(
+            "completion needs shtab: run `pip install 'durable-execution-sdk[debugger]'`", Exit.UNLOADABLE
+        ) from error
+    parser = _parser(None)
+    pending: list[ArgumentParser] = [parser]
+    while pending:
+        for action in pending.pop()._actions:  # noqa: SLF001  # argparse has no public name for them
+            if isinstance(action.choices, dict):
+                pending.extend(action.choices.values())
+            elif action.dest in FILES:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
+    output.data.write(shtab.complete(parser, shell=arguments.shell) + "\n")
+    return Exit.OK
+
+
+def _parser(wanted: str | None) -> CommandParser:
+    """The parser, with the arguments of the wanted verb only: the other verbs' modules are not loaded. None wants all."""
     parser = CommandParser(
         prog="durable-debug", description=DESCRIPTION, epilog=EPILOG, formatter_class=RawDescriptionHelpFormatter
     )
@@ -143,7 +179,7 @@ def _parser(wanted: str) -> CommandParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, summary in VERBS.items():
         child = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if verb == wanted:
+        if wanted in (verb, None):
             _function(verb, f"add_{verb}_arguments")(child)
     return parser
 
