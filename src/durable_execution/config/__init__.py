@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from durable_execution.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from durable_execution.config.batch_options import ItemBatcherConfig, MapConfig, NestingType, ParallelConfig
     from durable_execution.config.completion import (
         BatchItemStatus,
         CompletionConfig,
@@ -20,16 +21,11 @@ if TYPE_CHECKING:
         CallbackConfig,
         ChildConfig,
         InvokeConfig,
-        ItemBatcherConfig,
-        MapConfig,
-        NestingType,
-        ParallelConfig,
-        StepConfig,
-        StepSemantics,
         WaitForCallbackConfig,
         WaitForConditionConfig,
         WithRetryConfig,
     )
+    from durable_execution.config.step_options import StepConfig, StepSemantics
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -43,12 +39,12 @@ else:
             "CompletionOutcome": "completion",
             "CompletionStatus": "completion",
             "InvokeConfig": "options",
-            "ItemBatcherConfig": "options",
-            "MapConfig": "options",
-            "NestingType": "options",
-            "ParallelConfig": "options",
-            "StepConfig": "options",
-            "StepSemantics": "options",
+            "ItemBatcherConfig": "batch_options",
+            "MapConfig": "batch_options",
+            "NestingType": "batch_options",
+            "ParallelConfig": "batch_options",
+            "StepConfig": "step_options",
+            "StepSemantics": "step_options",
             "WaitForCallbackConfig": "options",
             "WaitForConditionConfig": "options",
             "WithRetryConfig": "options",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from durable_execution.config.options import StepConfig
+from durable_execution.config.step_options import StepConfig
 from durable_execution.context.combining_context import Combinators, Pending
 from durable_execution.operations import step, wait
 from durable_execution.operations.bound_context import BoundContext

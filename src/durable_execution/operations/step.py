@@ -14,7 +14,7 @@ from datetime import datetime
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
 
-from durable_execution.config.options import StepConfig, StepSemantics
+from durable_execution.config.step_options import StepConfig, StepSemantics
 from durable_execution.errors import (
     ConfigurationError,
     ExecutionError,
