@@ -170,7 +170,8 @@ def _on_failing_disk(store: Path, number: int, chance: random.Random, found: Fau
 def _on_failing_network(store: Path, number: int, chance: random.Random, found: Faults, ledger: Ledger) -> None:
     """One life of an engine whose handlers reach it through a network that fails."""
     with _engine(store) as engine:
-        engine.register("job", Distant(workflow(ledger), chance, found))
+        distant: Any = Distant(workflow(ledger), chance, found)
+        engine.register("job", distant)
         _start(engine, number, ledger)
 
 

@@ -98,7 +98,10 @@ def _read(group: str) -> Iterator[Program]:
     for text in re.split(r"^=== ", (PROGRAMS / f"{group}.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         head, _, rest = text.partition("\n")
         name, *options = head.split()
-        given = dict(option.partition("=")[::2] for option in options)
+        given: dict[str, str] = {}
+        for option in options:
+            key, _, value = option.partition("=")
+            given[key] = value
         parts = re.split(r"^--- (\w+)\n", rest, flags=re.MULTILINE)[1:]
         modules = dict(zip(parts[::2], parts[1::2], strict=True))
         kinds = tuple(given["kind"].split("|")) if "kind" in given else ()

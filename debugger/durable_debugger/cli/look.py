@@ -115,7 +115,7 @@ def add_list_arguments(parser: ArgumentParser) -> None:
 
 def run_list(arguments: Namespace, output: Output) -> int:
     """Print recent executions."""
-    wanted = set(arguments.status or ())
+    wanted: set[str] = set(arguments.status or ())
     place = _place(arguments)
     shown = (
         each

@@ -114,7 +114,8 @@ def is_handler(word: str) -> bool:
 def _stored(handlers: Handlers, arguments: Namespace, output: Output) -> Iterator[Source]:
     """Yield the executions of the local store that the filters select and the handlers are for."""
     where = places(arguments)[0]
-    wanted, limit = set(arguments.status or ()), arguments.limit
+    wanted: set[str] = set(arguments.status or ())
+    limit = arguments.limit
     listed = [
         each
         for each in where.executions()

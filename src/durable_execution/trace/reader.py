@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields, replace
 from datetime import datetime
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
@@ -136,10 +136,10 @@ class OutcomeLine(Line):
 
 
 BOUNDED: dict[str, Any] = {
-    "started": Offset | None,
-    "ended": Offset | None,
-    "at": Offset | None,
-    "position": Position | None,
+    "started": Optional[Offset],  # noqa: UP045  # type checkers know no operator of Annotated
+    "ended": Optional[Offset],  # noqa: UP045
+    "at": Optional[Offset],  # noqa: UP045
+    "position": Optional[Position],  # noqa: UP045
 }
 """Fields whose numbers are bounded, by name."""
 

@@ -54,7 +54,7 @@ class Issuer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name it is called with
                 pass
 
         self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)

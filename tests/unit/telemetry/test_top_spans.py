@@ -52,6 +52,7 @@ def roots_of(top: TopSpans, *statuses: InvocationStatus, view: str = "execution"
 
 def told(span: ReadableSpan) -> tuple[str, str, float]:
     assert span.start_time == to_ns(BEGAN)
+    assert span.start_time is not None
     assert span.end_time is not None
     return span.name, span.status.status_code.name, (span.end_time - span.start_time) / 1e9
 
