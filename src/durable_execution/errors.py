@@ -208,6 +208,18 @@ class EngineError(DurableError):
     """The local engine cannot do what you asked, for example read a damaged store or invoke an unknown function."""
 
 
+class ForkRefusedError(EngineError):
+    """An execution cannot be forked at that call. The message says why, and where it can be forked.
+
+    Attributes:
+        divergence: Where the code leaves the recording before the call; None if it is refused for another reason.
+    """
+
+    def __init__(self, message: str, divergence: Any = None) -> None:
+        super().__init__(message)
+        self.divergence = divergence
+
+
 class OperationError(DurableError):
     """An operation failed. The first run and every replay raise the same error.
 

@@ -21,6 +21,7 @@ VERBS = {
     "replay": "replay a recording against the current code, without side effects",
     "check": "replay many recordings, for CI: text, JSON, JUnit, SARIF or GitHub annotations",
     "gate": "check all open executions of a deployed function against new code; hold and release them",
+    "fork": "continue a recorded execution from one of its calls on, with a different outcome, on the local engine",
     "explain": "say what an execution does, why it does not continue or why it failed, and what you can do",
     "diff": "compare two executions, aligned",
     "lint": "find code that breaks replay, by reading the source",
@@ -46,6 +47,7 @@ MODULES = {
     "gate": "gate",
     "export": "export",
     "explain": "explain",
+    "fork": "fork",
 }
 """The module of each verb, with its functions `add_<verb>_arguments` and `run_<verb>`."""
 

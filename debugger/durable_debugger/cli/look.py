@@ -158,7 +158,7 @@ def _line(each: Listed, age: str, took: str) -> Line:
         Part(f"{each.id}  "),
         Part(pad_left(took, 8) + "  "),
         Part(pad(age, 15), "dim"),
-        Part("" if each.name == each.id else safe(each.name), "dim"),
+        Part(safe(each.forked_from) or ("" if each.name == each.id else safe(each.name)), "dim"),
     ]
 
 
@@ -171,6 +171,7 @@ def _wire(each: Listed) -> dict[str, str | None]:
         "status": each.status,
         "started_at": each.started_at.isoformat() if each.started_at else None,
         "ended_at": each.ended_at.isoformat() if each.ended_at else None,
+        **({"forked_from": each.forked_from} if each.forked_from else {}),
     }
 
 
@@ -247,7 +248,8 @@ def run_diff(arguments: Namespace, output: Output) -> int:
     handler = recorded.handler or recorded.function_name or "execution"
     rows = {operation.id: row for row, operation in enumerate(recorded.operations)}
     titles = (title_of(recorded, loaded.title), title_of(other.execution, other.title))
-    comparison = compare(tree_of(recorded), tree_of(other.execution), handler=handler)
+    sides = (tree_of(recorded, with_outcomes=True), tree_of(other.execution, with_outcomes=True))
+    comparison = compare(*sides, handler=handler)
     differences = Differences(comparison, rows, replayed_by="", labels=titles)
     session = session_of(loaded, arguments, differences=differences)
     if arguments.json:

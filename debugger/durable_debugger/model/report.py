@@ -1,6 +1,7 @@
 """An execution as JSON-ready values, for `--json` and for bundles."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +38,7 @@ def execution_report(execution: RecordedExecution) -> dict[str, Any]:
         "operations": [operation_report(operation) for operation in execution.operations],
         "divergences": [divergence.to_wire() for trace in execution.traces for divergence in trace.divergences],
         "notes": list(execution.notes),
+        **({"forked_from": asdict(execution.forked_from)} if execution.forked_from else {}),
     }
 
 

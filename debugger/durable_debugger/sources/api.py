@@ -137,4 +137,15 @@ def listed(wire: Any, place: str) -> Listed:
         started_at=to_datetime(wire.get("StartTimestamp")),
         ended_at=to_datetime(wire.get("EndTimestamp")),
         place=place,
+        forked_from=_origin(wire.get("ForkedFrom")),
     )
+
+
+def _origin(fork: Any) -> str:
+    if not fork:
+        return ""
+    try:
+        origin = ExecutionArn.parse(fork.get("DurableExecutionArn") or "").name
+    except ValueError:
+        origin = "a recording"
+    return f"fork of {origin} at {str(fork.get('Call')).rpartition('/')[2]}"

@@ -52,6 +52,7 @@ class Listed:
         started_at: When it started.
         ended_at: When it ended.
         place: Description of where it is stored.
+        forked_from: What it was forked from, in words; empty for other executions.
     """
 
     arn: str
@@ -62,6 +63,7 @@ class Listed:
     started_at: datetime | None
     ended_at: datetime | None
     place: str
+    forked_from: str = ""
 
 
 class LookedIn(NamedTuple):

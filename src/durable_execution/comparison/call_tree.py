@@ -27,6 +27,9 @@ DEFAULT_SUBTYPES = {
     OperationType.CHAINED_INVOKE.value: OperationSubType.CHAINED_INVOKE.value,
     OperationType.CONTEXT.value: OperationSubType.RUN_IN_CHILD_CONTEXT.value,
 }
+LATEST = 2**62
+"""Order of a call that has not ended."""
+
 FOREIGN_CONTEXT = "Context"
 """Some SDKs write this subtype for every kind of context, so it carries no information."""
 
@@ -56,6 +59,8 @@ class CallNode:
         finished: Task scopes inside it that have ended, even if the context has not.
         is_resting: Replayed: whether its code waits for open operations only, so that it makes no further call.
         raised: Replayed: the error that ended its code; None when it returned.
+        outcome: How it ended, in a comparison of two recordings; None where that is not compared.
+        order: Number of the event that ended it, in a comparison of two recordings; else 0.
     """
 
     side: Side
@@ -76,6 +81,8 @@ class CallNode:
     finished: set[ScopePath] = field(default_factory=set)
     is_resting: bool = False
     raised: Side | None = None
+    outcome: str | None = None
+    order: int = 0
 
     @property
     def is_batch(self) -> bool:
@@ -107,8 +114,14 @@ def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
     return recorded.body == replayed.body
 
 
-def tree_of(execution: RecordedExecution) -> CallNode:
-    """Return a recorded execution as a tree of calls. Branches without a record of their own are virtual contexts."""
+def tree_of(execution: RecordedExecution, *, with_outcomes: bool = False) -> CallNode:
+    """Return a recorded execution as a tree of calls. Branches without a record of their own are virtual contexts.
+
+    Args:
+        execution: The execution.
+        with_outcomes: Whether to compare how calls ended. Two recordings may differ there; a replay takes its results
+            from the recording.
+    """
     root = CallNode(root_side(execution), is_ended=execution.status in ("SUCCEEDED", "FAILED"))
     foreign = execution.foreign()
     nodes: dict[str, CallNode] = {}
@@ -117,6 +130,8 @@ def tree_of(execution: RecordedExecution) -> CallNode:
     given_up: set[str] = set()
     for operation in execution.operations:
         node = node_of(operation)
+        if with_outcomes:
+            node.outcome, node.order = _outcome_of(operation), _order_of(operation)
         node.is_foreign = operation.id in foreign or operation.subtype == PATCH
         parent = nodes.get(operation.parent_id) if operation.parent_id else None
         around = parent or root
@@ -161,6 +176,26 @@ def _settled(execution: RecordedExecution) -> set[str]:
         else:
             settled -= around.get(id_, frozenset())
     return settled
+
+
+def _order_of(operation: RecordedOperation) -> int:
+    """When a call ended among the others. What has not ended comes last: contexts after the calls inside them."""
+    if operation.status.is_terminal and operation.events:
+        return operation.events[-1]
+    return LATEST - (operation.type is not OperationType.CONTEXT)
+
+
+def _outcome_of(operation: RecordedOperation) -> str | None:
+    """How a call ended, as JSON text: its result, or the type and message of its error."""
+    if operation.type is OperationType.WAIT:
+        return None
+    if not operation.status.is_terminal:
+        return json.dumps(["open"])
+    error = operation.error
+    if error is not None or operation.status.value in ("FAILED", "TIMED_OUT", "STOPPED"):
+        described = (operation.status.value, error.type if error else None, error.message if error else None)
+        return json.dumps(["failed", *described])
+    return json.dumps(["ended", operation.result])
 
 
 def _decided(execution: RecordedExecution) -> dict[str, int]:

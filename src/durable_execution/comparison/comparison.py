@@ -4,11 +4,13 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
-from durable_execution.comparison.call_tree import CallNode
+from durable_execution.comparison.call_tree import LATEST, CallNode
 from durable_execution.comparison.context_comparison import Row, context_rows
 from durable_execution.comparison.relocation import with_relocations
-from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.comparison.wording import ENDED_DIFFERENTLY
+from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.protocol.ids import root_path
 
 __all__ = ["Comparison", "Row", "compare"]
@@ -38,6 +40,13 @@ class Comparison:
         """The differences that do not follow from an earlier one."""
         return tuple(divergence for divergence in self.divergences if divergence.is_root)
 
+    @property
+    def first(self) -> Divergence | None:
+        """The root difference that comes first in time, where the order of events is known; None without a difference."""
+        roots = [row for row in self.rows if row.divergence is not None and row.divergence.is_root]
+        found = min(roots, key=lambda row: row.recorded.order if row.recorded else LATEST + 1, default=None)
+        return found.divergence if found is not None else None
+
 
 def compare(recorded: CallNode, replayed: CallNode, *, handler: str) -> Comparison:
     """Compare two trees of calls.
@@ -60,7 +69,7 @@ def compare(recorded: CallNode, replayed: CallNode, *, handler: str) -> Comparis
         below = _below(row, handler, is_loose)
         if below is not None:
             stack.append(below)
-    rows = with_relocations(_grouped(rows))
+    rows = with_relocations(_grouped(_explained_inside(rows)))
     return Comparison(tuple(rows), tuple(row.divergence for row in rows if row.divergence is not None))
 
 
@@ -93,9 +102,13 @@ def _grouped(rows: list[Row]) -> list[Row]:
         if found is None:
             continue
         is_covered = covered is not None
-        if not is_covered and found.kind in COVERING:
+        if (
+            not is_covered
+            and found.kind in COVERING
+            and (found.is_root or row.recorded is None or not row.recorded.order)
+        ):
             covered = row.depth
-        if not found.is_root:
+        if not found.is_root or (_ended_differently(row) and not is_covered):
             continue
         first = roots.setdefault(_in_any_branch(found), index)
         if not is_covered and first == index:
@@ -107,6 +120,30 @@ def _grouped(rows: list[Row]) -> list[Row]:
         if root is not None:
             rows[index] = replace(rows[index], divergence=replace(root, follow_on=root.follow_on + more))
     return rows
+
+
+def _explained_inside(rows: list[Row]) -> list[Row]:
+    """Of two recordings: a context that differs because a call inside ended differently is not a root.
+
+    Nor is a call that never ended in the first one: its outcome changed nothing there.
+    """
+    found = list(rows)
+    for index, row in enumerate(rows):
+        divergence = row.divergence
+        if divergence is None or row.recorded is None or row.recorded.order == 0:
+            continue
+        if divergence.kind is DivergenceKind.SKIPPED and not row.recorded.is_ended:
+            found[index] = replace(row, divergence=replace(divergence, is_root=False, severity=Severity.INFO))
+        elif divergence.kind in (DivergenceKind.RESULT, DivergenceKind.BRANCH_COUNT):
+            inside = takewhile(lambda below: below.depth > row.depth, rows[index + 1 :])  # noqa: B023  # read at once
+            is_explained = any(_ended_differently(below) for below in inside)
+            if is_explained or row.recorded.branch is not None:  # branches end independently of each other
+                found[index] = replace(row, divergence=replace(divergence, is_root=not is_explained))
+    return found
+
+
+def _ended_differently(row: Row) -> bool:
+    return row.divergence is not None and row.divergence.likely == ENDED_DIFFERENTLY.likely
 
 
 def _in_any_branch(divergence: Divergence) -> Hashable:

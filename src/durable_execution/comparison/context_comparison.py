@@ -1,5 +1,6 @@
 """Compares the calls of one context: aligns them, classifies each difference and marks the root."""
 
+import json
 from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 from durable_execution.comparison.alignment import Pair, align, pair_gap
 from durable_execution.comparison.call_tree import CallNode, is_same_function, is_same_json
 from durable_execution.comparison.runtime_check import configuration_divergence, divergence_of
-from durable_execution.comparison.wording import APPENDED, effect_of, fix_of, likely_of, replaced
+from durable_execution.comparison.wording import APPENDED, ENDED_DIFFERENTLY, effect_of, fix_of, likely_of, replaced
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.positions import MAIN, ScopePath
 from durable_execution.history.recorded import COMBINATORS
@@ -257,11 +258,23 @@ class _ComparedScope:
 
     def _in_content(self, recorded: CallNode, replayed: CallNode) -> Divergence | None:
         found = configuration_divergence(recorded, replayed, context_path=self.path, handler=self.handler)
+        if found is None and recorded.outcome is not None and replayed.outcome is not None:
+            return self._in_outcome(recorded, replayed)
         if found is not None or recorded.result is None or replayed.result is None:
             return found
         if recorded.is_batch or is_same_json(recorded.result, replayed.result):
             return None
         return self._alone(Kind.RESULT, recorded, replayed, severity=Severity.WARNING)
+
+    def _in_outcome(self, recorded: CallNode, replayed: CallNode) -> Divergence | None:
+        (how, *left), (other, *right) = json.loads(recorded.outcome or "[0]"), json.loads(replayed.outcome or "[0]")
+        if other == "open":
+            return None  # the second execution has not come that far, or ended before
+        if how == other and (left == right or (how == "ended" and is_same_json(left[0] or "", right[0] or ""))):
+            return None
+        found = self._alone(Kind.RESULT, recorded, replayed)
+        words = ENDED_DIFFERENTLY
+        return replace(found, likely=words.likely, effect=words.effect, fix=words.fix)
 
     def _with_bodies(self, rows: list[Row]) -> list[Row]:
         """Find calls with equal keys whose functions changed places."""
@@ -415,7 +428,7 @@ class _ComparedScope:
 
 
 def _has_own_effect(root: Divergence) -> bool:
-    return root.kind is Kind.UNFINISHED
+    return root.kind is Kind.UNFINISHED or root.fix == ENDED_DIFFERENTLY.fix
 
 
 def _moved(aligned: list[Pair], keys: list[Hashable], others: list[Hashable]) -> dict[int, int]:

@@ -83,6 +83,13 @@ APPENDED = Sentences(
 )
 """For a new call after the end of the recording."""
 
+ENDED_DIFFERENTLY = Sentences(
+    likely="the call ended differently in the two executions",
+    effect="the calls after it may get different values, or not be made",
+    fix="compare the two results: up to this call, the executions are the same",
+)
+"""For a call of two recordings."""
+
 
 def likely_of(
     kind: DivergenceKind, recorded: Side | None, replayed: Side | None, *, is_same_function: bool = False

@@ -481,7 +481,7 @@ class DurableContext(Combinators):
         if prefix not in self._random:
             from durable_execution.operations.replay_safe import Randomness
 
-            self._random[prefix] = Randomness(self.execution_arn, prefix)
+            self._random[prefix] = Randomness(self._scope.state.seed_arn, prefix)
         return self._random[prefix]
 
     def _child(self, scope: ContextScope) -> DurableContext:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from durable_execution.history.recorded import RecordedAttempt, RecordedInvocation
+from durable_execution.history.recorded import ForkOrigin, RecordedAttempt, RecordedInvocation
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType, Wire
 from durable_execution.protocol.operation import to_datetime
 
@@ -87,6 +87,7 @@ class Fold:
     opened_at: datetime | None = None
     last_event: int | None = None
     has_invocation_events: bool = False
+    forked_from: ForkOrigin | None = None
 
     def note(self, line: str) -> None:
         """Keep a line about an irregularity, up to a limit."""
@@ -136,6 +137,10 @@ def _apply_start(fold: Fold, event: Wire, at: datetime | None) -> None:
     fold.started_at = fold.opened_at = at
     fold.is_open = True
     fold.input, _ = payload(details(event).get("Input"))
+    fork = mapping(details(event).get("ForkedFrom"))
+    if fork:
+        origin, call, seed = (text(fork.get(key)) for key in ("DurableExecutionArn", "Call", "SeedArn"))
+        fold.forked_from = ForkOrigin(origin, call or "", bool(fork.get("IsEdited")), seed)
 
 
 def _apply_end(fold: Fold, event: Wire, at: datetime | None, word: str) -> None:

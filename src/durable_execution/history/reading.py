@@ -12,7 +12,13 @@ from typing import Any
 
 from durable_execution.errors import DurableError
 from durable_execution.history.event_fold import FAMILIES, OUTCOMES, Fold, error_of, fold_events, text
-from durable_execution.history.recorded import RecordedAttempt, RecordedExecution, RecordedInvocation, RecordedOperation
+from durable_execution.history.recorded import (
+    ForkOrigin,
+    RecordedAttempt,
+    RecordedExecution,
+    RecordedInvocation,
+    RecordedOperation,
+)
 from durable_execution.history.tree import build_operations
 from durable_execution.protocol import ExecutionArn, Wire
 from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES
@@ -84,8 +90,9 @@ def read_history(
         invocations=tuple(fold.invocations),
         events=tuple(event for _, event in numbered),
         traces=tuple(traces),
-        notes=(*fold.notes, *_changes(traces)),
+        notes=(*fold.notes, *_origin(fold.forked_from), *_changes(traces)),
         handler=handler,
+        forked_from=fold.forked_from,
         **_ends(fold, execution),
     )
 
@@ -144,6 +151,12 @@ def _matched(traces: Sequence[InvocationTrace], fold: Fold) -> tuple[InvocationT
     numbers = {invocation.request_id: invocation.number for invocation in fold.invocations}
     numbers.pop(None, None)
     return tuple(replace(trace, invocation=numbers.get(trace.request_id, trace.invocation)) for trace in traces)
+
+
+def _origin(fork: ForkOrigin | None) -> Iterator[str]:
+    if fork is not None:
+        how = ", which ended differently there" if fork.is_edited else ""
+        yield f"forked from {fork.arn or 'a recording'} at {fork.call}{how}"
 
 
 def _changes(traces: Sequence[InvocationTrace]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A recorded execution as values: its operations, attempts and invocations."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 from durable_execution.call_site import CallSite
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType, Wire
+from durable_execution.protocol.enums import BATCHES
 
 PATCH = "Patch"
 """Subtype of the markers that `ctx.patched` records. Their ids do not follow the numbering of calls."""
@@ -15,7 +17,10 @@ PATCH = "Patch"
 COMBINATORS = frozenset({"All", "Any", "Race"})
 """Subtypes of steps that run several awaitables and record which one decided."""
 
-DERIVABLE = (16, 64)
+OWN_ID_LENGTH = 64
+"""Length of the ids of this SDK and of AWS's SDK for Python."""
+
+DERIVABLE = (16, OWN_ID_LENGTH)
 """Lengths of ids whose position can always be recovered: those of AWS's SDKs for JavaScript and Python."""
 
 
@@ -132,6 +137,23 @@ class RecordedInvocation:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkOrigin:
+    """What an execution was forked from.
+
+    Attributes:
+        arn: ARN of the origin; None where unknown.
+        call: Path of the call at which it was forked.
+        is_edited: Whether that call ended differently than recorded.
+        seed: ARN that seeds `ctx.random` and `ctx.uuid`; None for the execution's own.
+    """
+
+    arn: str | None
+    call: str
+    is_edited: bool = False
+    seed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedExecution:
     """A whole recorded execution.
 
@@ -153,6 +175,7 @@ class RecordedExecution:
         notes: Unreadable parts and irregularities, one line each.
         handler: `module:qualname` of the handler, from a replay trace; None without one.
         is_from_trace: Whether it was read from replay traces alone, without a history.
+        forked_from: What it was forked from; None for an execution that is not a fork.
     """
 
     arn: str | None
@@ -172,6 +195,7 @@ class RecordedExecution:
     notes: tuple[str, ...] = ()
     handler: str | None = None
     is_from_trace: bool = False
+    forked_from: ForkOrigin | None = None
 
     def __iter__(self) -> Iterator[RecordedOperation]:
         return iter(self.operations)
@@ -188,3 +212,26 @@ class RecordedExecution:
     def by_id(self) -> dict[str, RecordedOperation]:
         """Return the operations by id."""
         return {operation.id: operation for operation in self.operations}
+
+
+def is_rebuilt(operation: RecordedOperation) -> bool:
+    """Whether a context's result was too large to record, so that its children are replayed. Histories do not record this.
+
+    In place of such a result, the history has an empty string or the summary of a map or parallel. A result that is missing
+    from the recording can also be rebuilt, as far as the children's results are recorded.
+    """
+    if "replay_children" in operation.details:
+        return bool(operation.details["replay_children"])
+    if operation.result == "" or (operation.result is None and operation.details.get("result_truncated")):
+        return True
+    if operation.subtype not in BATCHES or not operation.result:
+        return False
+    try:
+        summary = json.loads(operation.result)
+    except ValueError:
+        return len(operation.id) != OWN_ID_LENGTH  # a different SDK may use its own format
+    if len(operation.id) != OWN_ID_LENGTH and not (
+        isinstance(summary, dict) and ("all" in summary or "items" in summary)
+    ):
+        return True
+    return isinstance(summary, dict) and str(summary.get("type", "")).endswith("Result") and "totalCount" in summary

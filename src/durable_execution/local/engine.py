@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from durable_execution.errors import EngineError
+from durable_execution.history.recorded import RecordedExecution
 from durable_execution.local.artifacts import Spans, Traces
 from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock, millis
 from durable_execution.local.function_registry import LATEST, Function, FunctionProfile, Functions, Target
+from durable_execution.local.fork_control import UNCHANGED, ForkControl, edit_of
 from durable_execution.local.hosts import DurableTarget, FunctionHost, host_of
 from durable_execution.local.id_source import IdSource, RandomIds
 from durable_execution.local.invocations import Assignment, Invocations
@@ -30,7 +32,7 @@ from durable_execution.local.store.rows import ExecutionRow
 from durable_execution.local.transaction import Backend
 from durable_execution.local.versions import Versions, profile_of
 from durable_execution.observers import Observer
-from durable_execution.protocol import Wire
+from durable_execution.protocol import ErrorObject, Wire
 from durable_execution.retry import check_duration, check_optional_duration
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ class LocalEngine:
         self._recovery = Recovery(self._backend, self._invocations, self._lease)
         versions = Versions(self._backend)
         self._invoking = Invoking(self._backend, self._control, self._scheduler, self._recovery, versions)
+        self._forks = ForkControl(self._backend, self._recovery, self._queries)
         self.client = LocalLambdaClient(
             self._checkpoints, self._callbacks, self._control, self._queries, self._invoking, versions
         )
@@ -352,6 +355,70 @@ class LocalEngine:
                 None, name=name, statuses=statuses, oldest_first=oldest_first, marker=marker, max_items=max_items
             )
             return {**page, "DurableExecutions": [dated(found) for found in page["DurableExecutions"]]}
+
+    def fork(
+        self,
+        origin: RecordedExecution | str,
+        *,
+        at: str,
+        function: str,
+        result: Any = UNCHANGED,
+        error: ErrorObject | None = None,
+        payload: Any = UNCHANGED,
+        live: Sequence[str] = (),
+        answers: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> str:
+        """Continue a recorded execution from one of its calls on, as a new execution, and return at once.
+
+        The call ends as you say, or as recorded. Calls after it take their recorded outcomes as long as the code makes the
+        same calls. No step body runs and no function is invoked unless you name it in `live`. A call without a recorded
+        outcome waits: see `fork_questions` and `answer`. Use an engine with a skipping clock.
+
+        Args:
+            origin: A recorded execution (`durable_execution.history.reading.read_history`), or the ARN of an execution in this store.
+            at: The call: its path, the end of its path, or its name.
+            function: Name of the registered function whose code goes on from there. It must run in this process.
+            result: A value, serializable as JSON, that the call returns instead of its recorded result.
+            error: An error that the call raises instead.
+            payload: A different payload.
+            live: Names of steps and invokes that run for real.
+            answers: Results of calls without a recorded outcome, by name.
+            name: Execution name of the fork.
+
+        Returns:
+            The fork's ARN.
+
+        Raises:
+            ForkRefusedError: The execution cannot be forked at this call, or the code leaves the recording before it.
+            EngineError: The function is not registered, or a value cannot be serialized as JSON.
+        """
+        edit = edit_of(result, error)
+        recorded = self._forks.recorded(origin) if isinstance(origin, str) else origin
+        arn = self._forks.start(
+            recorded, at, self._functions.require(function), edit, payload, live, answers or {}, name
+        )  # fmt: skip
+        if not self._backend.clock.is_skipping:
+            self._scheduler.drive()
+        return arn
+
+    def fork_questions(self, arn: str) -> list[str]:
+        """The names of the calls of a fork that wait for an outcome from you, in call order. Unnamed calls show their type."""
+        return self._forks.questions(self._outcomes.row(arn))
+
+    def answer(self, arn: str, name: str, result: Any = None, *, error: ErrorObject | None = None) -> None:
+        """Give the outcome of the calls of a fork that have no recorded one.
+
+        Args:
+            arn: The fork's ARN.
+            name: Name of the calls.
+            result: The value they return, serializable as JSON.
+            error: The error they raise instead.
+
+        Raises:
+            EngineError: The execution is not a fork, or the value cannot be serialized as JSON.
+        """
+        self._forks.answer(self._outcomes.row(arn), name, edit_of(result, error) or {"result": "null"})
 
     def drive(self) -> None:
         """Run executions on a background thread from now on, also while no caller waits for one.

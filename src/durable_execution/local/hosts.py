@@ -170,6 +170,8 @@ class DurableTarget(Protocol):
 class DurableHost:
     """Runs a handler decorated with this SDK in this process, with direct calls to the engine."""
 
+    is_in_process = True
+
     def __init__(self, handler: DurableTarget) -> None:
         self._handler = handler
 
@@ -194,6 +196,8 @@ class DurableHost:
 class CallableHost:
     """Runs any `(event, lambda_context) -> result` in this process: a plain function, or a handler with decorators."""
 
+    is_in_process = True
+
     def __init__(self, target: Callable[[Any, Any], Any]) -> None:
         self._target = target
 
@@ -204,6 +208,11 @@ class CallableHost:
 
     def close(self) -> None:
         """Do nothing: this host holds no resources."""
+
+
+def is_in_process(host: FunctionHost) -> bool:
+    """Whether a host runs the function in this process, with the client that the engine passes."""
+    return bool(getattr(host, "is_in_process", False))
 
 
 def durable_target(target: Any) -> DurableTarget | None:

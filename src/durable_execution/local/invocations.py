@@ -23,6 +23,7 @@ from durable_execution.local.rules.executions import (
     keep_outcome,
     release_children,
 )
+from durable_execution.local.rules.forks import Fork, end_next
 from durable_execution.local.rules.tokens import current_token
 from durable_execution.local.rules.updates import read_error
 from durable_execution.local.store.journal import Journal
@@ -46,6 +47,7 @@ class Assignment:
         context: Lambda's context object.
         trace_header: `_X_AMZN_TRACE_ID`.
         is_durable: Whether the function is durable.
+        fork: What a forked execution knows of its origin; None for any other execution.
     """
 
     key: int
@@ -57,6 +59,7 @@ class Assignment:
     context: LambdaContext
     trace_header: str | None
     is_durable: bool
+    fork: Fork | None = None
 
 
 class Invocations:
@@ -97,6 +100,7 @@ class Invocations:
             context=_context(backend, row, function, request_id, journal.now_ms),
             trace_header=row.trace_header,
             is_durable=bool(row.is_durable),
+            fork=backend.forks.of(row.key),
         )
 
     def end(self, key: int, request_id: str, outcome: Outcome) -> None:
@@ -170,9 +174,10 @@ class Invocations:
                 self._wait(transaction, journal)
 
     def _wait(self, transaction: Transaction, journal: Journal) -> None:
-        row = journal.row
-        if row.status == "PAUSED":
+        if journal.row.status == "PAUSED":
             return
+        self._end_recorded(journal)
+        row = journal.row
         has_news = bool(journal.store.outbox.pending(row.key)) or row.invoke_ms is not None
         if has_news or journal.pending_count:
             journal.set(idle_answers=0, invoke_ms=journal.now_ms if has_news else None)
@@ -184,6 +189,13 @@ class Invocations:
                 fail_execution(transaction, journal, Idle.error)
                 return
         self._pause_if_asked(journal)
+
+    def _end_recorded(self, journal: Journal) -> None:
+        """End the next call that the handler of a fork waits for, if its outcome is known."""
+        backend = self._backend
+        fork = backend.forks.of(journal.row.key)
+        if fork is not None and not backend.store.outbox.pending(journal.row.key):
+            end_next(backend.forks, backend.clock, journal, fork)
 
     def _failed(self, transaction: Transaction, journal: Journal, error: ErrorObject) -> None:
         limits = self._backend.limits

@@ -39,7 +39,7 @@ class Queries:
             row = self._row(arn)
             root = store.operations.root(row.key)
         wire = {
-            **_summary(row),
+            **_summary(row, None),
             "Version": row.version,
             "ExecutionDataIncluded": with_data,
             "DurableConfig": {"RetentionPeriodInDays": row.retention_days, "ExecutionTimeout": row.timeout_seconds},
@@ -117,7 +117,7 @@ class Queries:
         store = self._backend.store
         with store.snapshot():
             rows = store.executions.listed(conditions, tuple(values), newest_first=not oldest_first, limit=size + 1)
-        wire: Wire = {"DurableExecutions": [_summary(row) for row in rows[:size]]}
+            wire: Wire = {"DurableExecutions": [_summary(row, store.forks.origin(row.key)) for row in rows[:size]]}
         if len(rows) > size:
             wire["NextMarker"] = make_marker(kind, rows[size].started_ms, rows[size].key)
         return wire
@@ -151,7 +151,7 @@ def _conditions(
     return [condition for condition, _ in found], [value for _, values in found for value in values]
 
 
-def _summary(row: ExecutionRow) -> Wire:
+def _summary(row: ExecutionRow, forked_from: tuple[str | None, str] | None) -> Wire:
     wire: Wire = {
         "DurableExecutionArn": row.arn,
         "DurableExecutionName": row.name,
@@ -161,6 +161,8 @@ def _summary(row: ExecutionRow) -> Wire:
     }
     if row.ended_ms is not None:
         wire["EndTimestamp"] = row.ended_ms
+    if forked_from is not None:  # not a member of the API: only this engine has forks
+        wire["ForkedFrom"] = {"DurableExecutionArn": forked_from[0], "Call": forked_from[1]}
     return wire
 
 

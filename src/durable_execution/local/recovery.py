@@ -14,6 +14,7 @@ from typing import IO
 from weakref import WeakSet
 
 from durable_execution.local.clocks import RealClock, moment
+from durable_execution.local.hosts import is_in_process
 from durable_execution.local.invocations import Invocations
 from durable_execution.local.store.rows import ExecutionRow
 from durable_execution.local.transaction import Backend, Transaction
@@ -154,7 +155,10 @@ class Recovery:
             self._invocations.recover(transaction, journal)
 
     def _is_orphan(self, row: ExecutionRow) -> bool:
-        return self._backend.functions.get(row.function) is not None and self._lease.is_dead(row.owner)
+        function = self._backend.functions.get(row.function)
+        if function is None or (self._backend.store.forks.has(row.key) and not is_in_process(function.host)):
+            return False  # only in this process can the engine keep the step bodies of a fork from running
+        return self._lease.is_dead(row.owner)
 
 
 if sys.platform == "win32":

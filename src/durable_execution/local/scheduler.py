@@ -19,6 +19,7 @@ from durable_execution.local.hosts import Failure, Invocation, Outcome
 from durable_execution.local.invocation_threads import LogTails, Workers
 from durable_execution.local.invocations import Assignment, Invocations
 from durable_execution.local.rules.executions import encode_error, end_execution, fire_due, keep_outcome
+from durable_execution.local.rules.forks import ForkClient
 from durable_execution.local.store.journal import Journal
 from durable_execution.local.transaction import Backend, Transaction
 from durable_execution.observers import Observer
@@ -334,7 +335,7 @@ class Scheduler:
                 Invocation(
                     event=assignment.event,
                     context=assignment.context,
-                    client=self._client,
+                    client=self._client if assignment.fork is None else ForkClient(self._client, assignment.fork),
                     observers=observers,
                     clock=self._backend.clock,
                     execution_arn=assignment.arn if assignment.is_durable else None,

@@ -8,6 +8,7 @@ from durable_execution.local.clocks import EngineClock, millis
 from durable_execution.local.function_registry import Functions
 from durable_execution.local.id_source import IdSource
 from durable_execution.local.rules.api_errors import invalid
+from durable_execution.local.rules.forks import ForkBook
 from durable_execution.local.rules.limits import EngineLimits
 from durable_execution.local.store.database import Store
 from durable_execution.local.store.journal import Journal
@@ -59,6 +60,7 @@ class Backend:
     Attributes:
         owner: This engine's id in the store.
         started_ms: When the engine was created, in Unix milliseconds.
+        forks: The forks of the store.
         holds_children: Whether a chained invoke waits until its parent's invocation ends, without a time limit.
         on_change: Called after a commit that gives the scheduler work.
     """
@@ -72,6 +74,7 @@ class Backend:
         self.limits = limits
         self.functions = functions
         self.owner = owner
+        self.forks = ForkBook(store)
         self.holds_children = clock.is_skipping
         self.started_ms = self.now_ms()
         self.on_change: Callable[[], None] = lambda: None

@@ -381,8 +381,8 @@ class StepRun:
 async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
     """Run a step's function: a coroutine function on the event loop, any other in a worker thread."""
     state = call.scope.state
-    if state.stand_in is not None:
-        return await state.stand_in(call)
+    if state.stand_in is not None and (standing := state.stand_in(call)) is not None:
+        return await standing
     if state.step_stubs is not None and call.name in state.step_stubs:
         function = _stubbed(function, state.step_stubs[call.name])
     token = running_scope.set(IN_STEP)

@@ -5,7 +5,6 @@ they would then have. This also makes executions of SDKs with different id schem
 SDK's ids, position by position.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from durable_execution.comparison.call_tree import FOREIGN_CONTEXT
 from durable_execution.comparison.relocation import is_permutation
 from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.history.positions import MAIN, ScopePath, scope_prefix
-from durable_execution.history.recorded import PATCH, RecordedExecution, RecordedOperation
+from durable_execution.history.recorded import PATCH, RecordedExecution, RecordedOperation, is_rebuilt
 from durable_execution.operations.replay_safe import PATCH_PREFIX, patch_id
 from durable_execution.protocol import (
     ErrorObject,
@@ -28,7 +27,6 @@ from durable_execution.protocol.enums import BATCHES
 from durable_execution.protocol.operation import DETAILS_MEMBER, to_millis
 
 EXECUTION_ID = "recorded-execution"
-OWN_ID_LENGTH = 64
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 FAR_FUTURE_MS = 253_402_300_799_000
 
@@ -288,29 +286,6 @@ def _attempts(operation: RecordedOperation, status: OperationStatus) -> int:
     if status.is_terminal:
         return operation.attempts[-1].number if operation.attempts else 1
     return sum(1 for attempt in operation.attempts if attempt.ended_at is not None)
-
-
-def is_rebuilt(operation: RecordedOperation) -> bool:
-    """Whether a context's result was too large to record, so that its children are replayed. Histories do not record this.
-
-    In place of such a result, the history has an empty string or the summary of a map or parallel. A result that is missing
-    from the recording can also be rebuilt, as far as the children's results are recorded.
-    """
-    if "replay_children" in operation.details:
-        return bool(operation.details["replay_children"])
-    if operation.result == "" or (operation.result is None and operation.details.get("result_truncated")):
-        return True
-    if operation.subtype not in BATCHES or not operation.result:
-        return False
-    try:
-        summary = json.loads(operation.result)
-    except ValueError:
-        return len(operation.id) != OWN_ID_LENGTH  # a different SDK may use its own format
-    if len(operation.id) != OWN_ID_LENGTH and not (
-        isinstance(summary, dict) and ("all" in summary or "items" in summary)
-    ):
-        return True
-    return isinstance(summary, dict) and str(summary.get("type", "")).endswith("Result") and "totalCount" in summary
 
 
 def contexts_around(divergence: Divergence, execution: RecordedExecution) -> list[str]:

@@ -119,7 +119,8 @@ def run_once(
     claim(function)
     collector = Collector()
     operations = state.operations()
-    run = ReplayRun(collector, ReplayService(set(state.rooms)))
+    fork = state.execution.forked_from
+    run = ReplayRun(collector, ReplayService(set(state.rooms), fork.seed if fork is not None else None))
     suspects = SuspectList(lambda: _progress(collector))
     profiler = Profiler(suspects) if watch else None
     arn = state.execution.arn or UnknownArn(DEFAULT_ARN)

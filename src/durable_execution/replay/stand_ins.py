@@ -52,9 +52,11 @@ class ReplayService:
         updates: Every update that was sent.
         rooms: Ids of inserted calls, which are answered at once with no result, to see which call follows; the ids of
             calls made inside them are added.
+        seed_arn: ARN that seeds `ctx.random` and `ctx.uuid`, of a fork's recording; None for the recording's own.
     """
 
-    def __init__(self, rooms: set[str]) -> None:
+    def __init__(self, rooms: set[str], seed_arn: str | None = None) -> None:
+        self.seed_arn = seed_arn
         self.updates: list[Wire] = []
         self.rooms = rooms
         self._operations: dict[str, Wire] = {}

@@ -60,6 +60,9 @@ class ServiceClient(Protocol):
     A client may have a method `within(remaining)` that returns a client for one invocation, given a function that returns the
     seconds left of it. That client starts no call that cannot end in time.
 
+    A client that decides which step bodies run may have a method `stand_in(call)` (see `ExecutionState.stand_in`), and a
+    `seed_arn` in place of the execution's own.
+
     A client for tests may have `step_stubs`: functions to run in place of step bodies, by the name of the step.
 
     A client that can keep data even if this process dies may have a method `note_unsent(token, update)`. It is called for

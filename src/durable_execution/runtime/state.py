@@ -87,8 +87,9 @@ class ExecutionState:
         watch: Called with the function that a thread of blocking orchestration code is about to run; None runs it directly. A
             replay sets it to observe what the code depends on.
         step_stubs: Functions that a test runs in place of step bodies, by the name of the step; None without stubs.
-        stand_in: Called with the step's call instead of running the step's body; None runs bodies. A replay without side
-            effects sets it.
+        stand_in: Called with the step's call before the step's body runs. What it returns is awaited in place of the body;
+            None runs the body. Replays and forks set it.
+        seed_arn: ARN that seeds `ctx.random` and `ctx.uuid`. A fork has its origin's.
     """
 
     def __init__(
@@ -129,7 +130,8 @@ class ExecutionState:
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self.watch: Callable[[Callable[[], Any]], Any] | None = None
         self.step_stubs: Mapping[str | None, Callable[..., Any]] | None = getattr(client, "step_stubs", None)
-        self.stand_in: Callable[[Call], Awaitable[Any]] | None = None
+        self.stand_in: Callable[[Call], Awaitable[Any] | None] | None = getattr(client, "stand_in", None)
+        self.seed_arn: str = getattr(client, "seed_arn", None) or execution_arn
         self.batcher = CheckpointBatcher(
             client=client,
             execution_arn=execution_arn,

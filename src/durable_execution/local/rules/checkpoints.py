@@ -204,10 +204,17 @@ def _load_invoked(backend: Backend, updates: Any) -> None:
 def start_chained_invoke(backend: Backend, transaction: Transaction, journal: Journal, outcome: Transition) -> None:
     """Start the function a CHAINED_INVOKE names, or fail the operation at once if the function is not registered.
 
+    A fork starts no function, unless the call is live.
+
     Raises:
         ServiceError: The name is malformed, or names a different account or region.
     """
     operation = outcome.operation
+    fork = backend.forks.of(journal.row.key)
+    if fork is not None and not fork.is_live(operation.name):
+        journal.put(operation)
+        journal.happen(outcome.event, operation, details=outcome.details, data=outcome.data)
+        return
     target = read_target(operation.function)
     function = backend.functions.get(target.name)
     try:

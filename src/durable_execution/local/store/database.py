@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from durable_execution.errors import DurableError, EngineError
-from durable_execution.local.store.rows import EventRow, ExecutionRow, OperationRow
-from durable_execution.local.store.tables import Events, Executions, Operations, Outbox, Releases
+from durable_execution.local.store.rows import EventRow, ExecutionRow, ForkRow, OperationRow
+from durable_execution.local.store.tables import Events, Executions, Forks, Operations, Outbox, Releases
 from durable_execution.private_files import make_private_directory, open_private
 
 MEMORY = ":memory:"
@@ -51,6 +51,7 @@ class Store:
         self.events = Events(self.connection)
         self.outbox = Outbox(self.connection)
         self.releases = Releases(self.connection)
+        self.forks = Forks(self.connection)
 
     def begin(self) -> None:
         """Start a write transaction. `commit` or `roll_back` must follow."""
@@ -202,8 +203,8 @@ def _initialize(connection: sqlite3.Connection, path: Path | None) -> None:
         raise _newer(path, version)
     if version < VERSION:
         connection.execute("BEGIN EXCLUSIVE")
-        if _version(connection) < VERSION:  # another process may have created them in the meantime
-            for statement in TABLES:
+        if (found := _version(connection)) < VERSION:  # another process may have created them in the meantime
+            for statement in TABLES if found == 0 else SINCE_VERSION_1:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -241,17 +242,20 @@ def _version(connection: sqlite3.Connection) -> int:
 
 APPLICATION_ID = 0x44555241
 """`DURA`, in the header of every store (SQLite's application_id)."""
-VERSION = 1
+VERSION = 2
 """Schema version of the store (SQLite's user_version)."""
 SQLITE_MAGIC = b"SQLite format 3\0"
 
 
-def _columns(row: type[ExecutionRow] | type[OperationRow] | type[EventRow], skip: tuple[str, ...] = ()) -> str:
+def _columns(row: type[ExecutionRow | OperationRow | EventRow | ForkRow], skip: tuple[str, ...] = ()) -> str:
     """Column definitions derived from a row's annotations."""
     whole = "INTEGER NOT NULL"
     kinds = {int: whole, bool: whole, str: "TEXT NOT NULL", int | None: "INTEGER", str | None: "TEXT"}
     return ", ".join(f"{name} {kinds[kind]}" for name, kind in row.__annotations__.items() if name not in skip)
 
+
+SINCE_VERSION_1 = (f"CREATE TABLE forks ({_columns(ForkRow, ('execution',))}, execution INTEGER PRIMARY KEY)",)
+"""What a store of version 1 lacks."""
 
 TABLES = (
     f"CREATE TABLE executions (key INTEGER PRIMARY KEY, {_columns(ExecutionRow, ('key',))}, UNIQUE (arn))",
@@ -271,6 +275,7 @@ TABLES = (
     """CREATE TABLE answers (execution INTEGER NOT NULL, client_token TEXT NOT NULL, request TEXT NOT NULL,
     answer TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (execution, client_token)) WITHOUT ROWID""",
     "CREATE INDEX answers_by_age ON answers (at_ms)",
+    *SINCE_VERSION_1,
 )
 
 

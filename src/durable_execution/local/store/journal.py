@@ -1,5 +1,7 @@
 """One execution within one transaction: the rows read, the changes made, and the events that record them."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from durable_execution.local.store.database import Store
@@ -95,6 +97,7 @@ class Journal:
         *,
         details: dict[str, Any] | None = None,
         data: str | None = None,
+        at_ms: int | None = None,
     ) -> None:
         """Record an event.
 
@@ -103,16 +106,31 @@ class Journal:
             operation: The operation it describes; None for an event about an invocation.
             details: Details, without the payload.
             data: The payload: text, or an error object as JSON.
+            at_ms: When it happened; None for now.
         """
+        at_ms = self.now_ms if at_ms is None else at_ms
         number = self._event_count = self._event_count + 1
         self.written_bytes += len(data) if data else 0
         encoded = compact(details) if details else None
         if operation is None:
-            event = EventRow(self.row.key, number, kind, self.now_ms, None, None, None, None, encoded, data)
+            event = EventRow(self.row.key, number, kind, at_ms, None, None, None, None, encoded, data)
         else:
             about = (operation.id, operation.name, operation.parent_id, operation.subtype)
-            event = EventRow(self.row.key, number, kind, self.now_ms, *about, encoded, data)
+            event = EventRow(self.row.key, number, kind, at_ms, *about, encoded, data)
         self._events.append(event)
+
+    def restate(self, details: dict[str, Any], at_ms: int) -> None:
+        """Add details to the event that this transaction recorded last, and move it in time."""
+        event = self._events[-1]
+        known = json.loads(event.details) if event.details else {}
+        self._events[-1] = event._replace(details=compact({**known, **details}), at_ms=at_ms)
+
+    def adopt(self, events: Sequence[EventRow]) -> None:
+        """Record events of another execution, numbered after those of this one."""
+        for event in events:
+            self._event_count += 1
+            self.written_bytes += len(event.data) if event.data else 0
+            self._events.append(event._replace(execution=self.row.key, id=self._event_count))
 
     def flush(self) -> None:
         """Write operations and events to the store, so that queries in this transaction see them."""

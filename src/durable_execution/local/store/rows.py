@@ -168,6 +168,30 @@ class OperationRow(NamedTuple):
         return self.status == "STARTED" and self.type in ("WAIT", "CALLBACK", "CHAINED_INVOKE")
 
 
+class ForkRow(NamedTuple):
+    """What a forked execution knows of its origin.
+
+    Attributes:
+        execution: Key of the fork.
+        origin: ARN of the execution it was forked from; None where unknown.
+        call: Path of the call at which it was forked.
+        is_edited: Whether that call ends differently than recorded.
+        seed: ARN that seeds `ctx.random` and `ctx.uuid`; None for the fork's own.
+        outcomes: Recorded outcomes of later calls, by operation id, as JSON.
+        live: Names of calls that run for real, as a JSON list.
+        answers: Given outcomes of calls without a recorded one, by name, as JSON.
+    """
+
+    execution: int
+    origin: str | None
+    call: str
+    is_edited: int
+    seed: str | None
+    outcomes: str
+    live: str
+    answers: str
+
+
 class EventRow(NamedTuple):
     """One event of a history.
 

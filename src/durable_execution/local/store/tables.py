@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from durable_execution.errors import EngineError
-from durable_execution.local.store.rows import EventRow, ExecutionRow, OperationRow, Parameters
+from durable_execution.local.store.rows import EventRow, ExecutionRow, ForkRow, OperationRow, Parameters
 
 EXECUTION_COLUMNS = ", ".join(ExecutionRow._fields)
 OPERATION_COLUMNS = ", ".join(OperationRow._fields)
 EVENT_COLUMNS = ", ".join(EventRow._fields)
+FORK_COLUMNS = ", ".join(ForkRow._fields)
 _PLACES = range(1, len(ExecutionRow._fields))
 
 
@@ -109,7 +110,7 @@ class Executions:
 
     def delete(self, key: int) -> None:
         """Remove an execution with its operations, events and answers."""
-        for table in ("operations", "events", "undelivered", "answers"):
+        for table in ("operations", "events", "undelivered", "answers", "forks"):
             self._execute(f"DELETE FROM {table} WHERE execution = ?", (key,))
         self._execute("DELETE FROM executions WHERE key = ?", (key,))
 
@@ -214,6 +215,17 @@ class Operations:
             )
         ]
 
+    def pending(self, execution: int) -> list[OperationRow]:
+        """Operations that wait for something outside the handler, in start order."""
+        return [
+            OperationRow._make(row)
+            for row in self._execute(
+                f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND ended_ms IS NULL "
+                "AND type IN ('STEP', 'WAIT', 'CALLBACK', 'CHAINED_INVOKE') ORDER BY sequence",
+                (execution,),
+            )
+        ]
+
     def add(self, row: OperationRow) -> None:
         """Add an operation."""
         self._execute(ADD_OPERATION, row)
@@ -252,6 +264,33 @@ class Events:
                 (execution, event),
             ),
         )
+
+
+class Forks:
+    """The table of forks."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+
+    def has(self, execution: int) -> bool:
+        """Whether an execution is a fork."""
+        return self._execute("SELECT 1 FROM forks WHERE execution = ?", (execution,)).fetchone() is not None
+
+    def origin(self, execution: int) -> tuple[str | None, str] | None:
+        """ARN of the origin and path of the call; None if the execution is not a fork."""
+        found: tuple[str | None, str] | None = self._execute(
+            "SELECT origin, call FROM forks WHERE execution = ?", (execution,)
+        ).fetchone()
+        return found
+
+    def by_key(self, execution: int) -> ForkRow | None:
+        """The fork with a key; None if the execution is not a fork."""
+        found = self._execute(f"SELECT {FORK_COLUMNS} FROM forks WHERE execution = ?", (execution,)).fetchone()
+        return ForkRow._make(found) if found else None
+
+    def put(self, row: ForkRow) -> None:
+        """Add or replace a fork."""
+        self._execute(f"INSERT OR REPLACE INTO forks ({FORK_COLUMNS}) VALUES ({_marks(len(row))})", row)
 
 
 class Outbox:
