@@ -116,6 +116,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy", "y", "Copy", "Copy facts about the selected call.", footer=10, group=LOOK),
     Action("follow", "f", "Follow", "Follow a running execution.", footer=8, group=LOOK),
     Action("edit", "e", "Editor", "Open the code of the call in $EDITOR.", footer=9, group=LOOK),
+    Action(
+        "fork_here",
+        "F",
+        "Fork",
+        "Fork the execution at the selected call, with a different outcome.",
+        TREES,
+        group=LOOK,
+    ),
     Action("maximise", "z", "Maximise", "Maximise the focused pane.", group=LOOK),
     Action(
         "breakpoint",

@@ -6,8 +6,11 @@ from textual import on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
+from durable_debugger.model.cost import CostTerms
+from durable_debugger.model.fleet_groups import Fleet
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import HIDDEN, Session
+from durable_debugger.screens.fleet_screen import FleetScreen
 from durable_debugger.screens.loading import LoadingScreen, LoadSession
 from durable_debugger.screens.main import MainScreen
 from durable_debugger.screens.opener import OpenerScreen
@@ -29,6 +32,7 @@ class DebuggerApp(App[int]):
         load: Reads a large execution in the app, with a description of it; None when `session` has it.
         library: The executions offered in the list.
         missing: The reference that was not found.
+        fleet: A fleet to show, and what its costs assume; an execution opens from it.
         view: The view to open.
         at: Position in the recording to open the step view at, in the syntax of its `g` key; None opens `view`.
         target: The handler to replay with; None until the user names it.
@@ -52,6 +56,7 @@ class DebuggerApp(App[int]):
         load: tuple[LoadSession, str] | None = None,
         library: Library | None = None,
         missing: NotFoundError | None = None,
+        fleet: tuple[Fleet, CostTerms] | None = None,
         view: str = "tree",
         at: str | None = None,
         target: str | None = None,
@@ -66,7 +71,7 @@ class DebuggerApp(App[int]):
         self._session, self._loaded, self._load_session = session, loaded, load
         self.failure: Exception | None = None
         self._library, self._missing = library or Library(()), missing
-        self._target = target
+        self._target, self._fleet = target, fleet
         self._first_view, self._first_at, self._texts, self._secrets = view, at, texts, secrets
         self.register_theme(DURABLE_SAFE)
         self.register_theme(DURABLE_SAFE_LIGHT)
@@ -77,6 +82,8 @@ class DebuggerApp(App[int]):
         """The execution or the list of executions, as the first screen, so that no empty screen is painted before it."""
         if self._load_session is not None:
             return LoadingScreen(*self._load_session)
+        if self._fleet is not None:
+            return FleetScreen(*self._fleet)
         if self._session is None:
             return OpenerScreen(self._library, self._missing)
         return self._main(self._session, self._loaded)
@@ -115,6 +122,11 @@ class DebuggerApp(App[int]):
             self._load(event.arn)
         else:
             _ = self.push_screen(OpenerScreen(self._library, is_over=True))
+
+    @on(FleetScreen.Chosen)
+    def chosen_of_fleet(self, event: FleetScreen.Chosen) -> None:
+        """Read an execution of the fleet."""
+        self._load(event.reference)
 
     @work(thread=True, exclusive=True, exit_on_error=False)
     def _load(self, arn: str) -> None:

@@ -42,7 +42,16 @@ class CommandParser(ArgumentParser):
         return arguments
 
     def takes(self, words: Sequence[str], arguments: Namespace) -> bool:
-        """Add words to the argument that takes any number: argparse ends it at the first option."""
+        """Add words after the first option, where argparse expects none: to an optional argument, or one of any number."""
+        last = next((one for one in self._actions if not one.option_strings and one.nargs == "?"), None)
+        if (
+            last is not None
+            and len(words) == 1
+            and getattr(arguments, last.dest) is last.default
+            and words[0][:1] != "-"
+        ):
+            setattr(arguments, last.dest, self._get_value(last, words[0]))
+            return True
         many = next((one for one in self._actions if not one.option_strings and one.nargs == "+"), None)
         if many is None or any(word.startswith("-") for word in words):
             return False

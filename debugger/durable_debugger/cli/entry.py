@@ -21,6 +21,7 @@ VERBS = {
     "replay": "replay a recording against the current code, without side effects",
     "check": "replay many recordings, for CI: text, JSON, JUnit, SARIF or GitHub annotations",
     "gate": "check all open executions of a deployed function against new code; hold and release them",
+    "fleet": "group thousands of executions: shapes, failures, waiting places, versions, and what would break",
     "fork": "continue a recorded execution from one of its calls on, with a different outcome, on the local engine",
     "explain": "say what an execution does, why it does not continue or why it failed, and what you can do",
     "diff": "compare two executions, aligned",
@@ -32,6 +33,7 @@ VERBS = {
     "delete": "delete executions that have ended, with their histories",
     "callback": "complete a callback from outside: succeed, fail or heartbeat",
     "serve": "serve the local engine on the real Lambda API",
+    "mcp": "serve list, show, explain, replay, diff and lint as read-only tools for coding assistants",
     "completion": "print the completion script of a shell: bash, zsh or fish",
 }
 """Verbs in the order of the help; each is the module `cli.<verb>` with `add_arguments` and `run`."""
@@ -48,6 +50,8 @@ MODULES = {
     "export": "export",
     "explain": "explain",
     "fork": "fork",
+    "fleet": "fleet",
+    "mcp": "mcp_server",
 }
 """The module of each verb, with its functions `add_<verb>_arguments` and `run_<verb>`."""
 
@@ -70,7 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    output = Output(is_ascii=True if "--ascii" in words else None)
+    return run_words(words, Output(is_ascii=True if "--ascii" in words else None))
+
+
+def run_words(words: list[str], output: Output) -> int:
+    """Run a command. Its result and its errors go to an output; returns the exit code."""
     try:
         with ExitStack() as closing:
             arguments = _parsed(words)

@@ -30,6 +30,8 @@ from durable_debugger.sources.found import Loaded, NotFoundError
 from durable_debugger.sources.places import Library
 
 if TYPE_CHECKING:
+    from durable_debugger.model.cost import CostTerms
+    from durable_debugger.model.fleet_groups import Fleet
     from durable_debugger.screens.loading import LoadSession
 
 
@@ -49,6 +51,7 @@ def launch(
     target: str | None = None,
     library: Library | None = None,
     missing: NotFoundError | None = None,
+    fleet: "tuple[Fleet, CostTerms] | None" = None,
 ) -> int:
     """Run the app until the user quits.
 
@@ -70,6 +73,7 @@ def launch(
         load=load,
         library=library,
         missing=missing,
+        fleet=fleet,
         view=getattr(arguments, "view", "tree"),
         at=getattr(arguments, "at", None),
         target=target,
@@ -82,6 +86,16 @@ def launch(
     if app.failure is not None:
         raise app.failure
     return result or Exit.OK
+
+
+def launch_fleet(arguments: Namespace, fleet: "Fleet", terms: "CostTerms", library: Library) -> int:
+    """Run the app on a fleet until the user quits.
+
+    Raises:
+        CommandError: Textual is not installed, or the theme does not exist.
+    """
+    arguments.view = "tree"
+    return launch(arguments, library=library, fleet=(fleet, terms))
 
 
 def _known_theme(name: str | None) -> str | None:

@@ -17,13 +17,16 @@ from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.options import (
     EXECUTION_HELP,
+    add_cost_options,
     add_place_options,
     add_secret_option,
+    cost_terms,
     find_execution,
     places,
     session_of,
 )
 from durable_debugger.cli.output import Output
+from durable_debugger.model.cost import usage_of
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.facts import state_of
 from durable_debugger.model.report import execution_report
@@ -39,6 +42,7 @@ from durable_debugger.text.segments import Line, Part, fit
 from durable_debugger.views.chrome import status_line
 from durable_debugger.views.diff import DiffMode, diff_header, diff_line, why_lines
 from durable_debugger.views.events import event_line
+from durable_debugger.views.fleet_table import cost_lines
 from durable_debugger.views.outline import outline_line
 from durable_debugger.views.timeline import Chart, axis_line, timeline_legend, timeline_line
 from durable_execution.clock import SystemClock
@@ -183,8 +187,10 @@ def add_show_arguments(parser: ArgumentParser) -> None:
     form.add_argument("--timeline", action="store_true", help="print one bar per call, with idle time folded")
     form.add_argument("--trace", action="store_true", help="print its spans as a tree, as a tracing backend shows them")
     form.add_argument("--events", action="store_true", help="print the raw history, one line per event")
-    form.add_argument("--json", action="store_true", help="print everything as JSON")
+    form.add_argument("--cost", action="store_true", help="estimate what it costs; with --json, as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--ascii", action="store_true", help="write ASCII characters only")
+    add_cost_options(parser)
     add_secret_option(parser)
     add_place_options(parser)
 
@@ -192,6 +198,8 @@ def add_show_arguments(parser: ArgumentParser) -> None:
 def run_show(arguments: Namespace, output: Output) -> int:
     """Print an execution."""
     loaded = find_execution(arguments)
+    if arguments.cost:
+        return _print_cost(loaded.execution, arguments, output)
     session = session_of(loaded, arguments)
     if arguments.json:
         hidden = session.secrets
@@ -210,6 +218,14 @@ def run_show(arguments: Namespace, output: Output) -> int:
         output.lines(outline_line(session, row, output.width) for row in session.outline.visible)
     for note in loaded.execution.notes:
         output.say(f"note: {note}")
+    return Exit.OK
+
+
+def _print_cost(execution: RecordedExecution, arguments: Namespace, output: Output) -> int:
+    terms, usage = cost_terms(arguments), usage_of(execution)
+    if arguments.json:
+        return output.document(terms.report(usage), Exit.OK)
+    output.lines(cost_lines(usage, terms.bill(usage), terms))
     return Exit.OK
 
 

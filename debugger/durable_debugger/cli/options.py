@@ -21,6 +21,7 @@ from typing import Any
 
 from durable_debugger.cli.command_line import web_address
 from durable_debugger.cli.exits import CommandError, Exit
+from durable_debugger.model.cost import CostTerms, Prices, read_prices
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import Session
@@ -35,6 +36,8 @@ from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.recorded import RecordedExecution
 
 WORTH_SAYING = 5_000
+DEFAULT_MEMORY_MB = 128
+DEFAULT_RETENTION_DAYS = 14
 
 
 def add_place_options(parser: ArgumentParser) -> None:
@@ -213,6 +216,34 @@ def acting_client(arguments: Namespace) -> Iterator[Any]:
         raise CommandError(f"{local.words}: {error.message}{hint}", Exit.USAGE) from error
     finally:
         local.close()
+
+
+def add_cost_options(parser: ArgumentParser) -> None:
+    """Add the options of an estimate of costs."""
+    group = parser.add_argument_group("estimate of costs")
+    group.add_argument(
+        "--memory",
+        type=int,
+        default=DEFAULT_MEMORY_MB,
+        metavar="MB",
+        help="memory of the function (default: %(default)s)",
+    )
+    group.add_argument(
+        "--retention",
+        type=int,
+        default=DEFAULT_RETENTION_DAYS,
+        metavar="DAYS",
+        help="how long data is kept (default: %(default)s)",
+    )
+    group.add_argument("--prices", type=Path, metavar="FILE", help="a JSON object with your prices and their date")
+
+
+def cost_terms(arguments: Namespace) -> CostTerms:
+    """What the estimate assumes."""
+    if arguments.memory <= 0 or arguments.retention < 0:
+        raise CommandError("--memory must be more than 0 MB, and --retention 0 days or more")
+    prices = read_prices(arguments.prices) if arguments.prices else Prices()
+    return CostTerms(prices, arguments.memory, arguments.retention)
 
 
 def read_json(text: str, option: str) -> Any:

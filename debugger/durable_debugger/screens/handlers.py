@@ -25,6 +25,7 @@ def load_handlers() -> None:
     """Import every module of handlers, so that it registers them."""
     from durable_debugger.screens import (  # noqa: F401  # importing registers
         following,  # pyright: ignore[reportUnusedImport]
+        fork_dialog,  # pyright: ignore[reportUnusedImport]
         inspection,  # pyright: ignore[reportUnusedImport]
         navigation,  # pyright: ignore[reportUnusedImport]
         reach,  # pyright: ignore[reportUnusedImport]

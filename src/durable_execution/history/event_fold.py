@@ -315,7 +315,7 @@ def _outcome(fold: Fold, invocation: RecordedInvocation, *, is_last: bool) -> st
     return "PENDING"
 
 
-def details(event: Wire) -> Mapping[str, Any]:
+def details(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the details object of an event, `{}` when there is none."""
     return mapping(event.get(f"{event.get('EventType')}Details"))
 

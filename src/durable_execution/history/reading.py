@@ -97,6 +97,18 @@ def read_history(
     )
 
 
+def events_in(document: Any) -> list[Wire]:
+    """Return the events of a history in order, without duplicates.
+
+    Args:
+        document: As for `read_history`.
+
+    Raises:
+        UnreadableHistoryError: The document is not a history.
+    """
+    return [event for _, event in _numbered(_event_list(document))]
+
+
 def _ends(fold: Fold, execution: Mapping[str, Any]) -> dict[str, Any]:
     """How the execution started and ended: from the events, else from the response of GetDurableExecution."""
     is_running = fold.status == "RUNNING"

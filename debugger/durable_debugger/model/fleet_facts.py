@@ -1,0 +1,278 @@
+"""What a fleet needs to know of each execution, read from its events in one pass, without its payloads.
+
+Ten thousand histories are read for one table, so nothing is built that the table does not show. The shape of an execution
+is computed once for each set of calls: executions of one workflow make the same calls with the same ids.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from durable_debugger.model.cost import Usage, payload_bytes, usage_of_invocation
+from durable_execution.history.event_fold import OPERATION_EVENTS, SERVICE_TYPES, details, error_of, mapping
+from durable_execution.history.reading import read_history
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
+from durable_execution.protocol import ErrorObject, ExecutionArn, OperationStatus, OperationType
+from durable_execution.protocol.enums import BRANCHES
+from durable_execution.protocol.operation import to_datetime
+
+FOLDED = "#"
+IDENTIFIER = re.compile(r"\b[A-Za-z]*[-_.:]?[\w.:-]*\d[\w.:-]*")
+"""A word with a digit in it: a number, an id, a date, an address."""
+
+NAME_IDENTIFIER = re.compile(
+    r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|(?<![A-Za-z0-9])(?=[a-f]*\d)[0-9a-f]{6,}(?![A-Za-z0-9])|\d[A-Za-z0-9]*"
+)
+"""What numbers a name: a UUID, a hexadecimal id, or a number with what follows it."""
+
+BRANCH = re.compile(r"[#~]\d+")
+MAX_MESSAGE = 200
+MAX_SHAPES = 5_000
+OPEN = frozenset({"RUNNING", "PAUSED", "PAUSING"})
+WAITS = {
+    OperationType.WAIT: "timer",
+    OperationType.CALLBACK: "callback",
+    OperationType.CHAINED_INVOKE: "invoke",
+    OperationType.STEP: "step",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One execution of a fleet.
+
+    Attributes:
+        reference: What opens it: its ARN, or the path of its file.
+        name: Execution name.
+        status: An `ExecutionStatus`.
+        version: Version of its function; empty where unknown.
+        started_at: When it started.
+        ended_at: When it ended.
+        shape: The calls it made, one label per call, with branches and repetitions folded.
+        failure: Error type, call and message with ids folded; empty unless it failed.
+        waits: Where it waits; empty once it has ended.
+        usage: What it used.
+    """
+
+    reference: str
+    name: str
+    status: str
+    version: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    shape: tuple[str, ...]
+    failure: tuple[str, str, str] = ("", "", "")
+    waits: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it runs."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+@lru_cache(maxsize=8192)
+def folded(text: str) -> str:
+    """A message without the numbers and ids in it, so that the same failure of two executions has one text."""
+    return IDENTIFIER.sub(FOLDED, text)[:MAX_MESSAGE]
+
+
+@lru_cache(maxsize=8192)
+def folded_name(name: str) -> str:
+    """A name of a call without the numbers and ids in it: `line-7` and `line-8` are calls of one kind."""
+    return NAME_IDENTIFIER.sub(FOLDED, name)[:MAX_MESSAGE]
+
+
+@dataclass(slots=True)
+class _Call:
+    type: OperationType
+    name: str | None
+    parent: str | None
+    subtype: str | None
+    status: OperationStatus
+    is_retrying: bool = False
+    error: ErrorObject | None = None
+    last: int = 0
+
+
+class FactReader:
+    """Reads facts, and remembers the shapes of executions with the same calls."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[Any, tuple[tuple[str, ...], dict[str, str]]] = {}
+
+    def read(self, events: Sequence[Mapping[str, Any]], *, reference: str, arn: str | None, status: str = "") -> Facts:
+        """Read the facts of one execution.
+
+        Args:
+            events: Its history, in order.
+            reference: What opens it.
+            arn: Its ARN, where known.
+            status: Its status, where the service told; else it is derived from the events.
+        """
+        calls: dict[str, _Call] = {}
+        usage = Usage()
+        ending: tuple[str, Any, ErrorObject | None] = ("", None, None)
+        started: Any = None
+        name = ""
+        ended_before = 0
+        for number, event in enumerate(events):
+            kind = event.get("EventType")
+            usage.bytes_written += payload_bytes(event, kind)
+            known = OPERATION_EVENTS.get(kind) if isinstance(kind, str) else None
+            if known is not None:
+                _apply(calls, event, known, number)
+            elif kind == "InvocationCompleted":
+                usage_of_invocation(usage, event, ended_before)
+                ended_before = sum(call.status.is_terminal and not call.is_retrying for call in calls.values())
+            elif kind == "ExecutionStarted":
+                started, name = event.get("EventTimestamp"), str(event.get("Name") or "")
+            elif isinstance(kind, str) and kind.startswith("Execution"):
+                ending = _ending(ending, kind, event)
+        usage.operations += len(calls)
+        parts = _parsed(arn)
+        shape, paths = self._shape(calls, events, arn)
+        found = status if status and status not in OPEN else ending[0] or status or "RUNNING"
+        return Facts(
+            reference=reference,
+            name=(parts.name if parts else name) or name or reference,
+            status=found,
+            version=parts.version if parts else "",
+            started_at=_moment(started),
+            ended_at=_moment(ending[1]) if found not in OPEN else None,
+            shape=shape,
+            failure=_failure(calls, ending[2], paths) if found not in ("SUCCEEDED", *OPEN) else ("", "", ""),
+            waits=_waiting(calls, paths) if found in OPEN else "",
+            usage=usage,
+        )
+
+    def _shape(
+        self, calls: Mapping[str, _Call], events: Sequence[Mapping[str, Any]], arn: str | None
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        key = frozenset((id_, call.type, folded_name(call.name or ""), call.parent) for id_, call in calls.items())
+        found = self._shapes.get(key)
+        if found is None:
+            if len(self._shapes) >= MAX_SHAPES:
+                self._shapes.clear()
+            execution = read_history(list(events), arn=arn)
+            found = self._shapes[key] = shape_of(execution), paths_of(execution)
+        return found
+
+
+def shape_of(execution: RecordedExecution) -> tuple[str, ...]:
+    """The calls of an execution as labels, depth first, with the branches of maps and repeated calls folded."""
+    children: dict[str | None, list[RecordedOperation]] = {}
+    known = execution.by_id()
+    for operation in execution.operations:
+        parent = operation.parent_id if operation.parent_id in known else None
+        children.setdefault(parent, []).append(operation)
+    return tuple(_labels(children, None, ()))
+
+
+def _labels(
+    children: Mapping[str | None, Sequence[RecordedOperation]], parent: str | None, above: tuple[str, ...]
+) -> list[str]:
+    blocks: list[list[str]] = []
+    for operation in children.get(parent, ()):
+        path = (*above, _label(operation))
+        if len(path) > 64:
+            break
+        block = ["/".join(path), *_labels(children, operation.id, path)]
+        is_branch = operation.subtype in BRANCHES
+        if block != (blocks[-1] if blocks else None) and not (is_branch and block in blocks):
+            blocks.append(block)
+    return [label for block in blocks for label in block]
+
+
+def _label(operation: RecordedOperation) -> str:
+    if operation.subtype in BRANCHES:
+        return FOLDED
+    return folded_name(operation.name or (operation.subtype or operation.type.value).lower())
+
+
+def paths_of(execution: RecordedExecution) -> dict[str, str]:
+    """The path of each call without the handler's name, with branches folded, by id."""
+    return {one.id: folded_path(one.path) for one in execution.operations}
+
+
+def folded_path(path: str) -> str:
+    """A path without the handler's name, with the numbers of branches and ids folded."""
+    return "/".join(folded_name(part) for part in BRANCH.sub("", path.partition("/")[2] or path).split("/"))
+
+
+def _apply(
+    calls: dict[str, _Call], event: Mapping[str, Any], known: tuple[OperationType, OperationStatus], number: int
+) -> None:
+    id_ = event.get("Id")
+    if not isinstance(id_, str):
+        return
+    type_, status = known
+    call = calls.get(id_)
+    if call is None:
+        name, parent, subtype = event.get("Name"), event.get("ParentId"), event.get("SubType")
+        call = calls[id_] = _Call(type_, name, parent, subtype, status)
+    call.status, call.is_retrying, call.last = status, False, number
+    if type_ is OperationType.STEP and status is not OperationStatus.STARTED:
+        retry = mapping(details(event).get("RetryDetails"))
+        call.is_retrying = retry.get("NextAttemptDelaySeconds") is not None
+    if status is OperationStatus.FAILED or (status.is_terminal and type_ in SERVICE_TYPES):
+        call.error = error_of(details(event).get("Error"))
+
+
+def _ending(
+    before: tuple[str, Any, ErrorObject | None], kind: str, event: Mapping[str, Any]
+) -> tuple[str, Any, ErrorObject | None]:
+    word = kind.removeprefix("Execution")
+    if word in ("Paused", "Resumed"):
+        return ("PAUSED" if word == "Paused" else "RUNNING", None, None)
+    if word in ("Succeeded", "Failed", "TimedOut", "Stopped"):
+        status = "TIMED_OUT" if word == "TimedOut" else word.upper()
+        return status, event.get("EventTimestamp"), error_of(details(event).get("Error"))
+    return before
+
+
+def _failure(calls: Mapping[str, _Call], error: ErrorObject | None, paths: Mapping[str, str]) -> tuple[str, str, str]:
+    """Type, call and message of a failure. The call is the innermost one with the error of the execution."""
+    if error is None:
+        return ("unknown", "", "")
+    same = [id_ for id_, call in calls.items() if call.error is not None and call.error.message == error.message]
+    innermost = max(same, key=lambda id_: _depth(calls, id_), default=None)
+    place = paths.get(innermost, "") if innermost is not None else ""
+    return ((error.type or "Error").rpartition(".")[2], place, folded(error.message or ""))
+
+
+def _depth(calls: Mapping[str, _Call], id_: str) -> int:
+    depth, here = 0, calls[id_].parent
+    while here is not None and here in calls and depth < 1000:
+        depth, here = depth + 1, calls[here].parent
+    return depth
+
+
+def _waiting(calls: Mapping[str, _Call], paths: Mapping[str, str]) -> str:
+    """Where an open execution waits: its open calls, without the contexts around them."""
+    places: list[str] = []
+    for id_, call in calls.items():
+        if call.type not in WAITS or (call.status.is_terminal and not call.is_retrying):
+            continue
+        kind = "retry" if call.is_retrying else WAITS[call.type]
+        places.append(f"{kind} {paths.get(id_, call.name or id_[:8])}")
+    return ", ".join(sorted(set(places))) or "between calls"
+
+
+def _parsed(arn: str | None) -> ExecutionArn | None:
+    try:
+        return ExecutionArn.parse(arn) if arn else None
+    except ValueError:
+        return None
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return to_datetime(value)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,239 @@
+"""Fleets: planted faults are found as groups, and what is printed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_debugger.cli import main
+from durable_debugger.model.fleet_facts import folded
+from durable_debugger.sources import fleet_source
+from durable_execution import DurableContext, StepConfig, durable_execution
+from durable_execution.local import CountingIds, LocalEngine
+from durable_execution.retry import RetryPresets
+
+ONCE = StepConfig(retry_strategy=RetryPresets.none())
+HEALTHY, PLANTED = 40, 8
+
+CODE = '''
+from datetime import timedelta
+from durable_execution import durable_execution, StepConfig
+from durable_execution.retry import RetryPresets
+
+ONCE = StepConfig(retry_strategy=RetryPresets.none())
+
+@durable_execution
+async def orders(event, ctx):
+    """The next version: orders with a review get a second one."""
+    await ctx.step(lambda _: 1, "validate")
+    if event.get("fault") == "review":
+        await ctx.step(lambda _: 1, "{name}")
+    if event.get("fault") == "approval":
+        await (await ctx.create_callback("approval")).result()
+    if event.get("fault") == "stuck":
+        await ctx.wait(timedelta(days=30), "payment_term")
+    await ctx.map(list(range(event["lines"])), lambda c, i, n: c.step(lambda _: 1, f"line-{{i}}"), "lines")
+    if event.get("fault") in ("declined", "timeout"):
+        await ctx.step(lambda _: 1, "charge", config=ONCE)
+    await ctx.step(lambda _: 1, "charge")
+    return "done"
+'''
+
+
+def failing(message: str, kind: type[Exception]) -> Callable[[Any], Any]:
+    def body(_: Any) -> Any:
+        raise kind(message)
+
+    return body
+
+
+@durable_execution
+async def orders(event: dict[str, Any], ctx: DurableContext) -> str:
+    number, fault = event["id"], event.get("fault")
+    await ctx.step(lambda _: 1, "validate")
+    if fault == "review":
+        await ctx.step(lambda _: 1, "review")
+    if fault == "approval":
+        await (await ctx.create_callback("approval")).result()
+    if fault == "stuck":
+        await ctx.wait(timedelta(days=30), "payment_term")
+    await ctx.map(list(range(event["lines"])), lambda c, i, n: c.step(lambda _: 1, f"line-{i}"), "lines")
+    if fault == "declined":
+        await ctx.step(failing(f"card of order {number} declined", ValueError), "charge", config=ONCE)
+    if fault == "timeout":
+        await ctx.step(failing(f"no answer after {number} ms", TimeoutError), "charge", config=ONCE)
+    await ctx.step(lambda _: 1, "charge")
+    return "done"
+
+
+FAULTS = ("review", "approval", "stuck", "declined", "timeout")
+
+
+@dataclass
+class Planted:
+    """A store with healthy executions and five planted faults."""
+
+    directory: Path
+    arns: dict[str, list[str]]
+
+    @property
+    def store(self) -> str:
+        return str(self.directory / "store.db")
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    directory = tmp_path_factory.mktemp("fleet")
+    arns: dict[str, list[str]] = {fault: [] for fault in ("", *FAULTS)}
+    with LocalEngine(directory / "store.db", time="skip", ids=CountingIds(), trace_sink=False) as engine:
+        engine.register("orders", orders)
+        for number in range(HEALTHY + PLANTED * len(FAULTS)):
+            fault = FAULTS[number % len(FAULTS)] if number < PLANTED * len(FAULTS) else ""
+            event = {"id": 1000 + 17 * number, "lines": 2 + number % 3, "fault": fault}
+            arns[fault].append(engine.start("orders", event))
+        engine.run_until_idle(skips="nothing")
+    return Planted(directory, arns)
+
+
+def fleet(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
+    assert main(["fleet", *words, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def counts(report: Any, kind: str) -> dict[str, int]:
+    return {group["key"]: group["count"] for group in report["groups"][kind]}
+
+
+def test_five_planted_faults_are_five_groups(planted: Planted, capsys: pytest.CaptureFixture[str]) -> None:
+    report = fleet(capsys, planted.store)
+    assert report["executions"] == HEALTHY + 5 * PLANTED
+    assert counts(report, "failures") == {
+        "ValueError at charge: card of order # declined": PLANTED,
+        "TimeoutError at charge: no answer after # ms": PLANTED,
+    }
+    assert counts(report, "waiting") == {"callback approval": PLANTED, "timer payment_term": PLANTED}
+    shapes = counts(report, "shapes")
+    assert shapes["validate, lines(#(line-#)), charge"] == HEALTHY + 2 * PLANTED, "however many lines an order has"
+    assert shapes["validate, review, lines(#(line-#)), charge"] == PLANTED
+    assert sum(shapes.values()) == report["executions"]
+    leaving = {group["key"]: group["leaves_majority"] for group in report["groups"]["shapes"]}
+    assert leaving["validate, review, lines(#(line-#)), charge"] == "calls review in place of lines"
+    assert counts(report, "versions") == {"$LATEST": report["executions"]}
+    assert report["groups"]["shapes"][0]["seconds"].keys() == {"p50", "p90", "p99"}
+    assert float(report["cost_estimate"]["total_usd"]) > 0
+
+
+def test_a_folder_gives_the_same_groups_as_the_store(
+    planted: Planted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with LocalEngine(planted.store, trace_sink=False) as engine:
+        for number, arn in enumerate(arn for arns in planted.arns.values() for arn in arns):
+            events = engine.client.get_durable_execution_history(DurableExecutionArn=arn, IncludeExecutionData=True)
+            document = {"DurableExecutionArn": arn, "Events": events["Events"][:: -1 if number % 2 else 1]}
+            (tmp_path / f"{number}.json").write_text(json.dumps(document, default=str))
+    (tmp_path / "broken.json").write_text("{")
+    found, expected = fleet(capsys, str(tmp_path)), fleet(capsys, planted.store)
+    for kind in ("shapes", "failures", "waiting", "versions"):
+        assert counts(found, kind) == counts(expected, kind)
+    assert [one["reference"].rpartition("/")[2] for one in found["unreadable"]] == ["broken.json"]
+
+
+def test_filters(planted: Planted, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fleet(capsys, planted.store, "--status", "failed")["statuses"] == {"FAILED": 2 * PLANTED}
+    assert fleet(capsys, planted.store, "--limit", "7")["executions"] == 7
+    assert fleet(capsys, planted.store, "--since", "2w")["executions"] == HEALTHY + 5 * PLANTED
+    assert fleet(capsys, "orders", "--store", planted.store)["executions"] == HEALTHY + 5 * PLANTED
+
+
+def test_a_handler_groups_by_root_divergence(
+    planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "same.py").write_text(CODE.format(name="review"))
+    (tmp_path / "next.py").write_text(CODE.format(name="second_review").replace('"approval")', '"consent")'))
+    words = (planted.store, "--limit", "40", "--no-cause", "--jobs", "1")
+    same = fleet(capsys, *words, "same.py:orders", "--status", "running")
+    assert (same["replayed"], same["would_break"], counts(same, "divergences")) == (16, 0, {})
+    assert main(["fleet", planted.store, "next.py:orders", "--status", "running", "--no-cause", "--jobs", "1"]) == 1
+    printed = capsys.readouterr().out
+    assert f"{PLANTED} of {2 * PLANTED} open executions would break, all at approval, next.py:15" in printed
+
+
+def test_the_tables(planted: Planted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["fleet", planted.store]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].startswith("80 executions  local store")
+    for heading in ("Shapes", "Failures", "Waiting", "Versions"):
+        assert f"\n{heading}  " in printed
+    assert "cost is an estimate, at the prices of 2026-09-20" in printed
+
+
+def test_interrupted_it_shows_what_was_read(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = fleet_source._history
+
+    def interrupted(client: Any, arn: str) -> Any:
+        interrupted.reads += 1  # type: ignore[attr-defined]
+        if interrupted.reads > 5:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+        return read(client, arn)
+
+    interrupted.reads = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(fleet_source, "_history", interrupted)
+    report = fleet(capsys, planted.store, code=130)
+    assert (report["executions"], report["is_partial"]) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--since", "yesterday"], 2, "expected a number with a unit"),
+        (["--status", "happy"], 2, "--status must be one of"),
+        (["--prices", "none.json"], 3, "cannot read the prices"),
+    ],
+)
+def test_bad_options_are_said(
+    planted: Planted, words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fleet", planted.store, *words]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_without_histories(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fleet", str(tmp_path)]) == 0
+    assert "no executions in folder" in capsys.readouterr().err
+    (tmp_path / "broken.json").write_text("[1]")
+    assert main(["fleet", str(tmp_path)]) == 3
+    assert "1 could not be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("order 17 failed", "order # failed"),
+        ("order A-1001 failed at 2026-11-28T22:10:03Z", "order # failed at #"),
+        ("user 8f14e45f-ceea-467f-a8d6-1f0b4f7b0a55 unknown", "user # unknown"),
+        ("no stock", "no stock"),
+    ],
+)
+def test_numbers_and_ids_are_folded(message: str, shown: str) -> None:
+    assert folded(message) == shown
+
+
+def test_secrets_in_messages_are_hidden(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = {"Payload": {"ErrorType": "AuthError", "ErrorMessage": "password=hunter is wrong"}}
+    events = [
+        {"EventType": "ExecutionStarted", "EventTimestamp": 1, "Id": "x"},
+        {"EventType": "ExecutionFailed", "EventTimestamp": 2, "ExecutionFailedDetails": {"Error": error}},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(events))
+    (key,) = counts(fleet(capsys, str(tmp_path)), "failures")
+    assert "hunter" not in key
+    (key,) = counts(fleet(capsys, str(tmp_path), "--show-secrets"), "failures")
+    assert "hunter" in key
