@@ -1,7 +1,7 @@
 """Facts of a recorded execution that the rules of an explanation read: open calls, failures, quotas, gaps."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from durable_execution.call_site import CallSite
@@ -92,6 +92,8 @@ def failure_chain(execution: RecordedExecution) -> list[RecordedOperation]:
         return []
     innermost = max(reversed(same), key=lambda one: one.depth)
     by_id = execution.by_id()
+    while (inner := _passed_on(innermost, failed, by_id)) is not None:
+        innermost = inner
     chain = [innermost]
     while (parent := by_id.get(chain[0].parent_id or "")) is not None:
         if parent.error is None or not parent.status.is_terminal:
@@ -112,6 +114,23 @@ WRAPPERS = frozenset(
     }
 )
 """Types in which SDKs raise the error of an operation again, with its message."""
+
+
+def _passed_on(
+    outer: RecordedOperation, failed: list[RecordedOperation], by_id: Mapping[str, RecordedOperation]
+) -> RecordedOperation | None:
+    """The failed call inside a context whose message the context's own error repeats, as a submitter's or a branch's."""
+    message = (outer.error.message if outer.error else None) or ""
+    inside = (one for one in failed if one.error is not None and one.error.message and _is_inside(one, outer, by_id))
+    repeated = [one for one in inside if one.error is not None and (one.error.message or "") in message]
+    return max(repeated, key=lambda one: one.depth, default=None)
+
+
+def _is_inside(one: RecordedOperation, outer: RecordedOperation, by_id: Mapping[str, RecordedOperation]) -> bool:
+    here = by_id.get(one.parent_id or "")
+    while here is not None and here.depth > outer.depth:
+        here = by_id.get(here.parent_id or "")
+    return here is not None and here.id == outer.id
 
 
 def _is_same(one: ErrorObject | None, other: ErrorObject) -> bool:

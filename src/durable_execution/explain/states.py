@@ -196,7 +196,7 @@ def _paused(execution: RecordedExecution) -> Explanation | None:
             StateKind.PAUSING, "It is being paused: the running invocation finishes first.", since=since,
             place=_last_place(execution),
         )  # fmt: skip
-    advice = Advice("resume it: ResumeDurableExecution of the Lambda API, which needs lambda:ResumeDurableExecution")
+    advice = Advice("resume it, which needs lambda:ResumeDurableExecution on AWS", _command("resume", execution))
     return Explanation(
         StateKind.PAUSED, "It is paused, and nothing in it runs until you resume it.", since=since,
         place=_last_place(execution), advice=(advice,),

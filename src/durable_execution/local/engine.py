@@ -11,8 +11,8 @@ from durable_execution.errors import EngineError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.local.artifacts import Spans, Traces
 from durable_execution.local.clocks import EngineClock, RealClock, SkippingClock, millis
-from durable_execution.local.function_registry import LATEST, Function, FunctionProfile, Functions, Target
 from durable_execution.local.fork_control import UNCHANGED, ForkControl, edit_of
+from durable_execution.local.function_registry import LATEST, Function, FunctionProfile, Functions, Target
 from durable_execution.local.hosts import DurableTarget, FunctionHost, host_of
 from durable_execution.local.id_source import IdSource, RandomIds
 from durable_execution.local.invocations import Assignment, Invocations
