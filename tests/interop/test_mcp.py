@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli import main
-from durable_debugger.cli.mcp_server import MAX_CHARACTERS, bounded
+from durable_debugger.text.payloads import MAX_CHARACTERS, bounded
 
 mcp = pytest.importorskip("mcp")
 pytestmark = [pytest.mark.interop, pytest.mark.real_time, pytest.mark.filterwarnings("ignore")]

@@ -17,14 +17,8 @@ from durable_debugger.cli.options import EXECUTION_HELP, add_place_options
 from durable_debugger.cli.output import Output
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.sources.local import DEFAULT_STORE
+from durable_debugger.text.payloads import bounded
 
-MAX_CHARACTERS = 60_000
-"""Size of one answer. Assistants pay for what they read, and drop what is too long."""
-
-CUTS = ((200, 4_000), (100, 2_000), (50, 800), (20, 300), (8, 120), (3, 60))
-"""Items of a list and characters of a text that are kept, from generous to small."""
-
-MAX_DEPTH = 40
 INSTRUCTIONS = (
     "Read-only tools for durable executions of AWS Lambda: what an execution did, why it does not continue or failed, and where "
     "the current code leaves the recorded path. Begin with `explain`. Values that look like secrets are hidden."
@@ -163,28 +157,3 @@ def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _hidden(inner) for key, inner in value.items()}
     return [_hidden(inner) for inner in value] if isinstance(value, list) else value
-
-
-def bounded(value: Any, limit: int = MAX_CHARACTERS) -> str:
-    """A value as JSON text of a limited length: long lists and texts are cut, and say what is missing."""
-    text = json.dumps(value, ensure_ascii=False)
-    for items, characters in CUTS:
-        if len(text) <= limit:
-            return text
-        text = json.dumps(_cut(value, items, characters, 0), ensure_ascii=False)
-    if len(text) <= limit:
-        return text
-    return json.dumps({"truncated": True, "characters": len(text), "advice": "ask for a part of it"})
-
-
-def _cut(value: Any, items: int, characters: int, depth: int) -> Any:
-    if isinstance(value, str) and len(value) > characters:
-        return f"{value[:characters]}… ({len(value) - characters} more characters)"
-    if depth > MAX_DEPTH:
-        return "…"
-    if isinstance(value, dict):
-        return {key: _cut(inner, items, characters, depth + 1) for key, inner in value.items()}
-    if isinstance(value, list):
-        kept = [_cut(inner, items, characters, depth + 1) for inner in value[:items]]
-        return [*kept, f"… ({len(value) - items} more)"] if len(value) > items else kept
-    return value

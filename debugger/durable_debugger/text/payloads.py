@@ -77,3 +77,37 @@ def _untagged(value: Any) -> Any:
     if value.keys() == TAGGED and isinstance(value["t"], str) and len(value["t"]) <= 2:
         return _untagged(value["v"])
     return {key: _untagged(each) for key, each in value.items()}
+
+
+MAX_CHARACTERS = 60_000
+"""Size of one answer. Assistants pay for what they read, and drop what is too long."""
+
+CUTS = ((200, 4_000), (100, 2_000), (50, 800), (20, 300), (8, 120), (3, 60))
+"""Items of a list and characters of a text that are kept, from generous to small."""
+
+MAX_DEPTH = 40
+
+
+def bounded(value: Any, limit: int = MAX_CHARACTERS) -> str:
+    """A value as JSON text of a limited length: long lists and texts are cut, and say what is missing."""
+    text = json.dumps(value, ensure_ascii=False)
+    for items, characters in CUTS:
+        if len(text) <= limit:
+            return text
+        text = json.dumps(_cut(value, items, characters, 0), ensure_ascii=False)
+    if len(text) <= limit:
+        return text
+    return json.dumps({"truncated": True, "characters": len(text), "advice": "ask for a part of it"})
+
+
+def _cut(value: Any, items: int, characters: int, depth: int) -> Any:
+    if isinstance(value, str) and len(value) > characters:
+        return f"{value[:characters]}… ({len(value) - characters} more characters)"
+    if depth > MAX_DEPTH:
+        return "…"
+    if isinstance(value, dict):
+        return {key: _cut(inner, items, characters, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        kept = [_cut(inner, items, characters, depth + 1) for inner in value[:items]]
+        return [*kept, f"… ({len(value) - items} more)"] if len(value) > items else kept
+    return value
