@@ -168,7 +168,7 @@ def _settled(execution: RecordedExecution) -> set[str]:
     started: set[str] = set()
     settled: set[str] = set()
     for event in execution.events if batches else ():
-        kind, id_ = event.get("EventType"), event.get("Id") or ""
+        kind, id_ = event.get("EventType"), str(event.get("Id") or "")  # a damaged event has anything as its id
         if kind == "InvocationCompleted":
             settled |= started
         elif kind == "ContextStarted" and id_ in batches:
