@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli import main
+from durable_debugger.cli.mcp_server import hidden
 from durable_debugger.text.payloads import MAX_CHARACTERS, bounded
 
 mcp = pytest.importorskip("mcp")
@@ -126,6 +127,14 @@ def test_answers_are_valid_json_of_a_limited_size() -> None:
     assert json.loads(bounded({"a": 1})) == {"a": 1}
     wide = {f"key-{number}": "z" * 100 for number in range(10_000)}
     assert json.loads(bounded(wide))["truncated"]
+
+
+def test_secrets_are_hidden_by_the_names_of_members_too() -> None:
+    found = hidden(
+        {"result": {"password": "hunter2-secret", "rows": [{"api_key": "k-123"}]}, "error": "password=hunter2-secret"}
+    )
+    assert "hunter2-secret" not in str(found)
+    assert "k-123" not in str(found)
 
 
 def test_without_the_package_it_says_what_to_install(

@@ -15,9 +15,9 @@ from typing import Annotated, Any
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options
 from durable_debugger.cli.output import Output
-from durable_debugger.model.secrets import Secrets
 from durable_debugger.sources.local import DEFAULT_STORE
 from durable_debugger.text.payloads import bounded
+from durable_execution.redaction import default_rules
 
 INSTRUCTIONS = (
     "Read-only tools for durable executions of AWS Lambda: what an execution did, why it does not continue or failed, and where "
@@ -129,9 +129,9 @@ class Tools:
         data, narration = io.StringIO(), io.StringIO()
         with self._lock:
             code = run_words([verb, *words, *where], Output(is_ascii=False, data=data, narration=narration))
-        found = _hidden(json.loads(data.getvalue() or "{}"))
+        found = hidden(json.loads(data.getvalue() or "{}"))
         if not found or ("error" in found and found.get("schema") == "durable-debug-error"):
-            said = _hidden(narration.getvalue().strip()) or f"durable-debug {verb} ended with exit code {code}"
+            said = hidden(narration.getvalue().strip()) or f"durable-debug {verb} ended with exit code {code}"
             raise ValueError(str(said))
         return bounded(found)
 
@@ -147,13 +147,6 @@ def _word(value: str) -> str:
     return value
 
 
-SECRETS = Secrets()
-
-
-def _hidden(value: Any) -> Any:
-    """A value with secrets hidden in each of its texts."""
-    if isinstance(value, str):
-        return SECRETS.text(value)
-    if isinstance(value, dict):
-        return {key: _hidden(inner) for key, inner in value.items()}
-    return [_hidden(inner) for inner in value] if isinstance(value, list) else value
+def hidden(value: Any) -> Any:
+    """A JSON value with its secrets hidden: in texts, and by the names of members."""
+    return default_rules().value(value)

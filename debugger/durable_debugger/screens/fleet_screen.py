@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 
@@ -160,11 +161,12 @@ class FleetScreen(Screen[None]):
     def _draw(self, index: int = 0) -> None:
         groups = self.query_one(FleetList)
         if self.group is not None:
-            groups.border_title = f"{TITLES[self.kind]}: {safe(self.group.key)}"
+            groups.border_title = Content(f"{TITLES[self.kind]}: {safe(self.group.key)}")
             groups.put([(member_line(one), one) for one in self.group.members])
             return
         others = "  ".join(TITLES[kind] for kind in self._kinds if kind != self.kind)
-        groups.border_title = f"{TITLES[self.kind]}  (Tab: {others})" if others else TITLES[self.kind]
+        title = TITLES[self.kind]
+        groups.border_title = Content(f"{title}  (Tab: {others})" if others else title)
         rows: list[Row] = [([Part(HEAD, "key")], None)]
         for group in self._fleet.groups.get(self.kind, ()):
             rows.append((group_line(group, len(self._fleet.executions), self._terms), group))

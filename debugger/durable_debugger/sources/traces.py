@@ -320,10 +320,10 @@ def stored_traces(
 
 
 def is_trace_place(reference: str) -> bool:
-    """Whether a reference names a place with traces: a folder, or an address in S3."""
+    """Whether a reference names a place with traces: a folder that has any, or an address in S3."""
     if reference.startswith(S3):
         return True
     try:
-        return Path(reference).is_dir()
+        return any(any(Path(reference).glob(pattern)) for pattern in (f"*{SUFFIX}", f"*/*{SUFFIX}"))
     except (OSError, ValueError):
         return False

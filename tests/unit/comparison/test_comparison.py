@@ -7,6 +7,7 @@ from durable_execution.comparison.comparison import Comparison, compare
 from durable_execution.comparison.runtime_check import target_of
 from durable_execution.divergence import Side
 from durable_execution.history.reading import read_history
+from durable_execution.protocol import operation_id
 from tests.unit.history.events import Script
 
 
@@ -155,3 +156,12 @@ def test_values_are_compared_as_json() -> None:
 def test_targets_of_invokes_are_compared_by_function() -> None:
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:billing:live"
     assert {target_of(name) for name in ("billing", "billing:live", arn)} == {"billing"}
+
+
+def test_an_event_with_a_damaged_id_is_compared_with_the_rest() -> None:
+    batch = operation_id(None, 1)
+    script = Script().add("ContextStarted", batch, name="all", subtype="Map")
+    script.invocation_ends()
+    script.events.append({**script.events[1], "Id": ["all"], "EventId": 9})
+    recorded = read_history({"Events": script.events})
+    assert not compared(tree_of(recorded), tree_of(recorded)).divergences

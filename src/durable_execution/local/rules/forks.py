@@ -159,9 +159,9 @@ def encoded(outcomes: dict[str, RecordedOutcome]) -> str:
 
 
 def _outcome(found: dict[str, Any]) -> RecordedOutcome:
-    return RecordedOutcome(
-        **{**found, "events": tuple((kind, at, more, data) for kind, at, more, data in found["events"])}
-    )
+    fields: dict[str, Any] = dict(found)
+    fields["events"] = tuple((kind, at, more, data) for kind, at, more, data in found["events"])
+    return RecordedOutcome(**fields)
 
 
 class ForkClient:
