@@ -28,6 +28,7 @@ DurableError
     └── BatchError
 ServiceError                       a call to the service failed; the runtime converts it to one of the above
 EngineError                        the local engine cannot do what you asked (store, names, ids)
+└── ForkRefusedError               an execution cannot be forked at that call
 SuspendExecution                   a BaseException that unwinds a blocking handler's thread; never catch it
 ```
 

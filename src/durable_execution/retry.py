@@ -38,6 +38,18 @@ def draw() -> float:
     return _generator.random()
 
 
+def seeded(seed: str) -> random.Random:
+    """Return a generator that draws the same numbers for the same seed."""
+    return random.Random(seed)
+
+
+def replace_generator(generator: random.Random | None) -> random.Random | None:
+    """Draw from a different generator from now on; None makes a new one on next use. Returns the one before."""
+    global _generator  # one per environment
+    before, _generator = _generator, generator
+    return before
+
+
 class Jitter(StrEnum):
     """How a delay is randomized, so that many executions do not retry at the same time.
 

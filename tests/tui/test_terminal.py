@@ -105,7 +105,7 @@ def test_a_history_opens_steps_resizes_and_quits_cleanly(place: Path, terminals:
 
 
 def test_two_sides_are_compared_without_pure_red_or_green(place: Path, terminals: list[Terminal]) -> None:
-    terminal = Terminal(place, "diff order.history.json changed.json", COLORTERM="truecolor")
+    terminal = Terminal(place, "diff order.history.json changed.json", size=(80, 30), COLORTERM="truecolor")
     terminals.append(terminal)
     shown = terminal.until("your code skips this", "now called as 5", "Why")
     rows = shown.splitlines()[4 : shown.splitlines().index(next(x for x in shown.splitlines() if "Why" in x))]

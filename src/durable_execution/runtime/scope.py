@@ -143,6 +143,8 @@ class ContextScope:
         """
         running = running_scope.get()
         if self.state.is_over or self.state.thread != get_ident():
+            if running is IN_STEP and not self.state.is_over:
+                raise _nested(kind_of(type, subtype), name)
             self.state.check_usable(_called(kind_of(type, subtype), name))
         if running is not self and running is not None:
             return self._elsewhere(running, type, subtype, name).reserve_here(type, subtype, name)
