@@ -152,5 +152,5 @@ def test_what_is_no_trace_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableHistoryError, match="cannot read"):
         load_history(path)
     path.write_text("hello\n", encoding="utf-8")
-    with pytest.raises(UnreadableHistoryError, match=r"replay trace"):
+    with pytest.raises(UnreadableHistoryError, match=r"it is not JSON"):
         load_history(path)
