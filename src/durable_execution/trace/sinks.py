@@ -134,6 +134,10 @@ class _FileWriter:
     def close(self) -> None:
         self._file.close()
 
+    def __del__(self) -> None:
+        """Close the file of an invocation that was abandoned, such as one whose thread never ended."""
+        self._file.close()
+
 
 class MemorySink:
     """Keeps the lines of every execution in memory, for tests and for an in-memory engine.
