@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -38,16 +39,15 @@ def draw() -> float:
     return _generator.random()
 
 
-def seeded(seed: str) -> random.Random:
-    """Return a generator that draws the same numbers for the same seed."""
-    return random.Random(seed)
-
-
-def replace_generator(generator: random.Random | None) -> random.Random | None:
-    """Draw from a different generator from now on; None makes a new one on next use. Returns the one before."""
-    global _generator  # one per environment
-    before, _generator = _generator, generator
-    return before
+@contextmanager
+def drawing_from(seed: str) -> Iterator[None]:
+    """Draw the same numbers for the same seed, inside the block."""
+    global _generator  # noqa: PLW0603  # one per environment
+    before, _generator = _generator, random.Random(seed)
+    try:
+        yield
+    finally:
+        _generator = before
 
 
 class Jitter(StrEnum):

@@ -14,7 +14,7 @@ SCRATCH = "CONFORMANCE_SCRATCH"
 
 
 CRASH_SECONDS = "CONFORMANCE_CRASH_SECONDS"
-"""How long a handler waits before it ends its process: a second, where nobody notes what it has not sent."""
+"""How long a handler waits before it ends its process: a second, where what it has not sent is recorded nowhere else."""
 
 
 def crash() -> NoReturn:

@@ -3,13 +3,12 @@
 Reading a function on AWS needs lambda:ListDurableExecutionsByFunction and lambda:GetDurableExecutionHistory.
 """
 
-import re
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from durable_debugger.cli.command_line import positive, seconds
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.launching import add_screen_options, launch_fleet
 from durable_debugger.cli.options import add_cost_options, add_place_options, cost_terms, places, secrets_of
@@ -27,6 +26,7 @@ from durable_debugger.model.fleet_groups import (
 from durable_debugger.sources.aws import AwsPlace
 from durable_debugger.sources.fleet_source import FleetSource, Wanted, aws_source, folder_source, store_source
 from durable_debugger.sources.places import Library
+from durable_debugger.text.durations import moment_in
 from durable_debugger.views.fleet_table import summary_lines, table_lines
 from durable_execution.clock import SystemClock
 from durable_execution.local.store.database import SQLITE_MAGIC
@@ -35,8 +35,6 @@ from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport
 
-SINCE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhdw])")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED", "PAUSED", "PAUSING")
 SHOW_SECONDS = 0.1
 
@@ -55,13 +53,13 @@ def add_fleet_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--status", metavar="STATUS", action="append", default=[], help=f"{', '.join(STATUSES)}; repeatable"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="read at most this many executions, the latest")
+    parser.add_argument("--limit", type=positive, metavar="N", help="read at most this many executions, the latest")
     parser.add_argument("--json", action="store_true", help="print all groups as JSON")
     parser.add_argument("--headless", action="store_true", help="print tables, even in a terminal")
     add_cost_options(parser)
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         default=DEFAULT_SECONDS,
         metavar="N",
         help="time limit of a replay (default: %(default)s)",
@@ -138,12 +136,11 @@ def _wanted(arguments: Namespace) -> Wanted:
         raise CommandError(f"--status must be one of {', '.join(STATUSES)}, not {', '.join(statuses - set(STATUSES))}")
     since = None
     if arguments.since is not None:
-        match = SINCE.fullmatch(arguments.since)
-        if match is None:
+        since = moment_in(arguments.since, SystemClock().now())
+        if since is None:
             raise CommandError(
                 f"--since {arguments.since!r}: expected a number with a unit, such as 30m, 24h, 7d or 2w"
             )
-        since = SystemClock().now() - timedelta(**{UNITS[match["unit"]]: float(match["number"])})
     return Wanted(since, statuses, arguments.limit)
 
 

@@ -86,15 +86,15 @@ def span(delta: timedelta) -> str:
 
 
 def moment_in(text: str, now: datetime) -> datetime | None:
-    """Read a time: an age such as `90s`, `30m`, `24h`, `7d` or `2w`, or an ISO 8601 time, in UTC unless it has an offset.
+    """Read a time: an age such as `90s`, `30m`, `1.5h`, `7d` or `2w`, or an ISO 8601 time, in UTC unless it has an offset.
 
     Returns:
         The time; None if the text is neither, or lies outside the calendar.
     """
-    match = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip().lower())
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([smhdw])", text.strip().lower())
     try:
         if match is not None:
-            return now - timedelta(seconds=int(match[1]) * UNITS[match[2]])
+            return now - timedelta(seconds=float(match[1]) * UNITS[match[2]])
         found = datetime.fromisoformat(text.strip())
     except (ValueError, OverflowError):
         return None

@@ -30,7 +30,7 @@ from durable_execution.local.clocks import SkippingClock
 from durable_execution.local.id_source import CountingIds
 from durable_execution.paging import pages
 from durable_execution.protocol import ExecutionArn, OperationStatus, OperationType, Wire
-from durable_execution.retry import replace_generator, seeded
+from durable_execution.retry import drawing_from
 
 if TYPE_CHECKING:
     from durable_execution.replay import Handlers, ReplayReport
@@ -239,13 +239,13 @@ def record_again(handler: Any, execution: RecordedExecution) -> list[Wire]:
 def _same_chance(execution: RecordedExecution) -> Iterator[None]:
     """Make random numbers the same in every run, such as those that spread retries."""
     seed = execution.arn or execution.id or ""
-    before, generator = random.getstate(), replace_generator(seeded(seed))
+    before = random.getstate()
     random.seed(seed)
     try:
-        yield
+        with drawing_from(seed):
+            yield
     finally:
         random.setstate(before)
-        replace_generator(generator)
 
 
 def _arn_for(function: str, execution: RecordedExecution) -> str | None:

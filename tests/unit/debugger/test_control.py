@@ -51,7 +51,7 @@ class Terminal(StringIO):
 
 @pytest.fixture
 def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Terminal]:
-    """Puts the command on a terminal where somebody types an answer."""
+    """Puts the command on a terminal where an answer is typed."""
 
     def type_in(answer: str) -> Terminal:
         stderr = Terminal()
@@ -252,6 +252,7 @@ def test_the_help_names_the_permission(capsys: pytest.CaptureFixture[str]) -> No
 def test_times_are_ages_or_dates() -> None:
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     assert moment_in("24h", now) == now - timedelta(days=1)
+    assert moment_in("1.5h", now) == now - timedelta(minutes=90)
     assert moment_in("2W", now) == now - timedelta(weeks=2)
     assert moment_in("2026-11-28T09:00", now) == now - timedelta(hours=3)
     assert moment_in("2026-11-28T09:00+02:00", now) == now - timedelta(hours=5)

@@ -194,6 +194,9 @@ def test_interrupted_it_shows_what_was_read(
     ("words", "code", "said"),
     [
         (["--since", "yesterday"], 2, "expected a number with a unit"),
+        (["--since", "999999999999w"], 2, "expected a number with a unit"),
+        (["--limit", "-3"], 2, "is not a whole number from 1"),
+        (["--seconds", "nan"], 2, "is not a number of seconds"),
         (["--status", "happy"], 2, "--status must be one of"),
         (["--prices", "none.json"], 3, "cannot read the prices"),
     ],

@@ -158,7 +158,7 @@ def test_a_call_knows_where_the_user_made_it() -> None:
 
 
 def test_what_nobody_listens_to_is_not_made() -> None:
-    """A notification nobody takes would be made and handed to empty hooks with every operation."""
+    """A notification that no observer takes would be made and handed to empty hooks with every operation."""
 
     class Half(Observer):
         def on_suspended(self, notification: Suspended) -> None: ...
