@@ -139,7 +139,8 @@ def _wanted(arguments: Namespace) -> Wanted:
         since = moment_in(arguments.since, SystemClock().now())
         if since is None:
             raise CommandError(
-                f"--since {arguments.since!r}: expected a number with a unit, such as 30m, 24h, 7d or 2w"
+                f"--since {arguments.since!r}: expected a number with a unit, such as 30m, 24h, 7d or 2w, "
+                "or a time such as 2026-11-28T09:00"
             )
     return Wanted(since, statuses, arguments.limit)
 

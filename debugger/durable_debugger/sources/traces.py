@@ -88,7 +88,7 @@ class FolderStorage:
         """The pieces of each execution."""
         found: dict[str, list[Part]] = {}
         try:
-            for path in sorted((*self._path.glob(f"*{SUFFIX}"), *self._path.glob(f"*/*{SUFFIX}"))):
+            for path in sorted(_trace_files(self._path)):
                 name = path.name.removesuffix(SUFFIX) if path.parent == self._path else path.parent.name
                 if folder in (None, name):
                     about = path.stat()
@@ -319,11 +319,17 @@ def stored_traces(
     return StoredTraces(BucketStorage(reference, lambda: aws.s3_client(region, profile)), progress)
 
 
+def _trace_files(folder: Path) -> Iterator[Path]:
+    """The replay traces in a folder and in the folders in it."""
+    yield from folder.glob(f"*{SUFFIX}")
+    yield from folder.glob(f"*/*{SUFFIX}")
+
+
 def is_trace_place(reference: str) -> bool:
     """Whether a reference names a place with traces: a folder that has any, or an address in S3."""
     if reference.startswith(S3):
         return True
     try:
-        return any(any(Path(reference).glob(pattern)) for pattern in (f"*{SUFFIX}", f"*/*{SUFFIX}"))
+        return any(_trace_files(Path(reference)))
     except (OSError, ValueError):
         return False
