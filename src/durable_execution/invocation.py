@@ -10,7 +10,9 @@ import inspect
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context, copy_context
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -127,7 +129,9 @@ class InvocationLoop:
             client = self._client = _bound(self._client, self._lambda_context)
             if envelope.next_marker:
                 arn, token = envelope.execution_arn, envelope.checkpoint_token
-                merge(operations, await further_pages(client, arn, token, envelope.next_marker, operations.values()))
+                with _calls_before_tracing():
+                    pages = await further_pages(client, arn, token, envelope.next_marker, operations.values())
+                merge(operations, pages)
         except (ServiceError, ConfigurationError) as error:
             return _judged(error)
         return None
@@ -259,7 +263,9 @@ class InvocationLoop:
             handler_function=self._function,
         )
         self._announcer.announce("on_invocation_started", self._started)
-        state.batcher.call_in(copy_context())
+        context = copy_context()
+        _suppress_calls(context)
+        state.batcher.call_in(context)
 
     def _announce_end(
         self,
@@ -285,6 +291,22 @@ def _announcer(observers: Sequence[Observer], clock: Clock, execution_arn: str) 
     from durable_execution.runtime.announcer import Announcer
 
     return Announcer(observers, clock=clock, execution_arn=execution_arn)
+
+
+def _calls_before_tracing() -> AbstractContextManager[None]:
+    """Around calls that are made before the invocation's span is open."""
+    if "opentelemetry" not in sys.modules:
+        return nullcontext()
+    from durable_execution.telemetry.environment import reading_calls
+
+    return reading_calls()
+
+
+def _suppress_calls(context: Context) -> None:
+    if "opentelemetry" in sys.modules:
+        from durable_execution.telemetry.environment import suppress_calls
+
+        suppress_calls(context)
 
 
 def _bound(client: ServiceClient, lambda_context: Any) -> ServiceClient:

@@ -4,12 +4,16 @@ This runs at the start of every invocation, so the answer "nothing" must be chea
 """
 
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Context
 from typing import Any
 
 from durable_execution.observers import Observer
 from durable_execution.telemetry.logs import LogPlaces, is_asked_for
-from durable_execution.telemetry.settings import Settings, exception_signals
+from durable_execution.telemetry.settings import CALLS, OFF, Settings, exception_signals
 
 logger = logging.getLogger("durable_execution")
 STAND_INS = ("Proxy", "_Proxy", "NoOp")
@@ -60,6 +64,39 @@ def configured_provider(signal: str, getter: str, kind: str) -> Any:
             "the same in every invocation. Set a provider of opentelemetry.sdk that exports to your backend"
         )
     return None
+
+
+SUPPRESSED = "suppress_instrumentation"
+"""OpenTelemetry's instrumentation creates no span while its context has this key."""
+
+
+@contextmanager
+def reading_calls() -> Iterator[None]:
+    """Suppress the spans of calls made before the Invocation is known: without a parent, each would be a trace of its own."""
+    api = sys.modules.get("opentelemetry.trace")
+    if api is None or (not is_quiet() and api.get_current_span().get_span_context().is_valid):
+        yield
+        return
+    from opentelemetry import context
+
+    token = context.attach(context.set_value(SUPPRESSED, True))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def suppress_calls(around: Context) -> None:
+    """Suppress the spans of calls that are made with these context variables, if the environment asks for it."""
+    if is_quiet() and "opentelemetry.trace" in sys.modules:
+        from opentelemetry import context
+
+        around.run(lambda: context.attach(context.set_value(SUPPRESSED, True)))
+
+
+def is_quiet() -> bool:
+    """Tell whether the environment suppresses the spans of checkpoint calls."""
+    return os.environ.get(CALLS.name, CALLS.default).strip().lower() in OFF
 
 
 def warn_once(message: str) -> None:

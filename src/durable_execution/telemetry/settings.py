@@ -58,7 +58,13 @@ FLUSH = Variable(
     "own deadline, less half a second. After a failed delivery it waits for a fifth of this time, then for a fiftieth, until "
     "a delivery succeeds.",
 )
-VARIABLES = (TELEMETRY, VIEW, CONTEXT, ROOT, TRACE_NAME, WORKFLOW_NAME, FLUSH)
+CALLS = Variable(
+    "DURABLE_TRACE_CALLS",
+    "on",
+    "`off` suppresses the spans that instrumentation of botocore or urllib3 creates for checkpoint calls through a `client=` of "
+    "yours.",
+)
+VARIABLES = (TELEMETRY, VIEW, CONTEXT, ROOT, TRACE_NAME, WORKFLOW_NAME, CALLS, FLUSH)
 """Variables that this SDK reads, whoever creates the provider."""
 
 TRACES_EXPORTER = Variable("OTEL_TRACES_EXPORTER", "otlp", "`otlp`, `console` or `none`.")

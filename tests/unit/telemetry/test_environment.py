@@ -112,7 +112,7 @@ def test_a_flush_time_that_is_none_is_left_at_its_default(value: str) -> None:
 
 
 def test_every_variable_is_described() -> None:
-    assert len({variable.name for variable in VARIABLES}) == 7
+    assert len({variable.name for variable in VARIABLES}) == 8
     assert all(variable.meaning.endswith(".") for variable in VARIABLES)
 
 
