@@ -19,6 +19,8 @@ from durable_execution.replay import (
     load_history,
     render,
 )
+from durable_execution.replay.evidence import CauseSearch
+from durable_execution.replay.reproduction import variants_here
 from tests.replay import cause_corpus, varying
 from tests.replay.causes.hash_shard.handler import EVENT
 from tests.replay.causes.hash_shard.handler import handler as sharded
@@ -97,6 +99,43 @@ def test_no_cause_is_invented_for_a_change_of_code() -> None:
 
 def test_no_cause_is_looked_for_where_nothing_differs() -> None:
     assert report_of(plain, plain).divergences == ()
+
+
+def same() -> str:
+    return "key"
+
+
+def two_steps(first: Any = same, second: Any = same) -> Any:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(varying.body, name=f"first {first()}")
+        await ctx.step(varying.body, name=f"second {second()}")
+
+    return durable_execution(handler)
+
+
+def test_what_differs_at_a_later_call_is_not_the_cause_of_the_first_difference() -> None:
+    """The replays that look for the cause may go as recorded at the first difference, and differ at a later one."""
+    varies = varying.SELF_VARYING["module_counter"]
+    events, arn = history_of(two_steps(), {})
+    execution = read_history(events, arn=arn)
+    divergences = Replayer(two_steps(lambda: "changed"), cause=False).replay(execution).divergences
+    variants = list(variants_here(two_steps(second=varies), execution, seconds=60))
+    assert [one.diverged is not None for one in variants] == [True] * len(variants)
+    (root, *_) = CauseSearch([variants], ()).explain(divergences)
+    assert root.is_root
+    assert root.cause is None, root.likely
+
+
+def test_a_replay_that_ended_at_an_earlier_call_shows_nothing_about_a_later_one() -> None:
+    varies = varying.SELF_VARYING["module_counter"]
+    events, arn = history_of(two_steps(), {})
+    execution = read_history(events, arn=arn)
+    divergences = Replayer(two_steps(second=lambda: "changed"), cause=False).replay(execution).divergences
+    early = variants_here(two_steps(varies), execution, seconds=60)
+    late = variants_here(two_steps(), execution, seconds=60)
+    (root, *_) = CauseSearch([[*late, *early]], ()).explain(divergences)
+    assert root.is_root
+    assert root.cause is None, root.likely
 
 
 def test_the_search_can_be_left_out() -> None:

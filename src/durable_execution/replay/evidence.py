@@ -79,17 +79,21 @@ class CauseSearch:
 
     def _target(self, roots: Sequence[Divergence]) -> Divergence:
         id_ = self._diverged()
-        for one in roots:
-            if id_ is not None and id_ in {side.id for side in (one.recorded, one.replayed) if side is not None}:
-                return one
-        return roots[0]
+        return next((one for one in roots if id_ is not None and id_ in _ids(one)), roots[0])
 
     def _operation(self, roots: Sequence[Divergence]) -> str | None:
+        """Return the id of the call to explain.
+
+        The replays show other differences, too: where they go as recorded at the first one, they end at a later one.
+        """
         target = self._target(roots)
         id_ = self._diverged()
-        if id_ is None and target.kind is not DivergenceKind.OUTCOME and target.replayed is not None:
-            return target.replayed.id
-        return id_
+        if id_ in _ids(target):
+            return id_
+        if target.kind is DivergenceKind.OUTCOME:
+            return None
+        made = [id_ for id_ in _ids(target) if any(id_ in variant.calls for variant in self.variants)]
+        return made[0] if made else id_ if not _ids(target) else None
 
     def _in_one_replay(self, roots: Sequence[Divergence]) -> Cause | None:
         operation_id = self._operation(roots)
@@ -125,6 +129,11 @@ class CauseSearch:
     def _is_clock_refuted(self) -> bool:
         """Whether the call was the same at the recorded time: then the clock did not make the difference."""
         return any(AT_RECORDED_TIME in one.name for one in self.variants)
+
+
+def _ids(divergence: Divergence) -> list[str]:
+    """Return the ids of the call that was made and of the recorded one, as far as there are such."""
+    return [side.id for side in (divergence.replayed, divergence.recorded) if side is not None and side.id]
 
 
 def _possible(origin: Origin, decision: Decision | None) -> Cause | None:

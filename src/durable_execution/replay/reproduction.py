@@ -51,6 +51,10 @@ class Variant:
     diverged: str | None
     lines: LineRecording
 
+    def reaches(self, operation_id: str) -> bool:
+        """Whether the replay got as far as a call, and was not ended by a difference at an earlier one."""
+        return operation_id in self.calls or self.diverged in (None, operation_id)
+
     def to_wire(self) -> dict[str, Any]:
         """Return the variant as JSON values."""
         return {
@@ -178,6 +182,8 @@ def _slice(left: Variant, right: Variant, divergence: Divergence, operation_id: 
             return None
         return Slice.from_result(left.lines, right.lines)
     if operation_id is None or left.calls.get(operation_id) == right.calls.get(operation_id):
+        return None
+    if not (left.reaches(operation_id) and right.reaches(operation_id)):
         return None
     return Slice.from_call(left.lines, right.lines, operation_id)
 
