@@ -9,6 +9,7 @@ import pytest
 
 from durable_execution.history.reading import read_history
 from durable_execution.replay import FORMATS, Replayer, ReplayReport, Verdict, render, worst
+from durable_execution.replay.formats import headline
 from tests.replay import workflows
 from tests.replay.recording import history_of
 
@@ -46,6 +47,15 @@ def test_text_names_files_as_they_are_called_from_here(
     text = render(reports, "text")
     assert " tests/replay/workflows.py:" in text
     assert str(repository) not in text
+
+
+def test_a_headline_says_how_far_the_replay_came() -> None:
+    def shown(verdict: Verdict, calls: int) -> str:
+        return headline(ReplayReport("a.json", "shop:flow", verdict, calls=calls)).rpartition("  ")[2]
+
+    assert shown(Verdict.SAME, 1) == "(1 call)"
+    assert shown(Verdict.DIVERGED, 2) == "(after 2 calls)"
+    assert shown(Verdict.DIVERGED, 0) == "(at the first call)"
 
 
 def test_one_recording_needs_no_summary(reports: list[ReplayReport]) -> None:

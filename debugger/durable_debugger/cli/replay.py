@@ -15,9 +15,10 @@ from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.places import Library
 from durable_execution.comparison.wording import count
 from durable_execution.replay.check import Handlers, Source
+from durable_execution.replay.formats import extent
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import DEFAULT_SECONDS
-from durable_execution.replay.report import ReplayReport
+from durable_execution.replay.report import ReplayReport, Verdict
 
 
 def add_replay_arguments(parser: ArgumentParser) -> None:
@@ -92,5 +93,5 @@ def _say_rest(report: ReplayReport, output: Output) -> None:
         output.say(f"the recording ends here: {path}")
     for note in report.notes:
         output.say(f"note: {note}")
-    calls, replays = count(report.calls, "call"), count(report.replays, "replay")
-    output.say(f"{report.verdict.value}: {calls}, {replays}")
+    mark = "" if report.verdict is Verdict.DIVERGED else ":"
+    output.say(f"{report.verdict.value}{mark} {extent(report)}, {count(report.replays, 'replay')}")

@@ -176,8 +176,8 @@ def _changes(traces: Sequence[InvocationTrace]) -> Iterator[str]:
         if isinstance(trace.entries, TraceCalls):
             for path in islice(trace.entries.changed_paths(), MAX_CHANGES):
                 yield (
-                    f"invocation {trace.invocation} called {path} differently than earlier invocations: the code was "
-                    "changed in between"
+                    f"invocation {trace.invocation} called {path} differently than earlier invocations: the code "
+                    "was changed between them, or is not deterministic"
                 )
 
 

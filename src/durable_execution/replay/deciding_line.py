@@ -19,7 +19,7 @@ from durable_execution.comparison.wording import (
     place,
 )
 from durable_execution.divergence import Divergence, DivergenceKind, Side, readable
-from durable_execution.replay.origin import FIXES, Dependence, Source, dependence_of
+from durable_execution.replay.origin import Dependence, Source, dependence_of, fix_of
 from durable_execution.replay.statements import Source as SourceFile
 from durable_execution.replay.statements import Statement
 
@@ -249,7 +249,7 @@ class _Reading:
             statement, dependence = found
             at = f" on line {statement.first}" if statement is not header else ""
             likely += f"; it depends on `{dependence.what}`, called outside a step{at}"
-            advice = FIXES[dependence.source].format(name=dependence.what)
+            advice = fix_of(dependence, dependence.what)
         return likely, f"{advice}; if you changed the code, make the change only `if ctx.patched({change}):`, {OLD}"
 
     def _varies(self, header: Statement) -> tuple[Statement, Dependence] | None:

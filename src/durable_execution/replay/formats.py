@@ -80,8 +80,16 @@ def _header(reports: Sequence[ReplayReport]) -> Iterator[str]:
 
 def headline(report: ReplayReport) -> str:
     """Return verdict, recording and handler in one line."""
-    calls = count(report.calls, "call")
-    return f"{WORDS[report.verdict]:<14} {readable(report.source)}  against {readable(report.handler)}  ({calls})"
+    return (
+        f"{WORDS[report.verdict]:<14} {readable(report.source)}  against {readable(report.handler)}  ({extent(report)})"
+    )
+
+
+def extent(report: ReplayReport) -> str:
+    """Say how far the replay came: "3 calls"; for a difference, "after 3 calls"."""
+    if report.verdict is not Verdict.DIVERGED:
+        return count(report.calls, "call")
+    return f"after {count(report.calls, 'call')}" if report.calls else "at the first call"
 
 
 def _report(report: ReplayReport) -> Iterator[str]:

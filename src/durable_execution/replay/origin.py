@@ -52,7 +52,7 @@ FIXES: Mapping[Source, str] = {
     Source.TRACEBACK: "use the exception's type and message: a traceback contains paths and line numbers",
     Source.HASH: "use a hash that is the same in every process, such as `hashlib.blake2b(text.encode()).hexdigest()`",
     Source.IDENTITY: "use a key that belongs to the value, not `id()`",
-    Source.ORDER: "iterate over `sorted(...)`: the order of a set differs between processes",
+    Source.ORDER: "iterate over `sorted({what})`: the order of a set differs between processes",
     Source.COMPLETION: "use `ctx.race(...)` or `ctx.any(...)`, which record the winner",
     Source.GENERATOR: "create the generator inside the handler, or take its values in a step",
     Source.STATE: "keep `{name}` in a local variable, in a step's result or in the payload: it outlives the execution",
@@ -264,7 +264,27 @@ def cause_of(origin: Origin, decision: Decision | None, evidence: Evidence, susp
     place = f"{base_name(origin.file)}:{origin.line}"
     words = WORDS[dependence.source].format(what=dependence.what, name=name, code=_code(origin))
     text = f"{place} {words}{_decided(decision, origin)}"
-    return Cause(evidence, origin.file, origin.line, text, FIXES[dependence.source].format(name=name))
+    return Cause(evidence, origin.file, origin.line, text, fix_of(dependence, name))
+
+
+def fix_of(dependence: Dependence, name: str) -> str:
+    """Say what to write instead.
+
+    Args:
+        dependence: What a statement depends on.
+        name: What is kept between executions, for a value that outlives one.
+    """
+    return FIXES[dependence.source].format(
+        name=name, what=dependence.what if _is_expression(dependence.what) else "..."
+    )
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        ast.parse(text, mode="eval")
+    except SyntaxError:
+        return False
+    return True
 
 
 def is_known(origin: Origin, suspects: Sequence[Suspect]) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 
 from durable_execution.replay.cause import Decision, decision_on
+from durable_execution.replay.origin import Dependence, Source, fix_of
 
 
 def place(source: str, mark: str) -> int:
@@ -80,3 +81,10 @@ def test_a_call_that_is_not_made_any_more_has_no_line() -> None:
 
 def test_source_that_cannot_be_parsed() -> None:
     assert decision_on("def (", value_line=1, call_line=1) is None
+
+
+@pytest.mark.parametrize(
+    ("what", "shown"), [("self.skus - sold", "sorted(self.skus - sold)"), ("set(line for l", "sorted(...)")]
+)
+def test_the_fix_of_an_order_sorts_the_set_that_is_iterated(what: str, shown: str) -> None:
+    assert f"`{shown}`" in fix_of(Dependence(Source.ORDER, what), "the value")
