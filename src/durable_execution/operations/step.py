@@ -386,6 +386,7 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
     if state.step_stubs is not None and call.name in state.step_stubs:
         function = _stubbed(function, state.step_stubs[call.name])
     token = running_scope.set(IN_STEP)
+    is_alone = state.is_alone
     state.busy += 1
     try:
         code = _code_of(function)
@@ -399,8 +400,8 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
             finally:
                 if code is not None and (took := time.perf_counter() - began) >= LONG_SECONDS:
                     times.note(code, took)
-        running = state.workers.run(lambda: function(*arguments), code)
-        if times.is_short(code):
+        running = state.workers.run(lambda: function(*arguments), code, is_alone=is_alone)
+        if times.is_short(code) and not running.done():
             state.batcher.expect(running)
         value = await running
         return await value if inspect.isawaitable(value) else value

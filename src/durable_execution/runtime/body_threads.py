@@ -7,6 +7,7 @@ import contextvars
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -20,12 +21,13 @@ MAX_WORKERS = 32
 """How many synchronous step bodies run at the same time."""
 
 SHORT_SECONDS = 0.001
+BRIEF_SECONDS = 0.002
+"""How long the event loop's thread waits for a body while nothing else can run."""
+
 LONG_SECONDS = 0.25
 LONG = -1
 RUNS_TO_TRUST = 3
 MAX_KNOWN = 4096
-
-Job = tuple[contextvars.Context, Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop, "CodeType | None"]
 
 
 class BodyTimes:
@@ -51,9 +53,97 @@ class BodyTimes:
         """Whether the next run is expected to take so long that its start should be sent before it."""
         return code is not None and self._short_runs.get(code, 0) == LONG
 
+    def may_be_short(self, code: CodeType | None) -> bool:
+        """Whether the next run may end at once: the last run did, or the body is not known."""
+        return code is None or self._short_runs.get(code, 1) > 0
+
     def is_short(self, code: CodeType | None) -> bool:
         """Whether the next run is expected to end at once."""
         return code is not None and self._short_runs.get(code, 0) >= RUNS_TO_TRUST
+
+
+class Job:
+    """A function that a worker thread is to call.
+
+    Args:
+        function: The function.
+        code: Identifies it in the times.
+        loop: The running loop.
+        is_awaited: Whether the loop's thread calls `wait` as soon as a worker has the job.
+
+    Attributes:
+        future: Done when the function has ended.
+    """
+
+    __slots__ = (
+        "_code",
+        "_context",
+        "_ended",
+        "_error",
+        "_function",
+        "_is_awaited",
+        "_loop",
+        "_result",
+        "_settler",
+        "future",
+    )
+
+    def __init__(
+        self,
+        function: Callable[[], Any],
+        code: CodeType | None,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_awaited: bool = False,
+    ) -> None:
+        self._context = contextvars.copy_context()
+        self._function = function
+        self._code = code
+        self._loop = loop
+        self._is_awaited = is_awaited
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._settler = threading.Lock()  # whoever acquires it first decides which thread settles the future
+        self._ended = threading.Lock()
+        self._ended.acquire()
+        self.future: asyncio.Future[Any] = loop.create_future()
+
+    def wait(self, seconds: float) -> None:
+        """Wait on the loop's thread. If the function ends in time, the future is done without a turn of the event loop."""
+        if not self._ended.acquire(timeout=seconds):
+            if self._settler.acquire(blocking=False):
+                return
+            self._ended.acquire()
+        self._settle()
+
+    def run(self, times: BodyTimes, idle: deque[None]) -> None:
+        """Call the function, and settle the future. Call this from the worker."""
+        began = time.perf_counter()
+        try:
+            self._result = self._context.run(self._function)
+        except BaseException as error:  # noqa: BLE001  # re-raised where the future is awaited
+            self._error = error
+        if self._code is not None:
+            times.note(self._code, time.perf_counter() - began)
+        del self._context, self._function
+        idle.append(None)
+        if self._is_awaited and self._settler.acquire(blocking=False):
+            self._ended.release()
+            return
+        with suppress(RuntimeError):  # the loop was closed, so nothing waits for the future
+            self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        future, result, error = self.future, self._result, self._error
+        del self._result, self._error
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        elif isinstance(error, StopIteration):
+            future.set_exception(RuntimeError(f"a step raised StopIteration: {error}"))
+        else:
+            future.set_exception(error)
 
 
 class Workers:
@@ -76,49 +166,40 @@ class Workers:
         self._process = os.getpid()
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._threads = 0
-        self._idle = threading.Semaphore(0)
+        self._idle: deque[None] = deque()  # one entry for each thread without a job; its operations are atomic
         self.times = BodyTimes()
 
-    def run(self, function: Callable[[], T], code: CodeType | None = None) -> asyncio.Future[T]:
-        """Call a function in a worker thread, in a copy of the current context. `code` identifies it in `times`."""
+    def run(
+        self, function: Callable[[], T], code: CodeType | None = None, *, is_alone: bool = False
+    ) -> asyncio.Future[T]:
+        """Call a function in a worker thread, in a copy of the current context.
+
+        Args:
+            function: The function.
+            code: Identifies the function in `times`.
+            is_alone: Whether nothing else can run meanwhile. Then the calling thread waits for a function that may end at
+                once: two threads that hand over a lock cost half of what a turn of the event loop does.
+        """
         if self._process != os.getpid():
             self._start()  # a fork has none of the threads of its parent
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((contextvars.copy_context(), function, future, loop, code))
-        if not self._idle.acquire(blocking=False) and self._threads < self._limit:
-            self._threads += 1
-            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
-        return future
+        is_brief = is_alone and self.times.may_be_short(code)
+        job = Job(function, code, asyncio.get_running_loop(), is_awaited=is_brief)
+        self._jobs.put(job)
+        try:
+            self._idle.pop()
+        except IndexError:
+            if self._threads < self._limit:
+                self._threads += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+        if is_brief:
+            job.wait(BRIEF_SECONDS)
+        return job.future
 
     def _work(self) -> None:
         while True:
-            context, function, future, loop, code = self._jobs.get()
-            result: Any = None
-            error: BaseException | None = None
-            began = time.perf_counter()
-            try:
-                result = context.run(function)
-            except BaseException as raised:  # noqa: BLE001  # re-raised where the future is awaited
-                error = raised
-            if code is not None:
-                self.times.note(code, time.perf_counter() - began)
-            del context, function
-            self._idle.release()
-            with suppress(RuntimeError):  # the loop was closed, so nothing waits for the future
-                loop.call_soon_threadsafe(_settle, future, result, error)
-            del future, result, error
-
-
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    elif isinstance(error, StopIteration):
-        future.set_exception(RuntimeError(f"a step raised StopIteration: {error}"))
-    else:
-        future.set_exception(error)
+            job = self._jobs.get()
+            job.run(self.times, self._idle)
+            del job
 
 
 @cache

@@ -160,6 +160,12 @@ class ExecutionState:
         return Operation(first).started_at if first is not None and first["Type"] == "EXECUTION" else None
 
     @property
+    def is_alone(self) -> bool:
+        """Whether the user's code that asks is all that runs: one task of the invocation, no body and no call in flight."""
+        others = len(self.threads)  # a blocking thread that waits for an operation has one task for it
+        return not (self.batcher.is_sending or self.busy or others > 1 or len(self.tasks) > 1 + others)
+
+    @property
     def can_store_at_once(self) -> bool:
         """Whether a checkpoint may be stored without a turn of the event loop.
 

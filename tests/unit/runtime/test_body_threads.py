@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from durable_execution import DurableContext, StepContext, durable_execution
+from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
 from durable_execution.runtime.body_threads import (
     LONG_SECONDS,
     MAX_KNOWN,
     RUNS_TO_TRUST,
     SHORT_SECONDS,
     BodyTimes,
+    Job,
     Workers,
     shared_workers,
 )
@@ -157,6 +158,95 @@ def test_threads_do_not_keep_the_process_alive() -> None:
         return await Workers().run(lambda: threading.current_thread().daemon)
 
     assert run(main)
+
+
+class TestAlone:
+    """While nothing else can run, the loop's thread waits for a body that may end at once."""
+
+    def test_a_quick_body_needs_no_turn_of_the_event_loop(self) -> None:
+        async def main() -> tuple[bool, int, int]:
+            running = Workers().run(threading.get_ident, is_alone=True)
+            return running.done(), await running, threading.get_ident()
+
+        is_done, worker, own = run(main)
+        assert is_done
+        assert worker != own
+
+    @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), StopIteration("exhausted")], ids=repr)
+    def test_what_it_raises_comes_back(self, error: BaseException) -> None:
+        def fail() -> None:
+            raise error
+
+        async def main() -> BaseException | None:
+            return Workers().run(fail, is_alone=True).exception()
+
+        assert str(error) in str(run(main))
+
+    def test_a_body_that_needs_the_event_loop_gets_it(self) -> None:
+        async def main() -> str:
+            loop = asyncio.get_running_loop()
+
+            def body() -> str:
+                return asyncio.run_coroutine_threadsafe(asyncio.sleep(0, "seen"), loop).result(30)
+
+            running = Workers().run(body, is_alone=True)
+            assert not running.done()
+            return await running
+
+        assert run(main) == "seen"
+
+    def test_the_loop_does_not_wait_for_a_body_that_was_slow_before(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("durable_execution.runtime.body_threads.BRIEF_SECONDS", 30)
+        workers, may_end = Workers(), threading.Event()
+
+        def body() -> bool:
+            return may_end.wait(5)
+
+        async def main() -> bool:
+            workers.times.note(body.__code__, SHORT_SECONDS)
+            running = workers.run(body, body.__code__, is_alone=True)
+            may_end.set()
+            return await running
+
+        assert run(main)
+
+    def test_a_body_that_ends_while_the_loop_stops_waiting_is_settled_once(self) -> None:
+        """The worker has settled already when the wait is over: the result is on its way."""
+
+        async def main() -> int:
+            job = Job(lambda: 1, None, asyncio.get_running_loop(), is_awaited=True)
+            job._settler.acquire()
+            job._result = 1
+            threading.Timer(0, job._ended.release).start()
+            job.wait(0)
+            return int(job.future.result())
+
+        assert run(main) == 1
+
+
+@pytest.mark.parametrize("is_blocking", [False, True])
+def test_only_steps_in_a_row_are_waited_for(is_blocking: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    workers = shared_workers()
+    run_in_thread = workers.run
+
+    def observed(function: Any, code: Any = None, *, is_alone: bool = False) -> asyncio.Future[Any]:
+        asked.append(is_alone)
+        return run_in_thread(function, code, is_alone=is_alone)
+
+    monkeypatch.setattr(workers, "run", observed)
+
+    async def flow(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="alone")
+        await asyncio.gather(ctx.step(lambda _: 2, name="left"), ctx.step(lambda _: 3, name="right"))
+
+    def blocking_flow(_: Any, ctx: BlockingContext) -> None:
+        ctx.step(lambda _: 1, name="alone")
+        ctx.parallel([lambda branch: branch.step(lambda _: 2), lambda branch: branch.step(lambda _: 3)])
+
+    chosen: Any = blocking_flow if is_blocking else flow
+    assert invoke(durable_execution(chosen), FakeService())["Status"] == "SUCCEEDED"
+    assert asked == [True, False, False]
 
 
 def test_an_environment_has_one_pool() -> None:
