@@ -47,6 +47,7 @@ MODULES = (
     "durable_execution.operations.replay_safe",
     "durable_execution.operations.wait_for_callback",
     "durable_execution.operations.with_retry",
+    "durable_execution.retry",
     "durable_execution.serdes.sizes",
     "encodings.idna",  # the socket module loads it with the first connection
 )

@@ -123,10 +123,10 @@ ARN_LIKE = re.compile(r"arn:[^\s?#&]+")
 
 def arn_in(text: str) -> str | None:
     """Return the execution ARN in a reference or console URL; None when there is none."""
-    if PATTERN.fullmatch(text):
+    if re.fullmatch(PATTERN, text):
         return text
     decoded = unquote(unquote(text)) if "://" in text else text
-    return next((found for found in ARN_LIKE.findall(decoded) if PATTERN.fullmatch(found)), None)
+    return next((found for found in ARN_LIKE.findall(decoded) if re.fullmatch(PATTERN, found)), None)
 
 
 def matching(reference: str, executions: Sequence[Listed]) -> list[Listed]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import ConfigurationError
 from durable_execution.protocol.enums import MAX_SUBTYPE_LENGTH, OperationSubType
-from durable_execution.retry import RetryStrategy
 
 if TYPE_CHECKING:
+    from durable_execution.retry import RetryStrategy
     from durable_execution.serdes import SerDes
 
 

@@ -40,7 +40,6 @@ from durable_execution.operations.lifecycle import (
 )
 from durable_execution.operations.user_function import check_parameters
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
-from durable_execution.retry import RetryDecision, RetryPresets, checked_decision
 from durable_execution.runtime.body_threads import LONG_SECONDS
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import IN_STEP
@@ -51,13 +50,13 @@ from durable_execution.serdes.interface import Codec
 if TYPE_CHECKING:
     import logging
 
+    from durable_execution.retry import RetryDecision, RetryStrategy
     from durable_execution.runtime.call import Call
 
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 DEFAULT_CONFIG = StepConfig()
-DEFAULT_RETRY = RetryPresets.default()
 INTERRUPTED = ErrorObject(
     "the invocation ended while the step's body was running, and at-most-once semantics do not allow a second run in the "
     "same attempt: check whether the body took effect before you repeat it",
@@ -318,6 +317,8 @@ class StepRun:
         if isinstance(error, InvocationError):
             self._announce_end(began, "FAILED", description, error)
             await call.scope.state.fail(error)
+        from durable_execution.retry import RetryDecision
+
         try:
             decision = self._decide(error)
         except Exception as broken:  # noqa: BLE001  # a strategy is user code: a bug in it must not leave the step open
@@ -355,9 +356,11 @@ class StepRun:
         )
 
     def _decide(self, error: Exception) -> RetryDecision:
+        from durable_execution.retry import RetryDecision, checked_decision
+
         if isinstance(error, ExecutionError):
             return RetryDecision.stop()
-        return checked_decision((self._config.retry_strategy or DEFAULT_RETRY)(error, self._attempt), RetryDecision)
+        return checked_decision((self._config.retry_strategy or _default_retry())(error, self._attempt), RetryDecision)
 
     async def _raise_failure(self, error: Exception, description: ErrorObject) -> NoReturn:
         call = self._call
@@ -376,6 +379,13 @@ class StepRun:
     def _now(self) -> Any:
         state = self._call.scope.state
         return state.clock.now() if state.announcer is not None else None
+
+
+@functools.cache
+def _default_retry() -> RetryStrategy:
+    from durable_execution.retry import RetryPresets
+
+    return RetryPresets.default()
 
 
 async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -11,16 +11,18 @@ and the replayed side. ARNs name whole executions.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from durable_execution.protocol.enums import OperationSubType, OperationType
 
-PATTERN = re.compile(
+PATTERN = (
     r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]*):(?P<account>\d{12}):function:(?P<function>[^:/\s]+):"
     r"(?P<version>\$LATEST(?:\.PUBLISHED)?|\d+)/durable-execution/(?P<name>[^/\s]+)/(?P<id>[^/\s]+)"
 )
+"""The ARN of an execution. It is text, so that importing the SDK does not compile it."""
+
 LOCAL_REGION = "us-east-1"
 LOCAL_ACCOUNT = "123456789012"
 MAX_PATH_LENGTH = 4096
@@ -66,8 +68,7 @@ def branch_id(operation: str, index: int) -> str:
     return blake2b(f"{operation}-{index}".encode()).hexdigest()[:64]
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionArn:
+class ExecutionArn(NamedTuple):
     """A parsed `arn:aws:lambda:REGION:ACCOUNT:function:FUNCTION:VERSION/durable-execution/NAME/ID`.
 
     Attributes:
@@ -92,7 +93,7 @@ class ExecutionArn:
         Raises:
             ValueError: The text is not the ARN of a durable execution.
         """
-        match = PATTERN.fullmatch(text)
+        match = re.fullmatch(PATTERN, text)
         if match is None:
             raise ValueError(
                 f"{text!r} is not the ARN of a durable execution: expected "

@@ -8,8 +8,7 @@ certificate, the retries and the time-outs. `resolve` creates a Lambda client fo
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from durable_execution.errors import ConfigurationError, ServiceError
@@ -24,8 +23,7 @@ SERVICE = "lambda"
 SIGNATURE = "v4"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """How to reach the Lambda API.
 
     Attributes:

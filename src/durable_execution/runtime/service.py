@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from durable_execution.protocol import Wire
@@ -79,8 +78,7 @@ class ServiceClient(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class GivenService:
+class GivenService(NamedTuple):
     """The service that an engine in this process gives to the handlers it calls.
 
     A decorator around a handler calls it as Lambda does, with an event and a context. The handler then uses this service, so
