@@ -83,6 +83,14 @@ class TraceIdentity:
         """Return the trace that received the spans of a given time."""
         return span_ids.rolled_over(self.first_trace_id, moment)[0] if self.generation else self.trace_id
 
+    def generation_at(self, moment: datetime) -> int:
+        """Return the generation of that trace."""
+        return min(span_ids.rolled_over(self.first_trace_id, moment)[1], self.generation) if self.generation else 0
+
+    def operation_id_in(self, number: int, operation_id: str, born: int) -> int:
+        """Return the span id that an operation has in the trace of one generation; `born` is that of its start."""
+        return span_ids.operation_span_id(self.arn, operation_id, number if number != born else 0)
+
 
 class InvocationNames:
     """Distinguishes the invocations of an execution.

@@ -56,9 +56,15 @@ def workflow_span_id(arn: str, generation: int = 0) -> int:
     return _span_id(f"workflow:{arn}:{generation}" if generation else f"workflow:{arn}")
 
 
-def operation_span_id(arn: str, operation_id: str) -> int:
-    """Derive the span id of an operation; in the invocation view, of its first segment."""
-    return _span_id(f"{arn}:{operation_id}")
+def operation_span_id(arn: str, operation_id: str, generation: int = 0) -> int:
+    """Derive the span id of an operation; in the invocation view, of its first segment.
+
+    Args:
+        arn: The execution.
+        operation_id: The operation.
+        generation: In a later trace than the one the operation started in, the number of earlier traces.
+    """
+    return _span_id(f"{arn}:{operation_id}:{generation}" if generation else f"{arn}:{operation_id}")
 
 
 def invocation_span_id(arn: str, invocation: str) -> int:

@@ -132,6 +132,10 @@ class SpanView(Observer):
         """Handle an operation that ended between invocations."""
         raise NotImplementedError
 
+    def close_in_earlier_traces(self, span: OpenSpan, operation_id: str) -> None:
+        """Handle the end of an operation that earlier traces of a long execution can refer to."""
+        raise NotImplementedError
+
     # What happens.
 
     def on_invocation_started(self, notification: InvocationStarted) -> None:
@@ -337,6 +341,8 @@ class SpanView(Observer):
         elif status == OperationStatus.SUCCEEDED:
             span.status = SpanStatus.OK
         self._close(span, late)
+        if self.identity.active:
+            self.close_in_earlier_traces(span, operation_id)
 
     def parent_of(self, call: OperationCall) -> OpenSpan:
         """Return the span of the CONTEXT that records it: calls of a virtual context go beside that context's own span."""

@@ -8,16 +8,25 @@ from typing import ClassVar
 from durable_execution.observers import InvocationEnded, OperationCall
 from durable_execution.protocol import Operation, OperationType
 from durable_execution.telemetry import span_ids
+from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.open_span import Links, OpenSpan
 from durable_execution.telemetry.span_kinds import wait_span
 from durable_execution.telemetry.span_view import ENDED, SpanView, Unreported
 from durable_execution.telemetry.spans import to_ns
+
+PARENTS = frozenset({str(OperationType.CONTEXT), str(OperationType.STEP), str(OperationType.CHAINED_INVOKE)})
+"""Types of operations whose spans have spans inside, or in the trace of a chained execution."""
 
 
 class ExecutionView(SpanView):
     """One tree per execution: operations under Workflow, each sent once, complete, when it ends."""
 
     view: ClassVar[str] = "execution"
+
+    @cached_property
+    def _born(self) -> dict[str, int]:
+        """The generations of the traces in which operations started."""
+        return {}
 
     def attempt_links(self) -> Links:
         """Link to the invocation it ran in."""
@@ -29,14 +38,46 @@ class ExecutionView(SpanView):
 
     def open_operation(self, call: OperationCall, at: datetime, *, is_later: bool) -> OpenSpan:
         """Hold it back; it links to this invocation, which sends it only if the operation ends here."""
+        identity = self.identity
+        born = self._born[call.id] = identity.generation_at(at)
         return self.operation_span(
             call,
             at,
-            span_id=span_ids.operation_span_id(self.identity.arn, call.id),
+            span_id=identity.operation_id_in(identity.generation, call.id, born),
             start_ns=to_ns(at),
             links=self.attempt_links(),
             is_live=False,
         )
+
+    def close_in_earlier_traces(self, span: OpenSpan, operation_id: str) -> None:
+        """Send it to the traces in which it was open as well: spans there have it as their parent."""
+        if span.attributes.get(names.OPERATION_TYPE) not in PARENTS:
+            return
+        for number in self.identity.active:
+            if number >= self._born[operation_id]:
+                self.send(self._in_generation(number, span, operation_id))
+
+    def _in_generation(self, number: int, span: OpenSpan, operation_id: str) -> OpenSpan:
+        identity = self.identity.in_generation(number)
+        around = str(span.parent.attributes.get(names.OPERATION_ID, "")) if span.parent is not None else ""
+        parent_id = (
+            identity.operation_id_in(number, around, self._born[around])
+            if around in self._born
+            else identity.workflow_id
+        )
+        copy = OpenSpan(
+            span.name,
+            identity.trace_id,
+            identity.operation_id_in(number, operation_id, self._born[operation_id]),
+            parent_id=parent_id,
+            start_ns=span.start_ns,
+            attributes=dict(span.attributes),
+            links=span.links,
+            is_live=False,
+        )
+        copy.finish(span.end_ns)
+        copy.status, copy.message = span.status, span.message
+        return copy
 
     def close_unfinished(self, notification: InvocationEnded) -> None:
         """Leave them to later invocations; if there are none, send them with their current status."""
@@ -124,6 +165,9 @@ class InvocationView(SpanView):
 
     def reopen_left_behind(self, context_id: str, at: datetime) -> None:
         """Do nothing: the invocations that reached them sent their segments."""
+
+    def close_in_earlier_traces(self, span: OpenSpan, operation_id: str) -> None:
+        """Do nothing: each trace has segments of its own."""
 
     def close_unreported(self, operations: Iterable[Unreported], at: datetime) -> None:
         """Do nothing: their last segments have been sent, and no later invocation ran."""

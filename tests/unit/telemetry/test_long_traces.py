@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from durable_execution import RetryPresets, StepConfig
 from durable_execution.context.durable_context import DurableContext
 from durable_execution.history.reading import read_history
 from durable_execution.protocol import InvocationStatus
@@ -30,10 +31,33 @@ async def months(_: Any, ctx: DurableContext) -> str:
     return "done"
 
 
-def live(view: str, root: str) -> tuple[Sequence[ReadableSpan], Any]:
+async def nested(_: Any, ctx: DurableContext) -> str:
+    """Contexts and a retried step that are open when the trace rolls over."""
+
+    def flaky(step: Any) -> int:
+        if step.attempt < 3:
+            raise ValueError("not yet")
+        return 1
+
+    async def naps(inner: DurableContext) -> None:
+        await inner.step(lambda _: 1, "before")
+        await inner.wait(timedelta(days=27, seconds=1), "nap")
+        again = RetryPresets.fixed(timedelta(days=20), attempts=3)
+        await inner.step(flaky, "flaky", config=StepConfig(retry_strategy=again))
+
+    async def travels(inner: DurableContext) -> None:
+        for number in range(3):
+            await inner.wait(timedelta(days=20), f"leg {number}")
+            await inner.step(lambda _: 1, f"stop {number}")
+
+    await ctx.parallel([naps, travels], name="both")
+    return "done"
+
+
+def live(view: str, root: str, workflow: Any = months) -> tuple[Sequence[ReadableSpan], Any]:
     exporter = InMemorySpanExporter()
     provider = provider_for(exporter)
-    with engine_with(Tracing(provider, view, top=TopSpans(root)), months) as engine:
+    with engine_with(Tracing(provider, view, top=TopSpans(root)), workflow) as engine:
         done = run(engine, {})
         recorded = read_history(done.history(), arn=done.arn)
     provider.shutdown()
@@ -45,10 +69,17 @@ def places(span: ReadableSpan) -> tuple[int, int]:
     return span.context.trace_id, span.context.span_id
 
 
+def lasts(span: ReadableSpan) -> tuple[int, int]:
+    assert span.start_time is not None
+    assert span.end_time is not None
+    return span.start_time, span.end_time
+
+
+@pytest.mark.parametrize("workflow", [months, nested])
 @pytest.mark.parametrize("root", ["workflow", "plain"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_trace_is_whole(view: str, root: str) -> None:
-    spans, _ = live(view, root)
+def test_every_trace_is_whole(view: str, root: str, workflow: Any) -> None:
+    spans, _ = live(view, root, workflow)
     known = {places(span): span for span in spans}
     traces = {trace for trace, _ in known}
     assert len(traces) == 3
@@ -59,6 +90,9 @@ def test_every_trace_is_whole(view: str, root: str) -> None:
         assert sum(span.parent is None for span in inside) == 1
     for span in spans:
         assert span.parent is None or (span.parent.trace_id, span.parent.span_id) in known, span.name
+        if span.parent is not None and view == "execution":
+            around = known[span.parent.trace_id, span.parent.span_id]
+            assert around.parent is None or lasts(around)[0] <= lasts(span)[0] <= lasts(span)[1] <= lasts(around)[1]
         for link in span.links:
             assert (link.context.trace_id, link.context.span_id) in known, span.name
     workflows = [span for span in known.values() if span.name == "Workflow"]
@@ -95,9 +129,10 @@ def test_the_size_of_a_span_is_close_to_that_of_its_json() -> None:
     assert len(document) < span.size_bytes < 2 * len(document)
 
 
+@pytest.mark.parametrize("workflow", [months, nested])
 @pytest.mark.parametrize("view", VIEWS)
-def test_backfill_sends_the_same_traces(view: str) -> None:
-    spans, recorded = live(view, "workflow")
+def test_backfill_sends_the_same_traces(view: str, workflow: Any) -> None:
+    spans, recorded = live(view, "workflow", workflow)
     computed = {(int(span.trace_id, 16), int(span.span_id, 16)): span for span in backfill(recorded, view=view)}
     assert set(computed) == {places(span) for span in spans}
     sent = {places(span): span for span in spans}
