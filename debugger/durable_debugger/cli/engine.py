@@ -23,6 +23,7 @@ from durable_debugger.cli.options import (
     handlers_beside,
     read_json,
     read_text,
+    store_file,
 )
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.progress import Progress
@@ -53,7 +54,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         metavar="FILE",
-        type=Path,
+        type=store_file,
         default=DEFAULT_STORE,
         help="file that stores the executions (default: %(default)s)",
     )

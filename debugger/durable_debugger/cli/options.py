@@ -40,13 +40,20 @@ DEFAULT_MEMORY_MB = 128
 DEFAULT_RETENTION_DAYS = 14
 
 
+def store_file(text: str) -> Path:
+    """Read the name of a store: its file, or the folder that has one of the usual name."""
+    path = Path(text)
+    inside = path / DEFAULT_STORE.name
+    return inside if path.is_dir() and inside.is_file() else path
+
+
 def add_place_options(parser: ArgumentParser) -> None:
     """Add the options that say where to look for executions."""
     group = parser.add_argument_group("where to look")
     group.add_argument(
         "--store",
         metavar="FILE",
-        type=Path,
+        type=store_file,
         default=DEFAULT_STORE,
         help="the local engine's store (default: %(default)s)",
     )
@@ -175,7 +182,7 @@ def add_acting_options(parser: ArgumentParser, *, is_aws_default: bool = False) 
     group = parser.add_argument_group(f"engine to act on (default: {default})")
     store = None if is_aws_default else DEFAULT_STORE
     of_store = "a local store" if is_aws_default else "local store (default: %(default)s)"
-    group.add_argument("--store", metavar="FILE", type=Path, default=store, help=of_store)
+    group.add_argument("--store", metavar="FILE", type=store_file, default=store, help=of_store)
     group.add_argument("--region", metavar="REGION", help="AWS region")
     group.add_argument("--profile", metavar="NAME", help="AWS profile")
     group.add_argument(

@@ -128,6 +128,11 @@ def test_a_history_is_what_the_aws_cli_prints_with_the_arn(stored: str, capsys: 
     assert first["EventTimestamp"].endswith("+00:00")
 
 
+def test_a_store_may_be_named_by_its_folder(stored: str, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", f"{FILE}:{{function}}", "--store", ".durable", "--no-cause"]) == 0
+    assert "2 recordings: 2 same" in capsys.readouterr().out
+
+
 def test_a_whole_store_is_checked(stored: str, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = ["--store", ".durable/executions.db", "--no-cause"]
     assert main(["check", f"{FILE}:process_order", *store]) == 0
