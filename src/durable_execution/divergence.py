@@ -4,17 +4,25 @@ The exception, the span event, the replay trace, the command line's report, pyte
 this value, so that they agree.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, overload
 
 from durable_execution.call_site import CallSite
+from durable_execution.protocol import OperationSubType
 from durable_execution.protocol.ids import kind_of, root_path
 from durable_execution.redaction import redacted
 
 MAX_NAME_SHOWN = 80
 SHORT_ID = 8
+
+
+NONDETERMINISM = "NondeterminismError"
+"""Type of the error that ends a diverged execution, without its module."""
+
+LINE = re.compile(r"^ {2}(recorded|replayed|likely|effect|fix) +(.*)$")
 
 
 class DivergenceKind(StrEnum):
@@ -253,6 +261,46 @@ class Divergence:
         where = f" at call {self.position}" if self.position is not None else ""
         return f"Nondeterminism in {readable(self.context_path)}{where}: {self.kind}"
 
+    @property
+    def is_permutation(self) -> bool:
+        """Whether the items of one map come in a different order."""
+        recorded, replayed = self.recorded, self.replayed
+        if self.kind is not DivergenceKind.REORDERED or recorded is None or replayed is None:
+            return False
+        return recorded.subtype == OperationSubType.MAP and (recorded.id, recorded.name) == (replayed.id, replayed.name)
+
+    @property
+    def where(self) -> str:
+        """The call in its context, for a sentence: ` at call 3 of ship/map-item-0`; empty for the execution itself."""
+        at = f" at call {self.position}" if self.position is not None else ""
+        context = self.context_path.partition("/")[2]
+        return f"{at} of {readable(context)}" if at and context else at
+
+    @property
+    def sentence(self) -> str:
+        """What differs, in one clause: `your code calls step "audit", the recording has wait "pause"`."""
+        recorded, replayed = _what(self.recorded), _what(self.replayed)
+        match self.kind:
+            case DivergenceKind.SKIPPED:
+                text = f"your code skips the recorded {recorded}"
+                return f"{text} and calls {replayed}" if replayed else text
+            case DivergenceKind.REORDERED if self.is_permutation:
+                name = self.recorded.short_name if self.recorded is not None else "the map"
+                return f"your code gives {name} its items in a different order than recorded"
+            case DivergenceKind.REORDERED:
+                return f"your code calls {replayed or recorded} in a different order: the recording has {recorded} here"
+            case DivergenceKind.BRANCH_COUNT:
+                return f"your code runs {replayed}, the recording has {recorded}"
+            case DivergenceKind.OUTCOME:
+                return f"the recording ended with {recorded}, your code with {replayed}"
+            case DivergenceKind.RESULT:
+                return f"your code returns {replayed}, the recording has {recorded}"
+            case DivergenceKind.UNFINISHED:
+                return f"{recorded} in the recording, your code is {replayed}"
+            case _:
+                there = f"the recording has {recorded}" if recorded else "the recording has no call here"
+                return f"your code calls {replayed}, {there}" if replayed else there
+
     def to_wire(self) -> dict[str, Any]:
         """Return all members, JSON-ready."""
         return {
@@ -306,6 +354,23 @@ def explain(divergence: Divergence) -> str:
     return "\n".join([divergence.headline, *(f"  {word:<10} {line}" for word, line in lines)])
 
 
+def shortened(text: str) -> str:
+    """Return the headline and the two calls of a text that `explain` wrote, on one line."""
+    first, *rest = text.splitlines() or [""]
+    lines = lines_of(rest)
+    return "; ".join([first, *(f"{word} {call_of(lines[word])}" for word in ("recorded", "replayed") if word in lines)])
+
+
+def lines_of(lines: Iterable[str]) -> dict[str, str]:
+    """Return the five lines of a text that `explain` wrote, by label."""
+    return {match[1]: match[2] for match in map(LINE.match, lines) if match is not None}
+
+
+def call_of(line: str) -> str:
+    """Return the call in a recorded or replayed line, without its id and call site."""
+    return line.partition("  ")[0].rstrip()
+
+
 def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
     """Return the five lines as pairs of label and text, for callers with a layout of their own."""
     return (
@@ -315,6 +380,10 @@ def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
         ("effect", _shown(divergence.effect)),
         ("fix", _shown(divergence.fix)),
     )
+
+
+def _what(side: Side | None) -> str:
+    return _shown(side.detail or side.label) if side is not None else ""
 
 
 def quoted(name: str | None) -> str:

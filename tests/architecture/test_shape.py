@@ -19,11 +19,13 @@ MOST_CYCLES = 2
 MOST_ONE_IMPORTER = 15
 KEPT_APART: dict[str, str] = {
     "debugger/durable_debugger/cli/look.py": "the verbs that read; `replay` shows what it finds in the same way",
+    "debugger/durable_debugger/model/headline.py": "the words of the first screen; the importer holds the state they describe",
     "debugger/durable_debugger/model/playback.py": "the moments of a recording, without cursor, folds and search",
     "debugger/durable_debugger/screens/dialogs.py": "screens of their own",
     "debugger/durable_debugger/screens/inspection.py": "actions, registered by name; loaded with the first screen",
     "debugger/durable_debugger/screens/replaying.py": "a replay in another process, while the screen goes on",
     "src/durable_execution/comparison/alignment.py": "aligns any two sequences; knows nothing of operations",
+    "src/durable_execution/comparison/relocation.py": "names moves among rows that are compared already",
     "src/durable_execution/context/combining_context.py": "the methods with many overloads, apart from the others",
     "src/durable_execution/history/tree.py": "arranges operations; the importer reads files",
     "src/durable_execution/lint/program.py": "follows names across files; knows no rule",

@@ -190,8 +190,26 @@ def test_a_divergence_of_a_replay_comes_first() -> None:
     found = explain_execution(begun().wait("pause", 10, 60).invoked(0, 11).read(), as_of=at(20), divergence=root)
     assert found.state is K.DIVERGED
     assert found.place is not None
-    assert (found.place.path, found.place.call_site) == ("flow/charge", replayed.call_site)
+    assert (found.place.path, found.place.name) == ("flow/charge", "charge")
+    assert found.place.call_site == replayed.call_site
     assert found.advice[0].text == "make it again"
+    assert found.headline == f"It diverged at call 2: {root.sentence}."
+    lines = found.text.splitlines()
+    assert [line for line in lines[1:] if "also open" not in line] == [
+        "  because    l", "  effect     e", "  do         make it again",
+    ]  # fmt: skip
+
+
+def test_a_divergence_at_run_time_names_the_invocation_and_the_replay() -> None:
+    recorded = Side("STEP", "Step", "charge", position=2, id="1")
+    root = Divergence(
+        kind=DivergenceKind.SKIPPED, severity=Severity.ERROR, handler="orders:flow", path="flow/a/charge", context_path="flow/a",
+        position=2, recorded=recorded, replayed=None, effect="e", fix="make it again", likely="l",
+    )  # fmt: skip
+    read = begun().wait("pause", 10, 60).invoked(0, 11).read()
+    found = explain_execution(read, as_of=at(20), divergence=root, invocation=3)
+    assert found.headline == 'It diverged in invocation 3 at call 2 of a: your code skips the recorded step "charge".'
+    assert "durable-debug replay" in str(found.advice[1].command)
 
 
 def test_without_a_time_the_end_is_told_as_a_date() -> None:

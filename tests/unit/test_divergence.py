@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import effect_of, fix_of, likely_of
-from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, explain, explanation, quoted
+from durable_execution.divergence import (
+    Divergence,
+    DivergenceKind,
+    Severity,
+    Side,
+    explain,
+    explanation,
+    lines_of,
+    quoted,
+    shortened,
+)
 
 RECORDED = Side("STEP", "Step", "reserve_stock", "9f3c" * 16, 3, "SUCCEEDED", 1, path="process_order/reserve_stock")
 REPLAYED = Side(
@@ -77,3 +87,20 @@ def test_labels_say_what_was_asked_for() -> None:
     assert Side("CONTEXT", "Parallel", None, configuration={"branches": 2}).label == "parallel (unnamed) 2 branches"
     assert Side("CHAINED_INVOKE", None, "b", configuration={"function_name": "f"}).label == 'invoke "b" of "f"'
     assert Side("STEP", "WaitForCondition", None).label == "wait for condition (unnamed)"
+
+
+def test_a_text_is_read_back() -> None:
+    text = explain(EXAMPLE)
+    assert lines_of(text.splitlines()) == dict(explanation(EXAMPLE))
+    assert shortened(text) == f'{EXAMPLE.headline}; recorded step "reserve_stock"; replayed wait "cool_down" 30 s'
+    assert shortened("something else") == "something else"
+    assert shortened("") == ""
+
+
+def test_a_difference_is_said_in_one_clause() -> None:
+    assert EXAMPLE.sentence == 'your code calls wait "cool_down" 30 s, the recording has step "reserve_stock"'
+    assert EXAMPLE.where == " at call 3"
+    assert replace(EXAMPLE, context_path="flow/ship/item-1").where == " at call 3 of ship/item-1"
+    assert replace(EXAMPLE, position=None).where == ""
+    secret = replace(REPLAYED, name="password=hunter2hunter2")
+    assert "hunter2" not in replace(EXAMPLE, replayed=secret).sentence

@@ -8,6 +8,7 @@ from durable_debugger.cli.exits import Exit
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, add_secret_option, find_execution, places
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import add_import_option, refuse_without_handler, worker_options
+from durable_debugger.model.differences import divergence_at_run_time
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.sources.found import AmbiguousError, Loaded, NotFoundError
 from durable_debugger.sources.places import find
@@ -46,14 +47,16 @@ def add_explain_arguments(parser: ArgumentParser) -> None:
 def run_explain(arguments: Namespace, output: Output) -> int:
     """Explain an execution."""
     loaded = find_execution(arguments)
-    divergence = _divergence(loaded, arguments) if arguments.target else None
+    replayed = _divergence(loaded, arguments) if arguments.target else None
+    divergence, invocation = (replayed, None) if replayed is not None else divergence_at_run_time(loaded.execution)
     found = explain_execution(
         _shown(loaded.execution, arguments),
         as_of=loaded.as_of,
         divergence=divergence,
+        invocation=invocation,
         look=lambda arn: _invoked(arn, arguments),
     )
-    code = Exit.DIVERGED if divergence is not None else Exit.OK
+    code = Exit.DIVERGED if replayed is not None else Exit.OK
     if arguments.json:
         return output.document(found.to_wire(), code)
     for line in found.text.splitlines():

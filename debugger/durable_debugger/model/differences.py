@@ -16,7 +16,16 @@ from durable_debugger.model.diff_rows import DiffRow, with_nested
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode, node_of
 from durable_execution.comparison.comparison import Comparison, Row
-from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, Side
+from durable_execution.divergence import (
+    NONDETERMINISM,
+    TITLES,
+    Divergence,
+    DivergenceKind,
+    Severity,
+    Side,
+    call_of,
+    lines_of,
+)
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.replay.report import ReplayReport, Verdict
@@ -27,9 +36,7 @@ if TYPE_CHECKING:
 
 SEVERITIES = tuple(Severity)
 HEADLINE = re.compile(r"^Nondeterminism in (?P<context>.+?)(?: at call (?P<position>\d+))?: (?P<kind>\w+)$")
-LINE = re.compile(r"^ {2}(recorded|replayed|likely|effect|fix) +(.*)$")
 SHORT_ID = re.compile(r"\bid (\w+)…")
-ERROR = "NondeterminismError"
 FAILURES = frozenset({Verdict.DIVERGED, Verdict.EFFECTS, Verdict.FAILED, Verdict.STUCK, Verdict.UNREADABLE})
 
 
@@ -208,6 +215,12 @@ def _by_position(aligned: Sequence[DiffRow]) -> list[DiffRow]:
     return found
 
 
+def divergence_at_run_time(execution: RecordedExecution) -> tuple[Divergence | None, int | None]:
+    """Return the first difference that an execution's own invocations found, and the invocation; None for none."""
+    found = runtime_differences(execution, {})
+    return (found.first, found.invocation) if found is not None else (None, None)
+
+
 def runtime_differences(execution: RecordedExecution, rows: Mapping[str, int]) -> Differences | None:
     """Return what an execution's own invocations found; None when none of them met a difference.
 
@@ -236,13 +249,13 @@ def _sharpened(divergence: Divergence) -> Divergence:
 def divergence_of_error(execution: RecordedExecution) -> Divergence | None:
     """Read the difference from the error that ended the execution; None when it ended differently."""
     error = execution.error
-    if error is None or (error.type or "").rpartition(".")[2] != ERROR:
+    if error is None or (error.type or "").rpartition(".")[2] != NONDETERMINISM:
         return None
     first, *rest = (error.message or "").splitlines() or [""]
     head = HEADLINE.match(first)
     if head is None or head["kind"] not in {kind.value for kind in TITLES}:
         return None
-    lines = {match[1]: match[2] for match in map(LINE.match, rest) if match is not None}
+    lines = lines_of(rest)
     short = SHORT_ID.search(lines.get("recorded", ""))
     recorded = next((each for each in execution.operations if short is not None and each.id.startswith(short[1])), None)
     position = int(head["position"]) if head["position"] else None
@@ -268,8 +281,7 @@ def _recorded_side(operation: RecordedOperation | None, text: str | None) -> Sid
 def _side(text: str | None) -> Side | None:
     if text is None or text.startswith("nothing"):
         return None
-    call, *_ = re.split(r" {2,}", text)
-    return Side(type="", detail=call)
+    return Side(type="", detail=call_of(text))
 
 
 def _entries(trace: InvocationTrace) -> dict[str, TraceEntry]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from durable_debugger.model.cost import Usage, payload_bytes, usage_of_invocation
+from durable_execution.divergence import NONDETERMINISM, shortened
 from durable_execution.history.event_fold import OPERATION_EVENTS, SERVICE_TYPES, details, error_of, mapping
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
@@ -20,7 +21,7 @@ from durable_execution.protocol.enums import BRANCHES
 from durable_execution.protocol.operation import to_datetime
 
 FOLDED = "#"
-IDENTIFIER = re.compile(r"\b[A-Za-z]*[-_.:]?[\w.:-]*\d[\w.:-]*")
+IDENTIFIER = re.compile(r"\b[A-Za-z]*[-_.:]?[\w.:-]*\d(?:[\w.:-]*\w)?")
 """A word with a digit in it: a number, an id, a date, an address."""
 
 NAME_IDENTIFIER = re.compile(
@@ -78,8 +79,8 @@ class Facts:
 
 @lru_cache(maxsize=8192)
 def folded(text: str) -> str:
-    """A message without the numbers and ids in it, so that the same failure of two executions has one text."""
-    return IDENTIFIER.sub(FOLDED, text)[:MAX_MESSAGE]
+    """A message on one line and without the numbers and ids in it, so that the same failure of two executions has one text."""
+    return IDENTIFIER.sub(FOLDED, " ".join(text.split()))[:MAX_MESSAGE]
 
 
 @lru_cache(maxsize=8192)
@@ -243,7 +244,8 @@ def _failure(calls: Mapping[str, _Call], error: ErrorObject | None, paths: Mappi
     same = [id_ for id_, call in calls.items() if call.error is not None and call.error.message == error.message]
     innermost = max(same, key=lambda id_: _depth(calls, id_), default=None)
     place = paths.get(innermost, "") if innermost is not None else ""
-    return ((error.type or "Error").rpartition(".")[2], place, folded(error.message or ""))
+    kind, message = (error.type or "Error").rpartition(".")[2], error.message or ""
+    return (kind, place, folded(shortened(message) if kind == NONDETERMINISM else message))
 
 
 def _depth(calls: Mapping[str, _Call], id_: str) -> int:

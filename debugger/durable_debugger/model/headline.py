@@ -3,7 +3,6 @@
 The first screen shows this sentence and selects this row, so that the answer is visible before any key is pressed.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,19 +17,11 @@ from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import safe
 from durable_debugger.text.source_path import near
 from durable_execution.call_site import CallSite
-from durable_execution.comparison.relocation import is_permutation
-from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.divergence import Divergence
 from durable_execution.explain import StateKind, explain_execution
-from durable_execution.explain.facts import failure_chain
+from durable_execution.explain.facts import failure_chain, site_of_error
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
-from durable_execution.protocol import ErrorObject, OperationType
-
-FRAME = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<function>[^:]+)")
-"""A frame of a recorded stack trace: `orders.py:40 in charge: raise GatewayDownError()`."""
-
-PYTHON_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
-"""A frame as Python's traceback module prints it; AWS's SDK records these."""
-
+from durable_execution.protocol import OperationType
 
 GLYPHS = {
     "divergence": glyphs.ROOT,
@@ -136,56 +127,18 @@ def headline(session: Subject) -> Headline:
     return _open(session)
 
 
-def site_of_error(error: ErrorObject | None) -> CallSite | None:
-    """Return the innermost frame of the user's code in a recorded stack trace; None without one."""
-    found: CallSite | None = None
-    for text in error.stack_trace or () if error else ():
-        for match in (*FRAME.finditer(str(text)), *PYTHON_FRAME.finditer(str(text))):
-            if "site-packages" not in match["file"] and "durable_execution/" not in match["file"]:
-                found = CallSite(match["file"], int(match["line"]), match["function"].strip())
-    return found
-
-
 def failed_row(session: Subject) -> int | None:
     """Return the row whose error ended the execution; None when code outside any operation raised it."""
     chain = failure_chain(session.raw)
     return session.rows.get(chain[-1].id) if chain else None
 
 
-def sentence(divergence: Divergence) -> str:
-    """Say what differs in one clause: `your code calls step "audit", the recording has wait "pause"`."""
-    recorded = safe((divergence.recorded.detail or divergence.recorded.label) if divergence.recorded else "")
-    replayed = safe((divergence.replayed.detail or divergence.replayed.label) if divergence.replayed else "")
-    match divergence.kind:
-        case DivergenceKind.SKIPPED:
-            text = f"your code skips the recorded {recorded}"
-            return f"{text} and calls {replayed}" if replayed else text
-        case DivergenceKind.REORDERED if is_permutation(divergence):
-            name = divergence.recorded.short_name if divergence.recorded is not None else "the map"
-            return f"your code gives {safe(name)} its items in a different order than recorded"
-        case DivergenceKind.REORDERED:
-            return f"your code calls {replayed or recorded} in a different order: the recording has {recorded} here"
-        case DivergenceKind.BRANCH_COUNT:
-            return f"your code runs {replayed}, the recording has {recorded}"
-        case DivergenceKind.OUTCOME:
-            return f"the recording ended with {recorded}, your code with {replayed}"
-        case DivergenceKind.RESULT:
-            return f"your code returns {replayed}, the recording has {recorded}"
-        case DivergenceKind.UNFINISHED:
-            return f"{recorded} in the recording, your code is {replayed}"
-        case _:
-            there = f"the recording has {recorded}" if recorded else "the recording has no call here"
-            return f"your code calls {replayed}, {there}" if replayed else there
-
-
 def _diverged(session: Subject, divergence: Divergence) -> Headline:
     differences = session.differences
     within = f" in invocation {differences.invocation}" if differences is not None and differences.invocation else ""
-    where = f" at call {divergence.position}" if divergence.position is not None else ""
-    if where and divergence.context_path.count("/"):
-        where += f" of {safe(divergence.context_path.partition('/')[2])}"
+    text = safe(f"Diverged{within}{divergence.where}: {divergence.sentence}")
     row = session.marks.row_of(divergence)
-    return Headline(f"Diverged{within}{where}: {sentence(divergence)}", "divergence", ROOT if row is None else row)
+    return Headline(text, "divergence", ROOT if row is None else row)
 
 
 def _failed(session: Subject) -> Headline:

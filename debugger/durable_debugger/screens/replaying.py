@@ -12,7 +12,6 @@ from durable_debugger.model.differences import differences_of
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import handles
 from durable_debugger.text.source_path import nearer
-from durable_execution.comparison.relocation import is_permutation
 from durable_execution.errors import DurableError
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.line_recording import LineRecording
@@ -215,7 +214,7 @@ def _opens_contexts(session: Session) -> bool:
     if first is None:
         return True
     ended = {each.path for each in session.recorded if each.type == "CONTEXT" and each.status.is_terminal}
-    place = first.path if is_permutation(first) else first.context_path
+    place = first.path if first.is_permutation else first.context_path
     return any(place == path or place.startswith((f"{path}/", f"{path}#")) for path in ended)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
-from durable_debugger.model.headline import site_of_error
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.sources.code import SourceTexts
@@ -19,6 +18,7 @@ from durable_debugger.text.source_path import near, site_words
 from durable_execution.call_site import CallSite
 from durable_execution.explain import explain_execution
 from durable_execution.explain.explanation import Explanation
+from durable_execution.explain.facts import site_of_error
 from durable_execution.history.recorded import RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
 

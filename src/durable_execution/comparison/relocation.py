@@ -59,14 +59,6 @@ def _with_permutations(rows: list[Row]) -> list[Row]:
     return found
 
 
-def is_permutation(divergence: Divergence) -> bool:
-    """Whether the items of one map come in a different order."""
-    recorded, replayed = divergence.recorded, divergence.replayed
-    if divergence.kind is not Kind.REORDERED or recorded is None or replayed is None:
-        return False
-    return recorded.subtype == OperationSubType.MAP and (recorded.id, recorded.name) == (replayed.id, replayed.name)
-
-
 def _below(rows: list[Row], index: int) -> Iterator[int]:
     """The rows inside a row."""
     for at in range(index + 1, len(rows)):

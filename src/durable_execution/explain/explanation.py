@@ -10,6 +10,8 @@ from durable_execution.call_site import CallSite
 
 SCHEMA = "durable-explanation"
 VERSION = 1
+EFFECT = "effect"
+"""Kind of the warning that says what a difference leads to."""
 
 
 class StateKind(StrEnum):
@@ -155,7 +157,7 @@ class Explanation:
         if self.chained is not None:
             lines += [f"  there      {line}" for line in self.chained.explanation.text.splitlines()]
         lines += [f"  also open  {one.kind} {one.place.path}" for one in self.waiting if one.place != self.place]
-        lines += [f"  note       {warning.text}" for warning in self.warnings]
+        lines += [f"  {'effect' if one.kind == EFFECT else 'note':<10} {one.text}" for one in self.warnings]
         for one in self.advice:
             lines.append(f"  do         {one.text}")
             lines += [f"             {one.command}"] if one.command else []

@@ -4,8 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from durable_execution.divergence import Divergence, Severity
-from durable_execution.explain.explanation import Advice, Chained, Explanation, OpenCall, Place, StateKind, Warning_
+from durable_execution.divergence import NONDETERMINISM, Divergence, Severity
+from durable_execution.explain.explanation import (
+    EFFECT,
+    Advice,
+    Chained,
+    Explanation,
+    OpenCall,
+    Place,
+    StateKind,
+    Warning_,
+)
 from durable_execution.explain.facts import (
     STORM_ATTEMPTS,
     duration,
@@ -22,7 +31,6 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ErrorObject
 
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED")
-NONDETERMINISM = "NondeterminismError"
 TOO_LARGE = ("ResponseSizeTooLarge", "Function.ResponseSizeTooLarge", "RequestEntityTooLargeException")
 TIMED_OUT = ("Sandbox.Timedout", "Function.TimedOut")
 THROTTLED = ("TooManyRequestsException", "ThrottlingException", "Lambda.TooManyRequestsException", "Throttling")
@@ -44,6 +52,7 @@ def explain_execution(
     *,
     as_of: datetime | None,
     divergence: Divergence | None = None,
+    invocation: int | None = None,
     look: Look | None = None,
 ) -> Explanation:
     """Explain an execution: what it does, why it does not continue, why it failed, and what you can do.
@@ -51,10 +60,11 @@ def explain_execution(
     Args:
         execution: The recorded execution.
         as_of: The time up to which it is known; None if the recording does not say.
-        divergence: The root difference of a replay against today's code, if there is one.
+        divergence: The root difference, of a replay against today's code or of one of its own invocations.
+        invocation: The invocation that met it; None for a replay.
         look: Reads invoked executions, to follow what this one waits for.
     """
-    return _explain(execution, as_of, divergence, look, depth=0)
+    return _explain(execution, as_of, divergence, look, invocation=invocation, depth=0)
 
 
 def _explain(
@@ -63,11 +73,12 @@ def _explain(
     divergence: Divergence | None,
     look: Look | None,
     *,
+    invocation: int | None = None,
     depth: int,
 ) -> Explanation:
-    root = divergence or _recorded_divergence(execution)
+    root, number = (divergence, invocation) if divergence is not None else _recorded_divergence(execution)
     if root is not None or _is_nondeterminism(execution.error):
-        found = _diverged(execution, root)
+        found = _diverged(execution, root, number)
     elif execution.status in ENDED:
         found = _ended(execution)
     else:
@@ -81,32 +92,39 @@ def _waiting(execution: RecordedExecution) -> list[OpenCall]:
     return open_calls(execution) if execution.status not in ENDED else []
 
 
-def _recorded_divergence(execution: RecordedExecution) -> Divergence | None:
-    """The difference that the latest invocation recorded in its replay trace."""
+def _recorded_divergence(execution: RecordedExecution) -> tuple[Divergence | None, int | None]:
+    """The difference that the latest invocation recorded in its replay trace, and that invocation's number."""
     last = execution.traces[-1] if execution.traces else None
     found = getattr(last, "divergences", ())
-    return next((one for one in found if one.is_root and one.severity is Severity.ERROR), None)
+    root = next((one for one in found if one.is_root and one.severity is Severity.ERROR), None)
+    return root, last.invocation if last is not None else None
 
 
 def _is_nondeterminism(error: ErrorObject | None) -> bool:
     return error is not None and (error.type or "").rpartition(".")[2] == NONDETERMINISM
 
 
-def _diverged(execution: RecordedExecution, root: Divergence | None) -> Explanation:
+def _diverged(execution: RecordedExecution, root: Divergence | None, invocation: int | None) -> Explanation:
+    replay = Advice("replay it against the code to see both sides", _command("replay", execution, "MODULE:HANDLER"))
     if root is None:
         message = (execution.error.message if execution.error else None) or "the code left the recorded path"
         place = Place(execution.handler or "handler", call_site=site_of_error(execution.error))
-        advice = Advice("replay it against the code to see both sides", _command("replay", execution, "MODULE:HANDLER"))
         headline = message.splitlines()[0].strip()
         return Explanation(
-            StateKind.DIVERGED, headline, place=place, causes=tuple(_lines(message)[1:]), advice=(advice,)
+            StateKind.DIVERGED, headline, place=place, causes=tuple(_lines(message)[1:]), advice=(replay,)
         )
-    side = root.replayed or root.recorded
+    side = root.recorded or root.replayed
     site = root.replayed.call_site if root.replayed and root.replayed.call_site else None
     site = site or (root.recorded.call_site if root.recorded else None)
     place = Place(root.path, side.name if side else None, root.recorded.id if root.recorded else None, site)
-    causes = tuple(text for text in (root.likely, root.effect) if text)
-    return Explanation(StateKind.DIVERGED, root.headline, place=place, causes=causes, advice=(Advice(root.fix),))
+    within = f" in invocation {invocation}" if invocation is not None else ""
+    since = execution.ended_at if invocation is not None else None
+    headline = f"It diverged{within}{root.where}: {root.sentence}."
+    return Explanation(
+        StateKind.DIVERGED, headline, since=since, place=place, causes=(root.likely,) if root.likely else (),
+        advice=(Advice(root.fix), *([replay] if invocation is not None else [])),
+        warnings=(Warning_(EFFECT, root.effect),) if root.effect else (),
+    )  # fmt: skip
 
 
 def _lines(text: str) -> list[str]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from durable_execution.call_site import CallSite
-from durable_execution.comparison.relocation import is_permutation
 from durable_execution.comparison.wording import (
     OLD,
     change_id,
@@ -43,7 +42,7 @@ def with_deciding_line(divergence: Divergence, sources: Callable[[str], SourceFi
         divergence: A difference without a cause.
         sources: Returns the statements of a file of today's code.
     """
-    if divergence.cause is not None or not (is_generic(divergence) or is_permutation(divergence)):
+    if divergence.cause is not None or not (is_generic(divergence) or divergence.is_permutation):
         return divergence
     found = _Reading(divergence, sources or fresh_source).texts()
     if found is None:
@@ -162,7 +161,7 @@ class _Reading:
     def _reordered(self, here: Statement) -> Text | None:
         if self.replayed is None or self.recorded is None:
             return None
-        if is_permutation(self.divergence):
+        if self.divergence.is_permutation:
             return self._permuted(here)
         loop = self._loop(here)
         if loop is not None:

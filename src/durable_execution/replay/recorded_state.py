@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from durable_execution.comparison.call_tree import FOREIGN_CONTEXT
-from durable_execution.comparison.relocation import is_permutation
 from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.history.positions import MAIN, ScopePath, scope_prefix
 from durable_execution.history.recorded import PATCH, RecordedExecution, RecordedOperation, is_rebuilt
@@ -295,7 +294,7 @@ def contexts_around(divergence: Divergence, execution: RecordedExecution) -> lis
     }
     root = divergence.context_path.partition("/")[0]
     found: list[str] = []
-    is_itself = divergence.kind is DivergenceKind.RESULT or is_permutation(divergence)
+    is_itself = divergence.kind is DivergenceKind.RESULT or divergence.is_permutation
     rest = divergence.path if is_itself else divergence.context_path
     while rest and rest != root:
         recorded = by_path.get(rest)

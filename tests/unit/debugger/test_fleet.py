@@ -223,6 +223,8 @@ def test_a_folder_without_histories(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("order A-1001 failed at 2026-11-28T22:10:03Z", "order # failed at #"),
         ("user 8f14e45f-ceea-467f-a8d6-1f0b4f7b0a55 unknown", "user # unknown"),
         ("no stock", "no stock"),
+        ("at call 5: skipped, 3.", "at call #: skipped, #."),
+        ("2 errors for Order\n  amount", "# errors for Order amount"),
     ],
 )
 def test_numbers_and_ids_are_folded(message: str, shown: str) -> None:
