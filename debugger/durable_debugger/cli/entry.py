@@ -2,9 +2,10 @@
 
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
 from durable_debugger.cli.command_line import CommandParser, nearest_of
@@ -116,9 +117,22 @@ def _parsed(words: list[str]) -> Namespace:
     except CommandError:
         verb = words[0] if words and not words[0].startswith("-") else None
         near = nearest_of(verb, VERBS, before="; did you mean `durable-debug ", after="`?") if verb else ""
-        if not near:
+        if verb and not near and verb.isalpha() and not Path(verb).exists():
+            near = _option_like(verb)
+        elif not near:
             raise
         raise CommandError(f"unknown verb {verb!r}{near} (see `durable-debug --help`)") from None
+
+
+def _option_like(word: str) -> str:
+    """Point to the verb with an option of that name: `cost` is an option of `show`."""
+    verbs = _verbs_of(_parser(None))
+    found = next((verb for verb in ("show", *verbs) if f"--{word}" in verbs[verb]._option_string_actions), None)  # noqa: SLF001  # no public name
+    return f"; did you mean `durable-debug {found} EXECUTION --{word}`?" if found else ""
+
+
+def _verbs_of(parser: CommandParser) -> Mapping[str, CommandParser]:
+    return next(action.choices for action in parser._actions if isinstance(action.choices, dict))  # noqa: SLF001  # no public name
 
 
 def _failed(

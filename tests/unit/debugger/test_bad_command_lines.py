@@ -41,6 +41,8 @@ USAGE: list[tuple[str, str]] = [
     ("shwo order.json", "unknown verb 'shwo'; did you mean `durable-debug show`?"),
     ("Show order.json", "unknown verb 'Show'; did you mean `durable-debug show`?"),
     ("lst", "did you mean the verb  durable-debug list"),
+    ("cost order.json", "unknown verb 'cost'; did you mean `durable-debug show EXECUTION --cost`? (see"),
+    ("logs order.json", "unknown verb 'logs' (see `durable-debug --help`)"),
     ("order.json more", "unexpected argument 'more'"),
     ("show order.json more", "unexpected argument 'more'"),
     ("show order.json {}", "unexpected argument '{}' (see"),
