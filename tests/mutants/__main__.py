@@ -3,7 +3,7 @@
     python -m tests.mutants                         a sample of every group
     python -m tests.mutants local/rules --sample 0  every mutant of one group
 
-A mutant is killed when the tests of its group fail or run out of time. Survivors are printed with their line; those
+A mutant is killed when the tests of its group fail or run out of time. Survivors are printed as they are found, with their line; those
 that no test can notice are listed in `survivors.txt`, with the reason, and do not count.
 """
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src/durable_execution")
 KNOWN = Path(__file__).with_name("survivors.txt")
 TIMEOUT_S = 240
+PROGRESS_EVERY = 10
 
 GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
     "runtime": (
@@ -43,7 +44,12 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tests/replay/test_replayer.py", "tests/replay/test_open_recordings.py"),
         ("tests/replay/test_corpus.py", "tests/replay/test_checking.py"),
     ),
-    "replay/cause.py": (("tests/unit/replay", "tests/replay/test_suspects.py"),),
+    "replay/cause.py": (("tests/unit/replay", "tests/replay/test_suspects.py"), ("tests/replay/test_formats.py",)),
+    "replay/suspects.py": (
+        ("tests/unit/replay", "tests/replay/test_suspect_ranking.py"),
+        ("tests/replay/test_suspects.py",),
+    ),
+    "replay/slicing.py": (("tests/unit/replay",), ("tests/replay/test_causes.py",)),
     "local/rules": (("tests/unit/local/rules",), ("tests/unit/local",)),
 }
 """For each folder or file of the SDK, the tests that should notice: the quick ones first, then the others."""
@@ -185,11 +191,21 @@ def main() -> int:
                 print(f"{group}: the tests fail without a mutant; make them pass first")
                 return 2
             mutants = [m for m in chosen(group, arguments.sample, arguments.seed) if m.key not in known]
+            survivors = []
             with ThreadPoolExecutor(arguments.jobs) as pool:
-                killed = list(pool.map(lambda mutant, stages=stages: copies.is_killed(mutant, stages), mutants))
-            survivors = [mutant for mutant, is_dead in zip(mutants, killed, strict=True) if not is_dead]
-            for mutant in survivors:
-                print(f"  survived {mutant.module}:{mutant.line}\n    - {mutant.before}\n    + {mutant.after}")
+                tried = {pool.submit(copies.is_killed, mutant, stages): mutant for mutant in mutants}
+                for count, result in enumerate(as_completed(tried), 1):
+                    mutant = tried[result]
+                    if not result.result():
+                        survivors.append(mutant)
+                        print(
+                            f"  survived {mutant.module}:{mutant.line}\n    - {mutant.before}\n    + {mutant.after}",
+                            flush=True,
+                        )
+                    if count % PROGRESS_EVERY == 0:
+                        print(
+                            f"  {count} of {len(mutants)} tried, {len(survivors)} survived", file=sys.stderr, flush=True
+                        )
             share = 100 * (1 - len(survivors) / len(mutants)) if mutants else 100.0
             print(f"{group}: {len(mutants) - len(survivors)} of {len(mutants)} killed, {share:.0f} %", flush=True)
             is_enough = is_enough and share >= arguments.at_least
