@@ -1,9 +1,23 @@
 """Alignment: shortest, in order, and quick for what happens in practice."""
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_execution.comparison.alignment import Pair, _by_differences, align
+from durable_execution.call_site import CallSite
+from durable_execution.comparison.alignment import (
+    MAX_DIFFERENCES,
+    Pair,
+    _by_differences,
+    _by_table,
+    align,
+    gaps,
+    pair_gap,
+)
+from durable_execution.comparison.call_tree import CallNode
+from durable_execution.divergence import Side
 
 keys = st.lists(st.integers(0, 4), max_size=9)
 
@@ -26,11 +40,89 @@ def test_every_call_of_both_sides_is_there_once_and_in_order(a: list[int], b: li
     )
 
 
+@pytest.mark.parametrize("search", [_by_table, _by_differences])
 @given(keys, keys)
-def test_the_search_for_few_differences_is_exact(a: list[int], b: list[int]) -> None:
-    found = _by_differences(a, b)
+def test_each_search_of_a_gap_is_exact(search: Any, a: list[int], b: list[int]) -> None:
+    found = search(a, b)
     assert len(found) == longest(a, b)
     assert found == sorted(found)
+    assert all(a[i] == b[j] for i, j in found)
+    assert len({i for i, _ in found}) == len({j for _, j in found}) == len(found)
+
+
+def test_the_earliest_of_equal_calls_is_the_match() -> None:
+    assert align(["s", "s", "s"], ["s", "t", "s", "t"])[:2] == [Pair(0, 0), Pair(None, 1)]
+    assert _by_table(["s", "s"], ["s"]) == [(0, 0)]
+    assert _by_table(["s"], ["s", "s"]) == [(0, 0)]
+    assert _by_table(["s", "t"], ["t", "s"]) == [(1, 0)], (
+        "of two equally long alignments, the replayed call that comes first"
+    )
+
+
+@pytest.mark.parametrize(("more", "is_exact"), [(0, True), (1, False)])
+def test_beyond_the_most_differences_calls_are_matched_by_index(
+    more: int, is_exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable_execution.comparison.alignment.MAX_DIFFERENCES", 6)
+    assert MAX_DIFFERENCES == 1_500
+    a, b = ["x", *"abc"], [*"abc", *("y" * (5 + more)), "x"]
+    assert (_by_differences(a, b) == [(1, 0), (2, 1), (3, 2)]) is (5 + more + 2 <= 6)
+    a, b = ["x", "s", "s"], ["s", "s", *("y" * (5 + more))]
+    assert (_by_differences(a, b) == [(1, 0), (2, 1)]) is is_exact
+    if not is_exact:
+        assert _by_differences(a, b) == [(1, 1)]
+
+
+def test_gaps_are_what_lies_between_matches() -> None:
+    rows = [Pair(None, 0), Pair(0, 1), Pair(1, 2), Pair(2, None), Pair(3, None), Pair(None, 3)]
+    assert list(gaps(rows)) == [(0, [], [0]), (3, [2, 3], [3])]
+    assert list(gaps([Pair(0, 0)])) == []
+
+
+def call(
+    name: str, type_: str = "STEP", subtype: str = "Step", line: int | None = None, body: str | None = None
+) -> CallNode:
+    site = CallSite("flow.py", line, "flow") if line is not None else None
+    return CallNode(Side(type_, subtype, name, call_site=site), body=body)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "paired"),
+    [
+        ([call("a")], [call("b")], [Pair(0, 0)]),
+        ([call("a")], [call("b", "WAIT", "Wait")], [Pair(0, 0)]),
+        ([call("a", body="x")], [call("b", body="y")], [Pair(0, None), Pair(None, 0)]),
+        ([call("a", body="x")], [call("a", body="y")], [Pair(0, 0)]),
+        ([call("a"), call("b", line=7)], [call("c", line=7)], [Pair(0, None), Pair(1, 0)]),
+        ([call("a", line=7)], [call("b"), call("c", line=7)], [Pair(None, 0), Pair(0, 1)]),
+        ([call("a"), call("b", "WAIT", "Wait")], [call("c", "WAIT", "Wait")], [Pair(0, None), Pair(1, 0)]),
+        ([call("a"), call("b", "WAIT", "Wait")], [call("a", "WAIT", "Wait")], [Pair(0, 0), Pair(1, None)]),
+        ([], [call("a")], [Pair(None, 0)]),
+        ([call("a")], [], [Pair(0, None)]),
+    ],
+    ids=[
+        "another name", "another kind", "another function and name", "another function", "the same line", "its place",
+        "the same kind", "the same name", "new", "gone",
+    ],
+)  # fmt: skip
+def test_the_calls_of_a_gap_are_paired_by_what_they_share(
+    left: list[CallNode], right: list[CallNode], paired: list[Pair]
+) -> None:
+    assert pair_gap(left, right, list(range(len(left))), list(range(len(right))), is_cut=False) == paired
+
+
+def test_calls_that_a_side_did_not_reach_cost_nothing() -> None:
+    left, right = [call("a", "WAIT", "Wait"), call("b")], [call("c")]
+    assert pair_gap(left, right, [0, 1], [0], is_cut=False) == [Pair(0, None), Pair(1, 0)]
+    assert pair_gap(left, right, [0, 1], [0], is_cut=True) == [Pair(None, 0), Pair(0, None), Pair(1, None)]
+    assert pair_gap([call("a"), call("b")], right, [0, 1], [0], is_cut=True) == [Pair(0, 0), Pair(1, None)]
+
+
+def test_a_gap_too_large_for_a_table_is_paired_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durable_execution.comparison.alignment.MAX_PAIRING_TABLE", 5)
+    left, right = [call("a"), call("b", line=7), call("c")], [call("x", line=7), call("y")]
+    assert pair_gap(left, right, [0, 1, 2], [0, 1], is_cut=False) == [Pair(0, 0), Pair(1, 1), Pair(2, None)]
+    assert pair_gap(left, right, [1], [0, 1], is_cut=False) == [Pair(1, 0), Pair(None, 1)]
 
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.data())

@@ -1,9 +1,24 @@
-"""Which branch a value decides."""
+"""Which branch a value decides, and which of several suspects is named."""
+
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from durable_execution.replay.cause import Decision, decision_on
+from durable_execution import DurableContext, durable_execution
+from durable_execution.call_site import CallSite
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
+from durable_execution.lint import LintFinding
+from durable_execution.replay.cause import Decision, decision_on, findings_for, with_suspects
 from durable_execution.replay.origin import Dependence, Source, fix_of
+from durable_execution.replay.suspects import Suspect, SuspectKind
+
+
+@durable_execution
+async def iterates_a_set(event: Any, ctx: DurableContext) -> None:
+    for name in set("ab"):
+        await ctx.step(lambda _: None, name=f"{name} {time.time()}")
 
 
 def place(source: str, mark: str) -> int:
@@ -50,6 +65,9 @@ async def flow(event, ctx):
     if helper():
         await ctx.step(b)  # call
 """
+ONE_LINE = """
+async def flow(event, ctx): await ctx.step(b) if time() > 5 else None  # value, branch, call
+"""
 MATCH = """
 async def flow(event, ctx):
     kind = choice([1, 2])  # value
@@ -59,7 +77,11 @@ async def flow(event, ctx):
 """
 
 
-@pytest.mark.parametrize("source", [DIRECT, BY_NAME, TERNARY, MATCH], ids=["direct", "by name", "ternary", "match"])
+@pytest.mark.parametrize(
+    "source",
+    [DIRECT, BY_NAME, TERNARY, MATCH, ONE_LINE],
+    ids=["direct", "by name", "ternary", "match", "one line"],
+)
 def test_branches(source: str) -> None:
     found = decision_on(source, value_line=place(source, "value"), call_line=place(source, "call"))
     assert found == Decision(place(source, "branch"), "branches")
@@ -88,3 +110,184 @@ def test_source_that_cannot_be_parsed() -> None:
 )
 def test_the_fix_of_an_order_sorts_the_set_that_is_iterated(what: str, shown: str) -> None:
     assert f"`{shown}`" in fix_of(Dependence(Source.ORDER, what), "the value")
+
+
+CARRIED_BACK = """
+async def flow(event, ctx):
+    late = other = False
+    for item in event:
+        if late:  # branch
+            await ctx.step(b)  # call
+        late = other
+        other = time() > 5  # value
+"""
+AFTER_THE_CALL = """
+async def flow(event, ctx):
+    now = time()  # value
+    await ctx.step(b)  # call
+    if now:
+        await ctx.step(c)
+"""
+TWO_BRANCHES = """
+async def flow(event, ctx):
+    now = time()  # value
+    if now > 1:
+        await ctx.step(a)
+    if now > 2:  # branch
+        await ctx.step(b)  # call
+"""
+INNER = """
+async def flow(event, ctx):
+    now = time()
+    async def inner():
+        now = time()  # value
+        if now:  # branch
+            await ctx.step(b)  # call
+    if now:
+        await inner()
+"""
+
+
+@pytest.mark.parametrize("source", [CARRIED_BACK, TWO_BRANCHES, INNER], ids=["by a loop", "two", "inner function"])
+def test_the_last_branch_before_the_call_in_the_function_of_the_value(source: str) -> None:
+    found = decision_on(source, value_line=place(source, "value"), call_line=place(source, "call"))
+    assert found == Decision(place(source, "branch"), "branches")
+
+
+def test_a_branch_behind_the_call_does_not_decide_it() -> None:
+    source = AFTER_THE_CALL
+    assert decision_on(source, value_line=place(source, "value"), call_line=place(source, "call")) is None
+
+
+@pytest.mark.parametrize("more", range(3))
+def test_a_branch_is_found_behind_any_number_of_statements(more: int) -> None:
+    before = "        await ctx.step(a)\n" * more
+    source = (
+        f"async def flow(event, ctx):\n    now = time()  # value\n    if event:\n{before}"
+        "        if now:  # branch\n            await ctx.step(b)  # call\n"
+    )
+    found = decision_on(source, value_line=place(source, "value"), call_line=place(source, "call"))
+    assert found == Decision(place(source, "branch"), "branches")
+
+
+FLOW = """\
+def helper():
+    return time.time()
+
+
+async def flow(event, ctx):
+    early = time.time()
+    await ctx.step(a)
+    late = uuid.uuid4()
+    if early:
+        await ctx.step(b)
+    if late:
+        await ctx.step(c)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "flow.py"
+    path.write_text(FLOW, encoding="utf-8")
+    return str(path)
+
+
+def suspect(what: str, *stack: CallSite, after: int = 0, kind: SuspectKind = SuspectKind.CLOCK) -> Suspect:
+    return Suspect(kind, what, stack, after)
+
+
+def difference(site: CallSite | None, kind: DivergenceKind = DivergenceKind.INSERTED) -> Divergence:
+    return Divergence(
+        kind=kind,
+        severity=Severity.ERROR,
+        handler="flow:flow",
+        path="flow/b",
+        context_path="flow",
+        position=2,
+        recorded=Side("STEP", "Step", "c"),
+        replayed=Side("STEP", "Step", "b", call_site=site) if site is not None else None,
+        likely=None,
+        effect="",
+        fix="",
+    )
+
+
+def test_suspects_that_decide_come_first_then_those_of_the_function_then_the_nearest(file: str) -> None:
+    elsewhere = suspect("far()", CallSite(file, 2, "helper"), after=9)
+    undecided = [suspect(f"read{after}()", CallSite(file, 8, "flow"), after=after) for after in (1, 3, 2)]
+    deciding = suspect("time.time()", CallSite(file, 6, "flow"))
+    found = with_suspects(difference(CallSite(file, 10, "flow")), [elsewhere, *undecided, deciding], [])
+    names = [one.partition(": ")[2] for one in found.suspects]
+    assert names == ["time.time()", "read3()", "read2()", "read1()", "far()"]
+    assert found.cause is not None
+    assert (found.cause.file, found.cause.line) == (file, 6)
+    assert found.cause.text == "flow.py:9 branches on time.time(), called outside a step at flow.py:6"
+
+
+@pytest.mark.parametrize(("stack", "line"), [([2, 6], 9), ([2, 8], 11)])
+def test_without_a_replayed_call_the_outermost_function_is_asked(file: str, stack: list[int], line: int) -> None:
+    inner, outer = CallSite(file, stack[0], "helper"), CallSite(file, stack[1], "flow")
+    found = with_suspects(difference(None), [suspect("time.time()", inner, outer)], [])
+    assert found.cause is not None
+    assert found.cause.text == f"flow.py:{line} branches on time.time(), called outside a step at flow.py:2"
+
+
+@pytest.mark.parametrize("stack", [("helper", "flow"), ("helper", "flow", "main")])
+def test_a_helper_of_the_calling_function_decides_where_the_function_calls_it(
+    file: str, stack: tuple[str, ...]
+) -> None:
+    lines = {"helper": 2, "flow": 6, "main": 99}
+    found = with_suspects(
+        difference(CallSite(file, 10, "flow")),
+        [suspect("time.time()", *(CallSite(file, lines[name], name) for name in stack))],
+        [],
+    )
+    assert found.cause is not None
+    assert found.cause.text == "flow.py:9 branches on time.time(), called outside a step at flow.py:2"
+
+
+def test_what_decides_nothing_is_a_guess_and_none_for_a_name(file: str) -> None:
+    read = [suspect(f"read{after}()", CallSite(file, 2, "helper"), after=after) for after in (1, 2)]
+    found = with_suspects(difference(CallSite(file, 10, "flow")), read, [])
+    assert found.cause is not None
+    assert found.cause.text == "perhaps read2(), called outside a step at flow.py:2"
+    for kind in (DivergenceKind.RENAMED, DivergenceKind.CHANGED_KIND):
+        found = with_suspects(difference(CallSite(file, 10, "flow"), kind), read, [])
+        assert found.cause is None
+        assert len(found.suspects) == 2
+
+
+def test_what_has_no_value_is_not_suspected(file: str) -> None:
+    before = difference(CallSite(file, 10, "flow"))
+    slept = suspect("time.sleep()", CallSite(file, 6, "flow"), kind=SuspectKind.SLEEP)
+    assert with_suspects(before, [slept], []) == before
+
+
+def test_five_suspects_are_shown_and_a_line_of_the_source_is_one_of_them(file: str) -> None:
+    read = [suspect(f"read{after}()", CallSite(file, 2, "helper"), after=after) for after in range(7)]
+    finding = LintFinding(file, 9, 1, "DUR104", "names", "flow")
+    found = with_suspects(difference(CallSite(file, 10, "flow")), read, [finding])
+    assert [one.partition(": ")[2] for one in found.suspects] == [f"read{after}()" for after in (6, 5, 4, 3, 2)]
+    found = with_suspects(difference(CallSite(file, 10, "flow"), DivergenceKind.REORDERED), read, [finding])
+    assert found.suspects == ("flow.py:9: names", *(f"flow.py:2: read{after}()" for after in (6, 5, 4, 3)))
+    assert found.cause is not None
+    assert (found.cause.line, found.cause.is_from_source) == (9, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "function", "is_named"), [(9, "flow", True), (10, "flow", True), (11, "flow", False), (2, "helper", False)]
+)
+def test_a_line_of_the_source_counts_in_the_function_of_the_call_up_to_the_call(
+    file: str, line: int, function: str, is_named: bool
+) -> None:
+    finding = LintFinding(file, line, 1, "DUR104", "names", function)
+    assert (with_suspects(difference(CallSite(file, 10, "flow")), [], [finding]).cause is not None) is is_named
+    assert with_suspects(difference(CallSite("other.py", 10, "flow")), [], [finding]).cause is None
+    assert with_suspects(difference(None), [], [finding]).cause is not None, "no call is made, so each line may decide"
+
+
+def test_the_lines_of_a_handler_that_no_replay_can_observe() -> None:
+    found = findings_for(iterates_a_set)
+    assert [(one.rule, one.function) for one in found] == [("DUR109", "iterates_a_set")]
+    assert findings_for(len) == []
