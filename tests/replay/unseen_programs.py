@@ -2,7 +2,7 @@
 
 They stand in `unseen/*.txt`: `=== NAME OPTIONS`, then `--- MODULE` before the text of each module. `#-` ends a line that only the
 recorded program has, `#+` one that only the replayed program has, and `# cause` one that may be named as the cause. `varying`
-programs differ by themselves between two processes, `edited` ones by their code, `silent` ones must not differ.
+and `larger` programs differ by themselves between two processes, `edited` ones by their code, `silent` ones must not differ.
 
     python -m tests.replay.unseen_programs [--perturb] [NAME …]    prints the figures
 """
@@ -24,7 +24,8 @@ from typing import Any
 
 PROGRAMS = Path(__file__).parent / "unseen"
 REPOSITORY = Path(__file__).resolve().parents[2]
-GROUPS = ("varying", "edited", "silent")
+GROUPS = ("varying", "larger", "edited", "silent")
+VARYING = ("varying", "larger")
 EVENT = {
     "id": "order-17",
     "total": 240,
@@ -58,7 +59,7 @@ class Program:
 
     Attributes:
         name: Its name.
-        group: `varying`, `edited` or `silent`.
+        group: One of `GROUPS`.
         modules: Text of each module, with the marks.
         kinds: Kinds that its root difference may have; empty for any.
         root: Pattern of the path of the root difference, without the handler.
@@ -113,7 +114,8 @@ def write(folder: Path) -> None:
     for side, place in (("-", folder / "recorded"), ("+", folder / "replayed")):
         place.mkdir(parents=True)
         (place / "sitecustomize.py").write_text(CUSTOMIZE, encoding="utf-8")
-        (place / "shoplib.py").write_text((PROGRAMS / "shoplib.txt").read_text(encoding="utf-8"), encoding="utf-8")
+        for shared in ("shoplib", "shopflow"):
+            (place / f"{shared}.py").write_text((PROGRAMS / f"{shared}.txt").read_text("utf-8"), encoding="utf-8")
         for program in programs():
             package = place / program.name
             package.mkdir()
@@ -239,7 +241,7 @@ def judged(program: Program, found: Mapping[str, Any]) -> list[str]:
         wrong.append("ROOT")
     if "likely" not in found:
         return wrong
-    if program.group == "varying":
+    if program.group in VARYING:
         if not any(f"{place} " in f"{found['likely']} " for place in program.causes()):
             wrong.append("CAUSE")
     elif found["evidence"] in ("reproduced", "observed"):
