@@ -37,6 +37,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/replay/landlock.py": "system calls of Linux, made with ctypes",
     "src/durable_execution/replay/replayed_tree.py": "arranges the calls of a replay like those of a recording",
     "src/durable_execution/replay/sandbox.py": "what a process may do; the importer replays in it",
+    "src/durable_execution/replay/skipped_writes.py": "reads functions that did not run; the importer follows those that did",
     "src/durable_execution/replay/tracers.py": "one class for each way of Python to report lines",
     "src/durable_execution/replay/tripwires.py": "finds what was open before the sandbox closed",
     "src/durable_execution/replay/value_text.py": "values as short, redacted text, without running their code",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from durable_execution import DurableContext, durable_execution
-from durable_execution.divergence import Evidence, Severity
+from durable_execution.divergence import DivergenceKind, Evidence, Severity
 from durable_execution.history.reading import read_history
 from durable_execution.replay import (
     FORMATS,
@@ -54,6 +54,23 @@ def test_what_varies_between_processes_is_observed(name: str) -> None:
     assert root.cause is not None
     assert root.cause.evidence is Evidence.OBSERVED
     assert root.cause.line == varying.marked(name), root.likely
+
+
+@pytest.mark.parametrize("name", sorted(varying.LOST))
+def test_what_a_skipped_function_would_have_changed_is_observed(name: str) -> None:
+    handler = varying.LOST[name]
+    report = report_of(handler, handler)
+    root = report.root
+    assert root is not None, report
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.OBSERVED
+    assert (Path(root.cause.file).name, root.cause.line) == ("varying.py", varying.marked(name)), root.likely
+    assert root.fix is not None
+    assert "return the value from the step or context" in root.fix or root.kind is DivergenceKind.OUTCOME
+
+
+def test_a_result_that_a_step_returns_is_not_blamed() -> None:
+    assert report_of(varying.returned_by_a_step, varying.returned_by_a_step).divergences == ()
 
 
 @durable_execution

@@ -29,6 +29,13 @@ def test_differences_are_found_at_their_calls_and_nothing_else_is(recordings: Pa
     assert {name: found for name, found in wrong.items() if found[0]} == {}
 
 
+def test_causes_behind_exceptions_tasks_libraries_and_skipped_functions_are_named(recordings: Path) -> None:
+    names = ("error_address", "task_name", "import_batch", "chained_settings", "child_fills_list", "drained_tasks")
+    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
+    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
+    assert wrong == {name: [] for name in names}, lines
+
+
 def test_causes_in_contexts_at_import_and_behind_errors_are_named(recordings: Path) -> None:
     names = ("import_flags", "token_prefix", "raises_by_clock", "closure_counter", "effect_then_insert")
     lines = unseen.run("--check", recordings, LATER, *names).splitlines()

@@ -4,12 +4,14 @@ import asyncio
 import functools
 import itertools
 import locale
+import logging
 import os
 import random
+import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -88,6 +90,79 @@ def clock() -> str:
     return f"n{time.time_ns()}"  # CAUSE
 
 
+class Emitter(logging.Handler):
+    emitted = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.emitted += 1  # CAUSE
+
+
+emitter = Emitter(logging.WARNING)
+logger = logging.getLogger("varying")
+logger.propagate = False
+logger.addHandler(emitter)
+
+
+def called_by_a_library() -> str:
+    logger.warning("counted")
+    return f"n{emitter.emitted}"
+
+
+def _appended(kept: list[int], value: int) -> int:
+    kept.append(value)
+    return len(kept)
+
+
+append = functools.partial(_appended, [])  # CAUSE
+
+
+def kept_in_a_partial() -> str:
+    return f"n{append(1)}"
+
+
+def seeded_by_the_clock() -> str:
+    seed = time.time_ns()  # CAUSE
+    source = random.Random(seed)
+    return f"n{source.random()}"
+
+
+def told_by_an_error() -> str:
+    def failing() -> str:
+        raise LookupError(f"no route at {time.time_ns()}")  # CAUSE
+
+    try:
+        return failing()
+    except LookupError as error:
+        return str(error)
+
+
+def yielded() -> str:
+    def drawn() -> Iterator[float]:
+        for _ in range(2):
+            yield random.random()  # CAUSE
+
+    total = 0.0
+    for one in drawn():
+        total += one
+    return f"n{total}"
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+
+
+class Run:
+    started = time.time()
+
+
+def attribute_of_its_own_class() -> str:
+    run = Run()
+    run.started = time.time()  # CAUSE
+    Watch()
+    return f"n{run.started}"
+
+
 @functools.lru_cache(maxsize=1)
 def _rates() -> dict[str, float]:
     return {"eur": 1.0}
@@ -103,6 +178,12 @@ SELF_VARYING: dict[str, Callable[[], str]] = {
         random_uuid,
         random_number,
         clock,
+        called_by_a_library,
+        kept_in_a_partial,
+        seeded_by_the_clock,
+        told_by_an_error,
+        yielded,
+        attribute_of_its_own_class,
     )
 } | {"closure": closure}
 
@@ -140,6 +221,15 @@ def formatted_traceback(key: str) -> str:
         return str(len(traceback.format_exc()))  # CAUSE
 
 
+def line_number(key: str) -> str:
+    return f"{key}{sys._getframe().f_lineno}"  # CAUSE
+
+
+def joined_keys(key: str) -> str:
+    asked, known = {key: 1, "b": 2, "c": 3, "d": 4}, {"b": 1}
+    return "".join(asked.keys() - known.keys())  # CAUSE
+
+
 def variable(key: str) -> str:
     return os.environ.get("SHOP_NAME", key)  # CAUSE
 
@@ -154,9 +244,55 @@ OBSERVED: dict[str, Callable[[str], str]] = {
         local_zone,
         encoding,
         formatted_traceback,
+        line_number,
+        joined_keys,
         variable,
     )
 }
+
+
+@durable_execution
+async def written_in_a_step(event: Any, ctx: DurableContext) -> str:
+    accepted = False
+
+    def authorize(step: Any) -> int:
+        nonlocal accepted
+        accepted = True  # CAUSE
+        return 1
+
+    await ctx.step(authorize, name="authorize")
+    await call(ctx, f"accepted_{accepted}")
+    return "done"
+
+
+@durable_execution
+async def filled_in_a_context(event: Any, ctx: DurableContext) -> str:
+    done: list[int] = []
+
+    async def collect(inner: DurableContext) -> None:
+        done.append(await inner.step(body, name="collect"))  # CAUSE
+
+    await ctx.run_in_child_context(collect, name="collected")
+    await call(ctx, f"item_{done[0]}")
+    return "done"
+
+
+@durable_execution
+async def returned_by_a_step(event: Any, ctx: DurableContext) -> str:
+    accepted = False
+
+    def authorize(step: Any) -> bool:
+        accepted = True
+        return accepted or step is None
+
+    if await ctx.step(authorize, name="authorize"):
+        accepted = True
+    await call(ctx, f"accepted_{accepted}")
+    return "done"
+
+
+LOST = {"written_in_a_step": written_in_a_step, "filled_in_a_context": filled_in_a_context}
+"""Handlers that use what a function changed that a replay does not run again."""
 
 
 def naming(name: Callable[[], str], *, is_blocking: bool = False) -> Any:
@@ -185,7 +321,11 @@ def marked(name: str) -> int:
     """The line that is marked in the function of this name, or the next marked one."""
     with open(__file__, encoding="utf-8") as file:  # noqa: PTH123
         lines = file.read().splitlines()
-    start = next(n for n, line in enumerate(lines) if line.lstrip().startswith((f"def {name}(", f"def _{name}(")))
-    if name == "class_attribute":
-        start = next(n for n, line in enumerate(lines) if line.startswith("class Registry"))
+    heads = {
+        "class_attribute": "class Registry",
+        "called_by_a_library": "class Emitter",
+        "kept_in_a_partial": "append =",
+    }
+    starts = (heads[name],) if name in heads else (f"def {name}(", f"def _{name}(", f"async def {name}(")
+    start = next(n for n, line in enumerate(lines) if line.lstrip().startswith(starts))
     return next(n for n in range(start, len(lines)) if MARK in lines[n] and "=" not in lines[n][:4]) + 1

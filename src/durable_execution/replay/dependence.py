@@ -9,9 +9,11 @@ import ast
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from durable_execution.replay.line_alignment import Side, parameters_of
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
+from durable_execution.replay.skipped_writes import changes, nested_functions
 from durable_execution.replay.slicing import Decision, Origin
 from durable_execution.replay.statements import Statement, source_of
 
@@ -35,6 +37,11 @@ class Dependences:
     _pending: deque[tuple[int, int, Decision | None]] = field(default_factory=deque)
     _seen: set[int] = field(default_factory=set)
     _names: set[tuple[int, str]] = field(default_factory=set)
+    _looked: set[tuple[str, int, str]] = field(default_factory=set)
+
+    @cached_property
+    def _files(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(one.file for one in self.side.frames))
 
     @classmethod
     def of_call(cls, recording: LineRecording, operation_id: str) -> "Dependences":
@@ -45,6 +52,16 @@ class Dependences:
         if at is None:
             calls = [n for n, event in enumerate(recording.events) if event.kind is EventKind.OPERATION]
             at = calls[-1] if calls else None
+        if at is not None:
+            found._run(at)
+        return found
+
+    @classmethod
+    def of_error(cls, recording: LineRecording) -> "Dependences":
+        """Follow the line that raised the error with which the replay ended."""
+        side = Side(recording)
+        found = cls(side)
+        at = side.raised_at()
         if at is not None:
             found._run(at)
         return found
@@ -140,6 +157,7 @@ class Dependences:
         self._names.add((at, path))
         base, *rest = path.split(".")
         if base in self.side.recording.locals_at(at):
+            self._skipped(base, frame, depth)
             self._add(self.side.write_in(frame, base, at), depth)
             for branch in self._ways_to_write(base, at, frame):
                 self._add(branch, depth)
@@ -148,6 +166,22 @@ class Dependences:
         parts = [base, *rest]
         for length in range(len(parts), 1 if base in self.side.recording.locals_at(at) and rest else 0, -1):
             self._shared(".".join(parts[:length]), at, frame, depth)
+
+    def _skipped(self, name: str, frame: Frame, depth: int) -> None:
+        """Note the statements that write a local name in a nested function that the replay did not run again."""
+        source = source_of(frame.file)
+        outer = source.function_at(frame.first_line, frame.function)
+        if outer is None or (frame.file, outer.lineno, name) in self._looked:
+            return
+        self._looked.add((frame.file, outer.lineno, name))
+        ran = {(one.file, one.first_line) for one in self.side.frames}
+        for inner in nested_functions(source, outer):
+            lines = {inner.lineno, *(one.lineno for one in getattr(inner, "decorator_list", []))}
+            if any((frame.file, line) in ran for line in lines):
+                continue
+            statement = next((one for one in source if one.function is inner and changes(one, name, self._files)), None)
+            if statement is not None:
+                self._note(Origin(frame.file, statement.first, statement, name, depth=depth, is_skipped=True))
 
     def _ways_to_write(self, name: str, at: int, frame: Frame) -> Iterator[int]:
         """Branches that ran before `at` and in whose body a name is written: it may not have been, this time."""
@@ -186,3 +220,14 @@ class Dependences:
             and name not in parameters_of(function)
             and self.side.write_in(frame, name, self.side.recording.of_frame(frame.number)[-1] + 1) is None
         )
+
+
+def outlives_the_execution(origin: Origin) -> bool:
+    """Whether a statement changes a value that was made before the replay: at import, or by an object that is older."""
+    if origin.kept is None or origin.statement.function is None:
+        return False
+    owner, _, name = origin.kept.rpartition(".")
+    made = [one for one in source_of(origin.file) if name in one.binds or f"self.{name}" in one.writes]
+    if owner:
+        return any(getattr(one.function, "name", "") == "__init__" for one in made)
+    return any(one.function is None for one in made)

@@ -11,12 +11,11 @@ from durable_execution.comparison.wording import fix_of_cause, fix_of_edit
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.deciding_line import with_deciding_line
-from durable_execution.replay.dependence import Dependences
+from durable_execution.replay.dependence import Dependences, outlives_the_execution
 from durable_execution.replay.edits import cause_by_edit
 from durable_execution.replay.origin import BY_SUSPECT, Source, cause_of, dependence_of, is_at
 from durable_execution.replay.reproduction import Variant, reproduced
 from durable_execution.replay.slicing import Decision, Origin
-from durable_execution.replay.statements import source_of
 from durable_execution.replay.suspects import Suspect
 
 SECONDS = 10.0
@@ -97,8 +96,11 @@ class CauseSearch:
 
     def _in_one_replay(self, roots: Sequence[Divergence]) -> Cause | None:
         operation_id = self._operation(roots)
-        if not self.variants or operation_id is None:
+        if not self.variants:
             return None
+        if operation_id is None:
+            is_error = self.variants[0].has_failed and self._target(roots).kind is DivergenceKind.OUTCOME
+            return _skipped(Dependences.of_error(self.variants[0].lines).origins) if is_error else None
         return self._depends_on(self.variants[0], operation_id, self._target(roots))
 
     def _depends_on(self, variant: Variant, operation_id: str, target: Divergence) -> Cause | None:
@@ -112,10 +114,13 @@ class CauseSearch:
         edited = cause_by_edit(target, variant.lines, self.sources, operation_id, related) if self.sources else None
         if edited is not None:
             return edited
-        return next((cause for cause in (_possible(*one) for one in found) if cause is not None), None)
+        if any(origin.is_skipped for origin, _ in found):
+            return _skipped(found)
+        older = next(((origin, decision) for origin, decision in found if outlives_the_execution(origin)), None)
+        return cause_of(*older, Evidence.POSSIBLE) if older is not None else None
 
     def _observed(self, origin: Origin, decision: Decision | None) -> Cause | None:
-        if origin.kept is not None:
+        if origin.kept is not None or origin.is_skipped:
             return None
         seen = [one for one in self.suspects if is_at(one, origin.file, origin.statement) and one.kind in BY_SUSPECT]
         sources = {BY_SUSPECT[one.kind] for one in seen}
@@ -136,14 +141,9 @@ def _ids(divergence: Divergence) -> list[str]:
     return [side.id for side in (divergence.replayed, divergence.recorded) if side is not None and side.id]
 
 
-def _possible(origin: Origin, decision: Decision | None) -> Cause | None:
-    """Judge a value that outlives the execution: one that is made at import and changed by a function."""
-    if origin.kept is None or origin.statement.function is None:
-        return None
-    name = origin.kept.rpartition(".")[2]
-    if not any(one.function is None and name in one.binds for one in source_of(origin.file)):
-        return None
-    return cause_of(origin, decision, Evidence.POSSIBLE)
+def _skipped(found: Sequence[tuple[Origin, Decision | None]]) -> Cause | None:
+    nearest = next((one for one in found if one[0].is_skipped), None)
+    return cause_of(*nearest, Evidence.OBSERVED) if nearest is not None else None
 
 
 def applied(divergence: Divergence) -> Divergence:

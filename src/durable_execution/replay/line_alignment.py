@@ -1,14 +1,17 @@
 """The two recordings of a slice: what each side can be asked, and which of their frames and lines correspond."""
 
 import ast
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording, Values
-from durable_execution.replay.statements import Statement, imported, source_of
+from durable_execution.replay.statements import Statement, calls_of, imported, source_of
 
 CONSTRUCTORS = ("__init__", "__post_init__", "__new__")
 ENDS = (EventKind.RETURN, EventKind.UNWIND)
+_INSTANCE = re.compile(r"<?([A-Za-z_]\w*)[(>]")
+"""The text of an object, whether its attributes are shown or not."""
 
 Place = tuple[int, tuple[int, ...], int]
 """A line, the iterations of the loops around it, and which visit of the line it is in that iteration."""
@@ -65,7 +68,13 @@ class Side:
     def values(self, statement: Statement, at: int) -> Values:
         """The values that the statement at an event reads, as far as they are recorded."""
         known: dict[str, str | None] = {**self.recording.locals_at(at), **self.events[at].reads}
-        return {path: known[path] for path in statement.reads if path in known}
+        found = {path: known[path] for path in statement.reads if path in known}
+        returned = {one.function.rpartition(".")[2]: self.outcome(one)[1] for one in self.called_at(at)}
+        for call in calls_of(statement) if returned else ():
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            if name in returned:
+                found[ast.unparse(call)] = returned[name]
+        return found
 
     def line_before(self, at: int) -> int | None:
         """The frame's last LINE event at or before an event."""
@@ -107,6 +116,62 @@ class Side:
                 break
         return self.line_before(found) if found is not None else None
 
+    def previous_line(self, at: int) -> int | None:
+        """The LINE event before a LINE event of the same frame."""
+        lines = self.lines(self.events[at].frame)
+        position = index_of(lines, at)
+        return lines[position - 1] if position else None
+
+    def _until_next_line(self, at: int) -> int:
+        """The event at which the statement at a LINE event has ended."""
+        events = self.recording.of_frame(self.events[at].frame)
+        later = (one for one in events[index_of(events, at) + 1 :] if self.events[one].kind is not EventKind.OPERATION)
+        ends = (EventKind.LINE, *ENDS)
+        return next((one for one in later if self.events[one].kind in ends), len(self.events))
+
+    def yielded_at(self, at: int) -> int | None:
+        """The `yield` that gave the statement at a LINE event, such as a loop's header, its value."""
+        number = self.events[at].frame
+        for one in range(self._until_next_line(at) - 1, at, -1):
+            event = self.events[one]
+            if event.kind is EventKind.SUSPEND and event.frame != number and self.frames[event.frame].parent == number:
+                line = self.line_before(one)
+                statement = self.statement(line) if line is not None else None
+                if statement is not None and any(isinstance(node, ast.Yield) for node in ast.walk(statement.node)):
+                    return line
+        return None
+
+    def awaited_at(self, statement: Statement, at: int) -> Iterator[Frame]:
+        """First frames of tasks that a statement awaits: it reads a task that was made with their function."""
+        if not any(isinstance(node, ast.Await) for part in statement.parts for node in ast.walk(part)):
+            return
+        frame = self.frames[self.events[at].frame]
+        made = [self.write_in(frame, path, at) for path in statement.reads]
+        makers = [self.statement(one) for one in made if one is not None]
+        end = self._until_next_line(at)
+        for one in self.frames:
+            mentioned = one.function.rpartition(".")[2]
+            ended = self.end_of(one.number) if one.caller is None else None
+            if ended is not None and ended < end and any(maker and mentioned in maker.mentions for maker in makers):
+                yield one
+
+    def effect(self, at: int) -> str:
+        """What the statement at a LINE event gave, as text: the changed locals, or the value or error of its frame."""
+        events = self.recording.of_frame(self.events[at].frame)
+        found: list[str] = []
+        for one in events[index_of(events, at) + 1 :]:
+            event = self.events[one]
+            found += [text for text in (*event.changed.values(), event.text) if text]
+            if event.kind is EventKind.LINE:
+                break
+        return " ".join(found)
+
+    def names(self, at: int, frame: Frame) -> bool:
+        """Whether the statement at an event names the function of a frame: it may also be called by a library."""
+        statement = self.statement(at)
+        name = frame.function.rpartition(".")[2]
+        return statement is None or name in statement.mentions or name.startswith("__")
+
     def called_at(self, at: int) -> list[Frame]:
         """Frames called while the statement at a LINE event ran: also behind a suspension in it."""
         events = self.recording.of_frame(self.events[at].frame)
@@ -122,7 +187,11 @@ class Side:
         end = self.end_of(frame.number)
         if end is None:
             return "open", None
-        return self.events[end].kind.value, self.events[end].text
+        kind, text = self.events[end].kind, self.events[end].text
+        if kind is EventKind.UNWIND:
+            raised = (self.events[at] for at in reversed(self.recording.of_frame(frame.number)))
+            text = next((one.text for one in raised if one.kind is EventKind.EXCEPTION), None)
+        return kind.value, text
 
     def successor(self, at: int) -> tuple[str, int]:
         """What the frame did after a line."""
@@ -153,14 +222,25 @@ class Side:
         return None
 
     def write_anywhere(self, path: str, before: int) -> int | None:
-        """The last statement before an event that writes a shared name, or an attribute of this name."""
+        """The last statement before an event that writes a shared name, or an attribute of this name of such an object."""
+        wanted = self._class_of(path, before)
         for one in range(before - 1, -1, -1):
             if self.events[one].kind is not EventKind.LINE:
                 continue
             statement = self.statement(one)
-            if statement is not None and writes_shared(statement, path):
+            if statement is None or not writes_shared(statement, path):
+                continue
+            owners = {self._class_of(written, one) for written in written_attributes(statement, path)}
+            if wanted is None or not owners or owners & {wanted, None}:
                 return one
         return None
+
+    def _class_of(self, path: str, at: int) -> str | None:
+        """The class of the object whose attribute a path names, as far as its text tells."""
+        base = path.rpartition(".")[0]
+        text = self.recording.locals_at(at).get(base) or self.events[at].reads.get(base) if base else None
+        found = _INSTANCE.match(text) if text is not None else None
+        return found[1] if found is not None else None
 
     def mention(self, frame: Frame) -> int | None:
         """The last statement before a task's first frame that names its function: it created the task or passed the function."""
@@ -189,6 +269,9 @@ class Side:
         for file in dict.fromkeys([origin, frame.file, *(one.file for one in self.frames)]):
             for statement in source_of(file):
                 if statement.function is not None and writes_shared(statement, path):
+                    if isinstance(statement.node, ast.Delete):
+                        made = made or (file, statement)
+                        continue
                     if getattr(statement.function, "name", "") not in CONSTRUCTORS or "." not in path:
                         return file, statement
                     made = made or (file, statement)
@@ -285,8 +368,14 @@ def writes_shared(statement: Statement, path: str) -> bool:
     """Whether a statement writes a name that outlives its function, or an attribute of this name."""
     last = path.rpartition(".")[2]
     if "." in path:
-        return any("." in written and written.rpartition(".")[2] == last for written in statement.writes)
+        return bool(written_attributes(statement, path))
     return last in statement.writes and not _is_local_to(statement.function, last)
+
+
+def written_attributes(statement: Statement, path: str) -> list[str]:
+    """The attributes that a statement writes and that have the name of the one that a path ends with."""
+    last = path.rpartition(".")[2]
+    return [one for one in statement.writes if "." in one and one.rpartition(".")[2] == last] if "." in path else []
 
 
 def _makes(statement: Statement, path: str) -> bool:

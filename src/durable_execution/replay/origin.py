@@ -1,13 +1,14 @@
 """Puts a cause into words: what a statement depends on besides the recording, and what to write instead."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from durable_execution.divergence import Cause, Evidence
 from durable_execution.replay.slicing import Decision, Origin
-from durable_execution.replay.statements import Statement
+from durable_execution.replay.statements import Statement, calls_of
 from durable_execution.replay.suspects import Suspect, SuspectKind, base_name
 
 MAX_CODE_SHOWN = 60
@@ -32,7 +33,10 @@ class Source(StrEnum):
     ORDER = "order"
     COMPLETION = "completion"
     GENERATOR = "generator"
+    ADDRESS = "address"
+    SKIPPED = "skipped"
     STATE = "state"
+    KEPT = "kept"
     DEFAULT = "default"
     IMPORT = "import"
     OTHER = "other"
@@ -49,13 +53,16 @@ FIXES: Mapping[Source, str] = {
     Source.LAMBDA: "read it in a step: it differs between invocations",
     Source.ZONE: "pass a time zone: `datetime.fromtimestamp(seconds, tz=UTC)`",
     Source.LOCALE: "read the locale in a step, or pass it in the payload",
-    Source.TRACEBACK: "use the exception's type and message: a traceback contains paths and line numbers",
+    Source.TRACEBACK: "use a name, or the exception's type and message: paths and line numbers change with every deploy",
     Source.HASH: "use a hash that is the same in every process, such as `hashlib.blake2b(text.encode()).hexdigest()`",
     Source.IDENTITY: "use a key that belongs to the value, not `id()`",
     Source.ORDER: "iterate over `sorted({what})`: the order of a set differs between processes",
     Source.COMPLETION: "use `ctx.race(...)` or `ctx.any(...)`, which record the winner",
     Source.GENERATOR: "create the generator inside the handler, or take its values in a step",
+    Source.ADDRESS: "use a value of the object, or give its class a `__repr__`: its address differs between processes",
+    Source.SKIPPED: "return the value from the step or context and use its result: a replay does not run the function again",
     Source.STATE: "keep `{name}` in a local variable, in a step's result or in the payload: it outlives the execution",
+    Source.KEPT: "create `{name}` inside the handler: it outlives the execution",
     Source.DEFAULT: "use `{name}=None` as the default, and create the value inside the function",
     Source.IMPORT: "compute `{name}` in a step: each process that imports the module gets its own value",
     Source.OTHER: "compute the value in a step, so that every replay sees the recorded value",
@@ -75,8 +82,9 @@ CALLS: Mapping[str, Source] = {
     **dict.fromkeys(("fromtimestamp", "localtime", "mktime", "astimezone", "tzset", "strftime"), Source.ZONE),
     **dict.fromkeys(("getlocale", "setlocale", "getpreferredencoding", "getdefaultlocale", "localeconv", "nl_langinfo",
                      "getencoding"), Source.LOCALE),
-    **dict.fromkeys(("format_exc", "format_exception", "format_tb", "format_stack", "extract_tb", "extract_stack"),
-                    Source.TRACEBACK),
+    **dict.fromkeys(("format_exc", "format_exception", "format_tb", "format_stack", "extract_tb", "extract_stack",
+                     "print_exc", "walk_tb", "walk_stack", "TracebackException", "from_exception", "extract",
+                     "getframeinfo", "getsourcelines", "getsource", "findsource", "stack", "trace"), Source.TRACEBACK),
     **dict.fromkeys(("as_completed", "wait"), Source.COMPLETION),
 }  # fmt: skip
 OWNERS: Mapping[Source, frozenset[str]] = {
@@ -86,7 +94,7 @@ OWNERS: Mapping[Source, frozenset[str]] = {
     Source.ENVIRONMENT: frozenset({"os"}),
     Source.UUID: frozenset({"uuid"}),
     Source.LOCALE: frozenset({"locale", "sys"}),
-    Source.TRACEBACK: frozenset({"traceback"}),
+    Source.TRACEBACK: frozenset({"traceback", "TracebackException", "StackSummary", "inspect"}),
     Source.COMPLETION: frozenset({"asyncio", "futures", "concurrent"}),
 }
 """Modules and classes that the functions belong to; methods of these names of other objects are something else."""
@@ -128,12 +136,12 @@ def dependence_of(statement: Statement, reads: Mapping[str, str | None]) -> Depe
         reads: Values of names and paths when it ran, as texts; for what syntax does not tell.
     """
     found: Dependence | None = None
-    for node in own_calls(statement):
+    for node in calls_of(statement):
         source = _source_of(node)
         if source is not None and (found is None or found.source in (Source.GENERATOR, Source.COMPLETION)):
             found = Dependence(source, f"{ast.unparse(node.func)}()")
     if found is None:
-        found = _environment(statement)
+        found = _environment(statement) or _place_in_code(statement)
     if found is not None and found.source is not Source.GENERATOR:
         return found
     unordered = _unordered(statement, reads)
@@ -157,21 +165,20 @@ def _source_of(call: ast.Call) -> Source | None:
     return source
 
 
-def own_calls(statement: Statement) -> Iterator[ast.Call]:
-    """Yield the calls of a statement, without those in the body of a compound one."""
-    pending: list[ast.AST] = list(statement.parts)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Call):
-            yield node
-        pending.extend(ast.iter_child_nodes(node))
-
-
 def _environment(statement: Statement) -> Dependence | None:
     for path in sorted(statement.reads):
         if path.endswith("environ") or ".environ." in path:
             return Dependence(Source.ENVIRONMENT, path)
     return None
+
+
+PLACES_IN_CODE = frozenset({"f_lineno", "tb_lineno", "co_firstlineno", "co_filename", "f_lasti", "tb_lasti"})
+"""Attributes that say where in the code something is."""
+
+
+def _place_in_code(statement: Statement) -> Dependence | None:
+    found = sorted(path for path in statement.mentions if path in PLACES_IN_CODE)
+    return Dependence(Source.TRACEBACK, found[0]) if found else None
 
 
 def _has_zone(call: ast.Call, name: str) -> bool:
@@ -216,12 +223,20 @@ def _is_set(node: ast.AST, reads: Mapping[str, str | None]) -> bool:
             return True
         case ast.Name() | ast.Attribute():
             return _looks_like_set(reads.get(ast.unparse(node)))
+        case ast.Await():
+            return _is_set(node.value, reads)
         case ast.BinOp(op=ast.Sub() | ast.BitAnd() | ast.BitOr() | ast.BitXor()):
-            return _is_set(node.left, reads) or _is_set(node.right, reads)
+            return any(_is_set(one, reads) or _is_keys(one) for one in (node.left, node.right))
         case ast.Call(func=ast.Attribute(attr="union" | "difference" | "intersection" | "symmetric_difference")):
             return True
+        case ast.Call():
+            return _looks_like_set(reads.get(ast.unparse(node)))
         case _:
             return False
+
+
+def _is_keys(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("keys", "items")
 
 
 def _looks_like_set(text: str | None) -> bool:
@@ -296,14 +311,38 @@ def _dependence(origin: Origin, suspects: Sequence[Suspect]) -> Dependence:
     statement = origin.statement
     if origin.is_default:
         return Dependence(Source.DEFAULT, origin.kept or "")
+    if origin.is_skipped:
+        return Dependence(Source.SKIPPED, origin.kept or "")
     seen = next((one for one in suspects if is_at(one, origin.file, statement) and one.kind in BY_SUSPECT), None)
     if seen is not None and not origin.kept:
         return Dependence(BY_SUSPECT[seen.kind], seen.what)
     found = dependence_of(statement, origin.reads)
     if origin.kept and (found is None or statement.function is None or found.source is Source.GENERATOR):
-        is_made = statement.function is None
-        return Dependence(Source.IMPORT if is_made else Source.STATE, origin.kept)
+        if statement.function is not None:
+            return Dependence(Source.STATE, origin.kept)
+        return Dependence(Source.KEPT if _holds_state(statement) else Source.IMPORT, origin.kept)
+    if found is None and origin.values is not None and all(map(_ADDRESS.search, origin.values)):
+        return Dependence(Source.ADDRESS, "")
     return found or Dependence(Source.OTHER, "")
+
+
+HOLDERS = frozenset(
+    {"partial", "count", "cycle", "iter", "ContextVar", "list", "dict", "set", "deque", "defaultdict", "Counter",
+     "OrderedDict", "WeakValueDictionary", "WeakKeyDictionary", "WeakSet"}
+)  # fmt: skip
+"""What makes an object that keeps what is put into it, or where it stands."""
+
+
+def _holds_state(statement: Statement) -> bool:
+    """Whether a statement makes an object that changes later: then its changes matter, not when it was made."""
+    value = getattr(statement.node, "value", None)
+    if isinstance(value, ast.Call):
+        name = value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", "")
+        return name in HOLDERS
+    return isinstance(value, (ast.List, ast.Dict, ast.Set))
+
+
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
 
 
 def is_at(suspect: Suspect, file: str, statement: Statement) -> bool:
@@ -322,13 +361,16 @@ WORDS: Mapping[Source, str] = {
     Source.LAMBDA: "reads {what} outside a step",
     Source.ZONE: "uses the local time zone: {what}",
     Source.LOCALE: "reads the locale: {what}",
-    Source.TRACEBACK: "formats a traceback, which contains paths and line numbers: {what}",
+    Source.TRACEBACK: "uses paths or line numbers of the code, which change with every deploy: {what}",
     Source.HASH: "calls {what}, which differs between processes",
     Source.IDENTITY: "calls {what}, an address that differs between processes",
     Source.ORDER: "uses the order of a set, which differs between processes: {what}",
     Source.COMPLETION: "depends on which operation completes first: {what}",
     Source.GENERATOR: "takes the next value of a generator that outlives the execution",
+    Source.ADDRESS: "makes a text with the address of an object: {code}",
+    Source.SKIPPED: "changes `{name}` in a function that a replay does not run again: {code}",
     Source.STATE: "changes `{name}`, which outlives the execution: {code}",
+    Source.KEPT: "makes `{name}`, which keeps its contents between executions: {code}",
     Source.DEFAULT: "keeps the default value of `{name}` from earlier calls",
     Source.IMPORT: "computes `{name}` when the module is imported: {code}",
     Source.OTHER: "gives a different value in each replay: {code}",

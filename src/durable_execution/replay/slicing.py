@@ -30,6 +30,7 @@ class Origin:
         statement: The statement.
         kept: The name whose value was kept from before the replay, if that is how it differs.
         is_default: Whether `kept` is a parameter whose default value was kept.
+        is_skipped: Whether it writes `kept` in a function that the replay did not run again, such as the body of a step.
         depth: Steps from the parting call.
         values: The values that differ, of the first and the second replay.
         reads: The values that it read, as texts.
@@ -43,6 +44,7 @@ class Origin:
     depth: int = 0
     values: tuple[str, str] | None = None
     reads: Values = field(default_factory=lambda: NOTHING)
+    is_skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ class Slice:
         if statement is None or not self._is_new("statement", at):
             return False
         self._open.add(at)
-        found = self._children(at, other, depth)
+        found = self._children(at, other, depth) or self._handed_over(statement, at, other, depth)
         self._open.discard(at)
         if not found or at in self._asked:
             found = self._reads(statement, at, other, depth)
@@ -214,12 +216,13 @@ class Slice:
     def _has_differing(self, at: int, other: int) -> bool:
         """Whether something differs of what a statement reads."""
         statement = self._left.statement(at)
-        return statement is not None and any(self._differing(path, at, other) for path in statement.reads)
+        paths = {*statement.reads, *self._left.events[at].reads} if statement is not None else ()
+        return any(self._differing(path, at, other) for path in paths)
 
     def _reads(self, statement: Statement, at: int, other: int, depth: int) -> bool:
         """Follow the values that a statement reads and that differ."""
         found = False
-        for path in sorted(statement.reads):
+        for path in sorted({*statement.reads, *self._left.events[at].reads}):
             values = self._differing(path, at, other)
             if values is not None:
                 found = self._value(path, at, values, depth + 1) or found
@@ -233,12 +236,24 @@ class Slice:
         """Follow the functions that a statement calls and that end differently."""
         found = False
         for frame in self._left.called_at(at):
-            number = self.alignment.frame(frame.number)
-            if number is None:
-                continue
-            if self._left.outcome(frame) != self._right.outcome(self._right.frames[number]):
-                found = self._returned(frame, depth + 1) or found
+            found = self._differs_at_end(frame, depth) or found
         return found
+
+    def _handed_over(self, statement: Statement, at: int, other: int, depth: int) -> bool:
+        """Follow a value that did not come from a call: an exception, the value of a generator, the result of a task."""
+        if isinstance(statement.node, ast.ExceptHandler):
+            before, there = self._left.previous_line(at), self._right.previous_line(other)
+            return before is not None and there is not None and self._children(before, there, depth)
+        ours, theirs = self._left.yielded_at(at), self._right.yielded_at(other)
+        if ours is not None and theirs is not None:
+            return self._statement(ours, theirs, depth + 1) if self._same_place(ours, theirs) else False
+        return any(self._differs_at_end(frame, depth) for frame in self._left.awaited_at(statement, at))
+
+    def _differs_at_end(self, frame: Frame, depth: int) -> bool:
+        number = self.alignment.frame(frame.number)
+        if number is None or self._left.outcome(frame) == self._right.outcome(self._right.frames[number]):
+            return False
+        return self._returned(frame, depth + 1)
 
     def _returned(self, frame: Frame, depth: int) -> bool:
         at = self._left.decided_end(frame.number)
@@ -337,7 +352,8 @@ class Slice:
             if caller in self._open and not (name in defaults_of(function) and not self._has_differing(caller, other)):
                 self._asked.add(caller)
                 return True  # the statement is being followed: it goes on with what it reads
-            if caller not in self._open and self._statement(caller, other, depth + 1):
+            is_passed = name != "self" or self._left.names(caller, frame)
+            if caller not in self._open and self._statement(caller, other, depth + 1, is_terminal=is_passed):
                 return True
         statement = source_of(frame.file).at(getattr(function, "lineno", frame.first_line))
         if statement is not None and name in defaults_of(function):
@@ -383,7 +399,9 @@ class Slice:
         return True
 
     def _add(self, statement: Statement, at: int, depth: int) -> None:
-        self._note(self._origin(statement, at, depth))
+        other = self.alignment.line(at)
+        values = (self._left.effect(at), self._right.effect(other)) if other is not None else None
+        self._note(self._origin(statement, at, depth, values=values))
         frame = self._left.frames[self._left.events[at].frame]
         for path, text in self._left.values(statement, at).items():
             written = self._left.write_in(frame, path, at) if (text or "").startswith("<") else None

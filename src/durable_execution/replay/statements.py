@@ -249,7 +249,7 @@ class _Names(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         self.mentions.add(node.attr)
-        path = _path(node)
+        path = access_path(node)
         if path is None or any(path.partition(".")[0] in names for names in self._bound):
             self.generic_visit(node)
             return
@@ -305,7 +305,7 @@ def _exits(node: ast.AST) -> bool:
     return any(isinstance(one, (ast.Return, ast.Raise, ast.Break, ast.Continue)) for one in ast.walk(node))
 
 
-def _path(node: ast.AST) -> str | None:
+def access_path(node: ast.AST) -> str | None:
     """`order.customer.tier` as an access path; None when something is called or subscripted on the way."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
@@ -315,12 +315,22 @@ def _path(node: ast.AST) -> str | None:
 
 
 def _targets(node: ast.AST) -> set[str]:
-    path = _path(node)
+    path = access_path(node)
     if path is not None:
         return {path}
     if isinstance(node, ast.Subscript):
         return _targets(node.value)
     return set()
+
+
+def calls_of(statement: Statement) -> Iterator[ast.Call]:
+    """Yield the calls of a statement, without those in the body of a compound one."""
+    pending: list[ast.AST] = list(statement.parts)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Call):
+            yield node
+        pending.extend(ast.iter_child_nodes(node))
 
 
 @lru_cache(maxsize=256)
@@ -333,7 +343,17 @@ def source_of(file: str) -> Source:
 def outer_reads(file: str, line: int) -> tuple[str, ...]:
     """Return the paths that a recorder must read besides local names: attributes and possible globals."""
     statement = source_of(file).at(line)
-    return tuple(sorted(statement.reads)) if statement is not None else ()
+    return tuple(sorted(statement.reads | set(_called_values(file, statement)))) if statement is not None else ()
+
+
+def _called_values(file: str, statement: Statement) -> Iterator[str]:
+    """Names of what a statement calls and a module assigns, such as a `partial`: it may hold a value that changes."""
+    for call in calls_of(statement):
+        if isinstance(call.func, ast.Name):
+            origin, path = imported(file, call.func.id)
+            made = (one for one in source_of(origin) if one.function is None and path in one.binds)
+            if any(isinstance(one.node, (ast.Assign, ast.AnnAssign)) for one in made):
+                yield call.func.id
 
 
 MAX_IMPORTS = 8

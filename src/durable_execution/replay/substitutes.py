@@ -5,6 +5,7 @@
 
 import _thread
 import asyncio
+import collections
 import functools
 import os
 import socket
@@ -29,8 +30,9 @@ from durable_execution.replay.suspects import Owner, SuspectKind, SuspectList, b
 
 READERS = (
     "os.py", "_collections_abc.py", "frozen os", "frozen _collections_abc", "posixpath.py", "frozen posixpath", "pathlib.py",
-    "getpass.py", "shutil.py", "tempfile.py",
+    "getpass.py", "shutil.py", "tempfile.py", "string.py", "configparser.py",
 )  # fmt: skip
+READER_FILES = frozenset({collections.__file__})
 """Source files of `os.environ.get`, `os.getenv` and functions that read the environment for a caller, such as `Path.home`."""
 
 CREDENTIAL_VARIABLES = (
@@ -230,11 +232,15 @@ async def _skipped_async_sleep(delay: float, result: Any = None) -> Any:
     return await _sleep_async(0, result)
 
 
+def _is_reader(file: str) -> bool:
+    return file in READER_FILES or base_name(file).strip("<>") in READERS
+
+
 def _noting_read(environ: Any, key: str) -> Any:
     isolation = current.get(None)
     if isolation is not None:
         outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
-        while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
+        while outer is not None and _is_reader(outer.f_code.co_filename):
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
             if key in CREDENTIAL_VARIABLES:
@@ -251,7 +257,7 @@ def variables_read() -> Iterator[set[str]]:
 
     def noting(environ: Any, key: str) -> Any:
         outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
-        while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
+        while outer is not None and _is_reader(outer.f_code.co_filename):
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) is Owner.USER:
             found.add(key)
@@ -268,7 +274,7 @@ def _noting_list(environ: Any) -> Any:
     isolation = current.get(None)
     if isolation is not None:
         outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
-        while outer is not None and base_name(outer.f_code.co_filename).strip("<>") in READERS:
+        while outer is not None and _is_reader(outer.f_code.co_filename):
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
             isolation.note(SuspectKind.ENVIRONMENT, "os.environ", outer)

@@ -10,7 +10,9 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import functools
 import pathlib
+import random
 import re
 import sys
 import types
@@ -153,6 +155,15 @@ class ValueText:
             return HIDDEN
         return self._text(value, depth + 1, seen)
 
+    def _partial(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        return f"{kind.__name__}({self._items((value.func, *value.args, value.keywords), depth, seen)})"
+
+    def _random(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        if issubclass(kind, random.SystemRandom):
+            return f"<{kind.__name__}>"
+        numbers: tuple[int, ...] = random.Random.getstate(value)[1]
+        return f"<{kind.__name__} #{hash(numbers) & 0xFFFFFFFF:08x}>"  # the same in every process, for numbers
+
     def _enum(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
         return f"{kind.__name__}.{value._name_}" if value._name_ else f"{kind.__name__}({value._value_!r})"
 
@@ -173,6 +184,8 @@ _CONTAINERS: tuple[tuple[type | tuple[type, ...], Render], ...] = (
     (dict, ValueText._dict),  # noqa: SLF001
     ((list, tuple, deque), ValueText._sequence),  # noqa: SLF001
     ((set, frozenset), ValueText._set),  # noqa: SLF001
+    (functools.partial, ValueText._partial),  # noqa: SLF001
+    (random.Random, ValueText._random),  # noqa: SLF001
 )
 
 
