@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 from durable_execution.clock import Clock, SystemClock
 from durable_execution.errors import ConfigurationError, NotDurableError
 from durable_execution.invocation import InvocationLoop, payload_annotation
+from durable_execution.operations.user_function import refuse_generator
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.runtime.client import LambdaService, environment_service
 from durable_execution.runtime.service import LambdaApi, ServiceClient, given_service
@@ -224,6 +225,7 @@ def _policy(name: str) -> NondeterminismPolicy:
 
 
 def _check_signature(function: Callable[..., Any]) -> None:
+    refuse_generator(function, "@durable_execution")
     parameters = list(parameters_of(function).values())
     positional = [parameter for parameter in parameters if parameter.kind in (0, 1, 2)]
     if len(positional) < 2 and not any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in positional):

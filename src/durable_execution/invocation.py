@@ -30,6 +30,7 @@ from durable_execution.errors import (
     ServiceUnavailableError,
 )
 from durable_execution.operations.lifecycle import described
+from durable_execution.operations.user_function import cancellation, explained_error
 from durable_execution.protocol import ErrorObject, InvocationInput, InvocationStatus, Operation, Wire
 from durable_execution.protocol.enums import MAX_RESPONSE_BYTES
 from durable_execution.protocol.envelope import failed, pending, response_size, succeeded
@@ -44,6 +45,7 @@ from durable_execution.runtime.service import ServiceClient
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
 from durable_execution.serdes.annotations import annotation_of, parameters_of
 from durable_execution.serdes.codec import is_plain_annotation
+from durable_execution.serdes.error_texts import UnstorableError
 
 if TYPE_CHECKING:
     from durable_execution.observers import InvocationStarted, Observer
@@ -379,6 +381,8 @@ def _write_result(value: Any, function: Callable[..., Any]) -> str:
 
     try:
         return to_json(value)
+    except UnstorableError as error:
+        raise SerializationError(f"the result of {function.__qualname__} cannot be written: {error}") from error
     except SerializationError as error:
         raise SerializationError(
             f"the result of {function.__qualname__} cannot be written: {error}. Return JSON values, a pydantic model "
@@ -476,12 +480,10 @@ async def _conclude(state: ExecutionState, main: Callable[[ExecutionState], Coro
     try:
         value = await main(state)
     except Exception as error:  # noqa: BLE001  # the handler's error is the execution's
-        state.decide(Outcome(Ending.RAISED, error=error))
+        state.decide(Outcome(Ending.RAISED, error=explained_error(error)))
     except asyncio.CancelledError as error:
         if not state.is_decided:
-            state.decide(
-                Outcome(Ending.RAISED, error=RuntimeError(f"the handler was cancelled by its own code: {error}"))
-            )
+            state.decide(Outcome(Ending.RAISED, error=cancellation(error)))
         raise
     except BaseException as error:
         # An exit of the process, which the loop handles; or the exception with which a test framework ends a test.

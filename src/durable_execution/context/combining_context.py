@@ -52,6 +52,7 @@ class Combinators:
         """
         from durable_execution.operations import combinators
 
+        combinators.check_awaitables("ctx.all", awaitables)
         call = self._scope.reserve(STEP, "All", name)
         return combinators.run_all(call, awaitables)
 
@@ -77,6 +78,7 @@ class Combinators:
 
         if not awaitables:
             raise ConfigurationError("ctx.race needs at least one awaitable")
+        combinators.check_awaitables("ctx.race", awaitables)
         call = self._scope.reserve(STEP, "Race", name)
         return combinators.run_race(call, awaitables)
 
@@ -102,6 +104,7 @@ class Combinators:
 
         if not awaitables:
             raise ConfigurationError("ctx.any needs at least one awaitable")
+        combinators.check_awaitables("ctx.any", awaitables)
         call = self._scope.reserve(STEP, "Any", name)
         return combinators.run_any(call, awaitables)
 
@@ -121,4 +124,5 @@ class Combinators:
         """Wait for all to end, and return how each ended, in order. Only the operations themselves are recorded."""
         from durable_execution.operations import combinators
 
+        combinators.check_awaitables("ctx.all_settled", awaitables)
         return combinators.run_all_settled(awaitables)

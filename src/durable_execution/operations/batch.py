@@ -28,7 +28,7 @@ from durable_execution.errors import ConfigurationError, OperationError, error_o
 from durable_execution.operations.batch_codec import Decision, batch_codec, read_decision, summarize
 from durable_execution.operations.bound_context import BoundContext
 from durable_execution.operations.child import Keeping, run_context
-from durable_execution.operations.user_function import called, can_take, check_parameters
+from durable_execution.operations.user_function import called, can_take, check_parameters, refuse_generator
 from durable_execution.protocol import OperationSubType, OperationType, branch_id
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope, check_name
@@ -392,6 +392,7 @@ def _parameters(function: Callable[..., Any]) -> int:
         ConfigurationError: The function cannot be called with any number of them.
     """
     plain = getattr(function, "blocking_function", function)
+    refuse_generator(plain, "ctx.map")
     for count in (3, 2, 4):
         if can_take(plain, count):
             return count

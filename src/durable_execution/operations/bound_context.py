@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar
 
 from durable_execution.errors import ConfigurationError
+from durable_execution.operations.user_function import refuse_generator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,6 +62,7 @@ def durable_context(function: Callable[Concatenate[Any, P], R]) -> Callable[P, B
     Returns:
         A function of those arguments. It runs nothing: it returns a `BoundContext`.
     """
+    refuse_generator(function, "@durable_context")
 
     @functools.wraps(function)
     def bind(*arguments: P.args, **options: P.kwargs) -> BoundContext[R]:

@@ -14,7 +14,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
-from durable_execution.errors import ExecutionError, InvocationError, OperationError
+from durable_execution.errors import ConfigurationError, ExecutionError, InvocationError, OperationError
 from durable_execution.operations.lifecycle import (
     announce_completed,
     announce_replayed,
@@ -46,6 +46,34 @@ class Settled(Generic[T]):
     def is_success(self) -> bool:
         """Whether it returned a value."""
         return self.error is None
+
+
+def check_awaitables(operation: str, awaitables: Sequence[Any]) -> None:
+    """Refuse arguments of a combinator that are not the calls it runs.
+
+    Raises:
+        ConfigurationError: An argument is a list of calls, is not awaitable, or is given twice.
+    """
+    error = _problem(operation, awaitables)
+    if error is not None:
+        for each in awaitables:
+            for call in each if isinstance(each, (list, tuple, set)) else (each,):
+                if asyncio.iscoroutine(call):
+                    _drop(call)
+        raise ConfigurationError(error)
+
+
+def _problem(operation: str, awaitables: Sequence[Any]) -> str | None:
+    for each in awaitables:
+        if isinstance(each, (list, tuple, set)) or inspect.isgenerator(each):
+            return f"{operation} takes the calls as separate arguments: write {operation}(*calls)"
+        if not inspect.isawaitable(each):
+            return f"{operation} takes calls such as ctx.step(...), without `await`, and not the value {each!r:.60}"
+    if len({id(each) for each in awaitables}) < len(awaitables):
+        return (
+            f"{operation} was given the same call twice: a call runs once. Call the operation again, or keep its result"
+        )
+    return None
 
 
 async def run_all(call: Call, awaitables: Sequence[Awaitable[Any]]) -> list[Any]:

@@ -17,6 +17,7 @@ from durable_execution.protocol import ErrorObject, Wire
 from durable_execution.protocol.enums import LOOK_FROM_CHARACTERS, MAX_ERROR_BYTES
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_recorded
+from durable_execution.serdes.error_texts import UnstorableError
 from durable_execution.serdes.interface import Codec
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ def encode(call: Call, codec: Codec, value: Any) -> str:
     """
     try:
         text = codec.encode(value)
+    except UnstorableError as error:
+        raise SerializationError(f"the result of {call.path} cannot be stored: {error}", operation=call.path) from error
     except SerializationError as error:
         raise SerializationError(
             f"the result of {call.path} cannot be stored: {error}. Annotate the function's return type (a pydantic "

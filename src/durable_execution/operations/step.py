@@ -38,7 +38,7 @@ from durable_execution.operations.lifecycle import (
     round_trip,
     store,
 )
-from durable_execution.operations.user_function import check_parameters
+from durable_execution.operations.user_function import check_parameters, refuse_generator
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.runtime.body_threads import LONG_SECONDS
 from durable_execution.runtime.call import Call
@@ -134,6 +134,7 @@ def durable_step(function: Callable[..., Any]) -> Callable[..., BoundStep[Any]]:
     Returns:
         A function of those arguments. It runs nothing: it returns a `BoundStep` for `ctx.step`.
     """
+    refuse_generator(function, "@durable_step")
 
     @functools.wraps(function)
     def bind(*arguments: Any, **options: Any) -> BoundStep[Any]:

@@ -1,4 +1,4 @@
-"""Check the functions and configurations that are passed to operations."""
+"""Check the functions and configurations that are passed to operations, and explain what a handler's code raised."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import inspect
 from types import FunctionType
 from typing import Any, NoReturn, TypeVar, cast
 
-from durable_execution.errors import ConfigurationError
+from durable_execution.errors import ConfigurationError, ExecutionError
 
 T = TypeVar("T")
 VARIADIC = inspect.CO_VARARGS
+IN_A_LOOP = "The handler already runs in an event loop: write `await call` in place of asyncio.run(call)"
+AWAIT_ONCE = "A call of an operation can be awaited once: keep its result, not the call"
+GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def refuse(given: Any, operation: str) -> NoReturn:
@@ -93,6 +96,7 @@ def check_parameters(function: Any, operation: str, *parameters: str) -> None:
     if not callable(function):
         refuse(function, operation)
     function = getattr(function, "blocking_function", function)
+    refuse_generator(function, operation)
     if can_take(function, len(parameters)):
         return
     name = getattr(function, "__name__", type(function).__name__)
@@ -100,6 +104,21 @@ def check_parameters(function: Any, operation: str, *parameters: str) -> None:
         f"{operation} calls its function as function({', '.join(parameters)}), but the function is "
         f"{name}{_signature(function)}: change it to take these parameters"
     )
+
+
+def refuse_generator(function: Any, operation: str) -> None:
+    """Refuse a function with `yield`: calling it runs nothing.
+
+    Raises:
+        ConfigurationError: The function is a generator function.
+    """
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & GENERATOR:
+        name = getattr(function, "__name__", "the function")
+        raise ConfigurationError(
+            f"{operation} takes a function that returns its result, and {name} is a generator: calling it runs nothing. Return "
+            "a list in place of each `yield`"
+        )
 
 
 def can_take(function: Any, count: int) -> bool:
@@ -130,3 +149,31 @@ def _signature(function: Any) -> str:
         return str(inspect.signature(function))
     except (TypeError, ValueError):
         return "(...)"
+
+
+MISTAKES = {
+    "asyncio.run() cannot be called from a running event loop": IN_A_LOOP,
+    "This event loop is already running": IN_A_LOOP,
+    "Cannot run the event loop while another loop is running": IN_A_LOOP,
+    "Cannot close a running event loop": "The SDK keeps the event loop for later invocations: do not close it",
+    "cannot reuse already awaited coroutine": AWAIT_ONCE,
+    "coroutine is being awaited already": AWAIT_ONCE,
+}
+"""What to do about an error that Python raises for a common mistake in a handler, by its message."""
+
+
+def explained_error(error: Exception) -> Exception:
+    """An error of asyncio, with what to write instead; any other error as it is."""
+    advice = MISTAKES.get(str(error)) if type(error) is RuntimeError else None
+    if advice is None:
+        return error
+    return ExecutionError(f"{error}. {advice}").with_traceback(error.__traceback__)
+
+
+def cancellation(error: BaseException) -> Exception:
+    """The error for a handler that ended with a cancellation, which only its own code can cause."""
+    why = f" ({error})" if str(error) else ""
+    return ExecutionError(
+        f"the handler was cancelled by its own code{why}: it awaited a task that it had cancelled, or cancelled itself. "
+        "Catch asyncio.CancelledError where you await such a task"
+    ).with_traceback(error.__traceback__)

@@ -12,11 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from durable_execution.errors import ServiceError
 from durable_execution.protocol import Wire
-from durable_execution.protocol.enums import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
+from durable_execution.protocol.enums import MAX_BATCH_BYTES, MAX_BATCH_UPDATES, MAX_PAYLOAD_BYTES
+from durable_execution.protocol.ids import kind_of
 from durable_execution.runtime.answers import further_pages
 from durable_execution.runtime.service import CheckpointAnswer, ServiceClient
 
@@ -235,10 +237,13 @@ class CheckpointBatcher:
             if answer.next_marker and answer.token:
                 more = await further_pages(self._client, self._arn, answer.token, answer.next_marker, operations)
                 operations = [*operations, *more]
-        except Exception as error:
+        except Exception as raised:
+            error = _explained(raised, updates)
             if self._announcer is not None:
                 self._announcer.checkpoint_sent(updates, size, time.perf_counter() - began, error)
-            raise
+            if error is raised:
+                raise
+            raise error from raised
         self.is_sending = False
         if self._announcer is not None:
             self._announcer.checkpoint_sent(updates, size, time.perf_counter() - began)
@@ -283,6 +288,23 @@ def as_service_error(error: Exception) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
     return ServiceError(type(error).__name__, str(error), status=None)
+
+
+def _explained(error: Exception, updates: list[Wire]) -> Exception:
+    """A refusal of a payload that is too large, with the operation and the cure; any other error as it is."""
+    if not isinstance(error, ServiceError) or error.is_retriable or error.is_stale_token:
+        return error
+    from durable_execution.serdes.sizes import CURE, size_in_bytes
+
+    size, update = max(((size_in_bytes(each.get("Payload") or ""), each) for each in updates), key=itemgetter(0))
+    if size <= MAX_PAYLOAD_BYTES:
+        return error
+    kind = kind_of(update["Type"], update.get("SubType"))
+    message = (
+        f"{error.message} The payload of {kind} {update.get('Name') or update['Id']!r} has {size:,} bytes, more than the "
+        f"{MAX_PAYLOAD_BYTES:,} that the service stores. {CURE}"
+    )
+    return ServiceError(error.code, message, status=error.status)
 
 
 def _size(update: dict[str, Any]) -> int:

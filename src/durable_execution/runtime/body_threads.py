@@ -141,7 +141,12 @@ class Job:
         if error is None:
             future.set_result(result)
         elif isinstance(error, StopIteration):
-            future.set_exception(RuntimeError(f"a step raised StopIteration: {error}"))
+            future.set_exception(
+                RuntimeError(
+                    f"a step raised {error!r}. Python reserves this exception for iterators: give next() a default, or catch it "
+                    "in the step's body"
+                )
+            )
         else:
             future.set_exception(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -18,19 +19,22 @@ from durable_execution.runtime.answers import is_stale
 from durable_execution.runtime.batcher import CheckpointBatcher, as_service_error
 
 if TYPE_CHECKING:
-    import logging
-
     from durable_execution.clock import Clock
     from durable_execution.runtime.announcer import Announcer
     from durable_execution.runtime.body_threads import Workers
     from durable_execution.runtime.call import Call
     from durable_execution.runtime.service import ServiceClient
 
+logger = logging.getLogger("durable_execution")
+
 RESUMING_STATUSES = TERMINAL_OPERATION_STATUSES | {"READY"}
 """Statuses in which code that waits for an operation can continue."""
 
 DUE_MARGIN_SECONDS = 0.2
 """How long after a timer is due the service is asked about it. Its clock and the local clock may differ slightly."""
+
+FOREIGN_WAIT_SECONDS = 10.0
+"""How long a handler may wait for something that is not a durable operation before a warning is logged."""
 
 SDK_TASKS = 2
 """Tasks of the SDK in every invocation: the one that answers, and the one that sends batches."""
@@ -146,6 +150,7 @@ class ExecutionState:
         self._touched: set[str] = set()
         self._waiters: dict[str, tuple[Call, list[asyncio.Future[None]]]] = {}
         self._due_timer: asyncio.TimerHandle | None = None
+        self._foreign_timer: asyncio.TimerHandle | None = None
         self._children: dict[str | None, int] | None = None
 
     @property
@@ -267,7 +272,7 @@ class ExecutionState:
         if self.busy:
             return batcher.flush_later() or self._ask_when_due()
         if not self._waiters:
-            return False
+            return self._watch_foreign_wait(timeout)
         if batcher.has_unsent:
             batcher.flush()
             return True
@@ -277,8 +282,30 @@ class ExecutionState:
     def close(self) -> None:
         """Cancel the timers."""
         self.batcher.close()
-        if self._due_timer is not None:
-            self._due_timer.cancel()
+        for timer in (self._due_timer, self._foreign_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def _watch_foreign_wait(self, timeout: float | None) -> bool:
+        """Log a warning, once, if the handler waits long for something that is not a durable operation.
+
+        Returns:
+            Whether a timer was set.
+        """
+        if self._foreign_timer is not None or timeout is not None:
+            return False
+        self._foreign_timer = self.loop.call_later(FOREIGN_WAIT_SECONDS, self._warn_of_foreign_wait)
+        return True
+
+    def _warn_of_foreign_wait(self) -> None:
+        if self.outcome.done() or self.busy or self._waiters or self.batcher.is_sending:
+            return
+        logger.warning(
+            "the handler has waited %g seconds for something that is not a durable operation. It cannot be suspended, and Lambda "
+            "ends it at the function's time-out. Move the call that waits into a step, or wait with ctx.wait or a callback",
+            FOREIGN_WAIT_SECONDS,
+            extra={"executionArn": self.execution_arn},
+        )
 
     def _ask_when_due(self) -> bool:
         """While a body runs, ask the service again as soon as a timer that code waits for is due.

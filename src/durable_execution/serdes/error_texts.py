@@ -3,19 +3,45 @@
 Errors of serializers end up in histories, logs, spans and reports, where a payload does not belong.
 """
 
+import inspect
 import re
 import reprlib
 from typing import TYPE_CHECKING, Any
 
+from durable_execution.errors import SerializationError
 from durable_execution.redaction import HIDDEN, default_rules, redacted
 
 if TYPE_CHECKING:
     import pydantic
 
+ENCRYPT_IT = (
+    "A secret is written as asterisks and cannot be read back. Declare the field as str or bytes and encrypt the value with "
+    "EncryptedSerDes, or keep the secret in a secret store and pass its name"
+)
+ENDLESS = "it contains itself, or is nested too deeply for JSON"
 MAX_SHOWN = 60
 MAX_READ = 4096
 MAX_PROBLEMS = 5
 _INPUT_VALUE = re.compile(r"input_value=.*?(?=, input_type=)", re.DOTALL)
+
+
+class UnstorableError(SerializationError):
+    """A value that no annotation makes storable. The message says what to do instead."""
+
+
+def refuse_not_run(value: Any) -> None:
+    """Refuse a coroutine or a generator.
+
+    Raises:
+        UnstorableError: The value is one. The message says what to write.
+    """
+    if inspect.iscoroutine(value):
+        name = getattr(value, "__qualname__", "the function")
+        value.close()  # so that Python does not warn that it was never awaited
+        raise UnstorableError(f"it is the coroutine of {name}(...), which has not run: write `await {name}(...)`")
+    if inspect.isgenerator(value) or inspect.isasyncgen(value):
+        name = getattr(value, "__qualname__", "the function")
+        raise UnstorableError(f"it is the generator {name}, which has not run: return a list of its items")
 
 
 def stored(text: str) -> str:
@@ -37,6 +63,8 @@ def shown(value: Any) -> str:
 
 def reason(error: BaseException) -> str:
     """The message of an error, without secrets and without the input that pydantic quotes."""
+    if isinstance(error, RecursionError) or "Circular reference" in str(error):
+        return ENDLESS
     return redacted(_INPUT_VALUE.sub(f"input_value={HIDDEN}", str(error)))
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from durable_execution.errors import SerializationError
-from durable_execution.serdes.error_texts import reason, stored
+from durable_execution.serdes.error_texts import ENCRYPT_IT, UnstorableError, reason, refuse_not_run, stored
 
 if TYPE_CHECKING:
     from durable_execution.serdes.interface import SerDesContext
@@ -50,9 +50,8 @@ def dumps(value: Any) -> str:
         cure = (
             ". Use None, a text or a Decimal for NaN and infinite numbers" if "Out of range float" in str(error) else ""
         )
-        raise SerializationError(
-            f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}{cure}"
-        ) from None
+        kind = UnstorableError if isinstance(error, RecursionError) else SerializationError
+        raise kind(f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}{cure}") from None
 
 
 def loads(data: str) -> Any:
@@ -89,6 +88,9 @@ def can_hold(value: Any) -> bool:
 def _tag(value: Any) -> dict[str, Any]:
     encode = ENCODERS.get(type(value))
     if encode is None:
+        refuse_not_run(value)
+        if hasattr(value, "get_secret_value"):
+            raise UnstorableError(f"a {type(value).__name__} does not survive being stored. {ENCRYPT_IT}")
         raise SerializationError(
             f"a value of type {type(value).__name__} cannot be restored from JSON when its type is unknown"
         )

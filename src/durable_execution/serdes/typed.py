@@ -23,14 +23,17 @@ import pydantic_core
 import typing_extensions
 
 from durable_execution.errors import PayloadError, SerializationError
-from durable_execution.serdes.error_texts import reason, shown, stored, validation_problems
+from durable_execution.serdes.error_texts import (
+    ENCRYPT_IT,
+    reason,
+    refuse_not_run,
+    shown,
+    stored,
+    validation_problems,
+)
 from durable_execution.serdes.interface import Codec
 
 NUMBERS = ("NaN", "Infinity")
-ENCRYPT_IT = (
-    "A secret is written as asterisks and cannot be read back. Declare the field as str or bytes and encrypt the value with "
-    "EncryptedSerDes, or keep the secret in a secret store and pass its name"
-)
 NO_NUMBERS = "NaN and infinite numbers have no form in JSON. Use None, a text or a Decimal instead"
 MASK = "**********"
 """What pydantic writes in place of a secret."""
@@ -157,6 +160,7 @@ def pydantic_codec(annotation: Any) -> Codec:
                 f"{shown(value)} cannot be read back as {_name(annotation)}: {validation_problems(error)}"
             ) from None
         except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
+            refuse_not_run(value)
             raise SerializationError(f"{shown(value)} is not a {_name(annotation)}: {reason(error)}") from None
         require_finite(text)
         require_same(value, restored, _name(annotation))
@@ -194,6 +198,7 @@ def to_json(value: Any) -> str:
     try:
         text = pydantic_core.to_json(value, bytes_mode="base64", inf_nan_mode="constants").decode()
     except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
+        refuse_not_run(value)
         raise SerializationError(f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}") from None
     require_finite(text)
     if MASK in text:
@@ -218,7 +223,7 @@ def _cached_adapter(annotation: Any) -> pydantic.TypeAdapter[Any]:
             adapter.rebuild()
     except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
         raise SerializationError(
-            f"pydantic cannot create a schema for {_name(annotation)}: {error.message.splitlines()[0]}. Use a pydantic "
+            f"pydantic cannot create a schema for {_name(annotation)}: {error.message.splitlines()[0].rstrip('.')}. Use a pydantic "
             "model, a dataclass or plain JSON values, or configure a serdes"
         ) from None
     return adapter

@@ -96,7 +96,7 @@ def test_stop_iteration_cannot_be_a_futures_error_and_becomes_one_that_can() -> 
         raise StopIteration("exhausted")
 
     async def main() -> None:
-        with pytest.raises(RuntimeError, match="a step raised StopIteration: exhausted"):
+        with pytest.raises(RuntimeError, match=r"a step raised StopIteration\('exhausted'\)\. Python reserves"):
             await Workers().run(fail)
 
     run(main)
