@@ -7,6 +7,7 @@ images as SVG, and the edit-replay-fix loop as an asciinema cast and as an SVG t
 import asyncio
 import contextlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.color import ColorSystem
+from rich.console import Console
+from rich.text import Text
 from textual.pilot import Pilot
 
 from durable_debugger.app import DebuggerApp
@@ -31,6 +34,7 @@ from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.trace.sinks import MemorySink
 
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT))  # the scripted debuggers of the tests
 IMAGES = Path(__file__).parent / "images"
 SIZE = (104, 32)
 ORDER = {
@@ -275,6 +279,55 @@ def _replayed(app: DebuggerApp, before: Session) -> Callable[[], bool]:
     return lambda: shown(app) is not before and shown(app).lines is not None
 
 
+def ide_pictures(place: Workshop, directory: Path) -> None:
+    """Keep a session of pdb, and what debugpy reports to an IDE, both of the replay of a changed handler."""
+    from tests.replay.debugged import AttachedReplay, DebugClient, Terminal, line_of
+    from tests.tui.broken import Broken, Recorded
+
+    case = Recorded(Broken("order", ""), Path("order_workflow.py"), Path("order.history.json"), "process_order")
+    place.edit(CHECK)
+    words = ["durable-debug", "replay", str(case.history), case.target, "--pdb"]
+    terminal = Terminal([sys.executable, "-m", "durable_debugger", *words[1:], "--no-cause"], place.directory)
+    terminal.wait_for("(durable-pdb) ")
+    for typed in ("n", "n", "p total", "c", "w"):
+        terminal.ask(typed)
+    terminal.send("q")
+    terminal.end()
+    typed_lines = terminal.printed.replace(f"{place.directory.resolve()}/", "").replace("\r", "")
+    _text_picture(f"$ {' '.join(words)}\n{typed_lines}", directory / "debugger-pdb.svg", "pdb")
+    with AttachedReplay(case) as replay:
+        client: DebugClient = replay.client
+        client.attach({case.module.absolute(): [line_of(case.module, "total = await")]})
+        told = ["→ attach, setBreakpoints, configurationDone"]
+        for request in ("", "next", "next", "continue"):
+            if request == "continue":
+                client.go_on()
+            elif request:
+                client.request(request, threadId=client.thread)
+            reason, function, line = client.stopped()
+            shown_values = {name: value for name, value in client.variables().items() if name in ("total", "order")}
+            told.append(f"→ {request}" if request else "")
+            told.append(f"← stopped: {reason}   {function}, order_workflow.py:{line}")
+            told += [f"    {name} = {value[:80]}" for name, value in shown_values.items()]
+        text = client.request("exceptionInfo", threadId=client.thread)["description"]
+        told += [
+            "→ exceptionInfo",
+            *(f"    {line}" for line in text.replace(f"{place.directory.resolve()}/", "").splitlines()),
+        ]
+        client.go_on()
+        client.event("terminated")
+        replay.end()
+    _text_picture("\n".join(line for line in told if line), directory / "debugger-dap.svg", "Debug Adapter Protocol")
+
+
+def _text_picture(text: str, file: Path, title: str) -> None:
+    console = Console(record=True, width=SIZE[0], file=io.StringIO(), force_terminal=True)
+    for line in text.splitlines():
+        is_typed = line.startswith(("$ ", "(durable-pdb) ", "→ "))
+        console.print(Text(line, style="bold cyan" if is_typed else "yellow" if line.startswith(("← ", "> ")) else ""))
+    file.write_text(console.export_svg(title=title), encoding="utf-8")
+
+
 def make(directory: Path) -> None:
     """Make everything in a directory."""
     directory = directory.absolute()
@@ -282,6 +335,7 @@ def make(directory: Path) -> None:
     with workshop() as place:
         asyncio.run(pictures(place, directory))
         recorded = asyncio.run(cast(place))
+        ide_pictures(place, directory)
     (directory / "debugger.cast").write_text(recorded.asciicast(), encoding="utf-8")
     (directory / "debugger-loop.svg").write_text(recorded.svg(), encoding="utf-8")
 

@@ -274,16 +274,18 @@ class Recorded:
         case: The case.
         module: File of its handler, which now holds today's code.
         history: File of its history; its replay trace is beside it.
+        handler: Name of the handler.
     """
 
     case: Broken
     module: Path
     history: Path
+    handler: str = "handler"
 
     @property
     def target(self) -> str:
         """The handler, as the command line takes it."""
-        return f"{self.module}:handler"
+        return f"{self.module}:{self.handler}"
 
 
 def record(case: Broken, directory: Path) -> Recorded:

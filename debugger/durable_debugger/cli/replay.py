@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from durable_debugger.cli.command_line import seconds
+from durable_debugger.cli.ide import add_ide_options, debug, wants_ide
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.look import print_comparison, wants_text
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, places, session_of
@@ -36,12 +37,16 @@ def add_replay_arguments(parser: ArgumentParser) -> None:
         help="time limit, in seconds (default: %(default)s)",
     )
     add_import_option(parser)
+    add_ide_options(parser)
     add_screen_options(parser)
     add_place_options(parser)
 
 
 def run_replay(arguments: Namespace, output: Output) -> int:
     """Replay an execution."""
+    if wants_ide(arguments):
+        loaded, report = _replayed(arguments)
+        return debug(loaded.execution, report, arguments, output)
     if not arguments.json and not wants_text(arguments, output):
         return _in_debugger(arguments)
     loaded, report = _replayed(arguments)

@@ -5,14 +5,15 @@ import contextvars
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError
 from durable_execution.invocation import InvocationLoop
+from durable_execution.observers import Observer
 from durable_execution.protocol import InvocationInput, Wire
 from durable_execution.replay.isolation import SideEffectBlockedError
 from durable_execution.replay.recorded_state import RecordedState
@@ -25,8 +26,7 @@ from durable_execution.runtime.loop import EnvironmentLoop
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import ExecutionState, NondeterminismPolicy
 
-if TYPE_CHECKING:
-    from durable_execution.replay.line_recorder import LineRecorder
+T = TypeVar("T")
 
 DEFAULT_ARN = "arn:aws:lambda:us-east-1:123456789012:function:replayed:$LATEST/durable-execution/replay/replay"
 
@@ -37,6 +37,14 @@ class UnusableHandlerError(DurableError):
 
 class UnknownHandlerError(UnusableHandlerError):
     """A reference names no durable handler: there is no such file, module or name, or it is not durable."""
+
+
+class Runner(Protocol):
+    """Runs orchestration code on a thread, and sees what it does there."""
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Call a function in this thread."""
+        ...
 
 
 @dataclass(slots=True)
@@ -102,8 +110,9 @@ def run_once(
     *,
     seconds: float,
     watch: bool = True,
-    recorder: "LineRecorder | None" = None,
+    recorder: Runner | None = None,
     pretends: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> ReplayRun:
     """Run a handler once over a recorded state.
 
@@ -112,8 +121,10 @@ def run_once(
         state: The recorded state.
         seconds: Time limit.
         watch: Whether to watch for clocks, random numbers and other suspects; this takes time.
-        recorder: Records what the code does line by line. Recording is faster without `watch`.
+        recorder: Runs the code on each of its threads: it records what the code does line by line, or lets a debugger trace
+            it. Recording is faster without `watch`.
         pretends: Whether refused side effects seem to succeed.
+        observers: Further observers of the invocation.
     """
     function, name = handler_parts(handler)
     claim(function)
@@ -131,7 +142,7 @@ def run_once(
         lambda_context=ReplayLambdaContext(suspects),
         client=run.service,
         clock=SystemClock(),
-        observers=(collector,),
+        observers=(collector, *observers),
         policy=NondeterminismPolicy.FAIL,
         logs_while_replaying=False,
         logger=_silent_logger(),
@@ -181,7 +192,7 @@ class ReplayLoop(InvocationLoop):
     loop: asyncio.AbstractEventLoop | None = None
     tasks: TaskTracker
     profiler: Profiler | None = None
-    recorder: "LineRecorder | None" = None
+    recorder: Runner | None = None
 
     def _run_on(self, environment: EnvironmentLoop) -> Wire:
         self.loop = environment.loop

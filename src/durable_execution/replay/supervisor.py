@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
@@ -44,6 +45,7 @@ from durable_execution.replay.reproduction import Variant
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.surroundings import Surroundings
 
+WORKER = "durable_execution.replay.worker"
 MEMORY = 1 << 30
 IMPORT_SECONDS = 120.0
 ANSWER_SECONDS = 10.0
@@ -229,21 +231,15 @@ class HandlerProcess:
         self.reference = reference
         self.repeats = 0
         surroundings = surroundings or Surroundings("")
-        near, far = socket.socketpair()
-        key = secrets.token_bytes(KEY_BYTES)
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-        with far:
-            self._process = subprocess.Popen(  # this interpreter, this package
-                _command(far.fileno()),
-                pass_fds=(far.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=self._output,
-                start_new_session=True,
-                env=surroundings.environment(),
-            )
-        near.sendall(key)
-        self._channel = Channel(near, key, is_supervisor=True)
+        self._process, self._channel = start_process(
+            WORKER,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            start_new_session=True,
+            env=surroundings.environment(),
+        )
         self.ready = self._import(options, surroundings)
 
     def _import(self, options: WorkerOptions, surroundings: Surroundings) -> Ready:
@@ -337,8 +333,23 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _command(descriptor: int) -> list[str]:
+def start_process(
+    module: str, *, flags: Sequence[str] = (), **options: Any
+) -> tuple["subprocess.Popen[bytes]", Channel]:
+    """Start this interpreter with the `main` of a module of this package, and connect to it.
+
+    Args:
+        module: The module.
+        flags: Further flags of the interpreter.
+        options: Options of `subprocess.Popen`.
+    """
     path = [str(Path(entry or ".").absolute()) for entry in sys.path]
-    code = f"import sys; sys.path[:] = {path!r}; from durable_execution.replay.worker import main; main()"
-    flags = ["-O"] * sys.flags.optimize
-    return [sys.executable, *flags, "-c", code, str(descriptor)]
+    code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main()"
+    optimized = ["-O"] * sys.flags.optimize
+    near, far = socket.socketpair()
+    key = secrets.token_bytes(KEY_BYTES)
+    with far:
+        command = [sys.executable, *optimized, *flags, "-c", code, str(far.fileno())]
+        process: subprocess.Popen[bytes] = subprocess.Popen(command, pass_fds=(far.fileno(),), **options)
+    near.sendall(key)
+    return process, Channel(near, key, is_supervisor=True)

@@ -335,7 +335,7 @@ def owner_of(filename: str) -> Owner:
     if filename.startswith("<frozen"):
         return Owner.STANDARD
     path = str(Path(filename).absolute())
-    if path.startswith(SDK_DIRECTORY):
+    if path.startswith((SDK_DIRECTORY, *_disowned)):
         return Owner.SDK
     if path.startswith(tuple(_claimed)):
         return Owner.USER
@@ -356,7 +356,19 @@ def claim(function: Callable[..., Any]) -> None:
     owner_of.cache_clear()
 
 
+def claimed_places() -> tuple[str, ...]:
+    """Return where code is that counts as the user's although it is installed."""
+    return tuple(sorted(_claimed))
+
+
+def disown(directory: str) -> None:
+    """Treat the code in a directory as the SDK's: that of a debugger which is attached to the replay."""
+    _disowned.add(directory)
+    owner_of.cache_clear()
+
+
 _claimed: set[str] = set()
+_disowned: set[str] = set()
 
 
 def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:

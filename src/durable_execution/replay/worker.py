@@ -62,11 +62,11 @@ async def _warm_up(_event: Any, ctx: DurableContext) -> None:
 def main() -> None:
     """Import a handler and fork for every request, until the supervisor closes the connection."""
     connection = hidden(int(sys.argv[1]))
-    channel = Channel(connection, _key(connection), is_supervisor=False)
+    channel = Channel(connection, connection_key(connection), is_supervisor=False)
     start: Start = channel.receive()
     sys.argv[:] = [""]
     sandbox = Sandbox(allows_network_at_import=start.allows_network_at_import, has_landlock=start.has_landlock)
-    _replay_something()
+    replay_something()
     shift_clock(start.clock_offset)
     if start.random_seed is not None:
         seed_random(start.random_seed)
@@ -113,7 +113,8 @@ def _members() -> tuple[tuple[str, ...], ...]:
     return tuple(sorted(values for values in found if len(values) > 1 and all(isinstance(one, str) for one in values)))
 
 
-def _key(connection: socket.socket) -> bytes:
+def connection_key(connection: socket.socket) -> bytes:
+    """Read the key of a channel, which comes before its first message."""
     key = b""
     while len(key) < KEY_BYTES:
         more = connection.recv(KEY_BYTES - len(key))
@@ -130,7 +131,7 @@ def _site(handler: Any) -> CallSite:
     return CallSite(code.co_filename, code.co_firstlineno, code.co_qualname)
 
 
-def _replay_something() -> None:
+def replay_something() -> None:
     """Replay an empty execution, so that every module a replay needs is loaded before the handler's."""
     started = {"EventType": "ExecutionStarted", "EventId": 1, "EventTimestamp": 0, "ExecutionStartedDetails": {}}
     Replayer(_warm_up).replay(read_history([started]))
@@ -193,13 +194,20 @@ def _work(key: bytes, descriptors: list[int], handler: Any, sandbox: Sandbox, st
         os._exit(BROKEN)
 
 
-def _limit(memory: int) -> None:
-    """Limit what this process may take, and let it end with its parent."""
+def end_with_parent() -> None:
+    """Let the kernel end this process with the one that started it, where it can."""
     import ctypes
-    import resource
 
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _limit(memory: int) -> None:
+    """Limit what this process may take, and let it end with its parent."""
+    import resource
+
+    end_with_parent()
+    if sys.platform.startswith("linux"):
         with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # a file of the kernel
             taken = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
