@@ -60,6 +60,45 @@ def _open_call(operation: RecordedOperation) -> OpenCall:
     )
 
 
+def heartbeat_of(execution: RecordedExecution, call: OpenCall) -> float | None:
+    """Return the seconds within which a callback must be given a heartbeat; None when it needs none."""
+    operation = execution.by_id().get(call.place.id or "") if call.kind == "callback" else None
+    seconds = operation.details.get("heartbeat_timeout_seconds") if operation is not None else None
+    return float(seconds) if isinstance(seconds, (int, float)) and seconds else None
+
+
+def ends_at(execution: RecordedExecution) -> datetime | None:
+    """Return when the execution times out; None when that is not recorded."""
+    first = execution.events[0] if execution.events else {}
+    details = first.get("ExecutionStartedDetails") or {}
+    return _after(execution.started_at, details.get("ExecutionTimeout"))
+
+
+def missing_events(execution: RecordedExecution) -> tuple[int, int] | None:
+    """Return the first and last number of the first events that are missing; None without a gap."""
+    expected = 1
+    for event in execution.events:
+        number = event.get("EventId")
+        if not isinstance(number, int):
+            return None
+        if number > expected:
+            return expected, number - 1
+        expected = number + 1
+    return None
+
+
+def retried(execution: RecordedExecution) -> list[tuple[RecordedOperation, int, ErrorObject | None]]:
+    """Return the open steps that failed before, with the number of failed attempts and the last error."""
+    found: list[tuple[RecordedOperation, int, ErrorObject | None]] = []
+    for one in execution.operations:
+        if one.type is not OperationType.STEP or one.subtype == "WaitForCondition" or one.status.is_terminal:
+            continue
+        errors = [attempt.error for attempt in one.attempts if attempt.error is not None]
+        if errors:
+            found.append((one, len(errors), errors[-1]))
+    return found
+
+
 def _after(start: datetime | None, seconds: object) -> datetime | None:
     if start is None or not isinstance(seconds, (int, float)) or not seconds:
         return None
@@ -141,13 +180,17 @@ def _is_same(one: ErrorObject | None, other: ErrorObject) -> bool:
 
 
 def failing_invocations(execution: RecordedExecution) -> list[RecordedInvocation]:
-    """Return the invocations at the end of the recording that failed, one after another, without progress."""
+    """Return the invocations at the end of the recording that failed one after another with the same type of error."""
     found: list[RecordedInvocation] = []
     for invocation in reversed(execution.invocations):
-        if invocation.error is None:
+        if invocation.error is None or (found and _type(invocation) != _type(found[0])):
             break
         found.insert(0, invocation)
     return found
+
+
+def _type(invocation: RecordedInvocation) -> str | None:
+    return invocation.error.type if invocation.error is not None else None
 
 
 def short_error(error: ErrorObject | None) -> str | None:
@@ -165,6 +208,32 @@ def data_size(execution: RecordedExecution) -> int:
         texts += [operation.input, operation.result]
         texts += [attempt.result for attempt in operation.attempts[:-1]]
     return sum(len(text) for text in texts if text)
+
+
+def history_warnings(execution: RecordedExecution) -> Iterator[Warning_]:
+    """Yield what is missing in the history of an execution that ended."""
+    missing = missing_events(execution)
+    if missing is not None:
+        yield Warning_("history_incomplete", f"{events_text(*missing)}, so this may not be the whole story")
+
+
+def events_text(first: int, last: int) -> str:
+    """Return which events are missing, as a clause."""
+    return f"event {first} is missing" if first == last else f"events {first} to {last} are missing"
+
+
+def time_warnings(execution: RecordedExecution, as_of: datetime | None) -> Iterator[Warning_]:
+    """Yield how close an open execution is to its time limit, and what ends only after it."""
+    limit, start = ends_at(execution), execution.started_at
+    if limit is None or start is None:
+        return
+    if as_of is not None and (as_of - start) >= NEAR_QUOTA * (limit - start):
+        left = (limit - as_of).total_seconds()
+        yield Warning_("time_quota", f"it times out in {duration(left)}" if left > 0 else "its time limit has passed")
+        return
+    late = next((one for one in open_calls(execution) if one.until is not None and one.until > limit), None)
+    if late is not None:
+        yield Warning_("times_out_first", f"it times out before {late.place.path} is due, at {limit.isoformat()}")
 
 
 def quota_warnings(execution: RecordedExecution) -> Iterator[Warning_]:
@@ -193,6 +262,27 @@ def oddities(execution: RecordedExecution) -> Iterator[Warning_]:
                 "failed_invocation", f"invocation {invocation.number} failed with {short_error(invocation.error)}"
             )
     yield from _slow_resumes(execution)
+    yield from _slow_gaps(execution)
+
+
+def _slow_gaps(execution: RecordedExecution) -> Iterator[Warning_]:
+    """The time an invocation spent outside all calls."""
+    spans = sorted(
+        (one.started_at, one.ended_at or execution.ended_at or one.started_at)
+        for one in execution.operations
+        if one.started_at is not None and one.type in KINDS
+    )
+    for invocation in execution.invocations:
+        here, end = invocation.started_at, invocation.ended_at
+        if here is None or end is None or end - here < SLOW_RESUME:
+            continue
+        for start, stop in (*spans, (end, end)):
+            if here < start <= end and start - here >= SLOW_RESUME:
+                seconds = (start - here).total_seconds()
+                yield Warning_(
+                    "slow_gap", f"invocation {invocation.number} spent {duration(seconds)} between two calls"
+                )
+            here = max(here, min(stop, end))
 
 
 def _slow_resumes(execution: RecordedExecution) -> Iterator[Warning_]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from durable_execution.divergence import NONDETERMINISM, Divergence, Severity
 from durable_execution.explain.explanation import (
@@ -18,32 +18,67 @@ from durable_execution.explain.explanation import (
 from durable_execution.explain.facts import (
     STORM_ATTEMPTS,
     duration,
+    events_text,
     failing_invocations,
     failure_chain,
+    heartbeat_of,
+    history_warnings,
+    missing_events,
     oddities,
     open_calls,
     place_of,
     quota_warnings,
+    retried,
     short_error,
     site_of_error,
+    time_warnings,
 )
-from durable_execution.history.recorded import RecordedExecution
-from durable_execution.protocol import ErrorObject
+from durable_execution.history.recorded import RecordedExecution, RecordedInvocation
+from durable_execution.protocol import ErrorObject, OperationType
 
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED")
+DIVERGED = (NONDETERMINISM, "NonDeterministicExecutionError", "NonDeterministicError")
+"""Types in which SDKs end an execution whose code left the recorded path."""
+
+NONDETERMINISTIC = "Nondeterminism in "
+"""How our SDK begins the message of an invocation that is retried for that reason."""
+
+LONGEST_INVOCATION = timedelta(minutes=15)
 TOO_LARGE = ("ResponseSizeTooLarge", "Function.ResponseSizeTooLarge", "RequestEntityTooLargeException")
 TIMED_OUT = ("Sandbox.Timedout", "Function.TimedOut")
-THROTTLED = ("TooManyRequestsException", "ThrottlingException", "Lambda.TooManyRequestsException", "Throttling")
+RESPONSE_REFUSED = "the handler's result takes"
+"""How our SDK begins the message when the service refuses a result."""
+
+THROTTLED = (
+    "TooManyRequestsException", "ThrottlingException", "Throttling", "ThrottledException", "EC2ThrottledException",
+    "ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded",
+    "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded",
+)  # fmt: skip
 BEFORE_HANDLER = (
     "Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.UserCodeSyntaxError", "Runtime.MalformedHandlerName",
     "Runtime.ExitError", "Runtime.InvalidEntrypoint", "InvalidEntrypoint", "Sandbox.InitError", "Function.InitError",
-    "AccessDeniedException", "KMSAccessDeniedException", "ImageAccessDenied",
+    "AccessDeniedException", "KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException",
+    "KMSNotFoundException", "ImageAccessDenied", "EC2AccessDeniedException", "EC2UnexpectedException",
+    "ENILimitReachedException", "SubnetIPAddressLimitReachedException", "InvalidSecurityGroupIDException",
+    "InvalidSubnetIDException", "InvalidRuntimeException", "InvalidZipFileException", "EFSIOException",
+    "EFSMountConnectivityException", "EFSMountFailureException", "EFSMountTimeoutException", "ResourceNotReadyException",
+    "SnapStartException", "SnapStartNotReadyException", "SnapStartTimeoutException",
 )  # fmt: skip
 """Error types with which Lambda says that the handler never started."""
+
+KILLED = ("signal: killed", "Runtime.OutOfMemory")
+"""How Lambda says that it ended the process, which nearly always ran out of memory."""
+
+RAISE_TIMEOUT = Advice("raise the function's timeout, or split the step that runs too long")
+FIX_DEPLOYMENT = Advice("fix the deployment: the package, the handler's name, or the function's permissions")
+ENDINGS = {
+    "SUCCEEDED": "It succeeded", "FAILED": "It failed", "TIMED_OUT": "It timed out", "STOPPED": "It was stopped",
+}  # fmt: skip
 
 Look = Callable[[str], RecordedExecution | None]
 """Reads an invoked execution by its ARN; None when it cannot be read."""
 
+SERVICE_ENDS = (OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE)
 MAX_CHAIN = 8
 
 
@@ -77,13 +112,17 @@ def _explain(
     depth: int,
 ) -> Explanation:
     root, number = (divergence, invocation) if divergence is not None else _recorded_divergence(execution)
-    if root is not None or _is_nondeterminism(execution.error):
-        found = _diverged(execution, root, number)
+    failing = failing_invocations(execution) if execution.status == "RUNNING" else []
+    error = failing[-1].error if failing else execution.error
+    if root is not None or _is_nondeterminism(error):
+        found = _diverged(execution, root, number, error)
     elif execution.status in ENDED:
         found = _ended(execution)
     else:
         found = _open(execution, as_of)
-    warnings = (*found.warnings, *quota_warnings(execution))
+    more = history_warnings(execution) if execution.status in ENDED else time_warnings(execution, as_of)
+    is_known = found.state not in (StateKind.HISTORY_INCOMPLETE, StateKind.HISTORY_UNAVAILABLE)
+    warnings = (*found.warnings, *quota_warnings(execution), *(more if is_known else ()))
     found = replace(found, arn=execution.arn, warnings=warnings, waiting=tuple(_waiting(execution)))
     return _followed(found, as_of, look, depth)
 
@@ -101,14 +140,19 @@ def _recorded_divergence(execution: RecordedExecution) -> tuple[Divergence | Non
 
 
 def _is_nondeterminism(error: ErrorObject | None) -> bool:
-    return error is not None and (error.type or "").rpartition(".")[2] == NONDETERMINISM
+    if error is None:
+        return False
+    kind, message = (error.type or "").rpartition(".")[2], error.message or ""
+    return kind in DIVERGED or (kind == "InvocationError" and message.startswith(NONDETERMINISTIC))
 
 
-def _diverged(execution: RecordedExecution, root: Divergence | None, invocation: int | None) -> Explanation:
+def _diverged(
+    execution: RecordedExecution, root: Divergence | None, invocation: int | None, error: ErrorObject | None
+) -> Explanation:
     replay = Advice("replay it against the code to see both sides", _command("replay", execution, "MODULE:HANDLER"))
     if root is None:
-        message = (execution.error.message if execution.error else None) or "the code left the recorded path"
-        place = Place(execution.handler or "handler", call_site=site_of_error(execution.error))
+        message = (error.message if error else None) or "the code left the recorded path"
+        place = Place(execution.handler or "handler", call_site=site_of_error(error))
         headline = message.splitlines()[0].strip()
         return Explanation(
             StateKind.DIVERGED, headline, place=place, causes=tuple(_lines(message)[1:]), advice=(replay,)
@@ -133,6 +177,8 @@ def _lines(text: str) -> list[str]:
 
 def _ended(execution: RecordedExecution) -> Explanation:
     at, took = execution.ended_at, _took(execution)
+    if _is_empty(execution) and execution.error is None:
+        return _unavailable(f"{ENDINGS[execution.status]}, but its history")
     match execution.status:
         case "SUCCEEDED":
             odd = tuple(oddities(execution))
@@ -144,24 +190,26 @@ def _ended(execution: RecordedExecution) -> Explanation:
                 StateKind.STOPPED,
                 f"It was stopped{took}{f': {reason}' if reason else ''}.",
                 since=at,
-                place=_last_place(execution),
+                place=_resting_place(execution),
+                causes=_retries(execution),
             )
         case "TIMED_OUT":
-            place = _last_place(execution)
+            place = _resting_place(execution)
             where = f" while it waited at {place.path}" if place is not None else ""
             advice = Advice(
                 "raise ExecutionTimeout in the function's DurableConfig, or limit what the execution waits for"
             )
             return Explanation(
-                StateKind.TIMED_OUT, f"It timed out{took}{where}.", since=at, place=place, advice=(advice,)
-            )
+                StateKind.TIMED_OUT, f"It timed out{took}{where}.", since=at, place=place, causes=_retries(execution),
+                advice=(advice,),
+            )  # fmt: skip
         case _:
             return _failed(execution)
 
 
 def _failed(execution: RecordedExecution) -> Explanation:
     error, chain = execution.error, failure_chain(execution)
-    if error is not None and _is_one_of(error, TOO_LARGE):
+    if error is not None and (_is_one_of(error, TOO_LARGE) or (error.message or "").startswith(RESPONSE_REFUSED)):
         advice = Advice("return a reference, for example an S3 key, in place of the value")
         return Explanation(
             StateKind.RESULT_TOO_LARGE, f"It failed: its result is too large ({short_error(error)}).",
@@ -169,18 +217,24 @@ def _failed(execution: RecordedExecution) -> Explanation:
         )  # fmt: skip
     place = place_of(chain[-1]) if chain else Place(execution.handler or "handler", call_site=site_of_error(error))
     where = f" at {place.path}" if chain else ""
+    advice = Advice("replay it against the corrected code", _command("replay", execution, "MODULE:HANDLER"))
+    if error is not None and not chain and _is_one_of(error, TIMED_OUT):
+        place, advice = _last_place(execution) or place, RAISE_TIMEOUT
+        where = f" at {place.path}"
+    elif error is not None and not chain and _is_one_of(error, BEFORE_HANDLER):
+        advice = FIX_DEPLOYMENT
     attempts = len(chain[-1].attempts) if chain else 0
     tried = f" after {attempts} attempts" if attempts > 1 else ""
     causes = tuple(f"{one.path} failed with {short_error(one.error)}" for one in chain[1:])
     headline = f"It failed{where}{tried}: {short_error(error) or 'the error is not recorded'}."
     return Explanation(
         StateKind.FAILED, headline, since=execution.ended_at, place=place, causes=causes,
-        advice=(Advice("replay it against the corrected code", _command("replay", execution, "MODULE:HANDLER")),),
+        advice=(advice,),
     )  # fmt: skip
 
 
 def _open(execution: RecordedExecution, as_of: datetime | None) -> Explanation:
-    found = _unreadable(execution) or _paused(execution) or _failing(execution) or _near_quota(execution)
+    found = _unreadable(execution) or _paused(execution) or _failing(execution) or _near_quota(execution, as_of)
     found = found or _retrying(execution, as_of) or _blocked(execution, as_of)
     if found is not None:
         return found
@@ -190,16 +244,28 @@ def _open(execution: RecordedExecution, as_of: datetime | None) -> Explanation:
     return Explanation(StateKind.RUNNING, f"It is running{where}.", since=since, place=place)
 
 
+def _is_empty(execution: RecordedExecution) -> bool:
+    return not execution.events and not execution.operations and not execution.traces
+
+
+def _unavailable(what: str) -> Explanation:
+    advice = Advice("grant lambda:GetDurableExecutionHistory, or read it within the retention period")
+    headline = f"{what} is not available: it has expired, or you may not read it."
+    return Explanation(StateKind.HISTORY_UNAVAILABLE, headline, advice=(advice,))
+
+
 def _unreadable(execution: RecordedExecution) -> Explanation | None:
-    if not execution.events and not execution.operations and not execution.traces:
-        advice = Advice("grant lambda:GetDurableExecutionHistory, or read it within the retention period")
-        headline = "Its history is not available: it has expired, or you may not read it."
-        return Explanation(StateKind.HISTORY_UNAVAILABLE, headline, advice=(advice,))
+    if _is_empty(execution):
+        return _unavailable("Its history")
     first = execution.events[0] if execution.events else {}
     if execution.events and (first.get("EventType") != "ExecutionStarted" or first.get("EventId", 1) != 1):
         headline = "Its history is incomplete: the first events are missing, so what it does is not known."
         advice = Advice("export the history again, from its first event")
         return Explanation(StateKind.HISTORY_INCOMPLETE, headline, advice=(advice,))
+    missing = missing_events(execution)
+    if missing is not None:
+        headline = f"Its history is incomplete: {events_text(*missing)}, so what it does is not known."
+        return Explanation(StateKind.HISTORY_INCOMPLETE, headline, advice=(Advice("export the whole history again"),))
     return None
 
 
@@ -214,10 +280,14 @@ def _paused(execution: RecordedExecution) -> Explanation | None:
             StateKind.PAUSING, "It is being paused: the running invocation finishes first.", since=since,
             place=_last_place(execution),
         )  # fmt: skip
+    ended = [
+        one for one in execution.operations if since is not None and one.ended_at is not None and one.ended_at > since
+    ]
+    causes = tuple(f"{one.path} ended while it was paused" for one in ended if one.type in SERVICE_ENDS)
     advice = Advice("resume it, which needs lambda:ResumeDurableExecution on AWS", _command("resume", execution))
     return Explanation(
         StateKind.PAUSED, "It is paused, and nothing in it runs until you resume it.", since=since,
-        place=_last_place(execution), advice=(advice,),
+        place=_resting_place(execution), causes=causes, advice=(advice,),
     )  # fmt: skip
 
 
@@ -240,7 +310,7 @@ def _failing(execution: RecordedExecution) -> Explanation | None:
             since=since,
             place=place,
             causes=(f"{reason}",),
-            advice=(Advice("raise the function's timeout, or split the step that runs too long"),),
+            advice=(RAISE_TIMEOUT,),
         )
     if _is_one_of(error, THROTTLED):
         advice = Advice("raise the function's reserved concurrency, or start fewer executions at once")
@@ -248,33 +318,60 @@ def _failing(execution: RecordedExecution) -> Explanation | None:
         return Explanation(
             StateKind.THROTTLED, headline, since=since, place=place, causes=(f"{reason}",), advice=(advice,)
         )
-    if _is_one_of(error, BEFORE_HANDLER):
-        advice = Advice("fix the deployment: the package, the handler's name, or the function's permissions")
+    is_killed = any(word in f"{error.type} {error.message}" for word in KILLED)
+    if _is_one_of(error, BEFORE_HANDLER) and not is_killed and not _has_begun(execution, failing[-1]):
         headline = f"It does not continue: {times} failed before the handler started ({reason})."
         return Explanation(
             StateKind.FAILING_BEFORE_HANDLER,
             headline,
             since=since,
             place=Place("handler", call_site=site),
-            advice=(advice,),
+            advice=(FIX_DEPLOYMENT,),
         )
     headline = f"It does not continue: {times} failed with {reason}, and Lambda retries."
     place = Place(execution.handler or "handler", call_site=site) if site is not None else place
+    if is_killed:
+        advice = Advice("raise the function's memory: Lambda ended the process, as it does when memory runs out")
+        return Explanation(StateKind.INVOCATIONS_FAILING, headline, since=since, place=place, advice=(advice,))
     advice = Advice("replay it to see where the code raises", _command("replay", execution, "MODULE:HANDLER"))
     return Explanation(StateKind.INVOCATIONS_FAILING, headline, since=since, place=place, advice=(advice,))
 
 
-def _near_quota(execution: RecordedExecution) -> Explanation | None:
+def _has_begun(execution: RecordedExecution, invocation: RecordedInvocation) -> bool:
+    """Tell whether an invocation made calls, so that its handler was running."""
+    start, end = invocation.started_at, invocation.ended_at
+    if start is None or end is None:
+        return False
+    moments = [one.started_at for one in execution.operations]
+    moments += [attempt.started_at for one in execution.operations for attempt in one.attempts]
+    return any(moment is not None and start <= moment <= end for moment in moments)
+
+
+def _near_quota(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
     warning = next(quota_warnings(execution), None)
     if warning is None:
-        return None
+        return _near_time_limit(execution, as_of)
     advice = Advice("move work into invoked executions, or continue in a new execution before the quota ends this one")
     return Explanation(
         StateKind.QUOTA_NEAR, f"It is close to a quota: {warning.text}.", place=_last_place(execution), advice=(advice,)
     )
 
 
+def _near_time_limit(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
+    warning = next((one for one in time_warnings(execution, as_of) if one.kind == "time_quota"), None)
+    if warning is None:
+        return None
+    advice = Advice("end what it waits for now; an execution's time limit cannot be raised while it runs")
+    return Explanation(
+        StateKind.QUOTA_NEAR, f"It is close to its time limit: {warning.text}.", place=_resting_place(execution),
+        advice=(advice,),
+    )  # fmt: skip
+
+
 def _retrying(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
+    storm = _storm(execution)
+    if storm is not None:
+        return storm
     retries = [one for one in open_calls(execution) if one.kind == "retry"]
     conditions = {one.id for one in execution.operations if one.subtype == "WaitForCondition"}
     steps = [one for one in retries if one.place.id not in conditions]
@@ -282,18 +379,6 @@ def _retrying(execution: RecordedExecution, as_of: datetime | None) -> Explanati
         return None
     worst = max(steps, key=lambda one: one.attempt or 0)
     after = f" after {worst.error}" if worst.error else ""
-    if len(steps) >= STORM_ATTEMPTS or (worst.attempt or 0) > STORM_ATTEMPTS:
-        many = (
-            f"{len(steps)} steps are retried"
-            if len(steps) > 1
-            else f"{worst.place.path} was tried {(worst.attempt or 1) - 1} times"
-        )
-        advice = Advice("fix what fails, or limit the attempts in the step's retry strategy; stop it if it cannot succeed",
-                        _command("stop", execution))  # fmt: skip
-        return Explanation(
-            StateKind.RETRY_STORM, f"It retries without success: {many}{after}.", since=worst.since, until=worst.until,
-            place=worst.place, causes=(worst.error,) if worst.error else (), advice=(advice,),
-        )  # fmt: skip
     others = _blocker(execution)
     if others is not None and others.kind != "retry" and others.until is None:
         return None  # what has no end keeps it longer than the retry
@@ -302,6 +387,33 @@ def _retrying(execution: RecordedExecution, as_of: datetime | None) -> Explanati
         StateKind.RETRY_PENDING, f"It waits for attempt {worst.attempt} of {worst.place.path}{left}{after}.",
         since=worst.since, until=worst.until, place=worst.place, causes=(worst.error,) if worst.error else (),
     )  # fmt: skip
+
+
+def _storm(execution: RecordedExecution) -> Explanation | None:
+    """Steps that fail again and again, whether they wait for the next attempt or are being tried."""
+    steps = retried(execution)
+    if not steps:
+        return None
+    operation, count, error = max(steps, key=lambda one: one[1])
+    if len(steps) < STORM_ATTEMPTS and count < STORM_ATTEMPTS:
+        return None
+    worst = next(one for one in open_calls(execution) if one.place.id == operation.id)
+    reason = short_error(error)
+    many = f"{len(steps)} steps are retried" if len(steps) > 1 else f"{worst.place.path} was tried {count} times"
+    advice = Advice("fix what fails, or limit the attempts in the step's retry strategy; stop it if it cannot succeed",
+                    _command("stop", execution))  # fmt: skip
+    return Explanation(
+        StateKind.RETRY_STORM, f"It retries without success: {many}, after {reason}.", since=worst.since,
+        until=worst.until, place=worst.place, causes=(reason,) if reason else (), advice=(advice,),
+    )  # fmt: skip
+
+
+def _retries(execution: RecordedExecution) -> tuple[str, ...]:
+    """What was being retried when the execution was ended from outside."""
+    return tuple(
+        f"{one.path} had failed {count} {'time' if count == 1 else 'times'}, at last with {short_error(error)}"
+        for one, count, error in retried(execution)
+    )
 
 
 def _blocker(execution: RecordedExecution) -> OpenCall | None:
@@ -315,6 +427,9 @@ def _blocked(execution: RecordedExecution, as_of: datetime | None) -> Explanatio
     call = _blocker(execution)
     if running and (call is None or (execution.invocations and execution.invocations[-1].ended_at is None)):
         place = running[-1].place
+        cut_off = _cut_off(running[-1], execution, as_of)
+        if cut_off is not None:
+            return cut_off
         return Explanation(StateKind.RUNNING, f"It is running {place.path}.", since=running[-1].since, place=place)
     if call is None:
         return None
@@ -334,19 +449,36 @@ def _blocked(execution: RecordedExecution, as_of: datetime | None) -> Explanatio
             return _rests(StateKind.RETRY_PENDING, f"It waits for the next check of {name}{left}.", call)
 
 
+def _cut_off(call: OpenCall, execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
+    """A step that has been running for longer than any invocation can: inferred, since the history has no event for it."""
+    operation = execution.by_id().get(call.place.id or "")
+    tries = operation.attempts if operation is not None else ()
+    since = (tries[-1].started_at if tries else None) or call.since
+    if as_of is None or since is None or as_of - since <= LONGEST_INVOCATION:
+        return None
+    took = duration((as_of - since).total_seconds())
+    return Explanation(
+        StateKind.FUNCTION_TIMEOUT,
+        f"It has been in {call.place.path} for {took}, and no invocation runs for more than 15 min: the function has probably "
+        "timed out.",
+        since=since, place=call.place, advice=(RAISE_TIMEOUT,), is_inferred=True,
+    )  # fmt: skip
+
+
 def _at_callback(execution: RecordedExecution, call: OpenCall, left: str, as_of: datetime | None) -> Explanation:
-    limit = left or ", and has no timeout"
+    beat = heartbeat_of(execution, call)
+    limit = left or (f", with a heartbeat every {duration(beat)}" if beat else ", and has no timeout")
     command = f"durable-debug callback succeed {call.callback_id} --result JSON" if call.callback_id else None
     advice = [Advice("complete the callback, if the external system cannot", command)]
-    if call.until is None:
+    if beat and call.callback_id:
+        advice.append(Advice("keep it alive", f"durable-debug callback heartbeat {call.callback_id}"))
+    elif call.until is None:
         advice.append(Advice("give create_callback a timeout, so that a lost callback does not block the execution"))
     found = _rests(
         StateKind.WAITING_FOR_CALLBACK, f"It waits for the callback {call.place.path}{limit}.", call, *advice
     )
-    operation = execution.by_id().get(call.place.id or "")
-    beat = operation.details.get("heartbeat_timeout_seconds") if operation is not None else None
-    if beat and as_of is not None and call.since is not None and (as_of - call.since).total_seconds() > float(beat):
-        text = f"its heartbeat is limited to {duration(float(beat))}, and it has been open for longer"
+    if beat and as_of is not None and call.since is not None and (as_of - call.since).total_seconds() > beat:
+        text = f"its heartbeat is limited to {duration(beat)}, and it has been open for longer"
         return replace(found, warnings=(Warning_("heartbeat", text),))
     return found
 
@@ -365,6 +497,12 @@ def _followed(found: Explanation, as_of: datetime | None, look: Look | None, dep
         return found
     inner = _explain(invoked, as_of, None, look, depth=depth + 1)
     return replace(found, chained=Chained(arn, inner), until=inner.until)
+
+
+def _resting_place(execution: RecordedExecution) -> Place | None:
+    """The call that keeps the execution longest; the call that was open or ended last, if none is open."""
+    call = _blocker(execution)
+    return call.place if call is not None else _last_place(execution)
 
 
 def _last_place(execution: RecordedExecution) -> Place | None:
