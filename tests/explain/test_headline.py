@@ -2,24 +2,42 @@
 
 import pytest
 
-from durable_debugger.model.headline import STUCK
 from durable_debugger.model.session import Session
-from durable_execution.explain import explain_execution
+from durable_execution.explain import STUCK, StateKind, explain_execution
+from durable_execution.history.recorded import RecordedExecution
 from tests.explain.planted import at
+from tests.explain.test_mixtures import MIXTURES
 from tests.explain.test_states import PLANTED
 
-TITLES = [title for title, planted in PLANTED.items() if planted.state in STUCK]
+ALL = {**PLANTED, **MIXTURES}
+TITLES = [title for title, planted in ALL.items() if planted.state in STUCK]
+WAITING = [title for title, planted in ALL.items() if planted.state.value.startswith(("waiting", "retry_pending"))]
+OUTSIDE = [title for title, planted in ALL.items() if planted.state in (StateKind.TIMED_OUT, StateKind.STOPPED)]
+
+
+def read(title: str) -> RecordedExecution:
+    planted = ALL[title]
+    return planted.made().read(execution={"Status": planted.status} if planted.status else None)
+
+
+@pytest.mark.parametrize("title", [*WAITING, *OUTSIDE])
+def test_the_selected_row_is_the_place_of_the_explanation(title: str) -> None:
+    execution = read(title)
+    session = Session(execution, as_of=at(ALL[title].now))
+    place = explain_execution(execution, as_of=at(ALL[title].now)).place
+    assert place is not None
+    assert session.operations[session.headline.row].id == place.id
 
 
 @pytest.mark.parametrize("title", TITLES)
 def test_the_headline_is_the_explanation(title: str) -> None:
-    execution = PLANTED[title].made().read()
-    session = Session(execution, as_of=at(100))
-    found = explain_execution(execution, as_of=at(100))
+    execution = read(title)
+    session = Session(execution, as_of=at(ALL[title].now))
+    found = explain_execution(execution, as_of=at(ALL[title].now))
     assert session.headline.text == found.headline.rstrip(".")
     if found.place is not None and found.place.id is not None:
         assert session.operations[session.headline.row].id == found.place.id
 
 
 def test_every_state_in_which_it_is_stuck_is_planted() -> None:
-    assert {PLANTED[title].state for title in TITLES} == STUCK
+    assert {ALL[title].state for title in TITLES} == STUCK

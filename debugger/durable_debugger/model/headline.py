@@ -18,7 +18,7 @@ from durable_debugger.text.cells import safe
 from durable_debugger.text.source_path import near
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence
-from durable_execution.explain import StateKind, explain_execution
+from durable_execution.explain import STUCK, StateKind, explain_execution
 from durable_execution.explain.facts import failure_chain, site_of_error
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationType
@@ -103,10 +103,6 @@ class Subject(Protocol):
         """The rows that differ."""
         ...
 
-    def waiting_for(self) -> RecordedOperation | None:
-        """The operation that the execution waits for."""
-        ...
-
     def latest(self) -> int:
         """The row that changed last."""
         ...
@@ -150,11 +146,19 @@ def _failed(session: Subject) -> Headline:
         site = site_of_error(execution.error)
         what = safe(str(execution.error)) if execution.error else _summary(session).removeprefix(" ")
         where = f" {_place(site)}, outside any step" if site is not None else ""
-        return Headline(f"{word}: {what}{where}", role, ROOT, site)
+        return Headline(f"{word}: {what}{where}", role, _rested_at(session, site), site)
     operation = session.operations[row]
     site = site_of_error(operation.error) or operation.call_site
     where = f" {_place(site)}" if site is not None else ""
     return Headline(f"{word}: {_gave_up(operation)}{where}", role, row, site)
+
+
+def _rested_at(session: Subject, site: CallSite | None) -> int:
+    """The row at which an execution that was stopped or timed out was waiting."""
+    if site is not None or session.execution.status not in ("STOPPED", "TIMED_OUT"):
+        return ROOT
+    place = explain_execution(session.execution, as_of=session.as_of).place
+    return session.rows.get(place.id, ROOT) if place is not None and place.id is not None else ROOT
 
 
 def _gave_up(operation: RecordedOperation) -> str:
@@ -168,43 +172,33 @@ def _gave_up(operation: RecordedOperation) -> str:
     return f"{label} gave up after {count} attempts ({reason})" if count > 1 else f"{label} failed ({reason})"
 
 
-STUCK = frozenset(
-    {
-        StateKind.FUNCTION_TIMEOUT, StateKind.THROTTLED, StateKind.FAILING_BEFORE_HANDLER, StateKind.INVOCATIONS_FAILING,
-        StateKind.RETRY_STORM, StateKind.QUOTA_NEAR, StateKind.HISTORY_INCOMPLETE,
-    }
-)  # fmt: skip
-"""States in which an execution does not continue as its code says. `durable-debug explain` says them in the same words."""
+RESTING = frozenset({StateKind.RETRY_STORM, StateKind.QUOTA_NEAR, StateKind.PAUSED, StateKind.PAUSING})
+"""Stuck states that are no failure."""
 
-
-def _stuck(session: Subject) -> Headline | None:
-    found = explain_execution(session.execution, as_of=session.as_of)
-    if found.state not in STUCK:
-        return None
-    row = session.rows.get(found.place.id, ROOT) if found.place is not None and found.place.id is not None else ROOT
-    site = found.place.call_site if found.place is not None else None
-    role = "wait" if found.state in (StateKind.RETRY_STORM, StateKind.QUOTA_NEAR) else "fail"
-    return Headline(safe(found.headline.rstrip(".")), role, row, site)
+WAITING = frozenset(
+    {StateKind.WAITING_FOR_TIMER, StateKind.WAITING_FOR_CALLBACK, StateKind.WAITING_FOR_INVOKE, StateKind.RETRY_PENDING}
+)
 
 
 def _open(session: Subject) -> Headline:
-    stuck = _stuck(session)
-    if stuck is not None:
-        return stuck
-    waiting = session.waiting_for()
-    if session.execution.status in ("PAUSED", "PAUSING"):
-        return Headline("Paused", "wait", _last_row(session))
-    if waiting is None:
-        row = session.latest()
-        if row == ROOT:
-            return Headline("Running", "run")
-        operation = session.operations[row]
-        since = durations.between(operation.started_at, session.as_of)
-        ago = f" since {durations.short(since)}" if since is not None else ""
-        verb = "Running" if facts.state(operation) is State.RUNNING else "Running, last ended:"
-        return Headline(f"{verb} {facts.label(operation)}{ago if verb == 'Running' else ''}", "run", row)
-    row = session.rows[waiting.id]
-    return Headline(_waiting(session, waiting), "wait", row)
+    found = explain_execution(session.execution, as_of=session.as_of)
+    place = found.place
+    row = session.rows.get(place.id) if place is not None and place.id is not None else None
+    if found.state in STUCK:
+        role = "wait" if found.state in RESTING else "fail"
+        return Headline(
+            safe(found.headline.rstrip(".")), role, ROOT if row is None else row, place.call_site if place else None
+        )
+    if found.state in WAITING and row is not None:
+        return Headline(_waiting(session, session.operations[row]), "wait", row)
+    row = session.latest()
+    if row == ROOT:
+        return Headline("Running", "run")
+    operation = session.operations[row]
+    since = durations.between(operation.started_at, session.as_of)
+    ago = f" since {durations.short(since)}" if since is not None else ""
+    verb = "Running" if facts.state(operation) is State.RUNNING else "Running, last ended:"
+    return Headline(f"{verb} {facts.label(operation)}{ago if verb == 'Running' else ''}", "run", row)
 
 
 def _waiting(session: Subject, operation: RecordedOperation) -> str:

@@ -5,6 +5,16 @@ are pure, and they state facts only: what they infer is marked as inferred.
 """
 
 from durable_execution.explain.explanation import Advice, Chained, Explanation, OpenCall, Place, StateKind, Warning_
-from durable_execution.explain.states import explain_execution
+from durable_execution.explain.states import STUCK, explain_execution
 
-__all__ = ["Advice", "Chained", "Explanation", "OpenCall", "Place", "StateKind", "Warning_", "explain_execution"]
+__all__ = [
+    "STUCK",
+    "Advice",
+    "Chained",
+    "Explanation",
+    "OpenCall",
+    "Place",
+    "StateKind",
+    "Warning_",
+    "explain_execution",
+]

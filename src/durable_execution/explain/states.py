@@ -71,6 +71,14 @@ KILLED = ("signal: killed", "Runtime.OutOfMemory")
 
 RAISE_TIMEOUT = Advice("raise the function's timeout, or split the step that runs too long")
 FIX_DEPLOYMENT = Advice("fix the deployment: the package, the handler's name, or the function's permissions")
+STUCK = frozenset(
+    {
+        StateKind.FUNCTION_TIMEOUT, StateKind.THROTTLED, StateKind.FAILING_BEFORE_HANDLER, StateKind.INVOCATIONS_FAILING,
+        StateKind.RETRY_STORM, StateKind.QUOTA_NEAR, StateKind.HISTORY_INCOMPLETE, StateKind.PAUSED, StateKind.PAUSING,
+    }
+)  # fmt: skip
+"""States in which an open execution does not continue as its code says."""
+
 ENDINGS = {
     "SUCCEEDED": "It succeeded", "FAILED": "It failed", "TIMED_OUT": "It timed out", "STOPPED": "It was stopped",
 }  # fmt: skip
