@@ -27,6 +27,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/comparison/alignment.py": "aligns any two sequences; knows nothing of operations",
     "src/durable_execution/comparison/relocation.py": "names moves among rows that are compared already",
     "src/durable_execution/context/combining_context.py": "the methods with many overloads, apart from the others",
+    "src/durable_execution/explain/resting.py": "what an open execution waits for; the importer holds all other states",
     "src/durable_execution/history/tree.py": "arranges operations; the importer reads files",
     "debugger/durable_debugger/cli/ide.py": "other debugger's processes and files; `replay` only chooses it",
     "src/durable_execution/replay/replay_pdb.py": "loads pdb, which no other replay needs",

@@ -1,8 +1,8 @@
 """The rules: from the facts of an execution to its state, its place, its causes and what you can do, most urgent first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from durable_execution.divergence import NONDETERMINISM, Divergence, Severity
 from durable_execution.explain.explanation import (
@@ -16,22 +16,29 @@ from durable_execution.explain.explanation import (
     Warning_,
 )
 from durable_execution.explain.facts import (
-    STORM_ATTEMPTS,
     duration,
     events_text,
     failing_invocations,
     failure_chain,
-    heartbeat_of,
     history_warnings,
     missing_events,
     oddities,
     open_calls,
     place_of,
     quota_warnings,
-    retried,
     short_error,
     site_of_error,
     time_warnings,
+)
+from durable_execution.explain.resting import (
+    RAISE_TIMEOUT,
+    at_rest,
+    at_retries,
+    command,
+    last_place,
+    near_time_limit,
+    resting_place,
+    retries_text,
 )
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation
 from durable_execution.protocol import ErrorObject, OperationType
@@ -43,7 +50,6 @@ DIVERGED = (NONDETERMINISM, "NonDeterministicExecutionError", "NonDeterministicE
 NONDETERMINISTIC = "Nondeterminism in "
 """How our SDK begins the message of an invocation that is retried for that reason."""
 
-LONGEST_INVOCATION = timedelta(minutes=15)
 TOO_LARGE = ("ResponseSizeTooLarge", "Function.ResponseSizeTooLarge", "RequestEntityTooLargeException")
 TIMED_OUT = ("Sandbox.Timedout", "Function.TimedOut")
 RESPONSE_REFUSED = "the handler's result takes"
@@ -69,7 +75,6 @@ BEFORE_HANDLER = (
 KILLED = ("signal: killed", "Runtime.OutOfMemory")
 """How Lambda says that it ended the process, which nearly always ran out of memory."""
 
-RAISE_TIMEOUT = Advice("raise the function's timeout, or split the step that runs too long")
 FIX_DEPLOYMENT = Advice("fix the deployment: the package, the handler's name, or the function's permissions")
 STUCK = frozenset(
     {
@@ -157,7 +162,7 @@ def _is_nondeterminism(error: ErrorObject | None) -> bool:
 def _diverged(
     execution: RecordedExecution, root: Divergence | None, invocation: int | None, error: ErrorObject | None
 ) -> Explanation:
-    replay = Advice("replay it against the code to see both sides", _command("replay", execution, "MODULE:HANDLER"))
+    replay = Advice("replay it against the code to see both sides", command("replay", execution, "MODULE:HANDLER"))
     if root is None:
         message = (error.message if error else None) or "the code left the recorded path"
         place = Place(execution.handler or "handler", call_site=site_of_error(error))
@@ -198,17 +203,17 @@ def _ended(execution: RecordedExecution) -> Explanation:
                 StateKind.STOPPED,
                 f"It was stopped{took}{f': {reason}' if reason else ''}.",
                 since=at,
-                place=_resting_place(execution),
-                causes=_retries(execution),
+                place=resting_place(execution),
+                causes=retries_text(execution),
             )
         case "TIMED_OUT":
-            place = _resting_place(execution)
+            place = resting_place(execution)
             where = f" while it waited at {place.path}" if place is not None else ""
             advice = Advice(
                 "raise ExecutionTimeout in the function's DurableConfig, or limit what the execution waits for"
             )
             return Explanation(
-                StateKind.TIMED_OUT, f"It timed out{took}{where}.", since=at, place=place, causes=_retries(execution),
+                StateKind.TIMED_OUT, f"It timed out{took}{where}.", since=at, place=place, causes=retries_text(execution),
                 advice=(advice,),
             )  # fmt: skip
         case _:
@@ -225,9 +230,9 @@ def _failed(execution: RecordedExecution) -> Explanation:
         )  # fmt: skip
     place = place_of(chain[-1]) if chain else Place(execution.handler or "handler", call_site=site_of_error(error))
     where = f" at {place.path}" if chain else ""
-    advice = Advice("replay it against the corrected code", _command("replay", execution, "MODULE:HANDLER"))
+    advice = Advice("replay it against the corrected code", command("replay", execution, "MODULE:HANDLER"))
     if error is not None and not chain and _is_one_of(error, TIMED_OUT):
-        place, advice = _last_place(execution) or place, RAISE_TIMEOUT
+        place, advice = last_place(execution) or place, RAISE_TIMEOUT
         where = f" at {place.path}"
     elif error is not None and not chain and _is_one_of(error, BEFORE_HANDLER):
         advice = FIX_DEPLOYMENT
@@ -243,10 +248,10 @@ def _failed(execution: RecordedExecution) -> Explanation:
 
 def _open(execution: RecordedExecution, as_of: datetime | None) -> Explanation:
     found = _unreadable(execution) or _paused(execution) or _failing(execution) or _near_quota(execution, as_of)
-    found = found or _retrying(execution, as_of) or _blocked(execution, as_of)
+    found = found or at_retries(execution, as_of) or at_rest(execution, as_of)
     if found is not None:
         return found
-    place = _last_place(execution)
+    place = last_place(execution)
     where = f", last at {place.path}" if place is not None else ""
     since = execution.invocations[-1].started_at if execution.invocations else execution.started_at
     return Explanation(StateKind.RUNNING, f"It is running{where}.", since=since, place=place)
@@ -286,16 +291,16 @@ def _paused(execution: RecordedExecution) -> Explanation | None:
     if execution.status == "PAUSING":
         return Explanation(
             StateKind.PAUSING, "It is being paused: the running invocation finishes first.", since=since,
-            place=_last_place(execution),
+            place=last_place(execution),
         )  # fmt: skip
     ended = [
         one for one in execution.operations if since is not None and one.ended_at is not None and one.ended_at > since
     ]
     causes = tuple(f"{one.path} ended while it was paused" for one in ended if one.type in SERVICE_ENDS)
-    advice = Advice("resume it, which needs lambda:ResumeDurableExecution on AWS", _command("resume", execution))
+    advice = Advice("resume it, which needs lambda:ResumeDurableExecution on AWS", command("resume", execution))
     return Explanation(
         StateKind.PAUSED, "It is paused, and nothing in it runs until you resume it.", since=since,
-        place=_resting_place(execution), causes=causes, advice=(advice,),
+        place=resting_place(execution), causes=causes, advice=(advice,),
     )  # fmt: skip
 
 
@@ -309,7 +314,7 @@ def _failing(execution: RecordedExecution) -> Explanation | None:
     times = "its last invocation" if count == 1 else f"its last {count} invocations"
     since, reason = failing[0].started_at, short_error(error)
     site = site_of_error(error)
-    place = _last_place(execution)
+    place = last_place(execution)
     if _is_one_of(error, TIMED_OUT):
         return Explanation(
             StateKind.FUNCTION_TIMEOUT,
@@ -341,7 +346,7 @@ def _failing(execution: RecordedExecution) -> Explanation | None:
     if is_killed:
         advice = Advice("raise the function's memory: Lambda ended the process, as it does when memory runs out")
         return Explanation(StateKind.INVOCATIONS_FAILING, headline, since=since, place=place, advice=(advice,))
-    advice = Advice("replay it to see where the code raises", _command("replay", execution, "MODULE:HANDLER"))
+    advice = Advice("replay it to see where the code raises", command("replay", execution, "MODULE:HANDLER"))
     return Explanation(StateKind.INVOCATIONS_FAILING, headline, since=since, place=place, advice=(advice,))
 
 
@@ -358,141 +363,11 @@ def _has_begun(execution: RecordedExecution, invocation: RecordedInvocation) -> 
 def _near_quota(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
     warning = next(quota_warnings(execution), None)
     if warning is None:
-        return _near_time_limit(execution, as_of)
+        return near_time_limit(execution, as_of)
     advice = Advice("move work into invoked executions, or continue in a new execution before the quota ends this one")
     return Explanation(
-        StateKind.QUOTA_NEAR, f"It is close to a quota: {warning.text}.", place=_last_place(execution), advice=(advice,)
+        StateKind.QUOTA_NEAR, f"It is close to a quota: {warning.text}.", place=last_place(execution), advice=(advice,)
     )
-
-
-def _near_time_limit(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
-    warning = next((one for one in time_warnings(execution, as_of) if one.kind == "time_quota"), None)
-    if warning is None:
-        return None
-    advice = Advice("end what it waits for now; an execution's time limit cannot be raised while it runs")
-    return Explanation(
-        StateKind.QUOTA_NEAR, f"It is close to its time limit: {warning.text}.", place=_resting_place(execution),
-        advice=(advice,),
-    )  # fmt: skip
-
-
-def _retrying(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
-    storm = _storm(execution)
-    if storm is not None:
-        return storm
-    retries = [one for one in open_calls(execution) if one.kind == "retry"]
-    conditions = {one.id for one in execution.operations if one.subtype == "WaitForCondition"}
-    steps = [one for one in retries if one.place.id not in conditions]
-    if not steps:
-        return None
-    worst = max(steps, key=lambda one: one.attempt or 0)
-    after = f" after {worst.error}" if worst.error else ""
-    others = _blocker(execution)
-    if others is not None and others.kind != "retry" and others.until is None:
-        return None  # what has no end keeps it longer than the retry
-    left = _left(worst.until, as_of)
-    return Explanation(
-        StateKind.RETRY_PENDING, f"It waits for attempt {worst.attempt} of {worst.place.path}{left}{after}.",
-        since=worst.since, until=worst.until, place=worst.place, causes=(worst.error,) if worst.error else (),
-    )  # fmt: skip
-
-
-def _storm(execution: RecordedExecution) -> Explanation | None:
-    """Steps that fail again and again, whether they wait for the next attempt or are being tried."""
-    steps = retried(execution)
-    if not steps:
-        return None
-    operation, count, error = max(steps, key=lambda one: one[1])
-    if len(steps) < STORM_ATTEMPTS and count < STORM_ATTEMPTS:
-        return None
-    worst = next(one for one in open_calls(execution) if one.place.id == operation.id)
-    reason = short_error(error)
-    many = f"{len(steps)} steps are retried" if len(steps) > 1 else f"{worst.place.path} was tried {count} times"
-    advice = Advice("fix what fails, or limit the attempts in the step's retry strategy; stop it if it cannot succeed",
-                    _command("stop", execution))  # fmt: skip
-    return Explanation(
-        StateKind.RETRY_STORM, f"It retries without success: {many}, after {reason}.", since=worst.since,
-        until=worst.until, place=worst.place, causes=(reason,) if reason else (), advice=(advice,),
-    )  # fmt: skip
-
-
-def _retries(execution: RecordedExecution) -> tuple[str, ...]:
-    """What was being retried when the execution was ended from outside."""
-    return tuple(
-        f"{one.path} had failed {count} {'time' if count == 1 else 'times'}, at last with {short_error(error)}"
-        for one, count, error in retried(execution)
-    )
-
-
-def _blocker(execution: RecordedExecution) -> OpenCall | None:
-    """The open call that keeps the execution longest: one without an end before one with the latest end."""
-    waiting = [one for one in open_calls(execution) if one.kind != "step"]
-    return waiting[-1] if waiting else None
-
-
-def _blocked(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
-    running = [one for one in open_calls(execution) if one.kind == "step"]
-    call = _blocker(execution)
-    if running and (call is None or (execution.invocations and execution.invocations[-1].ended_at is None)):
-        place = running[-1].place
-        cut_off = _cut_off(running[-1], execution, as_of)
-        if cut_off is not None:
-            return cut_off
-        return Explanation(StateKind.RUNNING, f"It is running {place.path}.", since=running[-1].since, place=place)
-    if call is None:
-        return None
-    name, left = call.place.path, _left(call.until, as_of)
-    match call.kind:
-        case "timer":
-            headline = f"It waits for the timer {name}{left}."
-            return _rests(StateKind.WAITING_FOR_TIMER, headline, call)
-        case "callback":
-            return _at_callback(execution, call, left, as_of)
-        case "invoke":
-            command = f"durable-debug explain {call.arn}" if call.arn else None
-            advice = Advice("look at the invoked execution", command) if command else None
-            headline = f"It waits for the invoked execution of {name}."
-            return _rests(StateKind.WAITING_FOR_INVOKE, headline, call, *([advice] if advice else []))
-        case _:
-            return _rests(StateKind.RETRY_PENDING, f"It waits for the next check of {name}{left}.", call)
-
-
-def _cut_off(call: OpenCall, execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
-    """A step that has been running for longer than any invocation can: inferred, since the history has no event for it."""
-    operation = execution.by_id().get(call.place.id or "")
-    tries = operation.attempts if operation is not None else ()
-    since = (tries[-1].started_at if tries else None) or call.since
-    if as_of is None or since is None or as_of - since <= LONGEST_INVOCATION:
-        return None
-    took = duration((as_of - since).total_seconds())
-    return Explanation(
-        StateKind.FUNCTION_TIMEOUT,
-        f"It has been in {call.place.path} for {took}, and no invocation runs for more than 15 min: the function has probably "
-        "timed out.",
-        since=since, place=call.place, advice=(RAISE_TIMEOUT,), is_inferred=True,
-    )  # fmt: skip
-
-
-def _at_callback(execution: RecordedExecution, call: OpenCall, left: str, as_of: datetime | None) -> Explanation:
-    beat = heartbeat_of(execution, call)
-    limit = left or (f", with a heartbeat every {duration(beat)}" if beat else ", and has no timeout")
-    command = f"durable-debug callback succeed {call.callback_id} --result JSON" if call.callback_id else None
-    advice = [Advice("complete the callback, if the external system cannot", command)]
-    if beat and call.callback_id:
-        advice.append(Advice("keep it alive", f"durable-debug callback heartbeat {call.callback_id}"))
-    elif call.until is None:
-        advice.append(Advice("give create_callback a timeout, so that a lost callback does not block the execution"))
-    found = _rests(
-        StateKind.WAITING_FOR_CALLBACK, f"It waits for the callback {call.place.path}{limit}.", call, *advice
-    )
-    if beat and as_of is not None and call.since is not None and (as_of - call.since).total_seconds() > beat:
-        text = f"its heartbeat is limited to {duration(beat)}, and it has been open for longer"
-        return replace(found, warnings=(Warning_("heartbeat", text),))
-    return found
-
-
-def _rests(state: StateKind, headline: str, call: OpenCall, *advice: Advice) -> Explanation:
-    return Explanation(state, headline, since=call.since, until=call.until, place=call.place, advice=advice)
 
 
 def _followed(found: Explanation, as_of: datetime | None, look: Look | None, depth: int) -> Explanation:
@@ -507,49 +382,12 @@ def _followed(found: Explanation, as_of: datetime | None, look: Look | None, dep
     return replace(found, chained=Chained(arn, inner), until=inner.until)
 
 
-def _resting_place(execution: RecordedExecution) -> Place | None:
-    """The call that keeps the execution longest; the call that was open or ended last, if none is open."""
-    call = _blocker(execution)
-    return call.place if call is not None else _last_place(execution)
-
-
-def _last_place(execution: RecordedExecution) -> Place | None:
-    """The call that was open or ended last."""
-    waiting = [one for one in execution.operations if not one.status.is_terminal]
-    candidates = waiting or list(execution.operations)
-    dated = [one for one in candidates if one.started_at is not None]
-    if not dated:
-        return None
-    return place_of(max(dated, key=lambda one: (one.started_at.timestamp() if one.started_at else 0.0, one.depth)))
-
-
 def _took(execution: RecordedExecution) -> str:
     if execution.started_at is None or execution.ended_at is None:
         return ""
     return f" after {duration((execution.ended_at - execution.started_at).total_seconds())}"
 
 
-def _left(until: datetime | None, as_of: datetime | None) -> str:
-    if until is None:
-        return ""
-    if as_of is None:
-        return f" until {until.isoformat()}"
-    seconds = (until - as_of).total_seconds()
-    return f", due in {duration(seconds)}" if seconds > 0 else f", due {duration(seconds)} ago"
-
-
 def _is_one_of(error: ErrorObject, types: tuple[str, ...]) -> bool:
     known = error.type or ""
     return known in types or known.rpartition(".")[2] in types
-
-
-def _command(verb: str, execution: RecordedExecution, *arguments: str) -> str:
-    return " ".join(["durable-debug", verb, execution.arn or execution.id or "EXECUTION", *arguments])
-
-
-def open_places(explanation: Explanation) -> Iterator[str]:
-    """Yield the paths of every call that the execution, and what it invokes, waits for."""
-    for one in explanation.waiting:
-        yield one.place.path
-    if explanation.chained is not None:
-        yield from open_places(explanation.chained.explanation)
