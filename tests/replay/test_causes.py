@@ -19,6 +19,7 @@ from durable_execution.replay import (
     load_history,
     render,
 )
+from durable_execution.replay.dependence import Dependences
 from durable_execution.replay.evidence import CauseSearch
 from durable_execution.replay.reproduction import variants_here
 from tests.replay import cause_corpus, varying
@@ -104,6 +105,30 @@ async def shortened(event: Any, ctx: DurableContext) -> int:
     if total > 4:
         await ctx.step(varying.body, name="large")
     return total
+
+
+@durable_execution
+async def long(event: Any, ctx: DurableContext) -> int:
+    total = 0
+    for number in range(200):
+        total += await ctx.step(varying.body, name=f"load_{number}")
+        if total < 0:
+            break
+    await ctx.step(varying.body, name=varying.clock())
+    return total
+
+
+def test_the_work_for_a_long_execution_is_bounded() -> None:
+    report = report_of(long, long)
+    root = report.root
+    assert root is not None
+    assert root.cause is not None
+    assert root.cause.line == varying.marked("clock")
+    assert report.replays < 10, "a call that differs in every replay is edited into the recording again and again"
+    (variant,) = variants_here(long, read_history(history_of(long, {})[0]), seconds=10, count=1)
+    assert variant.diverged is not None
+    followed = Dependences.of_call(variant.lines, variant.diverged).origins
+    assert len(followed) < 250, "every round of a loop is followed"
 
 
 def test_no_cause_is_invented_for_a_change_of_code() -> None:

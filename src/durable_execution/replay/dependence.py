@@ -6,10 +6,12 @@ elsewhere, for a log line, has not.
 """
 
 import ast
-from collections import deque
+from bisect import bisect_left
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 
 from durable_execution.replay.line_alignment import Side, parameters_of
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
@@ -18,6 +20,8 @@ from durable_execution.replay.slicing import Decision, Origin
 from durable_execution.replay.statements import Statement, source_of
 
 MAX_STEPS = 4_000
+MAX_VISITS = 25
+"""How many runs of one line are followed, the latest first: a loop's other rounds depend on the same lines."""
 CONTEXTS = ("<DurableContext>", "<BlockingContext>")
 BRANCHES = (ast.If, ast.While, ast.For, ast.AsyncFor, ast.Match, ast.ExceptHandler)
 
@@ -37,6 +41,8 @@ class Dependences:
     _pending: deque[tuple[int, int, Decision | None]] = field(default_factory=deque)
     _seen: set[int] = field(default_factory=set)
     _names: set[tuple[int, str]] = field(default_factory=set)
+    _visits: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _branched: dict[int, list[tuple[int, Statement]]] = field(default_factory=dict)
     _looked: set[tuple[str, int, str]] = field(default_factory=set)
 
     @cached_property
@@ -95,8 +101,13 @@ class Dependences:
                 yield one
 
     def _add(self, at: int | None, depth: int) -> None:
-        if at is not None and at not in self._seen:
-            self._seen.add(at)
+        if at is None or at in self._seen:
+            return
+        self._seen.add(at)
+        event = self.side.events[at]
+        place = (self.side.frames[event.frame].file, event.line)
+        self._visits[place] += 1
+        if self._visits[place] <= MAX_VISITS:
             self._pending.append((at, depth, self._decision))
 
     def _follow(self, at: int, depth: int, decision: Decision | None) -> None:
@@ -134,17 +145,22 @@ class Dependences:
         texts = [self.side.events[at].text or "" for at in self.side.recording.of_frame(frame.number)]
         return any(text.startswith(("CancelledError", "GeneratorExit")) for text in texts)
 
+    def _branches(self, frame: int) -> list[tuple[int, Statement]]:
+        """The lines of a frame that branch or may leave a loop or the function."""
+        found = self._branched.get(frame)
+        if found is None:
+            statements = ((at, self.side.statement(at)) for at in self.side.lines(frame))
+            found = self._branched[frame] = [
+                (at, one) for at, one in statements if one is not None and (one.exits or isinstance(one.node, BRANCHES))
+            ]
+        return found
+
     def _control(self, at: int, statement: Statement, frame: Frame, depth: int) -> None:
         """Follow the branches around a statement, those before it that could have left, and the call of its function."""
-        source = source_of(frame.file)
         around = set(statement.parents)
-        for one in self.side.lines(frame.number):
-            if one >= at:
-                break
-            before = source.at(self.side.events[one].line)
-            if before is None or before is statement:
-                continue
-            if before.exits or (before.first in around and isinstance(before.node, BRANCHES)):
+        branches = self._branches(frame.number)
+        for one, before in reversed(branches[: bisect_left(branches, at, key=itemgetter(0))]):
+            if before is not statement and (before.exits or before.first in around):
                 self._add(one, depth)
         if frame.caller is not None:
             self._add(self.side.line_before(frame.caller), depth)

@@ -24,6 +24,8 @@ class Side:
         self.recording = recording
         self.events = recording.events
         self.frames = recording.frames
+        self._lines: dict[int, list[int]] = {}
+        self._statements: dict[tuple[str, int, int], Statement | None] = {}
 
     @cached_property
     def children(self) -> dict[int, list[Frame]]:
@@ -36,7 +38,11 @@ class Side:
 
     def lines(self, frame: int) -> list[int]:
         """Indexes of a frame's LINE events."""
-        return [at for at in self.recording.of_frame(frame) if self.events[at].kind is EventKind.LINE]
+        found = self._lines.get(frame)
+        if found is None:
+            found = [at for at in self.recording.of_frame(frame) if self.events[at].kind is EventKind.LINE]
+            self._lines[frame] = found
+        return found
 
     def places(self, frame: int) -> dict[Place, int]:
         """A frame's LINE events by line and iteration of the loops around it: the same place is the same work."""
@@ -62,8 +68,23 @@ class Side:
         """The statement at an event."""
         event = self.events[at]
         frame = self.frames[event.frame]
-        source = source_of(frame.file)
-        return source.body_of(frame.first_line) if frame.function.endswith("<lambda>") else source.at(event.line)
+        key = (frame.file, frame.first_line if frame.function.endswith("<lambda>") else 0, event.line)
+        try:
+            return self._statements[key]
+        except KeyError:
+            source = source_of(frame.file)
+            found = self._statements[key] = source.body_of(key[1]) if key[1] else source.at(event.line)
+            return found
+
+    @cached_property
+    def _writes(self) -> dict[str, list[int]]:
+        """LINE events by the last part of each name that they write."""
+        found: dict[str, list[int]] = {}
+        for at, event in enumerate(self.events):
+            statement = self.statement(at) if event.kind is EventKind.LINE else None
+            for name in {path.rpartition(".")[2] for path in statement.writes} if statement is not None else ():
+                found.setdefault(name, []).append(at)
+        return found
 
     def values(self, statement: Statement, at: int) -> Values:
         """The values that the statement at an event reads, as far as they are recorded."""
@@ -78,13 +99,9 @@ class Side:
 
     def line_before(self, at: int) -> int | None:
         """The frame's last LINE event at or before an event."""
-        found = None
-        for one in self.recording.of_frame(self.events[at].frame):
-            if one > at:
-                break
-            if self.events[one].kind is EventKind.LINE:
-                found = one
-        return found
+        lines = self.lines(self.events[at].frame)
+        position = index_of(lines, at + 1)
+        return lines[position - 1] if position else None
 
     def end_of(self, frame: int) -> int | None:
         """The event with which a frame ended; None if it has not."""
@@ -224,9 +241,8 @@ class Side:
     def write_anywhere(self, path: str, before: int) -> int | None:
         """The last statement before an event that writes a shared name, or an attribute of this name of such an object."""
         wanted = self._class_of(path, before)
-        for one in range(before - 1, -1, -1):
-            if self.events[one].kind is not EventKind.LINE:
-                continue
+        writes = self._writes.get(path.rpartition(".")[2], [])
+        for one in reversed(writes[: index_of(writes, before)]):
             statement = self.statement(one)
             if statement is None or not writes_shared(statement, path):
                 continue

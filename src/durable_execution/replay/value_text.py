@@ -35,6 +35,9 @@ OPAQUE = sys.stdlib_module_names - {"__main__"}
 ATOMS = frozenset({int, float, complex, bool, type(None), str, bytes})
 """Types whose values never change, so that an unchanged object needs no new text."""
 
+PLAIN = frozenset({int, float, bool, type(None)})
+"""Types that `repr` shows as this module does."""
+
 _BUILT_IN_TEXT: dict[type, Callable[[Any], str]] = dict.fromkeys((int, float, complex, bool, type(None), dt.timedelta, dt.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, range, type(...), type(NotImplemented)), repr)  # fmt: skip
 
 
@@ -129,11 +132,24 @@ class ValueText:
         return ", ".join(self._text(value, depth + 1, seen) for value in values)
 
     def _sequence(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
-        shown = self._items(value if len(value) <= MAX_ITEMS else list(value)[:MAX_ITEMS], depth, seen)
+        first = value if len(value) <= MAX_ITEMS else list(value)[:MAX_ITEMS]
+        shown = repr(list(first))[1:-1] if self._is_plain(first, depth) else self._items(first, depth, seen)
         more = f", … {len(value)} items" if len(value) > MAX_ITEMS else ""
-        first, last = ("(", ")") if issubclass(kind, tuple) else ("[", "]")
-        body = f"{first}{shown}{more}{last}"
+        left, right = ("(", ")") if issubclass(kind, tuple) else ("[", "]")
+        body = f"{left}{shown}{more}{right}"
         return body if kind in (list, tuple) else f"{kind.__name__}({body})"
+
+    def _is_plain(self, items: Iterable[Any], depth: int) -> bool:
+        """Whether the texts of all items are what `repr` gives: long lists are rendered at every event."""
+        kinds = set(map(type, items)) - PLAIN
+        if not kinds:
+            return True
+        if kinds == {str}:
+            return self._secrets is None and all(type(one) is not str or len(one) <= MAX_TEXT for one in items)
+        if kinds == {tuple} and depth + 1 < MAX_DEPTH:
+            inner = [one for one in items if type(one) is tuple]
+            return all(1 < len(one) <= MAX_ITEMS and PLAIN.issuperset(map(type, one)) for one in inner)
+        return False
 
     def _set(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
         texts = sorted(self._text(one, depth + 1, seen) for one in list(value)[: MAX_ITEMS * 10])
