@@ -6,7 +6,7 @@ this value, so that they agree.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, overload
 
@@ -82,6 +82,7 @@ class Side:
         configuration: Arguments of the call: `wait_seconds`, `function_name`, `branches`, …
         detail: Text to show instead of the call, for example a value.
         path: Readable path of the call on this side.
+        value: The whole value that differs, of which `detail` shows the text around the first difference.
     """
 
     type: str
@@ -95,6 +96,7 @@ class Side:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     detail: str | None = None
     path: str | None = None
+    value: str | None = None
 
     @property
     def label(self) -> str:
@@ -103,7 +105,8 @@ class Side:
         words += [quoted(self.name)] if self.name else ["(unnamed)"]
         wait, branches = self.configuration.get("wait_seconds"), self.configuration.get("branches")
         words += [f"{wait} s"] if wait is not None else []
-        words += [f"{branches} {'items' if self.subtype == 'Map' else 'branches'}"] if branches is not None else []
+        one, several = ("item", "items") if self.subtype == "Map" else ("branch", "branches")
+        words += [f"{branches} {one if branches == 1 else several}"] if branches is not None else []
         function = self.configuration.get("function_name")
         words += [f"of {quoted(str(function))}"] if function else []
         return " ".join(words)
@@ -132,6 +135,7 @@ class Side:
             "configuration": dict(self.configuration) or None,
             "detail": _shown(self.detail),
             "path": self.path,
+            "value": _shown(self.value),
         }
         return {key: value for key, value in wire.items() if value is not None}
 
@@ -141,7 +145,7 @@ class Side:
         site = wire.get("call_site")
         known = {
             key: wire[key]
-            for key in ("subtype", "name", "id", "position", "status", "invocation", "detail", "path")
+            for key in ("subtype", "name", "id", "position", "status", "invocation", "detail", "path", "value")
             if key in wire
         }
         return cls(
@@ -244,6 +248,17 @@ class Divergence:
     follow_on: int = 0
     suspects: tuple[str, ...] = ()
     cause: Cause | None = None
+
+    def __post_init__(self) -> None:
+        """Show long names that differ where they are cut in a way that shows the difference."""
+        left, right = self.recorded, self.replayed
+        if left is None or right is None or left.name == right.name or not (left.name and right.name):
+            return
+        if left.detail is None and right.detail is None and left.label == right.label:
+            names = readable_pair(left.name, right.name, limit=MAX_NAME_SHOWN)
+            for word, side, name in zip(("recorded", "replayed"), (left, right), names, strict=True):
+                shown = side.label.replace(quoted(side.name), f'"{name}"', 1)
+                object.__setattr__(self, word, replace(side, detail=shown))
 
     @property
     def title(self) -> str:
@@ -399,6 +414,22 @@ def readable(value: str, *, limit: int = 400) -> str:
         if len(shown) <= limit and len(value) <= limit
         else f"{shown[: limit // 2]}…{value[-limit // 4 :]!r:.{limit // 4}}"
     )
+
+
+def readable_pair(left: str, right: str, *, limit: int = 400) -> tuple[str, str]:
+    """Return two texts that differ, each bounded and safe to show, so that both show where they first differ."""
+    if max(len(left), len(right)) <= limit:
+        return readable(left, limit=limit), readable(right, limit=limit)
+    same = next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    start = max(0, same - limit // 3)
+    shown = (_window(text, start, start + limit - 2) for text in (left, right))
+    first, second = shown
+    return first, second
+
+
+def _window(text: str, start: int, end: int) -> str:
+    middle = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[start:end])
+    return f"{'…' if start else ''}{middle}{'…' if end < len(text) else ''}"
 
 
 @overload

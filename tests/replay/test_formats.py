@@ -3,10 +3,13 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
+import jsonschema  # type: ignore[import-untyped]  # has no types of its own
 import pytest
 
+from durable_execution import DurableContext, durable_execution
 from durable_execution.history.reading import read_history
 from durable_execution.replay import FORMATS, Replayer, ReplayReport, Verdict, render, worst
 from durable_execution.replay.formats import headline
@@ -36,7 +39,7 @@ def test_text_has_the_five_lines_and_a_summary(reports: list[ReplayReport]) -> N
     text = render(reports, "text")
     for word in ("recorded", "replayed", "likely", "effect", "fix"):
         assert f"\n    {word:<10} " in text
-    assert text.splitlines()[-1] == ("5 recordings: 1 same, 1 diverged, 1 side effects, 1 handler failed, 1 unreadable")
+    assert text.splitlines()[-1] == ("5 recordings: 1 same, 1 diverged, 1 with side effects, 1 failed, 1 unreadable")
     assert "\x1b" not in text
 
 
@@ -125,3 +128,58 @@ def test_every_sarif_result_has_a_place_and_the_driver_a_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", run["tool"]["driver"]["version"])
     places = [one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in run["results"]]
     assert places == ["a%20b.json", "flows/shop.py"]
+
+
+def test_sarif_follows_its_schema(reports: list[ReplayReport], repository: Path) -> None:
+    path = repository / "tests" / "replay" / "schemas" / "sarif-2.1.0-rtm.5.json"  # without its descriptions
+    validator = jsonschema.Draft4Validator(json.loads(path.read_text(encoding="utf-8")))
+    for written in (render(reports, "sarif"), render([], "sarif"), render(apart(), "sarif")):
+        assert list(validator.iter_errors(json.loads(written))) == []
+    assert list(validator.iter_errors({"version": "2.1.0"})) != [], "the schema finds what is wrong"
+
+
+LONG = "x" * 300
+
+
+def answering(ending: str) -> Any:
+    @durable_execution
+    async def handler(event: object, ctx: DurableContext) -> dict[str, str]:
+        await ctx.step(lambda step: 1, name=f"load_{LONG[:100]}{'' if ending != 'named' else 'y'}{LONG[:100]}")
+        await ctx.invoke("billing", {"text": LONG + (ending if ending == "asked" else "")}, name="bill")
+        return {"z": "last", "text": LONG + (ending if ending == "told" else "recorded") + LONG}
+
+    return handler
+
+
+def apart() -> list[ReplayReport]:
+    """Reports of values that differ only behind the first hundred characters."""
+    functions = {"billing": lambda event, context: 1}
+    events, arn = history_of(answering("recorded"), functions=functions)
+    recording = read_history(events, arn=arn)
+    return [Replayer(answering(ending), cause=False).replay(recording) for ending in ("told", "asked", "named")]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_values_that_differ_late_are_never_shown_alike(number: int) -> None:
+    report = apart()[number]
+    root = report.root
+    assert root is not None
+    assert root.recorded is not None
+    assert root.replayed is not None
+    assert root.recorded.shown != root.replayed.shown
+    for name in FORMATS:
+        lines = re.sub(r"%0A|\\\\n|\\n|&#10;", "\n", render([report], name)).splitlines()
+        shown = [
+            line.split(word, 1)[1].split("  id ")[0]
+            for word in ("recorded   ", "replayed   ")
+            for line in lines
+            if word in line
+        ]
+        assert name == "json" or shown[0].partition("  ")[0] != shown[1].partition("  ")[0], name
+
+
+def test_json_has_the_whole_values() -> None:
+    told, asked, _ = (json.loads(render([report], "json"))["reports"][0]["divergences"][0] for report in apart())
+    assert json.loads(told["replayed"]["value"].removeprefix("result "))["text"] == f"{LONG}told{LONG}"
+    assert json.loads(asked["replayed"]["value"]) == {"text": f"{LONG}asked"}
+    assert json.loads(asked["recorded"]["value"]) == {"text": LONG}

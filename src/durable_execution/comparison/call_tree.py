@@ -316,6 +316,15 @@ def is_same_json(left: str | None, right: str | None) -> bool:
         return False
 
 
+def comparable_texts(left: str, right: str) -> tuple[str, str]:
+    """Return two values as texts whose first difference is one of the values, not of their spelling."""
+    try:
+        first, second = (json.dumps(json.loads(one), ensure_ascii=False, sort_keys=True) for one in (left, right))
+    except (ValueError, RecursionError):
+        return left, right
+    return (first, second) if first != second else (left, right)
+
+
 def _flat_branch(
     virtual: dict[tuple[str, int], CallNode], batch: CallNode, operation: RecordedOperation, index: int
 ) -> CallNode:

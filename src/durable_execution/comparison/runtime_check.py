@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from durable_execution.comparison.call_tree import CallNode, is_same_json
+from durable_execution.comparison.call_tree import CallNode, comparable_texts, is_same_json
 from durable_execution.comparison.wording import effect_of, fix_of, likely_of
-from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable_pair
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation, OperationType, Wire, operation_id
 from durable_execution.protocol.ids import Labels, child_path, kind_of, root_path
@@ -241,7 +241,14 @@ def configuration_divergence(
     found = difference(replayed.known, recorded.known, is_partial=recorded.is_partial)
     if found is None:
         return None
-    return divergence_of(*found, recorded.side, replayed.side, context_path=context_path, handler=handler)
+    one = divergence_of(*found, recorded.side, replayed.side, context_path=context_path, handler=handler)
+    if found[0] in SHOWN_IN_LABEL or one.recorded is None or one.replayed is None:
+        return one
+    return replace(
+        one,
+        recorded=replace(one.recorded, value=str(found[2])),
+        replayed=replace(one.replayed, value=str(found[1])),
+    )
 
 
 def difference(
@@ -269,7 +276,8 @@ def divergence_of(
 ) -> Divergence:
     """Return the difference as a divergence. A changed number of branches is an error, all else a warning."""
     kind = KINDS.get(word, DivergenceKind.CONFIGURATION)
-    left, right = _shown(recorded, word, known), _shown(replayed, word, asked)
+    before, after = readable_pair(*comparable_texts(str(known), str(asked)), limit=MAX_VALUE_SHOWN)
+    left, right = _shown(recorded, word, known, before), _shown(replayed, word, asked, after)
     return Divergence(
         kind=kind,
         severity=Severity.ERROR if kind is DivergenceKind.BRANCH_COUNT else Severity.WARNING,
@@ -307,9 +315,8 @@ def _is_same(word: str, asked: Any, known: Any, *, is_partial: bool, tolerance: 
     return bool(asked == known)
 
 
-def _shown(side: Side, word: str, value: Any) -> Side:
+def _shown(side: Side, word: str, value: Any, text: str) -> Side:
     configuration = {key: item for key, item in side.configuration.items() if key != "input"}
     if word in SHOWN_IN_LABEL:
         return replace(side, configuration={**configuration, word: value})
-    text = readable(str(value), limit=MAX_VALUE_SHOWN)
     return replace(side, configuration=configuration, detail=f"{side.label}, {word.replace('_', ' ')} {text}")

@@ -51,6 +51,15 @@ WORDS = {
     Verdict.NO_HANDLER: "NO HANDLER",
 }
 
+COUNTED = {
+    Verdict.EFFECTS: "with side effects",
+    Verdict.FAILED: "failed",
+    Verdict.FORGED: "with a forged answer",
+    Verdict.RECURSION: "without an end to its recursion",
+    Verdict.NO_HANDLER: "without a handler",
+}
+"""Words for a number of recordings, where those for one recording do not follow a number."""
+
 
 def to_text(reports: Sequence[ReplayReport]) -> str:
     """Write one line per recording, the explanation of each root difference, and a summary."""
@@ -65,7 +74,7 @@ def to_text(reports: Sequence[ReplayReport]) -> str:
 def summary(reports: Sequence[ReplayReport]) -> str:
     """Count the recordings by verdict, in one line."""
     counted = [(verdict, sum(report.verdict is verdict for report in reports)) for verdict in Verdict]
-    parts = [f"{number} {WORDS[verdict].lower()}" for verdict, number in counted if number]
+    parts = [f"{number} {COUNTED.get(verdict) or WORDS[verdict].lower()}" for verdict, number in counted if number]
     return f"{count(len(reports), 'recording')}: {', '.join(parts) if parts else 'nothing to replay'}"
 
 

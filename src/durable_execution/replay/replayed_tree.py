@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from durable_execution.call_site import CallSite
-from durable_execution.comparison.call_tree import BRANCH_OF, CallNode, is_same_json
+from durable_execution.comparison.call_tree import BRANCH_OF, CallNode, comparable_texts, is_same_json
 from durable_execution.comparison.runtime_check import side_of_call
 from durable_execution.divergence import DivergenceKind, Severity, Side, readable
 from durable_execution.errors import OperationError
@@ -264,7 +264,8 @@ def _value_difference(execution: RecordedExecution, run: ReplayRun) -> tuple[Div
     result = result_of(run)
     if execution.result is None or is_same_json(execution.result, result):
         return None
-    return DivergenceKind.OUTCOME, f"result {execution.result:.60}", f"result {result or 'null':.60}", Severity.WARNING
+    recorded, replayed = comparable_texts(execution.result, result or "null")
+    return DivergenceKind.OUTCOME, f"result {recorded}", f"result {replayed}", Severity.WARNING
 
 
 def last_name(error_type: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
 from durable_execution.comparison.wording import count, effect_of, fix_of, likely_of
-from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable
+from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable, readable_pair
 from durable_execution.errors import OperationError
 from durable_execution.history.reading import execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
@@ -38,6 +38,8 @@ DEFAULT_SECONDS = 30.0
 ROOT = re.compile(r"^[^/~#]*")
 """The root's name in a path; a task number may follow it."""
 
+MAX_RESULT_SHOWN = 80
+MAX_ERROR_SHOWN = 400
 PRETENDED = frozenset({SuspectKind.FILE, SuspectKind.NETWORK, SuspectKind.PROCESS})
 HISTORY_CURE = "export the history with --include-execution-data"
 TRACE_CURE = (
@@ -301,10 +303,24 @@ class _Replay:
         is_uncertain = severity is Severity.WARNING and self._varies(run)
         if is_uncertain or self._is_uncertain(run):
             severity = Severity.INFO
-        left = Side(OperationType.EXECUTION.value, name=self._name, detail=recorded, status=self._execution.status)
+        limit = MAX_RESULT_SHOWN if difference[3] is Severity.WARNING else MAX_ERROR_SHOWN
+        before, after = readable_pair(recorded, replayed, limit=limit)
+        left = Side(
+            OperationType.EXECUTION.value,
+            name=self._name,
+            detail=before,
+            status=self._execution.status,
+            value=recorded if before != recorded else None,
+        )
         error = run.collector.exception if run.has_failed else None
         site = raise_site(error) if error is not None else None
-        right = Side(OperationType.EXECUTION.value, name=self._name, detail=replayed, call_site=site)
+        right = Side(
+            OperationType.EXECUTION.value,
+            name=self._name,
+            detail=after,
+            call_site=site,
+            value=replayed if after != replayed else None,
+        )
         path = root_path(self._name)
         return [
             Divergence(
