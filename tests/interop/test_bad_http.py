@@ -331,6 +331,23 @@ def test_a_request_that_does_not_come_to_its_end_is_given_up(target: Target, beg
 
 
 @pytest.mark.real_time
+def test_a_request_with_two_lengths_is_refused_and_what_follows_is_not_read(target: Target) -> None:
+    """A proxy in front of the server might take the second request for the body of the first."""
+    host, port = target.address.split(":")
+    name = target.arn.split(":function:")[1].split("/")[0]
+    lines = (f"POST /2015-03-31/functions/{quote(name)}/invocations HTTP/1.1", f"Host: {target.address}")
+    smuggled = f"GET /2015-03-31/functions HTTP/1.1\r\nHost: {target.address}\r\n\r\n"
+    head = "\r\n".join((*lines, "Content-Length: 5", "Transfer-Encoding: chunked", "", "0", "", ""))
+    before = target.state()
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall((head + smuggled).encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"either Content-Length or Transfer-Encoding" in answer
+    assert target.state() == before
+
+
 def test_a_second_request_on_a_connection_has_a_time_limit_too(target: Target) -> None:
     host, _, port = target.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=20) as slow:

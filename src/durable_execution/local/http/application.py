@@ -113,6 +113,8 @@ class LambdaApi:
             )
             found = refusal(fault("ServiceException", reason))
         headers = {"Content-Type": "application/json", "x-amzn-RequestId": self._ids.new(), **found.headers}
+        if _has_two_lengths(request):
+            headers["Connection"] = "close"
         return Response(found.body, status_code=found.status, headers=headers)
 
     def close(self) -> None:
@@ -123,6 +125,10 @@ class LambdaApi:
     async def _answer(self, request: Request) -> ApiResponse:
         _require_known_host(request, self._allowed_hosts)
         _require_local_origin(request)
+        if _has_two_lengths(request):
+            raise fault(
+                "InvalidRequestContentException", "A request has either Content-Length or Transfer-Encoding, not both."
+            )
         raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
         operation, parameters = find_route(request.method, raw_path)
         body = await self._body(request)
@@ -174,6 +180,11 @@ async def _read(request: Request) -> bytes:
 
 def _too_large() -> ServiceError:
     return fault("RequestTooLargeException", f"A request must be at most {MAX_BODY_BYTES} bytes.")
+
+
+def _has_two_lengths(request: Request) -> bool:
+    """Whether two servers in a row could take different parts of the connection for the request (request smuggling)."""
+    return "content-length" in request.headers and "transfer-encoding" in request.headers
 
 
 def _require_known_host(request: Request, allowed: Collection[str]) -> None:
