@@ -7,6 +7,7 @@ debugger, and the error texts of serializers. A replay reads the recorded values
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -196,6 +197,30 @@ class Redaction:
     def payload(self, payload: str) -> str:
         """Return a serialized payload with its secrets hidden; unchanged if it holds none."""
         return self._payload(payload, 0, 0)
+
+    def hidden_in(self, payload: str) -> set[str]:
+        """Return the texts that the names in a serialized payload hide."""
+        found: set[str] = set()
+        self._collect(payload, False, found, 0)
+        return found
+
+    def _collect(self, value: Any, is_hidden: bool, found: set[str], depth: int) -> None:
+        if depth > MAX_DEPTH:
+            return
+        if isinstance(value, str):
+            if value.lstrip()[:1] in ("{", "["):
+                with suppress(ValueError, RecursionError):
+                    self._collect(json.loads(value), is_hidden, found, depth + 1)
+            elif is_hidden:
+                found.add(value)
+        elif isinstance(value, dict):
+            members = self.hidden_members(value)
+            for key, item in value.items():
+                self._collect(item, is_hidden or key in members or self.hides(key), found, depth + 1)
+        elif isinstance(value, list):
+            is_pair = len(value) == 2 and isinstance(value[0], str) and self.hides(value[0])
+            for item in value[1:] if is_pair else value:
+                self._collect(item, is_hidden or is_pair, found, depth + 1)
 
     def text(self, text: str) -> str:
         """Return any text, for example an error message or a `repr`, with its secrets hidden."""

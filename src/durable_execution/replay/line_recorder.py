@@ -12,7 +12,7 @@ replay enters it where user code starts on a thread and leaves it there.
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any, TypeVar
@@ -45,6 +45,7 @@ class LineRecorder:
     Args:
         is_recorded: Whether code of a file is recorded; by default, user code is.
         secrets: Rules for values that must not be recorded.
+        known: Secrets of the recording, which are hidden under every name.
         paths: Further values to record with each line; see `LineEvent.reads`.
         probes: Expressions to evaluate; their values are among the reads of a line, by expression.
         limit: Most events; the recording is cut there.
@@ -55,12 +56,13 @@ class LineRecorder:
         *,
         is_recorded: Callable[[str], bool] | None = None,
         secrets: Secrets | None = None,
+        known: Iterable[str] = (),
         paths: Paths | None = None,
         probes: Sequence[Probe] = (),
         limit: int = MAX_EVENTS,
     ) -> None:
         self._is_recorded = is_recorded or is_user_code
-        self._text = ValueText(secrets)
+        self._text = ValueText(secrets, known)
         self._paths = paths
         self._probes = Probes(probes, self._text.of) if probes else None
         self._limit = limit

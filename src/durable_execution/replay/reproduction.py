@@ -107,7 +107,7 @@ def variants_here(
         left = deadline - time.monotonic()
         if left <= 0:
             return
-        recorder = LineRecorder(paths=outer_reads) if stepping is None else _for_stepping(stepping)
+        recorder = LineRecorder(paths=outer_reads) if stepping is None else _for_stepping(stepping, execution)
         run = run_once(
             handler,
             RecordedState.of(execution, opened=None if stepping is not None and stepping.opens_contexts else opened),
@@ -121,9 +121,13 @@ def variants_here(
             yield _variant(f"replay {number} in {name}", run, lines)
 
 
-def _for_stepping(stepping: Stepping) -> LineRecorder:
-    secrets = Redaction() if stepping.hides_secrets else None
-    return LineRecorder(secrets=secrets, probes=stepping.probes)
+def _for_stepping(stepping: Stepping, execution: RecordedExecution) -> LineRecorder:
+    if not stepping.hides_secrets:
+        return LineRecorder(probes=stepping.probes)
+    rules, known = Redaction(), set[str]()
+    for payload in (execution.input, *(operation.result for operation in execution.operations)):
+        known |= rules.hidden_in(payload or "")
+    return LineRecorder(secrets=rules, known=known, probes=stepping.probes)
 
 
 def _variant(name: str, run: ReplayRun, lines: LineRecording) -> Variant:

@@ -11,6 +11,7 @@ import decimal
 import enum
 import fractions
 import functools
+import itertools
 import pathlib
 import random
 import re
@@ -27,6 +28,10 @@ MAX_ITEMS = 30
 MAX_TEXT = 160
 """Longest text of one string, in characters. A longer one is cut and keeps a checksum, so that a difference still shows."""
 
+SHORTEST_SECRET = 6
+"""Shorter values are hidden under their own name only: they turn up in other texts by chance."""
+
+MAX_KNOWN = 500
 HIDDEN: Final = "<redacted>"
 
 OPAQUE = sys.stdlib_module_names - {"__main__"}
@@ -56,17 +61,26 @@ class Secrets(Protocol):
 class ValueText:
     """Renders values.
 
+    A secret is known by the name before it, and code passes it on under other names. So a value that was hidden once is hidden
+    in every later text.
+
     Args:
         secrets: Rules for values that must not be shown; None shows all.
+        known: Secrets that are known from the start.
     """
 
-    def __init__(self, secrets: Secrets | None = None) -> None:
+    def __init__(self, secrets: Secrets | None = None, known: Iterable[str] = ()) -> None:
         self._secrets = secrets
         self._hidden: dict[str, bool] = {}
+        self._known: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        for each in known:
+            self._learn(each)
 
     def of(self, name: str, value: Any) -> str:
         """Return the text of the variable `name`."""
         if self._hides(name) and value is not None:
+            self._learn(value)
             return HIDDEN
         return self.value(value)
 
@@ -121,12 +135,34 @@ class ValueText:
         return self._instance(value, kind, depth, seen)
 
     def _string(self, value: str) -> str:
-        shown = self._secrets.text(value[: MAX_TEXT * 2]) if self._secrets is not None else value
+        shown = self._without_known(self._secrets.text(value[: MAX_TEXT * 2])) if self._secrets is not None else value
         return (
             cut(repr(shown))
             if len(value) <= MAX_TEXT
             else f"{shown[:MAX_TEXT]!r}…#{_sum(value.encode(errors='replace'))}"
         )
+
+    def _learn(self, value: Any) -> None:
+        kind = type(value)
+        if kind is str:
+            if (
+                SHORTEST_SECRET <= len(value) <= MAX_TEXT * 2
+                and len(self._known) < MAX_KNOWN
+                and value not in self._known
+            ):
+                self._known.add(value)
+                self._pattern = None
+        elif kind is dict or kind in (list, tuple):
+            for each in itertools.islice(value.values() if kind is dict else value, MAX_ITEMS):
+                if type(each) is str:
+                    self._learn(each)
+
+    def _without_known(self, text: str) -> str:
+        if not self._known:
+            return text
+        if self._pattern is None:
+            self._pattern = re.compile("|".join(map(re.escape, sorted(self._known, key=len, reverse=True))))
+        return self._pattern.sub(HIDDEN, text)
 
     def _items(self, values: Iterable[Any], depth: int, seen: set[int]) -> str:
         return ", ".join(self._text(value, depth + 1, seen) for value in values)
@@ -168,6 +204,7 @@ class ValueText:
 
     def _named(self, name: Any, value: Any, depth: int, seen: set[int]) -> str:
         if type(name) is str and value is not None and self._hides(name):
+            self._learn(value)
             return HIDDEN
         return self._text(value, depth + 1, seen)
 

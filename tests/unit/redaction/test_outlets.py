@@ -41,6 +41,24 @@ FORMS = (
     ("replay", "{}", "{module}:changed", "--json"),
     ("explain", "{}"),
     ("explain", "{}", "--json"),
+    ("explain", "{}", "{module}:changed"),
+    ("explain", "{}", "{module}:changed", "--json"),
+    ("show", "{}", "--cost"),
+    ("show", "{}", "--cost", "--json"),
+    ("export", "{}", "--to", "history"),
+    ("export", "{}", "--to", "html", "--lines", "{module}:leaks"),
+    ("export", "{}", "--to", "html", "--lines", "{module}:changed"),
+    ("fleet", "{store}", "--headless"),
+    ("fleet", "{store}", "--json"),
+    ("fleet", "{store}", "{module}:changed", "--headless", "--jobs", "1"),
+    ("fleet", "{store}", "{module}:changed", "--json", "--jobs", "1"),
+    ("check", "{}", "{module}:changed", "--jobs", "1"),
+    ("check", "{}", "{module}:leaks", "--jobs", "1", "--format", "json"),
+    ("fork", "{}", "{module}:leaks", "--at", "body"),
+    ("fork", "{}", "{module}:leaks", "--at", "body", "--json"),
+    ("fork", "{}", "{module}:changed", "--at", "body", "--json"),
+    ("fork", "{}", "{module}:leaks", "--at", "body", "--result", "{result}"),
+    ("fork", "{}", "{module}:fails_at_last", "--at", "body", "--error", "ValueError:password=leak000zq7"),
 )
 
 
@@ -125,8 +143,10 @@ def test_what_a_command_prints(
 ) -> None:
     directory, arns = recorded
     for arn in arns:
-        words = [word.format(arn, module="tests.unit.redaction.leaky") for word in form]
-        durable_debug([*words, "--store", str(directory / "executions.db")])
+        store = str(directory / "executions.db")
+        result = json.dumps(leaky.values())
+        words = [word.format(arn, module="tests.unit.redaction.leaky", store=store, result=result) for word in form]
+        durable_debug([*words, "--store", store])
         printed = capsys.readouterr()
         assert printed.out
         assert leaked(printed.out + printed.err) == []

@@ -134,3 +134,21 @@ def test_a_place_in_the_source_is_not_a_secret(text: str) -> None:
 
 def test_a_file_that_is_no_source_is_not_a_place() -> None:
     assert HIDDEN in Redaction().text("token.py: hunter2")
+
+
+def test_the_secrets_that_names_in_a_payload_hide() -> None:
+    inner = json.dumps({"body": json.dumps({"api_key": "inner"})})
+    payload = {
+        "user": "ada",
+        "password": "outer",
+        "nested": inner,
+        "pair": ["client secret", "paired"],
+        "header": {"name": "X-Auth-Token", "value": "member"},
+        "tokens": {"t": "l", "v": [{"t": "s", "v": "tagged"}]},
+        "plain": ["ada", "bob"],
+    }
+    found = Redaction().hidden_in(json.dumps(payload))
+    assert {"outer", "inner", "paired", "member", "tagged"} <= found
+    assert not found & {"ada", "bob", "X-Auth-Token", "client secret"}
+    assert Redaction().hidden_in("no JSON: password=x") == set()
+    assert Redaction().hidden_in("{broken") == set()

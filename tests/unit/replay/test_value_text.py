@@ -121,3 +121,20 @@ def test_attributes_are_read_without_running_code() -> None:
     for missing in ("computed", "nothing"):
         with pytest.raises(AttributeError):
             attribute(loud, missing)
+
+
+def test_a_secret_that_was_hidden_once_is_hidden_under_every_name() -> None:
+    text = ValueText(Redaction(), known=["from-the-payload"])
+    assert text.of("event", {"user": "ada", "password": "correct-horse"}) == "{'user': 'ada', 'password': <redacted>}"
+    assert text.of("api_key", ["0xfeedbeef"]) == "<redacted>"
+    assert text.of("value", "correct-horse") == "'<redacted>'"
+    assert text.of("header", ["key 0xfeedbeef", 1]) == "['key <redacted>', 1]"
+    assert text.of("line", "x from-the-payload y") == "'x <redacted> y'"
+    assert text.of("user", "ada") == "'ada'"
+    assert ValueText(known=["from-the-payload"]).of("line", "from-the-payload") == "'from-the-payload'"
+
+
+def test_a_short_secret_does_not_hide_other_texts() -> None:
+    text = ValueText(Redaction())
+    assert text.of("password", "on") == "<redacted>"
+    assert text.of("note", "turned on") == "'turned on'"
