@@ -19,15 +19,18 @@ from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import (
     acting_client,
     add_acting_options,
+    add_secret_option,
     function_name,
     handlers_beside,
     read_json,
     read_text,
+    secrets_of,
     store_file,
 )
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.progress import Progress
 from durable_debugger.model.facts import state_of
+from durable_debugger.model.secrets import Secrets
 from durable_debugger.sources.local import DEFAULT_STORE
 from durable_debugger.text import payloads
 from durable_debugger.text.segments import Part
@@ -74,6 +77,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--timeout", metavar="SECONDS", type=seconds, help="time limit of the execution, in seconds")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON instead of the execution ID")
     parser.add_argument("--ascii", action="store_true", help="write ASCII characters only")
+    add_secret_option(parser)
 
 
 def run_run(arguments: Namespace, output: Output) -> int:
@@ -87,7 +91,7 @@ def run_run(arguments: Namespace, output: Output) -> int:
             engine.register(name, each)
         arn = _start(engine, function_name(handler), payload, arguments)
         try:
-            result = _watch(engine, arn, output)
+            result = _watch(engine, arn, secrets_of(arguments), output)
         except KeyboardInterrupt:
             _say_how_to_go_on(arn, arguments, output)
             raise
@@ -114,11 +118,11 @@ def _start(engine: LocalEngine, function: str, payload: Any, arguments: Namespac
     return arn
 
 
-def _watch(engine: LocalEngine, arn: str, output: Output) -> ExecutionResult:
+def _watch(engine: LocalEngine, arn: str, secrets: Secrets | None, output: Output) -> ExecutionResult:
     """Print the progress until the execution ends."""
     parts = ExecutionArn.parse(arn)
     output.say([Part(f"{parts.function}  ", "title"), Part(f"execution {parts.id}", "dim")])
-    progress = Progress(engine.client, arn)
+    progress = Progress(engine.client, arn, secrets)
     pause, reported = Event(), set[str]()
     while True:
         result = engine.result(arn)
@@ -154,7 +158,10 @@ def _say_how_to_go_on(arn: str, arguments: Namespace, output: Output) -> None:
 def _report(result: ExecutionResult, arguments: Namespace, output: Output) -> int:
     parts = ExecutionArn.parse(result.arn)
     state = state_of(result.status)
-    wire = result.error.to_wire() if result.error else None
+    value, error, secrets = result.result, result.error, secrets_of(arguments)
+    if secrets is not None:
+        value, error = json.loads(secrets.payload(_text(value)) or "null"), secrets.error(error)
+    wire = error.to_wire() if error else None
     code = Exit.OK if result.error is None and result.status == "SUCCEEDED" else Exit.HANDLER_FAILED
     if arguments.json:
         told = {
@@ -162,11 +169,11 @@ def _report(result: ExecutionResult, arguments: Namespace, output: Output) -> in
             "name": parts.name,
             "arn": result.arn,
             "status": result.status.value,
-            "result": result.result,
+            "result": value,
             "error": wire,
         }
         output.document(told, code)
-    outcome = str(result.error) if result.error else payloads.summary(_text(result.result), 200)
+    outcome = str(error) if error else payloads.summary(_text(value), 200)
     output.say([Part(f"{state.glyph} {result.status}  ", state.role), Part(outcome)])
     output.say([Part(f"inspect it: durable-debug {parts.id}", "dim")])
     if not arguments.json:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from durable_debugger.model.facts import State, state_of
+from durable_debugger.model.secrets import Secrets
 from durable_debugger.sources.api import ExecutionClient
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import safe
@@ -22,10 +23,12 @@ class Progress:
     Args:
         client: Client that reads the history.
         arn: ARN of the execution.
+        secrets: The rules that hide secrets; None shows them.
     """
 
-    def __init__(self, client: ExecutionClient, arn: str) -> None:
+    def __init__(self, client: ExecutionClient, arn: str, secrets: Secrets | None = None) -> None:
         self._client = client
+        self._secrets = secrets
         self._arn = arn
         self._seen = 0
         self._invocation = 1
@@ -38,7 +41,7 @@ class Progress:
     def news(self) -> Iterator[Line]:
         """Lines for the events since the last call."""
         for event in self._events():
-            found = self._line(event)
+            found = self._line(event if self._secrets is None else self._secrets.event(event))
             if found is not None:
                 yield found
 

@@ -1,6 +1,7 @@
 """No outlet shows a secret: replay traces, spans, exports, command output in every form, and the debugger's screen."""
 
 import json
+from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli import main as durable_debug
+from durable_debugger.cli.mcp_server import Tools, add_mcp_arguments
 from durable_debugger.model.differences import differences_of
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import Session
@@ -150,3 +152,55 @@ def test_what_a_command_prints(
         printed = capsys.readouterr()
         assert printed.out
         assert leaked(printed.out + printed.err) == []
+
+
+@pytest.mark.parametrize("handler", ["leaks", "fails_at_last"])
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_what_a_run_prints(
+    handler: str, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its progress, its result and its error."""
+    payload = {"plain": leaky.values(), "nested": json.dumps({"body": json.dumps(leaky.values())})}
+    (tmp_path / "input.json").write_text(json.dumps(payload))
+    words = ("run", f"tests.unit.redaction.leaky:{handler}", "--input", f"@{tmp_path / 'input.json'}")
+    durable_debug([*words, "--time", "skip", "--store", str(tmp_path / "executions.db"), *options])
+    printed = capsys.readouterr()
+    assert HIDDEN in printed.out + printed.err
+    assert leaked(printed.out + printed.err) == []
+    durable_debug([*words, "--time", "skip", "--store", str(tmp_path / "second.db"), "--show-secrets", *options])
+    printed = capsys.readouterr()
+    assert leaked(printed.out + printed.err)
+
+
+def test_what_an_assistant_is_told(recorded: tuple[Path, list[str]]) -> None:
+    directory, arns = recorded
+    parser = ArgumentParser()
+    add_mcp_arguments(parser)
+    tools = Tools(parser.parse_args(["--store", str(directory / "executions.db")]))
+    module = "tests.unit.redaction.leaky"
+    for arn in arns:
+        for answer in (
+            tools.list_executions(),
+            tools.show(arn),
+            tools.explain(arn),
+            tools.explain(arn, f"{module}:changed"),
+            tools.replay(arn, f"{module}:changed"),
+            tools.diff(arn, arns[0]),
+        ):
+            assert answer
+            assert leaked(answer) == []
+
+
+def test_what_a_fork_leaves_beside_its_store(recorded: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """The store holds what a replay needs; traces and spans do not."""
+    history = tmp_path / "history.json"
+    store = str(recorded[0] / "executions.db")
+    durable_debug(["export", recorded[1][0], "--to", "history", "-o", str(history), "--store", store, "--show-secrets"])
+    durable_debug(
+        ["fork", str(history), "tests.unit.redaction.leaky:leaks", "--at", "body", "--store", str(tmp_path / "fork.db")]
+    )
+    beside = [
+        path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith(("fork.db", "history"))
+    ]
+    for path in beside:
+        assert leaked(path.read_text(errors="replace")) == []
