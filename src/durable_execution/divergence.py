@@ -210,6 +210,10 @@ class Cause:
         return cls(Evidence(wire["evidence"]), wire["file"], wire["line"], wire["text"], wire["fix"])
 
 
+ENDED_WORDS = {"succeeded": "succeeded", "failed": "failed", "timed_out": "timed out", "stopped": "was stopped"}
+"""How an execution ended, as a verb."""
+
+
 @dataclass(frozen=True, slots=True)
 class Divergence:
     """One difference between the recorded and the replayed side.
@@ -307,7 +311,12 @@ class Divergence:
             case DivergenceKind.BRANCH_COUNT:
                 return f"your code runs {replayed}, the recording has {recorded}"
             case DivergenceKind.OUTCOME:
-                return f"the recording ended with {recorded}, your code with {replayed}"
+                ended = ENDED_WORDS.get(recorded)
+                if ended is not None:
+                    text = f"the recorded execution {ended}, your code {replayed}"
+                else:
+                    text = f"the recording ended with {recorded}, your code with {replayed}"
+                return text
             case DivergenceKind.RESULT:
                 return f"your code returns {replayed}, the recording has {recorded}"
             case DivergenceKind.UNFINISHED:

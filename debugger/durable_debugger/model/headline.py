@@ -119,7 +119,8 @@ def headline(session: Subject) -> Headline:
     if state.is_failure or state is State.CANCELLED:
         return _failed(session)
     if state is State.SUCCEEDED:
-        return Headline(f"Succeeded{_summary(session)}", "ok")
+        lacks = session.execution.events and session.execution.started_at is None
+        return Headline(f"Succeeded{_summary(session)}{'; its first events are missing' if lacks else ''}", "ok")
     return _open(session)
 
 
@@ -175,6 +176,9 @@ def _gave_up(operation: RecordedOperation) -> str:
 RESTING = frozenset({StateKind.RETRY_STORM, StateKind.QUOTA_NEAR, StateKind.PAUSED, StateKind.PAUSING})
 """Stuck states that are no failure."""
 
+WAITED_FOR = frozenset({OperationType.CALLBACK, OperationType.CHAINED_INVOKE, OperationType.WAIT})
+"""Calls that something outside the function ends."""
+
 WAITING = frozenset(
     {StateKind.WAITING_FOR_TIMER, StateKind.WAITING_FOR_CALLBACK, StateKind.WAITING_FOR_INVOKE, StateKind.RETRY_PENDING}
 )
@@ -190,7 +194,8 @@ def _open(session: Subject) -> Headline:
             safe(found.headline.rstrip(".")), role, ROOT if row is None else row, place.call_site if place else None
         )
     if found.state in WAITING and row is not None:
-        return Headline(_waiting(session, session.operations[row]), "wait", row)
+        operation = session.operations[row]
+        return Headline(f"{_waiting(session, operation)}{_others(session, operation)}", "wait", row)
     row = session.latest()
     if row == ROOT:
         return Headline("Running", "run")
@@ -201,6 +206,14 @@ def _open(session: Subject) -> Headline:
     return Headline(f"{verb} {facts.label(operation)}{ago if verb == 'Running' else ''}", "run", row)
 
 
+def _others(session: Subject, waiting: RecordedOperation) -> str:
+    """How many other calls it waits for at the same time."""
+    count = sum(
+        one.type in WAITED_FOR and one.id != waiting.id and not one.status.is_terminal for one in session.operations
+    )
+    return f", and for {count} more call{'' if count == 1 else 's'}" if count else ""
+
+
 def _waiting(session: Subject, operation: RecordedOperation) -> str:
     label = f'"{facts.label(operation)}"' if operation.name else ""
     since = durations.between(operation.started_at, session.as_of)
@@ -209,7 +222,7 @@ def _waiting(session: Subject, operation: RecordedOperation) -> str:
     left = durations.between(session.as_of, due)
     if facts.state(operation) is State.RETRYING:
         error = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
-        reason = f" after {safe((error.type or 'an error').rpartition('.')[2])}" if error else ""
+        reason = f"; the last one raised {safe((error.type or 'an error').rpartition('.')[2])}" if error else ""
         return f"Retrying {label or facts.kind(operation)}: {facts.note(operation, None, session.as_of)}{reason}"
     if operation.type is OperationType.CALLBACK:
         ends = _timeout(session, operation)
@@ -224,7 +237,8 @@ def _waiting(session: Subject, operation: RecordedOperation) -> str:
         if left is not None
         else ""
     )
-    return f"Waiting {label}{ago}{ends}".replace("Waiting  ", "Waiting ")
+    timer = "for the timer " if operation.type is OperationType.WAIT else ""
+    return f"Waiting {timer}{label}{ago}{ends}".replace("  ", " ").replace(" ,", ",")
 
 
 def _timeout(session: Subject, operation: RecordedOperation) -> str:

@@ -24,8 +24,9 @@ from durable_execution.protocol import ErrorObject, OperationType
 
 LABEL = 10
 MAX_VALUES = 3
-MAX_MESSAGE = 4
-PERMANENT = "except"
+MAX_MESSAGE = 2
+NO_FUNCTION = frozenset({"ResourceNotFoundException", "ResourceNotFound"})
+"""Errors of an invoke whose function does not exist."""
 
 
 def answer_lines(session: Session, cells: int, texts: SourceTexts | None = None) -> list[Line]:
@@ -88,12 +89,17 @@ class _Answer:
         last = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
         if last is not None:
             self._add("error", safe(str(last)), "fail", most=MAX_MESSAGE)
+            site = site_of_error(last)
+            if site is not None:
+                self._add("raised", site_words(site), code=self._code(site, last))
             self._tried(operation)
         return self._advised(operation)
 
     def _advised(self, operation: RecordedOperation | None = None) -> list[Line]:
         found = explain_execution(self.session.execution, as_of=self.session.as_of)
         self._add("likely", self._holds(operation, found))
+        if not found.advice:
+            self._add("fix", self._continues(operation))
         for number, one in enumerate(found.advice):
             self._add("fix" if not number else "or", safe(one.text))
             if one.command:
@@ -102,21 +108,24 @@ class _Answer:
 
     def _holds(self, operation: RecordedOperation | None, found: Explanation) -> str:
         """Why it does not go on."""
+        if self.session.execution.status in ("PAUSED", "PAUSING"):
+            return "it was paused from outside: nothing in its code holds it"
+        if operation is not None and facts.state(operation) is State.RETRYING:
+            return f"the last attempt of {facts.label(operation)} failed, and its retry strategy allows another one"
         if found.causes:
             return safe(found.causes[0])
+        return _holds_back(operation) if operation is not None else ""
+
+    def _continues(self, operation: RecordedOperation | None) -> str:
+        """What to do about an execution that continues by itself."""
         if operation is None:
             return ""
-        match operation.type:
-            case OperationType.CALLBACK:
-                return "the system that received the callback id has not answered yet"
-            case OperationType.CHAINED_INVOKE:
-                return f"{facts.target(operation) or 'the invoked function'} has not ended: look at its execution"
-            case OperationType.WAIT:
-                return "nothing is wrong: the timer has not ended"
-            case _ if facts.state(operation) is State.RUNNING:
-                return "the code is running: it has not reported an end"
-            case _:
-                return ""
+        if facts.state(operation) is State.RETRYING:
+            error = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
+            site = site_of_error(error)
+            where = f"{safe(near(site.file))}:{site.line}" if site is not None else "the step"
+            return f"wait for the next attempt; if it fails in the same way, correct {where} and deploy it"
+        return "nothing: it continues by itself" if operation.type is OperationType.WAIT else ""
 
     def _why(self, operation: RecordedOperation | None, error: ErrorObject | None) -> str:
         kind = _kind_of(error)
@@ -135,7 +144,12 @@ class _Answer:
                 else ("the system that received the callback id reported a failure")
             )
         if operation.type is OperationType.CHAINED_INVOKE:
-            return f"{facts.target(operation) or 'the invoked function'} failed: its own execution says why"
+            name = facts.target(operation) or "the invoked function"
+            if kind in NO_FUNCTION:
+                return f"there is no function {name} where this execution ran, so it was never started"
+            return f"{name} failed: its own execution says why"
+        if operation.type is OperationType.CONTEXT:
+            return f"the code of {facts.label(operation)} raised {kind}: it is not in a step, so nothing retries it"
         count = len(operation.attempts)
         same = len({str(one.error) for one in operation.attempts if one.error is not None}) <= 1
         if count > 1:
@@ -156,7 +170,10 @@ class _Answer:
                 "this execution has ended, so start a new one"
             )
         if operation.type is OperationType.CHAINED_INVOKE:
-            return f"correct what {facts.target(operation) or 'the invoked function'} does, or handle InvokeError here"
+            name = facts.target(operation) or "the invoked function"
+            if _kind_of(error) in NO_FUNCTION:
+                return f"deploy {name}, or correct the name in the call; this execution has ended, so start a new one"
+            return f"correct what {name} does, or handle InvokeError here"
         if operation.type is OperationType.STEP and len(operation.attempts) > 1:
             return (
                 "if the cause passes with time, allow more: `StepConfig(retry_strategy=RetryPresets.critical())`; if not, "
@@ -209,6 +226,20 @@ class _Answer:
             self.lines.append([Part(f"{label.capitalize() if not number else '':<{LABEL}}", "key"), Part(piece, role)])
         if code:
             self.lines.append([Part(" " * LABEL, "key"), Part(cut(f"  {code}", self.room), "name")])
+
+
+def _holds_back(operation: RecordedOperation) -> str:
+    match operation.type:
+        case OperationType.CALLBACK:
+            return "the system that received the callback id has not answered yet"
+        case OperationType.CHAINED_INVOKE:
+            return f"{facts.target(operation) or 'the invoked function'} has not ended: look at its execution"
+        case OperationType.WAIT:
+            return "nothing is wrong: the timer has not ended"
+        case _ if facts.state(operation) is State.RUNNING:
+            return "the code is running: it has not reported an end"
+        case _:
+            return ""
 
 
 def assigned_at(source: str, line: int) -> list[tuple[str, int]]:

@@ -112,7 +112,10 @@ class DiffPane(LineView):
             if at is not None:
                 return at
         wanted = differences.index_of(self.session.cursor)
-        return _place_of(differences.aligned[wanted], self._rows) if wanted is not None else 0
+        if wanted is not None:
+            return _place_of(differences.aligned[wanted], self._rows)
+        of_the_whole = (at for at, each in enumerate(self._rows) if each.is_root and each.row is None)
+        return next(of_the_whole, 0)
 
     def _is_at_cursor(self) -> bool:
         if not 0 <= self.index < len(self._rows):

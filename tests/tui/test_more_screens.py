@@ -1,0 +1,256 @@
+"""The first screen of further executions that are broken in other ways, or only wait, with no key pressed."""
+
+import json
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from durable_debugger.app import DebuggerApp
+from durable_execution.local import CountingIds, LocalEngine
+from durable_execution.trace.sinks import MemorySink
+from tests.tui.broken import Broken, Recorded, _events, _handler, record
+from tests.tui.conftest import Drive, screen_text
+from tests.tui.test_first_screen import session_of
+
+IMPORTS = "import asyncio\nimport uuid\n\nfrom durable_execution import StepError\n\n\n"
+
+
+def _coroutine(body: str) -> str:
+    text = textwrap.indent(textwrap.dedent(body).strip(), "    ")
+    return f"{IMPORTS}@durable_execution\nasync def handler(order: dict, ctx: DurableContext) -> object:\n{text}\n"
+
+
+def _function(body: str) -> str:
+    return _coroutine(body).replace("async def", "def").replace("await ", "")
+
+
+THREE = """
+    await ctx.step(reserve())
+    await ctx.step(audit())
+    await ctx.wait(timedelta(minutes=5), name="pause")
+    return await ctx.step(ship())
+"""
+GATHERED = """
+    await asyncio.gather(ctx.step(reserve()), ctx.step(audit()), ctx.step(charge()))
+    return await ctx.step(ship())
+"""
+HANDLED = """
+    try:
+        await ctx.step(charge_card(), config=StepConfig(retry_strategy=RetryPresets.none()))
+    except StepError as error:
+        await ctx.step(audit(str(error)))
+    return await ctx.step(ship())
+"""
+INVOKED = """
+    await ctx.step(reserve())
+    return await ctx.invoke("billing-v1", {"a": 1}, name="bill")
+"""
+CALLED_BACK = """
+    await ctx.step(reserve())
+    handle = await ctx.create_callback("approval", config=CallbackConfig(timeout=timedelta(days=1)))
+    await handle.result()
+    return await ctx.step(ship())
+"""
+UUID = 'await ctx.step(audit(), name=f"audit_{uuid.uuid4().hex[:6]}")\nreturn await ctx.step(ship())'
+DIFFERENT: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "plain_skipped": (
+        _function(THREE),
+        _function(THREE).replace("    ctx.step(audit())\n", ""),
+        ('your code skips the recorded step "audit"', "`ctx.step(audit())` was removed", "Fix make the call again"),
+    ),
+    "gather_less": (
+        _coroutine(GATHERED),
+        _coroutine(GATHERED).replace("ctx.step(audit()), ", ""),
+        ('your code skips the recorded step "audit"', "gather_less.py:49 was edited", "Fix make the call again"),
+    ),
+    "exception_class": (
+        _coroutine(HANDLED),
+        _coroutine(HANDLED).replace("except StepError", "except ValueError"),
+        (
+            "Diverged: the recorded execution succeeded, your code failed",
+            "▌≠ outcome",
+            "Replayed failed: exception_class.GatewayDownError: 503 from the gateway",
+            "Likely",
+            "Fix",
+        ),
+    ),
+    "invoke_other": (
+        _coroutine(INVOKED),
+        _coroutine(INVOKED).replace("billing-v1", "billing-v2"),
+        (
+            'calls invoke "bill" of "billing-v2", the recording has invoke "bill" of "billing-v1"',
+            "Fix use the new value",
+        ),
+    ),
+    "callback_removed": (
+        _coroutine(CALLED_BACK),
+        _coroutine(CALLED_BACK).replace(
+            '    handle = await ctx.create_callback("approval", config=CallbackConfig(timeout=timedelta(days=1)))\n'
+            "    await handle.result()\n",
+            "",
+        ),
+        ('calls step "ship", the recording has callback "approval"', "was removed", "Fix make the new call only"),
+    ),
+    "uuid_name": (
+        _coroutine(UUID),
+        _coroutine(UUID),
+        ("creates a uuid outside a step: uuid.uuid4()", "Fix create the id in a step, or use `ctx.uuid()`"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_the_first_screen_explains_a_difference(
+    name: str, tmp_path: Path, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, today, words = DIFFERENT[name]
+    case = record(Broken(name, before, today, is_waiting=name == "callback_removed"), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    _expect(session_of(case, is_replayed=True), words, drive, view="diff")
+
+
+def _stop(engine: LocalEngine, arn: str) -> None:
+    engine.client.stop_durable_execution(
+        DurableExecutionArn=arn, Error={"ErrorType": "Ops", "ErrorMessage": "customer cancelled"}
+    )
+
+
+def _pause(engine: LocalEngine, arn: str) -> None:
+    engine.client.pause_durable_execution(DurableExecutionArn=arn)
+
+
+RESTING = 'await ctx.step(reserve())\nawait ctx.wait(timedelta(hours=5), name="cooling")\nreturn await ctx.step(ship())'
+LATER = "config=StepConfig(retry_strategy=RetryPresets.fixed(timedelta(minutes=20)))"
+STORM = """
+    def pay(step: object) -> str:
+        raise GatewayDownError("no answer from https://payments.example.com/v2: " + "proxy said no; " * 30)
+
+    await ctx.step(pay, config=StepConfig(retry_strategy=RetryPresets.fixed(timedelta(seconds=2))))
+"""
+MANY = """
+    async def one(ctx: DurableContext, sku: str) -> object:
+        handle = await ctx.create_callback(f"ok_{sku}", config=CallbackConfig(timeout=timedelta(days=1)))
+        return await handle.result()
+
+    await ctx.map(["A1", "B2", "C3"], one, name="lines")
+"""
+BRANCHES = """
+    def one(ctx: DurableContext) -> str:
+        return ctx.step(reserve())
+
+    def two(ctx: DurableContext) -> str:
+        raise KeyError("price of A1")
+
+    ctx.parallel([one, two], name="both").throw_if_error()
+"""
+ITEM = """
+    async def one(ctx: DurableContext, sku: str) -> str:
+        await ctx.step(reserve(sku))
+        if sku == "B2":
+            await ctx.step(charge_card(), config=StepConfig(retry_strategy=RetryPresets.none()))
+        return sku
+
+    (await ctx.map(["A1", "B2", "C3"], one, name="lines")).throw_if_error()
+"""
+STATES: dict[str, tuple[str, Callable[[LocalEngine, str], None] | None, tuple[str, ...]]] = {
+    "stopped": (_coroutine(RESTING), _stop, ("Stopped: Ops: customer cancelled", "it was stopped from outside")),
+    "paused": (
+        _coroutine(RESTING),
+        _pause,
+        ("It is paused", "paused from outside", "durable-debug resume"),
+    ),
+    "resting": (_coroutine(RESTING), None, ('Waiting for the timer "cooling", ends in 5h', "it continues by itself")),
+    "retrying": (
+        _coroutine(f"return await ctx.step(charge_card(), {LATER})"),
+        None,
+        (
+            'Retrying "charge_card": attempt 2 after 20:00; the last one raised GatewayDownError',
+            'raise GatewayDownError("503 from the gateway")',
+            "Fix wait for the next attempt; if it fails in the same way, correct retrying.py:23",
+        ),
+    ),
+    "storm": (
+        _coroutine(STORM),
+        lambda engine, _arn: engine.run_until_idle(skips="work"),
+        ("gave up after 5 attempts", "Tried 5 times", "Fix if the cause passes with time", "RetryPresets.critical()"),
+    ),
+    "many_callbacks": (_coroutine(MANY), None, ("and for 2 more calls", "durable-debug callback succeed")),
+    "branch_failed": (
+        _function(BRANCHES),
+        None,
+        (
+            "parallel-branch-1 failed (KeyError",
+            "it is not in a step",
+            "Fix correct branch_failed.py",
+        ),
+    ),
+    "item_failed": (
+        _coroutine(ITEM),
+        None,
+        ("Failed: charge_card failed (GatewayDownError", "Called item_failed.py:52"),
+    ),
+    "no_function": (
+        _coroutine('return await ctx.invoke("billing", {"a": 1}, name="bill")'),
+        None,
+        ("there is no function billing", "Fix deploy billing, or correct the name in the call"),
+    ),
+    "plain_failed": (
+        _function('parcel = {"weight": None}\nreturn parcel["weight"] > 3'),
+        None,
+        ("Failed: TypeError: '>' not supported", "plain_failed.py:50", "Fix correct plain_failed.py:50"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_first_screen_says_how_an_execution_stands(
+    name: str, tmp_path: Path, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, act, words = STATES[name]
+    case, events = _run(name, text, act, tmp_path)
+    case.history.write_text(json.dumps({"Events": events}, default=str), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    _expect(session_of(case, is_replayed=False), words, drive, view="tree")
+
+
+def test_the_first_screen_says_that_events_are_missing(
+    tmp_path: Path, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, events = _run(
+        "headless", _coroutine(RESTING), lambda engine, _arn: engine.run_until_idle(skips="work"), tmp_path
+    )
+    case.history.write_text(json.dumps({"Events": events[2:]}, default=str), encoding="utf-8")
+    (tmp_path / "headless.trace.jsonl").unlink()
+    monkeypatch.chdir(tmp_path)
+    _expect(session_of(case, is_replayed=False), ("Succeeded", "its first events are missing"), drive, view="tree")
+
+
+def _run(
+    name: str, text: str, act: Callable[[LocalEngine, str], None] | None, directory: Path
+) -> tuple[Recorded, list[Any]]:
+    module, sink = directory / f"{name}.py", MemorySink()
+    with LocalEngine(None, time="skip", ids=CountingIds(), trace_sink=sink) as engine:
+        engine.register("orders", _handler(module, text))
+        arn = engine.start("orders", {}, name=name)
+        engine.run_until_idle(skips="nothing")
+        if act is not None:
+            act(engine, arn)
+        events = _events(engine, arn)
+    (directory / f"{name}.trace.jsonl").write_text(sink.texts[arn], encoding="utf-8")
+    return Recorded(Broken(name, text), module, directory / f"{name}.history.json"), events
+
+
+def _expect(session: Any, words: tuple[str, ...], drive: Drive, *, view: str) -> None:
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        text = screen_text(app)
+        flat = " ".join(text.split())
+        for word in words:
+            assert word in flat, f"{word!r} is not on the first screen:\n{text}"
+        assert "the same on both sides" not in text
+        assert "▌" in text, f"no row is selected on the screen:\n{text}"
+
+    drive(session, look, view=view)
