@@ -289,6 +289,11 @@ class Divergence:
         return recorded.subtype == OperationSubType.MAP and (recorded.id, recorded.name) == (replayed.id, replayed.name)
 
     @property
+    def has_evidence(self) -> bool:
+        """Whether the cause is more than a suspicion, so that other suspects would only distract from it."""
+        return self.cause is not None and self.cause.evidence is not Evidence.POSSIBLE
+
+    @property
     def where(self) -> str:
         """The call in its context, for a sentence: ` at call 3 of ship/map-item-0`; empty for the execution itself."""
         at = f" at call {self.position}" if self.position is not None else ""

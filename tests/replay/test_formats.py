@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -10,6 +11,7 @@ import jsonschema  # type: ignore[import-untyped]  # has no types of its own
 import pytest
 
 from durable_execution import DurableContext, durable_execution
+from durable_execution.divergence import Cause, Evidence
 from durable_execution.history.reading import read_history
 from durable_execution.replay import FORMATS, Replayer, ReplayReport, Verdict, render, worst
 from durable_execution.replay.formats import headline
@@ -50,6 +52,21 @@ def test_text_names_files_as_they_are_called_from_here(
     text = render(reports, "text")
     assert " tests/replay/workflows.py:" in text
     assert str(repository) not in text
+
+
+def test_other_suspects_are_listed_only_while_the_cause_is_not_known(reports: list[ReplayReport]) -> None:
+    root = reports[1].root
+    assert root is not None
+    for evidence, shows in (
+        (None, True),
+        (Evidence.POSSIBLE, True),
+        (Evidence.CHANGED, False),
+        (Evidence.OBSERVED, False),
+    ):
+        cause = Cause(evidence, "a.py", 1, "a.py:1 was edited", "undo it") if evidence is not None else None
+        one = replace(root, suspects=("first", "second"), likely="likely", cause=cause)
+        text = render([replace(reports[1], divergences=(one,))], "text")
+        assert ("also       second" in text) is shows
 
 
 def test_a_headline_says_how_far_the_replay_came() -> None:

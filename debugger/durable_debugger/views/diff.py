@@ -103,7 +103,7 @@ def why_lines(divergence: Divergence | None, row: DiffRow | None, cells: int) ->
         for index, piece in enumerate(wrap(shown, room)):
             label = f" {word.capitalize() if not index else '':<{LABEL_WIDTH}}"
             lines.append([Part(label, roles.get(word, "key")), Part(piece)])
-    for index, suspect in enumerate(divergence.suspects):
+    for index, suspect in enumerate(() if divergence.has_evidence else divergence.suspects):
         lines.append(
             [
                 Part(f" {'Suspects' if not index else '':<{LABEL_WIDTH}}", "key"),

@@ -12,6 +12,8 @@ from durable_execution.divergence import Cause, Divergence, Evidence
 from durable_execution.replay.line_recording import EventKind, LineRecording
 
 MAX_CODE = 60
+CODE_BEFORE = 20
+"""How much of a line is shown before the first difference, when the line is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,9 @@ def _is_in(site: CallSite | None, file: str, lines: Mapping[int, str]) -> bool:
 
 
 def _cause(edit: Edit, divergence: Divergence) -> Cause:
-    gone, new = (_code(list(one.values())) for one in (edit.recorded, edit.today))
+    recorded, today = list(edit.recorded.values()), list(edit.today.values())
+    same = _equal_start(recorded[0], today[0]) if recorded and today else 0
+    gone, new = _code(recorded, same), _code(today, same)
     if not edit.today:
         what = f"was edited after the recording: {gone} was removed"
     elif not edit.recorded:
@@ -139,9 +143,22 @@ def _cause(edit: Edit, divergence: Divergence) -> Cause:
     return Cause(Evidence.CHANGED, edit.file, edit.line, text, divergence.fix)
 
 
-def _code(lines: Sequence[str]) -> str:
+def _equal_start(left: str, right: str) -> int:
+    """Number of characters with which both lines start."""
+    return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+
+
+def _code(lines: Sequence[str], same: int = 0) -> str:
+    """Return the first line, cut so that what follows the first `same` characters is shown."""
     if not lines:
         return "nothing"
-    first = lines[0] if len(lines[0]) <= MAX_CODE else f"{lines[0][: MAX_CODE - 1]}…"
     more = len(lines) - 1
-    return f"`{first}`" + (f" and {more} more line{'' if more == 1 else 's'}" if more else "")
+    return f"`{_around(lines[0], same)}`" + (f" and {more} more line{'' if more == 1 else 's'}" if more else "")
+
+
+def _around(line: str, at: int) -> str:
+    if len(line) <= MAX_CODE:
+        return line
+    start = max(0, min(at - CODE_BEFORE, len(line) - MAX_CODE)) if at > MAX_CODE - CODE_BEFORE else 0
+    end = start + MAX_CODE
+    return f"{'…' if start else ''}{line[start:end]}{'…' if end < len(line) else ''}"

@@ -105,7 +105,7 @@ def _report(report: ReplayReport) -> Iterator[str]:
     yield headline(report)
     for divergence in report.roots:
         yield _indented(explain(divergence))
-        if divergence.suspects[1:] and divergence.likely:
+        if divergence.suspects[1:] and divergence.likely and not divergence.has_evidence:
             yield f"    also       {'; '.join(map(readable, divergence.suspects[1:MAX_SUSPECTS]))}"
         if divergence.follow_on:
             yield f"    and        {count(divergence.follow_on, 'later difference')} caused by this one"

@@ -68,9 +68,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path)
 
 
-def recorded(project: Project) -> RecordedExecution:
+def recorded(project: Project, helper: str = HELPER) -> RecordedExecution:
     sink = MemorySink()
-    events, arn = history_of(project.load(), sink=sink)
+    events, arn = history_of(project.load(helper=helper), sink=sink)
     return read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
 
 
@@ -97,6 +97,18 @@ def test_an_edit_is_named_with_its_line(project: Project, name: str) -> None:
     assert what in (root.likely or "")
     assert (root.likely or "").endswith("(changed)")
     assert ("keep `name=" if name == "renamed" else "ctx.patched(") in root.fix
+
+
+def test_a_long_line_is_cut_around_its_first_difference(project: Project) -> None:
+    long = HELPER.replace(
+        "> 100", "> 100 and total is not None and isinstance(total, int) and total < 10**9 and total != 0"
+    )
+    recording = recorded(project, long)
+    root = Replayer(project.load(helper=long.replace("!= 0", "!= 120"))).replay(recording).root
+    assert root is not None
+    assert "total != 0` became `" in (root.likely or ""), root.likely
+    assert "total != 120`" in (root.likely or "")
+    assert "return total" not in (root.likely or "")
 
 
 def test_an_edit_that_does_not_run_before_the_call_is_not_named(project: Project) -> None:
