@@ -56,6 +56,7 @@ class Differences:
     Attributes:
         aligned: Rows by alignment; equal calls below a call are folded away.
         roots: Indexes into `aligned` of the root differences.
+        follow_on: Number of differences that follow from them, as their explanations say it.
     """
 
     def __init__(
@@ -78,7 +79,8 @@ class Differences:
         self.is_failure = is_failure
         self.aligned = with_nested(_aligned(comparison, rows), comparison, rows, operations)
         self.roots = [index for index, row in enumerate(self.aligned) if row.is_root]
-        self.follow_on = sum(row.is_follow_on and row.recorded is not None for row in self.aligned)
+        causes = [self.aligned[index].divergence for index in self.roots]
+        self.follow_on = sum(each.follow_on for each in causes if each is not None)
         self._by_position: list[DiffRow] | None = None
         self._known = [(each.row, index) for index, each in enumerate(self.aligned) if each.row is not None]
 

@@ -114,7 +114,7 @@ def _grouped(rows: list[Row]) -> list[Row]:
         if not is_covered and first == index:
             continue
         rows[index] = replace(row, divergence=replace(found, is_root=False))
-        counted[first] += first != index
+        counted[first] += 1 + found.follow_on if first != index else 0
     for index, more in counted.items():
         root = rows[index].divergence
         if root is not None:

@@ -112,7 +112,7 @@ def test_the_same_difference_in_many_branches_is_one_root() -> None:
         ("skipped", "flow/m#1/a", False),
         ("skipped", "flow/m#2/a", False),
     ]
-    assert found.roots[0].follow_on == 3
+    assert found.roots[0].follow_on == 5  # a, b of two branches, and b of the first
 
 
 def test_functions_that_changed_places() -> None:
