@@ -180,6 +180,33 @@ def test_a_replay_that_ended_at_an_earlier_call_shows_nothing_about_a_later_one(
     assert root.cause is None, root.likely
 
 
+rounds: list[int] = []
+
+
+@durable_execution
+async def extra_in_one_round(event: Any, ctx: DurableContext) -> None:
+    rounds.append(1)  # the cause
+    for number in range(3):
+        await ctx.step(varying.body, name="round")
+        if number == len(rounds) % 3:
+            await ctx.step(varying.body, name="extra")
+
+
+def test_what_is_decided_anew_in_each_round_shows_at_a_different_round_in_each_replay() -> None:
+    rounds[:] = [1]
+    events, arn = history_of(extra_in_one_round, {})  # in round 2
+    execution = read_history(events, arn=arn)
+    rounds[:] = [1, 1]
+    divergences = Replayer(extra_in_one_round, cause=False).replay(execution).divergences  # in round 0
+    rounds[:] = []
+    variants = list(variants_here(extra_in_one_round, execution, seconds=60, count=2))  # in rounds 1 and 2
+    (root, *_) = CauseSearch([variants], ()).explain(divergences)
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.REPRODUCED
+    assert "test_causes.py" in root.cause.file
+    assert "`rounds`" in root.cause.text
+
+
 def test_the_search_can_be_left_out() -> None:
     handler = varying.naming(varying.SELF_VARYING["module_counter"])
     root = report_of(handler, handler, cause=False).root

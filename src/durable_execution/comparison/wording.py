@@ -205,18 +205,25 @@ CHANGES = ("; if you changed it, ", "; if you changed the loop, ", "; if you cha
 VARIES = ("; if you did not ", "; if the order varies, ", "; if the name is computed, ")
 
 
-def fix_of_edit(divergence: Divergence, line: int) -> str:
+def fix_of_edit(divergence: Divergence, line: int, *, is_computed: bool = False) -> str:
     """Say what to change where an edit makes the difference: only the part of the fix that is about a change.
 
     Args:
         divergence: The difference.
         line: The edited line. A name that was edited elsewhere than at its call belongs to a different call.
+        is_computed: Whether that line computes the name of the call.
     """
     replayed = divergence.replayed
     site = replayed.call_site if replayed is not None else None
     if divergence.kind is Kind.RENAMED and (site is None or site.line != line):
         change = _change(divergence.kind, divergence.recorded, replayed)
         return f"make the change only `if ctx.patched({change}):`, {OLD}"
+    if divergence.kind is Kind.RENAMED and is_computed and divergence.recorded is not None:
+        return (
+            f"undo the edit until running executions have finished: the name is {divergence.recorded.short_name} there"
+        )
+    if divergence.kind is Kind.OUTCOME:
+        return "let running executions finish before you deploy this change, or undo it"
     fix = divergence.fix
     for clause in CHANGES:
         _, found, change = fix.partition(clause)

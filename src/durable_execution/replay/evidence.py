@@ -4,6 +4,7 @@ See `durable_execution.divergence.Evidence` for what each kind of evidence means
 and `dependence` for what a call depends on.
 """
 
+import linecache
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -99,9 +100,19 @@ class CauseSearch:
         if not self.variants:
             return None
         if operation_id is None:
-            is_error = self.variants[0].has_failed and self._target(roots).kind is DivergenceKind.OUTCOME
-            return _skipped(Dependences.of_error(self.variants[0].lines).origins) if is_error else None
+            return self._of_outcome(self.variants[0], self._target(roots))
         return self._depends_on(self.variants[0], operation_id, self._target(roots))
+
+    def _of_outcome(self, variant: Variant, target: Divergence) -> Cause | None:
+        """Return what the error depends on that the handler raised, or the last edited line that ran."""
+        if target.kind is not DivergenceKind.OUTCOME:
+            return None
+        found = Dependences.of_error(variant.lines).origins if variant.has_failed else ()
+        skipped = _skipped(found)
+        if skipped is not None or not self.sources:
+            return skipped
+        related = {(origin.file, origin.line) for origin, _ in found}
+        return cause_by_edit(target, variant.lines, self.sources, None, related)
 
     def _depends_on(self, variant: Variant, operation_id: str, target: Divergence) -> Cause | None:
         """Return the nearest source that the call depends on, or the nearest value that is older than the replay."""
@@ -152,7 +163,7 @@ def applied(divergence: Divergence) -> Divergence:
     if cause is None:
         return with_deciding_line(divergence)
     if cause.evidence is Evidence.CHANGED:
-        fix = fix_of_edit(divergence, cause.line)
+        fix = fix_of_edit(divergence, cause.line, is_computed=_is_computed(divergence, cause))
     elif cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
         fix = cause.fix
     elif divergence.kind is DivergenceKind.OUTCOME:
@@ -160,6 +171,12 @@ def applied(divergence: Divergence) -> Divergence:
     else:
         fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
     return replace(divergence, likely=str(cause), fix=fix)
+
+
+def _is_computed(divergence: Divergence, cause: Cause) -> bool:
+    """Whether the edited line computes the name of its call, so that the recorded name cannot be written there."""
+    name = divergence.replayed.name if divergence.replayed is not None else None
+    return name is not None and name not in linecache.getline(cause.file, cause.line)
 
 
 def recorded_sources(execution: RecordedExecution) -> dict[str, str]:

@@ -8,6 +8,7 @@ The code is deterministic as far as this shows when no two replays differ at the
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from durable_execution.replay.slicing import Slice
 from durable_execution.replay.statements import outer_reads
 from durable_execution.replay.surroundings import HERE
 from durable_execution.replay.suspects import Suspect
+
+ROUND, NUMBER = re.compile(r"\(\d+\)"), re.compile(r"\d+")
+"""What tells rounds and items apart in the path of a call: `lines#0/audit`, `lines#2/audit(4)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +189,30 @@ def _slice(left: Variant, right: Variant, divergence: Divergence, operation_id: 
         if left.calls != right.calls or (left.outcome, left.result) == (right.outcome, right.result):
             return None
         return Slice.from_result(left.lines, right.lines)
-    if operation_id is None or left.calls.get(operation_id) == right.calls.get(operation_id):
-        return None
-    if not (left.reaches(operation_id) and right.reaches(operation_id)):
-        return None
-    return Slice.from_call(left.lines, right.lines, operation_id)
+    for id_ in _candidates(left, right, divergence, operation_id):
+        if left.calls.get(id_) != right.calls.get(id_) and left.reaches(id_) and right.reaches(id_):
+            return Slice.from_call(left.lines, right.lines, id_)
+    return None
+
+
+def _candidates(left: Variant, right: Variant, divergence: Divergence, operation_id: str | None) -> Iterator[str]:
+    """Yield the ids of calls that may show the difference: its own, and those of the same call in other items or rounds.
+
+    What code decides by chance for each item shows at a different item in each replay.
+    """
+    if operation_id is None:
+        return
+    yield operation_id
+    sides = [side for side in (divergence.replayed, divergence.recorded) if side is not None]
+    wanted = tuple(_folded(f"{side.path or divergence.path} {side.type} ") for side in sides)
+    for one in (left, right):
+        label = left.calls.get(one.diverged) or right.calls.get(one.diverged) if one.diverged is not None else None
+        if label is not None and one.diverged is not None and _folded(label).startswith(wanted):
+            yield one.diverged
+
+
+def _folded(label: str) -> str:
+    return NUMBER.sub("#", ROUND.sub("", label))
 
 
 def _diverged_at(run: ReplayRun) -> str | None:

@@ -82,7 +82,26 @@ EDITS = {
         '`await ctx.step(one, name="fraud")` was added',
     ),
     "renamed": (FLOW.replace('"charge"', '"pay"'), HELPER, "edited_flow.py:15", "became"),
+    "result": (FLOW.replace("return total if", "return str(total) if"), HELPER, "edited_flow.py:17", "`return str(total) if"),
+    "raised": (FLOW.replace("return total if", "return event['none'] if"), HELPER, "edited_flow.py:17", "`return event['none'] if"),
 }  # fmt: skip
+
+
+FIXES = {
+    "renamed": 'keep `name="charge"`',
+    "result": "let running executions finish",
+    "raised": "let running executions finish",
+}
+
+
+def test_a_computed_name_is_restored_by_undoing_the_edit(project: Project) -> None:
+    flow = FLOW.replace('"charge"', 'f"charge {total}"')
+    sink = MemorySink()
+    events, arn = history_of(project.load(flow), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    root = Replayer(project.load(flow.replace("charge {", "pay {"))).replay(recording).root
+    assert root is not None
+    assert root.fix == 'undo the edit until running executions have finished: the name is "charge 120" there'
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -96,7 +115,7 @@ def test_an_edit_is_named_with_its_line(project: Project, name: str) -> None:
     assert (root.likely or "").startswith(f"{where} was edited after the recording: "), root.likely
     assert what in (root.likely or "")
     assert (root.likely or "").endswith("(changed)")
-    assert ("keep `name=" if name == "renamed" else "ctx.patched(") in root.fix
+    assert FIXES.get(name, "ctx.patched(") in root.fix
 
 
 def test_a_long_line_is_cut_around_its_first_difference(project: Project) -> None:
