@@ -5,7 +5,14 @@ from datetime import datetime, timedelta
 
 from durable_execution.explain.explanation import Advice, Explanation, OpenCall, Place, StateKind, Warning_
 from durable_execution.explain.facts import (
-    STORM_ATTEMPTS, duration, heartbeat_of, open_calls, place_of, retried, short_error, time_warnings,
+    STORM_ATTEMPTS,
+    duration,
+    heartbeat_of,
+    open_calls,
+    place_of,
+    retried,
+    short_error,
+    time_warnings,
 )  # fmt: skip
 from durable_execution.history.recorded import RecordedExecution
 
