@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -42,16 +43,16 @@ from durable_execution.operations.user_function import check_parameters, refuse_
 from durable_execution.protocol import ErrorObject, Operation, OperationStatus, Wire
 from durable_execution.runtime.body_threads import LONG_SECONDS
 from durable_execution.runtime.call import Call
-from durable_execution.runtime.loop import IN_STEP
+from durable_execution.runtime.loop import IN_STEP, turns_of
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.serdes.codec import codec_for, return_annotation
 from durable_execution.serdes.interface import Codec
 
 if TYPE_CHECKING:
-    import logging
-
     from durable_execution.retry import RetryDecision, RetryStrategy
     from durable_execution.runtime.call import Call
+
+logger = logging.getLogger("durable_execution")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -405,11 +406,13 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
         if times.is_long(code):
             await state.batcher.send_ahead()
         if is_async(function):
-            began = time.perf_counter()
+            began, turns = time.perf_counter(), turns_of(state.loop)
             try:
                 return await function(*arguments)
             finally:
                 if code is not None and (took := time.perf_counter() - began) >= LONG_SECONDS:
+                    if turns is not None and turns == turns_of(state.loop) and not times.is_long(code):
+                        _report_blocking(call, took)
                     times.note(code, took)
         running = state.workers.run(lambda: function(*arguments), code, is_alone=is_alone)
         if times.is_short(code) and not running.done():
@@ -422,6 +425,16 @@ async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) ->
     finally:
         state.busy -= 1
         running_scope.reset(token)
+
+
+def _report_blocking(call: Call, seconds: float) -> None:
+    logger.warning(
+        "the body of %s blocked the event loop for %.1f seconds: no other branch ran meanwhile, and the start of other steps was "
+        "not recorded. Write it as a plain `def`, which runs in a thread, or await calls that do not block",
+        call.path,
+        seconds,
+        extra={"executionArn": call.scope.state.execution_arn, "operationPath": call.path},
+    )
 
 
 def _code_of(function: Any) -> CodeType | None:

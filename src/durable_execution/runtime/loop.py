@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any, Final, Protocol, TypeVar, cast
-from weakref import WeakSet, finalize
+from weakref import WeakKeyDictionary, WeakSet, finalize
 
 T = TypeVar("T")
 
@@ -54,15 +54,23 @@ _inherited: list[EnvironmentLoop | asyncio.AbstractEventLoop] = []
 """Loops of the process that this one was forked from. Closing one here would change the parent's selector, which is shared."""
 
 _thread_state = threading.local()
+_selectors: WeakKeyDictionary[asyncio.AbstractEventLoop, IdleSelector] = WeakKeyDictionary()
 
 
 class IdleSelector(selectors.DefaultSelector):
-    """A selector that calls `on_idle(timeout)` before it would block, and does not block if that returns True."""
+    """A selector that calls `on_idle(timeout)` before it would block, and does not block if that returns True.
+
+    Attributes:
+        on_idle: Called before it would block.
+        turns: How many turns the loop has made.
+    """
 
     on_idle: Callable[[float | None], bool] | None = None
+    turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for files to be ready; see `selectors.BaseSelector.select`."""
+        self.turns += 1
         if self.on_idle is None or (timeout is not None and timeout <= 0):
             return super().select(timeout)
         ready = super().select(0)
@@ -82,6 +90,7 @@ class EnvironmentLoop:
         self.process = os.getpid()
         self.selector = IdleSelector()
         self.loop = asyncio.SelectorEventLoop(self.selector)
+        _selectors[self.loop] = self.selector
         self.loop.set_exception_handler(_report)
         self.loop.set_task_factory(cast("Any", _owning_task_factory))  # typeshed also wants generators
         finalize(self, _close_quietly, self.loop, self.process)
@@ -125,6 +134,12 @@ def _close_quietly(loop: asyncio.AbstractEventLoop, process: int) -> None:
         _inherited.append(loop)
     elif not loop.is_running():
         loop.close()
+
+
+def turns_of(loop: asyncio.AbstractEventLoop) -> int | None:
+    """How many turns a loop has made; None if it is not the SDK's."""
+    selector = _selectors.get(loop)
+    return selector.turns if selector is not None else None
 
 
 def environment_loop() -> EnvironmentLoop:

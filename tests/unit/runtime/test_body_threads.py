@@ -320,3 +320,26 @@ def test_a_body_is_long_until_it_is_quick() -> None:
         assert times.is_long(code) is is_long
     assert not times.is_short(code)
     assert not times.is_long(None)
+
+
+@pytest.mark.parametrize("yields", [False, True], ids=["blocks", "awaits"])
+def test_an_async_body_that_blocks_the_event_loop_is_reported_once(
+    yields: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it blocks, nothing else runs, and the starts of other steps are not sent."""
+    monkeypatch.setattr("durable_execution.operations.step.LONG_SECONDS", 0)
+    monkeypatch.setattr("durable_execution.runtime.body_threads.LONG_SECONDS", 0)
+
+    async def body(_: StepContext) -> None:
+        if yields:
+            await asyncio.sleep(0)
+
+    @durable_execution
+    async def flow(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(body, name="first")
+        await ctx.step(body, name="second")
+
+    invoke(flow, FakeService())
+    found = [record.getMessage() for record in caplog.records if "blocked the event loop" in record.getMessage()]
+    assert [text.partition(" blocked")[0] for text in found] == ([] if yields else ["the body of flow/first"])
+    assert all("Write it as a plain `def`" in text for text in found)
