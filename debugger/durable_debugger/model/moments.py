@@ -4,8 +4,9 @@ History events say what was checkpointed. An invocation's replay trace says whic
 without a trace this is inferred: every finished operation whose context was still running.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
@@ -90,7 +91,7 @@ class _Reader:
         self.traces = {trace.invocation: trace for trace in execution.traces}
 
     def read(self) -> Iterator[Moment]:
-        segments = _segments(self.execution)
+        segments = list(_segments(self.execution))
         for invocation, inside, after in segments:
             yield Moment(MomentKind.INVOCATION_STARTED, ROOT, invocation.number, invocation.started_at, State.RUNNING)
             yield from self._inside(invocation, inside)
@@ -102,15 +103,14 @@ class _Reader:
             end = state_of(self.execution.status)
             yield Moment(MomentKind.EXECUTION_ENDED, ROOT, number, self.execution.ended_at, end)
 
-    def _inside(self, invocation: RecordedInvocation, events: Sequence[Any]) -> Iterator[Moment]:
+    def _inside(self, invocation: RecordedInvocation, events: range) -> Iterator[Moment]:
         number = invocation.number
         trace = self.traces.get(number)
         if trace is None:
             yield from self._called_again(number)
-            for event in events:
-                yield from self._from_event(number, event)
+            yield from self._between(number, events)
             return
-        yield from self._merged(trace, events)
+        yield from self._merged(trace, [self.execution.events[index] for index in events])
 
     def _merged(self, trace: InvocationTrace, events: Sequence[Any]) -> Iterator[Moment]:
         """Merge calls from the trace with results from the history, in order of time."""
@@ -223,9 +223,9 @@ class _Reader:
         state = outcome or state_of(invocation.outcome)
         return Moment(MomentKind.INVOCATION_ENDED, ROOT, invocation.number, invocation.ended_at, state)
 
-    def _between(self, number: int, events: Sequence[Any]) -> Iterator[Moment]:
-        for event in events:
-            yield from self._from_event(number, event)
+    def _between(self, number: int, events: range) -> Iterator[Moment]:
+        for index in events:
+            yield from self._from_event(number, self.execution.events[index])
 
 
 def all_traced(execution: RecordedExecution) -> bool:
@@ -267,22 +267,19 @@ def _shortened(entries: Sequence[TraceEntry]) -> tuple[Sequence[TraceEntry], int
     return entries[run:], run
 
 
-def _segments(execution: RecordedExecution) -> list[tuple[RecordedInvocation, list[Any], list[Any]]]:
-    """Return each invocation with the events inside it, and the events between it and the next."""
-    invocations = execution.invocations
-    segments: list[tuple[RecordedInvocation, list[Any], list[Any]]] = [(each, [], []) for each in invocations]
-    if not segments:
-        return []
-    current, is_inside = 0, True
-    for index, event in enumerate(execution.events, start=1):
-        number = event.get("EventId", index)
-        if not is_inside and current + 1 < len(segments) and not _is_outside(event):
-            current, is_inside = current + 1, True
-        (segments[current][1] if is_inside else segments[current][2]).append(event)
-        last = invocations[current].last_event
-        if is_inside and last is not None and number >= last and current + 1 <= len(segments):
-            is_inside = False
-    return segments
+def _segments(execution: RecordedExecution) -> Iterator[tuple[RecordedInvocation, range, range]]:
+    """Yield each invocation with the events inside it, and the events between it and the next, as indexes of events."""
+    events, at = execution.events, 0
+    for place, invocation in enumerate(execution.invocations):
+        start, at = at, len(events)
+        if invocation.last_event is not None:
+            number: Callable[[int], int] = lambda index: events[index].get("EventId", index + 1)  # noqa: E731
+            at = min(at, bisect_left(range(at), invocation.last_event, start, key=number) + 1)
+        inside, start = range(start, at), at
+        is_last = place + 1 == len(execution.invocations)
+        while at < len(events) and (is_last or _is_outside(events[at])):
+            at += 1
+        yield invocation, inside, range(start, at)
 
 
 def _is_outside(event: Any) -> bool:

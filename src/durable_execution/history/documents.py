@@ -5,8 +5,10 @@ Every document that can be written can be read back, with the same execution in 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from durable_execution.history.event_texts import LARGE_TEXT, EventTexts, UnusualTextError
 from durable_execution.history.reading import UnreadableHistoryError, execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import Wire
@@ -97,6 +99,9 @@ def read_text(
     """
     if is_trace(text):
         return execution_of_traces(read_traces(text))
+    if len(text) >= LARGE_TEXT:
+        with suppress(UnusualTextError):
+            return read_history(EventTexts(text), traces=traces)
     try:
         value = parse(text)
     except ValueError as error:

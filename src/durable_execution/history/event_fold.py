@@ -1,7 +1,7 @@
 """Turns history events into operations and invocations, in one pass and without a tree."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -88,6 +88,7 @@ class Fold:
     last_event: int | None = None
     has_invocation_events: bool = False
     forked_from: ForkOrigin | None = None
+    words: dict[str, str] = field(default_factory=dict)
 
     def note(self, line: str) -> None:
         """Keep a line about an irregularity, up to a limit."""
@@ -100,10 +101,14 @@ class Fold:
         return len(self.invocations) + 1
 
 
-def fold_events(events: list[tuple[int, Wire]]) -> Fold:
-    """Read numbered events in order."""
-    fold = Fold()
-    fold.has_invocation_events = any(event.get("EventType") == "InvocationCompleted" for _, event in events)
+def fold_events(events: Iterable[tuple[int, Wire]], *, has_invocation_events: bool) -> Fold:
+    """Read numbered events in order, each once.
+
+    Args:
+        events: The events.
+        has_invocation_events: Whether one of them is an `InvocationCompleted`.
+    """
+    fold = Fold(has_invocation_events=has_invocation_events)
     for number, event in events:
         _apply(fold, number, event)
     if fold.is_open:
@@ -215,10 +220,15 @@ def _draft(fold: Fold, number: int, event: Wire, id_: str, type_: OperationType,
         draft = fold.drafts[id_] = OperationDraft(id_, type_, started_at=at)
     if draft.type is not type_:
         fold.note(f"event {number} gives operation {id_[:12]} the type {type_}; earlier events gave it {draft.type}")
-    draft.parent_id = draft.parent_id or text(event.get("ParentId"))
-    draft.subtype = draft.subtype or text(event.get("SubType"))
+    draft.parent_id = draft.parent_id or _shared(fold, text(event.get("ParentId")))
+    draft.subtype = draft.subtype or _shared(fold, text(event.get("SubType")))
     draft.name = draft.name or text(event.get("Name"))
     return draft
+
+
+def _shared(fold: Fold, word: str | None) -> str | None:
+    """Return one object for all equal words."""
+    return None if word is None else fold.words.setdefault(word, word)
 
 
 def _apply_started(fold: Fold, number: int, draft: OperationDraft, found: Mapping[str, Any]) -> None:

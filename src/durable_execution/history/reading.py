@@ -12,6 +12,7 @@ from typing import Any
 
 from durable_execution.errors import DurableError
 from durable_execution.history.event_fold import FAMILIES, OUTCOMES, Fold, error_of, fold_events, text
+from durable_execution.history.event_texts import ENDS_INVOCATION, EventTexts
 from durable_execution.history.recorded import (
     ForkOrigin,
     RecordedAttempt,
@@ -60,7 +61,7 @@ def read_history(
     grow linearly with the number of events, at any depth of nesting.
 
     Args:
-        events: A list of events, a response `{"Events": [...]}`, or a list of such responses (pages). The response may
+        events: `EventTexts`, a list of events, a response `{"Events": [...]}`, or a list of such responses (pages). The response may
             also contain the `DurableExecutionArn`.
         arn: The execution's ARN, where known.
         traces: Replay traces of its invocations (`durable_execution.trace.schema.InvocationTrace`).
@@ -70,10 +71,9 @@ def read_history(
         UnreadableHistoryError: The document is not a history.
     """
     execution = execution or {}
-    numbered = _numbered(_event_list(events))
-    fold = fold_events(numbered)
-    if numbered and len(fold.notes) >= len(numbered) and not (fold.drafts or fold.invocations or fold.id):
-        raise UnreadableHistoryError(f"None of the {len(numbered)} entries is a history event. {EXPECTED}")
+    kept, fold = _folded(events)
+    if kept and len(fold.notes) >= len(kept) and not (fold.drafts or fold.invocations or fold.id):
+        raise UnreadableHistoryError(f"None of the {len(kept)} entries is a history event. {EXPECTED}")
     traces = _matched(traces, fold)
     arn = arn or _arn_in(events) or text(execution.get("DurableExecutionArn")) or _arn_of(traces)
     parts = _parse(arn)
@@ -88,13 +88,23 @@ def read_history(
         function_name=function,
         operations=build_operations(fold, root=root, arn=arn, traces=traces),
         invocations=tuple(fold.invocations),
-        events=tuple(event for _, event in numbered),
+        events=kept,
         traces=tuple(traces),
         notes=(*fold.notes, *_origin(fold.forked_from), *_changes(traces)),
         handler=handler,
         forked_from=fold.forked_from,
         **_ends(fold, execution),
     )
+
+
+def _folded(document: Any) -> tuple[Sequence[Wire], Fold]:
+    """Return the events to keep, and what they say."""
+    if isinstance(document, EventTexts):
+        return document, document.fold
+    numbered = _numbered(_event_list(document))
+    has_invocation_events = any(event.get("EventType") == ENDS_INVOCATION for _, event in numbered)
+    fold = fold_events(numbered, has_invocation_events=has_invocation_events)
+    return tuple(event for _, event in numbered), fold
 
 
 def events_in(document: Any) -> list[Wire]:
@@ -182,6 +192,8 @@ def _changes(traces: Sequence[InvocationTrace]) -> Iterator[str]:
 
 
 def _arn_in(document: Any) -> str | None:
+    if isinstance(document, EventTexts):
+        return document.arn
     return text(document.get("DurableExecutionArn")) if isinstance(document, Mapping) else None
 
 

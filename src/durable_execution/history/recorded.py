@@ -190,7 +190,7 @@ class RecordedExecution:
     error: ErrorObject | None
     operations: tuple[RecordedOperation, ...] = ()
     invocations: tuple[RecordedInvocation, ...] = ()
-    events: tuple[Wire, ...] = ()
+    events: Sequence[Wire] = ()
     traces: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
     handler: str | None = None

@@ -62,6 +62,7 @@ class _Builder:
             parent = draft.parent_id if draft.parent_id in fold.drafts and draft.parent_id != draft.id else None
             self.children.setdefault(parent, []).append(draft)
         self.visited: set[str] = set()
+        self.sequences: dict[Sequence[int], Sequence[int]] = {}
         self.untraced = [one.number for one in fold.invocations if one.number not in seen.coverage.invocations]
 
     def walk(self, root: str) -> None:
@@ -80,6 +81,7 @@ class _Builder:
                 continue
             self.visited.add(draft.id)
             self.operations.append(self._operation(draft, path, depth, until))
+            del draft.attempts, draft.executed_by, draft.events  # a large history has many
             children = self.children.get(draft.id)
             if children:
                 until = until if draft.details.get("replay_children") else min(until, draft.ended_in or until)
@@ -158,11 +160,15 @@ class _Builder:
             error=draft.error,
             attempts=tuple(draft.attempts),
             call_site=self.seen.sites.get(draft.id),
-            executed_by=self._executed_by(draft),
-            replayed_by=self._replayed_by(draft, until),
+            executed_by=self._shared(self._executed_by(draft)),
+            replayed_by=self._shared(self._replayed_by(draft, until)),
             details=self._details(draft),
             events=tuple(draft.events),
         )
+
+    def _shared(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Return one object for all equal sequences."""
+        return self.sequences.setdefault(numbers, numbers)
 
     def _details(self, draft: OperationDraft) -> dict[str, Any]:
         if draft.id in self.seen.bodies:
