@@ -8,7 +8,6 @@ know yet is taken out: results, errors, attempts, durations and invocations of t
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +21,7 @@ from durable_execution.protocol import OperationStatus
 STATES = tuple(State)
 CODES = {state: code for code, state in enumerate(STATES)}
 NEVER = CODES[State.NOT_REACHED]
+NO_CALL = -1
 STATUS = {
     State.RUNNING: OperationStatus.STARTED,
     State.WAITING: OperationStatus.STARTED,
@@ -51,11 +51,16 @@ class Playback:
         self._tasks = tasks
         self._codes = bytearray([NEVER]) * len(outline)
         self._called_in = array("l", [0]) * len(outline)
-        self._before = _replaced(moments, len(outline))
+        self._codes_before, self._called_before = _replaced(moments, len(outline))
         self.calls = array("l", (index for index, moment in enumerate(moments) if moment.kind in CALLS))
-        self._calls_by_row: dict[int, list[int]] = defaultdict(list)
+        self._first_calls = array("l", [NO_CALL]) * len(outline)
+        self._later_calls: dict[int, list[int]] = {}
         for index in self.calls:
-            self._calls_by_row[moments[index].row].append(index)
+            row = moments[index].row
+            if self._first_calls[row] == NO_CALL:
+                self._first_calls[row] = index
+            else:
+                self._later_calls.setdefault(row, []).append(index)
         self._runs = {
             each.invocation: index for index, each in enumerate(moments) if each.kind is MomentKind.REPLAYED_RUN
         }
@@ -136,7 +141,8 @@ class Playback:
 
     def first_call_of(self, row: int, *, invocation: int | None = None) -> int | None:
         """The first call of an operation, or its call in one invocation."""
-        found = self._calls_by_row.get(row, ())
+        first = self._first_calls[row] if 0 <= row < len(self._first_calls) else NO_CALL
+        found = () if first == NO_CALL else (first, *self._later_calls.get(row, ()))
         return next((at for at in found if invocation in (None, self.moments[at].invocation)), None)
 
     def start_of(self, invocation: int) -> int | None:
@@ -184,25 +190,25 @@ class Playback:
     def _back(self) -> None:
         moment = self.moments[self.position]
         if moment.row != ROOT:
-            self._codes[moment.row], self._called_in[moment.row] = self._before[self.position]
+            self._codes[moment.row] = self._codes_before[self.position]
+            self._called_in[moment.row] = self._called_before[self.position]
         self.position -= 1
 
 
-def _replaced(moments: Sequence[Moment], rows: int) -> list[tuple[int, int]]:
-    """For each moment, the state code and last calling invocation of its operation before it."""
+def _replaced(moments: Sequence[Moment], rows: int) -> "tuple[bytearray, array[int]]":
+    """For each moment, the state code and the last calling invocation of its operation before it."""
     codes, called = bytearray([NEVER]) * rows, array("l", [0]) * rows
-    before: list[tuple[int, int]] = []
-    for moment in moments:
+    codes_before, called_before = bytearray([NEVER]) * len(moments), array("l", [0]) * len(moments)
+    for at, moment in enumerate(moments):
         row = moment.row
         if row == ROOT:
-            before.append((NEVER, 0))
             continue
-        before.append((codes[row], called[row]))
+        codes_before[at], called_before[at] = codes[row], called[row]
         if moment.kind is not MomentKind.REPLAYED_RUN:
             codes[row] = CODES[moment.state]
         if moment.kind in CALLS:
             called[row] = moment.invocation
-    return before
+    return codes_before, called_before
 
 
 def operation_then(
