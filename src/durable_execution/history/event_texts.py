@@ -1,6 +1,6 @@
 """The events of a large history, each parsed when it is looked at.
 
-The text of an event takes about a quarter of the memory of its values, and nobody looks at most events a second time.
+The text of an event takes about a quarter of the memory of its values, and few events are looked at a second time.
 """
 
 import json

@@ -168,6 +168,7 @@ class _Builder:
 
     def _shared(self, numbers: Sequence[int]) -> Sequence[int]:
         """Return one object for all equal sequences."""
+        numbers = tuple(numbers) if isinstance(numbers, list) else numbers
         return self.sequences.setdefault(numbers, numbers)
 
     def _details(self, draft: OperationDraft) -> dict[str, Any]:
