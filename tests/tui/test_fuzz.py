@@ -55,6 +55,21 @@ def test_random_input_does_not_end_the_app(
     drive(session_of(name), script, size=(80, 24), library=Library(()))
 
 
+@pytest.mark.parametrize(("key", "size"), [("y", (1, 1)), ("y", (5, 24)), ("a", (2, 2)), ("ctrl+p", (1, 1))])
+def test_a_window_over_the_screen_opens_at_any_size(
+    key: str, size: tuple[int, int], drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.resize_terminal(*size)
+        await pilot.press(key)
+        assert app.is_running
+        assert app._exception is None
+
+    drive(session_of("order"), script, size=(80, 24), library=Library(()))
+
+
 async def act(app: DebuggerApp, pilot: Pilot[int], chance: random.Random) -> str:
     """Do something at random, and say what."""
     width, height = app.size

@@ -298,7 +298,7 @@ class CopyScreen(ModalScreen[None]):
     DEFAULT_CSS = """
     CopyScreen { align: center middle; }
     CopyScreen > OptionList {
-        width: 60; max-width: 95%; height: auto; max-height: 80%; border: round $accent; background: $surface;
+        width: 95%; max-width: 60; height: auto; max-height: 80%; border: round $accent; background: $surface;
         border-title-color: $accent; border-subtitle-color: $text-muted;
     }
     """

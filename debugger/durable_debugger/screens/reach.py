@@ -169,7 +169,7 @@ class ChoiceScreen(ModalScreen[Act | None]):
     DEFAULT_CSS = """
     ChoiceScreen { align: center middle; }
     ChoiceScreen > OptionList {
-        width: 60; max-width: 95%; height: auto; max-height: 80%; border: round $accent; background: $surface;
+        width: 95%; max-width: 60; height: auto; max-height: 80%; border: round $accent; background: $surface;
         border-title-color: $accent; border-subtitle-color: $text-muted;
     }
     """
