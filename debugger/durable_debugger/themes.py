@@ -34,10 +34,12 @@ class RoleColors:
     cursor: str
 
 
-DARK = RoleColors(ok="#009E73", fail="#D55E00", run="#56B4E9", wait="#E69F00", div="#CC79A7", cursor="#2b3440")
-"""The Okabe-Ito palette: the two sides are blue and orange, never red and green."""
+DARK = RoleColors(ok="#14b588", fail="#f07a28", run="#56B4E9", wait="#E69F00", div="#d68ab5", cursor="#28313c")
+"""The hues of the Okabe-Ito palette: the two sides are blue and orange, never red and green.
 
-LIGHT = RoleColors(ok="#00694d", fail="#a84a00", run="#0072B2", wait="#8a5f00", div="#96497a", cursor="#d5dde6")
+Green, vermilion and purple are lighter than in the palette, so that they can be read on the selected row too."""
+
+LIGHT = RoleColors(ok="#005f46", fail="#964200", run="#005f96", wait="#785200", div="#8a416f", cursor="#d9e1ea")
 TERMINAL = RoleColors(ok="cyan", fail="bright_red", run="blue", wait="yellow", div="magenta", cursor="")
 
 DURABLE_SAFE = Theme(
@@ -60,7 +62,7 @@ DURABLE_SAFE_LIGHT = Theme(
     name="durable-safe-light",
     primary=LIGHT.run,
     secondary=LIGHT.run,
-    accent="#a35f00",
+    accent="#875000",
     foreground="#1c232b",
     background="#f7f8fa",
     surface="#eef1f4",
@@ -70,6 +72,9 @@ DURABLE_SAFE_LIGHT = Theme(
     error=LIGHT.fail,
     dark=False,
 )
+
+DIMMED = 0.25
+"""How much of the background is in dimmed text: more could not be read on the selected row."""
 
 CURSOR, BLURRED_CURSOR = "cursor", "cursor_blurred"
 _PALETTES: dict[str, dict[str, Style]] = {}
@@ -120,4 +125,4 @@ def _dimmed(theme: Theme) -> str:
     """The foreground color, blended with the background."""
     foreground = theme.foreground or ("#e0e0e0" if theme.dark else "#202020")
     background = theme.background or ("#121212" if theme.dark else "#fafafa")
-    return Color.parse(foreground).blend(Color.parse(background), 0.4).hex6
+    return Color.parse(foreground).blend(Color.parse(background), DIMMED).hex6

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from textual.color import Color
 from textual.pilot import Pilot
+from textual.theme import Theme
 
 from durable_debugger.app import DebuggerApp
 from durable_debugger.model.session import Session
 from durable_debugger.screens.main import MAIN_PANE
 from durable_debugger.text.glyphs import to_ascii
 from durable_debugger.text.segments import Line, plain
+from durable_debugger.themes import CURSOR, DURABLE_SAFE, DURABLE_SAFE_LIGHT, palette
 from durable_debugger.views.outline import outline_line
 from durable_execution.call_site import CallSite
 from durable_execution.history.reading import read_history
@@ -137,6 +140,50 @@ def test_states_differ_without_colour_and_in_ascii() -> None:
     glyphs = [row.split("call")[0][-2] for row in rows]
     assert len(set(glyphs)) == len(STATUSES)
     assert len({to_ascii(glyph) for glyph in glyphs}) == len(STATUSES)
+
+
+def _luminance(color: Color) -> float:
+    channels = [each / 255 for each in (color.r, color.g, color.b)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [DURABLE_SAFE, DURABLE_SAFE_LIGHT], ids=lambda theme: theme.name)
+def test_every_role_can_be_read_on_every_background(theme: Theme) -> None:
+    """The contrast that WCAG asks for text, also on the selected row."""
+    styles = palette(theme)
+    cursor = styles[CURSOR].bgcolor
+    assert cursor is not None
+    grounds = [theme.background, theme.surface, theme.panel, cursor.name]
+    faint = {}
+    for role, style in styles.items():
+        text = _luminance(Color.parse(style.color.name if style.color else theme.foreground))
+        for ground in grounds:
+            low, high = sorted((text, _luminance(Color.parse(ground))))
+            ratio = (high + 0.05) / (low + 0.05)
+            if ratio < 4.5:
+                faint[role, ground] = round(ratio, 2)
+    assert not faint
+
+
+MARKS = {
+    "1": ("≠", "≈", "✓", "⧗", "SKIPPED CALL", "Recorded", "Replayed"),
+    "2": ("≠", "≈", "✓", "█ run", "░ wait"),
+    "3": ("▌", "✓"),
+    "4": ("≠", "≈", "−", "recorded", "replayed"),
+    "5": ("StepStarted", "StepSucceeded"),
+}
+
+
+def test_every_view_has_signs_or_words_for_what_it_colours(order: Session, drive: Drive) -> None:
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        for key, marks in MARKS.items():
+            await pilot.press(key)
+            await settled(app, pilot)
+            text = screen_text(app)
+            assert not [mark for mark in marks if mark not in text], text
+
+    drive(order, script, size=(160, 48))
 
 
 def test_ascii_screens_are_only_ascii(order: Session, drive: Drive) -> None:
