@@ -10,10 +10,12 @@ import pytest
 from textual.pilot import Pilot
 
 from durable_debugger.app import DebuggerApp
+from durable_debugger.views.source import paired_lines
+from durable_debugger.widgets.source_pane import SourcePane
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.trace.sinks import MemorySink
 from tests.tui.broken import Broken, Recorded, _events, _handler, record
-from tests.tui.conftest import Drive, screen_text
+from tests.tui.conftest import Drive, main_of, screen_text
 from tests.tui.test_first_screen import session_of
 
 IMPORTS = "import asyncio\nimport uuid\n\nfrom durable_execution import StepError\n\n\n"
@@ -254,3 +256,38 @@ def _expect(session: Any, words: tuple[str, ...], drive: Drive, *, view: str) ->
         assert "▌" in text, f"no row is selected on the screen:\n{text}"
 
     drive(session, look, view=view)
+
+
+def test_recorded_and_todays_source_stand_side_by_side(
+    tmp_path: Path, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, today, _ = DIFFERENT["callback_removed"]
+    case = record(Broken("two_columns", before, today, is_waiting=True), tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        rows = screen_text(app).splitlines()
+        gone = next(row for row in rows if "− " in row and "await handle.result()" in row)
+        assert gone.partition("│")[2].partition("│")[0].strip() == "", "today has no such line"
+        same = next(row for row in rows if row.count("await ctx.step(reserve())") == 2)
+        assert "│" in same
+        source = main_of(app).query_one(SourcePane)
+        place, row = source.line_choice(), source.cursor_index()
+        assert place is not None
+        assert row is not None
+        assert row != place[1] - 1, "lines that are gone have rows of their own"
+        source.choose(row)
+        assert source.line_choice() == place
+        await pilot.resize_terminal(160, 48)
+        await pilot.pause()
+        text = screen_text(app)
+        assert text.count("await ctx.step(reserve())") == 1
+        assert "removed above: " in text
+
+    drive(session_of(case, is_replayed=True), look, view="step", size=(220, 48))
+
+
+def test_lines_are_paired_with_the_lines_they_became() -> None:
+    assert paired_lines(["a", "b", "c"], ["a", "x", "y", "c", "d"]) == [(0, 0), (1, 1), (None, 2), (2, 3), (None, 4)]
+    assert paired_lines(["a", "b", "c"], ["c"]) == [(0, None), (1, None), (2, 0)]
+    assert paired_lines([], []) == []

@@ -341,7 +341,7 @@ class MainScreen(Screen[None]):
     @on(LineView.Picked, "#source")
     def source_picked(self, event: LineView.Picked) -> None:
         """Select the call on a line."""
-        self.query_one(SourcePane).chosen = event.index
+        self.query_one(SourcePane).choose(event.index)
         rows = self.query_one(SourcePane).calls_at(event.index)
         if self.session.line_site() is not None:
             self.show()

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import zip_longest
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
@@ -136,6 +137,23 @@ def edited_lines(recorded: str, today: Sequence[str]) -> dict[int, str]:
     return found
 
 
+def paired_lines(recorded: Sequence[str], today: Sequence[str]) -> list[tuple[int | None, int | None]]:
+    """Return the rows of two sources side by side: the index of the recorded line and of today's; None for no line."""
+    found: list[tuple[int | None, int | None]] = []
+    for _, first, last, start, end in SequenceMatcher(None, recorded, today, autojunk=False).get_opcodes():
+        found += zip_longest(range(first, last), range(start, end))
+    return found
+
+
+def recorded_line(recorded: Sequence[str], index: int | None, cells: int, *, is_changed: bool) -> Line:
+    """Draw a line of the recorded source, exactly as wide as its column."""
+    if index is None:
+        return [Part(" " * cells)]
+    mark, role = (glyphs.RECORDED, "recorded") if is_changed else (" ", "text")
+    number = Part(f" {index + 1:>{NUMBER_WIDTH - 1}} ", "dim")
+    return fit([number, Part(f"{mark} ", role), Part(safe(recorded[index]), role)], cells)
+
+
 def source_line(
     session: Session,
     listing: Listing,
@@ -146,6 +164,7 @@ def source_line(
     current: int | None,
     divergent: dict[int, tuple[str, str, str]] | None = None,
     edited: dict[int, str] | None = None,
+    is_changed: bool = False,
 ) -> Line:
     """Draw a line of source; beside an edited line, what it was when it was recorded.
 
@@ -158,6 +177,7 @@ def source_line(
         current: Number of the current line.
         divergent: `divergent_lines` of the file.
         edited: `edited_lines` of the file.
+        is_changed: Whether the recorded line beside it is different.
     """
     number = index + 1
     rows = calls.get(number, [])
@@ -174,7 +194,7 @@ def source_line(
         Part(f"{glyphs.CURSOR if is_current else ' '} {pointer}", "accent"),
         Part(f"{number:>{NUMBER_WIDTH - 1}} ", "accent" if is_current else "dim"),
         Part(mark, mark_role),
-        Part(glyphs.EDITED if number in (edited or {}) else " ", "accent"),
+        Part(glyphs.EDITED if is_changed or number in (edited or {}) else " ", "accent"),
         *listing.lines[index],
     ]
     note = [Part(parting[2], parting[1])] if parting else _note(session, rows, int(cells * NOTE_SHARE))

@@ -1,9 +1,13 @@
 """The panes of source and local variables."""
 
+from collections.abc import Sequence
+
 from textual import work
+from textual.events import Resize
 
 from durable_debugger.model.session import Session
-from durable_debugger.sources.code import SourceText, SourceTexts
+from durable_debugger.sources.code import TAB, SourceText, SourceTexts
+from durable_debugger.text import glyphs
 from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Line, Part
 from durable_debugger.views.source import (
@@ -14,12 +18,17 @@ from durable_debugger.views.source import (
     edited_lines,
     highlighted,
     locals_lines,
+    paired_lines,
+    recorded_line,
     source_line,
     source_title,
 )
 from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.call_site import CallSite
 from durable_execution.trace.sources import source_texts
+
+SIDE_BY_SIDE = 120
+"""Cells from which the recorded source stands beside today's: 60 for each."""
 
 MARGIN = 2
 """Number of lines kept visible around the current line."""
@@ -50,6 +59,8 @@ class SourcePane(LineView):
         self._calls: dict[int, list[int]] = {}
         self._divergent: dict[int, tuple[str, str, str]] = {}
         self._edited: dict[int, str] = {}
+        self._recorded: Sequence[str] = ()
+        self._pairs: list[tuple[int | None, int | None]] = []
         self._colors: dict[SourceText, list[Line]] = {}
 
     def update(self, session: Session) -> None:
@@ -79,15 +90,37 @@ class SourcePane(LineView):
             is_edited = bool(self._remark)
             self._calls = calls_by_line(session, self.site.file, is_edited=is_edited)
             self._divergent = divergent_lines(session, self.site.file, is_edited=is_edited)
-            self._edited = self._edits(session, self.site.file, text)
+            self._compare(session, self.site.file, text)
         self.set_title(source_title(self.site, self._remark))
-        self.show(len(text.lines))
+        self.show(len(self._pairs) if self.is_side_by_side else len(text.lines))
+
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether the recorded source is shown beside today's: where they differ, and there is room for both."""
+        return bool(self._pairs) and self.size.width >= SIDE_BY_SIDE
+
+    def on_resize(self, event: Resize) -> None:
+        """Show one column or two."""
+        if self.site is not None and self._pairs:
+            self.update(self.session)
 
     def cursor_index(self) -> int | None:
-        """Return the line the user chose, else the line of the current call."""
+        """Return the row of the line the user chose, else of the line of the current call."""
+        at = self._line_index()
+        if at is None or not self.is_side_by_side:
+            return at
+        return next((row for row, pair in enumerate(self._pairs) if pair[1] == at), None)
+
+    def _line_index(self) -> int | None:
         if self.chosen is not None:
             return self.chosen
         return self.site.line - 1 if self.site is not None and self.listing is not None else None
+
+    def _index_of_row(self, row: int) -> int | None:
+        """Return the line of today's code on a row; None where only the recorded code has one."""
+        if not self.is_side_by_side:
+            return row
+        return self._pairs[row][1] if 0 <= row < len(self._pairs) else None
 
     def line(self, index: int, cells: int) -> Line:
         """Draw a line of code."""
@@ -95,27 +128,44 @@ class SourcePane(LineView):
             return []
         if self.site is None:
             return self.listing.lines[index]
-        current = self.site.line
+        if not self.is_side_by_side:
+            return self._today(index, cells, self._edited)
+        was, now = self._pairs[index]
+        room = (cells - 1) // 2
+        is_changed = was is None or now is None or (now + 1) in self._edited
+        left = recorded_line(self._recorded, was, room, is_changed=is_changed)
+        right = self._today(now, cells - room - 1, {}, is_changed=is_changed) if now is not None else []
+        return [*left, Part(glyphs.PIPE, "dim"), *right]
+
+    def _today(self, index: int, cells: int, edited: dict[int, str], *, is_changed: bool = False) -> Line:
+        if self.listing is None or self.site is None:
+            return []
         return source_line(
             self.session,
             self.listing,
             self._calls,
             index,
             cells,
-            current=current,
+            current=self.site.line,
             divergent=self._divergent,
-            edited=self._edited,
+            edited=edited,
+            is_changed=is_changed,
         )
 
     def move(self, rows: int) -> None:
         """Choose a different line, to run to or to stop at."""
-        at = self.cursor_index()
-        if at is not None:
-            self.chosen = max(0, min(at + rows, self.count - 1))
+        at = self._line_index()
+        if at is not None and self._text is not None:
+            self.chosen = max(0, min(at + rows, len(self._text.lines) - 1))
+
+    def choose(self, row: int) -> None:
+        """Choose the line of today's code on a row."""
+        at = self._index_of_row(row)
+        self.chosen = at if at is not None else self.chosen
 
     def line_choice(self) -> tuple[str, int] | None:
         """Return file and number of the chosen or current line."""
-        at = self.cursor_index()
+        at = self._line_index()
         return (self.site.file, at + 1) if self.site is not None and at is not None else None
 
     def keep_visible(self, index: int) -> None:
@@ -127,7 +177,8 @@ class SourcePane(LineView):
 
     def calls_at(self, index: int) -> list[int]:
         """Return the rows of the calls on a line."""
-        return self._calls.get(index + 1, [])
+        at = self._index_of_row(index)
+        return self._calls.get(at + 1, []) if at is not None else []
 
     def _open(self, file: str, text: SourceText) -> None:
         """Show a file as it is on disk now: it may have been edited since it was last shown."""
@@ -149,20 +200,21 @@ class SourcePane(LineView):
             self.listing = Listing(self.listing.file, found, self.listing.file)
             self.show(self.count)
 
+    def _compare(self, session: Session, file: str, text: SourceText) -> None:
+        """Compare with the source that the replay trace keeps."""
+        lines = next((trace.sources for trace in session.execution.traces if trace.sources), ())
+        recorded = source_texts(lines).get(file)
+        self._edited = edited_lines(recorded, text.lines) if recorded is not None else {}
+        self._recorded = [line.expandtabs(TAB) for line in recorded.splitlines()] if recorded is not None else []
+        self._pairs = paired_lines(self._recorded, text.lines) if self._edited else []
+
     def _show_missing(self, why: str) -> None:
         self.listing = Listing("", [[Part(f" {safe(why)}", "dim")]], "")
         self.site = None
         self._known = self._text = None
-        self._calls = {}
+        self._calls, self._pairs = {}, []
         self.set_title("Source")
         self.show(1)
-
-    @staticmethod
-    def _edits(session: Session, file: str, text: SourceText) -> dict[int, str]:
-        """Compare with the source that the replay trace keeps."""
-        lines = next((trace.sources for trace in session.execution.traces if trace.sources), ())
-        recorded = source_texts(lines).get(file)
-        return edited_lines(recorded, text.lines) if recorded is not None else {}
 
     def _note(self, text: SourceText) -> str:
         """Return a remark when the handler changed since the recording."""
