@@ -30,7 +30,7 @@ def load(file: Path) -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "file", [ACTION, *WORKFLOWS, ROOT / "examples" / "ci" / "github-actions.yml"], ids=lambda file: file.name
+    "file", [ACTION, *WORKFLOWS, *(ROOT / "examples" / "ci").glob("*github-actions.yml")], ids=lambda file: file.name
 )
 def test_actions_are_pinned_by_commit_and_say_their_version(file: Path) -> None:
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if re.match(r"\s*(?:- )?uses:", line)]
