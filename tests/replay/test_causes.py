@@ -70,6 +70,26 @@ def test_what_a_skipped_function_would_have_changed_is_observed(name: str) -> No
     assert "return the value from the step or context" in root.fix or root.kind is DivergenceKind.OUTCOME
 
 
+def test_an_exception_class_that_is_not_found_is_the_likely_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    events, arn = history_of(varying.catching, {})
+    recording = read_history(events, arn=arn)
+    assert Replayer(varying.catching).replay(recording).divergences == ()
+    monkeypatch.setattr(varying, "caught", KeyError)
+    monkeypatch.delattr(varying, "DeclinedError")
+    root = Replayer(varying.catching).replay(recording).root
+    assert root is not None
+    assert root.likely is not None
+    assert (
+        "raises the recorded error tests.replay.varying.DeclinedError, and there is no such class any more"
+        in root.likely
+    )
+    assert (
+        root.fix == "keep `DeclinedError` importable from `tests.replay.varying` until running executions have finished"
+    )
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.POSSIBLE
+
+
 def test_a_result_that_a_step_returns_is_not_blamed() -> None:
     assert report_of(varying.returned_by_a_step, varying.returned_by_a_step).divergences == ()
 

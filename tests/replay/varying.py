@@ -291,6 +291,26 @@ async def returned_by_a_step(event: Any, ctx: DurableContext) -> str:
     return "done"
 
 
+class DeclinedError(Exception):
+    """What a step raises."""
+
+
+caught: type[Exception] = DeclinedError
+"""What the handler catches: the class by the name that today's code gives it."""
+
+
+@durable_execution
+async def catching(event: Any, ctx: DurableContext) -> str:
+    def charge(step: Any) -> int:
+        raise DeclinedError("no money")
+
+    try:
+        await ctx.step(charge, name="charge")
+    except caught:
+        await call(ctx, "refuse")
+    return "done"
+
+
 LOST = {"written_in_a_step": written_in_a_step, "filled_in_a_context": filled_in_a_context}
 """Handlers that use what a function changed that a replay does not run again."""
 

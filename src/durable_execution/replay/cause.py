@@ -11,8 +11,12 @@ from dataclasses import dataclass, replace
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import fix_of_cause
-from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
+from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, readable
+from durable_execution.errors import OperationError, resolve_type
+from durable_execution.history.recorded import RecordedExecution
 from durable_execution.lint import RULES, LintFinding, lint_sources
+from durable_execution.replay.run import ReplayRun
+from durable_execution.replay.statements import source_of
 from durable_execution.replay.suspects import VARYING, Suspect, base_name
 
 MAX_SHOWN = 5
@@ -42,6 +46,48 @@ def with_suspects(divergence: Divergence, suspects: Sequence[Suspect], findings:
         return divergence
     shown = tuple(str(suspect) for suspect in ranked[:MAX_SHOWN])
     return replace(divergence, cause=_guess(divergence, ranked), suspects=shown)
+
+
+def with_lost_class(divergence: Divergence, run: ReplayRun, execution: RecordedExecution) -> Divergence:
+    """Name the class of a recorded error that the code does not have any more, where the code may have caught it by class.
+
+    Args:
+        divergence: The difference.
+        run: The replay of the unchanged recording.
+        execution: The recording.
+    """
+    raised = run.collector.exception
+    ended_with = raised.error_type if run.has_failed and isinstance(raised, OperationError) else None
+    recorded = {one.id: one for one in execution.operations}
+    for collected in reversed(run.collector.calls.values()):
+        operation, site = recorded.get(collected.call.id), collected.call.call_site
+        name = operation.error.type if operation is not None and operation.error is not None else None
+        if name is None or site is None or "." not in name or resolve_type(name) is not None:
+            continue
+        if divergence.kind is DivergenceKind.OUTCOME and name != ended_with:
+            continue
+        if divergence.kind is not DivergenceKind.OUTCOME and not _is_caught(name, site.file):
+            continue
+        module, _, last = name.rpartition(".")
+        text = (
+            f"{_place(site)} raises the recorded error {readable(name)}, and there is no such class any more, so "
+            f"`except {readable(last)}` does not catch it"
+        )
+        fix = f"keep `{readable(last)}` importable from `{readable(module)}` until running executions have finished"
+        cause = Cause(Evidence.POSSIBLE, site.file, site.line, text, fix, is_from_source=True)
+        return replace(divergence, cause=cause, fix=fix)
+    return divergence
+
+
+def _is_caught(name: str, file: str) -> bool:
+    """Whether code in a file catches an error by a class of this name."""
+    last = name.rpartition(".")[2]
+    caught = (one for one in source_of(file) if isinstance(one.node, ast.ExceptHandler))
+    return any(
+        last in ast.unparse(one.node.type)
+        for one in caught
+        if isinstance(one.node, ast.ExceptHandler) and one.node.type
+    )
 
 
 def _guess(divergence: Divergence, ranked: Sequence[Suspect]) -> Cause | None:

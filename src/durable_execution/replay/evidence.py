@@ -166,7 +166,7 @@ def applied(divergence: Divergence) -> Divergence:
         fix = fix_of_edit(divergence, cause.line, is_computed=_is_computed(divergence, cause))
     elif cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
         fix = cause.fix
-    elif divergence.kind is DivergenceKind.OUTCOME:
+    elif divergence.kind is DivergenceKind.OUTCOME or cause.fix == divergence.fix:
         fix = divergence.fix
     else:
         fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
