@@ -106,6 +106,13 @@ async def store(call: Call, update: Wire) -> None:
         await state.park()
 
 
+def announce_replayed(call: Call, recorded: Wire) -> None:
+    """Tell observers that a call was answered from the record. Every invocation replays all earlier calls: keep it cheap."""
+    announcer = call.scope.state.announcer
+    if announcer is not None:
+        announcer.replayed(call, recorded)
+
+
 def _announced(
     notify: Callable[[Announcer], Callable[Concatenate[Call, P], R]],
 ) -> Callable[Concatenate[Call, P], R | None]:
@@ -119,7 +126,6 @@ def _announced(
 
 
 announce_started = _announced(lambda announcer: announcer.started)
-announce_replayed = _announced(lambda announcer: announcer.replayed)
 announce_settled = _announced(lambda announcer: announcer.settled)
 announce_completed = _announced(lambda announcer: announcer.completed)
 announce_attempt = _announced(lambda announcer: announcer.attempt_started)

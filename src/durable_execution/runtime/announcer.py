@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("durable_execution")
 
+REPLAYED = "on_operation_replayed"
 Listeners = tuple[tuple[Observer, Callable[[Any], object]], ...]
 
 
@@ -75,7 +76,7 @@ class Announcer:
             except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, hook)
                 continue
-            if hook == "on_operation_replayed" and isinstance(observer, ReplayNotes):
+            if hook == REPLAYED and isinstance(observer, ReplayNotes):
                 continue
             if getattr(listen, "__func__", None) is not empty:
                 yield observer, listen
@@ -114,8 +115,8 @@ class Announcer:
                 note(call, recorded, at)
             except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, "note_replayed")
-        if self._listeners("on_operation_replayed"):
-            self.announce("on_operation_replayed", OperationReplayed(call.info(), at, Operation(recorded)))
+        if self._listeners(REPLAYED):
+            self.announce(REPLAYED, OperationReplayed(call.info(), at, Operation(recorded)))
 
     def settled(self, call: Call, recorded: Wire, *, is_replayed: bool) -> None:
         """Announce an operation that ended outside this process: a timer, a callback or a function it invoked."""

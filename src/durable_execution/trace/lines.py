@@ -219,7 +219,7 @@ class TraceSession:
         """Write a call that has not ended; nothing changed since an earlier invocation started it if it only waits."""
         call = notification.call
         if notification.is_replayed and call.id not in self._updated and _only_waits(call.type, notification.status):
-            self._repeats.add_described(call, None, notification.at)
+            self._repeats.calls.append((call, None, notification.at))
         else:
             self.call(call, notification.at, "pending", notification.status)
 
@@ -228,21 +228,22 @@ class TraceSession:
         if call.subtype == PATCH:
             self._answered(call.info(), recorded, at)
             return
-        self._repeats.add(call, recorded, at)
-        if len(self._repeats) >= MAX_COLLECTED:
+        collected = self._repeats.calls
+        collected.append((call, recorded, at))
+        if len(collected) >= MAX_COLLECTED:
             self._write_repeats(at, tail=0)
             self.flush(at)
 
     def repeated(self, call: OperationCall, recorded: Mapping[str, Any], at: datetime) -> None:
         """Note a call that was answered from the record, by its description."""
-        self._repeats.add_described(call, recorded, at)
+        self._repeats.calls.append((call, recorded, at))
 
     def _answered(self, call: OperationCall, wire: Mapping[str, Any], at: datetime) -> None:
         """Write a call that was answered from the record."""
         self.call(call, at, "replayed", wire["Status"], wire.get(DETAILS_MEMBER[wire["Type"]]))
 
     def _write_repeats(self, at: datetime, *, tail: int) -> None:
-        if not self._repeats:
+        if not self._repeats.calls:
             return
         at = max(at, self._started_at)
         runs, last = self._repeats.take(tail=tail)
@@ -253,9 +254,8 @@ class TraceSession:
                 f'{{"record":"{"open" if run.is_open else "replayed"}"{context},"first":{run.first},"last":{run.last}'
                 f',"cuts":"{run.cuts}","at":{self._offset(at)}}}\n'
             )
-        for repeat in last:
-            call = repeat.call if isinstance(repeat.call, OperationCall) else repeat.call.info()
-            self._answered(call, repeat.recorded or {}, repeat.at)
+        for call, recorded, moment in last:
+            self._answered(call if isinstance(call, OperationCall) else call.info(), recorded or {}, moment)
 
     def call(
         self,
@@ -266,7 +266,7 @@ class TraceSession:
         details: Mapping[str, Any] | None = None,
     ) -> int:
         """Write a call, with the recorded details that answered it. Returns its number."""
-        if self._repeats:
+        if self._repeats.calls:
             tail, self._tail = self._tail, 0
             self._write_repeats(at, tail=tail)
         self._seq = seq = self._seq + 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from durable_execution.observers import CallSite, OperationCall
 from durable_execution.trace.runs import Identity, ReplayRun, configuration_text, identity_digest, key_of, runs_of
@@ -24,6 +24,7 @@ class RuntimeCall(Protocol):
     site: CallSite | None
     configuration: dict[str, Any] | None
     input: str | None
+    function: Any
     scope: Any
 
     @property
@@ -36,43 +37,27 @@ class RuntimeCall(Protocol):
         ...
 
 
-class Repeat(NamedTuple):
-    """A call that was answered as before.
-
-    Attributes:
-        context_id: Prefix of the call's id.
-        position: Position in its context.
-        key: What the digest of a run covers of it.
-        call: The call.
-        recorded: The recorded operation that answered it; None while that has not ended.
-        at: Time of the call.
-    """
-
-    context_id: str | None
-    position: int
-    key: str
-    call: RuntimeCall | OperationCall
-    recorded: Mapping[str, Any] | None
-    at: datetime
+Repeat = tuple[RuntimeCall | OperationCall, Mapping[str, Any] | None, datetime]
+"""A call that was answered as before, the recorded operation that answered it (None while that has not ended), and when."""
 
 
 class Identities:
     """Digests of identities and configurations, kept across the invocations of a recorder."""
 
     def __init__(self) -> None:
-        self._of_code: dict[tuple[Any, ...], tuple[Any, str]] = {}
+        self._of_code: dict[tuple[Any, ...], tuple[Any, CallSite | None, str]] = {}
         self._configurations: dict[tuple[Any, ...], str] = {}
 
     def of(self, call: RuntimeCall) -> str:
         """Return the digest of a call's identity."""
-        code = call.code
-        place = (call.type, call.subtype, call.name, call.site, id(code))
+        code, site = call.code if call.function is not None else None, call.site
+        place = call.type, call.subtype, call.name, id(site), id(code)
         known = self._of_code.get(place)
-        if known is None or known[0] is not code:
-            known = code, identity_digest(identity_of(call.info()))
+        if known is None or known[0] is not code or known[1] is not site:
+            known = code, site, identity_digest(identity_of(call.info()))
             _bound(self._of_code)
             self._of_code[place] = known
-        return known[1]
+        return known[2]
 
     def of_configuration(self, configuration: Mapping[str, Any]) -> str:
         """Return a call's configuration as text."""
@@ -93,36 +78,15 @@ class Repeats:
     Args:
         identities: Kept across invocations.
         digest_of: Returns the digest of a payload.
+
+    Attributes:
+        calls: Append to it. What a digest covers of a call is looked at in `take`: that is cheaper for all calls at once.
     """
 
     def __init__(self, identities: Identities, digest_of: Callable[[str], str]) -> None:
         self._identities = identities
         self._digest_of = digest_of
-        self._calls: list[Repeat] = []
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def add(self, call: RuntimeCall, recorded: Mapping[str, Any], at: datetime) -> None:
-        """Add a call that was answered from the record."""
-        configuration, given = call.configuration, call.input
-        key = key_of(
-            call.id,
-            self._identities.of(call),
-            self._identities.of_configuration(configuration) if configuration else "",
-            self._digest_of(given) if given is not None else None,
-        )
-        self._calls.append(Repeat(call.scope.ids.prefix, call.position, key, call, recorded, at))
-
-    def add_described(self, call: OperationCall, recorded: Mapping[str, Any] | None, at: datetime) -> None:
-        """Add a call by its description; `recorded` is None when the operation has not ended."""
-        key = key_of(
-            call.id,
-            identity_digest(identity_of(call)),
-            configuration_text(call.configuration),
-            self._digest_of(call.input) if call.input is not None else None,
-        )
-        self._calls.append(Repeat(call.context_id, call.position, key, call, recorded, at))
+        self.calls: list[Repeat] = []
 
     def take(self, *, tail: int) -> tuple[list[ReplayRun], list[Repeat]]:
         """Remove all calls, and return them as runs and as the last calls, which get lines of their own.
@@ -130,24 +94,32 @@ class Repeats:
         Args:
             tail: The number of answered calls to keep out of the runs.
         """
-        calls, self._calls = self._calls, []
+        calls, self.calls = self.calls, []
         last: list[Repeat] = []
-        while calls and len(last) < tail and calls[-1].recorded is not None:
+        while calls and len(last) < tail and calls[-1][1] is not None:
             last.append(calls.pop())
-        return list(_runs(calls)), last[::-1]
+        return list(self._runs(calls)), last[::-1]
 
-
-def _runs(calls: list[Repeat]) -> Iterator[ReplayRun]:
-    groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {}
-    for context_id, position, key, _, recorded, _ in calls:
-        group = context_id, recorded is None
-        found = groups.get(group)
-        if found is None:
-            found = groups[group] = []
-        found.append((position, key))
-    for (context_id, is_open), found in groups.items():
-        found.sort()
-        yield from runs_of(context_id, found, is_open=is_open)
+    def _runs(self, calls: list[Repeat]) -> Iterator[ReplayRun]:
+        groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {}
+        digest_of, identity, configured = self._digest_of, self._identities.of, self._identities.of_configuration
+        for call, recorded, _ in calls:
+            configuration, given = call.configuration, call.input
+            is_described = isinstance(call, OperationCall)
+            key = key_of(
+                call.id,
+                identity_digest(identity_of(call)) if is_described else identity(call),
+                configured(configuration) if configuration else "",
+                digest_of(given) if given is not None else None,
+            )
+            group = call.context_id if is_described else call.scope.ids.prefix, recorded is None
+            found = groups.get(group)
+            if found is None:
+                found = groups[group] = []
+            found.append((call.position, key))
+        for (context_id, is_open), found in groups.items():
+            found.sort()
+            yield from runs_of(context_id, found, is_open=is_open)
 
 
 def identity_of(call: OperationCall) -> Identity:
