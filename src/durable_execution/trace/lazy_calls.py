@@ -16,6 +16,7 @@ from durable_execution.trace.runs import (
     identity_digest,
     key_of,
 )
+from durable_execution.trace.siblings import SiblingRuns, sibling_id
 
 if TYPE_CHECKING:
     from durable_execution.trace.schema import InvocationTrace, TraceEntry
@@ -29,7 +30,9 @@ OLD_VERSION = 1
 
 MAX_TUPLE = 32
 Interval = tuple[int, int]
-Group = tuple[str | None, bool]
+Group = tuple[Any, ...]
+"""Prefix of a context, and whether the calls are open: positions belong to it. Or: the prefix of the enclosing context, whether the
+calls are open, whether tasks made them, and a position: the numbers of contexts belong to it."""
 
 
 def place_of(entry: "TraceEntry") -> Place | None:
@@ -47,6 +50,7 @@ class TraceIndex:
         self._comparable: dict[int, str | None] = {}
         self._keys: dict[int, tuple[TraceEntry, str]] = {}
         self._digests: dict[Segment, str] = {}
+        self._of_siblings: dict[tuple[Any, ...], str] = {}
         self._changed: set[Place] = set()
 
     def add(self, number: int, version: int, python: str | None, entries: Iterable["TraceEntry"]) -> None:
@@ -70,7 +74,9 @@ class TraceIndex:
         found = self._line(place, before)
         return found[1] if found is not None else None
 
-    def changes(self, parts: "Iterable[TraceEntry | ReplayRun]", before: int, python: str | None) -> Iterator[Segment]:
+    def changes(
+        self, parts: "Iterable[TraceEntry | ReplayRun | SiblingRuns]", before: int, python: str | None
+    ) -> Iterator[Segment]:
         """Yield where calls were not made as before: their context, and positions from and to.
 
         Call this for every invocation in order. A change is reported for the first invocation that has it.
@@ -78,6 +84,9 @@ class TraceIndex:
         for part in parts:
             if isinstance(part, ReplayRun):
                 yield from self._changes_in_run(part, before, python)
+                continue
+            if isinstance(part, SiblingRuns):
+                yield from self._changes_in_siblings(part, before, python)
                 continue
             place = place_of(part)
             known = self._known_key(place, before, python) if place is not None else None
@@ -96,11 +105,29 @@ class TraceIndex:
                 self._changed.add(cut)
                 yield segment
 
+    def _changes_in_siblings(self, runs: SiblingRuns, before: int, python: str | None) -> Iterator[Segment]:
+        for numbers, digest in runs.segments():
+            contexts = runs.context_id, runs.of_tasks, runs.first, runs.last, tuple(numbers)
+            seen = self._of_siblings.get(contexts)
+            if seen == digest:
+                continue
+            self._of_siblings[contexts] = digest
+            ids = [sibling_id(runs.context_id, number, of_tasks=runs.of_tasks) for number in numbers]
+            places = [(id_, position) for id_ in ids for position in range(runs.first, runs.last + 1)]
+            if any((id_, runs.first // CUT) in self._changed for id_ in ids):
+                continue
+            if seen is not None or self._are_different(places, digest, before, python):
+                self._changed.update((id_, runs.first // CUT) for id_ in ids)
+                yield from dict.fromkeys((id_, runs.first, runs.last) for id_ in (ids[0], ids[-1]))
+
     def _is_different(self, segment: Segment, digest: str, before: int, python: str | None) -> bool:
         context_id, first, last = segment
+        return self._are_different([(context_id, at) for at in range(first, last + 1)], digest, before, python)
+
+    def _are_different(self, places: Sequence[Place], digest: str, before: int, python: str | None) -> bool:
         keys = []
-        for position in range(first, last + 1):
-            key = self._known_key((context_id, position), before, python)
+        for place in places:
+            key = self._known_key(place, before, python)
             if key is None:
                 return False
             keys.append(key)
@@ -139,7 +166,11 @@ class TraceCalls(Sequence["TraceEntry"]):
     __slots__ = ("_built", "_index", "_number", "changed", "parts")
 
     def __init__(
-        self, parts: "Sequence[TraceEntry | ReplayRun]", index: TraceIndex, number: int, python: str | None
+        self,
+        parts: "Sequence[TraceEntry | ReplayRun | SiblingRuns]",
+        index: TraceIndex,
+        number: int,
+        python: str | None,
     ) -> None:
         self.parts = tuple(parts)
         self._index = index
@@ -150,12 +181,12 @@ class TraceCalls(Sequence["TraceEntry"]):
     @property
     def written(self) -> "tuple[TraceEntry, ...]":
         """The calls with a line of their own."""
-        return tuple(part for part in self.parts if not isinstance(part, ReplayRun))
+        return tuple(part for part in self.parts if not isinstance(part, ReplayRun | SiblingRuns))
 
     @property
     def runs(self) -> tuple[ReplayRun, ...]:
-        """The runs."""
-        return tuple(part for part in self.parts if isinstance(part, ReplayRun))
+        """The runs, those of siblings one by one."""
+        return tuple(part for part in _one_by_one(self.parts) if isinstance(part, ReplayRun))
 
     def changed_paths(self) -> Iterator[str]:
         """Yield the calls that the code did not repeat as before, by their paths: one, or the first and last of several."""
@@ -199,7 +230,7 @@ class TraceCalls(Sequence["TraceEntry"]):
         own = {place: entry for entry in written if (place := place_of(entry)) is not None}
         pending = set(map(id, written))
         number = 0
-        for is_run, group in groupby(self.parts, key=lambda part: isinstance(part, ReplayRun)):
+        for is_run, group in groupby(_one_by_one(self.parts), key=lambda part: isinstance(part, ReplayRun)):
             parts: list[Any] = list(group)
             for entry in _Expansion(parts, self._index, self._number, own).calls() if is_run else parts:
                 if id(entry) in pending:
@@ -208,6 +239,14 @@ class TraceCalls(Sequence["TraceEntry"]):
                     continue  # it stands at its place in a run already
                 number += 1
                 yield entry if entry.seq == number else replace(entry, seq=number)
+
+
+def _one_by_one(parts: "Iterable[TraceEntry | ReplayRun | SiblingRuns]") -> "Iterator[TraceEntry | ReplayRun]":
+    for part in parts:
+        if isinstance(part, SiblingRuns):
+            yield from part.runs()
+        else:
+            yield part
 
 
 def lines_of_calls(entries: "Sequence[TraceEntry]") -> "Sequence[TraceEntry]":
@@ -338,6 +377,10 @@ class Coverage:
         for part in entries.parts if isinstance(entries, TraceCalls) else entries:
             if isinstance(part, ReplayRun):
                 found.setdefault((part.context_id, part.is_open), []).append((part.first, part.last))
+            elif isinstance(part, SiblingRuns):
+                for position in range(part.first, part.last + 1):
+                    group = part.context_id, part.is_open, part.of_tasks, position
+                    found.setdefault(group, []).extend(part.siblings)
             else:
                 self._take(part, trace.invocation, found)
         return {group: _joined(intervals) for group, intervals in found.items()}
@@ -354,15 +397,23 @@ class Coverage:
             found.setdefault((place[0], False), []).append((place[1], place[1]))
 
     def _enter(self, before: dict[Group, list[Interval]], now: dict[Group, list[Interval]], number: int) -> None:
-        for (context_id, is_open), intervals in now.items():
-            for position in _without(intervals, before.get((context_id, is_open), [])):
-                self._since[(context_id, position), is_open] = number
+        for group, intervals in now.items():
+            for each in _without(intervals, before.get(group, [])):
+                self._since[_place_in(group, each), group[1]] = number
 
     def _leave(self, before: dict[Group, list[Interval]], now: dict[Group, list[Interval]], last: int) -> None:
-        for (context_id, is_open), intervals in before.items():
-            for position in _without(intervals, now.get((context_id, is_open), [])):
-                name = (context_id, position), is_open
+        for group, intervals in before.items():
+            for each in _without(intervals, now.get(group, [])):
+                name = _place_in(group, each), group[1]
                 self._ranges[name].append(range(self._since.pop(name), last + 1))
+
+
+def _place_in(group: Group, number: int) -> Place:
+    """Return the place of a call by what belongs to its group."""
+    if len(group) == len(("context", "is_open")):
+        return group[0], number
+    context_id, _, of_tasks, position = group
+    return sibling_id(context_id, number, of_tasks=of_tasks), position
 
 
 def _joined(intervals: list[Interval]) -> list[Interval]:

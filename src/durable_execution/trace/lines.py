@@ -31,7 +31,9 @@ from durable_execution.protocol import OperationStatus
 from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import HIDDEN, Redaction
 from durable_execution.trace.repeats import TAIL, Identities, Repeats, RuntimeCall
+from durable_execution.trace.runs import ReplayRun
 from durable_execution.trace.schema import SCHEMA, VERSION
+from durable_execution.trace.siblings import SiblingRuns
 from durable_execution.trace.sinks import TraceWriter
 
 MAX_VARIABLES = 32
@@ -249,10 +251,8 @@ class TraceSession:
         runs, last = self._repeats.take(tail=tail)
         for run in runs:
             self._seq += run.count
-            context = f',"context_id":"{run.context_id}"' if run.context_id is not None else ""
             self._lines.append(
-                f'{{"record":"{"open" if run.is_open else "replayed"}"{context},"first":{run.first},"last":{run.last}'
-                f',"cuts":"{run.cuts}","at":{self._offset(at)}}}\n'
+                f'{_run_text(run)},"first":{run.first},"last":{run.last},"cuts":"{run.cuts}","at":{self._offset(at)}}}\n'
             )
         for call, recorded, moment in last:
             self._answered(call if isinstance(call, OperationCall) else call.info(), recorded or {}, moment)
@@ -448,6 +448,16 @@ class TraceSession:
             self._digests.clear()
         digest = self._digests[payload] = _digest(payload)
         return digest
+
+
+def _run_text(run: ReplayRun | SiblingRuns) -> str:
+    """Return the start of a run's line: what it is, and where."""
+    if isinstance(run, ReplayRun):
+        kind = "open" if run.is_open else "replayed"
+        return f'{{"record":"{kind}"{_member("context_id", run.context_id)}'
+    line = {"record": "siblings", "siblings": run.siblings, "is_open": run.is_open, "of_tasks": run.of_tasks}
+    start = dumps({name: value for name, value in line.items() if value is not False}, separators=(",", ":"))
+    return start[:-1] + _member("context_id", run.context_id)
 
 
 def _only_waits(type_: str, status: str) -> bool:

@@ -23,6 +23,7 @@ from durable_execution.trace.schema import (
     TraceEntry,
     UnreadableTraceError,
 )
+from durable_execution.trace.siblings import SiblingRuns
 
 MAX_NOTES = 20
 
@@ -94,6 +95,20 @@ class RunLine(Line):
     at: Offset | None = None
 
 
+class SiblingsLine(Line):
+    """Runs at the same positions of several contexts, or tasks, that the context `context_id` created."""
+
+    record: Literal["siblings"] = "siblings"
+    context_id: str | None = None
+    siblings: tuple[tuple[Position, Position], ...]
+    first: Position
+    last: Position
+    cuts: str = ""
+    is_open: bool = False
+    of_tasks: bool = False
+    at: Offset | None = None
+
+
 class EndLine(Line):
     """The end of a call, completing the call line with the same `seq`."""
 
@@ -161,6 +176,7 @@ LINES: dict[str, type[Line]] = {
     "call": _with_fields(CallLine, TraceEntry),
     "replayed": RunLine,
     "open": RunLine,
+    "siblings": SiblingsLine,
     "ended": EndLine,
     "attempt": _with_fields(AttemptLine, TraceAttempt),
     "diverged": DivergenceLine,
@@ -174,6 +190,9 @@ _OF_HEADERS = tuple(name for name in HeaderLine.model_fields if name in _OF_TRAC
 _OF_ENDS = tuple(name for name in OutcomeLine.model_fields if name in _OF_TRACES)
 
 
+_OF_SIBLINGS = tuple(field.name for field in fields(SiblingRuns))
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a line of a trace file."""
     kinds = dict.fromkeys(LINES.values())
@@ -181,13 +200,19 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
-def _run_of(line: RunLine) -> ReplayRun:
-    """The calls of a run.
+def _run_of(line: RunLine | SiblingsLine) -> ReplayRun | SiblingRuns:
+    """The calls of a run, or of runs.
 
     Raises:
         ValueError: It has more or fewer digests than calls. A damaged position could otherwise stand for any number of calls.
     """
-    run = ReplayRun(line.context_id, line.first, line.last, line.cuts, line.record == "open", line.at)
+    run: ReplayRun | SiblingRuns
+    if isinstance(line, SiblingsLine):
+        run = SiblingRuns(**{name: getattr(line, name) for name in _OF_SIBLINGS})
+        if not run.cut_count:
+            raise ValueError("it names no calls of siblings")
+    else:
+        run = ReplayRun(line.context_id, line.first, line.last, line.cuts, line.record == "open", line.at)
     if len(line.cuts) != CUT_DIGITS * run.cut_count:
         raise ValueError(f"it names calls {line.first} to {line.last}, and has digests of other calls")
     return run
@@ -200,7 +225,7 @@ class TraceReader:
         self.traces: list[InvocationTrace] = []
         self._header: HeaderLine | None = None
         self._entries: dict[int, TraceEntry] = {}
-        self._parts: list[int | ReplayRun] = []
+        self._parts: list[int | ReplayRun | SiblingRuns] = []
         self._index = TraceIndex()
         self._divergences: list[Divergence] = []
         self._end: Line | None = None
@@ -275,7 +300,7 @@ class TraceReader:
                     )
             case CallLine():
                 self._take_call(line)
-            case RunLine():
+            case RunLine() | SiblingsLine():
                 self._parts.append(_run_of(line))
             case _ if line.record == "end":  # type: ignore[attr-defined]  # every line has a record kind
                 self._end = line
@@ -349,7 +374,7 @@ class TraceReader:
     def _calls(self, header: HeaderLine) -> Sequence[TraceEntry]:
         if header.version <= OLD_VERSION and len(self._parts) == len(self._entries):
             return tuple(self._entries[seq] for seq in sorted(self._entries))
-        parts = [part if isinstance(part, ReplayRun) else self._entries[part] for part in self._parts]
+        parts = [self._entries[part] if isinstance(part, int) else part for part in self._parts]
         return TraceCalls(parts, self._index, len(self.traces) + 1, header.python)
 
     def _note(self, line: str) -> None:
@@ -363,7 +388,7 @@ def lines_of(trace: InvocationTrace) -> Iterator[dict[str, Any]]:
     end = {name: getattr(trace, name) for name in _OF_ENDS}
     yield _set({"record": "invocation", "schema": SCHEMA, "version": trace.version, **_iso(header), **trace.extra})
     for entry in trace.entries.parts if isinstance(trace.entries, TraceCalls) else trace.entries:
-        if isinstance(entry, ReplayRun):
+        if isinstance(entry, ReplayRun | SiblingRuns):
             yield _run(entry)
             continue
         site = entry.call_site._asdict() if entry.call_site else None
@@ -386,7 +411,9 @@ def _checked(header: HeaderLine) -> HeaderLine:
     return header
 
 
-def _run(run: ReplayRun) -> dict[str, Any]:
+def _run(run: ReplayRun | SiblingRuns) -> dict[str, Any]:
+    if isinstance(run, SiblingRuns):
+        return _set({"record": "siblings", **{name: getattr(run, name) for name in _OF_SIBLINGS}})
     kind = "open" if run.is_open else "replayed"
     line = {"record": kind, "context_id": run.context_id, "first": run.first, "last": run.last, "cuts": run.cuts}
     return _set({**line, "at": run.at})

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from durable_execution.observers import CallSite, OperationCall
-from durable_execution.trace.runs import Identity, ReplayRun, configuration_text, identity_digest, key_of, runs_of
+from durable_execution.trace.runs import Identity, ReplayRun, configuration_text, identity_digest, key_of
+from durable_execution.trace.siblings import Origin, SiblingRuns, joined, origin, origin_of_scope, task_origin
 
 TAIL = 2
 """This many calls before the first new one get lines of their own: that is where a reader looks first."""
 
 MAX_KNOWN = 4096
+CONTEXT = "CONTEXT"
 
 
 class RuntimeCall(Protocol):
@@ -87,8 +89,9 @@ class Repeats:
         self._identities = identities
         self._digest_of = digest_of
         self.calls: list[Repeat] = []
+        self._origins: dict[str, Origin | None] = {}
 
-    def take(self, *, tail: int) -> tuple[list[ReplayRun], list[Repeat]]:
+    def take(self, *, tail: int) -> tuple[list[ReplayRun | SiblingRuns], list[Repeat]]:
         """Remove all calls, and return them as runs and as the last calls, which get lines of their own.
 
         Args:
@@ -100,26 +103,35 @@ class Repeats:
             last.append(calls.pop())
         return list(self._runs(calls)), last[::-1]
 
-    def _runs(self, calls: list[Repeat]) -> Iterator[ReplayRun]:
+    def _runs(self, calls: list[Repeat]) -> Iterator[ReplayRun | SiblingRuns]:
         groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {}
-        digest_of, identity, configured = self._digest_of, self._identities.of, self._identities.of_configuration
+        digest_of, configured = self._digest_of, self._identities.of_configuration
         for call, recorded, _ in calls:
             configuration, given = call.configuration, call.input
-            is_described = isinstance(call, OperationCall)
+            if isinstance(call, OperationCall):
+                context_id, identity = call.context_id, identity_digest(identity_of(call))
+                if call.type == CONTEXT:
+                    self._origins[call.id] = origin(call.id, context_id, call.position, of_tasks=False)
+            else:
+                context_id, identity = call.scope.ids.prefix, self._identities.of(call)
             key = key_of(
                 call.id,
-                identity_digest(identity_of(call)) if is_described else identity(call),
+                identity,
                 configured(configuration) if configuration else "",
                 digest_of(given) if given is not None else None,
             )
-            group = call.context_id if is_described else call.scope.ids.prefix, recorded is None
+            group = context_id, recorded is None
             found = groups.get(group)
             if found is None:
                 found = groups[group] = []
+                if context_id is not None and context_id not in self._origins:
+                    self._origins[context_id] = (
+                        task_origin(context_id, call.parent_id, call.path.rpartition("/")[0])
+                        if isinstance(call, OperationCall)
+                        else origin_of_scope(context_id, call.scope)
+                    )
             found.append((call.position, key))
-        for (context_id, is_open), found in groups.items():
-            found.sort()
-            yield from runs_of(context_id, found, is_open=is_open)
+        return joined(groups, self._origins)
 
 
 def identity_of(call: OperationCall) -> Identity:

@@ -71,11 +71,16 @@ def runs_of(context_id: str | None, calls: Sequence[tuple[int, str]], *, is_open
         calls: Position and key of each call, sorted by position, each position once.
         is_open: Whether the operations had not ended.
     """
+    for run in consecutive(calls):
+        yield ReplayRun(context_id, run[0][0], run[-1][0], "".join(_cuts(run)), is_open)
+
+
+def consecutive(calls: Sequence[tuple[int, str]]) -> Iterator[Sequence[tuple[int, str]]]:
+    """Split calls, sorted by position, where a position is missing."""
     start = 0
     for index in range(1, len(calls) + 1):
         if index == len(calls) or calls[index][0] != calls[index - 1][0] + 1:
-            first, last = calls[start][0], calls[index - 1][0]
-            yield ReplayRun(context_id, first, last, "".join(_cuts(calls[start:index])), is_open)
+            yield calls[start:index]
             start = index
 
 

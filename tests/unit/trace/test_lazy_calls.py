@@ -11,13 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_execution import DurableContext, MapConfig, NestingType, StepContext, durable_execution, durable_step
+from durable_execution import (
+    BlockingContext,
+    DurableContext,
+    MapConfig,
+    NestingType,
+    StepContext,
+    durable_execution,
+    durable_step,
+)
 from durable_execution.history.reading import execution_of_traces
 from durable_execution.local import LocalEngine
+from durable_execution.protocol import operation_id
 from durable_execution.trace import MemorySink, read_traces, write_traces
 from durable_execution.trace.lazy_calls import Coverage, Numbers, TraceCalls
 from durable_execution.trace.runs import CUT, digest_of_keys, runs_of
 from durable_execution.trace.schema import InvocationTrace
+from durable_execution.trace.siblings import SiblingRuns, siblings_of
 
 HOUR = timedelta(hours=1)
 
@@ -59,6 +69,63 @@ def text_of(handler: Any, rounds: int) -> str:
         return sink.texts[result.arn]
 
 
+async def rounds_apart(rounds: int, ctx: DurableContext, item: int) -> None:
+    for number in range(rounds):
+        await ctx.step(poll(number))
+        await ctx.wait(HOUR + timedelta(seconds=item))
+
+
+@durable_execution
+async def open_map(size: int, ctx: DurableContext) -> None:
+    async def work(inner: DurableContext, item: int) -> None:
+        await rounds_apart(1, inner, item)
+
+    await ctx.map(range(size), work, name="all")
+
+
+@durable_execution
+async def open_branches(size: int, ctx: DurableContext) -> None:
+    async def branch(inner: DurableContext) -> None:
+        await rounds_apart(size // 4, inner, 0)
+
+    await ctx.parallel([branch] * 4, name="all")
+
+
+@durable_execution
+async def rounds_in_child(rounds: int, ctx: DurableContext) -> None:
+    async def inside(inner: DurableContext) -> None:
+        await rounds_apart(rounds, inner, 0)
+
+    await ctx.run_in_child_context(inside, name="inner")
+
+
+@durable_execution
+async def gathered(size: int, ctx: DurableContext) -> None:
+    await asyncio.gather(*(rounds_apart(1, ctx, item) for item in range(size)))
+
+
+@durable_execution
+async def uneven(size: int, ctx: DurableContext) -> None:
+    async def work(inner: DurableContext, item: int) -> None:
+        await rounds_apart(item % 4, inner, item)
+        await inner.map(range(item % 3), work_inside)
+
+    async def work_inside(inner: DurableContext, item: int) -> None:
+        await rounds_apart(2, inner, item)
+
+    await asyncio.gather(ctx.map(range(size), work), *(rounds_apart(2, ctx, item) for item in range(3)))
+
+
+@durable_execution
+def blocking(rounds: int, ctx: BlockingContext) -> None:
+    for number in range(rounds):
+        ctx.step(poll(number))
+        ctx.wait(HOUR)
+
+
+SHAPES = [poller, rounds_in_child, open_map, open_branches, gathered, blocking]
+
+
 @pytest.fixture(scope="module")
 def text() -> str:
     return text_of(poller, 70)
@@ -69,10 +136,83 @@ def traces(text: str) -> tuple[InvocationTrace, ...]:
     return read_traces(text)
 
 
-def test_a_trace_grows_with_the_calls_and_not_with_their_square() -> None:
-    sizes = [len(text_of(poller, rounds)) for rounds in (20, 40, 80)]
+@pytest.mark.parametrize("handler", SHAPES, ids=lambda handler: handler.__name__)
+def test_a_trace_grows_with_the_calls_and_not_with_their_square(handler: Any) -> None:
+    sizes = [len(text_of(handler, rounds)) for rounds in (20, 40, 80)]
     assert sizes[1] < 2.2 * sizes[0]
     assert sizes[2] < 2.2 * sizes[1]
+
+
+def test_runs_of_siblings_are_the_runs_of_each_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = read_traces(text_of(uneven, 9))
+    parts = [part for trace in joined if isinstance(trace.entries, TraceCalls) for part in trace.entries.parts]
+    assert {part.of_tasks for part in parts if isinstance(part, SiblingRuns)} == {True, False}
+    assert read_traces("".join(write_traces(joined))) == joined
+    assert not [change for trace in joined for change in _changed(trace)]
+    monkeypatch.setattr("durable_execution.trace.siblings.MAX_WIDTH", 0)
+    alone = read_traces(text_of(uneven, 9))
+    assert [_called(trace) for trace in joined] == [_called(trace) for trace in alone]
+    coverage = Coverage(joined)
+    for id_ in {entry.id for trace in joined for entry in trace.entries}:
+        for happened, found in (("executed", coverage.executed_by), ("replayed", coverage.replayed_by)):
+            numbers = [
+                trace.invocation
+                for trace in joined
+                for entry in trace.entries
+                if entry.id == id_ and (entry.happened == "replayed") == (happened == "replayed")
+            ]
+            assert list(found(id_, None)) == numbers
+
+
+def test_a_change_in_siblings_is_found_and_placed() -> None:
+    text = text_of(open_map, 12)
+    line = next(line for line in text.splitlines() if '"record":"siblings"' in line)
+    run = json.loads(line)
+    changed = {**run, "cuts": "f" * len(run["cuts"])}
+    traces = read_traces(text.replace(line, json.dumps(changed), 1))
+    assert [trace.invocation for trace in traces if _changed(trace)] == [2]
+    calls = traces[1].entries
+    assert isinstance(calls, TraceCalls)
+    assert list(calls.changed_paths()) == ["open_map/all#1/poll", "open_map/all#11/poll"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"siblings": []},
+        {"siblings": [[3, 2]]},
+        {"siblings": [[0, 1], [1, 2]]},
+        {"siblings": [[0, 90_000_000]]},
+        {"siblings": [[0]]},
+        {"first": 3},
+        {"last": 90_000_000},
+        {"first": 1, "last": 40, "cuts": ""},
+    ],
+)
+def test_a_damaged_line_of_siblings_is_noted(damage: dict[str, Any]) -> None:
+    header = {"record": "invocation", "schema": "durable-replay-trace", "version": 3, "execution_arn": "arn"}
+    run = {"record": "siblings", "siblings": [[0, 9]], "first": 1, "last": 2, "cuts": "0" * 6}
+    good, bad = (
+        read_traces("".join(json.dumps(record) + "\n" for record in (header, line, {"record": "end"})))[0]
+        for line in (run, {**run, **damage})
+    )
+    assert not good.notes
+    assert "cannot be read and is ignored" in bad.notes[0]
+
+
+@given(st.sets(st.integers(0, 200), min_size=1), st.integers(1, 32), st.booleans())
+def test_runs_of_siblings_cover_exactly_the_contexts_given(numbers: set[int], width: int, of_tasks: bool) -> None:
+    contexts = [(number, [f"key {number} {each}" for each in range(width)]) for number in sorted(numbers)]
+    runs = siblings_of("c", contexts, 5, is_open=False, of_tasks=of_tasks)
+    segments = list(runs.segments())
+    assert [number for inside, _ in segments for number in inside] == sorted(numbers)
+    assert runs.cut_count == len(segments)
+    assert (runs.count, runs.width) == (len(numbers) * width, width)
+    for inside, digest in segments:
+        assert len(inside) * width <= CUT
+        assert digest == digest_of_keys(f"key {number} {each}" for number in inside for each in range(width))
+    if not of_tasks:
+        assert [run.context_id for run in runs.runs()] == [operation_id("c", number) for number in sorted(numbers)]
 
 
 def test_every_invocation_shows_all_its_calls(traces: tuple[InvocationTrace, ...]) -> None:
@@ -222,6 +362,10 @@ def test_numbers_behave_like_a_tuple() -> None:
     numbers = Numbers([range(2, 5), range(9, 10)])
     assert (list(numbers), len(numbers), numbers[-1], numbers[0]) == ([2, 3, 4, 9], 4, 9, 2)
     assert [number in numbers for number in (1, 2, 4, 5, 9, "2")] == [False, True, True, False, True, False]
+
+
+def _called(trace: InvocationTrace) -> Counter[tuple[str, str, str | None]]:
+    return Counter((entry.path, entry.happened, entry.status) for entry in trace.entries)
 
 
 def _changed(trace: InvocationTrace) -> tuple[tuple[str | None, int, int], ...]:

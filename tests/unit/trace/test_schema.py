@@ -159,7 +159,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 def test_the_schema_names_every_kind_of_line() -> None:
-    assert len(json_schema()["anyOf"]) == 7
+    assert len(json_schema()["anyOf"]) == 8
 
 
 @pytest.mark.parametrize(
