@@ -3,9 +3,13 @@
 Run `python -m tests.benchmarks.long_executions`. Every round is a step and a wait, so n rounds take n + 1 invocations. For each
 size it shows the traces and the bundle in bytes, the CPU seconds of the run with and without recording, and those of the
 commands that read it. The last column is the growth, which is 3.3 times for what is linear.
+
+With `--shapes` it shows the traces of other workflows that take many invocations, in bytes: calls in contexts of all kinds, and many
+branches that are open at once.
 """
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,9 +19,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from durable_execution import DurableContext, StepContext, durable_execution, durable_step
+from durable_execution import (
+    BlockingContext,
+    ChildConfig,
+    DurableContext,
+    MapConfig,
+    NestingType,
+    StepContext,
+    WaitForConditionConfig,
+    durable_execution,
+    durable_step,
+    poll_until,
+)
 from durable_execution.local import LocalEngine
 
 
@@ -34,6 +49,93 @@ async def poller(rounds: int, ctx: DurableContext) -> int:
         await ctx.step(poll(number))
         await ctx.wait(timedelta(hours=1), name="hourly")
     return rounds
+
+
+async def poll_in(ctx: DurableContext, rounds: int, item: int = 0) -> None:
+    """Poll once an hour; each item at another time."""
+    for number in range(rounds):
+        await ctx.step(poll(number))
+        await ctx.wait(timedelta(hours=1, seconds=item), name="hourly")
+
+
+async def poll_item(ctx: DurableContext, item: int) -> None:
+    """Poll once."""
+    await poll_in(ctx, 1, item)
+
+
+@durable_execution
+def blocking(rounds: int, ctx: BlockingContext) -> None:
+    """Poll in a plain function."""
+    for number in range(rounds):
+        ctx.step(poll(number))
+        ctx.wait(timedelta(hours=1), name="hourly")
+
+
+@durable_execution
+async def child_context(rounds: int, ctx: DurableContext) -> None:
+    """Poll in one child context."""
+    await ctx.run_in_child_context(lambda inner: poll_in(inner, rounds), name="inner")
+
+
+@durable_execution
+async def virtual_context(rounds: int, ctx: DurableContext) -> None:
+    """Poll in one virtual context."""
+    virtual = ChildConfig(is_virtual=True)
+    await ctx.run_in_child_context(lambda inner: poll_in(inner, rounds), name="inner", config=virtual)
+
+
+@durable_execution
+async def virtual_contexts(rounds: int, ctx: DurableContext) -> None:
+    """Poll in a virtual context each time."""
+    virtual = ChildConfig(is_virtual=True)
+    for _ in range(rounds):
+        await ctx.run_in_child_context(lambda inner: poll_in(inner, 1), name="inner", config=virtual)
+
+
+@durable_execution
+async def open_items(rounds: int, ctx: DurableContext) -> None:
+    """Poll once in each item of a map."""
+    await ctx.map(range(rounds), poll_item, name="items")
+
+
+@durable_execution
+async def flat_items(rounds: int, ctx: DurableContext) -> None:
+    """Poll once in each item of a map without contexts."""
+    await ctx.map(range(rounds), poll_item, name="items", config=MapConfig(nesting_type=NestingType.FLAT))
+
+
+@durable_execution
+async def branches(rounds: int, ctx: DurableContext) -> None:
+    """Poll in four branches."""
+    await ctx.parallel([lambda inner: poll_in(inner, rounds // 4)] * 4, name="branches")
+
+
+@durable_execution
+async def tasks(rounds: int, ctx: DurableContext) -> None:
+    """Poll once in each task."""
+    await asyncio.gather(*(poll_in(ctx, 1, item) for item in range(rounds)))
+
+
+@durable_execution
+async def conditions(rounds: int, ctx: DurableContext) -> None:
+    """Poll three times for each condition."""
+    until_three = WaitForConditionConfig(wait_strategy=poll_until(lambda seen: seen >= 3), initial_state=0)
+    for _ in range(rounds // 2):
+        await ctx.wait_for_condition(lambda seen, _: seen + 1, name="ready", config=until_three)
+
+
+SHAPES: dict[str, Any] = {
+    "top level": poller,
+    "plain def": blocking,
+    "child context": child_context,
+    "virtual context": virtual_context,
+    "a virtual context each": virtual_contexts,
+    "open items of a map": open_items,
+    "the same, flat": flat_items,
+    "four branches": branches,
+    "tasks": tasks,
+    "conditions": conditions,
+}
 
 
 class Measured(NamedTuple):
@@ -63,6 +165,20 @@ def measure(rounds: int, folder: Path) -> Measured:
         _command(folder, "show", execution),
         _command(folder, "replay", execution, f"{__file__}:poller", "--headless"),
     )
+
+
+def shapes(sizes: list[int]) -> Iterator[str]:
+    """Yield the lines of the table of traces, for each shape of workflow."""
+    yield f"{'trace bytes':<24}" + "".join(f"{size:>14,}" for size in sizes) + f"{'growth':>10}"
+    for shape, handler in SHAPES.items():
+        found = []
+        for size in sizes:
+            with tempfile.TemporaryDirectory() as folder, LocalEngine(Path(folder) / "store.db", time="skip") as engine:
+                engine.register("shape", handler)
+                assert engine.run("shape", size).error is None
+                (trace,) = (Path(folder) / "traces").glob("*.trace.jsonl")
+                found.append(trace.stat().st_size)
+        yield f"{shape:<24}" + "".join(f"{size:>14,}" for size in found) + f"{found[-1] / found[0]:>10.2f}"
 
 
 def _run(rounds: int, folder: Path, *, is_recorded: bool) -> float:
@@ -100,7 +216,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rounds", nargs="*", type=int, default=[300, 1000])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--shapes", action="store_true", help="only the traces, of workflows of other shapes")
     arguments = parser.parse_args()
+    if arguments.shapes:
+        for line in shapes(arguments.rounds):
+            print(line, flush=True)
+        return
     measured = {}
     for rounds in arguments.rounds:
         with tempfile.TemporaryDirectory() as folder:
