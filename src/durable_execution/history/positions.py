@@ -25,6 +25,8 @@ SLACK = 16
 
 MAX_MISSING_SCOPES = 64
 MAX_MISSING_TASKS = 8
+"""How many tasks in a row may have no calls of their own, besides one for each call: `asyncio.gather` makes tasks of calls."""
+
 MAX_SCOPE_DEPTH = 3
 NEAR = 2
 """How far past the last known one to look for a task or virtual context that has no calls of its own."""
@@ -142,17 +144,18 @@ class _ScopeSearch:
         self.parent, self.is_batch = parent, is_batch
         self.combinators = frozenset(combinators)
         self.scopes: list[tuple[ScopePath, str | None, list[int]]] = [(MAIN, parent, _positions(known.values()))]
+        self.guesses: list[tuple[ScopePath, str | None, list[int]]] = []
         self.tried = 0
 
     def run(self) -> dict[str, Place]:
-        while self.scopes and self.wanted and self.tried < MAX_SCOPES:
-            scope, prefix, positions = self.scopes.pop(0)
+        while (self.scopes or self.guesses) and self.wanted and self.tried < MAX_SCOPES:
+            scope, prefix, positions = (self.scopes or self.guesses).pop(0)
             if self.is_batch and scope == MAIN:
                 self._try_numbers(scope, prefix, "branch", 0, MAX_MISSING_SCOPES, of=self.parent)
                 continue
             for combinator in sorted(self.combinators):
                 self._try_numbers(MAIN, combinator, "branch", 0, 2, of=combinator)
-            self._try_numbers(scope, prefix, "task", 1, MAX_MISSING_TASKS)
+            self._try_numbers(scope, prefix, "task", 1, MAX_MISSING_TASKS + len(positions), near=NEAR + len(positions))
             taken = set(positions)
             last = max(taken, default=0) + MAX_MISSING_SCOPES
             for number in range(1, last):
@@ -162,20 +165,28 @@ class _ScopeSearch:
                 if self._try(inner, operation_id(prefix, number)) or len(inner) >= MAX_SCOPE_DEPTH:
                     continue
                 if number <= max(taken, default=0) + NEAR:  # it may contain only contexts or tasks
-                    self.scopes.append((inner, operation_id(prefix, number), []))
+                    self.guesses.append((inner, operation_id(prefix, number), []))
         return self.found
 
     def _try_numbers(
-        self, scope: ScopePath, prefix: str | None, kind: str, first: int, slack: int, *, of: str | None = None
+        self,
+        scope: ScopePath,
+        prefix: str | None,
+        kind: str,
+        first: int,
+        slack: int,
+        *,
+        of: str | None = None,
+        near: int = NEAR,
     ) -> None:
         number, missed = first, 0
         while self.wanted and missed <= slack:
             step = ScopeStep(kind, number, of)
             inner = task_prefix(prefix, number) if kind == "task" else operation_id(prefix, number)
             missed = 0 if self._try((*scope, step), inner) else missed + 1
-            near = NEAR if kind == "task" or not self.is_batch else MAX_MISSING_SCOPES
-            if 0 < missed <= near and len(scope) + 1 < MAX_SCOPE_DEPTH:
-                self.scopes.append(((*scope, step), inner, []))
+            reach = near if kind == "task" or not self.is_batch else MAX_MISSING_SCOPES
+            if 0 < missed <= reach and len(scope) + 1 < MAX_SCOPE_DEPTH:
+                self.guesses.append(((*scope, step), inner, []))
             number += 1
 
     def _try(self, scope: ScopePath, prefix: str) -> bool:
