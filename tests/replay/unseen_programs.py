@@ -1,6 +1,6 @@
 """Programs that no mechanism was tuned on: what a check says about each, in figures.
 
-They stand in `unseen/*.txt`: `=== NAME OPTIONS`, then `--- MODULE` before the text of each module. `#-` ends a line that only the
+They stand in `unseen/GROUP*.txt`: `=== NAME OPTIONS`, then `--- MODULE` before the text of each module. `#-` ends a line that only the
 recorded program has, `#+` one that only the replayed program has, and `# cause` one that may be named as the cause. `varying`
 and `larger` programs differ by themselves between two processes, `edited` ones by their code, `silent` ones must not differ.
 
@@ -43,6 +43,9 @@ REPLAYED_IN = {
     "SHOP_PORT": "80", "SHOP_MODE": "fast", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "UNSEEN_SEED": "5",
 }  # fmt: skip
 HOURS_LATER = 51
+MARK = "found: "
+"""Begins the lines that are not output of the programs."""
+
 CUSTOMIZE = """
 import os
 if os.environ.get("UNSEEN_SEED"):
@@ -65,6 +68,7 @@ class Program:
         root: Pattern of the path of the root difference, without the handler.
         is_open: Whether the recording stops at the first wait.
         is_warm: Whether an execution ran before, in the same process.
+        answers: Names of the callbacks that are answered.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Program:
     root: str = ".*"
     is_open: bool = False
     is_warm: bool = False
+    answers: tuple[str, ...] = ()
 
     def text(self, module: str, side: str) -> str:
         """The module as it was recorded (`-`) or as it is replayed (`+`)."""
@@ -96,7 +101,8 @@ def programs() -> list[Program]:
 
 
 def _read(group: str) -> Iterator[Program]:
-    for text in re.split(r"^=== ", (PROGRAMS / f"{group}.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+    texts = [place.read_text(encoding="utf-8") for place in sorted(PROGRAMS.glob(f"{group}*.txt"))]
+    for text in (part for whole in texts for part in re.split(r"^=== ", whole, flags=re.MULTILINE)[1:]):
         head, _, rest = text.partition("\n")
         name, *options = head.split()
         given: dict[str, str] = {}
@@ -106,7 +112,8 @@ def _read(group: str) -> Iterator[Program]:
         parts = re.split(r"^--- (\w+)\n", rest, flags=re.MULTILINE)[1:]
         modules = dict(zip(parts[::2], parts[1::2], strict=True))
         kinds = tuple(given["kind"].split("|")) if "kind" in given else ()
-        yield Program(name, group, modules, kinds, given.get("root", ".*"), "open" in given, "warm" in given)
+        answers = tuple(given["answers"].split(",")) if "answers" in given else ()
+        yield Program(name, group, modules, kinds, given.get("root", ".*"), "open" in given, "warm" in given, answers)
 
 
 def write(folder: Path) -> None:
@@ -136,7 +143,10 @@ def record(folder: str) -> None:
         if program.is_warm:
             history_of(handler, event, function="handler")  # an execution before, in the same environment
         skips = "nothing" if program.is_open else None
-        events, arn = history_of(handler, event, function="handler", functions=billing, skips=skips)
+        callbacks = dict.fromkeys(program.answers, '{"by": "Ada"}')
+        events, arn = history_of(
+            handler, event, callbacks=callbacks, function="handler", functions=billing, skips=skips
+        )
         place = Path(folder) / f"{program.name}.history.json"
         place.write_text(json.dumps({"DurableExecutionArn": arn, "Events": events}, default=str), encoding="utf-8")
 
@@ -155,7 +165,8 @@ def run(mode: str, folder: Path, environ: Mapping[str, str], *arguments: str) ->
     )
     if done.returncode:
         raise RuntimeError(f"{mode}: {done.stdout[-1000:]} {done.stderr[-3000:]}")
-    return done.stdout
+    lines = (line.removeprefix(MARK) for line in done.stdout.splitlines() if line.startswith(MARK))
+    return "\n".join(lines)
 
 
 def replay_all(folder: str) -> None:
@@ -170,7 +181,8 @@ def replay_all(folder: str) -> None:
             report = Replayer(handler, cause=False).replay(history)
         root = report.root
         print(
-            json.dumps(
+            MARK
+            + json.dumps(
                 {
                     "name": program.name,
                     "verdict": report.verdict.value,
@@ -204,7 +216,8 @@ def check_all(folder: str, names: list[str], *, perturbs: bool) -> None:
             (other,) = check_in_workers([source], Handlers.parse([reference]), options)
             findings = [other.error or "", str(other.roots)] if other.verdict != report.verdict else []
         print(
-            json.dumps(
+            MARK
+            + json.dumps(
                 {
                     "name": program.name,
                     "verdict": report.verdict.value,
