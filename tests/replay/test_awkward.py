@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,12 +20,15 @@ from durable_execution import (
     WithRetryConfig,
     durable_execution,
 )
-from durable_execution.errors import ChildContextError
+from durable_execution.divergence import Severity
+from durable_execution.errors import ChildContextError, InvocationError
 from durable_execution.history.reading import read_history
 from durable_execution.replay import Replayer, Verdict
 from durable_execution.replay.check import replay_every_prefix
 from durable_execution.retry import Jitter, exponential_backoff
-from tests.replay.recording import history_of
+from durable_execution.serdes import EncryptedSerDes, OffloadedSerDes
+from durable_execution.serdes.error_texts import UnavailableError
+from tests.replay.recording import history_of, recorded
 from tests.replay.workflows import body
 
 SECOND = timedelta(seconds=1)
@@ -142,3 +146,124 @@ def test_nothing_is_said_about_deterministic_code(name: str) -> None:
     assert (report.verdict, report.roots, report.effects) == (Verdict.SAME, (), ())
     every = replay_every_prefix(handler, recording, states=25)
     assert (every.verdict, every.roots) == (Verdict.SAME, ())
+
+
+class Lost:
+    """A store that works when the execution is recorded, and not when it is replayed."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.found: dict[str, bytes] | None = {}
+
+    def put(self, key: str, data: bytes) -> None:
+        assert self.found is not None
+        self.found[key] = data
+
+    def get(self, key: str) -> bytes:
+        if self.found is None:
+            raise self.error
+        return self.found[key]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnavailableError("s3://shop/a does not exist"),
+        InvocationError("S3 cannot read s3://shop/a at the moment"),
+        KeyError("s3://shop/a"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("catches", [False, True])
+def test_a_payload_that_is_not_at_hand_is_no_difference(error: Exception, *, catches: bool) -> None:
+    store = Lost(error)
+
+    async def flow(event: Any, ctx: DurableContext) -> None:
+        # a serializer keeps what it stored recently, and a replay elsewhere has a new one
+        config = StepConfig(serdes=OffloadedSerDes(None, store=store, above_bytes=10))
+        await ctx.step(lambda _: 1, name="first")
+        try:
+            text = await ctx.step(lambda _: "x" * 100, name="large", config=config)
+        except Exception:
+            if not catches:
+                raise
+            text = ""
+        await ctx.step(lambda _: 1, name=f"of_{len(text)}")
+
+    execution = recorded(flow)
+    assert Replayer(durable_execution(flow)).replay(execution).is_same
+    store.found = None
+    report = Replayer(durable_execution(flow)).replay(execution)
+    assert report.verdict is Verdict.UNREADABLE
+    assert report.exit_code == 3
+    assert "flow/large" in (report.error or "")
+    assert "s3://shop/a" in (report.error or "")
+    assert "DirectoryStore" in (report.error or "")
+    assert all(one.severity is Severity.INFO for one in report.divergences)
+
+
+def test_a_payload_of_a_different_key_is_no_difference() -> None:
+    keys = {"used": b"a"}
+
+    def encrypt(data: bytes, _: Any) -> bytes:
+        return keys["used"] + data
+
+    def decrypt(data: bytes, _: Any) -> bytes:
+        if data[:1] != keys["used"]:
+            raise ValueError("the tag does not match")
+        return data[1:]
+
+    async def flow(event: Any, ctx: DurableContext) -> None:
+        config = StepConfig(serdes=EncryptedSerDes(None, encrypt=encrypt, decrypt=decrypt))
+        await ctx.step(lambda _: 1, name="card", config=config)
+
+    execution = recorded(flow)
+    keys["used"] = b"b"
+    report = Replayer(durable_execution(flow)).replay(execution)
+    assert report.verdict is Verdict.UNREADABLE
+    assert "flow/card" in (report.error or "")
+
+
+def test_a_difference_before_a_payload_that_is_not_at_hand_is_found() -> None:
+    store = Lost(UnavailableError("gone"))
+
+    def made(name: str) -> Any:
+        async def flow(event: Any, ctx: DurableContext) -> None:
+            config = StepConfig(serdes=OffloadedSerDes(None, store=store, above_bytes=10))
+            await ctx.step(lambda _: 1, name=name)
+            await ctx.step(lambda _: "x" * 100, name="large", config=config)
+
+        return flow
+
+    execution = recorded(made("first"))
+    store.found = None
+    report = Replayer(durable_execution(made("other"))).replay(execution)
+    assert report.verdict is Verdict.DIVERGED
+    assert report.root is not None
+    assert report.root.path == "flow/first"
+
+
+@dataclass
+class Count:
+    """How many pieces, as the recorded code stores it."""
+
+    pieces: int
+
+
+@dataclass
+class CountOfUnits(Count):
+    """With a field that the recorded result does not have."""
+
+    unit: str
+
+
+def test_a_result_that_does_not_fit_the_type_is_a_failure_of_the_code() -> None:
+    def made(kind: Any) -> Any:
+        async def flow(event: Any, ctx: DurableContext) -> None:
+            await ctx.step(lambda _: Count(3), name="count", config=StepConfig(result_type=kind))
+
+        return flow
+
+    execution = recorded(made(Count))
+    assert Replayer(durable_execution(made(Count))).replay(execution).is_same
+    assert Replayer(durable_execution(made(CountOfUnits))).replay(execution).verdict is Verdict.FAILED

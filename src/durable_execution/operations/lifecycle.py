@@ -218,7 +218,12 @@ def decode(call: Call, codec: Codec, text: str) -> Any:
     """
     try:
         return codec.decode(text)
-    except SerializationError as error:
+    except Exception as error:
+        on_unread = call.scope.state.on_unread
+        if on_unread is not None:
+            on_unread(call, error)
+        if not isinstance(error, SerializationError):
+            raise
         raise SerializationError(
             f"the stored result of {call.path} cannot be restored: {error}. If you changed the type since, make it "
             "accept the stored form as well",

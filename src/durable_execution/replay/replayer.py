@@ -46,6 +46,10 @@ TRACE_CURE = (
     "a replay trace contains the input and results only if recorded with DURABLE_REPLAY_TRACE_PAYLOADS=1, and never redacted "
     "values: replay it together with its history"
 )
+UNREAD_CURE = (
+    "Replay where the handler's serializer finds its stored payloads and keys. Replays have no network: copy objects from a bucket "
+    "into a directory, and give the serializer a DirectoryStore of it"
+)
 __all__ = ["CallNode", "Replayer", "missing_data", "state_at"]
 
 
@@ -257,7 +261,7 @@ class _Replay:
 
     def _is_uncertain(self, run: ReplayRun) -> bool:
         """Whether the replay lacks data that the code had when it was recorded."""
-        return bool(missing_data(self._execution)) or run.has_guessed_arn
+        return bool(missing_data(self._execution)) or run.has_guessed_arn or bool(run.unread)
 
     def _inside(self, found: list[Divergence]) -> list[Divergence]:
         """Find differences inside finished contexts, confirmed by a replay that opens only those contexts."""
@@ -356,6 +360,8 @@ class _Replay:
             return _failure(explored.first) if is_failure else Verdict.DIVERGED
         if explored.first.is_timed_out:
             return Verdict.STUCK
+        if explored.first.unread:
+            return Verdict.UNREADABLE
         if effects:
             return Verdict.EFFECTS
         if self._failed(explored.first):
@@ -382,6 +388,9 @@ class _Replay:
                 f"{self._name} did not finish within {self._replayer.seconds:g} s{where}: orchestration code may wait only "
                 "for durable operations"
             )
+        if run.unread:
+            path, problem = next(iter(run.unread.items()))
+            return f"the recorded result of {readable(path)} is not at hand, so the calls after it were not compared: {problem}. {UNREAD_CURE}"
         if isinstance(run.error, SystemExit):
             return (
                 f"{self._name} called sys.exit({run.error.code!r}){_raised_at(run.error)}: on Lambda this ends the process, and "

@@ -7,11 +7,11 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from durable_execution.clock import SystemClock
-from durable_execution.errors import DurableError
+from durable_execution.errors import DurableError, SerializationError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.observers import Observer
 from durable_execution.protocol import InvocationInput, Wire
@@ -25,6 +25,7 @@ from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import ExecutionState, NondeterminismPolicy
+from durable_execution.serdes.error_texts import UnavailableError
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ class ReplayRun:
         cut_off: Id prefixes of tasks that the handler cancelled.
         unfinished: Id prefixes of tasks that were still running at the end.
         came_to_end: Id prefixes of tasks that finished.
+        unread: Why a recorded result could not be fetched or opened here, by path of its call.
     """
 
     collector: Collector
@@ -78,6 +80,7 @@ class ReplayRun:
     cut_off: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
     came_to_end: frozenset[str] = frozenset()
+    unread: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_blocked(self) -> bool:
@@ -148,6 +151,7 @@ def run_once(
         logger=_silent_logger(),
     )
     loop.tasks, loop.profiler, loop.recorder = TaskTracker(), profiler, recorder
+    loop.unread = run.unread
     worker = ReplayThread(lambda: _replay(run, loop, suspects, pretends=pretends), lambda: loop.loop)
     run.is_timed_out, run.stuck_at = worker.run(seconds)
     run.suspects = tuple(suspects)
@@ -191,6 +195,7 @@ class ReplayLoop(InvocationLoop):
 
     loop: asyncio.AbstractEventLoop | None = None
     tasks: TaskTracker
+    unread: dict[str, str]
     profiler: Profiler | None = None
     recorder: Runner | None = None
 
@@ -205,9 +210,15 @@ class ReplayLoop(InvocationLoop):
         if not isinstance(service, ReplayService):
             raise TypeError("a replay needs a ReplayService")
         state.stand_in = functools.partial(_stand_in, service)
+        state.on_unread = self._note_unread
         if self.profiler is not None or self.recorder is not None:
             state.watch = self._watch
         return state
+
+    def _note_unread(self, call: Call, error: Exception) -> None:
+        """Note a result that is not at hand. A result that does not have the code's type is a difference of the code."""
+        if isinstance(error, UnavailableError) or not isinstance(error, SerializationError):
+            self.unread.setdefault(call.path, f"{type(error).__name__}: {error}".removeprefix("UnavailableError: "))
 
     def _watch(self, function: Callable[[], Any]) -> Any:
         """Run blocking orchestration code on its thread, watched and recorded as the loop's thread is."""

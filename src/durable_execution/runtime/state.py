@@ -91,6 +91,7 @@ class ExecutionState:
         watch: Called with the function that a thread of blocking orchestration code is about to run; None runs it directly. A
             replay sets it to observe what the code depends on.
         step_stubs: Functions that a test runs in place of step bodies, by the name of the step; None without stubs.
+        on_unread: Called with a call whose recorded result could not be read, and the error. A replay sets it.
         stand_in: Called with the step's call before the step's body runs. What it returns is awaited in place of the body;
             None runs the body. Replays and forks set it.
         seed_arn: ARN that seeds `ctx.random` and `ctx.uuid`. A fork has its origin's.
@@ -133,6 +134,7 @@ class ExecutionState:
         self.threads: set[asyncio.Future[Any]] = set()
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self.watch: Callable[[Callable[[], Any]], Any] | None = None
+        self.on_unread: Callable[[Call, Exception], None] | None = None
         self.step_stubs: Mapping[str | None, Callable[..., Any]] | None = getattr(client, "step_stubs", None)
         self.stand_in: Callable[[Call], Awaitable[Any] | None] | None = getattr(client, "stand_in", None)
         self.seed_arn: str = getattr(client, "seed_arn", None) or execution_arn

@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin
 from durable_execution.errors import DurableError, SerializationError
 from durable_execution.serdes import tagged
 from durable_execution.serdes.annotations import annotation_of, annotations_of
-from durable_execution.serdes.error_texts import reason, stored
+from durable_execution.serdes.error_texts import UnavailableError, reason, stored
 from durable_execution.serdes.interface import Codec, SerDes, SerDesContext
 
 PLAIN_TYPES = frozenset({None, Any, object, str, int, float, bool, type(None), dict, list, inspect.Parameter.empty})
@@ -115,7 +115,7 @@ def _custom(serdes: SerDes[Any], context: SerDesContext) -> Codec:
         except DurableError:
             raise
         except Exception as error:
-            raise SerializationError(
+            raise UnavailableError(
                 f"{type(serdes).__name__} cannot deserialize {stored(text)}: {type(error).__name__}: {reason(error)}"
             ) from error
 

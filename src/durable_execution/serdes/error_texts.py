@@ -29,6 +29,10 @@ class UnstorableError(SerializationError):
     """A value that no annotation makes storable. The message says what to do instead."""
 
 
+class UnavailableError(SerializationError):
+    """Stored text cannot be fetched or opened where this code runs: the value may be right, and so may the code."""
+
+
 def refuse_not_run(value: Any) -> None:
     """Refuse a coroutine or a generator.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from durable_execution.errors import InvocationError, SerializationError
 from durable_execution.private_files import make_private_directory
 from durable_execution.protocol import ExecutionArn
-from durable_execution.serdes.error_texts import reason, stored
+from durable_execution.serdes.error_texts import UnavailableError, reason, stored
 from durable_execution.serdes.tagged import TaggedSerDes
 from durable_execution.serdes.wrappers import Wrapping, to_bytes, to_text
 
@@ -102,7 +102,7 @@ class OffloadedSerDes:
             return recent
         found = self._store.get(key)
         if sha256(found).hexdigest() != digest:
-            raise SerializationError(
+            raise UnavailableError(
                 f"{self._store!r} returned different content for {key} than was stored. The object was overwritten. Restore "
                 "the stored version"
             )
@@ -277,19 +277,19 @@ class S3Store:
         place = f"s3://{self._bucket}/{self._prefix}{key}"
         code, status = _answer_of(error)
         if code in MISSING_CODES:
-            raise SerializationError(
+            raise UnavailableError(
                 f"{place} does not exist: it was deleted although the execution still needs it, or the bucket name is wrong. "
                 "Set the lifecycle rule of the bucket to keep objects longer than executions are retained"
             ) from error
         if code in WRONG_REGION_CODES or status in REDIRECTIONS:
-            raise SerializationError(
+            raise UnavailableError(
                 f"S3 refuses to {verb} {place}: {error}. The bucket is in a different region. Pass S3Store a client of that region: "
                 "boto3.client('s3', region_name=...)"
             ) from error
         if code not in TRANSIENT_CODES and (
             status in REFUSED_STATUSES or type(error).__name__ in INCOMPLETE_CONFIGURATION
         ):
-            raise SerializationError(
+            raise UnavailableError(
                 f"S3 refuses to {verb} {place}: {error}. Grant the function's role s3:PutObject and s3:GetObject"
             ) from error
         raise InvocationError(f"S3 cannot {verb} {place} at the moment: {error}") from error
@@ -304,10 +304,10 @@ def _answer_of(error: Exception) -> tuple[str, int | None]:
 
 def _fail(verb: str, file: Path, error: OSError) -> NoReturn:
     if isinstance(error, FileNotFoundError):
-        raise SerializationError(
+        raise UnavailableError(
             f"{file} does not exist: it was deleted although the execution still needs it, or the environments of the function "
             "do not share the directory"
         ) from error
     if isinstance(error, (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError)):
-        raise SerializationError(f"{file} cannot be {verb}: {error.strerror}") from error
+        raise UnavailableError(f"{file} cannot be {verb}: {error.strerror}") from error
     raise InvocationError(f"{file} cannot be {verb} at the moment: {error}") from error

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from durable_execution.errors import SerializationError
 from durable_execution.serdes.codec import typed_codec
-from durable_execution.serdes.error_texts import reason, stored
+from durable_execution.serdes.error_texts import UnavailableError, reason, stored
 from durable_execution.serdes.tagged import TaggedSerDes
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class CompressedSerDes:
         try:
             text = to_text(self._expanded(base64.b64decode(COMPRESSED_WRAPPING.unwrap(data), validate=True)))
         except (ValueError, TypeError, zlib.error) as error:
-            raise SerializationError(f"{stored(data)} cannot be decompressed: {reason(error)}") from None
+            raise UnavailableError(f"{stored(data)} cannot be decompressed: {reason(error)}") from None
         return self._inner.deserialize(text, context)
 
     def _expanded(self, data: bytes) -> bytes:
@@ -208,7 +208,7 @@ class EncryptedSerDes:
         """
         if not ENCRYPTED_WRAPPING.is_wrapped(data):
             if not self._reads_plain:
-                raise SerializationError(
+                raise UnavailableError(
                     f"stored text of {len(data)} characters is not encrypted, so EncryptedSerDes cannot read it. If it was "
                     "stored before you introduced encryption, pass reads_plain=True until those executions have ended"
                 )
@@ -216,11 +216,11 @@ class EncryptedSerDes:
         try:
             encrypted = base64.b64decode(ENCRYPTED_WRAPPING.unwrap(data), validate=True)
         except (ValueError, TypeError) as error:
-            raise SerializationError(f"stored text of {len(data)} characters is damaged: {error}") from None
+            raise UnavailableError(f"stored text of {len(data)} characters is damaged: {error}") from None
         try:
             return self._inner.deserialize(to_text(self._decrypt(encrypted, context)), context)
         except (SerializationError, UnicodeDecodeError):
-            raise SerializationError(
+            raise UnavailableError(
                 f"the decrypted text cannot be deserialized by {type(self._inner).__name__}. The details are withheld, because "
                 "the value is confidential"
             ) from None
