@@ -180,6 +180,26 @@ def test_a_page_with_lines_has_the_source_and_the_local_variables(pages: dict[st
     assert "https://" not in text
 
 
+def test_a_check_has_the_lines_of_recordings_that_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old_shop.py").write_text(LEAKY.format(name="charge", ending="return 1"))
+    changed = LEAKY.format(name="pay", ending="return 1").replace("    await", f"    key = '{KEY}'\n    await")
+    (tmp_path / "new_shop.py").write_text(changed)
+    assert main(["run", "old_shop.py:process", "--name", "one", "--time", "skip", "--store", "store.db"]) == 0
+    command = ["check", "one", "new_shop.py:process", "--html", "check.html", "--store", "store.db"]
+    assert main(command) == 1
+    assert 'class="lines"' not in (tmp_path / "check.html").read_text(encoding="utf-8")
+    assert main([*command, "--lines"]) == 1
+    text = (tmp_path / "check.html").read_text(encoding="utf-8")
+    document = json.loads(re.findall(r'<script type="application/json">(.*?)</script>', text)[0])
+    assert document["texts"][0] == "new_shop.py:5 in process"
+    assert KEY not in text
+    assert main([*command[:3], "--lines", "--store", "store.db"]) == 2
+    assert "--lines needs --html" in capsys.readouterr().err
+
+
 def test_lines_of_a_handler_that_does_not_exist_are_an_error(
     pages: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from durable_debugger.cli.options import (
     without_secrets,
 )
 from durable_debugger.cli.output import Output, is_unicode
+from durable_debugger.cli.verify import recorded_lines
 from durable_debugger.model.perfetto import perfetto_trace
 from durable_debugger.model.report import execution_report
 from durable_debugger.model.session import Session
@@ -27,9 +28,6 @@ from durable_execution.protocol.safe_text import json_text, printable
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.otlp import PROTOCOLS, send_otlp, to_otlp
-
-SECONDS = 60.0
-"""How long the replay of a page's lines may take."""
 
 FORMATS = ("history", "json", "bundle", "otlp", "html", "perfetto")
 
@@ -118,26 +116,7 @@ def _recorded_lines(session: Session, arguments: Namespace) -> LineRecording | N
     """Replay today's code in a process of its own and record its lines; None if that was not requested."""
     if arguments.lines is None:
         return None
-    from durable_execution.replay.messages import Stepping
-    from durable_execution.replay.replayer import rooted_at
-    from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
-
-    home = HandlerProcess(arguments.lines, WorkerOptions(jobs=1))
-    try:
-        process = home.fork()
-        try:
-            stepping = Stepping(hides_secrets=session.secrets is not None)
-            execution = rooted_at(session.raw, home.ready.handler)
-            found = process.record_lines(execution, "the page", count=1, seconds=SECONDS, stepping=stepping)
-        finally:
-            process.end()
-    except TimeoutError:
-        raise CommandError(
-            f"the replay of {arguments.lines} took more than {SECONDS:.0f} s", Exit.HANDLER_FAILED
-        ) from None
-    finally:
-        home.close()
-    return found[0].lines if found else None
+    return recorded_lines(session.raw, arguments.lines, hides_secrets=session.secrets is not None)
 
 
 def _spans(loaded: Loaded, arguments: Namespace) -> Any:

@@ -26,12 +26,14 @@ from durable_debugger.sources.places import Place, find
 from durable_debugger.text import durations
 from durable_execution.clock import SystemClock
 from durable_execution.comparison.wording import count
+from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.private_files import write_private
 from durable_execution.protocol import ExecutionStatus
 from durable_execution.protocol.safe_text import printable
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.formats import FORMATS, render
+from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.loading import history_files
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.replayer import DEFAULT_SECONDS
@@ -39,6 +41,10 @@ from durable_execution.replay.report import ReplayReport, Verdict, worst
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.supervisor import WorkerOptions
 
+LINE_SECONDS = 60.0
+"""Longest replay that records lines."""
+MOST_WITH_LINES = 5
+"""Recordings with lines on a page, so that it stays small."""
 HANDLER = re.compile(r"(?:[\w-]+=)?[\w./\\{}-]+:[A-Za-z_{][\w.{}]*")
 
 
@@ -166,6 +172,11 @@ def add_report_options(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="same as --format json")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)")
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write the report as one HTML file")
+    parser.add_argument(
+        "--lines",
+        action="store_true",
+        help="with --html: step through the lines of the code in recordings that differ",
+    )
     add_secret_option(parser)
 
 
@@ -230,6 +241,8 @@ def replay_all(
     Raises:
         UnknownHandlerError: There is no such handler, for any of them.
     """
+    if getattr(arguments, "lines", False) and arguments.html is None:
+        raise CommandError("--lines needs --html FILE, the page to step through the lines on")
     found: list[ReplayReport] = []
     progress = _Progress(len(sources), output)
     reports = check_in_workers(sources, handlers, worker_options(arguments))
@@ -291,7 +304,61 @@ def write_page(
             else report
             for report in reports
         ]
-        _write(arguments.html, printable("\n".join(replay_page(reports, secrets_of(arguments)))), output)
+        lines = _lines_of(reports, arguments, output) if arguments.lines else {}
+        _write(arguments.html, printable("\n".join(replay_page(reports, secrets_of(arguments), lines))), output)
+
+
+def recorded_lines(
+    execution: RecordedExecution, target: str, *, hides_secrets: bool, options: WorkerOptions | None = None
+) -> LineRecording | None:
+    """Replay a handler in a process of its own and record its lines.
+
+    Args:
+        execution: The recording, with its secrets.
+        target: The handler.
+        hides_secrets: Whether values that look like secrets are hidden.
+        options: How to replay.
+    """
+    from durable_execution.replay.messages import Stepping
+    from durable_execution.replay.replayer import rooted_at
+    from durable_execution.replay.supervisor import HandlerProcess
+
+    home = HandlerProcess(target, replace(options or WorkerOptions(), jobs=1))
+    try:
+        process = home.fork()
+        try:
+            rooted = rooted_at(execution, home.ready.handler)
+            stepping = Stepping(hides_secrets=hides_secrets)
+            found = process.record_lines(rooted, "the page", count=1, seconds=LINE_SECONDS, stepping=stepping)
+        finally:
+            process.end()
+    except TimeoutError:
+        raise CommandError(f"the replay of {target} took more than {LINE_SECONDS:.0f} s", Exit.HANDLER_FAILED) from None
+    finally:
+        home.close()
+    return found[0].lines if found else None
+
+
+def _lines_of(reports: Sequence[ReplayReport], arguments: Namespace, output: Output) -> dict[int, LineRecording]:
+    """Record the lines of the first recordings that differ, by their place in the reports."""
+    hides = secrets_of(arguments) is not None
+    differing = [(at, one) for at, one in enumerate(reports) if one.roots and one.execution is not None]
+    found: dict[int, LineRecording] = {}
+    for at, report in differing[:MOST_WITH_LINES]:
+        if report.execution is None:
+            continue
+        try:
+            lines = recorded_lines(
+                report.execution, report.handler, hides_secrets=hides, options=worker_options(arguments)
+            )
+        except (CommandError, DurableError) as error:
+            output.say(f"{report.source}: no lines: {error}")
+            continue
+        if lines is not None:
+            found[at] = lines
+    if len(differing) > MOST_WITH_LINES:
+        output.say(f"the page has the lines of the first {MOST_WITH_LINES} of {len(differing)} recordings that differ")
+    return found
 
 
 class _Progress:

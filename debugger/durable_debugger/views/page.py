@@ -5,10 +5,11 @@ scheme of the reader.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 from durable_debugger.model.differences import Differences, of_report
 from durable_debugger.model.line_playback import STOPS
@@ -110,10 +111,13 @@ for (const section of document.querySelectorAll('.lines')) {
 }
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === 'INPUT') return;
-  const shown = [...document.querySelectorAll('.calls')].filter(calls => calls.step && calls.offsetParent !== null);
-  const calls = shown.find(each => each.contains(document.activeElement)) ?? shown[0];
-  const lines = document.querySelector('.lines');
-  if (lines && lines.step && (event.key === 'l' || event.key === 'L')) {
+  const nearest = kind => {
+    const shown = [...document.querySelectorAll(kind)].filter(each => each.step && each.offsetParent !== null);
+    const report = document.activeElement.closest('.report');
+    return shown.find(each => each.contains(document.activeElement)) ?? shown.find(each => report?.contains(each)) ?? shown[0];
+  };
+  const calls = nearest('.calls'), lines = nearest('.lines');
+  if (lines && (event.key === 'l' || event.key === 'L')) {
     lines.step(event.key === 'l' ? 1 : -1);
     event.preventDefault();
     return;
@@ -136,6 +140,7 @@ LONGEST_FACTS = 20
 MOST_LINES = 2_000
 """Executed lines on a page; the debugger steps through more."""
 MOST_LOCALS = 12
+NO_LINES: Mapping[int, LineRecording] = MappingProxyType({})
 AROUND = 3
 """Lines of source that are shown before the first and after the last line that ran."""
 LONGEST_LOCAL = 120
@@ -159,12 +164,15 @@ def html_page(session: Session, recording: LineRecording | None = None) -> Itera
     yield from _tail()
 
 
-def replay_page(reports: Iterable[ReplayReport], secrets: Secrets | None) -> Iterator[str]:
+def replay_page(
+    reports: Iterable[ReplayReport], secrets: Secrets | None, lines: Mapping[int, LineRecording] = NO_LINES
+) -> Iterator[str]:
     """Yield the page of many replays line by line: a table of results, then each replay with what differs.
 
     Args:
         reports: The replays.
         secrets: The rules that hide secrets; None shows them.
+        lines: Replays line by line, by their place in the reports.
     """
     found = list(reports)
     same = sum(report.verdict is Verdict.SAME for report in found)
@@ -181,11 +189,11 @@ def replay_page(reports: Iterable[ReplayReport], secrets: Secrets | None) -> Ite
         )
     yield "</tbody></table></div>"
     for index, report in enumerate(found):
-        yield from _replay(index, report, secrets)
+        yield from _replay(index, report, secrets, lines.get(index))
     yield from _tail()
 
 
-def _replay(index: int, report: ReplayReport, secrets: Secrets | None) -> Iterator[str]:
+def _replay(index: int, report: ReplayReport, secrets: Secrets | None, lines: LineRecording | None) -> Iterator[str]:
     state = "" if report.verdict is Verdict.SAME else " open"
     yield f'<details class="report" id="r{index}"{state}><summary><h2>{escape(report.source)}: {report.verdict.value}</h2></summary>'
     if report.error:
@@ -210,6 +218,8 @@ def _replay(index: int, report: ReplayReport, secrets: Secrets | None) -> Iterat
         yield from _divergences(differences, secrets)
         yield from _aligned(session, differences)
         yield from _calls(session)
+        if lines is not None:
+            yield from _lines(lines, secrets)
     yield "</details>"
 
 

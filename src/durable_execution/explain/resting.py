@@ -34,8 +34,7 @@ def near_time_limit(execution: RecordedExecution, as_of: datetime | None) -> Exp
 
 def at_retries(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
     """Explain an execution that waits for the next attempt of a step."""
-    storm = _storm(execution)
-    if storm is not None:
+    if (storm := _storm(execution)) is not None:
         return storm
     retries = [one for one in open_calls(execution) if one.kind == "retry"]
     conditions = {one.id for one in execution.operations if one.subtype == "WaitForCondition"}
@@ -47,20 +46,17 @@ def at_retries(execution: RecordedExecution, as_of: datetime | None) -> Explanat
     others = _blocker(execution)
     if others is not None and others.kind != "retry" and others.until is None:
         return None  # what has no end keeps it longer than the retry
-    left = _left(worst.until, as_of)
+    headline = f"It waits for attempt {worst.attempt} of {worst.place.path}{_left(worst.until, as_of)}{after}."
     return Explanation(
-        StateKind.RETRY_PENDING, f"It waits for attempt {worst.attempt} of {worst.place.path}{left}{after}.",
-        since=worst.since, until=worst.until, place=worst.place, causes=(worst.error,) if worst.error else (),
+        StateKind.RETRY_PENDING, headline, since=worst.since, until=worst.until, place=worst.place, causes=(worst.error,) if worst.error else (),
     )  # fmt: skip
 
 
 def _storm(execution: RecordedExecution) -> Explanation | None:
     """Steps that fail again and again, whether they wait for the next attempt or are being tried."""
     steps = retried(execution)
-    if not steps:
-        return None
-    operation, count, error = max(steps, key=lambda one: one[1])
-    if len(steps) < STORM_ATTEMPTS and count < STORM_ATTEMPTS:
+    operation, count, error = max(steps, key=lambda one: one[1], default=(None, 0, None))
+    if operation is None or (len(steps) < STORM_ATTEMPTS and count < STORM_ATTEMPTS):
         return None
     worst = next(one for one in open_calls(execution) if one.place.id == operation.id)
     reason = short_error(error)
