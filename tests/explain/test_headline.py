@@ -2,6 +2,7 @@
 
 import pytest
 
+from durable_debugger.model.fleet_facts import FactReader
 from durable_debugger.model.session import Session
 from durable_execution.explain import STUCK, StateKind, explain_execution
 from durable_execution.history.recorded import RecordedExecution
@@ -37,6 +38,20 @@ def test_the_headline_is_the_explanation(title: str) -> None:
     assert session.headline.text == found.headline.rstrip(".")
     if found.place is not None and found.place.id is not None:
         assert session.operations[session.headline.row].id == found.place.id
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_a_fleet_groups_by_the_same_state(title: str) -> None:
+    planted = ALL[title]
+    history = planted.made()
+    facts = FactReader().read(history.events, reference="one", arn=history.arn, status=planted.status or "")
+    by_clock = (StateKind.QUOTA_NEAR, StateKind.FUNCTION_TIMEOUT)  # a fleet is not read as of a time
+    state = explain_execution(read(title), as_of=None).state
+    assert state is planted.state or planted.state in by_clock
+    if state in STUCK:
+        assert facts.waits.startswith(state.value.replace("_", " ")), facts.waits
+    else:
+        assert facts.waits
 
 
 def test_every_state_in_which_it_is_stuck_is_planted() -> None:

@@ -13,16 +13,26 @@ from typing import Any
 
 from durable_debugger.model.cost import Usage, payload_bytes, usage_of_invocation
 from durable_execution.divergence import NONDETERMINISM, shortened
+from durable_execution.explain import STUCK, StateKind, explain_execution
+from durable_execution.explain.facts import NEAR_QUOTA, STORM_ATTEMPTS, failing_invocations, short_error
 from durable_execution.history.event_fold import OPERATION_EVENTS, SERVICE_TYPES, details, error_of, mapping
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import ErrorObject, ExecutionArn, OperationStatus, OperationType
-from durable_execution.protocol.enums import BRANCHES
+from durable_execution.protocol.enums import BRANCHES, MAX_OPERATIONS
 from durable_execution.protocol.operation import to_datetime
 
 FOLDED = "#"
 IDENTIFIER = re.compile(r"\b[A-Za-z]*[-_.:]?[\w.:-]*\d(?:[\w.:-]*\w)?")
 """A word with a digit in it: a number, an id, a date, an address."""
+
+MONTHS = "Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec"
+DAYS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
+DATED = re.compile(rf"(?:\b(?:{DAYS})[a-z]*,? )?(?:# ?(?:{MONTHS})[a-z]*\b,? ?|\b(?:{MONTHS})[a-z]* )#(?:,? #)*")
+"""A date in words, after its numbers are folded: `Sun, 29 Nov 2026`, `Nov 29, 2026`."""
+
+LISTED = re.compile(r"(?<!\w)[-+]?#(?:, ?[-+]?#)*(?!\w)")
+"""Numbers with signs and thousands separators, and lists of numbers of any length."""
 
 NAME_IDENTIFIER = re.compile(
     r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|(?<![A-Za-z0-9])(?=[a-f]*\d)[0-9a-f]{6,}(?![A-Za-z0-9])|\d[A-Za-z0-9]*"
@@ -54,7 +64,7 @@ class Facts:
         ended_at: When it ended.
         shape: The calls it made, one label per call, with branches and repetitions folded.
         failure: Error type, call and message with ids folded; empty unless it failed.
-        waits: Where it waits; empty once it has ended.
+        waits: Where it waits, or why it does not continue; empty once it has ended.
         usage: What it used.
     """
 
@@ -80,7 +90,7 @@ class Facts:
 @lru_cache(maxsize=8192)
 def folded(text: str) -> str:
     """A message on one line and without the numbers and ids in it, so that the same failure of two executions has one text."""
-    return IDENTIFIER.sub(FOLDED, " ".join(text.split()))[:MAX_MESSAGE]
+    return LISTED.sub(FOLDED, DATED.sub(FOLDED, IDENTIFIER.sub(FOLDED, " ".join(text.split()))))[:MAX_MESSAGE]
 
 
 @lru_cache(maxsize=8192)
@@ -99,6 +109,7 @@ class _Call:
     is_retrying: bool = False
     error: ErrorObject | None = None
     last: int = 0
+    failures: int = 0
 
 
 class FactReader:
@@ -122,6 +133,7 @@ class FactReader:
         started: Any = None
         name = ""
         ended_before = 0
+        is_failing = False
         for number, event in enumerate(events):
             kind = event.get("EventType")
             usage.bytes_written += payload_bytes(event, kind)
@@ -130,6 +142,7 @@ class FactReader:
                 _apply(calls, event, known, number)
             elif kind == "InvocationCompleted":
                 usage_of_invocation(usage, event, ended_before)
+                is_failing = details(event).get("Error") is not None
                 ended_before = sum(call.status.is_terminal and not call.is_retrying for call in calls.values())
             elif kind == "ExecutionStarted":
                 started, name = event.get("EventTimestamp"), str(event.get("Name") or "")
@@ -139,6 +152,9 @@ class FactReader:
         parts = _parsed(arn)
         shape, paths = self._shape(calls, events, arn)
         found = status if status and status not in OPEN else ending[0] or status or "RUNNING"
+        waits = _waiting(calls, paths) if found in OPEN else ""
+        if found in OPEN and (found != "RUNNING" or is_failing or _may_be_stuck(calls, events)):
+            waits = _stuck(read_history(list(events), arn=arn, execution={"Status": found})) or waits
         return Facts(
             reference=reference,
             name=(parts.name if parts else name) or name or reference,
@@ -148,7 +164,7 @@ class FactReader:
             ended_at=_moment(ending[1]) if found not in OPEN else None,
             shape=shape,
             failure=_failure(calls, ending[2], paths) if found not in ("SUCCEEDED", *OPEN) else ("", "", ""),
-            waits=_waiting(calls, paths) if found in OPEN else "",
+            waits=waits if found in OPEN else "",
             usage=usage,
         )
 
@@ -221,6 +237,7 @@ def _apply(
     if type_ is OperationType.STEP and status is not OperationStatus.STARTED:
         retry = mapping(details(event).get("RetryDetails"))
         call.is_retrying = retry.get("NextAttemptDelaySeconds") is not None
+        call.failures += call.is_retrying
     if status is OperationStatus.FAILED or (status.is_terminal and type_ in SERVICE_TYPES):
         call.error = error_of(details(event).get("Error"))
 
@@ -264,6 +281,33 @@ def _waiting(calls: Mapping[str, _Call], paths: Mapping[str, str]) -> str:
         kind = "retry" if call.is_retrying else WAITS[call.type]
         places.append(f"{kind} {paths.get(id_, call.name or id_[:8])}")
     return ", ".join(sorted(set(places))) or "between calls"
+
+
+def _may_be_stuck(calls: Mapping[str, _Call], events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the rules of an explanation can find more than an open call: reading them all would take too long."""
+    retried = [
+        call.failures for call in calls.values() if (call.failures and not call.status.is_terminal) or call.is_retrying
+    ]
+    is_storm = len(retried) >= STORM_ATTEMPTS or max(retried, default=0) >= STORM_ATTEMPTS
+    last = events[-1].get("EventId") if events else None
+    is_whole = not isinstance(last, int) or last == len(events)
+    return is_storm or not is_whole or len(calls) >= MAX_OPERATIONS * NEAR_QUOTA
+
+
+def _stuck(execution: RecordedExecution) -> str:
+    """Why an open execution does not continue, in the words of `durable-debug explain`; empty if it only waits."""
+    found = explain_execution(execution, as_of=None)
+    if found.state not in STUCK and found.state is not StateKind.DIVERGED:
+        return ""
+    failing = failing_invocations(execution)
+    reason = short_error(failing[-1].error) if failing else ""
+    place = folded_path(found.place.path) if found.place is not None and found.place.id is not None else ""
+    words = [
+        found.state.value.replace("_", " "),
+        f"at {place}" if place else "",
+        f"({folded(reason)})" if reason else "",
+    ]
+    return " ".join(word for word in words if word)
 
 
 def _parsed(arn: str | None) -> ExecutionArn | None:
