@@ -37,7 +37,7 @@ fi
 
 if [ "${#histories[@]}" -gt 0 ]; then
     durable-debug check "${histories[@]}" "${handler[@]}" --format sarif -o "$output/sarif/check.sarif" 2>/dev/null
-    durable-debug check "${histories[@]}" "${handler[@]}" --format junit -o "$output/junit.xml" --html "$output/report.html" 2>/dev/null
+    durable-debug check "${histories[@]}" "${handler[@]}" --format junit -o "$output/junit.xml" --html "$output/report.html" --lines 2>/dev/null
     durable-debug check "${histories[@]}" "${handler[@]}" --format "$format"
     note $? "replay \`${histories[*]}\`"
 fi
