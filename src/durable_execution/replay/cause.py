@@ -8,6 +8,7 @@ import inspect
 import linecache
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import fix_of_cause
@@ -20,6 +21,8 @@ from durable_execution.replay.statements import source_of
 from durable_execution.replay.suspects import VARYING, Suspect, base_name
 
 MAX_SHOWN = 5
+MAX_KEPT = 8
+"""How many sources are kept parsed: the recordings of one handler ask for the same few."""
 UNSEEN = frozenset({"DUR104", "DUR109", "DUR110", "DUR202"})
 """Lint rules for causes that leave no trace at run time."""
 
@@ -111,7 +114,12 @@ def findings_for(function: Callable[..., object]) -> list[LintFinding]:
     except TypeError:
         return []
     source = "".join(linecache.getlines(file)) if file else ""
-    return [one for one in lint_sources({file: source}) if one.rule in UNSEEN] if file and source else []
+    return list(_unseen(file, source)) if file and source else []
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _unseen(file: str, source: str) -> tuple[LintFinding, ...]:
+    return tuple(one for one in lint_sources({file: source}) if one.rule in UNSEEN)
 
 
 def _precedes(finding: LintFinding, divergence: Divergence) -> bool:
@@ -189,9 +197,8 @@ def decision_on(source: str, *, value_line: int, call_line: int | None) -> Decis
     Returns:
         The branch; None when there is none, or the source cannot be parsed.
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = _parsed(source)
+    if tree is None:
         return None
     scope = _innermost(tree, value_line)
     names = _tainted(scope, value_line)
@@ -205,6 +212,15 @@ def decision_on(source: str, *, value_line: int, call_line: int | None) -> Decis
             if found is None or condition.lineno >= found.line:
                 found = Decision(condition.lineno, word)
     return found
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _parsed(source: str) -> ast.Module | None:
+    """Parse a source; each suspect of each difference asks for it again."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
 
 
 def _innermost(tree: ast.Module, line: int) -> ast.AST:

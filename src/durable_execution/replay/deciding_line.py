@@ -8,6 +8,7 @@ import ast
 import linecache
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import (
@@ -54,6 +55,11 @@ def with_deciding_line(divergence: Divergence, sources: Callable[[str], SourceFi
 def fresh_source(file: str) -> SourceFile:
     """Return the statements of a file as it is on disk now."""
     linecache.checkcache(file)
+    return _source(file, "".join(linecache.getlines(file)))
+
+
+@lru_cache(maxsize=8)
+def _source(file: str, text: str) -> SourceFile:  # noqa: ARG001  # the text tells one version of the file from another
     return SourceFile(file)
 
 

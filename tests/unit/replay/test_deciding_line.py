@@ -7,7 +7,7 @@ import pytest
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import effect_of, fix_of, likely_of
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity, Side
-from durable_execution.replay.deciding_line import with_deciding_line
+from durable_execution.replay.deciding_line import fresh_source, with_deciding_line
 
 HEAD = "async def handler(event, ctx):\n"
 
@@ -137,3 +137,11 @@ def test_a_file_that_is_not_here_changes_nothing(tmp_path: Path) -> None:
     found = difference(tmp_path, "await ctx.step(audit)  # here", "inserted", "charge", "audit")
     (tmp_path / "orders.py").unlink()
     assert with_deciding_line(found) is found
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "flow.py"
+    for text in ("a = 1\n", "a = 1\nb = 2\n", "a = 1\n"):
+        file.write_text(text, encoding="utf-8")
+        assert len(list(fresh_source(str(file)))) == text.count("\n")
+    assert fresh_source(str(file)) is fresh_source(str(file)), "and once for all differences in it"
