@@ -99,6 +99,7 @@ class Place:
     stack: ExitStack = field(default_factory=ExitStack)
     servers: list[socket.socket] = field(default_factory=list)
     connections: list[socket.socket] = field(default_factory=list)
+    last: Path | None = None
 
     def prepare(self) -> None:
         self.top.mkdir()
@@ -140,8 +141,12 @@ class Place:
         return server.getsockname()[1] if family == socket.AF_INET else address
 
     def new(self, name: str) -> Path:
+        """Make a directory for an act. That of the act before stays, so that what comes late is seen."""
         place = self.top / f"in-{name}"
+        for older in {*self.top.glob("in-*"), place} - {self.last}:
+            shutil.rmtree(older, ignore_errors=True)
         shutil.rmtree(place, ignore_errors=True)
+        self.last = place
         (place / "empty").mkdir(parents=True)
         (place / "there").write_text("there", encoding="utf-8")
         (place / "there").chmod(0o644)

@@ -274,15 +274,15 @@ def test_workers_report_what_this_process_reports_for_the_whole_corpus() -> None
     tasks = [
         Task(0, name, one, "tests.replay.corpus_dispatch:flow") for name, one in zip(names, recordings, strict=True)
     ]
-    with ReplayPool() as pool:
+    with ReplayPool(WorkerOptions(finds_cause=False)) as pool:
         reports = list(pool.replay(tasks))
-    replayer = Replayer(corpus_dispatch.flow)
+    replayer = Replayer(corpus_dispatch.flow, cause=False)
     here = [replayer.replay(one, source=name) for name, one in zip(names, recordings, strict=True)]
     assert [found(one) for one in reports] == [found(one) for one in here]
 
 
 def found(report: ReplayReport) -> Any:
-    """What a report found; the search for a cause may see more in a process that has replayed before."""
+    """What a report found; `test_causes.py` is about the causes."""
     roots = [(one.kind, one.path, one.severity, one.recorded, one.replayed, one.follow_on) for one in report.roots]
     return report.source, report.verdict, roots, report.effects
 
