@@ -1,7 +1,11 @@
 """Two sides, call by call."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode, completion_reason, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
 from durable_execution.comparison.runtime_check import target_of
@@ -165,3 +169,107 @@ def test_an_event_with_a_damaged_id_is_compared_with_the_rest() -> None:
     script.events.append({**script.events[1], "Id": ["all"], "EventId": 9})
     recorded = read_history({"Events": script.events})
     assert not compared(tree_of(recorded), tree_of(recorded)).divergences
+
+
+def context(name: str, position: int, *inner: str) -> CallNode:
+    found = node(name, position, "CONTEXT")
+    found.children = [
+        CallNode(Side("STEP", "Step", one, position=number, path=f"flow/{name}/{one}"))
+        for number, one in enumerate(inner, start=1)
+    ]
+    return found
+
+
+def flow(*children: CallNode) -> CallNode:
+    root = tree()
+    root.children = list(children)
+    return root
+
+
+def loop(line: int, *names: str) -> CallNode:
+    found = tree(*names)
+    for one in found.children or ():
+        if one.side.name == "load":
+            one.side = replace(one.side, call_site=CallSite("flow.py", line, "flow"))
+    return found
+
+
+def batch(*items: str) -> CallNode:
+    each = CallNode(Side("CONTEXT", "Map", "m", id="m", position=1, path="flow/m"))
+    each.children = []
+    for index, name in enumerate(items):
+        branch = CallNode(Side("CONTEXT", "MapIteration", position=index, path=f"flow/m#{index}"), branch=index)
+        branch.children = [CallNode(Side("STEP", "Step", name, position=1, path=f"flow/m#{index}/{name}"))]
+        each.children.append(branch)
+    return flow(each)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "replayed", "likely"),
+    [
+        (flow(node("b", 1), context("c", 2, "d")), flow(context("c", 1, "b", "d")), '"b" moved from flow into "c"'),
+        (flow(context("c", 1, "b", "d")), flow(node("b", 1), context("c", 2, "d")), '"b" moved out of "c" to flow'),
+        (
+            flow(context("p", 1, "b", "d"), context("q", 2, "e")),
+            flow(context("p", 1, "d"), context("q", 2, "b", "e")),
+            '"b" moved from flow/p to flow/q',
+        ),
+        (flow(node("b", 1), node("z", 2)), flow(context("new", 1, "b"), node("z", 2)), '"b" moved from flow into "new"'),
+        (flow(context("old", 1, "b"), node("z", 2)), flow(node("b", 1), node("z", 2)), '"b" moved out of "old" to flow'),
+        (
+            flow(node("b", 1), node("z", 2)),
+            flow(context("new", 1, "x", "y", "b"), node("z", 2)),
+            '"b" moved from flow into "new"',
+        ),
+        (tree("a", "b", "c"), tree("a", "x", "y", "c"), '"b" was split into "x" and "y"'),
+        (tree("a", "b", "c"), tree("a", "v", "w", "x", "c"), '"b" was split into "v", "w" and "x"'),
+        (tree("a", "b", "c"), tree("a", "v", "w", "x", "y", "c"), '"b" was split into "v", "w", "x" and …'),
+        (tree("a", "x", "y", "c"), tree("a", "b", "c"), '"x" and "y" were merged into "b"'),
+    ],
+)  # fmt: skip
+def test_the_edit_behind_several_differences_is_named(recorded: CallNode, replayed: CallNode, likely: str) -> None:
+    found = compared(recorded, replayed)
+    assert [one.likely for one in found.roots] == [likely]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "replayed", "likely"),
+    [
+        (2, 3, 'flow.py:7 calls "load" 3 times, and twice in the recording'),
+        (1, 2, 'flow.py:7 calls "load" twice, and once in the recording'),
+        (3, 1, 'flow.py:7 calls "load" once, and 3 times in the recording'),
+        (0, 2, None),
+        (0, 1, None),
+    ],
+)
+def test_a_line_that_makes_a_call_more_or_less_often(recorded: int, replayed: int, likely: str | None) -> None:
+    found = compared(loop(7, *["load"] * recorded, "end"), loop(7, *["load"] * replayed, "end")).roots[0]
+    assert found.path == "flow/load"
+    assert (found.likely or "").partition(":7 ")[1] == (":7 " if likely else "")
+    assert likely is None or (found.likely or "").startswith(f"{likely}: ")
+
+
+def test_calls_of_other_lines_are_not_of_the_loop() -> None:
+    replayed = loop(7, "load", "load", "load", "end")
+    assert replayed.children is not None
+    replayed.children[2].side = replace(replayed.children[2].side, call_site=CallSite("flow.py", 9, "flow"))
+    assert "in the recording" not in (compared(loop(7, "load", "load", "end"), replayed).roots[0].likely or "")
+
+
+def test_the_items_of_a_map_in_another_order_are_one_difference() -> None:
+    found = compared(batch("u", "v", "w", "x"), batch("x", "u", "v", "w"))
+    (root,) = found.roots
+    assert (root.kind.value, root.path, root.follow_on) == ("reordered", "flow/m", 4)
+    assert root.recorded is not None
+    assert root.replayed is not None
+    assert (root.recorded.detail or "").endswith(": u, v, w, …")
+    assert (root.replayed.detail or "").endswith(": x, u, v, …")
+    assert root.effect == '"x" would take the recorded result of "u", and so on'
+    (swapped,) = compared(batch("u", "v", "w"), batch("w", "v", "u")).roots
+    assert (swapped.kind.value, swapped.follow_on) == ("reordered", 2)
+    assert ((swapped.recorded and swapped.recorded.detail) or "").endswith(": u, w")
+
+
+def test_items_that_were_not_recorded_are_no_other_order() -> None:
+    assert [one.kind.value for one in compared(batch("u", "v"), batch("u", "y")).roots] == ["renamed"]
+    assert compared(batch("u", "v"), batch("y", "u")).roots[0].kind == "renamed"

@@ -52,6 +52,9 @@ def test_an_answer_that_is_none_is_an_error(answer: Any) -> None:
         [{**STEP, "Id": ""}],
         [{**STEP, "Id": None}],
         [{**STEP, "Status": []}],
+        [{**STEP, "Id": 7}],
+        [{**STEP, "Type": 7}],
+        [{**STEP, "Status": 7}],
     ],
 )
 def test_operations_without_identity_are_an_error(operations: Any) -> None:

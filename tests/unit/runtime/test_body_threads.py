@@ -343,3 +343,22 @@ def test_an_async_body_that_blocks_the_event_loop_is_reported_once(
     found = [record.getMessage() for record in caplog.records if "blocked the event loop" in record.getMessage()]
     assert [text.partition(" blocked")[0] for text in found] == ([] if yields else ["the body of flow/first"])
     assert all("Write it as a plain `def`" in text for text in found)
+
+
+def test_a_body_is_short_after_three_quick_runs_in_a_row() -> None:
+    times = BodyTimes()
+    code = test_a_body_is_short_after_three_quick_runs_in_a_row.__code__
+    assert times.may_be_short(code), "it is not known"
+    assert times.may_be_short(None)
+    for seconds, is_short in (
+        (0.0, False),
+        (0.0, False),
+        (SHORT_SECONDS, False),
+        (0.0, False),
+        (0.0, False),
+        (0.0, True),
+    ):
+        times.note(code, seconds)
+        assert times.is_short(code) is is_short
+        assert times.may_be_short(code) is (seconds < SHORT_SECONDS)
+    assert not times.is_short(None)

@@ -62,6 +62,7 @@ def test_a_recorded_call_that_is_not_made_again_fails_the_execution() -> None:
     answer = invoke(durable_execution(nothing), FakeService(), operations=[recorded()])
     assert answer["Error"]["ErrorType"] == "durable_execution.errors.NondeterminismError"
     assert "charge" in answer["Error"]["ErrorMessage"]
+    assert "at call 1: " in answer["Error"]["ErrorMessage"]
 
 
 @pytest.mark.parametrize("is_running", [True, False])

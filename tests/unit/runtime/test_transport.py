@@ -19,7 +19,7 @@ from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.protocol import Operation, Wire
 from durable_execution.runtime import endpoint as endpoint_module
 from durable_execution.runtime.client import LambdaService
-from durable_execution.runtime.endpoint import Endpoint, as_service_error, endpoint_of, make_client
+from durable_execution.runtime.endpoint import Endpoint, _host_of, as_service_error, endpoint_of, make_client
 from durable_execution.runtime.service import CheckpointAnswer
 from durable_execution.runtime.transport import Transport
 from tests.loopback_service import ENVIRONMENT, Answer, LoopbackService, arn_of, error, served
@@ -456,3 +456,18 @@ class TestService:
             endpoint_module.CONNECT_TIMEOUT_SECONDS,
             endpoint_module.READ_TIMEOUT_SECONDS,
         )
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://lambda.example", "lambda.example"),
+        ("https://lambda.example:443/", "lambda.example"),
+        ("http://lambda.example:80", "lambda.example"),
+        ("https://lambda.example:80", "lambda.example:80"),
+        ("http://lambda.example:443", "lambda.example:443"),
+        ("http://[::1]:9000", "[::1]:9000"),
+    ],
+)
+def test_the_host_names_a_port_that_is_not_the_schemes_own(url: str, host: str) -> None:
+    assert _host_of(url) == host
