@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import os
+import random
 import socket
 import threading
 import time
@@ -51,6 +52,37 @@ def test_what_decided_is_named_with_its_line(recording: RecordedExecution, name:
     assert what in report.root.likely
     assert next(one for one in report.suspects if what in one.what).kind == SuspectKind(kind)
     assert workflows.STEP_BODIES_RUN == []
+
+
+def seeded(pattern: str) -> None:
+    """Seed `random` so that its next numbers are below one half (`-`) or not (`+`)."""
+    for seed in range(10_000):
+        random.seed(seed)
+        if all((random.random() < 0.5) is (sign == "-") for sign in pattern):
+            random.seed(seed)
+            return
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_code_that_decides_by_chance_is_found_when_the_first_replays_go_as_recorded(*, is_inside: bool) -> None:
+    async def audited(ctx: DurableContext) -> None:
+        if random.random() < 0.5:
+            await ctx.step(workflows.body("audit"), name="audit")
+
+    @durable_execution
+    async def sampled(event: Any, ctx: DurableContext) -> None:
+        await (ctx.run_in_child_context(audited, "sample") if is_inside else audited(ctx))
+
+    seeded("-")
+    events, arn = history_of(sampled)
+    recording = read_history(events, arn=arn)
+    seeded("-+-+++++" if is_inside else "-++++")
+    report = Replayer(sampled, cause=False).replay(recording)
+    assert report.verdict is Verdict.DIVERGED
+    assert report.root is not None
+    assert report.root.path.endswith("audit")
+    seeded("-" * 12)
+    assert Replayer(sampled).replay(recording).verdict is Verdict.SAME
 
 
 def test_what_the_garbage_collector_calls_is_nobody_s_decision(recording: RecordedExecution) -> None:

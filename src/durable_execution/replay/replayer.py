@@ -35,6 +35,9 @@ from durable_execution.replay.suspects import VARYING, Owner, Suspect, SuspectKi
 from durable_execution.trace.schema import InvocationTrace
 
 DEFAULT_SECONDS = 30.0
+MORE_DRAWS = 3
+"""How often code that draws random numbers outside a step is replayed again while it goes as recorded."""
+
 ROOT = re.compile(r"^[^/~#]*")
 """The root's name in a path; a task number may follow it."""
 
@@ -135,20 +138,12 @@ class _Replay:
         self._pretends = self._is_beyond = False
 
     def report(self, source: str) -> ReplayReport:
-        explored = self._explore(frozenset())
+        explored, compared, divergences = self._attempt()
+        for _ in range(MORE_DRAWS):
+            if divergences or explored.first.is_timed_out or not self._draws_by_chance() or self._is_late():
+                break
+            explored, compared, divergences = self._attempt()
         first = explored.first
-        self._execution = with_names(self._execution, first)
-        compared = self._compare(explored)
-        beyond = self._beyond_effects(first)
-        if beyond is not None:
-            compared = beyond
-        divergences = self._judged(list(compared.divergences), first)
-        if self._replayer.inside and not first.is_timed_out:
-            inside = self._inside(divergences)
-            divergences += (
-                [replace(one, severity=Severity.INFO) for one in inside] if self._is_uncertain(first) else inside
-            )
-        divergences += self._outcome(explored, divergences)
         suspects = tuple(self._suspects)
         divergences = self._with_causes(divergences, first) if divergences else []
         effects = tuple(suspect for suspect in suspects if suspect.is_blocked)
@@ -170,6 +165,33 @@ class _Replay:
             isolation=("audit hook",),
             execution=self._execution,
         )
+
+    def _attempt(self) -> tuple[Exploration, Comparison, list[Divergence]]:
+        """Replay once, inside finished contexts too, and compare."""
+        self._notes = list(self._execution.notes)
+        self._pretends = self._is_beyond = False
+        explored = self._explore(frozenset())
+        first = explored.first
+        self._execution = with_names(self._execution, first)
+        compared = self._compare(explored)
+        beyond = self._beyond_effects(first)
+        if beyond is not None:
+            compared = beyond
+        divergences = self._judged(list(compared.divergences), first)
+        if self._replayer.inside and not first.is_timed_out:
+            inside = self._inside(divergences)
+            divergences += (
+                [replace(one, severity=Severity.INFO) for one in inside] if self._is_uncertain(first) else inside
+            )
+        divergences += self._outcome(explored, divergences)
+        return explored, compared, divergences
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _draws_by_chance(self) -> bool:
+        """Whether a replay that goes as recorded shows little: the next one may draw different numbers."""
+        return any(one.kind is SuspectKind.RANDOM for one in self._suspects)
 
     def _beyond_effects(self, first: ReplayRun) -> Comparison | None:
         """Compare the calls behind a refused side effect: replay as if the effect had succeeded."""
@@ -270,7 +292,7 @@ class _Replay:
             for operation in self._execution.operations
             if operation.type is OperationType.CONTEXT and operation.status.is_terminal
         }
-        if not ended or time.monotonic() > self._deadline:
+        if not ended or self._is_late():
             return []
         known = {(one.kind, one.path) for one in found}
         explored = self._explore(None)
@@ -281,7 +303,11 @@ class _Replay:
         if not within:
             return []
         needed = frozenset(id_ for one in within for id_ in contexts_around(one, self._execution))
-        again = self._within(self._compare(self._explore(needed)), ended.keys(), known)
+        again: list[Divergence] = []
+        for _ in range(1 + MORE_DRAWS):  # code that decides by chance may go as recorded this time
+            again = self._within(self._compare(self._explore(needed)), ended.keys(), known)
+            if again or self._is_late():
+                break
         is_over = self._execution.status in TERMINAL
         return again if is_over else [_harmless(one) for one in again]
 
