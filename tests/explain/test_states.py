@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -216,6 +217,15 @@ def test_without_a_time_the_end_is_told_as_a_date() -> None:
     found = explain_execution(begun().wait("pause", 10, 60).invoked(0, 11).read(), as_of=None)
     assert at(70).isoformat() in found.headline
     assert isinstance(found.until, datetime)
+
+
+@pytest.mark.parametrize("details", ["text", {"ExecutionTimeout": 10**12}, {"ExecutionTimeout": float("inf")}], ids=str)
+def test_a_time_limit_that_cannot_be_is_no_limit(details: Any) -> None:
+    execution = begun().wait("pause", 10, 60).invoked(0, 11).read()
+    damaged = replace(
+        execution, events=({**execution.events[0], "ExecutionStartedDetails": details}, *execution.events[1:])
+    )
+    assert explain_execution(damaged, as_of=at(12)).state is explain_execution(execution, as_of=at(12)).state
 
 
 @pytest.mark.parametrize(

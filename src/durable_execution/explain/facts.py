@@ -70,8 +70,8 @@ def heartbeat_of(execution: RecordedExecution, call: OpenCall) -> float | None:
 def ends_at(execution: RecordedExecution) -> datetime | None:
     """Return when the execution times out; None when that is not recorded."""
     first = execution.events[0] if execution.events else {}
-    details = first.get("ExecutionStartedDetails") or {}
-    return _after(execution.started_at, details.get("ExecutionTimeout"))
+    details = first.get("ExecutionStartedDetails")
+    return _after(execution.started_at, details.get("ExecutionTimeout")) if isinstance(details, Mapping) else None
 
 
 def missing_events(execution: RecordedExecution) -> tuple[int, int] | None:
@@ -102,7 +102,10 @@ def retried(execution: RecordedExecution) -> list[tuple[RecordedOperation, int, 
 def _after(start: datetime | None, seconds: object) -> datetime | None:
     if start is None or not isinstance(seconds, (int, float)) or not seconds:
         return None
-    return start + timedelta(seconds=seconds)
+    try:
+        return start + timedelta(seconds=seconds)
+    except (OverflowError, ValueError):  # a damaged history: there is no such time
+        return None
 
 
 def place_of(operation: RecordedOperation) -> Place:

@@ -283,7 +283,7 @@ class TraceReader:
         try:
             line = model.model_validate(found)
             self._apply(line)
-        except (ValidationError, KeyError, ValueError, TypeError) as error:
+        except (ValidationError, KeyError, ValueError, TypeError, AttributeError) as error:  # pydantic raises the last
             if model is HeaderLine:
                 raise _not_a_trace(f"its header cannot be read ({_brief(error)})") from None
             self._note(f"line {self._number} cannot be read and is ignored ({_brief(error)})")
