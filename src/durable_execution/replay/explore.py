@@ -5,7 +5,7 @@ recording is rearranged until the call fits and replayed again, until the handle
 """
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,8 +17,8 @@ from durable_execution.replay.recorded_state import ContextKey, Place, RecordedS
 from durable_execution.replay.run import ReplayRun, run_once
 
 MAX_EDITS = 60
-MAX_EDITS_OF_A_CALL = 5
-"""After so many edits at one id, the code makes a different call in each replay, and no edit helps."""
+MAX_NAMES_OF_A_CALL = 5
+"""After so many names at one id, the code makes a different call in each replay, and no edit helps."""
 
 
 @dataclass(slots=True)
@@ -226,16 +226,16 @@ def explore(
 def _rearranged(explorer: _Explorer, first: ReplayRun) -> ReplayRun:
     """Rearrange the recording after each difference, and return the last replay."""
     last, best = first, len(first.collector.calls)
-    edits: Counter[str] = Counter()
+    names: dict[str, set[str | None]] = defaultdict(set)
     for _ in range(MAX_EDITS):
         diverged = last.collector.diverged
         if last.is_timed_out or time.monotonic() > explorer.deadline:
             break
         if diverged is not None:
-            id_ = diverged.call.id if diverged.call is not None else ""
-            edits[id_] += 1
-            if edits[id_] > MAX_EDITS_OF_A_CALL:
-                break
+            if diverged.call is not None:
+                names[diverged.call.id].add(diverged.call.name)
+                if len(names[diverged.call.id]) > MAX_NAMES_OF_A_CALL:
+                    break
             if not explorer.edit(diverged):
                 break
         elif not (explorer.give_nothing() if last.has_failed else explorer.go_on(last)):
