@@ -320,7 +320,7 @@ def recorded_lines(
         options: How to replay.
     """
     from durable_execution.replay.messages import Stepping
-    from durable_execution.replay.replayer import rooted_at
+    from durable_execution.replay.replayed_tree import rooted_at
     from durable_execution.replay.supervisor import HandlerProcess
 
     home = HandlerProcess(target, replace(options or WorkerOptions(), jobs=1))

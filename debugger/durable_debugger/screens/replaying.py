@@ -18,7 +18,7 @@ from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.messages import Stepping
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.probes import Probe
-from durable_execution.replay.replayer import rooted_at
+from durable_execution.replay.replayed_tree import rooted_at
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.reproduction import Variant
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions

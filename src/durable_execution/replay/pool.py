@@ -20,7 +20,7 @@ from durable_execution.replay.channel import ClosedChannelError, ForgedMessageEr
 from durable_execution.replay.check import Handlers, Source, check, read_source, without_handler
 from durable_execution.replay.messages import BROKEN, CUT_OFF, Outcome, Reaped
 from durable_execution.replay.perturb import Perturber
-from durable_execution.replay.replayer import rooted_at
+from durable_execution.replay.replayed_tree import rooted_at
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import UnusableHandlerError
 from durable_execution.replay.supervisor import (

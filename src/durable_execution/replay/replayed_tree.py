@@ -1,10 +1,13 @@
 """Builds the tree of one replay's calls, in the same shape and by the same rules as the recorded tree.
 
-Also says how the replay ended: with which result or error, and where the handler raised it.
+Also says how the replay ended: with which result or error, and where the handler raised it. Both trees name their root and their
+virtual contexts alike.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +20,7 @@ from durable_execution.history.positions import MAIN, Place, ScopePath, find_pla
 from durable_execution.history.recorded import COMBINATORS, RecordedExecution
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType
+from durable_execution.protocol.ids import root_path
 from durable_execution.replay.recorded_state import ContextKey, RecordedState
 from durable_execution.replay.run import ReplayRun
 from durable_execution.replay.stand_ins import Collected, Collector
@@ -26,6 +30,8 @@ from durable_execution.runtime.call import user_frame
 MAX_MESSAGE = 120
 LIBRARIES = f"{os.sep}site-packages{os.sep}"
 TERMINAL = ("SUCCEEDED", "FAILED")
+ROOT_NAME = re.compile(r"^[^/~#]*")
+"""The root's name in a path; a task number may follow it."""
 
 
 def tree_of_run(run: ReplayRun, state: RecordedState, name: str, *, is_resting: bool = False) -> CallNode:
@@ -293,3 +299,39 @@ def depends_on_place(suspects: Sequence[Suspect]) -> bool:
         suspect.kind in ("environment", "file", "process", "lambda_context") or "today" in suspect.what
         for suspect in suspects
     )
+
+
+def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
+    """Return the recording with paths that start with the name of the replayed handler."""
+    root = root_path(handler)
+    operations = tuple(
+        replace(operation, path=ROOT_NAME.sub(lambda _: root, operation.path, count=1))
+        for operation in execution.operations
+    )
+    return replace(execution, operations=operations, handler=handler)
+
+
+def with_names(execution: RecordedExecution, run: ReplayRun) -> RecordedExecution:
+    """Return the recording with the replay's names for virtual contexts, which are recorded only by number."""
+    names = {
+        f"{call.path.rpartition('/')[0]}/context@{call.position}": call.path
+        for call in (collected.call for collected in run.collector.calls.values())
+        if call.is_virtual and not call.path.endswith(f"#{call.position}")
+    }
+    if not names:
+        return execution
+    return replace(
+        execution,
+        operations=tuple(replace(operation, path=_named(operation.path, names)) for operation in execution.operations),
+    )
+
+
+def _named(path: str, names: Mapping[str, str]) -> str:
+    """Replace context numbers in a path by names; `names` is in call order, so outer contexts come first."""
+    if "/context@" not in path:
+        return path
+    for old, new in names.items():
+        rest = path.removeprefix(old)
+        if rest != path and rest[:1] in ("", "/", "#", "~"):
+            path = new + rest
+    return path

@@ -1,6 +1,5 @@
 """`Replayer`: a recorded execution and a handler in, a report out."""
 
-import re
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +26,9 @@ from durable_execution.replay.replayed_tree import (
     outcome_of,
     raise_site,
     result_of,
+    rooted_at,
     tree_of_run,
+    with_names,
 )
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import ReplayRun, handler_parts
@@ -37,9 +38,6 @@ from durable_execution.trace.schema import InvocationTrace
 DEFAULT_SECONDS = 30.0
 MORE_DRAWS = 3
 """How often code that draws random numbers outside a step is replayed again while it goes as recorded."""
-
-ROOT = re.compile(r"^[^/~#]*")
-"""The root's name in a path; a task number may follow it."""
 
 MAX_RESULT_SHOWN = 80
 MAX_ERROR_SHOWN = 400
@@ -441,41 +439,6 @@ def _is_refused(run: ReplayRun) -> bool:
 def _failed_path(error: BaseException) -> str:
     """Return the path of the operation that an error is about."""
     return readable(getattr(error, "operation", None) or "an operation")
-
-
-def rooted_at(execution: RecordedExecution, handler: str) -> RecordedExecution:
-    """Return the recording with paths that start with the name of the replayed handler."""
-    root = root_path(handler)
-    operations = tuple(
-        replace(operation, path=ROOT.sub(lambda _: root, operation.path, count=1)) for operation in execution.operations
-    )
-    return replace(execution, operations=operations, handler=handler)
-
-
-def with_names(execution: RecordedExecution, run: ReplayRun) -> RecordedExecution:
-    """Return the recording with the replay's names for virtual contexts, which are recorded only by number."""
-    names = {
-        f"{call.path.rpartition('/')[0]}/context@{call.position}": call.path
-        for call in (collected.call for collected in run.collector.calls.values())
-        if call.is_virtual and not call.path.endswith(f"#{call.position}")
-    }
-    if not names:
-        return execution
-    return replace(
-        execution,
-        operations=tuple(replace(operation, path=_named(operation.path, names)) for operation in execution.operations),
-    )
-
-
-def _named(path: str, names: Mapping[str, str]) -> str:
-    """Replace context numbers in a path by names; `names` is in call order, so outer contexts come first."""
-    if "/context@" not in path:
-        return path
-    for old, new in names.items():
-        rest = path.removeprefix(old)
-        if rest != path and rest[:1] in ("", "/", "#", "~"):
-            path = new + rest
-    return path
 
 
 def missing_data(execution: RecordedExecution) -> int:

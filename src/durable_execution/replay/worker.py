@@ -40,7 +40,8 @@ from durable_execution.replay.messages import (
     Start,
     Unusable,
 )
-from durable_execution.replay.replayer import Replayer, rooted_at
+from durable_execution.replay.replayed_tree import rooted_at
+from durable_execution.replay.replayer import Replayer
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
 from durable_execution.replay.sandbox import Sandbox
