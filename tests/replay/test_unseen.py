@@ -30,7 +30,7 @@ def test_differences_are_found_at_their_calls_and_nothing_else_is(recordings: Pa
 
 
 def test_causes_behind_exceptions_tasks_libraries_and_skipped_functions_are_named(recordings: Path) -> None:
-    names = ("error_address", "task_name", "import_batch", "chained_settings", "child_fills_list", "drained_tasks")
+    names = ("error_address", "task_name", "import_batch", "chained_settings", "child_fills_list")
     lines = unseen.run("--check", recordings, LATER, *names).splitlines()
     wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
     assert wrong == {name: [] for name in names}, lines

@@ -330,9 +330,13 @@ def test_an_async_body_that_blocks_the_event_loop_is_reported_once(
     monkeypatch.setattr("durable_execution.operations.step.LONG_SECONDS", 0)
     monkeypatch.setattr("durable_execution.runtime.body_threads.LONG_SECONDS", 0)
 
-    async def body(_: StepContext) -> None:
-        if yields:
-            await asyncio.sleep(0)
+    async def blocking(_: StepContext) -> None:
+        """Bodies are remembered by their code, so the two cases must not share it."""
+
+    async def awaiting(_: StepContext) -> None:
+        await asyncio.sleep(0)
+
+    body = awaiting if yields else blocking
 
     @durable_execution
     async def flow(_: Any, ctx: DurableContext) -> None:
