@@ -116,12 +116,16 @@ async def tasks(rounds: int, ctx: DurableContext) -> None:
     await asyncio.gather(*(poll_in(ctx, 1, item) for item in range(rounds)))
 
 
+def one_more(seen: int, _: Any) -> int:
+    return seen + 1
+
+
 @durable_execution
 async def conditions(rounds: int, ctx: DurableContext) -> None:
     """Poll three times for each condition."""
     until_three = WaitForConditionConfig(wait_strategy=poll_until(lambda seen: seen >= 3), initial_state=0)
     for _ in range(rounds // 2):
-        await ctx.wait_for_condition(lambda seen, _: seen + 1, name="ready", config=until_three)
+        await ctx.wait_for_condition(one_more, name="ready", config=until_three)
 
 
 SHAPES: dict[str, Any] = {

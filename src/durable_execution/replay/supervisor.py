@@ -350,6 +350,6 @@ def start_process(
     key = secrets.token_bytes(KEY_BYTES)
     with far:
         command = [sys.executable, *optimized, *flags, "-c", code, str(far.fileno())]
-        process: subprocess.Popen[bytes] = subprocess.Popen(command, pass_fds=(far.fileno(),), **options)
+        process: Any = subprocess.Popen(command, pass_fds=(far.fileno(),), **options)
     near.sendall(key)
     return process, Channel(near, key, is_supervisor=True)

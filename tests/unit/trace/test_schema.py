@@ -178,7 +178,7 @@ def test_a_run_that_cannot_be_is_ignored_with_a_note(damaged: dict[str, Any]) ->
 
 
 def test_an_attempt_with_a_member_that_does_not_exist_is_ignored_with_a_note() -> None:
-    call = {"record": "call", "seq": 1, "id": "a", "path": "x", "type": "STEP", "at": 1.0}
+    call: dict[str, Any] = {"record": "call", "seq": 1, "id": "a", "path": "x", "type": "STEP", "at": 1.0}
     call["attempts"] = [{"number": 1, "started": 1.0, "ended2": 2.0}]
     (read,) = read_traces("\n".join(map(json.dumps, [HEADER, call])))
     assert [note for note in read.notes if "line 2" in note] or read.entries
