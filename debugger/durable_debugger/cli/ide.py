@@ -23,14 +23,13 @@ from durable_debugger.cli.verify import worker_options
 from durable_execution.comparison.wording import count
 from durable_execution.divergence import explain
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay import debug_process
 from durable_execution.replay.channel import Channel, ClosedChannelError, ForgedMessageError
-from durable_execution.replay.debug_process import DEBUGPY, HOST, PDB, DebugEnded, DebugJob, DebugReady
-from durable_execution.replay.messages import Start, Unusable
+from durable_execution.replay.messages import DEBUGPY, HOST, PDB, DebugEnded, DebugJob, DebugReady, Start, Unusable
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.run import UnusableHandlerError
 from durable_execution.replay.supervisor import start_process
 
+DEBUG_PROCESS = "durable_execution.replay.debug_process"
 DEFAULT_PORT = 5678
 CONFIGURATION = Path(".vscode") / "launch.json"
 NAME = "Replay with durable-debug"
@@ -92,7 +91,7 @@ def debug(execution: RecordedExecution, report: ReplayReport, arguments: Namespa
         {one.path: explain(one) for one in reversed(report.divergences)},
     )
     process, channel = start_process(
-        debug_process.__name__,
+        DEBUG_PROCESS,
         flags=("-X", "frozen_modules=off"),
         stdin=None if is_pdb else subprocess.DEVNULL,
         stdout=None if is_pdb else sys.stderr.fileno(),

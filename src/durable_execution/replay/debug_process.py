@@ -16,7 +16,6 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -24,74 +23,21 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from durable_execution.call_site import caller
 from durable_execution.divergence import Severity, explain
 from durable_execution.errors import DurableError, NondeterminismError
-from durable_execution.history.recorded import RecordedExecution
 from durable_execution.observers import Diverged, InvocationEnded, Observer
 from durable_execution.replay import landlock
 from durable_execution.replay.channel import Channel
 from durable_execution.replay.isolation import Isolation, exempt, judge_background, judge_everywhere
 from durable_execution.replay.loading import load_handler
-from durable_execution.replay.messages import Start, Unusable
+from durable_execution.replay.messages import HOST, PDB, DebugEnded, DebugJob, DebugReady, Unusable
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import frames_by_thread
 from durable_execution.replay.run import ReplayRun, UnknownHandlerError, UnusableHandlerError, handler_parts, run_once
 from durable_execution.replay.sandbox import LANDLOCK, Sandbox
-from durable_execution.replay.suspects import SDK_DIRECTORY, Owner, SuspectList, claim, disown, owner_of
+from durable_execution.replay.suspects import SDK_DIRECTORY, SuspectList, claim, disown, is_user_frame
 from durable_execution.replay.worker import connection_key, end_with_parent, replay_something
 from durable_execution.runtime.call import user_frame
 
 T = TypeVar("T")
-
-HOST = "127.0.0.1"
-PDB, DEBUGPY = "pdb", "debugpy"
-
-
-@dataclass(frozen=True, slots=True)
-class DebugJob:
-    """What to replay, and with which debugger.
-
-    Attributes:
-        start: How to import the handler.
-        execution: The recording.
-        debugger: `pdb` or `debugpy`.
-        port: Where debugpy listens; 0 chooses a free port.
-        texts: What the verdict says about each difference, by path.
-    """
-
-    start: Start
-    execution: RecordedExecution
-    debugger: str
-    port: int
-    texts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class DebugReady:
-    """The handler is imported and the debugger is there.
-
-    Attributes:
-        layers: The layers of isolation that are on.
-        port: Where debugpy listens; 0 for pdb.
-    """
-
-    layers: tuple[str, ...]
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class DebugEnded:
-    """The replay in the debugger has ended.
-
-    Attributes:
-        outcome: Status that the handler answered; None when it was left before its end.
-        calls: How many durable calls it made.
-        diverged: Path of the call at which it differed from the recording; None if it did not.
-        effects: Side effects that were refused, one line each.
-    """
-
-    outcome: str | None
-    calls: int
-    diverged: str | None
-    effects: tuple[str, ...]
 
 
 class Front(Protocol):
@@ -233,7 +179,7 @@ class Stops(Observer):
         lines: dict[FrameType, int] = {}
         link = error.__traceback__
         while link is not None:
-            if _is_user(link.tb_frame):
+            if is_user_frame(link.tb_frame):
                 found.append(link.tb_frame)
                 lines[link.tb_frame] = link.tb_lineno
             link = link.tb_next
@@ -260,7 +206,7 @@ class Stops(Observer):
         return found[::-1]
 
     def _on_return(self, frame: FrameType, event: str, _argument: Any) -> None:
-        if event == "return" and _is_user(frame):
+        if event == "return" and is_user_frame(frame):
             self._left = frame
 
 
@@ -332,14 +278,9 @@ def _restrict() -> None:
 
 def _user_frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
-        if _is_user(frame):
+        if is_user_frame(frame):
             yield frame
         frame = frame.f_back
-
-
-def _is_user(frame: FrameType) -> bool:
-    file = frame.f_code.co_filename
-    return not file.startswith("<") and owner_of(file) is Owner.USER
 
 
 def _library_roots() -> Iterable[str]:

@@ -1,6 +1,7 @@
 """What the supervisor of replays and its workers say to each other, in the order in which they say it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from durable_execution.history.recorded import RecordedExecution
@@ -13,6 +14,9 @@ BROKEN = 70
 
 CUT_OFF = 71
 """Exit code of a worker that lost its connection."""
+
+HOST = "127.0.0.1"
+PDB, DEBUGPY = "pdb", "debugpy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +200,52 @@ class Challenge:
     """
 
     token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DebugJob:
+    """What to replay, and with which debugger.
+
+    Attributes:
+        start: How to import the handler.
+        execution: The recording.
+        debugger: `pdb` or `debugpy`.
+        port: Where debugpy listens; 0 chooses a free port.
+        texts: What the verdict says about each difference, by path.
+    """
+
+    start: Start
+    execution: RecordedExecution
+    debugger: str
+    port: int
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DebugReady:
+    """The handler is imported and the debugger is there.
+
+    Attributes:
+        layers: The layers of isolation that are on.
+        port: Where debugpy listens; 0 for pdb.
+    """
+
+    layers: tuple[str, ...]
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class DebugEnded:
+    """The replay in the debugger has ended.
+
+    Attributes:
+        outcome: Status that the handler answered; None when it was left before its end.
+        calls: How many durable calls it made.
+        diverged: Path of the call at which it differed from the recording; None if it did not.
+        effects: Side effects that were refused, one line each.
+    """
+
+    outcome: str | None
+    calls: int
+    diverged: str | None
+    effects: tuple[str, ...]

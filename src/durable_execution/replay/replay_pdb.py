@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from durable_execution.errors import SuspendExecution
-from durable_execution.replay.suspects import Owner, owner_of
+from durable_execution.replay.suspects import is_user_frame
 from durable_execution.replay.tracers import ENDS_AN_AWAIT, RETURNS
 
 HELP = (
@@ -52,7 +52,7 @@ class ReplayPdb(pdb.Pdb):
 
     def stop_here(self, frame: FrameType) -> bool:
         """Whether to stop: in user code only, and after a branch not in another one."""
-        if not _is_user(frame) or not super().stop_here(frame):
+        if not is_user_frame(frame) or not super().stop_here(frame):
             return False
         left = self._left
         if left is not None and (frame.f_code is left.f_code or self._number(frame) > self._number(left)):
@@ -65,7 +65,7 @@ class ReplayPdb(pdb.Pdb):
 
     def dispatch_call(self, frame: FrameType, arg: Any) -> Any:
         """Number the user's frames in the order in which they start."""
-        if _is_user(frame) and not frame.f_code.co_code[frame.f_lasti + 1]:
+        if is_user_frame(frame) and not frame.f_code.co_code[frame.f_lasti + 1]:
             self._started[id(frame)] = len(self._started) + 1
         return super().dispatch_call(frame, arg)
 
@@ -102,7 +102,7 @@ class ReplayPdb(pdb.Pdb):
     def set_return(self, frame: FrameType) -> None:
         """Go on until a function has returned, and stop in the one that called it."""
         outer = frame.f_back
-        while outer is not None and not _is_user(outer):
+        while outer is not None and not is_user_frame(outer):
             outer = outer.f_back
         self._leaving = None if outer is not None else frame
         self._stop_at(outer or frame, 0 if outer is not None else -1)
@@ -122,10 +122,5 @@ class ReplayPdb(pdb.Pdb):
     def get_stack(self, f: FrameType | None, t: TracebackType | None) -> tuple[list[tuple[FrameType, int]], int]:
         """Return the user's frames."""
         stack, _ = super().get_stack(f, t)
-        found = [one for one in stack if _is_user(one[0])] or stack
+        found = [one for one in stack if is_user_frame(one[0])] or stack
         return found, len(found) - 1
-
-
-def _is_user(frame: FrameType) -> bool:
-    file = frame.f_code.co_filename
-    return not file.startswith("<") and owner_of(file) is Owner.USER

@@ -344,6 +344,12 @@ def owner_of(filename: str) -> Owner:
     return Owner.STANDARD if path.startswith(STANDARD_DIRECTORIES) else Owner.USER
 
 
+def is_user_frame(frame: FrameType) -> bool:
+    """Whether a frame runs code of a file of the user's own."""
+    file = frame.f_code.co_filename
+    return not file.startswith("<") and owner_of(file) is Owner.USER
+
+
 def claim(function: Callable[..., Any]) -> None:
     """Treat an installed handler, and its package, as the user's code: `pip install .` does not make it a library."""
     filename = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", "")
