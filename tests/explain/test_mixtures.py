@@ -9,7 +9,7 @@ from durable_execution.explain import StateKind, explain_execution
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import Wire
 from tests.explain.planted import ARN, CHILD_ARN, START, History, at, failure
-from tests.explain.test_states import Planted, begun, explained
+from tests.explain.test_states import Planted, begun, explained, recognized
 
 K = StateKind
 KILLED = "Runtime.ExitError: RequestId: r1 Error: Runtime exited with error: signal: killed"
@@ -98,16 +98,7 @@ def many_steps(count: int) -> History:
 
 @pytest.mark.parametrize("title", MIXTURES)
 def test_a_mixture_is_recognized(title: str) -> None:
-    planted = MIXTURES[title]
-    found = explained(planted)
-    assert found.state is planted.state, found.text
-    if planted.place is not None:
-        assert found.place is not None
-        assert found.place.path == planted.place
-    assert found.until == (at(planted.until) if planted.until is not None else None)
-    for text in planted.says:
-        assert text in found.text
-    assert tuple(one.kind for one in found.warnings) == planted.warns
+    found = recognized(MIXTURES[title])
     assert found.is_inferred == (title == "running longer than an invocation can")
 
 

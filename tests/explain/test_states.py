@@ -123,9 +123,8 @@ def explained(planted: Planted) -> Explanation:
     return explain_execution(execution, as_of=at(planted.now))
 
 
-@pytest.mark.parametrize("title", PLANTED)
-def test_a_planted_state_is_recognized(title: str) -> None:
-    planted = PLANTED[title]
+def recognized(planted: Planted) -> Explanation:
+    """Explain a planted state, and check the explanation against what was planted."""
     found = explained(planted)
     assert found.state is planted.state, found.text
     if planted.place is not None:
@@ -135,6 +134,12 @@ def test_a_planted_state_is_recognized(title: str) -> None:
     for text in planted.says:
         assert text in found.text
     assert tuple(one.kind for one in found.warnings) == planted.warns
+    return found
+
+
+@pytest.mark.parametrize("title", PLANTED)
+def test_a_planted_state_is_recognized(title: str) -> None:
+    recognized(PLANTED[title])
 
 
 @pytest.mark.parametrize("title", PLANTED)
