@@ -422,7 +422,7 @@ def quoted(name: str | None) -> str:
 
 def readable(value: str, *, limit: int = 400) -> str:
     """Return text with control characters escaped and the middle of long text left out."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[: limit * 2 + 1])
+    shown = _escaped(value[: limit * 2 + 1])
     return (
         shown
         if len(shown) <= limit and len(value) <= limit
@@ -430,19 +430,25 @@ def readable(value: str, *, limit: int = 400) -> str:
     )
 
 
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def readable_pair(left: str, right: str, *, limit: int = 400) -> tuple[str, str]:
     """Return two texts that differ, each bounded and safe to show, so that both show where they first differ."""
     if max(len(left), len(right)) <= limit:
         return readable(left, limit=limit), readable(right, limit=limit)
-    same = next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
-    start = max(0, same - limit // 3)
-    shown = (_window(text, start, start + limit - 2) for text in (left, right))
-    first, second = shown
-    return first, second
+    start = max(0, common_start(left, right) - limit // 3)
+    return _window(left, start, start + limit - 2), _window(right, start, start + limit - 2)
+
+
+def common_start(left: str, right: str) -> int:
+    """Return with how many equal characters two texts start."""
+    return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
 def _window(text: str, start: int, end: int) -> str:
-    middle = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[start:end])
+    middle = _escaped(text[start:end])
     return f"{'…' if start else ''}{middle}{'…' if end < len(text) else ''}"
 
 

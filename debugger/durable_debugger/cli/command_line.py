@@ -76,15 +76,17 @@ class CommandParser(ArgumentParser):
         """Describe words that the verb does not know."""
         word = words[0]
         if not word.startswith("-"):
-            hint = "; pass the payload with --input" if self._takes_payload and word[:1] in PAYLOAD_STARTS else ""
+            hint = (
+                "; pass the payload with --input" if self.has_option("--input") and word[:1] in PAYLOAD_STARTS else ""
+            )
             return f"unexpected argument {word!r:.{SHOWN}}{hint}"
         option = word.partition("=")[0]
         known = [name for name in self._option_string_actions if name.startswith("--")]
         return f"unknown option {option:.{SHOWN}}{nearest_of(option, known)}"
 
-    @property
-    def _takes_payload(self) -> bool:
-        return "--input" in self._option_string_actions
+    def has_option(self, name: str) -> bool:
+        """Whether it has an option of this name."""
+        return name in self._option_string_actions
 
     def chosen(self, arguments: Namespace) -> "CommandParser":
         """The parser of the verb, and of its own verb, that the words named."""

@@ -127,7 +127,7 @@ def _parsed(words: list[str]) -> Namespace:
 def _option_like(word: str) -> str:
     """Point to the verb with an option of that name: `cost` is an option of `show`."""
     verbs = _verbs_of(_parser(None))
-    found = next((verb for verb in ("show", *verbs) if f"--{word}" in verbs[verb]._option_string_actions), None)  # noqa: SLF001  # no public name
+    found = next((verb for verb in ("show", *verbs) if verbs[verb].has_option(f"--{word}")), None)
     return f"; did you mean `durable-debug {found} EXECUTION --{word}`?" if found else ""
 
 

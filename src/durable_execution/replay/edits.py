@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import place
-from durable_execution.divergence import Cause, Divergence, Evidence
+from durable_execution.divergence import Cause, Divergence, Evidence, common_start
 from durable_execution.replay.line_recording import EventKind, LineRecording
 
 MAX_CODE = 60
@@ -131,7 +131,7 @@ def _is_in(site: CallSite | None, file: str, lines: Mapping[int, str]) -> bool:
 
 def _cause(edit: Edit, divergence: Divergence) -> Cause:
     recorded, today = list(edit.recorded.values()), list(edit.today.values())
-    same = _equal_start(recorded[0], today[0]) if recorded and today else 0
+    same = common_start(recorded[0], today[0]) if recorded and today else 0
     gone, new = _code(recorded, same), _code(today, same)
     if not edit.today:
         what = f"was edited after the recording: {gone} was removed"
@@ -141,11 +141,6 @@ def _cause(edit: Edit, divergence: Divergence) -> Cause:
         what = f"was edited after the recording: {gone} became {new}"
     text = f"{place(CallSite(edit.file, edit.line, ''))} {what}"
     return Cause(Evidence.CHANGED, edit.file, edit.line, text, divergence.fix)
-
-
-def _equal_start(left: str, right: str) -> int:
-    """Number of characters with which both lines start."""
-    return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
 def _code(lines: Sequence[str], same: int = 0) -> str:

@@ -86,14 +86,15 @@ class CauseSearch:
 
         The replays show other differences, too: where they go as recorded at the first one, they end at a later one.
         """
-        target = self._target(roots)
-        id_ = self._diverged()
-        if id_ in _ids(target):
-            return id_
+        target, diverged = self._target(roots), self._diverged()
+        own = _ids(target)
+        if diverged in own:
+            return diverged
         if target.kind is DivergenceKind.OUTCOME:
             return None
-        made = [id_ for id_ in _ids(target) if any(id_ in variant.calls for variant in self.variants)]
-        return made[0] if made else id_ if not _ids(target) else None
+        if not own:
+            return diverged
+        return next((id_ for id_ in own if any(id_ in variant.calls for variant in self.variants)), None)
 
     def _in_one_replay(self, roots: Sequence[Divergence]) -> Cause | None:
         operation_id = self._operation(roots)

@@ -205,10 +205,10 @@ def _candidates(left: Variant, right: Variant, divergence: Divergence, operation
     yield operation_id
     sides = [side for side in (divergence.replayed, divergence.recorded) if side is not None]
     wanted = tuple(_folded(f"{side.path or divergence.path} {side.type} ") for side in sides)
-    for one in (left, right):
-        label = left.calls.get(one.diverged) or right.calls.get(one.diverged) if one.diverged is not None else None
-        if label is not None and one.diverged is not None and _folded(label).startswith(wanted):
-            yield one.diverged
+    for id_ in (left.diverged, right.diverged):
+        label = left.calls.get(id_) or right.calls.get(id_) if id_ is not None else None
+        if id_ is not None and label is not None and _folded(label).startswith(wanted):
+            yield id_
 
 
 def _folded(label: str) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from json import dumps
-from typing import Any
+from typing import Any, TypeVar
 
 from durable_execution.observers import CallSite
+
+T = TypeVar("T")
 
 CUT = 64
 """Digests cover at most this many positions of a context, so that a change can be located."""
@@ -75,12 +77,12 @@ def runs_of(context_id: str | None, calls: Sequence[tuple[int, str]], *, is_open
         yield ReplayRun(context_id, run[0][0], run[-1][0], "".join(_cuts(run)), is_open)
 
 
-def consecutive(calls: Sequence[tuple[int, str]]) -> Iterator[Sequence[tuple[int, str]]]:
-    """Split calls, sorted by position, where a position is missing."""
+def consecutive(numbered: Sequence[tuple[int, T]]) -> Iterator[Sequence[tuple[int, T]]]:
+    """Split numbered items, in ascending order, where a number is missing."""
     start = 0
-    for index in range(1, len(calls) + 1):
-        if index == len(calls) or calls[index][0] != calls[index - 1][0] + 1:
-            yield calls[start:index]
+    for index in range(1, len(numbered) + 1):
+        if index == len(numbered) or numbered[index][0] != numbered[index - 1][0] + 1:
+            yield numbered[start:index]
             start = index
 
 

@@ -105,17 +105,12 @@ def siblings_of(
         of_tasks: Whether tasks made the calls.
     """
     width = len(contexts[0][1])
-    ranges: list[tuple[int, int]] = []
-    for number, _ in contexts:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1] = ranges[-1][0], number
-        else:
-            ranges.append((number, number))
+    ranges = tuple((run[0][0], run[-1][0]) for run in consecutive(contexts))
     cuts = "".join(
         digest_of_keys(key for _, keys in cut for key in keys)
         for _, cut in groupby(contexts, key=lambda context: context[0] // (CUT // width))
     )
-    return SiblingRuns(context_id, tuple(ranges), first, first + width - 1, cuts, is_open, of_tasks)
+    return SiblingRuns(context_id, ranges, first, first + width - 1, cuts, is_open, of_tasks)
 
 
 def joined(
