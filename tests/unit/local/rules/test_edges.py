@@ -262,5 +262,17 @@ def test_limits_are_those_of_the_service() -> None:
     assert (limits.operations, limits.execution_bytes, limits.error_bytes) == (3000, 100 * 1024 * 1024, 32_768)
     assert limits.payload_bytes == limits.callback_result_bytes == limits.invoke_bytes == 1024 * 1024
     assert (limits.async_payload_bytes, limits.sync_payload_bytes) == (1024 * 1024, 6 * 1024 * 1024)
+    assert (limits.response_bytes, limits.page_bytes) == (6 * 1024 * 1024, 5 * 1024 * 1024)
+    assert (limits.page_items, limits.max_page_items) == (100, 1000)
     assert (limits.failed_invocations, limits.idle_answers) == (5, 3)
     assert limits.client_token_window == timedelta(minutes=15)
+
+
+def test_the_trace_of_an_invoke_may_have_8192_characters(engine: LocalEngine) -> None:
+    def body(session: Session) -> Wire:
+        refused(lambda: session.send(invoke("a", "other", XAmznTraceId="x" * 8193)), "XAmznTraceId must have")
+        session.send(invoke("a", "other", XAmznTraceId="x" * 8192))
+        return done()
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"

@@ -1,9 +1,12 @@
 """Checkpoint tokens: each good once, in one invocation."""
 
+from typing import Any
+
 import pytest
 
 from durable_execution.errors import ServiceError
 from durable_execution.local import LocalEngine
+from durable_execution.local.rules.tokens import current_token, require_current
 from durable_execution.protocol import Wire
 from tests.unit.local.scripts import PENDING, Session, done, kinds, register, step, wait
 
@@ -127,3 +130,33 @@ def test_nothing_can_be_checkpointed_after_the_end(engine: LocalEngine) -> None:
     register(engine, body)
     engine.run("flow")
     require_stale(kept[0], kept[0].token or "")
+
+
+NOT_GOING_ON: list[dict[str, Any]] = [
+    {"is_durable": False},
+    {"ending": "FAILED"},
+    {"status": "PAUSED"},
+    {"status": "STOPPED"},
+    {"request_id": None},
+]
+
+
+def test_even_the_current_token_is_good_only_while_a_durable_execution_goes_on(engine: LocalEngine) -> None:
+    refused: list[dict[str, Any]] = []
+
+    def body(session: Session) -> Wire:
+        row = engine._backend.store.executions.by_arn(session.arn)
+        assert row is not None
+        for status in ("RUNNING", "PAUSING"):
+            going = row._replace(status=status)
+            assert require_current(going, current_token(going)) is going
+        for change in NOT_GOING_ON:
+            other = row._replace(**change)
+            with pytest.raises(ServiceError, match=STALE):
+                require_current(other, current_token(other))
+            refused.append(change)
+        return done()
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"
+    assert refused == NOT_GOING_ON
