@@ -10,7 +10,7 @@ from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import add_import_option, refuse_without_handler, worker_options
 from durable_debugger.model.differences import divergence_at_run_time
 from durable_debugger.model.secrets import Secrets
-from durable_debugger.sources.found import AmbiguousError, Loaded, NotFoundError
+from durable_debugger.sources.found import AmbiguousError, Loaded, NoEventsError, NotFoundError
 from durable_debugger.sources.places import find
 from durable_debugger.text.cells import safe
 from durable_execution.divergence import Divergence
@@ -46,7 +46,10 @@ def add_explain_arguments(parser: ArgumentParser) -> None:
 
 def run_explain(arguments: Namespace, output: Output) -> int:
     """Explain an execution."""
-    loaded = find_execution(arguments)
+    try:
+        loaded = find_execution(arguments)
+    except NoEventsError as error:  # a state like any other: it has an explanation
+        loaded = error.loaded
     replayed = _divergence(loaded, arguments) if arguments.target else None
     divergence, invocation = (replayed, None) if replayed is not None else divergence_at_run_time(loaded.execution)
     found = explain_execution(

@@ -39,7 +39,7 @@ from durable_debugger.sources.traces import stored_traces
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import pad, pad_left, safe
 from durable_debugger.text.segments import Line, Part, fit
-from durable_debugger.views.chrome import status_line
+from durable_debugger.views.chrome import headline_lines, status_line
 from durable_debugger.views.diff import DiffMode, diff_header, diff_line, why_lines
 from durable_debugger.views.events import event_line
 from durable_debugger.views.fleet_table import cost_lines
@@ -49,6 +49,7 @@ from durable_execution.clock import SystemClock
 from durable_execution.comparison.call_tree import tree_of
 from durable_execution.comparison.comparison import compare
 from durable_execution.divergence import Severity
+from durable_execution.explain import StateKind, explain_execution
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol import ExecutionStatus
 
@@ -216,7 +217,9 @@ def run_show(arguments: Namespace, output: Output) -> int:
         output.lines(event_line(session, index, output.width) for index in range(len(loaded.execution.events)))
     else:
         output.lines(outline_line(session, row, output.width) for row in session.outline.visible)
-    for note in loaded.execution.notes:
+    found = explain_execution(loaded.execution, as_of=loaded.as_of)
+    lacks = [found.headline] if found.state is StateKind.HISTORY_INCOMPLETE else []
+    for note in (*lacks, *loaded.execution.notes):
         output.say(f"note: {note}")
     return Exit.OK
 
@@ -290,7 +293,10 @@ def print_comparison(session: Session, differences: Differences, output: Output)
         output.lines(why_lines(row.divergence, row, output.width))
     if not differences.roots:
         output.line()
-        output.lines(why_lines(None, None, output.width))
+        if differences.is_failure:
+            output.lines(headline_lines(session, output.width))
+        else:
+            output.lines(why_lines(None, None, output.width))
 
 
 def comparison_report(differences: Differences) -> dict[str, object]:

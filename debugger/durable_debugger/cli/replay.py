@@ -93,7 +93,8 @@ def _say_rest(report: ReplayReport, output: Output) -> None:
     for suspect in report.effects:
         output.say(f"blocked: {suspect}")
     if report.error:
-        output.say(f"the handler failed: {report.error}")
+        what = "the recording cannot be judged" if report.verdict is Verdict.UNREADABLE else "the handler failed"
+        output.say(f"{what}: {report.error}")
     for path in report.ends:
         output.say(f"the recording ends here: {path}")
     for note in report.notes:

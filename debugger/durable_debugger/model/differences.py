@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 SEVERITIES = tuple(Severity)
 HEADLINE = re.compile(r"^Nondeterminism in (?P<context>.+?)(?: at call (?P<position>\d+))?: (?P<kind>\w+)$")
 SHORT_ID = re.compile(r"\bid (\w+)…")
-FAILURES = frozenset({Verdict.DIVERGED, Verdict.EFFECTS, Verdict.FAILED, Verdict.STUCK, Verdict.UNREADABLE})
 
 
 class Differences:
@@ -353,8 +352,18 @@ def differences_of(report: ReplayReport, execution: RecordedExecution) -> Differ
         rows,
         operations=execution.operations,
         remark=remark_of(report),
-        is_failure=report.verdict in FAILURES,
+        is_failure=report.verdict is not Verdict.SAME,
     )
+
+
+RESULTS = {
+    Verdict.STUCK: "Your code is stuck",
+    Verdict.HUNG: "Your code is stuck",
+    Verdict.UNREADABLE: "The recording does not hold enough to tell",
+    Verdict.UNSTABLE: "Unstable",
+    Verdict.INTERRUPTED: "The replay was interrupted",
+}
+"""What a replay without a difference says where it did not simply fail."""
 
 
 def remark_of(report: ReplayReport) -> str:
@@ -365,6 +374,5 @@ def remark_of(report: ReplayReport) -> str:
     if report.verdict is Verdict.EFFECTS:
         first = f": {report.effects[0]}" if report.effects else ""
         return f"Your code attempts a side effect outside a step{first}"
-    if report.verdict is Verdict.STUCK:
-        return f"Your code is stuck: {report.error}" if report.error else "Your code is stuck"
-    return f"Your code failed: {report.error}" if report.error else ""
+    told = f": {report.error}" if report.error else ""
+    return f"{RESULTS.get(report.verdict, 'Your code failed')}{told}"

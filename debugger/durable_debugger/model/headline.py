@@ -188,7 +188,7 @@ def _open(session: Subject) -> Headline:
     found = explain_execution(session.execution, as_of=session.as_of)
     place = found.place
     row = session.rows.get(place.id) if place is not None and place.id is not None else None
-    if found.state in STUCK:
+    if found.state in STUCK or found.state is StateKind.HISTORY_UNAVAILABLE:
         role = "wait" if found.state in RESTING else "fail"
         return Headline(
             safe(found.headline.rstrip(".")), role, ROOT if row is None else row, place.call_site if place else None
@@ -198,7 +198,7 @@ def _open(session: Subject) -> Headline:
         return Headline(f"{_waiting(session, operation)}{_others(session, operation)}", "wait", row)
     row = session.latest()
     if row == ROOT:
-        return Headline("Running", "run")
+        return Headline("Running: its code has made no durable calls yet", "run")
     operation = session.operations[row]
     since = durations.between(operation.started_at, session.as_of)
     ago = f" since {durations.short(since)}" if since is not None else ""

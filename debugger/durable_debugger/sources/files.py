@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from durable_debugger.sources.found import Loaded, UnreadableError
+from durable_debugger.sources.found import Loaded, NoEventsError, UnreadableError
 from durable_execution.errors import DurableError
 from durable_execution.history.documents import read_text
 from durable_execution.history.recorded import RecordedExecution
@@ -82,6 +82,7 @@ def load_file(reference: str, *, trace: str | None = None) -> Loaded:
 
     Raises:
         UnreadableError: The file is missing or holds no execution.
+        NoEventsError: Its history is empty.
     """
     text = _text(reference)
     try:
@@ -90,7 +91,10 @@ def load_file(reference: str, *, trace: str | None = None) -> Loaded:
     except DurableError as error:
         raise UnreadableError(f"{_shown(reference)} holds no execution: {error}") from error
     title = "stdin" if reference == STDIN else _stem(Path(reference).name)
-    return Loaded(execution, _shown(reference), last_moment(execution), title=title)
+    loaded = Loaded(execution, _shown(reference), last_moment(execution), title=title)
+    if not (execution.events or execution.operations or execution.traces or execution.started_at):
+        raise NoEventsError(loaded)
+    return loaded
 
 
 def read_execution(text: str, *, traces: Sequence[InvocationTrace] = ()) -> RecordedExecution:

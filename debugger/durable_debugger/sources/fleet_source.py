@@ -78,7 +78,8 @@ def folder_source(path: Path, wanted: Wanted) -> FleetSource:
                 if isinstance(document, dict) and "Events" not in document:
                     execution = load_file(str(file)).execution
                     document, arn = list(execution.events), execution.arn
-                facts = reader.read(events_in(document), reference=str(file), arn=arn)
+                events = events_in(document) or load_file(str(file)).execution.events
+                facts = reader.read(events, reference=str(file), arn=arn)
             except (DurableError, OSError, ValueError) as error:
                 source.unreadable.append((str(file), str(error)))
                 continue

@@ -112,6 +112,21 @@ class UnreadableError(DurableError):
     """A file, store or service cannot be read. The message says why and what to do."""
 
 
+class NoEventsError(UnreadableError):
+    """A file holds a history without events: nothing says what the execution did, or whether it ran.
+
+    Attributes:
+        loaded: What was read.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__(
+            f"{loaded.origin} holds no execution: its history has no events. The execution has expired, or the export is incomplete. "
+            "Export it again with: aws lambda get-durable-execution-history --include-execution-data --durable-execution-arn ARN"
+        )
+        self.loaded = loaded
+
+
 class UnreachableError(DurableError):
     """A service does not answer or refuses access. Retrying, or granting a permission, may help."""
 

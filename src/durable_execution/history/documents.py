@@ -97,6 +97,8 @@ def read_text(
     Raises:
         DurableError: The text holds no execution.
     """
+    if not text.strip():
+        raise UnreadableHistoryError("it is empty, not JSON. Export the history again")
     if is_trace(text):
         return execution_of_traces(read_traces(text))
     if len(text) >= LARGE_TEXT:

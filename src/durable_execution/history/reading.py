@@ -3,6 +3,7 @@
 Derives a history from replay traces, for executions without a recorded history.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -139,16 +140,22 @@ def _event_list(events: Any) -> list[Wire]:
             raise UnreadableHistoryError(f"This object with the keys {keys or '(none)'} is not a history. {EXPECTED}")
         events = events["Events"]
     if isinstance(events, (str, bytes)) or not isinstance(events, Iterable):
-        raise UnreadableHistoryError(f"This is {type(events).__name__} {events!r:.60}, not a history. {EXPECTED}")
+        raise UnreadableHistoryError(f"This is {_in_json(events)}, not a history. {EXPECTED}")
     flat: list[Wire] = []
     for index, entry in enumerate(events):
         if not isinstance(entry, Mapping):
-            raise UnreadableHistoryError(
-                f"Entry {index} of the history is {type(entry).__name__} {entry!r:.60}, not an event. {EXPECTED}"
-            )
+            raise UnreadableHistoryError(f"Entry {index} of the history is {_in_json(entry)}, not an event. {EXPECTED}")
         page = entry.get("Events")
         flat.extend(_event_list(entry) if isinstance(page, list) and "EventType" not in entry else [dict(entry)])
     return flat
+
+
+def _in_json(value: Any) -> str:
+    """The beginning of a value as it is in the file."""
+    try:
+        return json.dumps(value, default=repr)[:60]
+    except (ValueError, TypeError, RecursionError):
+        return f"{value!r:.60}"
 
 
 def _numbered(events: list[Wire]) -> list[tuple[int, Wire]]:

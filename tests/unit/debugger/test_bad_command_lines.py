@@ -25,12 +25,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "order.json").write_text(json.dumps(order_recording().events))
     (tmp_path / "binary.json").write_bytes(b"\x00\xff\xfe\x80")
     (tmp_path / "empty.json").write_text("")
+    (tmp_path / "no-events.json").write_text('{"Events": []}')
     (tmp_path / "half.json").write_text('{"Events": [')
     (tmp_path / "deep.json").write_text("[" * 100_000)
     (tmp_path / "number.json").write_text("3")
     (tmp_path / "list.json").write_text("[1, 2]")
     (tmp_path / "object.json").write_text('{"a": 1}')
     (tmp_path / "folder").mkdir()
+    (tmp_path / "folder-without-events").mkdir()
+    (tmp_path / "folder-without-events" / "order.json").write_text("[]")
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
     (tmp_path / "raises.py").write_text("raise RuntimeError('at import')\n")
     return tmp_path
@@ -105,7 +108,14 @@ UNLOADABLE: list[tuple[str, str]] = [
     ("stop nothing-like-it", "there is no store at"),
     ("show nope.json", "no file nope.json"),
     ("show binary.json", "cannot read binary.json"),
-    ("show empty.json", "empty.json holds no execution"),
+    ("show empty.json", "empty.json holds no execution: it is empty, not JSON"),
+    ("show no-events.json", "no-events.json holds no execution: its history has no events"),
+    ("open no-events.json", "its history has no events"),
+    ("export no-events.json --to html", "its history has no events"),
+    ("diff order.json no-events.json", "its history has no events"),
+    (f"replay no-events.json {HANDLER}", "its history has no events"),
+    (f"check no-events.json {HANDLER}", "its history has no events"),
+    ("fleet folder-without-events", "its history has no events"),
     ("show half.json", "it is not JSON"),
     ("show deep.json", "nested too deeply"),
     ("show number.json", "not a history"),
@@ -142,7 +152,7 @@ def test_a_mistake_has_an_exit_code_and_a_sentence(
 ) -> None:
     assert main(words.split()) == code
     out, err = capsys.readouterr()
-    assert said in (out if words.startswith("check e") else err)
+    assert said in (out if words.startswith(("check e", "check n")) else err)
     assert "Traceback" not in out + err
     assert "usage:" not in err
     assert all(len(line) < 400 for line in err.splitlines())
@@ -163,3 +173,30 @@ def test_a_mistake_is_one_json_document_with_the_exit_code(
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert told["exit_code"] == code
     assert told.get("error") or told["reports"][0]["error"]
+
+
+def test_a_replay_that_fails_before_its_first_call_is_not_the_same(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = {
+        "EventType": "ExecutionStarted",
+        "EventId": 1,
+        "Id": "e",
+        "ExecutionStartedDetails": {"Input": {"Payload": "{}"}},
+    }
+    (here / "started.json").write_text(json.dumps([start]))
+    assert main(["replay", "started.json", f"{WORKFLOWS}:fail"]) == 4
+    printed = capsys.readouterr().out
+    assert "Your code failed: ValueError: not today" in printed
+    assert "no differences" not in printed
+
+
+def test_a_history_without_events_has_an_explanation(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "no-events.json"]) == 0
+    assert "Its history is not available" in capsys.readouterr().out
+
+
+def test_a_history_without_its_first_events_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "rest.json").write_text(json.dumps(order_recording().events[1:]))
+    assert main(["show", "rest.json"]) == 0
+    assert "note: Its history is incomplete: " in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """Differences as rows, and where their marks go."""
 
+import pytest
+
 from durable_debugger.model import facts
-from durable_debugger.model.differences import Differences, of_report
+from durable_debugger.model.differences import Differences, differences_of, of_report
 from durable_debugger.model.marks import Marks
 from durable_debugger.model.session import Session
 from durable_debugger.text.segments import line_width, plain
@@ -11,6 +13,7 @@ from durable_execution.comparison.call_tree import tree_of
 from durable_execution.comparison.comparison import compare
 from durable_execution.divergence import DivergenceKind, Severity
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay.report import ReplayReport, Verdict
 from tests.tui.conftest import order_session
 from tests.tui.recordings import order_execution, renamed
 
@@ -133,6 +136,16 @@ def test_a_report_of_a_replay_keeps_its_judgement_and_what_belongs_to_no_row() -
     assert found.comparison.divergences == (*judged, elsewhere)
     assert found.aligned[-1].divergence is elsewhere
     assert line_width(diff_line(Session(recorded, as_of=None), DiffMode(), found.aligned[-1], 120)) <= 140
+
+
+@pytest.mark.parametrize("verdict", [one for one in Verdict if one is not Verdict.SAME])
+def test_a_replay_without_a_verdict_of_same_is_no_success_on_any_view(verdict: Verdict) -> None:
+    execution = order_execution()
+    report = ReplayReport("order.json", "flow:process_order", verdict, error="the reason", execution=execution)
+    session = Session(execution, as_of=None, differences=differences_of(report, execution))
+    assert session.headline.glyph == "✗"
+    if verdict is not Verdict.EFFECTS:
+        assert session.headline.text.endswith(": the reason")
 
 
 def test_marks_come_from_what_invocations_noticed_themselves() -> None:

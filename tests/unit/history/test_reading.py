@@ -259,11 +259,11 @@ def test_the_arn_may_stand_beside_the_events() -> None:
     ("document", "words"),
     [
         ({"Operations": []}, "the keys Operations"),
-        ("text", "str 'text'"),
-        (7, "int 7"),
-        ([1, 2], "Entry 0"),
+        ("text", '"text"'),
+        (7, "This is 7, not"),
+        ([1, 2], "Entry 0 of the history is 1, not an event"),
         ([{"a": 1}], "None of the 1 entries"),
-        (None, "NoneType"),
+        (None, "This is null, not"),
     ],
 )
 def test_what_is_no_history_is_refused_with_a_hint(document: Any, words: str) -> None:
