@@ -22,7 +22,7 @@ class Records(TextIOBase):
     def write(self, text: str) -> int:
         """Take text; every full line is a record."""
         *lines, self._line = (self._line + text).split("\n")
-        self.all += [_record(line) for line in lines if line]
+        self.all += [record_of(line) for line in lines if line]
         return len(text)
 
 
@@ -52,7 +52,8 @@ def captured() -> Iterator[list[dict[str, Any]]]:
         logger.setLevel(level)
 
 
-def _record(line: str) -> dict[str, Any]:
+def record_of(line: str) -> dict[str, Any]:
+    """A line of output as a record: a JSON object, or the line as a message."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -89,14 +89,21 @@ class OverHttp:
         records = [json.loads(line) for line in log_file.read_text().splitlines()]
         return outcome_of(self._client, arn, records)
 
-    def run_remotely(self, case: Case, required: Requirement, scratch: Path) -> Outcome:
+    def run_remotely(self, case: Case, required: Requirement, function: RemoteFunction) -> Outcome:
         """Run the case's handler behind an address, in a process that the server knows nothing of."""
-        environment = {**worker_environment(FUNCTION, case.spec, self._url, None), SCRATCH: str(scratch)}
-        environment[CRASH_SECONDS] = "1"
-        with RemoteFunction(case.spec, environment) as function:
-            self._engine.register(FUNCTION, RemoteHost(function.url), durable=True)
+        for name, target in case.functions.items():
+            self._engine.register(name, ThroughBoto3(target, self._client))
+        self._engine.register(FUNCTION, RemoteHost(function.url), durable=True)
+        with function.running(case.spec) as records:
             arn = play(self._engine, self._clock, self._client, required)
-        return outcome_of(self._client, arn, [])
+        return outcome_of(self._client, arn, records)
+
+    @contextmanager
+    def remote(self, folder: Path) -> Iterator[RemoteFunction]:
+        """A function behind an address, with a folder of its own."""
+        environment = {**worker_environment(FUNCTION, "", self._url, None), SCRATCH: str(folder), CRASH_SECONDS: "1"}
+        with RemoteFunction(environment, folder) as function:
+            yield function
 
 
 @contextmanager

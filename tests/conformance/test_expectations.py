@@ -49,7 +49,8 @@ def test_a_process_that_dies(expected: Expectation, server: OverHttp, tmp_path: 
 @pytest.mark.parametrize("expected", CRASHING, ids=lambda expected: expected.id)
 def test_a_remote_process_that_dies(expected: Expectation, server: OverHttp, tmp_path: Path) -> None:
     """Only the process itself can record what it has started: it has a second for that."""
-    outcome = server.run_remotely(cases()[expected.id], expected.requirement, tmp_path)
+    with server.remote(tmp_path) as function:
+        outcome = server.run_remotely(cases()[expected.id], expected.requirement, function)
     assert [line for line in map(_without_reason, render(outcome)) if not line.startswith("log ")] == [
         line for line in map(_without_reason, expected.lines) if not line.startswith("log ")
     ]

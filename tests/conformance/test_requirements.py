@@ -10,6 +10,7 @@ from tests.conformance.in_process import InProcess
 from tests.conformance.matching import complaints
 from tests.conformance.over_http import OverHttp, over_http
 from tests.conformance.registry import cases
+from tests.conformance.remote import RemoteFunction
 from tests.conformance.requirement import read_requirement
 
 SHARED = Path(os.environ.get("DURABLE_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared"))
@@ -42,4 +43,17 @@ def test_over_http(path: Path, server: OverHttp, tmp_path: Path) -> None:
 def test_in_process(path: Path) -> None:
     required = read_requirement(path)
     outcome = InProcess().run(cases()[required.id], required)
+    assert complaints(required, outcome) == []
+
+
+@pytest.fixture(scope="module")
+def remote(server: OverHttp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteFunction]:
+    with server.remote(tmp_path_factory.mktemp("remote")) as function:
+        yield function
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_remotely(path: Path, server: OverHttp, remote: RemoteFunction) -> None:
+    required = read_requirement(path)
+    outcome = server.run_remotely(cases()[required.id], required, remote)
     assert complaints(required, outcome) == []
