@@ -41,3 +41,10 @@ def test_causes_in_contexts_at_import_and_behind_errors_are_named(recordings: Pa
     lines = unseen.run("--check", recordings, LATER, *names).splitlines()
     wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
     assert wrong == {name: [] for name in names}, lines
+
+
+def test_causes_in_constructors_and_in_state_that_shows_later_are_named(recordings: Path) -> None:
+    names = ("throttled_by_decorator", "nested_comprehension", "living_leases", "chained_state")
+    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
+    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
+    assert wrong == {name: [] for name in names}, lines

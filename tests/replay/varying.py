@@ -11,8 +11,11 @@ import sys
 import time
 import traceback
 import uuid
+import weakref
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from durable_execution import BlockingContext, DurableContext, durable_execution
@@ -163,6 +166,54 @@ def attribute_of_its_own_class() -> str:
     return f"n{run.started}"
 
 
+def made_in_a_comprehension() -> str:
+    parcels = [Parcel(sku) for sku in ("tea", "pot")]
+    harmless()
+    return f"n{max(one.number for one in parcels)}"
+
+
+class Labelled:
+    printed = 0
+
+    def __init__(self) -> None:
+        type(self).printed += 1  # CAUSE
+        self.number = type(self).printed
+
+
+class Parcel(Labelled):
+    def __init__(self, sku: str) -> None:
+        super().__init__()
+        self.sku = sku
+
+
+STATUS = SimpleNamespace(level=0)
+
+
+def set_by_name() -> str:
+    setattr(STATUS, "level", STATUS.level + 1)  # noqa: B010  # CAUSE
+    return f"n{STATUS.level}"
+
+
+living: "weakref.WeakSet[Watch]" = weakref.WeakSet()
+held: list[Watch] = []
+
+
+def weakly_kept() -> str:
+    watch = Watch()
+    held.append(watch)
+    living.add(watch)  # CAUSE
+    return f"n{len(living)}"
+
+
+layers: "ChainMap[str, int]" = ChainMap({})
+
+
+def layered() -> str:
+    global layers  # noqa: PLW0603
+    layers = layers.new_child({"a": 1})  # CAUSE
+    return f"n{len(layers.maps)}"
+
+
 @functools.lru_cache(maxsize=1)
 def _rates() -> dict[str, float]:
     return {"eur": 1.0}
@@ -184,6 +235,10 @@ SELF_VARYING: dict[str, Callable[[], str]] = {
         told_by_an_error,
         yielded,
         attribute_of_its_own_class,
+        made_in_a_comprehension,
+        set_by_name,
+        weakly_kept,
+        layered,
     )
 } | {"closure": closure}
 

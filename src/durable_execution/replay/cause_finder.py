@@ -14,12 +14,13 @@ from functools import partial
 from durable_execution.divergence import Cause, Divergence
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay.dependence import depends_on_kept_state
 from durable_execution.replay.evidence import CauseSearch, applied, recorded_sources
 from durable_execution.replay.recorded_state import contexts_to_open
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.reproduction import Variant
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
-from durable_execution.replay.surroundings import FRESH, Surroundings, surroundings_for
+from durable_execution.replay.surroundings import FRESH, WORN, Surroundings, surroundings_for
 
 SECONDS = 30.0
 """Most time that the search for one cause takes. It takes a few seconds, and longer only on a busy machine."""
@@ -79,11 +80,12 @@ class CauseFinder:
 
         Yields the variants as they are there. Those that show most come first; the rest is left out once the cause is found.
         """
-        deadline = time.monotonic() + self._seconds
+        root, deadline = report.root, time.monotonic() + self._seconds
         replay = partial(
             self._replay, execution, reference, deadline, opened=contexts_to_open(report.divergences, execution)
         )
-        yield replay(FRESH)
+        fresh = replay(FRESH)
+        yield fresh
         every = surroundings_for(execution, report.suspects, self._variables.get(reference, ()))
         pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
         try:
@@ -93,6 +95,9 @@ class CauseFinder:
                 yield [variant for one in done for variant in one.result()]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # processes that still run end by themselves
+        sides = [side for side in (root.recorded, root.replayed) if side is not None] if root is not None else []
+        if fresh and depends_on_kept_state(fresh[0].lines, [side.id for side in sides if side.id]):
+            yield replay(WORN)
 
     def _replay(
         self,

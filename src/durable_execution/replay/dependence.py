@@ -8,12 +8,12 @@ elsewhere, for a log line, has not.
 import ast
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 
-from durable_execution.replay.line_alignment import Side, parameters_of
+from durable_execution.replay.line_alignment import Side, is_closed_over, parameters_of
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
 from durable_execution.replay.skipped_writes import changes, nested_functions
 from durable_execution.replay.slicing import Decision, Origin
@@ -231,11 +231,19 @@ class Dependences:
 
     def _is_closed_over(self, name: str, frame: Frame) -> bool:
         function = source_of(frame.file).function_at(frame.first_line, frame.function)
+        if function is None or is_closed_over(function, name):
+            return function is not None
         return (
-            function is not None
-            and name not in parameters_of(function)
+            name not in parameters_of(function)
             and self.side.write_in(frame, name, self.side.recording.of_frame(frame.number)[-1] + 1) is None
         )
+
+
+def depends_on_kept_state(recording: LineRecording, operation_ids: Iterable[str]) -> bool:
+    """Whether one of the calls depends on what code keeps between executions, so it may differ only in a later replay."""
+    made = [one for one in operation_ids if recording.operation(one) is not None]
+    found = (origin for one in made for origin, _ in Dependences.of_call(recording, one).origins)
+    return any(map(outlives_the_execution, found))
 
 
 def outlives_the_execution(origin: Origin) -> bool:
@@ -246,4 +254,4 @@ def outlives_the_execution(origin: Origin) -> bool:
     made = [one for one in source_of(origin.file) if name in one.binds or f"self.{name}" in one.writes]
     if owner:
         return any(getattr(one.function, "name", "") == "__init__" for one in made)
-    return any(one.function is None for one in made)
+    return is_closed_over(origin.statement.function, name) or any(one.function is None for one in made)

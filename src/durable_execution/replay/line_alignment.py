@@ -172,6 +172,11 @@ class Side:
             if ended is not None and ended < end and any(maker and mentioned in maker.mentions for maker in makers):
                 yield one
 
+    def parameters(self, frame: Frame) -> set[str]:
+        """The parameters of a frame's function."""
+        function = source_of(frame.file).function_at(frame.first_line, frame.function)
+        return parameters_of(function) if function is not None else set()
+
     def effect(self, at: int) -> str:
         """What the statement at a LINE event gave, as text: the changed locals, or the value or error of its frame."""
         events = self.recording.of_frame(self.events[at].frame)
@@ -401,6 +406,13 @@ def _makes(statement: Statement, path: str) -> bool:
     if isinstance(statement.node, ast.AnnAssign) and statement.node.value is None:
         return False
     return path.rpartition(".")[2] in statement.writes
+
+
+def is_closed_over(function: object, name: str) -> bool:
+    """Whether a function declares a name as one of the function around it."""
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    return any(isinstance(one, ast.Nonlocal) and name in one.names for one in ast.walk(function))
 
 
 @lru_cache(maxsize=4_096)

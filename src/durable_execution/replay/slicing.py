@@ -208,6 +208,7 @@ class Slice:
             if not found and at in self._asked:
                 self._add(statement, at, depth)
                 return True
+        found = found or self._changed_inside(at, other, depth)
         if not found and (is_branch or is_terminal) and self._can_originate(statement, is_branch=is_branch):
             self._add(statement, at, depth)
             return True
@@ -237,6 +238,25 @@ class Slice:
         found = False
         for frame in self._left.called_at(at):
             found = self._differs_at_end(frame, depth) or found
+        return found
+
+    def _changed_inside(self, at: int, other: int, depth: int) -> bool:
+        """Follow the objects that functions called by a statement leave behind differently, such as one that they construct."""
+        found = False
+        for frame in self._left.called_at(at):
+            number = self.alignment.frame(frame.number)
+            end = self._left.end_of(frame.number)
+            other_end = self._right.end_of(number) if number is not None else None
+            if number is None or end is None or other_end is None:
+                continue
+            start, other_start = (
+                self._left.recording.of_frame(frame.number)[0],
+                self._right.recording.of_frame(number)[0],
+            )
+            for name in sorted(self._left.parameters(frame)):
+                values = self._differing(name, end, other_end)
+                if values is not None and self._differing(name, start, other_start) is None:
+                    found = self._value(name, end, values, depth + 1) or found
         return found
 
     def _handed_over(self, statement: Statement, at: int, other: int, depth: int) -> bool:
@@ -383,6 +403,9 @@ class Slice:
     def _kept(self, path: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
         """The value is older than the replay: point at the statement that keeps it, or that made it at import."""
         found = self._left.kept(path, at, frame)
+        owner = path.rpartition(".")[0]
+        if found is None and owner and owner.partition(".")[0] not in self._left.recording.locals_at(at):
+            return self._kept(owner, at, frame, values, depth)
         if found is None:
             return False
         file, statement = found

@@ -22,10 +22,20 @@ COMPOUND = (
 MUTATORS = frozenset(
     {
         "add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
-        "reverse", "setdefault", "sort", "update", "subtract", "move_to_end", "rotate", "__setitem__",
+        "reverse", "setdefault", "sort", "update", "subtract", "move_to_end", "rotate", "__setitem__", "__delitem__",
+        "extendleft", "difference_update", "intersection_update", "symmetric_difference_update", "put", "put_nowait",
+        "get_nowait",
     }
 )  # fmt: skip
 """Methods of the standard containers that change them."""
+
+CHANGERS = frozenset(
+    {
+        "heapify", "heappop", "heappush", "heappushpop", "heapreplace", "insort", "insort_left", "insort_right", "shuffle",
+        "setitem", "delitem",
+    }
+)  # fmt: skip
+"""Functions of the standard library that change the container that they are given first."""
 
 
 @dataclass(frozen=True)
@@ -266,11 +276,13 @@ class _Names(ast.NodeVisitor):
         if isinstance(function, ast.Name):
             self.calls.add(function.id)
             self.mentions.add(function.id)
+            self.writes |= _changed_by(function.id, node.args)
         elif isinstance(function, ast.Attribute):
             self.calls.add(function.attr)
             self.mentions.add(function.attr)
             if function.attr in MUTATORS:
                 self.writes |= _targets(function.value)
+            self.writes |= _changed_by(function.attr, node.args)
             self.visit(function.value)
         else:
             self.visit(function)
@@ -299,6 +311,16 @@ class _Names(ast.NodeVisitor):
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815
 
 
+def _changed_by(function: str, arguments: Sequence[ast.expr]) -> set[str]:
+    """What a function of the standard library changes of its first argument: the attribute, or the container."""
+    if function in CHANGERS and arguments:
+        return _targets(arguments[0])
+    match function, arguments:
+        case (("setattr" | "delattr" | "__setattr__"), [owner, ast.Constant(value=str(name)), *_]):
+            return {f"{path}.{name}" for path in _targets(owner)}
+    return set()
+
+
 def _exits(node: ast.AST) -> bool:
     if not isinstance(node, (ast.If, ast.Match, ast.Try, ast.TryStar, ast.While)):
         return False
@@ -306,11 +328,17 @@ def _exits(node: ast.AST) -> bool:
 
 
 def access_path(node: ast.AST) -> str | None:
-    """`order.customer.tier` as an access path; None when something is called or subscripted on the way."""
+    """`order.customer.tier` as an access path; None when something is called or subscripted on the way.
+
+    `type(order).count` is the same path as `order.count`.
+    """
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
+    match node:
+        case ast.Call(func=ast.Name(id="type"), args=[ast.Name() as owner]) if parts:
+            node = owner
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
 
 

@@ -46,6 +46,8 @@ class Surroundings:
 
 
 FRESH = Surroundings("a fresh process", replays=HERE)
+WORN = Surroundings("a process that replays many times", replays=8)
+"""What code keeps between executions may decide only when it is full, or at every third execution."""
 
 
 def surroundings_for(

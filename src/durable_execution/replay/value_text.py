@@ -5,6 +5,8 @@ same for equal values, and free of side effects: sets are sorted, dictionaries k
 address or an `id()`. Rendering runs no user code: attributes are read from `__dict__` and `__slots__` only.
 """
 
+import array
+import contextvars
 import dataclasses
 import datetime as dt
 import decimal
@@ -13,13 +15,15 @@ import fractions
 import functools
 import itertools
 import pathlib
+import queue
 import random
 import re
 import sys
 import types
 import uuid
+import weakref
 import zlib
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
@@ -217,10 +221,35 @@ class ValueText:
         numbers: tuple[int, ...] = random.Random.getstate(value)[1]
         return f"<{kind.__name__} #{hash(numbers) & 0xFFFFFFFF:08x}>"  # the same in every process, for numbers
 
+    def _weak(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        return f"{kind.__name__}({len(list(value))} alive)"
+
+    def _variable(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        try:
+            return f"{kind.__name__}({value.name}={self._named(value.name, value.get(), depth, seen)})"
+        except LookupError:
+            return f"{kind.__name__}({value.name})"
+
+    def _queue(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        return f"{kind.__name__}({self._text(value.queue, depth + 1, seen)})"
+
+    def _chain(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        return f"{kind.__name__}({self._items(value.maps, depth, seen)})"
+
+    def _view(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        more = f", … {len(value)} items" if len(value) > MAX_ITEMS else ""
+        return f"{kind.__name__}([{self._items(itertools.islice(value, MAX_ITEMS), depth, seen)}{more}])"
+
+    def _proxy(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        return f"{kind.__name__}({self._text(dict(value), depth + 1, seen)})"
+
     def _enum(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
         return f"{kind.__name__}.{value._name_}" if value._name_ else f"{kind.__name__}({value._value_!r})"
 
     def _instance(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        standard = _STANDARD.get(kind)
+        if standard is not None:
+            return standard(self, value, kind, depth, seen)
         package = kind.__module__.partition(".")[0]
         if package == "durable_execution" or (package in OPAQUE and package != "types"):
             return f"<{kind.__name__}>"
@@ -235,11 +264,20 @@ Render = Callable[[ValueText, Any, type, int, set[int]], str]
 _CONTAINERS: tuple[tuple[type | tuple[type, ...], Render], ...] = (
     (enum.Enum, ValueText._enum),  # noqa: SLF001  # of this module
     (dict, ValueText._dict),  # noqa: SLF001
-    ((list, tuple, deque), ValueText._sequence),  # noqa: SLF001
+    ((list, tuple, deque, array.array), ValueText._sequence),  # noqa: SLF001
     ((set, frozenset), ValueText._set),  # noqa: SLF001
     (functools.partial, ValueText._partial),  # noqa: SLF001
     (random.Random, ValueText._random),  # noqa: SLF001
 )
+_STANDARD: dict[type, Render] = {
+    **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), ValueText._weak),  # noqa: SLF001
+    **dict.fromkeys((queue.Queue, queue.LifoQueue, queue.PriorityQueue), ValueText._queue),  # noqa: SLF001
+    **dict.fromkeys(map(type, ({}.keys(), {}.values(), {}.items())), ValueText._view),  # noqa: SLF001
+    types.MappingProxyType: ValueText._proxy,  # noqa: SLF001
+    contextvars.ContextVar: ValueText._variable,  # noqa: SLF001
+    ChainMap: ValueText._chain,  # noqa: SLF001
+}
+"""What the standard library keeps values in, besides the types above."""
 
 
 def attributes_of(value: Any) -> dict[str, Any]:

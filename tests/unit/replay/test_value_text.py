@@ -1,7 +1,12 @@
 """Short texts of values: equal values give equal texts, and no user code runs."""
 
+import array
+import contextvars
 import enum
+import queue
 import types
+import weakref
+from collections import ChainMap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,9 +51,28 @@ class Loop(list[Any]):
     pass
 
 
+KEPT = Loud()
+LIVING: "weakref.WeakSet[Loud]" = weakref.WeakSet([KEPT])
+TENANT: "contextvars.ContextVar[Any]" = contextvars.ContextVar("tenant", default="shop")
+UNSET: "contextvars.ContextVar[Any]" = contextvars.ContextVar("unset")
+JOBS: "queue.Queue[str]" = queue.Queue()
+JOBS.put("a")
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
+        (LIVING, "WeakSet(1 alive)"),
+        (weakref.WeakKeyDictionary({KEPT: 1}), "WeakKeyDictionary(1 alive)"),
+        (weakref.WeakValueDictionary({1: KEPT}), "WeakValueDictionary(1 alive)"),
+        (TENANT, "ContextVar(tenant='shop')"),
+        (UNSET, "ContextVar(unset)"),
+        (JOBS, "Queue(deque(['a']))"),
+        (ChainMap({"a": 1}, {"b": 2}), "ChainMap({'a': 1}, {'b': 2})"),
+        (types.MappingProxyType({"a": 1}), "mappingproxy({'a': 1})"),
+        ({"b": 1, "a": 2}.keys(), "dict_keys(['b', 'a'])"),
+        ({"b": 1, "a": 2}.values(), "dict_values([1, 2])"),
+        (array.array("i", [1, 2]), "array([1, 2])"),
         (1, "1"),
         (None, "None"),
         ("a", "'a'"),
