@@ -52,6 +52,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/telemetry/live.py": "loads OpenTelemetry, once an application has a provider",
     "src/durable_execution/telemetry/metrics.py": "instruments; the importer assembles observers",
     "src/durable_execution/telemetry/sdk_spans.py": "needs OpenTelemetry's SDK, which its importer does without",
+    "src/durable_execution/testing/planned_run.py": "drives a run; the importer checks what came of it",
     "src/durable_execution/testing/workflow_plan.py": "random workflows as values; the importer runs them",
     "src/durable_execution/trace/lines.py": "builds the text of lines; the importer observes",
 }

@@ -19,7 +19,7 @@ from durable_execution.testing.properties import (
     same_result,
     succeeds,
 )
-from durable_execution.testing.workflow_plan import PlannedStep
+from durable_execution.testing.workflow_plan import PlannedOutcomes
 from tests.properties import orders
 
 DOWN = failures(orders.GatewayError("down"))
@@ -122,6 +122,6 @@ def test_a_run_that_cannot_be_repeated_is_reported_as_such() -> None:
 
 
 def test_outcomes_follow_the_call_and_the_attempt_and_not_the_crash() -> None:
-    planned = {"rate": PlannedStep(5, first=((1, 2), ()))}
+    planned = {"rate": PlannedOutcomes(5, first=((1, 2), ()))}
     assert [planned["rate"].outcome(0, attempt) for attempt in (1, 2, 3)] == [1, 2, 2]
     assert planned["rate"].outcome(1, 1) == planned["rate"].outcome(7, 1) == 5

@@ -390,13 +390,20 @@ def _default_retry() -> RetryStrategy:
     return RetryPresets.default()
 
 
-async def run_body(call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
+def run_body(call: Call, function: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
     """Run a step's function: a coroutine function on the event loop, any other in a worker thread."""
     state = call.scope.state
     if state.stand_in is not None and (standing := state.stand_in(call)) is not None:
-        return await standing
+        return standing
     if state.step_stubs is not None and call.name in state.step_stubs:
         function = _stubbed(function, state.step_stubs[call.name])
+    if state.body_order is None:
+        return _run(call, function, arguments)
+    return state.body_order.run(call, lambda: _run(call, function, arguments))
+
+
+async def _run(call: Call, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    state = call.scope.state
     token = running_scope.set(IN_STEP)
     is_alone = state.is_alone
     state.busy += 1

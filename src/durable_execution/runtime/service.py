@@ -62,7 +62,8 @@ class ServiceClient(Protocol):
     A client that decides which step bodies run may have a method `stand_in(call)` (see `ExecutionState.stand_in`), and a
     `seed_arn` in place of the execution's own.
 
-    A client for tests may have `step_stubs`: functions to run in place of step bodies, by the name of the step.
+    A client for tests may have `step_stubs`: functions to run in place of step bodies, by the name of the step. It
+    may have a `body_order`, which decides when bodies begin and end (see `BodyOrder`).
 
     A client that can keep data even if this process dies may have a method `note_unsent(token, update)`. It is called for
     every update that no code waits for, and that is therefore not sent yet, with the token to send it with. After that token

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 from weakref import WeakSet
 
 from durable_execution.errors import ExecutionError, ServiceError
@@ -71,6 +71,22 @@ class NondeterminismPolicy(Enum):
     WARN = "warn"
 
 
+class BodyOrder(Protocol):
+    """Decides when the bodies of steps begin and end. A client for tests may have one, as its `body_order`."""
+
+    async def run(self, call: Call, body: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a body when it may begin, and return its result when it may end. The state is busy until then."""
+        ...
+
+    def release(self, state: ExecutionState) -> bool:
+        """Let something happen. The runtime calls this while bodies run and nothing else can go on.
+
+        Returns:
+            Whether something was scheduled, so that the loop must look again.
+        """
+        ...
+
+
 class ExecutionState:
     """The state of one invocation. Use it only on the invocation's event loop.
 
@@ -91,6 +107,7 @@ class ExecutionState:
         watch: Called with the function that a thread of blocking orchestration code is about to run; None runs it directly. A
             replay sets it to observe what the code depends on.
         step_stubs: Functions that a test runs in place of step bodies, by the name of the step; None without stubs.
+        body_order: Decides when the bodies of steps begin and end, for tests; None lets them run as they come.
         on_unread: Called with a call whose recorded result could not be read, and the error. A replay sets it.
         stand_in: Called with the step's call before the step's body runs. What it returns is awaited in place of the body;
             None runs the body. Replays and forks set it.
@@ -136,6 +153,7 @@ class ExecutionState:
         self.watch: Callable[[Callable[[], Any]], Any] | None = None
         self.on_unread: Callable[[Call, Exception], None] | None = None
         self.step_stubs: Mapping[str | None, Callable[..., Any]] | None = getattr(client, "step_stubs", None)
+        self.body_order: BodyOrder | None = getattr(client, "body_order", None)
         self.stand_in: Callable[[Call], Awaitable[Any] | None] | None = getattr(client, "stand_in", None)
         self.seed_arn: str = getattr(client, "seed_arn", None) or execution_arn
         self.batcher = CheckpointBatcher(
@@ -272,6 +290,8 @@ class ExecutionState:
         if self.outcome.done() or batcher.is_sending:
             return False
         if self.busy:
+            if self.body_order is not None and self.body_order.release(self):
+                return True
             return batcher.flush_later() or self._ask_when_due()
         if not self._waiters:
             return self._watch_foreign_wait(timeout)
@@ -280,6 +300,11 @@ class ExecutionState:
             return True
         self._suspend()
         return True
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When the first timer is due that code waits for; None if it waits for none."""
+        return min((at for key in self._waiters if (at := _due_at(self.operations.get(key))) is not None), default=None)
 
     def close(self) -> None:
         """Cancel the timers."""
@@ -315,12 +340,9 @@ class ExecutionState:
         Returns:
             Whether a timer was set.
         """
-        if self._due_timer is not None or not self._waiters:
+        if self._due_timer is not None or (due := self.next_due) is None:
             return False
-        due = [at for key in self._waiters if (at := _due_at(self.operations.get(key))) is not None]
-        if not due:
-            return False
-        seconds = (min(due) - self.clock.now()).total_seconds()
+        seconds = (due - self.clock.now()).total_seconds()
         self._due_timer = self.loop.call_later(max(seconds, 0) + DUE_MARGIN_SECONDS, self._ask)
         return True
 

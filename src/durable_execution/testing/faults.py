@@ -11,6 +11,7 @@ from durable_execution.local.hosts import FunctionHost, Invocation, Outcome
 from durable_execution.observers import Observer
 from durable_execution.protocol import Wire
 from durable_execution.runtime.service import CheckpointAnswer, ServiceClient, StatePage
+from durable_execution.runtime.state import BodyOrder
 from durable_execution.testing.problems import RunnerError
 
 Stubs = Mapping[str, Callable[..., Any]]
@@ -108,12 +109,19 @@ class FaultyClient:
     """A service client that injects faults and latency, and runs stubs in place of step bodies."""
 
     def __init__(
-        self, inner: ServiceClient, faults: Faults, stubs: Stubs | None = None, *, delay_seconds: float = 0
+        self,
+        inner: ServiceClient,
+        faults: Faults,
+        stubs: Stubs | None = None,
+        *,
+        body_order: BodyOrder | None = None,
+        delay_seconds: float = 0,
     ) -> None:
         self._inner = inner
         self._faults = faults
         self._delay_seconds = delay_seconds
         self.step_stubs = stubs
+        self.body_order = body_order
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
         """Send updates, unless a fault occurs."""
@@ -143,8 +151,10 @@ class FaultyHost:
         observers: Iterable[Observer],
         stubs: Stubs | None = None,
         *,
+        body_order: Callable[[], BodyOrder] | None = None,
         checkpoint_delay: timedelta = timedelta(),
     ) -> None:
+        self._body_order = body_order
         self._delay_seconds = checkpoint_delay.total_seconds()
         self._inner = inner
         self._faults = faults
@@ -153,7 +163,13 @@ class FaultyHost:
 
     def invoke(self, invocation: Invocation) -> Outcome:
         """Run it once."""
-        client = FaultyClient(invocation.client, self._faults, self._stubs, delay_seconds=self._delay_seconds)
+        client = FaultyClient(
+            invocation.client,
+            self._faults,
+            self._stubs,
+            body_order=self._body_order() if self._body_order is not None else None,
+            delay_seconds=self._delay_seconds,
+        )
         observers = (*invocation.observers, *self._observers)
         return self._inner.invoke(replace(invocation, client=client, observers=observers))
 

@@ -13,6 +13,7 @@ from durable_execution.local.hosts import DurableTarget, durable_target, host_of
 from durable_execution.local.id_source import IdSource
 from durable_execution.observers import Observer
 from durable_execution.protocol import ExecutionStatus
+from durable_execution.runtime.state import BodyOrder
 from durable_execution.testing.calls import ServiceCalls
 from durable_execution.testing.faults import Fault, Faults, FaultyHost, Stubs, UpdateRule
 from durable_execution.testing.problems import RunnerError
@@ -107,6 +108,7 @@ class LocalRunner(Runner[LocalExecution]):
         checkpoint_delay: How long each checkpoint call takes, in real time. With it, updates of concurrent branches share
             calls as they do on AWS.
         ids: Source of the ids of executions and callbacks.
+        body_order: Called for each invocation: returns what decides when the bodies of steps begin and end.
 
     Attributes:
         engine: The `LocalEngine` that runs the executions, for operations that the runner has no method for.
@@ -127,6 +129,7 @@ class LocalRunner(Runner[LocalExecution]):
         limits: EngineLimits | None = None,
         checkpoint_delay: timedelta = timedelta(),
         ids: IdSource | None = None,
+        body_order: Callable[[], BodyOrder] | None = None,
     ) -> None:
         if durable_target(handler) is None:
             raise RunnerError(
@@ -142,7 +145,9 @@ class LocalRunner(Runner[LocalExecution]):
         for other, target in (functions or {}).items():
             self.register(other, target)
         host, _ = host_of(self._function, handler)
-        faulty = FaultyHost(host, self._faults, observers, stubs, checkpoint_delay=checkpoint_delay)
+        faulty = FaultyHost(
+            host, self._faults, observers, stubs, body_order=body_order, checkpoint_delay=checkpoint_delay
+        )
         self.engine.register(self._function, faulty, durable=True)
 
     def __enter__(self) -> Self:

@@ -28,10 +28,8 @@ def test_orders_are_charged_once() -> None:
 ```
 """
 
-import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +39,10 @@ from hypothesis.errors import FlakyFailure
 from hypothesis.strategies import SearchStrategy
 
 from durable_execution.handler import DurableHandler
-from durable_execution.observers import AttemptEnded, Observer
 from durable_execution.protocol import ExecutionStatus
-from durable_execution.testing.local_runner import LocalExecution, LocalRunner
-from durable_execution.testing.operation_views import CallbackView
+from durable_execution.testing.planned_run import PlannedRun
 from durable_execution.testing.run_result import RunResult
-from durable_execution.testing.workflow_plan import Failure, Plan, PlannedSteps, Silence, failures, no_answer, plans
+from durable_execution.testing.workflow_plan import Failure, Plan, failures, no_answer, plans
 
 __all__ = [
     "Failure",
@@ -64,8 +60,7 @@ __all__ = [
 ]
 
 DEFAULT_EXAMPLES = 200
-RUN_TIMEOUT = timedelta(seconds=20)
-MAX_ROUNDS = 200
+MAX_CHOICES_SHOWN = 10
 IRREPRODUCIBLE = (
     "A second run of the same plan did not fail: the handler depends on state outside the plan, such as a global, a "
     "cache or the clock."
@@ -79,88 +74,29 @@ class WorkflowRun:
         handler: The handler.
         plan: What was decided about the run.
         result: The execution as it ended: status, result, operations, history.
+        order: What happened in an order that differs from that of the calls, as text.
         bodies: How often the body of each step ran to its end, by operation id and name.
     """
 
-    def __init__(self, handler: Any, plan: Plan, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, handler: Any, plan: Plan, options: Mapping[str, Any], places: Mapping[str, dict[str, int]] | None = None
+    ) -> None:
         self.handler = handler
         self.plan = plan
         self._options = options
-        bodies = _Bodies()
-        stubs = PlannedSteps(plan, is_async=inspect.iscoroutinefunction(inspect.unwrap(handler.function)))
-        runner = LocalRunner(handler, observers=[bodies], stubs=stubs, timeout=RUN_TIMEOUT, **options)
-        try:
-            for crash in plan.crashes:
-                runner.crash(at=crash.checkpoint, stored=crash.is_stored)
-            self.result: RunResult = _drive(runner.start(plan.event), plan)
-        finally:
-            runner.close()
-        self.bodies: Counter[tuple[str, str]] = bodies.ended
+        run = PlannedRun(handler, plan, options, dict(places or {}))
+        self.result: RunResult = run.result()
+        self.order: Sequence[str] = run.choices.made
+        self.bodies: Counter[tuple[str, str]] = run.effects
+        self._places = run.places
 
     def undisturbed(self) -> "WorkflowRun":
         """The same inputs and outcomes, run without crashes, pauses and changes of order."""
-        return WorkflowRun(self.handler, self.plan.undisturbed(), self._options)
+        return WorkflowRun(self.handler, self.plan.undisturbed(), self._options, self._places)
 
 
 Invariant = Callable[[WorkflowRun], None]
 """Checks a run; raises AssertionError if it does not hold."""
-
-
-class _Bodies(Observer):
-    """Counts the bodies of steps that ran to their end with a result, also those whose result was lost in a crash."""
-
-    def __init__(self) -> None:
-        self.ended: Counter[tuple[str, str]] = Counter()
-
-    def on_attempt_ended(self, notification: AttemptEnded) -> None:
-        if notification.outcome == "SUCCEEDED" and notification.call.name is not None:
-            self.ended[notification.call.id, notification.call.name] += 1
-
-
-def _drive(execution: LocalExecution, plan: Plan) -> RunResult:
-    """Run until the end: answer callbacks as planned, pause once if planned, and let time pass."""
-    answered: set[str] = set()
-    has_paused = plan.pause_after is None
-    for _ in range(MAX_ROUNDS):
-        report = execution.until_waiting()
-        if report.status.is_terminal:
-            return report
-        if not has_paused and len(report.invocations) >= (plan.pause_after or 0):
-            has_paused = True
-            execution.pause("planned")
-            execution.until_waiting()
-            execution.resume()
-            continue
-        if not _answer(execution, plan, answered):
-            execution.until(lambda: any(_planned(execution, plan, answered)))
-            if len(execution.report().history) == len(report.history):
-                break
-    return execution.report()
-
-
-def _answer(execution: LocalExecution, plan: Plan, answered: set[str]) -> bool:
-    """Answer one open callback that the plan has an outcome for. Returns whether there was one."""
-    for callback, outcome in _planned(execution, plan, answered):
-        answered.add(callback.callback_id)
-        if isinstance(outcome, Failure):
-            execution.fail_callback(callback.name, str(outcome.error))
-        else:
-            execution.succeed_callback(callback.name, outcome)
-        return True
-    return False
-
-
-def _planned(execution: LocalExecution, plan: Plan, answered: set[str]) -> Iterator[tuple[CallbackView, Any]]:
-    """The open callbacks that the plan answers, with their outcomes."""
-    report = execution.report()
-    for callback in execution.open_callbacks():
-        for name, outcome in plan.callbacks.items():
-            if (
-                callback.callback_id not in answered
-                and not isinstance(outcome, Silence)
-                and report.fits(callback, name)
-            ):
-                yield callback, outcome
 
 
 def _require(condition: bool, problem: str) -> None:
@@ -232,12 +168,13 @@ def no_divergence() -> Invariant:
 
     def check(run: WorkflowRun) -> None:
         from durable_execution.replay import Replayer
+        from durable_execution.replay.formats import details
 
         error = run.result.error
         if error is not None and (error.type or "").endswith("NondeterminismError"):
             raise AssertionError(error.message)
         report = Replayer(run.handler).replay(run.result.recorded)
-        _require(report.is_same, str(report))
+        _require(report.is_same, f"a replay differs from the recording\n\n{details(report)}")
 
     return check
 
@@ -321,7 +258,8 @@ def check_workflow(
 
 
 def _described(run: WorkflowRun, reason: AssertionError, saved: Path | None) -> str:
-    lines = [str(reason), "", "with this plan:", *(f"  {line}" for line in str(run.plan).splitlines())]
+    plan = [*str(run.plan).splitlines(), *(f"order     {choice}" for choice in run.order[:MAX_CHOICES_SHOWN])]
+    lines = [str(reason), "", "with this plan:", *(f"  {line}" for line in plan)]
     lines += ["", *run.result.describe().splitlines()]
     if saved is not None:
         lines += ["", f"The history is in {saved}; open it with: durable-debug {saved}"]

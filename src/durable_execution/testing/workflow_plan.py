@@ -3,23 +3,22 @@
 A plan is drawn whole before the run. Two runs of one plan therefore differ only in what the workflow itself does.
 """
 
-import asyncio
-import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from durable_execution.operations.step import StepContext
-
 MAX_ATTEMPTS = 3
 MAX_CALLS = 3
 MAX_CRASHES = 2
 USUAL_CHECKPOINT = 5
 MAX_CHECKPOINT = 12
-MAX_YIELDS = 3
+MAX_CHOICE = 5
+MAX_CHOICES = 6
+ALL_AT_ONCE = -1
+"""In a plan's order: everything that can happen next happens at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ class Crash:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedStep:
-    """The outcomes of the calls of one step.
+class PlannedOutcomes:
+    """The outcomes of the calls of one step, or of the callbacks of one name.
 
     Attributes:
         usual: The outcome of every call that `first` does not list.
@@ -103,15 +102,16 @@ class Plan:
     Attributes:
         event: The input.
         steps: For each step name, the outcomes of its calls.
-        callbacks: For each callback name, its outcome.
+        callbacks: For each callback name, the outcomes of its callbacks.
         crashes: Where the process dies.
-        order: How often each step yields to the others before it ends; the numbers repeat.
+        order: Wherever several things can happen next, such as the ends of steps, which one does: its number, from 0, or
+            `ALL_AT_ONCE`. The numbers repeat.
         pause_after: Number of the invocation after which the execution is paused and resumed; None for no pause.
     """
 
     event: Any
-    steps: Mapping[str, PlannedStep] = field(default_factory=dict)
-    callbacks: Mapping[str, Any] = field(default_factory=dict)
+    steps: Mapping[str, PlannedOutcomes] = field(default_factory=dict)
+    callbacks: Mapping[str, PlannedOutcomes] = field(default_factory=dict)
     crashes: tuple[Crash, ...] = ()
     order: tuple[int, ...] = ()
     pause_after: int | None = None
@@ -123,9 +123,8 @@ class Plan:
     def __str__(self) -> str:
         lines = [f"input     {self.event!r}"]
         lines += [f"step      {name}: {planned}" for name, planned in self.steps.items()]
-        lines += [f"callback  {name}: {outcome!r}" for name, outcome in self.callbacks.items()]
+        lines += [f"callback  {name}: {planned}" for name, planned in self.callbacks.items()]
         lines += [f"crash     {crash!r}" for crash in self.crashes]
-        lines += [f"order     steps yield {', '.join(map(str, self.order))} times"] if any(self.order) else []
         lines += [f"pause     after invocation {self.pause_after}"] if self.pause_after else []
         return "\n".join(lines)
 
@@ -141,21 +140,28 @@ def plans(
 ) -> SearchStrategy[Plan]:
     """Draw plans. Simple plans shrink to: the smallest input and outcomes, one attempt, nothing disturbed."""
     crash = st.builds(Crash, st.integers(1, USUAL_CHECKPOINT) | st.integers(1, MAX_CHECKPOINT), st.booleans())
+    order = st.integers(0, MAX_CHOICE) | st.just(ALL_AT_ONCE)
     planned = {name: _step(outcome) for name, outcome in steps.items()}
+    answers = {name: _callback(outcome) for name, outcome in callbacks.items()}
     return st.builds(
         Plan,
         event=event,
         steps=st.fixed_dictionaries(planned),
-        callbacks=st.fixed_dictionaries(dict(callbacks)),
+        callbacks=st.fixed_dictionaries(answers),
         crashes=st.lists(crash, max_size=MAX_CRASHES if has_crashes else 0).map(tuple),
-        order=st.lists(st.integers(0, MAX_YIELDS), max_size=4 if has_orders else 0).map(tuple),
+        order=st.lists(order, max_size=MAX_CHOICES if has_orders else 0).map(tuple),
         pause_after=st.none() | st.integers(1, 3) if has_pauses else st.none(),
     )
 
 
-def _step(outcome: SearchStrategy[Any]) -> SearchStrategy[PlannedStep]:
+def _step(outcome: SearchStrategy[Any]) -> SearchStrategy[PlannedOutcomes]:
     attempts = st.lists(outcome, max_size=MAX_ATTEMPTS).map(tuple)
-    return st.builds(PlannedStep, _usual(outcome), st.lists(attempts, max_size=MAX_CALLS).map(tuple))
+    return st.builds(PlannedOutcomes, _usual(outcome), st.lists(attempts, max_size=MAX_CALLS).map(tuple))
+
+
+def _callback(outcome: SearchStrategy[Any]) -> SearchStrategy[PlannedOutcomes]:
+    first = st.lists(outcome.map(lambda answer: (answer,)), max_size=MAX_CALLS)
+    return st.builds(PlannedOutcomes, outcome, first.map(tuple))
 
 
 @st.composite
@@ -165,47 +171,3 @@ def _usual(draw: st.DrawFn, outcome: SearchStrategy[Any]) -> Any:
     for _ in range(2):
         value = draw(outcome) if isinstance(value, Failure) else value
     return value
-
-
-class PlannedSteps(Mapping[str, Callable[..., Any]]):
-    """Stands in for step bodies: each returns or raises what the plan says for its call and attempt.
-
-    The outcome depends on the operation and the attempt, not on how often bodies ran before: a body that runs again
-    after a crash has the same outcome.
-    """
-
-    def __init__(self, plan: Plan, *, is_async: bool) -> None:
-        self._plan = plan
-        self._is_async = is_async
-        self._places: dict[str, dict[str, int]] = {}
-        self._turn = 0
-
-    def __getitem__(self, name: str) -> Callable[..., Any]:
-        planned = self._plan.steps[name]
-
-        def outcome_of(step: StepContext) -> Any:
-            places = self._places.setdefault(name, {})
-            outcome = planned.outcome(places.setdefault(step.operation_id, len(places)), step.attempt)
-            if isinstance(outcome, Failure):
-                raise copy.copy(outcome.error)
-            return copy.deepcopy(outcome)
-
-        async def ordered(step: StepContext, *_: Any, **__: Any) -> Any:
-            for _turn in range(self._yields()):
-                await asyncio.sleep(0)
-            return outcome_of(step)
-
-        def plain(step: StepContext, *_: Any, **__: Any) -> Any:
-            return outcome_of(step)
-
-        return ordered if self._is_async else plain
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._plan.steps)
-
-    def __len__(self) -> int:
-        return len(self._plan.steps)
-
-    def _yields(self) -> int:
-        self._turn += 1
-        return self._plan.order[(self._turn - 1) % len(self._plan.order)] if self._plan.order else 0
