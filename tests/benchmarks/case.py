@@ -3,14 +3,19 @@
 import importlib
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
 from types import ModuleType
 
+from durable_execution.local.hosts import Answer
 from tests.benchmarks.measuring import Sample, measure, measure_with_threads, medians, to_json
 from tests.benchmarks.seams import http_service
 from tests.benchmarks.telemetry_overhead import extra_of
+from tests.interop.lambda_environment import FULL_PROCESSOR_MB, environment
+from tests.loopback_service import ENVIRONMENT
+from tests.unit.fake_service import ARN, envelope
 
 IMPORTS = {"ours": "durable_execution", "aws": "aws_durable_execution_sdk_python"}
 TIME_IMPORT = "import boto3, time; began = time.perf_counter(); {0}; print(time.perf_counter() - began)"
@@ -147,6 +152,46 @@ def traced_3000(_sdk: ModuleType, name: str) -> Sample:
     return extra_of(name, 3_000)
 
 
+def lambda_init(_sdk: ModuleType, name: str) -> Sample:
+    """The processor time of an environment until its function is ready."""
+    return Sample(median(_first_invocation(name)[0] for _ in range(5)), 0, 0, 0)
+
+
+def lambda_first_128(_sdk: ModuleType, name: str) -> Sample:
+    """The first invocation in an environment of 128 MB: two steps at 7 % of a processor."""
+    return Sample(0, median(_first_invocation(name, 128)[1] for _ in range(5)), 0, 0)
+
+
+def lambda_first_256(_sdk: ModuleType, name: str) -> Sample:
+    """The same with 256 MB."""
+    return Sample(0, median(_first_invocation(name, 256)[1] for _ in range(5)), 0, 0)
+
+
+def lambda_first_full(_sdk: ModuleType, name: str) -> Sample:
+    """The same with a processor of its own."""
+    return Sample(0, median(_first_invocation(name)[1] for _ in range(5)), 0, 0)
+
+
+def _first_invocation(name: str, memory_mb: int = FULL_PROCESSOR_MB) -> tuple[float, float]:
+    """The processor time of the init phase, and the elapsed time of the first invocation."""
+    with (
+        http_service() as url,
+        environment(
+            f"tests.benchmarks.on_lambda_{name}.handler",
+            {**ENVIRONMENT, "AWS_ENDPOINT_URL_LAMBDA": url},
+            memory_mb=memory_mb,
+        ) as started,
+    ):
+        began = time.perf_counter()
+        outcome = started.invoke(
+            envelope(payload={"order_id": "A-17"}), request_id="request-1", function_arn=ARN.split("/")[0]
+        )
+        seconds = time.perf_counter() - began
+        if not isinstance(outcome, Answer) or outcome.value.get("Status") != "SUCCEEDED":
+            raise RuntimeError(f"{outcome}\n{started.said}")
+        return started.init_cpu_seconds, seconds
+
+
 def import_time(_sdk: ModuleType, name: str) -> Sample:
     """Importing what a handler with steps imports, boto3 loaded before."""
     return _imported(WHAT_HANDLERS_IMPORT[name])
@@ -187,6 +232,10 @@ CASES = {
         traced_100,
         traced_1000,
         traced_3000,
+        lambda_init,
+        lambda_first_128,
+        lambda_first_256,
+        lambda_first_full,
         import_time,
         import_everything,
     )

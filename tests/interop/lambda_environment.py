@@ -25,6 +25,10 @@ from durable_execution.protocol import ErrorObject
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/2018-06-01/runtime/"
 PATIENCE_SECONDS = 60
+FULL_PROCESSOR_MB = 1769
+"""Memory size at which a function has one processor (Lambda's developer guide, "Configure Lambda function memory")."""
+
+QUOTA_PERIOD_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -154,6 +158,47 @@ def _error(body: bytes) -> ErrorObject:
     return ErrorObject(found.get("errorMessage"), found.get("errorType"))
 
 
+class Throttle:
+    """Lets a process have the processor time that Lambda gives a function of this memory size: a share of one at 1,769 MB.
+
+    The process is stopped whenever it is ahead of its share, as the quota of a control group does. This needs Linux, where the
+    processor clock of another process can be read.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], memory_mb: float) -> None:
+        self._process = process
+        self._share = memory_mb / FULL_PROCESSOR_MB
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        if self._share < 1:
+            self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._is_over.set()
+        if self._share < 1:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        began, used_before = time.perf_counter(), cpu_seconds(self._process)
+        while not self._is_over.wait(0.001) and self._process.poll() is None:
+            used = cpu_seconds(self._process) - used_before
+            ahead = used - self._share * (time.perf_counter() - began + QUOTA_PERIOD_SECONDS)
+            if ahead > 0:
+                self._process.send_signal(signal.SIGSTOP)
+                self._is_over.wait(ahead / self._share)
+                self._process.send_signal(signal.SIGCONT)
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """The processor time that a process has used; 0 if it is gone."""
+    try:
+        return time.clock_gettime((~process.pid << 3) | 2)  # how Linux numbers the clock of another process
+    except OSError:
+        return 0
+
+
 class Environment:
     """One process with AWS's runtime interface client.
 
@@ -162,20 +207,31 @@ class Environment:
         variables: Environment variables of the function.
         timeout_seconds: The time-out of the function.
         is_frozen: Whether the process is stopped between invocations, as Lambda freezes an environment.
+        memory_mb: The memory size of the function. It decides its share of a processor, except while it initializes.
+
+    Attributes:
+        init_cpu_seconds: The processor time until the function was ready.
     """
 
     def __init__(
-        self, handler: str, variables: Mapping[str, str], *, timeout_seconds: float = 30, is_frozen: bool = True
+        self,
+        handler: str,
+        variables: Mapping[str, str],
+        *,
+        timeout_seconds: float = 30,
+        is_frozen: bool = True,
+        memory_mb: int = FULL_PROCESSOR_MB,
     ) -> None:
         self.api = RuntimeApi()
         self._timeout_seconds = timeout_seconds
         self._is_frozen = is_frozen
+        self._memory_mb = memory_mb
         environment = {
             **os.environ,
             "AWS_LAMBDA_RUNTIME_API": self.api.address,
             "AWS_LAMBDA_FUNCTION_NAME": "function",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_EXECUTION_ENV": f"AWS_Lambda_python3.{sys.version_info.minor}",
             "LAMBDA_TASK_ROOT": str(ROOT),
@@ -194,6 +250,7 @@ class Environment:
         if not self.api.is_ready.wait(PATIENCE_SECONDS):
             self.close()
             raise AssertionError(f"the environment did not start: {self.said}")
+        self.init_cpu_seconds = cpu_seconds(self.process)
         self._freeze()
 
     @property
@@ -214,7 +271,9 @@ class Environment:
         event = Event(payload, request_id, int(deadline * 1000), function_arn, trace_id)
         self.thaw()
         self.api.put(event)
-        if not event.is_answered.wait(self._timeout_seconds):
+        with Throttle(self.process, self._memory_mb):
+            event.is_answered.wait(self._timeout_seconds)
+        if not event.is_answered.is_set():
             event.answer(
                 Failure(ErrorObject(f"Task timed out after {self._timeout_seconds:.2f} seconds", "Sandbox.Timedout"))
             )

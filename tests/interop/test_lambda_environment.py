@@ -1,5 +1,7 @@
 """Durable functions as they run on Lambda: under AWS's runtime interface client, frozen, throttled and timed out."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,7 +14,7 @@ from durable_execution.local import EngineLimits, LocalEngine
 from durable_execution.local.hosts import Answer
 from durable_execution.local.http import LocalServer
 from durable_execution.local.results import ExecutionResult
-from tests.interop.lambda_environment import LambdaHost, environment
+from tests.interop.lambda_environment import ROOT, LambdaHost, environment
 from tests.loopback_service import ENVIRONMENT, served
 from tests.unit.fake_service import ARN, envelope
 
@@ -84,6 +86,48 @@ def test_a_result_that_lambda_cannot_return_is_stored_and_never_breaks_the_respo
         assert result.error is None, result.error
         assert result.result == "é" * 1_000_000
         assert len(running.host.environments) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a clock for the processor time of other processes")
+@pytest.mark.parametrize("memory_mb", [128, 256])
+def test_a_small_function_ends_within_the_default_time_out(memory_mb: int) -> None:
+    """At 7 and 14 % of a processor, within three seconds: what the first invocation needs was loaded in the init phase."""
+    with cloud("shop", timeout_seconds=3, memory_mb=memory_mb) as running:
+        result = running.run({"order_id": "A-17", "amount": 9.5})
+        assert result.result["paid"] == "pay_A-17", result.error
+        assert len(running.host.environments) == 1
+
+
+READ_ONLY = """
+import errno, os, sys
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+
+def refuse(event, arguments):
+    if event != "open" and event not in CHANGES or event == "open" and not (arguments[2] or 0) & WRITES:
+        return
+    path = os.fsdecode(arguments[0]) if isinstance(arguments[0], (str, bytes)) else ""
+    if path and not path.startswith(("/tmp/", "/dev/null")):
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+sys.addaudithook(refuse)
+"""
+
+
+def test_nothing_is_written_outside_the_temporary_folder(tmp_path: Path) -> None:
+    """Lambda's root is read-only: a write elsewhere fails, also while Python starts."""
+    (tmp_path / "sitecustomize.py").write_text(READ_ONLY)
+    variables = {
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
+        "HOME": "/nonexistent",
+        "DURABLE_REPLAY_TRACE": "dir:/var/task/traces",
+    }
+    with cloud("shop", variables=variables) as running:
+        result = running.run({"order_id": "A-17", "amount": 9.5})
+        assert result.result["paid"] == "pay_A-17", result.error
+        said = running.host.environments[0].said
+        assert said.count("Read-only file system: '/var/task") == 2, said  # one line for each of the two invocations
+    assert not Path("/var/task/traces").exists()
 
 
 def test_missing_configuration_fails_the_execution_once() -> None:

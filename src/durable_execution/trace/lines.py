@@ -34,7 +34,7 @@ from durable_execution.trace.repeats import TAIL, Identities, Repeats, RuntimeCa
 from durable_execution.trace.runs import ReplayRun
 from durable_execution.trace.schema import SCHEMA, VERSION
 from durable_execution.trace.siblings import SiblingRuns
-from durable_execution.trace.sinks import TraceWriter
+from durable_execution.trace.sinks import TraceWriter, in_one_line
 
 MAX_VARIABLES = 32
 """Variables recorded of one call, in the order of their definition."""
@@ -387,8 +387,8 @@ class TraceSession:
         except Exception as error:  # noqa: BLE001  # a trace must never harm an execution
             self.writer = None
             logger.warning(
-                "cannot write the replay trace: the execution continues, the rest of this invocation is not recorded: %r",
-                error,
+                "cannot write the replay trace, so the rest of this invocation is not recorded; the execution continues: %s",
+                in_one_line(error),
             )
 
     def _seq_of(self, call: OperationCall, at: datetime) -> int:

@@ -26,7 +26,7 @@ from durable_execution.redaction import Redaction, secret_fields
 from durable_execution.serdes.annotations import annotation_of, annotations_of
 from durable_execution.trace.lines import StaticKey, TraceSession
 from durable_execution.trace.repeats import Identities
-from durable_execution.trace.sinks import DirectorySink, S3Sink, TraceSink, TraceWriter
+from durable_execution.trace.sinks import DirectorySink, S3Sink, TraceSink, TraceWriter, in_one_line
 
 logger = logging.getLogger("durable_execution")
 
@@ -135,7 +135,11 @@ class TraceRecorder(Observer, ReplayNotes):
         try:
             return self.sink.open(notification.execution_arn, f"{moment}-{notification.request_id or 'local'}")
         except Exception as error:  # noqa: BLE001  # a trace must never harm an execution
-            logger.warning("cannot write the replay trace; the execution continues without one: %r", error)
+            logger.warning(
+                "cannot write the replay trace, so the execution continues without one: %s. Traces go where "
+                "DURABLE_REPLAY_TRACE says: on Lambda, use s3://, because only /tmp can be written to there",
+                in_one_line(error),
+            )
             return None
 
 

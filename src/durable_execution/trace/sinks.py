@@ -252,3 +252,8 @@ def _ends_in_mid_line(path: Path) -> bool:
             return file.read(1) != b"\n"
     except OSError:
         return False
+
+
+def in_one_line(error: Exception) -> str:
+    """An error's type and text, for a log."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

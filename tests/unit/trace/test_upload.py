@@ -95,14 +95,14 @@ def test_a_bucket_that_hangs_or_refuses_is_one_line_of_the_log(
     gate: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse() -> None:
-        raise PermissionError("AccessDenied")
+        raise PermissionError("AccessDenied:\n/bucket")
 
     with caplog.at_level(logging.WARNING, "durable_execution"):
         run(S3Sink("bucket", client=Bucket(refuse)))
         run(S3Sink("bucket", client=Bucket(lambda: wait_for(gate)), budget_seconds=0))
     lines = [record.getMessage() for record in caplog.records if "replay trace" in record.getMessage()]
     assert len(lines) == 2
-    assert "PermissionError('AccessDenied')" in lines[0]
+    assert "PermissionError: AccessDenied: /bucket" in lines[0]
     assert "was not stored in time" in lines[1]
     assert not any("\n" in line for line in lines)
     assert all(record.exc_info is None for record in caplog.records)
