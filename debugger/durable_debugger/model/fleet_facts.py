@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 from durable_debugger.model.cost import Usage, payload_bytes, usage_of_invocation
@@ -33,6 +34,22 @@ DATED = re.compile(rf"(?:\b(?:{DAYS})[a-z]*,? )?(?:# ?(?:{MONTHS})[a-z]*\b,? ?|\
 
 LISTED = re.compile(r"(?<!\w)[-+]?#(?:, ?[-+]?#)*(?!\w)")
 """Numbers with signs and thousands separators, and lists of numbers of any length."""
+
+NAMED = "|".join(f"{status.value}(?=[ ,:]+(?:message=)?[\"']?{re.escape(status.phrase)}\\b)" for status in HTTPStatus)
+CODE = re.compile(
+    r"(?:\bhttp(?:/\d(?:\.\d)?)?|\bhttp[ _]?(?:error|status)|status[ _]?code|\bstatus|(?:error|exit|return|response|with)"
+    r"[ _-]?(?:code|status)|\bsqlstate|\berrno|\bwinerror|\bORA-?|\bsignal)[\s\"'=:(\[]{0,4}(?:of |is |was )?"
+    r"(?P<code>-?\d{1,5})(?![\w.-]*\w)"
+    rf"|(?<![\w.#-])(?P<named>{NAMED}|[45]\d\d(?= (?:client|server) error\b))"
+    r"|\b(?:returned|answered|responded|replied|said|got|received|failed|failure|error|occurred|refused)(?: with| by)?"
+    r"(?: an?)?[ :]*[(\[]?(?P<told>[45]\d\d)(?=[)\].,;:]*(?:$| (?:for|from|on|when|while|after|to|at|in|calling)\b|[)\]]))",
+    re.IGNORECASE,
+)
+"""A code of an error that says what failed: an HTTP status, an exit code, an `errno`, an SQL state."""
+
+KEPT_DIGITS = {ord("0") + digit: 0xE000 + digit for digit in range(10)}
+FOLDED_BACK = {kept: digit for digit, kept in KEPT_DIGITS.items()}
+"""Digits of a code are written with private characters while the numbers around it are folded."""
 
 NAME_IDENTIFIER = re.compile(
     r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|(?<![A-Za-z0-9])(?=[a-f]*\d)[0-9a-f]{6,}(?![A-Za-z0-9])|\d[A-Za-z0-9]*"
@@ -89,8 +106,19 @@ class Facts:
 
 @lru_cache(maxsize=8192)
 def folded(text: str) -> str:
-    """A message on one line and without the numbers and ids in it, so that the same failure of two executions has one text."""
-    return LISTED.sub(FOLDED, DATED.sub(FOLDED, IDENTIFIER.sub(FOLDED, " ".join(text.split()))))[:MAX_MESSAGE]
+    """A message on one line and without the numbers and ids in it, so that the same failure of two executions has one text.
+
+    Codes of errors stay: 503 and 404 are different failures, and orders 503 and 404 are not.
+    """
+    kept = CODE.sub(_kept, " ".join(text.split()))
+    shown = LISTED.sub(FOLDED, DATED.sub(FOLDED, IDENTIFIER.sub(FOLDED, kept)))
+    return shown.translate(FOLDED_BACK)[:MAX_MESSAGE]
+
+
+def _kept(found: re.Match[str]) -> str:
+    group = found.lastgroup or "code"
+    start, end = found.start(group) - found.start(), found.end(group) - found.start()
+    return f"{found[0][:start]}{found[group].translate(KEPT_DIGITS)}{found[0][end:]}"
 
 
 @lru_cache(maxsize=8192)

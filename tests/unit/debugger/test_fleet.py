@@ -12,7 +12,7 @@ import pytest
 from durable_debugger.cli import main
 from durable_debugger.model.fleet_facts import folded
 from durable_debugger.sources import fleet_source
-from durable_execution import DurableContext, StepConfig, durable_execution
+from durable_execution import CallbackConfig, DurableContext, RetryDecision, StepConfig, durable_execution
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.retry import RetryPresets
 
@@ -235,6 +235,85 @@ def test_a_folder_without_histories(tmp_path: Path, capsys: pytest.CaptureFixtur
 )
 def test_numbers_and_ids_are_folded(message: str, shown: str) -> None:
     assert folded(message) == shown
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("HTTP 503 for order A-17", "HTTP 503 for order #"),
+        ("503 Server Error: Service Unavailable for url: /o/17", "503 Server Error: Service Unavailable for url: /o/#"),
+        ("Client error '404 Not Found' for url '/o/17'", "Client error '404 Not Found' for url '/o/#'"),
+        ("404, message='Not Found', url='/o/17'", "404, message='Not Found', url='/o/#'"),
+        ("HTTP Error 404: Not Found", "HTTP Error 404: Not Found"),
+        (
+            "An error occurred (429) when calling Invoke (17 retries)",
+            "An error occurred (429) when calling Invoke (# retries)",
+        ),
+        ("the gateway answered 502 for order 502", "the gateway answered 502 for order #"),
+        ("statusCode=500, request 7f3a2b1c", "statusCode=500, request #"),
+        ("exit code 137", "exit code 137"),
+        ("[Errno 111] Connection refused", "[Errno 111] Connection refused"),
+        ("SQLSTATE 23505 in row 17", "SQLSTATE 23505 in row #"),
+        ("ORA-00942: no table 17", "ORA-00942: no table #"),
+        ("order 404 declined", "order # declined"),
+        ("order 429 Conflict", "order # Conflict"),
+        ("got 500 items", "got # items"),
+        ("timed out after 503 seconds", "timed out after # seconds"),
+        ("postal code 10115 of customer 17", "postal code # of customer #"),
+        ("status 20264711 of parcel", "status # of parcel"),
+    ],
+)
+def test_codes_of_errors_stay_and_numbers_of_orders_do_not(message: str, shown: str) -> None:
+    assert folded(message) == shown
+
+
+def fails_with(message: str) -> Callable[[Any], Any]:
+    return failing(message, RuntimeError)
+
+
+@durable_execution
+async def parcels(event: dict[str, Any], ctx: DurableContext) -> str:
+    number, fault = event["id"], event["fault"]
+    status = {"unavailable": 503, "unknown": 404}.get(fault)
+    await ctx.step(lambda _: number, f"weigh-{number}")
+    if status is not None:
+        await ctx.step(fails_with(f"HTTP {status} for parcel {number}"), "book", config=ONCE)
+    await ctx.step(lambda _: "booked", "book")
+
+    async def label(branch: DurableContext, item: int, _index: int) -> str:
+        body = fails_with(f"printer {number}-{item} is out of paper") if fault == "paper" and item else lambda _: "ok"
+        return await branch.step(body, f"label-{item}", config=ONCE)
+
+    (await ctx.map(list(range(3)), label, "labels")).throw_if_error()
+    if fault == "lost":
+        config: CallbackConfig[str] = CallbackConfig(heartbeat_timeout=timedelta(hours=1))
+        await (await ctx.create_callback(f"delivered-{number}", config=config)).result()
+    if fault == "storm":
+        again = StepConfig(retry_strategy=lambda _error, _attempt: RetryDecision.retry(timedelta(seconds=1)))
+        await ctx.step(fails_with(f"pickup {number} refused"), "pickup", config=again)
+    return "sent"
+
+
+def test_five_faults_of_parcels_are_five_groups_also_if_they_differ_in_a_code_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numbers of parcels are 400 to 635, so some of them are HTTP statuses as well."""
+    faults = ("unavailable", "unknown", "paper", "lost", "storm")
+    with LocalEngine(tmp_path / "parcels.db", time="skip", ids=CountingIds(), trace_sink=False) as engine:
+        engine.register("parcels", parcels)
+        for number in range(48):
+            fault = faults[number % 8] if number % 8 < len(faults) else ""
+            engine.start("parcels", {"id": 400 + 5 * number, "fault": fault})
+        for _ in range(12):
+            engine.run_until_idle(skips="nothing")
+            engine.advance(timedelta(seconds=1))
+    report = fleet(capsys, str(tmp_path / "parcels.db"))
+    assert counts(report, "failures") == {
+        "RuntimeError at book: HTTP 503 for parcel #": 6,
+        "RuntimeError at book: HTTP 404 for parcel #": 6,
+        "RuntimeError at labels/label-#: printer # is out of paper": 6,
+    }
+    assert counts(report, "waiting") == {"callback delivered-#": 6, "retry storm at pickup": 6}
 
 
 def test_secrets_in_messages_are_hidden(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
