@@ -328,7 +328,7 @@ def _too_large(failure: Outcome, size: int) -> Outcome:
         return failure
     explained = CheckpointRejectedError(
         f"the handler's result takes {size:,} bytes in the response, more than the {MAX_RESPONSE_BYTES:,} that Lambda returns, "
-        f"and the service refused to store it: {error}. Return less: store the bulk in a bucket, in a step or with "
+        f"and the service refused to store it: {str(error).rstrip('.')}. Return less: store the bulk in a bucket, in a step or with "
         "OffloadedSerDes, and return where it is"
     )
     explained.__cause__ = error

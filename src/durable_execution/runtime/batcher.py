@@ -297,7 +297,7 @@ def _explained(error: Exception, updates: list[Wire]) -> Exception:
     from durable_execution.serdes.sizes import CURE, size_in_bytes
 
     size, update = max(((size_in_bytes(each.get("Payload") or ""), each) for each in updates), key=itemgetter(0))
-    if size <= MAX_PAYLOAD_BYTES:
+    if size <= MAX_PAYLOAD_BYTES or update["Type"] == "EXECUTION":  # a result has a limit of its own
         return error
     kind = kind_of(update["Type"], update.get("SubType"))
     message = (

@@ -122,9 +122,11 @@ class Checkpoints:
             keep_outcome(journal, error=update.error or "{}")
             journal.set(ending="FAILED")
             return
-        most = self._backend.limits.invoke_bytes
-        if journal.row.parent_key is not None and update.payload and len(update.payload.encode()) > most:
-            raise invalid(f"The result of a chained execution must be at most {most} bytes.")
+        limits, is_chained = self._backend.limits, journal.row.parent_key is not None
+        most = limits.invoke_bytes if is_chained else limits.sync_payload_bytes
+        if update.payload and len(update.payload.encode()) > most:
+            kind = "a chained" if is_chained else "an"
+            raise invalid(f"The result of {kind} execution must be at most {most} bytes.")
         keep_outcome(journal, result=update.payload)
         journal.set(ending="SUCCEEDED")
 

@@ -18,7 +18,7 @@ class EngineLimits:
         callback_result_bytes: Maximum size of a callback's result.
         invoke_bytes: Maximum size of a chained invoke's input and of a chained execution's result.
         async_payload_bytes: Maximum payload of an asynchronous Invoke.
-        sync_payload_bytes: Maximum payload of a synchronous Invoke.
+        sync_payload_bytes: Maximum payload of a synchronous Invoke, and maximum result of an execution.
         response_bytes: Maximum size of a handler's answer.
         page_bytes: Maximum size of a page of operations or events. A page always has at least one item.
         page_items: Default number of items in a page.

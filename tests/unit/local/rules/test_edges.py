@@ -1,5 +1,6 @@
 """Rules of the engine at their edges: sizes that just fit, fields that are cleared, and what only some executions get."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -59,12 +60,16 @@ def test_a_payload_may_have_a_million_bytes_and_no_more(engine: LocalEngine, kin
 
 
 def test_the_result_of_an_execution_may_be_larger_than_that_of_a_step(engine: LocalEngine) -> None:
+    most = 6 * 1024 * 1024 - len('""')
+
     def body(session: Session) -> Wire:
-        session.send({"Id": "result", "Type": "EXECUTION", "Action": "SUCCEED", "Payload": '"' + "x" * 7_000_000 + '"'})
+        result = {"Id": "result", "Type": "EXECUTION", "Action": "SUCCEED"}
+        refused(lambda: session.send({**result, "Payload": json.dumps("x" * (most + 1))}), "at most 6291456 bytes")
+        session.send({**result, "Payload": json.dumps("x" * most)})
         return done("")
 
     register(engine, body)
-    assert len(engine.run("flow").result) == 7_000_000
+    assert len(engine.run("flow").result) == most
 
 
 def test_the_error_of_a_stop_has_a_limit_and_may_be_left_out(engine: LocalEngine) -> None:
