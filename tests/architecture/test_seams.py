@@ -18,6 +18,7 @@ MAY_ASK = {
     "durable_execution.runtime.transport": "makes client tokens, which only the service compares; waits between attempts",
     "durable_execution.local.id_source": "makes the ids of executions and invocations",
     "durable_execution.local.http.function_process": "is a script for a process of its own, without the rest of this package",
+    "durable_execution.replay.isolation": "waits for threads that may never end, which only real time can tell",
     "durable_execution.replay.explore": "stops code that never ends, which only real time can tell",
     "durable_execution.replay.replayer": "stops code that never ends, which only real time can tell",
     "durable_execution.replay.reorder": "stops code that never ends; shuffles completions from a given seed",

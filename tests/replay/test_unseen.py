@@ -48,3 +48,16 @@ def test_causes_in_constructors_and_in_state_that_shows_later_are_named(recordin
     lines = unseen.run("--check", recordings, LATER, *names).splitlines()
     wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
     assert wrong == {name: [] for name in names}, lines
+
+
+def test_code_that_computes_in_threads_goes_as_recorded(recordings: Path) -> None:
+    names = (
+        "pool_kept_open",
+        "pool_used_at_import",
+        "executor_of_ones_own",
+        "plain_thread_sums",
+        "thread_pool_of_multiprocessing",
+    )
+    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
+    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
+    assert wrong == {name: [] for name in names}, lines

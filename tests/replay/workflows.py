@@ -13,6 +13,7 @@ import time
 import uuid
 from _thread import start_new_thread
 from asyncio import sleep as async_sleep
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import sleep
@@ -158,6 +159,25 @@ def start_thread(path: Path) -> Any:
         thread.join()
 
     return act
+
+
+def give_to_pool(path: Path) -> Any:
+    """Nobody looks at what becomes of the work."""
+
+    def act() -> None:
+        pool = ThreadPoolExecutor(1)
+        pool.submit(path.write_text, "written", encoding="utf-8")
+        pool.shutdown(wait=False)
+
+    return act
+
+
+OLDER = ThreadPoolExecutor(1)
+
+
+def give_to_older_pool(path: Path) -> Any:
+    OLDER.submit(int).result(5)
+    return lambda: OLDER.submit(path.write_text, "written", encoding="utf-8").exception(5)
 
 
 def start_bare_thread(path: Path) -> Any:

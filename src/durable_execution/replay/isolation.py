@@ -5,13 +5,16 @@ when a replay runs in the current context, so it does not affect other threads.
 """
 
 import _thread
-import asyncio
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -57,6 +60,7 @@ class Isolation:
 
     def __init__(self, suspects: SuspectList, *, is_strict: bool = False) -> None:
         self.suspects = suspects
+        self._work: list[Callable[[float], Any]] = []
         self._stack = acting_stack if is_strict else responsible_stack
 
     def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -150,18 +154,33 @@ class Isolation:
             self.block(SuspectKind.FILE, f"sqlite3.connect({_shown(arguments[:1])})", frame)
 
     def on_thread(self, _event: str, _arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """Judge the start of a thread: asyncio's threads keep this context, threads of user code would lose it."""
+        """Judge the start of a thread: a `Thread` is judged as its starter is, a bare thread would lose this context."""
+        if frame.f_code.co_filename == threading.__file__ and frame.f_code.co_name == "start":
+            self.note(SuspectKind.THREAD, "work in another thread", frame)
+            return
         outer: FrameType | None = frame
         while outer is not None:
             owner = owner_of(outer.f_code.co_filename)
             if owner is Owner.SDK:
                 return
             if owner is Owner.USER:
-                self.block(SuspectKind.THREAD, "starting a thread", frame)
-            if outer.f_code.co_filename == asyncio.base_events.__file__:
-                self.note(SuspectKind.THREAD, "work in another thread", frame)
-                return
+                self.block(SuspectKind.THREAD, "starting a bare thread", frame)
             outer = outer.f_back
+
+    def started(self, thread: threading.Thread) -> None:
+        """Wait for a thread, at the end of the replay, that the code started."""
+        self._work.append(thread.join)
+
+    def submitted(self, work: Future[Any]) -> None:
+        """Wait for work, at the end of the replay, that the code gave to a pool."""
+        self._work.append(partial(wait_for, (work,)))
+
+    def settle(self, seconds: float) -> None:
+        """Wait for work in other threads, so that its effects are in the report. What takes longer is left behind."""
+        deadline = time.monotonic() + seconds
+        for wait in self._work:
+            wait(max(0.0, deadline - time.monotonic()))
+        self._work.clear()
 
 
 Handler = Callable[[Isolation, str, tuple[Any, ...], FrameType], None]

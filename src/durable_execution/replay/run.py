@@ -29,6 +29,9 @@ from durable_execution.serdes.error_texts import UnavailableError
 
 T = TypeVar("T")
 
+THREADS_SECONDS = 0.2
+"""How long a replay waits at its end for threads that its code started."""
+
 DEFAULT_ARN = "arn:aws:lambda:us-east-1:123456789012:function:replayed:$LATEST/durable-execution/replay/replay"
 
 
@@ -240,7 +243,7 @@ async def _stand_in(service: ReplayService, call: Call) -> Any:
 
 
 def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList, *, pretends: bool) -> None:
-    with isolated(suspects), _quiet_log(), _effects(pretends=pretends):
+    with isolated(suspects) as isolation, _quiet_log(), _effects(pretends=pretends):
         try:
             run.answer = loop.run() if loop.recorder is None else loop.recorder.run(loop.run)
         except ReplayTimeoutError:
@@ -250,6 +253,7 @@ def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList, *, pretends
             run.error = error
         finally:
             stop_watching()
+        isolation.settle(THREADS_SECONDS)
 
 
 def _effects(*, pretends: bool) -> AbstractContextManager[None]:

@@ -41,7 +41,7 @@ UNAUDITED_FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("_posixsubprocess", ("fork_exec",)),
     ("subprocess", ("_fork_exec",)),
     ("_posixshmem", ("shm_open", "shm_unlink")),
-    ("_multiprocessing", ("SemLock", "sem_unlink")),
+    ("_multiprocessing", ("sem_unlink",)),
     ("_gdbm", ("open",)),
     ("_dbm", ("open",)),
     ("readline", ("write_history_file", "append_history_file")),
@@ -180,6 +180,7 @@ def _announce_effects() -> None:
 
     ctypes._CFuncPtr = _announcing_c_functions()  # type: ignore[attr-defined]  # noqa: SLF001  # the base of every library's functions
     ctypes.pythonapi = ctypes.PyDLL(None)
+    vars(importlib.import_module("_multiprocessing"))["SemLock"] = ThreadSemaphore
     for module_name, names in UNAUDITED_FUNCTIONS:
         module = sys.modules.get(module_name)
         if module is None:
@@ -187,6 +188,69 @@ def _announce_effects() -> None:
                 module = importlib.import_module(module_name)
         for name in names:
             _announce(module, name)
+
+
+class ThreadSemaphore:
+    """In place of `_multiprocessing.SemLock`, which makes a file: a semaphore of this process, since it starts no others."""
+
+    SEM_VALUE_MAX = 2**31 - 1
+    RECURSIVE_MUTEX = 0
+    name = None
+    handle = 0
+
+    def __init__(self, kind: int, value: int, maxvalue: int, _name: str, _unlink: bool) -> None:
+        self.kind, self.maxvalue = kind, maxvalue
+        self._value, self._owned = value, 0
+        self._owner: int | None = None
+        self._changed = threading.Condition()
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Take one. Returns whether there was one in time."""
+        with self._changed:
+            if self.kind != self.RECURSIVE_MUTEX or not self._is_mine():
+                if not self._changed.wait_for(lambda: self._value > 0, timeout if block else 0):
+                    return False
+                self._value -= 1
+            self._owner, self._owned = threading.get_ident(), self._owned + 1
+            return True
+
+    def release(self) -> None:
+        """Give one back.
+
+        Raises:
+            AssertionError: Another thread owns the lock.
+            ValueError: It was released too often.
+        """
+        with self._changed:
+            if self.kind == self.RECURSIVE_MUTEX and not self._is_mine():
+                raise AssertionError("attempt to release recursive lock not owned by thread")
+            if self.kind != self.RECURSIVE_MUTEX and self._value >= self.maxvalue:
+                raise ValueError("semaphore or lock released too many times")
+            self._owned -= 1
+            if self.kind != self.RECURSIVE_MUTEX or not self._owned:
+                self._value += 1
+                self._changed.notify()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _is_mine(self) -> bool:
+        return self._owned > 0 and self._owner == threading.get_ident()
+
+    def _count(self) -> int:
+        return self._owned
+
+    def _get_value(self) -> int:
+        return self._value
+
+    def _is_zero(self) -> bool:
+        return not self._value
+
+    def _after_fork(self) -> None:
+        self._owned = 0
 
 
 def _announcing_c_functions() -> type[Any]:

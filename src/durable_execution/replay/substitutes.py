@@ -8,25 +8,39 @@ import asyncio
 import collections
 import functools
 import os
+import queue
 import socket
 import ssl
 import sys
 import threading
 import time
 from asyncio import selector_events
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
 from types import FrameType
 from typing import Any
 
 from durable_execution.replay.isolation import (
     Isolation,
+    SideEffectBlockedError,
     current,
     install_hook,
     judge_everywhere,
     judge_of_everything,
 )
-from durable_execution.replay.suspects import Owner, SuspectKind, SuspectList, base_name, owner_of, watched_by
+from durable_execution.replay.suspects import (
+    THREAD_ENTRIES,
+    Owner,
+    SuspectKind,
+    SuspectList,
+    base_name,
+    begun_at,
+    owner_of,
+    user_stack,
+    watched_by,
+)
 
 READERS = (
     "os.py", "_collections_abc.py", "frozen os", "frozen _collections_abc", "posixpath.py", "frozen posixpath", "pathlib.py",
@@ -104,6 +118,10 @@ _read_variable, _list_variables = _environ.__getitem__, _environ.__iter__
 _sleep: Any = time.sleep
 _sleep_async: Any = asyncio.sleep
 _start_thread: Any = _thread.start_new_thread
+_start, _submit = threading.Thread.start, ThreadPoolExecutor.submit
+_is_submitting: ContextVar[bool] = ContextVar("durable_execution_is_submitting", default=False)
+"""Whether a pool starts a thread: it keeps its threads, so that the work is waited for and not the thread."""
+
 
 Replacement = tuple[Any, str, Any, Any]
 """Owner, attribute name, the original, and its replacement during a replay."""
@@ -146,6 +164,8 @@ def _replacements() -> Iterator[Replacement]:
     yield _environ, "__iter__", _list_variables, _noting_list
     yield time, "sleep", _sleep, _skipped_sleep
     yield asyncio, "sleep", _sleep_async, _skipped_async_sleep
+    yield threading.Thread, "start", _start, _isolated_start
+    yield ThreadPoolExecutor, "submit", _submit, _isolated_submit
     if sys.version_info < (3, 12):  # older interpreters raise no audit event for new threads
         yield threading, "_start_new_thread", _start_thread, _watched_start
         yield _thread, "start_new_thread", _start_thread, _watched_start
@@ -214,6 +234,75 @@ def _watched_start(*arguments: Any) -> Any:
     if isolation is not None:
         isolation.on_thread("", (), sys._getframe(1))  # noqa: SLF001  # the caller's frame
     return _start_thread(*arguments)
+
+
+def _isolated_start(thread: threading.Thread) -> None:
+    """Start a thread whose code is judged and watched as the code that starts it."""
+    isolation = current.get(None)
+    if isolation is None or owner_of(sys._getframe(1).f_code.co_filename) is Owner.SDK:  # noqa: SLF001  # the caller's frame
+        _start(thread)
+        return
+    if not _is_submitting.get():
+        isolation.started(thread)
+    thread.run = functools.partial(_run_refused, _Isolated(thread.run))  # type: ignore[method-assign]
+    _start(thread)
+
+
+def _run_refused(run: Callable[[], None]) -> None:
+    """Run a thread. A refused effect ends it, as any error would, and is in the report: it is not printed as well."""
+    with suppress(SideEffectBlockedError):
+        run()
+
+
+def _isolated_submit(pool: ThreadPoolExecutor, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
+    """Give a pool work that is judged and watched as the code that gives it: the pool's threads may be older than a replay."""
+    isolation = current.get(None)
+    if isolation is None:
+        return _submit(pool, function, *arguments, **options)
+    _revive(pool)
+    token = _is_submitting.set(True)
+    try:
+        work = _submit(pool, _Isolated(function), *arguments, **options)
+    finally:
+        _is_submitting.reset(token)
+    isolation.submitted(work)
+    return work
+
+
+class _Isolated:
+    """A function that a different thread calls: it runs under the isolation and the profile function of this one."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._isolation, self._suspects, self._profile = current.get(None), watched_by.get(), sys.getprofile()
+        self._stack = user_stack(sys._getframe(2))  # noqa: SLF001  # of the code that starts the thread or gives the work
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        tokens: list[Token[Any]] = [
+            current.set(self._isolation),
+            watched_by.set(self._suspects),
+            begun_at.set(self._stack),
+        ]
+        profile = sys.getprofile()
+        sys.setprofile(self._profile)
+        try:
+            return self._function(*arguments, **options)
+        finally:
+            sys.setprofile(profile)
+            for token in tokens:
+                token.var.reset(token)
+
+
+THREAD_ENTRIES.add(id(_Isolated.__call__.__code__))
+
+
+def _revive(pool: Any) -> None:
+    """Let a pool that was used at import start new threads: a fork has none of its threads."""
+    gone = {thread for thread in pool._threads if not thread.is_alive()}  # noqa: SLF001  # no public access
+    if gone:
+        pool._threads -= gone  # noqa: SLF001
+        pool._idle_semaphore = threading.Semaphore(0)  # noqa: SLF001
+        pool._work_queue = queue.SimpleQueue()  # noqa: SLF001
 
 
 def _skipped_sleep(seconds: float) -> None:

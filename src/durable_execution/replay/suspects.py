@@ -38,6 +38,13 @@ watched_by: "ContextVar[SuspectList | None]" = ContextVar("durable_execution_wat
 """The suspects of the replay in this context. Other threads of the process are not watched."""
 
 
+begun_at: "ContextVar[tuple[CallSite, ...]]" = ContextVar("durable_execution_begun_at", default=())
+"""The user's frames that started this thread, or gave this work to a pool, innermost first."""
+
+THREAD_ENTRIES: set[int] = set()
+"""Identities of code below which a thread's stack has nothing of the user's."""
+
+
 class SuspectKind(StrEnum):
     """The kind of input."""
 
@@ -393,7 +400,7 @@ def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
             return ()
         if owner is Owner.USER:
             found.append(CallSite(outer.f_code.co_filename, outer.f_lineno, outer.f_code.co_qualname))
-    return tuple(found)
+    return (*found, *begun_at.get())
 
 
 def responsible_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
@@ -414,6 +421,8 @@ def acting_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
             for owner, outer in frames
             if owner is wanted
         ]
+        if wanted is Owner.USER:
+            found += begun_at.get()
         if found:
             return tuple(found)
     return (CallSite("<thread>", 0, threading.current_thread().name),)
@@ -425,7 +434,7 @@ def _collector_callbacks() -> set[CodeType | None]:
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
     for _ in range(MAX_FRAMES):
-        if frame is None:
+        if frame is None or id(frame.f_code) in THREAD_ENTRIES:
             return
         yield frame
         frame = frame.f_back
