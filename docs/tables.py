@@ -39,7 +39,7 @@ def variables() -> Iterator[str]:
     yield f"| `{PAYLOADS_VARIABLE}` | `0` | `1` adds inputs and results, redacted. |"
     yield f"| `{LOCALS_VARIABLE}` | `0` | `1` adds the local variables at each call, shortened and redacted. |"
     yield (
-        f"| `{SOURCE_VARIABLE}` | `1` | Whether the first invocation of an execution also keeps the source of your files, compressed, so "
+        f"| `{SOURCE_VARIABLE}` | `1` | Whether the first invocation of an execution also keeps the source of your files, compressed and redacted, so "
         "that a report can name the edit that makes a difference. |"
     )
 

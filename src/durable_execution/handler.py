@@ -55,7 +55,7 @@ MODULES = (
 """Modules that the runtime loads on first use."""
 
 OBSERVING_MODULES = ("durable_execution.observers", "durable_execution.runtime.announcer")
-TRACING_MODULES = ("durable_execution.trace.sources",)
+TRACING_MODULES = ("durable_execution.trace.sources", "durable_execution.redaction.source_code")
 TRACE_VARIABLE = "DURABLE_REPLAY_TRACE"
 
 

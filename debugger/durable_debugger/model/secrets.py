@@ -10,7 +10,9 @@ from typing import Any, overload
 
 from durable_execution.history.recorded import RecordedAttempt, RecordedExecution, RecordedOperation
 from durable_execution.protocol import ErrorObject
-from durable_execution.redaction import Redaction
+from durable_execution.redaction import Redaction, redacted_source
+from durable_execution.trace.schema import InvocationTrace
+from durable_execution.trace.sources import without_secrets
 
 DEFAULT = Redaction()
 
@@ -44,6 +46,10 @@ class Secrets:
         """Redact text that may quote values."""
         return self._redaction.text(text)
 
+    def source(self, text: str) -> str:
+        """Redact the text of a source file. Its lines keep their numbers."""
+        return redacted_source(text, self._redaction)
+
     def execution(self, execution: RecordedExecution) -> RecordedExecution:
         """Redact an execution. Its events stay unredacted; see `event`."""
         return replace(
@@ -52,6 +58,7 @@ class Secrets:
             result=self.payload(execution.result),
             error=self.error(execution.error),
             operations=tuple(map(self.operation, execution.operations)),
+            traces=tuple(map(_without_secrets, execution.traces)),
         )
 
     def shown(self, execution: RecordedExecution) -> RecordedExecution:
@@ -94,6 +101,11 @@ class Secrets:
 
     def _text(self, text: str | None) -> str | None:
         return self._redaction.text(text) if text is not None else None
+
+
+def _without_secrets(trace: InvocationTrace) -> InvocationTrace:
+    """A replay trace without secrets in the source it holds: earlier versions recorded that as it was."""
+    return replace(trace, sources=without_secrets(trace.sources)) if trace.sources else trace
 
 
 class ShownOperations(Sequence[RecordedOperation]):

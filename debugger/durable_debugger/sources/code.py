@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
+from durable_debugger.model.secrets import Secrets
+
 MAX_BYTES = 4_000_000
 TAB = 4
 
@@ -44,16 +46,28 @@ class SourceTexts:
     def __init__(self, roots: tuple[Path, ...] = (Path(),)) -> None:
         self._roots = roots
         self._known: dict[str, SourceText | None] = {}
+        self._shown: dict[str, SourceText | None] = {}
 
     def forget(self) -> None:
         """Read files again: they may have been edited."""
         self._known.clear()
+        self._shown.clear()
 
     def get(self, file: str) -> SourceText | None:
         """Return the file of a call site; None when it is not on this computer."""
         if file not in self._known:
             self._known[file] = self._read(file)
         return self._known[file]
+
+    def shown(self, file: str, secrets: Secrets | None) -> SourceText | None:
+        """Return the file of a call site with its secrets hidden, each line in its place."""
+        text = self.get(file)
+        if secrets is None or text is None:
+            return text
+        if file not in self._shown:
+            lines = secrets.source("\n".join(text.lines)).split("\n")
+            self._shown[file] = text if tuple(lines) == text.lines else SourceText(text.path, tuple(lines))
+        return self._shown[file]
 
     def _read(self, file: str) -> SourceText | None:
         for path in self._candidates(file):

@@ -215,7 +215,7 @@ class _Answer:
             _, mark, code = str(frame).partition(": ")
             if str(frame).startswith(head) and mark:
                 return safe(code.strip())
-        text = self.texts.get(site.file) if self.texts is not None else None
+        text = self.texts.shown(site.file, self.session.secrets) if self.texts is not None else None
         return safe(text.lines[site.line - 1].strip()) if text is not None and 0 < site.line <= len(text.lines) else ""
 
     def _add(self, label: str, text: str, role: str = "text", *, code: str = "", most: int = 8) -> None:

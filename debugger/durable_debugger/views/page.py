@@ -330,9 +330,11 @@ def _source(file: str, ran: set[int], secrets: Secrets | None) -> str:
         found = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return "the source is not on this machine"
+    if secrets is not None:
+        found = secrets.source("\n".join(found)).split("\n")
     first, last = max(1, min(ran) - AROUND), min(len(found), max(ran) + AROUND)
     return "\n".join(
-        f'<span data-line="{number}">{number:>5}  {_shown(found[number - 1], secrets)}</span>'
+        f'<span data-line="{number}">{number:>5}  {escape(found[number - 1])}</span>'
         for number in range(first, last + 1)
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual import work
 from textual.events import Resize
 
-from durable_debugger.model.session import Session
+from durable_debugger.model.session import HIDDEN, Session
 from durable_debugger.sources.code import TAB, SourceText, SourceTexts
 from durable_debugger.text import glyphs
 from durable_debugger.text.cells import safe
@@ -75,7 +75,7 @@ class SourcePane(LineView):
                 "no call sites are recorded: turn on replay traces (DURABLE_REPLAY_TRACE) to see code here"
             )
             return
-        text = self.texts.get(self.site.file)
+        text = self.texts.shown(self.site.file, session.secrets)
         if text is None:
             self._show_missing(
                 f"{self.site.file} was not found on this computer: start durable-debug in the project's directory"
@@ -86,7 +86,7 @@ class SourcePane(LineView):
         known = id(session), id(session.lines), self.site.file, id(text)
         if known != self._known:  # found once for each file: a key must not cost what a file costs
             self._known = known
-            self._remark = self._note(text)
+            self._remark = self._note(self.site.file)
             is_edited = bool(self._remark)
             self._calls = calls_by_line(session, self.site.file, is_edited=is_edited)
             self._divergent = divergent_lines(session, self.site.file, is_edited=is_edited)
@@ -203,10 +203,12 @@ class SourcePane(LineView):
     def _compare(self, session: Session, file: str, text: SourceText) -> None:
         """Compare with the source that the replay trace keeps."""
         lines = next((trace.sources for trace in session.execution.traces if trace.sources), ())
-        recorded = source_texts(lines).get(file)
-        self._edited = edited_lines(recorded, text.lines) if recorded is not None else {}
+        source = source_texts(lines).get(file)
+        recorded = source.text if source is not None else None
+        today = (self.texts.shown(file, HIDDEN) or text).lines  # as recorded: without secrets
+        self._edited = edited_lines(recorded, today) if recorded is not None else {}
         self._recorded = [line.expandtabs(TAB) for line in recorded.splitlines()] if recorded is not None else []
-        self._pairs = paired_lines(self._recorded, text.lines) if self._edited else []
+        self._pairs = paired_lines(self._recorded, today) if self._edited else []
 
     def _show_missing(self, why: str) -> None:
         self.listing = Listing("", [[Part(f" {safe(why)}", "dim")]], "")
@@ -216,10 +218,11 @@ class SourcePane(LineView):
         self.set_title("Source")
         self.show(1)
 
-    def _note(self, text: SourceText) -> str:
+    def _note(self, file: str) -> str:
         """Return a remark when the handler changed since the recording."""
+        text = self.texts.get(file)
         for trace in self.session.execution.traces:
-            if trace.source_digest and trace.handler and self.site and trace.source_file == self.site.file:
+            if trace.source_digest and trace.handler and text is not None and trace.source_file == file:
                 digest = text.digest_of(trace.handler.rpartition(":")[2])
                 return "changed since the recording" if digest not in (None, trace.source_digest) else ""
         return ""

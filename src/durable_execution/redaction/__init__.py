@@ -15,12 +15,19 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_names(__name__, {"Redaction": "redactor", "secret_fields": "secret_names"})
 
-__all__ = ["HIDDEN", "Redaction", "default_rules", "redacted", "secret_fields"]
+__all__ = ["HIDDEN", "Redaction", "default_rules", "redacted", "redacted_source", "secret_fields"]
 
 
 def redacted(text: str) -> str:
     """Return a text, for example an error message, with its secrets hidden by the default rules."""
     return default_rules().text(text)
+
+
+def redacted_source(text: str, rules: "Redaction | None" = None) -> str:
+    """Return Python source with the secrets in its literals and comments hidden. Code and line numbers stay as they are."""
+    from durable_execution.redaction.source_code import without_secrets
+
+    return without_secrets(text, rules or default_rules())
 
 
 @cache

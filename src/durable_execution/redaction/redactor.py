@@ -110,7 +110,8 @@ _HEADERS = frozenset({"cookie", "setcookie", "authorization", "proxyauthorizatio
 _CLOSE = {"{": "}", "[": "]", "(": ")"}
 _BRACKET_OR_QUOTE = re.compile(r"[{}\[\]()]|\\*[\"'`]")
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}(?=[({\[])")
-_NEVER = frozenset({"none", "null", "true", "false", "undefined", "nan", "[]", "{}", "''", '""', HIDDEN})
+NEVER = frozenset({"none", "null", "true", "false", "undefined", "nan", "[]", "{}", "''", '""', HIDDEN})
+"""Values that hold no secret under any name."""
 _MAYBE_SECRET = re.compile(
     r"[=:@>]|[A-Za-z]\s\S{0,24}\d|\d[ -]?\d[ -]?\d[ -]?\d[ -]?\d[ -]?\d|[A-Za-z0-9_-]{16}|[\"'`]|\s(?:is|was)\s|--|(?i:basic|bearer|token|digest)\s"
 )
@@ -301,7 +302,7 @@ class Redaction:
                 end = _value_end(text, start, match["name"])
                 if match["name"].endswith(".py") and text[start:end].isdecimal():
                     continue  # a place in the source, such as `tokens.py:12`
-                if end <= start or text[start:end].strip("\\\"'`").lower() in _NEVER:
+                if end <= start or text[start:end].strip("\\\"'`").lower() in NEVER:
                     continue
                 quoted = _QUOTE.match(text, start + len((_PREFIX.match(text, start) or [""])[0]))
                 opening = text[start : quoted.end()] if quoted else ""

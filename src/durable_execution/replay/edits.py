@@ -2,14 +2,18 @@
 
 import difflib
 import linecache
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import place
 from durable_execution.divergence import Cause, Divergence, Evidence, common_start
+from durable_execution.redaction import HIDDEN, redacted_source
 from durable_execution.replay.line_recording import EventKind, LineRecording
+from durable_execution.trace.sources import RecordedSource, digest_of_source
 
 MAX_CODE = 60
 CODE_BEFORE = 20
@@ -26,6 +30,7 @@ class Edit:
         recorded: The recorded lines that are gone, by number.
         today: The lines that are new, by number.
         line: Today's line at which the edit is.
+        is_hidden: Whether only a secret on the line differs, which neither side shows.
     """
 
     file: str
@@ -33,12 +38,13 @@ class Edit:
     recorded: Mapping[int, str]
     today: Mapping[int, str]
     line: int
+    is_hidden: bool = False
 
 
 def cause_by_edit(
     divergence: Divergence,
     lines: LineRecording,
-    sources: Mapping[str, str],
+    sources: Mapping[str, RecordedSource],
     operation_id: str | None,
     related: set[tuple[str, int]],
 ) -> Cause | None:
@@ -47,11 +53,11 @@ def cause_by_edit(
     Args:
         divergence: The difference.
         lines: A replay of today's code.
-        sources: The recorded source texts, by path.
+        sources: The recorded source, by path.
         operation_id: Id of the call at which the replay differs.
         related: File and first line of the statements that the call depends on.
     """
-    edits = [edit for file, text in sources.items() for edit in _edits(file, text, lines)]
+    edits = [edit for file, source in sources.items() for edit in _edits(file, source, lines)]
     if not edits:
         return None
     ran = _executed(lines, operation_id)
@@ -63,13 +69,20 @@ def cause_by_edit(
     return _cause(chosen, divergence) if chosen is not None else None
 
 
-def _edits(recorded_file: str, text: str, lines: LineRecording) -> Iterator[Edit]:
+def _edits(recorded_file: str, source: RecordedSource, lines: LineRecording) -> Iterator[Edit]:
     file = _today(recorded_file, lines)
     if file is None:
         return
     linecache.checkcache(file)
-    before, now = text.splitlines(), [line.rstrip("\n") for line in linecache.getlines(file)]
-    if before == now or not now:
+    text = "".join(linecache.getlines(file))
+    if not text or digest_of_source(text) == source.digest:
+        return
+    before, now = source.text.split("\n"), _redacted(text).split("\n")
+    if before == now:
+        hidden = [number for number, line in enumerate(now, start=1) if HIDDEN in line]
+        if source.digest is not None and len(hidden) == 1:
+            line = {hidden[0]: now[hidden[0] - 1].strip()}
+            yield Edit(file, recorded_file, line, line, hidden[0], is_hidden=True)
         return
     matcher = difflib.SequenceMatcher(None, before, now, autojunk=False)
     for word, start, stop, first, last in matcher.get_opcodes():
@@ -77,8 +90,22 @@ def _edits(recorded_file: str, text: str, lines: LineRecording) -> Iterator[Edit
             continue
         gone = {number + 1: before[number].strip() for number in range(start, stop) if _is_code(before[number])}
         new = {number + 1: now[number].strip() for number in range(first, last) if _is_code(now[number])}
-        if (gone or new) and list(gone.values()) != list(new.values()):
+        if (gone or new) and not _is_same(list(gone.values()), list(new.values())):
             yield Edit(file, recorded_file, gone, new, min(new, default=first + 1))
+
+
+@lru_cache(maxsize=32)
+def _redacted(text: str) -> str:
+    return redacted_source(text)
+
+
+def _is_same(recorded: Sequence[str], today: Sequence[str]) -> bool:
+    """Whether lines are the same where nothing is hidden: the recorder can have had rules that are unknown here."""
+    return len(recorded) == len(today) and all(
+        left == right
+        or (HIDDEN in left and re.fullmatch(".*".join(map(re.escape, left.split(HIDDEN))), right) is not None)
+        for left, right in zip(recorded, today, strict=True)
+    )
 
 
 def _today(file: str, lines: LineRecording) -> str | None:
@@ -133,7 +160,9 @@ def _cause(edit: Edit, divergence: Divergence) -> Cause:
     recorded, today = list(edit.recorded.values()), list(edit.today.values())
     same = common_start(recorded[0], today[0]) if recorded and today else 0
     gone, new = _code(recorded, same), _code(today, same)
-    if not edit.today:
+    if edit.is_hidden:
+        what = f"was edited after the recording: the hidden value in {_code(today)} changed"
+    elif not edit.today:
         what = f"was edited after the recording: {gone} was removed"
     elif not edit.recorded:
         what = f"was edited after the recording: {new} was added"

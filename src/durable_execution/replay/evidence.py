@@ -18,6 +18,7 @@ from durable_execution.replay.origin import BY_SUSPECT, Source, cause_of, depend
 from durable_execution.replay.reproduction import Variant, reproduced
 from durable_execution.replay.slicing import Decision, Origin
 from durable_execution.replay.suspects import Suspect
+from durable_execution.trace.sources import RecordedSource, source_texts
 
 SECONDS = 10.0
 """Most time that the search for one cause takes."""
@@ -34,13 +35,13 @@ class CauseSearch:
     Attributes:
         replays: Replays of today's code, some at a time; the next are made only if those before show no cause.
         suspects: What was observed while the code ran.
-        sources: The recorded source texts, by path; empty where no replay trace has them.
+        sources: The recorded source, by path; empty where no replay trace has them.
         variants: The replays that were made.
     """
 
     replays: Iterable[list[Variant]]
     suspects: Sequence[Suspect]
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, RecordedSource] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
 
     def explain(self, divergences: Sequence[Divergence]) -> list[Divergence]:
@@ -180,11 +181,6 @@ def _is_computed(divergence: Divergence, cause: Cause) -> bool:
     return name is not None and name not in linecache.getline(cause.file, cause.line)
 
 
-def recorded_sources(execution: RecordedExecution) -> dict[str, str]:
-    """Return the source texts that the replay traces of an execution hold, by path."""
-    lines = [line for trace in execution.traces for line in getattr(trace, "sources", ())]
-    if not lines:
-        return {}
-    from durable_execution.trace.sources import source_texts  # most recordings have no trace
-
-    return source_texts(lines)
+def recorded_sources(execution: RecordedExecution) -> dict[str, RecordedSource]:
+    """Return the source that the replay traces of an execution hold, by path."""
+    return source_texts(line for trace in execution.traces for line in getattr(trace, "sources", ()))

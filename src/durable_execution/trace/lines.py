@@ -365,7 +365,7 @@ class TraceSession:
             for *_, site, _body, _function, file in self._statics
             if site is not None and file == self._source_file
         }
-        self._lines += [dumps(line) + "\n" for line in source_lines(self._source_file, files)]
+        self._lines += [dumps(line) + "\n" for line in source_lines(self._source_file, files, self._redaction)]
 
     def checkpoint(self, at: datetime) -> None:
         """Flush if there are many lines, or if the last flush was long ago."""

@@ -42,7 +42,7 @@ class TraceRecorder(Observer, ReplayNotes):
         sink: Where to write.
         payloads: Whether to write inputs and results, redacted.
         locals: Whether to write the local variables at each call, shortened and redacted.
-        sources: Whether the first invocation also writes the source of the user's files, once, compressed.
+        sources: Whether the first invocation also writes the source of the user's files, once, compressed and redacted.
         redaction: Rules that hide values.
     """
 
@@ -67,8 +67,9 @@ class TraceRecorder(Observer, ReplayNotes):
     def on_invocation_started(self, notification: InvocationStarted) -> None:
         """Write the header."""
         redaction = self.redaction
-        if self.payloads:
-            redaction = redaction.with_keys(_secrets_of(notification.handler_function))
+        if self.payloads or (self.sources and notification.is_first):
+            names = _secrets_of(notification.handler_function)
+            redaction = redaction.with_keys(names) if names else redaction
         session = TraceSession(
             self._open(notification),
             notification.at,
@@ -147,7 +148,9 @@ class _ThreadSession(threading.local):
     session: TraceSession | None = None
 
 
+@lru_cache(maxsize=64)
 def _secrets_of(function: Any) -> frozenset[str]:
+    """The names of the secret fields of a handler's parameters."""
     names: frozenset[str] = frozenset()
     for name in annotations_of(function):
         with suppress(Exception):  # a type that cannot be resolved at run time was never used to parse a value

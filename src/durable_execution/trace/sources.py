@@ -5,10 +5,13 @@ import linecache
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+from durable_execution.redaction import Redaction, redacted_source
 
 MAX_FILE = 100_000
 """Characters of a file that is kept."""
@@ -17,17 +20,35 @@ MAX_FILES = 30
 LIBRARIES = ("site-packages", "dist-packages")
 
 
-def source_lines(handler_file: str | None, call_sites: Iterable[str]) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class RecordedSource:
+    """A file as it was when it was recorded.
+
+    Attributes:
+        text: Its text, with secrets hidden.
+        digest: Digest of the text before secrets were hidden, so that a change of a secret shows.
+    """
+
+    text: str
+    digest: str | None = None
+
+
+def source_lines(
+    handler_file: str | None, call_sites: Iterable[str], rules: Redaction | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield a trace line for each file of user code: those that call operations, and the modules beside the handler.
+
+    Secrets in the files are hidden, in place: the lines keep their numbers.
 
     Args:
         handler_file: File of the handler.
         call_sites: Files that call operations.
+        rules: What is hidden.
     """
     files = dict.fromkeys([*([handler_file] if handler_file else []), *sorted(call_sites)])
     files |= dict.fromkeys(_beside(handler_file)) if handler_file else {}
     for file in list(files)[:MAX_FILES]:
-        found = _packed(file)
+        found = _packed(file, rules)
         if found is not None:
             digest, text = found
             yield {"record": "source", "file": file, "digest": digest, "zlib": text}
@@ -44,22 +65,47 @@ def _beside(handler_file: str) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _packed(file: str) -> tuple[str, str] | None:
+def _packed(file: str, rules: Redaction | None) -> tuple[str, str] | None:
     text = "".join(linecache.getlines(file))
     if not text or len(text) > MAX_FILE:
         return None
-    encoded = text.encode("utf-8", "surrogatepass")
-    digest = blake2b(encoded, digest_size=16).hexdigest()
-    return digest, base64.b64encode(zlib.compress(encoded)).decode("ascii")
+    return digest_of_source(text), _compressed(redacted_source(text, rules))
 
 
-def source_texts(lines: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Read the lines that `source_lines` made: the text of each file, by its path. Lines that cannot be read are left out."""
-    found: dict[str, str] = {}
+def digest_of_source(text: str) -> str:
+    """Return the content address of a file's text."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _compressed(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"))).decode("ascii")
+
+
+def source_texts(lines: Iterable[Mapping[str, Any]]) -> dict[str, RecordedSource]:
+    """Read the lines that `source_lines` made, by the path of the file. Lines that cannot be read are left out.
+
+    Secrets are hidden here too: earlier versions recorded the files as they were.
+    """
+    found: dict[str, RecordedSource] = {}
     for line in lines:
-        try:
-            packed = base64.b64decode(line["zlib"])
-            found[str(line["file"])] = zlib.decompress(packed).decode("utf-8", "surrogatepass")
-        except (KeyError, TypeError, ValueError, zlib.error):
-            continue
+        text = _text(line)
+        if text is not None:
+            digest = line.get("digest")
+            found[str(line["file"])] = RecordedSource(
+                redacted_source(text), digest if isinstance(digest, str) else None
+            )
     return found
+
+
+def without_secrets(lines: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return the lines that `source_lines` of this or an earlier version made, with secrets hidden."""
+    texts = [(line, _text(line)) for line in lines]
+    return tuple(line if text is None else {**line, "zlib": _compressed(redacted_source(text))} for line, text in texts)
+
+
+def _text(line: Mapping[str, Any]) -> str | None:
+    try:
+        packed = zlib.decompress(base64.b64decode(line["zlib"]))
+        return packed.decode("utf-8", "surrogatepass") if isinstance(line["file"], str) else None
+    except (KeyError, TypeError, ValueError, zlib.error):
+        return None

@@ -6,6 +6,8 @@ from typing import Any
 from durable_execution import DurableContext, RetryPresets, StepConfig, StepContext, StepError, durable_execution
 from tests.unit.redaction import secrets
 
+DATABASE = "postgres://app:leak901zq7@db:5432/orders"
+API_KEY = "leak902zq7"  # password: leak903zq7
 ONCE = StepConfig(retry_strategy=RetryPresets.none())
 
 
@@ -21,6 +23,11 @@ def marker(number: int) -> str:
     return f"leak{number:03d}zq7"
 
 
+def written() -> list[str]:
+    """The secrets that stand in the code of this module."""
+    return [marker(number) for number in range(901, 906)]
+
+
 def values() -> dict[str, str]:
     """One secret value for each name."""
     return {name: marker(number) for number, name in enumerate(secrets.NAMES)}
@@ -31,6 +38,7 @@ async def leaks(event: dict[str, Any], ctx: DurableContext) -> dict[str, Any]:
     """Take secrets, return secrets, and raise errors that quote them."""
     account = Account(event["plain"]["password"])
     api_key = event["plain"]["api_key"]
+    headers = {"Authorization": "leak904zq7", "accept": "json"}
     found: dict[str, Any] = {"shapes": list(secrets.SHAPES)}
 
     def body(step: StepContext) -> dict[str, Any]:
@@ -44,7 +52,7 @@ async def leaks(event: dict[str, Any], ctx: DurableContext) -> dict[str, Any]:
             f"{account!r} cannot log in with api key {api_key!r}: {', '.join(lines)}; {' '.join(secrets.SHAPES)}"
         )
 
-    found["step"] = await ctx.step(body, name="body")
+    found["step"] = await ctx.step(body, name="body" if headers and API_KEY and DATABASE else "none")
     try:
         await ctx.step(fails, name="fails", config=ONCE)
     except StepError as error:
@@ -61,7 +69,8 @@ async def leaks(event: dict[str, Any], ctx: DurableContext) -> dict[str, Any]:
 @durable_execution
 async def changed(event: dict[str, Any], ctx: DurableContext) -> dict[str, Any]:
     """Diverges from `leaks`, and returns something else."""
-    await ctx.step(lambda _: event["plain"], name="another")
+    password = "leak905zq7"
+    await ctx.step(lambda _: event["plain"], name="another" if password else "none")
     plain: dict[str, Any] = event["plain"]
     return plain
 

@@ -1,6 +1,9 @@
 """No outlet shows a secret: replay traces, spans, exports, command output in every form, and the debugger's screen."""
 
+import base64
 import json
+import re
+import zlib
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
@@ -82,9 +85,34 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]
 
 
 def leaked(text: str) -> list[str]:
-    """The secrets that stand in a text."""
+    """The secrets that stand in a text, and in the source that it holds compressed."""
+    text += "".join(packed_source(text))
     found = [name for name, value in leaky.values().items() if value in text]
+    found += [value for value in leaky.written() if value in text]
     return found + [shape for shape in secrets.SHAPES if shape in text or json.dumps(shape)[1:-1] in text]
+
+
+def packed_source(text: str) -> list[str]:
+    """The source files in a replay trace, or in a document that holds one."""
+    packed = re.findall(r'"zlib\\?": ?\\?"([^"\\]+)', text)
+    return [zlib.decompress(base64.b64decode(each)).decode() for each in packed]
+
+
+def test_the_source_in_a_replay_trace(recorded: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    """What is recorded and exported, line by line as it was but for its secrets."""
+    directory, arns = recorded
+    durable_debug(["export", arns[0], "--to", "bundle", "--store", str(directory / "executions.db")])
+    traces = "".join(path.read_text() for path in (directory / "traces").rglob("*") if path.is_file())
+    written = Path(leaky.__file__).read_text().splitlines()
+    for text in (traces, capsys.readouterr().out):
+        found = [source.splitlines() for source in packed_source(text) if source.startswith(written[0])]
+        assert found
+        for lines in found:
+            assert len(lines) == len(written)
+            hidden = {number for number, line in enumerate(lines) if line != written[number]}
+            secret = {number for number, line in enumerate(written) if re.search(r"leak90\dzq7", line)}
+            assert hidden >= secret
+            assert len(hidden - secret) <= 1, "code is not hidden"
 
 
 @pytest.mark.parametrize("kind", ["traces", "spans"])

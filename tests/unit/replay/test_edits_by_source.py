@@ -1,19 +1,21 @@
 """The edit that makes a difference is named from the source that the replay trace kept, and only where it has one."""
 
+import base64
 import importlib.util
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from durable_execution import DurableHandler
+from durable_execution import DurableHandler, durable_execution
 from durable_execution.divergence import Evidence
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay import Replayer
-from durable_execution.trace import MemorySink, read_traces, write_traces
-from durable_execution.trace.sources import source_texts
+from durable_execution.replay import FORMATS, Replayer, render
+from durable_execution.trace import MemorySink, Redaction, TraceRecorder, read_traces, write_traces
+from durable_execution.trace.sources import RecordedSource, source_texts, without_secrets
 from tests.replay.recording import history_of
 
 HELPER = """
@@ -118,6 +120,66 @@ def test_an_edit_is_named_with_its_line(project: Project, name: str) -> None:
     assert FIXES.get(name, "ctx.patched(") in root.fix
 
 
+SECRET = FLOW.replace("def one(", 'PASSWORD = "first-one-1"\n\ndef one(').replace("120", "len(PASSWORD)")
+"""A workflow whose code depends on a secret that is written in it."""
+
+
+def with_secret(sink: MemorySink, project: Project, flow: str) -> RecordedExecution:
+    events, arn = history_of(project.load(flow, HELPER.replace("> 100", "> 10")), sink=sink)
+    return read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+
+
+def test_a_changed_secret_is_named_and_not_shown(project: Project) -> None:
+    """The recorded source lacks it, and so do the lines of today's code in the report."""
+    flow = SECRET.replace("if is_large(total):", "if is_large(total) and len(PASSWORD) > 10:")
+    recording = with_secret(MemorySink(), project, flow)
+    today = project.load(flow.replace("first-one-1", "second-1"), HELPER.replace("> 100", "> 10"))
+    report = Replayer(today).replay(recording)
+    assert report.root is not None
+    assert 'edited after the recording: the hidden value in `PASSWORD = "⊘"` changed' in (report.root.likely or "")
+    for form in FORMATS:
+        assert "second-1" not in render([report], form)
+
+
+def test_code_beside_a_secret_is_compared(project: Project) -> None:
+    recording = with_secret(MemorySink(), project, SECRET)
+    today = SECRET.replace('name="charge"', 'name="pay" if PASSWORD != "second-1" else ""')
+    report = Replayer(project.load(today, HELPER.replace("> 100", "> 10"))).replay(recording)
+    assert report.root is not None
+    assert report.root.cause is not None
+    assert report.root.cause.evidence is Evidence.CHANGED
+    for form in FORMATS:
+        text = render([report], form)
+        assert "second-1" not in text
+        assert "first-one-1" not in text
+    assert "PASSWORD !=" in (report.root.likely or "")
+
+
+def test_earlier_versions_recorded_the_source_with_its_secrets(project: Project) -> None:
+    """It is hidden when it is read, and when a trace is exported."""
+    packed = base64.b64encode(zlib.compress(SECRET.encode())).decode()
+    line = {"record": "source", "file": "flow.py", "digest": "d", "zlib": packed}
+    source = source_texts([line])["flow.py"]
+    assert source == RecordedSource(SECRET.replace("first-one-1", "⊘"), "d")
+    (exported,) = without_secrets([line])
+    assert zlib.decompress(base64.b64decode(exported["zlib"])).decode() == source.text
+    assert {**exported, "zlib": packed} == line
+
+
+def test_rules_of_the_recorder_hide_in_the_source(project: Project) -> None:
+    flow = FLOW.replace("def one(", 'STREET = "Elm Road 5"\n\ndef one(')
+    sink = MemorySink()
+    recorder = TraceRecorder(sink, sources=True, redaction=Redaction().with_keys({"street"}))
+    events, arn = history_of(durable_execution(observers=[recorder])(project.load(flow).function))
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    text = next(source.text for source in source_texts(recording.traces[0].sources).values() if "flow" in source.text)
+    assert text == flow.replace("Elm Road 5", "⊘")
+    root = Replayer(project.load(flow.replace('"charge"', '"pay"'))).replay(recording).root
+    assert root is not None
+    assert "became" in (root.likely or "")
+    assert "STREET" not in (root.likely or "")
+
+
 def test_a_long_line_is_cut_around_its_first_difference(project: Project) -> None:
     long = HELPER.replace(
         "> 100", "> 100 and total is not None and isinstance(total, int) and total < 10**9 and total != 0"
@@ -151,7 +213,7 @@ def test_the_source_survives_a_round_trip_and_can_be_left_out(
 ) -> None:
     recording = recorded(project)
     again = read_traces("".join(write_traces(recording.traces)))
-    texts = {Path(file).name: text for file, text in source_texts(again[0].sources).items()}
+    texts = {Path(file).name: source.text for file, source in source_texts(again[0].sources).items()}
     assert texts == {"edited_flow.py": FLOW, "edited_prices.py": HELPER}
     monkeypatch.setenv("DURABLE_REPLAY_TRACE_SOURCE", "0")
     assert recorded(project).traces[0].sources == ()
