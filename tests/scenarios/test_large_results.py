@@ -146,11 +146,26 @@ def test_a_result_about_as_large_as_an_answer_may_be_arrives(scenario: Scenario,
 
 def test_a_result_larger_than_any_other_payload_is_checkpointed_whole(scenario: Scenario) -> None:
     async def workflow(_event: Any, _ctx: DurableContext) -> str:
-        return "x" * (RESPONSE + 1_000_000)
+        return "x" * (RESPONSE - len('""'))
 
     ended = scenario.run(workflow)
     assert ended.status is ExecutionStatus.SUCCEEDED, ended.error
-    assert len(ended.result) == RESPONSE + 1_000_000
+    assert len(ended.result) == RESPONSE - len('""')
+
+
+def test_a_result_larger_than_the_service_stores_fails_once_and_says_what_to_do(scenario: Scenario) -> None:
+    async def workflow(_event: Any, _ctx: DurableContext) -> str:
+        return "x" * RESPONSE
+
+    ended = scenario.run(workflow)
+    assert ended.status is ExecutionStatus.FAILED
+    assert ended.error is not None
+    message = ended.error.message or ""
+    assert message.endswith(
+        "The result of an execution must be at most 6291456 bytes. Return less: store the bulk in a bucket, in a step or with "
+        "OffloadedSerDes, and return where it is"
+    )
+    assert "1,048,576" not in message  # the limit of a step's payload
 
 
 def test_a_huge_error_arrives_shortened(scenario: Scenario) -> None:
