@@ -48,6 +48,16 @@ def refuse_not_run(value: Any) -> None:
         raise UnstorableError(f"it is the generator {name}, which has not run: return a list of its items")
 
 
+def missing_await(error: BaseException) -> str:
+    """What to write, as a sentence to append, if an error was raised because a coroutine was used in place of its result."""
+    if isinstance(error, AttributeError) and inspect.iscoroutine(error.obj):
+        name = error.obj.__qualname__
+        return f". {name}(...) has not run: write `await {name}(...)`"
+    if isinstance(error, TypeError) and "'coroutine'" in str(error):
+        return ". A coroutine has not run: put `await` before the call that returned it"
+    return ""
+
+
 def stored(text: str) -> str:
     """Describe stored text: the start of an object or array with its secrets hidden, or else only its length."""
     if text.lstrip()[:1] in ("{", "["):

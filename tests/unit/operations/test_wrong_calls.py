@@ -288,6 +288,42 @@ def test_a_result_that_cannot_be_stored_is_an_error_with_the_fix(
     assert "Annotate" not in message
 
 
+async def uses_a_call(ctx: Any) -> Any:
+    return ctx.create_callback("approval").callback_id
+
+
+async def adds_to_a_call(ctx: Any) -> Any:
+    return ctx.step(charge(1)) + 1
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'ctx.:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            uses_a_call,
+            "no attribute 'callback_id'. ctx.create_callback(...) has not run: write `await ctx.create_callback(...)`",
+        ),
+        (
+            adds_to_a_call,
+            "'coroutine' and 'int'. A coroutine has not run: put `await` before the call that returned it",
+        ),
+    ],
+)
+def test_a_call_that_is_used_without_await_says_what_to_write(
+    body: Callable[[Any], Awaitable[Any]], message: str
+) -> None:
+    @durable_execution
+    async def flow(_: Any, ctx: DurableContext) -> Any:
+        return await body(ctx)
+
+    result = run(flow, store=None, time="skip")
+    gc.collect()
+    assert result.error is not None
+    assert (result.error.message or "").endswith(message)
+
+
 def test_a_handler_that_waits_for_something_else_is_reported(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
