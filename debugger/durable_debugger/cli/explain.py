@@ -3,11 +3,10 @@
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
-from durable_debugger.cli.command_line import seconds
 from durable_debugger.cli.exits import Exit
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, add_secret_option, find_execution, places
 from durable_debugger.cli.output import Output
-from durable_debugger.cli.verify import add_import_option, refuse_without_handler, worker_options
+from durable_debugger.cli.verify import add_import_option, add_time_limit, refuse_without_handler, worker_options
 from durable_debugger.model.differences import divergence_at_run_time
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.sources.found import AmbiguousError, Loaded, NoEventsError, NotFoundError
@@ -17,8 +16,6 @@ from durable_execution.divergence import Divergence
 from durable_execution.errors import DurableError
 from durable_execution.explain import explain_execution
 from durable_execution.history.recorded import RecordedExecution
-
-DEFAULT_SECONDS = 30.0
 
 
 def add_explain_arguments(parser: ArgumentParser) -> None:
@@ -31,13 +28,7 @@ def add_explain_arguments(parser: ArgumentParser) -> None:
         help="handler to replay the execution against, to explain it",
     )
     parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
-    parser.add_argument(
-        "--seconds",
-        type=seconds,
-        default=DEFAULT_SECONDS,
-        metavar="N",
-        help="time limit of the replay, in seconds (default: %(default)s)",
-    )
+    add_time_limit(parser, " of the replay")
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
     add_import_option(parser)
     add_secret_option(parser)

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from durable_debugger.cli.command_line import positive, seconds
+from durable_debugger.cli.command_line import positive
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.launching import add_screen_options, launch_fleet
 from durable_debugger.cli.options import add_cost_options, add_place_options, cost_terms, places, secrets_of
 from durable_debugger.cli.output import Output
-from durable_debugger.cli.verify import add_worker_options, worker_options
+from durable_debugger.cli.verify import add_time_limit, add_worker_options, worker_options
 from durable_debugger.model.fleet_facts import Facts
 from durable_debugger.model.fleet_groups import (
     KINDS,
@@ -32,7 +32,6 @@ from durable_execution.clock import SystemClock
 from durable_execution.local.store.database import SQLITE_MAGIC
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.pool import check_in_workers
-from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED", "PAUSED", "PAUSING")
@@ -57,13 +56,7 @@ def add_fleet_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print all groups as JSON")
     parser.add_argument("--headless", action="store_true", help="print tables, even in a terminal")
     add_cost_options(parser)
-    parser.add_argument(
-        "--seconds",
-        type=seconds,
-        default=DEFAULT_SECONDS,
-        metavar="N",
-        help="time limit of a replay (default: %(default)s)",
-    )
+    add_time_limit(parser, " of a replay")
     add_worker_options(parser)
     add_screen_options(parser)
     add_place_options(parser)

@@ -11,11 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from durable_debugger.cli.command_line import seconds
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import acting_client, add_acting_options
 from durable_debugger.cli.output import Output
-from durable_debugger.cli.verify import add_report_options, add_worker_options, print_reports, replay_all, write_page
+from durable_debugger.cli.verify import (
+    add_report_options,
+    add_time_limit,
+    add_worker_options,
+    print_reports,
+    replay_all,
+    write_page,
+)
 from durable_execution.protocol.safe_text import json_text
 from durable_execution.replay.check import Handlers
 from durable_execution.replay.formats import render
@@ -31,7 +37,6 @@ from durable_execution.replay.gate import (
     release,
     would_break,
 )
-from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport, Verdict, worst
 
 SHOWN_EVERY = 100
@@ -44,13 +49,7 @@ def add_gate_arguments(parser: ArgumentParser) -> None:
         "target", metavar="MODULE_OR_FILE:HANDLER", nargs="?", help="the code to deploy; optional with --release"
     )
     parser.add_argument("--qualifier", metavar="VERSION", help="only executions of this version or alias")
-    parser.add_argument(
-        "--seconds",
-        type=seconds,
-        default=DEFAULT_SECONDS,
-        metavar="N",
-        help="time limit per execution, in seconds (default: %(default)s)",
-    )
+    add_time_limit(parser, " per execution")
     acts = parser.add_mutually_exclusive_group()
     acts.add_argument("--hold", action="store_true", help="pause the executions that would break, before you deploy")
     acts.add_argument(

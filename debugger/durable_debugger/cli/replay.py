@@ -3,13 +3,12 @@
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
-from durable_debugger.cli.command_line import seconds
 from durable_debugger.cli.ide import add_ide_options, debug, wants_ide
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.look import print_comparison, wants_text
 from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, find_execution, places, session_of
 from durable_debugger.cli.output import Output
-from durable_debugger.cli.verify import add_import_option, refuse_without_handler, worker_options
+from durable_debugger.cli.verify import add_import_option, add_time_limit, refuse_without_handler, worker_options
 from durable_debugger.model.differences import differences_of
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
@@ -18,7 +17,6 @@ from durable_execution.comparison.wording import count
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.formats import extent
 from durable_execution.replay.pool import check_in_workers
-from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport, Verdict
 
 
@@ -29,13 +27,7 @@ def add_replay_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
     parser.add_argument("--headless", action="store_true", help="print text, even in a terminal")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument(
-        "--seconds",
-        type=seconds,
-        default=DEFAULT_SECONDS,
-        metavar="N",
-        help="time limit, in seconds (default: %(default)s)",
-    )
+    add_time_limit(parser)
     add_import_option(parser)
     add_ide_options(parser)
     add_screen_options(parser)

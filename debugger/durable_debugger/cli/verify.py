@@ -57,13 +57,7 @@ def add_check_arguments(parser: ArgumentParser) -> None:
         help="recordings (files, directories of .json files, IDs, ARNs, or - for stdin), then the handler. For several functions, "
         "give FUNCTION=MODULE:HANDLER for each, or a pattern such as shop.workflows:{function}",
     )
-    parser.add_argument(
-        "--seconds",
-        type=seconds,
-        default=DEFAULT_SECONDS,
-        metavar="N",
-        help="time limit per recording, in seconds (default: %(default)s)",
-    )
+    add_time_limit(parser, " per recording")
     parser.add_argument(
         "--every-prefix",
         action="store_true",
@@ -178,6 +172,17 @@ def add_report_options(parser: ArgumentParser) -> None:
         help="with --html: step through the lines of the code in recordings that differ",
     )
     add_secret_option(parser)
+
+
+def add_time_limit(parser: ArgumentParser, of: str = "") -> None:
+    """Add `--seconds`, the time limit of a replay."""
+    parser.add_argument(
+        "--seconds",
+        type=seconds,
+        default=DEFAULT_SECONDS,
+        metavar="N",
+        help=f"time limit{of}, in seconds (default: %(default)s)",
+    )
 
 
 def add_worker_options(parser: ArgumentParser) -> None:
