@@ -25,6 +25,7 @@ from durable_execution.operations.user_function import check_parameters
 from durable_execution.protocol import Operation, OperationStatus, Wire
 from durable_execution.retry import WaitDecision, checked_decision
 from durable_execution.runtime.call import Call
+from durable_execution.runtime.state import EndedOutsideError
 from durable_execution.serdes.codec import codec_for, return_annotation
 
 
@@ -40,7 +41,12 @@ async def run_condition(call: Call, check: Callable[[Any, StepContext], Any], co
         return poll.answer(recorded)
     else:
         announce_started(call, recorded)
-    return await poll.finish(recorded)
+    try:
+        return await poll.finish(recorded)
+    except EndedOutsideError:
+        recorded = call.scope.state.operations[call.id]
+        announce_replayed(call, recorded)
+        return poll.answer(recorded)
 
 
 run_condition.__qualname__ = "ctx.wait_for_condition"  # Python's warning of a forgotten await names it

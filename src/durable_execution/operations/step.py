@@ -45,6 +45,7 @@ from durable_execution.runtime.body_threads import LONG_SECONDS
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import IN_STEP, turns_of
 from durable_execution.runtime.loop import scope as running_scope
+from durable_execution.runtime.state import EndedOutsideError
 from durable_execution.serdes.codec import codec_for, return_annotation
 from durable_execution.serdes.interface import Codec
 
@@ -206,21 +207,25 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
         else return_annotation(function.function if isinstance(function, BoundStep) else function)
     )
     codec = codec_for(config.serdes, annotation, operation_id=call.id, execution_arn=call.scope.state.execution_arn)
-    if recorded is not None:
-        status = recorded["Status"]
-        if status == "SUCCEEDED":
-            announce_replayed(call, recorded)
-            result = recorded["StepDetails"].get("Result")
-            return await restored(call, codec, result) if result is not None else None
-        if status == "FAILED":
-            announce_replayed(call, recorded)
-            raise failure(call, _error_class(recorded), Operation(recorded).error)
-        announce_started(call, recorded)
-    else:
-        if type(function) is not BoundStep:
-            check_parameters(function, "ctx.step", "step")
-        announce_started(call)
-    return await StepRun(call, function, config, codec, recorded).finish()
+    while True:
+        if recorded is not None:
+            status = recorded["Status"]
+            if status == "SUCCEEDED":
+                announce_replayed(call, recorded)
+                result = recorded["StepDetails"].get("Result")
+                return await restored(call, codec, result) if result is not None else None
+            if status == "FAILED":
+                announce_replayed(call, recorded)
+                raise failure(call, _error_class(recorded), Operation(recorded).error)
+            announce_started(call, recorded)
+        else:
+            if type(function) is not BoundStep:
+                check_parameters(function, "ctx.step", "step")
+            announce_started(call)
+        try:
+            return await StepRun(call, function, config, codec, recorded).finish()
+        except EndedOutsideError:
+            recorded = call.scope.state.operations[call.id]
 
 
 run_step.__qualname__ = "ctx.step"  # Python's warning of a forgotten await names it

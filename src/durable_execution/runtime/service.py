@@ -60,7 +60,7 @@ class ServiceClient(Protocol):
     seconds left of it. That client starts no call that cannot end in time.
 
     A client that decides which step bodies run may have a method `stand_in(call)` (see `ExecutionState.stand_in`), and a
-    `seed_arn` in place of the execution's own.
+    `seed_arn` in place of the execution's own. It may have `before_suspension()` (see `ExecutionState.before_suspension`).
 
     A client for tests may have `step_stubs`: functions to run in place of step bodies, by the name of the step. It
     may have a `body_order`, which decides when bodies begin and end (see `BodyOrder`).

@@ -71,6 +71,10 @@ class NondeterminismPolicy(Enum):
     WARN = "warn"
 
 
+class EndedOutsideError(BaseException):
+    """The operation of a body that does not run has ended: its recorded outcome is that of the call."""
+
+
 class BodyOrder(Protocol):
     """Decides when the bodies of steps begin and end. A client for tests may have one, as its `body_order`."""
 
@@ -111,6 +115,8 @@ class ExecutionState:
         on_unread: Called with a call whose recorded result could not be read, and the error. A replay sets it.
         stand_in: Called with the step's call before the step's body runs. What it returns is awaited in place of the body;
             None runs the body. Replays and forks set it.
+        before_suspension: Called when the invocation is about to be suspended. It returns whether the service may have news, so
+            that the service is asked first. Forks set it.
         seed_arn: ARN that seeds `ctx.random` and `ctx.uuid`. A fork has its origin's.
     """
 
@@ -155,6 +161,7 @@ class ExecutionState:
         self.step_stubs: Mapping[str | None, Callable[..., Any]] | None = getattr(client, "step_stubs", None)
         self.body_order: BodyOrder | None = getattr(client, "body_order", None)
         self.stand_in: Callable[[Call], Awaitable[Any] | None] | None = getattr(client, "stand_in", None)
+        self.before_suspension: Callable[[], bool] | None = getattr(client, "before_suspension", None)
         self.seed_arn: str = getattr(client, "seed_arn", None) or execution_arn
         self.batcher = CheckpointBatcher(
             client=client,
@@ -295,7 +302,7 @@ class ExecutionState:
             return batcher.flush_later() or self._ask_when_due()
         if not self._waiters:
             return self._watch_foreign_wait(timeout)
-        if batcher.has_unsent:
+        if batcher.has_unsent or (self.before_suspension is not None and self.before_suspension()):
             batcher.flush()
             return True
         self._suspend()
@@ -383,13 +390,13 @@ class ExecutionState:
             known = operations.get(operation_id)
             if known is not None and is_stale(known, wire):
                 continue
-            if is_observed or status != "SUCCEEDED" or wire["Type"] not in STATE_TYPES_NOT_REREAD:
-                operations[operation_id] = wire
-                self._touched.add(operation_id)
-            elif operation_id not in waiters:
+            is_kept = is_observed or status != "SUCCEEDED" or wire["Type"] not in STATE_TYPES_NOT_REREAD
+            if not is_kept and operation_id not in waiters:
                 # This invocation never reads the result of its own step or context again, so it does not keep thousands of them.
                 operations.pop(operation_id, None)
                 continue
+            operations[operation_id] = wire
+            self._touched.add(operation_id)
             if operation_id in waiters and status in RESUMING_STATUSES:
                 for changed in waiters[operation_id][1]:
                     if not changed.done():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from durable_execution import DurableContext, StepContext, durable_execution
+from durable_execution import DurableContext, StepContext, WaitForConditionConfig, durable_execution, poll_until
 from durable_execution.errors import EngineError, ForkRefusedError
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
@@ -133,6 +133,36 @@ def test_only_live_calls_run(engine: LocalEngine) -> None:
     engine.run_until_idle(skips="work")
     assert RAN == ["review", "ledger"]
     assert engine.fork_questions(arn) == ["charge"]
+
+
+@durable_execution
+async def long_life(event: dict[str, Any], ctx: DurableContext) -> int:
+    async def look(state: int, _step: StepContext) -> int:
+        RAN.append("look")
+        return state + 1
+
+    seen = 0
+    for _ in range(event["days"]):
+        seen += await ctx.step(count_one, "count")
+        await ctx.wait(timedelta(days=1), "night")
+    polling = WaitForConditionConfig(wait_strategy=poll_until(lambda state: state >= 3), initial_state=0)
+    return seen + await ctx.wait_for_condition(look, "poll", config=polling)
+
+
+def count_one(_step: StepContext) -> int:
+    RAN.append("count")
+    return 1
+
+
+def test_a_fork_of_a_long_life_reads_its_state_once(engine: LocalEngine) -> None:
+    engine.register("long_life", long_life)
+    origin = engine.run("long_life", {"days": 40})
+    RAN.clear()
+    assert len(recorded(engine, origin.arn).invocations) > 40
+    arn = engine.fork(origin.arn, at="long_life/count", function="long_life")
+    assert engine.wait(arn).result == origin.result == 43
+    assert len(recorded(engine, arn).invocations) == 1
+    assert RAN == []
 
 
 def test_a_fork_can_have_a_different_error_and_input(engine: LocalEngine) -> None:

@@ -18,6 +18,7 @@ from durable_execution.local.rules.batches import require_batch, require_update
 from durable_execution.local.rules.callbacks import make_callback_id
 from durable_execution.local.rules.control import become_paused
 from durable_execution.local.rules.executions import Start, begin_execution, encode_error, fire_due, keep_outcome
+from durable_execution.local.rules.forks import end_next
 from durable_execution.local.rules.tokens import current_token, require_current
 from durable_execution.local.rules.transitions import Transition, new_operation, transition
 from durable_execution.local.rules.updates import Update, read_updates
@@ -92,6 +93,8 @@ class Checkpoints:
         for update in batch:
             self._apply_update(transaction, journal, update)
         fire_due(journal)
+        if (fork := self._backend.forks.resting(journal.row.key)) is not None:
+            end_next(self._backend.forks, self._backend.clock, journal, fork)
         delta = self._delta(journal)
         journal.set(token_sequence=journal.row.token_sequence + 1, is_changed=bool(batch) or journal.row.is_changed)
         if journal.row.ending is not None:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_execution.local.clocks import EngineClock, millis, moment
 from durable_execution.local.store.database import Store
@@ -20,6 +20,7 @@ from durable_execution.runtime.service import CheckpointAnswer, ServiceClient, S
 
 if TYPE_CHECKING:
     from durable_execution.runtime.call import Call
+    from durable_execution.runtime.state import BodyOrder
 
 CLOCK_MODULE = "durable_execution.operations.replay_safe"
 """The module of the body behind `ctx.now`, which reads the engine's clock and has no effect."""
@@ -86,6 +87,7 @@ class Fork:
         answers: Given outcomes by name: a serialized result, or an error object.
         parked: Steps whose body does not run, since the last decision.
         strangers: Those whose function is not the recorded one.
+        is_resting: Whether the running invocation waits for recorded outcomes only, and asks for the next one.
     """
 
     row: ForkRow
@@ -94,6 +96,7 @@ class Fork:
     answers: dict[str, Wire]
     parked: set[str] = field(default_factory=set)
     strangers: set[str] = field(default_factory=set)
+    is_resting: bool = False
 
     def is_live(self, name: str | None) -> bool:
         """Whether calls of this name run for real."""
@@ -140,6 +143,14 @@ class ForkBook:
             self._kept.popitem(last=False)
         return fork
 
+    def resting(self, key: int) -> Fork | None:
+        """The fork with a key if its running invocation asks for the next recorded outcome."""
+        fork = self._kept.get(key)
+        if fork is None or not fork.is_resting:
+            return None
+        fork.is_resting = False
+        return fork
+
     def answer(self, fork: Fork, name: str, outcome: Wire) -> None:
         """Keep the given outcome of calls with a name. Call it inside a transaction."""
         fork.answers[name] = outcome
@@ -165,18 +176,36 @@ def _outcome(found: dict[str, Any]) -> RecordedOutcome:
 
 
 class ForkClient:
-    """The service client of a fork's handler: step bodies wait instead of running, unless they are live."""
+    """The service client of a fork's handler: step bodies wait instead of running, unless they are live.
+
+    Attributes:
+        body_order: Runs the bodies of live steps. A host that isolates the handler sets it.
+    """
 
     answers_immediately = True
 
     def __init__(self, client: ServiceClient, fork: Fork) -> None:
         self._client = client
         self._fork = fork
+        self._has_asked = False
+        self.body_order: BodyOrder | None = None
         self.seed_arn = fork.row.seed
 
     async def checkpoint(self, execution_arn: str, token: str, updates: list[Wire]) -> CheckpointAnswer:
         """Apply updates."""
-        return await self._client.checkpoint(execution_arn, token, updates)
+        answer = await self._client.checkpoint(execution_arn, token, updates)
+        if answer.operations:
+            self._has_asked = False
+        return answer
+
+    def before_suspension(self) -> bool:
+        """Ask for the next recorded outcome, so that the invocation goes on with it. False if there was none just now.
+
+        A fork of a long execution would otherwise read its whole state again for every call.
+        """
+        self._fork.is_resting = not self._has_asked
+        self._has_asked = True
+        return self._fork.is_resting
 
     async def get_state(self, execution_arn: str, token: str, marker: str) -> StatePage:
         """Read a page of operations."""
@@ -196,9 +225,12 @@ class ForkClient:
         return _wait(call)
 
 
-async def _wait(call: "Call") -> Any:
-    while True:  # the call ends between two invocations, never within one
-        await call.scope.state.until_changed(call)
+async def _wait(call: "Call") -> NoReturn:
+    from durable_execution.runtime.state import EndedOutsideError
+
+    while (await call.scope.state.until_changed(call))["Status"] == "READY":
+        pass
+    raise EndedOutsideError
 
 
 def end_next(book: ForkBook, clock: EngineClock, journal: Journal, fork: Fork) -> None:
