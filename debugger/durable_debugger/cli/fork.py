@@ -7,6 +7,7 @@ for an answer. No step body runs unless it is named by --live.
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,11 +38,14 @@ from durable_execution.errors import ForkRefusedError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.local import FunctionHost, Invocation, LocalEngine, SkippingClock
 from durable_execution.local.hosts import Outcome, host_of
+from durable_execution.local.rules.forks import ForkClient
 from durable_execution.protocol import ErrorObject, ExecutionArn
 from durable_execution.protocol.operation import to_datetime
 from durable_execution.replay.loading import load_handler
-from durable_execution.replay.substitutes import isolated
+from durable_execution.replay.substitutes import isolated, released
 from durable_execution.replay.suspects import SuspectList
+from durable_execution.runtime.call import Call
+from durable_execution.runtime.state import ExecutionState
 
 
 def add_fork_arguments(parser: ArgumentParser) -> None:
@@ -91,10 +95,10 @@ def run_fork(arguments: Namespace, output: Output) -> int:
     begin = _last_moment(origin) if is_continued else origin.started_at
     with LocalEngine(arguments.store, clock=SkippingClock(begin)) as engine:
         for name, each in handlers_beside(handler).items():
-            engine.register(name, each if arguments.live else _IsolatedHost(name, each, suspects))
+            engine.register(name, _IsolatedHost(name, each, suspects))
         if is_continued:
             arn = origin.arn or ""
-            engine.resume()
+            engine.resume(arn)
         else:
             arn = _start(engine, origin, function_name(handler), answers, arguments)
         for name, value in answers.items() if is_continued else ():
@@ -214,8 +218,9 @@ def _report(found: _Forked, arguments: Namespace, output: Output) -> int:
     recorded = f"recorded {found.origin.status}"
     outcome = str(fork.error) if fork.error else payloads.summary(fork.result, 160) if fork.result is not None else ""
     output.say([Part(f"{state.glyph} {fork.status}", state.role), Part(f"  {recorded}  ", "dim"), Part(safe(outcome))])
+    origin = _origin(found, arguments)
     if known is not None:
-        output.say(f"forked from {found.origin.id or known.arn or 'a recording'} at {safe(known.call)}")
+        output.say(f"forked from {origin or 'a recording'} at {safe(known.call)}")
     for effect in found.effects:
         output.say(f"blocked: {safe(effect)}")
     if found.questions:
@@ -224,16 +229,21 @@ def _report(found: _Forked, arguments: Namespace, output: Output) -> int:
         output.say(f"  durable-debug fork {fork.id} {arguments.target} --answer '{safe(found.questions[0])}=JSON'")
     if not arguments.json:
         output.line(fork.id or "")
-        output.say([Part(f"compare: durable-debug diff {_reference(arguments)} {fork.id}", "dim")])
+        if origin is not None:
+            output.say([Part(f"compare: durable-debug diff {origin} {fork.id}", "dim")])
     return code
 
 
-def _reference(arguments: Namespace) -> str:
-    return str(arguments.execution)
+def _origin(found: _Forked, arguments: Namespace) -> str | None:
+    """What names the origin on a command line; None if a continued fork does not know it."""
+    if arguments.at is not None:
+        return str(arguments.execution)
+    arn = found.fork.forked_from.arn if found.fork.forked_from is not None else None
+    return ExecutionArn.parse(arn).id if arn else None
 
 
 class _IsolatedHost(FunctionHost):
-    """Runs a handler in this process as a replay does: its code outside steps has no side effects."""
+    """Runs a handler in this process as a replay does: its code outside live steps has no side effects."""
 
     is_in_process = True
 
@@ -242,10 +252,27 @@ class _IsolatedHost(FunctionHost):
         self._suspects = suspects
 
     def invoke(self, invocation: Invocation) -> Outcome:
-        """Run it once."""
+        """Run it once. An execution that a live call has invoked runs for real."""
+        client = invocation.client
+        if not isinstance(client, ForkClient):
+            return self._host.invoke(invocation)
+        client.body_order = _LiveBodies()
         with isolated(self._suspects):
             return self._host.invoke(invocation)
 
     def close(self) -> None:
         """Release the handler's host."""
         self._host.close()
+
+
+class _LiveBodies:
+    """Lets the bodies of live steps act: the only bodies that run in a fork."""
+
+    async def run(self, _call: Call, body: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a body."""
+        with released():
+            return await body()
+
+    def release(self, _state: ExecutionState) -> bool:
+        """Hold nothing back."""
+        return False

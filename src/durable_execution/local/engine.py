@@ -428,14 +428,14 @@ class LocalEngine:
         """
         self._scheduler.drive()
 
-    def resume(self) -> list[str]:
-        """Continue every unfinished execution of a registered function whose engine is gone.
+    def resume(self, arn: str | None = None) -> list[str]:
+        """Continue every unfinished execution of a registered function whose engine is gone, and return their ARNs.
 
-        Returns:
-            Their ARNs.
+        Args:
+            arn: Only this execution, and those that it invoked.
         """
         self._scheduler.require_open()
-        adopted = self._recovery.adopt_all()
+        adopted = self._recovery.adopt_all() if arn is None else self._recovery.adopt(self._outcomes.row(arn))
         self._control.remove_expired()
         if adopted and not self._backend.clock.is_skipping:
             self._scheduler.drive()

@@ -9,6 +9,7 @@ runs twice, and another engine can adopt it as soon as its owner is killed, even
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 from weakref import WeakSet
@@ -122,12 +123,17 @@ class Recovery:
                 self._adopt(transaction, row)
         return [row.arn for row in orphans if row.is_durable]
 
-    def adopt(self, row: ExecutionRow) -> None:
-        """Adopt one execution and the executions it invoked, if their engine is gone."""
+    def adopt(self, row: ExecutionRow) -> list[str]:
+        """Adopt one execution and the executions it invoked, if their engine is gone.
+
+        Returns:
+            ARNs of the adopted durable executions.
+        """
         self._lease.hold()
         self._continue_clock()
         with self._backend.transaction() as transaction:
-            self._adopt_tree(transaction, row.key)
+            adopted = list(self._adopt_tree(transaction, row.key))
+        return [row.arn for row in adopted if row.is_durable]
 
     def _continue_clock(self) -> None:
         """Let the clock go on from the last event of the unfinished executions, if it is behind."""
@@ -141,12 +147,13 @@ class Recovery:
         if latest is not None:
             clock.continue_from(moment(latest))
 
-    def _adopt_tree(self, transaction: Transaction, key: int) -> None:
+    def _adopt_tree(self, transaction: Transaction, key: int) -> Iterator[ExecutionRow]:
         row = transaction.store.executions.by_key(key)
         if row is not None and row.ended_ms is None and self._is_orphan(row):
             self._adopt(transaction, row)
+            yield row
         for child in transaction.store.executions.children(key):
-            self._adopt_tree(transaction, child.key)
+            yield from self._adopt_tree(transaction, child.key)
 
     def _adopt(self, transaction: Transaction, row: ExecutionRow) -> None:
         journal = transaction.journal(row)

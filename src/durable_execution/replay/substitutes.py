@@ -75,6 +75,18 @@ def isolated(suspects: SuspectList) -> Iterator[Isolation]:
             watched_by.reset(watching)
 
 
+@contextmanager
+def released() -> Iterator[None]:
+    """Let the code in this block act, within code that is isolated."""
+    token, watching = current.set(None), watched_by.set(None)
+    try:
+        with _credentials.shown():
+            yield
+    finally:
+        current.reset(token)
+        watched_by.reset(watching)
+
+
 REPLACED = {
     **dict.fromkeys(CREDENTIAL_VARIABLES),
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -89,6 +101,7 @@ class HiddenCredentials:
 
     def __init__(self) -> None:
         self._replays = 0
+        self._users = 0
         self._saved: dict[str, str | None] = {}
 
     def __enter__(self) -> None:
@@ -103,6 +116,29 @@ class HiddenCredentials:
             self._replays -= 1
             if not self._replays:
                 _set_environment(self._saved)
+
+    @property
+    def are_shown(self) -> bool:
+        """Whether they are in the environment while a replay runs, for a block that may act."""
+        return self._users > 0
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Put the credentials back for a block that may act."""
+        self._add_user(1)
+        try:
+            yield
+        finally:
+            self._add_user(-1)
+
+    def _add_user(self, change: int) -> None:
+        with _lock:
+            before = self._users
+            self._users += change
+            if self._replays and not before:
+                _set_environment(self._saved)
+            elif self._replays and not self._users:
+                _set_environment(REPLACED)
 
 
 def _set_environment(variables: Mapping[str, str | None]) -> None:
@@ -336,6 +372,10 @@ def _noting_read(environ: Any, key: str) -> Any:
                 isolation.note_effect(SuspectKind.CREDENTIALS, f"os.environ[{key!r}]", outer)
             else:
                 isolation.note(SuspectKind.ENVIRONMENT, f"os.environ[{key!r}]", outer)
+        if _credentials.are_shown and key in REPLACED:  # to a body that may act, and not to this code
+            if REPLACED[key] is None:
+                raise KeyError(key)
+            return REPLACED[key]
     return _read_variable(environ, key)
 
 
@@ -367,6 +407,8 @@ def _noting_list(environ: Any) -> Any:
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
             isolation.note(SuspectKind.ENVIRONMENT, "os.environ", outer)
+        if _credentials.are_shown:
+            return iter([name for name in _list_variables(environ) if REPLACED.get(name, "") is not None])
     return _list_variables(environ)
 
 

@@ -7,11 +7,16 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli import main
+from durable_execution.local import LocalEngine
 
 SHOP = """
+import asyncio
+import os
 import pathlib
 from datetime import timedelta
 from durable_execution import durable_execution
+
+charge_file = pathlib.Path("charged")
 
 async def score(step):
     return 12
@@ -35,6 +40,25 @@ async def leaks(event, ctx):
     if found > 80:
         pathlib.Path("leaked").write_text("yes")
     return await ctx.step(charge, "charge")
+
+def charge_in_a_thread(step):
+    print("key", os.environ.get("AWS_ACCESS_KEY_ID"))
+    return charge_file.write_text("yes")
+
+@durable_execution
+async def leaks_beside(event, ctx):
+    found = await ctx.step(score, "score")
+    await ctx.wait(timedelta(hours=1), "cool_off")
+
+    async def look():
+        print("outside", os.environ.get("AWS_ACCESS_KEY_ID"), "AWS_ACCESS_KEY_ID" in dict(os.environ))
+        try:
+            pathlib.Path("leaked").write_text("yes")
+        except OSError:
+            return "refused"
+
+    paid, seen = await asyncio.gather(ctx.step(charge_in_a_thread, "charge_now"), look())
+    return seen
 
 @durable_execution
 async def renamed(event, ctx):
@@ -106,6 +130,42 @@ def test_code_outside_steps_has_no_effect(shop: str, capsys: pytest.CaptureFixtu
     found = report(capsys)
     assert "writing leaked" in found["blocked"][0]
     assert not Path("leaked").exists()
+
+
+def test_a_live_body_acts_and_the_code_around_it_does_not(
+    shop: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA17")
+    assert fork("--at", "score", "--live", "charge_now", handler="leaks_beside") == 0
+    printed = capsys.readouterr()
+    assert "outside None False" in printed.out
+    assert "key AKIA17" in printed.out
+    assert '"refused"' in printed.err
+    assert "blocked: writing leaked" in printed.err
+    assert Path("charged").exists()
+    assert not Path("leaked").exists()
+    assert fork("--at", "score", "--result", "99", "--live", "charge", handler="leaks") == 4
+    assert not Path("leaked").exists()
+
+
+def test_continuing_a_fork_leaves_other_executions_alone(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import shop as module  # type: ignore[import-not-found]
+
+    (store,) = Path(".durable").glob("*.db")
+    with LocalEngine(store, time="skip") as engine:
+        engine.register("order", module.order)
+        other = engine.start("order", {}, name="o2")
+        engine.run_until_idle(skips="nothing")
+    assert fork("--at", "score", "--result", "99") == 0
+    identifier = capsys.readouterr().out.strip()
+    assert main(["fork", identifier, "shop.py:order", "--answer", 'charge_twice="p-2"']) == 0
+    printed = capsys.readouterr()
+    assert "blocked" not in printed.err
+    origin = next(line for line in printed.err.splitlines() if line.startswith("forked from")).split()[2]
+    assert f"compare: durable-debug diff {origin} {identifier}" in printed.err
+    assert origin != identifier
+    with LocalEngine(store, time="skip") as engine:
+        assert engine.client.get_durable_execution(DurableExecutionArn=other)["Status"] == "RUNNING"
 
 
 def test_a_handler_that_leaves_the_recording_is_refused(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
