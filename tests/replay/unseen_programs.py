@@ -132,13 +132,15 @@ def write(folder: Path) -> None:
                 (package / f"{module}.py").write_text(program.text(module, side), encoding="utf-8")
 
 
-def record(folder: str) -> None:
-    """Record every program of `folder/recorded` in this process."""
+def record(folder: str, names: list[str]) -> None:
+    """Record every program, or those named, of `folder/recorded` in this process."""
     from tests.replay.recording import history_of
 
     billing = {"billing": lambda event, context: {"billed": event}, "ledger": lambda event, context: {"billed": event}}
     event = {**EVENT, "placed_at": time.time()}
     for program in programs():
+        if names and program.name not in names:
+            continue
         handler = importlib.import_module(f"{program.name}.handler").handler
         if program.is_warm:
             history_of(handler, event, function="handler")  # an execution before, in the same environment
@@ -272,7 +274,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     given = parser.parse_args()
     if given.record:
-        record(given.record)
+        record(given.record, given.names)
         return
     if given.replay:
         replay_all(given.replay)
@@ -285,7 +287,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "programs"
         write(folder)
-        run("--record", folder, RECORDED_IN)
+        run("--record", folder, RECORDED_IN, *given.names)
         environ = {**REPLAYED_IN, "UNSEEN_HOURS": str(HOURS_LATER)}
         extra = ["--perturb"] if given.perturb else []
         for line in run("--check", folder, environ, *extra, *given.names).splitlines():
