@@ -13,7 +13,7 @@ from durable_execution.divergence import Divergence, DivergenceKind, Severity, S
 from durable_execution.errors import OperationError
 from durable_execution.history.reading import execution_of_traces, read_history
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.protocol import ErrorObject, OperationType
+from durable_execution.protocol import ErrorObject, OperationStatus, OperationType
 from durable_execution.protocol.ids import root_path
 from durable_execution.redaction import redacted
 from durable_execution.replay.explore import Exploration, explore
@@ -41,6 +41,7 @@ MORE_DRAWS = 3
 
 MAX_RESULT_SHOWN = 80
 MAX_ERROR_SHOWN = 400
+ENDED = frozenset(status.value for status in OperationStatus if status.is_terminal)
 PRETENDED = frozenset({SuspectKind.FILE, SuspectKind.NETWORK, SuspectKind.PROCESS})
 HISTORY_CURE = "export the history with --include-execution-data"
 TRACE_CURE = (
@@ -175,7 +176,7 @@ class _Replay:
         beyond = self._beyond_effects(first)
         if beyond is not None:
             compared = beyond
-        divergences = self._judged(list(compared.divergences), first)
+        divergences = self._judged([self._as_kept(one) for one in compared.divergences], first)
         if self._replayer.inside and not first.is_timed_out:
             inside = self._inside(divergences)
             divergences += (
@@ -258,6 +259,14 @@ class _Replay:
     def _compare(self, explored: Exploration) -> Comparison:
         is_as_recorded = explored.last is explored.first and explored.state.opened == frozenset()
         is_resting = is_as_recorded and explored.first.is_resting
+        found = self._compared(explored, is_resting=is_resting)
+        if found.divergences or is_resting or not is_as_recorded or not explored.first.is_waiting:
+            return found
+        return self._compared(
+            explored, is_resting=True
+        )  # nothing is inserted, so a recorded call that is not made is gone
+
+    def _compared(self, explored: Exploration, *, is_resting: bool) -> Comparison:
         replayed = tree_of_run(explored.last, explored.state, self._name, is_resting=is_resting)
         return compare(tree_of(self._execution), replayed, handler=self._name)
 
@@ -278,6 +287,18 @@ class _Replay:
         if self._is_uncertain(run):
             return [replace(one, severity=Severity.INFO) for one in divergences]
         return divergences
+
+    def _as_kept(self, divergence: Divergence) -> Divergence:
+        """Say of a finished map or parallel in an open execution that that its recorded result is used."""
+        recorded = divergence.recorded
+        is_finished = recorded is not None and recorded.status in ENDED and self._execution.status not in TERMINAL
+        if recorded is None or divergence.kind is not DivergenceKind.BRANCH_COUNT or not is_finished:
+            return divergence
+        effect = (
+            f"this execution uses the recorded result of {recorded.short_name}, with the recorded branches; an execution that is still "
+            "inside it would drop branches, or give their results to other items"
+        )
+        return replace(divergence, severity=Severity.WARNING, effect=effect)
 
     def _is_uncertain(self, run: ReplayRun) -> bool:
         """Whether the replay lacks data that the code had when it was recorded."""

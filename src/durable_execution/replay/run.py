@@ -92,15 +92,20 @@ class ReplayRun:
         return str(error.get("ErrorType", "")).endswith(SideEffectBlockedError.__name__)
 
     @property
-    def is_resting(self) -> bool:
-        """Whether every branch of the code waits for an operation that is open in the recording too.
+    def is_waiting(self) -> bool:
+        """Whether every branch of the code waits, for operations that are open in the recording or not in it.
 
         The code has then made every call that the recorded results lead to.
         """
-        pending, calls = self.collector.pending, self.collector.calls
-        if (self.answer or {}).get("Status") != "PENDING" or not pending:
-            return False
-        return all(call.id in calls and calls[call.id].is_recorded for call in pending)
+        return (self.answer or {}).get("Status") == "PENDING" and bool(self.collector.pending)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether every branch of the code waits for an operation that is open in the recording too."""
+        calls = self.collector.calls
+        return self.is_waiting and all(
+            call.id in calls and calls[call.id].is_recorded for call in self.collector.pending
+        )
 
     @property
     def has_failed(self) -> bool:
