@@ -139,6 +139,13 @@ class Side:
         position = index_of(lines, at)
         return lines[position - 1] if position else None
 
+    def match_before(self, at: int) -> int | None:
+        """The LINE event of the `match` that the `case` at a LINE event belongs to."""
+        statement = self.statement(at)
+        header = statement.parents[-1] if statement is not None and statement.parents else 0
+        lines = self.lines(self.events[at].frame)
+        return next((one for one in reversed(lines[: index_of(lines, at)]) if self.events[one].line == header), None)
+
     def _until_next_line(self, at: int) -> int:
         """The event at which the statement at a LINE event has ended."""
         events = self.recording.of_frame(self.events[at].frame)
@@ -242,6 +249,15 @@ class Side:
             if name in event.changed and event.kind is not EventKind.CALL:
                 changed = True
         return None
+
+    def enclosing(self, frame: Frame) -> Frame | None:
+        """The frame of the function in which a frame's function is defined, whose variables it uses."""
+        outer = frame.function.rpartition(".<locals>.")[0]
+        if not outer:
+            return None
+        started = self.recording.of_frame(frame.number)[0]
+        earlier = (one for one in reversed(self.frames) if one.file == frame.file and one.function == outer)
+        return next((one for one in earlier if self.recording.of_frame(one.number)[0] < started), None)
 
     def write_anywhere(self, path: str, before: int) -> int | None:
         """The last statement before an event that writes a shared name, or an attribute of this name of such an object."""

@@ -264,6 +264,9 @@ class Slice:
         if isinstance(statement.node, ast.ExceptHandler):
             before, there = self._left.previous_line(at), self._right.previous_line(other)
             return before is not None and there is not None and self._children(before, there, depth)
+        if isinstance(statement.node, ast.match_case):
+            before, there = self._left.match_before(at), self._right.match_before(other)
+            return before is not None and there is not None and self._statement(before, there, depth + 1)
         ours, theirs = self._left.yielded_at(at), self._right.yielded_at(other)
         if ours is not None and theirs is not None:
             return self._statement(ours, theirs, depth + 1) if self._same_place(ours, theirs) else False
@@ -350,6 +353,9 @@ class Slice:
         function = source_of(frame.file).function_at(frame.first_line, frame.function)
         if function is not None and name in parameters_of(function):
             return self._parameter(name, frame, function, values, depth)
+        outer = self._left.enclosing(frame)
+        if outer is not None and self._left.write_anywhere(name, at) is None and self._is_new("closure", at, name):
+            return self._local(name, at, outer, values, depth)
         return self._shared(name, at, frame, values, depth)
 
     def _written(self, written: int, name: str, values: tuple[str, str], depth: int) -> bool:

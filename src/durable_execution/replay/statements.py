@@ -171,18 +171,34 @@ class Source:
             self._collect(handler.body, function)
         for case in getattr(node, "cases", []):
             parts: list[ast.AST] = [case.pattern, *([case.guard] if case.guard else [])]
-            self._add(case, parts, case.pattern.lineno, case.pattern.end_lineno or case.pattern.lineno, function)
+            looked_at = list(_looked_at(node.subject, case.pattern)) if isinstance(node, ast.Match) else []
+            last = case.pattern.end_lineno or case.pattern.lineno
+            self._add(case, parts, case.pattern.lineno, last, function, looked_at)
             self._collect(case.body, function)
         self._parents = around
 
-    def _add(self, node: ast.AST, parts: Sequence[ast.AST], first: int, last: int, function: Function | None) -> None:
-        self._found.append(self._statement(node, parts, first, last, function))
+    def _add(
+        self,
+        node: ast.AST,
+        parts: Sequence[ast.AST],
+        first: int,
+        last: int,
+        function: Function | None,
+        more: Sequence[ast.AST] = (),
+    ) -> None:
+        self._found.append(self._statement(node, parts, first, last, function, more))
 
     def _statement(
-        self, node: ast.AST, parts: Sequence[ast.AST], first: int, last: int, function: Function | None
+        self,
+        node: ast.AST,
+        parts: Sequence[ast.AST],
+        first: int,
+        last: int,
+        function: Function | None,
+        more: Sequence[ast.AST] = (),
     ) -> Statement:
         names = _Names()
-        names.header(node, parts)
+        names.header(node, [*parts, *more])
         return Statement(
             first=first,
             last=last,
@@ -222,6 +238,25 @@ def _header(node: ast.stmt) -> list[ast.AST]:
             return [*node.decorator_list, *node.bases, *node.keywords]
         case _:
             return []
+
+
+def _looked_at(subject: ast.expr, pattern: ast.AST) -> Iterator[ast.expr]:
+    """Yield what a pattern of a `case` reads: the value that it is matched with, and the attributes that it names.
+
+    A value that is not named is computed by the `match` line.
+    """
+    if access_path(subject) is None:
+        return
+    yield subject
+    match pattern:
+        case ast.MatchClass():
+            for name, inner in zip(pattern.kwd_attrs, pattern.kwd_patterns, strict=True):
+                yield from _looked_at(ast.Attribute(subject, name, ast.Load()), inner)
+        case ast.MatchAs(pattern=ast.pattern() as inner):
+            yield from _looked_at(subject, inner)
+        case ast.MatchOr():
+            for inner in pattern.patterns:
+                yield from _looked_at(subject, inner)
 
 
 class _Names(ast.NodeVisitor):
