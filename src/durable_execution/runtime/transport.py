@@ -213,7 +213,9 @@ class Transport:
 
     def _signed(self, method: str, url: str, body: bytes | None) -> dict[str, str]:
         endpoint = self._endpoint
-        plain = {} if body is None else {"Content-Type": "application/json"}
+        plain = {"Host": endpoint.host}  # botocore would work it out from the URL, twice
+        if body is not None:
+            plain["Content-Type"] = "application/json"
         request = self._request_class(method=method, url=url, headers=plain, data=body or b"")
         try:
             endpoint.signer.get_auth_instance(endpoint.signing_name, endpoint.region, SIGNATURE).add_auth(request)
@@ -223,7 +225,7 @@ class Transport:
             if is_expired(error):
                 raise expired(error) from error
             raise
-        return {"Host": endpoint.host, "User-Agent": endpoint.user_agent, **dict(request.headers.items())}
+        return {**dict(request.headers.items()), "User-Agent": endpoint.user_agent}
 
     def _backoff(self, attempt: int) -> float:
         """Seconds before the next attempt. The generator is seeded on first use, so restored snapshots do not share it."""
