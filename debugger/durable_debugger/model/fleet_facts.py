@@ -15,7 +15,14 @@ from typing import Any
 from durable_debugger.model.cost import Usage, payload_bytes, usage_of_invocation
 from durable_execution.divergence import NONDETERMINISM, shortened
 from durable_execution.explain import STUCK, StateKind, explain_execution
-from durable_execution.explain.facts import NEAR_QUOTA, STORM_ATTEMPTS, failing_invocations, short_error
+from durable_execution.explain.facts import (
+    NEAR_QUOTA,
+    STORM_ATTEMPTS,
+    around,
+    backoff_of,
+    failing_invocations,
+    short_error,
+)
 from durable_execution.history.event_fold import OPERATION_EVENTS, SERVICE_TYPES, details, error_of, mapping
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
@@ -140,11 +147,26 @@ class _Call:
     failures: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What executions with the same calls share.
+
+    Attributes:
+        shape: The calls as labels.
+        paths: The path of each call, by id.
+        around: The contexts and combinators around each call, by id.
+    """
+
+    shape: tuple[str, ...]
+    paths: Mapping[str, str]
+    around: Mapping[str, tuple[str, ...]]
+
+
 class FactReader:
     """Reads facts, and remembers the shapes of executions with the same calls."""
 
     def __init__(self) -> None:
-        self._shapes: dict[Any, tuple[tuple[str, ...], dict[str, str]]] = {}
+        self._shapes: dict[Any, _Form] = {}
 
     def read(self, events: Sequence[Mapping[str, Any]], *, reference: str, arn: str | None, status: str = "") -> Facts:
         """Read the facts of one execution.
@@ -178,9 +200,9 @@ class FactReader:
                 ending = _ending(ending, kind, event)
         usage.operations += len(calls)
         parts = _parsed(arn)
-        shape, paths = self._shape(calls, events, arn)
+        form = self._form(calls, events, arn)
         found = status if status and status not in OPEN else ending[0] or status or "RUNNING"
-        waits = _waiting(calls, paths) if found in OPEN else ""
+        waits = _waiting(calls, form) if found in OPEN else ""
         if found in OPEN and (found != "RUNNING" or is_failing or _may_be_stuck(calls, events)):
             waits = _stuck(read_history(list(events), arn=arn, execution={"Status": found})) or waits
         return Facts(
@@ -190,22 +212,22 @@ class FactReader:
             version=parts.version if parts else "",
             started_at=_moment(started),
             ended_at=_moment(ending[1]) if found not in OPEN else None,
-            shape=shape,
-            failure=_failure(calls, ending[2], paths) if found not in ("SUCCEEDED", *OPEN) else ("", "", ""),
+            shape=form.shape,
+            failure=_failure(calls, ending[2], form.paths) if found not in ("SUCCEEDED", *OPEN) else ("", "", ""),
             waits=waits if found in OPEN else "",
             usage=usage,
         )
 
-    def _shape(
-        self, calls: Mapping[str, _Call], events: Sequence[Mapping[str, Any]], arn: str | None
-    ) -> tuple[tuple[str, ...], dict[str, str]]:
+    def _form(self, calls: Mapping[str, _Call], events: Sequence[Mapping[str, Any]], arn: str | None) -> "_Form":
         key = frozenset((id_, call.type, folded_name(call.name or ""), call.parent) for id_, call in calls.items())
         found = self._shapes.get(key)
         if found is None:
             if len(self._shapes) >= MAX_SHAPES:
                 self._shapes.clear()
             execution = read_history(list(events), arn=arn)
-            found = self._shapes[key] = shape_of(execution), paths_of(execution)
+            known = execution.by_id()
+            inside = {one.id: around(one, known) for one in execution.operations}
+            found = self._shapes[key] = _Form(shape_of(execution), paths_of(execution), inside)
         return found
 
 
@@ -300,14 +322,19 @@ def _depth(calls: Mapping[str, _Call], id_: str) -> int:
     return depth
 
 
-def _waiting(calls: Mapping[str, _Call], paths: Mapping[str, str]) -> str:
-    """Where an open execution waits: its open calls, without the contexts around them."""
+def _waiting(calls: Mapping[str, _Call], form: _Form) -> str:
+    """Where an open execution waits: its open calls, without the contexts around them and without those left behind."""
     places: list[str] = []
     for id_, call in calls.items():
         if call.type not in WAITS or (call.status.is_terminal and not call.is_retrying):
             continue
-        kind = "retry" if call.is_retrying else WAITS[call.type]
-        places.append(f"{kind} {paths.get(id_, call.name or id_[:8])}")
+        if any(outer in calls and calls[outer].status.is_terminal for outer in form.around.get(id_, ())):
+            continue
+        kind, place = "retry" if call.is_retrying else WAITS[call.type], id_
+        parent = calls.get(call.parent or "")
+        if call.parent is not None and parent is not None and backoff_of(call.name, parent.name) is not None:
+            kind, place = "retry", call.parent
+        places.append(f"{kind} {form.paths.get(place, call.name or id_[:8])}")
     return ", ".join(sorted(set(places))) or "between calls"
 
 

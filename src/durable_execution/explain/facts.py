@@ -16,6 +16,9 @@ STORM_ATTEMPTS = 10
 
 SLOW_RESUME = timedelta(seconds=60)
 IDLE = timedelta(seconds=1)
+BACKOFF = re.compile(r"-backoff-(\d+)$")
+"""What `ctx.with_retry` adds to its name for the wait after a failed attempt."""
+
 FRAME = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<function>[^:]+)")
 PYTHON_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 KINDS = {
@@ -27,17 +30,56 @@ KINDS = {
 
 
 def open_calls(execution: RecordedExecution) -> list[OpenCall]:
-    """Return every call that has not ended, without the contexts around them; the one that ends last comes last."""
-    found = [_open_call(one) for one in execution.operations if one.type in KINDS and not one.status.is_terminal]
+    """Return every call that has not ended, without the contexts around them; the one that ends last comes last.
+
+    Calls that no code waits for any more, such as the loser of a race, are left out.
+    """
+    known, is_left = execution.by_id(), left_behind(execution)
+    found = [
+        _open_call(one, known.get(one.parent_id or ""))
+        for one in execution.operations
+        if one.type in KINDS and not one.status.is_terminal and one.id not in is_left
+    ]
     return sorted(found, key=lambda one: (one.until is None, one.until.timestamp() if one.until else 0.0))
 
 
-def _open_call(operation: RecordedOperation) -> OpenCall:
-    details = operation.details
+def left_behind(execution: RecordedExecution) -> set[str]:
+    """Return the ids of open calls inside a context, map, parallel or combinator that has ended: its code goes on without them."""
+    known = execution.by_id()
+    return {
+        one.id
+        for one in execution.operations
+        if not one.status.is_terminal
+        and any(id_ in known and known[id_].status.is_terminal for id_ in around(one, known))
+    }
+
+
+def around(operation: RecordedOperation, known: Mapping[str, RecordedOperation]) -> tuple[str, ...]:
+    """Return the ids of the contexts and combinators around a call."""
+    found: list[str] = []
+    here: RecordedOperation | None = operation
+    while here is not None and len(found) <= len(known):
+        found += [step.of for step in here.details.get("task_scope", ()) if step.of is not None]
+        here = known.get(here.parent_id or "")
+        if here is not None:
+            found.append(here.id)
+    return tuple(found)
+
+
+def backoff_of(name: str | None, context: str | None) -> int | None:
+    """Return the number of the attempt that failed before a wait of `ctx.with_retry`; None if the wait is a different one."""
+    match = BACKOFF.search(name or "")
+    return int(match[1]) if match is not None and context is not None and name == f"{context}{match[0]}" else None
+
+
+def _open_call(operation: RecordedOperation, parent: RecordedOperation | None) -> OpenCall:
+    details, place = operation.details, place_of(operation)
     kind, until, error, attempt = KINDS[operation.type], None, None, None
     match operation.type:
         case OperationType.WAIT:
             until = details.get("scheduled_end_at")
+            if parent is not None and (failed := backoff_of(operation.name, parent.name)) is not None:
+                kind, attempt, place = "retry", failed + 1, place_of(parent)
         case OperationType.CALLBACK:
             until = _after(operation.started_at, details.get("timeout_seconds"))
         case OperationType.STEP if operation.status in (OperationStatus.PENDING, OperationStatus.READY):
@@ -49,7 +91,7 @@ def _open_call(operation: RecordedOperation) -> OpenCall:
             pass
     arn = details.get("child_execution_arn")
     return OpenCall(
-        place_of(operation),
+        place,
         kind,
         since=operation.started_at,
         until=until if isinstance(until, datetime) else None,
@@ -88,15 +130,28 @@ def missing_events(execution: RecordedExecution) -> tuple[int, int] | None:
 
 
 def retried(execution: RecordedExecution) -> list[tuple[RecordedOperation, int, ErrorObject | None]]:
-    """Return the open steps that failed before, with the number of failed attempts and the last error."""
+    """Return the open steps and blocks that failed before, with the number of failed attempts and the last error."""
     found: list[tuple[RecordedOperation, int, ErrorObject | None]] = []
+    known, is_left = execution.by_id(), left_behind(execution)
     for one in execution.operations:
-        if one.type is not OperationType.STEP or one.subtype == "WaitForCondition" or one.status.is_terminal:
+        if one.status.is_terminal or one.id in is_left:
+            continue
+        parent = known.get(one.parent_id or "")
+        if parent is not None and (failures := backoff_of(one.name, parent.name)) is not None:
+            found.append((parent, failures, failure_inside(execution, parent)))
+        if one.type is not OperationType.STEP or one.subtype == "WaitForCondition":
             continue
         errors = [attempt.error for attempt in one.attempts if attempt.error is not None]
         if errors:
             found.append((one, len(errors), errors[-1]))
     return found
+
+
+def failure_inside(execution: RecordedExecution, context: RecordedOperation) -> ErrorObject | None:
+    """Return the error of the last call that ended in a context, if that call failed."""
+    inside = [one for one in execution.operations if one.parent_id == context.id and one.ended_at is not None]
+    inside = [one for one in inside if backoff_of(one.name, context.name) is None]
+    return max(inside, key=lambda one: one.events[-1] if one.events else 0).error if inside else None
 
 
 def _after(start: datetime | None, seconds: object) -> datetime | None:
@@ -290,7 +345,8 @@ def _slow_gaps(execution: RecordedExecution) -> Iterator[Warning_]:
 
 def _slow_resumes(execution: RecordedExecution) -> Iterator[Warning_]:
     """The time from the end of what an execution waited for to its next invocation."""
-    ends = sorted(one.ended_at for one in execution.operations if one.ended_at is not None and one.type in KINDS)
+    outside = KINDS.keys() - {OperationType.STEP}  # a step ends within an invocation
+    ends = sorted(one.ended_at for one in execution.operations if one.ended_at is not None and one.type in outside)
     for before, after in zip(execution.invocations, execution.invocations[1:], strict=False):
         if before.ended_at is None or after.started_at is None:
             continue

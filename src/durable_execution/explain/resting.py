@@ -7,7 +7,9 @@ from durable_execution.explain.explanation import Advice, Explanation, OpenCall,
 from durable_execution.explain.facts import (
     STORM_ATTEMPTS,
     duration,
+    failure_inside,
     heartbeat_of,
+    left_behind,
     open_calls,
     place_of,
     retried,
@@ -33,7 +35,7 @@ def near_time_limit(execution: RecordedExecution, as_of: datetime | None) -> Exp
 
 
 def at_retries(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
-    """Explain an execution that waits for the next attempt of a step."""
+    """Explain an execution that waits for the next attempt of a step or of a block."""
     if (storm := _storm(execution)) is not None:
         return storm
     retries = [one for one in open_calls(execution) if one.kind == "retry"]
@@ -43,13 +45,21 @@ def at_retries(execution: RecordedExecution, as_of: datetime | None) -> Explanat
         return None
     worst = max(steps, key=lambda one: one.attempt or 0)
     after = f" after {worst.error}" if worst.error else ""
+    causes = (worst.error,) if worst.error else _failed_inside(execution, worst)
     others = _blocker(execution)
     if others is not None and others.kind != "retry" and others.until is None:
         return None  # what has no end keeps it longer than the retry
     headline = f"It waits for attempt {worst.attempt} of {worst.place.path}{_left(worst.until, as_of)}{after}."
     return Explanation(
-        StateKind.RETRY_PENDING, headline, since=worst.since, until=worst.until, place=worst.place, causes=(worst.error,) if worst.error else (),
+        StateKind.RETRY_PENDING, headline, since=worst.since, until=worst.until, place=worst.place, causes=causes,
     )  # fmt: skip
+
+
+def _failed_inside(execution: RecordedExecution, block: OpenCall) -> tuple[str, ...]:
+    """What failed last in a block that is tried again. Whether its error ended the attempt is not recorded."""
+    operation = execution.by_id().get(block.place.id or "")
+    error = failure_inside(execution, operation) if operation is not None else None
+    return (f"the last call in it failed with {short_error(error)}",) if error is not None else ()
 
 
 def _storm(execution: RecordedExecution) -> Explanation | None:
@@ -80,7 +90,7 @@ def retries_text(execution: RecordedExecution) -> tuple[str, ...]:
 def _blocker(execution: RecordedExecution) -> OpenCall | None:
     """The open call that keeps the execution longest: one without an end before one with the latest end."""
     waiting = [one for one in open_calls(execution) if one.kind != "step"]
-    return waiting[-1] if waiting else None
+    return max(waiting, key=lambda one: (one.until is None, one.until.timestamp() if one.until else 0.0), default=None)
 
 
 def at_rest(execution: RecordedExecution, as_of: datetime | None) -> Explanation | None:
@@ -157,7 +167,8 @@ def resting_place(execution: RecordedExecution) -> Place | None:
 
 def last_place(execution: RecordedExecution) -> Place | None:
     """Return the call that was open or ended last."""
-    waiting = [one for one in execution.operations if not one.status.is_terminal]
+    is_left = left_behind(execution)
+    waiting = [one for one in execution.operations if not one.status.is_terminal and one.id not in is_left]
     candidates = waiting or list(execution.operations)
     dated = [one for one in candidates if one.started_at is not None]
     if not dated:

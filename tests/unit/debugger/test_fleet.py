@@ -316,6 +316,29 @@ def test_five_faults_of_parcels_are_five_groups_also_if_they_differ_in_a_code_on
     assert counts(report, "waiting") == {"callback delivered-#": 6, "retry storm at pickup": 6}
 
 
+@durable_execution
+async def first_answer(event: dict[str, Any], ctx: DurableContext) -> Any:
+    async def ask(name: str) -> Any:
+        return await (await ctx.create_callback(name)).result()
+
+    async def block(child: DurableContext, _attempt: int) -> Any:
+        return await child.step(failing("busy", ConnectionError), "book", config=ONCE)
+
+    await ctx.race(ask("slow"), ctx.step(lambda _: 1, "fast"))
+    if event["n"] % 2:
+        return await ctx.with_retry(block, "trip")
+    return await ctx.wait(timedelta(hours=1), "cool")
+
+
+def test_what_was_left_behind_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with LocalEngine(tmp_path / "races.db", time="skip", ids=CountingIds(), trace_sink=False) as engine:
+        engine.register("first_answer", first_answer)
+        for number in range(4):
+            engine.start("first_answer", {"n": number})
+        engine.run_until_idle(skips="nothing")
+    assert counts(fleet(capsys, str(tmp_path / "races.db")), "waiting") == {"timer cool": 2, "retry trip": 2}
+
+
 def test_secrets_in_messages_are_hidden(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = {"Payload": {"ErrorType": "AuthError", "ErrorMessage": "password=hunter is wrong"}}
     events = [
