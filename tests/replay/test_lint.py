@@ -36,6 +36,7 @@ WRONG = {
     "DUR108": "subprocess.run(['ls'])\nawait ctx.step(work())",
     "DUR109": "for name in {'a', 'b'}:\n    await ctx.step(work(name), name=name)",
     "DUR110": "done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)",
+    "DUR111": "await asyncio.wait_for(ctx.step(work()), 3)",
     "DUR201": "async def body(step):\n    await ctx.wait(timedelta(seconds=1))\nawait ctx.step(body, name='b')",
     "DUR202": "total = []\nasync def body(step):\n    total.append(1)\nawait ctx.step(body, name='b')",
     "DUR203": "await ctx.step(lambda s: 1)\nawait ctx.step(lambda s: 2)",
@@ -68,6 +69,10 @@ RIGHT = [
     "rng = random.Random(7)",
     "fast = await ctx.step(lambda s: os.environ.get('FAST'), name='fast')\nif fast: await ctx.step(work())",
     "await asyncio.sleep(0)",
+    "await asyncio.wait_for(ctx.step(work()), timeout=None)",
+    "async with asyncio.timeout(None):\n    await ctx.step(work())",
+    "await asyncio.wait([ctx.step(work())])",
+    "async def body(step):\n    async with asyncio.timeout(3):\n        return 1\nawait ctx.step(body, name='b')",
     "calls = [ctx.step(work(n), name=n) for n in event]\nawait asyncio.gather(*calls)",
     "async def body(step):\n    own = []\n    own.append(1)\n    return own\nawait ctx.step(body, name='b')",
     "try:\n    await ctx.step(work())\nexcept Exception:\n    pass",
@@ -79,6 +84,18 @@ RIGHT = [
 @pytest.mark.parametrize("body", RIGHT)
 def test_deterministic_code_is_left_alone(body: str) -> None:
     assert codes(body) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "async with asyncio.timeout(3):\n    await ctx.step(work())",
+        "await asyncio.wait([ctx.step(work())], timeout=3)",
+        "await asyncio.wait_for(ctx.step(work()), timeout=event)",
+    ],
+)
+def test_time_limits_of_asyncio_are_found(body: str) -> None:
+    assert codes(body) == ["DUR111"]
 
 
 def test_functions_are_followed_across_files() -> None:

@@ -94,12 +94,14 @@ def _call(found: Orchestration, node: ast.Call) -> Iterator[LintFinding]:
     if name is not None and name.partition(".")[0] in found.contexts:
         return
     rule = rule_for_call(name, method)
-    if rule == "DUR107" and _is_zero(node):
+    if (rule == "DUR107" and _is_zero(node)) or (rule == "DUR111" and not _has_limit(node)):
         return
     if rule is not None:
         yield _finding(found, node, rule, f"{_shown(node.func)}()")
     if name == "asyncio.wait" and any("FIRST_" in ast.unparse(keyword.value) for keyword in node.keywords):
         yield _finding(found, node, "DUR110", "asyncio.wait(..., FIRST_COMPLETED)")
+    if name == "asyncio.wait" and any(keyword.arg == "timeout" for keyword in node.keywords) and _has_limit(node):
+        yield _finding(found, node, "DUR111", "asyncio.wait(..., timeout=...)")
 
 
 def _environment(found: Orchestration, test: ast.expr) -> Iterator[LintFinding]:
@@ -292,6 +294,14 @@ def _base_name(node: ast.expr) -> str | None:
 
 def _is_async(function: FunctionInfo) -> bool:
     return isinstance(function.node, ast.AsyncFunctionDef)
+
+
+def _has_limit(node: ast.Call) -> bool:
+    """Whether the time limit of a call is anything but None."""
+    limits = [keyword.value for keyword in node.keywords if keyword.arg in ("timeout", "delay", "when")] or node.args[
+        -1:
+    ]
+    return not any(isinstance(limit, ast.Constant) and limit.value is None for limit in limits)
 
 
 def _is_zero(node: ast.Call) -> bool:

@@ -36,6 +36,7 @@ EXACT: dict[str, str] = {
         "DUR106",
     ),
     **dict.fromkeys(("asyncio.as_completed", "concurrent.futures.as_completed"), "DUR110"),
+    **dict.fromkeys(("asyncio.timeout", "asyncio.timeout_at", "asyncio.wait_for"), "DUR111"),
 }  # fmt: skip
 PREFIXES: dict[str, str] = {
     "random.": "DUR102",
@@ -108,6 +109,7 @@ RULES = _rules(
     Rule("DUR108", "threads or processes outside a step", "start them in a step"),
     Rule("DUR109", "iteration over a set", "iterate over sorted(...): the order of a set differs between processes"),
     Rule("DUR110", "depends on which task finishes first", "use ctx.race() or ctx.any(), which record the winner"),
+    Rule("DUR111", "time limit outside a step", "give the operation a timeout, or use ctx.race() with ctx.wait()"),
     Rule("DUR201", "durable operation inside a step", "call it from the handler, or make the step a child context"),
     Rule("DUR202", "step changes an outer variable", "return the value from the step: a replay does not run its body"),
     Rule("DUR203", "several unnamed steps", "name the steps, so that a replay can tell them apart"),
