@@ -265,6 +265,85 @@ CASES = (
 )
 """All of them."""
 
+FURTHER = (
+    Broken(
+        "exception_in_item",
+        """
+def weight_of(text: str) -> float:
+    number, unit = text.split(" ")
+    return float(number) * {"kg": 1, "g": 0.001}[unit]
+
+
+@durable_execution
+async def handler(order: dict, ctx: DurableContext) -> object:
+    async def weigh(ctx: DurableContext, parcel: str) -> float:
+        text = await ctx.step(lambda _: parcel, name="read_scale")
+        return weight_of(text)
+    weights = await ctx.map(order["parcels"], weigh, name="weigh_all")
+    weights.throw_if_error()
+    return await ctx.step(ship())
+""".strip(),
+        payload={"parcels": ["1 kg", "2 lb"]},
+    ),
+    Broken(
+        "exception_in_helper",
+        """
+def total_of(receipt: str, order: dict) -> int:
+    return len(receipt) + order["shipping"]
+
+
+@durable_execution
+def handler(order: dict, ctx: DurableContext) -> object:
+    receipt = ctx.step(charge())
+    total = total_of(receipt, order)
+    return ctx.step(ship(str(total)))
+""".strip(),
+        payload={"postage": 3},
+    ),
+    Broken(
+        "stuck_in_wait_for_callback",
+        _order(
+            """
+            async def ask(callback_id: str, step: StepContext) -> None:
+                return None
+            return await ctx.wait_for_callback(ask, name="manager_review")
+            """
+        ),
+        is_waiting=True,
+    ),
+    Broken(
+        "skipped_at_run_time",
+        _order(
+            'await ctx.step(reserve())\nif not order:\n    await ctx.step(audit(), name="manual_review")\nawait ctx.wait(timedelta(minutes=5), name="pause")\nreturn await ctx.step(ship())'
+        ),
+        _order(
+            'await ctx.step(reserve())\nif order:\n    await ctx.step(audit(), name="manual_review")\nawait ctx.wait(timedelta(minutes=5), name="pause")\nreturn await ctx.step(ship())'
+        ),
+        is_continued=True,
+        is_waiting=True,
+    ),
+    Broken(
+        "moved_up",
+        _order(
+            "await ctx.step(reserve())\nawait ctx.step(charge())\nawait ctx.step(audit())\nreturn await ctx.step(ship())"
+        ),
+        _order(
+            "await ctx.step(audit())\nawait ctx.step(reserve())\nawait ctx.step(charge())\nreturn await ctx.step(ship())"
+        ),
+    ),
+    Broken(
+        "longer_timeout",
+        _order(
+            'handle = await ctx.create_callback("approval", config=CallbackConfig(timeout=timedelta(days=1)))\nreturn await handle.result()'
+        ),
+        _order(
+            'handle = await ctx.create_callback("approval", config=CallbackConfig(timeout=timedelta(days=2)))\nreturn await handle.result()'
+        ),
+        is_waiting=True,
+    ),
+)
+"""Executions in which the answer is in a helper, in a branch, or in the name that a call was given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:

@@ -15,11 +15,12 @@ from durable_debugger.model.session import Session
 from durable_debugger.sources.files import load_file
 from durable_execution.replay.loading import load_handler
 from durable_execution.replay.replayer import Replayer
-from tests.tui.broken import CASES, Recorded, record
+from tests.tui.broken import CASES, FURTHER, Recorded, record
 from tests.tui.conftest import Drive, main_of, screen_text
 
-NAMES = [case.name for case in CASES]
-REPLAYED = [case.name for case in CASES if case.today is not None and not case.is_continued]
+ALL = (*CASES, *FURTHER)
+NAMES = [case.name for case in ALL]
+REPLAYED = [case.name for case in ALL if case.today is not None and not case.is_continued]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Record
 
     @cache
     def of(name: str) -> Recorded:
-        return record(next(case for case in CASES if case.name == name), directory)
+        return record(next(case for case in ALL if case.name == name), directory)
 
     return of
 
@@ -117,6 +118,35 @@ WORDS: dict[str, tuple[str, ...]] = {
         'runtime_divergence.py:45 always makes this call: "audit" was added to the code',
         'make the new call only `if ctx.patched("audit"):`',
     ),
+    "exception_in_item": (
+        "Failed: item 1 of weigh_all failed (KeyError: 'lb') exception_in_item.py:43",
+        "From exception_in_item.py:50 in weigh return weight_of(text)",
+        'Value text = "2 lb", the result of read_scale on line 49',
+    ),
+    "exception_in_helper": (
+        "Raised exception_in_helper.py:42 in total_of, outside any step",
+        "From exception_in_helper.py:48 in handler total = total_of(receipt, order)",
+        'Value receipt = "charged 5", the result of charge on line 47',
+        'Value order = {"postage": 3}, the input',
+    ),
+    "stuck_in_wait_for_callback": (
+        "WAITING manager_review",
+        'Waiting for callback "manager_review", without a timeout',
+        "give wait_for_callback a timeout",
+    ),
+    "skipped_at_run_time": (
+        'Diverged in invocation 2 at call 2: your code skips the recorded step "manual_review"',
+        "SUCCEEDED skipped_at_run_time.py:45 in handler",
+        "skipped_at_run_time.py:44 decides: `if order` is false, so line 45 does not run",
+    ),
+    "moved_up": (
+        "moved_up.py:43 was edited after the recording: `await ctx.step(audit())` moved here from line 45",
+        "make the calls in the recorded order",
+    ),
+    "longer_timeout": (
+        'your code calls callback "approval", timeout 172800 s, the recording has callback "approval", timeout 86400 s',
+        "keeps its recorded timeout",
+    ),
 }
 EXPLANATION = ("Recorded", "Replayed", "Likely", "Fix")
 
@@ -189,6 +219,13 @@ def test_a_difference_is_read_from_the_error_where_there_is_no_trace(
     assert session.execution.traces == ()
     assert 'your code calls step "audit", the recording has wait "pause" 300 s' in session.headline.text
     assert facts.label(session.operations[session.headline.row]) == "pause"
+    mark = session.mark(session.headline.row)
+    assert mark is not None
+    assert mark.note == 'your code calls step "audit" here'
+    assert mark.divergence is not None
+    assert "runtime_divergence.py:45 always makes this call" in (mark.divergence.likely or "")
+    assert mark.divergence.replayed is not None
+    assert str(mark.divergence.replayed.call_site) == f"{case.module}:45 in handler"
 
 
 def test_a_succeeded_execution_says_how_long_and_how_often(recorded: Callable[[str], Recorded]) -> None:

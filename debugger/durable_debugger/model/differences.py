@@ -8,7 +8,8 @@ difference; without a trace, the error that ended the execution explains the dif
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from durable_execution.divergence import (
     lines_of,
 )
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
+from durable_execution.protocol import OperationType
+from durable_execution.protocol.ids import KINDS_BY_SUBTYPE, KINDS_BY_TYPE
 from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.trace.schema import InvocationTrace, TraceEntry
@@ -36,6 +39,13 @@ if TYPE_CHECKING:
 
 SEVERITIES = tuple(Severity)
 HEADLINE = re.compile(r"^Nondeterminism in (?P<context>.+?)(?: at call (?P<position>\d+))?: (?P<kind>\w+)$")
+CALL = re.compile(r'(?P<kind>[a-z ]+?) (?:"(?P<name>[^"]*)"|\(unnamed\)).*')
+SITE = re.compile(r"  (?P<file>\S.*):(?P<line>\d+) in (?P<function>\S+)$")
+TYPES = {
+    **{kind.replace("_", " "): (OperationType.CONTEXT, subtype) for subtype, kind in KINDS_BY_SUBTYPE.items()},
+    **{kind: (type_, None) for type_, kind in KINDS_BY_TYPE.items()},
+}
+"""Type and subtype of a call by its kind in a text; the other kinds are types."""
 SHORT_ID = re.compile(r"\bid (\w+)…")
 
 
@@ -232,14 +242,29 @@ def runtime_differences(execution: RecordedExecution, rows: Mapping[str, int]) -
     trace = next((each for each in reversed(execution.traces) if each.divergences), None)
     if trace is not None:
         name = f"invocation {trace.invocation}"
-        comparison = _comparison(execution, _entries(trace), tuple(map(_sharpened, trace.divergences)))
+        found = _located(execution, trace.divergences)
+        comparison = _comparison(execution, _entries(trace), tuple(map(_sharpened, found)))
         return Differences(comparison, rows, replayed_by=name, invocation=trace.invocation)
     divergence = divergence_of_error(execution)
     if divergence is None:
         return None
     number = execution.invocations[-1].number if execution.invocations else None
     name = f"invocation {number}" if number is not None else "its last invocation"
-    return Differences(_comparison(execution, {}, (divergence,)), rows, replayed_by=name, invocation=number)
+    comparison = _comparison(execution, {}, (_sharpened(divergence),))
+    return Differences(comparison, rows, replayed_by=name, invocation=number)
+
+
+def _located(execution: RecordedExecution, divergences: Sequence[Divergence]) -> Iterator[Divergence]:
+    """Yield differences with what earlier invocations recorded about the recorded call: its line, and who made it."""
+    known = execution.by_id()
+    for each in divergences:
+        operation = known.get(each.recorded.id or "") if each.recorded is not None else None
+        if operation is None or each.recorded is None:
+            yield each
+            continue
+        made = node_of(operation).side
+        site, invocation = each.recorded.call_site or made.call_site, each.recorded.invocation or made.invocation
+        yield replace(each, recorded=replace(each.recorded, call_site=site, invocation=invocation))
 
 
 def _sharpened(divergence: Divergence) -> Divergence:
@@ -282,7 +307,12 @@ def _recorded_side(operation: RecordedOperation | None, text: str | None) -> Sid
 def _side(text: str | None) -> Side | None:
     if text is None or text.startswith("nothing"):
         return None
-    return Side(type="", detail=call_of(text))
+    call, site = CALL.match(call_of(text)), SITE.search(text)
+    at = CallSite(site["file"], int(site["line"]), site["function"]) if site is not None else None
+    if call is None:
+        return Side(type="", call_site=at, detail=call_of(text))
+    type_, subtype = TYPES.get(call["kind"], (call["kind"].upper(), None))
+    return Side(type=type_, subtype=subtype, name=call["name"], call_site=at, detail=call[0])
 
 
 def _entries(trace: InvocationTrace) -> dict[str, TraceEntry]:

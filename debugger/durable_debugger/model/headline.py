@@ -3,6 +3,7 @@
 The first screen shows this sentence and selects this row, so that the answer is visible before any key is pressed.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -151,7 +152,7 @@ def _failed(session: Subject) -> Headline:
     operation = session.operations[row]
     site = site_of_error(operation.error) or operation.call_site
     where = f" {_place(site)}" if site is not None else ""
-    return Headline(f"{word}: {_gave_up(operation)}{where}", role, row, site)
+    return Headline(f"{word}: {_gave_up(session, operation)}{where}", role, row, site)
 
 
 def _rested_at(session: Subject, site: CallSite | None) -> int:
@@ -162,8 +163,24 @@ def _rested_at(session: Subject, site: CallSite | None) -> int:
     return session.rows.get(place.id, ROOT) if place is not None and place.id is not None else ROOT
 
 
-def _gave_up(operation: RecordedOperation) -> str:
-    label, count = facts.label(operation), len(operation.attempts)
+def name_of(operation: RecordedOperation, parent: RecordedOperation | None) -> str:
+    """The name of a call for a sentence: the SDK's own names for parts of a call say less than the call around them."""
+    if parent is None or not GIVEN_NAME.search(operation.name or ""):
+        return facts.label(operation)
+    if parent.subtype == "WaitForCallback":
+        return facts.label(parent)
+    return (
+        f"{facts.kind(operation)} {operation.details.get('branch_index', operation.position)} of {facts.label(parent)}"
+    )
+
+
+def _parent(session: Subject, operation: RecordedOperation) -> RecordedOperation | None:
+    row = session.rows.get(operation.parent_id or "")
+    return session.operations[row] if row is not None else None
+
+
+def _gave_up(session: Subject, operation: RecordedOperation) -> str:
+    label, count = name_of(operation, _parent(session, operation)), len(operation.attempts)
     error = operation.error
     kind = safe((error.type or "error").rpartition(".")[2]) if error else "error"
     message = safe(error.message or "") if error else ""
@@ -172,6 +189,9 @@ def _gave_up(operation: RecordedOperation) -> str:
         return f"{facts.kind(operation)} {label} timed out"
     return f"{label} gave up after {count} attempts ({reason})" if count > 1 else f"{label} failed ({reason})"
 
+
+GIVEN_NAME = re.compile(r"^(map-item|parallel-branch)-\d+$| create callback id$| submitter$")
+"""Names that the SDKs give to map items, branches, and the calls inside `wait_for_callback`."""
 
 RESTING = frozenset({StateKind.RETRY_STORM, StateKind.QUOTA_NEAR, StateKind.PAUSED, StateKind.PAUSING})
 """Stuck states that are no failure."""
@@ -215,7 +235,7 @@ def _others(session: Subject, waiting: RecordedOperation) -> str:
 
 
 def _waiting(session: Subject, operation: RecordedOperation) -> str:
-    label = f'"{facts.label(operation)}"' if operation.name else ""
+    label = f'"{name_of(operation, _parent(session, operation))}"' if operation.name else ""
     since = durations.between(operation.started_at, session.as_of)
     ago = f" since {durations.short(since)}" if since is not None and since >= 1 else ""  # a file ends with its start
     due = facts.due_at(operation)

@@ -52,7 +52,7 @@ NOTES = {
 
 def note_of(divergence: Divergence) -> str:
     """Return a short remark about a divergence, for its row."""
-    replayed = divergence.replayed.label if divergence.replayed else "nothing"
+    replayed = (divergence.replayed.detail or divergence.replayed.label) if divergence.replayed else "nothing"
     return NOTES.get(divergence.kind, divergence.title.lower()).format(replayed=replayed)
 
 

@@ -18,12 +18,14 @@ from durable_debugger.text.source_path import near, site_words
 from durable_execution.call_site import CallSite
 from durable_execution.explain import explain_execution
 from durable_execution.explain.explanation import Explanation
-from durable_execution.explain.facts import site_of_error
+from durable_execution.explain.facts import site_of_error, sites_of_error
 from durable_execution.history.recorded import RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
 
 LABEL = 10
 MAX_VALUES = 3
+INPUT = 0
+"""The line of a name that is the function's first argument."""
 MAX_MESSAGE = 2
 NO_FUNCTION = frozenset({"ResourceNotFoundException", "ResourceNotFound"})
 """Errors of an invoke whose function does not exist."""
@@ -66,8 +68,9 @@ class _Answer:
             self._add("raised", f"{site_words(site)}{outside}", code=self._code(site, error))
         if operation is not None and operation.call_site is not None and operation.call_site != site:
             self._add("called", site_words(operation.call_site), code=self._code(operation.call_site, None))
-        if operation is None and site is not None:
-            self._values(site)
+        if operation is None or operation.type is OperationType.CONTEXT:
+            self._from(error)
+            self._values(error)
         if operation is not None:
             self._tried(operation)
         self._add("likely", self._why(operation, error))
@@ -191,22 +194,45 @@ class _Answer:
         within = f" in {durations.short(seconds)}" if seconds is not None else ""
         self._add("tried", f"{len(operation.attempts)} times{within}{apart}")
 
-    def _values(self, site: CallSite) -> None:
-        """The recorded results that the failing line reads."""
+    def _from(self, error: ErrorObject | None) -> None:
+        """The line of the handler or branch that called the function that raised."""
+        sites = sites_of_error(error)
+        if len(sites) > 1:
+            self._add("from", site_words(sites[0]), code=self._code(sites[0], error))
+
+    def _values(self, error: ErrorObject | None) -> None:
+        """The recorded values that the failing line reads, or else the lines that called its function."""
+        sites = sites_of_error(error)
+        said = [text for site in reversed(sites) for text in self._values_at(site, is_outermost=site == sites[0])]
+        for text in list(dict.fromkeys(said))[:MAX_VALUES]:
+            self._add("value", text)
+
+    def _values_at(self, site: CallSite, *, is_outermost: bool) -> Iterator[str]:
         text = self.texts.get(site.file) if self.texts is not None else None
         if text is None:
             return
-        found = assigned_at("\n".join(text.lines), site.line)
-        by_line = {
-            one.call_site.line: one
-            for one in self.session.operations
-            if one.call_site is not None and one.call_site.file == site.file and one.result is not None
-        }
-        for name, line in found[:MAX_VALUES]:
-            operation = by_line.get(line)
+        results = self._results(site.file)
+        for name, line in assigned_at("\n".join(text.lines), site.line):
+            operation = results.get(line)
             if operation is not None:
                 value = payloads.summary(operation.result, self.room // 2, absent="none")
-                self._add("value", f"{safe(name)} = {value}, the result of {facts.label(operation)} on line {line}")
+                yield f"{safe(name)} = {value}, the result of {facts.label(operation)} on line {line}"
+            elif line == INPUT and is_outermost and self.operation is None and self.session.execution.input is not None:
+                yield f"{safe(name)} = {payloads.summary(self.session.execution.input, self.room // 2)}, the input"
+
+    def _results(self, file: str) -> dict[int, RecordedOperation]:
+        """The calls of a file with a recorded result, by line: those in the failed context, or else those in no branch."""
+        known = self.session.rows
+        inside = {self.operation.id} if self.operation is not None else set()
+        found: dict[int, RecordedOperation] = {}
+        for one in self.session.operations:
+            if one.parent_id in inside:
+                inside.add(one.id)
+            elif self.operation is not None or (one.parent_id in known and one.is_branch):
+                continue
+            if one.call_site is not None and one.call_site.file == file and one.result is not None:
+                found[one.call_site.line] = one
+        return found
 
     def _code(self, site: CallSite, error: ErrorObject | None) -> str:
         """The text of a line: as recorded with the error, else as it is on this computer."""
@@ -245,6 +271,8 @@ def _holds_back(operation: RecordedOperation) -> str:
 def assigned_at(source: str, line: int) -> list[tuple[str, int]]:
     """Return the names that a line reads, each with the nearest line above that assigns it in the same function.
 
+    The function's first argument, where nothing assigns it, is at line `INPUT`.
+
     Args:
         source: Text of the file.
         line: The line, from 1.
@@ -260,10 +288,12 @@ def assigned_at(source: str, line: int) -> list[tuple[str, int]]:
     scope = max(around, key=lambda one: one.lineno)
     names = sorted(_own_names(scope), key=lambda one: (one.lineno, one.col_offset))
     reads = dict.fromkeys(one.id for one in names if one.lineno == line and isinstance(one.ctx, ast.Load))
+    arguments = [*scope.args.posonlyargs, *scope.args.args][:1]
     found: list[tuple[str, int]] = []
     for name in reads:
         lines = [one.lineno for one in names if one.id == name and isinstance(one.ctx, ast.Store) and one.lineno < line]
-        found += [(name, max(lines))] if lines else []
+        first = [INPUT] if any(one.arg == name for one in arguments) else []
+        found += [(name, max(lines or first))] if lines or first else []
     return found
 
 

@@ -2,6 +2,7 @@
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
+from durable_debugger.model.headline import name_of
 from durable_debugger.model.moments import Moment, MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
@@ -20,7 +21,8 @@ def status_line(session: Session, cells: int, *, follow: str = "") -> Line:
     execution, state = session.execution, session.status
     waiting = session.waiting_for()
     word = "WAITING" if state is State.WAITING and execution.status == "RUNNING" else execution.status
-    what = f" {facts.label(waiting)}" if waiting is not None else ""
+    above = session.rows.get(waiting.parent_id or "") if waiting is not None else None
+    what = f" {name_of(waiting, None if above is None else session.operations[above])}" if waiting is not None else ""
     left = [
         Part(f" {cut(safe(session.title), max(12, cells // 3))}  ", "title"),
         Part(f"{state.glyph} {word}", state.role),

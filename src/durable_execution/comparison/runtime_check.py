@@ -319,4 +319,9 @@ def _shown(side: Side, word: str, value: Any, text: str) -> Side:
     configuration = {key: item for key, item in side.configuration.items() if key != "input"}
     if word in SHOWN_IN_LABEL:
         return replace(side, configuration={**configuration, word: value})
-    return replace(side, configuration=configuration, detail=f"{side.label}, {word.replace('_', ' ')} {text}")
+    if word in TIMEOUTS:
+        name = word.removesuffix("_seconds").replace("_", " ")
+        text = f"{name} {text} s" if value else f"no {name}"
+    else:
+        text = f"{word.replace('_', ' ')} {text}"
+    return replace(side, configuration=configuration, detail=f"{side.label}, {text}")

@@ -139,6 +139,8 @@ def effect_of(
         return f"the execution fails here and never reaches {_short(recorded)}, which the recording made"
     if word == "wait_seconds":
         return "the wait keeps its recorded end: it becomes neither longer nor shorter"
+    if word in ("timeout_seconds", "heartbeat_timeout_seconds"):
+        return f"a call that has started keeps its recorded {word.removesuffix('_seconds').replace('_', ' ')}"
     return EFFECTS.get(kind) or _misplaced(recorded, replayed, shifted, by)
 
 

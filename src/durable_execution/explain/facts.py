@@ -170,12 +170,18 @@ def place_of(operation: RecordedOperation) -> Place:
 
 def site_of_error(error: ErrorObject | None) -> CallSite | None:
     """Return the innermost line of the user's code in a recorded stack trace; None without one."""
-    found: CallSite | None = None
-    for text in (error.stack_trace or ()) if error else ():
-        for match in (*FRAME.finditer(str(text)), *PYTHON_FRAME.finditer(str(text))):
-            if "site-packages" not in match["file"] and "durable_execution/" not in match["file"]:
-                found = CallSite(match["file"], int(match["line"]), match["function"].strip())
-    return found
+    found = sites_of_error(error)
+    return found[-1] if found else None
+
+
+def sites_of_error(error: ErrorObject | None) -> list[CallSite]:
+    """Return the lines of the user's code in a recorded stack trace, outermost first."""
+    return [
+        CallSite(match["file"], int(match["line"]), match["function"].strip())
+        for text in ((error.stack_trace or ()) if error else ())
+        for match in (*FRAME.finditer(str(text)), *PYTHON_FRAME.finditer(str(text)))
+        if "site-packages" not in match["file"] and "durable_execution/" not in match["file"]
+    ]
 
 
 def failure_chain(execution: RecordedExecution) -> list[RecordedOperation]:

@@ -145,7 +145,10 @@ def _at_callback(execution: RecordedExecution, call: OpenCall, left: str, as_of:
     if beat and call.callback_id:
         advice.append(Advice("keep it alive", f"durable-debug callback heartbeat {call.callback_id}"))
     elif call.until is None:
-        advice.append(Advice("give create_callback a timeout, so that a lost callback does not block the execution"))
+        operation = execution.by_id().get(call.place.id or "")
+        parent = execution.by_id().get(operation.parent_id or "") if operation is not None else None
+        maker = "wait_for_callback" if parent is not None and parent.subtype == "WaitForCallback" else "create_callback"
+        advice.append(Advice(f"give {maker} a timeout, so that a lost callback does not block the execution"))
     found = _rests(
         StateKind.WAITING_FOR_CALLBACK, f"It waits for the callback {call.place.path}{limit}.", call, *advice
     )

@@ -41,6 +41,8 @@ class _Seen:
         self.coverage = Coverage(traces)
         for trace in traces:
             for entry in lines_of_calls(trace.entries):
+                if entry.happened == "diverged":  # a different call than the recorded one
+                    continue
                 if entry.call_site is not None:
                     self.sites[entry.id] = entry.call_site
                 if entry.body is not None:
@@ -48,7 +50,7 @@ class _Seen:
                 if entry.function is not None:
                     self.functions[entry.id] = entry.function
                 branches = entry.configuration.get("branches")
-                if isinstance(branches, int) and entry.happened != "diverged":
+                if isinstance(branches, int):
                     self.branches.setdefault(entry.id, branches)
 
 

@@ -4,7 +4,7 @@ import difflib
 import linecache
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePath
 
@@ -31,6 +31,8 @@ class Edit:
         today: The lines that are new, by number.
         line: Today's line at which the edit is.
         is_hidden: Whether only a secret on the line differs, which neither side shows.
+        moved: The recorded line that has the first new line's text and is gone, or today's line with the first gone line's text
+            that is new; None where no other edit has it.
     """
 
     file: str
@@ -39,6 +41,7 @@ class Edit:
     today: Mapping[int, str]
     line: int
     is_hidden: bool = False
+    moved: int | None = None
 
 
 def cause_by_edit(
@@ -57,7 +60,7 @@ def cause_by_edit(
         operation_id: Id of the call at which the replay differs.
         related: File and first line of the statements that the call depends on.
     """
-    edits = [edit for file, source in sources.items() for edit in _edits(file, source, lines)]
+    edits = [edit for file, source in sources.items() for edit in _with_moves(list(_edits(file, source, lines)))]
     if not edits:
         return None
     ran = _executed(lines, operation_id)
@@ -106,6 +109,29 @@ def _is_same(recorded: Sequence[str], today: Sequence[str]) -> bool:
         or (HIDDEN in left and re.fullmatch(".*".join(map(re.escape, left.split(HIDDEN))), right) is not None)
         for left, right in zip(recorded, today, strict=True)
     )
+
+
+def _with_moves(edits: list[Edit]) -> list[Edit]:
+    """The edits of a file, those that only add or only remove lines with the place where another edit has the same lines."""
+    found: list[Edit] = []
+    for edit in edits:
+        moved: int | None = None
+        for other in edits:
+            if not edit.recorded and _holds(other.recorded, edit.today):
+                moved = next(
+                    number for number, text in other.recorded.items() if text == next(iter(edit.today.values()))
+                )
+            elif not edit.today and _holds(other.today, edit.recorded):
+                moved = next(
+                    number for number, text in other.today.items() if text == next(iter(edit.recorded.values()))
+                )
+        found.append(replace(edit, moved=moved))
+    return found
+
+
+def _holds(lines: Mapping[int, str], part: Mapping[int, str]) -> bool:
+    """Whether lines have another edit's lines among them."""
+    return bool(part) and set(part.values()) <= set(lines.values())
 
 
 def _today(file: str, lines: LineRecording) -> str | None:
@@ -163,13 +189,19 @@ def _cause(edit: Edit, divergence: Divergence) -> Cause:
     if edit.is_hidden:
         what = f"was edited after the recording: the hidden value in {_code(today)} changed"
     elif not edit.today:
-        what = f"was edited after the recording: {gone} was removed"
+        verb = f"moved from here to line {edit.moved}" if edit.moved is not None else _were(recorded, "removed")
+        what = f"was edited after the recording: {gone} {verb}"
     elif not edit.recorded:
-        what = f"was edited after the recording: {new} was added"
+        verb = f"moved here from line {edit.moved}" if edit.moved is not None else _were(today, "added")
+        what = f"was edited after the recording: {new} {verb}"
     else:
         what = f"was edited after the recording: {gone} became {new}"
     text = f"{place(CallSite(edit.file, edit.line, ''))} {what}"
     return Cause(Evidence.CHANGED, edit.file, edit.line, text, divergence.fix)
+
+
+def _were(lines: Sequence[str], verb: str) -> str:
+    return f"{'was' if len(lines) == 1 else 'were'} {verb}"
 
 
 def _code(lines: Sequence[str], same: int = 0) -> str:

@@ -37,7 +37,7 @@ async def handler(event, ctx):
 @pytest.mark.parametrize(
     ("source", "line", "expected"),
     [
-        (SOURCE, 9, [("parcel", 4), ("size", 4)]),
+        (SOURCE, 9, [("parcel", 4), ("size", 4), ("event", 0)]),
         (SOURCE, 5, []),
         (SOURCE, 1, []),
         ("def broken(:\n", 1, []),
