@@ -188,12 +188,25 @@ def chosen(group: str, sample: int, seed: int) -> list[Mutant]:
     return found if sample == 0 or sample >= len(found) else random.Random(seed).sample(found, sample)
 
 
+def group_name(text: str) -> str:
+    """Read the name of a group."""
+    if text not in GROUPS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no group; there are {', '.join(GROUPS)}")
+    return text
+
+
 def main() -> int:
     """Try mutants and print the survivors; exits with 1 below the share that is asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.mutants", description="Change the code and see whether tests notice."
     )
-    parser.add_argument("groups", nargs="*", help=f"groups to try: {', '.join(GROUPS)}")
+    parser.add_argument(
+        "groups",
+        nargs="*",
+        type=group_name,
+        metavar="GROUP",
+        help=f"groups to try: {', '.join(GROUPS)}; all by default",
+    )
     parser.add_argument("--sample", type=int, default=25, metavar="N", help="mutants a group; 0 takes all")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="which sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="mutants at once")
