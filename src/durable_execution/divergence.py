@@ -423,11 +423,9 @@ def quoted(name: str | None) -> str:
 def readable(value: str, *, limit: int = 400) -> str:
     """Return text with control characters escaped and the middle of long text left out."""
     shown = _escaped(value[: limit * 2 + 1])
-    return (
-        shown
-        if len(shown) <= limit and len(value) <= limit
-        else f"{shown[: limit // 2]}…{value[-limit // 4 :]!r:.{limit // 4}}"
-    )
+    if len(shown) <= limit and len(value) <= limit:
+        return shown
+    return f"{shown[: limit // 2]}…{_escaped(value[-limit // 4 :])[-limit // 4 :]}"
 
 
 def _escaped(text: str) -> str:

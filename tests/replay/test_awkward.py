@@ -266,4 +266,38 @@ def test_a_result_that_does_not_fit_the_type_is_a_failure_of_the_code() -> None:
 
     execution = recorded(made(Count))
     assert Replayer(durable_execution(made(Count))).replay(execution).is_same
-    assert Replayer(durable_execution(made(CountOfUnits))).replay(execution).verdict is Verdict.FAILED
+    report = Replayer(durable_execution(made(CountOfUnits))).replay(execution)
+    assert report.verdict is Verdict.FAILED
+    assert report.root is not None
+    assert report.root.likely == "the type of a result does not accept the recorded value any more"
+    assert "a default for each new field" in report.root.fix
+    assert "patched" not in report.root.fix
+
+
+def test_a_result_that_does_not_fit_the_type_is_said_also_where_the_recording_goes_on() -> None:
+    def made(kind: Any) -> Any:
+        async def flow(event: Any, ctx: DurableContext) -> None:
+            await ctx.step(lambda _: Count(3), name="count", config=StepConfig(result_type=kind))
+            await (await ctx.create_callback("pause")).result()
+
+        return flow
+
+    report = Replayer(durable_execution(made(CountOfUnits))).replay(recorded(made(Count)))
+    assert report.root is not None
+    assert report.root.likely == "the type of a result does not accept the recorded value any more"
+    assert report.root.effect == 'the execution fails here and never reaches "pause", which the recording made'
+    assert "patched" not in report.root.fix
+
+
+def test_an_event_that_does_not_fit_the_type_is_said() -> None:
+    def made(kind: Any) -> Any:
+        async def flow(event: Any, ctx: DurableContext) -> None:
+            await ctx.step(lambda _: 1, name="count")
+
+        flow.__annotations__["event"] = kind
+        return flow
+
+    report = Replayer(durable_execution(made(CountOfUnits))).replay(recorded(made(Count), {"pieces": 3}))
+    assert report.root is not None
+    assert report.root.likely == "the type of the handler's event does not accept the recorded event any more"
+    assert report.root.effect == "running executions would fail here, although the recorded one did not"

@@ -16,6 +16,7 @@ from durable_execution.divergence import (
     explanation,
     lines_of,
     quoted,
+    readable,
     shortened,
 )
 
@@ -104,3 +105,8 @@ def test_a_difference_is_said_in_one_clause() -> None:
     assert replace(EXAMPLE, position=None).where == ""
     secret = replace(REPLAYED, name="password=hunter2hunter2")
     assert "hunter2" not in replace(EXAMPLE, replayed=secret).sentence
+
+
+def test_long_text_keeps_its_beginning_and_its_end() -> None:
+    assert readable("short\n") == "short\\n"
+    assert readable("a" * 30 + "b" * 30 + "\n", limit=20) == "a" * 10 + "…" + "bbb\\n"

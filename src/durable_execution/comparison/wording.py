@@ -68,6 +68,15 @@ CODE_FIXES = frozenset(
 )
 
 
+STRICTER = {
+    "PayloadError: ": "the type of the handler's event does not accept the recorded event any more",
+    "SerializationError: the stored result": "the type of a result does not accept the recorded value any more",
+}
+"""What is likely where a replay ends with one of these errors of the SDK: a type was changed after the recording."""
+
+ACCEPT = "make the type accept the recorded form as well, for example with a default for each new field"
+
+
 class Sentences(NamedTuple):
     """The lines of an explanation that guess or advise."""
 
@@ -104,6 +113,8 @@ def likely_of(
     """
     if kind is Kind.CHANGED_KIND and _is_flat(replayed):
         return "the nesting of the branches changed"
+    if (stricter := _stricter(replayed)) is not None:
+        return stricter
     if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
         return f"{_line(replayed)} {_raises(replayed)}, where the recording went on"
     text = SAME_FUNCTION if kind is Kind.RENAMED and is_same_function else LIKELY[kind]
@@ -113,7 +124,9 @@ def likely_of(
 def is_generic(divergence: Divergence) -> bool:
     """Whether the likely cause is a sentence that fits every difference of its kind."""
     kind, recorded, replayed = divergence.kind, divergence.recorded, divergence.replayed
-    return divergence.likely in {likely_of(kind, recorded, replayed, is_same_function=same) for same in (False, True)}
+    return _stricter(replayed) is None and divergence.likely in {
+        likely_of(kind, recorded, replayed, is_same_function=same) for same in (False, True)
+    }
 
 
 def effect_of(
@@ -137,6 +150,8 @@ def effect_of(
     """
     if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
         return f"the execution fails here and never reaches {_short(recorded)}, which the recording made"
+    if kind is Kind.OUTCOME and _stricter(replayed) is not None:
+        return "running executions would fail here, although the recorded one did not"
     if word == "wait_seconds":
         return "the wait keeps its recorded end: it becomes neither longer nor shorter"
     if word in ("timeout_seconds", "heartbeat_timeout_seconds"):
@@ -163,6 +178,8 @@ def fix_of(
     """
     if kind is Kind.CHANGED_KIND and _is_flat(replayed):
         return "keep the recorded nesting until running executions have finished"
+    if _stricter(replayed) is not None:
+        return ACCEPT
     if kind is Kind.UNFINISHED and replayed is not None and has_raised(replayed):
         return (
             f"accept at {_line(replayed)} what the recorded code accepted, or raise only "
@@ -295,3 +312,9 @@ def _raises(side: Side) -> str:
 
 def _line(side: Side) -> str:
     return place(side.call_site) if side.call_site is not None else "the code"
+
+
+def _stricter(replayed: Side | None) -> str | None:
+    """What is likely if a replayed side is an error about a recorded value that today's type does not accept."""
+    detail = (replayed.detail if replayed is not None else None) or ""
+    return next((likely for text, likely in STRICTER.items() if text in detail), None)
