@@ -260,17 +260,18 @@ def _around(node: CallNode) -> str:
 def _move(before: CallNode, after: CallNode) -> tuple[str, str]:
     name, old, new = before.side.short_name, _around(before), _around(after)
     if new.startswith(old) and new != old:
-        how = f"moved from {readable(old)} into {_context(new)}"
+        how = f"moved from {readable(old)} into {_context(new, name)}"
     elif old.startswith(new) and new != old:
-        how = f"moved out of {_context(old)} to {readable(new)}"
+        how = f"moved out of {_context(old, name)} to {readable(new)}"
     else:
         how = f"moved from {readable(old)} to {readable(new)}"
     fix = f"call {name} in {readable(old)} again, or move it only `if ctx.patched({change_id(before.side)}):`, {OLD}"
     return f"{name} {how}", fix
 
 
-def _context(path: str) -> str:
-    return quoted(path.rpartition("/")[2])
+def _context(path: str, call: str) -> str:
+    name = quoted(path.rpartition("/")[2])
+    return name if name != call else "a context of the same name"
 
 
 def _in_loop(node: CallNode, site: CallSite, recorded: int, replayed: int) -> tuple[str, str]:

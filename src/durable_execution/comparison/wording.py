@@ -266,7 +266,10 @@ def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: i
         return f"{replayed.short_name} would run although the recording went on without it"
     if recorded is None or replayed is None:
         return "recorded results would go to other calls"
-    taken = f"{replayed.short_name} would take the recorded result of {recorded.short_name}"
+    names = replayed.short_name, recorded.short_name
+    if names[0] == names[1]:
+        names = f"the {replayed.label}", f"the {recorded.label}"
+    taken = f"{names[0]} would take the recorded result of {names[1]}"
     if not shifted:
         return taken
     return f"{taken}; {count(shifted, 'later call')} shift{'s' if shifted == 1 else ''}{f' by {by}' if by else ''}"

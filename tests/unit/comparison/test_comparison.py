@@ -215,6 +215,7 @@ def batch(*items: str) -> CallNode:
             '"b" moved from flow/p to flow/q',
         ),
         (flow(node("b", 1), node("z", 2)), flow(context("new", 1, "b"), node("z", 2)), '"b" moved from flow into "new"'),
+        (flow(node("b", 1)), flow(context("b", 1, "b")), '"b" moved from flow into a context of the same name'),
         (flow(context("old", 1, "b"), node("z", 2)), flow(node("b", 1), node("z", 2)), '"b" moved out of "old" to flow'),
         (
             flow(node("b", 1), node("z", 2)),
