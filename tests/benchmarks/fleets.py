@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -53,12 +54,18 @@ def run(count: int = COUNT) -> None:
         for number, (arn, events) in enumerate(histories(count)):
             path = Path(directory) / f"{number:05}.json"
             path.write_text(json.dumps({"DurableExecutionArn": arn, "Events": events}))
-        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            code = main(["fleet", directory, "--headless"])
-        seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(printed.getvalue().splitlines()[0], "exit", code)
-    print(f"{count:,} histories: {seconds:.1f} s CPU, {after / 1024:.0f} MB at most ({before / 1024:.0f} MB before)")
+        os.environ["XDG_CACHE_HOME"] = directory
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for look in ("first look", "second look"):
+            began = time.process_time()
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                code = main(["fleet", directory, "--headless"])
+            seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            print(printed.getvalue().splitlines()[0], "exit", code)
+            print(
+                f"{look} at {count:,} histories: {seconds:.1f} s CPU, {after / 1024:.0f} MB at most "
+                f"({before / 1024:.0f} MB before)"
+            )
 
 
 if __name__ == "__main__":

@@ -54,6 +54,36 @@ def test_a_fleet_is_read_with_boto3(url: str, capsys: pytest.CaptureFixture[str]
     assert (waiting["key"], waiting["count"]) == ("callback approval", 4)
 
 
+def test_a_second_look_asks_for_the_last_event_of_open_executions_only(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked: list[dict[str, Any]] = []
+    real = aws.lambda_client
+
+    def watching(place: aws.AwsPlace) -> Any:
+        client = real(place)
+        read = client.get_durable_execution_history
+
+        def noting(**options: Any) -> Any:
+            asked.append(options)
+            return read(**options)
+
+        client.get_durable_execution_history = noting
+        return client
+
+    monkeypatch.setattr(aws, "lambda_client", watching)
+    words = ["fleet", "flow", "--endpoint-url", url, "--json"]
+    assert main(words) == 0
+    first = capsys.readouterr().out
+    assert len(asked) >= COUNT
+    asked.clear()
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(first)
+    assert len(asked) == 4
+    assert all(options["ReverseOrder"] and options["MaxItems"] == 1 for options in asked)
+
+
 def test_missing_permissions_are_named(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

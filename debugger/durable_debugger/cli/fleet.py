@@ -23,7 +23,9 @@ from durable_debugger.model.fleet_groups import (
     fleet_of,
     fleet_report,
 )
+from durable_debugger.model.secrets import Secrets
 from durable_debugger.sources.aws import AwsPlace
+from durable_debugger.sources.fact_cache import FactCache, cache_path
 from durable_debugger.sources.fleet_source import FleetSource, Wanted, aws_source, folder_source, store_source
 from durable_debugger.sources.places import Library
 from durable_debugger.text.durations import moment_in
@@ -54,6 +56,7 @@ def add_fleet_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=positive, metavar="N", help="read at most this many executions, the latest")
     parser.add_argument("--json", action="store_true", help="print all groups as JSON")
+    parser.add_argument("--no-cache", action="store_true", help="read everything again, and keep nothing")
     parser.add_argument("--headless", action="store_true", help="print tables, even in a terminal")
     add_cost_options(parser)
     add_time_limit(parser, " of a replay")
@@ -65,8 +68,14 @@ def add_fleet_arguments(parser: ArgumentParser) -> None:
 def run_fleet(arguments: Namespace, output: Output) -> int:
     """Read a fleet, group it and show it."""
     terms = cost_terms(arguments)
-    source = _source(arguments)
-    executions, is_interrupted = _read(source, arguments, output)
+    secrets = secrets_of(arguments)
+    is_kept = secrets is not None and not arguments.no_cache  # secrets are never kept
+    cache = FactCache(cache_path() if is_kept else None, secrets.text if secrets is not None else str)
+    source = _source(arguments, cache)
+    try:
+        executions, is_interrupted = _read(source, secrets, output)
+    finally:
+        cache.close()
     fleet = fleet_of(source.words, executions)
     fleet.unreadable = list(source.unreadable)
     if arguments.target is not None and not is_interrupted:
@@ -101,21 +110,21 @@ def _say_rest(fleet: Fleet, output: Output) -> None:
         output.say(f"no executions in {fleet.source}")
 
 
-def _source(arguments: Namespace) -> FleetSource:
+def _source(arguments: Namespace, cache: FactCache) -> FleetSource:
     wanted = _wanted(arguments)
     path = Path(arguments.source)
     if path.is_dir():
-        return folder_source(path, wanted)
+        return folder_source(path, wanted, cache)
     if path.is_file():
         with path.open("rb") as file:
             if file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC:
-                return store_source(path, wanted, arguments.function)
+                return store_source(path, wanted, arguments.function, cache)
         raise CommandError(f"{path} is not a store; to read histories, name the folder they are in")
     is_on_aws = arguments.region or arguments.profile or arguments.endpoint_url
     if not is_on_aws and arguments.store.exists():
-        return store_source(arguments.store, wanted, arguments.source)
+        return store_source(arguments.store, wanted, arguments.source, cache)
     place = AwsPlace(arguments.region, arguments.profile, arguments.endpoint_url)
-    return aws_source(place, arguments.source, wanted)
+    return aws_source(place, arguments.source, wanted, cache)
 
 
 def _store(arguments: Namespace) -> Any:
@@ -138,17 +147,13 @@ def _wanted(arguments: Namespace) -> Wanted:
     return Wanted(since, statuses, arguments.limit)
 
 
-def _read(source: FleetSource, arguments: Namespace, output: Output) -> tuple[list[Facts], bool]:
+def _read(source: FleetSource, secrets: Secrets | None, output: Output) -> tuple[list[Facts], bool]:
     """Read until the end or Ctrl+C. Returns what was read, and whether it was interrupted."""
-    secrets = secrets_of(arguments)
     found: list[Facts] = []
     clock, shown_at = SystemClock(), 0.0
     try:
         for facts in source.read():
-            if secrets is not None and facts.failure[2]:
-                kind, place, message = facts.failure
-                facts = replace(facts, failure=(kind, place, secrets.text(message)))  # noqa: PLW2901  # without secrets
-            found.append(facts)
+            found.append(facts.without_secrets(secrets.text) if secrets is not None else facts)
             if clock.monotonic() - shown_at > SHOW_SECONDS:
                 shown_at = clock.monotonic()
                 output.show(f"{len(found):,} executions read; Ctrl+C shows what was read so far")

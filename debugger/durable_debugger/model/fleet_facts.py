@@ -5,8 +5,8 @@ is computed once for each set of calls: executions of one workflow make the same
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -109,6 +109,13 @@ class Facts:
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
+
+    def without_secrets(self, redact: Callable[[str], str]) -> "Facts":
+        """The same with its messages redacted."""
+        kind, place, message = self.failure
+        if not message and "(" not in self.waits:
+            return self
+        return replace(self, failure=(kind, place, redact(message)), waits=redact(self.waits))
 
 
 @lru_cache(maxsize=8192)

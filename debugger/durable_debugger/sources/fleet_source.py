@@ -1,16 +1,17 @@
 """Reads the executions of a fleet: from AWS, from a folder of histories, or from a local store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from durable_debugger.model.fleet_facts import FactReader, Facts
 from durable_debugger.sources import aws
 from durable_debugger.sources.api import ExecutionReader, list_from
+from durable_debugger.sources.fact_cache import FactCache, Kept
 from durable_debugger.sources.files import load_file, parsed
 from durable_debugger.sources.found import Listed, UnreachableError
 from durable_debugger.sources.local import LocalExecutions
@@ -26,6 +27,8 @@ READERS = 8
 
 AHEAD = 64
 """How many reads are asked for before the first is used, so that memory stays bounded."""
+
+NOTHING_KEPT = FactCache(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +69,30 @@ class FleetSource:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
-def folder_source(path: Path, wanted: Wanted) -> FleetSource:
+def folder_source(path: Path, wanted: Wanted, cache: FactCache = NOTHING_KEPT) -> FleetSource:
     """The histories in a folder."""
     reader = FactReader()
+
+    def facts_of(file: Path) -> Facts:
+        known = file.stat()
+        name, stamp = str(file.absolute()), f"{known.st_mtime_ns}/{known.st_size}"
+        kept = cache.get("folder", name)
+        if kept is not None and kept.stamp == stamp:
+            return replace(kept.facts, reference=str(file))
+        document = parsed(file.read_text(encoding="utf-8"))
+        arn = document.get("DurableExecutionArn") if isinstance(document, dict) else None
+        if isinstance(document, dict) and "Events" not in document:
+            execution = load_file(str(file)).execution
+            document, arn = list(execution.events), execution.arn
+        events = events_in(document) or load_file(str(file)).execution.events
+        facts = reader.read(events, reference=str(file), arn=arn)
+        cache.put("folder", name, stamp, facts)
+        return facts
 
     def read() -> Iterator[Facts]:
         for file in history_files([path]):
             try:
-                document = parsed(file.read_text(encoding="utf-8"))
-                arn = document.get("DurableExecutionArn") if isinstance(document, dict) else None
-                if isinstance(document, dict) and "Events" not in document:
-                    execution = load_file(str(file)).execution
-                    document, arn = list(execution.events), execution.arn
-                events = events_in(document) or load_file(str(file)).execution.events
-                facts = reader.read(events, reference=str(file), arn=arn)
+                facts = facts_of(file)
             except (DurableError, OSError, ValueError) as error:
                 source.unreadable.append((str(file), str(error)))
                 continue
@@ -90,7 +103,9 @@ def folder_source(path: Path, wanted: Wanted) -> FleetSource:
     return source
 
 
-def store_source(path: Path, wanted: Wanted, function: str | None = None) -> FleetSource:
+def store_source(
+    path: Path, wanted: Wanted, function: str | None = None, cache: FactCache = NOTHING_KEPT
+) -> FleetSource:
     """The executions of a local store."""
     local = LocalExecutions(path)
     reader = FactReader()
@@ -100,13 +115,15 @@ def store_source(path: Path, wanted: Wanted, function: str | None = None) -> Fle
         for listed in list_from(client, function, place=local.words, **_filters(wanted)):
             if listed.forked_from:  # an experiment, not an execution of the fleet
                 continue
-            yield reader.read(_history(client, listed.arn), reference=listed.arn, arn=listed.arn, status=listed.status)
+            kept = cache.get(place, listed.arn)
+            yield _facts(listed, kept, _changed(client, listed, kept), reader, cache, place)
 
+    place = f"store {path.resolve()}"
     words = f"function {function} in {local.words}" if function else local.words
     return FleetSource(words, _limited(read, wanted), lambda arn: local.load(arn).execution)
 
 
-def aws_source(place: aws.AwsPlace, function: str, wanted: Wanted) -> FleetSource:
+def aws_source(place: aws.AwsPlace, function: str, wanted: Wanted, cache: FactCache = NOTHING_KEPT) -> FleetSource:
     """The executions of a function on AWS, or on a server with the same API."""
     reader = FactReader()
 
@@ -117,17 +134,20 @@ def aws_source(place: aws.AwsPlace, function: str, wanted: Wanted) -> FleetSourc
                 lambda: list_from(client, function, place=place.words, **_filters(wanted)),
                 "ListDurableExecutionsByFunction",
             )
-            asked: list[tuple[Listed, Future[list[Any]]]] = []
+            asked: list[_Asked] = []
             try:
                 for listed in listing:
-                    asked.append((listed, threads.submit(_history, client, listed.arn)))
+                    kept = cache.get(where, listed.arn)
+                    asked.append(_Asked(listed, kept, threads.submit(_changed, client, listed, kept)))
                     if len(asked) >= AHEAD:
-                        yield from _answered(asked.pop(0), reader, source)
+                        yield from _answered(asked.pop(0), reader, source, cache, where)
                 while asked:
-                    yield from _answered(asked.pop(0), reader, source)
+                    yield from _answered(asked.pop(0), reader, source, cache, where)
             finally:
-                for _, future in asked:
-                    future.cancel()
+                for each in asked:
+                    each.changed.cancel()
+
+    where = f"{place.endpoint_url or 'AWS'} {place.region or ''} {place.profile or ''}"
 
     def load(arn: str) -> RecordedExecution:
         return ExecutionReader(aws.lambda_client(place), arn, place.words, SystemClock().now).read().execution
@@ -136,10 +156,18 @@ def aws_source(place: aws.AwsPlace, function: str, wanted: Wanted) -> FleetSourc
     return source
 
 
-def _answered(asked: tuple[Listed, Future[list[Any]]], reader: FactReader, source: FleetSource) -> Iterator[Facts]:
-    listed, future = asked
+class _Asked(NamedTuple):
+    """An execution that is being read: what is kept of it, and its events if they have changed since."""
+
+    listed: Listed
+    kept: Kept | None
+    changed: "Future[list[Any] | None]"
+
+
+def _answered(asked: _Asked, reader: FactReader, source: FleetSource, cache: FactCache, place: str) -> Iterator[Facts]:
+    listed = asked.listed
     try:
-        events = future.result()
+        events = asked.changed.result()
     except Exception as error:  # noqa: BLE001  # explained; one that cannot be read must not hide the others
         try:
             aws.explain(error, "GetDurableExecutionHistory")
@@ -148,7 +176,36 @@ def _answered(asked: tuple[Listed, Future[list[Any]]], reader: FactReader, sourc
                 raise
             source.unreadable.append((listed.arn, str(explained)))
             return
-    yield reader.read(events, reference=listed.arn, arn=listed.arn, status=listed.status)
+    yield _facts(listed, asked.kept, events, reader, cache, place)
+
+
+def _changed(client: Any, listed: Listed, kept: Kept | None) -> list[Any] | None:
+    """The history of an execution; None if nothing was added since its facts were kept."""
+    if kept is not None:
+        last: dict[str, Any] = {}
+        if listed.ended_at is None:
+            page = client.get_durable_execution_history(DurableExecutionArn=listed.arn, ReverseOrder=True, MaxItems=1)
+            last = next(iter(page["Events"]), {})
+        if kept.stamp == _stamp(listed, last):
+            return None
+    return _history(client, listed.arn)
+
+
+def _facts(
+    listed: Listed, kept: Kept | None, events: list[Any] | None, reader: FactReader, cache: FactCache, place: str
+) -> Facts:
+    if events is None and kept is not None:
+        return kept.facts
+    found = events or []
+    facts = reader.read(found, reference=listed.arn, arn=listed.arn, status=listed.status)
+    cache.put(place, listed.arn, _stamp(listed, found[-1] if found else {}), facts)
+    return facts
+
+
+def _stamp(listed: Listed, last: Mapping[str, Any]) -> str:
+    """What is different after a change: the end of an execution, or its last event while it is open."""
+    end = listed.ended_at.isoformat() if listed.ended_at is not None else last.get("EventId")
+    return f"{listed.status} {end}"
 
 
 def _explained(listing: Callable[[], Iterator[Listed]], operation: str) -> Iterator[Listed]:

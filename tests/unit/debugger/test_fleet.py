@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli import main
-from durable_debugger.model.fleet_facts import folded
+from durable_debugger.model.fleet_facts import FactReader, folded
 from durable_debugger.sources import fleet_source
 from durable_execution import CallbackConfig, DurableContext, RetryDecision, StepConfig, durable_execution
 from durable_execution.local import CountingIds, LocalEngine
@@ -186,7 +186,7 @@ def test_interrupted_it_shows_what_was_read(
 
     interrupted.reads = 0  # type: ignore[attr-defined]
     monkeypatch.setattr(fleet_source, "_history", interrupted)
-    report = fleet(capsys, planted.store, code=130)
+    report = fleet(capsys, planted.store, "--no-cache", code=130)
     assert (report["executions"], report["is_partial"]) == (5, True)
 
 
@@ -328,6 +328,96 @@ async def first_answer(event: dict[str, Any], ctx: DurableContext) -> Any:
     if event["n"] % 2:
         return await ctx.with_retry(block, "trip")
     return await ctx.wait(timedelta(hours=1), "cool")
+
+
+class Reading:
+    """Counts the histories that are read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        read = FactReader.read
+
+        def counting(reader: FactReader, *events: Any, **options: Any) -> Any:
+            self.count += 1
+            return read(reader, *events, **options)
+
+        monkeypatch.setattr(FactReader, "read", counting)
+
+    def taken(self) -> int:
+        count, self.count = self.count, 0
+        return count
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reading:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Reading(monkeypatch)
+
+
+def test_a_second_look_reads_what_has_changed(
+    tmp_path: Path, reading: Reading, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with LocalEngine(tmp_path / "races.db", time="skip", ids=CountingIds(), trace_sink=False) as engine:
+        engine.register("first_answer", first_answer)
+        for _ in range(3):
+            engine.start("first_answer", {"n": 0})
+        engine.run_until_idle(skips="nothing")
+        first = fleet(capsys, str(tmp_path / "races.db"))
+        assert reading.taken() == 3
+        assert fleet(capsys, str(tmp_path / "races.db")) == first
+        assert reading.taken() == 0
+        engine.advance(timedelta(hours=2))
+        engine.start("first_answer", {"n": 0})
+        engine.run_until_idle(skips="nothing")
+        assert fleet(capsys, str(tmp_path / "races.db"))["statuses"] == {"SUCCEEDED": 3, "RUNNING": 1}
+        assert reading.taken() == 4
+    assert fleet(capsys, str(tmp_path / "races.db"), "--no-cache")["executions"] == 4
+    assert reading.taken() == 4
+
+
+def test_a_second_look_at_a_folder_reads_files_that_changed(
+    planted: Planted, tmp_path: Path, reading: Reading, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "histories"
+    folder.mkdir()
+    for number, arn in enumerate(planted.arns["declined"]):
+        assert (
+            main(["export", arn, "--to", "json", "-o", str(folder / f"{number}.json"), "--store", planted.store]) == 0
+        )
+    capsys.readouterr()
+    first = fleet(capsys, str(folder))
+    assert reading.taken() == PLANTED
+    assert fleet(capsys, str(folder)) == first
+    assert reading.taken() == 0
+    file = folder / "0.json"
+    file.write_text(file.read_text().replace("declined", "refused"))
+    assert set(counts(fleet(capsys, str(folder)), "failures").values()) == {1, PLANTED - 1}
+    assert reading.taken() == 1
+
+
+def test_no_secret_is_kept_and_a_damaged_cache_is_no_obstacle(
+    tmp_path: Path, reading: Reading, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @durable_execution
+    async def leaking(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(failing("refused: password=correcthorse", ValueError), "log-in", config=ONCE)
+
+    store = tmp_path / "leaks.db"
+    with LocalEngine(store, time="skip", trace_sink=False) as engine:
+        engine.register("leaking", leaking)
+        engine.run("leaking")
+    fleet(capsys, str(store), "--show-secrets")
+    cache = tmp_path / "cache" / "durable-debug" / "fleet.db"
+    assert not cache.exists()
+    fleet(capsys, str(store))
+    assert b"correcthorse" not in cache.read_bytes()
+    assert cache.stat().st_mode & 0o077 == 0
+    shown = fleet(capsys, str(store), "--show-secrets")
+    assert "correcthorse" in shown["groups"]["failures"][0]["key"]
+    cache.write_bytes(b"damaged" * 1000)
+    reading.taken()
+    assert fleet(capsys, str(store))["executions"] == 1
+    assert reading.taken() == 1
 
 
 def test_what_was_left_behind_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
