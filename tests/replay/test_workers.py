@@ -17,7 +17,8 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import Handlers, Replayer, Source, WorkerOptions, check_in_workers
 from durable_execution.replay.pool import ReplayPool
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
-from durable_execution.replay.supervisor import Task
+from durable_execution.replay.run import UnusableHandlerError
+from durable_execution.replay.supervisor import HandlerProcess, Task
 from tests.replay import corpus_dispatch, misbehaving
 from tests.replay.recording import history_of
 
@@ -317,3 +318,15 @@ def test_what_runs_beside_replays_is_refused_and_not_blamed_on_them(
     assert {report.effects for report in reports} == {()}
     notes = [note for report in reports for note in report.notes]
     assert any("a thread that ran before the replay was refused" in note for note in notes)
+
+
+def test_a_process_that_ends_before_it_is_spoken_to_is_an_unusable_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+        process = started([sys.executable, "-c", "raise SystemExit('no memory')"], **options)
+        process.wait()
+        return process
+
+    started = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", ended)
+    with pytest.raises(UnusableHandlerError, match="the process ended with exit code 1 during the import: no memory"):
+        HandlerProcess(f"{FILE}:flow", WorkerOptions())

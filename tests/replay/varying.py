@@ -186,6 +186,26 @@ class Parcel(Labelled):
         self.sku = sku
 
 
+def changed_by_a_method() -> str:
+    size = rates.size()
+    rates.update("EUR")
+    return f"n{size}"
+
+
+class Rates:
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+
+    def update(self, currency: str) -> None:
+        self.known[f"{currency}{len(self.known)}"] = 1  # CAUSE
+
+    def size(self) -> int:
+        return len(self.known)
+
+
+rates = Rates()
+
+
 STATUS = SimpleNamespace(level=0)
 
 
@@ -236,6 +256,7 @@ SELF_VARYING: dict[str, Callable[[], str]] = {
         yielded,
         attribute_of_its_own_class,
         made_in_a_comprehension,
+        changed_by_a_method,
         set_by_name,
         weakly_kept,
         layered,

@@ -324,12 +324,14 @@ class Slice:
         return self._shared(path, at, frame, values, depth)
 
     def _sorted(self) -> None:
-        """Sort the origins; point at the statement that changes an attribute, not at the one that makes its object at import."""
+        """Sort the origins; point at the statement that changes an attribute, not at one that makes its object or calls the method."""
         changes = [self._left.kept(*one) for one in self._attributes]
         change = next((one for one in changes if one is not None and one[1].function is not None), None)
         for number, origin in enumerate(self.origins):
-            if change is not None and origin.kept is not None and origin.statement.function is None:
-                file, statement = change
+            if change is None or origin.kept is None:
+                continue
+            file, statement = change
+            if origin.statement.function is None or getattr(statement.function, "name", "") in origin.statement.calls:
                 path = next(path for (path, *_), one in zip(self._attributes, changes, strict=True) if one is change)
                 self.origins[number] = replace(
                     origin, file=file, line=statement.first, statement=statement, kept=path, is_default=False

@@ -351,5 +351,6 @@ def start_process(
     with far:
         command = [sys.executable, *optimized, *flags, "-c", code, str(far.fileno())]
         process: Any = subprocess.Popen(command, pass_fds=(far.fileno(),), **options)
-    near.sendall(key)
+    with suppress(ConnectionError):  # it has ended already, which the next message shows
+        near.sendall(key)
     return process, Channel(near, key, is_supervisor=True)
