@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, overload
 
 from durable_execution.call_site import CallSite
+from durable_execution.counts import counted
 from durable_execution.protocol import OperationSubType
 from durable_execution.protocol.ids import kind_of, root_path
 from durable_execution.redaction import redacted
@@ -106,7 +107,7 @@ class Side:
         wait, branches = self.configuration.get("wait_seconds"), self.configuration.get("branches")
         words += [f"{wait} s"] if wait is not None else []
         one, several = ("item", "items") if self.subtype == "Map" else ("branch", "branches")
-        words += [f"{branches} {one if branches == 1 else several}"] if branches is not None else []
+        words += [counted(branches, one, several)] if branches is not None else []
         function = self.configuration.get("function_name")
         words += [f"of {quoted(str(function))}"] if function else []
         return " ".join(words)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from durable_execution.clock import Clock
 from durable_execution.context.durable_context import DurableContext
+from durable_execution.counts import plural
 from durable_execution.errors import (
     CheckpointRejectedError,
     ConfigurationError,
@@ -438,7 +439,7 @@ class Invocation:
                 "%d %s of the handler caught the suspension or is still cleaning up. The invocation answers PENDING anyway. "
                 "Write `except Exception`, not `except BaseException` or a bare `except`",
                 left,
-                "task" if left == 1 else "tasks",
+                plural(left, "task"),
                 extra={"executionArn": state.execution_arn},
             )
         return state, outcome

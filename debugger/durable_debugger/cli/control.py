@@ -31,6 +31,7 @@ from durable_debugger.sources.found import (
 )
 from durable_debugger.text.durations import moment_in
 from durable_execution.clock import SystemClock
+from durable_execution.counts import counted, plural
 from durable_execution.protocol import ErrorObject
 from durable_execution.replay.gate import ABSENT, CONFLICT, DENIED, HELD_BY, MAX_REASON, error_code
 
@@ -275,7 +276,7 @@ def _find(run: Run, client: Any) -> None:
             seen.add(one.arn)
             run.found.append(_judged(run, client, one))
         if number % SHOWN_EVERY == 0:
-            run.output.show(f"{number} executions listed")
+            run.output.show(f"{counted(number, 'execution')} listed")
     run.output.show("")
 
 
@@ -295,7 +296,7 @@ def _one_of(reference: str, known: Sequence[Listed], run: Run) -> str:
     if len(found) > 1:
         raise AmbiguousError(reference, found)
     if not found:
-        number = f"{len(known)} execution{'' if len(known) == 1 else 's'}, none match"
+        number = f"{counted(len(known), 'execution')}, none match"
         raise NotFoundError(reference, [LookedIn(_place(run), number)], nearest(reference, known))
     return found[0].arn
 
@@ -383,7 +384,7 @@ def _may_act(run: Run) -> bool:
 
 def _is_confirmed(run: Run, number: int) -> bool:
     irrevocable = {"stop": " A stopped execution cannot be resumed.", "delete": " The histories cannot be restored."}
-    question = f"{run.verb.name} {number} execution{'' if number == 1 else 's'} in {_place(run)}?"
+    question = f"{run.verb.name} {counted(number, 'execution')} in {_place(run)}?"
     return run.output.is_confirmed(question + irrevocable.get(run.verb.name, ""))
 
 
@@ -475,7 +476,9 @@ def _conclude(run: Run) -> None:
     if run.is_interrupted:
         run.output.say("interrupted")
     if run.has_acted and left:
-        run.output.say(f"{left} of {len(run.found)} executions are left; run the command again to continue")
+        run.output.say(
+            f"{left} of {counted(len(run.found), 'execution')} {plural(left, 'is', 'are')} left; run the command again to continue"
+        )
     elif left:
         run.output.say(
             f"nothing was changed; {left} would be {run.verb.done}" + ("" if run.arguments.dry_run else "; add --yes")

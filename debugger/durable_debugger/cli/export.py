@@ -22,6 +22,7 @@ from durable_debugger.model.report import execution_report
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
 from durable_debugger.views.page import html_page
+from durable_execution.counts import counted
 from durable_execution.history.documents import bundle_of, history_of, report_of
 from durable_execution.private_files import open_private
 from durable_execution.protocol.safe_text import json_text, printable
@@ -83,7 +84,7 @@ def run_export(arguments: Namespace, output: Output) -> int:
             endpoint=arguments.endpoint,
             protocol=arguments.protocol,
         )
-        output.say(f"sent {count} spans to {arguments.endpoint}")
+        output.say(f"sent {counted(count, 'span')} to {arguments.endpoint}")
         return Exit.OK
     with _target(arguments.output, output) as target:
         _write(loaded, arguments, target)

@@ -31,6 +31,7 @@ from durable_debugger.sources.places import Library
 from durable_debugger.text.durations import moment_in
 from durable_debugger.views.fleet_table import summary_lines, table_lines
 from durable_execution.clock import SystemClock
+from durable_execution.counts import counted
 from durable_execution.local.store.database import SQLITE_MAGIC
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.pool import check_in_workers
@@ -156,7 +157,7 @@ def _read(source: FleetSource, secrets: Secrets | None, output: Output) -> tuple
             found.append(facts.without_secrets(secrets.text) if secrets is not None else facts)
             if clock.monotonic() - shown_at > SHOW_SECONDS:
                 shown_at = clock.monotonic()
-                output.show(f"{len(found):,} executions read; Ctrl+C shows what was read so far")
+                output.show(f"{counted(len(found), 'execution')} read; Ctrl+C shows what was read so far")
     except KeyboardInterrupt:
         return found, True
     finally:

@@ -22,6 +22,7 @@ from durable_debugger.cli.verify import (
     replay_all,
     write_page,
 )
+from durable_execution.counts import counted
 from durable_execution.protocol.safe_text import json_text
 from durable_execution.replay.check import Handlers
 from durable_execution.replay.formats import render
@@ -94,7 +95,7 @@ def _listed(client: Any, arguments: Namespace, output: Output) -> list[OpenExecu
     for execution in open_executions(client, arguments.function, qualifier=arguments.qualifier):
         found.append(execution)
         if len(found) % SHOWN_EVERY == 0:
-            output.show(f"{len(found)} open executions listed")
+            output.show(f"{counted(len(found), 'open execution')} listed")
     output.show("")
     return found
 
@@ -115,7 +116,9 @@ def _gate(client: Any, found: Sequence[OpenExecution], arguments: Namespace, out
     if checked:
         verdict = "is safe to deploy" if code == Exit.OK else "is not safe to deploy"
         condition = " while they are held" if held and code == Exit.OK else ""
-        output.say(f"{arguments.target} {verdict}{condition}: checked against {_count(len(checked), 'open execution')}")
+        output.say(
+            f"{arguments.target} {verdict}{condition}: checked against {counted(len(checked), 'open execution')}"
+        )
     return code
 
 
@@ -143,7 +146,7 @@ def _carry_out(
             output.say(f"would be {word}: {one.arn}: {one.reason}")
         asks = bool(planned) and output.can_ask and not arguments.dry_run
         verb = {"held": "pause", "released": "resume"}[word]
-        arguments.yes = asks and output.is_confirmed(f"{verb} {_count(len(planned), 'execution')}?")
+        arguments.yes = asks and output.is_confirmed(f"{verb} {counted(len(planned), 'execution')}?")
         if not arguments.yes:
             if planned:
                 output.say("nothing was changed" + ("" if arguments.dry_run else "; add --yes to do it"))
@@ -246,7 +249,7 @@ def _say_exposure(
         parts.append(f"{unknown} on a version that is not known, checked like those at risk")
     paused = sum(one.status != "RUNNING" for one in (*checked, *pinned))
     parts += [f"{paused} of them paused"] if paused else []
-    output.say(f"{arguments.function}: {_count(len(checked) + len(pinned), 'open execution')}: {'; '.join(parts)}")
+    output.say(f"{arguments.function}: {counted(len(checked) + len(pinned), 'open execution')}: {'; '.join(parts)}")
 
 
 def _say(one: Held, word: str, output: Output) -> None:
@@ -255,7 +258,3 @@ def _say(one: Held, word: str, output: Output) -> None:
         output.say(f"not {word}: {one.arn}: {one.problem}")
     else:
         output.say(f"{word}: {one.arn}: {one.reason}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -20,7 +20,7 @@ from durable_debugger.cli.command_line import MAX_PORT, whole_number
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import worker_options
-from durable_execution.comparison.wording import count
+from durable_execution.counts import counted
 from durable_execution.divergence import explain
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.channel import Channel, ClosedChannelError, ForgedMessageError
@@ -126,7 +126,7 @@ def debug(execution: RecordedExecution, report: ReplayReport, arguments: Namespa
 
 
 def _verdict(report: ReplayReport) -> str:
-    roots = count(len(report.roots), "root difference")
+    roots = counted(len(report.roots), "root difference")
     differs = f", {roots}: {report.roots[0].headline}" if report.roots else ""
     return f"verdict: {report.verdict.value}{differs} (from a replay without a debugger)"
 
@@ -171,7 +171,7 @@ def _say_end(ended: DebugEnded, report: ReplayReport, output: Output) -> None:
         output.say("the replay was left before its end")
     else:
         where = f", differs at {ended.diverged}" if ended.diverged is not None else ""
-        output.say(f"the replay in the debugger ended: {ended.outcome}, {count(ended.calls, 'call')}{where}")
+        output.say(f"the replay in the debugger ended: {ended.outcome}, {counted(ended.calls, 'call')}{where}")
     if ended.diverged is not None and not report.roots:
         output.say("that difference does not affect this execution: the context it is in has finished")
     output.say(f"the verdict stays: {report.verdict.value}")

@@ -31,6 +31,7 @@ from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.local import DEFAULT_STORE, LocalExecutions
 from durable_debugger.sources.places import AwsExecutions, Place, find
 from durable_debugger.sources.traces import stored_traces
+from durable_execution.counts import counted
 from durable_execution.errors import ServiceError
 from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.recorded import RecordedExecution
@@ -107,7 +108,7 @@ def has_own_store(arguments: Namespace) -> bool:
 def say_progress(count: int) -> None:
     """Report how much of a long history was read, if stderr is a terminal."""
     if count >= WORTH_SAYING and sys.stderr.isatty():
-        sys.stderr.write(f"\r{count:,} events read\x1b[K")
+        sys.stderr.write(f"\r{counted(count, 'event')} read\x1b[K")
         sys.stderr.flush()
 
 

@@ -13,7 +13,7 @@ from durable_debugger.model.differences import differences_of
 from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.places import Library
-from durable_execution.comparison.wording import count
+from durable_execution.counts import counted
 from durable_execution.replay.check import Handlers, Source
 from durable_execution.replay.formats import extent
 from durable_execution.replay.pool import check_in_workers
@@ -92,4 +92,4 @@ def _say_rest(report: ReplayReport, output: Output) -> None:
     for note in report.notes:
         output.say(f"note: {note}")
     mark = "" if report.verdict is Verdict.DIVERGED else ":"
-    output.say(f"{report.verdict.value}{mark} {extent(report)}, {count(report.replays, 'replay')}")
+    output.say(f"{report.verdict.value}{mark} {extent(report)}, {counted(report.replays, 'replay')}")

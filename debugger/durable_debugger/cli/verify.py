@@ -25,7 +25,7 @@ from durable_debugger.sources.files import STDIN, load_file
 from durable_debugger.sources.places import Place, find
 from durable_debugger.text import durations
 from durable_execution.clock import SystemClock
-from durable_execution.comparison.wording import count
+from durable_execution.counts import counted, plural
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.private_files import write_private
@@ -133,7 +133,7 @@ def _stored(handlers: Handlers, arguments: Namespace, output: Output) -> Iterato
     left = sum(each.function not in functions for each in listed)
     if left:
         others = ", ".join(sorted(known - functions))
-        output.say(f"left out: {count(left, 'execution')} of {others}, for which no handler is given")
+        output.say(f"left out: {counted(left, 'execution')} of {others}, for which no handler is given")
     if not chosen:
         raise CommandError(
             f"no execution in {where.words} is selected; `durable-debug list` shows them", Exit.UNLOADABLE
@@ -259,7 +259,9 @@ def replay_all(
         reports.close()
         done = len(found)
         found += [_not_replayed(source, handlers) for source in sources[done:]]
-        output.say(f"interrupted: {done} of {len(sources)} recordings were replayed, so the results are partial")
+        output.say(
+            f"interrupted: {done} of {counted(len(sources), 'recording')} {plural(done, 'was', 'were')} replayed, so the results are partial"
+        )
     progress.clear()
     errors = {report.error for report in found if report.verdict is Verdict.NO_HANDLER}
     if len(errors) == 1 and all(report.verdict is Verdict.NO_HANDLER for report in found):
@@ -362,7 +364,9 @@ def _lines_of(reports: Sequence[ReplayReport], arguments: Namespace, output: Out
         if lines is not None:
             found[at] = lines
     if len(differing) > MOST_WITH_LINES:
-        output.say(f"the page has the lines of the first {MOST_WITH_LINES} of {len(differing)} recordings that differ")
+        output.say(
+            f"the page has the lines of the first {MOST_WITH_LINES} of {counted(len(differing), 'recording')} that differ"
+        )
     return found
 
 

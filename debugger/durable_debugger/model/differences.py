@@ -17,6 +17,7 @@ from durable_debugger.model.diff_rows import DiffRow, with_nested
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode, node_of
 from durable_execution.comparison.comparison import Comparison, Row
+from durable_execution.counts import counted
 from durable_execution.divergence import (
     NONDETERMINISM,
     TITLES,
@@ -398,7 +399,7 @@ RESULTS = {
 
 def remark_of(report: ReplayReport) -> str:
     """Return the result of a replay that found no difference, in one sentence."""
-    calls = f"{report.calls} call{'' if report.calls == 1 else 's'}"
+    calls = counted(report.calls, "call")
     if report.verdict is Verdict.SAME:
         return f"Same: your code makes the {calls} of the recording"
     if report.verdict is Verdict.EFFECTS:

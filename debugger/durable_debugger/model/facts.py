@@ -9,6 +9,7 @@ from enum import Enum
 
 from durable_debugger.text import durations
 from durable_debugger.text.cells import safe
+from durable_execution.counts import counted
 from durable_execution.history.recorded import RecordedOperation
 from durable_execution.protocol import OperationStatus, OperationType
 
@@ -115,10 +116,10 @@ class Tally:
         if self.failed:
             open_count = self.total - self.succeeded - self.failed
             rest = f" · {open_count} open" if open_count else ""
-            noun = "items" if self.is_map else "branches"
-            return f"{self.failed} failed of {self.total} {noun}{rest}"
+            noun = ("item", "items") if self.is_map else ("branch", "branches")
+            return f"{self.failed} failed of {counted(self.total, *noun)}{rest}"
         if self.is_map and self.succeeded == self.total:
-            return f"{self.total} item{'' if self.total == 1 else 's'}"
+            return counted(self.total, "item")
         return f"{self.succeeded} of {self.total}"
 
 
@@ -138,7 +139,7 @@ def note(operation: RecordedOperation, tally: Tally | None, as_of: datetime | No
     if shown is State.WAITING:
         waited = durations.between(operation.started_at, as_of)
         return _waiting_note(operation, waited)
-    attempts = f"↻{len(operation.attempts)} attempts" if len(operation.attempts) > 1 else ""
+    attempts = f"↻{counted(len(operation.attempts), 'attempt')}" if len(operation.attempts) > 1 else ""
     if shown.is_failure and operation.error is not None:
         error = safe(str(operation.error))
         return f"{attempts} · {error}" if attempts else error

@@ -18,6 +18,7 @@ from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import safe
 from durable_debugger.text.source_path import near
 from durable_execution.call_site import CallSite
+from durable_execution.counts import counted
 from durable_execution.divergence import Divergence
 from durable_execution.explain import STUCK, StateKind, explain_execution
 from durable_execution.explain.facts import failure_chain, site_of_error
@@ -187,7 +188,9 @@ def _gave_up(session: Subject, operation: RecordedOperation) -> str:
     reason = f"{kind}: {message}" if message else kind
     if facts.state(operation) is State.TIMED_OUT:
         return f"{facts.kind(operation)} {label} timed out"
-    return f"{label} gave up after {count} attempts ({reason})" if count > 1 else f"{label} failed ({reason})"
+    return (
+        f"{label} gave up after {counted(count, 'attempt')} ({reason})" if count > 1 else f"{label} failed ({reason})"
+    )
 
 
 GIVEN_NAME = re.compile(r"^(map-item|parallel-branch)-\d+$| create callback id$| submitter$")
@@ -231,7 +234,7 @@ def _others(session: Subject, waiting: RecordedOperation) -> str:
     count = sum(
         one.type in WAITED_FOR and one.id != waiting.id and not one.status.is_terminal for one in session.operations
     )
-    return f", and for {count} more call{'' if count == 1 else 's'}" if count else ""
+    return f", and for {counted(count, 'more call')}" if count else ""
 
 
 def _waiting(session: Subject, operation: RecordedOperation) -> str:
@@ -275,9 +278,9 @@ def _summary(session: Subject) -> str:
     seconds = durations.between(execution.started_at, execution.ended_at)
     words = [f" in {durations.short(seconds)}"] if seconds is not None else [""]
     count = len(execution.invocations)
-    words += [f"{count} invocation{'' if count == 1 else 's'}"] if count else []
+    words += [counted(count, "invocation")] if count else []
     retries = _retries(execution)
-    words += [f"{retries} retr{'y' if retries == 1 else 'ies'}"] if retries else []
+    words += [counted(retries, "retry", "retries")] if retries else []
     return ", ".join(words)
 
 

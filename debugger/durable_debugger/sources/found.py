@@ -11,6 +11,7 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from durable_execution.counts import counted, plural
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.protocol.ids import PATTERN
@@ -103,7 +104,9 @@ class AmbiguousError(DurableError):
     """
 
     def __init__(self, reference: str, candidates: Sequence[Listed]) -> None:
-        super().__init__(f"{len(candidates)} executions match {reference!r}")
+        super().__init__(
+            f"{counted(len(candidates), 'execution')} {plural(len(candidates), 'matches', 'match')} {reference!r}"
+        )
         self.reference = reference
         self.candidates = tuple(candidates)
 

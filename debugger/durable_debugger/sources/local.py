@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from durable_debugger.sources.api import ExecutionReader, list_from
 from durable_debugger.sources.found import AmbiguousError, Listed, Loaded, LookedIn, UnreadableError, matching
 from durable_execution.clock import SystemClock
+from durable_execution.counts import counted
 from durable_execution.errors import DurableError, EngineError, ServiceError
 from durable_execution.trace import read_traces
 from durable_execution.trace.schema import InvocationTrace
@@ -71,7 +72,7 @@ class LocalExecutions:
         if len(found) > 1:
             raise AmbiguousError(reference, found)
         if not found:
-            return LookedIn(self.words, f"{len(known)} execution{'' if len(known) == 1 else 's'}, none match")
+            return LookedIn(self.words, f"{counted(len(known), 'execution')}, none match")
         return self.load(found[0].arn)
 
     def load(self, arn: str) -> Loaded:

@@ -23,6 +23,7 @@ from durable_debugger.sources.found import (
     UnreadableError,
     matching,
 )
+from durable_execution.counts import counted
 from durable_execution.errors import DurableError
 from durable_execution.history.reading import execution_of_traces
 from durable_execution.trace import read_traces
@@ -203,7 +204,7 @@ class StoredTraces:
         if len(found) > 1:
             raise AmbiguousError(reference, found)
         if not found:
-            return LookedIn(self.words, f"{len(known)} execution{'' if len(known) == 1 else 's'}, none match")
+            return LookedIn(self.words, f"{counted(len(known), 'execution')}, none match")
         return self._load(stored[found[0].arn])
 
     def executions(self) -> Iterator[Listed]:

@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+from durable_execution.counts import counted
+
 UNKNOWN = "—"
 SECOND = 1.0
 MINUTE = 60.0
@@ -64,7 +66,7 @@ def age(since: datetime, now: datetime) -> str:
     for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")):
         if seconds >= size:
             count = int(seconds // size)
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+            return f"{counted(count, unit)} ago"
     return "just now"
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from durable_debugger.text.cells import cut, safe
+from durable_execution.counts import counted
 
 PARSE_LIMIT = 200_000
 """Payloads longer than this many characters are shown as text without parsing."""
@@ -36,7 +37,10 @@ def pretty(payload: str, *, limit: int = PARSE_LIMIT) -> list[str]:
     """Format a payload as safe lines: indented if it is JSON, as text if not."""
     if len(payload) > limit:
         shown = payload[:limit].splitlines() or [payload[:limit]]
-        return [*map(safe, shown), f"… {len(payload) - limit:,} more characters: export the execution to see them"]
+        return [
+            *map(safe, shown),
+            f"… {counted(len(payload) - limit, 'more character')}: export the execution to see them",
+        ]
     value = parse(payload)
     if isinstance(value, (dict, list)) or (isinstance(value, str) and "\n" not in value):
         text = json.dumps(value, indent=2, ensure_ascii=False)
@@ -102,7 +106,7 @@ def bounded(value: Any, limit: int = MAX_CHARACTERS) -> str:
 
 def _cut(value: Any, items: int, characters: int, depth: int) -> Any:
     if isinstance(value, str) and len(value) > characters:
-        return f"{value[:characters]}… ({len(value) - characters} more characters)"
+        return f"{value[:characters]}… ({counted(len(value) - characters, 'more character')})"
     if depth > MAX_DEPTH:
         return "…"
     if isinstance(value, dict):

@@ -16,6 +16,7 @@ from durable_debugger.text.cells import cut, safe, wrap
 from durable_debugger.text.segments import Line, Part
 from durable_debugger.text.source_path import near, site_words
 from durable_execution.call_site import CallSite
+from durable_execution.counts import counted
 from durable_execution.explain import explain_execution
 from durable_execution.explain.explanation import Explanation
 from durable_execution.explain.facts import site_of_error, sites_of_error
@@ -192,7 +193,7 @@ class _Answer:
         delays = {one.next_attempt_delay_seconds for one in operation.attempts if one.next_attempt_delay_seconds}
         apart = f", {durations.short(float(min(delays)))} apart" if len(delays) == 1 else ""
         within = f" in {durations.short(seconds)}" if seconds is not None else ""
-        self._add("tried", f"{len(operation.attempts)} times{within}{apart}")
+        self._add("tried", f"{counted(len(operation.attempts), 'time')}{within}{apart}")
 
     def _from(self, error: ErrorObject | None) -> None:
         """The line of the handler or branch that called the function that raised."""

@@ -9,6 +9,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import cut, safe, wrap
 from durable_debugger.text.segments import Line, Part, flush
+from durable_execution.counts import counted
 
 VIEWS = ("tree", "timeline", "step", "diff", "events")
 NARROW = 100
@@ -52,7 +53,7 @@ def position_remark(session: Session) -> str:
     total = len(session.execution.invocations)
     moment = session.moment
     if moment is None:
-        count = f"{total} invocation{'' if total == 1 else 's'}"
+        count = counted(total, "invocation")
         return f"{hit_count(len(session.hits))} · {count}" if session.hits is not None else count
     if session.lines is not None:
         return f"line {session.lines.number:,}/{len(session.lines):,} of the replay"
@@ -71,7 +72,7 @@ def headline_lines(session: Session, cells: int) -> list[Line]:
 
 def hit_count(count: int) -> str:
     """Format the number of search hits."""
-    return f"{count} hit{'' if count == 1 else 's'}"
+    return counted(count, "hit")
 
 
 def inspector_title(session: Session) -> str:
@@ -92,7 +93,7 @@ def inspector_title(session: Session) -> str:
 
 def moment_words_of_run(moment: Moment) -> str:
     """Return a run of replayed calls as a sentence."""
-    return f"{moment.calls:,} calls replayed from the record"
+    return f"{counted(moment.calls, 'call')} replayed from the record"
 
 
 def moment_words(session: Session) -> str:
@@ -124,23 +125,21 @@ def _outcome(session: Session, number: int) -> str:
 
 def _size(session: Session, cells: int) -> str:
     count = len(session.operations)
-    text = f"{count:,} op{'' if count == 1 else 's'}".replace(",", " ")
+    text = counted(count, "op").replace(",", " ")
     if cells < NARROW:
         return text
     execution = session.execution
     end = execution.ended_at or session.as_of
     seconds = durations.between(execution.started_at, end)
     invocations = len(execution.invocations)
-    plural = "" if invocations == 1 else "s"
-    return f"{safe(session.handler)}   {text} · {invocations} invocation{plural} · {durations.offset(seconds)}"
+    return f"{safe(session.handler)}   {text} · {counted(invocations, 'invocation')} · {durations.offset(seconds)}"
 
 
 def _divergences(session: Session) -> Line:
     marks = session.marks
     if not marks.root_count:
         return []
-    plural = "" if marks.root_count == 1 else "s"
-    parts = [Part(f"{glyphs.ROOT} {marks.root_count} difference{plural}", "divergence")]
+    parts = [Part(f"{glyphs.ROOT} {counted(marks.root_count, 'difference')}", "divergence")]
     if marks.follow_on_count:
         parts.append(Part(f" · {marks.follow_on_count} follow-on", "follow_on"))
     return parts

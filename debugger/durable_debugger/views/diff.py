@@ -14,6 +14,7 @@ from durable_debugger.text.segments import Line, Part, fit, line
 from durable_debugger.text.source_path import nearer
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode
+from durable_execution.counts import counted, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, explanation
 from durable_execution.protocol import OperationType
 
@@ -85,7 +86,7 @@ def why_lines(divergence: Divergence | None, row: DiffRow | None, cells: int) ->
             )
         ]
     more = (
-        f"; {divergence.follow_on} more follow{'s' if divergence.follow_on == 1 else ''} from it"
+        f"; {divergence.follow_on} more {plural(divergence.follow_on, 'follows', 'follow')} from it"
         if divergence.follow_on
         else ""
     )
@@ -226,11 +227,11 @@ def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
         return "after the recording ends", "dim"
     if row.replayed is None:
         return "not reached", "dim"
-    return (f"{_calls(row.hidden)} in it {'is' if row.hidden == 1 else 'are'} the same" if row.hidden else ""), "dim"
+    return (f"{_calls(row.hidden)} in it {plural(row.hidden, 'is', 'are')} the same" if row.hidden else ""), "dim"
 
 
 def _calls(count: int) -> str:
-    return f"{count} call{'' if count == 1 else 's'}"
+    return counted(count, "call")
 
 
 def _call_site(row: DiffRow) -> CallSite | None:

@@ -10,6 +10,7 @@ from durable_debugger.text import durations
 from durable_debugger.text.cells import pad, pad_left, safe
 from durable_debugger.text.payloads import size
 from durable_debugger.text.segments import Line, Part
+from durable_execution.counts import counted
 
 SHOWN = 12
 """Groups of one kind that are shown."""
@@ -30,7 +31,7 @@ EXPLAINED = {
 def summary_lines(fleet: Fleet, terms: CostTerms) -> Iterator[Line]:
     """How many executions, in which states, and what a handler would do to them."""
     count = len(fleet.executions)
-    yield [Part(f"{count:,} execution{'' if count == 1 else 's'}", "title"), Part(f"  {safe(fleet.source)}", "dim")]
+    yield [Part(counted(count, "execution"), "title"), Part(f"  {safe(fleet.source)}", "dim")]
     statuses: Line = [Part(" ")]
     for status, number in fleet.statuses().items():
         state = state_of(status)
@@ -55,10 +56,16 @@ def verdict_part(fleet: Fleet) -> Part:
     groups = [group for group in fleet.groups["divergences"] if any(one in found for one in group.members)]
     if not found:
         differing = sum(group.count for group in fleet.groups["divergences"])
-        ended = f"; {differing:,} ended ones would differ" if differing else ""
-        return Part(f"  none of {running:,} open executions would break{ended}", "warning" if differing else "ok")
-    where = f", all at {groups[0].key.partition(' at ')[2]}" if len(groups) == 1 else f", at {len(groups)} places"
-    return Part(f"  {len(found):,} of {running:,} open executions would break{safe(where)}", "fail")
+        ended = f"; {counted(differing, 'ended one')} would differ" if differing else ""
+        return Part(
+            f"  none of {counted(running, 'open execution')} would break{ended}", "warning" if differing else "ok"
+        )
+    where = (
+        f", all at {groups[0].key.partition(' at ')[2]}"
+        if len(groups) == 1
+        else f", at {counted(len(groups), 'place')}"
+    )
+    return Part(f"  {len(found):,} of {counted(running, 'open execution')} would break{safe(where)}", "fail")
 
 
 def table_lines(fleet: Fleet, kind: str, terms: CostTerms, *, shown: int = SHOWN) -> Iterator[Line]:
@@ -77,7 +84,7 @@ def table_lines(fleet: Fleet, kind: str, terms: CostTerms, *, shown: int = SHOWN
         yield [Part(" " * 9), Part(f"for example {safe(group.example.reference)}", "dim")]
     if len(groups) > shown:
         rest = sum(group.count for group in groups[shown:])
-        yield [Part(f" and {len(groups) - shown} more groups with {rest:,} executions", "dim")]
+        yield [Part(f" and {counted(len(groups) - shown, 'more group')} with {counted(rest, 'execution')}", "dim")]
 
 
 def group_line(group: Group, total: int, terms: CostTerms) -> Line:
@@ -108,14 +115,14 @@ def cost_lines(usage: Usage, bill: Bill, terms: CostTerms) -> Iterator[Line]:
         ),
     ]
     rows = (
-        (f"{usage.operations:,} operations", f"${prices.per_million_operations:f} per million", bill.operations),
+        (counted(usage.operations, "operation"), f"${prices.per_million_operations:f} per million", bill.operations),
         (f"{size(usage.bytes_written)} written", f"${prices.per_gb_written:f} per GB", bill.data),
         (
-            f"kept for {terms.retention_days} days",
+            f"kept for {counted(terms.retention_days, 'day')}",
             f"${prices.per_gb_month_retained:f} per GB and month",
             bill.retention,
         ),
-        (f"{usage.invocations:,} invocations", f"${prices.per_million_requests:f} per million", bill.requests),
+        (counted(usage.invocations, "invocation"), f"${prices.per_million_requests:f} per million", bill.requests),
         (
             f"{usage.seconds:,.3f} s with {terms.memory_mb} MB",
             f"${prices.per_gb_second:f} per GB and second",

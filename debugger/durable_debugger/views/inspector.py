@@ -13,6 +13,7 @@ from durable_debugger.text.segments import Line, Part, line
 from durable_debugger.text.source_path import site_words
 from durable_debugger.views.answer import answer_lines
 from durable_debugger.views.diff import why_lines
+from durable_execution.counts import counted
 from durable_execution.history.recorded import RecordedAttempt, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
 
@@ -155,7 +156,7 @@ def _attempts(operation: RecordedOperation, cells: int) -> list[Line]:
     lines = [[*_label("attempts"), Part(str(count))]]
     shown = operation.attempts[-MAX_ATTEMPTS:]
     if len(shown) < count:
-        lines.append([*_label(""), Part(f"{count - len(shown)} earlier attempts not shown", "dim")])
+        lines.append([*_label(""), Part(f"{counted(count - len(shown), 'earlier attempt')} not shown", "dim")])
     return lines + [_attempt(attempt, cells - LABEL_WIDTH - 2) for attempt in shown]
 
 
@@ -228,9 +229,7 @@ def _execution(session: Session, answer: list[Line], cells: int) -> list[Line]:
     lines += _fact("events", f"{len(execution.events):,}", room)
     lines += _fact(
         "traces",
-        f"{len(execution.traces)} replay trace{'' if len(execution.traces) == 1 else 's'}"
-        if execution.traces
-        else "no replay trace",
+        counted(len(execution.traces), "replay trace") if execution.traces else "no replay trace",
         room,
     )
     lines += _invocations(session)

@@ -21,6 +21,7 @@ from durable_debugger.views.chrome import inspector_title, status_line
 from durable_debugger.views.diff import DiffMode, diff_header, diff_line
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.timeline import Chart, axis_line, timeline_line
+from durable_execution.counts import counted
 from durable_execution.divergence import Divergence, explanation
 from durable_execution.replay.line_recording import EventKind, LineRecording
 from durable_execution.replay.report import ReplayReport, Verdict
@@ -176,7 +177,7 @@ def replay_page(
     """
     found = list(reports)
     same = sum(report.verdict is Verdict.SAME for report in found)
-    title = f"{same} of {len(found)} {'recording' if len(found) == 1 else 'recordings'} replayed without a difference"
+    title = f"{same} of {counted(len(found), 'recording')} replayed without a difference"
     yield from _head(escape(title))
     yield f"<h1>{escape(title)}</h1>"
     yield '<div class="scroll">'
@@ -273,7 +274,10 @@ def _calls(session: Session) -> Iterator[str]:
         summary = _html(timeline_line(session, chart, row, WIDTH), session.secrets)
         facts = [_html(each, session.secrets) for each in inspector_lines(session, FACTS_WIDTH)]
         if len(facts) > LONGEST_FACTS:
-            facts = [*facts[:LONGEST_FACTS], f"… {len(facts) - LONGEST_FACTS} more lines: durable-debug show --json"]
+            facts = [
+                *facts[:LONGEST_FACTS],
+                f"… {counted(len(facts) - LONGEST_FACTS, 'more line')}: durable-debug show --json",
+            ]
         heading = _shown(inspector_title(session), session.secrets)
         label = (
             ""
@@ -312,7 +316,7 @@ def _lines(recording: LineRecording, secrets: Secrets | None) -> Iterator[str]:
         '<output aria-live="polite"></output></div>'
     )
     if len(stops) > len(shown):
-        yield f"<p>The first {len(shown):,} of {len(stops):,} executed lines; step through all of them with durable-debug.</p>"
+        yield f"<p>The first {len(shown):,} of {counted(len(stops), 'executed line')}; step through all of them with durable-debug.</p>"
     yield '<pre class="locals"></pre><div class="code">'
     for number, (file, ran) in enumerate(files.items()):
         yield f'<div data-file="{number}"><b>{escape(file)}</b><pre>{_source(file, ran, secrets)}</pre></div>'

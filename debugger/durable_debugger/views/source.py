@@ -20,6 +20,7 @@ from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import cut, safe, width
 from durable_debugger.text.segments import Line, Part, fit, flush, line_width
 from durable_execution.call_site import CallSite
+from durable_execution.counts import counted
 from durable_execution.replay.line_recording import EventKind
 from durable_execution.trace.schema import TraceEntry
 
@@ -242,7 +243,7 @@ def _note(session: Session, rows: list[int], cells: int) -> Line:
         return []
     if len(shown) > 1:
         good = sum(session.state(row) is State.SUCCEEDED for row in shown)
-        return [Part(f"{glyphs.ARROW} {good} of {len(shown)} calls", "dim")]
+        return [Part(f"{glyphs.ARROW} {good} of {counted(len(shown), 'call')}", "dim")]
     row = shown[0]
     operation, state = session.operations[row], session.state(row)
     if operation.error is not None and state.is_failure:

@@ -11,6 +11,7 @@ from durable_debugger.model.timebase import Timebase, busy_times, critical_path,
 from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import pad, pad_left, safe
 from durable_debugger.text.segments import Line, Part, fit
+from durable_execution.counts import counted
 from durable_execution.protocol import OperationType
 
 LABEL_SHARE = 0.38
@@ -122,7 +123,7 @@ def timeline_legend(session: Session, chart: Chart, cells: int) -> list[Line]:
         start = durations.between(execution.started_at, operation.started_at)
         end = durations.between(execution.started_at, operation.ended_at)
         shown = durations.short(facts.duration(operation))
-        runs = f"   {len(operation.attempts)} attempts" if len(operation.attempts) > 1 else ""
+        runs = f"   {counted(len(operation.attempts), 'attempt')}" if len(operation.attempts) > 1 else ""
         lines.append([Part(f" {durations.offset(start)} → {durations.offset(end)}   {shown}{runs}")])
     lines.append(
         [Part(" critical path  ", "key"), Part(names or "no calls"), Part(f"   idle {durations.short(idle)}", "dim")]

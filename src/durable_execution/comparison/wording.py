@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from durable_execution.call_site import CallSite
+from durable_execution.counts import counted, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Side
 
 Kind = DivergenceKind
@@ -253,14 +254,9 @@ def fix_of_edit(divergence: Divergence, line: int, *, is_computed: bool = False)
     return fix
 
 
-def count(number: int, noun: str) -> str:
-    """Return `1 later call`, `4 later calls`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: int | None) -> str:
     if replayed is None and recorded is not None:
-        more = f"; the same for {count(shifted, 'later call')}" if shifted else ""
+        more = f"; the same for {counted(shifted, 'later call')}" if shifted else ""
         return f"{recorded.short_name} has already run, but its result is no longer used{more}"
     if recorded is None and replayed is not None:
         return f"{replayed.short_name} would run although the recording went on without it"
@@ -272,7 +268,7 @@ def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: i
     taken = f"{names[0]} would take the recorded result of {names[1]}"
     if not shifted:
         return taken
-    return f"{taken}; {count(shifted, 'later call')} shift{'s' if shifted == 1 else ''}{f' by {by}' if by else ''}"
+    return f"{taken}; {counted(shifted, 'later call')} {plural(shifted, 'shifts', 'shift')}{f' by {by}' if by else ''}"
 
 
 def _change(kind: DivergenceKind, recorded: Side | None, replayed: Side | None) -> str:

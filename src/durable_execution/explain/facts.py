@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from durable_execution.call_site import CallSite
+from durable_execution.counts import counted
 from durable_execution.explain.explanation import OpenCall, Place, Warning_
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType
@@ -304,7 +305,7 @@ def quota_warnings(execution: RecordedExecution) -> Iterator[Warning_]:
     """Yield what is near a quota of one execution."""
     operations, size = len(execution.operations), data_size(execution)
     if operations >= MAX_OPERATIONS * NEAR_QUOTA:
-        yield Warning_("operations_quota", f"it has {operations:,} of {MAX_OPERATIONS:,} operations")
+        yield Warning_("operations_quota", f"it has {operations:,} of {counted(MAX_OPERATIONS, 'operation')}")
     if size >= MAX_EXECUTION_BYTES * NEAR_QUOTA:
         yield Warning_("data_quota", f"it stores {size / 2**20:.0f} of {MAX_EXECUTION_BYTES / 2**20:.0f} MiB")
 
@@ -316,7 +317,7 @@ def oddities(execution: RecordedExecution) -> Iterator[Warning_]:
     for operation in retried:
         errors = [attempt.error for attempt in operation.attempts if attempt.error is not None]
         reason = f", after {short_error(errors[-1])}" if errors else ""
-        yield Warning_("retries", f"{operation.path} took {len(operation.attempts)} attempts{reason}")
+        yield Warning_("retries", f"{operation.path} took {counted(len(operation.attempts), 'attempt')}{reason}")
     for operation in execution.operations:
         if any(attempt.outcome == "INCOMPLETE" for attempt in operation.attempts):
             yield Warning_("interrupted", f"{operation.path} was interrupted and ran again")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from durable_execution.counts import counted
 from durable_execution.explain.explanation import Advice, Explanation, OpenCall, Place, StateKind, Warning_
 from durable_execution.explain.facts import (
     STORM_ATTEMPTS,
@@ -70,7 +71,11 @@ def _storm(execution: RecordedExecution) -> Explanation | None:
         return None
     worst = next(one for one in open_calls(execution) if one.place.id == operation.id)
     reason = short_error(error)
-    many = f"{len(steps)} steps are retried" if len(steps) > 1 else f"{worst.place.path} was tried {count} times"
+    many = (
+        f"{counted(len(steps), 'step')} are retried"
+        if len(steps) > 1
+        else f"{worst.place.path} was tried {counted(count, 'time')}"
+    )
     advice = Advice("fix what fails, or limit the attempts in the step's retry strategy; stop it if it cannot succeed",
                     command("stop", execution))  # fmt: skip
     return Explanation(
@@ -82,7 +87,7 @@ def _storm(execution: RecordedExecution) -> Explanation | None:
 def retries_text(execution: RecordedExecution) -> tuple[str, ...]:
     """Return what was being retried when the execution was ended from outside."""
     return tuple(
-        f"{one.path} had failed {count} {'time' if count == 1 else 'times'}, at last with {short_error(error)}"
+        f"{one.path} had failed {counted(count, 'time')}, at last with {short_error(error)}"
         for one, count, error in retried(execution)
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from durable_execution.counts import counted
 from durable_execution.divergence import NONDETERMINISM, Divergence, Severity
 from durable_execution.explain.explanation import (
     EFFECT,
@@ -237,7 +238,7 @@ def _failed(execution: RecordedExecution) -> Explanation:
     elif error is not None and not chain and _is_one_of(error, BEFORE_HANDLER):
         advice = FIX_DEPLOYMENT
     attempts = len(chain[-1].attempts) if chain else 0
-    tried = f" after {attempts} attempts" if attempts > 1 else ""
+    tried = f" after {counted(attempts, 'attempt')}" if attempts > 1 else ""
     causes = tuple(f"{one.path} failed with {short_error(one.error)}" for one in chain[1:])
     headline = f"It failed{where}{tried}: {short_error(error) or 'the error is not recorded'}."
     return Explanation(
@@ -311,7 +312,7 @@ def _failing(execution: RecordedExecution) -> Explanation | None:
     if error is None:
         return None
     count = len(failing)
-    times = "its last invocation" if count == 1 else f"its last {count} invocations"
+    times = "its last invocation" if count == 1 else f"its last {counted(count, 'invocation')}"
     since, reason = failing[0].started_at, short_error(error)
     site = site_of_error(error)
     place = last_place(execution)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from durable_execution.counts import counted
 from durable_execution.lint.program import (
     FunctionInfo,
     Module,
@@ -387,7 +388,7 @@ def to_text(findings: Sequence[LintFinding]) -> str:
     """Write one line per finding, and the total."""
     if not findings:
         return "no findings\n"
-    total = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
+    total = counted(len(findings), "finding")
     return printable("".join(f"{found}\n" for found in findings) + f"{total}\n")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from durable_execution.counts import counted, plural
 from durable_execution.errors import ForkRefusedError
 from durable_execution.history.event_fold import error_of
 from durable_execution.history.positions import MAIN, scope_prefix
@@ -98,7 +99,7 @@ def find_call(execution: RecordedExecution, at: str) -> RecordedOperation:
         if found:
             shown = ", ".join(one.path for one in found[:4])
             raise ForkRefusedError(
-                f"{len(found)} recorded calls match {at!r}: name one by its path, for example {shown}."
+                f"{counted(len(found), 'recorded call')} {plural(len(found), 'matches', 'match')} {at!r}: name one by its path, for example {shown}."
             )
     near = get_close_matches(at, [one.name or one.path for one in calls], n=3)
     hint = f"The nearest are {', '.join(near)}." if near else "`durable-debug show` lists the recorded calls."

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
-from durable_execution.comparison.wording import count
+from durable_execution.counts import counted
 from durable_execution.divergence import Divergence, Severity
 from durable_execution.errors import DurableError
 from durable_execution.history.reading import UnreadableHistoryError, read_history
@@ -363,9 +363,9 @@ def cut_points(execution: RecordedExecution, most: int) -> list[int]:
 
 
 def _notes(replayed: int, cuts: int, events: int) -> Sequence[str]:
-    notes = [f"replayed {count(replayed, 'earlier state')}"]
+    notes = [f"replayed {counted(replayed, 'earlier state')}"]
     if replayed < cuts:
-        notes.append(f"the time limit ended before {count(cuts - replayed, 'more state')} could be replayed")
+        notes.append(f"the time limit ended before {counted(cuts - replayed, 'more state')} could be replayed")
     if cuts < events - 1:
-        notes[0] += f" (of {events} events)"
+        notes[0] += f" (of {counted(events, 'event')})"
     return notes

@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import place
+from durable_execution.counts import counted
 from durable_execution.divergence import Cause, Divergence, Evidence, common_start
 from durable_execution.redaction import HIDDEN, redacted_source
 from durable_execution.replay.line_recording import EventKind, LineRecording
@@ -209,7 +210,7 @@ def _code(lines: Sequence[str], same: int = 0) -> str:
     if not lines:
         return "nothing"
     more = len(lines) - 1
-    return f"`{_around(lines[0], same)}`" + (f" and {more} more line{'' if more == 1 else 's'}" if more else "")
+    return f"`{_around(lines[0], same)}`" + (f" and {counted(more, 'more line')}" if more else "")
 
 
 def _around(line: str, at: int) -> str:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from durable_execution.call_site import CallSite
-from durable_execution.comparison.wording import count, fix_of
+from durable_execution.comparison.wording import fix_of
+from durable_execution.counts import counted
 from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, explain, readable
 from durable_execution.lint.rules import relative, sarif_document, sarif_uri
 from durable_execution.protocol.safe_text import json_text, printable
@@ -73,9 +74,9 @@ def to_text(reports: Sequence[ReplayReport]) -> str:
 
 def summary(reports: Sequence[ReplayReport]) -> str:
     """Count the recordings by verdict, in one line."""
-    counted = [(verdict, sum(report.verdict is verdict for report in reports)) for verdict in Verdict]
-    parts = [f"{number} {COUNTED.get(verdict) or WORDS[verdict].lower()}" for verdict, number in counted if number]
-    return f"{count(len(reports), 'recording')}: {', '.join(parts) if parts else 'nothing to replay'}"
+    numbers = [(verdict, sum(report.verdict is verdict for report in reports)) for verdict in Verdict]
+    parts = [f"{number} {COUNTED.get(verdict) or WORDS[verdict].lower()}" for verdict, number in numbers if number]
+    return f"{counted(len(reports), 'recording')}: {', '.join(parts) if parts else 'nothing to replay'}"
 
 
 def _header(reports: Sequence[ReplayReport]) -> Iterator[str]:
@@ -97,8 +98,8 @@ def headline(report: ReplayReport) -> str:
 def extent(report: ReplayReport) -> str:
     """Say how far the replay came: "3 calls"; for a difference, "after 3 calls"."""
     if report.verdict is not Verdict.DIVERGED:
-        return count(report.calls, "call")
-    return f"after {count(report.calls, 'call')}" if report.calls else "at the first call"
+        return counted(report.calls, "call")
+    return f"after {counted(report.calls, 'call')}" if report.calls else "at the first call"
 
 
 def _report(report: ReplayReport) -> Iterator[str]:
@@ -108,7 +109,7 @@ def _report(report: ReplayReport) -> Iterator[str]:
         if divergence.suspects[1:] and divergence.likely and not divergence.has_evidence:
             yield f"    also       {'; '.join(map(readable, divergence.suspects[1:MAX_SUSPECTS]))}"
         if divergence.follow_on:
-            yield f"    and        {count(divergence.follow_on, 'later difference')} caused by this one"
+            yield f"    and        {counted(divergence.follow_on, 'later difference')} caused by this one"
     if report.error and report.verdict is not Verdict.SAME:
         yield f"  error        {readable(report.error)}"
     for effect in report.effects:

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from durable_execution.comparison.wording import count, effect_of, fix_of_cause
+from durable_execution.comparison.wording import effect_of, fix_of_cause
+from durable_execution.counts import counted
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
@@ -194,7 +195,7 @@ class Perturber:
                 )
         extra = [self._explained(report, group) for group in groups.values()]
         if not extra:
-            text = f"behaves the same under {count(number, 'perturbation')}"
+            text = f"behaves the same under {counted(number, 'perturbation')}"
             return replace(report, notes=(*report.notes, text, *notes))
         names = [perturbation.name for group in groups.values() for perturbation, *_ in group]
         text = f"behaves differently under {_listed(names)}"

@@ -15,6 +15,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from durable_execution.counts import counted
 from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.channel import ClosedChannelError, ForgedMessageError
 from durable_execution.replay.check import Handlers, Source, check, read_source, without_handler
@@ -405,5 +406,5 @@ def _output_note(printed: str) -> tuple[str, ...]:
     lines = printed.splitlines()
     if not lines:
         return ()
-    number = f"{len(lines)} line{'' if len(lines) == 1 else 's'}"
+    number = counted(len(lines), "line")
     return (f"the code printed {number}: {lines[0][:MAX_SHOWN]}{' …' if len(lines) > 1 else ''}",)

@@ -8,7 +8,8 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
-from durable_execution.comparison.wording import count, effect_of, fix_of, likely_of
+from durable_execution.comparison.wording import effect_of, fix_of, likely_of
+from durable_execution.counts import counted, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable, readable_pair
 from durable_execution.errors import OperationError
 from durable_execution.history.reading import execution_of_traces, read_history
@@ -276,8 +277,8 @@ class _Replay:
         if missing:
             cure = TRACE_CURE if self._execution.is_from_trace else HISTORY_CURE
             self._notes.append(
-                f"{count(missing, 'recorded payload')} {'is' if missing == 1 else 'are'} missing, so code that depends on "
-                f"{'it' if missing == 1 else 'them'} was not checked; {cure}"
+                f"{counted(missing, 'recorded payload')} {plural(missing, 'is', 'are')} missing, so code that depends on "
+                f"{plural(missing, 'it', 'them')} was not checked; {cure}"
             )
         if run.has_guessed_arn:
             self._notes.append(
@@ -448,7 +449,7 @@ class _Replay:
             return None
         if self._cannot_tell(run):
             made = len(run.collector.calls)
-            return f"the code failed after {count(made, 'call')}, possibly only because recorded payloads are missing: {error}"
+            return f"the code failed after {counted(made, 'call')}, possibly only because recorded payloads are missing: {error}"
         return str(error)
 
 

@@ -27,6 +27,8 @@ from collections import ChainMap, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
+from durable_execution.counts import counted
+
 MAX_DEPTH = 4
 MAX_ITEMS = 30
 MAX_TEXT = 160
@@ -174,7 +176,7 @@ class ValueText:
     def _sequence(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
         first = value if len(value) <= MAX_ITEMS else list(value)[:MAX_ITEMS]
         shown = repr(list(first))[1:-1] if self._is_plain(first, depth) else self._items(first, depth, seen)
-        more = f", … {len(value)} items" if len(value) > MAX_ITEMS else ""
+        more = f", … {counted(len(value), 'item')}" if len(value) > MAX_ITEMS else ""
         left, right = ("(", ")") if issubclass(kind, tuple) else ("[", "]")
         body = f"{left}{shown}{more}{right}"
         return body if kind in (list, tuple) else f"{kind.__name__}({body})"
@@ -193,13 +195,13 @@ class ValueText:
 
     def _set(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
         texts = sorted(self._text(one, depth + 1, seen) for one in list(value)[: MAX_ITEMS * 10])
-        more = f", … {len(value)} items" if len(texts) > MAX_ITEMS else ""
+        more = f", … {counted(len(value), 'item')}" if len(texts) > MAX_ITEMS else ""
         body = f"{{{', '.join(texts[:MAX_ITEMS])}{more}}}" if texts else "{}"
         return body if kind is set and texts else f"{kind.__name__}({body})"
 
     def _dict(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
         items = list(dict.items(value))[:MAX_ITEMS]
-        more = f", … {len(value)} items" if len(value) > MAX_ITEMS else ""
+        more = f", … {counted(len(value), 'item')}" if len(value) > MAX_ITEMS else ""
         shown = ", ".join(
             f"{self._text(key, depth + 1, seen)}: {self._named(key, one, depth, seen)}" for key, one in items
         )
@@ -237,7 +239,7 @@ class ValueText:
         return f"{kind.__name__}({self._items(value.maps, depth, seen)})"
 
     def _view(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
-        more = f", … {len(value)} items" if len(value) > MAX_ITEMS else ""
+        more = f", … {counted(len(value), 'item')}" if len(value) > MAX_ITEMS else ""
         return f"{kind.__name__}([{self._items(itertools.islice(value, MAX_ITEMS), depth, seen)}{more}])"
 
     def _proxy(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:

@@ -8,6 +8,7 @@ import re
 import reprlib
 from typing import TYPE_CHECKING, Any
 
+from durable_execution.counts import counted
 from durable_execution.errors import SerializationError
 from durable_execution.redaction import HIDDEN, default_rules, redacted
 
@@ -62,7 +63,7 @@ def stored(text: str) -> str:
     """Describe stored text: the start of an object or array with its secrets hidden, or else only its length."""
     if text.lstrip()[:1] in ("{", "["):
         return f"stored text {default_rules().payload(text[:MAX_READ])[:MAX_SHOWN]!r}"
-    return f"stored text of {len(text)} character{'' if len(text) == 1 else 's'}"
+    return f"stored text of {counted(len(text), 'character')}"
 
 
 def shown(value: Any) -> str:

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from durable_execution.counts import counted
 from durable_execution.errors import SerializationError
 from durable_execution.serdes.codec import typed_codec
 from durable_execution.serdes.error_texts import UnavailableError, reason, stored
@@ -121,7 +122,7 @@ class CompressedSerDes:
         data = to_bytes(text)
         if len(data) > self._max_bytes:
             raise SerializationError(
-                f"a text of {len(data):,} bytes is longer than the {self._max_bytes:,} bytes that CompressedSerDes expands. Store "
+                f"a text of {counted(len(data), 'byte')} is longer than the {counted(self._max_bytes, 'byte')} that CompressedSerDes expands. Store "
                 "it with OffloadedSerDes, or raise max_bytes"
             )
         packed = COMPRESSED_WRAPPING.wrap(base64.b64encode(zlib.compress(data, self._level)).decode())
@@ -145,7 +146,9 @@ class CompressedSerDes:
         reader = zlib.decompressobj()
         found = reader.decompress(data, self._max_bytes + 1)
         if len(found) > self._max_bytes:
-            raise ValueError(f"it expands to more than {self._max_bytes:,} bytes; raise max_bytes if that is right")
+            raise ValueError(
+                f"it expands to more than {counted(self._max_bytes, 'byte')}; raise max_bytes if that is right"
+            )
         if not reader.eof:
             raise ValueError("it is truncated")
         return found
@@ -209,14 +212,14 @@ class EncryptedSerDes:
         if not ENCRYPTED_WRAPPING.is_wrapped(data):
             if not self._reads_plain:
                 raise UnavailableError(
-                    f"stored text of {len(data)} characters is not encrypted, so EncryptedSerDes cannot read it. If it was "
+                    f"stored text of {counted(len(data), 'character')} is not encrypted, so EncryptedSerDes cannot read it. If it was "
                     "stored before you introduced encryption, pass reads_plain=True until those executions have ended"
                 )
             return self._inner.deserialize(data, context)
         try:
             encrypted = base64.b64decode(ENCRYPTED_WRAPPING.unwrap(data), validate=True)
         except (ValueError, TypeError) as error:
-            raise UnavailableError(f"stored text of {len(data)} characters is damaged: {error}") from None
+            raise UnavailableError(f"stored text of {counted(len(data), 'character')} is damaged: {error}") from None
         try:
             return self._inner.deserialize(to_text(self._decrypt(encrypted, context)), context)
         except (SerializationError, UnicodeDecodeError):

@@ -1,5 +1,7 @@
 """Bounds text to what any backend can store: no control characters, no lone surrogates, limited length."""
 
+from durable_execution.counts import counted
+
 MAX_NAME = 256
 """Characters in a span name: the maximum length of an operation name in the service's model."""
 
@@ -32,7 +34,7 @@ def bounded_trace(text: str) -> str:
     """Return a stack trace cut in the middle: its start has the entry point, its end the error."""
     if len(text) > MAX_TEXT:
         half = (MAX_TEXT - 40) // 2
-        text = f"{text[:half]}\n{ELLIPSIS} {len(text) - 2 * half} characters left out {ELLIPSIS}\n{text[-half:]}"
+        text = f"{text[:half]}\n{ELLIPSIS} {counted(len(text) - 2 * half, 'character')} left out {ELLIPSIS}\n{text[-half:]}"
     return _printable(text, kept=KEPT_CONTROLS)
 
 

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from durable_execution.counts import counted
 from durable_execution.errors import ConfigurationError
 from durable_execution.telemetry import settings
 from durable_execution.telemetry.configuration import is_service_named, noticing_session, otlp_exporter
@@ -51,9 +52,9 @@ def send(
     known = {name: value for name, value in {"endpoint": endpoint, "headers": headers}.items() if value is not None}
     if timeout_seconds is not None:
         known["timeout"] = timeout_seconds  # type: ignore[assignment]
-    counted, reasons = ExportOutcomes(), list[str]()
+    outcomes, reasons = ExportOutcomes(), list[str]()
     if protocol != "grpc":
-        known["session"] = noticing_session(counted, reasons.append)
+        known["session"] = noticing_session(outcomes, reasons.append)
     try:
         exporter = otlp_exporter("traces", protocol, **known)
     except ConfigurationError as error:
@@ -75,10 +76,10 @@ def send(
                 )
     finally:
         exporter.shutdown()
-    rejected = counted.take_lost()
+    rejected = outcomes.take_lost()
     if rejected:
         raise ExportError(
-            f"the collector rejected {rejected} of {len(records)} spans: {'; '.join(dict.fromkeys(reasons))}. Check its limits, "
+            f"the collector rejected {rejected} of {counted(len(records), 'span')}: {'; '.join(dict.fromkeys(reasons))}. Check its limits, "
             "and export again"
         )
 

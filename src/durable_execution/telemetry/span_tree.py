@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from durable_execution.counts import counted
 from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.bounded import bounded_name
 from durable_execution.telemetry.spans import SpanRecord, SpanStatus
@@ -48,7 +49,7 @@ def _trace_lines(spans: list[SpanRecord], limit: int | None) -> Iterator[str]:
     yield f"trace {spans[0].trace_id}"
     for number, row in enumerate(_rows(spans)):
         if limit is not None and number >= limit:
-            yield f"… {len(spans) - number} more spans"
+            yield f"… {counted(len(spans) - number, 'more span')}"
             return
         yield _line(row, began)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from durable_execution.batch_result import BatchResult
 from durable_execution.call_site import CallSite
+from durable_execution.counts import counted, plural
 from durable_execution.errors import SerializationError
 from durable_execution.history.recorded import RecordedAttempt, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationSubType, OperationType
@@ -285,7 +286,7 @@ class Lookup:
         if index is None:
             if len(found) > 1:
                 raise OperationNotFoundError(
-                    f"{self.path} has {len(found)} operations that match {wanted}: {_paths(found)}. Pass path=, or "
+                    f"{self.path} has {counted(len(found), 'operation')} that match {wanted}: {_paths(found)}. Pass path=, or "
                     "index= to select by call order"
                 )
             return found[0]
@@ -293,7 +294,7 @@ class Lookup:
             return found[index]
         except IndexError:
             raise OperationNotFoundError(
-                f"{self.path} has {len(found)} operations that match {wanted}, so index {index} does not exist: "
+                f"{self.path} has {counted(len(found), 'operation')} that {plural(len(found), 'matches', 'match')} {wanted}, so index {index} does not exist: "
                 f"{_paths(found)}"
             ) from None
 

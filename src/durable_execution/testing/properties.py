@@ -38,6 +38,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 from hypothesis.strategies import SearchStrategy
 
+from durable_execution.counts import counted
 from durable_execution.handler import DurableHandler
 from durable_execution.protocol import ExecutionStatus
 from durable_execution.testing.planned_run import PlannedRun
@@ -140,7 +141,7 @@ def exactly_once(*names: str, per: str = "execution") -> Invariant:
         for name in names:
             counts = [count for (_, found), count in run.bodies.items() if found == name]
             ran = counts if per == "operation" else [sum(counts)]
-            _require(max(ran, default=0) <= 1, f"the effect of step {name!r} happened {max(ran)} times")
+            _require(max(ran, default=0) <= 1, f"the effect of step {name!r} happened {counted(max(ran), 'time')}")
             if run.result.status is ExecutionStatus.SUCCEEDED:
                 _require(sum(counts) >= 1, f"the execution succeeded without the effect of step {name!r}")
 

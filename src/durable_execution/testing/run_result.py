@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from durable_execution.counts import counted
 from durable_execution.errors import SerializationError
 from durable_execution.history.documents import history_of
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation
@@ -138,12 +139,12 @@ class RunResult(Lookup):
         lines = [self._headline()]
         lines += ["  " * (view.recorded.depth + 1) + _line(view) for view in self._tree.all[:MAX_LINES]]
         if len(self._tree.all) > MAX_LINES:
-            lines.append(f"  … and {len(self._tree.all) - MAX_LINES} more operations")
+            lines.append(f"  … and {counted(len(self._tree.all) - MAX_LINES, 'more operation')}")
         return "\n".join(lines)
 
     def _headline(self) -> str:
         count = len(self.recorded.invocations)
-        runs = f"{count} invocation{'' if count == 1 else 's'}"
+        runs = counted(count, "invocation")
         outcome = f": {self.error}" if self.error is not None else f" → {_short(self.recorded.result)}"
         return f"{self.path} {self.status} after {runs}{outcome if self.status.is_terminal else ''}"
 
@@ -156,7 +157,9 @@ class RunResult(Lookup):
 
 def _line(view: OperationView) -> str:
     label = view.path.rpartition("/")[2]
-    attempts = f" ({view.attempt_count} attempts)" if isinstance(view, StepView) and view.attempt_count > 1 else ""
+    attempts = (
+        f" ({counted(view.attempt_count, 'attempt')})" if isinstance(view, StepView) and view.attempt_count > 1 else ""
+    )
     if view.error is not None:
         outcome = f": {_short(str(view.error))}"
     elif view.raw_result:

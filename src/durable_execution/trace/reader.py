@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Optional
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from durable_execution.call_site import CallSite
+from durable_execution.counts import counted
 from durable_execution.divergence import Divergence
 from durable_execution.protocol.operation import to_datetime
 from durable_execution.trace.lazy_calls import OLD_VERSION, TraceCalls, TraceIndex
@@ -342,7 +343,7 @@ class TraceReader:
             return
         if end is None:
             calls = len(self._entries)
-            self._note(f"the trace stops after {calls} call{'' if calls == 1 else 's'}, before the invocation's end")
+            self._note(f"the trace stops after {counted(calls, 'call')}, before the invocation's end")
         extra = {**(header.model_extra or {}), **((end.model_extra or {}) if end else {})}
         self.traces.append(
             InvocationTrace(

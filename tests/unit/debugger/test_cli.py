@@ -436,7 +436,7 @@ def test_an_interrupted_check_leaves_partial_results(
     document = json.loads(printed.out)
     assert [report["verdict"] for report in document["reports"]] == ["same", "interrupted"]
     assert (document["is_partial"], document["exit_code"]) == (True, 130)
-    assert "interrupted: 1 of 2 recordings were replayed, so the results are partial" in printed.err
+    assert "interrupted: 1 of 2 recordings was replayed, so the results are partial" in printed.err
 
 
 def test_an_execution_is_explained(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:

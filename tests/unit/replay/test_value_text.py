@@ -109,7 +109,7 @@ def test_texts_are_bounded_and_long_values_still_differ() -> None:
     long = "a" * 10_000
     assert len(TEXT.value(long)) < MAX_TEXT + 40
     assert TEXT.value(long) != TEXT.value(long + "b")
-    assert TEXT.value(list(range(1000))).endswith("… 1000 items]")
+    assert TEXT.value(list(range(1000))).endswith("… 1,000 items]")
     assert len(TEXT.value(b"a" * 10_000)) < 60
     assert len(TEXT.value({n: n for n in range(1000)})) < 1_000
     assert len(TEXT.value(set(range(1000)))) < 1_000
