@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -401,6 +402,31 @@ def test_clients_that_close_their_side_leave_no_tracebacks(
             if how == socket.SHUT_WR:
                 half.recv(4096)
     assert target.request("GET", path_of(target.arn))[0] == 200
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        ("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n", [200]),
+        ("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n", [200]),
+        ("POST {path}/stopx HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}", [403]),
+        ("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", [200, 403]),
+        ("POST {path}/stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{{}}", [400]),
+        ("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\nGET /noth", [200, 400]),
+        ("GET {path} HTTP/1.1\r\nHost: localhost", [400]),
+        ("", []),
+    ],
+)
+def test_a_client_that_closes_its_side_gets_its_answers(
+    target: Target, sent: str, statuses: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = target.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as half:
+        half.sendall(sent.format(path=path_of(target.arn)).encode())
+        half.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: half.recv(65_536), b""))
+    assert [int(one) for one in re.findall(rb"HTTP/1.1 (\d{3}) ", answer)] == statuses
     assert [record for record in caplog.records if record.exc_info] == []
 
 
