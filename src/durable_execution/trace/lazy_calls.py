@@ -227,9 +227,12 @@ class TraceCalls(Sequence["TraceEntry"]):
         if len(written) == len(self.parts):
             yield from written
             return
+        for number, entry in enumerate(_contexts_first(list(self._expanded(written))), start=1):
+            yield entry if entry.seq == number else replace(entry, seq=number)
+
+    def _expanded(self, written: "tuple[TraceEntry, ...]") -> "Iterator[TraceEntry]":
         own = {place: entry for entry in written if (place := place_of(entry)) is not None}
         pending = set(map(id, written))
-        number = 0
         for is_run, group in groupby(_one_by_one(self.parts), key=lambda part: isinstance(part, ReplayRun)):
             parts: list[Any] = list(group)
             for entry in _Expansion(parts, self._index, self._number, own).calls() if is_run else parts:
@@ -237,8 +240,21 @@ class TraceCalls(Sequence["TraceEntry"]):
                     pending.remove(id(entry))
                 elif not is_run or place_of(entry) in own:
                     continue  # it stands at its place in a run already
-                number += 1
-                yield entry if entry.seq == number else replace(entry, seq=number)
+                yield entry
+
+
+def _contexts_first(entries: "Sequence[TraceEntry]") -> "Iterator[TraceEntry]":
+    """Yield calls after the virtual context they are in: a trace has an open one after everything that happened elsewhere."""
+    contexts = {entry.id: entry for entry in entries if entry.is_virtual}
+    for entry in entries:
+        around: list[TraceEntry] = []
+        id_ = entry.id if entry.id in contexts else entry.context_id or entry.parent_id
+        while id_ is not None and (context := contexts.pop(id_, None)) is not None:
+            around.append(context)
+            id_ = context.context_id or context.parent_id
+        yield from reversed(around)
+        if not entry.is_virtual:
+            yield entry
 
 
 def _one_by_one(parts: "Iterable[TraceEntry | ReplayRun | SiblingRuns]") -> "Iterator[TraceEntry | ReplayRun]":
@@ -290,6 +306,8 @@ class _Expansion:
 
 def _repeated(known: "TraceEntry", run: ReplayRun) -> "TraceEntry":
     happened = "pending" if run.is_open else "replayed"
+    if known.is_virtual and known.status == "STARTED" and not run.is_open:
+        known = replace(known, status=None)  # the invocation in which it ended stopped before it wrote that
     return replace(known, happened=happened, at=run.at, ended=None, attempts=(), locals={}, extra={})
 
 

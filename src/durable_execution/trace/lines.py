@@ -6,18 +6,16 @@ line is flushed gets a single line.
 
 import inspect
 import logging
-import reprlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from json import dumps
 from json.encoder import encode_basestring_ascii as text
-from types import FrameType
 from typing import Any
 
-from durable_execution.call_site import CallSite, caller
+from durable_execution.call_site import CallSite
 from durable_execution.observers import (
     AttemptEnded,
     Diverged,
@@ -29,21 +27,13 @@ from durable_execution.observers import (
 )
 from durable_execution.protocol import OperationStatus
 from durable_execution.protocol.operation import DETAILS_MEMBER
-from durable_execution.redaction import HIDDEN, Redaction
-from durable_execution.trace.repeats import TAIL, Identities, Repeats, RuntimeCall
-from durable_execution.trace.runs import ReplayRun
+from durable_execution.redaction import Redaction
+from durable_execution.trace.call_text import OpenLine, digest_of, member_text, only_waits, place_text, run_text
+from durable_execution.trace.local_variables import locals_at
+from durable_execution.trace.repeats import CONTEXT, TAIL, Identities, Repeats, RuntimeCall
 from durable_execution.trace.schema import SCHEMA, VERSION
-from durable_execution.trace.siblings import SiblingRuns
 from durable_execution.trace.sinks import TraceWriter, in_one_line
-
-MAX_VARIABLES = 32
-"""Variables recorded of one call, in the order of their definition."""
-
-MAX_FRAMES = 100
-"""Frames searched for the function that made a call."""
-
-MAX_VALUE = 120
-"""Characters of a value, and twice as many with its punctuation."""
+from durable_execution.trace.virtual_contexts import HeldContext, VirtualContexts
 
 logger = logging.getLogger("durable_execution")
 SDK = "durable-execution-sdk"
@@ -68,94 +58,6 @@ DIGEST_CACHED_UP_TO = 64
 """Characters: short payloads such as `null` and `true` are common."""
 
 CONFIGURATION = '"configuration":'
-
-
-class _Short(reprlib.Repr):
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = self.maxlong = MAX_VALUE
-        self.maxlevel = 3
-
-
-SHORT = _Short()
-
-
-def locals_at(site: CallSite | None, redaction: Redaction) -> dict[str, str]:
-    """Return the local variables of the function that made a call, if it is still on the stack."""
-    frame = _frame_of(site)
-    if frame is None:
-        return {}
-    found: dict[str, str] = {}
-    variables = dict(frame.f_locals)
-    hidden = redaction.hidden_members(variables)
-    for name, value in list(variables.items())[:MAX_VARIABLES]:
-        if not name.startswith("__"):
-            is_hidden = name in hidden or redaction.hides(name)
-            found[name] = HIDDEN if is_hidden else redaction.text(short(value))
-    return found
-
-
-def short(value: Any) -> str:
-    """Render a value in a few hundred characters at most. Its `__repr__` may fail."""
-    try:
-        return SHORT.repr(value)[: MAX_VALUE * 2]
-    except Exception as error:  # noqa: BLE001  # a foreign __repr__ can raise anything
-        return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
-
-
-def _frame_of(site: CallSite | None) -> FrameType | None:
-    if site is None:
-        return None
-    found = _search(sys._getframe(1), site)  # noqa: SLF001  # the only way to look at a caller
-    waiting = caller.get()
-    if found is None and waiting is not None:
-        found = _search(sys._current_frames().get(waiting[2]), site)  # noqa: SLF001  # likewise, of a blocking handler
-    return found
-
-
-def _search(frame: FrameType | None, site: CallSite) -> FrameType | None:
-    for _ in range(MAX_FRAMES):
-        if frame is None:
-            return None
-        code = frame.f_code
-        if code.co_filename == site.file and code.co_qualname == site.function:
-            return frame
-        frame = frame.f_back
-    return None
-
-
-class _OpenLine:
-    """The unflushed line of a call that has not ended.
-
-    Attributes:
-        seq: Number of the call.
-        line: The line without its end; once the call has ended, the complete line.
-        attempts: Attempts so far, as JSON objects separated by commas.
-        is_over: Whether `line` is complete.
-    """
-
-    __slots__ = ("attempts", "is_over", "line", "seq", "status")
-
-    def __init__(self, seq: int, line: str, status: str) -> None:
-        self.seq = seq
-        self.line = line
-        self.status = status
-        self.attempts: str | None = None
-        self.is_over = False
-
-    def finish(self, rest: str) -> None:
-        """Complete the line: the call has ended."""
-        runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
-        self.line = f'{self.line},"happened":"executed"{rest}{runs}}}\n'
-        self.is_over = True
-
-    @property
-    def so_far(self) -> str:
-        """Return the line in a form that can be flushed now."""
-        if self.is_over:
-            return self.line
-        runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
-        return f'{self.line},"happened":"pending","status":"{self.status}"{runs}}}\n'
 
 
 class TraceSession:
@@ -183,8 +85,8 @@ class TraceSession:
         self._payloads = payloads
         self._has_locals, self._has_sources = has_locals, has_sources
         self._redaction = redaction
-        self._lines: list[str | _OpenLine] = []
-        self._open: dict[str, _OpenLine] = {}
+        self._lines: list[str | OpenLine] = []
+        self._open: dict[str, OpenLine] = {}
         self._seq = 0
         self._seqs: dict[str, int] = {}
         self._statics = statics
@@ -192,6 +94,7 @@ class TraceSession:
         self._repeats = Repeats(identities, self._digest_of)
         self._tail = TAIL
         self._updated: frozenset[str] = frozenset()
+        self._virtual = VirtualContexts(())
         self._source_file: str | None = None
 
     def header(self, notification: InvocationStarted) -> None:
@@ -200,6 +103,8 @@ class TraceSession:
         self._source_file = source_file
         self._updated = frozenset(notification.updated_operation_ids)
         self._has_sources = self._has_sources and notification.is_first
+        if not notification.is_first:
+            self._virtual = VirtualContexts(notification.operations)
         header = {
             "record": "invocation",
             "schema": SCHEMA,
@@ -220,7 +125,14 @@ class TraceSession:
     def started(self, notification: OperationStarted) -> None:
         """Write a call that has not ended; nothing changed since an earlier invocation started it if it only waits."""
         call = notification.call
-        if notification.is_replayed and call.id not in self._updated and _only_waits(call.type, notification.status):
+        if call.is_virtual:
+            self._repeat_contexts(self._virtual.enter(call, notification.at, self._repeats.count))
+            return
+        if call.type == CONTEXT:
+            self._virtual.note(call)
+        if notification.is_replayed:
+            self._prove(call.context_id, call.position)
+        if notification.is_replayed and call.id not in self._updated and only_waits(call.type, notification.status):
             self._repeats.calls.append((call, None, notification.at))
         else:
             self.call(call, notification.at, "pending", notification.status)
@@ -230,6 +142,8 @@ class TraceSession:
         if call.subtype == PATCH:
             self._answered(call.info(), recorded, at)
             return
+        if self._virtual.unproven:
+            self._prove(call.scope.ids.prefix, call.position)
         collected = self._repeats.calls
         collected.append((call, recorded, at))
         if len(collected) >= MAX_COLLECTED:
@@ -238,21 +152,42 @@ class TraceSession:
 
     def repeated(self, call: OperationCall, recorded: Mapping[str, Any], at: datetime) -> None:
         """Note a call that was answered from the record, by its description."""
+        self._prove(call.context_id, call.position)
         self._repeats.calls.append((call, recorded, at))
 
     def _answered(self, call: OperationCall, wire: Mapping[str, Any], at: datetime) -> None:
         """Write a call that was answered from the record."""
         self.call(call, at, "replayed", wire["Status"], wire.get(DETAILS_MEMBER[wire["Type"]]))
 
-    def _write_repeats(self, at: datetime, *, tail: int) -> None:
+    def _prove(self, context_id: str | None, position: int) -> None:
+        """Take into account that a call is recorded, so that an earlier invocation entered the virtual contexts before it."""
+        if self._virtual.unproven:
+            self._repeat_contexts(self._virtual.proven_by(context_id, position))
+
+    def _repeat_contexts(self, contexts: Iterable[HeldContext]) -> None:
+        """Collect virtual contexts that ended as in the invocation that entered them: nothing new happened in them."""
+        for held in contexts:
+            if held.ended is not None:
+                del self._virtual.held[held.call.id]
+                self._repeats.insert(held.index, (held.call, held.wire, held.ended.at))
+
+    def _write_held(self, contexts: Iterable[HeldContext]) -> None:
+        """Write virtual contexts, each after the calls that were made before it."""
+        for held in contexts:
+            self._write_repeats(held.at, tail=0, until=held.index)
+            self._write_call(held.call, held.at, "pending", OperationStatus.STARTED)
+            if held.ended is not None:
+                self.ended(held.ended)
+
+    def _write_repeats(self, at: datetime, *, tail: int, until: int | None = None) -> None:
         if not self._repeats.calls:
             return
         at = max(at, self._started_at)
-        runs, last = self._repeats.take(tail=tail)
+        runs, last = self._repeats.take(tail=tail, until=until)
         for run in runs:
             self._seq += run.count
             self._lines.append(
-                f'{_run_text(run)},"first":{run.first},"last":{run.last},"cuts":"{run.cuts}","at":{self._offset(at)}}}\n'
+                f'{run_text(run)},"first":{run.first},"last":{run.last},"cuts":"{run.cuts}","at":{self._offset(at)}}}\n'
             )
         for call, recorded, moment in last:
             self._answered(call if isinstance(call, OperationCall) else call.info(), recorded or {}, moment)
@@ -266,9 +201,23 @@ class TraceSession:
         details: Mapping[str, Any] | None = None,
     ) -> int:
         """Write a call, with the recorded details that answered it. Returns its number."""
+        if self._virtual.held:
+            self._write_held(self._virtual.release(call))
+            if call.is_virtual and call.id in self._seqs:  # it was held
+                return self._seqs[call.id]
         if self._repeats.calls:
             tail, self._tail = self._tail, 0
             self._write_repeats(at, tail=tail)
+        return self._write_call(call, at, happened, status, details)
+
+    def _write_call(
+        self,
+        call: OperationCall,
+        at: datetime,
+        happened: str,
+        status: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> int:
         self._seq = seq = self._seq + 1
         id_ = call.id
         self._seqs[id_] = seq
@@ -281,7 +230,7 @@ class TraceSession:
             f',"at":{self._offset(at)}{static}'
         )
         if call.context_id is not None:
-            line += _place(call)
+            line += place_text(call)
         if call.configuration:
             line += f",{CONFIGURATION}{dumps(call.configuration, default=str)}"
         if call.input is not None:
@@ -293,7 +242,7 @@ class TraceSession:
         if self._has_locals:
             line += self._locals(call.call_site)
         if happened == "pending":
-            line_of_call = self._open[id_] = _OpenLine(seq, line, status)
+            line_of_call = self._open[id_] = OpenLine(seq, line, status)
             self._lines.append(line_of_call)
         else:
             self._lines.append(f'{line},"happened":"{happened}","status":"{status}"}}\n')
@@ -301,6 +250,14 @@ class TraceSession:
 
     def ended(self, notification: OperationCompleted) -> None:
         """Write the end of a call."""
+        held = self._virtual.held.get(notification.call.id)
+        if held is not None:
+            held.ended = notification
+            if held.was_entered:
+                self._repeat_contexts([held])
+            return
+        if notification.is_replayed:
+            self._prove(notification.call.context_id, notification.call.position)
         result, error, attempt = notification.result, notification.error, notification.attempt
         rest = f',"status":"{notification.status}","ended":{self._offset(notification.at)}'
         if attempt is not None:
@@ -308,7 +265,7 @@ class TraceSession:
         if result is not None:
             rest = f"{rest}{self._payload('result', result)}"
         if error is not None:
-            rest = f"{rest}{_member('error_type', error.type)}"
+            rest = f"{rest}{member_text('error_type', error.type)}"
         seq = self._seq_of(notification.call, notification.at)
         line_of_call = self._open.pop(notification.call.id, None)
         if line_of_call is not None:
@@ -324,7 +281,7 @@ class TraceSession:
             f',"ended":{self._offset(notification.at)},"outcome":"{notification.outcome}"'
         )
         if error is not None:
-            run += _member("error_type", error.type)
+            run += member_text("error_type", error.type)
         if delay is not None:
             run += f',"next_attempt_delay_seconds":{int(delay)}'
         seq = self._seq_of(notification.call, notification.at)
@@ -345,6 +302,7 @@ class TraceSession:
 
     def end(self, notification: InvocationEnded) -> None:
         """Write the last line. Nothing may follow."""
+        self._end_contexts()
         self._write_repeats(notification.at, tail=self._tail)
         error, result = notification.error, notification.result
         if self._has_sources:
@@ -352,10 +310,18 @@ class TraceSession:
         self._lines.append(
             f'{{"record":"end","ended_at":"{notification.at.isoformat()}","outcome":{text(notification.status)}'
             f"{self._payload('result', result) if result else ''}"
-            f"{_member('error_type', error.type) if error else ''}}}\n"
+            f"{member_text('error_type', error.type) if error else ''}}}\n"
         )
         self.flush(notification.at)
         self._act(lambda writer: writer.close())
+
+    def _end_contexts(self) -> None:
+        """Collect the virtual contexts that wait as before, and write those that no earlier invocation is known to have entered."""
+        held, self._virtual.held = list(self._virtual.held.values()), {}
+        for each in held:
+            if each.was_entered:
+                self._repeats.insert(each.index, (each.call, None, each.at))
+        self._write_held(each for each in held if not each.was_entered)
 
     def _write_sources(self) -> None:
         from durable_execution.trace.sources import source_lines  # needed at the end of first invocations only
@@ -407,8 +373,10 @@ class TraceSession:
     def _describe(self, key: StaticKey) -> str:
         """Render the members that every call from the same call site shares."""
         type_, subtype, name, site, body, function, source_file = key
-        members = f',"type":"{type_}"{_member("subtype", subtype)}{_member("name", name)}{_member("body", body)}'
-        members += _member("function", function)
+        members = (
+            f',"type":"{type_}"{member_text("subtype", subtype)}{member_text("name", name)}{member_text("body", body)}'
+        )
+        members += member_text("function", function)
         if site is not None:
             file = f'"file":{text(site.file)},' if site.file != source_file else ""
             members += f',"call_site":{{{file}"line":{site.line},"function":{text(site.function)}}}'
@@ -424,64 +392,30 @@ class TraceSession:
         """Describe the execution's input."""
         given = dumps(value, separators=(",", ":"))
         shown = self._redaction.payload(given) if self._payloads else None
-        return {"input_digest": _digest(given), "input": shown}
+        return {"input_digest": digest_of(given), "input": shown}
 
     def _answer(self, details: Mapping[str, Any]) -> str:
         result, error, attempt = details.get("Result"), details.get("Error"), details.get("Attempt")
         answer = self._payload("result", result) if result.__class__ is str else ""  # pyright: ignore[reportArgumentType]  # faster than isinstance
         if attempt is not None:
             answer += f',"attempt":{int(attempt)}'
-        return answer + _member("error_type", error.get("ErrorType")) if error else answer
+        return answer + member_text("error_type", error.get("ErrorType")) if error else answer
 
     def _payload(self, member: str, payload: str) -> str:
         digest = self._digest_of(payload)
         described = f',"{member}_size":{len(payload)},"{member}_digest":"{digest}"'
-        return f"{described}{_member(member, self._redaction.payload(payload))}" if self._payloads else described
+        return f"{described}{member_text(member, self._redaction.payload(payload))}" if self._payloads else described
 
     def _digest_of(self, payload: str) -> str:
         if len(payload) > DIGEST_CACHED_UP_TO:
-            return _digest(payload)
+            return digest_of(payload)
         return self._digests.get(payload) or self._remember(payload)
 
     def _remember(self, payload: str) -> str:
         if len(self._digests) >= MAX_DIGESTS:
             self._digests.clear()
-        digest = self._digests[payload] = _digest(payload)
+        digest = self._digests[payload] = digest_of(payload)
         return digest
-
-
-def _run_text(run: ReplayRun | SiblingRuns) -> str:
-    """Return the start of a run's line: what it is, and where."""
-    if isinstance(run, ReplayRun):
-        kind = "open" if run.is_open else "replayed"
-        return f'{{"record":"{kind}"{_member("context_id", run.context_id)}'
-    line = {"record": "siblings", "siblings": run.siblings, "is_open": run.is_open, "of_tasks": run.of_tasks}
-    start = dumps({name: value for name, value in line.items() if value is not False}, separators=(",", ":"))
-    return start[:-1] + _member("context_id", run.context_id)
-
-
-def _only_waits(type_: str, status: str) -> bool:
-    """Tell whether a recorded operation that has not ended waits for the service, or holds other calls."""
-    return type_ != "STEP" or status == OperationStatus.PENDING
-
-
-def _digest(payload: str) -> str:
-    try:
-        return blake2b(payload.encode(), digest_size=8).hexdigest()
-    except UnicodeEncodeError:
-        return blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def _place(call: OperationCall) -> str:
-    parent, context = call.parent_id, call.context_id
-    place = f',"parent_id":"{parent}"' if parent is not None else ""
-    if context != parent:
-        place += f',"context_id":"{context}"'
-    return place
-
-
-def _member(name: str, value: Any) -> str:
-    return "" if value is None else f',"{name}":{text(str(value))}'
 
 
 @lru_cache(maxsize=256)

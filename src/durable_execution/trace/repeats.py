@@ -82,6 +82,7 @@ class Repeats:
         digest_of: Returns the digest of a payload.
 
     Attributes:
+        taken: How many calls were removed.
         calls: Append to it. What a digest covers of a call is looked at in `take`: that is cheaper for all calls at once.
     """
 
@@ -89,15 +90,28 @@ class Repeats:
         self._identities = identities
         self._digest_of = digest_of
         self.calls: list[Repeat] = []
+        self.taken = 0
         self._origins: dict[str, Origin | None] = {}
 
-    def take(self, *, tail: int) -> tuple[list[ReplayRun | SiblingRuns], list[Repeat]]:
-        """Remove all calls, and return them as runs and as the last calls, which get lines of their own.
+    @property
+    def count(self) -> int:
+        """How many calls were collected so far."""
+        return self.taken + len(self.calls)
+
+    def insert(self, index: int, repeat: Repeat) -> None:
+        """Add a call at the place where `count` was `index`, or at the start if the calls before were taken since."""
+        self.calls.insert(max(index - self.taken, 0), repeat)
+
+    def take(self, *, tail: int, until: int | None = None) -> tuple[list[ReplayRun | SiblingRuns], list[Repeat]]:
+        """Remove calls, and return them as runs and as the last calls, which get lines of their own.
 
         Args:
             tail: The number of answered calls to keep out of the runs.
+            until: Leave the calls from the place where `count` was this; None takes all.
         """
-        calls, self.calls = self.calls, []
+        stop = len(self.calls) if until is None else max(until - self.taken, 0)
+        calls, self.calls = self.calls[:stop], self.calls[stop:]
+        self.taken += len(calls)
         last: list[Repeat] = []
         while calls and len(last) < tail and calls[-1][1] is not None:
             last.append(calls.pop())

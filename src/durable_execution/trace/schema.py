@@ -50,7 +50,7 @@ class TraceEntry:
         call_site: Where the code made the call.
         happened: `executed` (ended in this invocation), `replayed` (answered from the recording), `pending` (not ended
             when the invocation ended) or `diverged` (a different operation is recorded there).
-        status: Status of the operation at that time.
+        status: Status of the operation at that time; None for a virtual context that ended in an invocation that was cut off.
         at: Offset of the call, in seconds from the start of the invocation.
         ended: Offset of its end, in seconds.
         attempt: STEP: number of the last attempt.

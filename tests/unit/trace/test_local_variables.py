@@ -5,7 +5,7 @@ from typing import Any
 
 from durable_execution.call_site import CallSite
 from durable_execution.redaction import Redaction
-from durable_execution.trace.lines import locals_at, short
+from durable_execution.trace.local_variables import locals_at, short
 
 
 def here() -> CallSite:
