@@ -39,12 +39,14 @@ class LineSettings:
 
     Attributes:
         breakpoints: By file and line.
+        calls: Names of the calls to stop at.
         watches: Expressions whose values are shown at every line.
         values: Texts of the expressions by event, as far as a replay evaluated them.
         once: The expression that was evaluated last, with the event and its value.
     """
 
     breakpoints: dict[Place, Breakpoint] = field(default_factory=dict)
+    calls: set[str] = field(default_factory=set)
     watches: list[str] = field(default_factory=list)
     values: dict[str, dict[int, str]] = field(default_factory=dict)
     once: tuple[str, int, str] | None = None

@@ -45,8 +45,7 @@ class Session:
         operations: The operations as they may be shown.
         cursor: Selected row.
         is_travelling: Whether the tree shows the moment of `playback` instead of the end.
-        breakpoints: Names of the calls to stop at.
-        line_settings: Breakpoints on lines, and watched expressions.
+        line_settings: Breakpoints on calls and lines, and watched expressions.
         has_call_sites: Whether call sites are recorded.
         hits: Rows that match the search, in order; None when there is no search.
     """
@@ -74,7 +73,6 @@ class Session:
         self.marks = Marks.of_differences(self.differences) if self.differences else Marks()
         self.cursor = ROOT
         self.is_travelling = False
-        self.breakpoints: set[str] = set()
         self.line_settings = LineSettings()
         self.hits: list[int] | None = None
         self.query: Query | None = None
@@ -93,7 +91,7 @@ class Session:
     def grown(self, execution: RecordedExecution, as_of: datetime | None) -> "Session":
         """Return a session on a newer state of the same execution, with cursor, folds and search kept."""
         session = Session(execution, as_of=as_of, origin=self.origin, title=self._title, secrets=self.secrets)
-        session.breakpoints, session.line_settings = self.breakpoints, self.line_settings
+        session.line_settings = self.line_settings
         known = self.rows
         folded = {self.recorded[row].id for row in self.outline.folded_rows()}
         refold = [
@@ -123,8 +121,13 @@ class Session:
             differences=differences,
             secrets=self.secrets,
         )
-        session.breakpoints, session.line_settings = self.breakpoints, self.line_settings
+        session.line_settings = self.line_settings
         return session
+
+    @property
+    def breakpoints(self) -> set[str]:
+        """Names of the calls to stop at."""
+        return self.line_settings.calls
 
     def latest(self) -> int:
         """The row that changed last, which following selects."""
@@ -219,7 +222,9 @@ class Session:
             return False
         self.lines.position = position
         row = self.lines.row
-        self.seek(self.playback.start_of(1) if row is None else self.playback.first_call_of(row))
+        at = self.playback.start_of(1) if row is None else self.playback.first_call_of(row)
+        if at is not None:
+            self._travel(at)
         self.is_travelling = True
         return True
 
@@ -232,6 +237,7 @@ class Session:
             self.rows,
             divergent=frozenset(each for each in divergent if each),
             settings=self.line_settings,
+            names={each.id: facts.label(each) for each in self.recorded},
         )
         self.line_settings.forget_values()
         if self.cursor != ROOT:
@@ -321,11 +327,19 @@ class Session:
         """
         if position is None:
             return False
+        self._travel(position)
+        if self.lines is not None and self.cursor != ROOT:
+            at = self.lines.call_of(self.recorded[self.cursor].id)
+            self.lines.position = self.lines.position if at is None else at
+        elif self.lines is not None and self.moment is not None and self.moment.kind is MomentKind.INVOCATION_STARTED:
+            self.lines.position = self.lines.first() or 0
+        return True
+
+    def _travel(self, position: int) -> None:
         self.playback.seek(position)
         self.is_travelling = True
         if self.playback.current is not None:
             self.select(self.playback.current.row)
-        return True
 
     def travel_to_cursor(self) -> bool:
         """Travel to the first call of the selected operation; to the first call of all when none is selected.
@@ -382,7 +396,7 @@ class Session:
             Whether the breakpoint is set now.
         """
         name = facts.label(self.operations[row])
-        self.breakpoints ^= {name}
+        self.line_settings.calls ^= {name}
         return name in self.breakpoints
 
     def is_stop(self, moment: Moment) -> bool:

@@ -29,7 +29,7 @@ from durable_debugger.text.segments import plain
 from durable_debugger.views.chrome import VIEWS, hit_count, inspector_title
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.source import current_site
-from durable_debugger.views.value import value_lines
+from durable_debugger.views.value import value_lines, variable_lines
 from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.source_pane import SourcePane
 from durable_execution.divergence import Divergence, explanation
@@ -115,8 +115,9 @@ def next_failure(screen: "MainScreen") -> None:
 
 @handles("expand_value")
 def expand_value(screen: "MainScreen") -> None:
-    """Show the full values of the selected call."""
-    screen.open_document(inspector_title(screen.session), value_lines(screen.session))
+    """Show the full values of the selected call; in the step view, the variables first."""
+    made = variable_lines if screen.view == "step" else value_lines
+    screen.open_document(inspector_title(screen.session), made(screen.session))
 
 
 @handles("maximise")

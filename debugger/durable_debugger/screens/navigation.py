@@ -16,6 +16,7 @@ from durable_debugger.model.moments import CALLS
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import HANDLERS, handles
+from durable_debugger.text.cells import safe
 from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import TimelinePane
@@ -180,7 +181,9 @@ def _travel(
     session = screen.session
     if session.lines is not None and find_line is not None and session.is_travelling:
         if not session.seek_line(find_line(session.lines)):
-            screen.say(at_end)
+            task = session.lines.branch
+            edge = "end" if at_end == END else "start"
+            screen.say(f"this is the {edge} of {safe(task)}" if task and at_end in (END, START) else at_end)
         screen.show()
         return
     if not session.is_travelling:

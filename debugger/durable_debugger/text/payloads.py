@@ -1,6 +1,7 @@
 """Serialized payloads as shown: one short line, or indented JSON."""
 
 import json
+import re
 from typing import Any
 
 from durable_debugger.text.cells import cut, safe
@@ -115,3 +116,57 @@ def _cut(value: Any, items: int, characters: int, depth: int) -> Any:
         kept = [_cut(inner, items, characters, depth + 1) for inner in value[:items]]
         return [*kept, f"… ({len(value) - items} more)"] if len(value) > items else kept
     return value
+
+
+OPENING, CLOSING = "([{", ")]}"
+STRUCTURE = re.compile(r"""'(?:[^'\\\\]|\\\\.)*'|"(?:[^"\\\\]|\\\\.)*"|[\[\](){},]|: |=""")
+"""Strings, brackets and separators in the short text of a value."""
+
+
+def expanded(text: str, cells: int, *, used: int = 0, depth: int = 16) -> list[str]:
+    """Return the short text of a value on several lines, one for each member of what does not fit on one line.
+
+    Args:
+        text: The text, as `durable_execution.replay.value_text` writes it.
+        cells: Available width.
+        used: Width of what stands before it on its first line.
+        depth: How deep members are expanded.
+    """
+    parts = _members(text) if len(text) > cells - used and depth else None
+    if parts is None:
+        return [text]
+    head, members, tail = parts
+    lines = [head]
+    for number, (name, value) in enumerate(members, start=1):
+        first, *rest = expanded(value, cells - 2, used=len(name), depth=depth - 1)
+        inner = [f"{name}{first}", *rest]
+        inner[-1] += "," if number < len(members) else ""
+        lines += [f"  {line}" for line in inner]
+    return [*lines, tail]
+
+
+def _members(text: str) -> tuple[str, list[tuple[str, str]], str] | None:
+    """The text up to the first bracket, the named members in it, and its end; None where there is nothing to expand."""
+    level, start, value_at = 0, 0, 0
+    head, members = "", []
+    for match in STRUCTURE.finditer(text):
+        sign = match[0]
+        if sign in OPENING:
+            level += 1
+            if level == 1:
+                if head:
+                    return None
+                head, start, value_at = text[: match.end()], match.end(), match.end()
+        elif sign in CLOSING:
+            level -= 1
+            if level == 0:
+                if match.end() != len(text):
+                    return None
+                members.append((text[start:value_at].lstrip(), text[value_at : match.start()].strip()))
+                return (head, members, sign) if any(value for _, value in members) else None
+        elif level == 1 and sign == ",":
+            members.append((text[start:value_at].lstrip(), text[value_at : match.start()].strip()))
+            start = value_at = match.end()
+        elif level == 1 and sign in (": ", "=") and value_at == start:
+            value_at = match.end()
+    return None

@@ -4,7 +4,7 @@ Syntax highlighting of Python source by Pygments, which Textual depends on.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import zip_longest
@@ -293,6 +293,17 @@ def locals_lines(session: Session, cells: int) -> list[Line]:
             shown.append(Part(f"   was {safe(was[: cells * 4])}", "dim"))
         lines.append(fit(shown, cells))
     return lines
+
+
+def variables(session: Session) -> tuple[Mapping[str, str], frozenset[str]]:
+    """Return the variables at the current line or call, and the names of those that the step before changed."""
+    if session.lines is not None and session.line_site() is not None:
+        return session.lines.locals(), session.lines.changed()
+    entry, before = _entries(session)
+    if entry is None:
+        return {}, frozenset()
+    known = before.locals if before is not None else entry.locals
+    return entry.locals, frozenset(name for name, text in entry.locals.items() if known.get(name) != text)
 
 
 def _line_locals(session: Session, cells: int) -> list[Line]:

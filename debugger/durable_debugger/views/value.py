@@ -11,12 +11,18 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import safe
+from durable_debugger.text.payloads import expanded
 from durable_debugger.text.segments import Line, Part
+from durable_debugger.views.source import variables
 from durable_execution.protocol import ErrorObject
 
 
 def value_lines(session: Session) -> list[Line]:
     """Return input, result, error and attempts of the selected row as indented JSON."""
+    return _recorded_values(session) or [[Part(" no values are recorded", "dim")]]
+
+
+def _recorded_values(session: Session) -> list[Line]:
     subject = session.shown_execution() if session.cursor == ROOT else session.shown(session.cursor)
     lines = _section("input", subject.input) + _section("result", subject.result) + _error(subject.error)
     if session.cursor != ROOT and subject.result is not None:
@@ -25,7 +31,28 @@ def value_lines(session: Session) -> list[Line]:
         for attempt in session.shown(session.cursor).attempts[:-1]:
             lines += _section(f"result of attempt {attempt.number}", attempt.result)
             lines += _error(attempt.error, f"error of attempt {attempt.number}")
-    return lines or [[Part(" no values are recorded", "dim")]]
+    return lines
+
+
+WIDTH = 96
+"""Members of a variable are on lines of their own where its text is longer."""
+
+
+def variable_lines(session: Session) -> list[Line]:
+    """Return the variables at the current line or call in full, with nested values indented, and then the call's values."""
+    values, changed = variables(session)
+    lines: list[Line] = []
+    for name, text in values.items():
+        first, *rest = expanded(text, WIDTH)
+        lines.append(
+            [Part(" * " if name in changed else "   ", "accent"), Part(f"{safe(name)}  ", "key"), Part(safe(first))]
+        )
+        lines += [[Part(f"   {safe(line)}")] for line in rest]
+    head: list[Line] = [[Part(" variables", "title"), Part("  * changed by the step before" if changed else "", "dim")]]
+    more: list[Line] = (
+        [[Part("   : evaluates an expression, for what is nested deeper", "dim")]] if session.lines else []
+    )
+    return [*head, *lines, *more, [], *_recorded_values(session)] if lines else value_lines(session)
 
 
 def _section(name: str, payload: str | None) -> list[Line]:

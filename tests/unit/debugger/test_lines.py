@@ -4,6 +4,7 @@ import pytest
 
 from durable_debugger.model.line_playback import LinePlayback
 from durable_debugger.model.line_settings import Breakpoint
+from durable_debugger.text.payloads import expanded
 from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
 
 CALL, LINE, OPERATION = EventKind.CALL, EventKind.LINE, EventKind.OPERATION
@@ -109,6 +110,38 @@ def test_stops_are_breakpoints_raised_exceptions_and_differences(lines: LinePlay
     assert not lines.settings.toggle(("flow.py", 3))
     divergent = LinePlayback(LineRecording(FRAMES, EVENTS), ROWS, divergent=frozenset({"all"}))
     assert at(divergent, divergent.to_stop(1)) == 13
+
+
+def test_an_exception_stops_where_it_is_raised_and_not_where_it_passes() -> None:
+    events = (
+        LineEvent(LINE, 0, 12),
+        LineEvent(CALL, 1, 1),
+        LineEvent(LINE, 1, 2),
+        LineEvent(EXCEPTION, 1, 2, text="ValueError('A1')"),
+        LineEvent(EventKind.UNWIND, 1, 2),
+        LineEvent(EXCEPTION, 0, 12, text="ValueError('A1')"),
+        LineEvent(LINE, 0, 13),
+        LineEvent(EXCEPTION, 0, 13, text="KeyError('B2')"),
+    )
+    lines = LinePlayback(LineRecording(FRAMES, events), ROWS)
+    assert at(lines, lines.to_stop(1)) == 2
+    assert at(lines, lines.to_stop(1)) == 13
+    assert lines.to_stop(1) is None
+    assert at(lines, lines.to_stop(-1)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[1, 2]", ["[1, 2]"]),
+        ("'" + "a, [" * 9 + "'", ["'" + "a, [" * 9 + "'"]),
+        ("{'a, b': [1, 22222222], 'c': 'it\\'s (', … 40 items}", ["{", "  'a, b': [", "    1,", "    22222222", "  ],", "  'c': 'it\\'s (',", "  … 40 items", "}"]),
+        ("Order(id='A1', lines=[Line(sku='B2'), Line(sku='C3')])", ["Order(", "  id='A1',", "  lines=[", "    Line(sku='B2'),", "    Line(sku='C3')", "  ]", ")"]),
+        ("[[[[[[" * 9, ["[[[[[[" * 9]),
+    ],
+)  # fmt: skip
+def test_the_text_of_a_value_is_expanded_by_its_structure(text: str, shown: list[str]) -> None:
+    assert expanded(text, 20) == shown
 
 
 def evaluated(values: dict[int, dict[str, str]]) -> LineRecording:
