@@ -1,9 +1,18 @@
 """A workflow that puts secrets wherever user code can put them. Not a test."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
-from durable_execution import DurableContext, RetryPresets, StepConfig, StepContext, StepError, durable_execution
+from durable_execution import (
+    DurableContext,
+    DurableHandler,
+    RetryPresets,
+    StepConfig,
+    StepContext,
+    StepError,
+    durable_execution,
+)
 from tests.unit.redaction import secrets
 
 DATABASE = "postgres://app:leak901zq7@db:5432/orders"
@@ -31,6 +40,16 @@ def written() -> list[str]:
 def values() -> dict[str, str]:
     """One secret value for each name."""
     return {name: marker(number) for number, name in enumerate(secrets.NAMES)}
+
+
+def said(handler: "DurableHandler[Any]") -> "DurableHandler[Any]":
+    """The handler, with a log record before its code."""
+
+    async def logged(event: dict[str, Any], ctx: DurableContext) -> Any:
+        logging.getLogger("shop").info("started")
+        return await handler.function(event, ctx)
+
+    return durable_execution(logged)
 
 
 @durable_execution

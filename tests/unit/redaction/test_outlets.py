@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import re
 import zlib
 from argparse import ArgumentParser
@@ -16,14 +17,19 @@ from durable_debugger.cli.mcp_server import Tools, add_mcp_arguments
 from durable_debugger.model.differences import differences_of
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import Session
+from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.local import LocalExecutions
 from durable_debugger.sources.places import find
+from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Part
 from durable_debugger.views.page import replay_page
+from durable_debugger.views.source import Listing, highlighted, recorded_line, source_line
 from durable_execution.local import LocalEngine
 from durable_execution.redaction import HIDDEN
 from durable_execution.replay import FORMATS, Replayer, ReplayReport, render
+from durable_execution.telemetry import correlate_logs
+from durable_execution.trace.sources import source_texts
 from tests.campaigns.surfaces import drawn
 from tests.unit.redaction import leaky, secrets
 
@@ -155,6 +161,46 @@ def test_every_view_of_the_debugger(replayed: list[tuple[Loaded, ReplayReport]],
             text = "\n".join(map(text_of, drawn(session, width)))
             assert HIDDEN in text
             assert leaked(text) == []
+
+
+def test_every_source_line_of_the_debugger(replayed: list[tuple[Loaded, ReplayReport]]) -> None:
+    """Today's code and the recorded code, which stand side by side when they differ."""
+    file = str(Path(leaky.__file__))
+    secret = [value for value in leaky.written() if value in Path(file).read_text()]
+    assert secret == leaky.written()
+    text = SourceTexts().shown(file, Secrets())
+    assert text is not None
+    session = Session(replayed[0][0].execution, as_of=replayed[0][0].as_of)
+    for lines in (highlighted(text.lines), [[Part(safe(line))] for line in text.lines]):
+        listing = Listing(file, lines, file)
+        drawn_lines = [source_line(session, listing, {}, at, 200, current=None) for at in range(len(lines))]
+        shown = text_of(drawn_lines)
+        assert HIDDEN in shown
+        assert leaked(shown) == []
+    (trace, *_) = replayed[0][0].execution.traces
+    recorded = source_texts(trace.sources)[file].text.splitlines()
+    shown = text_of([recorded_line(recorded, at, 200, is_changed=False) for at in range(len(recorded))])
+    assert HIDDEN in shown
+    assert leaked(shown) == []
+
+
+@pytest.mark.parametrize("handler", ["leaks", "changed", "fails_at_last"])
+def test_every_log_record_that_this_package_writes_or_adds_to(
+    handler: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record of user code keeps its own message; what correlation adds to it shows nothing."""
+    payload = {"plain": leaky.values(), "nested": json.dumps({"body": json.dumps(leaky.values())})}
+    undo = correlate_logs()
+    try:
+        with caplog.at_level(logging.DEBUG), LocalEngine(tmp_path / "executions.db", time="skip") as engine:
+            engine.register(handler, leaky.said(getattr(leaky, handler)))
+            engine.wait(engine.start(handler, payload))
+    finally:
+        undo()
+    assert [record for record in caplog.records if hasattr(record, "executionArn")]
+    for record in caplog.records:
+        text = logging.Formatter("%(message)s").format(record) + json.dumps(vars(record), default=str)
+        assert leaked(text) == []
 
 
 def text_of(drawing: Any) -> str:
