@@ -4,7 +4,7 @@ Imported where `ESCAPES` describes the place: in a plain process, which shows th
 workers, where none may have one. What is at module level happens at import, as in users' modules.
 """
 
-# ruff: noqa: PTH103, PTH104, PTH107, PTH123, SIM115, LOG001
+# ruff: noqa: PTH103, PTH104, PTH107, PTH123, PTH208, SIM115, LOG001
 
 import _io
 import _posixsubprocess
@@ -12,23 +12,37 @@ import _socket
 import _thread
 import asyncio
 import atexit
+import codecs
 import concurrent.futures
 import contextvars
+import cProfile
 import ctypes
 import dbm.dumb
+import faulthandler
+import fileinput
 import ftplib
 import gc
 import gzip
 import http.client
 import importlib
+import io
 import json
 import logging
+import logging.config
+import logging.handlers
 import lzma
+import mailbox
 import mmap
 import multiprocessing
+import multiprocessing.pool
+import multiprocessing.resource_tracker
+import multiprocessing.shared_memory
 import os
+import pickle
 import posix
 import pty
+import resource
+import runpy
 import shelve
 import shutil
 import signal
@@ -42,7 +56,9 @@ import tarfile
 import tempfile
 import threading
 import urllib.request
+import warnings
 import weakref
+import zipapp
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,6 +72,7 @@ VICTIM: int = PLACE["victim"]
 TCP: int = PLACE["tcp"]
 UDP: int = PLACE["udp"]
 UNIX: str = PLACE["unix"]
+SHARED: str = PLACE["shared"]
 SECONDS = 0.2
 
 ACTS: dict[str, Callable[[Path], Any]] = {}
@@ -183,7 +200,7 @@ acts(
     lzma=lambda place: lzma.open(place / "made", "w").close(),
     log_file=lambda place: logging.FileHandler(place / "made").close(),
     proc_self_fd=lambda place: open(f"/proc/self/fd/{os.open(place / 'there', os.O_RDONLY)}", "w").write("x"),
-    shared_memory=lambda place: os.close(SHM.shm_open(f"/escape-{os.getpid()}", os.O_CREAT | os.O_RDWR, 0o600)),
+    shared_memory=lambda place: os.close(SHM.shm_open(f"/{SHARED}-{os.getpid()}", os.O_CREAT | os.O_RDWR, 0o600)),
     compiled=lambda place: importlib.import_module("py_compile").compile(str(TOP / "module.py"), str(place / "made")),
     attach=lambda place: sqlite3.connect(":memory:").executescript(f"attach '{place}/made' as x; create table x.t (x)"),
     compiled_creat=lambda place: COMPILED_CREAT(str(place / "made").encode(), 0o600),
@@ -434,6 +451,354 @@ acts(
     spoofed_library=lambda place: spoofed(place, os.__file__),
     spoofed_import=lambda place: spoofed(place, "<frozen importlib._bootstrap>"),
 )
+
+
+# hooks of the interpreter and of libraries
+def audited(place: Path) -> None:
+    """A hook that acts while another hook judges, which looks up frames."""
+    is_acting = False
+
+    def hook(event: str, _: Any) -> None:
+        nonlocal is_acting
+        if not is_acting and event == "sys._getframe":
+            is_acting = True
+            with suppress(OSError):
+                write(place)
+            is_acting = False
+
+    sys.addaudithook(hook)
+    sys._getframe()
+    open(TOP / "module.py", encoding="utf-8").close()
+
+
+def collected_while_judged(place: Path) -> None:
+    """A finalizer that runs while the hook judges: a judge makes objects, and that starts a collection."""
+    found = Finalized(place)
+    threshold = gc.get_threshold()
+    del found
+    gc.set_threshold(1)
+    try:
+        os.listdir(TOP)
+    finally:
+        gc.set_threshold(*threshold)
+
+
+def encoded(place: Path) -> None:
+    def search(name: str) -> None:
+        if name == "escape":
+            write(place)
+
+    codecs.register(search)
+    with suppress(LookupError):
+        "x".encode("escape")
+
+
+class Finder:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def find_spec(self, *_: Any) -> None:
+        sys.meta_path.remove(self)
+        write(self.place)
+
+
+def found_by_import(place: Path) -> None:
+    sys.meta_path.insert(0, Finder(place))
+    with suppress(ImportError):
+        importlib.import_module("no_such_module")
+
+
+class Reduced:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.place / "made"),)
+
+
+def closed_generator(place: Path) -> None:
+    def lines() -> Any:
+        try:
+            yield 1
+        finally:
+            write(place)
+
+    next(lines())  # it is closed when it is thrown away
+
+
+async def closed_async_generator(place: Path) -> None:
+    async def lines() -> Any:
+        try:
+            yield 1
+        finally:
+            write(place)
+
+    found = lines()
+    await anext(found)
+    await found.aclose()
+
+
+def shown_warning(place: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda *_, **__: write(place)
+        warnings.warn("x", stacklevel=1)
+
+
+def unraisable(place: Path) -> None:
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError("x")
+
+    sys.unraisablehook = lambda _: write(place)
+    Failing()
+
+
+def failed_thread(place: Path) -> None:
+    def fail() -> None:
+        raise ValueError("x")
+
+    threading.excepthook = lambda _: write(place)
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+
+def at_breakpoint(place: Path) -> None:
+    sys.breakpointhook = lambda *_, **__: write(place)
+    breakpoint()  # noqa: T100
+
+
+def reference_gone(place: Path) -> None:
+    KEPT.append(weakref.ref(Referred(), lambda _: write(place)))
+
+
+KEPT: list[Any] = []
+
+
+def log_configured(place: Path) -> None:
+    handler = {"class": "logging.handlers.RotatingFileHandler", "filename": str(place / "made")}
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "handlers": {"file": handler}})
+
+
+def edited_in_place(place: Path) -> None:
+    with fileinput.input(place / "there", inplace=True) as lines:
+        for line in lines:
+            sys.stdout.write(line.upper())
+
+
+def run_script(place: Path) -> None:
+    os.environ["ESCAPE_TO"] = str(place / "made")
+    runpy.run_path(str(TOP / "escape_at_import.py"))
+
+
+def unpacked(place: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("made", "x")
+    zipfile.ZipFile(packed).extractall(place)
+
+
+def kept_mail(place: Path) -> None:
+    box = mailbox.mbox(place / "made")
+    box.add("Subject: x\n\nx")
+    box.close()
+
+
+def vacuumed(place: Path) -> None:
+    database = sqlite3.connect(":memory:")
+    database.executescript("create table t (x)")
+    database.execute("vacuum into ?", (str(place / "made"),))
+
+
+def bound_path(place: Path) -> None:
+    socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).bind(str(place / "made"))
+
+
+async def unix_server(place: Path) -> None:
+    server = await asyncio.start_unix_server(lambda *_: None, place / "made")
+    server.close()
+
+
+def in_directory(place: Path) -> int:
+    return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def shared_block(place: Path) -> None:
+    block = multiprocessing.shared_memory.SharedMemory(f"{SHARED}-block-{os.getpid()}", create=True, size=16)
+    block.close()
+    multiprocessing.resource_tracker.unregister(f"/{block.name}", "shared_memory")
+
+
+def log_to(handler: logging.Handler) -> None:
+    handler.emit(logging.makeLogRecord({"msg": "x"}))
+    handler.close()
+
+
+def descriptor_sent() -> None:
+    client = socket.socket(fileno=os.dup(CONNECTED.fileno()))
+    client.send(b"x")
+    client.close()
+
+
+async def sent_by_loop(place: Path) -> None:
+    with CONNECTED.dup() as duplicate:
+        duplicate.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(duplicate, b"x")
+
+
+async def sent_by_transport(place: Path) -> None:
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=CONNECTED.dup())
+    transport.write(b"x")
+    transport.close()
+    await asyncio.sleep(0)
+
+
+def greeted(place: Path) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with CONNECTED.dup() as duplicate:
+        duplicate.setblocking(False)
+        with suppress(ssl.SSLError, OSError):
+            context.wrap_socket(duplicate, do_handshake_on_connect=False).do_handshake()
+
+
+def spliced(place: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"changed")
+    os.splice(reading, HELD_BYTES.fileno(), 7)
+
+
+def mapped_held(place: Path) -> None:
+    with mmap.mmap(HELD_BYTES.fileno(), 0) as mapped:
+        mapped[0:7] = b"changed"
+
+
+def moved_into_mapping(place: Path) -> None:
+    target = ctypes.addressof(ctypes.c_char.from_buffer(MAPPED))
+    ctypes.memmove(target, b"changed", 7)
+
+
+def traceback_later(place: Path) -> None:
+    faulthandler.dump_traceback_later(0.01, file=HELD)
+    threading.Event().wait(0.3)
+
+
+CREAT_ADDRESS = ctypes.cast(CREAT, ctypes.c_void_p).value
+CREAT_KIND: Any = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
+HELD_PROTOTYPE = CREAT_KIND(CREAT_ADDRESS)
+SIGNALS: list[Path] = []
+
+
+def on_signal(*_: Any) -> None:
+    write(SIGNALS[-1])
+
+
+signal.signal(signal.SIGUSR2, on_signal)
+signal.signal(signal.SIGALRM, on_signal)
+
+
+def signalled(place: Path) -> None:
+    SIGNALS.append(place)
+    signal.raise_signal(signal.SIGUSR2)
+
+
+def alarmed(place: Path) -> None:
+    SIGNALS.append(place)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    threading.Event().wait(0.3)
+
+
+def forgotten(place: Path) -> None:
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    pool.submit(write, place)
+    pool.shutdown(wait=False)
+
+
+def forgotten_thread(place: Path) -> None:
+    threading.Thread(target=write, args=(place,)).start()
+
+
+def initialized_pool(place: Path) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1, initializer=write, initargs=(place,)) as pool:
+        pool.submit(int)
+
+
+def process_pool(place: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+        pool.submit(write, place).result()
+
+
+def thread_pool(place: Path) -> None:
+    with multiprocessing.pool.ThreadPool(1) as pool:
+        pool.apply(write, (place,))
+
+
+HELD_POOL = concurrent.futures.ThreadPoolExecutor(1)
+HELD_POOL.submit(int).result()
+HELD_POOL.shutdown()
+HELD_POOL = concurrent.futures.ThreadPoolExecutor(1)
+
+
+acts(
+    audit_hook=audited,
+    collected_while_judged=collected_while_judged,
+    codec=encoded,
+    import_hook=found_by_import,
+    reduced=lambda place: pickle.loads(pickle.dumps(Reduced(place))),
+    closed_generator=closed_generator,
+    closed_async_generator=closed_async_generator,
+    shown_warning=shown_warning,
+    unraisable=unraisable,
+    failed_thread=failed_thread,
+    at_breakpoint=at_breakpoint,
+    reference_gone=reference_gone,
+    held_signal=signalled,
+    held_alarm=alarmed,
+    log_configured=log_configured,
+    edited_in_place=edited_in_place,
+    run_script=run_script,
+    unpacked=unpacked,
+    kept_mail=kept_mail,
+    zip_application=lambda place: zipapp.create_archive(place / "empty", place / "made", main="a:b"),
+    profile=lambda place: cProfile.Profile().dump_stats(place / "made"),
+    python_open=lambda place: importlib.import_module("_pyio").open(str(place / "made"), "w").close(),
+    fault_log=lambda place: faulthandler.enable(open(place / "made", "w")),
+    vacuum=vacuumed,
+    bind_unix=bound_path,
+    unix_server=unix_server,
+    mkdir_in=lambda place: os.mkdir("made", dir_fd=in_directory(place)),
+    unlink_in=lambda place: os.unlink("there", dir_fd=in_directory(place)),
+    rename_in=lambda place: os.rename("there", "made", src_dir_fd=in_directory(place), dst_dir_fd=in_directory(place)),
+    symlink_in=lambda place: os.symlink("there", "made", dir_fd=in_directory(place)),
+    fchown=lambda place: os.fchown(os.open(place / "there", os.O_RDONLY), os.getuid(), os.getgid()),
+    futimens=lambda place: os.utime(os.open(place / "there", os.O_RDONLY), (1, 1)),
+    fsetxattr=lambda place: os.setxattr(os.open(place / "there", os.O_RDONLY), "user.y", b"1"),
+    shared_block=shared_block,
+    limits=lambda place: resource.prlimit(VICTIM, resource.RLIMIT_CORE, (0, 0)),
+    syslog=lambda place: log_to(logging.handlers.SysLogHandler(("127.0.0.1", UDP))),
+    log_socket=lambda place: log_to(logging.handlers.SocketHandler("127.0.0.1", TCP)),
+    held_descriptor=lambda place: descriptor_sent(),
+    held_sendall_by_loop=sent_by_loop,
+    held_transport=sent_by_transport,
+    held_handshake=greeted,
+    held_splice=spliced,
+    held_mmap=mapped_held,
+    held_memmove=moved_into_mapping,
+    held_view=lambda place: memoryview(MAPPED).__setitem__(slice(0, 7), b"changed"),
+    held_traceback_later=traceback_later,
+    held_prototype=lambda place: HELD_PROTOTYPE(str(place / "made").encode(), 0o600),
+    new_prototype=lambda place: CREAT_KIND(CREAT_ADDRESS)(str(place / "made").encode(), 0o600),
+    interpreter=lambda place: ctypes.pythonapi.PyRun_SimpleString(f"open({str(place / 'made')!r}, 'w')".encode()),
+    forgotten_work=forgotten,
+    forgotten_thread=forgotten_thread,
+    initialized_pool=initialized_pool,
+    process_pool=process_pool,
+    thread_pool=thread_pool,
+    held_pool=lambda place: HELD_POOL.submit(write, place).result(),
+)
+
 
 # the control: no effect at all
 acts(nothing=lambda place: None)

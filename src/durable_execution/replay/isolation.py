@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from durable_execution.call_site import CallSite
 from durable_execution.errors import DurableError
 from durable_execution.replay.suspects import (
     Owner,
@@ -72,6 +73,21 @@ class Isolation:
         judge = getattr(self, EVENTS[event].__name__)  # a subclass may judge it differently
         judge(event, arguments, sys._getframe(2))  # noqa: SLF001  # the caller's frame
 
+    def on_hidden(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Refuse an effect in the middle of judging, which another audit hook or a finalizer has then.
+
+        Nothing is looked up here: that would raise audit events again.
+
+        Raises:
+            SideEffectBlockedError: It is an effect.
+        """
+        judge = EVENTS[event]
+        if judge in HARMLESS_WHEN_HIDDEN or (judge is Isolation.on_open and not _is_writing(arguments)):
+            return
+        what = f"{event}({_shown(arguments[:1])})"
+        self.suspects.add(SuspectKind.PROCESS, what, (HIDDEN,), is_blocked=True)
+        raise SideEffectBlockedError(f"{what} is refused: an audit hook or a finalizer calls it during a replay")
+
     def block(self, kind: SuspectKind, what: str, frame: FrameType) -> None:
         """Refuse an operation, unless the SDK itself performs it."""
         stack = self._stack(frame)
@@ -102,14 +118,13 @@ class Isolation:
 
     def on_open(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
         """Judge the opening of a file."""
-        path, mode, flags = (*arguments, None, None)[:3]
+        path = arguments[0]
         if isinstance(path, int) or not isinstance(path, (str, bytes, os.PathLike)):
             return
         name = os.fsdecode(path)
         if name.endswith(CREDENTIAL_FILES):
             self.block(SuspectKind.CREDENTIALS, f"reading the AWS {base_name(name)} file", frame)
-        is_writing = any(letter in str(mode or "") for letter in "wax+") or bool(int(flags or 0) & WRITE_FLAGS)
-        if is_writing and name != os.devnull:
+        if _is_writing(arguments) and name != os.devnull:
             self.block(SuspectKind.FILE, f"writing {_short(name)}", frame)
         elif name != os.devnull and not _is_quiet(frame):
             self.note(SuspectKind.FILE, f"reading {_short(name)}", frame)
@@ -211,6 +226,23 @@ EVENTS: dict[str, Handler] = {
     ),
 }  # fmt: skip
 
+HARMLESS_WHEN_HIDDEN = frozenset({Isolation.on_listing, Isolation.on_name, Isolation.on_thread, Isolation.on_library})
+HIDDEN = CallSite("<audit hook or finalizer>", 0, "audit hook or finalizer")
+SQLITE_ALLOW, SQLITE_DENY, SQLITE_ATTACH = 0, 1, 24
+
+
+def authorize(action: int, name: str | None, *_: Any) -> int:
+    """Refuse a database connection a file that it attaches, also to write its copy: no audit event announces that."""
+    isolation = current.get(None) or _hook.everywhere
+    if action != SQLITE_ATTACH or isolation is None or name in ("", ":memory:"):
+        return SQLITE_ALLOW
+    try:
+        isolation.block(SuspectKind.FILE, f"attaching {_short(name or 'a file')} to a database", sys._getframe(1))  # noqa: SLF001  # the caller's frame
+    except SideEffectBlockedError:
+        return SQLITE_DENY
+    return SQLITE_ALLOW
+
+
 current: ContextVar[Isolation | None] = ContextVar("durable_execution_isolation", default=None)
 """Who judges the code of this context."""
 
@@ -253,7 +285,10 @@ class AuditHook:
         if isolation is None:
             return
         ident = _thread.get_ident()
-        if ident in self.exempt or ident in self._judging:
+        if ident in self.exempt:
+            return
+        if ident in self._judging:
+            isolation.on_hidden(event, arguments)
             return
         if self.background is not None and ident in self.background[0]:
             isolation = self.background[1]
@@ -311,6 +346,12 @@ def _is_quiet(frame: FrameType) -> bool:
             return True
         outer = outer.f_back
     return False
+
+
+def _is_writing(arguments: tuple[Any, ...]) -> bool:
+    """Whether a file is opened to be written."""
+    _, mode, flags = (*arguments, None, None)[:3]
+    return any(letter in str(mode or "") for letter in "wax+") or bool(int(flags or 0) & WRITE_FLAGS)
 
 
 def _short(path: str) -> str:

@@ -20,7 +20,15 @@ from typing import Any
 
 from durable_execution.observers import CallSite
 from durable_execution.replay import landlock
-from durable_execution.replay.isolation import C_CALL, UNAUDITED, Isolation, exempt, judge_background, judge_everywhere
+from durable_execution.replay.isolation import (
+    C_CALL,
+    UNAUDITED,
+    Isolation,
+    authorize,
+    exempt,
+    judge_background,
+    judge_everywhere,
+)
 from durable_execution.replay.replay_thread import frames_by_thread
 from durable_execution.replay.suspects import Suspect, SuspectKind, SuspectList
 from durable_execution.replay.tripwires import SharedMapping, Tripwire, has_tripwires, set_tripwires, shared_mappings
@@ -69,6 +77,9 @@ class _AtImport(Isolation):
 
     def on_library(self, event: str, arguments: tuple[Any, ...], frame: Any) -> None:
         """Let modules load C libraries."""
+
+    def on_hidden(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Let audit hooks and finalizers of modules act."""
 
     def on_thread(self, _event: str, _arguments: tuple[Any, ...], frame: Any) -> None:
         """Let modules start threads: the processes that replay do not have them."""
@@ -181,6 +192,8 @@ def _announce_effects() -> None:
     ctypes._CFuncPtr = _announcing_c_functions()  # type: ignore[attr-defined]  # noqa: SLF001  # the base of every library's functions
     ctypes.pythonapi = ctypes.PyDLL(None)
     vars(importlib.import_module("_multiprocessing"))["SemLock"] = ThreadSemaphore
+    with suppress(ImportError):
+        _announce_attached_files(importlib.import_module("sqlite3.dbapi2"))
     for module_name, names in UNAUDITED_FUNCTIONS:
         module = sys.modules.get(module_name)
         if module is None:
@@ -267,6 +280,19 @@ def _announcing_c_functions() -> type[Any]:
             return super().__call__(*arguments, **options)
 
     return AnnouncedFunction
+
+
+def _announce_attached_files(dbapi2: ModuleType) -> None:
+    connect = dbapi2.connect
+
+    @wraps(connect)
+    def connected(*arguments: Any, **options: Any) -> Any:
+        connection = connect(*arguments, **options)
+        connection.set_authorizer(authorize)
+        return connection
+
+    for module in (dbapi2, sys.modules["sqlite3"]):
+        vars(module)["connect"] = connected
 
 
 def _announce(module: ModuleType | None, name: str) -> None:
