@@ -119,7 +119,7 @@ class Run:
         status: How it ended.
         error_type: Type of its error.
         result: Its result.
-        calls: Paths of the calls that were made after it was resumed, with their operation types.
+        calls: Paths of the calls that its code made after it was resumed, with their operation types.
     """
 
     events: list[Wire]
@@ -146,8 +146,9 @@ def run(before: Body, after: Body, *, seconds: int) -> Run:
         while answer_callback(engine, arn):
             engine.run_until_idle(skips="everything")
         found = engine.client.get_durable_execution(DurableExecutionArn=arn)
-        later = sink.texts[arn][seen:]
-    entries = [entry for trace in read_traces(later) for entry in trace.entries] if later else []
+        text = sink.texts[arn]
+    later = read_traces(text)[len(read_traces(text[:seen])) :]  # with the calls that were answered from the record
+    entries = [entry for trace in later for entry in trace.entries]
     calls = frozenset((entry.path, entry.type) for entry in entries)
     error = (found.get("Error") or {}).get("ErrorType")
     return Run(events, arn, str(found["Status"]), error, found.get("Result"), calls)
