@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli.entry import main
-from durable_execution import DurableContext, durable_execution
+from durable_execution import DurableContext, RetryPresets, StepConfig, durable_execution
 from durable_execution.divergence import Severity
-from durable_execution.history.reading import UnreadableHistoryError
+from durable_execution.history.reading import UnreadableHistoryError, read_history
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.replay import Replayer, Verdict, load_history
 from durable_execution.trace import MemorySink, TraceRecorder, read_traces
@@ -154,3 +154,25 @@ def test_what_is_no_trace_is_refused(tmp_path: Path) -> None:
     path.write_text("hello\n", encoding="utf-8")
     with pytest.raises(UnreadableHistoryError, match=r"it is not JSON"):
         load_history(path)
+
+
+def test_a_wait_with_jitter_is_no_change_of_the_code() -> None:
+    tries = iter([ConnectionError("reset"), ConnectionError("reset"), ConnectionError("reset"), None])
+
+    def flaky(step: Any) -> int:
+        error = next(tries)
+        if error is not None:
+            raise error
+        return 1
+
+    async def pay(inner: DurableContext, _attempt: int) -> int:
+        return await inner.step(flaky, name="charge", config=StepConfig(retry_strategy=RetryPresets.none()))
+
+    @durable_execution
+    async def flow(event: Any, ctx: DurableContext) -> None:
+        await ctx.with_retry(pay, "pay")
+        await ctx.step(body("ship"), name="ship")
+
+    sink = MemorySink()
+    events, arn = history_of(flow, sink=sink)
+    assert read_history(events, arn=arn, traces=read_traces(sink.texts[arn])).notes == ()

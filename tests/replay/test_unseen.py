@@ -27,6 +27,11 @@ def test_differences_are_found_at_their_calls_and_nothing_else_is(recordings: Pa
     assert replays.keys() == BY_NAME.keys()
     wrong = {name: (unseen.judged(BY_NAME[name], found), found) for name, found in replays.items()}
     assert {name: found for name, found in wrong.items() if found[0]} == {}
+    varying = [found for name, found in replays.items() if BY_NAME[name].group in unseen.VARYING and found["text"]]
+    assert len(varying) > 100
+    kept = [found for found in varying if "keep `name=" in found["text"]["fix"]]
+    assert kept == [], "the fix would give the recorded result of one call to another"
+    assert "was added to the code" in replays["race_gains_first"]["text"]["likely"]
 
 
 def test_causes_behind_exceptions_tasks_libraries_and_skipped_functions_are_named(recordings: Path) -> None:

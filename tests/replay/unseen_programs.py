@@ -190,6 +190,7 @@ def replay_all(folder: str) -> None:
                     "verdict": report.verdict.value,
                     "kind": root.kind.value if root else None,
                     "path": root.path.partition("/")[2] if root else None,
+                    "text": {"likely": root.likely, "fix": root.fix} if root else {},
                 }
             )
         )

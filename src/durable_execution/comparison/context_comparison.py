@@ -401,6 +401,8 @@ class _ComparedScope:
         root = rows[first].divergence
         if root is None:
             return rows
+        if root.kind is Kind.RENAMED and self._is_pushed(rows[first], rows[first + 1 :]):
+            root = self._alone(Kind.INSERTED, None, rows[first].replayed)
         follow_on = sum(1 for row in rows[first + 1 :] if row.is_shifted or _is_error(row))
         shifted, by = self._shift(root, rows[first + 1 :])
         effect = (
@@ -414,6 +416,21 @@ class _ComparedScope:
             if found is not None and (found.severity is Severity.ERROR or found.kind is Kind.INSERTED):
                 rows[index] = replace(rows[index], divergence=replace(found, is_root=False))
         return rows
+
+    def _is_pushed(self, row: Row, later: list[Row]) -> bool:
+        """Whether the calls after a renamed one have higher numbers than recorded: then it was added, and none has its new name.
+
+        The recorded call was created, but is not awaited: it loses to the new one.
+        """
+        if row.recorded is None or row.replayed is None or is_same_function(row.recorded, row.replayed):
+            return False
+        for one in later:
+            if one.recorded is None:
+                return False
+            if one.replayed is not None:
+                left, right = one.recorded.side.position, one.replayed.side.position
+                return left is not None and right is not None and right > left
+        return False
 
     def _shift(self, root: Divergence, later: list[Row]) -> tuple[int, int | None]:
         """How many later calls get the recorded result of a different call, or lose theirs, and how far they shift."""

@@ -190,6 +190,8 @@ class _Finder:
     def _divided(self, index: int) -> tuple[str, str] | None:
         """One step in the place of several, or several in the place of one."""
         gap = list(self._gap(index))
+        if any(row.divergence is None for row in gap):
+            return None  # such as a call that was created and not awaited: it is in the code still
         before = [row.recorded for row in gap if row.recorded is not None]
         after = [row.replayed for row in gap if row.replayed is not None]
         nodes = [*before, *after]

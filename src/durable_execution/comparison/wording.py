@@ -86,6 +86,13 @@ class Sentences(NamedTuple):
     fix: str
 
 
+VARIED = Sentences(
+    likely="the code varies by itself: it made a different call in this replay, and the recorded one in the next",
+    effect="some replays would fail, and others would not",
+    fix=f"{CAUSED}; state that outlives an execution varies too, such as a module variable, a cache or a counter",
+)
+"""For a difference that a second replay does not show."""
+
 APPENDED = Sentences(
     likely="the call was added after the last recorded call",
     effect="none on recorded calls: executions that have not reached this point will also make the new call",
@@ -219,6 +226,15 @@ def fix_of_cause(kind: DivergenceKind, recorded: Side | None, replayed: Side | N
         return CAUSED
     change = _change(kind, recorded, replayed)
     return f"{CAUSED}; if you changed the code on purpose, guard the change with `if ctx.patched({change}):`, {OLD}"
+
+
+def fix_of_computed_name(recorded: Side, replayed: Side, *, is_same_function: bool) -> str:
+    """Say what to change where code computes the name of a call: it cannot be kept, and the values it comes from may vary."""
+    compute = f"compute the name from recorded values only: {READ_IN_STEP}"
+    if is_same_function:
+        return compute
+    change = _change(Kind.RENAMED, recorded, replayed)
+    return f"{compute}; if you changed the code, make the new call only `if ctx.patched({change}):`, {OLD}, and the recorded call in `else:`"
 
 
 CHANGES = ("; if you changed it, ", "; if you changed the loop, ", "; if you changed the order, ")

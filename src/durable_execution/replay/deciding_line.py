@@ -14,6 +14,7 @@ from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import (
     OLD,
     change_id,
+    fix_of_computed_name,
     is_generic,
     likely_of,
     place,
@@ -140,7 +141,8 @@ class _Reading:
             likely = f"{self._place(here.first)} computes which call this is: `{_code(here)}`"
             if self._is_same_function:
                 likely = f"{self.divergence.likely}; {self._place(here.first)} computes the name: `{_code(here)}`"
-            return (likely, None) if self.divergence.kind is Kind.RENAMED else None
+            fix = fix_of_computed_name(self.recorded, self.replayed, is_same_function=self._is_same_function)
+            return (likely, fix) if self.divergence.kind is Kind.RENAMED else None
         others = [one for one in self._calls_of(self.recorded) if one.function is here.function and one is not here]
         for other in others:
             branch = self._branch(here, outside=other)

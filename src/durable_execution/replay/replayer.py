@@ -8,7 +8,7 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
-from durable_execution.comparison.wording import effect_of, fix_of, likely_of
+from durable_execution.comparison.wording import VARIED, effect_of, fix_of, likely_of
 from durable_execution.counts import counted, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable, readable_pair
 from durable_execution.errors import OperationError
@@ -346,7 +346,7 @@ class _Replay:
         if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or run.is_blocked:
             return []
         if run.collector.diverged is not None and not found and not self._is_uncertain(run):
-            return [run.collector.diverged.divergence]  # later replays took the recorded way: the code varies by itself
+            return [replace(run.collector.diverged.divergence, likely=VARIED.likely, fix=VARIED.fix)]
         difference = outcome_difference(self._execution, run)
         if difference is None:
             return []

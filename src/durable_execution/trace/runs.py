@@ -113,5 +113,10 @@ def identity_digest(identity: Identity) -> str:
 
 
 def configuration_text(configuration: Mapping[str, Any] | None) -> str:
-    """Return a call's arguments as text that is the same before and after it was written to a trace."""
+    """Return a call's arguments as text that is the same before and after it was written to a trace.
+
+    The length of a wait with jitter is drawn again in each replay, so it is left out.
+    """
+    if configuration and configuration.get("has_jitter"):
+        configuration = {word: value for word, value in configuration.items() if word != "wait_seconds"}
     return dumps(configuration, default=str) if configuration else ""
