@@ -7,7 +7,7 @@ not in a history: traffic, logs, and other services.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from durable_execution.protocol.operation import to_datetime
 
 GB = 2**30
 DAYS_PER_MONTH = Decimal(30)
+DAY = timedelta(days=1)
 CENT, MILLIONTH = Decimal("0.01"), Decimal("0.000001")
 
 
@@ -77,11 +78,13 @@ class Usage:
     """What executions used.
 
     Attributes:
-        operations: Durable operations.
+        operations: Calls with a record.
         bytes_written: Bytes of payloads written.
         invocations: Invocations of the function.
         seconds: Time in which the function ran.
         replayed: Calls that invocations replayed instead of making them.
+        byte_days: Bytes written, times the days for which their execution was open.
+        executions: Executions. The start of each is an operation, too.
     """
 
     operations: int = 0
@@ -89,6 +92,8 @@ class Usage:
     invocations: int = 0
     seconds: float = 0.0
     replayed: int = 0
+    byte_days: float = 0.0
+    executions: int = 0
 
     def add(self, other: "Usage") -> None:
         """Add what another execution used."""
@@ -97,6 +102,18 @@ class Usage:
         self.invocations += other.invocations
         self.seconds += other.seconds
         self.replayed += other.replayed
+        self.byte_days += other.byte_days
+        self.executions += other.executions
+
+    @property
+    def billed_operations(self) -> int:
+        """Operations that are paid for: the starts of executions and the calls."""
+        return self.executions + self.operations
+
+    def keep(self, started: datetime | None, until: datetime | None) -> None:
+        """Count what was written as kept while the execution was open, all of it for the whole time, as AWS's example does."""
+        if started is not None and until is not None:
+            self.byte_days = self.bytes_written * max(0.0, (until - started) / DAY)
 
     @property
     def replayed_share(self) -> float:
@@ -136,7 +153,7 @@ class CostTerms:
     Attributes:
         prices: The prices.
         memory_mb: Memory of the function, in MB; a history does not contain it.
-        retention_days: How many days data is kept.
+        retention_days: How many days data is kept after the end of an execution.
     """
 
     prices: Prices = field(default_factory=Prices)
@@ -147,10 +164,11 @@ class CostTerms:
         """Estimate what was used."""
         prices, million, gb = self.prices, Decimal(1_000_000), Decimal(usage.bytes_written) / GB
         gb_seconds = Decimal(str(usage.seconds)) * self.memory_mb / 1024
+        gb_days = gb * self.retention_days + Decimal(str(usage.byte_days)) / GB
         return Bill(
-            operations=prices.per_million_operations * usage.operations / million,
+            operations=prices.per_million_operations * usage.billed_operations / million,
             data=prices.per_gb_written * gb,
-            retention=prices.per_gb_month_retained * gb * self.retention_days / DAYS_PER_MONTH,
+            retention=prices.per_gb_month_retained * gb_days / DAYS_PER_MONTH,
             requests=prices.per_million_requests * usage.invocations / million,
             duration=prices.per_gb_second * gb_seconds,
         )
@@ -178,13 +196,15 @@ class CostTerms:
 
 def usage_of(execution: RecordedExecution) -> Usage:
     """What one execution used."""
-    found = Usage(operations=len(execution.operations))
+    found = Usage(operations=len(execution.operations), executions=1)
     found.invocations = len(execution.invocations)
     for invocation in execution.invocations:
         if invocation.started_at is not None and invocation.ended_at is not None:
             found.seconds += max(0.0, (invocation.ended_at - invocation.started_at).total_seconds())
     found.bytes_written = sum(payload_bytes(event, event.get("EventType")) for event in execution.events)
     found.replayed = sum(len(operation.replayed_by) for operation in execution.operations)
+    last = execution.events[-1].get("EventTimestamp") if execution.events else None
+    found.keep(execution.started_at, execution.ended_at or _moment(last))
     return found
 
 

@@ -205,7 +205,9 @@ class FactReader:
                 started, name = event.get("EventTimestamp"), str(event.get("Name") or "")
             elif isinstance(kind, str) and kind.startswith("Execution"):
                 ending = _ending(ending, kind, event)
-        usage.operations += len(calls)
+        usage.operations, usage.executions = len(calls), 1
+        began, until = _moment(started), _moment(ending[1] or (events[-1].get("EventTimestamp") if events else None))
+        usage.keep(began, until)
         parts = _parsed(arn)
         form = self._form(calls, events, arn)
         found = status if status and status not in OPEN else ending[0] or status or "RUNNING"
@@ -217,7 +219,7 @@ class FactReader:
             name=(parts.name if parts else name) or name or reference,
             status=found,
             version=parts.version if parts else "",
-            started_at=_moment(started),
+            started_at=began,
             ended_at=_moment(ending[1]) if found not in OPEN else None,
             shape=form.shape,
             failure=_failure(calls, ending[2], form.paths) if found not in ("SUCCEEDED", *OPEN) else ("", "", ""),

@@ -19,7 +19,7 @@ from durable_debugger.model.cost import Usage
 from durable_debugger.model.fleet_facts import Facts
 from durable_execution.private_files import make_private_directory, open_private
 
-FORMAT = "1"
+FORMAT = "2"
 """Increases when facts are read differently from the same events."""
 
 FACTS = tuple(one.name for one in fields(Facts))

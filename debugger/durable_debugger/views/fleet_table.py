@@ -115,10 +115,14 @@ def cost_lines(usage: Usage, bill: Bill, terms: CostTerms) -> Iterator[Line]:
         ),
     ]
     rows = (
-        (counted(usage.operations, "operation"), f"${prices.per_million_operations:f} per million", bill.operations),
+        (
+            counted(usage.billed_operations, "operation"),
+            f"${prices.per_million_operations:f} per million",
+            bill.operations,
+        ),
         (f"{size(usage.bytes_written)} written", f"${prices.per_gb_written:f} per GB", bill.data),
         (
-            f"kept for {counted(terms.retention_days, 'day')}",
+            f"kept, then {counted(terms.retention_days, 'day')}",
             f"${prices.per_gb_month_retained:f} per GB and month",
             bill.retention,
         ),

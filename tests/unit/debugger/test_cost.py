@@ -34,15 +34,75 @@ BILLS = [
     # Waits only: 100,000 executions with one wait, two invocations of 20 ms, no data, 128 MB.
     #   100,000 * $8.00 / M = $0.80; 200,000 * $0.20 / M = $0.04; 4,000 s * 0.125 * $0.0000166667 = $0.0083; together $0.85
     (Usage(100_000, 0, 200_000, 4_000.0), 128, 14, "0.85"),
+    # The same waits, with the start of each execution, 8 KiB written at once, and a week until they end.
+    #   200,000 * $8.00 / M = $1.60; 100,000 * 8 KiB = 0.76294 GB * $0.25 = $0.1907
+    #   0.76294 GB * (7 + 14)/30 * $0.15 = $0.0801; $0.04 and $0.0083 as before; together $1.92
+    (Usage(100_000, 819_200_000, 200_000, 4_000.0, 0, 819_200_000 * 7.0, 100_000), 128, 14, "1.92"),
     # Nothing.
     (Usage(), 10_240, 90, "0.00"),
 ]
 
 
 @pytest.mark.parametrize(("usage", "memory_mb", "retention_days", "by_hand"), BILLS)
-def test_five_bills_computed_by_hand(usage: Usage, memory_mb: int, retention_days: int, by_hand: str) -> None:
+def test_bills_computed_by_hand(usage: Usage, memory_mb: int, retention_days: int, by_hand: str) -> None:
     total = CostTerms(memory_mb=memory_mb, retention_days=retention_days).total(usage)
     assert total.quantize(CENT) == Decimal(by_hand)
+
+
+def test_the_example_of_awss_price_list() -> None:
+    """A million claims a month, as on AWS's page in September 2026: $490.46 after the free tier, which estimates leave out.
+
+    1 M * (1 start + 2 steps + 1 wait) * $8.00 / M = $32.00; 104 GB * $0.25 = $26.00; 104 GB * (7 + 14)/30 * $0.15 = $10.92
+    2 M requests * $0.20 / M = $0.40, of them $0.20 free; 32 M s with 1 GB on ARM * $0.0000133334 = $426.67, of them $5.33 free
+    """
+    written = 104 * 2**30
+    usage = Usage(3_000_000, written, 2_000_000, 32_000_000.0, byte_days=written * 7.0, executions=1_000_000)
+    bill = CostTerms(replace(Prices(), per_gb_second=Decimal("0.0000133334")), 1_024, 14).bill(usage)
+    assert (bill.operations, bill.data) == (Decimal(32), Decimal(26))
+    assert bill.retention.quantize(CENT) == Decimal("10.92")
+    free = Decimal("0.20") + 400_000 * Decimal("0.0000133334")
+    assert (bill.total - free).quantize(CENT) == Decimal("490.46")
+
+
+def test_a_bill_from_a_history_to_the_millionth_of_a_dollar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two steps and a wait of a week, 1,024 MB; 8,000 bytes go in, 32,000 come from each step, and 4 from the handler.
+
+    4 operations * $8.00 / M = $0.000032; 72,004 bytes = 0.00006705895 GB * $0.25 = $0.0000167647
+    0.00006705895 GB * (7.00003 + 14)/30 * $0.15 = $0.0000070412; 2 requests * $0.20 / M = $0.0000004
+    (1.5 + 1.25) s * 1 GB * $0.0000166667 = $0.0000458334; together $0.000102
+    """
+    week = 7 * 86_400
+
+    def invocation(start: float, end: float) -> dict[str, Any]:
+        times = {"StartTimestamp": START + timedelta(seconds=start), "EndTimestamp": START + timedelta(seconds=end)}
+        return _event("InvocationCompleted", end, InvocationCompletedDetails=times)
+
+    def step(name: str, seconds: float) -> list[dict[str, Any]]:
+        done = {"Result": {"Payload": f'"{"x" * 31_998}"'}}
+        ended = _event("StepSucceeded", seconds + 1, Id=name, Name=name, StepSucceededDetails=done)
+        return [_event("StepStarted", seconds, Id=name, Name=name), ended]
+
+    events = [
+        _event("ExecutionStarted", 0, Id="x", ExecutionStartedDetails={"Input": {"Payload": f'"{"x" * 7_998}"'}}),
+        *step("analyse", 0),
+        _event("WaitStarted", 1, Id="w", WaitStartedDetails={"Duration": week}),
+        invocation(0, 1.5),
+        _event("WaitSucceeded", 1 + week, Id="w"),
+        *step("pay", 1 + week),
+        invocation(1 + week, 2.25 + week),
+        _event("ExecutionSucceeded", 2 + week, ExecutionSucceededDetails={"Result": {"Payload": "null"}}),
+    ]
+    path = tmp_path / "claim.json"
+    path.write_text(json.dumps({"Events": events}, default=str))
+    assert main(["show", str(path), "--cost", "--memory", "1024", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    by_hand = {"operations": "0.000032", "data": "0.0000167647", "retention": "0.0000070412", "requests": "0.0000004"}
+    for item, amount in {**by_hand, "duration": "0.0000458334"}.items():
+        assert Decimal(report["amounts"][item]).quantize(Decimal("1e-10")) == Decimal(amount), item
+    assert dollars(Decimal(report["amounts"]["total"])) == "$0.000102"
+    assert main(["fleet", str(tmp_path), "--json", "--memory", "1024"]) == 0
+    fleet = json.loads(capsys.readouterr().out)
+    assert Decimal(fleet["cost_estimate"]["total_usd"]) == Decimal(report["amounts"]["total"])
 
 
 def _event(kind: str, seconds: float, **members: Any) -> dict[str, Any]:
