@@ -11,7 +11,7 @@ block.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +60,10 @@ class OperationCall:
             `timeout_seconds`, `heartbeat_timeout_seconds`, `branches`; None or empty when there are none.
         input: Serialized input (chained invoke payload); None when there is none.
         is_virtual: Whether it is a virtual context, which leaves no checkpoint.
-        body: Fingerprint of a step's function, which distinguishes unnamed steps; None for other operations.
-        function: Qualified name of a step's function; None for other operations.
+        body: Fingerprint of the function of a step, context, map or branch, which distinguishes unnamed ones; else None.
+        function: Qualified name of that function.
+        bound: The function itself, with the arguments it is bound to.
+        items: The items of a map.
     """
 
     id: str
@@ -78,6 +80,8 @@ class OperationCall:
     is_virtual: bool = False
     body: str | None = None
     function: str | None = None
+    bound: Any = field(default=None, repr=False, compare=False)
+    items: Sequence[Any] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class CallNode:
         result: Serialized result, where it can be compared.
         body: Fingerprint of the step's body, where known.
         function: Qualified name of the step's function, where known.
+        given: Recorded: digests of the arguments and items, with the ARN that is their key. Replayed: their texts.
         is_foreign: Whether the handler did not make this call: another client wrote it, or it is a marker.
         scope: The task scope that numbered it within its context.
         cut_off: Task scopes inside it that were cancelled, such as the loser of a race.
@@ -74,6 +75,7 @@ class CallNode:
     result: str | None = None
     body: str | None = None
     function: str | None = None
+    given: Mapping[str, Any] | None = None
     is_foreign: bool = False
     scope: ScopePath = MAIN
     cut_off: set[ScopePath] = field(default_factory=set)
@@ -234,6 +236,7 @@ def node_of(operation: RecordedOperation) -> CallNode:
         result=operation.result if operation.type is OperationType.CONTEXT else None,
         body=operation.details.get("body"),
         function=operation.details.get("function"),
+        given=operation.details.get("given"),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from durable_execution.comparison.alignment import Pair, align, pair_gap
 from durable_execution.comparison.call_tree import CallNode, is_same_function, is_same_json
-from durable_execution.comparison.runtime_check import configuration_divergence, divergence_of
+from durable_execution.comparison.runtime_check import configuration_divergence, divergence_of, given_divergence
 from durable_execution.comparison.wording import APPENDED, ENDED_DIFFERENTLY, effect_of, fix_of, likely_of, replaced
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.positions import MAIN, ScopePath
@@ -126,7 +126,7 @@ class _ComparedScope:
 
     def rows(self) -> list[Row]:
         if self.recorded.is_batch and self.replayed.is_batch:
-            return self._with_root(self._rows_of(self._pair_branches()))
+            return self._with_root(self._with_bodies(self._rows_of(self._pair_branches())))
         keys = [node.key(within=self.recorded, is_loose=self.is_loose) for node in self.left]
         others = [node.key(within=self.replayed, is_loose=self.is_loose) for node in self.right]
         numbered = self._by_number(keys, others)
@@ -258,6 +258,7 @@ class _ComparedScope:
 
     def _in_content(self, recorded: CallNode, replayed: CallNode) -> Divergence | None:
         found = configuration_divergence(recorded, replayed, context_path=self.path, handler=self.handler)
+        found = found or given_divergence(recorded, replayed, context_path=self.path, handler=self.handler)
         if found is None and recorded.outcome is not None and replayed.outcome is not None:
             return self._in_outcome(recorded, replayed)
         if found is not None or recorded.result is None or replayed.result is None:
@@ -284,7 +285,9 @@ class _ComparedScope:
             if recorded is None or replayed is None or row.divergence is not None:
                 continue
             if recorded.body is not None and replayed.body is not None:
-                groups[recorded.key(within=self.recorded, is_loose=self.is_loose)].append(index)
+                is_branch = recorded.branch is not None  # its default name contains its index
+                key = None if is_branch else recorded.key(within=self.recorded, is_loose=self.is_loose)
+                groups[key].append(index)
         for indexes in groups.values():
             bodies = [(rows[index].recorded, rows[index].replayed) for index in indexes]
             before = [recorded.body for recorded, _ in bodies if recorded is not None]

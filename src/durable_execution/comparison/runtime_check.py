@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from durable_execution.comparison.call_tree import CallNode, comparable_texts, is_same_json
+from durable_execution.comparison.call_tree import CallNode, comparable_texts, is_same_function, is_same_json
 from durable_execution.comparison.wording import effect_of, fix_of, likely_of
+from durable_execution.counts import plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable_pair
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation, OperationType, Wire, operation_id
 from durable_execution.protocol.ids import Labels, child_path, kind_of, root_path
 from durable_execution.protocol.operation import MILLISECONDS_FROM
+from durable_execution.trace.arguments import changed_arguments, changed_items, key_for, listed
 
 LOOKAHEAD = 256
 """How many recorded calls ahead to search for the call that was made."""
@@ -249,6 +251,45 @@ def configuration_divergence(
         recorded=replace(one.recorded, value=str(found[2])),
         replayed=replace(one.replayed, value=str(found[1])),
     )
+
+
+def given_divergence(recorded: CallNode, replayed: CallNode, *, context_path: str, handler: str) -> Divergence | None:
+    """Compare the arguments and items of a finished call with the digests in the replay trace."""
+    left, right = recorded.given, replayed.given
+    if left is None or right is None or "texts" not in right or not recorded.is_ended:
+        return None
+    key = key_for(left["of"])
+    names = changed_arguments(left["arguments"], right["texts"], key)
+    if names and is_same_function(recorded, replayed) is not False:
+        word = f"{plural(len(names), 'argument')} {_enumerated(names)}"
+        what = f"a different value of {_enumerated(names)}"
+    elif left["items"] is not None and right["items"] is not None:
+        changed, is_order = changed_items(left["items"], right["items"], key)
+        if not changed:
+            return None
+        word, what = "items", "the same items in a different order" if is_order else f"a different {listed(changed)}"
+        what = what.replace("a different items", "different items")
+    else:
+        return None
+    kind = DivergenceKind.INPUT
+    before, after = recorded.side, replayed.side
+    return Divergence(
+        kind=kind,
+        severity=Severity.WARNING,
+        handler=handler,
+        path=before.path or after.path or context_path,
+        context_path=context_path,
+        position=after.position,
+        recorded=replace(before, detail=f"{before.label}, {word}"),
+        replayed=replace(after, detail=f"{after.label}, {what}"),
+        likely=likely_of(kind, before, after),
+        effect=effect_of(kind, before, after, word=word),
+        fix=fix_of(kind, before, after, word="argument").replace("the argument", f"the {word}"),
+    )
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def difference(

@@ -241,7 +241,7 @@ class DurableContext(Combinators):
         if name is None and isinstance(function, BoundContext):
             name = function.name
         call = self._scope.reserve(CONTEXT, subtype, name)
-        call.is_virtual = config.is_virtual
+        call.is_virtual, call.function = config.is_virtual, function
         annotation = config.result_type if config.result_type is not None else return_annotation(function)
         codec = codec_for(config.serdes, annotation, operation_id=call.id, execution_arn=self.execution_arn)
         return child.run_context(call, self._body(function), child.Keeping(codec, config.summary_generator))
@@ -299,7 +299,7 @@ class DurableContext(Combinators):
         config = checked_config(config, batch.NO_MAP_CONFIG, "ctx.map")
         items = batch.batched_items(checked_items(items, "ctx.map"), config)
         call = self._scope.reserve(CONTEXT, OperationSubType.MAP.value, name)
-        call.configuration = {"branches": len(items)}
+        call.configuration, call.function, call.items = {"branches": len(items)}, function, items
         return batch.run_map(call, items, function, config, self._child)
 
     @overload

@@ -37,6 +37,7 @@ class _Seen:
         self.sites: dict[str, CallSite] = {}
         self.bodies: dict[str, str] = {}
         self.functions: dict[str, str] = {}
+        self.given: dict[str, dict[str, Any]] = {}
         self.branches: dict[str, int] = {}
         self.coverage = Coverage(traces)
         for trace in traces:
@@ -47,6 +48,11 @@ class _Seen:
                     self.sites[entry.id] = entry.call_site
                 if entry.body is not None:
                     self.bodies[entry.id] = entry.body
+                if entry.arguments or entry.items is not None:
+                    self.given.setdefault(
+                        entry.id,
+                        {"of": trace.execution_arn, "arguments": dict(entry.arguments), "items": entry.items},
+                    )
                 if entry.function is not None:
                     self.functions[entry.id] = entry.function
                 branches = entry.configuration.get("branches")
@@ -178,6 +184,8 @@ class _Builder:
             draft.details["body"] = self.seen.bodies[draft.id]
         if draft.id in self.seen.functions:
             draft.details["function"] = self.seen.functions[draft.id]
+        if draft.id in self.seen.given:
+            draft.details["given"] = self.seen.given[draft.id]
         if draft.id in self.seen.branches:
             draft.details["branches"] = self.seen.branches[draft.id]
         return draft.details

@@ -122,6 +122,7 @@ class Branches:
         name: Name of branch i.
         body: Body of branch i.
         result_type: Type of branch i's result, when known.
+        function: Function of branch i, if each has its own.
     """
 
     total: int
@@ -129,6 +130,7 @@ class Branches:
     name: Callable[[int], str]
     body: Callable[[int], BranchBody]
     result_type: Callable[[int], Any]
+    function: Callable[[int], Any] = lambda _: None
 
 
 async def run_batch(call: Call, branches: Branches, config: MapConfig | ParallelConfig) -> BatchResult[Any]:
@@ -258,6 +260,7 @@ class Batch:
             None,
         )
         call.is_virtual = config.nesting_type is NestingType.FLAT
+        call.function = branches.function(index)
         codec = codec_for(
             config.item_serdes,
             config.result_type if config.result_type is not None else branches.result_type(index),
@@ -382,7 +385,14 @@ def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
     def result_type(index: int) -> Any:
         return return_annotation(branches[index].function)
 
-    return Branches(len(branches), OperationSubType.PARALLEL_BRANCH, name, body, result_type)
+    return Branches(
+        len(branches),
+        OperationSubType.PARALLEL_BRANCH,
+        name,
+        body,
+        result_type,
+        lambda index: branches[index].function,
+    )
 
 
 def _parameters(function: Callable[..., Any]) -> int:

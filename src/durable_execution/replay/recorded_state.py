@@ -309,3 +309,11 @@ def contexts_to_open(divergences: Iterable[Divergence], execution: RecordedExecu
     ended = {one.id for one in execution.operations if one.type is OperationType.CONTEXT and one.status.is_terminal}
     roots = [one for one in divergences if one.is_root and one.severity is not Severity.INFO]
     return frozenset(id_ for one in roots for id_ in contexts_around(one, execution) if id_ in ended)
+
+
+def missing_data(execution: RecordedExecution) -> int:
+    """Count the payloads that are missing from the recording."""
+    count = sum(1 for operation in execution.operations if operation.details.get("result_truncated"))
+    if execution.events and execution.input is None:
+        count += 1
+    return count

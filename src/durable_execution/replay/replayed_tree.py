@@ -182,6 +182,7 @@ def _node(collected: Collected, results: Mapping[str, str | None]) -> CallNode:
         result=results.get(call.id) if is_context else None,
         body=call.body,
         function=call.function,
+        given=collected.given,
         raised=_raised(collected),
     )
 

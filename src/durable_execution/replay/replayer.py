@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from durable_execution.protocol import ErrorObject, OperationStatus, OperationTy
 from durable_execution.protocol.ids import root_path
 from durable_execution.redaction import redacted
 from durable_execution.replay.explore import Exploration, explore
-from durable_execution.replay.recorded_state import RecordedState, contexts_around, contexts_to_open
+from durable_execution.replay.recorded_state import RecordedState, contexts_around, contexts_to_open, missing_data
 from durable_execution.replay.replayed_tree import (
     TERMINAL,
     depends_on_place,
@@ -53,7 +53,7 @@ UNREAD_CURE = (
     "Replay where the handler's serializer finds its stored payloads and keys. Replays have no network: copy objects from a bucket "
     "into a directory, and give the serializer a DirectoryStore of it"
 )
-__all__ = ["CallNode", "Replayer", "missing_data", "state_at"]
+__all__ = ["CallNode", "Replayer", "state_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class _Replay:
                 [replace(one, severity=Severity.INFO) for one in inside] if self._is_uncertain(first) else inside
             )
         divergences += self._outcome(explored, divergences)
-        return explored, compared, divergences
+        return explored, compared, [one for each in divergences for one in self._as_given(each, first)]
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
@@ -213,7 +213,7 @@ class _Replay:
             self._notes.append("the refused side effect ended the handler, so the calls after it were not compared")
         elif error is not None and run.has_failed and self._is_about_to_fail(run):
             self._notes.append(
-                f"the handler raises {type(error).__name__} for the recorded failure of {_failed_path(error)}, so the execution "
+                f"the handler raises {type(error).__name__} for the recorded failure of {readable(getattr(error, 'operation', None) or 'an operation')}, so the execution "
                 "fails when it resumes"
             )
 
@@ -300,6 +300,19 @@ class _Replay:
             "inside it would drop branches, or give their results to other items"
         )
         return replace(divergence, severity=Severity.WARNING, effect=effect)
+
+    def _as_given(self, divergence: Divergence, run: ReplayRun) -> Iterator[Divergence]:
+        """Do not blame the code for a changed argument that comes from missing data, or from a value that always changes."""
+        recorded = divergence.recorded
+        is_given = (
+            divergence.kind is DivergenceKind.INPUT
+            and recorded is not None
+            and recorded.type != OperationType.CHAINED_INVOKE
+        )
+        if is_given and self._is_uncertain(run):
+            return
+        is_varying = is_given and any(suspect.kind in VARYING for suspect in self._suspects)
+        yield replace(divergence, severity=Severity.INFO) if is_varying else divergence
 
     def _is_uncertain(self, run: ReplayRun) -> bool:
         """Whether the replay lacks data that the code had when it was recorded."""
@@ -456,19 +469,6 @@ class _Replay:
 def _is_refused(run: ReplayRun) -> bool:
     """Whether a side effect was refused that can be made to seem to succeed."""
     return any(one.is_blocked and one.kind in PRETENDED for one in run.suspects)
-
-
-def _failed_path(error: BaseException) -> str:
-    """Return the path of the operation that an error is about."""
-    return readable(getattr(error, "operation", None) or "an operation")
-
-
-def missing_data(execution: RecordedExecution) -> int:
-    """Count the payloads that are missing from the recording."""
-    count = sum(1 for operation in execution.operations if operation.details.get("result_truncated"))
-    if execution.events and execution.input is None:
-        count += 1
-    return count
 
 
 def _harmless(divergence: Divergence) -> Divergence:

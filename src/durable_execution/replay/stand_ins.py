@@ -40,6 +40,7 @@ from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import ContextScope, TaskScope
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
 from durable_execution.runtime.state import ExecutionState
+from durable_execution.trace.arguments import texts_of
 
 TERMINAL = {"SUCCEED": "SUCCEEDED", "FAIL": "FAILED", "CANCEL": "CANCELLED"}
 SETTLED_FROM_OUTSIDE = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
@@ -149,6 +150,7 @@ class Collected:
         is_entered: Whether its body ran; contexts only.
         has_left: Whether its body finished without being stopped by a refused side effect.
         exception: The error that ended its body.
+        given: Texts of the arguments of its function, and of a map's items, when it was made.
     """
 
     call: OperationCall
@@ -156,6 +158,7 @@ class Collected:
     is_entered: bool = False
     has_left: bool = False
     exception: BaseException | None = None
+    given: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -220,7 +223,7 @@ class Collector(Observer):
     def _note(self, call: OperationCall, *, is_recorded: bool) -> Collected:
         found = self.calls.get(call.id)
         if found is None:
-            found = self.calls[call.id] = Collected(call, is_recorded)
+            found = self.calls[call.id] = Collected(call, is_recorded, given=texts_of(call.bound, call.items))
         return found
 
 

@@ -16,6 +16,7 @@ from durable_execution.call_site import caller
 from durable_execution.protocol.ids import branch_path, child_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
     from durable_execution.call_site import CallSite
@@ -36,7 +37,7 @@ class Call:
     """
 
     __slots__ = (
-        "_info", "configuration", "function", "id", "input", "is_virtual", "label", "name", "position", "scope", "site", "subtype",
+        "_info", "configuration", "function", "id", "input", "is_virtual", "items", "label", "name", "position", "scope", "site", "subtype",
         "type",
     )  # fmt: skip
 
@@ -61,6 +62,7 @@ class Call:
         self.configuration: dict[str, Any] | None = None
         self.input: str | None = None
         self.function: Any = None
+        self.items: Sequence[Any] | None = None
         self.is_virtual = False
         self._info: OperationCall | None = None
 
@@ -83,7 +85,7 @@ class Call:
 
     @property
     def code(self) -> CodeType | None:
-        """The code of a step's function."""
+        """The code of the function of a step or a context."""
         return code_of(self.function) if self.function is not None else None
 
     def info(self) -> OperationCall:
@@ -107,6 +109,8 @@ class Call:
                 is_virtual=self.is_virtual,
                 body=fingerprint_of_code(self.function) if self.function is not None else None,
                 function=qualified_name_of(self.function) if self.function is not None else None,
+                bound=self.function,
+                items=self.items,
             )
         return self._info
 
@@ -205,6 +209,7 @@ def qualified_name_of(function: Any) -> str | None:
 
 
 def _unwrapped(function: Any) -> Any:
+    function = getattr(function, "blocking_function", function)
     function = getattr(function, "function", function)
     return getattr(function, "func", function)
 
@@ -220,5 +225,14 @@ def _digest(code: CodeType) -> str:
             if isinstance(constant, CodeType):
                 pending.append(constant)
             else:
-                digest.update(repr(constant).encode())
+                digest.update(_text_of(constant).encode())
     return digest.hexdigest()
+
+
+def _text_of(constant: Any) -> str:
+    """Return a constant as text. The order of a set differs from process to process."""
+    if isinstance(constant, frozenset):
+        return f"{{{', '.join(sorted(map(_text_of, constant)))}}}"
+    if isinstance(constant, tuple):
+        return f"({', '.join(map(_text_of, constant))})"
+    return repr(constant)

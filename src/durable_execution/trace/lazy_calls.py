@@ -28,11 +28,19 @@ Place = tuple[str | None, int]
 OLD_VERSION = 1
 """The schema version without function identities; its calls cannot be compared with a digest."""
 
+STEPS_VERSION = 3
+"""The last schema version with the identities of step functions only: its calls are compared with each other."""
+
 MAX_TUPLE = 32
 Interval = tuple[int, int]
 Group = tuple[Any, ...]
 """Prefix of a context, and whether the calls are open: positions belong to it. Or: the prefix of the enclosing context, whether the
 calls are open, whether tasks made them, and a position: the numbers of contexts belong to it."""
+
+
+def kin(version: int, python: str | None) -> str | None:
+    """Return what the fingerprints of functions depend on, the version of Python, and whether contexts have them."""
+    return f"{python} {version > STEPS_VERSION}" if python is not None else None
 
 
 def place_of(entry: "TraceEntry") -> Place | None:
@@ -49,7 +57,7 @@ class TraceIndex:
         self._lines: dict[Place, list[tuple[int, TraceEntry]]] = defaultdict(list)
         self._comparable: dict[int, str | None] = {}
         self._keys: dict[int, tuple[TraceEntry, str]] = {}
-        self._digests: dict[Segment, str] = {}
+        self._digests: dict[tuple[Segment, str | None], str] = {}
         self._of_siblings: dict[tuple[Any, ...], str] = {}
         self._changed: set[Place] = set()
 
@@ -63,7 +71,7 @@ class TraceIndex:
             entries: The lines.
         """
         if version > OLD_VERSION:
-            self._comparable[number] = python
+            self._comparable[number] = kin(version, python)
         for entry in entries:
             place = place_of(entry)
             if place is not None and entry.happened != "diverged":
@@ -96,10 +104,10 @@ class TraceIndex:
     def _changes_in_run(self, run: ReplayRun, before: int, python: str | None) -> Iterator[Segment]:
         for first, last, digest in run.segments():
             segment = run.context_id, first, last
-            seen = self._digests.get(segment)
+            seen = self._digests.get((segment, python))
             if seen == digest:
                 continue
-            self._digests[segment] = digest
+            self._digests[segment, python] = digest
             cut = run.context_id, first // CUT
             if seen is not None or (cut not in self._changed and self._is_different(segment, digest, before, python)):
                 self._changed.add(cut)
@@ -107,7 +115,7 @@ class TraceIndex:
 
     def _changes_in_siblings(self, runs: SiblingRuns, before: int, python: str | None) -> Iterator[Segment]:
         for numbers, digest in runs.segments():
-            contexts = runs.context_id, runs.of_tasks, runs.first, runs.last, tuple(numbers)
+            contexts = runs.context_id, runs.of_tasks, runs.first, runs.last, tuple(numbers), python
             seen = self._of_siblings.get(contexts)
             if seen == digest:
                 continue

@@ -13,6 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from json import dumps
 from json.encoder import encode_basestring_ascii as text
+from types import FunctionType
 from typing import Any
 
 from durable_execution.call_site import CallSite
@@ -28,6 +29,7 @@ from durable_execution.observers import (
 from durable_execution.protocol import OperationStatus
 from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import Redaction
+from durable_execution.trace.arguments import Digests
 from durable_execution.trace.call_text import OpenLine, digest_of, member_text, only_waits, place_text, run_text
 from durable_execution.trace.local_variables import locals_at
 from durable_execution.trace.repeats import CONTEXT, TAIL, Identities, Repeats, RuntimeCall
@@ -96,11 +98,13 @@ class TraceSession:
         self._updated: frozenset[str] = frozenset()
         self._virtual = VirtualContexts(())
         self._source_file: str | None = None
+        self._given_digests = Digests(None, redaction.hides)
 
     def header(self, notification: InvocationStarted) -> None:
         """Write the first line and flush it immediately."""
         source_file, source_digest = fingerprint_of(notification.handler_function)
         self._source_file = source_file
+        self._given_digests = Digests(notification.execution_arn, self._redaction.hides)
         self._updated = frozenset(notification.updated_operation_ids)
         self._has_sources = self._has_sources and notification.is_first
         if not notification.is_first:
@@ -237,6 +241,8 @@ class TraceSession:
             line += self._payload("input", call.input)
         if call.is_virtual:
             line += ',"is_virtual":true'
+        if call.bound is not None:
+            line += self._given_to(call)
         if details is not None:
             line += self._answer(details)
         if self._has_locals:
@@ -384,6 +390,12 @@ class TraceSession:
             self._statics.clear()
         self._statics[key] = members
         return members
+
+    def _given_to(self, call: OperationCall) -> str:
+        """Describe the arguments that a function is bound to, and the items of a map."""
+        arguments = self._given_digests.arguments(call.bound) if call.bound.__class__ is not FunctionType else ""
+        found = f',"arguments":{arguments}' if arguments else ""
+        return found + member_text("items", self._given_digests.items(call.items)) if call.items else found
 
     def _locals(self, site: CallSite | None) -> str:
         return f',"locals":{dumps(locals_at(site, self._redaction))}' if site is not None else ""

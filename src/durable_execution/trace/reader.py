@@ -14,7 +14,7 @@ from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
 from durable_execution.divergence import Divergence
 from durable_execution.protocol.operation import to_datetime
-from durable_execution.trace.lazy_calls import OLD_VERSION, TraceCalls, TraceIndex
+from durable_execution.trace.lazy_calls import OLD_VERSION, TraceCalls, TraceIndex, kin
 from durable_execution.trace.runs import CUT_DIGITS, ReplayRun
 from durable_execution.trace.schema import (
     SCHEMA,
@@ -376,7 +376,7 @@ class TraceReader:
         if header.version <= OLD_VERSION and len(self._parts) == len(self._entries):
             return tuple(self._entries[seq] for seq in sorted(self._entries))
         parts = [self._entries[part] if isinstance(part, int) else part for part in self._parts]
-        return TraceCalls(parts, self._index, len(self.traces) + 1, header.python)
+        return TraceCalls(parts, self._index, len(self.traces) + 1, kin(header.version, header.python))
 
     def _note(self, line: str) -> None:
         if len(self._notes) < MAX_NOTES:

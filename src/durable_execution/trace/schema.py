@@ -14,7 +14,7 @@ from durable_execution.divergence import Divergence
 from durable_execution.errors import DurableError
 
 SCHEMA = "durable-replay-trace"
-VERSION = 3
+VERSION = 4
 
 
 class UnreadableTraceError(DurableError, ValueError):
@@ -65,8 +65,10 @@ class TraceEntry:
         result: The result, where payloads are recorded.
         locals: Names and shortened values at the call, where locals are recorded.
         is_virtual: Whether it is a virtual context, which leaves no checkpoint.
-        body: Fingerprint of a step's function.
-        function: Qualified name of a step's function.
+        body: Fingerprint of the function of a step, context, map or branch.
+        function: Qualified name of that function.
+        arguments: Digests of the arguments that the function is bound to, by name; see `trace.arguments`.
+        items: Digests of a map's items, one after the other.
         extra: Members that this version does not know.
     """
 
@@ -98,6 +100,8 @@ class TraceEntry:
     is_virtual: bool = False
     body: str | None = None
     function: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    items: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

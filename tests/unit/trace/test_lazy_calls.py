@@ -370,3 +370,20 @@ def _called(trace: InvocationTrace) -> Counter[tuple[str, str, str | None]]:
 
 def _changed(trace: InvocationTrace) -> tuple[tuple[str | None, int, int], ...]:
     return trace.entries.changed if isinstance(trace.entries, TraceCalls) else ()
+
+
+def test_contexts_of_earlier_versions_had_no_functions() -> None:
+    """An execution goes on with a newer SDK: what only the newer one records is not a change of the code."""
+    lines = [json.loads(line) for line in text_of(rounds_in_child, 4).splitlines()]
+    contexts = [line for line in lines if line.get("type") == "CONTEXT"]
+    assert all(line["function"] and line["body"] for line in contexts)
+    invocation = 0
+    for line in lines:
+        invocation += line["record"] == "invocation"
+        if invocation < 3 and line["record"] == "invocation":
+            line["version"] = 3
+        if invocation > 2 and line["record"] in ("open", "replayed"):
+            line["cuts"] = "f" * len(line["cuts"])  # of the same calls, with the functions of contexts
+    traces = read_traces("".join(json.dumps(line) + "\n" for line in lines))
+    assert not [change for trace in traces for change in _changed(trace)]
+    assert [trace.version for trace in traces] == [3, 3, *[4] * (len(traces) - 2)]
