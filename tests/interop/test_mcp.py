@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -98,6 +99,22 @@ def test_a_client_lists_explains_and_replays(shop: Path) -> None:
         assert "random" in json.dumps(await call(client, "lint", path="bad.py"))
 
     session(shop, script)
+
+
+def test_the_page_configures_a_server_with_the_tools_of_its_table(shop: Path, repository: Path) -> None:
+    page = (repository / "docs" / "assistants.md").read_text()
+    configured = json.loads(page.split("```json")[1].split("```")[0])["mcpServers"]["durable-debug"]
+    assert configured["command"] == "durable-debug"
+    listed = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE))
+    server = mcp.StdioServerParameters(
+        command=sys.executable, args=["-m", "durable_debugger", *configured["args"]], cwd=str(shop)
+    )
+
+    async def go() -> None:
+        async with mcp.Client(server) as client:
+            assert {tool.name for tool in (await client.list_tools()).tools} == set(listed)
+
+    asyncio.run(asyncio.wait_for(go(), 50))
 
 
 def test_errors_are_answers_and_nothing_can_be_smuggled_in(shop: Path) -> None:

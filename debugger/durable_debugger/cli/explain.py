@@ -4,7 +4,14 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from durable_debugger.cli.exits import Exit
-from durable_debugger.cli.options import EXECUTION_HELP, add_place_options, add_secret_option, find_execution, places
+from durable_debugger.cli.options import (
+    EXECUTION_HELP,
+    READING_NEEDS,
+    add_place_options,
+    add_secret_option,
+    find_execution,
+    places,
+)
 from durable_debugger.cli.output import Output
 from durable_debugger.cli.verify import add_import_option, add_time_limit, refuse_without_handler, worker_options
 from durable_debugger.model.differences import divergence_at_run_time
@@ -20,6 +27,7 @@ from durable_execution.history.recorded import RecordedExecution
 
 def add_explain_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = READING_NEEDS
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
     parser.add_argument(
         "target",

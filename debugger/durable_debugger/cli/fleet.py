@@ -43,6 +43,7 @@ SHOW_SECONDS = 0.1
 
 def add_fleet_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = "on AWS, needs lambda:ListDurableExecutionsByFunction and lambda:GetDurableExecutionHistory"
     parser.add_argument(
         "source",
         metavar="FUNCTION|FOLDER|STORE",

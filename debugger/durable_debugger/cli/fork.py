@@ -15,6 +15,7 @@ from typing import Any
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.options import (
     EXECUTION_HELP,
+    READING_NEEDS,
     add_place_options,
     add_secret_option,
     find_execution,
@@ -50,6 +51,7 @@ from durable_execution.runtime.state import ExecutionState
 
 def add_fork_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = READING_NEEDS
     parser.add_argument("execution", metavar="EXECUTION", help=f"{EXECUTION_HELP}; an unfinished fork, to continue it")
     parser.add_argument("target", metavar="MODULE_OR_FILE:HANDLER", help="handler whose code goes on from the call")
     parser.add_argument(

@@ -17,6 +17,7 @@ from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.launching import add_screen_options, launch
 from durable_debugger.cli.options import (
     EXECUTION_HELP,
+    READING_NEEDS,
     add_cost_options,
     add_place_options,
     add_secret_option,
@@ -182,6 +183,7 @@ def _wire(each: Listed) -> dict[str, str | None]:
 
 def add_show_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = READING_NEEDS
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
     parser.add_argument("--replay-trace", metavar="FILE", help="replay trace to read together with a history file")
     form = parser.add_mutually_exclusive_group()

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Annotated, Any
 
 from durable_debugger.cli.exits import CommandError, Exit
-from durable_debugger.cli.options import EXECUTION_HELP, add_place_options
+from durable_debugger.cli.options import EXECUTION_HELP, READING_NEEDS, add_place_options
 from durable_debugger.cli.output import Output
 from durable_debugger.sources.local import DEFAULT_STORE
 from durable_debugger.text.payloads import bounded
@@ -30,6 +30,7 @@ Handler = Annotated[str, "The handler, as package.module:handler or path/to/file
 
 def add_mcp_arguments(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = READING_NEEDS
     add_place_options(parser)
 
 

@@ -117,6 +117,12 @@ def find_execution(arguments: Namespace) -> Loaded:
     return find(arguments.execution, places(arguments), trace=getattr(arguments, "replay_trace", None))
 
 
+READING_NEEDS = (
+    "on AWS, needs lambda:GetDurableExecution and lambda:GetDurableExecutionHistory, and "
+    "lambda:ListDurableExecutionsByFunction to find an execution by its name"
+)
+"""The permissions of the verbs that read executions, for their help."""
+
 EXECUTION_HELP = (
     "ID, unique prefix of an ID, name, ARN, console URL, history .json, trace .jsonl, bundle, a folder or s3://bucket/prefix with "
     "traces of one execution, or - for stdin"

@@ -200,3 +200,27 @@ def test_a_history_without_its_first_events_says_so(here: Path, capsys: pytest.C
     (here / "rest.json").write_text(json.dumps(order_recording().events[1:]))
     assert main(["show", "rest.json"]) == 0
     assert "note: Its history is incomplete: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "actions"),
+    [
+        ("explain", ("GetDurableExecution", "GetDurableExecutionHistory")),
+        ("fork", ("GetDurableExecution", "GetDurableExecutionHistory")),
+        ("show", ("GetDurableExecution", "GetDurableExecutionHistory")),
+        ("fleet", ("ListDurableExecutionsByFunction", "GetDurableExecutionHistory")),
+        ("pause", ("PauseDurableExecution",)),
+        ("resume", ("ResumeDurableExecution",)),
+        ("delete", ("DeleteDurableExecution",)),
+        ("gate", ("PauseDurableExecution", "ResumeDurableExecution")),
+        ("mcp", ("GetDurableExecution", "ListDurableExecutionsByFunction")),
+    ],
+)
+def test_help_names_the_permissions_and_the_json_option(
+    verb: str, actions: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(f"lambda:{action}" in said for action in actions)
+    assert "--json" in said or verb == "mcp"
