@@ -66,3 +66,10 @@ def test_code_that_computes_in_threads_goes_as_recorded(recordings: Path) -> Non
     lines = unseen.run("--check", recordings, LATER, *names).splitlines()
     wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
     assert wrong == {name: [] for name in names}, lines
+
+
+def test_causes_in_threads_closures_and_patterns_are_named(recordings: Path) -> None:
+    names = ("pooled_answers", "future_of_a_pool", "thread_fills_a_list", "thread_of_asyncio", "group_by_environment")
+    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
+    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
+    assert wrong == {name: [] for name in names}, lines

@@ -9,6 +9,9 @@ from durable_execution.replay.line_recording import EventKind, Frame, LineRecord
 from durable_execution.replay.statements import Statement, calls_of, imported, source_of
 
 CONSTRUCTORS = ("__init__", "__post_init__", "__new__")
+RESULTS = frozenset({"result", "exception", "get"})
+"""Methods that give what a thread has computed."""
+
 ENDS = (EventKind.RETURN, EventKind.UNWIND)
 _INSTANCE = re.compile(r"<?([A-Za-z_]\w*)[(>]")
 """The text of an object, whether its attributes are shown or not."""
@@ -166,7 +169,11 @@ class Side:
         return None
 
     def awaited_at(self, statement: Statement, at: int) -> Iterator[Frame]:
-        """First frames of tasks that a statement awaits: it reads a task that was made with their function."""
+        """First frames of tasks or threads that a statement waits for: it reads what was made with their function."""
+        if RESULTS & statement.calls:
+            for path in sorted(statement.reads):
+                given = self.write_in(self.frames[self.events[at].frame], path, at)
+                yield from self.called_at(given) if given is not None else ()
         if not any(isinstance(node, ast.Await) for part in statement.parts for node in ast.walk(part)):
             return
         frame = self.frames[self.events[at].frame]

@@ -75,6 +75,7 @@ class LineRecorder:
         self._running: dict[int, RunningFrame] = {}
         self._blocked: dict[int, tuple[RunningFrame, int]] = {}
         self._tasks: dict[int, tuple[Any, str]] = {}
+        self._started: dict[int, tuple[int, int] | None] = {}
         self._backend: Tracer = Monitoring(self) if hasattr(sys, "monitoring") else Tracing(self)
 
     def run(self, function: Callable[[], T]) -> T:
@@ -83,13 +84,26 @@ class LineRecorder:
             return function()
 
     @contextmanager
-    def here(self) -> Iterator[None]:
-        """Record what this thread runs until the block ends. May be nested and used by several threads at once."""
+    def here(self, started: tuple[int, int] | None = None) -> Iterator[None]:
+        """Record what this thread runs until the block ends. May be nested and used by several threads at once.
+
+        Args:
+            started: Where the thread was started, or the work was given to it; see `place_of`.
+        """
+        thread = threading.get_ident()
+        before = self._started.get(thread)
+        self._started[thread] = started
         leave = self._backend.enter()
         try:
             yield
         finally:
             leave()
+            self._started[thread] = before
+
+    def place_of(self, frame: FrameType) -> tuple[int, int] | None:
+        """Return the recorded frame that runs, and its last event."""
+        running = self._nearest(frame)
+        return (running.number, running.last) if running is not None else None
 
     def recording(self) -> LineRecording:
         """Return what was recorded, and release the frames."""
@@ -118,7 +132,8 @@ class LineRecorder:
         if running is not None:
             self._add(running, EventKind.RESUME, frame.f_lineno)
             return running
-        parent = self._nearest(frame.f_back)
+        place = self.place_of(frame.f_back) if frame.f_back is not None else None
+        place = place or self._started.get(threading.get_ident())
         with self._lock:
             running = RunningFrame(len(self._frames), code, frame)
             self._frames.append(
@@ -127,8 +142,8 @@ class LineRecorder:
                     code.file,
                     code.code.co_qualname,
                     code.code.co_firstlineno,
-                    parent.number if parent is not None else None,
-                    parent.last if parent is not None else None,
+                    place[0] if place is not None else None,
+                    place[1] if place is not None else None,
                     self._task(),
                 )
             )

@@ -19,7 +19,7 @@ from durable_execution.replay.isolation import SideEffectBlockedError
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replay.stand_ins import Collector, ReplayLambdaContext, ReplayService, TaskTracker
-from durable_execution.replay.substitutes import isolated
+from durable_execution.replay.substitutes import ThreadRecorder, isolated, recorded_by
 from durable_execution.replay.suspects import Profiler, Suspect, SuspectList, claim, stop_watching
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import EnvironmentLoop
@@ -249,6 +249,8 @@ async def _stand_in(service: ReplayService, call: Call) -> Any:
 
 def _replay(run: ReplayRun, loop: ReplayLoop, suspects: SuspectList, *, pretends: bool) -> None:
     with isolated(suspects) as isolation, _quiet_log(), _effects(pretends=pretends):
+        recorder: object = loop.recorder
+        recorded_by.set(recorder if isinstance(recorder, ThreadRecorder) else None)  # in the context of this thread
         try:
             run.answer = loop.run() if loop.recorder is None else loop.recorder.run(loop.run)
         except ReplayTimeoutError:

@@ -17,10 +17,10 @@ import time
 from asyncio import selector_events
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar, Token
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from durable_execution.replay.isolation import (
     Isolation,
@@ -41,6 +41,20 @@ from durable_execution.replay.suspects import (
     user_stack,
     watched_by,
 )
+
+
+@runtime_checkable
+class ThreadRecorder(Protocol):
+    """Records code line by line, in each thread that enters it."""
+
+    def place_of(self, frame: FrameType) -> tuple[int, int] | None:
+        """Return the recorded frame that runs, and its last event."""
+        ...
+
+    def here(self, started: tuple[int, int] | None = None) -> AbstractContextManager[None]:
+        """Record what this thread runs until the block ends, as called from that place."""
+        ...
+
 
 READERS = (
     "os.py", "_collections_abc.py", "frozen os", "frozen _collections_abc", "posixpath.py", "frozen posixpath", "pathlib.py",
@@ -155,6 +169,9 @@ _sleep: Any = time.sleep
 _sleep_async: Any = asyncio.sleep
 _start_thread: Any = _thread.start_new_thread
 _start, _submit = threading.Thread.start, ThreadPoolExecutor.submit
+recorded_by: ContextVar["ThreadRecorder | None"] = ContextVar("durable_execution_recorded_by", default=None)
+"""Records the replay of this context line by line, also in the threads that its code starts."""
+
 _is_submitting: ContextVar[bool] = ContextVar("durable_execution_is_submitting", default=False)
 """Whether a pool starts a thread: it keeps its threads, so that the work is waited for and not the thread."""
 
@@ -311,7 +328,10 @@ class _Isolated:
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._isolation, self._suspects, self._profile = current.get(None), watched_by.get(), sys.getprofile()
-        self._stack = user_stack(sys._getframe(2))  # noqa: SLF001  # of the code that starts the thread or gives the work
+        frame = sys._getframe(2)  # noqa: SLF001  # of the code that starts the thread or gives the work
+        self._stack = user_stack(frame)
+        self._recorder = recorded_by.get()
+        self._started = self._recorder.place_of(frame) if self._recorder is not None else None
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         tokens: list[Token[Any]] = [
@@ -321,8 +341,10 @@ class _Isolated:
         ]
         profile = sys.getprofile()
         sys.setprofile(self._profile)
+        recording = self._recorder.here(self._started) if self._recorder is not None else nullcontext()
         try:
-            return self._function(*arguments, **options)
+            with recording:
+                return self._function(*arguments, **options)
         finally:
             sys.setprofile(profile)
             for token in tokens:
