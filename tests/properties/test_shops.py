@@ -105,7 +105,7 @@ def test_a_planted_bug_is_found_and_shrunk(
     recorded = read_text(saved.read_text(encoding="utf-8"))
     calls = [operation for operation in recorded.operations if operation.type != "CONTEXT"]
     assert 0 < len(calls) <= 5
-    assert main(["show", str(saved)]) == (0 if recorded.status == "SUCCEEDED" else 1)
+    assert main(["show", str(saved)]) == 0
     shown = capsys.readouterr().out
     assert all(call.name in shown for call in calls if call.name)
 
