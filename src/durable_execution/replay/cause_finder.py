@@ -5,6 +5,7 @@ a fork of a fresh import, and imports with a different hash seed, clock, time zo
 """
 
 import os
+import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -81,9 +82,9 @@ class CauseFinder:
         Yields the variants as they are there. Those that show most come first; the rest is left out once the cause is found.
         """
         root, deadline = report.root, time.monotonic() + self._seconds
-        replay = partial(
-            self._replay, execution, reference, deadline, opened=contexts_to_open(report.divergences, execution)
-        )
+        running = _Running()
+        opened = contexts_to_open(report.divergences, execution)
+        replay = partial(self._replay, execution, reference, deadline, running, opened=opened)
         fresh = replay(FRESH)
         yield fresh
         every = surroundings_for(execution, report.suspects, self._variables.get(reference, ()))
@@ -94,16 +95,18 @@ class CauseFinder:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield [variant for one in done for variant in one.result()]
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # processes that still run end by themselves
+            pool.shutdown(wait=False, cancel_futures=True)
+            running.end()
         sides = [side for side in (root.recorded, root.replayed) if side is not None] if root is not None else []
         if fresh and depends_on_kept_state(fresh[0].lines, [side.id for side in sides if side.id]):
-            yield replay(WORN)
+            yield self._replay(execution, reference, deadline, _Running(), WORN, opened=opened)
 
     def _replay(
         self,
         execution: RecordedExecution,
         reference: str,
         deadline: float,
+        running: "_Running",
         surroundings: Surroundings,
         *,
         opened: frozenset[str],
@@ -114,6 +117,7 @@ class CauseFinder:
         except DurableError:
             return []
         self._variables[reference] = home.ready.variables
+        running.add(home)
         try:
             process = home.fork()
             try:
@@ -127,3 +131,28 @@ class CauseFinder:
             return []
         finally:
             home.close()
+
+
+class _Running:
+    """The processes of one search: those that the cause does not need any more are ended."""
+
+    def __init__(self) -> None:
+        self._homes: list[HandlerProcess] = []
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    def add(self, home: HandlerProcess) -> None:
+        """Remember a process; end it at once if the search is over."""
+        with self._lock:
+            self._homes.append(home)
+            is_over = self._is_over
+        if is_over:
+            home.kill()
+
+    def end(self) -> None:
+        """End every process. The threads that wait for them see that, and close what they hold."""
+        with self._lock:
+            self._is_over = True
+            homes = list(self._homes)
+        for home in homes:
+            home.kill()

@@ -241,8 +241,12 @@ class LineRecorder:
             before = known.get(name)
             if before is not None and _is_unchanged(before[0], value):
                 continue
+            is_fixed = _is_fixed(value)
+            shape = None if is_fixed else self._text.shape(value)
+            if before is not None and shape is not None and shape == before[2]:
+                continue
             text = self._text.of(name, value)
-            known[name] = value if _is_fixed(value) else _CHANGING, text
+            known[name] = value if is_fixed else _CHANGING, text, shape
             if before is None or before[1] != text:
                 found[name] = text
         if len(known) > len(values):

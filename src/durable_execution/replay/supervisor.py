@@ -284,11 +284,16 @@ class HandlerProcess:
         near, far = socket.socketpair()
         key = secrets.token_bytes(KEY_BYTES)
         output: IO[bytes] = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115  # closed with the fork
-        with far:
-            self._channel.send(Fork(key), descriptors=(far.fileno(), output.fileno()))
-        answer = self._channel.receive(seconds=ANSWER_SECONDS)
-        if not isinstance(answer, Forked):
-            raise ClosedChannelError("the process that imported the handler does not fork")
+        try:
+            with far:
+                self._channel.send(Fork(key), descriptors=(far.fileno(), output.fileno()))
+            answer = self._channel.receive(seconds=ANSWER_SECONDS)
+            if not isinstance(answer, Forked):
+                raise ClosedChannelError("the process that imported the handler does not fork")
+        except BaseException:
+            near.close()
+            output.close()
+            raise
         return ReplayProcess(self, Channel(near, key, is_supervisor=True), answer.pid, output)
 
     def reap(self, pid: int, seconds: float) -> Reaped | None:
@@ -301,6 +306,12 @@ class HandlerProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
         return None
+
+    def kill(self) -> None:
+        """End the process and everything it has started, from any thread; `close` has to follow."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the process and everything it has started."""

@@ -50,7 +50,7 @@ class RunningFrame:
         self.code = code
         self.frame = frame
         self.last = -1
-        self.known: dict[str, tuple[Any, str]] = {}
+        self.known: dict[str, tuple[Any, str, bytes | None]] = {}
 
 
 class LineSink(Protocol):

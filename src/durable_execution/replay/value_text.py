@@ -15,6 +15,7 @@ import fractions
 import functools
 import itertools
 import pathlib
+import pickle
 import queue
 import random
 import re
@@ -38,6 +39,9 @@ SHORTEST_SECRET = 6
 """Shorter values are hidden under their own name only: they turn up in other texts by chance."""
 
 MAX_KNOWN = 500
+MAX_SHAPE = 50_000
+"""Largest shape, in bytes. The text of a larger value is made anew: it is bounded."""
+
 HIDDEN: Final = "<redacted>"
 
 OPAQUE = sys.stdlib_module_names - {"__main__"}
@@ -96,6 +100,21 @@ class ValueText:
             return self._text(value, 0, set())
         except (RecursionError, RuntimeError):  # a container that a different thread changes
             return f"<{type(value).__name__}>"
+
+    def shape(self, value: Any) -> bytes | None:
+        """Return bytes that are equal for two values only if their texts are, in a quarter of the time of a text.
+
+        Most values are the same at the next line. Returns None where secrets are hidden, as a text depends on what was learned,
+        and for values that are too large.
+        """
+        if self._secrets is not None:
+            return None
+        found = _Bounded()
+        try:
+            _Shaper(found, self).dump(value)
+        except (RecursionError, RuntimeError, AttributeError, _TooLargeError):  # or one that a different thread changes
+            return None
+        return b"".join(found.parts)
 
     def _hides(self, name: str) -> bool:
         if self._secrets is None:
@@ -280,6 +299,67 @@ _STANDARD: dict[type, Render] = {
     ChainMap: ValueText._chain,  # noqa: SLF001
 }
 """What the standard library keeps values in, besides the types above."""
+
+
+class _TooLargeError(Exception):
+    """The shape of a value takes too much."""
+
+
+class _Bounded:
+    """Collects what a pickler writes."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self._left = MAX_SHAPE
+
+    def write(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            raise _TooLargeError
+        self.parts.append(bytes(data))
+
+
+class _Instance:
+    """Stands for an object in a shape: its class's name, and its attributes as state."""
+
+
+_MOMENTS = frozenset({dt.datetime, dt.date, dt.time, dt.timedelta})
+
+
+class _Shaper(pickle.Pickler):
+    """Writes containers and plain objects; everything else as its text. Runs no user code: each object is reduced here."""
+
+    def __init__(self, file: _Bounded, text: ValueText) -> None:
+        super().__init__(file, 5)
+        self._text = text
+
+    def reducer_override(self, value: Any) -> Any:
+        kind: Any = type(value)
+        if value is _Instance or value is str:
+            return NotImplemented
+        if _is_plain_class(kind):
+            found = object.__getattribute__(value, "__dict__")
+            if type(found) is dict:
+                return _Instance, (kind.__name__,), found
+        if kind in _MOMENTS and getattr(value, "tzinfo", None) in (None, dt.UTC):
+            return NotImplemented
+        return str, (self._text.value(value),)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _is_plain_class(kind: Any) -> bool:
+    """Whether the text of an instance depends on what its `__dict__` holds, and on nothing else."""
+    package = kind.__module__.partition(".")[0]
+    if package == "durable_execution" or (package in OPAQUE and package != "types"):
+        return False
+    others = (BaseException, type, re.Pattern, pathlib.PurePath, dt.date, dt.time, types.ModuleType)
+    if kind in _BUILT_IN_TEXT or kind in _STANDARD or hasattr(kind, "get_secret_value") or issubclass(kind, others):
+        return False
+    if any(issubclass(kind, base) for base, _ in _CONTAINERS):
+        return False
+    members = [member for base in kind.__mro__ for member in base.__dict__.values()]
+    has_slots = any(type(member) is types.MemberDescriptorType for member in members)
+    return not has_slots and any("__dict__" in base.__dict__ for base in kind.__mro__)
 
 
 def attributes_of(value: Any) -> dict[str, Any]:

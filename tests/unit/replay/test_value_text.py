@@ -3,6 +3,7 @@
 import array
 import contextvars
 import enum
+import gc
 import queue
 import types
 import weakref
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from durable_execution.redaction import Redaction
 from durable_execution.replay.value_text import MAX_TEXT, ValueText, attribute
@@ -162,3 +165,73 @@ def test_a_short_secret_does_not_hide_other_texts() -> None:
     text = ValueText(Redaction())
     assert text.of("password", "on") == "<redacted>"
     assert text.of("note", "turned on") == "'turned on'"
+
+
+class Plain:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+ATOMIC = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2),
+    st.floats(-1, 1),
+    st.text("ab", max_size=2),
+    st.sampled_from([Tier.GOLD, Plain, 0.0, -0.0]),
+)
+VALUES = st.recursive(
+    ATOMIC,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(st.sampled_from(["a", "b", 1, True]), inner, max_size=3),
+        st.frozensets(st.integers(0, 3) | st.booleans()),
+        st.sets(st.text("ab", max_size=1)),
+        inner.map(Plain),
+        inner.map(Slotted),
+        inner.map(lambda one: types.SimpleNamespace(value=one)),
+        st.lists(inner, max_size=2).map(Loop),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(VALUES, VALUES)
+def test_values_of_the_same_shape_have_the_same_text(left: Any, right: Any) -> None:
+    assert TEXT.shape(left) == TEXT.shape(left)
+    if TEXT.shape(left) == TEXT.shape(right):
+        assert TEXT.value(left) == TEXT.value(right)
+
+
+@pytest.mark.parametrize("make", [Plain, Slotted, lambda inner: [{"a": inner}]], ids=["plain", "slotted", "list"])
+def test_a_change_in_place_changes_the_shape(make: Any) -> None:
+    inner: dict[str, Any] = {"count": 1}
+    value = make(inner)
+    before, text = TEXT.shape(value), TEXT.value(value)
+    assert TEXT.shape(value) == before
+    inner["count"] = 2
+    assert TEXT.shape(value) != before
+    assert TEXT.value(value) != text
+
+
+def test_a_shape_runs_no_user_code_and_keeps_no_object() -> None:
+    loud = Loud()
+    alive = weakref.ref(loud)
+    shape = TEXT.shape([loud, {"a": loud}])
+    del loud
+    gc.collect()
+    assert alive() is None
+    assert shape is not None
+    around: list[Any] = []
+    around.append(around)
+    assert TEXT.shape(around) == TEXT.shape(around)
+    assert ValueText(Redaction()).shape([1]) is None
