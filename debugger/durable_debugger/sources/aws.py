@@ -23,6 +23,7 @@ IAM_ACTIONS = {
 }
 DENIED = frozenset({"AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "ExpiredTokenException"})
 NO_CREDENTIALS = "no credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in with `aws sso login`"
+NO_REGION = "no AWS region: pass --region, set AWS_REGION, or choose a profile that has one"
 ABSENT = frozenset({"ResourceNotFoundException"})
 
 
@@ -53,7 +54,7 @@ class AwsPlace:
         """Description of the place."""
         if self.endpoint_url:
             return f"Lambda API at {self.endpoint_url}"
-        region = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
+        region = self.region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or ""
         return f"AWS Lambda {region}".rstrip()
 
 
@@ -63,12 +64,11 @@ def lambda_client(place: AwsPlace) -> Any:
     Raises:
         UnreachableError: Credentials, region or profile are missing.
     """
-    import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, NoRegionError
 
     try:
-        session = boto3.Session(profile_name=place.profile, region_name=place.region)
+        session = _session(place.region, place.profile)
         substitutes: dict[str, Any] = {}
         if place.endpoint_url:  # a local server checks no credentials
             substitutes = {"region_name": session.region_name or LOCAL_REGION}
@@ -78,8 +78,21 @@ def lambda_client(place: AwsPlace) -> Any:
             raise UnreachableError(NO_CREDENTIALS)
         retries = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=30)
         return session.client("lambda", endpoint_url=place.endpoint_url, config=retries, **substitutes)
+    except NoRegionError:
+        raise UnreachableError(NO_REGION) from None
     except BotoCoreError as error:
         raise UnreachableError(str(error)) from error
+
+
+def _session(region: str | None, profile: str | None) -> Any:
+    """Create a session. AWS_REGION counts, too, as it does in AWS's other SDKs and in Lambda."""
+    import boto3
+
+    session = boto3.Session(profile_name=profile, region_name=region)
+    other = os.environ.get("AWS_REGION")
+    if session.region_name or not other:
+        return session
+    return boto3.Session(profile_name=profile, region_name=other)
 
 
 def s3_client(region: str | None, profile: str | None) -> Any:
@@ -88,16 +101,17 @@ def s3_client(region: str | None, profile: str | None) -> Any:
     Raises:
         UnreachableError: Credentials, region or profile are missing.
     """
-    import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, NoRegionError
 
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
+        session = _session(region, profile)
         if session.get_credentials() is None:
             raise UnreachableError(NO_CREDENTIALS)
         retries = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=30)
         return session.client("s3", config=retries)
+    except NoRegionError:
+        raise UnreachableError(NO_REGION) from None
     except BotoCoreError as error:
         raise UnreachableError(str(error)) from error
 

@@ -1,5 +1,6 @@
 """Runs durable functions where they are deployed, with the interface of the local runner."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol
@@ -108,4 +109,5 @@ class CloudRunner(Runner[CloudExecution]):
 def _make_client() -> Any:
     import boto3
 
-    return boto3.client("lambda")
+    session = boto3.Session()
+    return session.client("lambda", region_name=session.region_name or os.environ.get("AWS_REGION"))

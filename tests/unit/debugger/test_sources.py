@@ -268,3 +268,22 @@ def test_reading_a_long_history_tells_how_far_it_is() -> None:
     events = order_recording().events
     ExecutionReader(Client(events, page=100), ARN, "a test", lambda: NOW, progress=told.append).read()
     assert told == [*range(100, len(events), 100), len(events)]
+
+
+def test_the_region_of_other_sdks_counts_and_none_is_an_error_that_teaches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with pytest.raises(UnreachableError, match="no AWS region: pass --region, set AWS_REGION"):
+        aws.lambda_client(aws.AwsPlace())
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    client = aws.lambda_client(aws.AwsPlace())
+    assert (client.meta.region_name, aws.AwsPlace().words) == ("eu-north-1", "AWS Lambda eu-north-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-1")
+    client = aws.lambda_client(aws.AwsPlace())
+    assert (client.meta.region_name, aws.AwsPlace().words) == ("eu-south-1", "AWS Lambda eu-south-1")
+    assert aws.s3_client("eu-west-1", None).meta.region_name == "eu-west-1"
