@@ -94,7 +94,9 @@ def test_a_refused_fork_says_why_and_escape_cancels(drive: Drive, store: LocalEx
 
 
 def test_a_fleet_opens_a_group_and_an_execution(drive: Drive, store: LocalExecutions) -> None:
-    fleet = fleet_of("local store", list(store_source(store.path, Wanted()).read()))
+    source = store_source(store.path, Wanted())
+    fleet = fleet_of("local store", list(source.read()))
+    source.close()
 
     async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
         assert isinstance(app.screen, FleetScreen)

@@ -73,8 +73,9 @@ def run_fleet(arguments: Namespace, output: Output) -> int:
     secrets = secrets_of(arguments)
     is_kept = secrets is not None and not arguments.no_cache  # secrets are never kept
     cache = FactCache(cache_path() if is_kept else None, secrets.text if secrets is not None else str)
-    source = _source(arguments, cache)
     try:
+        source = _source(arguments, cache)
+        arguments.closing.callback(source.close)
         executions, is_interrupted = _read(source, secrets, output)
     finally:
         cache.close()

@@ -101,7 +101,7 @@ class FactCache:
                 (last,) = self._connection.execute("SELECT max(rowid) FROM facts").fetchone()
                 self._connection.execute("DELETE FROM facts WHERE rowid <= ?", ((last or 0) - MAX_KEPT,))
             self._connection.commit()
-            self._connection.close()
+        self._connection.close()
         self._connection = None
 
 
@@ -110,6 +110,9 @@ def _opened(path: Path) -> sqlite3.Connection | None:
         make_private_directory(path.parent)
         open_private(path, "ab").close()
         connection = sqlite3.connect(path, timeout=1)
+    except (OSError, sqlite3.Error):  # a read-only home, a full disk: read everything again
+        return None
+    try:
         wanted = f"{FORMAT}/{_installed()}"
         connection.execute("PRAGMA synchronous = OFF")  # what is lost is read again
         connection.execute("CREATE TABLE IF NOT EXISTS version (text TEXT)")
@@ -120,7 +123,8 @@ def _opened(path: Path) -> sqlite3.Connection | None:
             "CREATE TABLE IF NOT EXISTS facts (place TEXT, reference TEXT, stamp TEXT, facts TEXT, PRIMARY KEY (place, reference))"
         )
         connection.commit()
-    except (OSError, sqlite3.Error):  # a read-only home, a full disk, a damaged file: read everything again
+    except sqlite3.Error:  # a damaged file
+        connection.close()
         return None
     return connection
 

@@ -61,12 +61,14 @@ class FleetSource:
         read: Yields the facts of each execution, or the reason why it cannot be read.
         load: Reads one execution as a whole, by its reference.
         unreadable: Executions that could not be read, with the reason.
+        close: Closes the place, when nothing is loaded from it any more.
     """
 
     words: str
     read: Callable[[], Iterator[Facts]]
     load: Callable[[str], RecordedExecution]
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
 
 
 def folder_source(path: Path, wanted: Wanted, cache: FactCache = NOTHING_KEPT) -> FleetSource:
@@ -120,7 +122,7 @@ def store_source(
 
     place = f"store {path.resolve()}"
     words = f"function {function} in {local.words}" if function else local.words
-    return FleetSource(words, _limited(read, wanted), lambda arn: local.load(arn).execution)
+    return FleetSource(words, _limited(read, wanted), lambda arn: local.load(arn).execution, close=local.close)
 
 
 def aws_source(place: aws.AwsPlace, function: str, wanted: Wanted, cache: FactCache = NOTHING_KEPT) -> FleetSource:
