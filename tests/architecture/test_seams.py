@@ -22,7 +22,7 @@ MAY_ASK = {
     "durable_execution.replay.explore": "stops code that never ends, which only real time can tell",
     "durable_execution.replay.replayer": "stops code that never ends, which only real time can tell",
     "durable_execution.replay.reorder": "stops code that never ends; shuffles completions from a given seed",
-    "durable_execution.replay.check": "stops code that never ends, which only real time can tell",
+    "durable_execution.replay.checks": "stops code that never ends, which only real time can tell",
     "durable_execution.replay.pool": "ends processes that never answer, which only real time can tell",
     "durable_execution.replay.supervisor": "ends processes that never answer; makes keys that handlers cannot guess",
     "durable_execution.replay.worker": "waits for processes that are about to end",

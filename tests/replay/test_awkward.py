@@ -24,7 +24,7 @@ from durable_execution.divergence import Severity
 from durable_execution.errors import ChildContextError, InvocationError
 from durable_execution.history.reading import read_history
 from durable_execution.replay import Replayer, Verdict
-from durable_execution.replay.check import replay_every_prefix
+from durable_execution.replay.checks import replay_every_prefix
 from durable_execution.retry import Jitter, exponential_backoff
 from durable_execution.serdes import EncryptedSerDes, OffloadedSerDes
 from durable_execution.serdes.error_texts import UnavailableError

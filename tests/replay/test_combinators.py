@@ -10,7 +10,7 @@ import pytest
 from durable_execution import DurableContext, durable_execution
 from durable_execution.history.reading import read_history
 from durable_execution.replay import Replayer
-from durable_execution.replay.check import replay_every_prefix
+from durable_execution.replay.checks import replay_every_prefix
 from tests.replay.recording import history_of
 from tests.replay.workflows import body
 

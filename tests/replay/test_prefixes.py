@@ -8,7 +8,7 @@ from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import FORMATS, ReplayReport, Verdict, render
 from durable_execution.replay.cause_finder import CauseFinder
-from durable_execution.replay.check import cut_points, replay_every_prefix
+from durable_execution.replay.checks import cut_points, replay_every_prefix
 from durable_execution.replay.perturb import Perturbation, Perturber, environment_perturbations
 from durable_execution.replay.reorder import divergence_in_order
 from durable_execution.replay.supervisor import WorkerOptions

@@ -33,7 +33,7 @@ from durable_debugger.views.fleet_table import summary_lines, table_lines
 from durable_execution.clock import SystemClock
 from durable_execution.counts import counted
 from durable_execution.local.store.database import SQLITE_MAGIC
-from durable_execution.replay.check import Handlers, Source
+from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.report import ReplayReport
 

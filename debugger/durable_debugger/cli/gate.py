@@ -24,7 +24,7 @@ from durable_debugger.cli.verify import (
 )
 from durable_execution.counts import counted
 from durable_execution.protocol.safe_text import json_text
-from durable_execution.replay.check import Handlers
+from durable_execution.replay.checks import Handlers
 from durable_execution.replay.formats import render
 from durable_execution.replay.gate import (
     MAX_REASON,

@@ -14,7 +14,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.places import Library
 from durable_execution.counts import counted
-from durable_execution.replay.check import Handlers, Source
+from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.formats import extent
 from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.report import ReplayReport, Verdict

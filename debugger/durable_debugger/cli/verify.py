@@ -31,7 +31,7 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.private_files import write_private
 from durable_execution.protocol import ExecutionStatus
 from durable_execution.protocol.safe_text import printable
-from durable_execution.replay.check import Handlers, Source
+from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.formats import FORMATS, render
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.loading import history_files

@@ -13,7 +13,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import handles
 from durable_debugger.text.source_path import nearer
 from durable_execution.errors import DurableError
-from durable_execution.replay.check import Handlers, Source
+from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.messages import Stepping
 from durable_execution.replay.pool import check_in_workers

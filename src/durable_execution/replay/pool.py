@@ -18,7 +18,7 @@ from typing import Self
 from durable_execution.counts import counted
 from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.channel import ClosedChannelError, ForgedMessageError
-from durable_execution.replay.check import Handlers, Source, check, read_source, without_handler
+from durable_execution.replay.checks import Handlers, Source, check, read_source, without_handler
 from durable_execution.replay.messages import BROKEN, CUT_OFF, Outcome, Reaped
 from durable_execution.replay.perturb import Perturber
 from durable_execution.replay.replayed_tree import rooted_at

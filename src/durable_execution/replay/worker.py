@@ -261,7 +261,7 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
 
 def _replayed(job: Job, handler: Any) -> ReplayReport:
     if job.is_every_prefix:
-        from durable_execution.replay.check import replay_every_prefix  # needed for this option only
+        from durable_execution.replay.checks import replay_every_prefix  # needed for this option only
 
         return replay_every_prefix(handler, job.execution, source=job.source)
     replayer = Replayer(handler, seconds=job.seconds, cause=False, explains=job.explains)
