@@ -1,7 +1,9 @@
 """The fix of a report is code: applied to the edited program, it makes the recorded calls again."""
 
+import ast
 import json
 import re
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from durable_execution.comparison import Divergence, DivergenceKind
 from durable_execution.history.reading import read_history
 from durable_execution.replay import Replayer, Verdict
+from tests.replay import unseen_programs as unseen
 from tests.replay.programs import handler_of
 
 CORPUS = Path(__file__).parent / "corpus" / "divergent"
@@ -81,3 +84,97 @@ def test_the_fix_restores_the_recorded_path(path: Path) -> None:
     for body in programs:
         report = Replayer(handler_of({**case["replayed_program"], "body": body})).replay(recorded)
         assert report.verdict is Verdict.SAME, (root.fix, body, report.roots, report.error)
+
+
+MARKED = re.compile(r"#([-+])\s*$")
+CONTEXTS = ("ctx", "inner")
+
+
+def guarded_text(text: str, change: str) -> str | None:
+    """A module with each block of marked lines made only `if ctx.patched(change)`; None where that is no Python."""
+    found: list[str] = []
+    block: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        if MARKED.search(line):
+            if block and _indent(line) < _indent(block[0]):
+                found += _guard(block, change)
+                block = []
+            block.append(line)
+            continue
+        found += _guard(block, change)
+        block = []
+        found.append(line)
+    try:
+        tree = ast.parse("\n".join(found))
+    except SyntaxError:
+        return None
+    contexts = _contexts(tree, None)
+    guards = [number for number, line in enumerate(found, 1) if "GUARDED.patched" in line]
+    if any(contexts.get(number) is None for number in guards):
+        return None
+    for number in guards:
+        found[number - 1] = found[number - 1].replace("GUARDED", contexts[number] or "")
+    return "\n".join(found) + "\n"
+
+
+def _guard(block: list[str], change: str) -> list[str]:
+    if not block:
+        return []
+    indent = " " * _indent(block[0])
+    new, old = ([f"    {line}" for line in block if line.rstrip().endswith(mark)] for mark in ("#+", "#-"))
+    nothing = [f"{indent}    pass"]
+    return [f"{indent}if GUARDED.patched({change!r}):", *(new or nothing), f"{indent}else:", *(old or nothing)]
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _contexts(node: ast.AST, context: str | None) -> dict[int, str | None]:
+    """The context that a guard can use, by line."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        names = {one.arg for one in node.args.args}
+        context = next((one for one in CONTEXTS if one in names), context)
+    found = {node.lineno: context} if isinstance(node, ast.If) else {}
+    for child in ast.iter_child_nodes(node):
+        found |= _contexts(child, context)
+    return found
+
+
+def fixed_text(program: unseen.Program, module: str, found: dict[str, Any]) -> str | None:
+    """A module of a program with the fix of its report; None where the fix is not code that this can write."""
+    text = program.modules[module]
+    changes = PATCHED.findall(found["text"]["fix"])
+    if changes:
+        return guarded_text(text, changes[0])
+    kept = NAMED.search(found["text"]["fix"])
+    replayed = program.text(module, "+")
+    if kept and found["names"][1] and f'"{found["names"][1]}"' in replayed:
+        return replayed.replace(f'"{found["names"][1]}"', f'"{kept[1]}"')
+    return None
+
+
+@pytest.mark.timeout(240)
+def test_the_fix_restores_the_recorded_path_of_programs_in_python(tmp_path: Path) -> None:
+    edited = {program.name: program for program in unseen.programs() if program.group == "edited"}
+    later = {**unseen.REPLAYED_IN, "UNSEEN_HOURS": str(unseen.HOURS_LATER)}
+    before, after = tmp_path / "before", tmp_path / "after"
+    unseen.write(before)
+    unseen.run("--record", before, unseen.RECORDED_IN, *edited)
+    reports = {one["name"]: one for one in map(json.loads, unseen.run("--replay", before, later, *edited).splitlines())}
+    shutil.copytree(before, after)
+    written: list[str] = []
+    for name, program in edited.items():
+        marked = [name for name, text in program.modules.items() if any(map(MARKED.search, text.splitlines()))]
+        texts = (
+            {module: fixed_text(program, module, reports[name]) for module in marked} if reports[name]["text"] else {}
+        )
+        if not texts or None in texts.values():
+            continue
+        for module, text in texts.items():
+            (after / "replayed" / name / f"{module}.py").write_text(text or "", encoding="utf-8")
+        written.append(name)
+    assert len(written) > 40
+    lines = unseen.run("--replay", after, later, *written).splitlines()
+    wrong = [(one, reports[one["name"]]["text"]) for one in map(json.loads, lines) if one["verdict"] != "same"]
+    assert wrong == []

@@ -171,11 +171,13 @@ def run(mode: str, folder: Path, environ: Mapping[str, str], *arguments: str) ->
     return "\n".join(lines)
 
 
-def replay_all(folder: str) -> None:
-    """Replay in this process, twice what is the same; print one JSON line for each program."""
+def replay_all(folder: str, names: list[str]) -> None:
+    """Replay in this process, twice what is the same; print one JSON line for each program, or for those named."""
     from durable_execution.replay import Replayer, load_history
 
     for program in programs():
+        if names and program.name not in names:
+            continue
         handler = importlib.import_module(f"{program.name}.handler").handler
         history = load_history(Path(folder) / f"{program.name}.history.json")
         report = Replayer(handler, cause=False).replay(history)
@@ -191,6 +193,7 @@ def replay_all(folder: str) -> None:
                     "kind": root.kind.value if root else None,
                     "path": root.path.partition("/")[2] if root else None,
                     "text": {"likely": root.likely, "fix": root.fix} if root else {},
+                    "names": [side.name if side else None for side in (root.recorded, root.replayed)] if root else [],
                 }
             )
         )
@@ -278,7 +281,7 @@ def main() -> None:
         record(given.record, given.names)
         return
     if given.replay:
-        replay_all(given.replay)
+        replay_all(given.replay, given.names)
         return
     if given.check:
         check_all(given.check, given.names, perturbs=given.perturb)
