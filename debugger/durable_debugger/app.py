@@ -10,6 +10,7 @@ from durable_debugger.model.cost import CostTerms
 from durable_debugger.model.fleet_groups import Fleet
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import HIDDEN, Session
+from durable_debugger.screens.dialogs import Palette
 from durable_debugger.screens.fleet_screen import FleetScreen
 from durable_debugger.screens.loading import LoadingScreen, LoadSession
 from durable_debugger.screens.main import MainScreen
@@ -122,6 +123,11 @@ class DebuggerApp(App[int]):
             self._load(event.arn)
         else:
             _ = self.push_screen(OpenerScreen(self._library, is_over=True))
+
+    def action_command_palette(self) -> None:
+        """Open the command palette."""
+        if not isinstance(self.screen, Palette):
+            _ = self.push_screen(Palette(id="--command-palette"))
 
     @on(FleetScreen.Chosen)
     def chosen_of_fleet(self, event: FleetScreen.Chosen) -> None:

@@ -5,6 +5,7 @@ The suite tries a few seeds; `DURABLE_FUZZ_SEEDS=20` tries more.
 
 import os
 import random
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -14,13 +15,19 @@ from textual.pilot import OutOfBounds, Pilot
 
 from durable_debugger.actions import ACTIONS
 from durable_debugger.app import DebuggerApp
+from durable_debugger.model.cost import CostTerms
+from durable_debugger.model.fleet_facts import FactReader
+from durable_debugger.model.fleet_groups import fleet_of
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import HANDLERS, load_handlers
 from durable_debugger.sources.places import Library
 from durable_debugger.widgets.lines import LineView
 from durable_execution.replay.line_recording import EventKind, Frame, LineEvent, LineRecording
 from tests.tui.conftest import Drive, order_session
+from tests.tui.recordings import order_execution
 from tests.tui.test_hostile import HOSTILE, hostile_session
+from tests.tui.test_live import Growing
+from tests.tui.test_reach import Shelf
 
 SEEDS = range(int(os.environ.get("DURABLE_FUZZ_SEEDS", "3")))
 STEPS = 60
@@ -55,6 +62,70 @@ def test_random_input_does_not_end_the_app(
     drive(session_of(name), script, size=(80, 24), library=Library(()))
 
 
+MORE_KEYS = [
+    *KEYS,
+    "ctrl+r",
+    "ctrl+s",
+    "f5",
+    "up",
+    "down",
+    "pagedown",
+    "end",
+    "1",
+    "2",
+    "3",
+    "4",
+    "d",
+    "s",
+    "colon",
+    "y",
+    "n",
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["opener", "fleet", "fork", "live"])
+def test_random_input_does_not_end_the_screens_beside_a_session(
+    name: str, seed: int, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    load_handlers()
+    for action in LEAVES:
+        monkeypatch.setitem(HANDLERS, action, lambda screen: None)
+    monkeypatch.setattr(DebuggerApp, "exit", lambda *_, **__: None)  # escape leaves the opener
+    chance = random.Random(f"{name} {seed}")
+    growing = Growing()
+    growing.add(2)
+    loaded = growing.load()
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        done: list[str] = []
+        if name == "fork":
+            await pilot.press("home", "down", "F")
+        for _ in range(STEPS):
+            if name == "live" and not growing.is_over:
+                growing.add(chance.choice([0, 0, 1, 30]))
+                growing.is_over = chance.random() < 0.02
+            done.append(await act(app, pilot, chance, MORE_KEYS))
+            assert app.is_running, f"the app ended after {done[-8:]}"
+            assert app._exception is None, f"{app._exception!r} after {done[-8:]}"
+            for pane in app.screen.query(LineView):
+                assert not pane.failure, f"after {done[-8:]}:\n{pane.failure}"
+
+    shelf = Library([Shelf(order_execution(), hostile_session().raw)])
+    match name:
+        case "opener":
+            drive(None, script, library=shelf)
+        case "fleet":
+            raws = [order_execution(), hostile_session().raw]
+            facts = [FactReader().read(each.events, reference=each.arn or "", arn=each.arn) for each in raws]
+            drive(None, script, fleet=(fleet_of("a test \x1b[31m\udc80", facts), CostTerms()), library=shelf)
+        case "fork":
+            drive(order_session(), script, target="flow.py:process_order", library=shelf)
+        case _:
+            drive(Session(loaded.execution, as_of=loaded.as_of), script, loaded=loaded, library=shelf)
+
+
 @pytest.mark.parametrize(("key", "size"), [("y", (1, 1)), ("y", (5, 24)), ("a", (2, 2)), ("ctrl+p", (1, 1))])
 def test_a_window_over_the_screen_opens_at_any_size(
     key: str, size: tuple[int, int], drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -70,12 +141,29 @@ def test_a_window_over_the_screen_opens_at_any_size(
     drive(session_of("order"), script, size=(80, 24), library=Library(()))
 
 
-async def act(app: DebuggerApp, pilot: Pilot[int], chance: random.Random) -> str:
+@pytest.mark.parametrize("key", ["y", "a", "ctrl+p"])
+def test_page_keys_do_nothing_in_a_window_without_room(
+    key: str, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await pilot.resize_terminal(80, 3)
+        await pilot.press(key, "pageup", "pagedown")
+        await pilot.resize_terminal(1, 1)
+        await pilot.press("pageup", "pagedown")
+        assert app.is_running
+        assert app._exception is None
+
+    drive(session_of("order"), script, size=(80, 24), library=Library(()))
+
+
+async def act(app: DebuggerApp, pilot: Pilot[int], chance: random.Random, keys: Sequence[str] = KEYS) -> str:
     """Do something at random, and say what."""
     width, height = app.size
     match chance.choice(["key", "key", "key", "key", "click", "size"]):
         case "key":
-            key = chance.choice(KEYS)
+            key = chance.choice(keys)
             await pilot.press(key)
             return key
         case "click":

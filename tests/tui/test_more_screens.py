@@ -95,7 +95,7 @@ DIFFERENT: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "    await handle.result()\n",
             "",
         ),
-        ('calls step "ship", the recording has callback "approval"', "was removed", "Fix make the new call only"),
+        ('calls step "ship", the recording has callback "approval"', "were removed", "Fix make the new call only"),
     ),
     "uuid_name": (
         _coroutine(UUID),
@@ -119,6 +119,10 @@ def _stop(engine: LocalEngine, arn: str) -> None:
     engine.client.stop_durable_execution(
         DurableExecutionArn=arn, Error={"ErrorType": "Ops", "ErrorMessage": "customer cancelled"}
     )
+
+
+def _end(engine: LocalEngine, arn: str) -> None:
+    engine.client.stop_durable_execution(DurableExecutionArn=arn)
 
 
 def _pause(engine: LocalEngine, arn: str) -> None:
@@ -160,6 +164,11 @@ ITEM = """
 """
 STATES: dict[str, tuple[str, Callable[[LocalEngine, str], None] | None, tuple[str, ...]]] = {
     "stopped": (_coroutine(RESTING), _stop, ("Stopped: Ops: customer cancelled", "it was stopped from outside")),
+    "stopped_without_a_reason": (
+        _coroutine(RESTING),
+        _end,
+        ("⊘ Stopped after 0ms, 1 invocation", "it was stopped from outside"),
+    ),
     "paused": (
         _coroutine(RESTING),
         _pause,
@@ -185,7 +194,7 @@ STATES: dict[str, tuple[str, Callable[[LocalEngine, str], None] | None, tuple[st
         _function(BRANCHES),
         None,
         (
-            "parallel-branch-1 failed (KeyError",
+            "branch 1 of both failed (KeyError",
             "it is not in a step",
             "Fix correct branch_failed.py",
         ),

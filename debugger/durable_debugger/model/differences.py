@@ -401,7 +401,8 @@ def remark_of(report: ReplayReport) -> str:
     """Return the result of a replay that found no difference, in one sentence."""
     calls = counted(report.calls, "call")
     if report.verdict is Verdict.SAME:
-        return f"Same: your code makes the {calls} of the recording"
+        failed = f", and fails as it did: {report.error}" if report.error else ""
+        return f"Same: your code makes the {calls} of the recording{failed}"
     if report.verdict is Verdict.EFFECTS:
         first = f": {report.effects[0]}" if report.effects else ""
         return f"Your code attempts a side effect outside a step{first}"

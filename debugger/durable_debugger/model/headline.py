@@ -147,7 +147,11 @@ def _failed(session: Subject) -> Headline:
     row = failed_row(session)
     if row is None:
         site = site_of_error(execution.error)
-        what = safe(str(execution.error)) if execution.error else _summary(session).removeprefix(" ")
+        if execution.error is None:
+            return Headline(
+                f"{word}{_summary(session).replace(' in ', ' after ', 1)}", role, _rested_at(session, site), site
+            )
+        what = safe(str(execution.error))
         where = f" {_place(site)}, outside any step" if site is not None else ""
         return Headline(f"{word}: {what}{where}", role, _rested_at(session, site), site)
     operation = session.operations[row]

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.command import CommandList, CommandPalette
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widgets import OptionList
 
 from durable_debugger.actions import actions_of, key_text
 from durable_debugger.text.cells import pad
@@ -24,6 +26,28 @@ READING_KEYS: list[BindingType] = [
     Binding("home,g", "scroll_lines(-1000000)", "Top", show=False),
     Binding("end,G", "scroll_lines(1000000)", "Bottom", show=False),
 ]
+
+
+class Menu(OptionList):
+    """Options to choose from. In a window without room for them, page keys do nothing: Textual's list raises `KeyError`."""
+
+    def action_page_up(self) -> None:
+        """Move up by a page."""
+        if self.scrollable_content_region:
+            super().action_page_up()  # type: ignore[no-untyped-call]  # as Textual has it
+
+    def action_page_down(self) -> None:
+        """Move down by a page."""
+        if self.scrollable_content_region:
+            super().action_page_down()  # type: ignore[no-untyped-call]  # as Textual has it
+
+
+class Palette(CommandPalette):
+    """The command palette, with the same care for its list."""
+
+    def _action_command_list(self, action: str) -> None:
+        if self.query_one(CommandList).scrollable_content_region:
+            super()._action_command_list(action)
 
 
 class DocumentScreen(ModalScreen[None]):

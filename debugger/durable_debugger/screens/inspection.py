@@ -23,6 +23,7 @@ from textual.widgets.option_list import Option
 from durable_debugger.model import search
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
+from durable_debugger.screens.dialogs import Menu
 from durable_debugger.screens.handlers import HANDLERS, handles
 from durable_debugger.text.payloads import size
 from durable_debugger.text.segments import plain
@@ -312,7 +313,7 @@ class CopyScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Create an option for each entry."""
         options = [Option(f"{each.key}  {each.label}  ({size(len(each.text))})", id=each.key) for each in self._found]
-        menu = OptionList(*options, markup=False)
+        menu = Menu(*options, markup=False)
         menu.border_title, menu.border_subtitle = "Copy", "w Write to a file  Esc Close"
         yield menu
 

@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 from durable_debugger.actions import Action, key_text
 from durable_debugger.model import facts
 from durable_debugger.model.outline import ROOT
+from durable_debugger.screens.dialogs import Menu
 from durable_debugger.screens.handlers import handles
 from durable_debugger.text.cells import safe, wrap
 from durable_debugger.text.segments import Part
@@ -180,7 +181,7 @@ class ChoiceScreen(ModalScreen[Act | None]):
 
     def compose(self) -> ComposeResult:
         """Create an option for each act."""
-        menu = OptionList(*(Option(each.label, id=each.id) for each in self._found), markup=False)
+        menu = Menu(*(Option(each.label, id=each.id) for each in self._found), markup=False)
         menu.border_title, menu.border_subtitle = self._title, "Enter Choose  Esc Close"
         yield menu
 

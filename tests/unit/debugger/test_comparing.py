@@ -3,7 +3,7 @@
 import pytest
 
 from durable_debugger.model import facts
-from durable_debugger.model.differences import Differences, differences_of, of_report
+from durable_debugger.model.differences import Differences, differences_of, of_report, remark_of
 from durable_debugger.model.marks import Marks
 from durable_debugger.model.session import Session
 from durable_debugger.text.segments import line_width, plain
@@ -146,6 +146,13 @@ def test_a_replay_without_a_verdict_of_same_is_no_success_on_any_view(verdict: V
     assert session.headline.glyph == "✗"
     if verdict is not Verdict.EFFECTS:
         assert session.headline.text.endswith(": the reason")
+
+
+def test_a_replay_that_fails_as_the_recording_did_says_so() -> None:
+    report = ReplayReport("order.json", "flow:process_order", Verdict.SAME, error="KeyError: 'sku'", calls=1)
+    assert (
+        remark_of(report) == "Same: your code makes the 1 call of the recording, and fails as it did: KeyError: 'sku'"
+    )
 
 
 def test_marks_come_from_what_invocations_noticed_themselves() -> None:
