@@ -1,6 +1,7 @@
 """`durable-debug gate` against an endpoint of the Lambda API: boto3 lists what is running, page by page."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -281,3 +282,55 @@ def test_killed_servers_and_gates_lose_nothing(tmp_path: Path, monkeypatch: pyte
         assert serving.run("gate", "flow", same, "--no-cause", "--release", "--yes", kill_after="released: ") < 0
         assert serving.run("gate", "flow", same, "--no-cause", "--release", "--yes") == 0
         assert serving.count("RUNNING") == 4
+
+
+PAUSING = """\
+from durable_execution import durable_execution
+
+
+def body(_):
+    open("{folder}/started", "w").close()  # a pipe: until the test opens its other end
+    with open("{folder}/go") as go:
+        return go.read()
+
+
+@durable_execution
+async def flow(event, ctx):
+    await ctx.step(lambda _: 1, name="{first}")
+    await ctx.step(body, name="slow")
+    await (await ctx.create_callback("approval")).result()
+"""
+
+
+@pytest.mark.timeout(180)
+def test_an_execution_that_is_still_pausing_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It pauses when its invocation ends, also when the server is killed before that."""
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for pipe in ("started", "go"):
+        os.mkfifo(tmp_path / pipe)
+    for name, first in (("deployed", "first"), ("broken", "renamed")):
+        (tmp_path / f"pausing_{name}.py").write_text(PAUSING.format(folder=tmp_path, first=first), encoding="utf-8")
+    broken, same = f"{tmp_path}/pausing_broken.py:flow", f"{tmp_path}/pausing_deployed.py:flow"
+    function = f"flow={same}"
+    with Serving(tmp_path, "--function", function) as serving:
+        client = serving.client()
+        client.invoke(FunctionName="flow", Qualifier="$LATEST", InvocationType="Event", Payload=b"{}")
+        client.close()
+        (tmp_path / "started").open().close()
+        assert serving.run("gate", "flow", broken, "--no-cause", "--hold", "--yes") == 0, serving.said
+        assert (serving.count("PAUSING"), serving.count("PAUSED")) == (1, 0)
+        assert serving.run("gate", "flow", broken, "--no-cause") == 1
+        assert "1 open execution: 1 at risk (on $LATEST); 1 of them paused" in serving.said
+    with Serving(tmp_path, "--function", function) as serving:
+        assert serving.count("PAUSING") + serving.count("PAUSED") == 1
+        assert serving.run("gate", "flow", broken, "--no-cause") == 1
+        assert "1 of them paused" in serving.said
+        assert serving.run("gate", "flow", same, "--no-cause", "--release", "--yes") == 0, serving.said
+        assert serving.count("RUNNING") == 1
+        (tmp_path / "started").open().close()
+        with (tmp_path / "go").open("w") as go:
+            go.write("done")
+        serving.wait_for_callbacks(1)
+        assert serving.run("gate", "flow", broken, "--no-cause", "--hold", "--yes") == 0
+        assert serving.count("PAUSING") + serving.count("PAUSED") == 1, serving.said

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 from durable_execution.divergence import Severity
@@ -105,15 +104,15 @@ def reason_for(report: ReplayReport, target: str) -> str:
 
 
 def hold(client: Any, arn: str, reason: str) -> Held:
-    """Pause an execution. One that is paused already, or has ended, stays as it is."""
-    token = sha256(f"hold {arn} {reason}".encode()).hexdigest()
+    """Pause an execution. One that is paused already, or has ended, stays as it is.
+
+    No token makes the request repeatable: an execution that was released must be held again.
+    """
     return _act(
         arn,
         reason,
         "PauseDurableExecution",
-        lambda: client.pause_durable_execution(
-            DurableExecutionArn=arn, Reason=reason, ExecutionTimeoutPaused=True, ClientToken=token
-        ),
+        lambda: client.pause_durable_execution(DurableExecutionArn=arn, Reason=reason, ExecutionTimeoutPaused=True),
     )
 
 
