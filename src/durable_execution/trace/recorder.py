@@ -60,6 +60,11 @@ class TraceRecorder(Observer, ReplayNotes):
         self.locals = locals
         self.sources = sources
         self.redaction = redaction or Redaction()
+        if sources:  # while the environment starts, and not in the thread of an invocation that Ctrl+C may interrupt
+            from durable_execution.redaction import redacted_source
+            from durable_execution.trace import sources as _sources  # noqa: F401
+
+            redacted_source("")
         self._statics: dict[StaticKey, str] = {}
         self._identities = Identities()
         self._thread = _ThreadSession()
