@@ -73,3 +73,8 @@ def test_causes_in_threads_closures_and_patterns_are_named(recordings: Path) -> 
     lines = unseen.run("--check", recordings, LATER, *names).splitlines()
     wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
     assert wrong == {name: [] for name in names}, lines
+
+
+def test_code_with_a_guard_goes_as_recorded_in_any_order(recordings: Path) -> None:
+    lines = unseen.run("--check", recordings, LATER, "--perturb", "patched_change").splitlines()
+    assert [unseen.judged(BY_NAME["patched_change"], found) for found in map(json.loads, lines)] == [[]], lines
