@@ -174,8 +174,11 @@ def of_report(report: "ReplayReport") -> Comparison:
         judged[_key(each)].append(each)
     found: list[Row] = []
     for row in report.rows:
-        known = judged.get(_key(row.divergence)) if row.divergence is not None else None
-        divergence = known.pop(0) if known else row.divergence
+        divergence = row.divergence
+        if divergence is not None and (known := judged.get(_key(divergence))):
+            divergence = known.pop(0)
+        elif divergence is not None and divergence.kind is DivergenceKind.INPUT:
+            divergence = None  # the report does not blame the code for it
         found.append(Row(row.depth, row.recorded, row.replayed, divergence, row.is_shifted))
     placed = [row.divergence for row in found if row.divergence is not None]
     return Comparison(tuple(found), (*placed, *(each for rest in judged.values() for each in rest)))

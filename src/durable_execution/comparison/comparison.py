@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -13,7 +13,7 @@ from durable_execution.comparison.wording import ENDED_DIFFERENTLY
 from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.protocol.ids import root_path
 
-__all__ = ["Comparison", "Row", "compare"]
+__all__ = ["Comparison", "Row", "compare", "not_restated"]
 
 COVERING = (DivergenceKind.BRANCH_COUNT, DivergenceKind.CHANGED_KIND, DivergenceKind.RENAMED)
 """Kinds of difference that explain every difference inside the call."""
@@ -155,3 +155,9 @@ def _in_any_branch(divergence: Divergence) -> Hashable:
         for side in (divergence.recorded, divergence.replayed)
     )
     return divergence.kind, DIGITS.sub("", path), names
+
+
+def not_restated(divergences: Sequence[Divergence]) -> list[Divergence]:
+    """The differences, without those of a map's items where the other order of its branches is a difference as well."""
+    reordered = {one.path for one in divergences if one.kind is DivergenceKind.REORDERED}
+    return [one for one in divergences if one.kind is not DivergenceKind.INPUT or one.path not in reordered]

@@ -42,7 +42,9 @@ def _with_permutations(rows: list[Row]) -> list[Row]:
     found = list(rows)
     for index, row in enumerate(rows):
         node, other = row.recorded, row.replayed
-        if row.divergence is not None or node is None or other is None or node.side.subtype != OperationSubType.MAP:
+        if node is None or other is None or node.side.subtype != OperationSubType.MAP:
+            continue
+        if row.divergence is not None and row.divergence.kind is not Kind.INPUT:  # a trace shows that the items differ
             continue
         moved = [
             (at, each) for at in _below(rows, index) if (each := rows[at].divergence) and each.kind is Kind.RENAMED

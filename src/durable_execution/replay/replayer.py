@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
-from durable_execution.comparison.comparison import Comparison, compare
+from durable_execution.comparison.comparison import Comparison, compare, not_restated
 from durable_execution.comparison.wording import VARIED, effect_of, fix_of, likely_of
 from durable_execution.counts import counted, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable, readable_pair
@@ -180,9 +180,9 @@ class _Replay:
         divergences = self._judged([self._as_kept(one) for one in compared.divergences], first)
         if self._replayer.inside and not first.is_timed_out:
             inside = self._inside(divergences)
-            divergences += (
-                [replace(one, severity=Severity.INFO) for one in inside] if self._is_uncertain(first) else inside
-            )
+            if self._is_uncertain(first):
+                inside = [replace(one, severity=Severity.INFO) for one in inside]
+            divergences = not_restated([*divergences, *inside])
         divergences += self._outcome(explored, divergences)
         return explored, compared, [one for each in divergences for one in self._as_given(each, first)]
 
