@@ -534,8 +534,8 @@ async def closed_async_generator(place: Path) -> None:
             write(place)
 
     found = lines()
-    await anext(found)
-    await found.aclose()
+    await anext(found)  # pyright: ignore[reportArgumentType]
+    await found.aclose()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def shown_warning(place: Path) -> None:
@@ -735,9 +735,9 @@ def thread_pool(place: Path) -> None:
         pool.apply(write, (place,))
 
 
-HELD_POOL = concurrent.futures.ThreadPoolExecutor(1)
-HELD_POOL.submit(int).result()
-HELD_POOL.shutdown()
+ENDED_POOL = concurrent.futures.ThreadPoolExecutor(1)
+ENDED_POOL.submit(int).result()
+ENDED_POOL.shutdown()
 HELD_POOL = concurrent.futures.ThreadPoolExecutor(1)
 
 

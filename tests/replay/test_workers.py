@@ -321,7 +321,7 @@ def test_what_runs_beside_replays_is_refused_and_not_blamed_on_them(
 
 
 def test_a_process_that_ends_before_it_is_spoken_to_is_an_unusable_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ended(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+    def ended(command: list[str], **options: Any) -> Any:
         process = started([sys.executable, "-c", "raise SystemExit('no memory')"], **options)
         process.wait()
         return process

@@ -258,7 +258,7 @@ class _IsolatedHost(FunctionHost):
         client = invocation.client
         if not isinstance(client, ForkClient):
             return self._host.invoke(invocation)
-        client.body_order = _LiveBodies()
+        client.body_order = _LiveBodies()  # pyright: ignore[reportAttributeAccessIssue]  # see `ServiceClient`
         with isolated(self._suspects):
             return self._host.invoke(invocation)
 

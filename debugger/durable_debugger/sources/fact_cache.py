@@ -70,15 +70,14 @@ class FactCache:
     def _read(self, found: dict[str, Any]) -> Facts:
         shape = tuple(found["shape"])
         kind, call, message = found["failure"]
-        return Facts(
-            **{
-                **found,
-                **{name: _moment(found[name]) for name in MOMENTS},
-                "shape": self._shapes.setdefault(shape, shape),
-                "failure": (kind, call, message),
-                "usage": Usage(**found["usage"]),
-            }
-        )
+        members: dict[str, Any] = {
+            **found,
+            **{name: _moment(found[name]) for name in MOMENTS},
+            "shape": self._shapes.setdefault(shape, shape),
+            "failure": (kind, call, message),
+            "usage": Usage(**found["usage"]),
+        }
+        return Facts(**members)
 
     def put(self, place: str, reference: str, stamp: str, facts: Facts) -> None:
         """Keep facts."""

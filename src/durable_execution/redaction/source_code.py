@@ -111,7 +111,7 @@ class _Literals:
                 self._constant(node)
                 continue
             if isinstance(node, STRINGS):
-                self.found.append(node)
+                self.found.append(node)  # pyright: ignore[reportArgumentType]  # each of them is an expression
                 continue
             self._look_at(node)
             pending.extend(ast.iter_child_nodes(node))

@@ -257,6 +257,8 @@ def _looked_at(subject: ast.expr, pattern: ast.AST) -> Iterator[ast.expr]:
         case ast.MatchOr():
             for inner in pattern.patterns:
                 yield from _looked_at(subject, inner)
+        case _:
+            pass
 
 
 class _Names(ast.NodeVisitor):
@@ -353,7 +355,8 @@ def _changed_by(function: str, arguments: Sequence[ast.expr]) -> set[str]:
     match function, arguments:
         case (("setattr" | "delattr" | "__setattr__"), [owner, ast.Constant(value=str(name)), *_]):
             return {f"{path}.{name}" for path in _targets(owner)}
-    return set()
+        case _:
+            return set()
 
 
 def _exits(node: ast.AST) -> bool:
@@ -374,6 +377,8 @@ def access_path(node: ast.AST) -> str | None:
     match node:
         case ast.Call(func=ast.Name(id="type"), args=[ast.Name() as owner]) if parts:
             node = owner
+        case _:
+            pass
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
 
 

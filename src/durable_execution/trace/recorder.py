@@ -61,10 +61,9 @@ class TraceRecorder(Observer, ReplayNotes):
         self.sources = sources
         self.redaction = redaction or Redaction()
         if sources:  # while the environment starts, and not in the thread of an invocation that Ctrl+C may interrupt
-            from durable_execution.redaction import redacted_source
-            from durable_execution.trace import sources as _sources  # noqa: F401
+            from durable_execution.trace.sources import prepare
 
-            redacted_source("")
+            prepare()
         self._statics: dict[StaticKey, str] = {}
         self._identities = Identities()
         self._thread = _ThreadSession()

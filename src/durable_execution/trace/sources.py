@@ -33,6 +33,15 @@ class RecordedSource:
     digest: str | None = None
 
 
+def prepare() -> None:
+    """Load what `source_lines` needs, while the environment starts.
+
+    In the thread of an invocation it would be loaded while Ctrl+C may end the program: Python forgets an unhandled
+    KeyboardInterrupt, and so the exit code, when any thread compiles text.
+    """
+    redacted_source("")
+
+
 def source_lines(
     handler_file: str | None, call_sites: Iterable[str], rules: Redaction | None = None
 ) -> Iterator[dict[str, Any]]:
