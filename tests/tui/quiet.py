@@ -15,12 +15,14 @@ SOON = 0.25
 """Seconds. Timers that fire once and sooner than this are waited for: what they do belongs to what was done."""
 ROUNDS = 3
 """How many rounds of the event loop must bring nothing new."""
+MOST_DRAWN = 100
+"""How often the screen is drawn at most: one that moves by itself, as of a live execution, is never still on a slow machine."""
 
 
 async def quiet(app: App[int]) -> None:
     """Wait until every message is handled and everything is drawn."""
-    still = 0
-    while still < ROUNDS and app.is_running and app._exception is None:
+    still = drawn = 0
+    while still < ROUNDS and drawn < MOST_DRAWN and app.is_running and app._exception is None:
         still += 1
         await asyncio.sleep(0)
         if not all(map(_is_waiting, _pumps(app))):
@@ -30,7 +32,7 @@ async def quiet(app: App[int]) -> None:
             still = 0
         elif _has_to_draw(app.screen) and not app._batch_count:
             app.screen._on_timer_update()
-            still = 0
+            still, drawn = 0, drawn + 1
         elif any(map(_has_a_timer, _pumps(app))):
             await asyncio.sleep(0.002)
             still = 0

@@ -83,6 +83,7 @@ MORE_KEYS = [
 ]
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", ["opener", "fleet", "fork", "live"])
 def test_random_input_does_not_end_the_screens_beside_a_session(
