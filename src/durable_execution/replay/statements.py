@@ -136,7 +136,7 @@ class Source:
             if isinstance(node, COMPOUND):
                 self._compound(node, function)
             else:
-                self._add(node, [node], node.lineno, node.end_lineno or node.lineno, function)
+                self._found.append(self._statement(node, [node], node.lineno, node.end_lineno or node.lineno, function))
 
     def _lambdas(self, node: ast.stmt) -> None:
         header = _header(node) if isinstance(node, COMPOUND) else [node]
@@ -156,7 +156,7 @@ class Source:
             for loop in outer:
                 self._inner.setdefault(loop, []).append(node.lineno)
             self._loops = [*outer, node.lineno]
-        self._add(node, header, node.lineno, last, function)
+        self._found.append(self._statement(node, header, node.lineno, last, function))
         around = self._parents
         self._parents = [] if inner is not function else [*around, node.lineno]
         if inner is not function:
@@ -167,26 +167,16 @@ class Source:
             self._collect(getattr(node, name, []), inner)
         self._loops = outer
         for handler in getattr(node, "handlers", []):
-            self._add(handler, [handler.type] if handler.type else [], handler.lineno, handler.lineno, function)
+            types = [handler.type] if handler.type else []
+            self._found.append(self._statement(handler, types, handler.lineno, handler.lineno, function))
             self._collect(handler.body, function)
         for case in getattr(node, "cases", []):
             parts: list[ast.AST] = [case.pattern, *([case.guard] if case.guard else [])]
             looked_at = list(_looked_at(node.subject, case.pattern)) if isinstance(node, ast.Match) else []
             last = case.pattern.end_lineno or case.pattern.lineno
-            self._add(case, parts, case.pattern.lineno, last, function, looked_at)
+            self._found.append(self._statement(case, parts, case.pattern.lineno, last, function, looked_at))
             self._collect(case.body, function)
         self._parents = around
-
-    def _add(
-        self,
-        node: ast.AST,
-        parts: Sequence[ast.AST],
-        first: int,
-        last: int,
-        function: Function | None,
-        more: Sequence[ast.AST] = (),
-    ) -> None:
-        self._found.append(self._statement(node, parts, first, last, function, more))
 
     def _statement(
         self,
