@@ -1,4 +1,6 @@
-"""Counts in texts: `1 call`, `2 calls`. Every text with a number of things takes its noun from here."""
+"""Counts and lists in texts: `1 call`, `2 calls`, `a, b and c`. Every text with a number of things takes its noun from here."""
+
+from collections.abc import Sequence
 
 
 def plural(number: float, one: str, several: str | None = None) -> str:
@@ -23,3 +25,9 @@ def counted(number: int, one: str, several: str | None = None) -> str:
         several: The noun for every other number; by default, `one` with an `s`.
     """
     return f"{number:,} {plural(number, one, several)}"
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence: `a`, `a and b`, `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

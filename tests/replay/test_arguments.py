@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr
 from durable_execution import DurableContext, StepContext, durable_context, durable_execution, durable_step
 from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.replay import Replayer, Verdict
-from durable_execution.trace.arguments import UNKNOWN, Digests, text_of, texts_of
+from durable_execution.trace.arguments import UNKNOWN, Digests, listed, text_of, texts_of
 from tests.replay.recording import recorded
 
 
@@ -291,3 +291,9 @@ def test_a_step_that_has_not_ended_is_not_compared() -> None:
         return
     report = Replayer(durable_execution(flow_of(2)), cause=False).replay(recording)
     assert not report.divergences
+
+
+def test_many_changed_items_are_counted_behind_the_first_ones() -> None:
+    assert listed([3]) == "item 3"
+    assert listed([0, 2, 4]) == "items 0, 2 and 4"
+    assert listed(range(8)) == "items 0, 1, 2, 3, 4 and 3 more"

@@ -12,6 +12,7 @@ from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode, is_same_function
 from durable_execution.comparison.context_comparison import Row
 from durable_execution.comparison.wording import OLD, change_id, place, times
+from durable_execution.counts import enumerated
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, quoted, readable
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.ids import kind_of
@@ -294,7 +295,7 @@ def _in_loop(node: CallNode, site: CallSite, recorded: int, replayed: int) -> tu
 def _listed(nodes: list[CallNode]) -> str:
     names = [node.side.short_name for node in nodes[:MAX_LISTED]]
     names += ["…"] if len(nodes) > MAX_LISTED else []
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    return enumerated(names)
 
 
 def _division(node: CallNode, likely: str, recorded: str) -> tuple[str, str]:

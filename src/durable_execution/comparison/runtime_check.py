@@ -13,7 +13,7 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, comparable_texts, is_same_function, is_same_json
 from durable_execution.comparison.wording import effect_of, fix_of, likely_of
-from durable_execution.counts import plural
+from durable_execution.counts import enumerated, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable_pair
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation, OperationType, Wire, operation_id
@@ -261,14 +261,15 @@ def given_divergence(recorded: CallNode, replayed: CallNode, *, context_path: st
     key = key_for(left["of"])
     names = changed_arguments(left["arguments"], right["texts"], key)
     if names and is_same_function(recorded, replayed) is not False:
-        word = f"{plural(len(names), 'argument')} {_enumerated(names)}"
-        what = f"a different value of {_enumerated(names)}"
+        word = f"{plural(len(names), 'argument')} {enumerated(names)}"
+        what = f"a different value of {enumerated(names)}"
     elif left["items"] is not None and right["items"] is not None:
         changed, is_order = changed_items(left["items"], right["items"], key)
         if not changed:
             return None
-        word, what = "items", "the same items in a different order" if is_order else f"a different {listed(changed)}"
-        what = what.replace("a different items", "different items")
+        word, what = "items", "the same items in a different order"
+        if not is_order:
+            what = f"{plural(len(changed), 'a different', 'different')} {listed(changed)}"
     else:
         return None
     kind = DivergenceKind.INPUT
@@ -286,10 +287,6 @@ def given_divergence(recorded: CallNode, replayed: CallNode, *, context_path: st
         effect=effect_of(kind, before, after, word=word),
         fix=fix_of(kind, before, after, word="argument").replace("the argument", f"the {word}"),
     )
-
-
-def _enumerated(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def difference(

@@ -6,7 +6,7 @@ no digest and is not compared.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from durable_execution.counts import counted, plural
+from durable_execution.counts import enumerated, plural
 
 DIGITS = 8
 """Hexadecimal digits of a digest."""
@@ -186,11 +186,8 @@ def changed_items(recorded: str, texts: Sequence[str | None], key: bytes) -> tup
     return changed, bool(changed) and sorted(before) == sorted(today)
 
 
-def listed(indexes: Iterable[int], most: int = 5) -> str:
-    """Return indexes as text: "item 3" or "items 1, 2 and 4"."""
-    found = list(indexes)
-    if len(found) > most:
-        return counted(len(found), "item")
-    *shown, last = map(str, found)
-    before = f"{', '.join(shown)} and " if shown else ""
-    return f"{plural(len(found), 'item')} {before}{last}"
+def listed(indexes: Sequence[int], most: int = 5) -> str:
+    """Return indexes as text: "item 3", "items 1, 2 and 4", or with "and 7 more" after the first ones."""
+    shown = [str(index) for index in indexes[:most]]
+    more = [f"{len(indexes) - most} more"] if len(indexes) > most else []
+    return f"{plural(len(indexes), 'item')} {enumerated([*shown, *more])}"
