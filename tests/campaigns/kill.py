@@ -8,11 +8,11 @@ and the ledger that the functions kept outside the store (see `victim.py`) is co
 """
 
 import argparse
+import multiprocessing
 import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,20 +20,25 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from durable_execution.local import LocalEngine
 from durable_execution.protocol import Wire
-from tests.campaigns.victim import LEDGER, STEPS
+from tests.campaigns import victim, victim_server
+from tests.campaigns.victim import BEATS, STEPS
 
-ROOT = Path(__file__).resolve().parents[2]
 MODES = ("engine", "serve", "workers")
-PER_LIFE = 2
-"""Executions that each life of the program starts."""
+AT_ONCE = 2
+"""Executions that each life of the program works on: those that earlier ones have left, and new ones."""
 
-SHORTEST, LONGEST = 0.02, 0.5
-"""Seconds from the first sign of life to the kill."""
+LONGEST = (0.02, 0.3)
+"""Seconds from the first body to the kill, at most. A body takes some 10 ms, so that half of the kills interrupt one."""
+
+PROGRAMS = multiprocessing.get_context("forkserver")
+PROGRAMS.set_forkserver_preload([victim.__name__, victim_server.__name__])
+"""Starts each life from a process that has imported everything: most of the time then goes to what is killed."""
 
 
 @dataclass(slots=True)
@@ -79,11 +84,9 @@ def campaign(mode: str, kills: int, directory: Path, *, seed: int = 0) -> Campai
     chance = random.Random(f"{mode} {seed}")
     found = Campaign(mode)
     life = _Life(mode, directory)
-    started = 0
     while found.kills < kills:
-        found.kills += life.run(started, started + PER_LIFE, chance, kills - found.kills)
-        started += PER_LIFE
-    life.finish(started)
+        found.kills += life.run(chance, kills - found.kills)
+    life.finish()
     found.problems += [f"worker {pid} has outlived its server" for pid in life.survivors]
     _check(found, directory)
     return found
@@ -96,60 +99,74 @@ class _Life:
         self._mode = mode
         self._directory = directory
         self._ledger = directory / "ledger"
+        self._ledger.touch()
+        self._started = 0
+        self._unfinished: list[str] = []
         self.survivors: list[int] = []
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), LEDGER: str(self._ledger)}
 
-    def run(self, first: int, last: int, chance: random.Random, wanted: int) -> int:
+    def run(self, chance: random.Random, wanted: int) -> int:
         """One life, with its violent end. Returns the number of kills."""
-        with self._program(first, last) as program:
-            self._await_life(program)
-            if self._mode == "workers":
-                return self._kill_workers(program, chance, wanted)
-            with suppress(subprocess.TimeoutExpired):
-                program.wait(chance.uniform(SHORTEST, LONGEST))
-                return 0  # it was quicker
-            workers = _children(program.pid) if self._mode == "serve" else []
-            program.kill()
-            program.wait()
-            self.survivors += [worker for worker in workers if not _ends(worker)]
-            return 1
+        program = self._begin()
+        if self._mode == "workers":
+            return self._kill_workers(program, chance, wanted)
+        if self._ends_within(program, chance.uniform(0, chance.choice(LONGEST))):
+            return 0  # it was quicker
+        workers = _children(program.pid) if self._mode == "serve" else []
+        _kill(program)
+        self.survivors += [worker for worker in workers if not _ends(worker)]
+        return 1
 
-    def finish(self, started: int) -> None:
+    def finish(self) -> None:
         """Run undisturbed until everything has ended."""
-        with self._program(0, started) as program:
-            if program.wait(timeout=600) != 0:
-                raise AssertionError(f"the last run ended with exit code {program.returncode}")
+        program = self._program([f"job-{number}" for number in range(self._started)])
+        program.join(timeout=600)
+        if program.exitcode != 0:
+            raise AssertionError(f"the last run ended with exit code {program.exitcode}")
 
-    def _program(self, first: int, last: int) -> "subprocess.Popen[bytes]":
-        module = "tests.campaigns.victim" if self._mode == "engine" else "tests.campaigns.victim_server"
-        command = [sys.executable, "-m", module, str(self._directory / "executions.db"), str(first), str(last)]
-        return subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL)
+    def _begin(self) -> BaseProcess:
+        """Start the program, and wait until it runs a body, so that the kill finds it at work."""
+        text = self._ledger.read_text()
+        self._unfinished = [name for name in self._unfinished if f"known {name}/{STEPS - 1} " not in text]
+        while len(self._unfinished) < AT_ONCE:
+            self._unfinished.append(f"job-{self._started}")
+            self._started += 1
+        program = self._program(self._unfinished)
+        while "\nbody " not in self._ledger.read_text()[len(text) :] and not self._ends_within(program, 0.005):
+            pass
+        return program
 
-    def _await_life(self, program: "subprocess.Popen[bytes]") -> None:
-        """Wait until the program has written to the ledger."""
-        before = self._ledger.stat().st_size if self._ledger.exists() else 0
-        while not self._ledger.exists() or self._ledger.stat().st_size == before:
-            with suppress(subprocess.TimeoutExpired):
-                program.wait(0.005)
-                return
+    def _program(self, names: list[str]) -> BaseProcess:
+        module = victim if self._mode == "engine" else victim_server
+        program = PROGRAMS.Process(
+            target=module.main, args=(str(self._directory / "executions.db"), str(self._ledger), names)
+        )
+        program.start()
+        return program
 
-    def _kill_workers(self, program: "subprocess.Popen[bytes]", chance: random.Random, wanted: int) -> int:
+    def _ends_within(self, program: BaseProcess, seconds: float) -> bool:
+        program.join(seconds)
+        return program.exitcode is not None
+
+    def _kill_workers(self, program: BaseProcess, chance: random.Random, wanted: int) -> int:
         kills = 0
         while kills < min(wanted, 10):
-            with suppress(subprocess.TimeoutExpired):
-                program.wait(chance.uniform(SHORTEST, LONGEST))
+            if self._ends_within(program, chance.uniform(0, chance.choice(LONGEST))):
                 return kills
             workers = _children(program.pid)
             if workers:
                 with suppress(ProcessLookupError):
                     os.kill(chance.choice(workers), signal.SIGKILL)
                     kills += 1
-        program.kill()
-        program.wait()
+        _kill(program)
         return kills + 1
 
 
-def _children(pid: int) -> list[int]:
+def _kill(program: BaseProcess) -> None:
+    program.kill()
+    program.join()
+
+
+def _children(pid: int | None) -> list[int]:
     """Child processes of a process."""
     found: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -241,8 +258,6 @@ def _value(event: Wire) -> str:
 
 
 def _check_bodies(found: Campaign, beats: dict[str, dict[int, list[int]]]) -> None:
-    from tests.campaigns.victim import BEATS
-
     for step, attempts in beats.items():
         last = 0
         for attempt, moments in sorted(attempts.items()):

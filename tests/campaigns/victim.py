@@ -6,11 +6,10 @@ body and repeatedly while it runs; `known STEP VALUE` when the handler has recei
 """
 
 import os
-import sys
 import time
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_execution import (
     DurableContext,
@@ -22,7 +21,9 @@ from durable_execution import (
     durable_execution,
     exponential_backoff,
 )
-from durable_execution.local import LocalEngine
+
+if TYPE_CHECKING:
+    from durable_execution.local import LocalEngine
 
 STEPS = 5
 LEDGER = "DURABLE_CAMPAIGN_LEDGER"
@@ -69,19 +70,22 @@ async def job(event: dict[str, Any], ctx: DurableContext) -> int:
     return STEPS
 
 
-def main(store: str, first: int, last: int) -> None:
-    """Run an engine on a store, with executions numbered from `first` to `last`, until they have all ended."""
+def main(store: str, ledger: str, names: list[str]) -> None:
+    """Run an engine on a store, with executions of these names, new ones or old ones, until they have all ended."""
+    from durable_execution.local import LocalEngine
+
+    os.environ[LEDGER] = ledger
     with LocalEngine(store, trace_sink=False) as engine:
         engine.register("job", job)
         engine.resume()
-        arns = []
-        for number in range(first, last):
-            name = f"job-{number}"
-            arns.append(engine.start("job", {"name": name}, name=name))
-            note("started", name)
-        for arn in arns:
-            engine.wait(arn)
+        run(engine, names)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+def run(engine: "LocalEngine", names: list[str]) -> None:
+    """Start executions, unless they exist, and wait for their ends."""
+    arns = []
+    for name in names:
+        arns.append(engine.start("job", {"name": name}, name=name))
+        note("started", name)
+    for arn in arns:
+        engine.wait(arn)
