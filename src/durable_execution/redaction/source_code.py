@@ -7,6 +7,7 @@ miss literals on the next line. Here the syntax tree says which literals are the
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from durable_execution.redaction.marker import HIDDEN
@@ -64,8 +65,11 @@ class _Part(NamedTuple):
     end: int
 
 
+@lru_cache(maxsize=32)
 def without_secrets(text: str, rules: "Redaction") -> str:
     """Return source with the secrets in its literals and comments hidden. It has as many lines as before.
+
+    It is cached, because a program parses every file of a trace again in each view and each report.
 
     Args:
         text: Python source. Any other text is redacted line by line.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from durable_execution.redaction import Redaction, redacted_source
 
 MAX_FILE = 100_000
 """Characters of a file that is kept."""
+
+MAX_BYTES = 8 * MAX_FILE
+"""Bytes to which a recorded file may expand when it is read. Its markers of hidden secrets may be longer than the secrets."""
 
 MAX_FILES = 30
 LIBRARIES = ("site-packages", "dist-packages")
@@ -95,26 +99,31 @@ def source_texts(lines: Iterable[Mapping[str, Any]]) -> dict[str, RecordedSource
 
     Secrets are hidden here too: earlier versions recorded the files as they were.
     """
-    found: dict[str, RecordedSource] = {}
-    for line in lines:
-        text = _text(line)
-        if text is not None:
-            digest = line.get("digest")
-            found[str(line["file"])] = RecordedSource(
-                redacted_source(text), digest if isinstance(digest, str) else None
-            )
-    return found
+    return {
+        line["file"]: RecordedSource(text, line["digest"] if isinstance(line.get("digest"), str) else None)
+        for line, text in _readable(lines)
+    }
 
 
 def without_secrets(lines: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """Return the lines that `source_lines` of this or an earlier version made, with secrets hidden."""
-    texts = [(line, _text(line)) for line in lines]
-    return tuple(line if text is None else {**line, "zlib": _compressed(redacted_source(text))} for line, text in texts)
+    """Return the lines that `source_lines` of this or an earlier version made, with secrets hidden.
+
+    Lines that cannot be read are left out: a part of a damaged one may still be readable to others.
+    """
+    return tuple({**line, "zlib": _compressed(text)} for line, text in _readable(lines))
+
+
+def _readable(lines: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield the lines with their redacted texts, of as many files as a trace keeps."""
+    texts = ((line, _text(line)) for line in lines)
+    return islice(((line, redacted_source(text)) for line, text in texts if text is not None), MAX_FILES)
 
 
 def _text(line: Mapping[str, Any]) -> str | None:
+    reader = zlib.decompressobj()
     try:
-        packed = zlib.decompress(base64.b64decode(line["zlib"]))
-        return packed.decode("utf-8", "surrogatepass") if isinstance(line["file"], str) else None
+        packed = reader.decompress(base64.b64decode(line["zlib"]), MAX_BYTES)
+        text = packed.decode("utf-8", "surrogatepass")
+        return text if reader.eof and isinstance(line["file"], str) else None
     except (KeyError, TypeError, ValueError, zlib.error):
         return None

@@ -184,3 +184,10 @@ def test_this_package_is_shown_as_it_is() -> None:
 
 def _names(text: str) -> list[str]:
     return [node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]
+
+
+def test_the_same_source_is_redacted_once() -> None:
+    first = redacted_source('password = "hunter2-a"', Redaction())
+    assert first == 'password = "⊘"'
+    assert redacted_source('password = "hunter2-a"', Redaction()) is first
+    assert redacted_source('password = "hunter2-a"', Redaction().with_keys({"street"})) is not first

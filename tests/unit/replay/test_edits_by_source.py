@@ -2,7 +2,9 @@
 
 import base64
 import importlib.util
+import itertools
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import FORMATS, Replayer, render
 from durable_execution.trace import MemorySink, Redaction, TraceRecorder, read_traces, write_traces
-from durable_execution.trace.sources import RecordedSource, source_texts, without_secrets
+from durable_execution.trace.sources import MAX_BYTES, MAX_FILES, RecordedSource, source_texts, without_secrets
 from tests.replay.recording import history_of
 
 HELPER = """
@@ -164,6 +166,23 @@ def test_earlier_versions_recorded_the_source_with_its_secrets(project: Project)
     (exported,) = without_secrets([line])
     assert zlib.decompress(base64.b64decode(exported["zlib"])).decode() == source.text
     assert {**exported, "zlib": packed} == line
+
+
+@pytest.mark.parametrize("kept", [None, -1])
+def test_a_source_that_expands_without_end_or_is_cut_is_neither_read_nor_exported(kept: int | None) -> None:
+    data = zlib.compress(b"#" * (MAX_BYTES + 1) if kept is None else SECRET.encode())[:kept]
+    line = {"record": "source", "file": "flow.py", "zlib": base64.b64encode(data).decode()}
+    tracemalloc.start()
+    assert source_texts([line]) == {}
+    assert without_secrets([line]) == ()
+    assert tracemalloc.get_traced_memory()[1] < 3 * MAX_BYTES
+    tracemalloc.stop()
+
+
+def test_no_more_sources_are_read_than_a_trace_keeps() -> None:
+    packed = base64.b64encode(zlib.compress(b"a = 1")).decode()
+    lines = ({"record": "source", "file": f"{number}.py", "zlib": packed} for number in itertools.count())
+    assert len(source_texts(lines)) == MAX_FILES
 
 
 def test_rules_of_the_recorder_hide_in_the_source(project: Project) -> None:
