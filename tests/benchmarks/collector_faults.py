@@ -10,17 +10,20 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from durable_execution.clock import SystemClock
 from durable_execution.protocol import InvocationStatus
 from durable_execution.telemetry import live
-from durable_execution.telemetry.environment_memory import sent_roots
+from durable_execution.telemetry.environment_memory import RootLedger
 from durable_execution.telemetry.export_outcomes import RejectionNotice, RetainingExporter, outcomes, retaining
 from durable_execution.telemetry.flushing import Flusher
 from durable_execution.telemetry.settings import Settings
@@ -32,8 +35,8 @@ TIMEOUT_SECONDS = 3
 """The time-out that `configure()` sets."""
 monotonic = SystemClock().monotonic
 
-CLOSED_PORT = "closed port"
-"""The fault with which nothing listens until the seventh invocation."""
+CLOSED_PORTS = {"closed port in the first only": 1, "closed port always": INVOCATIONS}
+"""Faults with which nothing listens up to an invocation."""
 
 Fault = Callable[[Collector, int], None]
 
@@ -68,7 +71,7 @@ def half_rejected(received: Collector, number: int) -> None:
 
 FAULTS: dict[str, Fault] = {
     "healthy": status(200),
-    CLOSED_PORT: status(200),
+    **dict.fromkeys(CLOSED_PORTS, status(200)),
     "slow: 1 s": slow,
     "half rejected": half_rejected,
     "503 in the first only": status(503, until=1),
@@ -80,31 +83,64 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def row(name: str, fault: Fault) -> str:
+@dataclass(frozen=True)
+class Outcome:
+    """What one fault did.
+
+    Attributes:
+        waited: Seconds that each invocation waited.
+        arrived: The number of spans that arrived.
+        missing: Names of spans that did not arrive.
+        orphans: Names of spans that arrived without their parent.
+    """
+
+    waited: tuple[float, ...]
+    arrived: int
+    missing: tuple[str, ...]
+    orphans: tuple[str, ...]
+
+
+def measure(name: str, settings: Settings | None = None) -> Outcome:
     """Trace the execution with one fault."""
-    live._flusher = Flusher()  # every row is an environment of its own
     port = _free_port()
-    with ExitStack() as stack:
-        received = Collector() if name == CLOSED_PORT else stack.enter_context(collector(port))
+    closed_until = CLOSED_PORTS.get(name, 0)
+    with pytest.MonkeyPatch.context() as patches, ExitStack() as stack:
+        patches.setattr(live, "_flusher", Flusher())  # every fault has an environment of its own
+        roots = RootLedger()
+        patches.setattr(live, "sent_roots", roots)
+        received = Collector() if closed_until else stack.enter_context(collector(port))
         session = requests.Session()
-        session.hooks["response"].append(RejectionNotice(outcomes, lambda _: sent_roots.lose_any()))
+        session.hooks["response"].append(RejectionNotice(outcomes))
         exporter = OTLPSpanExporter(f"http://127.0.0.1:{port}/v1/traces", timeout=TIMEOUT_SECONDS, session=session)
         provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(BatchSpanProcessor(RetainingExporter(exporter, on_lost=sent_roots.lose_spans)))
+        provider.add_span_processor(BatchSpanProcessor(RetainingExporter(exporter, on_lost=roots.lose_spans)))
+        sent = InMemorySpanExporter()
+        provider.add_span_processor(SimpleSpanProcessor(sent))
         retaining.add(provider)
         waited = []
         for number in range(1, INVOCATIONS + 2):
-            if number > INVOCATIONS and name == CLOSED_PORT:
+            if number == closed_until + 1 and closed_until:
                 received = stack.enter_context(collector(port))
-            fault(received, number)
-            waited.append(_invoke(provider, name, number))
+            FAULTS[name](received, number)
+            waited.append(_invoke(provider, settings or Settings(), name, number))
         provider.force_flush()
         provider.shutdown()
-        expected = 1 + 3 * (INVOCATIONS + 1) + 1  # the root, then invocation, step and attempt each, and the workflow
-        unique = {span.span_id: span for span in received.spans}
-        orphans = [span for span in unique.values() if span.parent_span_id and span.parent_span_id not in unique]
-    shown = "".join(f"{seconds:>8.2f}" for seconds in waited[:INVOCATIONS])
-    return f"{name:<24}{shown}{len(unique):>8}/{expected}{len(orphans):>9}"
+    expected = {f"{span.context.span_id:016x}": span.name for span in sent.get_finished_spans()}
+    found = {span.span_id: span for span in received.spans}
+    return Outcome(
+        tuple(waited),
+        len(found),
+        tuple(name for span_id, name in expected.items() if span_id not in found),
+        tuple(span.name for span in found.values() if span.parent_span_id and span.parent_span_id not in found),
+    )
+
+
+def row(name: str) -> str:
+    """Measure a fault and return its row of the table."""
+    found = measure(name)
+    shown = "".join(f"{seconds:>8.2f}" for seconds in found.waited[:INVOCATIONS])
+    sent = found.arrived + len(found.missing)
+    return f"{name:<32}{shown}{found.arrived:>8}/{sent}{len(found.orphans):>9}"
 
 
 def _free_port() -> int:
@@ -113,12 +149,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _invoke(provider: Any, name: str, number: int) -> float:
+def _invoke(provider: Any, settings: Settings, name: str, number: int) -> float:
     is_last = number == INVOCATIONS + 1
     start = started(
         arn=f"{ARN}/{name}", request_id=f"request-{number}", is_first=number == 1, updated=() if number == 1 else ("w",)
     )
-    observers = live.assemble(provider, None, Settings())
+    observers = live.assemble(provider, None, settings)
     for observer in observers:
         observer.on_invocation_started(start)
     step(observers[0], call(number, f"step-{number}"))
@@ -132,9 +168,9 @@ def main() -> None:
     """Measure and print."""
     logging.disable(logging.CRITICAL)
     numbers = "".join(f"{number:>8}" for number in range(1, INVOCATIONS + 1))
-    print(f"{'seconds of invocation':<24}{numbers}{'arrived':>11}{'orphans':>9}")
-    for name, fault in FAULTS.items():
-        print(row(name, fault), flush=True)
+    print(f"{'seconds of invocation':<32}{numbers}{'arrived':>11}{'orphans':>9}")
+    for name in FAULTS:
+        print(row(name), flush=True)
 
 
 if __name__ == "__main__":

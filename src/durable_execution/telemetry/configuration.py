@@ -238,22 +238,21 @@ def _otlp(signal: str, protocol: str) -> Any:
     specific = SPECIFIC[signal][0]
     options: dict[str, Any] = {}
     if signal == "traces" and protocol != "grpc":
-        from durable_execution.telemetry.environment_memory import sent_roots
         from durable_execution.telemetry.export_outcomes import outcomes
 
-        options["session"] = noticing_session(outcomes, lambda _: sent_roots.lose_any())
+        options["session"] = noticing_session(outcomes)
     is_timed = {settings.TIMEOUT.name, specific.name} & set(os.environ)
     if not is_timed:
         options["timeout"] = int(settings.TIMEOUT.default)
     return otlp_exporter(signal, protocol, **options)
 
 
-def noticing_session(counted: "ExportOutcomes", on_rejected: Callable[[str], None]) -> Any:
+def noticing_session(counted: "ExportOutcomes", on_rejected: Callable[[str], None] | None = None) -> Any:
     """Create a session for an exporter that notices spans which a collector rejects.
 
     Args:
         counted: Counts them.
-        on_rejected: Called with the collector's reason.
+        on_rejected: Called with the collector's reason; without it, the first rejection is logged.
     """
     import requests
 

@@ -89,12 +89,6 @@ class RootLedger:
             if names.SYNTHETIC_ROOT in attributes:
                 self._forget(str(attributes.get(names.EXECUTION_ARN)), span.context.trace_id)
 
-    def lose_any(self) -> None:
-        """Forget all roots: a collector rejected spans, and which ones is not known."""
-        with self._lock:
-            for key in self._has_arrived:
-                self._has_arrived[key] = False
-
     def _forget(self, arn: str, trace_id: int) -> None:
         with self._lock:
             if (arn, trace_id) in self._has_arrived:

@@ -249,18 +249,14 @@ def test_telemetry_of_ours_can_be_flushed_and_shut_down() -> None:
     telemetry.shutdown()
 
 
-def test_spans_that_the_collector_rejects_are_counted_and_the_root_comes_again(received: Collector) -> None:
+def test_spans_that_the_collector_rejects_are_counted_and_their_parents_come_again(received: Collector) -> None:
     received.rejects_half = True
-    script = SCRIPT.replace("print(telemetry.is_ours, type(telemetry.meter_provider).__name__)", PRINT_LOST)
-    said = run(received.endpoint, script, {"metrics": False})
-    lost, has_arrived = said.splitlines()
-    assert int(lost) == received.rejected > 0
-    assert has_arrived == "False"
+    script = SCRIPT.replace("telemetry.shutdown()", PRINT_LOST)
+    lost = int(run(received.endpoint, script, {"metrics": False}).splitlines()[0])
+    assert received.rejected > lost > 0  # at the exit, the parents came again, and one was rejected again
 
 
 PRINT_LOST = """
-from durable_execution.telemetry.environment_memory import sent_roots
 from durable_execution.telemetry.export_outcomes import outcomes
 print(outcomes.take_lost())
-print(any(sent_roots._has_arrived.values()))
 """

@@ -1,6 +1,7 @@
 """Failed exports: kept, sent again, given up only for their own sake, and noticed where the provider is not ours."""
 
 import logging
+import zlib
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -20,28 +21,42 @@ from durable_execution.telemetry.export_outcomes import (
 )
 from durable_execution.telemetry.flushing import Flusher
 from durable_execution.telemetry.identity import InvocationNames, identify
+from durable_execution.telemetry.settings import Settings
 from durable_execution.telemetry.trace_context import NOTHING
+from tests.benchmarks import collector_faults
 from tests.unit.telemetry.notifications import started
 
 
 class Collector(SpanExporter):
-    """Accepts spans while it is up, except those it never accepts."""
+    """Accepts spans while it is up, except those it never accepts; rejects some spans of the requests it accepts."""
 
-    def __init__(self) -> None:
+    def __init__(self, counted: ExportOutcomes | None = None) -> None:
         self.is_up = True
         self.refused: set[str] = set()
+        self.rejected: set[str] = set()
         self.received: list[str] = []
+        self.counted = counted or ExportOutcomes()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         named = [span.name for span in spans]
         if not self.is_up or self.refused & set(named):
             return SpanExportResult.FAILURE
-        self.received += named
+        self.received += [name for name in named if name not in self.rejected]
+        if self.rejected & set(named):
+            self.counted.reject(len(self.rejected & set(named)))
         return SpanExportResult.SUCCESS
 
 
+def context_of(name: str) -> SpanContext:
+    return SpanContext(1, zlib.crc32(name.encode()) + 1, is_remote=False)
+
+
 def spans(*given: str) -> list[ReadableSpan]:
-    return [ReadableSpan(name) for name in given]
+    """Spans by their names; `parent/child` has a parent."""
+    return [
+        ReadableSpan(name, context_of(name), parent=context_of(around or "top"))
+        for around, _, name in (each.rpartition("/") for each in given)
+    ]
 
 
 def test_spans_of_failed_exports_arrive_once_the_collector_is_back() -> None:
@@ -78,6 +93,76 @@ def test_the_oldest_spans_are_lost_when_too_many_are_kept(monkeypatch: pytest.Mo
     exporter.export(spans("new"))
     assert collector.received == ["new", "2", "3", "4"]
     assert counted.take_lost() == 2
+
+
+def test_a_span_that_was_kept_does_not_come_after_its_later_state() -> None:
+    collector = Collector()
+    exporter = RetainingExporter(collector)
+    collector.is_up = False
+    exporter.export(spans("root", "first"))
+    collector.is_up = True
+    exporter.export(spans("last", "root"))
+    assert collector.received == ["last", "root", "first"]
+
+
+def test_parents_among_rejected_spans_are_sent_again_once_a_whole_request_is_accepted() -> None:
+    counted = ExportOutcomes()
+    collector = Collector(counted)
+    exporter = RetainingExporter(collector, counted)
+    exporter.export(spans("charge/attempt"))
+    collector.rejected = {"charge"}
+    exporter.export(spans("charge", "ship/ship attempt", "ship"))
+    exporter.export(spans("charge", "leaf"))
+    assert collector.received == ["attempt", "ship attempt", "ship", "leaf"]
+    collector.rejected = set()
+    collector.received.clear()
+    for name in ("next", "after"):
+        exporter.export(spans(name))
+    assert collector.received == ["next", "ship", "charge", "after"]
+    assert (counted.failures, counted.take_lost()) == (0, 2)
+
+
+def test_parents_that_are_never_accepted_are_given_up() -> None:
+    counted, lost = ExportOutcomes(), list[str]()
+    collector = Collector(counted)
+    exporter = RetainingExporter(collector, counted, lambda given: lost.extend(span.name for span in given))
+    collector.rejected = {"poison"}
+    exporter.export(spans("poison/leaf", "poison"))
+    for number in range(4):
+        exporter.export(spans(f"good {number}"))
+    assert collector.received == ["leaf", *(f"good {number}" for number in range(4))]
+    assert (lost, counted.take_lost()) == (["poison"], 1)
+
+
+def test_kept_spans_of_which_some_are_rejected_leave_their_parents() -> None:
+    counted = ExportOutcomes()
+    collector = Collector(counted)
+    exporter = RetainingExporter(collector, counted)
+    collector.is_up = False
+    exporter.export(spans("charge/attempt", "charge"))
+    collector.is_up, collector.rejected = True, {"charge"}
+    exporter.export(spans("next"))
+    collector.rejected = set()
+    exporter.export(spans("after"))
+    assert collector.received == ["next", "attempt", "after", "charge"]
+
+
+def test_only_so_many_parents_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_outcomes, "KNOWN_PARENTS", 2)
+    exporter = RetainingExporter(Collector())
+    exporter.export(spans("a/1", "b/2", "c/3"))
+    assert list(exporter._parents) == [(1, context_of(name).span_id) for name in "bc"]
+
+
+FAULTS = [name for name in collector_faults.FAULTS if not name.startswith("slow")]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_everything_arrives_once_the_collector_is_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector_faults, "TIMEOUT_SECONDS", 0.1)
+    found = collector_faults.measure(name, Settings(flush_seconds=0.2))
+    assert found.orphans == ()
+    assert found.missing == ()
 
 
 def test_a_root_that_is_given_up_is_sent_again() -> None:
@@ -133,13 +218,23 @@ def test_an_application_that_keeps_its_provider_is_not_changed() -> None:
 def test_other_answers_reject_nothing(is_ok: bool, content: bytes) -> None:
     counted = ExportOutcomes()
     RejectionNotice(counted, lambda _: pytest.fail("nothing was rejected"))(SimpleNamespace(ok=is_ok, content=content))
-    assert counted.take_lost() == 0
+    assert (counted.take_lost(), counted.rejected) == (0, 0)
 
 
 def test_rejected_spans_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    counted, reasons = ExportOutcomes(), list[str]()
-    notice = RejectionNotice(counted, reasons.append)
+    counted = ExportOutcomes()
+    notice = RejectionNotice(counted)
     for _ in range(2):
         notice(SimpleNamespace(ok=True, content=b"\x0a\x02\x08\x05"))
-    assert (counted.take_lost(), reasons) == (10, ["it gives no reason"] * 2)
-    assert ["rejected 5 spans" in record.getMessage() for record in caplog.records] == [True]
+    assert (counted.take_lost(), counted.rejected) == (10, 10)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the collector rejected 5 spans: it gives no reason. ")
+
+
+def test_a_caller_that_asks_for_the_reasons_gets_no_log_record(caplog: pytest.LogCaptureFixture) -> None:
+    reasons: list[str] = []
+    notice = RejectionNotice(ExportOutcomes(), reasons.append)
+    for _ in range(2):
+        notice(SimpleNamespace(ok=True, content=b"\x0a\x02\x08\x05"))
+    assert reasons == ["it gives no reason"] * 2
+    assert caplog.records == []
