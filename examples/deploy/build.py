@@ -37,24 +37,26 @@ def platforms(architecture: str) -> list[str]:
     return [*(f"manylinux_2_{version}_{machine}" for version in versions), f"manylinux2014_{machine}"]
 
 
-def install(target: Path, *, architecture: str, python: str) -> None:
+def install(target: Path, *, architecture: str, python: str, otlp: bool = False) -> None:
     """Install the SDK and its dependencies into a folder, for Lambda's platform.
 
     Args:
         target: The folder. It is emptied first.
         architecture: `arm64`, `x86_64`, or `this` for this computer and its Python.
         python: Version of Lambda's Python runtime, such as `3.13`.
+        otlp: Whether to install the exporters to Jaeger and other collectors.
     """
     shutil.rmtree(target, ignore_errors=True)
     wheels = target.parent / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(wheels), str(REPOSITORY)], check=True)
+    sdk = [f"{wheel}[otlp]" if otlp else str(wheel) for wheel in wheels.glob("*.whl")]
     foreign = []
     if architecture != "this":
         foreign = ["--python-version", python, "--only-binary=:all:"]
         foreign += [f"--platform={platform}" for platform in platforms(architecture)]
-    subprocess.run([*pip, "install", "--target", str(target), *foreign, *map(str, wheels.glob("*.whl"))], check=True)
+    subprocess.run([*pip, "install", "--target", str(target), *foreign, *sdk], check=True)
 
 
 def precompile(folder: Path, *, python: str) -> bool:
@@ -109,12 +111,13 @@ def main() -> None:
         help="processor of the function; `this` builds for this computer (default: %(default)s)",
     )
     parser.add_argument("--python", default="3.13", help="version of Lambda's Python runtime (default: %(default)s)")
+    parser.add_argument("--otlp", action="store_true", help="with the exporters to Jaeger and other collectors")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "build", help="folder to write (default: build)")
     arguments = parser.parse_args()
     output: Path = arguments.output
     output.mkdir(parents=True, exist_ok=True)
     installed = output / "installed"
-    install(installed, architecture=arguments.architecture, python=arguments.python)
+    install(installed, architecture=arguments.architecture, python=arguments.python, otlp=arguments.otlp)
     prefix, name = ("python", "layer") if arguments.what == "layer" else ("", "orders")
     if arguments.what == "package":
         for file in (HERE / "app").glob("*.py"):

@@ -10,9 +10,11 @@ from pydantic import BaseModel
 
 from durable_execution import CallbackConfig, DurableContext, StepContext, durable_execution, durable_step
 from durable_execution.errors import CallbackTimeoutError
-from durable_execution.telemetry import correlate_logs
+from durable_execution.telemetry import configure, correlate_logs
 
 correlate_logs()  # adds execution, operation, trace and span to log records
+if "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ:  # needs the extra [otlp]; a telemetry layer needs no call
+    configure(service_name="orders")
 
 
 class Order(BaseModel):

@@ -17,6 +17,18 @@ variable "package" {
   default     = "../../../build/orders.zip"
 }
 
+variable "telemetry_layer" {
+  description = "ARN of the AWSOpenTelemetryDistroPython layer of this region, for spans in X-Ray. Null turns spans off."
+  type        = string
+  default     = null
+}
+
+variable "otlp_endpoint" {
+  description = "Address of Jaeger or a different OTLP collector. Null sends nothing. Needs a package with the extra: `build.py package --otlp`."
+  type        = string
+  default     = null
+}
+
 variable "alarm_topic" {
   description = "ARN of an SNS topic that receives alarms. Null creates none."
   type        = string
@@ -25,6 +37,8 @@ variable "alarm_topic" {
 
 locals {
   alarm_actions = var.alarm_topic == null ? [] : [var.alarm_topic]
+  telemetry     = var.telemetry_layer == null ? {} : { AWS_LAMBDA_EXEC_WRAPPER = "/opt/otel-instrument" }
+  otlp          = var.otlp_endpoint == null ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp_endpoint }
 }
 
 data "aws_partition" "current" {}
@@ -55,12 +69,24 @@ resource "aws_iam_role_policy_attachment" "durable" {
   policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AWSLambdaBasicDurableExecutionRolePolicy"
 }
 
+# spans
+resource "aws_iam_role_policy_attachment" "spans" {
+  count      = var.telemetry_layer == null ? 0 : 1
+  role       = aws_iam_role.process_order.name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AWSXRayDaemonWriteAccess"
+}
+
 resource "aws_iam_role_policy" "publish" {
   role = aws_iam_role.process_order.id
   policy = jsonencode({
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Action = "sns:Publish", Resource = aws_sns_topic.approvals.arn }]
   })
+}
+
+resource "aws_cloudwatch_log_group" "process_order" {
+  name              = "/aws/lambda/process-order"
+  retention_in_days = 30
 }
 
 resource "aws_lambda_function" "process_order" {
@@ -74,6 +100,7 @@ resource "aws_lambda_function" "process_order" {
   memory_size      = 512 # the default of 128 MB is too small to import boto3 quickly
   timeout          = 60  # of one invocation, in seconds
   publish          = true
+  layers           = var.telemetry_layer == null ? [] : [var.telemetry_layer]
 
   durable_config {
     execution_timeout = 604800 # of the whole execution: 7 days, in seconds
@@ -81,14 +108,23 @@ resource "aws_lambda_function" "process_order" {
   }
 
   environment {
-    variables = {
-      APPROVAL_TOPIC     = aws_sns_topic.approvals.arn
-      DURABLE_TRACE_VIEW = "invocation"
-    }
+    variables = merge(
+      {
+        APPROVAL_TOPIC     = aws_sns_topic.approvals.arn
+        DURABLE_TRACE_VIEW = "invocation" # each invocation sends its own spans
+      },
+      local.telemetry,
+      local.otlp,
+    )
+  }
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.process_order.name
   }
 
   tracing_config {
-    mode = "Active"
+    mode = var.telemetry_layer == null ? "PassThrough" : "Active"
   }
 }
 
@@ -174,6 +210,49 @@ resource "aws_cloudwatch_metric_alarm" "failed_executions" {
   namespace           = "AWS/Lambda"
   metric_name         = "DurableExecutionFailed"
   dimensions          = { FunctionName = aws_lambda_function.process_order.function_name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+}
+
+# Stuck until their time limit; `durable-debug explain` says what they waited for.
+resource "aws_cloudwatch_metric_alarm" "timed_out_executions" {
+  alarm_name          = "process-order-timed-out-executions"
+  namespace           = "AWS/Lambda"
+  metric_name         = "DurableExecutionTimedOut"
+  dimensions          = { FunctionName = aws_lambda_function.process_order.function_name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+}
+
+# `durable_execution` writes one line for a divergence; the filter turns it into a metric.
+resource "aws_cloudwatch_log_metric_filter" "divergences" {
+  name           = "process-order-divergences"
+  log_group_name = aws_cloudwatch_log_group.process_order.name
+  pattern        = "\"Nondeterminism in\""
+
+  metric_transformation {
+    namespace     = "Orders"
+    name          = "Divergences"
+    value         = "1"
+    default_value = "0"
+  }
+}
+
+# A deployment leaves the recorded path of running executions: roll the alias back.
+resource "aws_cloudwatch_metric_alarm" "diverged" {
+  alarm_name          = "process-order-diverged"
+  namespace           = "Orders"
+  metric_name         = "Divergences"
   statistic           = "Sum"
   period              = 300
   evaluation_periods  = 1
