@@ -21,6 +21,7 @@ from durable_execution.local.rules.executions import (
     end_execution,
     fail_execution,
     keep_outcome,
+    largest_result,
     release_children,
 )
 from durable_execution.local.rules.forks import Fork, end_next
@@ -160,9 +161,8 @@ class Invocations:
         return False
 
     def _answered(self, transaction: Transaction, journal: Journal, value: Any) -> None:
-        limits, row = self._backend.limits, journal.row
-        is_child = row.parent_key is not None
-        answer = read_answer(value, limits.invoke_bytes if is_child else limits.response_bytes)
+        row = journal.row
+        answer = read_answer(value, *largest_result(self._backend.limits, row))
         journal.set(failures=0)
         match answer:
             case Ended() if row.status == "PAUSED":
@@ -223,14 +223,13 @@ class Invocations:
                 self._end_plain_with(transaction, journal, value)
 
     def _end_plain_with(self, transaction: Transaction, journal: Journal, value: Any) -> None:
-        limits = self._backend.limits
         try:
             result = json.dumps(value)
         except (TypeError, ValueError) as error:
             unserializable = ErrorObject(f"Unable to marshal response: {error}", "Runtime.MarshalError")
             fail_execution(transaction, journal, unserializable)
             return
-        most = limits.invoke_bytes if journal.row.parent_key is not None else limits.response_bytes
+        most, _ = largest_result(self._backend.limits, journal.row)
         if len(result.encode()) > most:
             too_large = ErrorObject(
                 f"Response payload size exceeded the maximum of {most} bytes.", "Function.ResponseSizeTooLarge"
@@ -315,12 +314,13 @@ class Idle:
     error: ClassVar[ErrorObject] = ErrorObject("Cannot return PENDING status with no pending operations.", INVALID)
 
 
-def read_answer(value: Any, max_bytes: int) -> Ended | Waiting:
+def read_answer(value: Any, max_bytes: int, kind: str = "an") -> Ended | Waiting:
     """Validate what a handler returned. An invalid value ends the execution as FAILED.
 
     Args:
         value: The returned value.
         max_bytes: Maximum size of a result, in bytes.
+        kind: How the execution was started, with its article, for the error.
     """
     if not isinstance(value, Mapping):
         return _broken(f"a durable function must return an object with a Status, not {type(value).__name__}")
@@ -328,13 +328,13 @@ def read_answer(value: Any, max_bytes: int) -> Ended | Waiting:
     if status == "PENDING":
         return Waiting()
     if status == "SUCCEEDED":
-        return _succeeded(result, error, max_bytes)
+        return _succeeded(result, error, max_bytes, kind)
     if status == "FAILED":
         return _failed(result, error)
     return _broken(f"Status must be SUCCEEDED, FAILED or PENDING, not {status!r:.80}")
 
 
-def _succeeded(result: Any, error: Any, max_bytes: int) -> Ended:
+def _succeeded(result: Any, error: Any, max_bytes: int, kind: str) -> Ended:
     if error is not None:
         return _broken("Error cannot be returned with Status SUCCEEDED")
     if result is not None and not isinstance(result, str):
@@ -344,7 +344,7 @@ def _succeeded(result: Any, error: Any, max_bytes: int) -> Ended:
     except UnicodeEncodeError:
         return _broken("Result contains an unpaired surrogate, which is not valid Unicode")
     if size > max_bytes:
-        return _broken(f"Result must be at most {max_bytes} bytes, but is {size}")
+        return _broken(f"Result of {kind} execution must be at most {max_bytes} bytes, but is {size}")
     return Ended("SUCCEEDED", result=result)
 
 

@@ -87,6 +87,7 @@ class Invoking:
             tenant_id=tenant_id,
             trace_header=trace_header,
             client_context=client_context,
+            is_asynchronous=kind == "Event",
         )
         row = self.start(start)
         answer: Wire = {"StatusCode": KINDS[kind], "ExecutedVersion": row.version, "Payload": io.BytesIO(b"")}

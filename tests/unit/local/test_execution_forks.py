@@ -307,6 +307,7 @@ def test_a_store_of_the_first_version_takes_forks(tmp_path: Path) -> None:
         origin = origin_of(engine)
     with sqlite3.connect(store) as connection:
         connection.execute("DROP TABLE forks")
+        connection.execute("ALTER TABLE executions DROP COLUMN is_asynchronous")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     with registered(LocalEngine(store, time="skip", trace_sink=False)) as engine:

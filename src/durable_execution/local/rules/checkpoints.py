@@ -17,7 +17,14 @@ from durable_execution.local.rules.api_errors import invalid
 from durable_execution.local.rules.batches import require_batch, require_update
 from durable_execution.local.rules.callbacks import make_callback_id
 from durable_execution.local.rules.control import become_paused
-from durable_execution.local.rules.executions import Start, begin_execution, encode_error, fire_due, keep_outcome
+from durable_execution.local.rules.executions import (
+    Start,
+    begin_execution,
+    encode_error,
+    fire_due,
+    keep_outcome,
+    largest_result,
+)
 from durable_execution.local.rules.forks import end_next
 from durable_execution.local.rules.tokens import current_token, require_current
 from durable_execution.local.rules.transitions import Transition, new_operation, transition
@@ -125,10 +132,8 @@ class Checkpoints:
             keep_outcome(journal, error=update.error or "{}")
             journal.set(ending="FAILED")
             return
-        limits, is_chained = self._backend.limits, journal.row.parent_key is not None
-        most = limits.invoke_bytes if is_chained else limits.sync_payload_bytes
+        most, kind = largest_result(self._backend.limits, journal.row)
         if update.payload and len(update.payload.encode()) > most:
-            kind = "a chained" if is_chained else "an"
             raise invalid(f"The result of {kind} execution must be at most {most} bytes.")
         keep_outcome(journal, result=update.payload)
         journal.set(ending="SUCCEEDED")

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from durable_execution.local.function_registry import Function, Target
 from durable_execution.local.rules.api_errors import fault, invalid
+from durable_execution.local.rules.limits import EngineLimits
 from durable_execution.local.store.journal import Journal
 from durable_execution.local.store.rows import ExecutionRow, OperationRow, compact
 from durable_execution.local.transaction import Backend, Transaction
@@ -46,6 +47,7 @@ class Start:
         client_context: Base64 client context.
         parent: Key of the invoking execution and id of the invoking operation; None for a direct start.
         arn: The ARN, to record an execution again; None for a new one.
+        is_asynchronous: Whether the request that starts it does not wait for its result.
     """
 
     function: Function
@@ -58,6 +60,7 @@ class Start:
     client_context: str | None = None
     parent: tuple[int, str] | None = None
     arn: str | None = None
+    is_asynchronous: bool = False
 
 
 def encode_error(error: ErrorObject) -> str:
@@ -208,7 +211,17 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
         pauses_timeout=0,
         paused_ms=None,
         frozen_timeout_ms=None,
+        is_asynchronous=start.is_asynchronous,
     )
+
+
+def largest_result(limits: EngineLimits, row: ExecutionRow) -> tuple[int, str]:
+    """The most bytes that the result of an execution may have, and how it was started."""
+    if row.parent_key is not None:
+        return limits.invoke_bytes, "a chained"
+    if row.is_asynchronous and row.is_durable:
+        return limits.async_payload_bytes, "an asynchronous"
+    return limits.response_bytes, "a synchronous"
 
 
 def _tell_parent(transaction: Transaction, child: Journal) -> None:

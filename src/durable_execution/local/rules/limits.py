@@ -17,9 +17,9 @@ class EngineLimits:
         payload_bytes: Maximum size of the payload of any other update.
         callback_result_bytes: Maximum size of a callback's result.
         invoke_bytes: Maximum size of a chained invoke's input and of a chained execution's result.
-        async_payload_bytes: Maximum payload of an asynchronous Invoke.
-        sync_payload_bytes: Maximum payload of a synchronous Invoke, and maximum result of an execution.
-        response_bytes: Maximum size of a handler's answer.
+        async_payload_bytes: Maximum payload of an asynchronous Invoke, and maximum result of an execution started by it.
+        sync_payload_bytes: Maximum payload of a synchronous Invoke.
+        response_bytes: Maximum result of any other execution, and maximum size of a handler's answer.
         page_bytes: Maximum size of a page of operations or events. A page always has at least one item.
         page_items: Default number of items in a page.
         max_page_items: Maximum number of items in a page.

@@ -204,7 +204,7 @@ def _initialize(connection: sqlite3.Connection, path: Path | None) -> None:
     if version < VERSION:
         connection.execute("BEGIN EXCLUSIVE")
         if (found := _version(connection)) < VERSION:  # another process may have created them in the meantime
-            for statement in TABLES if found == 0 else SINCE_VERSION_1:
+            for statement in TABLES if found == 0 else (each for since in SINCE[found - 1 :] for each in since):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -242,7 +242,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 APPLICATION_ID = 0x44555241
 """`DURA`, in the header of every store (SQLite's application_id)."""
-VERSION = 2
+VERSION = 3
 """Schema version of the store (SQLite's user_version)."""
 SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -254,8 +254,13 @@ def _columns(row: type[ExecutionRow | OperationRow | EventRow | ForkRow], skip: 
     return ", ".join(f"{name} {kinds[kind]}" for name, kind in row.__annotations__.items() if name not in skip)
 
 
-SINCE_VERSION_1 = (f"CREATE TABLE forks ({_columns(ForkRow, ('execution',))}, execution INTEGER PRIMARY KEY)",)
-"""What a store of version 1 lacks."""
+FORKS = f"CREATE TABLE forks ({_columns(ForkRow, ('execution',))}, execution INTEGER PRIMARY KEY)"
+
+SINCE = (
+    (FORKS,),
+    ("ALTER TABLE executions ADD COLUMN is_asynchronous INTEGER NOT NULL DEFAULT 0",),
+)
+"""What a store of version 1 lacks, then what one of version 2 lacks."""
 
 TABLES = (
     f"CREATE TABLE executions (key INTEGER PRIMARY KEY, {_columns(ExecutionRow, ('key',))}, UNIQUE (arn))",
@@ -275,7 +280,7 @@ TABLES = (
     """CREATE TABLE answers (execution INTEGER NOT NULL, client_token TEXT NOT NULL, request TEXT NOT NULL,
     answer TEXT NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (execution, client_token)) WITHOUT ROWID""",
     "CREATE INDEX answers_by_age ON answers (at_ms)",
-    *SINCE_VERSION_1,
+    FORKS,
 )
 
 

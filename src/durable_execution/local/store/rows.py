@@ -54,6 +54,8 @@ class ExecutionRow(NamedTuple):
         pauses_timeout: Whether the execution time-out is paused too.
         paused_ms: When it became PAUSED.
         frozen_timeout_ms: Value of `timeout_ms` at that time.
+        is_asynchronous: Whether the request that started it did not wait for it. The service then keeps a smaller
+            result.
     """
 
     key: int
@@ -96,6 +98,7 @@ class ExecutionRow(NamedTuple):
     pauses_timeout: int
     paused_ms: int | None
     frozen_timeout_ms: int | None
+    is_asynchronous: bool
 
     @property
     def is_running(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from durable_execution.errors import ServiceError
-from durable_execution.local import EngineLimits, LocalEngine, SkippingClock
+from durable_execution.local import EngineLimits, ExecutionResult, LocalEngine, SkippingClock
 from durable_execution.protocol import Wire
 from tests.unit.local.conftest import START
 from tests.unit.local.scripts import PENDING, Session, callback, done, invoke, kinds, register, step, wait
@@ -70,6 +70,30 @@ def test_the_result_of_an_execution_may_be_larger_than_that_of_a_step(engine: Lo
 
     register(engine, body)
     assert len(engine.run("flow").result) == most
+
+
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "returned"])
+def test_the_result_of_an_asynchronous_execution_has_a_smaller_limit(is_stored: bool) -> None:
+    result = json.dumps("x" * 99)
+
+    def body(session: Session) -> Wire:
+        if not is_stored:
+            return done(result)
+        session.send({"Id": "result", "Type": "EXECUTION", "Action": "SUCCEED", "Payload": result})
+        return done("")
+
+    limits = EngineLimits(async_payload_bytes=100, response_bytes=101, failed_invocations=1)
+    with LocalEngine(time="skip", limits=limits, trace_sink=False) as engine:
+        register(engine, body)
+
+        def ended(kind: str) -> ExecutionResult:
+            invoked = engine.client.invoke(FunctionName="flow:1", InvocationType=kind)
+            return engine.wait(invoked["DurableExecutionArn"])
+
+        assert ended("RequestResponse").result == "x" * 99
+        refused_one = ended("Event")
+        assert refused_one.status == "FAILED"
+        assert "result of an asynchronous execution must be at most 100 bytes" in str(refused_one.error).lower()
 
 
 def test_the_error_of_a_stop_has_a_limit_and_may_be_left_out(engine: LocalEngine) -> None:
