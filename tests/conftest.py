@@ -2,12 +2,17 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from durable_execution.replay import supervisor
+from tests.warm_interpreters import WarmInterpreters
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+interpreters = WarmInterpreters()
 
 # Machines differ in speed and CI machines are shared: an example is bounded by the test's timeout, not by a deadline.
 # The same examples in every run, so that a red build is about the change; HYPOTHESIS_PROFILE=thorough looks for new ones.
@@ -31,6 +36,20 @@ def pytest_configure() -> None:
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A directory for what commands keep between two looks, instead of the user's."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_interpreters() -> Iterator[None]:
+    """Replay processes are forks of an interpreter that has imported the package, but for tests marked `new_interpreter`."""
+    supervisor.start_process = interpreters.start_process  # type: ignore[assignment]
+    yield
+    interpreters.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say how the processes of the test and of its fixtures are started."""
+    interpreters.is_on = item.get_closest_marker("new_interpreter") is None
 
 
 @pytest.fixture(scope="session")

@@ -289,6 +289,7 @@ def test_each_has_an_effect_with_nothing_on(place: Place) -> None:
     assert effects_in_a_plain_process(place, wanted) == set(wanted) - {"nothing"}
 
 
+@pytest.mark.new_interpreter
 @pytest.mark.parametrize("has_landlock", [False, True], ids=["hook and tripwires", "with Landlock"])
 def test_none_has_an_effect_in_a_worker(place: Place, has_landlock: bool) -> None:
     if has_landlock and not landlock.version():

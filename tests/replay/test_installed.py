@@ -38,6 +38,7 @@ ACTS = {
 }
 HELPER = "def write(place):\n    with open(place, 'w') as file:\n        file.write('x')\n"
 
+pytestmark = pytest.mark.new_interpreter
 Install = Callable[[str], str]
 
 

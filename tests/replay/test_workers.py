@@ -137,6 +137,7 @@ def test_output_is_a_note_of_its_recording(recording: RecordedExecution, pool: R
     assert report.notes == ("the code printed 1 line: on stdout",)
 
 
+@pytest.mark.new_interpreter
 def test_a_report_is_whole(recording: RecordedExecution) -> None:
     """What a worker reports is what `Replayer` reports in this process."""
     misbehaving.CALLS.append(1)
@@ -204,6 +205,7 @@ def test_recordings_that_cannot_be_read_have_their_place(recording: RecordedExec
     assert seen == ["one", "two", "three"]
 
 
+@pytest.mark.new_interpreter
 def test_nothing_is_left_behind(recording: RecordedExecution) -> None:
     with ReplayPool(WorkerOptions(jobs=2)) as pool:
         reports = pool.replay(Task(0, str(number), recording, f"{FILE}:flow") for number in range(100))
@@ -320,6 +322,7 @@ def test_what_runs_beside_replays_is_refused_and_not_blamed_on_them(
     assert any("a thread that ran before the replay was refused" in note for note in notes)
 
 
+@pytest.mark.new_interpreter
 def test_a_process_that_ends_before_it_is_spoken_to_is_an_unusable_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     def ended(command: list[str], **options: Any) -> Any:
         process = started([sys.executable, "-c", "raise SystemExit('no memory')"], **options)
