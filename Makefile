@@ -53,8 +53,8 @@ demo: $(READY_TO_RUN) ## run the order workflow in real time, then open it in th
 test: $(READY_TO_WORK) ## run every test, in parallel and in random order
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(OPTIONS) $(TESTS)
 
-coverage: $(READY_TO_WORK) ## run the tests that need no other process, and print how much of the code they reach
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --cov --cov-report=term:skip-covered tests/unit tests/scenarios tests/replay
+coverage: $(READY_TO_WORK) ## run the tests of the parts and the scenarios, and print how much of the code they reach
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --cov --cov-report=term:skip-covered tests/unit tests/scenarios
 
 mutants: $(READY_TO_WORK) ## change the code in small ways and list the changes that no test notices
 	@$(BIN)/python -m tests.mutants $(OPTIONS)
