@@ -15,6 +15,7 @@ from durable_debugger.sources.files import load_file
 from durable_debugger.text import payloads
 from durable_debugger.text.segments import plain
 from durable_debugger.views.inspector import inspector_lines
+from durable_debugger.views.outline import outline_line
 from durable_debugger.views.source import locals_lines
 from durable_debugger.views.value import value_lines
 from tests.tui.broken import CASES, record
@@ -72,6 +73,25 @@ def test_an_execution_shows_no_outcome_before_it_ends(tmp_path: Path) -> None:
     assert "ValueError" not in inspected(session)
     session.seek(len(session.playback) - 1)
     assert "ValueError" in inspected(session)
+
+
+def test_the_row_of_the_execution_counts_no_time_from_the_future(tmp_path: Path) -> None:
+    session = broken("runtime_divergence", tmp_path)
+    assert "05:00.0" in plain(outline_line(session, ROOT, 80, is_cursor=False))
+    session.seek(session.playback.first_call_of(row_of(session, "reserve")))
+    assert "00:00.0" in plain(outline_line(session, ROOT, 80, is_cursor=False))
+
+
+def test_a_finished_call_does_not_say_which_later_invocations_replay_it(tmp_path: Path) -> None:
+    session = broken("runtime_divergence", tmp_path)
+    row = row_of(session, "reserve")
+    session.seek(session.playback.first_call_of(row))
+    session.seek(session.playback.over(1))
+    session.select(row)
+    assert "reserved A1" in inspected(session)
+    assert "replayed in" not in inspected(session)
+    session.leave_travel()
+    assert "replayed in 2" in inspected(session)
 
 
 def test_variables_stay_known_between_calls() -> None:

@@ -240,6 +240,12 @@ def operation_then(
     )
 
 
+def ended_then(operation: RecordedOperation, invocation: int) -> RecordedOperation:
+    """Return an operation that had ended as it was in one of the invocations."""
+    replayed = tuple(number for number in operation.replayed_by if number <= invocation)
+    return operation if len(replayed) == len(operation.replayed_by) else replace(operation, replayed_by=replayed)
+
+
 def execution_then(execution: RecordedExecution, invocation: int) -> RecordedExecution:
     """Return an execution as it was in one of its invocations."""
     shown = [each for each in execution.invocations if each.number <= invocation]

@@ -16,7 +16,7 @@ from durable_debugger.model.line_settings import LineSettings
 from durable_debugger.model.marks import Mark, Marks
 from durable_debugger.model.moments import CALLS, Moment, MomentKind, read_moments
 from durable_debugger.model.outline import ROOT, Outline
-from durable_debugger.model.playback import Playback, execution_then, operation_then
+from durable_debugger.model.playback import Playback, ended_then, execution_then, operation_then
 from durable_debugger.model.search import Query, matching_rows, text_of
 from durable_debugger.model.secrets import Secrets, ShownOperations
 from durable_execution.call_site import CallSite
@@ -252,7 +252,7 @@ class Session:
         state = self.playback.state(row)
         moment = self.playback.current
         if state is facts.state(operation) and operation.status.is_terminal:
-            return operation
+            return ended_then(operation, self.playback.invocation)
         at = moment.at if moment is not None else None
         return operation_then(operation, state, at, self.playback.invocation)
 
@@ -264,6 +264,12 @@ class Session:
         if moment is not None and moment.kind is MomentKind.INVOCATION_ENDED and self._is_last(moment):
             return self.execution
         return execution_then(self.execution, self.playback.invocation)
+
+    def elapsed(self) -> float | None:
+        """Seconds from the start of the execution to the moment shown, else to its end or to now."""
+        execution, moment = self.execution, self.moment
+        end = moment.at if moment is not None else execution.ended_at or self.as_of
+        return (end - execution.started_at).total_seconds() if end and execution.started_at else None
 
     def _is_last(self, moment: Moment) -> bool:
         return self.execution.ended_at is not None and moment.invocation == len(self.execution.invocations)

@@ -120,10 +120,7 @@ def _travel_note(session: Session, row: int) -> Part | None:
 
 def _tail(session: Session, row: int, cells: int) -> Line:
     if row == ROOT:
-        kind, seconds = "execution", durations.between(session.execution.started_at, session.execution.ended_at)
-        if seconds is None:
-            seconds = durations.between(session.execution.started_at, session.as_of)
-        shown = durations.offset(seconds)
+        kind, shown = "execution", durations.offset(session.elapsed())
     else:
         operation = session.operations[row]
         kind, shown = facts.kind(operation), durations.short(facts.duration(operation))
