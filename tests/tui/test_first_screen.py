@@ -1,5 +1,6 @@
 """The first screen of twelve broken executions: what differs or failed, why, where, and what to write, with no key pressed."""
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -168,6 +169,27 @@ def test_the_first_screen_answers_at_80x24(
         assert "▌" in text, f"no row is selected on the screen:\n{text}"
 
     drive(session, look, view="diff" if name in REPLAYED else "tree")
+
+
+@pytest.mark.parametrize("size", [(100, 30), (160, 48)], ids=["100x30", "160x48"])
+@pytest.mark.parametrize("name", ["inserted", "stuck_on_callback"])
+def test_a_bigger_window_shows_the_code_below_the_whole_answer(
+    name: str, size: tuple[int, int], recorded: Callable[[str], Recorded], drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = recorded(name)
+    monkeypatch.chdir(case.module.parent)
+
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        text = screen_text(app)
+        flat = " ".join(text.replace("│", " ").split())
+        assert "ctx.patched(" in flat or "durable-debug callback succeed" in flat, text
+        assert f"{name}.py · handler" in text
+        assert "▌ ▸   44" in text, f"the line of the selected call is not shown:\n{text}"
+        assert "not recorded to" not in flat, f"a pane only says that there are no variables:\n{text}"
+        if size[0] == 160 and name == "inserted":
+            assert re.search(r" 44 +await ctx.step\(charge\(\)\) +│ +45", text), f"not side by side:\n{text}"
+
+    drive(session_of(case, is_replayed=name in REPLAYED), look, size=size, view="diff" if name in REPLAYED else "tree")
 
 
 @pytest.mark.parametrize("name", [*REPLAYED, "runtime_divergence"])

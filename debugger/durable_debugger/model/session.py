@@ -85,6 +85,7 @@ class Session:
         self._texts: list[str] = []
         self._tallies: dict[int, facts.Tally] = {}
         self._failed: list[int] | None = None
+        self._has_locals: bool | None = None
         self._headline: tuple[datetime | None, Headline] | None = None
         self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
 
@@ -160,6 +161,14 @@ class Session:
     def moment(self) -> Moment | None:
         """The moment shown; None when the end of the recording is shown."""
         return self.playback.current if self.is_travelling else None
+
+    @property
+    def has_locals(self) -> bool:
+        """Whether variables are recorded at calls, or while stepping through lines."""
+        if self._has_locals is None:
+            traces = self.execution.traces
+            self._has_locals = any(entry.locals for trace in traces for entry in trace.entries)
+        return self._has_locals
 
     @property
     def title(self) -> str:

@@ -38,7 +38,6 @@ from durable_execution.private_files import write_private
 
 if TYPE_CHECKING:
     from durable_debugger.screens.main import MainScreen
-    from durable_execution.call_site import CallSite
 
 
 def _opens(view: str) -> None:
@@ -194,19 +193,12 @@ HANDLERS["previous_difference"] = lambda screen: _difference(screen, -1)
 FALLBACK = "vi"
 
 
-def new_site(screen: "MainScreen") -> "CallSite | None":
-    """Return the call site of a selected row that exists only in the code of today."""
-    selected = screen.query_one(DiffPane).selected if screen.view == "diff" else None
-    if selected is None or selected.row is not None or selected.replayed is None:
-        return None
-    return selected.replayed.side.call_site
-
-
 @handles("edit")
 def edit(screen: "MainScreen") -> None:
     """Open the file at the line of the selected call."""
     chosen = screen.query_one(SourcePane).line_choice() if screen.view == "step" else None
-    site = new_site(screen) or current_site(screen.session)
+    new_site = screen.query_one(DiffPane).new_site if screen.view == "diff" else None
+    site = new_site or current_site(screen.session)
     if chosen is not None and site is not None:
         site = site._replace(file=chosen[0], line=chosen[1])
     if site is None:

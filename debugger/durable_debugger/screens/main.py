@@ -45,6 +45,12 @@ CHROME = 3
 LEAST_TREE, LEAST_EXPLANATION = 4, 9
 """Rows that a pane keeps when an explanation needs the others."""
 
+BESIDE = {"tree": 38, "diff": 45}
+"""Width of the explanation beside a tree or a comparison in a wide window, in percent, as in the style sheet."""
+
+LEAST_SOURCE, TALL = 8, 40
+"""Rows from which the source is worth showing below a tree or a comparison, and of a window that always has them."""
+
 LEAVES_FOLLOWING = frozenset({MOVE, STEP})
 """Groups of actions that leave the end of the execution, and so stop following."""
 
@@ -103,6 +109,7 @@ class MainScreen(Screen[None]):
         self._at = at
         self.remark = ""
         self._views_before: list[str] = []
+        self._code_rows: int | None = None
 
     def compose(self) -> ComposeResult:
         """Create status, tabs, panes, prompt and footer."""
@@ -210,7 +217,7 @@ class MainScreen(Screen[None]):
         has_code = session.has_call_sites
         self.set_class(has_code, "-sourced")
         if has_code:
-            self.query_one(SourcePane).update(session)
+            self.query_one(SourcePane).update(session, self.query_one(DiffPane).new_site if view == "diff" else None)
             self.query_one(LocalsPane).update(session)
         if view == "step":
             self.query_one(MomentPane).update(session)
@@ -219,20 +226,45 @@ class MainScreen(Screen[None]):
         self.query_one(InspectorPane).update(session)
 
     def _give_room(self) -> None:
-        """Make the explanation as high as it needs to be, where it stands below the tree or the comparison."""
-        is_stacked = self.has_class("-narrow") or self.has_class("-normal")
+        """Divide the rows of a tree or a comparison: its explanation whole, then the code, and no row left empty."""
         panes: dict[str, StaticLines] = {"tree": self.query_one(InspectorPane), "diff": self.query_one(WhyPane)}
+        is_stacked = self.has_class("-narrow") or self.has_class("-normal")
         for view, other in panes.items():
             if view != self.view or not is_stacked:  # a height of its own belongs to one arrangement
                 other.set_height(None)
-        pane = panes.get(self.view) if is_stacked else None
+        pane = panes.get(self.view)
         if pane is None:
+            self._give_code(None)
             return
-        body = self.size.height - CHROME - self.query_one(HeadlineBar).size.height
-        wanted = pane.needed(self.size.width) + 1 if pane.explains else LEAST_EXPLANATION
-        rows = len(self.session.outline.visible) if self.view == "tree" else LEAST_TREE
-        tree = min(LEAST_TREE, rows + 1)
-        pane.set_height(max(min(max(wanted, LEAST_EXPLANATION), body - tree), LEAST_EXPLANATION))
+        body = self.size.height - CHROME - self.query_one(HeadlineBar).rows
+        listed = self.query_one(OutlinePane) if self.view == "tree" else self.query_one(DiffPane)
+        rows = listed.count + 1
+        cells = self.size.width if is_stacked else self.size.width * BESIDE[self.view] // 100 - 1
+        wanted = max(pane.needed(cells) + 1 if pane.explains else 0, LEAST_EXPLANATION)
+        used = max(rows, LEAST_TREE) + wanted if is_stacked else max(rows, wanted)
+        if not is_stacked:
+            is_tall = self.size.height >= TALL
+            code = min(max(body - used, LEAST_SOURCE if is_tall else 0), body // 2)
+            self._give_code(code)
+            return
+        code = self._give_code(body - used)
+        tree = min(LEAST_TREE, rows) if not code else max(rows, LEAST_TREE)
+        pane.set_height(max(min(max(wanted, body - code - rows), body - code - tree), LEAST_EXPLANATION))
+
+    def _give_code(self, rows: int | None) -> int:
+        """Show the source below a tree or a comparison if it has rows enough; None leaves it to the style sheet.
+
+        Returns:
+            The rows it has.
+        """
+        has_code = rows is not None and rows >= LEAST_SOURCE and self.session.has_call_sites
+        self.set_class(has_code, "-coded")
+        self.set_class(has_code and not self.session.has_locals, "-bare")
+        height = rows if has_code else None
+        if height != self._code_rows:  # only a new height lays out the screen
+            self._code_rows = height
+            self.query_one("#middle").styles.height = height
+        return height or 0
 
     def open_view(self, view: str) -> None:
         """Open a view and keep the selected call."""

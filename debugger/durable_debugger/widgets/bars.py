@@ -28,18 +28,22 @@ class StatusBar(StaticLines, can_focus=False):
 
 
 class HeadlineBar(StaticLines, can_focus=False):
-    """How the execution stands, in one sentence. It is as high as the sentence needs."""
+    """How the execution stands, in one sentence.
+
+    Attributes:
+        rows: Its height, which is what the sentence needs.
+    """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._height = 0
+        self.rows = 0
 
     def update(self, session: Session) -> None:
         """Show a session."""
         cells = max(self.size.width or self.app.size.width, MIN_CELLS)
         height = len(headline_lines(session, cells))
-        if self._height != height:  # a new height lays out the screen
-            self._height = height
+        if self.rows != height:  # a new height lays out the screen
+            self.rows = height
             self.styles.height = height
         self.show_made(lambda cells: headline_lines(session, cells))
 

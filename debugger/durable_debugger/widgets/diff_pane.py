@@ -8,6 +8,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.text.segments import Line, Part
 from durable_debugger.views.diff import DiffMode, diff_header, diff_line, diff_rows, why_lines, why_title
 from durable_debugger.widgets.lines import LineView, StaticLines
+from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence
 
 NOTHING = (
@@ -103,6 +104,14 @@ class DiffPane(LineView):
     def selected(self) -> DiffRow | None:
         """The selected row."""
         return self._rows[self.index] if 0 <= self.index < len(self._rows) else None
+
+    @property
+    def new_site(self) -> CallSite | None:
+        """Where today's code makes the selected call, if only today's code makes it."""
+        selected = self.selected
+        if selected is None or selected.row is not None or selected.replayed is None:
+            return None
+        return selected.replayed.side.call_site
 
     def _index_of_cursor(self, differences: Differences) -> int:
         """Return the index of the session's row: of the difference that marks it, else of the row itself."""

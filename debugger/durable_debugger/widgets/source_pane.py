@@ -63,10 +63,15 @@ class SourcePane(LineView):
         self._pairs: list[tuple[int | None, int | None]] = []
         self._colors: dict[SourceText, list[Line]] = {}
 
-    def update(self, session: Session) -> None:
-        """Show the code of the current call."""
+    def update(self, session: Session, new_site: CallSite | None = None) -> None:
+        """Show the code of the current call.
+
+        Args:
+            session: The session.
+            new_site: The place to show instead: of a call that only today's code makes.
+        """
         self.session = session
-        site = current_site(session)
+        site = new_site or current_site(session)
         if site != self.site:
             self.chosen = None
         self.site = site
@@ -102,7 +107,7 @@ class SourcePane(LineView):
     def on_resize(self, event: Resize) -> None:
         """Show one column or two."""
         if self.site is not None and self._pairs:
-            self.update(self.session)
+            self.update(self.session, self.site)
 
     def cursor_index(self) -> int | None:
         """Return the row of the line the user chose, else of the line of the current call."""
