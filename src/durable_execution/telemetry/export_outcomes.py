@@ -1,7 +1,8 @@
 """What became of exported spans: an exporter's answer decides what counts as delivered, and failed spans are sent again.
 
 The SDK's batch processor drops the spans of a failed export silently. The exporter of a provider that `configure()` creates
-keeps them. Exporters of other providers are not changed; their log records tell that an export failed.
+keeps them. Exporters of other providers, and those of metrics and log records, are not changed; their log records tell that
+an export failed.
 
 When a collector accepts a request but rejects spans in it, OTLP forbids repeating the request, and does not say which spans
 are lost. The parents among its spans are kept, because without them the other spans have no place in their trace: they are
@@ -9,6 +10,7 @@ sent in a request of their own once the collector accepts a whole request.
 """
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,10 +34,16 @@ KNOWN_PARENTS = 16_384
 """Ids of parents that are remembered: children usually come before them, and can be in an earlier batch."""
 EXPORT_LOGGERS = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.sdk._shared_internal",
     "opentelemetry.sdk.trace.export",
+    "opentelemetry.sdk.metrics._internal.export",
+    "opentelemetry.sdk._logs._internal.export",
 )
+OTHER_SIGNALS = re.compile(r"metric_exporter|log_exporter|\b(?:metrics|logs?)\b", re.IGNORECASE)
+"""What the records of these loggers say if an export of something other than spans failed."""
 
 
 class ExportOutcomes:
@@ -44,13 +52,19 @@ class ExportOutcomes:
     def __init__(self) -> None:
         self._lock = Lock()
         self._failures = 0
+        self._other_failures = 0
         self._lost = 0
         self._rejected = 0
 
     @property
     def failures(self) -> int:
-        """The number of failed exports so far."""
+        """The number of failed exports of spans so far."""
         return self._failures
+
+    @property
+    def other_failures(self) -> int:
+        """The number of failed exports of metrics and log records so far."""
+        return self._other_failures
 
     @property
     def rejected(self) -> int:
@@ -58,9 +72,14 @@ class ExportOutcomes:
         return self._rejected
 
     def fail(self) -> None:
-        """Count a failed export."""
+        """Count a failed export of spans."""
         with self._lock:
             self._failures += 1
+
+    def fail_other(self) -> None:
+        """Count a failed export of metrics or log records."""
+        with self._lock:
+            self._other_failures += 1
 
     def lose(self, count: int) -> None:
         """Count lost spans."""
@@ -291,7 +310,11 @@ class _FailureFilter(logging.Filter):
     """Lets every record pass, and counts those that report a failed export."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.ERROR:
+        if record.levelno < logging.ERROR:
+            return True
+        if OTHER_SIGNALS.search(f"{record.name} {record.getMessage()}"):
+            outcomes.fail_other()
+        else:
             outcomes.fail()
         return True
 
@@ -300,8 +323,11 @@ _filter = _FailureFilter()
 
 
 def watch_exporters() -> None:
-    """Notice the failed exports of providers that the application set up. Changes neither the exporters nor their logs."""
+    """Notice failed exports by what exporters log. Changes neither the exporters nor their logs.
+
+    The filter comes first: the SDK has one that hides a record that repeats.
+    """
     for name in EXPORT_LOGGERS:
         logger = logging.getLogger(name)
         if _filter not in logger.filters:
-            logger.addFilter(_filter)
+            logger.filters.insert(0, _filter)

@@ -36,15 +36,20 @@ class Flushed:
 
 
 class Flusher:
-    """Flushes the providers of one environment.
+    """Flushes providers of one environment.
 
     Waits less after every flush that delivers nothing, so that an unreachable collector does not slow down every invocation.
     The first delivery restores the whole budget.
+
+    Args:
+        counted: Counts failed exports.
+        has_spans: Whether the providers are those of spans; if not, of metrics and log records.
     """
 
-    def __init__(self, counted: ExportOutcomes = outcomes) -> None:
+    def __init__(self, counted: ExportOutcomes = outcomes, *, has_spans: bool = True) -> None:
         self._pending: _Flush | None = None
         self._counted = counted
+        self._has_spans = has_spans
         self._failed = 0
 
     def flush(self, flushes: Sequence[Callable[[int], Any]], budget_seconds: float) -> Flushed:
@@ -54,32 +59,51 @@ class Flusher:
             flushes: `force_flush` of each provider, which takes milliseconds.
             budget_seconds: Longest wait, if the flush before delivered.
         """
+        return self.begin(flushes, budget_seconds)()
+
+    def begin(self, flushes: Sequence[Callable[[int], Any]], budget_seconds: float) -> Callable[[], Flushed]:
+        """Start a flush, unless an earlier one still runs. Returns the function that waits for it."""
+        if not flushes:
+            return lambda: Flushed(0.0, is_complete=True)
         began = monotonic()
         deadline = began + max(0.0, budget_seconds * PATIENCE[min(self._failed, len(PATIENCE) - 1)])
-        if self._pending is not None and self._pending.is_alive():
-            self._pending.join(max(0.0, deadline - monotonic()))
-        failures = self._counted.failures
-        if self._pending is None or not self._pending.is_alive():
-            self._pending = _Flush(flushes, deadline)
-            self._pending.start()
-            self._pending.join(max(0.0, deadline - monotonic()))
-        is_complete = not self._pending.is_alive() and self._pending.is_complete
-        is_refused = self._counted.failures > failures
-        if not self._pending.is_alive():
-            self._pending = None
-        if is_complete and not is_refused:
-            self._failed = 0
-        else:
-            self._failed += 1
-            self._warn(monotonic() - began, is_refused=is_refused)
-        return Flushed(monotonic() - began, is_complete, is_refused)
+        failures = self._failures
+        earlier = self._pending if self._pending is not None and self._pending.is_alive() else None
+        pending = earlier or self._start(flushes, deadline)
+
+        def finish() -> Flushed:
+            flush = pending
+            flush.join(max(0.0, deadline - monotonic()))
+            if flush is earlier and not flush.is_alive():
+                flush = self._start(flushes, deadline)
+                flush.join(max(0.0, deadline - monotonic()))
+            is_complete = not flush.is_alive() and flush.is_complete
+            is_refused = self._failures > failures
+            if is_complete and not is_refused:
+                self._failed = 0
+            else:
+                self._failed += 1
+                self._warn(monotonic() - began, is_refused=is_refused)
+            return Flushed(monotonic() - began, is_complete, is_refused)
+
+        return finish
+
+    @property
+    def _failures(self) -> int:
+        return self._counted.failures if self._has_spans else self._counted.other_failures
+
+    def _start(self, flushes: Sequence[Callable[[int], Any]], deadline: float) -> "_Flush":
+        self._pending = _Flush(flushes, deadline)
+        self._pending.start()
+        return self._pending
 
     def _warn(self, seconds: float, *, is_refused: bool) -> None:
         if self._failed == 1:
             logger.warning(
-                "telemetry was not delivered: %s after %.1f s. The execution is not affected; the next invocations wait less. "
+                "%s were not delivered: %s after %.1f s. The execution is not affected; the next invocations wait less. "
                 "Check that the collector answers at OTEL_EXPORTER_OTLP_ENDPOINT; DURABLE_TELEMETRY_FLUSH_SECONDS sets how "
                 "long an invocation waits",
+                "spans" if self._has_spans else "metrics or log records",
                 "the exporter failed" if is_refused else "the exporter had not finished",
                 seconds,
             )

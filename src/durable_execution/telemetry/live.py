@@ -1,5 +1,6 @@
 """Live tracing: sends the view of each invocation through the application's provider while it runs."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -101,6 +102,7 @@ class LiveTracing(ForwardingObserver):
 
 
 _flusher = Flusher()
+_other_flusher = Flusher(has_spans=False)
 _instruments: "WeakKeyDictionary[Any, Instruments]" = WeakKeyDictionary()
 
 
@@ -123,8 +125,7 @@ def assemble(
     )
     instruments = _instruments_of(meter_provider) if meter_provider is not None else None
     is_retained = tracer_provider in retaining if tracer_provider is not None else False
-    if not is_retained:
-        watch_exporters()
+    watch_exporters()
     providers = [tracer_provider, meter_provider, logger_provider]
     delivery = Delivery(tracing, instruments, providers, settings.flush_seconds, is_retained=is_retained)
     metrics = Metrics(instruments, is_cold=is_cold) if instruments is not None else None
@@ -143,31 +144,45 @@ class Delivery(Observer):
         *,
         is_retained: bool = False,
     ) -> None:
+        """Prepare.
+
+        Args:
+            tracing: The tracing of the invocation.
+            instruments: Measure how long the flush takes.
+            providers: The tracer provider, and behind it the other providers; None for those that do not exist.
+            longest_seconds: The longest wait.
+            is_retained: Whether the spans of failed exports are sent again.
+        """
         self._is_retained = is_retained
         self._tracing = tracing
         self._instruments = instruments
-        self._providers = [provider for provider in providers if hasattr(provider, "force_flush")]
+        self._flushes, self._other_flushes = _flushes_of(providers[:1]), _flushes_of(providers[1:])
         self._longest_seconds = longest_seconds
 
     def on_invocation_ended(self, notification: InvocationEnded) -> None:
-        """Flush within the time budget."""
+        """Flush within the time budget. Spans do not wait for a collector that takes only them and not metrics."""
         budget = budget_of(notification.started.lambda_context, self._longest_seconds)
-        flushed = _flusher.flush([provider.force_flush for provider in self._providers], budget)
+        spans, others = _flusher.begin(self._flushes, budget), _other_flusher.begin(self._other_flushes, budget)
+        flushed, other = spans(), others()
         is_lost = not flushed.is_complete or (flushed.is_refused and not self._is_retained)
         if is_lost and self._tracing is not None and self._tracing.identity is not None:
             sent_roots.lose(self._tracing.identity)
-        self._measure(flushed)
+        self._measure(flushed, max(flushed.seconds, other.seconds))
 
-    def _measure(self, flushed: Flushed) -> None:
+    def _measure(self, flushed: Flushed, seconds: float) -> None:
         """Counted in the next invocation's metrics: this invocation's are already sent."""
         if self._instruments is None:
             return
-        self._instruments.measure(FLUSH_DURATION, flushed.seconds)
+        self._instruments.measure(FLUSH_DURATION, seconds)
         outlet = self._tracing.outlet if self._tracing is not None else None
         undelivered = outlet.sent if outlet is not None and not flushed.is_complete else 0
         dropped = max(undelivered, outcomes.take_lost())
         if dropped:
             self._instruments.count(DROPPED, dropped)
+
+
+def _flushes_of(providers: list[Any]) -> list[Callable[[int], Any]]:
+    return [provider.force_flush for provider in providers if hasattr(provider, "force_flush")]
 
 
 def _instruments_of(provider: Any) -> Instruments:

@@ -195,18 +195,36 @@ def test_a_collector_that_fails_costs_less_each_time_until_it_is_back(monkeypatc
     assert granted[-1] > 4_000
 
 
-def test_failures_of_other_providers_are_noticed_by_their_log_records(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "message", "of_spans"),
+    [
+        (
+            "exporter.otlp.proto.http.trace_exporter",
+            "Failed to export span batch due to timeout, max retries or shutdown.",
+            1,
+        ),
+        ("exporter.otlp.proto.grpc.exporter", "Failed to export traces to localhost:4317, error code: %s", 1),
+        ("sdk._shared_internal", "Exception while exporting Span.", 1),
+        ("exporter.otlp.proto.grpc.exporter", "Failed to export metrics to localhost:4317, error code: %s", 0),
+        ("exporter.otlp.proto.http.metric_exporter", "Failed to export batch code: 503, reason: busy", 0),
+        ("sdk._shared_internal", "Exception while exporting Log.", 0),
+    ],
+)
+def test_failures_are_noticed_by_log_records(
+    name: str, message: str, of_spans: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counted = ExportOutcomes()
     monkeypatch.setattr(export_outcomes, "outcomes", counted)
     watch_exporters()
     watch_exporters()
-    exporter = logging.getLogger(export_outcomes.EXPORT_LOGGERS[0])
+    exporter = logging.getLogger(f"opentelemetry.{name}")
     assert len([each for each in exporter.filters if type(each).__module__ == export_outcomes.__name__]) == 1
     monkeypatch.setattr(exporter, "propagate", False)
     exporter.addHandler(logging.NullHandler())
-    exporter.error("Failed to export span batch due to timeout, max retries or shutdown.")
+    for _ in range(2):  # the SDK hides a record that repeats
+        exporter.error(message, *(["UNAVAILABLE"] if "%s" in message else []))
     exporter.info("fine")
-    assert counted.failures == 1
+    assert (counted.failures, counted.other_failures) == (2 * of_spans, 2 - 2 * of_spans)
 
 
 def test_an_application_that_keeps_its_provider_is_not_changed() -> None:

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from durable_execution.clock import SystemClock
 from durable_execution.observers import InvocationStarted
@@ -16,7 +18,7 @@ from durable_execution.telemetry import live
 from durable_execution.telemetry.export_outcomes import ExportOutcomes
 from durable_execution.telemetry.flushing import Flusher, budget_of
 from durable_execution.telemetry.live import Delivery, assemble
-from durable_execution.telemetry.settings import Settings
+from durable_execution.telemetry.settings import PLAIN, Settings
 from tests.unit.telemetry.notifications import ARN, call, ended, started, step
 from tests.unit.telemetry.receiver import collector
 from tests.unit.telemetry.scenarios import provider_for
@@ -169,3 +171,45 @@ def test_a_flush_that_reports_too_little_time_is_not_a_delivery() -> None:
     flushed = flusher.flush([lambda _: False, lambda _: True], 5.0)
     assert (flushed.is_complete, flushed.is_refused) == (False, False)
     assert flusher.flush([lambda _: True], 5.0).is_complete
+
+
+def test_spans_are_delivered_while_metrics_hang(
+    hanging: Callable[[int], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_flusher", Flusher())
+    monkeypatch.setattr(live, "_other_flusher", Flusher(has_spans=False))
+    sent: list[int] = []
+    for number in range(1, 4):
+        providers = [SimpleNamespace(force_flush=sent.append), SimpleNamespace(force_flush=hanging)]
+        Delivery(None, None, providers, 0.1).on_invocation_ended(ended(started()))
+        assert len(sent) == number
+
+
+def test_metrics_that_are_not_delivered_cost_less_each_time_and_leave_the_root_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spans, others = Flusher(), Flusher(has_spans=False)
+    monkeypatch.setattr(live, "_flusher", spans)
+    monkeypatch.setattr(live, "_other_flusher", others)
+    exporter = InMemorySpanExporter()
+    with collector() as received:
+        received.status = 415
+        reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{received.endpoint}/v1/metrics", timeout=1))
+        meters = MeterProvider([reader], shutdown_on_exit=False)
+        failed = []
+        for number in range(1, 4):
+            is_first = number == 1
+            start = started(arn=f"{ARN}/metrics", is_first=is_first, updated=() if is_first else ("w",))
+            received.status = 415 if number < 3 else 200
+            observers = assemble(provider_for(exporter), meters, Settings(top=PLAIN))
+            for observer in observers:
+                observer.on_invocation_started(start)
+            for observer in observers:
+                observer.on_invocation_ended(ended(start))
+            failed.append((spans._failed, others._failed))
+        meters.shutdown()
+    assert failed == [(0, 1), (0, 2), (0, 0)]
+    assert [span.name for span in exporter.get_finished_spans()].count("DurableExecutionRoot") == 1
+    assert [record.getMessage()[:41] for record in caplog.records if record.name == "durable_execution"] == [
+        "metrics or log records were not delivered"
+    ]
