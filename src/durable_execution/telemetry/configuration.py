@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import ConfigurationError
@@ -225,7 +226,7 @@ def _console(signal: str) -> Any:
 SPECIFIC = {
     "traces": (settings.TRACES_TIMEOUT, settings.TRACES_PROTOCOL),
     "metrics": (settings.METRICS_TIMEOUT, settings.METRICS_PROTOCOL),
-    "logs": (settings.TIMEOUT, settings.PROTOCOL),
+    "logs": (settings.LOGS_TIMEOUT, settings.LOGS_PROTOCOL),
 }
 OTLP = {
     "traces": ("trace_exporter", "OTLPSpanExporter"),
@@ -254,13 +255,26 @@ def noticing_session(counted: "ExportOutcomes", on_rejected: Callable[[str], Non
         counted: Counts them.
         on_rejected: Called with the collector's reason; without it, the first rejection is logged.
     """
-    import requests
-
     from durable_execution.telemetry.export_outcomes import RejectionNotice
 
-    session = requests.Session()
+    session = _session()
     session.hooks["response"].append(RejectionNotice(counted, on_rejected))
     return session
+
+
+def _session() -> Any:
+    """Create the session that the exporter would create: an exporter that is given one asks no credential provider."""
+    import requests
+
+    chosen = os.environ.get(settings.CREDENTIALS.name) or os.environ.get(settings.TRACES_CREDENTIALS.name)
+    if not chosen:
+        return requests.Session()
+    for found in entry_points(group="opentelemetry_otlp_credential_provider", name=chosen):
+        return found.load()()
+    raise ConfigurationError(
+        f"{settings.CREDENTIALS.name}={chosen!r} is not an installed credential provider: install the package that has "
+        "it among its entry points opentelemetry_otlp_credential_provider"
+    )
 
 
 def otlp_exporter(signal: str, protocol: str, **options: Any) -> Any:

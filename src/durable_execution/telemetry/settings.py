@@ -76,18 +76,31 @@ ENDPOINT = Variable(
 )
 TRACES_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "as above", "For spans only; nothing is appended.")
 METRICS_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "as above", "For metrics only; nothing is appended.")
+LOGS_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "as above", "For log records only; nothing is appended.")
 HEADERS = Variable("OTEL_EXPORTER_OTLP_HEADERS", "none", "Headers to send, such as an API key: `key=value,…`.")
 TRACES_HEADERS = Variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "as above", "For spans only.")
 METRICS_HEADERS = Variable("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "as above", "For metrics only.")
+LOGS_HEADERS = Variable("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "as above", "For log records only.")
 PROTOCOL = Variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "`http/protobuf` or `grpc`.")
 TRACES_PROTOCOL = Variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "as above", "For spans only.")
 METRICS_PROTOCOL = Variable("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "as above", "For metrics only.")
+LOGS_PROTOCOL = Variable("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "as above", "For log records only.")
 # An invocation waits for the collector.
 TIMEOUT = Variable(
     "OTEL_EXPORTER_OTLP_TIMEOUT", "3", "Seconds to wait for the collector; OpenTelemetry's own default is 10."
 )
 TRACES_TIMEOUT = Variable("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "as above", "For spans only.")
 METRICS_TIMEOUT = Variable("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "as above", "For metrics only.")
+LOGS_TIMEOUT = Variable("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "as above", "For log records only.")
+CREDENTIALS = Variable(
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
+    "none",
+    "Entry point of the group `opentelemetry_otlp_credential_provider` that creates the exporters' session: for backends whose "
+    "credentials change.",
+)
+TRACES_CREDENTIALS = Variable(
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER", "as above", "For spans only."
+)
 SAMPLER = Variable(
     "OTEL_TRACES_SAMPLER",
     "parentbased_always_on",
@@ -105,9 +118,9 @@ LOGS_EXPORTER = Variable("OTEL_LOGS_EXPORTER", "otlp", "`otlp`, `console` or `no
 SERVICE = Variable("OTEL_SERVICE_NAME", "the function's name", "Name of the service.")
 RESOURCE = Variable("OTEL_RESOURCE_ATTRIBUTES", "none", "Further attributes of the resource: `key=value,…`.")
 STANDARD = (
-    ENDPOINT, TRACES_ENDPOINT, METRICS_ENDPOINT, HEADERS, TRACES_HEADERS, METRICS_HEADERS,
-    PROTOCOL, TRACES_PROTOCOL, METRICS_PROTOCOL, TIMEOUT, TRACES_TIMEOUT, METRICS_TIMEOUT,
-    TRACES_EXPORTER, METRICS_EXPORTER, LOGS_EXPORTER, EXCEPTIONS, SAMPLER, QUEUE, SERVICE, RESOURCE,
+    ENDPOINT, TRACES_ENDPOINT, METRICS_ENDPOINT, LOGS_ENDPOINT, HEADERS, TRACES_HEADERS, METRICS_HEADERS, LOGS_HEADERS,
+    PROTOCOL, TRACES_PROTOCOL, METRICS_PROTOCOL, LOGS_PROTOCOL, TIMEOUT, TRACES_TIMEOUT, METRICS_TIMEOUT, LOGS_TIMEOUT,
+    CREDENTIALS, TRACES_CREDENTIALS, TRACES_EXPORTER, METRICS_EXPORTER, LOGS_EXPORTER, EXCEPTIONS, SAMPLER, QUEUE, SERVICE, RESOURCE,
 )  # fmt: skip
 """Variables that `configure()` and OpenTelemetry's SDK read for the provider that `configure()` creates."""
 

@@ -7,16 +7,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc  # type: ignore[import-untyped]
 import pytest
+import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from durable_execution.errors import ConfigurationError
-from durable_execution.telemetry import Telemetry, configure
+from durable_execution.telemetry import Telemetry, configuration, configure
 from durable_execution.telemetry.configuration import lambda_resource
 from durable_execution.telemetry.export_outcomes import ExportOutcomes, RetainingExporter
 from tests.unit.telemetry.receiver import Collector, collector
@@ -205,6 +206,46 @@ def test_a_missing_exporter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(ConfigurationError, match=r"Install durable-execution-sdk\[otlp\]"):
         configure()
+
+
+class Metadata(NamedTuple):
+    """An entry point."""
+
+    name: str
+
+    def load(self) -> Any:
+        return Signed
+
+
+class Signed(requests.Session):
+    """A session that a credential provider creates."""
+
+
+def test_a_credential_provider_creates_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"gcp": [Metadata("gcp")]}
+    monkeypatch.setattr(configuration, "entry_points", lambda group, name: known.get(name, []))
+    counted = ExportOutcomes()
+    assert type(configuration.noticing_session(counted)) is requests.Session
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER", "gcp")
+    session = configuration.noticing_session(counted)
+    assert isinstance(session, Signed)
+    assert len(session.hooks["response"]) == 1
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "gone")
+    with pytest.raises(ConfigurationError, match="'gone' is not an installed credential provider"):
+        configuration.noticing_session(counted)
+
+
+@pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
+def test_each_signal_has_variables_of_its_own(signal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(
+        configuration, "otlp_exporter", lambda _, protocol, **options: given.append((protocol, options))
+    )
+    configuration._exporter(signal)
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "grpc")
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal.upper()}_TIMEOUT", "8")
+    configuration._exporter(signal)
+    assert [(protocol, options.get("timeout")) for protocol, options in given] == [("http/protobuf", 3), ("grpc", None)]
 
 
 class Refusing(SpanExporter):
