@@ -134,9 +134,29 @@ def _send_json(
     timeout_seconds: float,
 ) -> None:
     sent = dict(headers) if headers is not None else headers_from_environment()
+    rejected, reasons = 0, dict[str, None]()
     for part in _parts(records):
         document = json.dumps(to_otlp(part, service_name=service_name)).encode()
-        _post(url, document, {**sent, "content-type": "application/json"}, timeout_seconds)
+        answer = _post(url, document, {**sent, "content-type": "application/json"}, timeout_seconds)
+        count, reason = _rejected(answer)
+        rejected += count
+        reasons.update({reason: None} if count else {})
+    if rejected:
+        raise ExportError.of_rejected(rejected, len(records), reasons)
+
+
+def _rejected(answer: bytes) -> tuple[int, str]:
+    """Return the number of rejected spans, and why, from a collector's answer."""
+    try:
+        success = json.loads(answer)["partialSuccess"]
+        return int(success.get("rejectedSpans", 0)), str(success.get("errorMessage") or "it gives no reason")
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ):  # not the answer of a collector, or everything was accepted
+        return 0, ""
 
 
 def traces_url(endpoint: str | None = None) -> str:
@@ -165,11 +185,11 @@ def _parts(records: Sequence[SpanRecord]) -> Iterator[Sequence[SpanRecord]]:
         yield records[start : start + SPANS_PER_REQUEST]
 
 
-def _post(url: str, document: bytes, headers: Mapping[str, str], timeout_seconds: float) -> None:
+def _post(url: str, document: bytes, headers: Mapping[str, str], timeout_seconds: float) -> bytes:
     request = Request(url, data=document, headers=dict(headers), method="POST")  # noqa: S310  # checked to be http
     try:
         with urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310  # checked to be http
-            answer.read()
+            return bytes(answer.read())
     except HTTPError as error:
         with error:
             reason = error.read(500).decode("utf-8", "replace").strip()

@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from durable_execution.counts import counted
 from durable_execution.errors import ConfigurationError
 from durable_execution.telemetry import settings
 from durable_execution.telemetry.configuration import is_service_named, noticing_session, otlp_exporter
@@ -78,10 +77,7 @@ def send(
         exporter.shutdown()
     rejected = outcomes.take_lost()
     if rejected:
-        raise ExportError(
-            f"the collector rejected {rejected} of {counted(len(records), 'span')}: {'; '.join(dict.fromkeys(reasons))}. Check its limits, "
-            "and export again"
-        )
+        raise ExportError.of_rejected(rejected, len(records), reasons)
 
 
 def resource_of(service_name: str | None, default_service_name: str) -> Resource:

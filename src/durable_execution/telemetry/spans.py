@@ -1,11 +1,12 @@
 """A span as a value: live tracing sends it, backfill computes it, the store keeps it and the tree shows it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from durable_execution.counts import counted
 from durable_execution.errors import DurableError
 
 AttributeValue: TypeAlias = "str | bool | int | float | tuple[str, ...]"
@@ -16,6 +17,14 @@ SPANS_PER_REQUEST = 512
 
 class ExportError(DurableError):
     """Spans could not be delivered."""
+
+    @classmethod
+    def of_rejected(cls, rejected: int, sent: int, reasons: Iterable[str]) -> "ExportError":
+        """Return the error for spans that a collector rejects in requests that it accepts."""
+        return cls(
+            f"the collector rejected {rejected} of {counted(sent, 'span')}: {'; '.join(dict.fromkeys(reasons))}. Check its "
+            "limits, and export again"
+        )
 
 
 class SpanStatus(StrEnum):

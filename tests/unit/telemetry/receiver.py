@@ -87,6 +87,8 @@ class Collector:
         answer = ExportTraceServiceResponse()
         answer.partial_success.rejected_spans = rejected
         answer.partial_success.error_message = "quota"
+        if kind == "application/json":
+            return str(json_format.MessageToJson(answer)).encode()
         return bytes(answer.SerializeToString())
 
 
@@ -108,7 +110,7 @@ def collector(port: int = 0) -> Iterator[Collector]:
                 received.take(self.path, body, self.headers.get("content-type", "")) if received.status == 200 else b""
             )
             self.send_response(received.status)
-            self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-type", self.headers.get("content-type", "application/x-protobuf"))
             self.send_header("content-length", str(len(answer)))
             with suppress(BrokenPipeError, ConnectionResetError):  # the sender has given up
                 self.end_headers()

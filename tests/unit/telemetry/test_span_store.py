@@ -282,9 +282,13 @@ def test_headers_without_a_variable_are_none(monkeypatch: pytest.MonkeyPatch) ->
     assert headers_from_environment() == {}
 
 
-def test_spans_that_the_collector_rejects_are_an_error_of_the_export() -> None:
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
+def test_spans_that_the_collector_rejects_are_an_error_of_the_export(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
     span = SpanRecord("charge", "1" * 32, "2" * 16, None, 1, 2)
     with collector() as received:
         received.rejects_half = True
         with pytest.raises(ExportError, match="rejected 2 of 5 spans: quota"):
-            send_otlp([span] * 5, endpoint=received.endpoint, protocol="http/protobuf")
+            send_otlp([span] * 5, endpoint=received.endpoint, protocol=protocol)
+    assert caplog.records == []
