@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-SITE = Path(__file__).resolve().parent.parent / "build" / "site"
+REPOSITORY = Path(__file__).resolve().parent.parent
+SITE = REPOSITORY / "build" / "site"
+PUBLIC_NAMES = REPOSITORY / "tests" / "architecture" / "public_face.txt"
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 RESOURCES = {"stylesheet", "icon", "preload", "preconnect", "modulepreload"}
 
@@ -54,8 +56,17 @@ def problems(site: Path) -> Iterator[str]:
                 yield f"{name}: links to {address}, which has no such anchor"
 
 
+def missing_names(site: Path, names: list[str]) -> Iterator[str]:
+    """Every public name, as `package:name`, that the page of its package does not show."""
+    for package in dict.fromkeys(name.partition(":")[0] for name in names):
+        page = Page((site / "api" / f"{package.replace('.', '-')}.html").read_text(encoding="utf-8"))
+        for name in names:
+            if name.startswith(f"{package}:") and name.replace(":", ".") not in page.anchors:
+                yield f"api: {name.replace(':', '.')} is not in the reference"
+
+
 if __name__ == "__main__":
-    found = list(problems(SITE))
+    found = [*problems(SITE), *missing_names(SITE, PUBLIC_NAMES.read_text(encoding="utf-8").split())]
     for line in found:
         print(line, file=sys.stderr)
     sys.exit(1 if found else 0)

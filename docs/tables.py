@@ -7,11 +7,13 @@ A page contains `<!-- table: NAME -->` and `<!-- end -->`; `python docs/tables.p
 import ast
 import re
 import sys
+from argparse import Action
 from collections.abc import Iterator
 from pathlib import Path
 
 from durable_debugger.actions import ACTIONS
-from durable_debugger.cli.entry import VERBS
+from durable_debugger.cli.command_line import CommandParser
+from durable_debugger.cli.entry import VERBS, parsers
 from durable_execution.lint.rules import RULES
 from durable_execution.telemetry.logs import FIELDS
 from durable_execution.telemetry.metrics import METRICS
@@ -50,6 +52,24 @@ def verbs() -> Iterator[str]:
     yield "|---|---|"
     for verb, summary in VERBS.items():
         yield f"| `durable-debug {verb}` | {summary} |"
+
+
+def options() -> Iterator[str]:
+    """Arguments and options of every verb, a section each."""
+    for verb, parser in parsers().items():
+        yield from _section(verb, parser)
+
+
+def _section(verb: str, parser: CommandParser) -> Iterator[str]:
+    nested = [action.choices for action in parser.arguments if isinstance(action.choices, dict)]
+    for choices in nested:
+        for word, child in choices.items():
+            yield from _section(f"{verb} {word}", child)
+    if not nested:
+        yield from ("", f"## `durable-debug {verb}`", "", "| Argument or option | Does |", "|---|---|")
+        for action in parser.arguments:
+            if action.dest != "help":
+                yield f"| {_usage(action)} | {_help(action)} |"
 
 
 def keys() -> Iterator[str]:
@@ -134,6 +154,7 @@ TABLES = {
     "variables": variables,
     "verbs": verbs,
     "keys": keys,
+    "options": options,
     "all-variables": all_variables,
     "spans": spans,
     "events": events,
@@ -172,6 +193,20 @@ def outdated() -> Iterator[Path]:
 def _shown(kind: SpanKind | SpanEventKind) -> str:
     """The name of a span or an event, with the parts that vary as a reader knows them."""
     return f"`{kind.title.replace('{operation}', '<operation>').replace('{number}', '<n>')}`"
+
+
+def _usage(action: Action) -> str:
+    """An argument or option as it is written in a command."""
+    value = str(
+        action.metavar or ("" if action.nargs == 0 else "\\|".join(action.choices or ()) or action.dest.upper())
+    )
+    names = [f"`{name} {value}`" if value else f"`{name}`" for name in action.option_strings]
+    return ", ".join(names) or f"`{value}`"
+
+
+def _help(action: Action) -> str:
+    text = (action.help or "").replace("%(default)s", f"`{action.default}`").replace("|", "\\|")
+    return text[:1].upper() + text[1:]
 
 
 def _groups() -> list[str]:

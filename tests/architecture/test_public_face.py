@@ -16,6 +16,7 @@ PUBLIC = (
     "durable_execution.serdes",
     "durable_execution.telemetry",
     "durable_execution.testing",
+    "durable_execution.testing.properties",
 )
 
 

@@ -138,6 +138,14 @@ def test_the_site_s_check_finds_broken_links_and_resources_from_the_network(tmp_
     assert list(check_site.problems(tmp_path / "nothing")) != []
 
 
+def test_the_site_s_check_finds_public_names_without_an_entry(tmp_path: Path) -> None:
+    check_site = load(ROOT / "docs" / "check_site.py")
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "shop-errors.html").write_text('<h2 id="shop.errors.Full">Full</h2>')
+    names = ["shop.errors:Empty", "shop.errors:Full"]
+    assert list(check_site.missing_names(tmp_path, names)) == ["api: shop.errors.Empty is not in the reference"]
+
+
 @pytest.mark.parametrize(
     "hook", yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()), ids=lambda hook: hook["id"]
 )

@@ -7,7 +7,7 @@ import argparse
 import math
 import re
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn, cast
@@ -83,6 +83,11 @@ class CommandParser(ArgumentParser):
         option = word.partition("=")[0]
         known = [name for name in self._option_string_actions if name.startswith("--")]
         return f"unknown option {option:.{SHOWN}}{nearest_of(option, known)}"
+
+    @property
+    def arguments(self) -> list[Action]:
+        """Its arguments and options; argparse has no public name for them."""
+        return self._actions
 
     def has_option(self, name: str) -> bool:
         """Whether it has an option of this name."""

@@ -126,13 +126,14 @@ def _parsed(words: list[str]) -> Namespace:
 
 def _option_like(word: str) -> str:
     """Point to the verb with an option of that name: `cost` is an option of `show`."""
-    verbs = _verbs_of(_parser(None))
+    verbs = parsers()
     found = next((verb for verb in ("show", *verbs) if verbs[verb].has_option(f"--{word}")), None)
     return f"; did you mean `durable-debug {found} EXECUTION --{word}`?" if found else ""
 
 
-def _verbs_of(parser: CommandParser) -> Mapping[str, CommandParser]:
-    return next(action.choices for action in parser._actions if isinstance(action.choices, dict))  # noqa: SLF001  # no public name
+def parsers() -> Mapping[str, CommandParser]:
+    """The parser of each verb, with all its arguments."""
+    return next(action.choices for action in _parser(None).arguments if isinstance(action.choices, dict))
 
 
 def _failed(
@@ -183,9 +184,9 @@ def run_completion(arguments: Namespace, output: Output) -> int:
             "completion needs shtab: run `pip install 'durable-execution-sdk[debugger]'`", Exit.UNLOADABLE
         ) from error
     parser = _parser(None)
-    pending: list[ArgumentParser] = [parser]
+    pending = [parser]
     while pending:
-        for action in pending.pop()._actions:  # noqa: SLF001  # argparse has no public name for them
+        for action in pending.pop().arguments:
             if isinstance(action.choices, dict):
                 pending.extend(action.choices.values())
             elif action.dest in FILES:
