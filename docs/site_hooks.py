@@ -8,8 +8,8 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(?P<before>\]\()(?P<target>(?:\.\./)+[^)\s#]+)(?P<fragment>#[^)\s]*)?\)")
-
-
+ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
+CODE_IN_ROW = re.compile(r"(?P<ticks>`+).+?(?P=ticks)")
 FENCE = re.compile(r"^(?P<fence> *```\w+) (?P<words>[a-z ]+)$", re.MULTILINE)
 TITLES = {"wrong": ' title="Wrong"', "right": ' title="Right"'}
 
@@ -37,7 +37,10 @@ def _expanded(entry: Any, docs: Path) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point links that leave the documentation at the repository, and turn the words after a fence into titles."""
+    """Point links that leave the documentation at the repository, and turn the words after a fence into titles.
+
+    In code in a table, GitHub needs a backslash before a bar, and the site shows it.
+    """
     folder = Path(page.file.abs_src_path).parent
 
     def moved(match: re.Match[str]) -> str:
@@ -49,4 +52,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         )
 
     with_titles = FENCE.sub(lambda match: match["fence"] + TITLES.get(match["words"], ""), markdown)
-    return LINK.sub(moved, with_titles)
+    return ROW.sub(_without_escaped_bars, LINK.sub(moved, with_titles))
+
+
+def _without_escaped_bars(row: re.Match[str]) -> str:
+    return CODE_IN_ROW.sub(lambda code: code[0].replace("\\|", "|"), row[0])

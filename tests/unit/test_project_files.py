@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -136,6 +136,13 @@ def test_the_site_s_check_finds_broken_links_and_resources_from_the_network(tmp_
         "index.html: links to gone.png, which does not exist",
     ]
     assert list(check_site.problems(tmp_path / "nothing")) != []
+
+
+def test_the_site_shows_no_backslashes_in_the_code_of_a_table() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(abs_src_path=ROOT / "docs" / "page.md"))
+    row = r"| `a \| b` | c \| d |"
+    shown = load(ROOT / "docs" / "site_hooks.py").on_page_markdown(f"{row}\n\n`e \\| f`", page)
+    assert shown == "| `a | b` | c \\| d |\n\n`e \\| f`"
 
 
 def test_the_site_s_check_finds_public_names_without_an_entry(tmp_path: Path) -> None:
