@@ -9,6 +9,7 @@ runs and restored afterwards. The recorder is active in the threads that enter `
 replay enters it where user code starts on a thread and leaves it there.
 """
 
+import enum
 import sys
 import threading
 import types
@@ -20,9 +21,11 @@ from typing import Any, TypeVar
 from durable_execution.protocol.ids import task_path
 from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, LineEvent, LineRecording, Values
 from durable_execution.replay.probes import Probe, Probes
+from durable_execution.replay.statements import names_at
+from durable_execution.replay.stored_values import attribute
 from durable_execution.replay.suspects import Owner, owner_of
 from durable_execution.replay.tracers import BLOCKING_START, Monitoring, RecordedCode, RunningFrame, Tracer, Tracing
-from durable_execution.replay.value_text import ATOMS, Secrets, ValueText, attribute
+from durable_execution.replay.value_text import ATOMS, OPAQUE, PLAIN_TYPES, Secrets, ValueText
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import ContextScope, TaskScope
 
@@ -73,6 +76,7 @@ class LineRecorder:
         self._codes: dict[int, RecordedCode | None] = {}
         self._kept: list[CodeType] = []
         self._running: dict[int, RunningFrame] = {}
+        self._latest: RunningFrame | None = None
         self._blocked: dict[int, tuple[RunningFrame, int]] = {}
         self._tasks: dict[int, tuple[Any, str]] = {}
         self._started: dict[int, tuple[int, int] | None] = {}
@@ -130,6 +134,7 @@ class LineRecorder:
         """A frame starts or resumes."""
         running = self._running.get(id(frame))
         if running is not None:
+            running.is_stale = running.is_stale or self._latest is not running
             self._add(running, EventKind.RESUME, frame.f_lineno)
             return running
         place = self.place_of(frame.f_back) if frame.f_back is not None else None
@@ -162,6 +167,7 @@ class LineRecorder:
             found = self._probes.values(running.frame, running.code.file, line, len(self._events))
             reads = {**reads, **found} if found else reads
         self._add(running, EventKind.LINE, line, self._changes(running), None, reads)
+        running.line = line
 
     def suspended(self, running: RunningFrame) -> None:
         """A coroutine or generator gives up control."""
@@ -223,6 +229,7 @@ class LineRecorder:
         if self._is_cut:
             return
         with self._lock:
+            self._latest = running
             if kind is not EventKind.OPERATION:
                 running.last = len(self._events)
             self._events.append(LineEvent(kind, running.number, line, changed, text, reads))
@@ -235,9 +242,15 @@ class LineRecorder:
         if not running.code.has_locals or self._is_cut:
             return NOTHING
         values: Mapping[str, Any] = running.frame.f_locals
+        if type(values) is not dict:
+            values = dict(values)  # from Python 3.13 on, each look at a local takes longer
         known = running.known
+        names: Iterable[str] | None = self._touched(running, values)
+        if names is None:
+            names = list(values)
         found: dict[str, str | None] = {}
-        for name, value in values.items():
+        for name in names:
+            value = values[name]
             before = known.get(name)
             if before is not None and _is_unchanged(before[0], value):
                 continue
@@ -245,7 +258,7 @@ class LineRecorder:
             shape = None if is_fixed else self._text.shape(value)
             if before is not None and shape is not None and shape == before[2]:
                 continue
-            text = self._text.of(name, value)
+            text = self._text.of_shape(name, value, shape)
             known[name] = value if is_fixed else _CHANGING, text, shape
             if before is None or before[1] != text:
                 found[name] = text
@@ -255,20 +268,55 @@ class LineRecorder:
                 found[name] = None
         return found or NOTHING
 
+    def _touched(self, running: RunningFrame, values: Mapping[str, Any]) -> set[str] | None:
+        """Return the locals that may have changed since the frame's previous event; None if all of them may have.
+
+        A line changes what it names, and what is linked with that: values that one line named together, and, once other code
+        had one of them, every value that other code had.
+        """
+        names = names_at(running.code.file, running.line)
+        is_alone = self._latest is running and not running.is_stale
+        running.is_stale = False
+        if names is None or not names.isdisjoint(SHARING):
+            running.shared.update(name for name, value in values.items() if not _is_plain(value))
+            return None
+        found = {name for name in names if name in values}
+        carriers = {name for name in found if not _is_plain(values[name])}
+        if is_alone:
+            outer = running.frame.f_globals
+            is_alone = all(_is_plain(outer[name]) for name in names if name not in found and name in outer)
+        if not is_alone:
+            running.shared |= carriers
+        elif len(carriers) > 1 and _are_linked([values[name] for name in carriers]):
+            if running.shared.isdisjoint(found):
+                group = carriers.union(*(running.linked.get(name, ()) for name in carriers))
+                running.linked.update(dict.fromkeys(group, group))
+            else:
+                running.shared |= carriers
+        for name in found & running.linked.keys():
+            found |= running.linked[name]
+        if not is_alone or not running.shared.isdisjoint(found):
+            found |= running.shared
+        if len(running.known) < len(values):
+            found.update(name for name in values if name not in running.known)
+        return {name for name in found if name in values}
+
     def _reads(self, running: RunningFrame, line: int) -> Values:
         if self._paths is None or self._is_cut:
             return NOTHING
+        paths = [path for path in self._paths(running.code.file, line) if path not in running.known]
+        if not paths:
+            return NOTHING  # locals: their changes are recorded
         found: dict[str, str | None] = {}
-        frame = running.frame
-        for path in self._paths(running.code.file, line):
-            if path in running.known:
-                continue  # a local: its changes are recorded
+        values: Mapping[str, Any] = running.frame.f_locals
+        for path in paths:
             try:
-                value = read_path(path, frame)
+                value = _read(path, values, running.frame.f_globals)
             except (AttributeError, KeyError):
                 continue
             if type(value) not in STABLE:
-                found[path] = self._text.of(path.rpartition(".")[2], value)
+                shape = None if _is_fixed(value) else self._text.shape(value)
+                found[path] = self._text.of_shape(path.rpartition(".")[2], value, shape)
         return found or NOTHING
 
     def _task(self) -> str:
@@ -292,15 +340,53 @@ def _is_fixed(value: Any) -> bool:
     return kind in ATOMS or kind in STABLE or kind.__module__.startswith("durable_execution.")
 
 
+SHARING = frozenset({"locals", "vars", "eval", "exec"})
+"""Names of functions that reach locals without naming them."""
+
+MAX_FLAT = 5_000
+
+
+def _are_linked(values: Sequence[Any]) -> bool:
+    """Whether one of several values may be reached from another: not if each holds numbers and texts only."""
+    return len(set(map(id, values))) < len(values) or not all(map(_is_flat, values))
+
+
+def _is_flat(value: Any) -> bool:
+    kind = type(value)
+    if kind not in CONTAINERS or len(value) > MAX_FLAT or not PLAIN_TYPES.issuperset(map(type, value)):
+        return False
+    return kind is not dict or PLAIN_TYPES.issuperset(map(type, value.values()))
+
+
+CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether no value that may change can be reached through a value. A line that names only such values changes nothing else."""
+    kind = type(value)
+    if kind in PLAIN_TYPES or kind.__module__.startswith("durable_execution.") or isinstance(value, enum.EnumMeta):
+        return True
+    if kind is types.FunctionType:
+        return value.__closure__ is None
+    if kind is types.BuiltinFunctionType:
+        return value.__self__ is None or type(value.__self__) is types.ModuleType
+    if kind is types.ModuleType:
+        return value.__name__.partition(".")[0] in OPAQUE
+    return kind is type and value.__module__.partition(".")[0] in OPAQUE
+
+
 def read_path(path: str, frame: FrameType) -> Any:
     """Read `name.attribute.attribute` in a frame, without running user code.
 
     Raises:
         AttributeError, KeyError: There is no such value, or reading it would run code.
     """
+    return _read(path, frame.f_locals, frame.f_globals)
+
+
+def _read(path: str, values: Mapping[str, Any], outer: Mapping[str, Any]) -> Any:
     name, *attributes = path.split(".")
-    values: Mapping[str, Any] = frame.f_locals
-    value = values[name] if name in values else frame.f_globals[name]
+    value = values[name] if name in values else outer[name]
     for one in attributes:
         value = attribute(value, one)
     return value

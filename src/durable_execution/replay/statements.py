@@ -108,6 +108,14 @@ class Source:
                 return self._found[index]
         return None
 
+    def names_at(self, line: int) -> frozenset[str] | None:
+        """Return every name in the statements that cover a line; None if there is none, or if a pattern may bind names."""
+        end = bisect_right(self._starts, line)
+        found = [one for one in self._found[max(0, end - 200) : end] if one.last >= line]
+        if not found or any(isinstance(one.node, (ast.match_case, ast.Match)) for one in found):
+            return None
+        return frozenset().union(*(one.mentions | one.binds for one in found))
+
     def body_of(self, first_line: int) -> Statement | None:
         """Return the body of the lambda that starts at a line, as the statement that it is."""
         return self.bodies.get(first_line)
@@ -402,6 +410,12 @@ def outer_reads(file: str, line: int) -> tuple[str, ...]:
     """Return the paths that a recorder must read besides local names: attributes and possible globals."""
     statement = source_of(file).at(line)
     return tuple(sorted(statement.reads | set(_called_values(file, statement)))) if statement is not None else ()
+
+
+@lru_cache(maxsize=20_000)
+def names_at(file: str, line: int) -> frozenset[str] | None:
+    """Return the names of what runs at a line, so that a recorder need not look at what the line cannot change."""
+    return source_of(file).names_at(line)
 
 
 def _called_values(file: str, statement: Statement) -> Iterator[str]:

@@ -43,14 +43,18 @@ class RecordedCode:
 class RunningFrame:
     """A frame that has not ended."""
 
-    __slots__ = ("code", "frame", "known", "last", "number")
+    __slots__ = ("code", "frame", "is_stale", "known", "last", "line", "linked", "number", "shared")
 
     def __init__(self, number: int, code: RecordedCode, frame: FrameType) -> None:
         self.number = number
         self.code = code
         self.frame = frame
         self.last = -1
+        self.line = 0
+        self.is_stale = True
         self.known: dict[str, tuple[Any, str, bytes | None]] = {}
+        self.shared = {*code.code.co_cellvars, *code.code.co_freevars}
+        self.linked: dict[str, set[str]] = {}
 
 
 class LineSink(Protocol):
@@ -114,7 +118,10 @@ class Tracer:
 class Tracing(Tracer):
     """`sys.settrace`."""
 
-    _is_closed = False
+    def __init__(self, recorder: LineSink) -> None:
+        super().__init__(recorder)
+        self._is_closed = False
+        self._ignored: set[int] = set()
 
     def enter(self) -> Callable[[], None]:
         """Set this thread's trace function; the one that was set is restored."""
@@ -128,6 +135,8 @@ class Tracing(Tracer):
 
     def _on_call(self, frame: FrameType, _event: str, _argument: Any) -> Any:
         code = frame.f_code
+        if id(code) in self._ignored:
+            return None
         if code is RESERVE:
             frame.f_trace_lines = False
             return self._on_reserve
@@ -135,7 +144,10 @@ class Tracing(Tracer):
             self._recorder.blocked(frame)
             return None
         known = self._recorder.code_of(code)
-        if known is None or self._is_closed:
+        if known is None:
+            self._ignored.add(id(code))  # the recorder keeps it alive
+            return None
+        if self._is_closed:
             return None
         if known.resumes and known.instructions[frame.f_lasti + 1] and self._recorder.running(frame) is None:
             return None  # a generator that started before the recording

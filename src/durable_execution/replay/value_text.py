@@ -7,13 +7,13 @@ address or an `id()`. Rendering runs no user code: attributes are read from `__d
 
 import array
 import contextvars
-import dataclasses
 import datetime as dt
 import decimal
 import enum
 import fractions
 import functools
 import itertools
+import logging
 import pathlib
 import pickle
 import queue
@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from durable_execution.counts import counted
+from durable_execution.replay.stored_values import attributes_of
 
 MAX_DEPTH = 4
 MAX_ITEMS = 30
@@ -42,6 +43,9 @@ MAX_KNOWN = 500
 MAX_SHAPE = 50_000
 """Largest shape, in bytes. The text of a larger value is made anew: it is bounded."""
 
+MAX_KEPT = 20_000_000
+"""Most bytes of shapes and texts that are remembered."""
+
 HIDDEN: Final = "<redacted>"
 
 OPAQUE = sys.stdlib_module_names - {"__main__"}
@@ -53,7 +57,13 @@ ATOMS = frozenset({int, float, complex, bool, type(None), str, bytes})
 PLAIN = frozenset({int, float, bool, type(None)})
 """Types that `repr` shows as this module does."""
 
+_NESTED = frozenset({list, tuple, dict})
+
 _BUILT_IN_TEXT: dict[type, Callable[[Any], str]] = dict.fromkeys((int, float, complex, bool, type(None), dt.timedelta, dt.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, range, type(...), type(NotImplemented)), repr)  # fmt: skip
+
+
+PLAIN_TYPES = ATOMS | _BUILT_IN_TEXT.keys() | {dt.date, dt.time, dt.datetime, re.Pattern, logging.Logger}
+"""Types whose values hold nothing that can change; a logger's is not the application's."""
 
 
 class Secrets(Protocol):
@@ -84,6 +94,8 @@ class ValueText:
         self._hidden: dict[str, bool] = {}
         self._known: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._texts: dict[bytes, str] = {}
+        self._kept = 0
         for each in known:
             self._learn(each)
 
@@ -111,10 +123,27 @@ class ValueText:
             return None
         found = _Bounded()
         try:
-            _Shaper(found, self).dump(value)
+            _Shaper(found, self).dump(_first_items(value))
         except (RecursionError, RuntimeError, AttributeError, _TooLargeError):  # or one that a different thread changes
             return None
         return b"".join(found.parts)
+
+    def of_shape(self, name: str, value: Any, shape: bytes | None) -> str:
+        """Return the text of a variable whose shape is known: values of one shape have one text."""
+        if shape is None:
+            return self.of(name, value)
+        return self._remembered(shape, lambda: self.value(value))
+
+    def _remembered(self, shape: bytes, render: Callable[[], str]) -> str:
+        text = self._texts.get(shape)
+        if text is None:
+            text = render()
+            self._kept += len(shape) + len(text)
+            if self._kept > MAX_KEPT:
+                self._texts.clear()
+                self._kept = 0
+            self._texts[shape] = text
+        return text
 
     def _hides(self, name: str) -> bool:
         if self._secrets is None:
@@ -193,37 +222,61 @@ class ValueText:
         return ", ".join(self._text(value, depth + 1, seen) for value in values)
 
     def _sequence(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
-        first = value if len(value) <= MAX_ITEMS else list(value)[:MAX_ITEMS]
-        shown = repr(list(first))[1:-1] if self._is_plain(first, depth) else self._items(first, depth, seen)
+        first = value if len(value) <= MAX_ITEMS else list(itertools.islice(value, MAX_ITEMS))
+        shown = self._first(len(value), first, depth, lambda: self._shown(first, depth, seen))
         more = f", … {counted(len(value), 'item')}" if len(value) > MAX_ITEMS else ""
         left, right = ("(", ")") if issubclass(kind, tuple) else ("[", "]")
         body = f"{left}{shown}{more}{right}"
         return body if kind in (list, tuple) else f"{kind.__name__}({body})"
 
+    def _first(self, count: int, items: Iterable[Any], depth: int, render: Callable[[], str]) -> str:
+        """Return the text of the first items of a container; while a long one grows, they are the same."""
+        shape = self.shape(items) if count > MAX_ITEMS else None
+        if shape is None:
+            return render()
+        return self._remembered(depth.to_bytes() + shape, render)
+
+    def _shown(self, items: Iterable[Any], depth: int, seen: set[int]) -> str:
+        return repr(list(items))[1:-1] if self._is_plain(items, depth + 1) else self._items(items, depth, seen)
+
+    def _pairs(self, items: Iterable[tuple[Any, Any]], depth: int, seen: set[int]) -> str:
+        return ", ".join(
+            f"{self._text(key, depth + 1, seen)}: {self._named(key, one, depth, seen)}" for key, one in items
+        )
+
     def _is_plain(self, items: Iterable[Any], depth: int) -> bool:
-        """Whether the texts of all items are what `repr` gives: long lists are rendered at every event."""
+        """Whether the texts of all items, at a depth, are what `repr` gives: long lists are rendered at every event."""
         kinds = set(map(type, items)) - PLAIN
+        if str in kinds:
+            if self._secrets is not None or any(type(one) is str and len(one) > MAX_TEXT for one in items):
+                return False
+            kinds.discard(str)
         if not kinds:
             return True
-        if kinds == {str}:
-            return self._secrets is None and all(type(one) is not str or len(one) <= MAX_TEXT for one in items)
-        if kinds == {tuple} and depth + 1 < MAX_DEPTH:
-            inner = [one for one in items if type(one) is tuple]
-            return all(1 < len(one) <= MAX_ITEMS and PLAIN.issuperset(map(type, one)) for one in inner)
-        return False
+        if depth >= MAX_DEPTH or not kinds <= _NESTED or (dict in kinds and self._secrets is not None):
+            return False
+        for one in items:
+            kind = type(one)
+            if kind not in kinds:
+                continue
+            if len(one) > MAX_ITEMS or (kind is tuple and len(one) == 1):
+                return False
+            if not self._is_plain(one, depth + 1) or (kind is dict and not self._is_plain(one.values(), depth + 1)):
+                return False
+        return True
 
     def _set(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
-        texts = sorted(self._text(one, depth + 1, seen) for one in list(value)[: MAX_ITEMS * 10])
+        texts = sorted(self._text(one, depth + 1, seen) for one in list(itertools.islice(value, MAX_ITEMS * 10)))
         more = f", … {counted(len(value), 'item')}" if len(texts) > MAX_ITEMS else ""
         body = f"{{{', '.join(texts[:MAX_ITEMS])}{more}}}" if texts else "{}"
         return body if kind is set and texts else f"{kind.__name__}({body})"
 
     def _dict(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
-        items = list(dict.items(value))[:MAX_ITEMS]
+        if kind is dict and len(value) <= MAX_ITEMS and self._is_plain((value,), depth):
+            return repr(value)
+        items = list(itertools.islice(dict.items(value), MAX_ITEMS))
         more = f", … {counted(len(value), 'item')}" if len(value) > MAX_ITEMS else ""
-        shown = ", ".join(
-            f"{self._text(key, depth + 1, seen)}: {self._named(key, one, depth, seen)}" for key, one in items
-        )
+        shown = self._first(len(value), items, depth, lambda: self._pairs(items, depth, seen))
         body = f"{{{shown}{more}}}"
         return body if kind is dict else f"{kind.__name__}({body})"
 
@@ -319,6 +372,39 @@ class _Bounded:
         self.parts.append(bytes(data))
 
 
+def _first_items(value: Any, *, is_inner: bool = False) -> Any:
+    """Return a container as far as its text shows it: its length and its first items."""
+    kind = type(value)
+    if kind not in _SIZED:
+        return value
+    count = len(value)
+    items: Any = value.items() if kind is dict else value
+    if count > MAX_ITEMS:
+        items = list(itertools.islice(items, MAX_ITEMS))
+    if not is_inner and any(type(one) in _SIZED and len(one) > MAX_ITEMS for one in _values(items, kind)):
+        items = [
+            (one[0], _first_items(one[1], is_inner=True)) if kind is dict else _first_items(one, is_inner=True)
+            for one in items
+        ]
+    elif count <= MAX_ITEMS:
+        return value
+    return kind.__name__, count, items
+
+
+def _values(items: Any, kind: type) -> Iterable[Any]:
+    return (value for _, value in items) if kind is dict else items
+
+
+_SIZED = frozenset({list, tuple, dict, deque})
+
+
+def _state(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of an object, its containers as far as their texts show them."""
+    if any(type(one) in _SIZED for one in attributes.values()):
+        return {name: _first_items(one) for name, one in attributes.items()}
+    return attributes
+
+
 class _Instance:
     """Stands for an object in a shape: its class's name, and its attributes as state."""
 
@@ -332,6 +418,7 @@ class _Shaper(pickle.Pickler):
     def __init__(self, file: _Bounded, text: ValueText) -> None:
         super().__init__(file, 5)
         self._text = text
+        self.memo = _CONSTANTS
 
     def reducer_override(self, value: Any) -> Any:
         kind: Any = type(value)
@@ -340,10 +427,14 @@ class _Shaper(pickle.Pickler):
         if _is_plain_class(kind):
             found = object.__getattribute__(value, "__dict__")
             if type(found) is dict:
-                return _Instance, (kind.__name__,), found
+                return _Instance, (kind.__name__,), _state(found)
         if kind in _MOMENTS and getattr(value, "tzinfo", None) in (None, dt.UTC):
             return NotImplemented
         return str, (self._text.value(value),)
+
+
+_CONSTANTS: Any = {id(one): (number, one) for number, one in enumerate((_Instance, str, *_MOMENTS, dt.UTC))}
+"""What a shape refers to by number, because looking up a class by its name takes longer than the rest."""
 
 
 @functools.lru_cache(maxsize=4_096)
@@ -362,73 +453,9 @@ def _is_plain_class(kind: Any) -> bool:
     return not has_slots and any("__dict__" in base.__dict__ for base in kind.__mro__)
 
 
-def attributes_of(value: Any) -> dict[str, Any]:
-    """Return the stored attributes of an object: `__dict__`, then `__slots__`. Runs no user code."""
-    found: dict[str, Any] = {}
-    try:
-        stored = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        stored = None
-    if type(stored) is dict:
-        found.update(stored)
-    for base in type(value).__mro__:
-        for name, member in base.__dict__.items():
-            if type(member) is types.MemberDescriptorType and name not in found:
-                try:
-                    found[name] = member.__get__(value)
-                except AttributeError:
-                    continue
-    if dataclasses.is_dataclass(type(value)):
-        order = [one for one in type(value).__dataclass_fields__ if one in found]
-        found = {**{name: found[name] for name in order}, **found}
-    return found
-
-
-def attribute(value: Any, name: str) -> Any:
-    """Read an attribute without running user code.
-
-    Raises:
-        AttributeError: The attribute does not exist, or is computed by a property or a descriptor.
-    """
-    if isinstance(value, types.ModuleType):
-        return _from(value.__dict__, name)
-    if isinstance(value, type):
-        return _plain(_from_classes(value, name))
-    try:
-        stored = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        stored = {}
-    if type(stored) is dict and name in stored:
-        return stored[name]
-    member = _from_classes(type(value), name)
-    if type(member) is types.MemberDescriptorType:
-        return member.__get__(value)
-    return _plain(member)
-
-
 def cut(text: str) -> str:
     """Return the text, cut to a bounded length with a checksum of the whole."""
     return text if len(text) <= MAX_TEXT + 40 else f"{text[:MAX_TEXT]}…#{_sum(text.encode(errors='replace'))}"
-
-
-def _from(names: dict[str, Any], name: str) -> Any:
-    try:
-        return names[name]
-    except KeyError:
-        raise AttributeError(name) from None
-
-
-def _from_classes(kind: type, name: str) -> Any:
-    for base in kind.__mro__:
-        if name in base.__dict__:
-            return base.__dict__[name]
-    raise AttributeError(name)
-
-
-def _plain(member: Any) -> Any:
-    if hasattr(type(member), "__get__"):
-        raise AttributeError("computed")
-    return member
 
 
 def _moment(value: dt.date | dt.time) -> str:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.line_recording import EventKind, LineRecording
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.run import ReplayRun, run_once
+from durable_execution.replay.value_text import ValueText
 from tests.replay.recording import history_of
 
 RATES = {"eur": 1}
@@ -324,6 +326,141 @@ def test_mutation_in_place_and_deletion_show() -> None:
     assert changes_of(in_place, "items") == ["[1]", "[1, 2]"]
     assert changes_of(in_place, "gone") == ["1", None]
     assert changes_of(in_place_of_class, "box") == ["Box(size=1)", "Box(size=2)"]
+
+
+KEPT: dict[str, list[Any]] = {}
+
+
+class Shelf:
+    rows: list[Any] = []  # noqa: RUF012  # shared on purpose
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def put(self, item: Any) -> None:
+        self.items.append(item)
+        self.rows.append(item)
+
+
+def keep(name: str, value: list[Any]) -> None:
+    KEPT[name] = value
+
+
+def put_kept(name: str) -> None:
+    KEPT[name].append(name)
+
+
+def changed(change: Callable[[], object]) -> int:
+    change()
+    return 0
+
+
+def shelves(given: list[Any]) -> Any:
+    first: list[Any] = []
+    private: list[Any] = [0]
+    same = first
+    shelf = Shelf(first)
+    again = shelf
+    again.put(1)
+    nested = {"in": [first]}
+    nested["in"][0].append(2)
+    put = private.append
+    put(3)
+    later = partial(private.insert, 0)
+    later(4)
+    keep("private", private)
+    put_kept("private")
+    pair = (given, len(given))
+    KEPT["given"].append(5)
+    rows = Shelf.rows
+    Shelf.rows.append(6)
+    Shelf([]).put(7)
+
+    def inner() -> None:
+        same.append(8)
+
+    inner()
+    sorted([0], key=lambda one: changed(given.clear))
+    counts = {"a": 1}
+    total = counts
+    for number in first:
+        total["a"] += number
+    box: dict[str, Any] = {}
+    unpacked: list[Any] = [first, 1, 2]
+    left, *others = unpacked
+    box["left"] = left
+    match box:
+        case {"left": [*found]}:
+            box["left"].append(9)
+            found.append(10)
+        case _:
+            pass
+    steps = iter(private)
+    number = next(steps)
+    taken = private.pop() if private else first
+    first, private = private, first
+    private.append(11)
+    locals()["first"].append(12)
+    words = sorted(private, key=lambda one: changed(partial(first.append, one)))
+    wanted = [changed(partial(first.append, one)) for one in (13,)]
+    del box["left"], total
+    return same, pair, rows, counts, number, others, words, wanted, taken
+
+
+async def suspended(first: list[Any]) -> None:
+    other: list[Any] = []
+    both = [other]
+
+    async def fill() -> None:
+        both[0].append(1)
+        await asyncio.sleep(0)
+        both[0].append(2)
+
+    task = asyncio.ensure_future(fill())
+    await asyncio.sleep(0)
+    first.append(3)
+    await task
+
+
+def test_looking_at_what_a_line_can_change_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run() -> LineRecording:
+        KEPT.clear()
+        Shelf.rows.clear()
+        recorder = LineRecorder(is_recorded=lambda file: file == __file__)
+        given: list[Any] = [0]
+        KEPT["given"] = given
+        recorder.run(lambda: (shelves(given), asyncio.run(suspended(given))))
+        return recorder.recording()
+
+    found = run()
+    monkeypatch.setattr(LineRecorder, "_touched", lambda self, running, values: None)
+    everything = run()
+    assert len(found.events) > 100
+    for index, event in enumerate(everything.events):
+        assert (found.events[index], found.locals_at(index)) == (event, everything.locals_at(index))
+
+
+def test_values_that_no_line_can_reach_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    of_shape = ValueText.shape
+
+    def shape(self: ValueText, value: Any) -> bytes | None:
+        seen.append(type(value).__name__)
+        return of_shape(self, value)
+
+    def sums(given: dict[str, int]) -> int:
+        history = [1, 2]
+        total = 0
+        for number in range(20):
+            total += number
+            given["n"] = doubled(number)
+        history.append(total)
+        return total
+
+    monkeypatch.setattr(ValueText, "shape", shape)
+    LineRecorder(is_recorded=lambda file: file == __file__).run(lambda: sums({}))
+    assert seen.count("list") < 5
+    assert seen.count("dict") > 20
 
 
 def interpreters() -> list[str]:

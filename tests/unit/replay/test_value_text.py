@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_execution.redaction import Redaction
-from durable_execution.replay.value_text import MAX_TEXT, ValueText, attribute
+from durable_execution.replay.stored_values import attribute
+from durable_execution.replay.value_text import MAX_TEXT, ValueText
 
 TEXT = ValueText()
 
@@ -210,6 +211,40 @@ def test_values_of_the_same_shape_have_the_same_text(left: Any, right: Any) -> N
     assert TEXT.shape(left) == TEXT.shape(left)
     if TEXT.shape(left) == TEXT.shape(right):
         assert TEXT.value(left) == TEXT.value(right)
+
+
+class NothingSecret:
+    """Rules that hide nothing: with rules, every text is made piece by piece."""
+
+    def hides(self, key: str) -> bool:
+        return False
+
+    def text(self, text: str) -> str:
+        return text
+
+
+def grown(value: Any, count: int) -> list[Any]:
+    """The value in containers with so many items."""
+    rows = [{"n": number, "value": value} for number in range(count)]
+    return [rows, tuple(rows), dict(enumerate(rows)), Plain({"rows": rows}), [value] * count, {"a": [value] * count}]
+
+
+@given(VALUES, st.sampled_from([1, 2, 29, 30, 31, 40]))
+@settings(max_examples=15)
+def test_a_text_that_is_remembered_is_the_one_that_is_made(value: Any, count: int) -> None:
+    slow, fast = ValueText(NothingSecret()), ValueText()
+    for one in [value, *grown(value, count)]:
+        assert fast.of_shape("x", one, fast.shape(one)) == slow.of("x", one)
+
+
+def test_what_a_text_does_not_show_of_a_long_container_is_not_looked_at() -> None:
+    rows = [{"n": number} for number in range(40)]
+    shape, of_object = TEXT.shape(rows), TEXT.shape(Plain({"rows": rows}))
+    rows[35]["n"] = -1
+    assert (TEXT.shape(rows), TEXT.shape(Plain({"rows": rows}))) == (shape, of_object)
+    rows.append({})
+    assert TEXT.shape(rows) != shape
+    assert TEXT.shape(Plain({"rows": rows})) != of_object
 
 
 @pytest.mark.parametrize("make", [Plain, Slotted, lambda inner: [{"a": inner}]], ids=["plain", "slotted", "list"])

@@ -1,0 +1,69 @@
+"""Reads what objects store, without running user code: no property, descriptor or `__getattr__` is called."""
+
+import dataclasses
+import types
+from typing import Any
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """Return the stored attributes of an object: `__dict__`, then `__slots__`. Runs no user code."""
+    found: dict[str, Any] = {}
+    try:
+        stored = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        stored = None
+    if type(stored) is dict:
+        found.update(stored)
+    for base in type(value).__mro__:
+        for name, member in base.__dict__.items():
+            if type(member) is types.MemberDescriptorType and name not in found:
+                try:
+                    found[name] = member.__get__(value)
+                except AttributeError:
+                    continue
+    if dataclasses.is_dataclass(type(value)):
+        order = [one for one in type(value).__dataclass_fields__ if one in found]
+        found = {**{name: found[name] for name in order}, **found}
+    return found
+
+
+def attribute(value: Any, name: str) -> Any:
+    """Read an attribute without running user code.
+
+    Raises:
+        AttributeError: The attribute does not exist, or is computed by a property or a descriptor.
+    """
+    if isinstance(value, types.ModuleType):
+        return _from(value.__dict__, name)
+    if isinstance(value, type):
+        return _plain(_from_classes(value, name))
+    try:
+        stored = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        stored = {}
+    if type(stored) is dict and name in stored:
+        return stored[name]
+    member = _from_classes(type(value), name)
+    if type(member) is types.MemberDescriptorType:
+        return member.__get__(value)
+    return _plain(member)
+
+
+def _from(names: dict[str, Any], name: str) -> Any:
+    try:
+        return names[name]
+    except KeyError:
+        raise AttributeError(name) from None
+
+
+def _from_classes(kind: type, name: str) -> Any:
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    raise AttributeError(name)
+
+
+def _plain(member: Any) -> Any:
+    if hasattr(type(member), "__get__"):
+        raise AttributeError("computed")
+    return member
