@@ -53,11 +53,11 @@ class Sampling:
         try:
             is_sampled = _upstream(identity, ambient)
             if is_sampled is None:
-                is_sampled = _asked(sampler, identity, Context(), ROOT.title)
+                is_sampled = _asked(sampler, identity, trace.set_span_in_context(trace.INVALID_SPAN), ROOT.title)
             ancestor = _ancestor(identity, is_sampled=is_sampled)
             is_uniform = sampler.get_description().endswith(FOLLOWS_PARENT)
             if not is_uniform:
-                around = trace.set_span_in_context(ambient or trace.NonRecordingSpan(ancestor), Context())
+                around = trace.set_span_in_context(ambient or trace.NonRecordingSpan(ancestor))
                 is_sampled = _asked(sampler, identity, around, INVOCATION.title)
         except Exception as error:  # noqa: BLE001  # the application's sampler can raise anything
             return cls(False, True, _ancestor(identity, is_sampled=False), ambient, error)

@@ -320,14 +320,15 @@ class StartedOutlet(TraceOutlet):
         handle.end(span.end_ns)
 
     def _parent_context(self, span: OpenSpan) -> Context:
+        """Return the current context with the span's parent: processors and samplers read baggage from it."""
         if span.parent is not None:
-            return trace.set_span_in_context(span.parent.handle, Context())
+            return trace.set_span_in_context(span.parent.handle)
         if span.parent_id is None:
-            return Context()
+            return trace.set_span_in_context(trace.INVALID_SPAN)
         ambient = self.sampling.ambient
         if ambient is not None and span.parent_id == self.ambient_id:
-            return trace.set_span_in_context(ambient, Context())
-        return trace.set_span_in_context(PlaceholderSpan(self.ancestor_of(span)), Context())
+            return trace.set_span_in_context(ambient)
+        return trace.set_span_in_context(PlaceholderSpan(self.ancestor_of(span)))
 
     def _root_tracer(self) -> Tracer:
         """Return the context that carries the earlier sampling decision."""
