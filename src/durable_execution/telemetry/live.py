@@ -14,9 +14,10 @@ from durable_execution.telemetry.forwarding_observer import ForwardingObserver
 from durable_execution.telemetry.identity import TraceIdentity, identify, invocation_names
 from durable_execution.telemetry.metrics import DROPPED, FLUSH_DURATION, Instruments, Metrics
 from durable_execution.telemetry.outlets import TraceOutlet
-from durable_execution.telemetry.provider import SCOPE, outlet_for, sdk_version
+from durable_execution.telemetry.provider import outlet_for
 from durable_execution.telemetry.settings import PLAIN, Settings, TopSpans, exception_signals
 from durable_execution.telemetry.span_view import SpanView
+from durable_execution.telemetry.spans import SCHEMA_URL, SCOPE, sdk_version
 from durable_execution.telemetry.trace_context import NOTHING, incoming
 from durable_execution.telemetry.trace_views import VIEWS
 
@@ -188,11 +189,11 @@ def _flushes_of(providers: list[Any]) -> list[Callable[[int], Any]]:
 def _instruments_of(provider: Any) -> Instruments:
     found = _instruments.get(provider)
     if found is None:
-        found = _instruments[provider] = Instruments(provider.get_meter(SCOPE, sdk_version()))
+        found = _instruments[provider] = Instruments(provider.get_meter(SCOPE, sdk_version(), SCHEMA_URL))
     return found
 
 
 def _event_log_of(provider: Any) -> "EventLog":
     from durable_execution.telemetry.event_log import EventLog
 
-    return EventLog(provider.get_logger(SCOPE, sdk_version()), keeps="span" in exception_signals())
+    return EventLog(provider.get_logger(SCOPE, sdk_version(), SCHEMA_URL), keeps="span" in exception_signals())

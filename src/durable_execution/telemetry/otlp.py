@@ -14,6 +14,8 @@ from urllib.request import Request, getproxies, urlopen
 
 from durable_execution.telemetry import settings
 from durable_execution.telemetry.spans import (
+    SCHEMA_URL,
+    SCOPE,
     SPANS_PER_REQUEST,
     AttributeValue,
     ExportError,
@@ -21,9 +23,9 @@ from durable_execution.telemetry.spans import (
     SpanLink,
     SpanRecord,
     SpanStatus,
+    sdk_version,
 )
 
-SCOPE = "durable_execution"
 KINDS = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
 CODES = {SpanStatus.UNSET: 0, SpanStatus.OK: 1, SpanStatus.ERROR: 2}
 DEFAULT_ENDPOINT = "http://localhost:4318"
@@ -46,7 +48,11 @@ def to_otlp(records: Sequence[SpanRecord], *, service_name: str, resource: Mappi
         A JSON-ready object; write it with `json.dump`, or post it to `/v1/traces`.
     """
     known: dict[str, AttributeValue] = {"service.name": service_name, **(resource or {})}
-    scope = {"scope": {"name": SCOPE}, "spans": [_span(record) for record in records]}
+    scope = {
+        "scope": {"name": SCOPE, "version": sdk_version() or ""},
+        "spans": [_span(record) for record in records],
+        "schemaUrl": SCHEMA_URL,
+    }
     return {"resourceSpans": [{"resource": {"attributes": _attributes(known)}, "scopeSpans": [scope]}]}
 
 

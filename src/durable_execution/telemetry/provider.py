@@ -6,8 +6,6 @@ nor its other tracers change.
 """
 
 import copy
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from opentelemetry.sdk.trace import SpanProcessor, Tracer, TracerProvider
@@ -16,9 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from durable_execution.telemetry.decisions import Sampling
 from durable_execution.telemetry.identity import TraceIdentity
 from durable_execution.telemetry.outlets import ChosenIds, DeferredOutlet, StartedOutlet, TraceOutlet
-
-SCOPE = "durable_execution"
-DISTRIBUTION = "durable-execution-sdk"
+from durable_execution.telemetry.spans import SCHEMA_URL, SCOPE, sdk_version
 
 IGNORE_STARTS = frozenset({SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start})
 IGNORE_ENDINGS = frozenset(
@@ -28,19 +24,10 @@ MOST_ATTRIBUTES = 32
 """More than any span of this SDK has."""
 
 
-@cache
-def sdk_version() -> str | None:
-    """Return the version of this SDK for instrumentation scopes; None if it is not installed as a package."""
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return None
-
-
 def outlet_for(provider: TracerProvider, identity: TraceIdentity) -> TraceOutlet:
     """Create the outlet for an invocation's spans."""
     source = ChosenIds()
-    tracer = provider.get_tracer(SCOPE, sdk_version())
+    tracer = provider.get_tracer(SCOPE, sdk_version(), SCHEMA_URL)
     if not isinstance(tracer, Tracer):
         return DeferredOutlet(identity, Sampling.off(), None)
     own = copy.copy(tracer)

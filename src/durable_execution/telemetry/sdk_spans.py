@@ -18,8 +18,14 @@ from durable_execution.errors import ConfigurationError
 from durable_execution.telemetry import settings
 from durable_execution.telemetry.configuration import is_service_named, noticing_session, otlp_exporter
 from durable_execution.telemetry.export_outcomes import ExportOutcomes
-from durable_execution.telemetry.provider import SCOPE, sdk_version
-from durable_execution.telemetry.spans import SPANS_PER_REQUEST, ExportError, SpanRecord
+from durable_execution.telemetry.spans import (
+    SCHEMA_URL,
+    SCOPE,
+    SPANS_PER_REQUEST,
+    ExportError,
+    SpanRecord,
+    sdk_version,
+)
 
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
@@ -104,7 +110,7 @@ def readable(record: SpanRecord, resource: Resource) -> ReadableSpan:
         status=Status(StatusCode[record.status.name], record.message if record.status.name == "ERROR" else None),
         start_time=record.start_ns,
         end_time=record.end_ns,
-        instrumentation_scope=InstrumentationScope(SCOPE, sdk_version()),
+        instrumentation_scope=InstrumentationScope(SCOPE, sdk_version(), SCHEMA_URL),
     )
 
 

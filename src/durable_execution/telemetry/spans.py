@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
 
 from durable_execution.counts import counted
@@ -11,8 +13,22 @@ from durable_execution.errors import DurableError
 
 AttributeValue: TypeAlias = "str | bool | int | float | tuple[str, ...]"
 Attributes: TypeAlias = Mapping[str, AttributeValue]
+SCOPE = "durable_execution"
+"""The name of the instrumentation scope."""
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.34.0"
+"""The version of OpenTelemetry's conventions that the attributes follow."""
+DISTRIBUTION = "durable-execution-sdk"
 SPANS_PER_REQUEST = 512
 """Most spans that one request to a collector carries."""
+
+
+@cache
+def sdk_version() -> str | None:
+    """Return the version of this SDK for instrumentation scopes; None if it is not installed as a package."""
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return None
 
 
 class ExportError(DurableError):

@@ -5,11 +5,16 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry.context import Context, attach, detach
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -23,10 +28,14 @@ from durable_execution.errors import StepError
 from durable_execution.handler import durable_execution
 from durable_execution.observers import AttemptStarted, ContextEntered, Diverged, OperationCompleted, OperationStarted
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
-from durable_execution.telemetry import environment_memory
+from durable_execution.telemetry import environment_memory, live
 from durable_execution.telemetry.attributes import code_attributes
-from durable_execution.telemetry.live import LiveTracing
+from durable_execution.telemetry.live import LiveTracing, assemble
+from durable_execution.telemetry.otlp import to_otlp
 from durable_execution.telemetry.outlets import PlaceholderSpan
+from durable_execution.telemetry.sdk_spans import readable
+from durable_execution.telemetry.settings import Settings
+from durable_execution.telemetry.spans import SCHEMA_URL, SpanRecord
 from tests.unit.telemetry.notifications import ARN, BEGAN, at, call, ended, replayed, started, step
 from tests.unit.telemetry.scenarios import (
     ObservedEngine,
@@ -581,6 +590,56 @@ def test_a_context_left_in_another_task_is_not_an_error(provided: Provided, capl
     contextvars.copy_context().run(tracing.on_context_entered, ContextEntered(context, at(1), False))
     tracing.on_invocation_ended(ended(start, InvocationStatus.PENDING))
     assert not caplog.records
+
+
+class Baggage(SpanProcessor):
+    """Reads baggage when spans start, as OpenTelemetry's baggage processor does."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, object] = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self.seen[span.name] = baggage.get_baggage("tenant", parent_context)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_processors_see_the_baggage_and_not_a_foreign_parent(view: str) -> None:
+    provided, reading = Provided(), Baggage()
+    provided.provider.add_span_processor(reading)
+    layer = NonRecordingSpan(SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1)))
+    token = attach(baggage.set_baggage("tenant", "a", trace.set_span_in_context(layer)))
+    try:
+        start = started()
+        tracing = LiveTracing(provided.provider, view=view)
+        tracing.on_invocation_started(start)
+        step(tracing, call(1, "charge"))
+        tracing.on_invocation_ended(ended(start, InvocationStatus.SUCCEEDED))
+    finally:
+        detach(token)
+    assert {"Workflow", "Invocation", "charge", "charge attempt 1"} <= reading.seen.keys()
+    assert set(reading.seen.values()) == {"a"}
+    ids = {span.context.span_id for span in provided.exporter.get_finished_spans()}
+    assert {parent_of(span) for span in provided.exporter.get_finished_spans()} <= {None, *ids}
+
+
+def test_every_signal_names_its_scope_and_its_conventions(provided: Provided) -> None:
+    reader, loggers = InMemoryMetricReader(), LoggerProvider(shutdown_on_exit=False)
+    start = started()
+    for observer in assemble(provided.provider, MeterProvider([reader], shutdown_on_exit=False), Settings(), loggers):
+        observer.on_invocation_started(start)
+        observer.on_invocation_ended(ended(start))
+    data = reader.get_metrics_data()
+    assert data is not None
+    exported = readable(SpanRecord("charge", "1" * 32, "2" * 16, None, 1, 2), Resource({}))
+    scopes = {
+        *(span.instrumentation_scope for span in (*provided.exporter.get_finished_spans(), exported)),
+        data.resource_metrics[0].scope_metrics[0].scope,
+        live._event_log_of(loggers)._logger._instrumentation_scope,
+    }
+    known = version("durable-execution-sdk"), SCHEMA_URL
+    assert {(each.name, each.version, each.schema_url) for each in scopes if each} == {("durable_execution", *known)}
+    (document,) = to_otlp([], service_name="shop")["resourceSpans"][0]["scopeSpans"]
+    assert (document["scope"]["version"], document["schemaUrl"]) == known
 
 
 def test_links_are_the_sdks_own(provided: Provided) -> None:
