@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -177,7 +178,7 @@ def _run(path: list[str], environ: dict[str, str], directory: str, connection: i
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else bool(error.code)
     except BaseException:  # noqa: BLE001  # as an interpreter does
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
     finally:
         with suppress(Exception):
             sys.stdout.flush()

@@ -15,14 +15,22 @@ SOON = 0.25
 """Seconds. Timers that fire once and sooner than this are waited for: what they do belongs to what was done."""
 ROUNDS = 3
 """How many rounds of the event loop must bring nothing new."""
-MOST_DRAWN = 100
-"""How often the screen is drawn at most: one that moves by itself, as of a live execution, is never still on a slow machine."""
+MOST_DRAWN, MOST_REPAINTED = 100, 5
+"""How often the screen is drawn at most: one that moves by itself, as of a live execution, is never still on a slow machine.
+Textual repaints a screen over another one that has changed again and again, without anything on it having changed.
+"""
 
 
 async def quiet(app: App[int]) -> None:
     """Wait until every message is handled and everything is drawn."""
-    still = drawn = 0
-    while still < ROUNDS and drawn < MOST_DRAWN and app.is_running and app._exception is None:
+    still = drawn = repainted = 0
+    while (
+        still < ROUNDS
+        and drawn < MOST_DRAWN
+        and repainted < MOST_REPAINTED
+        and app.is_running
+        and app._exception is None
+    ):
         still += 1
         await asyncio.sleep(0)
         if not all(map(_is_waiting, _pumps(app))):
@@ -31,6 +39,7 @@ async def quiet(app: App[int]) -> None:
             app._check_resize()
             still = 0
         elif _has_to_draw(app.screen) and not app._batch_count:
+            repainted = repainted + 1 if _has_only_to_repaint(app.screen) else 0
             app.screen._on_timer_update()
             still, drawn = 0, drawn + 1
         elif any(map(_has_a_timer, _pumps(app))):
@@ -59,10 +68,17 @@ def _has_a_timer(pump: MessagePump) -> bool:
 
 
 def _has_to_draw(screen: Screen[object]) -> bool:
+    return screen._repaint_required or _has_changed(screen)
+
+
+def _has_only_to_repaint(screen: Screen[object]) -> bool:
+    return screen._repaint_required and not _has_changed(screen)
+
+
+def _has_changed(screen: Screen[object]) -> bool:
     return bool(
         screen._layout_required
         or screen._scroll_required
-        or screen._repaint_required
         or screen._recompose_required
         or screen._dirty_widgets
         or screen._callbacks
