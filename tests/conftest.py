@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from durable_execution.replay import supervisor
-from tests.warm_interpreters import WarmInterpreters
+from tests.warm_interpreters import WarmInterpreters, warm
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-interpreters = WarmInterpreters()
 
 # Machines differ in speed and CI machines are shared: an example is bounded by the test's timeout, not by a deadline.
 # The same examples in every run, so that a red build is about the change; HYPOTHESIS_PROFILE=thorough looks for new ones.
@@ -41,15 +39,14 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def warm_interpreters() -> Iterator[None]:
     """Replay processes are forks of an interpreter that has imported the package, but for tests marked `new_interpreter`."""
-    supervisor.start_process = interpreters.start_process  # type: ignore[assignment]
-    yield
-    interpreters.close()
+    with warm():
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Say how the processes of the test and of its fixtures are started."""
-    interpreters.is_on = item.get_closest_marker("new_interpreter") is None
+    WarmInterpreters.is_on = item.get_closest_marker("new_interpreter") is None
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +84,8 @@ def _folder(shared_data: Path, name: str) -> Path:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two workers a core: tests often wait for a process or a socket."""
-    return 2 * (os.cpu_count() or 1)
+    """One worker more than cores: tests wait for processes and sockets, and each worker collects every test."""
+    return 1 + (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,8 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -84,8 +85,9 @@ class Fork:
 class WarmInterpreters:
     """The processes of one test run, by what their interpreters have read."""
 
+    is_on = True
+
     def __init__(self) -> None:
-        self.is_on = True
         self._known: dict[tuple[tuple[str, str], ...], WarmInterpreter] = {}
         self._lock = threading.Lock()
 
@@ -116,6 +118,18 @@ class WarmInterpreters:
         for one in self._known.values():
             one.close()
         self._known.clear()
+
+
+@contextmanager
+def warm() -> Iterator[WarmInterpreters]:
+    """Let the processes that replay be forks."""
+    interpreters = WarmInterpreters()
+    supervisor.start_process = interpreters.start_process  # type: ignore[assignment]
+    try:
+        yield interpreters
+    finally:
+        supervisor.start_process = new_process
+        interpreters.close()
 
 
 def serve(descriptor: int) -> None:

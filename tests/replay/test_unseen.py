@@ -20,6 +20,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.timeout(180)
 def test_differences_are_found_at_their_calls_and_nothing_else_is(recordings: Path) -> None:
     replays = {
         found["name"]: found for found in map(json.loads, unseen.run("--replay", recordings, LATER).splitlines())
@@ -34,47 +35,53 @@ def test_differences_are_found_at_their_calls_and_nothing_else_is(recordings: Pa
     assert "was added to the code" in replays["race_gains_first"]["text"]["likely"]
 
 
-def test_causes_behind_exceptions_tasks_libraries_and_skipped_functions_are_named(recordings: Path) -> None:
-    names = ("error_address", "task_name", "import_batch", "chained_settings", "child_fills_list")
-    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
-    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
-    assert wrong == {name: [] for name in names}, lines
-
-
-def test_causes_in_contexts_at_import_and_behind_errors_are_named(recordings: Path) -> None:
-    names = ("import_flags", "token_prefix", "raises_by_clock", "closure_counter", "effect_then_insert")
-    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
-    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
-    assert wrong == {name: [] for name in names}, lines
-
-
-def test_causes_in_constructors_and_in_state_that_shows_later_are_named(recordings: Path) -> None:
-    names = ("throttled_by_decorator", "nested_comprehension", "living_leases", "chained_state")
-    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
-    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
-    assert wrong == {name: [] for name in names}, lines
-
-
-def test_code_that_computes_in_threads_goes_as_recorded(recordings: Path) -> None:
-    names = (
+CHECKED = {
+    "behind exceptions, tasks, libraries and skipped functions": (
+        "error_address",
+        "task_name",
+        "import_batch",
+        "chained_settings",
+        "child_fills_list",
+    ),
+    "in contexts, at import and behind errors": (
+        "import_flags",
+        "token_prefix",
+        "raises_by_clock",
+        "closure_counter",
+        "effect_then_insert",
+    ),
+    "in constructors and in state that shows later": (
+        "throttled_by_decorator",
+        "nested_comprehension",
+        "living_leases",
+        "chained_state",
+    ),
+    "nowhere: threads that only compute": (
         "pool_kept_open",
         "pool_used_at_import",
         "executor_of_ones_own",
         "plain_thread_sums",
         "thread_pool_of_multiprocessing",
-    )
-    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
-    wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
-    assert wrong == {name: [] for name in names}, lines
+    ),
+    "in threads, closures and patterns": (
+        "pooled_answers",
+        "future_of_a_pool",
+        "thread_fills_a_list",
+        "thread_of_asyncio",
+        "group_by_environment",
+    ),
+}
+"""Programs that are checked in processes of their own, by where the causes of their differences are."""
 
 
-def test_causes_in_threads_closures_and_patterns_are_named(recordings: Path) -> None:
-    names = ("pooled_answers", "future_of_a_pool", "thread_fills_a_list", "thread_of_asyncio", "group_by_environment")
-    lines = unseen.run("--check", recordings, LATER, *names).splitlines()
+@pytest.mark.timeout(180)
+def test_causes_are_named_wherever_they_are(recordings: Path) -> None:
+    names = [name for group in CHECKED.values() for name in group]
+    lines = unseen.run("--check", recordings, LATER, "--warm", *names).splitlines()
     wrong = {found["name"]: unseen.judged(BY_NAME[found["name"]], found) for found in map(json.loads, lines)}
     assert wrong == {name: [] for name in names}, lines
 
 
 def test_code_with_a_guard_goes_as_recorded_in_any_order(recordings: Path) -> None:
-    lines = unseen.run("--check", recordings, LATER, "--perturb", "patched_change").splitlines()
+    lines = unseen.run("--check", recordings, LATER, "--warm", "--perturb", "patched_change").splitlines()
     assert [unseen.judged(BY_NAME["patched_change"], found) for found in map(json.loads, lines)] == [[]], lines

@@ -17,10 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tests.warm_interpreters import warm
 
 PROGRAMS = Path(__file__).parent / "unseen"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -275,6 +278,7 @@ def main() -> None:
     parser.add_argument("--check")
     parser.add_argument("--replay")
     parser.add_argument("--perturb", action="store_true")
+    parser.add_argument("--warm", action="store_true", help="fork the processes that replay from warm interpreters")
     parser.add_argument("names", nargs="*")
     given = parser.parse_args()
     if given.record:
@@ -284,7 +288,8 @@ def main() -> None:
         replay_all(given.replay, given.names)
         return
     if given.check:
-        check_all(given.check, given.names, perturbs=given.perturb)
+        with warm() if given.warm else nullcontext():
+            check_all(given.check, given.names, perturbs=given.perturb)
         return
     known = {program.name: program for program in programs()}
     totals: dict[str, int] = {}
