@@ -265,7 +265,7 @@ class InvocationLoop:
             lambda_context=self._lambda_context,
             handler_function=self._function,
         )
-        self._announcer.announce("on_invocation_started", self._started)
+        self._announcer.begin(self._started)
         context = copy_context()
         _suppress_calls(context)
         state.batcher.call_in(context)
@@ -285,7 +285,7 @@ class InvocationLoop:
         notification = InvocationEnded(
             self._started, self._clock.now(), status, result, error, exception, OperationViews(self._operations)
         )
-        invocation.context.run(self._announcer.announce, "on_invocation_ended", notification)
+        invocation.context.run(self._announcer.end, notification)
 
 
 def _announcer(observers: Sequence[Observer], clock: Clock, execution_arn: str) -> Announcer | None:

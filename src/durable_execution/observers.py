@@ -445,3 +445,42 @@ class ReplayNotes(ABC):
             recorded: The recorded operation, in wire form.
             at: Time of the call.
         """
+
+
+class CallNotes(ReplayNotes):
+    """Takes what happens to calls as the runtime has it, without a description and a notification each time."""
+
+    @abstractmethod
+    def note_started(self, call: Any, at: datetime, status: str, is_replayed: bool) -> None:  # each call
+        """Note a call that has not ended, in place of `on_operation_started`."""
+
+    @abstractmethod
+    def note_attempt_ended(
+        self, call: Any, attempt: int, started_at: datetime, at: datetime, outcome: str, error: ErrorObject | None, delay: int | None
+    ) -> None:  # fmt: skip
+        """Note an attempt, in place of `on_attempt_ended`."""
+
+    @abstractmethod
+    def note_completed(
+        self,
+        call: Any,
+        at: datetime,
+        status: str,
+        result: str | None,
+        error: ErrorObject | None,
+        attempt: int | None,
+        is_replayed: bool,  # each call
+    ) -> None:
+        """Note the end of a call, in place of `on_operation_completed`."""
+
+    @abstractmethod
+    def note_checkpoint(self, at: datetime) -> None:
+        """Note a checkpoint call, in place of `on_checkpoint_sent`."""
+
+
+class Noting(ABC):
+    """An observer inside the SDK that has `CallNotes` taken in each invocation."""
+
+    @abstractmethod
+    def notes(self) -> CallNotes | None:
+        """Return what takes the notes of the invocation that has just started in this thread."""

@@ -218,12 +218,13 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
                 announce_replayed(call, recorded)
                 raise failure(call, _error_class(recorded), Operation(recorded).error)
             announce_started(call, recorded)
+            started_at = Operation(recorded).started_at
         else:
             if type(function) is not BoundStep:
                 check_parameters(function, "ctx.step", "step")
-            announce_started(call)
+            started_at = announce_started(call)
         try:
-            return await StepRun(call, function, config, codec, recorded).finish()
+            return await StepRun(call, function, config, codec, recorded, started_at).finish()
         except EndedOutsideError:
             recorded = call.scope.state.operations[call.id]
 
@@ -243,6 +244,7 @@ class StepRun:
         config: StepConfig,
         codec: Codec,
         recorded: Wire | None,
+        started_at: datetime | None,
     ) -> None:
         self._call = call
         self._function = function
@@ -250,8 +252,7 @@ class StepRun:
         self._codec = codec
         self._recorded = recorded
         self._attempt = 1 if recorded is None else attempts_made(recorded) + 1
-        view = Operation(recorded) if recorded is not None else None
-        self._started_at = view.started_at if view is not None else self._now()
+        self._started_at = started_at
 
     async def finish(self) -> Any:
         """Run attempts until the step succeeds or fails permanently."""
@@ -382,10 +383,6 @@ class StepRun:
         )
         base = StepInterruptedError if isinstance(error, StepInterruptedError) else StepError
         raise failure(call, base, description) from None
-
-    def _now(self) -> Any:
-        state = self._call.scope.state
-        return state.clock.now() if state.announcer is not None else None
 
 
 @functools.cache

@@ -14,11 +14,15 @@ from durable_execution.clock import Clock
 from durable_execution.observers import (
     AttemptEnded,
     AttemptStarted,
+    CallNotes,
     ChangedOperation,
     CheckpointSent,
     ContextEntered,
     ContextLeft,
     Diverged,
+    InvocationEnded,
+    InvocationStarted,
+    Noting,
     Observer,
     OperationCall,
     OperationCompleted,
@@ -35,8 +39,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("durable_execution")
 
+STARTED = "on_operation_started"
 REPLAYED = "on_operation_replayed"
+COMPLETED = "on_operation_completed"
+ATTEMPT_STARTED = "on_attempt_started"
+ATTEMPT_ENDED = "on_attempt_ended"
+CHECKPOINT = "on_checkpoint_sent"
+ENTERED = "on_context_entered"
+LEFT = "on_context_left"
+SUSPENDED = "on_suspended"
+NOTED = {
+    STARTED: CallNotes.note_started.__name__,
+    REPLAYED: CallNotes.note_replayed.__name__,
+    COMPLETED: CallNotes.note_completed.__name__,
+    ATTEMPT_ENDED: CallNotes.note_attempt_ended.__name__,
+    CHECKPOINT: CallNotes.note_checkpoint.__name__,
+}
+"""The methods of `CallNotes`, by the hooks that they replace."""
+
 Listeners = tuple[tuple[Observer, Callable[[Any], object]], ...]
+Takers = tuple[tuple[Observer, Callable[..., object]], ...]
 
 
 class Announcer:
@@ -49,15 +71,38 @@ class Announcer:
         self._recorded: frozenset[str] = frozenset()
         self._logged: set[int] = set()
         self._listening: dict[str, Listeners] = {}
-        self._notes = tuple(
-            (observer, observer.note_replayed) for observer in self._observers if isinstance(observer, ReplayNotes)
+        self._noting: dict[str, Takers] = dict.fromkeys(NOTED, ())
+        self._noting[REPLAYED] = tuple(
+            (each, each.note_replayed) for each in self._observers if isinstance(each, ReplayNotes)
         )
+
+    def begin(self, notification: InvocationStarted) -> None:
+        """Announce that the invocation has started."""
+        self.announce("on_invocation_started", notification)
+        for observer in self._observers:
+            notes = observer.notes() if isinstance(observer, Noting) else None
+            if notes is not None:
+                for hook, method in NOTED.items():
+                    self._noting[hook] = (*self._noting[hook], (observer, getattr(notes, method)))
+
+    def end(self, notification: InvocationEnded) -> None:
+        """Announce that the invocation has ended."""
+        self._noting = dict.fromkeys(NOTED, ())
+        self.announce("on_invocation_ended", notification)
 
     def announce(self, hook: str, notification: Any) -> None:
         """Call the hook of every observer that has one."""
         for observer, listen in self._listeners(hook):
             try:
                 listen(notification)
+            except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
+                self._log_once(observer, hook)
+
+    def _note(self, hook: str, *facts: Any) -> None:
+        """Pass what a hook is about to the observers that take it as it is."""
+        for observer, take in self._noting[hook]:
+            try:
+                take(*facts)
             except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, hook)
 
@@ -76,7 +121,9 @@ class Announcer:
             except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, hook)
                 continue
-            if hook == REPLAYED and isinstance(observer, ReplayNotes):
+            if (hook == REPLAYED and isinstance(observer, ReplayNotes)) or (
+                hook in NOTED and isinstance(observer, Noting)
+            ):
                 continue
             if getattr(listen, "__func__", None) is not empty:
                 yield observer, listen
@@ -93,12 +140,15 @@ class Announcer:
                     return header
         return None
 
-    def started(self, call: Call, recorded: Wire | None = None) -> None:
-        """Announce that an operation is running: a new one, or one whose start is recorded."""
+    def started(self, call: Call, recorded: Wire | None = None) -> datetime:
+        """Announce that an operation is running: a new one, or one whose start is recorded. Returns when it started."""
         view = Operation(recorded) if recorded is not None else None
         at = (view.started_at if view is not None else None) or self._clock.now()
         status = view.status if view is not None else OperationStatus.STARTED
-        self.announce("on_operation_started", OperationStarted(call.info(), at, view is not None, status, view))
+        self._note(STARTED, call, at, status, view is not None)
+        if self._listeners(STARTED):
+            self.announce(STARTED, OperationStarted(call.info(), at, view is not None, status, view))
+        return at
 
     def replayed(self, call: Call, recorded: Wire) -> None:
         """Announce that a call was answered from the recorded state.
@@ -110,28 +160,21 @@ class Announcer:
             self.settled(call, recorded, is_replayed=True)
             return
         at = self._clock.now()
-        for observer, note in self._notes:
-            try:
-                note(call, recorded, at)
-            except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
-                self._log_once(observer, "note_replayed")
+        self._note(REPLAYED, call, recorded, at)
         if self._listeners(REPLAYED):
             self.announce(REPLAYED, OperationReplayed(call.info(), at, Operation(recorded)))
 
     def settled(self, call: Call, recorded: Wire, *, is_replayed: bool) -> None:
         """Announce an operation that ended outside this process: a timer, a callback or a function it invoked."""
         view = Operation(recorded)
-        self.announce(
-            "on_operation_completed",
-            OperationCompleted(
-                call.info(),
-                view.ended_at or self._clock.now(),
-                view.started_at,
-                view.status,
-                result=view.result,
-                error=view.error,
-                is_replayed=is_replayed,
-            ),
+        self._complete(
+            call,
+            view.ended_at or self._clock.now(),
+            view.started_at,
+            view.status,
+            view.result,
+            view.error,
+            is_replayed=is_replayed,
         )
 
     def completed(
@@ -147,17 +190,35 @@ class Announcer:
         attempt: int | None = None,
     ) -> None:
         """Announce an operation that ended in this process."""
-        self.announce(
-            "on_operation_completed",
-            OperationCompleted(
-                call.info(), self._clock.now(), started_at, status, result, error, exception, attempt, is_replayed
-            ),
+        self._complete(
+            call, self._clock.now(), started_at, status, result, error, exception, attempt, is_replayed=is_replayed
         )
+
+    def _complete(
+        self,
+        call: Call,
+        at: datetime,
+        started_at: datetime | None,
+        status: OperationStatus,
+        result: str | None,
+        error: ErrorObject | None,
+        exception: BaseException | None = None,
+        attempt: int | None = None,
+        *,
+        is_replayed: bool,
+    ) -> None:
+        self._note(COMPLETED, call, at, status, result, error, attempt, is_replayed)
+        if self._listeners(COMPLETED):
+            self.announce(
+                COMPLETED,
+                OperationCompleted(call.info(), at, started_at, status, result, error, exception, attempt, is_replayed),
+            )
 
     def attempt_started(self, call: Call, attempt: int, *, is_replayed: bool) -> datetime:
         """Announce that a body is about to run. Returns the time, for `attempt_ended`."""
         at = self._clock.now()
-        self.announce("on_attempt_started", AttemptStarted(call.info(), attempt, at, is_replayed))
+        if self._listeners(ATTEMPT_STARTED):
+            self.announce(ATTEMPT_STARTED, AttemptStarted(call.info(), attempt, at, is_replayed))
         return at
 
     def attempt_ended(
@@ -175,17 +236,19 @@ class Announcer:
         """Announce that a body has ended, if its start was announced."""
         if started_at is None:
             return
-        self.announce(
-            "on_attempt_ended",
-            AttemptEnded(
-                call.info(), attempt, self._clock.now(), started_at, outcome, error, exception, delay, is_replayed
-            ),
-        )
+        at = self._clock.now()
+        self._note(ATTEMPT_ENDED, call, attempt, started_at, at, outcome, error, delay)
+        if self._listeners(ATTEMPT_ENDED):
+            self.announce(
+                ATTEMPT_ENDED,
+                AttemptEnded(call.info(), attempt, at, started_at, outcome, error, exception, delay, is_replayed),
+            )
 
     def entered(self, call: Call, *, is_replaying_children: bool) -> datetime:
         """Announce that a context's body is about to run. Returns the time, for `left`."""
         at = self._clock.now()
-        self.announce("on_context_entered", ContextEntered(call.info(), at, is_replaying_children))
+        if self._listeners(ENTERED):
+            self.announce(ENTERED, ContextEntered(call.info(), at, is_replaying_children))
         return at
 
     def left(
@@ -199,10 +262,10 @@ class Announcer:
         exception: BaseException | None = None,
     ) -> None:
         """Announce that a context's body has ended, if its start was announced."""
-        if entered_at is None:
+        if entered_at is None or not self._listeners(LEFT):
             return
         self.announce(
-            "on_context_left",
+            LEFT,
             ContextLeft(call.info(), self._clock.now(), entered_at, is_replaying_children, outcome, error, exception),
         )
 
@@ -214,11 +277,11 @@ class Announcer:
         error: BaseException | None = None,
     ) -> None:
         """Announce that a checkpoint call was answered or failed."""
-        if self._listeners("on_checkpoint_sent"):
-            self.announce(
-                "on_checkpoint_sent",
-                CheckpointSent(self._arn, self._clock.now(), duration_seconds, updates, size_bytes, error),
-            )
+        if self._noting[CHECKPOINT] or self._listeners(CHECKPOINT):
+            at = self._clock.now()
+            self._note(CHECKPOINT, at)
+            if self._listeners(CHECKPOINT):
+                self.announce(CHECKPOINT, CheckpointSent(self._arn, at, duration_seconds, updates, size_bytes, error))
 
     def note_recorded(self, operations: Iterable[str]) -> None:
         """Keep which operations were recorded when the invocation started, if an observer will ask for it."""
@@ -236,8 +299,9 @@ class Announcer:
 
     def suspended(self, pending: Sequence[Call]) -> None:
         """Announce that the invocation has nothing left to do but wait."""
-        calls = [call.info() for call in pending]
-        self.announce("on_suspended", Suspended(self._arn, self._clock.now(), calls))
+        if self._listeners(SUSPENDED):
+            calls = [call.info() for call in pending]
+            self.announce(SUSPENDED, Suspended(self._arn, self._clock.now(), calls))
 
     def diverged(self, call: Call | None, divergence: Any) -> None:
         """Announce that the code made a different call than the recorded one."""

@@ -77,6 +77,11 @@ class Call:
         return self.scope.parent_id
 
     @property
+    def context_id(self) -> str | None:
+        """Prefix of the id: the enclosing context, even if that is virtual; None at the root."""
+        return self.scope.ids.prefix
+
+    @property
     def path(self) -> str:
         """Readable path. A branch has no label; its last segment is `<operation>#<index>`."""
         if self.label is None:
@@ -88,16 +93,20 @@ class Call:
         """The code of the function of a step or a context."""
         return code_of(self.function) if self.function is not None else None
 
+    @property
+    def function_name(self) -> str | None:
+        """The qualified name of the function of a step or a context. Functions with a decorator share its code."""
+        return qualified_name_of(self.function) if self.function is not None else None
+
     def info(self) -> OperationCall:
         """The description of this call that observers receive."""
         if self._info is None:
             from durable_execution.observers import OperationCall
-            # MOVED
 
             self._info = OperationCall(
                 id=self.id,
                 parent_id=self.scope.parent_id,
-                context_id=self.scope.ids.prefix,
+                context_id=self.context_id,
                 position=self.position,
                 path=self.path,
                 type=self.type,
@@ -108,7 +117,7 @@ class Call:
                 input=self.input,
                 is_virtual=self.is_virtual,
                 body=fingerprint_of_code(self.function) if self.function is not None else None,
-                function=qualified_name_of(self.function) if self.function is not None else None,
+                function=self.function_name,
                 bound=self.function,
                 items=self.items,
             )

@@ -6,7 +6,7 @@ no digest and is not compared.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -29,6 +29,11 @@ MAX_TEXT = 100_000
 
 MAX_ITEMS = 1_000
 """Items of a map that are digested."""
+
+KNOWN_UP_TO = 256
+"""Characters of a value whose digest is kept: most calls of an execution are given some values that earlier calls had."""
+
+MAX_KNOWN = 256
 
 PLAIN = frozenset({int, float, bool, type(None)})
 
@@ -66,7 +71,7 @@ def text_of(value: Any) -> str | None:
     if kind in PLAIN:
         return str(value)
     try:
-        text = ENCODER.encode(value)
+        text = "".join(parts_of(value, 0))
     except (TypeError, ValueError, RecursionError, AttributeError):
         return None
     return text if len(text) <= MAX_TEXT else None
@@ -98,6 +103,13 @@ FORMS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((set, frozenset), lambda value: sorted(map(ENCODER.encode, value))),
 )
 ENCODER: json.JSONEncoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_default)
+_MAKE: Any = getattr(json.encoder, "c_make_encoder", None)
+parts_of: Callable[[Any, int], Iterable[str]] = (
+    _MAKE(None, _default, json.encoder.encode_basestring_ascii, None, ":", ",", True, False, True)
+    if _MAKE is not None
+    else lambda value, _level: ENCODER.encode(value)
+)
+"""What `ENCODER.encode` returns, in parts. It makes a new encoder for each value, which takes longer than most values do."""
 
 
 def key_for(execution_arn: str | None) -> bytes:
@@ -122,6 +134,7 @@ class Digests:
         self._start = blake2b(digest_size=DIGITS // 2, key=key_for(execution_arn))
         self._hides = hides
         self._names: dict[int, tuple[Any, tuple[str, ...]]] = {}
+        self._known: dict[str, str] = {}
 
     def arguments(self, bound: Any) -> str:
         """Return the digests of the arguments of a call as JSON; nothing if there are none."""
@@ -154,9 +167,16 @@ class Digests:
         return "".join(UNKNOWN if text is None else self._digest(text) for text in map(text_of, items))
 
     def _digest(self, text: str) -> str:
-        digest = self._start.copy()
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
+        found = self._known.get(text)
+        if found is None:
+            digest = self._start.copy()
+            digest.update(text.encode("utf-8", "surrogatepass"))
+            found = digest.hexdigest()
+            if len(text) <= KNOWN_UP_TO:
+                if len(self._known) >= MAX_KNOWN:
+                    self._known.clear()
+                self._known[text] = found
+        return found
 
 
 def texts_of(bound: Any, items: Sequence[Any] | None) -> dict[str, Any] | None:

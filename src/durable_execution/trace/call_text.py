@@ -1,48 +1,58 @@
 """The parts of a trace's lines, as text."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from hashlib import blake2b
 from json import dumps
 from json.encoder import encode_basestring_ascii as text
 from typing import Any
 
 from durable_execution.observers import OperationCall
-from durable_execution.protocol import OperationStatus
+from durable_execution.protocol import ErrorObject, OperationStatus
+from durable_execution.trace.repeats import RuntimeCall
 from durable_execution.trace.runs import ReplayRun
 from durable_execution.trace.siblings import SiblingRuns
 
+Attempt = tuple[int, datetime, datetime, str, ErrorObject | None, int | None]
+End = tuple[datetime, str, int | None, str | None, ErrorObject | None]
 
-class OpenLine:
-    """The unflushed line of a call that has not ended.
+
+class CallLine:
+    """The line of a call that is not flushed yet. Its text is made then, so that nothing waits for it while the call runs.
 
     Attributes:
         seq: Number of the call.
-        line: The line without its end; once the call has ended, the complete line.
-        attempts: Attempts so far, as JSON objects separated by commas.
-        is_over: Whether `line` is complete.
+        call: The call.
+        at: When it was made.
+        happened: What happened to it; `pending` becomes `executed` once it has ended.
+        status: Its status, until it has ended.
+        given: Members about what the call was given, as text: values may change while it runs.
+        details: The recorded details that answered it.
+        attempts: Number, start, end, outcome, error and delay of each attempt.
+        ended: Time, status, attempt, result and error of its end.
     """
 
-    __slots__ = ("attempts", "is_over", "line", "seq", "status")
+    __slots__ = ("at", "attempts", "call", "details", "ended", "given", "happened", "seq", "status")
 
-    def __init__(self, seq: int, line: str, status: str) -> None:
+    def __init__(
+        self,
+        seq: int,
+        call: RuntimeCall | OperationCall,
+        at: datetime,
+        happened: str,
+        status: str,
+        given: str,
+        details: Mapping[str, Any] | None,
+    ) -> None:
         self.seq = seq
-        self.line = line
+        self.call = call
+        self.at = at
+        self.happened = happened
         self.status = status
-        self.attempts: str | None = None
-        self.is_over = False
-
-    def finish(self, rest: str) -> None:
-        """Complete the line: the call has ended."""
-        runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
-        self.line = f'{self.line},"happened":"executed"{rest}{runs}}}\n'
-        self.is_over = True
-
-    @property
-    def so_far(self) -> str:
-        """Return the line in a form that can be flushed now."""
-        if self.is_over:
-            return self.line
-        runs = f',"attempts":[{self.attempts}]' if self.attempts is not None else ""
-        return f'{self.line},"happened":"pending","status":"{self.status}"{runs}}}\n'
+        self.given = given
+        self.details = details
+        self.attempts: list[Attempt] | None = None
+        self.ended: End | None = None
 
 
 def run_text(run: ReplayRun | SiblingRuns) -> str:
@@ -68,7 +78,7 @@ def digest_of(payload: str) -> str:
         return blake2b(payload.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def place_text(call: OperationCall) -> str:
+def place_text(call: RuntimeCall | OperationCall) -> str:
     """Return the members that place a call in its contexts."""
     parent, context = call.parent_id, call.context_id
     place = f',"parent_id":"{parent}"' if parent is not None else ""

@@ -17,20 +17,21 @@ from types import FunctionType
 from typing import Any
 
 from durable_execution.call_site import CallSite
-from durable_execution.observers import (
-    AttemptEnded,
-    Diverged,
-    InvocationEnded,
-    InvocationStarted,
-    OperationCall,
-    OperationCompleted,
-    OperationStarted,
-)
-from durable_execution.protocol import OperationStatus
+from durable_execution.observers import CallNotes, Diverged, InvocationEnded, InvocationStarted, OperationCall
+from durable_execution.protocol import ErrorObject, OperationStatus
 from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import Redaction
 from durable_execution.trace.arguments import Digests
-from durable_execution.trace.call_text import OpenLine, digest_of, member_text, only_waits, place_text, run_text
+from durable_execution.trace.call_text import (
+    Attempt,
+    CallLine,
+    End,
+    digest_of,
+    member_text,
+    only_waits,
+    place_text,
+    run_text,
+)
 from durable_execution.trace.local_variables import locals_at
 from durable_execution.trace.repeats import CONTEXT, TAIL, Identities, Repeats, RuntimeCall
 from durable_execution.trace.schema import SCHEMA, VERSION
@@ -60,9 +61,31 @@ DIGEST_CACHED_UP_TO = 64
 """Characters: short payloads such as `null` and `true` are common."""
 
 CONFIGURATION = '"configuration":'
+PENDING = "pending"
+AnyCall = RuntimeCall | OperationCall
 
 
-class TraceSession:
+class Statics:
+    """Texts that calls from the same place share, kept across the invocations of a recorder.
+
+    Attributes:
+        texts: The texts.
+        by_place: The same, by the objects that a place consists of: they, the handler's file and the text.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[StaticKey, str] = {}
+        self.by_place: dict[tuple[Any, ...], tuple[CallSite | None, Any, str | None, str]] = {}
+
+    def add(self, key: StaticKey, members: str) -> None:
+        """Keep a text."""
+        if max(len(self.texts), len(self.by_place)) >= MAX_STATICS:
+            self.texts.clear()
+            self.by_place.clear()
+        self.texts[key] = members
+
+
+class TraceSession(CallNotes):
     """Collects the lines of one invocation and passes them to a writer.
 
     Attributes:
@@ -78,7 +101,7 @@ class TraceSession:
         has_locals: bool,
         has_sources: bool,
         redaction: Redaction,
-        statics: dict[StaticKey, str],
+        statics: Statics,
         identities: Identities,
     ) -> None:
         self.writer = writer
@@ -87,8 +110,8 @@ class TraceSession:
         self._payloads = payloads
         self._has_locals, self._has_sources = has_locals, has_sources
         self._redaction = redaction
-        self._lines: list[str | OpenLine] = []
-        self._open: dict[str, OpenLine] = {}
+        self._lines: list[str | CallLine] = []
+        self._open: dict[str, CallLine] = {}
         self._seq = 0
         self._seqs: dict[str, int] = {}
         self._statics = statics
@@ -126,40 +149,34 @@ class TraceSession:
         self._lines.append(dumps({key: value for key, value in header.items() if value is not None}) + "\n")
         self.flush(notification.at)
 
-    def started(self, notification: OperationStarted) -> None:
+    def note_started(self, call: AnyCall, at: datetime, status: str, is_replayed: bool) -> None:
         """Write a call that has not ended; nothing changed since an earlier invocation started it if it only waits."""
-        call = notification.call
         if call.is_virtual:
-            self._repeat_contexts(self._virtual.enter(call, notification.at, self._repeats.count))
+            self._repeat_contexts(self._virtual.enter(call, at, self._repeats.count))
             return
         if call.type == CONTEXT:
             self._virtual.note(call)
-        if notification.is_replayed:
+        if is_replayed:
             self._prove(call.context_id, call.position)
-        if notification.is_replayed and call.id not in self._updated and only_waits(call.type, notification.status):
-            self._repeats.calls.append((call, None, notification.at))
+        if is_replayed and call.id not in self._updated and only_waits(call.type, status):
+            self._repeats.calls.append((call, None, at))
         else:
-            self.call(call, notification.at, "pending", notification.status)
+            self.call(call, at, PENDING, status)
 
-    def replayed(self, call: RuntimeCall, recorded: Mapping[str, Any], at: datetime) -> None:
+    def note_replayed(self, call: AnyCall, recorded: Mapping[str, Any], at: datetime) -> None:
         """Note a call that was answered from the record."""
         if call.subtype == PATCH:
-            self._answered(call.info(), recorded, at)
+            self._answered(call, recorded, at)
             return
         if self._virtual.unproven:
-            self._prove(call.scope.ids.prefix, call.position)
+            self._prove(call.context_id, call.position)
         collected = self._repeats.calls
         collected.append((call, recorded, at))
         if len(collected) >= MAX_COLLECTED:
             self._write_repeats(at, tail=0)
             self.flush(at)
 
-    def repeated(self, call: OperationCall, recorded: Mapping[str, Any], at: datetime) -> None:
-        """Note a call that was answered from the record, by its description."""
-        self._prove(call.context_id, call.position)
-        self._repeats.calls.append((call, recorded, at))
-
-    def _answered(self, call: OperationCall, wire: Mapping[str, Any], at: datetime) -> None:
+    def _answered(self, call: AnyCall, wire: Mapping[str, Any], at: datetime) -> None:
         """Write a call that was answered from the record."""
         self.call(call, at, "replayed", wire["Status"], wire.get(DETAILS_MEMBER[wire["Type"]]))
 
@@ -173,15 +190,15 @@ class TraceSession:
         for held in contexts:
             if held.ended is not None:
                 del self._virtual.held[held.call.id]
-                self._repeats.insert(held.index, (held.call, held.wire, held.ended.at))
+                self._repeats.insert(held.index, (held.call, held.wire, held.ended[0]))
 
     def _write_held(self, contexts: Iterable[HeldContext]) -> None:
         """Write virtual contexts, each after the calls that were made before it."""
         for held in contexts:
             self._write_repeats(held.at, tail=0, until=held.index)
-            self._write_call(held.call, held.at, "pending", OperationStatus.STARTED)
+            self._write_call(held.call, held.at, PENDING, OperationStatus.STARTED)
             if held.ended is not None:
-                self.ended(held.ended)
+                self._end_call(held.call, held.ended)
 
     def _write_repeats(self, at: datetime, *, tail: int, until: int | None = None) -> None:
         if not self._repeats.calls:
@@ -194,15 +211,10 @@ class TraceSession:
                 f'{run_text(run)},"first":{run.first},"last":{run.last},"cuts":"{run.cuts}","at":{self._offset(at)}}}\n'
             )
         for call, recorded, moment in last:
-            self._answered(call if isinstance(call, OperationCall) else call.info(), recorded or {}, moment)
+            self._answered(call, recorded or {}, moment)
 
     def call(
-        self,
-        call: OperationCall,
-        at: datetime,
-        happened: str,
-        status: str,
-        details: Mapping[str, Any] | None = None,
+        self, call: AnyCall, at: datetime, happened: str, status: str, details: Mapping[str, Any] | None = None
     ) -> int:
         """Write a call, with the recorded details that answered it. Returns its number."""
         if self._virtual.held:
@@ -215,89 +227,64 @@ class TraceSession:
         return self._write_call(call, at, happened, status, details)
 
     def _write_call(
-        self,
-        call: OperationCall,
-        at: datetime,
-        happened: str,
-        status: str,
-        details: Mapping[str, Any] | None = None,
+        self, call: AnyCall, at: datetime, happened: str, status: str, details: Mapping[str, Any] | None = None
     ) -> int:
         self._seq = seq = self._seq + 1
-        id_ = call.id
-        self._seqs[id_] = seq
-        key = call.type, call.subtype, call.name, call.call_site, call.body, call.function, self._source_file
-        static = self._statics.get(key)
-        if static is None:
-            static = self._describe(key)
-        line = (
-            f'{{"record":"call","seq":{seq},"id":"{id_}","path":{text(call.path)},"position":{call.position}'
-            f',"at":{self._offset(at)}{static}'
-        )
-        if call.context_id is not None:
-            line += place_text(call)
-        if call.configuration:
-            line += f",{CONFIGURATION}{dumps(call.configuration, default=str)}"
-        if call.input is not None:
-            line += self._payload("input", call.input)
-        if call.is_virtual:
-            line += ',"is_virtual":true'
-        if call.bound is not None:
-            line += self._given_to(call)
-        if details is not None:
-            line += self._answer(details)
-        if self._has_locals:
-            line += self._locals(call.call_site)
-        if happened == "pending":
-            line_of_call = self._open[id_] = OpenLine(seq, line, status)
-            self._lines.append(line_of_call)
-        else:
-            self._lines.append(f'{line},"happened":"{happened}","status":"{status}"}}\n')
+        self._seqs[call.id] = seq
+        line = CallLine(seq, call, at, happened, status, self._given_to(call), details)
+        self._lines.append(line)
+        if happened == PENDING:
+            self._open[call.id] = line
         return seq
 
-    def ended(self, notification: OperationCompleted) -> None:
+    def note_completed(
+        self,
+        call: AnyCall,
+        at: datetime,
+        status: str,
+        result: str | None,
+        error: ErrorObject | None,
+        attempt: int | None,
+        is_replayed: bool,
+    ) -> None:
         """Write the end of a call."""
-        held = self._virtual.held.get(notification.call.id)
+        ended = at, status, attempt, result, error
+        held = self._virtual.held.get(call.id) if self._virtual.held else None
         if held is not None:
-            held.ended = notification
+            held.ended = ended
             if held.was_entered:
                 self._repeat_contexts([held])
             return
-        if notification.is_replayed:
-            self._prove(notification.call.context_id, notification.call.position)
-        result, error, attempt = notification.result, notification.error, notification.attempt
-        rest = f',"status":"{notification.status}","ended":{self._offset(notification.at)}'
-        if attempt is not None:
-            rest = f'{rest},"attempt":{attempt}'
-        if result is not None:
-            rest = f"{rest}{self._payload('result', result)}"
-        if error is not None:
-            rest = f"{rest}{member_text('error_type', error.type)}"
-        seq = self._seq_of(notification.call, notification.at)
-        line_of_call = self._open.pop(notification.call.id, None)
-        if line_of_call is not None:
-            line_of_call.finish(rest)
-        else:
-            self._lines.append(f'{{"record":"ended","seq":{seq}{rest}}}\n')
+        if is_replayed:
+            self._prove(call.context_id, call.position)
+        self._end_call(call, ended)
 
-    def attempt(self, notification: AttemptEnded) -> None:
+    def _end_call(self, call: AnyCall, ended: End) -> None:
+        line = self._open.pop(call.id, None)
+        if line is None:
+            seq = self._seq_of(call, ended[0])
+            line = self._open.pop(call.id, None)
+            if line is None:
+                self._lines.append(f'{{"record":"ended","seq":{seq}{self._end_text(ended)}}}\n')
+                return
+        line.ended = ended
+
+    def note_attempt_ended(
+        self, call: AnyCall, attempt: int, started_at: datetime, at: datetime, outcome: str, error: ErrorObject | None, delay: int | None
+    ) -> None:  # fmt: skip
         """Write one attempt of a step."""
-        error, delay = notification.error, notification.next_attempt_delay_seconds
-        run = (
-            f'"number":{notification.attempt},"started":{self._offset(notification.started_at)}'
-            f',"ended":{self._offset(notification.at)},"outcome":"{notification.outcome}"'
-        )
-        if error is not None:
-            run += member_text("error_type", error.type)
-        if delay is not None:
-            run += f',"next_attempt_delay_seconds":{int(delay)}'
-        seq = self._seq_of(notification.call, notification.at)
-        line_of_call = self._open.get(notification.call.id)
-        if line_of_call is None:
-            self._lines.append(f'{{"record":"attempt","seq":{seq},{run}}}\n')
-        elif line_of_call.attempts is None:
-            line_of_call.attempts = f"{{{run}}}"
+        made = attempt, started_at, at, outcome, error, delay
+        line = self._open.get(call.id)
+        if line is None:
+            seq = self._seq_of(call, at)
+            line = self._open.get(call.id)
+            if line is None:
+                self._lines.append(f'{{"record":"attempt","seq":{seq},{self._attempt_text(made)}}}\n')
+                return
+        if line.attempts is None:
+            line.attempts = [made]
         else:
-            line_of_call.attempts = f"{line_of_call.attempts},{{{run}}}"
+            line.attempts.append(made)
 
     def diverged(self, notification: Diverged) -> None:
         """Write a divergence and flush it immediately."""
@@ -334,19 +321,20 @@ class TraceSession:
 
         files = {
             site.file
-            for *_, site, _body, _function, file in self._statics
+            for *_, site, _body, _function, file in self._statics.texts
             if site is not None and file == self._source_file
         }
         self._lines += [dumps(line) + "\n" for line in source_lines(self._source_file, files, self._redaction)]
 
-    def checkpoint(self, at: datetime) -> None:
+    def note_checkpoint(self, at: datetime) -> None:
         """Flush if there are many lines, or if the last flush was long ago."""
         if len(self._lines) >= FLUSH_LINES or (at - self._flushed).total_seconds() >= FLUSH_SECONDS:
             self.flush(at)
 
     def flush(self, at: datetime) -> None:
         """Pass all lines to the writer."""
-        lines = "".join([line if line.__class__ is str else line.so_far for line in self._lines])  # type: ignore[union-attr]
+        text_of = self._text_of
+        lines = "".join([line if line.__class__ is str else text_of(line) for line in self._lines])  # type: ignore[arg-type]
         self._lines, self._open, self._flushed = [], {}, at
         if lines:
             self._act(lambda writer: writer.append(lines))
@@ -363,9 +351,52 @@ class TraceSession:
                 in_one_line(error),
             )
 
-    def _seq_of(self, call: OperationCall, at: datetime) -> int:
+    def _seq_of(self, call: AnyCall, at: datetime) -> int:
         """Return the number of a call, writing the call first if it was not announced yet."""
-        return self._seqs.get(call.id) or self.call(call, at, "pending", OperationStatus.STARTED)
+        return self._seqs.get(call.id) or self.call(call, at, PENDING, OperationStatus.STARTED)
+
+    def _text_of(self, line: CallLine) -> str:
+        call = line.call
+        found = (
+            f'{{"record":"call","seq":{line.seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position}'
+            f',"at":{self._offset(line.at)}{self._static_of(call)}{line.given}'
+        )
+        if call.context_id is not None:
+            found += place_text(call)
+        if call.configuration:
+            found += f",{CONFIGURATION}{dumps(call.configuration, default=str)}"
+        if call.input is not None:
+            found += self._payload("input", call.input)
+        if call.is_virtual:
+            found += ',"is_virtual":true'
+        if line.details is not None:
+            found += self._answer(line.details)
+        if line.ended is not None:
+            found += f',"happened":"executed"{self._end_text(line.ended)}'
+        else:
+            found += f',"happened":"{line.happened}","status":"{line.status}"'
+        if line.attempts is not None:
+            attempts = ",".join([f"{{{self._attempt_text(made)}}}" for made in line.attempts])
+            return f'{found},"attempts":[{attempts}]}}\n'
+        return f"{found}}}\n"
+
+    def _end_text(self, ended: End) -> str:
+        at, status, attempt, result, error = ended
+        found = f',"status":"{status}","ended":{self._offset(at)}'
+        if attempt is not None:
+            found = f'{found},"attempt":{attempt}'
+        if result is not None:
+            found = f"{found}{self._payload('result', result)}"
+        return found if error is None else f"{found}{member_text('error_type', error.type)}"
+
+    def _attempt_text(self, made: Attempt) -> str:
+        attempt, started_at, at, outcome, error, delay = made
+        found = (
+            f'"number":{attempt},"started":{self._offset(started_at)},"ended":{self._offset(at)},"outcome":"{outcome}"'
+        )
+        if error is not None:
+            found += member_text("error_type", error.type)
+        return found if delay is None else f'{found},"next_attempt_delay_seconds":{int(delay)}'
 
     def _offset(self, at: datetime) -> str:
         if at is self._last_moment:
@@ -375,6 +406,22 @@ class TraceSession:
         offset = f"{passed.seconds}.{passed.microseconds:06}" if is_short else f"{passed.total_seconds():.6f}"
         self._last_moment, self._last_offset = at, offset
         return offset
+
+    def _static_of(self, call: AnyCall) -> str:
+        """Return the members that every call from the same place shares."""
+        if isinstance(call, OperationCall):
+            return self._described(call)
+        site = call.site
+        code, name = (call.code, call.function_name) if call.function is not None else (None, None)
+        place = call.type, call.subtype, call.name, id(site), id(code), name
+        known = self._statics.by_place.get(place)
+        if known is None or known[0] is not site or known[1] is not code or known[2] != self._source_file:
+            known = self._statics.by_place[place] = site, code, self._source_file, self._described(call.info())
+        return known[3]
+
+    def _described(self, call: OperationCall) -> str:
+        key = call.type, call.subtype, call.name, call.call_site, call.body, call.function, self._source_file
+        return self._statics.texts.get(key) or self._describe(key)
 
     def _describe(self, key: StaticKey) -> str:
         """Render the members that every call from the same call site shares."""
@@ -386,19 +433,23 @@ class TraceSession:
         if site is not None:
             file = f'"file":{text(site.file)},' if site.file != source_file else ""
             members += f',"call_site":{{{file}"line":{site.line},"function":{text(site.function)}}}'
-        if len(self._statics) >= MAX_STATICS:
-            self._statics.clear()
-        self._statics[key] = members
+        self._statics.add(key, members)
         return members
 
-    def _given_to(self, call: OperationCall) -> str:
-        """Describe the arguments that a function is bound to, and the items of a map."""
-        arguments = self._given_digests.arguments(call.bound) if call.bound.__class__ is not FunctionType else ""
-        found = f',"arguments":{arguments}' if arguments else ""
-        return found + member_text("items", self._given_digests.items(call.items)) if call.items else found
-
-    def _locals(self, site: CallSite | None) -> str:
-        return f',"locals":{dumps(locals_at(site, self._redaction))}' if site is not None else ""
+    def _given_to(self, call: AnyCall) -> str:
+        """Describe the arguments that a function is bound to, the items of a map, and the local variables."""
+        bound = call.bound if isinstance(call, OperationCall) else call.function
+        found = (
+            self._given_digests.arguments(bound) if bound is not None and bound.__class__ is not FunctionType else ""
+        )
+        if found:
+            found = f',"arguments":{found}'
+        if bound is not None and call.items:
+            found += member_text("items", self._given_digests.items(call.items))
+        if self._has_locals:
+            site = call.call_site if isinstance(call, OperationCall) else call.site
+            found += f',"locals":{dumps(locals_at(site, self._redaction))}' if site is not None else ""
+        return found
 
     def _given(self, value: Any) -> dict[str, Any]:
         """Describe the execution's input."""

@@ -5,33 +5,33 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from durable_execution.errors import ConfigurationError
 from durable_execution.observers import (
     AttemptEnded,
+    CallNotes,
     CheckpointSent,
     Diverged,
     InvocationEnded,
     InvocationStarted,
+    Noting,
     Observer,
     OperationCompleted,
     OperationReplayed,
     OperationStarted,
-    ReplayNotes,
 )
 from durable_execution.redaction import Redaction, secret_fields
 from durable_execution.serdes.annotations import annotation_of, annotations_of
-from durable_execution.trace.lines import StaticKey, TraceSession
+from durable_execution.trace.lines import Statics, TraceSession
 from durable_execution.trace.repeats import Identities
 from durable_execution.trace.sinks import DirectorySink, S3Sink, TraceSink, TraceWriter, in_one_line
 
 logger = logging.getLogger("durable_execution")
 
 
-class TraceRecorder(Observer, ReplayNotes):
+class TraceRecorder(Observer, Noting):
     """Writes one replay trace per invocation.
 
     It never fails an execution: if the sink fails, the recorder logs that once and stops recording the invocation.
@@ -64,7 +64,7 @@ class TraceRecorder(Observer, ReplayNotes):
             from durable_execution.trace.sources import prepare
 
             prepare()
-        self._statics: dict[StaticKey, str] = {}
+        self._statics = Statics()
         self._identities = Identities()
         self._thread = _ThreadSession()
 
@@ -87,41 +87,55 @@ class TraceRecorder(Observer, ReplayNotes):
         session.header(notification)
         self._thread.session = session
 
+    def notes(self) -> CallNotes | None:
+        """Return the session, which takes calls as the runtime has them."""
+        return self._thread.session
+
     def on_operation_started(self, notification: OperationStarted) -> None:
         """Write a call that has not ended."""
         session = self._thread.session
         if session is not None:
-            session.started(notification)
+            session.note_started(notification.call, notification.at, notification.status, notification.is_replayed)
 
     def on_operation_replayed(self, notification: OperationReplayed) -> None:
         """Write a call that was answered from the record."""
         session = self._thread.session
         if session is not None:
-            session.repeated(notification.call, notification.recorded.wire, notification.at)
-
-    def note_replayed(self, call: Any, recorded: Mapping[str, Any], at: datetime) -> None:
-        """Note a call that was answered from the record."""
-        session = self._thread.session
-        if session is not None:
-            session.replayed(call, recorded, at)
+            session.note_replayed(notification.call, notification.recorded.wire, notification.at)
 
     def on_operation_completed(self, notification: OperationCompleted) -> None:
         """Write the end of a call."""
         session = self._thread.session
         if session is not None:
-            session.ended(notification)
+            session.note_completed(
+                notification.call,
+                notification.at,
+                notification.status,
+                notification.result,
+                notification.error,
+                notification.attempt,
+                notification.is_replayed,
+            )
 
     def on_attempt_ended(self, notification: AttemptEnded) -> None:
         """Write one attempt of a step."""
         session = self._thread.session
         if session is not None:
-            session.attempt(notification)
+            session.note_attempt_ended(
+                notification.call,
+                notification.attempt,
+                notification.started_at,
+                notification.at,
+                notification.outcome,
+                notification.error,
+                notification.next_attempt_delay_seconds,
+            )
 
     def on_checkpoint_sent(self, notification: CheckpointSent) -> None:
         """Pass lines to the sink if enough have collected."""
         session = self._thread.session
         if session is not None:
-            session.checkpoint(notification.at)
+            session.note_checkpoint(notification.at)
 
     def on_diverged(self, notification: Diverged) -> None:
         """Write a divergence and flush it immediately."""

@@ -1,6 +1,6 @@
 """Collects the calls that an invocation repeats without a change, until they are written as runs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -26,12 +26,34 @@ class RuntimeCall(Protocol):
     site: CallSite | None
     configuration: dict[str, Any] | None
     input: str | None
+    is_virtual: bool
     function: Any
+    items: Sequence[Any] | None
     scope: Any
+
+    @property
+    def parent_id(self) -> str | None:
+        """Id of the CONTEXT operation that it is recorded under."""
+        ...
+
+    @property
+    def context_id(self) -> str | None:
+        """Prefix of its id."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Its readable path."""
+        ...
 
     @property
     def code(self) -> Any:
         """The code of a step's function."""
+        ...
+
+    @property
+    def function_name(self) -> str | None:
+        """The qualified name of that function."""
         ...
 
     def info(self) -> OperationCall:
@@ -52,8 +74,9 @@ class Identities:
 
     def of(self, call: RuntimeCall) -> str:
         """Return the digest of a call's identity."""
-        code, site = call.code if call.function is not None else None, call.site
-        place = call.type, call.subtype, call.name, id(site), id(code)
+        code, name = (call.code, call.function_name) if call.function is not None else (None, None)
+        site = call.site
+        place = call.type, call.subtype, call.name, id(site), id(code), name
         known = self._of_code.get(place)
         if known is None or known[0] is not code or known[1] is not site:
             known = code, site, identity_digest(identity_of(call.info()))

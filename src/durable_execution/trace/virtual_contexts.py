@@ -10,8 +10,10 @@ from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
-from durable_execution.observers import OperationCall, OperationCompleted
+from durable_execution.observers import OperationCall
 from durable_execution.protocol.ids import operation_id, task_prefix
+from durable_execution.trace.call_text import End
+from durable_execution.trace.repeats import RuntimeCall
 
 FIRST_CALLS = (1, 2, 3)
 """Calls that show that a context was entered before. One call may leave no record, but three in a row hardly ever do."""
@@ -33,21 +35,21 @@ class HeldContext:
 
     __slots__ = ("at", "call", "ended", "index", "was_entered")
 
-    def __init__(self, call: OperationCall, at: datetime, index: int, *, was_entered: bool) -> None:
+    def __init__(self, call: RuntimeCall | OperationCall, at: datetime, index: int, *, was_entered: bool) -> None:
         self.call, self.at, self.index, self.was_entered = call, at, index, was_entered
-        self.ended: OperationCompleted | None = None
+        self.ended: End | None = None
 
     @property
     def wire(self) -> dict[str, Any]:
         """The end of the context as if it were recorded."""
-        ended = self.ended
-        if ended is None:
+        if self.ended is None:
             return {}
+        _, status, _, result, error = self.ended
         details = {
-            **({"Result": ended.result} if ended.result is not None else {}),
-            **({"Error": ended.error.to_wire()} if ended.error is not None else {}),
+            **({"Result": result} if result is not None else {}),
+            **({"Error": error.to_wire()} if error is not None else {}),
         }
-        return {"Type": self.call.type, "Status": ended.status, "ContextDetails": details}
+        return {"Type": self.call.type, "Status": status, "ContextDetails": details}
 
 
 class VirtualContexts:
@@ -68,7 +70,7 @@ class VirtualContexts:
         self._around: dict[str, tuple[str | None, str]] = {}
         self._by_path: dict[str, str] = {}
 
-    def enter(self, call: OperationCall, at: datetime, index: int) -> list[HeldContext]:
+    def enter(self, call: RuntimeCall | OperationCall, at: datetime, index: int) -> list[HeldContext]:
         """Hold back a context. Returns those that this shows to be entered before; see `proven_by`."""
         self.note(call)
         was_entered = self._was_entered(call.id, 1)
@@ -78,7 +80,7 @@ class VirtualContexts:
         self.unproven.setdefault(call.context_id, []).append(found)
         return []
 
-    def note(self, call: OperationCall) -> None:
+    def note(self, call: RuntimeCall | OperationCall) -> None:
         """Note which context a context is in."""
         around = call.path.rpartition("/")[0]
         self._around[call.id] = call.context_id, around
@@ -104,7 +106,7 @@ class VirtualContexts:
             each.was_entered = True
         return found
 
-    def release(self, call: OperationCall) -> list[HeldContext]:
+    def release(self, call: RuntimeCall | OperationCall) -> list[HeldContext]:
         """Return the contexts that need a line before a new line of a call, in order: those around it, and the unproven ones.
 
         If it is unknown which contexts are around a call, that is all of them.
@@ -120,7 +122,7 @@ class VirtualContexts:
         self.unproven.clear()
         return found
 
-    def _all_around(self, call: OperationCall) -> set[str] | None:
+    def _all_around(self, call: RuntimeCall | OperationCall) -> set[str] | None:
         """Return the ids of a call and of everything around it; None if that is unknown."""
         found = {call.id}
         prefix, path = call.context_id, call.path.rpartition("/")[0]

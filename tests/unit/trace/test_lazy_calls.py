@@ -1,6 +1,7 @@
 """Repeated calls: recorded as runs, and built from earlier invocations when they are looked at."""
 
 import asyncio
+import functools
 import json
 from collections import Counter
 from dataclasses import replace
@@ -286,6 +287,37 @@ def test_a_change_of_code_that_only_replays_is_placed_within_64_calls(text: str)
 
 
 def test_unchanged_code_is_not_reported(traces: tuple[InvocationTrace, ...]) -> None:
+    assert not [change for trace in traces for change in _changed(trace)]
+
+
+def test_functions_with_one_decorator_are_told_apart() -> None:
+    """They share the decorator's code, and these the call site and the name as well."""
+
+    def logged(function: Any) -> Any:
+        @functools.wraps(function)
+        async def wrapper(step: StepContext) -> int:
+            return int(await function(step))
+
+        return wrapper
+
+    @logged
+    async def reserve(_step: StepContext) -> int:
+        return 1
+
+    @logged
+    async def charge(_step: StepContext) -> int:
+        return 2
+
+    @durable_execution
+    async def handler(_: int, ctx: DurableContext) -> None:
+        for function in (reserve, charge):
+            await ctx.step(function, name="work")
+        for _ in range(4):
+            await ctx.wait(HOUR, name="hourly")
+
+    traces = read_traces(text_of(handler, 1))
+    steps = [entry.function for entry in traces[-1].entries if entry.type == "STEP"]
+    assert [str(name).rpartition(".")[2] for name in steps] == ["reserve", "charge"]
     assert not [change for trace in traces for change in _changed(trace)]
 
 
