@@ -301,3 +301,19 @@ def test_an_event_that_does_not_fit_the_type_is_said() -> None:
     assert report.root is not None
     assert report.root.likely == "the type of the handler's event does not accept the recorded event any more"
     assert report.root.effect == "running executions would fail here, although the recorded one did not"
+
+
+def test_unnamed_calls_that_were_merged_are_no_loop() -> None:
+    async def before(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1)
+        await ctx.step(lambda _: 2)
+        await ctx.step(body("ship"), name="ship")
+
+    async def after(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 3)
+        await ctx.step(body("ship"), name="ship")
+
+    root = Replayer(durable_execution(after)).replay(recorded(before)).root
+    assert root is not None
+    assert root.kind.value == "skipped"
+    assert "loop" not in f"{root.likely} {root.fix}"
