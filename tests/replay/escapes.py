@@ -273,6 +273,13 @@ def in_process(place: Path) -> None:
     process.join()
 
 
+def in_interpreter(place: Path) -> None:
+    is_old = sys.version_info < (3, 13)
+    interpreters = importlib.import_module("_xxsubinterpreters" if is_old else "_interpreters")
+    run = interpreters.run_string if is_old else interpreters.exec
+    run(interpreters.create(), f"open({str(place / 'made')!r}, 'w').close()")
+
+
 async def in_program(place: Path) -> None:
     process = await asyncio.create_subprocess_exec("/bin/touch", str(place / "made"))
     await process.wait()
@@ -290,6 +297,7 @@ acts(
     forkpty=in_forkpty,
     fork_exec=fork_exec,
     process=in_process,
+    interpreter=in_interpreter,
     program=in_program,
     kill=lambda place: os.kill(VICTIM, signal.SIGSTOP),
     priority=lambda place: os.setpriority(os.PRIO_PROCESS, VICTIM, os.getpriority(os.PRIO_PROCESS, VICTIM) + 1),

@@ -198,6 +198,9 @@ class Isolation:
         self._work.clear()
 
 
+NEW_INTERPRETER = "cpython.PyInterpreterState_New"
+"""A second interpreter in this process has no audit hook of Python code, so its code could do anything."""
+
 Handler = Callable[[Isolation, str, tuple[Any, ...], FrameType], None]
 
 EVENTS: dict[str, Handler] = {
@@ -221,7 +224,7 @@ EVENTS: dict[str, Handler] = {
     ),
     **dict.fromkeys(
         ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "pty.spawn",
-         "os.startfile", "os.kill", "os.killpg", "signal.pthread_kill", "resource.prlimit"),
+         "os.startfile", "os.kill", "os.killpg", "signal.pthread_kill", "resource.prlimit", NEW_INTERPRETER),
         Isolation.on_process,
     ),
 }  # fmt: skip
