@@ -13,12 +13,14 @@ import grpc  # type: ignore[import-untyped]
 import pytest
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from durable_execution.errors import ConfigurationError
-from durable_execution.telemetry import Telemetry, configuration, configure
+from durable_execution.telemetry import Telemetry, configuration, configure, export_outcomes
 from durable_execution.telemetry.configuration import lambda_resource
+from durable_execution.telemetry.environment_memory import sent_roots
 from durable_execution.telemetry.export_outcomes import ExportOutcomes, RetainingExporter
 from tests.unit.telemetry.receiver import Collector, collector
 
@@ -270,6 +272,17 @@ def test_what_is_not_delivered_is_counted(error: Exception | None, caplog: pytes
         provider.get_tracer("tests").start_span("lost").end()
     provider.shutdown()
     assert (lost.failures, lost.take_lost(), lost.take_lost()) == (4, 3, 0)
+
+
+def test_the_provider_keeps_spans_and_tells_which_roots_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[str] = []
+    monkeypatch.setattr(sent_roots, "lose_spans", lambda spans: lost.extend(span.name for span in spans))
+    provider = configuration._tracer_provider(Resource({}), Refusing(None))
+    assert provider in export_outcomes.retaining
+    provider.get_tracer("tests").start_span("root").end()
+    provider.shutdown()
+    assert lost == ["root"]
+    export_outcomes.outcomes.take_lost()
 
 
 def test_lambda_says_what_it_is() -> None:

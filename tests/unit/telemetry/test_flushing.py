@@ -173,6 +173,19 @@ def test_a_flush_that_reports_too_little_time_is_not_a_delivery() -> None:
     assert flusher.flush([lambda _: True], 5.0).is_complete
 
 
+@pytest.mark.usefixtures("fresh")
+def test_a_root_that_the_applications_exporter_did_not_deliver_is_sent_until_it_arrives() -> None:
+    with collector() as received:
+        provider = provider_for(OTLPSpanExporter(endpoint=f"{received.endpoint}/v1/traces", timeout=1))
+        arrived = []
+        for number, status in enumerate([415, 415, 200, 200]):
+            received.status = status
+            start = started(arn=f"{ARN}/refused", request_id=str(number), is_first=not number, updated=["w"][:number])
+            invoke(assemble(provider, None, Settings(top=PLAIN)), start)
+            arrived.append(len(received.named("DurableExecutionRoot")))
+    assert arrived == [0, 0, 1, 1]
+
+
 def test_spans_are_delivered_while_metrics_hang(
     hanging: Callable[[int], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
