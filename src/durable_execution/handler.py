@@ -233,6 +233,19 @@ def _check_signature(function: Callable[..., Any]) -> None:
             f"a durable handler takes the payload and the context: `async def {function.__name__}(payload, ctx)`, not "
             f"`{function.__name__}({', '.join(map(str, parameters))})`"
         )
+    if len(positional) > 1 and _is_context(positional[0]) and not _is_context(positional[1]):
+        raise ConfigurationError(
+            f"a durable handler takes the payload first, then the context: write "
+            f"`async def {function.__name__}({positional[1].name}, {positional[0].name})`"
+        )
+
+
+def _is_context(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is meant for the context, by its annotation or, without one, by its usual name."""
+    if parameter.annotation is inspect.Parameter.empty:
+        return parameter.name == "ctx"
+    text = getattr(parameter.annotation, "__name__", None) or str(parameter.annotation)
+    return text.strip("'\"").rpartition(".")[2] in ("DurableContext", "BlockingContext")
 
 
 def _service_of(client: Any) -> ServiceClient:

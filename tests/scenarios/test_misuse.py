@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
+import inspect
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -19,10 +21,12 @@ from durable_execution import (
     StepConfig,
     StepContext,
     durable_execution,
+    durable_step,
 )
 from durable_execution.errors import ConfigurationError, ExecutionError, NestedOperationError, NotDurableError
 from durable_execution.local import run
 from durable_execution.protocol import ExecutionStatus
+from durable_execution.serdes.error_texts import CONFIGURATIONS
 from tests.scenarios.bodies import gives
 from tests.scenarios.scenario import Scenario
 
@@ -381,3 +385,69 @@ class TestContextElsewhere:
         os.close(read)
         assert said.startswith("ExecutionError: ")
         assert "in a fork of the process that runs the handler" in said
+
+
+async def charged(_step: StepContext, order: Any) -> int:
+    return 1
+
+
+charge = durable_step(charged)
+CHARGE: Any = charge  # the wrong uses below are errors of types as well
+MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a step among branches": (lambda ctx: ctx.parallel([CHARGE(1)]), "write `lambda ctx: ctx.step(charged(...))`"),
+    "a step for a map": (lambda ctx: ctx.map([1], CHARGE), "write `lambda ctx, item, index: ctx.step(charged(...))`"),
+    "a step as a context": (
+        lambda ctx: ctx.run_in_child_context(CHARGE(1)),
+        "write `lambda ctx: ctx.step(charged(...))`",
+    ),
+    "branches without a list": (lambda ctx: ctx.parallel(charged, charged), "write ctx.parallel([first, second])"),
+    "no branches at all": (lambda ctx: ctx.parallel(None), "ctx.parallel takes a sequence"),
+    "a called function": (lambda ctx: ctx.step(5), "Pass the function itself, without calling it"),
+    "an option of the operation": (lambda ctx: ctx.step(CHARGE(1), retries=3), "write config=StepConfig(...)"),
+    "the payload before the name": (lambda ctx: ctx.invoke({}, "other"), "write ctx.invoke(name, payload)"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_wrong_call_is_answered_with_the_right_one(scenario: Scenario, mistake: str) -> None:
+    call, words = MISTAKES[mistake]
+
+    async def workflow(_event: Any, ctx: DurableContext) -> Any:
+        return await call(ctx)
+
+    assert words in text_of(scenario, workflow)
+
+
+def test_a_callback_that_is_awaited_says_how(async_scenario: Scenario) -> None:
+    async def workflow(_event: Any, ctx: DurableContext) -> Any:
+        callback: Any = await ctx.create_callback("approval")
+        return await callback
+
+    assert "write `await callback.result()`" in text_of(async_scenario, workflow)
+
+
+def test_a_call_inside_the_result_says_that_it_has_not_run(async_scenario: Scenario) -> None:
+    async def workflow(event: Any, ctx: DurableContext) -> Any:
+        return {"payments": [ctx.step(CHARGE(event))]}
+
+    assert "write `await ctx.step(...)`" in text_of(async_scenario, workflow)
+
+
+def test_every_operation_with_a_configuration_is_known_to_the_advice() -> None:
+    found = {
+        name: re.search(r"\w+Config", str(inspect.signature(method).parameters["config"].annotation))
+        for name, method in vars(DurableContext).items()
+        if inspect.isfunction(method) and "config" in inspect.signature(method).parameters
+    }
+    assert {name: match[0] for name, match in found.items() if match} == CONFIGURATIONS
+
+
+async def typed_context_first(context: DurableContext, event: Any) -> None:
+    """By type."""
+
+
+def test_a_handler_that_takes_the_context_first_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"write `async def typed_context_first\(event, context\)`"):
+        durable_execution(typed_context_first)
+    with pytest.raises(ConfigurationError, match="payload first"):
+        exec("from durable_execution import durable_execution\n@durable_execution\nasync def h(ctx, event): ...")

@@ -24,7 +24,7 @@ from durable_execution.config import (
     WithRetryConfig,
 )
 from durable_execution.context.durable_context import DurableContext
-from durable_execution.operations.batch import NO_MAP_CONFIG, NO_PARALLEL_CONFIG, ParallelBranch
+from durable_execution.operations.batch import NO_MAP_CONFIG, NO_PARALLEL_CONFIG, ParallelBranch, checked_branches
 from durable_execution.operations.callback import Callback
 from durable_execution.operations.step import BoundStep, StepContext, is_async
 from durable_execution.operations.user_function import checked_config
@@ -206,7 +206,7 @@ class BlockingContext:
         config = checked_config(config, NO_PARALLEL_CONFIG, "ctx.parallel")
         if config.max_concurrency is None:
             config = replace(config, max_concurrency=DEFAULT_BRANCH_THREADS)
-        branches = [_as_branch(function) for function in functions]
+        branches = [_as_branch(function) for function in checked_branches(functions)]
         return self._thread.call(lambda: self._context.parallel(branches, name, config=config))
 
     def wait_for_condition(

@@ -350,11 +350,7 @@ class DurableContext(Combinators):
         """
         from durable_execution.operations import batch
 
-        functions = list(functions)
-        for given in functions:
-            function = given.function if isinstance(given, batch.ParallelBranch) else given
-            if not callable(function):
-                refuse(function, "ctx.parallel")
+        functions = batch.checked_branches(functions)
         config = checked_config(config, batch.NO_PARALLEL_CONFIG, "ctx.parallel")
         call = self._scope.reserve(CONTEXT, OperationSubType.PARALLEL.value, name)
         call.configuration = {"branches": len(functions)}

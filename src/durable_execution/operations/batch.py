@@ -28,7 +28,14 @@ from durable_execution.errors import ConfigurationError, OperationError, error_o
 from durable_execution.operations.batch_codec import Decision, batch_codec, read_decision, summarize
 from durable_execution.operations.bound_context import BoundContext
 from durable_execution.operations.child import Keeping, run_context
-from durable_execution.operations.user_function import called, can_take, check_parameters, refuse_generator
+from durable_execution.operations.user_function import (
+    called,
+    can_take,
+    check_parameters,
+    checked_items,
+    refuse_generator,
+    refuse_step,
+)
 from durable_execution.protocol import OperationSubType, OperationType, branch_id
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.scope import ContextScope, check_name
@@ -367,11 +374,23 @@ def map_branches(items: Sequence[Any], function: Callable[..., Any], config: Map
     return Branches(len(items), OperationSubType.MAP_ITERATION, name, body, lambda _: result_type)
 
 
+def checked_branches(given: Any) -> list[Any]:
+    """Return the functions of `ctx.parallel` as a list.
+
+    Raises:
+        ConfigurationError: It is not a sequence of functions.
+    """
+    if callable(given):
+        raise ConfigurationError("ctx.parallel takes its functions as one list: write ctx.parallel([first, second])")
+    functions = checked_items(given, "ctx.parallel")
+    for each in functions:
+        check_parameters(each.function if isinstance(each, ParallelBranch) else each, "ctx.parallel", "ctx")
+    return functions
+
+
 def parallel_branches(functions: Sequence[Any], make: MakeContext) -> Branches:
     """Create a branch for every function."""
     branches = [branch if isinstance(branch, ParallelBranch) else ParallelBranch(branch) for branch in functions]
-    for branch in branches:
-        check_parameters(branch.function, "ctx.parallel", "ctx")
 
     def name(index: int) -> str:
         return branches[index].name or f"parallel-branch-{index}"
@@ -402,6 +421,7 @@ def _parameters(function: Callable[..., Any]) -> int:
         ConfigurationError: The function cannot be called with any number of them.
     """
     plain = getattr(function, "blocking_function", function)
+    refuse_step(function, "ctx.map", ("ctx", "item", "index"))
     refuse_generator(plain, "ctx.map")
     for count in (3, 2, 4):
         if can_take(plain, count):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from durable_execution.config import CallbackConfig
 from durable_execution.errors import (
@@ -12,6 +12,7 @@ from durable_execution.errors import (
     CallbackFailedError,
     CallbackHeartbeatError,
     CallbackTimeoutError,
+    ConfigurationError,
     ExecutionError,
     SerializationError,
 )
@@ -55,6 +56,11 @@ class Callback(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Callback({self._call.path!r}, callback_id={self.callback_id!r})"
+
+    if not TYPE_CHECKING:  # a type checker reports `await callback` by itself
+
+        def __await__(self) -> NoReturn:
+            raise ConfigurationError("a callback is not its answer: write `await callback.result()`")
 
     async def result(self) -> T:
         """Wait for the answer. The execution is suspended until it arrives.

@@ -6,7 +6,13 @@ import json
 from typing import Any
 
 from durable_execution.config import InvokeConfig
-from durable_execution.errors import InvokeError, InvokeStoppedError, InvokeTimeoutError, SerializationError
+from durable_execution.errors import (
+    ConfigurationError,
+    InvokeError,
+    InvokeStoppedError,
+    InvokeTimeoutError,
+    SerializationError,
+)
 from durable_execution.operations.lifecycle import (
     announce_replayed,
     announce_settled,
@@ -31,6 +37,11 @@ FAILURE_CLASSES: dict[OperationStatus, type[InvokeError]] = {
 
 async def run_invoke(call: Call, function_name: str, config: InvokeConfig) -> Any:
     """Return the recorded result, or have the service call the function."""
+    if not isinstance(function_name, str):
+        raise ConfigurationError(
+            f"ctx.invoke takes the name of a function, then the payload, not a {type(function_name).__name__} first: write "
+            "ctx.invoke(name, payload)"
+        )
     state = call.scope.state
     recorded = await recorded_state(call)
     is_replayed = recorded is not None

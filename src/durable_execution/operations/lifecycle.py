@@ -17,7 +17,7 @@ from durable_execution.protocol import ErrorObject, Wire
 from durable_execution.protocol.enums import LOOK_FROM_CHARACTERS, MAX_ERROR_BYTES
 from durable_execution.runtime.call import Call
 from durable_execution.runtime.guard import check_recorded
-from durable_execution.serdes.error_texts import UnstorableError, missing_await
+from durable_execution.serdes.error_texts import UnstorableError, advice
 from durable_execution.serdes.interface import Codec
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def described(error: BaseException) -> ErrorObject:
     """Describe an exception for a checkpoint, with its traceback, within the size limits."""
     data = getattr(error, "error_data", None)
     plain = error_object(error, stack_trace=stack_trace_of(error))
-    message = (plain.message or "") + missing_await(error) or plain.message
+    message = (plain.message or "") + advice(error) or plain.message
     if message is not None and len(message) > MAX_MESSAGE_LENGTH:
         message = message[:MAX_MESSAGE_LENGTH] + "…"
     data = plain.data or (data if isinstance(data, str) else None)

@@ -75,6 +75,7 @@ class BoundStep(Generic[T_co]):
     """
 
     __slots__ = ("_arguments", "_options", "function", "name")
+    is_bound_step = True
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.function = function

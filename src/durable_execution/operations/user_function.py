@@ -36,7 +36,7 @@ def _hint(given: Any, operation: str) -> str:
         return ". Pass the function first, then the name"
     if isinstance(given, (tuple, str)):
         return ". To name a branch, write ParallelBranch(function, name)"
-    return ""
+    return ". Pass the function itself, without calling it"
 
 
 def checked_config(given: Any, default: T, operation: str) -> T:
@@ -95,6 +95,8 @@ def check_parameters(function: Any, operation: str, *parameters: str) -> None:
     """
     if not callable(function):
         refuse(function, operation)
+    if operation != "ctx.step":
+        refuse_step(function, operation, parameters)
     function = getattr(function, "blocking_function", function)
     refuse_generator(function, operation)
     if can_take(function, len(parameters)):
@@ -103,6 +105,24 @@ def check_parameters(function: Any, operation: str, *parameters: str) -> None:
     raise ConfigurationError(
         f"{operation} calls its function as function({', '.join(parameters)}), but the function is "
         f"{name}{_signature(function)}: change it to take these parameters"
+    )
+
+
+def refuse_step(function: Any, operation: str, parameters: tuple[str, ...]) -> None:
+    """Refuse a `@durable_step` function or a call of one where an operation takes a function of its own kind.
+
+    Raises:
+        ConfigurationError: It is one. The message shows the lambda to write.
+    """
+    is_call = getattr(function, "is_bound_step", False)
+    if not is_call and not getattr(function, "is_durable_step", False):
+        return
+    name = function.name if is_call else getattr(function, "__name__", "function")
+    example = (
+        f"`lambda {', '.join(parameters)}: ctx.step({name}(...))`" if parameters[0] == "ctx" else "a plain function"
+    )
+    raise ConfigurationError(
+        f"{name} is a step, and {operation} takes a function of ({', '.join(parameters)}): write {example}"
     )
 
 

@@ -35,22 +35,52 @@ class UnavailableError(SerializationError):
 
 
 def refuse_not_run(value: Any) -> None:
-    """Refuse a coroutine or a generator.
+    """Refuse a coroutine or a generator, also inside dictionaries, lists and tuples.
 
     Raises:
-        UnstorableError: The value is one. The message says what to write.
+        UnstorableError: The value is one, or holds one. The message says what to write.
     """
-    if inspect.iscoroutine(value):
-        name = getattr(value, "__qualname__", "the function")
-        value.close()  # so that Python does not warn that it was never awaited
-        raise UnstorableError(f"it is the coroutine of {name}(...), which has not run: write `await {name}(...)`")
-    if inspect.isgenerator(value) or inspect.isasyncgen(value):
-        name = getattr(value, "__qualname__", "the function")
-        raise UnstorableError(f"it is the generator {name}, which has not run: return a list of its items")
+    pending, seen = [value], set[int]()
+    while pending:
+        each = pending.pop()
+        what = "it is" if each is value else "it holds"
+        if isinstance(each, (dict, list, tuple)):
+            if id(each) not in seen:
+                seen.add(id(each))
+                pending.extend(each.values() if isinstance(each, dict) else each)
+        elif inspect.iscoroutine(each):
+            name = getattr(each, "__qualname__", "the function")
+            each.close()  # so that Python does not warn that it was never awaited
+            raise UnstorableError(f"{what} the coroutine of {name}(...), which has not run: write `await {name}(...)`")
+        elif inspect.isgenerator(each) or inspect.isasyncgen(each):
+            name = getattr(each, "__qualname__", "the function")
+            raise UnstorableError(f"{what} the generator {name}, which has not run: return a list of its items")
 
 
-def missing_await(error: BaseException) -> str:
-    """What to write, as a sentence to append, if an error was raised because a coroutine was used in place of its result."""
+CONFIGURATIONS = {
+    "step": "StepConfig",
+    "create_callback": "CallbackConfig",
+    "wait_for_callback": "WaitForCallbackConfig",
+    "invoke": "InvokeConfig",
+    "map": "MapConfig",
+    "parallel": "ParallelConfig",
+    "run_in_child_context": "ChildConfig",
+    "wait_for_condition": "WaitForConditionConfig",
+    "with_retry": "WithRetryConfig",
+}
+"""The configuration of each operation that has one."""
+_UNKNOWN_OPTION = re.compile(r"(?:Durable|Blocking)Context\.(\w+)\(\) got an unexpected keyword argument '(\w+)'")
+
+
+def advice(error: BaseException) -> str:
+    """What to write, as a sentence to append, if an error was raised because an operation was called in a wrong way."""
+    unknown = _UNKNOWN_OPTION.search(str(error)) if isinstance(error, TypeError) else None
+    if unknown is not None and unknown[1] in CONFIGURATIONS:
+        return f". Options go into the configuration: write config={CONFIGURATIONS[unknown[1]]}(...)"
+    return _missing_await(error)
+
+
+def _missing_await(error: BaseException) -> str:
     if isinstance(error, AttributeError) and inspect.iscoroutine(error.obj):
         name = error.obj.__qualname__
         return f". {name}(...) has not run: write `await {name}(...)`"

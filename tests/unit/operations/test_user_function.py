@@ -204,7 +204,8 @@ def test_a_named_branch_is_looked_into() -> None:
     async def handler(_: Any, ctx: DurableContext) -> None:
         await ctx.parallel([ParallelBranch(5, "five")])  # type: ignore[arg-type]
 
-    assert error_of(handler, FakeService())[1] == "ctx.parallel takes a function, not 5"
+    words = "ctx.parallel takes a function, not 5. Pass the function itself, without calling it"
+    assert error_of(handler, FakeService())[1] == words
 
 
 def test_branches_may_come_from_a_generator() -> None:
