@@ -9,26 +9,44 @@ import re
 from functools import lru_cache
 from typing import Any
 
+ISSUERS = (
+    "stripe", "openai", "anthropic", "sendgrid", "twilio", "mailgun", "datadog", "algolia", "google", "maps", "azure", "cosmos",
+    "aws", "gcp", "github", "gitlab", "slack", "firebase", "fcm", "supabase", "mapbox", "cloudflare", "pagerduty", "sentry",
+)  # fmt: skip
+"""Services that give out keys: `stripeKey` is one, and `sort_key` is not."""
+
 DEFAULT_NAMES = frozenset(
     {
         # passwords
-        "password", "passwd", "passphrase", "passcode", "pass", "pwd", "psw",
+        "password", "passwd", "passphrase", "passcode", "pass", "pwd", "psw", "pw", "dbpw", "userpw", "pgpass", "psk",
+        "passwort", "kennwort", "contraseña", "contrasena", "mot de passe", "senha", "wachtwoord", "passord", "lösenord",
+        "heslo", "hasło", "haslo", "пароль", "密码", "密碼", "パスワード", "비밀번호",
         # secrets and keys
         "secret", "api key", "private key", "access key", "secret key", "encryption key", "signing key", "master key",
         "ssh key", "auth key", "hmac key", "shared key", "storage key", "account key", "license key", "service key", "pgp key",
-        "gpg key", "aes key", "rsa key", "data key", "jwk", "hmac", "pem", "pfx", "keytab",
+        "gpg key", "aes key", "rsa key", "data key", "jwk", "hmac", "pem", "pfx", "keytab", "deploy key", "client key",
+        "consumer key", "app key", "application key", "subscription key", "server key", "session key", "unseal key", "vault key",
+        "root key", "decryption key", "wrapping key", "cipher key", "symmetric key", "fernet key", "tls key", "ssl key",
+        "priv key", "sec key", "plaintext key", "key material", "wallet key", "kubeconfig",
         # tokens and sessions
         "token", "jwt", "bearer", "authorization", "auth", "oauth", "cookie", "session id", "sess id", "sid", "sas",
-        "credential", "cred", "xsrf", "csrf", "pat", "nonce secret", "authorization code", "auth code", "webhook url",
+        "credential", "cred", "xsrf", "csrf", "pat", "nonce secret", "authorization code", "auth code", "code verifier",
+        "device code", "client assertion", "saml response", "saml assertion", "webhook url", "slack webhook", "discord webhook",
+        "teams webhook", "magic link", "reset link",
         # one-time codes and recovery
         "otp", "totp", "mfa code", "tan", "pin", "one time code", "verification code", "security code", "recovery code",
-        "backup code", "recovery key", "seed phrase", "mnemonic", "security answer", "pin code", "pin block",
+        "login code", "sms code", "email code", "two factor code", "2fa code", "confirmation code", "activation code",
+        "unlock code", "access code", "reset code", "pairing code", "backup code", "recovery phrase", "seed words",
+        "wallet seed", "challenge answer", "recovery key", "seed phrase", "mnemonic", "security answer", "pin code", "pin block",
         # payment and identity
         "card number", "card no", "card num", "cc number", "cc num", "credit card", "debit card", "card pan", "pan", "cvv", "cvc",
         "csc", "cvn", "card code", "iban", "account number", "routing number", "sort code", "bank account", "ssn",
         "social security", "national id", "tax id", "passport number", "passport no", "drivers license", "driver license",
+        "card verification", "cv2", "track data", "track 1 data", "track 2 data", "track2", "insurance number", "tax number", "nino",
+        "aadhaar", "cpf",
         # connections
-        "connection string", "conn string", "conn str", "dsn", "amz signature", "amz credential",
+        "connection string", "conn string", "conn str", "dsn", "amz signature", "amz credential", "goog signature", "goog credential",
+        *(f"{issuer} key" for issuer in ISSUERS),
     }
 )  # fmt: skip
 """Names whose values are hidden, as words."""
@@ -96,7 +114,10 @@ class SecretNames:
             return False
         if found[-1] in ("token", "tokens") and not COUNTED.isdisjoint(found):  # pyright: ignore[reportGeneralTypeIssues]
             return False
-        return not self._whole.isdisjoint(found) or self._inside.search(HARMLESS.sub(" ", "".join(found))) is not None
+        joined = "".join(found)
+        if joined in self._whole or not self._whole.isdisjoint(found):
+            return True
+        return self._inside.search(HARMLESS.sub(" ", joined)) is not None
 
 
 def words(name: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from durable_execution.redaction import HIDDEN, Redaction, secret_fields
 from tests.unit.redaction import secrets
 
 RULES = Redaction()
+FORMS = ("{}={}", "{{'{}': '{}'}}", '{{"{}": "{}"}}', "{}: {}", "Call({}='{}')")
 
 
 @pytest.mark.parametrize("key", secrets.NAMES)
@@ -32,6 +33,29 @@ def test_shapes_of_secrets(secret: str) -> None:
     assert HIDDEN in RULES.value(secret)
 
 
+@pytest.mark.parametrize("name", secrets.FURTHER_NAMES)
+def test_further_names_of_secrets(name: str) -> None:
+    texts = [form.format(name, secrets.VALUE) for form in FORMS]
+    assert [text for text in texts if secrets.VALUE in RULES.text(text)] == []
+    assert RULES.value({name: "x"}) == {name: HIDDEN}
+
+
+@pytest.mark.parametrize("secret", secrets.FURTHER_SHAPES)
+def test_further_shapes_of_secrets(secret: str) -> None:
+    text = f"before {secrets.AROUND.get(secret, '{}').format(secret)} after"
+    assert secret not in RULES.text(text)
+    assert secret not in RULES.payload(json.dumps({"note": text}))
+    assert RULES.text(text).startswith("before ")
+    assert RULES.text(text).endswith(" after")
+
+
+def test_private_members_of_a_json_web_key() -> None:
+    key = {"kty": "RSA", "n": "modulus", "e": "AQAB", "d": "x1", "p": "x2", "q": "x3", "kid": "7"}
+    shown = {**key, "d": HIDDEN, "p": HIDDEN, "q": HIDDEN}
+    assert RULES.value({"keys": [key]}) == {"keys": [shown]}
+    assert RULES.value({"d": "x1", "p": 3}) == {"d": "x1", "p": 3}
+
+
 @pytest.mark.parametrize("text", secrets.HARMLESS_TEXTS)
 def test_texts_without_secrets_stay_as_they_are(text: str) -> None:
     assert RULES.text(text) == text
@@ -44,7 +68,7 @@ def test_secrets_in_texts(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", secrets.NAMES)
-@pytest.mark.parametrize("form", ["{}={}", "{{'{}': '{}'}}", '{{"{}": "{}"}}', "{}: {}", "Call({}='{}')"])
+@pytest.mark.parametrize("form", FORMS)
 def test_names_of_secrets_in_texts(form: str, name: str) -> None:
     assert secrets.VALUE not in RULES.text(form.format(name, secrets.VALUE))
 
