@@ -33,6 +33,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/trace/call_text.py": "pure text; the importer keeps the state of an invocation",
     "src/durable_execution/trace/local_variables.py": "looks at frames, which only runs where locals are recorded",
     "src/durable_execution/trace/virtual_contexts.py": "follows contexts without a record; the importer writes lines",
+    "src/durable_execution/redaction/secret_shapes.py": "data: the formats of tokens, keys and cards",
     "src/durable_execution/replay/replay_pdb.py": "loads pdb, which no other replay needs",
     "src/durable_execution/replay/worker.py": "the script of a process of its own",
     "src/durable_execution/replay/line_recorder.py": "records what the interpreter reports; the importer compares replays",

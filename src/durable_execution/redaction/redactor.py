@@ -6,149 +6,14 @@ debugger, and the error texts of serializers. A replay reads the recorded values
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from durable_execution.redaction.marker import HIDDEN
 from durable_execution.redaction.secret_names import DEFAULT_NAMES, SecretNames
-
-_SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
-    # AWS access key ids
-    (("AKIA", "ASIA", "ABIA", "ACCA"), r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"),
-    # The same of Alibaba and Tencent
-    (("LTAI", "AKID"), r"\bLTAI[A-Za-z0-9]{16,}|\bAKID[A-Za-z0-9]{32,}"),
-    # JSON web tokens, signed or encrypted
-    (("eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,3}"),
-    # Source code hosts: GitHub, GitLab, Atlassian
-    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"\bgh[pousr]_[A-Za-z0-9]{20,}"),
-    (("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{20,}"),
-    (("gl",), r"\bgl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|ffct)-[A-Za-z0-9_.-]{16,}"),
-    (("ATATT3", "ATBB"), r"\bATATT3[A-Za-z0-9_=-]{40,}|\bATBB[A-Za-z0-9]{32}"),
-    # Chat: Slack, Discord, Telegram
-    (("xox",), r"\bxox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}"),
-    (("xapp-",), r"\bxapp-\d-[A-Za-z0-9-]{10,}"),
-    (("hooks.slack.com",), r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/_-]{16,}"),
-    (("/api/webhooks/",), r"(?<=/api/webhooks/)\d+/[A-Za-z0-9_-]{16,}"),
-    (("M", "N", "O"), r"\b[MNO][A-Za-z\d_-]{23,25}\.[A-Za-z\d_-]{6}\.[A-Za-z\d_-]{27,}"),
-    ((":AA",), r"\b\d{8,10}:AA[A-Za-z0-9_-]{32,}"),
-    # Payments: Stripe, Square, Shopify
-    (("_live_", "_test_"), r"\b(?:sk|rk|rzp)_(?:live|test)_[A-Za-z0-9]{10,}"),
-    (("whsec_",), r"\bwhsec_[A-Za-z0-9+/=]{16,}"),
-    (("sq0", "EAAA", "EAAC"), r"\bsq0(?:atp|csp)-[0-9A-Za-z_-]{20,}|\bEAA[AC][A-Za-z0-9_-]{40,}"),
-    (("shpat_", "shpca_", "shppa_", "shpss_"), r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
-    # Google
-    (("AIza",), r"\bAIza[0-9A-Za-z_-]{35}"),
-    (("ya29.", "GOCSPX-", "1//0"), r"\bya29\.[0-9A-Za-z_-]{20,}|\bGOCSPX-[0-9A-Za-z_-]{20,}|\b1//0[0-9A-Za-z_-]{30,}"),
-    # Models: OpenAI, Anthropic, OpenRouter, Hugging Face
-    (("sk-",), r"\bsk-(?:proj-|svcacct-|admin-|ant-(?:api|admin)\d\d-|or-v1-)?[A-Za-z0-9_-]{20,}"),
-    (("hf_",), r"\bhf_[A-Za-z0-9]{30,}"),
-    # Mail and telephony: SendGrid, Twilio, Mailgun, Mailchimp
-    (("SG.",), r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
-    (("SK",), r"\bSK[0-9a-f]{32}\b"),
-    (("key-", "-us"), r"\bkey-[0-9a-f]{32}\b|\b[0-9a-f]{32}-us\d{1,2}\b"),
-    # Registries: npm, PyPI, RubyGems, Docker
-    (("npm_", "pypi-"), r"\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{50,}"),
-    (("rubygems_", "dckr_pat_"), r"\brubygems_[a-f0-9]{40,}|\bdckr_pat_[A-Za-z0-9_-]{20,}"),
-    # Infrastructure: DigitalOcean, Vault, Databricks, Terraform, Doppler, Tailscale, Grafana, New Relic
-    (("_v1_",), r"\bdo[opr]_v1_[a-f0-9]{40,}"),
-    (("hvs.", "hvb."), r"\bhv[sb]\.[A-Za-z0-9_-]{20,}"),
-    (("dapi",), r"\bdapi[0-9a-f]{32}\b"),
-    ((".atlasv1.",), r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{40,}"),
-    (("dp.",), r"\bdp\.(?:pt|st|ct|sa)\.[A-Za-z0-9._-]{30,}"),
-    (("tskey-",), r"\btskey-[a-z]+-[A-Za-z0-9-]{16,}"),
-    (("glsa_", "NRAK-"), r"\bglsa_[A-Za-z0-9_]{32,}|\bNRAK-[A-Z0-9]{27}\b"),
-    # Tools: Asana, Postman, Notion, Linear
-    (("1/",), r"(?<![\w/])1/\d{12,20}:[a-f0-9]{32}"),
-    (("PMAK-",), r"\bPMAK-[a-f0-9]{24}-[a-f0-9]{34}"),
-    (("ntn_", "secret_", "lin_api_"), r"\bntn_[A-Za-z0-9]{40,}|\bsecret_[A-Za-z0-9]{40,}|\blin_api_[A-Za-z0-9]{30,}"),
-    # Keys
-    (
-        ("PRIVATE KEY",),
-        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----|\Z)",
-    ),
-    (("AGE-SECRET-KEY-",), r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}"),
-    # HTTP credentials
-    (("earer ", "EARER "), r"(?i:\bbearer {1,4})[A-Za-z0-9._~+/=-]{8,}"),
-    (
-        ("asic ", "oken ", "igest ", "ASIC ", "OKEN "),
-        r"(?i:\b(?:basic|token|digest) {1,4})(?=[A-Za-z._~+/-]{0,400}[0-9=_+])[A-Za-z0-9._~+/=-]{8,}",
-    ),
-    # URLs: user and password, or a token instead of a user
-    (("://",), r"(?<=://)[^/\s:@'\"<>]{0,200}:[^/\s@'\"<>]{1,400}(?=@)|(?<=://)[A-Za-z0-9_.~%-]{20,400}(?=@)"),
-    # curl -u user:password
-    (("-u ", "--user "), r"(?<=-u )[^\s:'\"]{1,100}:[^\s'\"]+|(?<=--user )[^\s:'\"]{1,100}:[^\s'\"]+"),
-    # Oracle: user/password@host
-    (("jdbc:oracle:",), r"(?<=jdbc:oracle:thin:)[^/\s:@]{1,100}/[^\s@]{1,200}(?=@)"),
-    # Parameters of a URL that sign a request or log somebody in
-    (("sig", "key=", "code="), r"(?i:(?<=[?&]sig=)|(?<=[?&]key=)|(?<=[?&]code=))[A-Za-z0-9%+=_~.-]{16,}"),
-    # Automation and mail: Zapier, Resend
-    (("hooks.zapier.com",), r"(?<=hooks\.zapier\.com/hooks/catch/)[A-Za-z0-9/]{10,}"),
-    (("re_",), r"\bre_[A-Za-z0-9]{8}_[A-Za-z0-9]{20,}"),
-    # US social security numbers
-    (("-",), r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"),
-    (("SSN", "ssn"), r"(?i:\bssn\b\W{1,3})\d{3}[ .]\d{2}[ .]\d{4}\b"),
-)
-_PREFIXED = (
-    r"(?<![\w+/=.-])[A-Za-z][A-Za-z0-9]{0,14}(?:[_-][A-Za-z0-9]{1,8}){0,2}[_-]"
-    r"(?=[A-Za-z]{0,40}\d)(?=[A-Z0-9]{0,40}[a-z])(?=[a-z0-9]{0,40}[A-Z])[A-Za-z0-9]{31,}(?![\w/])"
-)
-_LONG_SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
-    # Clouds: AWS session tokens and keys of Bedrock and MWS, Azure
-    (("IQoJb3JpZ2lu", "ABSK"), r"\bIQoJb3JpZ2lu[A-Za-z0-9+/=]{40,}|\bABSK[A-Za-z0-9+/=]{60,}"),
-    (("amzn.mws.",), r"\bamzn\.mws\.[0-9a-f-]{36}"),
-    (("8Q~", "7Q~"), r"\b[A-Za-z0-9_.~-]{3}[78]Q~[A-Za-z0-9_.~-]{31,34}"),
-    # Hosts: Fly, PlanetScale, Supabase, Vercel, Heroku, Cloudflare, Pulumi, Scalingo, Netlify
-    (("fm2_", "fm1r_", "fo1_"), r"\bf(?:m1[ar]|m2|o1)_[A-Za-z0-9+/=_-]{30,}"),
-    (("pscale_",), r"\bpscale_[a-z]{2,6}_[A-Za-z0-9=._-]{30,}"),
-    (("sbp_", "sb_secret_"), r"\bsbp_[a-f0-9]{40}|\bsb_secret_[A-Za-z0-9_-]{20,}"),
-    (("vercel_", "HRKU-"), r"\bvercel_[a-z_]{1,20}_[A-Za-z0-9_-]{20,}|\bHRKU-[A-Za-z0-9_-]{30,}"),
-    (("v1.0-",), r"\bv1\.0-[a-f0-9]{24}-[a-f0-9]{100,}"),
-    (("pul-", "tk-us-"), r"\bpul-[a-f0-9]{40}|\btk-us-[A-Za-z0-9_-]{40,}"),
-    # Observability: LangSmith, Sentry, Honeycomb, Grafana Cloud, New Relic
-    (("lsv2_",), r"\blsv2_[a-z]{2}_[a-f0-9]{32}_[a-f0-9]{6,}"),
-    (("sntry",), r"\bsntry[su]_[A-Za-z0-9+/=_]{40,}"),
-    (("hca", "hcx"), r"\bhc[abcmx][a-z]{2}_[a-z0-9]{50,}"),
-    (("glc_", "NRI", "NRAA-"), r"\bglc_[A-Za-z0-9+/=]{32,}|\bNR(?:I[IQX]|AA|RA)-[A-Za-z0-9_-]{24,}"),
-    # Payments: PayPal, Adyen, Flutterwave, Duffel, Plaid, EasyPost
-    (("access_token$",), r"\baccess_token\$[a-z]{1,20}\$[a-z0-9A-Z]{13,}\$[a-f0-9]{32}"),
-    (("AQE",), r"\bAQE[a-z0-9A-Z+/=]{40,}"),
-    (("SECK", "duffel_"), r"\bFLWSECK(?:_TEST)?-[a-z0-9A-Z]{20,}(?:-X)?|\bduffel_(?:test|live)_[A-Za-z0-9_=-]{40,}"),
-    (("access-", "EZ"), r"\baccess-(?:sandbox|development|production)-[0-9a-f-]{36}|\bEZ[AT]K[A-Za-z0-9]{54}"),
-    # Tools: Airtable, Atlassian, Dropbox, Okta, Meta, Brevo, 1Password, NuGet, Typeform, ReadMe, Azure DevOps
-    (("pat",), r"\bpat[A-Za-z0-9]{14}\.[a-f0-9]{64}"),
-    (("ATCTT3",), r"\bATCTT3[A-Za-z0-9_=-]{40,}"),
-    (("sl.",), r"\bsl\.(?:u\.)?[A-Za-z0-9_-]{100,}"),
-    (("SSWS ", "IGQ"), r"(?<=SSWS )[A-Za-z0-9_-]{30,}|\bIGQ[A-Za-z0-9_-]{50,}"),
-    (("xkeysib-", "xsmtpsib-"), r"\bx(?:key|smtp)sib-[a-f0-9]{64}-[A-Za-z0-9]{8,}"),
-    (("ops_eyJ", "oy2"), r"\bops_eyJ[A-Za-z0-9+/=_-]{100,}|\boy2[a-z0-9]{43}\b"),
-    (("tfp_", "rdme_", "CFPAT-"), r"\btfp_[A-Za-z0-9_.=-]{40,}|\brdme_[a-z0-9]{60,}|\bCFPAT-[A-Za-z0-9_-]{40,}"),
-    ((".webhook.office.com/",), r"(?<=\.webhook\.office\.com/)webhookb2/[A-Za-z0-9/@-]{40,}"),
-    # PuTTY keys, and password hashes
-    (("Private-Lines:",), r"(?<=Private-Lines:).*?(?:Private-MAC: [a-f0-9]{1,80}|\Z)"),
-    (("$",), r"\$(?:2[abxy]|[1567]|y|apr1|argon2i?d?|scrypt|pbkdf2[\w-]{0,20})\$[A-Za-z0-9$./,=+-]{22,}"),
-    # Any other: a prefix, and at least 31 random letters of both cases and digits. Services' ids are shorter.
-    (("_", "-"), _PREFIXED),
-)
-"""Formats of more than 36 letters, digits and signs in a row. A text without such a run, as that of a UUID, is not searched."""
-
-
-def _compiled(shapes: tuple[tuple[tuple[str, ...], str], ...]) -> tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]:
-    return tuple((literals, re.compile(pattern, re.DOTALL)) for literals, pattern in shapes)
-
-
-_COMPILED = _compiled(_SHAPES)
-_COMPILED_LONG = _compiled(_LONG_SHAPES)
-_LONG_RUN = re.compile(r"[A-Za-z0-9_+/=$.~-]{37}")
-_CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-]|\.\d)")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
-_MANY_DIGITS = re.compile(r"\d{2}[A-Z\d -]{7,}\d{2}")
-_ISSUERS = re.compile(
-    r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:2[2-9]|[3-6]\d|7[01])\d{13}|2720\d{12}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11,16}"
-    r"|6(?:011|5\d\d|4[4-9]\d)\d{12,15}|35\d{14}|62\d{14,17}|(?:5018|5020|5038|6304|6759|676[1-3])\d{8,15}"
-)
-"""The numbers that card issuers use. A time in milliseconds, which begins with 1, is not among them."""
+from durable_execution.redaction.secret_shapes import SHORTEST, without_shapes
 
 MAX_DEPTH = 64
 _NESTED_TEXT = 4
@@ -156,12 +21,62 @@ _NESTED_TEXT = 4
 
 _ASSIGNED = re.compile(
     r"""(?P<open>\\*["'`]|--?|\b)(?P<name>(?:2(?=[fF][aA]))?(?:[^\W\d]|\$)[\w$]{0,80}(?:[-.][\w$]{1,80}){0,8})"""
-    r"""(?P<separator>\\*["'`]?\]?(?:\s{0,4}(?:=>|->|:=|==?|:)\s{0,4}|,\s?(?=[bBrRuUfF]?\\*["'`])|>(?=[^<\s]))|(?<=\w)\s{1,4}(?:is|was|=)\s{1,4}(?=\S*\d)|\s{1,2}(?=\\*["'`])|\s(?=(?=[^\s,;]*\d)(?=[^\s,;]*[A-Za-z])[^\s,;]{6}))"""
+    r"""(?P<separator>\\*["'`]?\]?(?:\s{0,4}(?:=>|->|:=|==?|:)\s{0,4}|,\s?(?=[bBrRuUfF]?\\*["'`])|>(?=[^<\s]))|(?<=\w)\s{1,4}(?:is|was|=|→|(?:set )?to)\s{1,4}(?=\S*\d)|\s{1,2}(?=\\*["'`])|\s(?=(?=[^\s,;]*\d)(?=[^\s,;]*[A-Za-z])[^\s,;]{6}))"""
 )
 _FLAG = re.compile(r"(?P<separator>(?<!\S)--?(?P<name>[A-Za-z][\w-]{1,80})\s{1,4})(?=[^\s-])")
 _SPACED = re.compile(
-    r"(?P<name>\b(?:[A-Za-z]{2,20} ){1,2}[A-Za-z]{2,20})(?P<separator>\s?[:=]\s{0,4}|\s(?:(?:is|was)\s)?(?=\\*[\"'`]))"
+    r"(?P<name>\b(?:[A-Za-z]{2,20} ){1,2}[A-Za-z]{2,20})(?P<separator>\s?[:=]\s{0,4}|\s(?:(?:is|was)\s)?(?=\\*[\"'`])|\s(?:is|was|=|→|(?:set )?to)\s(?=\S*\d))"
 )
+_QUOTED = r"""'(?:\\.|[^'\\])*(?:'|\Z)|"(?:\\.|[^"\\])*(?:"|\Z)|\\+["'](?:(?!\\+["']).)*(?:\\+["']|\Z)"""
+_BREAK = r"(?:\r?\n|(?:\\r)?\\n)"
+_FORM_PART = rf'\bname="(?P<name>[^"\r\n]{{1,80}})"[^\r\n]{{0,200}}?{_BREAK}{_BREAK}(?P<value>.+?)(?={_BREAK}|\Z)'
+_VALUE_MEMBER = (*(f"{word}{mark}" for word in ("alue", "ALUE") for mark in ("'", '"', "=", ":", "\\")), "'v'", '"v"')
+_YAML_BLOCK = (
+    r"^(?P<indent>[ \t]*)(?:- )?[\"']?(?P<name>[\w.-]{1,80})[\"']?: *[|>][+-]?\d? *\n[ \t]*"
+    r"(?P<value>(?<=[ \t])[^\n]*(?:\n(?:(?P=indent)[ \t]+[^\n]*|[ \t]*(?=\n)))*)"
+)
+_IN_URL = (
+    r"(?P<name>[A-Za-z_][\w.-]{0,80})(?:%22|%27)?(?:%3A|%3D)(?:%20|\+)?(?:%22|%27)?"
+    r"(?P<value>(?:(?!%22|%27|%26|%2C|%7D)[^&\s\"'<>])+)"
+)
+_PYDANTIC = (
+    r"(?:^|\\n)(?P<name>[\w.\[\]'-]{1,200})(?:\n|\\n)[ \t]+[^\n]{0,400}?\binput_value=(?P<value>[^\n]*?)"
+    r"(?=, input_type=|\n|\Z)"
+)
+_BESIDE = tuple(
+    (literals, re.compile(pattern, re.DOTALL | re.MULTILINE))
+    for literals, pattern in (
+        # {"name": "password", "value": …}, <input name="password" value="…">, and the same in YAML
+        (
+            _VALUE_MEMBER,
+            r"""(?i:\b(?:parameter_?)?(?:name|key|id|label|header|field|parameter|variable|k)\b\\*["']?\s{0,2}[:=]\s{0,4}\\*["']?)"""
+            r"""(?P<name>[\w./$:-]{1,100})\\*["']?[^{}\[\]<>]{0,120}?\b(?i:value|v)\b\\*["']?\s{0,2}[:=]\s{0,4}(?P<value>"""
+            + _QUOTED
+            + r"""|[^\s"',;&}\])<>]+)""",
+        ),
+        # <wsse:Password Type="…">…</wsse:Password>
+        (("</",), r"<(?P<name>[\w:.-]{1,80})\s[^<>]{1,300}>(?P<value>[^<>]{1,4000})<"),
+        # a block of YAML
+        (("|", ">"), _YAML_BLOCK),
+        # JSON or a form in a URL
+        (("%3A", "%3D"), _IN_URL),
+        # a part of a form
+        (("form-data",), _FORM_PART),
+        # the parameters and values of SQL's statements, and the keys in PostgreSQL's errors
+        (
+            ("[parameters:",),
+            r"\[SQL: (?P<name>(?:(?!\[SQL: ).){1,4000}?)\]\s{0,9}\[parameters: (?P<value>.*?)\](?=\s|\Z)",
+        ),
+        (("VALUES", "values"), r"\((?P<name>[^()]{1,2000})\)\s*(?i:values)\s*(?P<value>\([^\n]*)"),
+        ((")=(",), r"\((?P<name>[^()]{1,1000})\)=\((?P<value>[^\n]*)\)"),
+        # the errors of pydantic
+        (("input_value=",), _PYDANTIC),
+    )
+)
+"""Where a name stands apart from its value. The text is searched only if it has one of the literals."""
+
+_NAME_BREAK = re.compile(r"[^\w.$-]+")
+_MEMBER = re.compile(r"\s{0,2}[:=]")
 _PREFIX = re.compile(r"(?:[bBrRuUfF]{1,2}|Secret\w*\(|Sensitive\w*\()?(?=\\*[\"'`])")
 _QUOTE = re.compile(r"\\*[\"'`]")
 _BARE = re.compile(r"(?:[^\s,;&)}\]<>\"'`]|(?<=\w)'(?=\w)|<(?=[^/\s]+>)|(?<=\w)>(?!\S))+")
@@ -171,57 +86,46 @@ _HEADERS = frozenset({"cookie", "setcookie", "authorization", "proxyauthorizatio
 _CLOSE = {"{": "}", "[": "]", "(": ")"}
 _BRACKET_OR_QUOTE = re.compile(r"[{}\[\]()]|\\*[\"'`]")
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}(?=[({\[])")
-NEVER = frozenset({"none", "null", "true", "false", "undefined", "nan", "[]", "{}", "''", '""', HIDDEN})
+NEVER = frozenset(
+    {
+        "none",
+        "null",
+        "true",
+        "false",
+        "undefined",
+        "nan",
+        "[]",
+        "{}",
+        "|",
+        ">",
+        "|-",
+        ">-",
+        "|+",
+        ">+",
+        "''",
+        '""',
+        HIDDEN,
+    }
+)
 """Values that hold no secret under any name."""
 _MAYBE_SECRET = re.compile(
-    r"[=:@>]|[A-Za-z]\s\S{0,24}\d|\d[ -]?\d[ -]?\d[ -]?\d[ -]?\d[ -]?\d|[A-Za-z0-9_-]{16}|[\"'`]|\s(?:is|was)\s|--|(?i:basic|bearer|token|digest)\s"
+    r"[=:@>%→]|[A-Za-z]\s\S{0,24}\d|\d[ -]?\d[ -]?\d[ -]?\d[ -]?\d[ -]?\d|[A-Za-z0-9_-]{16}|[\"'`]|\s(?:is|was)\s|--|(?i:basic|bearer|token|digest)\s"
 )
-KEY_MEMBERS = ("name", "key", "header", "field", "parameter", "variable", "Name", "Key", "ParameterKey")
-VALUE_MEMBERS = ("value", "Value", "ParameterValue", "values", "Values", "secret", "data")
-PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
-"""The private members of a JSON web key, which has a member `kty`."""
+KEY_MEMBERS = (
+    "name", "key", "id", "label", "k", "header", "field", "parameter", "variable", "Name", "Key", "Header", "Field", "ParameterKey",
+    "parameterName", "parameter_name", "ParameterName", "variableName", "variable_name", "fieldName", "field_name", "headerName",
+)  # fmt: skip
+VALUE_MEMBERS = (
+    "value", "Value", "ParameterValue", "parameterValue", "values", "Values", "secret", "data", "v", "stringValue", "StringValue",
+)  # fmt: skip
+KINDS: tuple[tuple[str, tuple[str, ...] | None, tuple[str, ...]], ...] = (
+    ("kty", None, ("d", "p", "q", "dp", "dq", "qi", "oth", "k")),
+    ("kind", ("Secret",), ("data", "stringData")),
+    ("Type", ("SecureString",), ("Value",)),
+)
+"""Members that hold secrets in a JSON web key, a secret of Kubernetes and a parameter of Systems Manager: what tells it, and which."""
 
-_SHORTEST = 8
 _LONG_KEY = 16
-
-
-def without_shapes(text: str, hidden: str) -> str:
-    """Replace what is recognized as a secret by its shape.
-
-    Args:
-        text: Any text.
-        hidden: The replacement.
-    """
-    for literals, pattern in _COMPILED if _LONG_RUN.search(text) is None else (*_COMPILED, *_COMPILED_LONG):
-        for literal in literals:  # a search for a literal is much faster than one for a pattern
-            if literal in text:
-                text = pattern.sub(hidden, text)
-                break
-    if _MANY_DIGITS.search(text) is not None:
-        text = _checked(_CARD, is_card, text, hidden)
-        text = _checked(_IBAN, is_iban, text, hidden)
-    return text
-
-
-def is_card(text: str) -> bool:
-    """Whether digits are the number of a payment card: of a known issuer, with a valid check digit."""
-    digits = re.sub(r"[ -]", "", text)
-    if _ISSUERS.fullmatch(digits) is None:
-        return False
-    doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits)))
-    return sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0
-
-
-def is_iban(text: str) -> bool:
-    """Whether a text is an IBAN with valid check digits."""
-    compact = text.replace(" ", "")
-    if not 15 <= len(compact) <= 34:
-        return False
-    return int("".join(str(int(symbol, 36)) for symbol in compact[4:] + compact[:4])) % 97 == 1
-
-
-def _checked(pattern: re.Pattern[str], is_valid: Callable[[str], bool], text: str, hidden: str) -> str:
-    return pattern.sub(lambda match: hidden if is_valid(match[0]) else match[0], text)
 
 
 @dataclass(frozen=True)
@@ -255,8 +159,9 @@ class Redaction:
 
     def hidden_members(self, value: Mapping[Any, Any]) -> list[str]:
         """Return the members that another member says are secret, as in `{"name": "token", "value": …}` and JSON web keys."""
-        if isinstance(value.get("kty"), str):
-            return [member for member in PRIVATE_MEMBERS if _is_secret_value(value.get(member))]
+        for member, kinds, members in KINDS:
+            if (kind := value.get(member)) and isinstance(kind, str) and (kinds is None or kind in kinds):
+                return [member for member in members if _is_secret_value(value.get(member))]
         if not any(isinstance(name := value.get(member), str) and self.hides(name) for member in KEY_MEMBERS):
             return []
         return [member for member in VALUE_MEMBERS if _is_secret_value(value.get(member))]
@@ -293,7 +198,7 @@ class Redaction:
         """Return any text, for example an error message or a `repr`, with its secrets hidden."""
         if _MAYBE_SECRET.search(text) is None:
             return text
-        return self._shapeless(self._unassigned(text))
+        return self._shapeless(self._unassigned(self._apart(text)))
 
     def _value(self, value: Any, depth: int, nested: int) -> Any:
         if isinstance(value, str):
@@ -345,13 +250,31 @@ class Redaction:
 
     def _shapeless(self, text: str) -> str:
         """Hide what is recognized by its shape."""
-        if len(text) < _SHORTEST:
+        if len(text) < SHORTEST:
             return text
         if self.patterns is None:
             return without_shapes(text, HIDDEN)
         for pattern in self.patterns:
             text = pattern.sub(HIDDEN, text)
         return text
+
+    def _apart(self, text: str) -> str:
+        """Hide the values of names that stand apart from them."""
+        for literals, pattern in _BESIDE:
+            for literal in literals:
+                if literal in text:
+                    text = pattern.sub(self._beside, text)
+                    break
+        return text
+
+    def _beside(self, match: "re.Match[str]") -> str:
+        value: str = match["value"]
+        if value.strip("\\\"'").lower() in NEVER or not any(map(self.hides, _NAME_BREAK.split(match["name"]))):
+            return match[0]
+        quote = _QUOTE.match(value)
+        mark = quote[0] if quote is not None else ""
+        before, after = match.start("value") - match.start(), match.end("value") - match.start()
+        return match[0][:before] + mark + HIDDEN + mark + match[0][after:]
 
     def _unassigned(self, text: str) -> str:
         """Hide what follows a secret's name: `password=…`, `"token": …`, `Authorization: Bearer …`, `--api-key …`."""
@@ -368,6 +291,8 @@ class Redaction:
                 end = _value_end(text, start, match["name"])
                 if match["name"].endswith(".py") and text[start:end].isdecimal():
                     continue  # a place in the source, such as `tokens.py:12`
+                if "," in match["separator"] and _MEMBER.match(text, end):
+                    continue  # the next member of a mapping, as in `{'name': 'token', 'type': …}`
                 if end <= start or text[start:end].strip("\\\"'`").lower() in NEVER:
                     continue
                 quoted = _QUOTE.match(text, start + len((_PREFIX.match(text, start) or [""])[0]))

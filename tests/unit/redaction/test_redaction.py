@@ -49,6 +49,13 @@ def test_further_shapes_of_secrets(secret: str) -> None:
     assert RULES.text(text).endswith(" after")
 
 
+def test_values_whose_kind_stands_beside_them() -> None:
+    assert RULES.value({"kind": "Secret", "data": {"a": "b"}}) == {"kind": "Secret", "data": HIDDEN}
+    assert RULES.value({"Name": "/shop", "Type": "SecureString", "Value": "b"})["Value"] == HIDDEN
+    assert RULES.value({"kind": "ConfigMap", "data": {"a": "b"}}) == {"kind": "ConfigMap", "data": {"a": "b"}}
+    assert RULES.value({"id": "password", "label": "Password", "value": "b"})["value"] == HIDDEN
+
+
 def test_private_members_of_a_json_web_key() -> None:
     key = {"kty": "RSA", "n": "modulus", "e": "AQAB", "d": "x1", "p": "x2", "q": "x3", "kid": "7"}
     shown = {**key, "d": HIDDEN, "p": HIDDEN, "q": HIDDEN}
@@ -65,6 +72,25 @@ def test_texts_without_secrets_stay_as_they_are(text: str) -> None:
 @pytest.mark.parametrize("text", secrets.TEXTS)
 def test_secrets_in_texts(text: str) -> None:
     assert secrets.VALUE not in RULES.text(text.format(secrets.VALUE))
+
+
+@pytest.mark.parametrize("text", secrets.APART)
+def test_secrets_apart_from_their_names(text: str) -> None:
+    shown = RULES.text(f"it failed\n{text.format(secrets.VALUE)}")
+    assert secrets.VALUE not in shown
+    assert secrets.VALUE not in RULES.payload(json.dumps({"message": text.format(secrets.VALUE)}))
+    assert shown.startswith("it failed\n")
+
+
+def test_only_the_value_is_hidden() -> None:
+    for text, shown in {
+        "{'name': 'DB_PASSWORD', 'value': 'a'}": "{'name': 'DB_PASSWORD', 'value': '⊘'}",
+        "{'Name': 'token', 'Type': 'x', 'Value': 'a'}": "{'Name': 'token', 'Type': 'x', 'Value': '⊘'}",
+        "password: |\n  a\n  b\nuser: bob": "password: |\n  ⊘\nuser: bob",
+        "token\n  Bad [type=x, input_value='a', input_type=str]": "token\n  Bad [type=x, input_value='⊘', input_type=str]",
+        "(id, password)=(7, a) exists": "(id, password)=(⊘) exists",
+    }.items():
+        assert RULES.text(text) == shown
 
 
 @pytest.mark.parametrize("name", secrets.NAMES)
@@ -97,7 +123,10 @@ def test_values_that_tell_nothing_stay() -> None:
 @pytest.mark.parametrize(
     "text",
     ["password" * 5000, "=" * 50_000, "'" * 50_000, "a." * 25_000, "\\" * 50_000, "4" * 50_000, "1 " * 25_000, "eyJ" * 15_000,
-     "://" * 15_000, "password='" * 5000, "secret={" * 5000, "DE12 " * 10_000, "-----BEGIN PRIVATE KEY-----" * 1500],
+     "://" * 15_000, "password='" * 5000, "secret={" * 5000, "DE12 " * 10_000, "-----BEGIN PRIVATE KEY-----" * 1500,
+     "name='a', value='" * 3000, "token: |\n " * 5000, "<a b" * 10_000, "token%3D" * 6000, 'name="a"\\n' * 4000 + "form-data",
+     "(a" * 15_000 + ") values", "(a)=(" * 9000, "[SQL: a" * 8000 + "[parameters:", "a\n b" * 9000 + "input_value=", "a_" * 25_000,
+     "aB3" * 15_000, "a-" * 25_000 + "aB3" * 20, "$5$" * 15_000, "is to " * 9000],
 )  # fmt: skip
 def test_hostile_texts_are_read_in_linear_time(text: str) -> None:
     """Quadratic reading of these would take minutes, which the test's own time limit would end."""
