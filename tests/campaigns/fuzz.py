@@ -1,6 +1,6 @@
 """Fuzz campaign: mutated histories, traces, stores and answers never raise anything but the project's own errors.
 
-    python -m tests.campaigns.fuzz --mutants 5000
+    python -m tests.campaigns.fuzz --mutants 5000 --jobs 2
 
 A mutated file goes through everything that reads it: `show`, `explain`, `export`, a replay with its report, and every view of
 the debugger. A mutated envelope or answer of the service goes to a handler. A mutant passes if it is read, or refused with an
@@ -9,8 +9,11 @@ error of the project. Any other exception is a finding, and so is a mutant that 
 
 import argparse
 import contextlib
+import functools
 import io
+import itertools
 import logging
+import multiprocessing
 import random
 import resource
 import signal
@@ -19,6 +22,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +75,9 @@ class Outcome:
     exits: Counter[tuple[str, int]]
     findings: list[Finding]
 
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(self.tried + other.tried, self.exits + other.exits, self.findings + other.findings)
+
 
 def campaign(
     mutants: int, *, seed: int = 0, kinds: tuple[str, ...] = KINDS, stop_after: int = 20, is_limited: bool = False
@@ -122,6 +129,19 @@ def _out_of_time(number: int, frame: object) -> None:
     raise OutOfTimeError(f"a mutant took more than {MAX_SECONDS} seconds")
 
 
+def limited(seeds: range, kinds: tuple[str, ...], stop_after: int) -> Outcome:
+    """Try the mutants of some seeds, with limits. Runs in a process of its own if there are several jobs."""
+    logging.disable()
+    with _limits():
+        return campaign(len(seeds), seed=seeds.start, kinds=kinds, stop_after=stop_after, is_limited=True)
+
+
+def shares(mutants: int, seed: int, jobs: int) -> list[range]:
+    """The seeds of each job."""
+    ends = [seed + mutants * job // jobs for job in range(jobs + 1)]
+    return [range(first, last) for first, last in itertools.pairwise(ends) if first < last]
+
+
 def report(outcome: Outcome) -> Iterator[str]:
     """Lines that say what was tried and found."""
     for kind, tried in sorted(outcome.tried.items()):
@@ -138,14 +158,16 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=5000, help="mutants of each kind")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first mutant")
     parser.add_argument("--kind", action="append", choices=KINDS, help="kind of file; repeatable; all by default")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--stop-after", type=int, default=20, help="number of findings after which to stop")
     arguments = parser.parse_args()
-    logging.disable()
-    kinds = tuple(arguments.kind or KINDS)
-    with _limits():
-        outcome = campaign(
-            arguments.mutants, seed=arguments.seed, kinds=kinds, stop_after=arguments.stop_after, is_limited=True
-        )
+    parts = shares(arguments.mutants, arguments.seed, arguments.jobs)
+    run = functools.partial(limited, kinds=tuple(arguments.kind or KINDS), stop_after=arguments.stop_after)
+    if len(parts) == 1:
+        outcome = run(parts[0])
+    else:
+        with ProcessPoolExecutor(len(parts), mp_context=multiprocessing.get_context("spawn")) as pool:
+            outcome = sum(pool.map(run, parts), Outcome(Counter(), Counter(), []))
     sys.stdout.write("\n".join(report(outcome)) + "\n")
     return 1 if outcome.findings else 0
 
