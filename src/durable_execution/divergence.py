@@ -104,10 +104,9 @@ class Side:
         """The call in a few words: `step "charge"`, `wait "cool_down" 30 s`, `map "audit" 200 items`."""
         words = [kind_of(self.type, self.subtype).replace("_", " ")]
         words += [quoted(self.name)] if self.name else ["(unnamed)"]
-        wait, branches = self.configuration.get("wait_seconds"), self.configuration.get("branches")
+        wait = self.configuration.get("wait_seconds")
         words += [f"{wait} s"] if wait is not None else []
-        one, several = ("item", "items") if self.subtype == "Map" else ("branch", "branches")
-        words += [counted(branches, one, several)] if branches is not None else []
+        words += [self.extent] if self.extent else []
         function = self.configuration.get("function_name")
         words += [f"of {quoted(str(function))}"] if function else []
         return " ".join(words)
@@ -116,6 +115,13 @@ class Side:
     def shown(self) -> str:
         """The detail, or else the label, without secrets."""
         return _shown(self.detail) or self.label
+
+    @property
+    def extent(self) -> str:
+        """Over how many items or branches the call runs: `3 branches`; empty for a call that has none."""
+        branches = self.configuration.get("branches")
+        one, several = ("item", "items") if self.subtype == "Map" else ("branch", "branches")
+        return counted(branches, one, several) if branches is not None else ""
 
     @property
     def short_name(self) -> str:
@@ -315,6 +321,9 @@ class Divergence:
             case DivergenceKind.REORDERED:
                 return f"your code calls {replayed or recorded} in a different order: the recording has {recorded} here"
             case DivergenceKind.BRANCH_COUNT:
+                if self.replayed and self.recorded and self.recorded.extent:
+                    replayed = f"{self.replayed.short_name} with {self.replayed.extent}"
+                    recorded = self.recorded.extent
                 return f"your code runs {replayed}, the recording has {recorded}"
             case DivergenceKind.OUTCOME:
                 ended = ENDED_WORDS.get(recorded)

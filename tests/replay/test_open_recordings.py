@@ -270,6 +270,8 @@ def test_an_open_batch_with_another_number_of_branches_is_found(shape: str, coun
     report = Replayer(durable_execution(fan_out(count, shape=shape))).replay(execution)
     assert [one.kind for one in report.roots] == [DivergenceKind.BRANCH_COUNT]
     assert report.roots[0].path.endswith("/each")
+    now = f"{count} {'item' if 'map' in shape else 'branch'}"
+    assert report.roots[0].sentence.startswith(f'your code runs "each" with {now}'), report.roots[0].sentence
 
 
 @pytest.mark.parametrize("shape", FAN_OUTS)

@@ -42,7 +42,7 @@ NOTES = {
     DivergenceKind.CHANGED_KIND: "your code: {replayed}",
     DivergenceKind.RENAMED: "your code: {replayed}",
     DivergenceKind.REORDERED: "your code: different order",
-    DivergenceKind.BRANCH_COUNT: "your code: {replayed}",
+    DivergenceKind.BRANCH_COUNT: "your code: {extent}",
     DivergenceKind.CONFIGURATION: "different arguments",
     DivergenceKind.INPUT: "different arguments",
     DivergenceKind.RESULT: "different result",
@@ -53,7 +53,8 @@ NOTES = {
 def note_of(divergence: Divergence) -> str:
     """Return a short remark about a divergence, for its row."""
     replayed = (divergence.replayed.detail or divergence.replayed.label) if divergence.replayed else "nothing"
-    return NOTES.get(divergence.kind, divergence.title.lower()).format(replayed=replayed)
+    extent = (divergence.replayed.extent if divergence.replayed else "") or replayed
+    return NOTES.get(divergence.kind, divergence.title.lower()).format(replayed=replayed, extent=extent)
 
 
 def _mark_of(row: DiffRow, invocation: int | None) -> Mark:
