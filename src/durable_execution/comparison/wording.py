@@ -258,6 +258,8 @@ def fix_of_edit(divergence: Divergence, line: int, *, is_computed: bool = False)
         return (
             f"undo the edit until running executions have finished: the name is {divergence.recorded.short_name} there"
         )
+    if divergence.kind is Kind.OUTCOME and site is not None:
+        return f"correct {place(site)}, where today's code raises; if it should, let running executions finish before you deploy it"
     if divergence.kind is Kind.OUTCOME:
         return "let running executions finish before you deploy this change, or undo it"
     fix = divergence.fix

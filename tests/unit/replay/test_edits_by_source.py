@@ -94,7 +94,7 @@ EDITS = {
 FIXES = {
     "renamed": 'keep `name="charge"`',
     "result": "let running executions finish",
-    "raised": "let running executions finish",
+    "raised": "correct edited_flow.py:17, where today's code raises; if it should, let running executions finish",
 }
 
 
