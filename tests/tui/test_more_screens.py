@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,29 @@ def _pause(engine: LocalEngine, arn: str) -> None:
     engine.client.pause_durable_execution(DurableExecutionArn=arn)
 
 
+def _pass(engine: LocalEngine, _arn: str) -> None:
+    engine.run_until_idle(skips="everything")
+
+
+def _refuse(engine: LocalEngine, arn: str) -> None:
+    started = next(each for each in _events(engine, arn) if each["EventType"] == "CallbackStarted")
+    engine.client.send_durable_execution_callback_failure(
+        CallbackId=started["CallbackStartedDetails"]["CallbackId"], Error={"ErrorType": "Declined"}
+    )
+    engine.run_until_idle()
+
+
+LIMITED = ("limit_in_wait", "limit_between_attempts")
+"""Executions with a time limit of an hour."""
+POLLING = """
+    from durable_execution import Jitter, WaitForConditionConfig, poll_until
+
+    waiting = poll_until(
+        lambda polls: polls > 5, initial_delay=timedelta(minutes=10), max_delay=timedelta(minutes=10), jitter=Jitter.NONE
+    )
+    ship_date = WaitForConditionConfig(wait_strategy=waiting, initial_state=0)
+    return await ctx.wait_for_condition(lambda polls, _step: polls + 1, "shipped", config=ship_date)
+"""
 RESTING = 'await ctx.step(reserve())\nawait ctx.wait(timedelta(hours=5), name="cooling")\nreturn await ctx.step(ship())'
 LATER = "config=StepConfig(retry_strategy=RetryPresets.fixed(timedelta(minutes=20)))"
 STORM = """
@@ -209,6 +233,34 @@ STATES: dict[str, tuple[str, Callable[[LocalEngine, str], None] | None, tuple[st
         None,
         ("there is no function billing", "Fix deploy billing, or correct the name in the call"),
     ),
+    "polling": (
+        _coroutine(POLLING),
+        None,
+        (
+            'Waiting for condition "shipped": 1 poll so far, poll 2 after 10:00',
+            "the condition is not met yet: the last poll returned 1",
+            "Fix nothing: it polls again by itself",
+        ),
+    ),
+    "limit_in_wait": (
+        _coroutine(RESTING),
+        _pass,
+        (
+            'Timed out: Execution.Timeout: Execution timed out after 3600 seconds, while wait "cooling" had not ended',
+            "the time limit of 1h 00m for the whole execution passed before wait cooling ended, which was due 4h 00m later",
+            "Fix raise ExecutionTimeout",
+        ),
+    ),
+    "limit_between_attempts": (
+        _coroutine(f"return await ctx.step(charge_card(), {LATER.replace('minutes=20', 'hours=2')})"),
+        _pass,
+        ("503 from the gateway", "passed before the next attempt of charge_card, which was due 1h 00m later"),
+    ),
+    "callback_refused": (
+        _coroutine(CALLED_BACK),
+        _refuse,
+        ("reported a failure", "Fix handle CallbackError around the result; this execution has ended"),
+    ),
     "plain_failed": (
         _function('parcel = {"weight": None}\nreturn parcel["weight"] > 3'),
         None,
@@ -246,7 +298,7 @@ def _run(
     module, sink = directory / f"{name}.py", MemorySink()
     with LocalEngine(None, time="skip", ids=CountingIds(), trace_sink=sink) as engine:
         engine.register("orders", _handler(module, text))
-        arn = engine.start("orders", {}, name=name)
+        arn = engine.start("orders", {}, name=name, timeout=timedelta(hours=1) if name in LIMITED else None)
         engine.run_until_idle(skips="nothing")
         if act is not None:
             act(engine, arn)

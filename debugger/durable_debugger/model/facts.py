@@ -151,8 +151,17 @@ def note(operation: RecordedOperation, tally: Tally | None, as_of: datetime | No
 def _retry_note(operation: RecordedOperation) -> str:
     last = operation.attempts[-1] if operation.attempts else None
     delay = last.next_attempt_delay_seconds if last else None
-    number = (last.number if last else 1) + 1
-    return f"attempt {number} after {durations.short(float(delay))}" if delay is not None else f"attempt {number} next"
+    what = f"{'poll' if is_polling(operation) else 'attempt'} {(last.number if last else 1) + 1}"
+    return f"{what} after {durations.short(float(delay))}" if delay is not None else f"{what} next"
+
+
+def is_polling(operation: RecordedOperation) -> bool:
+    """Whether it is between two polls of a condition, none of which failed."""
+    return (
+        operation.subtype == "WaitForCondition"
+        and state(operation) is State.RETRYING
+        and all(each.error is None for each in operation.attempts)
+    )
 
 
 def _waiting_note(operation: RecordedOperation, waited: float | None) -> str:

@@ -153,7 +153,12 @@ def _failed(session: Subject) -> Headline:
             )
         what = safe(str(execution.error))
         where = f" {_place(site)}, outside any step" if site is not None else ""
-        return Headline(f"{word}: {what}{where}", role, _rested_at(session, site), site)
+        rested = _rested_at(session, site)
+        if rested != ROOT:
+            operation = session.operations[rested]
+            where = f', while {facts.kind(operation)} "{name_of(operation, _parent(session, operation))}" had not ended'
+            what = what.rstrip(".")
+        return Headline(f"{word}: {what}{where}", role, rested, site)
     operation = session.operations[row]
     site = site_of_error(operation.error) or operation.call_site
     where = f" {_place(site)}" if site is not None else ""
@@ -247,6 +252,9 @@ def _waiting(session: Subject, operation: RecordedOperation) -> str:
     ago = f" since {durations.short(since)}" if since is not None and since >= 1 else ""  # a file ends with its start
     due = facts.due_at(operation)
     left = durations.between(session.as_of, due)
+    if facts.is_polling(operation):
+        next_one = facts.note(operation, None, session.as_of)
+        return f"Waiting for condition {label}{ago}: {counted(len(operation.attempts), 'poll')} so far, {next_one}"
     if facts.state(operation) is State.RETRYING:
         error = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
         reason = f"; the last one raised {safe((error.type or 'an error').rpartition('.')[2])}" if error else ""

@@ -28,6 +28,8 @@ MAX_VALUES = 3
 INPUT = 0
 """The line of a name that is the function's first argument."""
 MAX_MESSAGE = 2
+STOPPED = "it was stopped from outside: its code did not fail"
+RESTARTED = "start a new execution, if it was stopped by mistake"
 NO_FUNCTION = frozenset({"ResourceNotFoundException", "ResourceNotFound"})
 """Errors of an invoke whose function does not exist."""
 
@@ -60,6 +62,8 @@ class _Answer:
     def ended(self) -> list[Line]:
         """An execution that failed, timed out or was stopped."""
         operation = self.operation
+        if operation is not None and not operation.status.is_terminal:
+            return self._cut_off(operation)
         error = operation.error if operation is not None else self.session.execution.error
         if error is not None:
             self._add("error", safe(str(error)), "fail", most=MAX_MESSAGE)
@@ -78,6 +82,27 @@ class _Answer:
         self._add("fix", self._cure(operation, error, site))
         return self.lines
 
+    def _cut_off(self, operation: RecordedOperation) -> list[Line]:
+        """An execution that was stopped, or whose time limit passed, while a call had not ended."""
+        execution = self.session.execution
+        if operation.call_site is not None:
+            self._add("called", site_words(operation.call_site), code=self._code(operation.call_site, None))
+        self._last_error(operation)
+        if execution.status == "STOPPED":
+            self._add("likely", STOPPED)
+            self._add("fix", RESTARTED)
+            return self.lines
+        took = durations.between(execution.started_at, execution.ended_at)
+        limit = f" of {durations.short(took)}" if took is not None else ""
+        left = durations.between(execution.ended_at, facts.due_at(operation))
+        due = f", which was due {durations.short(left)} later" if left is not None and left > 0 else ""
+        label, is_retried = facts.label(operation), facts.state(operation) is State.RETRYING
+        what = f"the next attempt of {label}" if is_retried else f"{facts.kind(operation)} {label} ended"
+        self._add("likely", f"the time limit{limit} for the whole execution passed before {what}{due}")
+        for one in explain_execution(execution, as_of=self.session.as_of).advice:
+            self._add("fix", f"{safe(one.text)}; this execution has ended, so start a new one")
+        return self.lines
+
     def open(self) -> list[Line]:
         """An execution that runs or waits."""
         operation = self.operation
@@ -90,6 +115,11 @@ class _Answer:
         due = facts.due_at(operation)
         if due is not None:
             self._add("until", durations.stamp(due))
+        self._last_error(operation)
+        return self._advised(operation)
+
+    def _last_error(self, operation: RecordedOperation) -> None:
+        """The error of the last attempt that failed."""
         last = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
         if last is not None:
             self._add("error", safe(str(last)), "fail", most=MAX_MESSAGE)
@@ -97,7 +127,6 @@ class _Answer:
             if site is not None:
                 self._add("raised", site_words(site), code=self._code(site, last))
             self._tried(operation)
-        return self._advised(operation)
 
     def _advised(self, operation: RecordedOperation | None = None) -> list[Line]:
         found = explain_execution(self.session.execution, as_of=self.session.as_of)
@@ -114,6 +143,10 @@ class _Answer:
         """Why it does not go on."""
         if self.session.execution.status in ("PAUSED", "PAUSING"):
             return "it was paused from outside: nothing in its code holds it"
+        if operation is not None and facts.is_polling(operation):
+            last = operation.attempts[-1].result if operation.attempts else None
+            seen = f": the last poll returned {payloads.summary(last, self.room)}" if last is not None else ""
+            return f"the condition is not met yet{seen}"
         if operation is not None and facts.state(operation) is State.RETRYING:
             return f"the last attempt of {facts.label(operation)} failed, and its retry strategy allows another one"
         if found.causes:
@@ -124,6 +157,8 @@ class _Answer:
         """What to do about an execution that continues by itself."""
         if operation is None:
             return ""
+        if facts.is_polling(operation):
+            return "nothing: it polls again by itself; if that goes on too long, look at what the polled system says"
         if facts.state(operation) is State.RETRYING:
             error = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
             site = site_of_error(error)
@@ -134,7 +169,7 @@ class _Answer:
     def _why(self, operation: RecordedOperation | None, error: ErrorObject | None) -> str:
         kind = _kind_of(error)
         if self.session.execution.status == "STOPPED":
-            return "it was stopped from outside: its code did not fail"
+            return STOPPED
         if operation is None:
             return (
                 f"the handler's own code raised {kind}: it is not in a step, so nothing retries it and the execution ends"
@@ -165,14 +200,12 @@ class _Answer:
         where = f"{safe(near(site.file))}:{site.line}" if site is not None else "the code"
         again = "press d to replay it with the corrected code; this execution has ended, so start a new one"
         if self.session.execution.status == "STOPPED":
-            return "start a new execution, if it was stopped by mistake"
+            return RESTARTED
         if operation is None:
             return f"correct {where}, {again}"
         if operation.type is OperationType.CALLBACK:
-            return (
-                "give `create_callback` a longer timeout, or handle CallbackError around `await handle.result()`; "
-                "this execution has ended, so start a new one"
-            )
+            longer = "give the callback a longer timeout, or " if facts.state(operation) is State.TIMED_OUT else ""
+            return f"{longer}handle CallbackError around the result; this execution has ended, so start a new one"
         if operation.type is OperationType.CHAINED_INVOKE:
             name = facts.target(operation) or "the invoked function"
             if _kind_of(error) in NO_FUNCTION:
