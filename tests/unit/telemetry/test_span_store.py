@@ -175,14 +175,19 @@ def everything_recorded() -> list[SpanRecord]:
         return backfill(read_history(done.history(), arn=done.arn))
 
 
-@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
-def test_a_trace_is_sent_to_a_collector(protocol: str, received: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "kind"), [("", "x-protobuf"), ("http/protobuf", "x-protobuf"), ("http/json", "json")]
+)
+def test_a_trace_is_sent_to_a_collector(
+    protocol: str, kind: str, received: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.endpoint)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
     spans = everything_recorded()
     assert send_otlp(spans, service_name="shop") == len(spans) == 5
     assert received.headers["authorization"] == "Bearer x"
+    assert received.headers["content-type"] == f"application/{kind}"
     arrived = {span.span_id: span for span in received.spans}
     for span in spans:
         other = arrived[span.span_id]
