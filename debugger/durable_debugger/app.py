@@ -1,6 +1,7 @@
 """The Textual app: themes, command palette and first screen."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from textual import on, work
 from textual.app import App, SystemCommand
@@ -21,7 +22,9 @@ from durable_debugger.sources.found import Loaded, NotFoundError
 from durable_debugger.sources.places import Library
 from durable_debugger.themes import DEFAULT_THEME, DURABLE_SAFE, DURABLE_SAFE_LIGHT
 from durable_debugger.widgets.lines import LineView
+from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError
+from durable_execution.private_files import write_private
 
 
 class DebuggerApp(App[int]):
@@ -158,7 +161,17 @@ class DebuggerApp(App[int]):
             session, view=self._first_view, at=self._first_at, texts=self._texts, loaded=loaded, target=self._target
         )
 
+    def save_screen(self) -> None:
+        """Save the screen in the working directory. Only its owner can read the file: it shows recorded data."""
+        file = Path(f"{self.TITLE}-{SystemClock().now():%Y-%m-%d-%H%M%S}.svg")
+        try:
+            write_private(file, self.export_screenshot())
+        except OSError as error:
+            self.notify(f"cannot write {file}: {error.strerror}", severity="error", markup=False)
+            return
+        self.notify(f"wrote {file}", timeout=3, markup=False)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Textual's own commands for themes and screenshots; `ActionProvider` has those of the view."""
         yield SystemCommand("Theme", "Change the colors.", self.action_change_theme)
-        yield SystemCommand("Screenshot", "Save the screen as SVG.", self.deliver_screenshot)
+        yield SystemCommand("Screenshot", "Save the screen as SVG.", self.save_screen)

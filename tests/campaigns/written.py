@@ -18,7 +18,7 @@ from durable_execution.serdes import DirectoryStore, OffloadedSerDes
 from durable_execution.testing.properties import check_workflow, succeeds
 
 EXPORTS = ("json", "html", "otlp", "perfetto", "bundle")
-HANDLER = f"{__name__}:stores"
+HANDLER = "tests.campaigns.written:stores"
 
 
 @durable_execution

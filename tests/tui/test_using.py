@@ -1,6 +1,8 @@
 """Using the debugger: keys and mouse, as someone at a keyboard would."""
 
+import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -340,8 +342,13 @@ def test_what_is_known_can_be_copied_or_written_to_a_file(
         assert app.clipboard == order.operations[order.cursor].id
         await pilot.press("y", "w")
         assert "reserve_courier" in (tmp_path / "order-7f3a9c.txt").read_text()
+        screen: Any = app.screen
+        next(each for each in app.get_system_commands(screen) if each.title == "Screenshot").callback()
 
     drive(order, script)
+    (picture,) = tmp_path.glob("durable-debug-*.svg")
+    assert "<svg" in picture.read_text()
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (picture, tmp_path / "order-7f3a9c.txt")] == [0o600] * 2
 
 
 def main_of_stack(app: DebuggerApp) -> MainScreen:

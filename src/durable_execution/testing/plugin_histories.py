@@ -15,6 +15,7 @@ records such histories again on the local engine, with the recorded input. This 
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from durable_execution.local import LocalEngine
 from durable_execution.local.clocks import SkippingClock
 from durable_execution.local.id_source import CountingIds
 from durable_execution.paging import pages
+from durable_execution.private_files import write_private
 from durable_execution.protocol import ExecutionArn, OperationStatus, OperationType, Wire
 from durable_execution.retry import drawing_from
 
@@ -188,7 +190,8 @@ def update_history(path: Path, handlers: "Handlers") -> None:
     events = record_again(handlers.find(execution, _shown_path(path)), execution)
     text = json_text(rewritten(path.read_text(encoding="utf-8"), events), indent=1) + "\n"
     beside = path.with_name(f"{path.name}.new")  # so that a crash leaves the old file
-    beside.write_text(text, encoding="utf-8")
+    write_private(beside, text)
+    shutil.copymode(path, beside)
     beside.replace(path)
 
 

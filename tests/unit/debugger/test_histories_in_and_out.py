@@ -1,6 +1,7 @@
 """Every form in which an execution is exported is read back, by every reader, with the same verdict."""
 
 import json
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,6 +206,7 @@ def test_an_update_keeps_what_the_file_had_and_is_idempotent(stored: str, shop: 
     execution = load_history("first.json")
     for form, file in documents(execution, shop).items():
         before: Any = json.loads(file.read_text())
+        file.chmod(0o640)
         handlers = Handlers.parse([f"{FILE}:process_order"])
         update_history(file, handlers)
         text = file.read_text()
@@ -222,6 +224,7 @@ def test_an_update_keeps_what_the_file_had_and_is_idempotent(stored: str, shop: 
         assert load_history(file).started_at == execution.started_at
         update_history(file, handlers)
         assert file.read_text() == text
+        assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
 def test_a_result_saves_its_history(shop: Path) -> None:
