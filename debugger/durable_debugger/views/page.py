@@ -46,6 +46,7 @@ li.future { opacity: .35 } li.now > details > summary { background: color-mix(in
 .five { border-left: 3px solid var(--div); margin: 1em 0; padding: .3em 1em } dl { display: grid; grid-template-columns: 10ch 1fr; margin: .5em 0 }
 dt { opacity: .7 } dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }
 table { border-collapse: collapse; margin: 1em 0 } th, td { text-align: left; padding: .2em 1.5ch .2em 0; vertical-align: top }
+.lines > h2 { display: block; margin: 1.5em 0 0 }
 .report { margin: 1em 0; border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent); padding-top: .5em }
 .dim, .off, .key { opacity: .7 } .title, .name { font-weight: 600 } .ok { color: var(--ok) } .wait { color: var(--wait) }
 .fail { color: var(--fail); font-weight: 600 } .run, .recorded { color: var(--run) } .replayed { color: var(--wait) }
@@ -181,7 +182,7 @@ def replay_page(
     yield from _head(escape(title))
     yield f"<h1>{escape(title)}</h1>"
     yield '<div class="scroll">'
-    yield "<table><thead><tr><th>Recording<th>Handler<th>Result<th>Calls<th>First difference</tr></thead><tbody>"
+    yield "<table><thead><tr><th>Recording<th>Handler<th>Result<th>Calls replayed<th>First difference</tr></thead><tbody>"
     for index, report in enumerate(found):
         headline = report.root.headline if report.root else (report.error or "")
         yield (

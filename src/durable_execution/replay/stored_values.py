@@ -4,6 +4,9 @@ import dataclasses
 import types
 from typing import Any
 
+PYDANTIC_FIELDS, PYDANTIC_MORE = "__pydantic_fields_set__", ("__pydantic_extra__", "__pydantic_private__")
+"""How a pydantic model notes which fields were set, and where it keeps values that are not fields."""
+
 
 def attributes_of(value: Any) -> dict[str, Any]:
     """Return the stored attributes of an object: `__dict__`, then `__slots__`. Runs no user code."""
@@ -21,6 +24,11 @@ def attributes_of(value: Any) -> dict[str, Any]:
                     found[name] = member.__get__(value)
                 except AttributeError:
                     continue
+    if PYDANTIC_FIELDS in found:
+        del found[PYDANTIC_FIELDS]
+        for name in PYDANTIC_MORE:
+            more = found.pop(name, None)
+            found.update(more if type(more) is dict else {})
     if dataclasses.is_dataclass(type(value)):
         order = [one for one in type(value).__dataclass_fields__ if one in found]
         found = {**{name: found[name] for name in order}, **found}

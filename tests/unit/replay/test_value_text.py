@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from durable_execution.redaction import Redaction
 from durable_execution.replay.stored_values import attribute
@@ -32,6 +33,12 @@ class Tier(enum.Enum):
 class Customer:
     name: str
     tier: Tier
+
+
+class Order(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    amount: float
+    _seen: int = PrivateAttr(default=2)
 
 
 class Loud:
@@ -90,6 +97,7 @@ JOBS.put("a")
         ({"b": 1, "a": 2}, "{'b': 1, 'a': 2}"),
         (Tier.GOLD, "Tier.GOLD"),
         (Customer("Ann", Tier.GOLD), "Customer(name='Ann', tier=Tier.GOLD)"),
+        (Order.model_validate({"amount": 42.5, "note": "x"}), "Order(amount=42.5, note='x', _seen=2)"),
         (object(), "<object>"),
         (len, "<function len>"),
         (Customer, "<class Customer>"),
