@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -101,15 +102,54 @@ def test_the_script_passes_on_code_that_replays(shop: Path) -> None:
     assert (shop / "durable-reports" / "junit.xml").read_text().startswith("<?xml")
 
 
+def filled_in(text: str, known: dict[str, str]) -> str:
+    """A text of a workflow with its expressions replaced."""
+    return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: known[str(found[1])], text)
+
+
+def run_action(folder: Path, **inputs: str) -> dict[str, "subprocess.CompletedProcess[str]"]:
+    """Run the steps of the composite action as they are written, like the runner does. Uploads are left out."""
+    action: dict[str, Any] = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
+    given: dict[str, str] = {
+        name: inputs[name] if name in inputs else each["default"] for name, each in action["inputs"].items()
+    }
+    known: dict[str, str] = {f"inputs.{name}": value for name, value in given.items()}
+    known["runner.temp"] = str(folder / "temp")
+    done: dict[str, subprocess.CompletedProcess[str]] = {}
+    for step in action["runs"]["steps"]:
+        if "uses" in step or (step.get("if") == "inputs.install != ''" and not given["install"]):
+            continue
+        outputs = dict(line.split("=", 1) for line in (folder / "outputs").read_text().splitlines())
+        known |= {f"steps.check.outputs.{name}": value for name, value in outputs.items()}
+        expanded = {name: filled_in(text, known) for name, text in step["env"].items()}
+        github = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_ACTION_PATH": str(ROOT),
+            "GITHUB_OUTPUT": str(folder / "outputs"),
+            "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+        done[step["name"]] = subprocess.run(
+            command, cwd=folder, env={**github, **expanded}, capture_output=True, text=True, check=False
+        )
+    return done
+
+
 @pytest.mark.timeout(120)
-def test_the_script_annotates_and_summarizes_on_github(shop: Path) -> None:
+def test_the_steps_of_the_action_annotate_summarize_and_pass_on_the_exit_code(shop: Path) -> None:
     (shop / "shop.py").write_text(SHOP.format(name="changed"))
-    outputs, summary = shop / "outputs", shop / "summary.md"
-    done = check(shop, GITHUB_ACTIONS="true", GITHUB_OUTPUT=str(outputs), GITHUB_STEP_SUMMARY=str(summary))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert outputs.read_text() == "exit-code=1\n"
-    assert "| replay `histories` | **failed**, exit code 1 |" in summary.read_text()
-    assert "::error" in done.stdout
+    (shop / "outputs").touch()
+    done = run_action(shop, source="shop.py", histories="histories", handler="shop.py:process", install="")
+    assert list(done) == ["Lint and replay", "Result"]
+    checked = done["Lint and replay"]
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "::error" in checked.stdout
+    assert (shop / "outputs").read_text() == "exit-code=1\n"
+    assert "| replay `histories` | **failed**, exit code 1 |" in (shop / "summary.md").read_text()
+    assert (shop / "temp" / "durable" / "report.html").exists()
+    assert (shop / "temp" / "durable" / "sarif" / "check.sarif").exists()
+    assert done["Result"].returncode == 1
 
 
 def test_release_notes_are_the_part_of_the_version() -> None:
