@@ -37,6 +37,11 @@ MAKERS: dict[str, Callable[[Path], hostile.Maker]] = {
 }
 KINDS = tuple(MAKERS)
 MAX_SECONDS = 20
+"""Of processor time, so that a busy machine is no finding."""
+
+MAX_WAIT = 300
+"""Seconds on the clock: a mutant that takes more waits for something that does not come."""
+
 MAX_BYTES = 3 * 1024**3
 
 
@@ -98,7 +103,8 @@ def campaign(
             for kind, make in makers.items():
                 outcome.tried[kind] += 1
                 if is_limited:
-                    signal.alarm(MAX_SECONDS)
+                    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
+                    signal.alarm(MAX_WAIT)
                 _try(outcome, kind, number, make(random.Random(f"{kind} {number}")))
                 if len(outcome.findings) >= stop_after:
                     return outcome
@@ -120,13 +126,19 @@ def _try(outcome: Outcome, kind: str, seed: int, trials: list[Trial]) -> None:
 def _limits() -> Iterator[None]:
     """Bound each campaign's memory, and the time of each mutant, so that neither can be used up unnoticed."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+    signal.signal(signal.SIGPROF, _out_of_time)
     signal.signal(signal.SIGALRM, _out_of_time)
     yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
 
 
 def _out_of_time(number: int, frame: object) -> None:
-    raise OutOfTimeError(f"a mutant took more than {MAX_SECONDS} seconds")
+    raise OutOfTimeError(
+        f"a mutant took more than {MAX_SECONDS} seconds of processor time"
+        if number == signal.SIGPROF
+        else f"a mutant did not end in {MAX_WAIT} seconds"
+    )
 
 
 def limited(seeds: range, kinds: tuple[str, ...], stop_after: int) -> Outcome:

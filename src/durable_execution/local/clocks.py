@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from durable_execution.clock import SystemClock
+from durable_execution.errors import EngineError
 
 MOST_SET_BACK = timedelta(hours=26)
 """The largest difference between two time zones: how far a wrong setting of the clock is off."""
@@ -101,5 +102,15 @@ def millis(moment: datetime) -> int:
 
 
 def moment(milliseconds: int) -> datetime:
-    """Unix milliseconds as a datetime in UTC."""
-    return EPOCH + timedelta(milliseconds=milliseconds)
+    """Unix milliseconds as a datetime in UTC.
+
+    Raises:
+        EngineError: No calendar has that moment. Only a damaged store contains it.
+    """
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        raise EngineError(
+            f"a time in the store, {milliseconds} milliseconds, is out of range: the file is damaged, or another program changed it. "
+            "Move the file away to start with an empty store, or restore it from a backup."
+        ) from None

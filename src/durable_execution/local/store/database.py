@@ -144,7 +144,7 @@ def explained(error: BaseException, path: Path | None) -> BaseException:
     """An SQLite error as an `EngineError` that a user can act on. Other errors are returned unchanged."""
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return EngineError("the engine is closed: create a new engine to use the store again.")
-    if not isinstance(error, (sqlite3.OperationalError, sqlite3.DatabaseError, UnicodeDecodeError)):
+    if not isinstance(error, (sqlite3.OperationalError, sqlite3.DatabaseError, UnicodeDecodeError, OverflowError)):
         return error
     place = path or "the store in memory"
     if _is_busy(error):

@@ -5,7 +5,17 @@ JSON without whitespace, as the store keeps it.
 
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from durable_execution.errors import EngineError
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+KINDS: dict[Any, tuple[type, ...]] = {
+    int: (int,), bool: (int,), str: (str,), int | None: (int, type(None)), str | None: (str, type(None)),
+}  # fmt: skip
+"""The types that SQLite returns for a field. Its columns take values of any type, so that a damaged file may hold others."""
+
+MOST_SIGNATURES = 1024
 
 
 class ExecutionRow(NamedTuple):
@@ -221,6 +231,47 @@ class EventRow(NamedTuple):
     subtype: str | None
     details: str | None
     data: str | None
+
+
+def reader(row: type[Row]) -> Callable[[tuple[Any, ...]], Row]:
+    """Return the function that makes a row of the values that SQLite returns.
+
+    It raises an `EngineError` for values of the wrong types, which only a damaged file holds. A combination of types is looked
+    at once.
+    """
+    known: set[tuple[type, ...]] = set()
+    make: Callable[[tuple[Any, ...]], Row] = row._make  # type: ignore[attr-defined]
+
+    def read(values: tuple[Any, ...]) -> Row:
+        signature = tuple(map(type, values))
+        if signature not in known:
+            for (name, kind), value in zip(row.__annotations__.items(), values, strict=True):
+                if type(value) not in KINDS[kind]:
+                    raise impossible(name, value)
+            if len(known) < MOST_SIGNATURES:
+                known.add(signature)
+        return make(values)
+
+    return read
+
+
+def whole(name: str, value: Any) -> int | None:
+    """Return the value of a column of whole numbers, or None.
+
+    Raises:
+        EngineError: It is something else.
+    """
+    if value is not None and type(value) is not int:
+        raise impossible(name, value)
+    return value
+
+
+def impossible(name: str, value: object) -> EngineError:
+    """The error for a value that is never written."""
+    return EngineError(
+        f"the column {name} of the store contains {str(value)[:40]!r}: the file is damaged, or another program changed it. Move "
+        "the file away to start with an empty store, or restore it from a backup."
+    )
 
 
 Parameters = tuple[Any, ...]

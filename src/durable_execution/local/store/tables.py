@@ -7,12 +7,24 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from durable_execution.errors import EngineError
-from durable_execution.local.store.rows import EventRow, ExecutionRow, ForkRow, OperationRow, Parameters
+from durable_execution.local.store.rows import (
+    EventRow,
+    ExecutionRow,
+    ForkRow,
+    OperationRow,
+    Parameters,
+    reader,
+    whole,
+)
 
 EXECUTION_COLUMNS = ", ".join(ExecutionRow._fields)
 OPERATION_COLUMNS = ", ".join(OperationRow._fields)
 EVENT_COLUMNS = ", ".join(EventRow._fields)
 FORK_COLUMNS = ", ".join(ForkRow._fields)
+_execution_of = reader(ExecutionRow)
+_operation_of = reader(OperationRow)
+_event_of = reader(EventRow)
+_fork_of = reader(ForkRow)
 _PLACES = range(1, len(ExecutionRow._fields))
 
 
@@ -64,7 +76,7 @@ class Executions:
         found: tuple[int] | None = self._execute(
             "SELECT wake_ms FROM executions WHERE wake_ms IS NOT NULL AND owner = ? ORDER BY wake_ms LIMIT 1", (owner,)
         ).fetchone()
-        return found[0] if found else None
+        return whole("wake_ms", found[0]) if found else None
 
     def next_work(self, owner: str) -> int | None:
         """When the first of an engine's executions continues without an external event. Time-outs do not count."""
@@ -76,12 +88,11 @@ class Executions:
             "WHERE due_ms IS NOT NULL AND type IN ('WAIT', 'STEP') AND wake_ms IS NOT NULL AND owner = ?)",
             (owner, owner),
         ).fetchone()[0]
-        return found
+        return whole("due_ms", found)
 
     def last_turn(self) -> int:
         """The highest queue position in the store."""
-        found: int | None = self._execute("SELECT MAX(turn) FROM executions").fetchone()[0]
-        return found or 0
+        return whole("turn", self._execute("SELECT MAX(turn) FROM executions").fetchone()[0]) or 0
 
     def insert(self, row: ExecutionRow) -> int:
         """Add an execution, and return its new key."""
@@ -142,7 +153,7 @@ class Operations:
     def by_id(self, execution: int, operation_id: str) -> OperationRow | None:
         """The operation with an id; None if it does not exist."""
         found = self._execute(SELECT_OPERATION_BY_ID, (execution, operation_id)).fetchone()
-        return OperationRow._make(found) if found else None
+        return _operation_of(found) if found else None
 
     def root(self, execution: int) -> OperationRow:
         """The EXECUTION operation, which every execution has.
@@ -163,12 +174,12 @@ class Operations:
         found = self._execute(
             f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND sequence = ?", (execution, sequence)
         ).fetchone()
-        return OperationRow._make(found) if found else None
+        return _operation_of(found) if found else None
 
     def since(self, execution: int, sequence: int) -> Iterator[OperationRow]:
         """Operations from a sequence number on, in start order, read lazily."""
         return map(
-            OperationRow._make,
+            _operation_of,
             self._execute(
                 f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND sequence >= ? ORDER BY sequence",
                 (execution, sequence),
@@ -188,7 +199,7 @@ class Operations:
     def due(self, execution: int, now_ms: int) -> list[OperationRow]:
         """Operations whose timer is due, in due order."""
         return [
-            OperationRow._make(row)
+            _operation_of(row)
             for row in self._execute(
                 f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND due_ms IS NOT NULL AND due_ms <= ? "
                 "ORDER BY due_ms, sequence",
@@ -202,12 +213,12 @@ class Operations:
             "SELECT due_ms FROM operations WHERE execution = ? AND due_ms IS NOT NULL ORDER BY due_ms LIMIT 1",
             (execution,),
         ).fetchone()
-        return found[0] if found else None
+        return whole("due_ms", found[0]) if found else None
 
     def open_callbacks(self, execution: int) -> list[OperationRow]:
         """Open callbacks, in start order."""
         return [
-            OperationRow._make(row)
+            _operation_of(row)
             for row in self._execute(
                 f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND type = 'CALLBACK' "
                 "AND status = 'STARTED' ORDER BY sequence",
@@ -218,7 +229,7 @@ class Operations:
     def pending(self, execution: int) -> list[OperationRow]:
         """Operations that wait for something outside the handler, in start order."""
         return [
-            OperationRow._make(row)
+            _operation_of(row)
             for row in self._execute(
                 f"SELECT {OPERATION_COLUMNS} FROM operations WHERE execution = ? AND ended_ms IS NULL "
                 "AND type IN ('STEP', 'WAIT', 'CALLBACK', 'CHAINED_INVOKE') ORDER BY sequence",
@@ -249,7 +260,7 @@ class Events:
     def since(self, execution: int, event: int) -> Iterator[EventRow]:
         """Events with this id and higher, ascending, read lazily."""
         return map(
-            EventRow._make,
+            _event_of,
             self._execute(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE execution = ? AND id >= ? ORDER BY id", (execution, event)
             ),
@@ -258,7 +269,7 @@ class Events:
     def until(self, execution: int, event: int) -> Iterator[EventRow]:
         """Events with this id and lower, descending, read lazily."""
         return map(
-            EventRow._make,
+            _event_of,
             self._execute(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE execution = ? AND id <= ? ORDER BY id DESC",
                 (execution, event),
@@ -286,7 +297,7 @@ class Forks:
     def by_key(self, execution: int) -> ForkRow | None:
         """The fork with a key; None if the execution is not a fork."""
         found = self._execute(f"SELECT {FORK_COLUMNS} FROM forks WHERE execution = ?", (execution,)).fetchone()
-        return ForkRow._make(found) if found else None
+        return _fork_of(found) if found else None
 
     def put(self, row: ForkRow) -> None:
         """Add or replace a fork."""
@@ -361,6 +372,9 @@ class Release(NamedTuple):
     at_ms: int
 
 
+_release_of = reader(Release)
+
+
 class Releases:
     """The table of published versions and aliases."""
 
@@ -372,7 +386,7 @@ class Releases:
         if self._execute("SELECT 1 FROM sqlite_master WHERE name = 'releases'").fetchone() is None:
             return []
         rows = self._execute("SELECT * FROM releases WHERE function = ?", (function,)).fetchall()
-        found = [Release._make(row) for row in rows]
+        found = [_release_of(row) for row in rows]
         return sorted(
             found, key=lambda one: (not one.name.isdigit(), len(one.name) if one.name.isdigit() else 0, one.name)
         )
@@ -401,5 +415,5 @@ APPEND_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({_marks(len(EventR
 
 def _execution(found: tuple[Any, ...]) -> ExecutionRow:
     """A row as SQLite returns it: booleans are stored as 0 and 1."""
-    row = ExecutionRow._make(found)
+    row = _execution_of(found)
     return row._replace(is_durable=bool(row.is_durable), is_held=bool(row.is_held), is_changed=bool(row.is_changed))

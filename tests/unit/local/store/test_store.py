@@ -9,7 +9,9 @@ import pytest
 
 from durable_execution.errors import EngineError
 from durable_execution.local import LocalEngine
+from durable_execution.local.clocks import moment
 from durable_execution.local.store.database import VERSION, Store
+from durable_execution.local.store.rows import EventRow, ExecutionRow, ForkRow, OperationRow, reader
 from durable_execution.protocol import Wire
 from tests.unit.local.scripts import PENDING, Session, callback, done, history, register, step, wait
 
@@ -76,6 +78,43 @@ def test_a_damaged_store_says_what_to_do(store_file: Path) -> None:
     store_file.write_bytes(damaged)
     with pytest.raises(EngineError, match="SQLite reports"):
         LocalEngine(store_file).client.get_durable_execution(DurableExecutionArn=arn)
+
+
+@pytest.mark.parametrize("row", [ExecutionRow, OperationRow, EventRow, ForkRow])
+def test_a_value_of_a_type_that_is_never_written_is_refused(row: Any) -> None:
+    """SQLite's columns take values of every type, so that a damaged file may hold any."""
+    right = [7 if kind in (int, bool, int | None) else "a" for kind in row.__annotations__.values()]
+    read = reader(row)
+    assert read(tuple(right)) == row(*right)
+    for place, name in enumerate(row._fields):
+        for wrong in (b"a", 1.5, "a" if right[place] == 7 else 7):
+            with pytest.raises(EngineError, match=f"the column {name} of the store contains"):
+                read((*right[:place], wrong, *right[place + 1 :]))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ("executions SET turn = 'x'", "the column turn of the store contains 'x'"),
+        ("executions SET event_count = 'x'", "the column event_count of the store"),
+        ("executions SET retention_days = 9223372036854775807", "too large to convert to SQLite INTEGER"),
+        ("operations SET due_ms = 'x'", "the column due_ms of the store"),
+    ],
+)
+def test_an_engine_does_not_go_on_with_values_that_are_never_written(store_file: Path, change: str, error: str) -> None:
+    with LocalEngine(store_file, time="skip", trace_sink=False) as engine:
+        register(engine, lambda session: PENDING)
+        arn = engine.start("flow")
+    with sqlite3.connect(store_file) as writer:
+        writer.execute(f"UPDATE {change}")
+    writer.close()
+    with pytest.raises(EngineError, match=error), LocalEngine(store_file, time="skip", trace_sink=False) as engine:
+        engine.client.stop_durable_execution(DurableExecutionArn=arn)
+
+
+def test_a_moment_that_no_calendar_has_is_refused() -> None:
+    with pytest.raises(EngineError, match="9223372036854775807 milliseconds, is out of range"):
+        moment(2**63 - 1)
 
 
 def test_a_directory_cannot_be_a_store(tmp_path: Path) -> None:
