@@ -24,30 +24,34 @@ DEFAULT_INITIAL_DELAY = timedelta(seconds=5)
 DEFAULT_MAX_DELAY = timedelta(minutes=5)
 
 
-_generator: random.Random | None = None
-
-
-def draw() -> float:
-    """Draw a number from 0 to 1, from a generator that is seeded on first use.
+class _Chance:
+    """The random numbers of an environment, from a generator that is seeded on first use.
 
     Environments that Lambda restores from one snapshot (SnapStart), and programs that call `random.seed`, would otherwise all
     retry after the same delays.
     """
-    global _generator  # noqa: PLW0603  # one per environment
-    if _generator is None:
-        _generator = random.Random()  # spreads load, not a secret
-    return _generator.random()
+
+    def __init__(self) -> None:
+        self._generator: random.Random | None = None
+
+    def draw(self) -> float:
+        """Draw a number from 0 to 1."""
+        if self._generator is None:
+            self._generator = random.Random()  # spreads load, not a secret
+        return self._generator.random()
+
+    @contextmanager
+    def drawing_from(self, seed: str) -> Iterator[None]:
+        """Draw the same numbers for the same seed, inside the block."""
+        before, self._generator = self._generator, random.Random(seed)
+        try:
+            yield
+        finally:
+            self._generator = before
 
 
-@contextmanager
-def drawing_from(seed: str) -> Iterator[None]:
-    """Draw the same numbers for the same seed, inside the block."""
-    global _generator  # noqa: PLW0603  # one per environment
-    before, _generator = _generator, random.Random(seed)
-    try:
-        yield
-    finally:
-        _generator = before
+_chance = _Chance()
+draw, drawing_from = _chance.draw, _chance.drawing_from
 
 
 class Jitter(StrEnum):

@@ -10,6 +10,7 @@ import asyncio
 import os
 import selectors
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -49,10 +50,23 @@ IN_STEP: Final = StepScope()
 scope: ContextVar[TaskOwner | None] = ContextVar("durable_execution_scope", default=None)
 """The owner of the running code: a context, IN_STEP in a step's body, None elsewhere."""
 
-_abandoned: list[asyncio.Task[Any]] = []
-_inherited: list[EnvironmentLoop | asyncio.AbstractEventLoop] = []
-"""Loops of the process that this one was forked from. Closing one here would change the parent's selector, which is shared."""
+MAX_ABANDONED = 100
 
+
+class _Kept:
+    """What must not be collected: the collector would warn about a task that did not end, and close a loop that is shared.
+
+    Attributes:
+        tasks: The last tasks that did not end when they were cancelled.
+        loops: Loops of the process that this one was forked from. Closing one here would change the parent's selector.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: deque[asyncio.Task[Any]] = deque(maxlen=MAX_ABANDONED)
+        self.loops: list[EnvironmentLoop | asyncio.AbstractEventLoop] = []
+
+
+_kept = _Kept()
 _thread_state = threading.local()
 _selectors: WeakKeyDictionary[asyncio.AbstractEventLoop, IdleSelector] = WeakKeyDictionary()
 
@@ -131,7 +145,7 @@ def _close_quietly(loop: asyncio.AbstractEventLoop, process: int) -> None:
     In a fork, all other threads of the parent have ended, but their loops go on in the parent.
     """
     if process != os.getpid():
-        _inherited.append(loop)
+        _kept.loops.append(loop)
     elif not loop.is_running():
         loop.close()
 
@@ -146,7 +160,7 @@ def environment_loop() -> EnvironmentLoop:
     """The loop of this thread, created on first use."""
     found: EnvironmentLoop | None = getattr(_thread_state, "loop", None)
     if found is not None and found.process != os.getpid():
-        _inherited.append(found)
+        _kept.loops.append(found)
         found = None
     if found is None or found.loop.is_closed():
         found = _thread_state.loop = EnvironmentLoop()
@@ -211,6 +225,5 @@ async def cancel_all(tasks: WeakSet[asyncio.Task[Any]]) -> int:
         await asyncio.sleep(0)
     for task in alive:
         cast("Any", task)._log_destroy_pending = False  # noqa: SLF001  # abandoned on purpose, as gather() does
-    del _abandoned[: max(0, len(_abandoned) - 100)]
-    _abandoned.extend(alive)
+    _kept.tasks.extend(alive)
     return len(alive)

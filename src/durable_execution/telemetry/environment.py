@@ -19,7 +19,21 @@ logger = logging.getLogger("durable_execution")
 STAND_INS = ("Proxy", "_Proxy", "NoOp")
 """Classes that the API returns while no provider is configured."""
 
-_warned: set[str] = set()
+
+class _Warnings:
+    """Problems with the set-up that this environment has logged."""
+
+    def __init__(self) -> None:
+        self.logged: set[str] = set()
+
+    def warn_once(self, message: str) -> None:
+        """Log a problem, the first time it occurs."""
+        if message not in self.logged:
+            self.logged.add(message)
+            logger.warning("%s", message)
+
+
+_warnings = _Warnings()
 
 
 def observers_from_environment() -> tuple[Observer, ...]:
@@ -31,7 +45,7 @@ def observers_from_environment() -> tuple[Observer, ...]:
         return places
     settings = Settings.read()
     for problem in settings.problems:
-        warn_once(problem)
+        _warnings.warn_once(problem)
     if not settings.is_on:
         return places
     logger_provider = None
@@ -58,7 +72,7 @@ def configured_provider(signal: str, getter: str, kind: str) -> Any:
     if expected is not None and isinstance(provider, expected):
         return provider
     if not type(provider).__name__.startswith(STAND_INS):
-        warn_once(
+        _warnings.warn_once(
             f"the {type(provider).__module__}.{type(provider).__qualname__} that is set as OpenTelemetry's {signal} "
             "provider does not come from the OpenTelemetry SDK, so executions send nothing to it: their spans need ids that are "
             "the same in every invocation. Set a provider of opentelemetry.sdk that exports to your backend"
@@ -97,10 +111,3 @@ def suppress_calls(around: Context) -> None:
 def is_quiet() -> bool:
     """Tell whether the environment suppresses the spans of checkpoint calls."""
     return os.environ.get(CALLS.name, CALLS.default).strip().lower() in OFF
-
-
-def warn_once(message: str) -> None:
-    """Log a problem with the set-up, the first time it occurs."""
-    if message not in _warned:
-        _warned.add(message)
-        logger.warning("%s", message)

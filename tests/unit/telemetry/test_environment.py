@@ -32,7 +32,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", trace)
     monkeypatch.setitem(sys.modules, "opentelemetry.metrics", metrics)
     monkeypatch.setattr(logs, "_filters", WeakSet())
-    monkeypatch.setattr(environment, "_warned", set())
+    monkeypatch.setattr(environment._warnings, "logged", set())
     return found
 
 
