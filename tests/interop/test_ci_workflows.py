@@ -93,13 +93,14 @@ class Clone:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter in which this package is installed as it is here, and the project is not yet."""
     home = tmp_path_factory.mktemp("python")
-    venv.create(home, with_pip=True, symlinks=True)
+    venv.create(home, symlinks=True)
     (site,) = home.glob("lib/python*/site-packages")
     here = [path for path in sys.path if path.endswith("site-packages")]
     (site / "installed.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in here))
-    command = home / "bin" / "durable-debug"
-    command.write_text(f'#!/bin/sh\nexec {home}/bin/python -m durable_debugger "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
+    for name, module in (("durable-debug", "durable_debugger"), ("pip", "pip")):
+        command = home / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {home}/bin/python -m {module} "$@"\n', encoding="utf-8")
+        command.chmod(0o755)
     return home / "bin" / "python"
 
 

@@ -4,6 +4,7 @@ Nothing is named in `steps=` unless the bug needs a step to fail: crashes, pause
 """
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from durable_execution.testing.properties import (
     same_result,
 )
 from tests.properties import shops
+
+PLANS = 40 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 15
+"""Plans that a sound workflow has to pass."""
 
 SOLD_OUT = failures(shops.SoldOutError("none left"))
 
@@ -129,4 +133,6 @@ SOUND: list[tuple[Any, dict[str, Any], list[Invariant]]] = [
 
 @pytest.mark.parametrize(("handler", "options", "invariants"), SOUND, ids=lambda value: getattr(value, "name", ""))
 def test_a_sound_workflow_passes(handler: Any, options: dict[str, Any], invariants: list[Invariant]) -> None:
-    check_workflow(handler, **options, invariants=[ends(), no_divergence(), *invariants], max_examples=40, save_to=None)
+    check_workflow(
+        handler, **options, invariants=[ends(), no_divergence(), *invariants], max_examples=PLANS, save_to=None
+    )
