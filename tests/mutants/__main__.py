@@ -39,7 +39,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "comparison": (
         ("tests/unit/comparison", "tests/unit/test_divergence.py"),
-        ("tests/replay/test_replayer.py", "tests/replay/test_open_recordings.py"),
+        ("tests/replay/test_replayer.py", "tests/replay/test_open_recordings.py", "tests/replay/test_arguments.py"),
         ("tests/replay/test_corpus.py", "tests/replay/test_checking.py", "tests/scenarios/test_nondeterminism.py"),
         ("tests/replay/test_edits.py", "tests/replay/test_fixes.py"),
     ),

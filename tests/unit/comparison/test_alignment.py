@@ -50,6 +50,11 @@ def test_each_search_of_a_gap_is_exact(search: Any, a: list[int], b: list[int]) 
     assert len({i for i, _ in found}) == len({j for _, j in found}) == len(found)
 
 
+def test_calls_around_an_empty_gap_are_aligned_as_well() -> None:
+    assert align(["a", "b", "a"], ["c", "a", "b"]) == [Pair(None, 0), Pair(0, 1), Pair(1, 2), Pair(2, None)]
+    assert align(["a", "b", "c"], ["b", "c", "b"]) == [Pair(0, None), Pair(1, 0), Pair(2, 1), Pair(None, 2)]
+
+
 def test_the_earliest_of_equal_calls_is_the_match() -> None:
     assert align(["s", "s", "s"], ["s", "t", "s", "t"])[:2] == [Pair(0, 0), Pair(None, 1)]
     assert _by_table(["s", "s"], ["s"]) == [(0, 0)]

@@ -274,3 +274,27 @@ def test_the_items_of_a_map_in_another_order_are_one_difference() -> None:
 def test_items_that_were_not_recorded_are_no_other_order() -> None:
     assert [one.kind.value for one in compared(batch("u", "v"), batch("u", "y")).roots] == ["renamed"]
     assert compared(batch("u", "v"), batch("y", "u")).roots[0].kind == "renamed"
+
+
+def failing(kind: str = "Failed", **error: Any) -> Script:
+    id_ = operation_id(None, 1)
+    details: dict[str, Any] = {"Error": {"Payload": error}} if error else {}
+    script = Script().add("StepStarted", id_, name="charge", subtype="Step")
+    return script.add(f"Step{kind}", id_, name="charge", subtype="Step", **details)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "is_same"),
+    [
+        (failing(ErrorType="A", ErrorMessage="no"), failing(ErrorType="A", ErrorMessage="no"), True),
+        (failing(ErrorType="A", ErrorMessage="no"), failing(ErrorType="B", ErrorMessage="no"), False),
+        (failing(ErrorType="A", ErrorMessage="no"), failing(ErrorType="A", ErrorMessage="yes"), False),
+        (failing(ErrorType="A", ErrorMessage="no"), Script().step(1, "charge"), False),
+        (Script().step(1, "charge", result="1"), Script().step(1, "charge", result="2"), False),
+        (Script().step(1, "charge"), Script().step(1, "charge"), True),
+    ],
+    ids=["same error", "other type", "other message", "failed and not", "other result", "same result"],
+)
+def test_outcomes_are_compared_where_both_sides_are_recordings(left: Script, right: Script, is_same: bool) -> None:
+    sides = [tree_of(read_history(one.events), with_outcomes=True) for one in (left, right)]
+    assert (compared(*sides).divergences == ()) is is_same

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from durable_execution.comparison.runtime_check import configuration_mismatch, mismatch_at_call, never_called
+from durable_execution.comparison.runtime_check import (
+    LOOKAHEAD,
+    configuration_mismatch,
+    divergence_of,
+    mismatch_at_call,
+    never_called,
+)
+from durable_execution.divergence import Side
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation, operation_id
 
@@ -43,6 +50,29 @@ def test_kinds(made: OperationCall, kind: str, path: str) -> None:
     assert found.recorded.name == "charge"
     assert found.replayed is not None
     assert found.replayed.name == made.name
+
+
+@pytest.mark.parametrize(("behind", "kind"), [(1, "skipped"), (LOOKAHEAD, "skipped"), (LOOKAHEAD + 1, "renamed")])
+def test_a_call_that_is_recorded_further_on_was_skipped_to(behind: int, kind: str) -> None:
+    known = [recorded(position, f"call {position}") for position in range(1, 2 + behind)]
+    operations = {operation.id: operation for operation in [*known, recorded(2 + behind, "target")]}
+    assert mismatch_at_call(call(2, "target"), known[1], handler=HANDLER, operations=operations).kind == kind
+
+
+@pytest.mark.parametrize("behind", [1, LOOKAHEAD - 1])
+def test_what_is_recorded_behind_a_gap_is_not_found(behind: int) -> None:
+    operations = {operation.id: operation for operation in [*ORDER[:2], recorded(3 + behind, "target")]}
+    assert mismatch_at_call(call(2, "target"), ORDER[1], handler=HANDLER, operations=operations).kind == "renamed"
+
+
+def test_values_of_a_configuration_are_shown_in_80_characters() -> None:
+    texts = ["x" * 100 + "a", "x" * 100 + "b"]
+    was, made = (Side("CHAINED_INVOKE", "ChainedInvoke", "bill", position=1, path="f/bill") for _ in texts)
+    for length in (80, 81):
+        pair = [text[-length:] for text in texts]
+        found = divergence_of("tenant_id", pair[1], pair[0], was, made, context_path="f", handler="f")
+        assert found.replayed is not None
+        assert (pair[1] in str(found.replayed.detail)) is (length == 80), found.replayed
 
 
 def test_a_flat_branch_with_a_checkpoint_is_another_nesting() -> None:
