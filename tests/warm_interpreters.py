@@ -100,8 +100,12 @@ class WarmInterpreters:
         path = [str(Path(entry or ".").absolute()) for entry in sys.path]
         near, far = socket.socketpair()
         key = secrets.token_bytes(KEY_BYTES)
-        with far:
-            pid = home.ask((path, environ, str(Path.cwd())), far.fileno(), stdout.fileno())
+        try:
+            with far:
+                pid = home.ask((path, environ, str(Path.cwd())), far.fileno(), stdout.fileno())
+        except BaseException:
+            near.close()
+            raise
         with suppress(ConnectionError):
             near.sendall(key)
         return Fork(home, pid), Channel(near, key, is_supervisor=True)

@@ -15,13 +15,19 @@ from durable_execution.replay import (
     Replayer,
     ReplayReport,
     Source,
+    cause_finder,
     check_in_workers,
     load_history,
     render,
 )
+from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.dependence import Dependences
 from durable_execution.replay.evidence import CauseSearch
-from durable_execution.replay.reproduction import variants_here
+from durable_execution.replay.line_recording import EventKind, LineEvent, LineRecording
+from durable_execution.replay.messages import Ready
+from durable_execution.replay.reproduction import Variant, variants_here
+from durable_execution.replay.supervisor import WorkerOptions
+from durable_execution.replay.surroundings import Surroundings
 from tests.replay import cause_corpus, varying
 from tests.replay.causes.hash_shard.handler import EVENT
 from tests.replay.causes.hash_shard.handler import handler as sharded
@@ -266,3 +272,52 @@ def test_a_different_hash_seed_is_reproduced_in_processes(tmp_path: Path, monkey
     assert root.cause is not None
     assert root.cause.evidence is Evidence.REPRODUCED
     assert f"sharding.py:{root.cause.line}" in cause_corpus.marked("hash_shard")
+
+
+class Home:
+    """A process whose replays go as `goes` says, without running anything."""
+
+    def __init__(self, surroundings: Surroundings, asked: list[str], goes: dict[str, list[str]]) -> None:
+        self.name = surroundings.name
+        self.asked = asked
+        self.goes = goes.get(self.name, ["as recorded"] * surroundings.replays)
+        self.ready = Ready("handler", "", (), (), ())
+
+    def fork(self) -> "Home":
+        return self
+
+    def end(self) -> None:
+        pass
+
+    kill = close = end
+
+    def record_lines(self, execution: Any, name: str, *, count: int, calls_only: bool, **options: Any) -> list[Variant]:
+        if not calls_only:
+            self.asked.append(f"{count} in {name}")
+        lines = LineRecording() if calls_only else LineRecording((), (LineEvent(EventKind.LINE, 0, 1),))
+        return [Variant(name, {"1": call}, None, None, False, "1", lines) for call in self.goes[:count]]
+
+
+@pytest.mark.parametrize(
+    ("goes", "recorded"),
+    [
+        ({}, ["1 in a fresh process"]),
+        ({"a fresh process": ["as recorded", "differently"]}, ["2 in a fresh process"]),
+        ({"a process 200 days ahead": ["differently"]}, ["1 in a fresh process", "1 in a process 200 days ahead"]),
+    ],
+    ids=["nowhere", "in one process", "elsewhere"],
+)
+def test_lines_are_recorded_only_where_the_calls_differ(
+    monkeypatch: pytest.MonkeyPatch, goes: dict[str, list[str]], recorded: list[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        cause_finder, "HandlerProcess", lambda reference, options, surroundings: Home(surroundings, asked, goes)
+    )
+    events, arn = history_of(varying.catching, {})
+    execution = read_history(events, arn=arn)
+    report = Replayer(varying.catching).replay(execution)
+    variants = [one for found in CauseFinder(WorkerOptions())._replays(report, execution, "m:h") for one in found]
+    assert sorted(asked) == recorded
+    assert len([one for one in variants if one.has_lines]) == sum(int(one[0]) for one in recorded)
+    assert {"a process at the recorded time", "a process 12 hours ahead"} <= {one.name for one in variants}

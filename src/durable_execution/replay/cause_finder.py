@@ -7,10 +7,11 @@ a fork of a fresh import, and imports with a different hash seed, clock, time zo
 import os
 import threading
 import time
-from collections.abc import Generator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from typing import Self
 
 from durable_execution.divergence import Cause, Divergence
 from durable_execution.errors import DurableError
@@ -41,7 +42,7 @@ class CauseFinder:
     """
 
     def __init__(self, options: WorkerOptions, *, seconds: float = SECONDS) -> None:
-        self._options = options
+        self.options = options
         self._seconds = seconds
         self._known: dict[Key, Cause | None] = {}
         self._variables: dict[str, tuple[str, ...]] = {}
@@ -77,20 +78,27 @@ class CauseFinder:
     def _replays(
         self, report: ReplayReport, execution: RecordedExecution, reference: str
     ) -> Generator[list[Variant], None, None]:
-        """Replay in a fresh process, then in the other surroundings, as many at once as there are cores.
+        """Replay in a fresh process, and in the other surroundings, as many at once as there are cores.
 
-        Yields the variants as they are there. Those that show most come first; the rest is left out once the cause is found.
+        A replay is recorded by line only if its calls differ from those of the first. Yields the variants as they are there.
+        Those that show most come first; the rest is left out once the cause is found.
         """
-        root, deadline = report.root, time.monotonic() + self._seconds
-        running = _Running()
+        root, running, deadline = report.root, _Running(), time.monotonic() + self._seconds
         opened = contexts_to_open(report.divergences, execution)
-        replay = partial(self._replay, execution, reference, deadline, running, opened=opened)
-        fresh = replay(FRESH)
-        yield fresh
-        every = surroundings_for(execution, report.suspects, self._variables.get(reference, ()))
+        replays = partial(_Replays, self, execution, reference, deadline, opened)
         pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
+        fresh: list[Variant] = []
         try:
-            pending: set[Future[list[Variant]]] = {pool.submit(replay, one) for one in every}
+            with replays(running, FRESH) as first:
+                calls = first.calls()
+                if calls and _differ(calls, calls[0]):
+                    fresh = first.lines(FRESH.replays)
+                    yield fresh
+                every = surroundings_for(execution, report.suspects, self._variables.get(reference, ()))
+                pending = {pool.submit(replays(running, one).unlike, calls[:1]) for one in every}
+                if not fresh:
+                    fresh = first.lines(1)
+                    yield fresh
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield [variant for one in done for variant in one.result()]
@@ -99,38 +107,87 @@ class CauseFinder:
             running.end()
         sides = [side for side in (root.recorded, root.replayed) if side is not None] if root is not None else []
         if fresh and depends_on_kept_state(fresh[0].lines, [side.id for side in sides if side.id]):
-            yield self._replay(execution, reference, deadline, _Running(), WORN, opened=opened)
+            yield replays(_Running(), WORN).unlike(fresh[:1])
 
-    def _replay(
+    def knows(self, reference: str, variables: tuple[str, ...]) -> None:
+        """Remember the environment variables that a handler's module reads."""
+        self._variables[reference] = variables
+
+
+def _differ(variants: Iterable[Variant], first: Variant) -> bool:
+    return any(not one.goes_like(first) for one in variants)
+
+
+class _Replays:
+    """Replays in a process of their own. One that fails gives no variant: what is changed may be what the handler needs."""
+
+    def __init__(
         self,
+        finder: CauseFinder,
         execution: RecordedExecution,
         reference: str,
         deadline: float,
+        opened: frozenset[str],
         running: "_Running",
         surroundings: Surroundings,
-        *,
-        opened: frozenset[str],
-    ) -> list[Variant]:
-        """Replay in one process. One that fails gives no variant: what is changed may be what the handler needs."""
+    ) -> None:
+        self._finder = finder
+        self._execution = execution
+        self._reference = reference
+        self._deadline = deadline
+        self._opened = opened
+        self._running = running
+        self._surroundings = surroundings
+        self._home: HandlerProcess | None = None
+
+    def __enter__(self) -> Self:
+        if self._running.is_over:
+            return self
         try:
-            home = HandlerProcess(reference, self._options, surroundings)
-        except DurableError:
+            self._home = HandlerProcess(self._reference, self._finder.options, self._surroundings)
+        except (DurableError, OSError):
+            return self
+        self._finder.knows(self._reference, self._home.ready.variables)
+        self._running.add(self._home)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._home is not None:
+            self._home.close()
+
+    def unlike(self, first: list[Variant]) -> list[Variant]:
+        """Replay, by line if the calls are not those of the first replay."""
+        with self:
+            calls = self.calls()
+            return self.lines(self._surroundings.replays) if not first or _differ(calls, first[0]) else calls
+
+    def calls(self) -> list[Variant]:
+        """Replay without recording lines."""
+        return self._replay(self._surroundings.replays, calls_only=True)
+
+    def lines(self, count: int) -> list[Variant]:
+        """Replay and record each line."""
+        return self._replay(count, calls_only=False)
+
+    def _replay(self, count: int, *, calls_only: bool) -> list[Variant]:
+        if self._home is None:
             return []
-        self._variables[reference] = home.ready.variables
-        running.add(home)
         try:
-            process = home.fork()
+            process = self._home.fork()
             try:
-                left = max(0.1, deadline - time.monotonic())
+                left = max(0.1, self._deadline - time.monotonic())
                 return process.record_lines(
-                    execution, surroundings.name, count=surroundings.replays, seconds=left, opened=opened
+                    self._execution,
+                    self._surroundings.name,
+                    count=count,
+                    seconds=left,
+                    opened=self._opened,
+                    calls_only=calls_only,
                 )
             finally:
                 process.end()
         except (DurableError, TimeoutError, OSError):
             return []
-        finally:
-            home.close()
 
 
 class _Running:
@@ -140,6 +197,11 @@ class _Running:
         self._homes: list[HandlerProcess] = []
         self._lock = threading.Lock()
         self._is_over = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the search is over, so that nothing new needs to start."""
+        return self._is_over
 
     def add(self, home: HandlerProcess) -> None:
         """Remember a process; end it at once if the search is over."""

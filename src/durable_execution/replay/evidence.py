@@ -36,13 +36,15 @@ class CauseSearch:
         replays: Replays of today's code, some at a time; the next are made only if those before show no cause.
         suspects: What was observed while the code ran.
         sources: The recorded source, by path; empty where no replay trace has them.
-        variants: The replays that were made.
+        variants: The replays that were made and recorded by line.
+        names: The names of all replays that were made.
     """
 
     replays: Iterable[list[Variant]]
     suspects: Sequence[Suspect]
     sources: Mapping[str, RecordedSource] = field(default_factory=dict)
     variants: list[Variant] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def explain(self, divergences: Sequence[Divergence]) -> list[Divergence]:
         """Return the differences, with the cause of the first that breaks or changes the execution."""
@@ -51,7 +53,8 @@ class CauseSearch:
             return list(divergences)
         found: tuple[Cause, bool] | None = None
         for variants in self.replays:
-            self.variants += variants
+            self.variants += [one for one in variants if one.has_lines]
+            self.names += [one.name for one in variants]
             found = reproduced(self.variants, self._target(roots), self._operation(roots), self.suspects)
             if found is not None and found[1]:
                 break
@@ -146,7 +149,7 @@ class CauseSearch:
 
     def _is_clock_refuted(self) -> bool:
         """Whether the call was the same at the recorded time: then the clock did not make the difference."""
-        return any(AT_RECORDED_TIME in one.name for one in self.variants)
+        return any(AT_RECORDED_TIME in name for name in self.names)
 
 
 def _ids(divergence: Divergence) -> list[str]:

@@ -52,6 +52,7 @@ class LineRecorder:
         paths: Further values to record with each line; see `LineEvent.reads`.
         probes: Expressions to evaluate; their values are among the reads of a line, by expression.
         limit: Most events; the recording is cut there.
+        longest: Longest text of a value; see `ValueText`.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class LineRecorder:
         paths: Paths | None = None,
         probes: Sequence[Probe] = (),
         limit: int = MAX_EVENTS,
+        longest: int | None = None,
     ) -> None:
         self._is_recorded = is_recorded or is_user_code
-        self._text = ValueText(secrets, known)
+        self._text = ValueText(secrets, known, longest=longest)
         self._paths = paths
         self._probes = Probes(probes, self._text.of) if probes else None
         self._limit = limit

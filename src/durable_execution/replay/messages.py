@@ -155,6 +155,7 @@ class Job:
         is_every_prefix: Whether to replay each of its earlier states as well.
         has_rows: Whether the report needs the calls side by side.
         lines: How many replays to record line by line, instead of a report.
+        calls_only: Whether to record the calls of those replays only.
         explains: Whether the report names causes; otherwise the supervisor looks for them.
         opened: Finished contexts that run again in those replays, by recorded id.
         order_seed: Seed of an order in which recorded operations complete, which is tried as well; None for none.
@@ -168,6 +169,7 @@ class Job:
     is_every_prefix: bool = False
     has_rows: bool = True
     lines: int = 0
+    calls_only: bool = False
     explains: bool = True
     opened: frozenset[str] = frozenset()
     order_seed: int | None = None

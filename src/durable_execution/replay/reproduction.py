@@ -33,6 +33,10 @@ ROUND, NUMBER = re.compile(r"\(\d+\)"), re.compile(r"\d+")
 """What tells rounds and items apart in the path of a call: `lines#0/audit`, `lines#2/audit(4)`."""
 
 
+LONGEST = 240
+"""Longest text of a value. Texts are compared, and hardly shown; long ones would take most of the time between processes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One replay of today's code, recorded by line.
@@ -54,6 +58,16 @@ class Variant:
     has_failed: bool
     diverged: str | None
     lines: LineRecording
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether it was recorded by line."""
+        return bool(self.lines.events)
+
+    def goes_like(self, other: "Variant") -> bool:
+        """Whether two replays make the same calls and end in the same way, so that they show no cause."""
+        fields = ("calls", "outcome", "result", "has_failed", "diverged")
+        return all(getattr(self, name) == getattr(other, name) for name in fields)
 
     def reaches(self, operation_id: str) -> bool:
         """Whether the replay got as far as a call, and was not ended by a difference at an earlier one."""
@@ -93,6 +107,7 @@ def variants_here(
     count: int = HERE,
     name: str = "this process",
     opened: frozenset[str] = frozenset(),
+    calls_only: bool = False,
     stepping: Stepping | None = None,
 ) -> Iterator[Variant]:
     """Replay in this process and record each replay by line.
@@ -104,6 +119,7 @@ def variants_here(
         count: How many replays.
         name: Where they run, in words.
         opened: Finished contexts that run again, by recorded id.
+        calls_only: Whether to record the calls only, which takes a fraction of the time.
         stepping: How to record the lines for a debugger; None records them for the search for a cause.
     """
     deadline = time.monotonic() + seconds
@@ -111,7 +127,14 @@ def variants_here(
         left = deadline - time.monotonic()
         if left <= 0:
             return
-        recorder = LineRecorder(paths=outer_reads) if stepping is None else _for_stepping(stepping, execution)
+        if calls_only:
+            recorder = None
+        else:
+            recorder = (
+                LineRecorder(paths=outer_reads, longest=LONGEST)
+                if stepping is None
+                else _for_stepping(stepping, execution)
+            )
         run = run_once(
             handler,
             RecordedState.of(execution, opened=None if stepping is not None and stepping.opens_contexts else opened),
@@ -120,7 +143,7 @@ def variants_here(
             recorder=recorder,
             pretends=True,
         )
-        lines = recorder.recording()
+        lines = recorder.recording() if recorder is not None else LineRecording()
         if not run.is_timed_out:
             yield _variant(f"replay {number} in {name}", run, lines)
 

@@ -153,9 +153,10 @@ class ReplayProcess:
         count: int,
         seconds: float,
         opened: frozenset[str] = frozenset(),
+        calls_only: bool = False,
         stepping: Stepping | None = None,
     ) -> list[Variant]:
-        """Replay in this process and record each replay by line; see `variants_here`.
+        """Replay in this process and record each replay by line, or its calls only; see `variants_here`.
 
         Raises:
             ClosedChannelError: The process has ended.
@@ -163,7 +164,16 @@ class ReplayProcess:
             TimeoutError: There was no answer in time.
         """
         self.channel.send(
-            Job(replace(execution, traces=()), name, seconds, 0, lines=count, opened=opened, stepping=stepping)
+            Job(
+                replace(execution, traces=()),
+                name,
+                seconds,
+                0,
+                lines=count,
+                calls_only=calls_only,
+                opened=opened,
+                stepping=stepping,
+            )
         )
         self.wait(seconds)
         return [Variant.from_wire(one) for one in self.answer().variants]
@@ -217,11 +227,12 @@ class ReplayProcess:
         Returns:
             How it ended; None when that is not known.
         """
-        ended = self.home.reap(self.pid, seconds)
-        self.channel.close()
-        self.last_output = self.printed()
-        self.output.close()
-        return ended
+        try:
+            return self.home.reap(self.pid, seconds)
+        finally:
+            self.channel.close()
+            self.last_output = self.printed()
+            self.output.close()
 
 
 class HandlerProcess:
@@ -232,14 +243,18 @@ class HandlerProcess:
         self.repeats = 0
         surroundings = surroundings or Surroundings("")
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-        self._process, self._channel = start_process(
-            WORKER,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._output,
-            start_new_session=True,
-            env=surroundings.environment(),
-        )
+        try:
+            self._process, self._channel = start_process(
+                WORKER,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                start_new_session=True,
+                env=surroundings.environment(),
+            )
+        except BaseException:
+            self._output.close()
+            raise
         self.ready = self._import(options, surroundings)
 
     def _import(self, options: WorkerOptions, surroundings: Surroundings) -> Ready:

@@ -87,9 +87,13 @@ class ValueText:
     Args:
         secrets: Rules for values that must not be shown; None shows all.
         known: Secrets that are known from the start.
+        longest: Longest text. A longer one is cut and keeps a checksum, so that a difference still shows.
     """
 
-    def __init__(self, secrets: Secrets | None = None, known: Iterable[str] = ()) -> None:
+    def __init__(
+        self, secrets: Secrets | None = None, known: Iterable[str] = (), *, longest: int | None = None
+    ) -> None:
+        self._longest = longest
         self._secrets = secrets
         self._hidden: dict[str, bool] = {}
         self._known: set[str] = set()
@@ -109,9 +113,12 @@ class ValueText:
     def value(self, value: Any) -> str:
         """Return the text of a value without a name."""
         try:
-            return self._text(value, 0, set())
+            text = self._text(value, 0, set())
         except (RecursionError, RuntimeError):  # a container that a different thread changes
             return f"<{type(value).__name__}>"
+        if self._longest is None or len(text) <= self._longest:
+            return text
+        return f"{text[: self._longest]}…#{_sum(text.encode(errors='replace'))}"
 
     def shape(self, value: Any) -> bytes | None:
         """Return bytes that are equal for two values only if their texts are, in a quarter of the time of a text.

@@ -227,6 +227,7 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
             count=job.lines,
             name=job.source,
             opened=job.opened,
+            calls_only=job.calls_only,
             stepping=job.stepping,
         )
         wires = tuple(one.to_wire() for one in variants)
