@@ -98,6 +98,26 @@ def test_time_limits_of_asyncio_are_found(body: str) -> None:
     assert codes(body) == ["DUR111"]
 
 
+COMPUTES = "def total(n):\n    return n * 2\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "with concurrent.futures.ThreadPoolExecutor() as pool:\n    sums = list(pool.map(total, event))",
+        "with concurrent.futures.ThreadPoolExecutor() as pool:\n    sums = [pool.submit(total, n).result() for n in event]",
+        "sums = await asyncio.to_thread(total, event)",
+        "thread = threading.Thread(target=total, args=(event,))\nthread.start()\nthread.join()",
+        "sums = await asyncio.get_running_loop().run_in_executor(None, total, event)",
+    ],
+)
+def test_threads_that_only_compute_are_left_alone_and_what_they_run_is_checked(body: str) -> None:
+    head = f"import concurrent.futures\n{HEAD}"
+    assert codes(COMPUTES + body, head) == []
+    assert codes(COMPUTES.replace("n * 2", "requests.get(n)") + body, head) == ["DUR105"]
+    assert codes(body.replace("total", "random.randrange"), head) == ["DUR102"]
+
+
 def test_functions_are_followed_across_files() -> None:
     sources = {
         "shop/flow.py": (

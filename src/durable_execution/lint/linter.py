@@ -14,6 +14,7 @@ from durable_execution.lint.program import (
     Module,
     Orchestration,
     Program,
+    called_later,
     children,
     operation_of,
     read_module,
@@ -99,10 +100,22 @@ def _call(found: Orchestration, node: ast.Call) -> Iterator[LintFinding]:
         return
     if rule is not None:
         yield _finding(found, node, rule, f"{_shown(node.func)}()")
+    if operation_of(node, found.contexts) is None:
+        yield from _called_later(found, node)
     if name == "asyncio.wait" and any("FIRST_" in ast.unparse(keyword.value) for keyword in node.keywords):
         yield _finding(found, node, "DUR110", "asyncio.wait(..., FIRST_COMPLETED)")
     if name == "asyncio.wait" and any(keyword.arg == "timeout" for keyword in node.keywords) and _has_limit(node):
         yield _finding(found, node, "DUR111", "asyncio.wait(..., timeout=...)")
+
+
+def _called_later(found: Orchestration, node: ast.Call) -> Iterator[LintFinding]:
+    """Find functions of libraries that a thread, a pool or `map` calls: `asyncio.to_thread(requests.get, url)`."""
+    for given in called_later(node, found.function.module):
+        if isinstance(given, (ast.Name, ast.Attribute)):
+            name = _resolved(found.function, given)
+            rule = rule_for_call(name, None) if name is not None else None
+            if rule is not None:
+                yield _finding(found, given, rule, _shown(given))
 
 
 def _environment(found: Orchestration, test: ast.expr) -> Iterator[LintFinding]:

@@ -23,19 +23,16 @@ OPERATIONS = (
 )
 CALLERS = frozenset(
     {
-        "map",
-        "filter",
-        "sorted",
-        "min",
-        "max",
-        "functools.reduce",
-        "itertools.groupby",
-        "itertools.starmap",
-        "any",
-        "all",
+        "map", "filter", "sorted", "min", "max", "functools.reduce", "itertools.groupby", "itertools.starmap", "any", "all",
+        "threading.Thread", "asyncio.to_thread", "_thread.start_new_thread",
     }
+)  # fmt: skip
+"""Functions that call the functions they are given, at once or in a thread."""
+
+POOLS = frozenset(
+    {"submit", "map", "starmap", "apply", "apply_async", "map_async", "imap", "imap_unordered", "run_in_executor"}
 )
-"""Functions that call the functions they are given, at once."""
+"""Methods of pools that call the functions they are given."""
 
 STANDARD = {"random": random, "secrets": secrets}
 """Modules whose every function the rules are about."""
@@ -241,10 +238,8 @@ class Program:
         yield Orchestration(function, with_aliases(function, own), (*outer.reached, function.qualname))
 
     def _passed_on(self, node: ast.Call, outer: Orchestration) -> Iterator[Orchestration]:
-        """Yield functions given to `map`, `sorted` and others that call them at once."""
-        if outer.function.module.resolve(node.func) not in CALLERS:
-            return
-        for given in (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "key")):
+        """Yield functions given to `map`, `sorted`, threads and others that call them."""
+        for given in called_later(node, outer.function.module):
             function = self.function_of(given, outer.function)
             if function is not None and not _is_decorated(function, (*STEP_DECORATORS, *HANDLER_DECORATORS)):
                 own = outer.contexts if _is_within(function, outer.function) else frozenset()
@@ -279,6 +274,14 @@ class Program:
             if module is not None and ".".join(parts[end:]) in module.functions:
                 return module.functions[".".join(parts[end:])]
         return None
+
+
+def called_later(node: ast.Call, module: Module) -> Iterator[ast.expr]:
+    """Yield what a call is given that may be a function which it calls: not those of operations."""
+    is_pool = isinstance(node.func, ast.Attribute) and node.func.attr in POOLS
+    if is_pool or module.resolve(node.func) in CALLERS:
+        yield from node.args
+        yield from (keyword.value for keyword in node.keywords if keyword.arg in ("key", "target", "func", "function"))
 
 
 def _module_named(name: str, modules: Mapping[str, Module]) -> Module | None:

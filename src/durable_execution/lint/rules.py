@@ -22,10 +22,9 @@ EXACT: dict[str, str] = {
     **dict.fromkeys(("uuid.uuid1", "uuid.uuid4", "uuid.uuid7"), "DUR103"),
     **dict.fromkeys(("time.sleep", "asyncio.sleep"), "DUR107"),
     **dict.fromkeys(
-        ("threading.Thread", "threading.Timer", "multiprocessing.Process", "subprocess.run", "subprocess.Popen",
+        ("threading.Timer", "multiprocessing.Process", "multiprocessing.Pool", "subprocess.run", "subprocess.Popen",
          "subprocess.call", "subprocess.check_call", "subprocess.check_output", "os.system", "os.fork", "os.getpid",
-         "concurrent.futures.ThreadPoolExecutor", "concurrent.futures.ProcessPoolExecutor", "asyncio.to_thread",
-         "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "_thread.start_new_thread"),
+         "concurrent.futures.ProcessPoolExecutor", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"),
         "DUR108",
     ),
     **dict.fromkeys(
@@ -106,7 +105,7 @@ RULES = _rules(
     Rule("DUR105", "network outside a step", "call it in a step: outside, it happens again on every replay"),
     Rule("DUR106", "files outside a step", "read and write files in a step"),
     Rule("DUR107", "sleeping outside a step", "use `await ctx.wait(...)`"),
-    Rule("DUR108", "threads or processes outside a step", "start them in a step"),
+    Rule("DUR108", "processes or timers outside a step", "start them in a step"),
     Rule("DUR109", "iteration over a set", "iterate over sorted(...): the order of a set differs between processes"),
     Rule("DUR110", "depends on which task finishes first", "use ctx.race() or ctx.any(), which record the winner"),
     Rule("DUR111", "time limit outside a step", "give the operation a timeout, or use ctx.race() with ctx.wait()"),
