@@ -451,3 +451,11 @@ def test_a_handler_that_takes_the_context_first_is_refused() -> None:
         durable_execution(typed_context_first)
     with pytest.raises(ConfigurationError, match="payload first"):
         exec("from durable_execution import durable_execution\n@durable_execution\nasync def h(ctx, event): ...")
+
+
+def test_a_value_that_is_awaited_says_so(async_scenario: Scenario) -> None:
+    async def workflow(_event: Any, ctx: DurableContext) -> Any:
+        value: Any = ctx.uuid()
+        return await value
+
+    assert text_of(async_scenario, workflow).endswith("leave out `await`")

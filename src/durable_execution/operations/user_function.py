@@ -195,5 +195,6 @@ def cancellation(error: BaseException) -> Exception:
     why = f" ({error})" if str(error) else ""
     return ExecutionError(
         f"the handler was cancelled by its own code{why}: it awaited a task that it had cancelled, or cancelled itself. "
-        "Catch asyncio.CancelledError where you await such a task"
+        "Catch asyncio.CancelledError where you await such a task. ctx.any and ctx.race cancel what they do not return: give each "
+        "a new call, such as callback.result()"
     ).with_traceback(error.__traceback__)

@@ -71,12 +71,16 @@ CONFIGURATIONS = {
 """The configuration of each operation that has one."""
 _UNKNOWN_OPTION = re.compile(r"(?:Durable|Blocking)Context\.(\w+)\(\) got an unexpected keyword argument '(\w+)'")
 
+_NEEDLESS_AWAIT = re.compile(r"^object \w+ can't be used in 'await' expression$|^'\w+' object can't be awaited$")
+
 
 def advice(error: BaseException) -> str:
     """What to write, as a sentence to append, if an error was raised because an operation was called in a wrong way."""
     unknown = _UNKNOWN_OPTION.search(str(error)) if isinstance(error, TypeError) else None
     if unknown is not None and unknown[1] in CONFIGURATIONS:
         return f". Options go into the configuration: write config={CONFIGURATIONS[unknown[1]]}(...)"
+    if isinstance(error, TypeError) and _NEEDLESS_AWAIT.search(str(error)):
+        return ". The call returned its value already: leave out `await`"
     return _missing_await(error)
 
 
