@@ -8,11 +8,14 @@ certificate, the retries and the time-outs. `resolve` creates a Lambda client fo
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.paging import MALFORMED
+from durable_execution.protocol import Wire
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 50
@@ -154,8 +157,61 @@ def _session() -> Any:
     session = get_session()
     loader: Any = create_loader(session.get_config_variable("data_path"))
     loader.list_available_services = lambda _type: [SERVICE]  # listing the folders of all services takes 20 ms
+    loader.load_data_with_path = _without_endpoints_file(loader, session.get_config_variable("region"))
     session.register_component("data_loader", loader)
     return session
+
+
+def _without_endpoints_file(loader: Any, region: str | None) -> Callable[[str], Any]:
+    """The loader's method, which derives `endpoints` from `partitions`.
+
+    botocore's `endpoints.json` describes every endpoint of every service, and takes 20 ms to read. botocore finds the address of
+    Lambda by a set of rules and by the partitions, and needs from this file only the pattern that all its endpoints follow. The
+    file is read for a region that the partitions do not name, such as `fips-us-east-1`, and if it is the user's own, from
+    AWS_DATA_PATH or ~/.aws/models.
+    """
+    read: Callable[[str], Any] = loader.load_data_with_path
+
+    def load(name: str) -> Any:
+        if name == "endpoints" and not any(
+            Path(folder, "endpoints.json").exists() for folder in _folders_of_the_user(loader)
+        ):
+            partitions, path = read("partitions")
+            try:
+                if any(region in each["regions"] for each in partitions["partitions"]):
+                    return {
+                        "version": 3,
+                        "partitions": [_endpoints_in(each) for each in partitions["partitions"]],
+                    }, path
+            except (KeyError, TypeError):  # a different version of botocore describes partitions in a different way
+                pass
+        return read(name)
+
+    return load
+
+
+def _folders_of_the_user(loader: Any) -> list[str]:
+    return [folder for folder in loader.search_paths if folder != loader.BUILTIN_DATA_PATH]
+
+
+def _endpoints_in(partition: Wire) -> Wire:
+    """What `endpoints.json` says of a partition, without the exceptions of single services."""
+    outputs = partition["outputs"]
+    plain, dual = outputs["dnsSuffix"], outputs["dualStackDnsSuffix"]
+    name, fips = "{service}.{region}.{dnsSuffix}", "{service}-fips.{region}.{dnsSuffix}"
+    variants = [
+        {"hostname": fips, "dnsSuffix": plain, "tags": ["fips"]},
+        {"hostname": fips, "dnsSuffix": dual, "tags": ["dualstack", "fips"]},
+        {"hostname": name, "dnsSuffix": dual, "tags": ["dualstack"]},
+    ]
+    return {
+        "partition": partition["id"],
+        "dnsSuffix": plain,
+        "regionRegex": partition["regionRegex"],
+        "regions": partition["regions"],
+        "defaults": {"hostname": name, "protocols": ["https"], "signatureVersions": ["v4"], "variants": variants},
+        "services": {},
+    }
 
 
 def endpoint_of(client: Any) -> Endpoint | None:
