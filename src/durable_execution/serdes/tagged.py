@@ -47,9 +47,7 @@ def dumps(value: Any) -> str:
     try:
         return _encode_compact(value if is_plain(value) else _tag(value))
     except (TypeError, ValueError, RecursionError) as error:
-        cure = (
-            ". Use None, a text or a Decimal for NaN and infinite numbers" if "Out of range float" in str(error) else ""
-        )
+        cure = ". Use None or a text for NaN and infinite numbers" if "Out of range float" in str(error) else ""
         kind = UnstorableError if isinstance(error, RecursionError) else SerializationError
         raise kind(f"{type(value).__name__} cannot be serialized as JSON: {reason(error)}{cure}") from None
 

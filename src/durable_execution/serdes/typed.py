@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import operator
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from typing import Any, NoReturn, get_args, get_origin
 
 import pydantic
@@ -34,7 +37,7 @@ from durable_execution.serdes.error_texts import (
 from durable_execution.serdes.interface import Codec
 
 NUMBERS = ("NaN", "Infinity")
-NO_NUMBERS = "NaN and infinite numbers have no form in JSON. Use None, a text or a Decimal instead"
+NO_NUMBERS = "NaN and infinite numbers have no form in JSON. Use None or a text instead"
 MASK = "**********"
 """What pydantic writes in place of a secret."""
 
@@ -51,7 +54,8 @@ def require_finite(text: str) -> None:
         SerializationError: It does.
     """
     if any(word in text for word in NUMBERS):
-        json.loads(text, parse_constant=_refuse)
+        with suppress(ValueError, RecursionError):  # text that is not JSON is refused with other words
+            json.loads(text, parse_constant=_refuse)
 
 
 def require_same(before: Any, after: Any, annotation: str) -> None:
@@ -131,13 +135,26 @@ def _parts(value: Any) -> Mapping[Any, Any] | None:
     return None
 
 
-def _holds_secret(value: Any, depth: int = 0) -> bool:
-    if hasattr(value, "get_secret_value"):
-        return bool(value.get_secret_value())
+def _holds_secret(value: Any) -> bool:
+    return _holds(value, _is_secret)
+
+
+def _is_secret(value: Any) -> bool:
+    return hasattr(value, "get_secret_value") and bool(value.get_secret_value())
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, (float, Decimal)) and not math.isfinite(value)
+
+
+def _holds(value: Any, is_meant: Callable[[Any], bool], depth: int = 0) -> bool:
+    """Whether a value is meant, or a part of it at any depth."""
+    if is_meant(value):
+        return True
     parts = _parts(value) if depth < 32 else None  # deeper than any payload that can be written
     if parts is None and isinstance(value, (set, frozenset)):
-        return any(_holds_secret(item, depth + 1) for item in value)
-    return parts is not None and any(_holds_secret(item, depth + 1) for item in parts.values())
+        return any(_holds(item, is_meant, depth + 1) for item in value)
+    return parts is not None and any(_holds(item, is_meant, depth + 1) for item in parts.values())
 
 
 def pydantic_codec(annotation: Any) -> Codec:
@@ -156,8 +173,9 @@ def pydantic_codec(annotation: Any) -> Codec:
             text = adapter.dump_json(value, warnings="error").decode()
             restored = adapter.validate_json(text)
         except pydantic.ValidationError as error:
+            cure = f". {NO_NUMBERS}" if _holds(value, _is_no_number) else ""
             raise SerializationError(
-                f"{shown(value)} cannot be read back as {_name(annotation)}: {validation_problems(error)}"
+                f"{shown(value)} cannot be read back as {_name(annotation)}: {validation_problems(error)}{cure}"
             ) from None
         except (pydantic_core.PydanticSerializationError, ValueError, RecursionError) as error:
             refuse_not_run(value)
@@ -167,6 +185,7 @@ def pydantic_codec(annotation: Any) -> Codec:
         return text
 
     def decode(text: str) -> Any:
+        require_finite(text)
         try:
             return adapter.validate_json(text)
         except pydantic.ValidationError as error:
