@@ -32,10 +32,16 @@ def audit(run: Run = subprocess.run) -> tuple[int, list[str]]:
         except (ValueError, KeyError, TypeError):
             reasons.append(f"  {service}: {(done.stderr.strip().splitlines() or ['no answer'])[-1][:200]}")
             continue
-        lines = list(_problems(found))
+        checked = [package for package in found if "skip_reason" not in package]
+        if not checked:
+            reasons.append(f"  {service}: it does not know any of these packages")
+            continue
+        skipped = ", ".join(package["name"] for package in found if "skip_reason" in package)
+        note = [f"Not checked, because {service} does not know them: {skipped}"] if skipped else []
+        lines = list(_problems(checked))
         if lines:
-            return 1, [*lines, "Upgrade these packages, and raise their lower bounds in pyproject.toml."]
-        return 0, [f"{len(found)} packages checked with {service}: no known vulnerabilities"]
+            return 1, [*lines, "Upgrade these packages, and raise their lower bounds in pyproject.toml.", *note]
+        return 0, [f"{len(checked)} packages checked with {service}: no known vulnerabilities", *note]
     return 2, ["Nothing was audited: no advisory data can be reached from here.", *reasons]
 
 

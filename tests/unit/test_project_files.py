@@ -254,6 +254,8 @@ def test_every_address_of_the_project_is_under_one_name() -> None:
 
 VULNERABLE = {"name": "idna", "version": "3.4", "vulns": [{"id": "PYSEC-2024-60", "fix_versions": ["3.7"]}]}
 
+UNKNOWN = {"name": "b", "skip_reason": "Dependency not found on PyPI and could not be audited: b (1)"}
+
 
 @pytest.mark.parametrize(
     ("answers", "code", "words"),
@@ -261,6 +263,13 @@ VULNERABLE = {"name": "idna", "version": "3.4", "vulns": [{"id": "PYSEC-2024-60"
         ([{"dependencies": [{"name": "a", "version": "1", "vulns": []}]}], 0, "1 packages checked with pypi"),
         ([{"dependencies": [VULNERABLE]}], 1, "idna 3.4: PYSEC-2024-60, fixed in 3.7"),
         ([None, {"dependencies": [VULNERABLE]}], 1, "PYSEC-2024-60"),
+        ([{"dependencies": [UNKNOWN]}, {"dependencies": [VULNERABLE]}], 1, "PYSEC-2024-60"),
+        ([{"dependencies": [UNKNOWN]}, {"dependencies": [UNKNOWN]}], 2, "pypi: it does not know any of these packages"),
+        (
+            [{"dependencies": [UNKNOWN, {"name": "a", "vulns": []}]}],
+            0,
+            "Not checked, because pypi does not know them: b",
+        ),
         ([None, None], 2, "Nothing was audited: no advisory data can be reached from here"),
     ],
 )
