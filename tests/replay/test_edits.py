@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from durable_execution import DurableContext, durable_execution
+from durable_execution import DurableContext, WaitForConditionConfig, durable_execution, poll_until
 from durable_execution.comparison import Divergence, DivergenceKind
+from durable_execution.comparison.call_tree import UNKNOWN_BLOCK, CallNode, is_same_function
+from durable_execution.divergence import Side
 from durable_execution.replay import Replayer
 from tests.replay.recording import recorded
 
@@ -200,3 +202,53 @@ def test_an_edited_function_under_a_different_name_is_a_rename_too() -> None:
     root = root_of(checking("checked", "check"), checking("edited", "verify"), traces=True)
     assert root.kind is DivergenceKind.RENAMED
     assert "the same function" in (root.likely or "")
+
+
+async def seen(state: int, _step: Any) -> int:
+    return state + 1
+
+
+async def paid(state: int, _step: Any) -> int:
+    return state + 2
+
+
+async def pack(ctx: DurableContext, _attempt: int) -> None:
+    await ctx.step(load, "load")
+
+
+async def wrap(ctx: DurableContext, _attempt: int) -> None:
+    await ctx.step(ship, "load")
+
+
+def polls(function: Any, name: str) -> Body:
+    async def body(ctx: DurableContext) -> None:
+        once = WaitForConditionConfig(wait_strategy=poll_until(lambda state: state > 0), initial_state=0)
+        await ctx.wait_for_condition(function, name, config=once)
+
+    return body
+
+
+def retries(function: Any, name: str) -> Body:
+    async def body(ctx: DurableContext) -> None:
+        await ctx.with_retry(function, name)
+
+    return body
+
+
+@pytest.mark.parametrize(("flow", "function", "other"), [(polls, seen, paid), (retries, pack, wrap)])
+def test_conditions_and_retried_blocks_are_known_by_their_functions(flow: Any, function: Any, other: Any) -> None:
+    renamed = root_of(flow(function, "first"), flow(function, "second"), traces=True)
+    assert (renamed.likely or "").startswith(
+        'the same function runs under a different name: "second" instead of "first"'
+    )
+    replaced = root_of(flow(function, "first"), flow(other, "second"), traces=True)
+    assert replaced.kind is DivergenceKind.SKIPPED
+    assert "name=" not in replaced.fix
+
+
+def test_traces_of_earlier_versions_do_not_know_the_functions_of_retried_blocks() -> None:
+    def node(function: str | None) -> CallNode:
+        return CallNode(Side("CONTEXT", None, "block"), function=function, body="0" * 16 if function else None)
+
+    assert is_same_function(node("pack"), node("wrap")) is True  # the code is the same
+    assert is_same_function(node(UNKNOWN_BLOCK), node("wrap")) is None

@@ -16,6 +16,9 @@ from durable_execution.protocol.ids import branch_path
 ANONYMOUS = "<lambda>"
 """Every lambda has this name, so the name does not identify it."""
 
+UNKNOWN_BLOCK = "DurableContext.with_retry.<locals>.block"
+"""What traces before version 5 say of every function given to `with_retry`."""
+
 BRANCH_OF = {
     OperationSubType.MAP.value: OperationSubType.MAP_ITERATION.value,
     OperationSubType.PARALLEL.value: OperationSubType.PARALLEL_BRANCH.value,
@@ -109,6 +112,8 @@ class CallNode:
 def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
     """Whether two calls run the same function; None where a side does not know its function."""
     left, right = recorded.function, replayed.function
+    if left == UNKNOWN_BLOCK:
+        return None
     if left is not None and left == right and ANONYMOUS not in left:
         return True  # its code may have been edited
     if recorded.body is None or replayed.body is None:

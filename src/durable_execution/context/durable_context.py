@@ -436,11 +436,7 @@ class DurableContext(Combinators):
         if not config.child_context:
             return with_retry.run_attempts(self, self._scope, function, name, strategy)
         child_config = config.child_config or ChildConfig(result_type=return_annotation(function))
-
-        async def block(context: DurableContext) -> T:
-            return await with_retry.run_attempts(context, context._scope, function, name, strategy)
-
-        return self.run_in_child_context(block, name, config=child_config)
+        return self.run_in_child_context(with_retry.block_of(function, name, strategy), name, config=child_config)
 
     def now(self, name: str | None = None) -> Pending[datetime]:
         """Return the checkpointed time: every replay gets the time of the first run. Costs one step."""

@@ -31,6 +31,7 @@ from durable_execution.serdes.codec import codec_for, return_annotation
 
 async def run_condition(call: Call, check: Callable[[Any, StepContext], Any], config: WaitForConditionConfig) -> Any:
     """Return the recorded result, or continue to poll."""
+    call.function = check
     recorded = await recorded_state(call)
     poll = Poll(call, check, config)
     check_parameters(check, "ctx.wait_for_condition", "state", "step")

@@ -50,6 +50,18 @@ async def run_attempts(
         await _pause(scope, timedelta(seconds=decision.delay_seconds), _backoff(name, attempt))
 
 
+def block_of(
+    function: Callable[[Any, int], Awaitable[T]], name: str | None, strategy: RetryStrategy
+) -> Callable[[Any], Awaitable[T]]:
+    """Return the body of a child context that makes the attempts."""
+
+    async def block(context: Any) -> T:
+        return await run_attempts(context, context._scope, function, name, strategy)  # noqa: SLF001
+
+    block.function = getattr(function, "blocking_function", function)  # type: ignore[attr-defined]  # what a trace names
+    return block
+
+
 def _pause(scope: ContextScope, duration: timedelta, name: str | None) -> Coroutine[Any, Any, None]:
     """Wait with jitter. Each replay draws a new length, so the wait is marked: the difference is not a code change."""
     seconds = wait_seconds(duration)

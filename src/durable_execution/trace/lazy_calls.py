@@ -28,8 +28,9 @@ Place = tuple[str | None, int]
 OLD_VERSION = 1
 """The schema version without function identities; its calls cannot be compared with a digest."""
 
-STEPS_VERSION = 3
-"""The last schema version with the identities of step functions only: its calls are compared with each other."""
+IDENTITY_VERSIONS = (3, 4)
+"""The last schema versions with the identities of step functions only, and without those of conditions and retried blocks: their
+calls are compared with each other."""
 
 MAX_TUPLE = 32
 Interval = tuple[int, int]
@@ -39,8 +40,8 @@ calls are open, whether tasks made them, and a position: the numbers of contexts
 
 
 def kin(version: int, python: str | None) -> str | None:
-    """Return what the fingerprints of functions depend on, the version of Python, and whether contexts have them."""
-    return f"{python} {version > STEPS_VERSION}" if python is not None else None
+    """Return what the fingerprints of functions depend on: the version of Python, and which calls have them."""
+    return f"{python} {sum(version > last for last in IDENTITY_VERSIONS)}" if python is not None else None
 
 
 def place_of(entry: "TraceEntry") -> Place | None:

@@ -27,7 +27,7 @@ from durable_execution.protocol import operation_id
 from durable_execution.trace import MemorySink, read_traces, write_traces
 from durable_execution.trace.lazy_calls import Coverage, Numbers, TraceCalls
 from durable_execution.trace.runs import CUT, digest_of_keys, runs_of
-from durable_execution.trace.schema import InvocationTrace
+from durable_execution.trace.schema import VERSION, InvocationTrace
 from durable_execution.trace.siblings import SiblingRuns, siblings_of
 
 HOUR = timedelta(hours=1)
@@ -418,4 +418,4 @@ def test_contexts_of_earlier_versions_had_no_functions() -> None:
             line["cuts"] = "f" * len(line["cuts"])  # of the same calls, with the functions of contexts
     traces = read_traces("".join(json.dumps(line) + "\n" for line in lines))
     assert not [change for trace in traces for change in _changed(trace)]
-    assert [trace.version for trace in traces] == [3, 3, *[4] * (len(traces) - 2)]
+    assert [trace.version for trace in traces] == [3, 3, *[VERSION] * (len(traces) - 2)]
