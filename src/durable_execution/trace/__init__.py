@@ -3,11 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from durable_execution.lazy_names import lazy_names
 from durable_execution.redaction import Redaction
-from durable_execution.trace.recorder import TraceRecorder, environment_recorder, recorder_from_environment
 from durable_execution.trace.schema import InvocationTrace
-from durable_execution.trace.sinks import DirectorySink, MemorySink, S3Sink, TraceSink
+
+if TYPE_CHECKING:
+    from durable_execution.trace.recorder import TraceRecorder, environment_recorder, recorder_from_environment
+    from durable_execution.trace.sinks import DirectorySink, MemorySink, S3Sink, TraceSink
 
 __all__ = [
     "DirectorySink",
@@ -21,6 +25,15 @@ __all__ = [
     "recorder_from_environment",
     "write_traces",
 ]
+
+if not TYPE_CHECKING:  # what only reads traces, such as a replay worker, loads nothing that writes them
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            **dict.fromkeys(("TraceRecorder", "environment_recorder", "recorder_from_environment"), "recorder"),
+            **dict.fromkeys(("DirectorySink", "MemorySink", "S3Sink", "TraceSink"), "sinks"),
+        },
+    )
 
 
 def read_traces(lines: str | Iterable[str]) -> tuple[InvocationTrace, ...]:
