@@ -1,8 +1,8 @@
 """How replay traces grow: a workflow that polls and waits, of 300 and of 1,000 rounds.
 
 Run `python -m tests.benchmarks.long_executions`. Every round is a step and a wait, so n rounds take n + 1 invocations. For each
-size it shows the traces and the bundle in bytes, the CPU seconds of the run with and without recording, and those of the
-commands that read it. The last column is the growth, which is 3.3 times for what is linear.
+size it shows the traces and the bundle in bytes, the CPU seconds of the run without recording, with traces, and with traces and
+spans, and those of the commands that read it. The last column is the growth, which is 3.3 times for what is linear.
 
 With `--shapes` it shows the traces of other workflows that take many invocations, in bytes: calls in contexts of all kinds, and many
 branches that are open at once.
@@ -11,6 +11,7 @@ branches that are open at once.
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ from durable_execution import (
     poll_until,
 )
 from durable_execution.local import LocalEngine
+from durable_execution.telemetry.settings import TELEMETRY
 
 
 @durable_step
@@ -121,6 +123,33 @@ def one_more(seen: int, _: Any) -> int:
 
 
 @durable_execution
+async def nested_flat(rounds: int, ctx: DurableContext) -> None:
+    """Poll once in each item of maps without contexts, in items of such a map."""
+    flat = MapConfig(nesting_type=NestingType.FLAT)
+
+    async def group(inner: DurableContext, number: int) -> None:
+        await inner.map(range(4 * number, 4 * number + 4), poll_item, name="items", config=flat)
+
+    await ctx.map(range(rounds // 4), group, name="groups", config=flat)
+
+
+@durable_execution
+async def tasks_in_flat_items(rounds: int, ctx: DurableContext) -> None:
+    """Poll once in each of four tasks, in each item of a map without contexts."""
+
+    async def group(inner: DurableContext, number: int) -> None:
+        await asyncio.gather(*(poll_in(inner, 1, 4 * number + task) for task in range(4)))
+
+    await ctx.map(range(rounds // 4), group, name="groups", config=MapConfig(nesting_type=NestingType.FLAT))
+
+
+@durable_execution
+async def mixed_ends(rounds: int, ctx: DurableContext) -> None:
+    """Poll once in each item of a map; the items end in an order that has nothing to do with their numbers."""
+    await ctx.map([number * 7 % rounds for number in range(rounds)], poll_item, name="items")
+
+
+@durable_execution
 async def conditions(rounds: int, ctx: DurableContext) -> None:
     """Poll three times for each condition."""
     until_three = WaitForConditionConfig(wait_strategy=poll_until(lambda seen: seen >= 3), initial_state=0)
@@ -136,8 +165,11 @@ SHAPES: dict[str, Any] = {
     "a virtual context each": virtual_contexts,
     "open items of a map": open_items,
     "the same, flat": flat_items,
+    "flat in flat": nested_flat,
+    "ended in a mixed order": mixed_ends,
     "four branches": branches,
     "tasks": tasks,
+    "tasks in flat items": tasks_in_flat_items,
     "conditions": conditions,
 }
 
@@ -149,14 +181,16 @@ class Measured(NamedTuple):
     bundle_bytes: float
     run_seconds: float
     recorded_run_seconds: float
+    recorded_run_seconds_with_spans: float
     show_seconds: float
     replay_seconds: float
 
 
 def measure(rounds: int, folder: Path) -> Measured:
     """Run an execution with and without recording, and read it with each command."""
-    plain = _run(rounds, folder / "plain", is_recorded=False)
-    recorded = _run(rounds, folder / "recorded", is_recorded=True)
+    plain = _run(rounds, folder / "plain", is_recorded=False, has_spans=False)
+    recorded = _run(rounds, folder / "recorded", is_recorded=True, has_spans=False)
+    whole = _run(rounds, folder / "whole", is_recorded=True, has_spans=True)
     (trace,) = (folder / "recorded" / "traces").glob("*.trace.jsonl")
     execution = trace.name.removesuffix(".trace.jsonl")[-36:]
     bundle = folder / "bundle.json"
@@ -166,6 +200,7 @@ def measure(rounds: int, folder: Path) -> Measured:
         bundle.stat().st_size,
         plain,
         recorded,
+        whole,
         _command(folder, "show", execution),
         _command(folder, "replay", execution, f"{__file__}:poller", "--headless"),
     )
@@ -185,8 +220,9 @@ def shapes(sizes: list[int]) -> Iterator[str]:
         yield f"{shape:<24}" + "".join(f"{size:>14,}" for size in found) + f"{found[-1] / found[0]:>10.2f}"
 
 
-def _run(rounds: int, folder: Path, *, is_recorded: bool) -> float:
+def _run(rounds: int, folder: Path, *, is_recorded: bool, has_spans: bool) -> float:
     folder.mkdir(parents=True)
+    os.environ[TELEMETRY.name] = "on" if has_spans else "off"  # the engine keeps spans beside the traces
     options = {} if is_recorded else {"trace_sink": False}
     with LocalEngine(folder / "store.db", time="skip", **options) as engine:  # type: ignore[arg-type]
         engine.register("poller", poller)
