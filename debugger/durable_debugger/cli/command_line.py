@@ -9,6 +9,7 @@ import re
 import sys
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
@@ -156,15 +157,29 @@ def web_address(text: str) -> str:
     return text
 
 
-def word_of(words: Iterable[str]) -> Callable[[str], str]:
-    """Return the type of an option that is one of several words, in any case."""
-    known = {word.casefold(): word for word in words}
+@dataclass(frozen=True, slots=True)
+class WordOf:
+    """The type of an option that is one of several words, in any case.
 
-    def read(text: str) -> str:
-        found = known.get(text.casefold())
+    Attributes:
+        words: The words, which a shell completes.
+    """
+
+    words: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Read one of the words.
+
+        Raises:
+            ArgumentTypeError: The text is a different word.
+        """
+        found = next((word for word in self.words if word.casefold() == text.casefold()), None)
         if found is None:
-            near = nearest_of(text, known.values())
-            raise ArgumentTypeError(f"{text!r:.{SHOWN}} is not one of {', '.join(known.values())}{near}")
+            near = nearest_of(text, self.words)
+            raise ArgumentTypeError(f"{text!r:.{SHOWN}} is not one of {', '.join(self.words)}{near}")
         return found
 
-    return read
+
+def word_of(words: Iterable[str]) -> WordOf:
+    """Return the type of an option that is one of several words, in any case."""
+    return WordOf(tuple(map(str, words)))

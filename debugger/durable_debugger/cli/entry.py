@@ -1,5 +1,6 @@
 """`durable-debug`: finds the verb, runs it, and turns errors into a message and an exit code."""
 
+import re
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from durable_debugger.cli.command_line import CommandParser, nearest_of
+from durable_debugger.cli.command_line import CommandParser, WordOf, nearest_of
 from durable_debugger.cli.exits import CommandError, Exit, say_ambiguous, say_not_found
 from durable_debugger.cli.output import Output
 from durable_debugger.sources.found import AmbiguousError, NotFoundError
@@ -105,6 +106,37 @@ def run_words(words: list[str], output: Output) -> int:
 
 
 def _parsed(words: list[str]) -> Namespace:
+    """Parse the words of a command.
+
+    Raises:
+        CommandError: A word is not known, missing, or not allowed where it stands.
+    """
+    try:
+        return _parsed_words(words)
+    except CommandError as error:
+        option = UNKNOWN.match(str(error))
+        if option is None:
+            raise
+        near = _verb_with(option["name"]) or option["near"] or ""
+        raise CommandError(f"unknown option {option['name']}{near}{option['more']}", error.exit) from None
+
+
+UNKNOWN = re.compile(r"unknown option (?P<name>[^\s;]+)(?P<near>; did you mean \S+\?)?(?P<more> \(see .*)", re.DOTALL)
+"""The message for an option that its verb does not have."""
+HANDLER_OPTIONS = ("--handler", "--target", "--against", "--with")
+"""What people call the handler, which `replay` takes without an option."""
+
+
+def _verb_with(option: str) -> str:
+    """Point to the verb that has an option."""
+    if option in HANDLER_OPTIONS:
+        return "; did you mean `durable-debug replay EXECUTION MODULE:HANDLER`?"
+    verbs = parsers()
+    found = next((verb for verb in ("show", "replay", *verbs) if verbs[verb].has_option(option)), None)
+    return f"; did you mean `durable-debug {found} … {option}`?" if found else ""
+
+
+def _parsed_words(words: list[str]) -> Namespace:
     """Parse the words of a command. Without a verb they open an execution.
 
     Raises:
@@ -189,6 +221,8 @@ def run_completion(arguments: Namespace, output: Output) -> int:
         for action in pending.pop().arguments:
             if isinstance(action.choices, dict):
                 pending.extend(action.choices.values())
+            elif isinstance(action.type, WordOf):
+                action.choices = action.type.words
             elif action.dest in FILES:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
     output.data.write(shtab.complete(parser, shell=arguments.shell) + "\n")

@@ -52,6 +52,11 @@ USAGE: list[tuple[str, str]] = [
     ("run shop.py:handler {}", "unexpected argument '{}'; pass the payload with --input (see"),
     ("run shop.py:handler @order.json", "unexpected argument '@order.json'; pass the payload with --input (see"),
     ("show order.json --evnts", "unknown option --evnts; did you mean --events?"),
+    (
+        "open order.json --handler flow:order",
+        "unknown option --handler; did you mean `durable-debug replay EXECUTION MODULE:HANDLER`? (see",
+    ),
+    ("order.json --headless", "unknown option --headless; did you mean `durable-debug replay … --headless`? (see"),
     ("show order.json --zzz", "unknown option --zzz (see `durable-debug show --help`)"),
     ("show", "required: EXECUTION"),
     ("diff order.json", "required: B"),

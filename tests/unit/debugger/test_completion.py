@@ -26,6 +26,7 @@ def test_there_is_a_script_for_every_shell(shell: str, capsys: pytest.CaptureFix
         ("durable-debug check --per", "--perturb"),
         ("durable-debug export x --to bu", "bundle"),
         ("durable-debug callback suc", "succeed"),
+        ("durable-debug list --status SUC", "SUCCEEDED"),
     ],
 )
 def test_bash_completes(words: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
