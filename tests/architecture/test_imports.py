@@ -39,6 +39,12 @@ def test_defining_a_handler_with_plain_types_loads_nothing_that_can_wait() -> No
     assert loaded.isdisjoint(LOADED_WHEN_USED), sorted(loaded.intersection(LOADED_WHEN_USED))
 
 
+def test_the_screen_opens_without_what_replays() -> None:
+    loaded = modules_after("import durable_debugger.app")
+    replaying = {f"durable_execution.replay.{name}" for name in ("pool", "supervisor", "replayer", "loading")}
+    assert loaded.isdisjoint(replaying), sorted(loaded.intersection(replaying))
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["list", "--help"], ["show", "--help"], ["run", "--help"]], ids=" ".join
 )

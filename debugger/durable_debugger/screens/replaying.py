@@ -13,18 +13,15 @@ from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import handles
 from durable_debugger.text.source_path import nearer
 from durable_execution.errors import DurableError
-from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.line_recording import LineRecording
-from durable_execution.replay.messages import Stepping
-from durable_execution.replay.pool import check_in_workers
 from durable_execution.replay.probes import Probe
-from durable_execution.replay.replayed_tree import rooted_at
 from durable_execution.replay.report import ReplayReport
-from durable_execution.replay.reproduction import Variant
-from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what replays is loaded when something is replayed: opening an execution needs none of it
     from durable_debugger.screens.main import MainScreen
+    from durable_execution.replay.messages import Stepping
+    from durable_execution.replay.reproduction import Variant
+    from durable_execution.replay.supervisor import HandlerProcess
 
 GROUP = "replay"
 SECONDS = 30.0
@@ -105,6 +102,10 @@ class Replays:
             self._home.close()
 
     def _replay(self, session: Session, target: str) -> None:
+        from durable_execution.replay.checks import Handlers, Source
+        from durable_execution.replay.pool import check_in_workers
+        from durable_execution.replay.supervisor import WorkerOptions
+
         worker = get_current_worker()
         try:
             options = WorkerOptions(has_rows=True, is_fresh=True, jobs=1)
@@ -131,6 +132,8 @@ class Replays:
         self, session: Session, target: str, probes: tuple[Probe, ...], done: Callable[[Session, LineRecording], None]
     ) -> None:
         """Record a replay by line, in an isolated process like every other replay."""
+        from durable_execution.replay.messages import Stepping
+
         worker = get_current_worker()
         stepping = Stepping(probes, opens_contexts=_opens_contexts(session), hides_secrets=session.secrets is not None)
         try:
@@ -142,7 +145,10 @@ class Replays:
         lines = found[0].lines if found else LineRecording()
         self._later(worker, lambda: done(session, lines))
 
-    def _variants(self, session: Session, target: str, stepping: Stepping) -> list[Variant]:
+    def _variants(self, session: Session, target: str, stepping: "Stepping") -> "list[Variant]":
+        from durable_execution.replay.replayed_tree import rooted_at
+        from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
+
         home = self._home = HandlerProcess(target, WorkerOptions(jobs=1))
         try:
             process = home.fork()
