@@ -83,7 +83,7 @@ class Flusher:
                 self._failed = 0
             else:
                 self._failed += 1
-                self._warn(monotonic() - began, is_refused=is_refused)
+                self._warn(monotonic() - began, _reason(is_refused=is_refused, is_running=flush.is_alive()))
             return Flushed(monotonic() - began, is_complete, is_refused)
 
         return finish
@@ -97,16 +97,22 @@ class Flusher:
         self._pending.start()
         return self._pending
 
-    def _warn(self, seconds: float, *, is_refused: bool) -> None:
+    def _warn(self, seconds: float, reason: str) -> None:
         if self._failed == 1:
             logger.warning(
                 "%s were not delivered: %s after %.1f s. The execution is not affected; the next invocations wait less. "
                 "Check that the collector answers at OTEL_EXPORTER_OTLP_ENDPOINT; DURABLE_TELEMETRY_FLUSH_SECONDS sets how "
                 "long an invocation waits",
                 "spans" if self._has_spans else "metrics or log records",
-                "the exporter failed" if is_refused else "the exporter had not finished",
+                reason,
                 seconds,
             )
+
+
+def _reason(*, is_refused: bool, is_running: bool) -> str:
+    if is_refused:
+        return "the exporter failed"
+    return "the exporter had not finished" if is_running else "the provider did not flush (it may be shut down)"
 
 
 def budget_of(lambda_context: Any, longest_seconds: float) -> float:

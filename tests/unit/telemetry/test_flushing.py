@@ -166,10 +166,12 @@ def test_providers_that_cannot_be_flushed_are_left_alone() -> None:
 
 
 @pytest.mark.usefixtures("fresh")
-def test_a_flush_that_reports_too_little_time_is_not_a_delivery() -> None:
+def test_a_flush_that_reports_too_little_time_is_not_a_delivery(caplog: pytest.LogCaptureFixture) -> None:
     flusher = Flusher(ExportOutcomes())
     flushed = flusher.flush([lambda _: False, lambda _: True], 5.0)
     assert (flushed.is_complete, flushed.is_refused) == (False, False)
+    (record,) = caplog.records
+    assert "spans were not delivered: the provider did not flush" in record.getMessage()
     assert flusher.flush([lambda _: True], 5.0).is_complete
 
 
