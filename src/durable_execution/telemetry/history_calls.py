@@ -21,6 +21,7 @@ from durable_execution.protocol import (
     branch_id,
 )
 from durable_execution.protocol.ids import branch_path
+from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.serdes.tagged import loads
 
 if TYPE_CHECKING:
@@ -163,12 +164,14 @@ def wire_of(operation: "RecordedOperation", *, last_attempt: "RecordedAttempt | 
         "StartTimestamp": operation.started_at,
         "EndTimestamp": operation.ended_at,
     }
+    details: dict[str, Any] = {"Result": operation.result}
+    if operation.error is not None:
+        details["Error"] = operation.error.to_wire()
     if operation.type is OperationType.WAIT:
-        wire["WaitDetails"] = {"ScheduledEndTimestamp": operation.details.get("scheduled_end_at")}
+        details["ScheduledEndTimestamp"] = operation.details.get("scheduled_end_at")
     if operation.type is OperationType.STEP:
-        wire["StepDetails"] = {"Result": operation.result, "NextAttemptTimestamp": _next_attempt(last_attempt)}
-    if operation.type is OperationType.CONTEXT:
-        wire["ContextDetails"] = {"Result": operation.result}
+        details["NextAttemptTimestamp"] = _next_attempt(last_attempt)
+    wire[DETAILS_MEMBER[operation.type]] = details
     return wire
 
 

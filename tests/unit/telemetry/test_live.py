@@ -26,10 +26,12 @@ from durable_execution.context.durable_context import DurableContext
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.errors import StepError
 from durable_execution.handler import durable_execution
+from durable_execution.history.reading import read_history
 from durable_execution.observers import AttemptStarted, ContextEntered, Diverged, OperationCompleted, OperationStarted
 from durable_execution.protocol import ErrorObject, InvocationStatus, Operation, OperationStatus
 from durable_execution.telemetry import environment_memory, live
 from durable_execution.telemetry.attributes import code_attributes
+from durable_execution.telemetry.backfill import backfill
 from durable_execution.telemetry.live import LiveTracing, assemble
 from durable_execution.telemetry.otlp import to_otlp
 from durable_execution.telemetry.outlets import PlaceholderSpan
@@ -426,6 +428,27 @@ def test_a_failure_tells_what_was_really_raised(provided: Provided) -> None:
     assert "in declined" in str(event.attributes["exception.stacktrace"])
     assert spans["charge"].attributes["code.function.name"].startswith(f"{__name__}.")  # type: ignore[union-attr, index]
     assert spans["charge"].attributes["code.file.path"] == __file__  # type: ignore[index]
+
+
+def test_a_failure_that_a_later_invocation_raises_again_is_still_one_exception(provided: Provided) -> None:
+    def declined(_: Any) -> None:
+        raise ValueError("no funds")
+
+    async def workflow(_: Any, ctx: DurableContext) -> None:
+        try:
+            await ctx.step(declined, "charge", config=retry_in(1, attempts=1))
+        except StepError:
+            await ctx.wait(timedelta(seconds=5), "rest")
+            raise
+
+    with engine_with(Tracing(provided.provider, "execution"), workflow) as engine:
+        done = run(engine, {})
+        exported = backfill(read_history(done.history(), arn=done.arn))
+    assert done.status == "FAILED"
+    for spans in (provided.exporter.get_finished_spans(), exported):
+        raised = [span.name for span in spans for event in span.events if event.name == "exception"]
+        assert raised == ["charge attempt 1"]
+        assert sum("error.type" in (span.attributes or {}) for span in spans) == 4
 
 
 def test_branches_that_fail_alike_are_exceptions_of_their_own(provided: Provided) -> None:
