@@ -8,8 +8,10 @@ import pytest
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode, completion_reason, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare
+from durable_execution.comparison.relocation import _is_same
 from durable_execution.comparison.runtime_check import target_of
-from durable_execution.divergence import Side
+from durable_execution.comparison.wording import likely_of
+from durable_execution.divergence import DivergenceKind, Side
 from durable_execution.history.reading import read_history
 from durable_execution.protocol import operation_id
 from tests.unit.history.events import Script
@@ -117,6 +119,43 @@ def test_the_same_difference_in_many_branches_is_one_root() -> None:
         ("skipped", "flow/m#2/a", False),
     ]
     assert found.roots[0].follow_on == 5  # a, b of two branches, and b of the first
+
+
+def test_the_same_difference_in_two_contexts_has_two_roots() -> None:
+    def contexts(*names: str) -> CallNode:
+        root = tree()
+        root.children = [node(f"part_{number}", number, "CONTEXT") for number in (1, 2)]
+        for each in root.children:
+            each.children = [
+                CallNode(Side("STEP", "Step", name, position=position, path=f"{each.side.path}/{name}"))
+                for position, name in enumerate(names, start=1)
+            ]
+        return root
+
+    found = compared(contexts("a", "b"), contexts("b"))
+    assert shown(found) == [("skipped", "flow/part_1/a", True), ("skipped", "flow/part_2/a", True)]
+
+
+def test_a_renamed_call_of_the_same_function_is_told_from_one_of_another() -> None:
+    def side(name: str, body: str) -> CallNode:
+        root = tree("a", "b", "c")
+        assert root.children is not None
+        root.children[1] = node(name, 2, body=body)
+        return root
+
+    same = compared(side("b", "bill"), side("x", "bill")).roots[0]
+    other = compared(side("b", "bill"), side("x", "refund")).roots[0]
+    assert same.recorded is not None
+    assert same.replayed is not None
+    expected = likely_of(DivergenceKind.RENAMED, same.recorded, same.replayed, is_same_function=True)
+    assert same.likely == expected
+    assert other.likely != expected
+
+
+def test_a_call_without_a_counterpart_moved_nowhere() -> None:
+    assert not _is_same(None, node("a", 1))
+    assert not _is_same(node("a", 1), None)
+    assert _is_same(node("a", 1), node("a", 2))
 
 
 def test_functions_that_changed_places() -> None:
