@@ -5,6 +5,7 @@ what the debugger shows of them.
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
@@ -98,7 +99,8 @@ def main() -> None:
         os.chdir(directory)
         store = Path("orders.db")
         origin, fork = record(store)
-        fleet = fleet_of("local store orders.db", list(store_source(store, Wanted()).read()))
+        with contextlib.closing(store_source(store, Wanted())) as source:
+            fleet = fleet_of("local store orders.db", list(source.read()))
         asyncio.run(take(DebuggerApp(fleet=(fleet, CostTerms())), "fleet.svg"))
         local = LocalExecutions(store)
         sides = [local.load(arn).execution for arn in (origin, fork)]
