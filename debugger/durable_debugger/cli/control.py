@@ -34,6 +34,7 @@ from durable_execution.clock import SystemClock
 from durable_execution.counts import counted, plural
 from durable_execution.protocol import ErrorObject
 from durable_execution.replay.gate import ABSENT, CONFLICT, DENIED, HELD_BY, MAX_REASON, error_code
+from durable_execution.runtime.answers import malformed
 
 SHOWN_EVERY = 100
 MAX_ASKED = 20
@@ -315,8 +316,10 @@ def _described(run: Run, client: Any, arn: str, *, is_arn: bool) -> Acted:
         if run.verb.name == "delete" and is_arn and error_code(error) == ABSENT:
             return Acted(arn, None, "unchanged", "it does not exist, or is deleted already")
         raise
-    note = str((found.get("PauseDetails") or {}).get("Reason") or "")
-    return Acted(arn, str(found["Status"]), note=note)
+    status, pause = found.get("Status"), found.get("PauseDetails") or {}
+    if not status or not isinstance(status, str) or not isinstance(pause, dict):
+        raise malformed("get_durable_execution answered without a Status")
+    return Acted(arn, status, note=str(pause.get("Reason") or ""))
 
 
 def _selected(run: Run, client: Any) -> Iterator[Acted]:

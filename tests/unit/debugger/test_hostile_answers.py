@@ -31,12 +31,13 @@ class Endpoint(LoopbackService):
     """Gives one answer to every request about the history or the list, and a normal one to others."""
 
     answer: Answer = (200, {}, b"")
+    description: Any = EXECUTION
 
     def _answer(self, request: Request) -> Answer | None:
         path = request.target.partition("?")[0]
         if path.endswith("/history") or "/functions/" in path:
             return self.answer
-        return 200, {}, json.dumps(EXECUTION).encode()
+        return 200, {}, json.dumps(self.description).encode()
 
 
 @pytest.fixture
@@ -76,3 +77,14 @@ def test_a_wrong_answer_is_explained(
     said = capsys.readouterr().err
     assert said.startswith("durable-debug: ")
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("verb", ["stop", "pause", "resume", "delete"])
+@pytest.mark.parametrize("description", [{}, {"Status": None}, {**EXECUTION, "Status": ""}])
+def test_an_execution_without_a_status_is_not_acted_on(
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str], verb: str, description: Any
+) -> None:
+    endpoint.description = description
+    assert durable_debug([verb, ARN, "--yes", "--endpoint-url", endpoint.url]) == 3
+    assert "get_durable_execution answered without a Status" in capsys.readouterr().err
+    assert not [request for request in endpoint.requests if request.method != "GET"]
