@@ -9,7 +9,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from durable_execution.history.reading import read_history
+from durable_execution.protocol import ErrorObject
 from durable_execution.telemetry.backfill import backfill
+from durable_execution.telemetry.span_kinds import Failure
 from durable_execution.telemetry.spans import SpanRecord
 from tests.unit.telemetry.scenarios import CALLBACK_NAMES, SCENARIOS, Run, Tracing, engine_with, provider_for, run
 
@@ -101,3 +103,12 @@ def test_the_same_spans_come_out_of_the_history(scenario: str, view: str) -> Non
 
 def roots_of(spans: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return [span for span in spans.values() if span["parent"] is None]
+
+
+def test_a_recorded_stack_is_shown_without_secrets() -> None:
+    stack = ('  File "orders.py", line 3, in charge\n    login(password="hunter2xyz")',)
+    failure = Failure.of(ErrorObject("declined", "CardError", stack_trace=stack), None)
+    assert failure is not None
+    shown = str(failure.event(1).attributes["exception.stacktrace"])
+    assert 'login(password="⊘")' in shown
+    assert "hunter2xyz" not in shown
