@@ -13,7 +13,8 @@ import traceback
 import uuid
 import weakref
 from collections import ChainMap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -239,6 +240,22 @@ def _rates() -> dict[str, float]:
     return {"eur": 1.0}
 
 
+@contextmanager
+def _budget(seconds: float) -> Generator[float, None, float]:
+    began = time.perf_counter()
+    left = seconds - time.time_ns() % 1_000_003  # CAUSE
+    try:
+        yield left
+    finally:
+        logging.getLogger("shop").info("took %s", time.perf_counter() - began)
+    return time.perf_counter() - began
+
+
+def budget() -> str:
+    with _budget(60) as left:
+        return f"left {left}"
+
+
 SELF_VARYING: dict[str, Callable[[], str]] = {
     one.__name__: one
     for one in (
@@ -260,6 +277,7 @@ SELF_VARYING: dict[str, Callable[[], str]] = {
         set_by_name,
         weakly_kept,
         layered,
+        budget,
     )
 } | {"closure": closure}
 

@@ -168,6 +168,14 @@ class Side:
                     return line
         return None
 
+    def goes_on_after(self, frame: Frame, at: int) -> bool:
+        """Whether a frame is a generator that gave a value to the statement at a LINE event, and ends after it."""
+        end, until = self.end_of(frame.number), self._until_next_line(at)
+        if end is not None and end < until:
+            return False
+        given = self.yielded_at(at)
+        return given is not None and self.events[given].frame == frame.number
+
     def awaited_at(self, statement: Statement, at: int) -> Iterator[Frame]:
         """First frames of tasks or threads that a statement waits for: it reads what was made with their function."""
         if RESULTS & statement.calls:

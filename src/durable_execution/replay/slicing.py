@@ -237,7 +237,8 @@ class Slice:
         """Follow the functions that a statement calls and that end differently."""
         found = False
         for frame in self._left.called_at(at):
-            found = self._differs_at_end(frame, depth) or found
+            if not self._left.goes_on_after(frame, at):
+                found = self._differs_at_end(frame, depth) or found
         return found
 
     def _changed_inside(self, at: int, other: int, depth: int) -> bool:
