@@ -65,6 +65,9 @@ RIGHT = [
     "if ctx.random().random() > 0.5: await ctx.step(work())",
     "ctx.logger.info('at %s', datetime.now())",
     "for name in sorted({'a', 'b'}):\n    await ctx.step(work(name), name=name)",
+    "names = {one for one in {'a', 'b'}}\nawait ctx.step(work(sum(len(name) for name in names)))",
+    "names = {'a', 'b'}\nif any(name > 'a' for name in names): await ctx.step(work())",
+    "import sqlite3\nrows = sqlite3.connect(':memory:').execute('select 1').fetchall()",
     "table = os.environ['TABLE']\nawait ctx.step(work(table))",
     "rng = random.Random(7)",
     "fast = await ctx.step(lambda s: os.environ.get('FAST'), name='fast')\nif fast: await ctx.step(work())",
@@ -96,6 +99,16 @@ def test_deterministic_code_is_left_alone(body: str) -> None:
 )
 def test_time_limits_of_asyncio_are_found(body: str) -> None:
     assert codes(body) == ["DUR111"]
+
+
+def test_a_set_in_an_order_that_matters_is_found() -> None:
+    for body in (
+        "first = [n for n in {'a', 'b'}][0]",
+        "text = ''.join(n for n in {'a', 'b'})",
+        "min((n for n in {'a'}), key=len)",
+        "sum(n / 3 for n in {1, 2})",
+    ):
+        assert codes(body) == ["DUR109"], body
 
 
 COMPUTES = "def total(n):\n    return n * 2\n"

@@ -42,10 +42,10 @@ SKIPPED_DIRECTORIES = frozenset({".git", ".venv", "venv", "node_modules", "__pyc
 def check_orchestration(found: Orchestration) -> Iterator[LintFinding]:
     """Check a function that runs again on every replay."""
     function = found.function
-    logged = _logged(function)
+    harmless = _logged(function) | _unordered(function)
     sets = _sets(function)
     for node in children(function.node):
-        if id(node) in logged:
+        if id(node) in harmless:
             continue
         match node:
             case ast.Call():
@@ -96,7 +96,11 @@ def _call(found: Orchestration, node: ast.Call) -> Iterator[LintFinding]:
     if name is not None and name.partition(".")[0] in found.contexts:
         return
     rule = rule_for_call(name, method)
-    if (rule == "DUR107" and _is_zero(node)) or (rule == "DUR111" and not _has_limit(node)):
+    if (
+        (rule == "DUR107" and _is_zero(node))
+        or (rule == "DUR111" and not _has_limit(node))
+        or _is_in_memory(name, node)
+    ):
         return
     if rule is not None:
         yield _finding(found, node, rule, f"{_shown(node.func)}()")
@@ -222,6 +226,33 @@ def _logged(function: FunctionInfo) -> set[int]:
     return found
 
 
+ANY_ORDER = frozenset({"any", "all", "sorted", "set", "frozenset", "len", "min", "max", "collections.Counter"})
+"""Functions whose result is the same in any order of what they are given."""
+
+
+def _unordered(function: FunctionInfo) -> set[int]:
+    """Return the identities of `for` clauses whose order does not matter: `sum(len(name) for name in names)`."""
+    found: set[int] = set()
+    for node in children(function.node):
+        match node:
+            case ast.Call(args=[ast.GeneratorExp() | ast.ListComp() as given], keywords=[]):
+                name = function.module.resolve(node.func)
+                if name in ANY_ORDER or (name == "sum" and _counts(given.elt)):
+                    found |= {id(clause) for clause in given.generators}
+            case ast.SetComp():
+                found |= {id(clause) for clause in node.generators}
+            case _:
+                pass
+    return found
+
+
+def _counts(node: ast.expr) -> bool:
+    """Whether a value is a whole number. A sum of others depends on their order in its last digits."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in ("len", "int", "round")
+    return isinstance(node, ast.Constant) and isinstance(node.value, int)
+
+
 def _sets(function: FunctionInfo) -> frozenset[str]:
     """Return the names that hold sets: of the module, of enclosing functions and of its own, parameters included."""
     scopes: list[FunctionInfo] = []
@@ -320,6 +351,12 @@ def _has_limit(node: ast.Call) -> bool:
 
 def _is_zero(node: ast.Call) -> bool:
     return bool(node.args) and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
+
+
+def _is_in_memory(name: str | None, node: ast.Call) -> bool:
+    """Whether a call opens a database that lives in this process only."""
+    place = node.args[0] if node.args else None
+    return name == "sqlite3.connect" and isinstance(place, ast.Constant) and place.value == ":memory:"
 
 
 def _shown(node: ast.expr) -> str:
