@@ -18,11 +18,31 @@ MAX_VALUE = 120
 """Characters of a value, and twice as many with its punctuation."""
 
 
+MAX_READ = 20_000
+"""Characters of a text that are searched for secrets before it is shortened."""
+
+
 class _Short(reprlib.Repr):
-    def __init__(self) -> None:
+    """Shortens values. Secrets are hidden first: half of a name would not tell that a secret follows."""
+
+    def __init__(self, redaction: Redaction | None = None) -> None:
         super().__init__()
+        self._redaction = redaction
         self.maxstring = self.maxother = self.maxlong = MAX_VALUE
         self.maxlevel = 3
+
+    def repr_str(self, x: str, level: int) -> str:
+        """A text."""
+        text = self._redaction.payload(x[:MAX_READ]) if self._redaction is not None else x
+        return super().repr_str(text, level)
+
+    def repr_instance(self, x: object, level: int) -> str:
+        """A value of any other type."""
+        text = repr(x)
+        if self._redaction is not None:
+            text = self._redaction.text(text[:MAX_READ])
+        half = MAX_VALUE // 2
+        return text if len(text) <= MAX_VALUE else f"{text[:half]}...{text[-half:]}"
 
 
 SHORT = _Short()
@@ -35,18 +55,18 @@ def locals_at(site: CallSite | None, redaction: Redaction) -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     variables = dict(frame.f_locals)
-    hidden = redaction.hidden_members(variables)
+    hidden, shortened = redaction.hidden_members(variables), _Short(redaction)
     for name, value in list(variables.items())[:MAX_VARIABLES]:
         if not name.startswith("__"):
             is_hidden = name in hidden or redaction.hides(name)
-            found[name] = HIDDEN if is_hidden else redaction.text(short(value))
+            found[name] = HIDDEN if is_hidden else redaction.text(short(value, shortened))
     return found
 
 
-def short(value: Any) -> str:
+def short(value: Any, shortened: reprlib.Repr = SHORT) -> str:
     """Render a value in a few hundred characters at most. Its `__repr__` may fail."""
     try:
-        return SHORT.repr(value)[: MAX_VALUE * 2]
+        return shortened.repr(value)[: MAX_VALUE * 2]
     except Exception as error:  # noqa: BLE001  # a foreign __repr__ can raise anything
         return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
 

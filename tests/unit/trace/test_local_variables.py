@@ -37,3 +37,24 @@ def test_values_are_bounded_and_may_misbehave() -> None:
 def test_a_function_that_is_not_on_the_stack_has_none() -> None:
     assert locals_at(CallSite("elsewhere.py", 1, "f"), Redaction()) == {}
     assert locals_at(None, Redaction()) == {}
+
+
+def test_a_secret_is_hidden_before_its_name_is_cut_off() -> None:
+    """The end of a shortened text is shown, and may begin anywhere."""
+
+    class Login:
+        def __repr__(self) -> str:
+            return f"Login(note='{'x' * 90}', api_key='hunter2-a', user='{'y' * 45}')"
+
+    def call(length: int) -> dict[str, str]:
+        text = '{"note": "' + "x" * 100 + '", "api_key": "hunter2-a", "user": "' + "y" * length + '"}'
+        login = Login()
+        site = CallSite(__file__, sys._getframe().f_lineno, sys._getframe().f_code.co_qualname)
+        found = locals_at(site, Redaction())
+        assert (text, login) is not None
+        return found
+
+    for length in range(60):
+        found = call(length)
+        assert "hunter2" not in found["text"], length
+        assert "hunter2" not in found["login"]
