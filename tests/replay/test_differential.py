@@ -218,15 +218,29 @@ def test_a_report_agrees_with_resuming_the_execution(part: int, program: Body, d
 
 
 def test_a_wait_that_loses_the_contexts_before_it_would_fail_when_it_resumes() -> None:
-    """The new wait is made at a free number, and the recorded one after it is never made again."""
+    """The wait takes the contexts' number, so the step in them is the first call that is never made again."""
     inner = {"op": "child", "name": "inner", "body": [{"op": "step", "value": 0, "name": "s"}], "virtual": True}
     wait = {"op": "wait", "seconds": 1, "name": "w"}
     before: Body = [{"op": "child", "name": "outer", "body": [inner], "virtual": True}, wait]
     changed = run(before, [wait], seconds=0)
     report = Replayer(handler_of({"body": [wait]})).replay(read_history(changed.events, arn=changed.arn))
     assert changed.error_type == NONDETERMINISM
-    assert [(one.kind.value, one.path) for one in report.roots] == [("skipped", "flow/w")]
+    assert [(one.kind.value, one.path) for one in report.roots] == [("skipped", "flow/context@1/context@1/s")]
     check(report, lambda: run(before, before, seconds=0), changed)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("is_kept", [True, False], ids=["moved", "removed"])
+def test_contexts_whose_number_another_call_takes_lose_their_open_wait(depth: int, is_kept: bool) -> None:
+    """A race has the same numbers as two contexts, and may have lost; a step has not."""
+    contexts: Body = [{"op": "wait", "seconds": 60, "name": "w"}]
+    for number in range(depth):
+        contexts = [{"op": "child", "name": f"c{number}", "body": contexts, "virtual": True}]
+    step = {"op": "step", "value": 0, "name": "s"}
+    after = [step, *contexts] if is_kept else [step]
+    changed = run([*contexts, step], after, seconds=0)
+    report = Replayer(handler_of({"body": after}), cause=False).replay(read_history(changed.events, arn=changed.arn))
+    assert [(one.kind.value, one.path) for one in report.roots] == [("skipped", f"flow{'/context@1' * depth}/w")]
 
 
 @pytest.mark.timeout(THOROUGH_SECONDS)

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
 from durable_execution.comparison.alignment import Pair, align, pair_gap
@@ -50,15 +50,17 @@ def context_rows(
     """
     left, right = _scopes(recorded), _scopes(replayed)
     rows: list[Row] = []
-    taken = {(scope, node.side.position) for scope, nodes in right.items() for node in nodes}
+    taken = {(scope, node.side.position): node for scope, nodes in right.items() for node in nodes}
     for here, there in _paired_scopes(list(left), list(right)):
         ours, theirs = left.get(here, []) if here is not None else [], right.get(there, []) if there is not None else []
         scope = here if here is not None else there
         around = path if not scope else _context_path(ours or theirs, path)
-        is_cut = here in recorded.cut_off or here in replayed.cut_off or (not theirs and _may_have_lost(here))
+        is_gone = here is not None and _is_taken(here, taken)
+        may_have_lost = not theirs and not is_gone and _may_have_lost(here)
+        is_cut = here in recorded.cut_off or here in replayed.cut_off or may_have_lost
         is_open = is_cut or (here in replayed.unfinished and not replayed.is_resting)
         is_ended = (replayed.is_ended or replayed.is_resting or here in replayed.finished) and not is_open
-        is_ended = is_ended or (here is not None and _is_taken(here, taken))
+        is_ended = is_ended or is_gone
         compared = _ComparedScope(recorded, replayed, ours, theirs, around, depth, handler, is_loose)
         compared.is_cut, compared.is_ended = is_cut, is_ended
         rows += compared.rows()
@@ -71,9 +73,16 @@ def _may_have_lost(scope: ScopePath | None) -> bool:
     return scope is not None and [step.kind for step in scope[-2:]] == ["context", "context"]
 
 
-def _is_taken(scope: ScopePath, taken: set[tuple[ScopePath, int | None]]) -> bool:
-    """Whether the number of a virtual context belongs to a different call: the calls in it are not made any more."""
-    return bool(scope) and scope[-1].kind == "context" and (scope[:-1], scope[-1].number) in taken
+def _is_taken(scope: ScopePath, taken: Mapping[tuple[ScopePath, int | None], CallNode]) -> bool:
+    """Whether the number of a virtual context belongs to a different call: the calls in it are not made any more.
+
+    So are the calls in the contexts inside it, unless a race has the number: its awaitables are numbered like contexts.
+    """
+    for depth, step in enumerate(scope):
+        call = taken.get((scope[:depth], step.number)) if step.kind == "context" else None
+        if call is not None and (depth == len(scope) - 1 or call.side.subtype not in COMBINATORS):
+            return True
+    return False
 
 
 def _scopes(context: CallNode) -> dict[ScopePath, list[CallNode]]:
