@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.delenv("AWS_DATA_PATH", raising=False)
+    monkeypatch.delitem(sys.modules, "boto3", raising=False)  # another test's default session has a loader of its own
     return read
 
 
