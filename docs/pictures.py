@@ -258,10 +258,10 @@ async def cast(place: Workshop) -> Cast:
             found.app(app, SECONDS["edited"])
             await pilot.press("escape")
             await pilot.pause(0.3)
-            before = shown(app)
             await pilot.press("d")
             await pilot.pause(0.2)
             found.app(app, SECONDS["typed"])
+            before = shown(app)
             await until(pilot, _replayed(app, before))
             found.app(app, SECONDS["seen"])
             headline = shown(app).headline.text

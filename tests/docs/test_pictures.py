@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent.parent
 IMAGES = ROOT / "docs" / "images"
 NAMES = ("debugger.svg", "debugger-timeline.svg", "debugger-divergence.svg", "debugger-step.svg", "debugger-loop.svg")
 
-pytestmark = pytest.mark.real_time
+# The script shows the moment in which a replay has not ended yet: a fork of a warm interpreter is too quick for it.
+pytestmark = [pytest.mark.real_time, pytest.mark.new_interpreter]
 
 
 @pytest.fixture(scope="module")
