@@ -167,7 +167,7 @@ def _summary(row: ExecutionRow, forked_from: tuple[str | None, str] | None) -> W
 
 
 def _pause(row: ExecutionRow, with_data: bool) -> Wire:
-    wire: Wire = {"PauseRequestTimestamp": row.pause_request_ms, "ExecutionTimeoutPaused": bool(row.pauses_timeout)}
+    wire: Wire = {"PauseRequestTimestamp": row.pause_request_ms, "ExecutionTimeoutPaused": row.pauses_timeout}
     if with_data and row.pause_reason is not None:
         wire["Reason"] = row.pause_reason
     return wire

@@ -74,7 +74,7 @@ class Control:
                 status="PAUSING",
                 pause_request_ms=journal.now_ms,
                 pause_reason=reason,
-                pauses_timeout=int(pauses_timeout is not False),
+                pauses_timeout=pauses_timeout is not False,
             )
             if not journal.row.is_running:
                 become_paused(journal)
@@ -154,7 +154,7 @@ def _require_reason(reason: Any) -> None:
 def become_paused(journal: Journal) -> None:
     """Pause an execution whose last invocation has ended."""
     row = journal.row
-    details = {"PauseRequestTimestamp": row.pause_request_ms, "ExecutionTimeoutPaused": bool(row.pauses_timeout)}
+    details = {"PauseRequestTimestamp": row.pause_request_ms, "ExecutionTimeoutPaused": row.pauses_timeout}
     journal.happen("ExecutionPaused", journal.root(), details=details, data=row.pause_reason)
     journal.set(status="PAUSED", paused_ms=journal.now_ms, frozen_timeout_ms=row.timeout_ms)
     if row.pauses_timeout:

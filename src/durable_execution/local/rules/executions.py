@@ -208,7 +208,7 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
         ending=None,
         pause_request_ms=None,
         pause_reason=None,
-        pauses_timeout=0,
+        pauses_timeout=False,
         paused_ms=None,
         frozen_timeout_ms=None,
         is_asynchronous=start.is_asynchronous,

@@ -204,7 +204,7 @@ def _initialize(connection: sqlite3.Connection, path: Path | None) -> None:
     if version < VERSION:
         connection.execute("BEGIN EXCLUSIVE")
         if (found := _version(connection)) < VERSION:  # another process may have created them in the meantime
-            for statement in TABLES if found == 0 else (each for since in SINCE[found - 1 :] for each in since):
+            for statement in TABLES if found == 0 else SINCE[found - 1 :]:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -256,10 +256,7 @@ def _columns(row: type[ExecutionRow | OperationRow | EventRow | ForkRow], skip: 
 
 FORKS = f"CREATE TABLE forks ({_columns(ForkRow, ('execution',))}, execution INTEGER PRIMARY KEY)"
 
-SINCE = (
-    (FORKS,),
-    ("ALTER TABLE executions ADD COLUMN is_asynchronous INTEGER NOT NULL DEFAULT 0",),
-)
+SINCE = (FORKS, "ALTER TABLE executions ADD COLUMN is_asynchronous INTEGER NOT NULL DEFAULT 0")
 """What a store of version 1 lacks, then what one of version 2 lacks."""
 
 TABLES = (

@@ -105,7 +105,7 @@ class ExecutionRow(NamedTuple):
     ending: str | None
     pause_request_ms: int | None
     pause_reason: str | None
-    pauses_timeout: int
+    pauses_timeout: bool
     paused_ms: int | None
     frozen_timeout_ms: int | None
     is_asynchronous: bool

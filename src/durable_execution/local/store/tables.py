@@ -25,6 +25,7 @@ _execution_of = reader(ExecutionRow)
 _operation_of = reader(OperationRow)
 _event_of = reader(EventRow)
 _fork_of = reader(ForkRow)
+_FLAGS = tuple(name for name, kind in ExecutionRow.__annotations__.items() if kind is bool)
 _PLACES = range(1, len(ExecutionRow._fields))
 
 
@@ -416,4 +417,5 @@ APPEND_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({_marks(len(EventR
 def _execution(found: tuple[Any, ...]) -> ExecutionRow:
     """A row as SQLite returns it: booleans are stored as 0 and 1."""
     row = _execution_of(found)
-    return row._replace(is_durable=bool(row.is_durable), is_held=bool(row.is_held), is_changed=bool(row.is_changed))
+    flags: dict[str, Any] = {name: bool(getattr(row, name)) for name in _FLAGS}
+    return row._replace(**flags)

@@ -245,3 +245,16 @@ def test_a_store_that_cannot_switch_to_its_log_is_refused_at_once(
     with pytest.raises(EngineError, match="disk I/O error"):
         Store(tmp_path / "executions.db")
     assert waits == []
+
+
+def test_yes_and_no_are_read_as_such(store_file: Path) -> None:
+    with LocalEngine(store_file, time="skip", trace_sink=False) as engine:
+        register(engine, lambda session: done())
+        arn = engine.run("flow").arn
+    store = Store(store_file)
+    row = store.executions.by_arn(arn)
+    store.close()
+    assert row is not None
+    flags = {name for name, kind in row.__annotations__.items() if kind is bool}
+    assert {"is_durable", "is_asynchronous", "pauses_timeout"} <= flags
+    assert {name: type(getattr(row, name)) for name in flags} == dict.fromkeys(flags, bool)
