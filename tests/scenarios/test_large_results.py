@@ -162,7 +162,7 @@ def test_a_result_larger_than_the_service_stores_fails_once_and_says_what_to_do(
     assert ended.error is not None
     message = ended.error.message or ""
     assert message.endswith(
-        "The result of a synchronous execution must be at most 6291456 bytes. Return less: store the bulk in a bucket, in a step or with "
+        "The result of an execution must be at most 6291456 bytes. Return less: store the bulk in a bucket, in a step or with "
         "OffloadedSerDes, and return where it is"
     )
     assert "1,048,576" not in message  # the limit of a step's payload

@@ -216,12 +216,12 @@ def _new_row(backend: Backend, now_ms: int, start: Start) -> ExecutionRow:
 
 
 def largest_result(limits: EngineLimits, row: ExecutionRow) -> tuple[int, str]:
-    """The most bytes that the result of an execution may have, and how it was started."""
+    """The most bytes that the result of an execution may have, and how it was started, as words with an article for an error."""
     if row.parent_key is not None:
         return limits.invoke_bytes, "a chained"
     if row.is_asynchronous and row.is_durable:
         return limits.async_payload_bytes, "an asynchronous"
-    return limits.response_bytes, "a synchronous"
+    return limits.response_bytes, "an"
 
 
 def _tell_parent(transaction: Transaction, child: Journal) -> None:
