@@ -37,8 +37,11 @@ class _Short(reprlib.Repr):
         return super().repr_str(text, level)
 
     def repr_instance(self, x: object, level: int) -> str:
-        """A value of any other type."""
-        text = repr(x)
+        """A value of any other type. Its `__repr__` may fail; the values beside it are shown all the same."""
+        try:
+            text = repr(x)
+        except Exception as error:  # noqa: BLE001  # a foreign __repr__ can raise anything
+            return _unshown(x, error)
         if self._redaction is not None:
             text = self._redaction.text(text[:MAX_READ])
         half = MAX_VALUE // 2
@@ -68,7 +71,11 @@ def short(value: Any, shortened: reprlib.Repr = SHORT) -> str:
     try:
         return shortened.repr(value)[: MAX_VALUE * 2]
     except Exception as error:  # noqa: BLE001  # a foreign __repr__ can raise anything
-        return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
+        return _unshown(value, error)
+
+
+def _unshown(value: object, error: Exception) -> str:
+    return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
 
 
 def _frame_of(site: CallSite | None) -> FrameType | None:

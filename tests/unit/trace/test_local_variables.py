@@ -31,6 +31,9 @@ def test_values_are_bounded_and_may_misbehave() -> None:
     assert len(short("x" * 1_000_000)) < 300
     assert len(short(list(range(1_000_000)))) < 300
     assert short(Rude()).startswith("<Rude")
+    beside = short({"bad": Rude(), "good": 1})
+    assert beside.startswith("{'bad': <Rude")
+    assert beside.endswith("'good': 1}")
     assert len(short(cyclic)) < 100
 
 
