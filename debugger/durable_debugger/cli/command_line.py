@@ -31,8 +31,12 @@ PAYLOAD_STARTS = ("{", "[", '"', "@")
 class CommandParser(ArgumentParser):
     """A parser that raises `CommandError` with one sentence, instead of printing every option that exists."""
 
-    def parse_all(self, words: Sequence[str]) -> Namespace:
+    def parse_all(self, words: Sequence[str], elsewhere: Callable[[str], str]) -> Namespace:
         """Parse the words of a command.
+
+        Args:
+            words: The words.
+            elsewhere: Says which other verb has an option that the verb does not have; nothing if none has.
 
         Raises:
             CommandError: A word is not known, missing, or not allowed where it stands.
@@ -41,7 +45,7 @@ class CommandParser(ArgumentParser):
         if unknown:
             parser = self.chosen(arguments)
             if not parser.takes(unknown, arguments):
-                parser.error(parser.unknown(unknown))
+                parser.error(parser.unknown(unknown, elsewhere))
         return arguments
 
     def takes(self, words: Sequence[str], arguments: Namespace) -> bool:
@@ -73,7 +77,7 @@ class CommandParser(ArgumentParser):
             )
         raise CommandError(f"{message.removeprefix('argument ')} (see `{self.prog} --help`)")
 
-    def unknown(self, words: Sequence[str]) -> str:
+    def unknown(self, words: Sequence[str], elsewhere: Callable[[str], str]) -> str:
         """Describe words that the verb does not know."""
         word = words[0]
         if not word.startswith("-"):
@@ -83,7 +87,7 @@ class CommandParser(ArgumentParser):
             return f"unexpected argument {word!r:.{SHOWN}}{hint}"
         option = word.partition("=")[0]
         known = [name for name in self._option_string_actions if name.startswith("--")]
-        return f"unknown option {option:.{SHOWN}}{nearest_of(option, known)}"
+        return f"unknown option {option:.{SHOWN}}{elsewhere(option) or nearest_of(option, known)}"
 
     @property
     def arguments(self) -> list[Action]:

@@ -1,6 +1,5 @@
 """`durable-debug`: finds the verb, runs it, and turns errors into a message and an exit code."""
 
-import re
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
@@ -105,47 +104,20 @@ def run_words(words: list[str], output: Output) -> int:
         return _failed(str(error), _exit_of(error), words, output)
 
 
-def _parsed(words: list[str]) -> Namespace:
-    """Parse the words of a command.
-
-    Raises:
-        CommandError: A word is not known, missing, or not allowed where it stands.
-    """
-    try:
-        return _parsed_words(words)
-    except CommandError as error:
-        option = UNKNOWN.match(str(error))
-        if option is None:
-            raise
-        near = _verb_with(option["name"]) or option["near"] or ""
-        raise CommandError(f"unknown option {option['name']}{near}{option['more']}", error.exit) from None
-
-
-UNKNOWN = re.compile(r"unknown option (?P<name>[^\s;]+)(?P<near>; did you mean \S+\?)?(?P<more> \(see .*)", re.DOTALL)
-"""The message for an option that its verb does not have."""
 HANDLER_OPTIONS = ("--handler", "--target", "--against", "--with")
 """What people call the handler, which `replay` takes without an option."""
 
 
-def _verb_with(option: str) -> str:
-    """Point to the verb that has an option."""
-    if option in HANDLER_OPTIONS:
-        return "; did you mean `durable-debug replay EXECUTION MODULE:HANDLER`?"
-    verbs = parsers()
-    found = next((verb for verb in ("show", "replay", *verbs) if verbs[verb].has_option(option)), None)
-    return f"; did you mean `durable-debug {found} … {option}`?" if found else ""
-
-
-def _parsed_words(words: list[str]) -> Namespace:
+def _parsed(words: list[str]) -> Namespace:
     """Parse the words of a command. Without a verb they open an execution.
 
     Raises:
         CommandError: A word is not known, missing, or not allowed where it stands.
     """
     if words and (words[0] in VERBS or words[0] in ("-h", "--help", "--version")):
-        return _parser(words[0]).parse_all(words)
+        return _parser(words[0]).parse_all(words, _elsewhere)
     try:
-        return _parser("open").parse_all(["open", *words])
+        return _parser("open").parse_all(["open", *words], _elsewhere)
     except CommandError:
         verb = words[0] if words and not words[0].startswith("-") else None
         near = nearest_of(verb, VERBS, before="; did you mean `durable-debug ", after="`?") if verb else ""
@@ -156,11 +128,23 @@ def _parsed_words(words: list[str]) -> Namespace:
         raise CommandError(f"unknown verb {verb!r}{near} (see `durable-debug --help`)") from None
 
 
+def _elsewhere(option: str) -> str:
+    """Point to the verb that has an option."""
+    if option in HANDLER_OPTIONS:
+        return "; did you mean `durable-debug replay EXECUTION MODULE:HANDLER`?"
+    found = _verb_with(option)
+    return f"; did you mean `durable-debug {found} … {option}`?" if found else ""
+
+
 def _option_like(word: str) -> str:
     """Point to the verb with an option of that name: `cost` is an option of `show`."""
-    verbs = parsers()
-    found = next((verb for verb in ("show", *verbs) if verbs[verb].has_option(f"--{word}")), None)
+    found = _verb_with(f"--{word}")
     return f"; did you mean `durable-debug {found} EXECUTION --{word}`?" if found else ""
+
+
+def _verb_with(option: str) -> str | None:
+    verbs = parsers()
+    return next((verb for verb in ("show", "replay", *verbs) if verbs[verb].has_option(option)), None)
 
 
 def parsers() -> Mapping[str, CommandParser]:
