@@ -13,7 +13,7 @@ from typing import Any
 
 from durable_execution.redaction.marker import HIDDEN
 from durable_execution.redaction.secret_names import DEFAULT_NAMES, SecretNames
-from durable_execution.redaction.secret_shapes import SHORTEST, without_shapes
+from durable_execution.redaction.secret_shapes import SHORTEST, compiled, replaced, without_shapes
 
 MAX_DEPTH = 64
 _NESTED_TEXT = 4
@@ -43,9 +43,8 @@ _PYDANTIC = (
     r"(?:^|\\n)(?P<name>[\w.\[\]'-]{1,200})(?:\n|\\n)[ \t]+[^\n]{0,400}?\binput_value=(?P<value>[^\n]*?)"
     r"(?=, input_type=|\n|\Z)"
 )
-_BESIDE = tuple(
-    (literals, re.compile(pattern, re.DOTALL | re.MULTILINE))
-    for literals, pattern in (
+_BESIDE = compiled(
+    (
         # {"name": "password", "value": …}, <input name="password" value="…">, and the same in YAML
         (
             _VALUE_MEMBER,
@@ -71,9 +70,10 @@ _BESIDE = tuple(
         ((")=(",), r"\((?P<name>[^()]{1,1000})\)=\((?P<value>[^\n]*)\)"),
         # the errors of pydantic
         (("input_value=",), _PYDANTIC),
-    )
+    ),
+    re.DOTALL | re.MULTILINE,
 )
-"""Where a name stands apart from its value. The text is searched only if it has one of the literals."""
+"""Where a name stands apart from its value."""
 
 _NAME_BREAK = re.compile(r"[^\w.$-]+")
 _MEMBER = re.compile(r"\s{0,2}[:=]")
@@ -198,7 +198,7 @@ class Redaction:
         """Return any text, for example an error message or a `repr`, with its secrets hidden."""
         if _MAYBE_SECRET.search(text) is None:
             return text
-        return self._shapeless(self._unassigned(self._apart(text)))
+        return self._shapeless(self._unassigned(replaced(text, _BESIDE, self._beside)))
 
     def _value(self, value: Any, depth: int, nested: int) -> Any:
         if isinstance(value, str):
@@ -258,16 +258,8 @@ class Redaction:
             text = pattern.sub(HIDDEN, text)
         return text
 
-    def _apart(self, text: str) -> str:
-        """Hide the values of names that stand apart from them."""
-        for literals, pattern in _BESIDE:
-            for literal in literals:
-                if literal in text:
-                    text = pattern.sub(self._beside, text)
-                    break
-        return text
-
     def _beside(self, match: "re.Match[str]") -> str:
+        """Hide the value of a name that stands apart from it."""
         value: str = match["value"]
         if value.strip("\\\"'").lower() in NEVER or not any(map(self.hides, _NAME_BREAK.split(match["name"]))):
             return match[0]
