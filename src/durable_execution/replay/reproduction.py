@@ -127,14 +127,7 @@ def variants_here(
         left = deadline - time.monotonic()
         if left <= 0:
             return
-        if calls_only:
-            recorder = None
-        else:
-            recorder = (
-                LineRecorder(paths=outer_reads, longest=LONGEST)
-                if stepping is None
-                else _for_stepping(stepping, execution)
-            )
+        recorder = None if calls_only else _recorder(stepping, execution)
         run = run_once(
             handler,
             RecordedState.of(execution, opened=None if stepping is not None and stepping.opens_contexts else opened),
@@ -148,7 +141,9 @@ def variants_here(
             yield _variant(f"replay {number} in {name}", run, lines)
 
 
-def _for_stepping(stepping: Stepping, execution: RecordedExecution) -> LineRecorder:
+def _recorder(stepping: Stepping | None, execution: RecordedExecution) -> LineRecorder:
+    if stepping is None:
+        return LineRecorder(paths=outer_reads, longest=LONGEST)
     if not stepping.hides_secrets:
         return LineRecorder(probes=stepping.probes)
     rules, known = Redaction(), set[str]()

@@ -156,13 +156,8 @@ def _rejected(answer: bytes) -> tuple[int, str]:
     try:
         success = json.loads(answer)["partialSuccess"]
         return int(success.get("rejectedSpans", 0)), str(success.get("errorMessage") or "it gives no reason")
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-    ):  # not the answer of a collector, or everything was accepted
-        return 0, ""
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return 0, ""  # not the answer of a collector, or everything was accepted
 
 
 def traces_url(endpoint: str | None = None) -> str:
