@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -66,6 +67,7 @@ class LoopbackService:
         is_recording: Whether `requests` is kept.
         latency_seconds: How long an answer takes.
         region: The region that requests must be signed for.
+        tls: Encrypts the connections.
     """
 
     secret: str = SECRET_KEY
@@ -75,13 +77,15 @@ class LoopbackService:
     requests: list[Request] = field(default_factory=list)
     script: list[Answer | Callable[[], Answer | None] | None] = field(default_factory=list)
     connections: int = 0
+    tls: ssl.SSLContext | None = None
     _socket: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     _open: list[socket.socket] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        port = self._socket.getsockname()[1]
+        return f"http://127.0.0.1:{port}" if self.tls is None else f"https://localhost:{port}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -113,6 +117,8 @@ class LoopbackService:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
+            if self.tls is not None:
+                connection = self.tls.wrap_socket(connection, server_side=True)
             for request in _requests(connection):
                 answer = self._answer(request)
                 if answer is None:

@@ -8,6 +8,7 @@ service is not.
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -285,6 +286,19 @@ def prepare(handler: DurableHandler[Any]) -> None:
 
     An error is not reported here: the invocation meets it again, and can answer it.
     """
+    is_collecting = gc.isenabled()
+    gc.disable()  # almost nothing of what is loaded is garbage, and looking for it takes a tenth of the time
+    try:
+        _load(handler)
+    finally:
+        if is_collecting:
+            if not gc.get_freeze_count():  # else it is the program that keeps its objects out of collections
+                gc.freeze()
+                gc.unfreeze()  # moves every object to the oldest generation without looking at it
+            gc.enable()
+
+
+def _load(handler: DurableHandler[Any]) -> None:
     for module in (*MODULES, *_observing(handler)):
         import_module(module)
     if not inspect.iscoroutinefunction(handler.function):

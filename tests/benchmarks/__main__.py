@@ -73,6 +73,7 @@ ROWS = (
     Row("traced_1000", "two spans of a step of 1,000, extra CPU", microseconds_cpu, "µs"),
     Row("traced_3000", "two spans of a step of 3,000, extra CPU", microseconds_cpu, "µs"),
     Row("lambda_init", "Lambda: the init phase, CPU", lambda f: float(f["cpu_seconds"]) * 1e3, "ms"),
+    Row("lambda_both", "Lambda: init and first invocation, CPU", lambda f: float(f["cpu_seconds"]) * 1e3, "ms"),
     Row("lambda_first_128", "Lambda: first invocation at 128 MB, wall", milliseconds, "ms"),
     Row("lambda_first_256", "Lambda: first invocation at 256 MB, wall", milliseconds, "ms"),
     Row("lambda_first_full", "Lambda: first invocation at 1,769 MB, wall", milliseconds, "ms"),

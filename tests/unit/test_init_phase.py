@@ -1,5 +1,6 @@
 """A Lambda environment is prepared in init, so that the first invocation of a small function loads nothing."""
 
+import gc
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from durable_execution import handler as handler_module
+from durable_execution.handler import DurableHandler, prepare
 from tests.loopback_service import ENVIRONMENT, served
 from tests.unit.fake_service import envelope
 
@@ -94,6 +97,34 @@ def test_what_is_missing_is_answered_by_the_invocation(repository: Path, variabl
     found = run(function, repository, AWS_LAMBDA_RUNTIME_API="127.0.0.1:9001", AWS_CONFIG_FILE="/nonexistent")
     assert found["answer"]["Status"] == "FAILED"
     assert "CheckpointRejectedError" in found["answer"]["Error"]["ErrorType"]
+
+
+def nothing(_event: Any, _ctx: Any) -> None:
+    """A workflow."""
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+@pytest.mark.parametrize("frozen", [0, 7])
+def test_no_garbage_is_looked_for_while_a_handler_is_prepared(
+    monkeypatch: pytest.MonkeyPatch, is_enabled: bool, frozen: int
+) -> None:
+    seen: list[object] = []
+
+    def load(_handler: object) -> None:
+        seen.append(gc.isenabled())
+        raise MemoryError
+
+    monkeypatch.setattr(handler_module, "_load", load)
+    monkeypatch.setattr(gc, "freeze", lambda: seen.append("freeze"))
+    monkeypatch.setattr(gc, "unfreeze", lambda: seen.append("unfreeze"))
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: frozen)
+    monkeypatch.setattr(gc, "isenabled", lambda: is_enabled)
+    monkeypatch.setattr(gc, "disable", lambda: seen.append("disable"))
+    monkeypatch.setattr(gc, "enable", lambda: seen.append("enable"))
+    with pytest.raises(MemoryError):
+        prepare(DurableHandler(nothing))
+    moved = ["freeze", "unfreeze"] if is_enabled and not frozen else []
+    assert seen == ["disable", is_enabled, *moved, *(["enable"] if is_enabled else [])]
 
 
 RESTORED = """

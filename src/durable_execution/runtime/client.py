@@ -150,9 +150,8 @@ class ClientCalls:
 
 def _environment_calls() -> Calls:
     def resolve() -> Calls:
-        client = make_client()
-        endpoint = endpoint_of(client)
-        return Transport(endpoint) if endpoint is not None else ClientCalls(client)
+        endpoint = endpoint_of(make_client(has_operations=False))
+        return Transport(endpoint) if endpoint is not None else ClientCalls(make_client())
 
     return _made(resolve)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -24,6 +25,13 @@ DEFAULT_ATTEMPTS = 3
 
 SERVICE = "lambda"
 SIGNATURE = "v4"
+API_VERSION = "2015-03-31"
+RESOLVED_OPERATION = "GetAccountSettings"
+"""An operation without parameters: what botocore resolves for it holds for the durable operations too."""
+
+AMAZONS_DOMAINS = (".amazonaws.com", ".api.aws")
+AMAZONS_ROOTS = ("O=Amazon", "CN=Starfield Services Root Certificate Authority")
+"""Names, in certificate bundles, of the authorities that issue the certificates of AWS's endpoints."""
 
 
 class Endpoint(NamedTuple):
@@ -35,6 +43,7 @@ class Endpoint(NamedTuple):
         path: Its path; empty for AWS's own endpoints.
         is_forwarded: Whether requests name the whole URL, because an HTTP proxy forwards them.
         pool: urllib3's connection pool for the host.
+        trust_more: Makes `pool` trust every configured authority, and returns whether it trusted fewer at first.
         signer: botocore's request signer, with credentials that it refreshes.
         signing_name: Service name in the signature.
         region: Region in the signature.
@@ -49,6 +58,7 @@ class Endpoint(NamedTuple):
     path: str
     is_forwarded: bool
     pool: Any
+    trust_more: Callable[[], bool]
     signer: Any
     signing_name: str
     region: str
@@ -58,10 +68,13 @@ class Endpoint(NamedTuple):
     read_timeout: float
 
 
-def make_client() -> Any:
+def make_client(*, has_operations: bool = True) -> Any:
     """Create a Lambda client from the environment, as boto3 does, with the time-outs and retries of this SDK.
 
     boto3 is imported only if the program has already imported it: its default session may carry a profile.
+
+    Args:
+        has_operations: Whether calls are made through the client. Its configuration alone takes less time.
 
     Raises:
         ConfigurationError: botocore is missing.
@@ -72,7 +85,7 @@ def make_client() -> Any:
         from botocore.exceptions import NoCredentialsError
     except ImportError as error:
         raise missing_boto3(error) from error
-    session = _session()
+    session = _session(has_operations=has_operations)
     if session.get_credentials() is None:
         raise NoCredentialsError
     mode = session.get_config_variable("retry_mode")
@@ -147,7 +160,7 @@ def unreadable_answer(error: BaseException) -> ServiceError:
     )
 
 
-def _session() -> Any:
+def _session(*, has_operations: bool = True) -> Any:
     default = getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
     if default is not None:
         return default._session  # noqa: SLF001  # a profile that the program chose with boto3.setup_default_session
@@ -157,25 +170,30 @@ def _session() -> Any:
     session = get_session()
     loader: Any = create_loader(session.get_config_variable("data_path"))
     loader.list_available_services = lambda _type: [SERVICE]  # listing the folders of all services takes 20 ms
-    loader.load_data_with_path = _without_endpoints_file(loader, session.get_config_variable("region"))
+    loader.load_data_with_path = _without_large_files(
+        loader, session.get_config_variable("region"), has_operations=has_operations
+    )
     session.register_component("data_loader", loader)
     return session
 
 
-def _without_endpoints_file(loader: Any, region: str | None) -> Callable[[str], Any]:
-    """The loader's method, which derives `endpoints` from `partitions`.
+def _without_large_files(loader: Any, region: str | None, *, has_operations: bool) -> Callable[[str], Any]:
+    """The loader's method, which derives `endpoints` from `partitions`, and knows the model of Lambda without its operations.
 
     botocore's `endpoints.json` describes every endpoint of every service, and takes 20 ms to read. botocore finds the address of
     Lambda by a set of rules and by the partitions, and needs from this file only the pattern that all its endpoints follow. The
-    file is read for a region that the partitions do not name, such as `fips-us-east-1`, and if it is the user's own, from
-    AWS_DATA_PATH or ~/.aws/models.
+    file is read for a region that the partitions do not name, such as `fips-us-east-1`.
+
+    The model describes every operation of Lambda and its shapes. It takes 10 ms to read and to turn into a client's methods, and
+    is needed only for a client that makes the calls.
+
+    A file is also read if it is the user's own, from AWS_DATA_PATH or ~/.aws/models.
     """
     read: Callable[[str], Any] = loader.load_data_with_path
+    model_name = str(Path(SERVICE, API_VERSION, "service-2"))
 
     def load(name: str) -> Any:
-        if name == "endpoints" and not any(
-            Path(folder, "endpoints.json").exists() for folder in _folders_of_the_user(loader)
-        ):
+        if name == "endpoints" and not _is_the_users(loader, "endpoints.json"):
             partitions, path = read("partitions")
             try:
                 if any(region in each["regions"] for each in partitions["partitions"]):
@@ -185,13 +203,43 @@ def _without_endpoints_file(loader: Any, region: str | None) -> Callable[[str], 
                     }, path
             except (KeyError, TypeError):  # a different version of botocore describes partitions in a different way
                 pass
+        if name == model_name and not has_operations and not _is_the_users(loader, SERVICE):
+            return _model_without_operations(), loader.BUILTIN_DATA_PATH
         return read(name)
 
     return load
 
 
-def _folders_of_the_user(loader: Any) -> list[str]:
-    return [folder for folder in loader.search_paths if folder != loader.BUILTIN_DATA_PATH]
+def _is_the_users(loader: Any, name: str) -> bool:
+    """Whether a file or folder of botocore's data is in a folder of the user."""
+    folders = (folder for folder in loader.search_paths if folder != loader.BUILTIN_DATA_PATH)
+    return any(Path(folder, name).exists() for folder in folders)
+
+
+def _model_without_operations() -> Wire:
+    """What botocore's model of Lambda says of the service, with the one operation that `endpoint_of` asks about."""
+    return {
+        "version": "2.0",
+        "metadata": {
+            "apiVersion": API_VERSION,
+            "auth": ["aws.auth#sigv4"],
+            "endpointPrefix": "lambda",
+            "protocol": "rest-json",
+            "protocols": ["rest-json"],
+            "serviceFullName": "AWS Lambda",
+            "serviceId": "Lambda",
+            "signatureVersion": "v4",
+            "signingName": "lambda",
+            "uid": "lambda-2015-03-31",
+        },
+        "operations": {
+            RESOLVED_OPERATION: {
+                "name": RESOLVED_OPERATION,
+                "http": {"method": "GET", "requestUri": "/2016-08-19/account-settings", "responseCode": 200},
+            }
+        },
+        "shapes": {},
+    }
 
 
 def _endpoints_in(partition: Wire) -> Wire:
@@ -232,7 +280,7 @@ def _endpoint_of(client: Any) -> Endpoint | None:
     if retries.get("mode") != "standard":
         return None
     context: dict[str, Any] = {"client_region": client.meta.region_name, "client_config": config}
-    operation = client.meta.service_model.operation_model("GetAccountSettings")  # one without parameters
+    operation = client.meta.service_model.operation_model(RESOLVED_OPERATION)
     url, headers, _ = client._resolve_endpoint_ruleset(operation, {}, context)  # noqa: SLF001
     signer = client._request_signer  # noqa: SLF001
     signing = context.get("signing") or {}
@@ -240,13 +288,14 @@ def _endpoint_of(client: Any) -> Endpoint | None:
     if headers or version != SIGNATURE:
         return None
     url = url.rstrip("/")
-    pool, is_forwarded = _pool(client._endpoint.http_session, url)  # noqa: SLF001
+    pool, is_forwarded, trust_more = _pool(client._endpoint.http_session, url)  # noqa: SLF001
     return Endpoint(
         url=url,
         host=_host_of(url),
         path=urlsplit(url).path,
         is_forwarded=is_forwarded,
         pool=pool,
+        trust_more=trust_more,
         signer=signer,
         signing_name=signing.get("signing_name") or signer.signing_name,
         region=signing.get("region") or signer.region_name,
@@ -264,8 +313,8 @@ def _host_of(url: str) -> str:
     return host if is_default else f"{host}:{parts.port}"
 
 
-def _pool(session: Any, url: str) -> tuple[Any, bool]:
-    """urllib3's pool for a URL, as botocore's HTTP session configures it, and whether requests name the whole URL.
+def _pool(session: Any, url: str) -> tuple[Any, bool, Callable[[], bool]]:
+    """urllib3's pool for a URL, as botocore's HTTP session configures it, whether requests name the whole URL, and `trust_more`.
 
     botocore's own pool classes add support for `Expect: 100-continue`, which this API does not use. urllib3's are faster.
     The certificates are loaded here, and not with each new connection.
@@ -277,8 +326,52 @@ def _pool(session: Any, url: str) -> tuple[Any, bool]:
     manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
     pool = manager.connection_from_url(url)
     session._setup_ssl_cert(pool, url, session._verify)  # noqa: SLF001
-    context = pool.conn_kw.get("ssl_context")
-    if context is not None and getattr(pool, "ca_certs", None) is not None:
-        context.load_verify_locations(pool.ca_certs)
+    context, bundle = pool.conn_kw.get("ssl_context"), getattr(pool, "ca_certs", None)
+    trust_more = _nothing_more
+    if context is not None and bundle is not None:
+        is_amazons = session._verify is True and proxy_url is None and is_of_amazon(url)  # noqa: SLF001
+        trust_more = _trust(context, bundle, is_amazons=is_amazons)
         pool.ca_certs = None
-    return pool, session._get_request_target(f"{url}/", proxy_url).startswith("http")  # noqa: SLF001
+    return pool, session._get_request_target(f"{url}/", proxy_url).startswith("http"), trust_more  # noqa: SLF001
+
+
+def is_of_amazon(url: str) -> bool:
+    """Whether a URL is of a domain whose certificates Amazon issues."""
+    return (urlsplit(url).hostname or "").endswith(AMAZONS_DOMAINS)
+
+
+def _nothing_more() -> bool:
+    return False
+
+
+def _trust(context: Any, bundle: str, *, is_amazons: bool) -> Callable[[], bool]:
+    """Trust the authorities of a bundle: at first only Amazon's own, for an endpoint of AWS.
+
+    OpenSSL takes 25 ms for the 130 authorities of a bundle, and AWS's certificates are issued by five of them. The others are
+    loaded when a certificate cannot be verified, for example because a network's own proxy answers.
+
+    Returns:
+        Loads the others. Threads may call it at the same time.
+    """
+    roots = _roots_of_amazon(bundle) if is_amazons else ""
+    if not roots:
+        context.load_verify_locations(bundle)
+        return _nothing_more
+    context.load_verify_locations(cadata=roots)
+
+    @cache
+    def trust_more() -> bool:
+        context.load_verify_locations(bundle)
+        return True
+
+    return trust_more
+
+
+def _roots_of_amazon(bundle: str) -> str:
+    """The certificates of a bundle whose comments name Amazon's authorities; empty for a bundle without comments, or a folder."""
+    try:
+        entries = Path(bundle).read_text(encoding="utf-8", errors="replace").split("# Issuer: ")[1:]
+    except OSError:
+        return ""
+    named = (entry.partition("-----BEGIN CERTIFICATE-----") for entry in entries)
+    return "".join(begin + text for names, begin, text in named if any(root in names for root in AMAZONS_ROOTS))

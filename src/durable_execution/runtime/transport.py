@@ -198,7 +198,12 @@ class Transport:
         headers = self._signed(method, endpoint.url + path, body)
         target = endpoint.url + path if endpoint.is_forwarded else endpoint.path + path
         try:
-            reply = exchange(endpoint.pool, method, target, headers, body, timeouts)
+            try:
+                reply = exchange(endpoint.pool, method, target, headers, body, timeouts)
+            except HTTPError as error:
+                if not _is_unverified(error) or not endpoint.trust_more():
+                    raise
+                reply = exchange(endpoint.pool, method, target, headers, body, self._timeouts(remaining))
         except HTTPError as error:
             return {}, _unanswered(error, endpoint.url, remaining)
         return _read(reply)
@@ -289,6 +294,11 @@ def _is_retried(failure: ServiceError) -> bool:
     if failure.code == TOO_LATE:
         return False
     return failure.status is None or failure.status in RETRIED_STATUSES or failure.code in RETRIED_CODES
+
+
+def _is_unverified(error: Exception) -> bool:
+    """Whether the server's certificate was not issued by a trusted authority."""
+    return any(type(cause).__name__ == "SSLCertVerificationError" for cause in (error.__cause__, *error.args))
 
 
 def _unanswered(error: Exception, url: str, remaining: Remaining | None) -> ServiceError:

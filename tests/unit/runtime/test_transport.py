@@ -60,7 +60,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def session_with_loaded_models() -> Any:
+def session_with_loaded_models(**_options: bool) -> Any:
     """A session that does not read botocore's large data files again."""
     session = new_session()
     session.register_component("data_loader", LOADER)
@@ -378,6 +378,7 @@ class TestConfiguration:
         assert found.pool.cert_reqs == "CERT_REQUIRED"
         assert found.pool.ca_certs is None
         assert len(found.pool.conn_kw["ssl_context"].get_ca_certs()) == 1
+        assert not found.trust_more()
 
     def test_adaptive_retries_go_through_boto3(self, service: LoopbackService, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
@@ -434,9 +435,9 @@ class TestService:
     ) -> None:
         made: list[object] = []
 
-        def make() -> Any:
+        def make(**options: bool) -> Any:
             made.append(object())
-            return make_client()
+            return make_client(**options)
 
         monkeypatch.setattr("durable_execution.runtime.client.make_client", make)
         environment_service = LambdaService()
