@@ -4,7 +4,7 @@ import difflib
 import linecache
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
 
@@ -14,6 +14,7 @@ from durable_execution.counts import counted
 from durable_execution.divergence import Cause, Divergence, Evidence, common_start
 from durable_execution.redaction import HIDDEN, redacted_source
 from durable_execution.replay.line_recording import EventKind, LineRecording
+from durable_execution.replay.statements import source_of
 from durable_execution.trace.sources import RecordedSource, digest_of_source
 
 MAX_CODE = 60
@@ -34,6 +35,7 @@ class Edit:
         is_hidden: Whether only a secret on the line differs, which neither side shows.
         moved: The recorded line that has the first new line's text and is gone, or today's line with the first gone line's text
             that is new; None where no other edit has it.
+        kept: Today's line of each recorded line of the file that no edit touches.
     """
 
     file: str
@@ -43,6 +45,7 @@ class Edit:
     line: int
     is_hidden: bool = False
     moved: int | None = None
+    kept: Mapping[int, int] = field(default_factory=dict)
 
 
 def cause_by_edit(
@@ -68,6 +71,7 @@ def cause_by_edit(
     chosen = (
         next((one for one in edits if _has_call(one, divergence)), None)
         or next((one for one in edits if any((one.file, line) in related for line in one.today)), None)
+        or next((one for one in edits if _encloses(one, divergence)), None)
         or max((one for one in edits if _when(one, ran) >= 0), key=lambda one: _when(one, ran), default=None)
     )
     return _cause(chosen, divergence) if chosen is not None else None
@@ -89,13 +93,14 @@ def _edits(recorded_file: str, source: RecordedSource, lines: LineRecording) -> 
             yield Edit(file, recorded_file, line, line, hidden[0], is_hidden=True)
         return
     matcher = difflib.SequenceMatcher(None, before, now, autojunk=False)
+    kept = {a + at + 1: b + at + 1 for a, b, size in matcher.get_matching_blocks() for at in range(size)}
     for word, start, stop, first, last in matcher.get_opcodes():
         if word == "equal":
             continue
         gone = {number + 1: before[number].strip() for number in range(start, stop) if _is_code(before[number])}
         new = {number + 1: now[number].strip() for number in range(first, last) if _is_code(now[number])}
         if (gone or new) and not _is_same(list(gone.values()), list(new.values())):
-            yield Edit(file, recorded_file, gone, new, min(new, default=first + 1))
+            yield Edit(file, recorded_file, gone, new, min(new, default=first + 1), kept=kept)
 
 
 @lru_cache(maxsize=32)
@@ -181,6 +186,15 @@ def _has_call(edit: Edit, divergence: Divergence) -> bool:
 
 def _is_in(site: CallSite | None, file: str, lines: Mapping[int, str]) -> bool:
     return site is not None and site.file == file and site.line in lines
+
+
+def _encloses(edit: Edit, divergence: Divergence) -> bool:
+    """Whether the edit put a new loop or condition around the recorded call: the code goes there later, or not at all."""
+    recorded = divergence.recorded.call_site if divergence.recorded is not None else None
+    if recorded is None or recorded.file != edit.recorded_file or recorded.line not in edit.kept:
+        return False
+    statement = source_of(edit.file).at(edit.kept[recorded.line])
+    return statement is not None and not edit.today.keys().isdisjoint(statement.parents)
 
 
 def _cause(edit: Edit, divergence: Divergence) -> Cause:

@@ -17,6 +17,7 @@ from durable_execution.replay.edits import cause_by_edit
 from durable_execution.replay.origin import BY_SUSPECT, Source, cause_of, dependence_of, is_at
 from durable_execution.replay.reproduction import Variant, reproduced
 from durable_execution.replay.slicing import Decision, Origin
+from durable_execution.replay.statements import read_again
 from durable_execution.replay.suspects import Suspect
 from durable_execution.trace.sources import RecordedSource, source_texts
 
@@ -51,6 +52,7 @@ class CauseSearch:
         roots = [one for one in divergences if one.is_root and one.severity is not Severity.INFO]
         if not roots:
             return list(divergences)
+        read_again()
         found: tuple[Cause, bool] | None = None
         for variants in self.replays:
             self.variants += [one for one in variants if one.has_lines]
@@ -64,19 +66,17 @@ class CauseSearch:
 
     def _explained(self, divergence: Divergence, cause: Cause | None, *, is_target: bool) -> Divergence:
         """Apply the cause that was found, or the one that the source suggests, unless the replays refute it."""
-        if cause is not None:
-            return applied(replace(divergence, cause=cause))
         guess = divergence.cause
-        if guess is not None and is_target and self._has_looked() and not guess.is_from_source:
-            return applied(replace(divergence, cause=None))
+        is_refuted = guess is not None and is_target and self._has_looked() and not guess.is_from_source
+        if cause is not None or is_refuted:
+            return applied(replace(divergence, cause=cause))
         return applied(divergence)
 
     def _has_looked(self) -> bool:
         """Whether the call was followed back in a replay, so what it does not depend on cannot be the cause."""
         id_ = self._diverged()
-        return (
-            id_ is not None and bool(self.variants) and bool(Dependences.of_call(self.variants[0].lines, id_).origins)
-        )
+        has_lines = id_ is not None and bool(self.variants)
+        return has_lines and bool(Dependences.of_call(self.variants[0].lines, id_ or "").origins)
 
     def _diverged(self) -> str | None:
         return next((one.diverged for one in self.variants if one.diverged is not None), None)

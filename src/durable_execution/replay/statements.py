@@ -418,6 +418,13 @@ def names_at(file: str, line: int) -> frozenset[str] | None:
     return source_of(file).names_at(line)
 
 
+def read_again() -> None:
+    """Forget every file: a process that replays after each edit would explain a difference with lines of the first text."""
+    linecache.checkcache()
+    for known in (source_of, outer_reads, names_at, _import_of):
+        known.cache_clear()
+
+
 def _called_values(file: str, statement: Statement) -> Iterator[str]:
     """Names of what a statement calls and a module assigns, such as a `partial`: it may hold a value that changes."""
     for call in calls_of(statement):

@@ -108,6 +108,44 @@ def test_a_computed_name_is_restored_by_undoing_the_edit(project: Project) -> No
     assert root.fix == 'undo the edit until running executions have finished: the name is "charge 120" there'
 
 
+LOOP = """
+from durable_execution import durable_execution
+
+def one(step):
+    return 120
+
+@durable_execution
+async def flow(event, ctx):
+    for sku in ("A1", "B2"):
+        await ctx.step(one, name="pick")
+        await ctx.step(one, name=f"pack_{sku}")
+    await ctx.step(one, name="ship")
+"""
+SPLIT = '    for sku in ("A1", "B2"):\n        await ctx.step(one, name=f"pack'
+
+
+def test_a_loop_that_an_edit_put_around_the_recorded_call_is_the_cause(project: Project) -> None:
+    sink = MemorySink()
+    events, arn = history_of(project.load(LOOP), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    root = Replayer(project.load(LOOP.replace('        await ctx.step(one, name=f"pack', SPLIT))).replay(recording).root
+    assert root is not None
+    expected = 'edited_flow.py:11 was edited after the recording: `for sku in ("A1", "B2"):` was added (changed)'
+    assert root.likely == expected
+    assert "sorted" not in root.fix, "the loop runs in the recorded order"
+
+
+def test_a_second_edit_is_explained_with_its_own_lines(project: Project) -> None:
+    sink = MemorySink()
+    events, arn = history_of(project.load(LOOP), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    for above in ("", "\n\n\n"):
+        flow = above + LOOP.replace('        await ctx.step(one, name=f"pack', SPLIT)
+        root = Replayer(project.load(flow)).replay(recording).root
+        assert root is not None
+        assert (root.likely or "").startswith(f"edited_flow.py:{11 + len(above)} was edited")
+
+
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_is_named_with_its_line(project: Project, name: str) -> None:
     recording = recorded(project)
