@@ -150,7 +150,15 @@ class _Reading:
                 continue
             if branch is not None:
                 return self._decides(branch, f"so line {here.first} runs in place of line {other.first}")
-        if others or not self._always_runs(here) or self._branch(here) is not None:
+        if others:
+            return self._added_before(here, others)
+        return self._replaced(here)
+
+    def _replaced(self, here: Statement) -> Text | None:
+        """The code no longer makes the recorded call."""
+        if self.replayed is None or self.recorded is None:
+            return None
+        if not self._always_runs(here) or self._branch(here) is not None:
             return None
         if self.divergence.kind is Kind.RENAMED and self._says_anywhere(self.recorded):
             return None
@@ -160,6 +168,22 @@ class _Reading:
             return f"{where} always calls {name}: {self.divergence.likely}", fix
         was = "renamed or replaced" if self.divergence.kind is Kind.RENAMED else "replaced"
         return f"{where} always calls {name}: {self._name} was {was} in the code after the recording", None
+
+    def _added_before(self, here: Statement, others: list[Statement]) -> Text | None:
+        """The recorded call is still made, further down: the call here was not made in its place, but before it."""
+        if self.replayed is None or len(others) != 1 or others[0].first < here.first:
+            return None
+        (other,) = others
+        if set(here.loops) & set(other.loops):
+            return None  # which round makes which call is not in the source
+        before = f"{self._name} on line {other.first}"
+        branch = self._branch(here, outside=other)
+        if branch is not None:
+            return self._decides(branch, f"so line {here.first} makes this call before {before}")
+        if not self._always_runs(here):
+            return None
+        likely = f"{self._place(here.first)} always makes this call before {before}: it was added to the code after the recording"
+        return likely, f"make the new call only `if ctx.patched({change_id(self.replayed)}):`, {OLD}"
 
     @property
     def _is_same_function(self) -> bool:
@@ -172,7 +196,10 @@ class _Reading:
         if self.divergence.is_permutation:
             return self._permuted(here)
         loop = self._loop(here)
-        if loop is not None:
+        is_same_call = _says(here, self.replayed) == _says(
+            here, self.recorded
+        )  # its name comes from what is looped over
+        if loop is not None and is_same_call:
             likely = f"{self._place(loop.first)} runs in a different order: `{_code(loop)}`"
             return (
                 likely,

@@ -125,6 +125,42 @@ def test_a_loop_that_orders_calls(tmp_path: Path) -> None:
     assert "sorted(" in explained.fix
 
 
+def test_a_loop_whose_calls_have_names_of_their_own_orders_nothing(tmp_path: Path) -> None:
+    body = "for sku in event:\n    await ctx.step(pick)  # here\nfor sku in event:\n    await ctx.step(pack)"
+    assert "runs in a different order" not in likely(difference(tmp_path, body, "reordered", "pack", "pick"))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "await ctx.step(audit)  # here\nawait ctx.step(charge)",
+            'orders.py:2 always makes this call before "charge" on line 3: it was added to the code after the recording',
+        ),
+        (
+            "if event:\n    await ctx.step(audit)  # here\nawait ctx.step(charge)",
+            'orders.py:2 decides: `if event` is true, so line 3 makes this call before "charge" on line 4',
+        ),
+    ],
+)
+def test_a_call_before_the_recorded_one_is_no_rename(tmp_path: Path, body: str, said: str) -> None:
+    explained = with_deciding_line(difference(tmp_path, body, "renamed", "charge", "audit"))
+    assert explained.likely == said
+    assert 'if ctx.patched("audit")' in explained.fix
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for sku in event:\n    await ctx.step(audit)  # here\n    await ctx.step(charge)",
+        "await ctx.step(charge)\nawait ctx.step(audit)  # here",
+        "await ctx.step(audit)  # here\nawait ctx.step(charge)\nawait ctx.step(charge)",
+    ],
+)
+def test_a_recorded_call_at_an_unknown_place_stays_a_guess(tmp_path: Path, body: str) -> None:
+    assert "before" not in likely(difference(tmp_path, body, "renamed", "charge", "audit"))
+
+
 def test_a_cause_with_evidence_stays(tmp_path: Path) -> None:
     from dataclasses import replace
 
