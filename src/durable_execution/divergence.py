@@ -338,7 +338,8 @@ class Divergence:
                 return f"{recorded} in the recording, your code is {replayed}"
             case _:
                 there = f"the recording has {recorded}" if recorded else "the recording has no call here"
-                return f"your code calls {replayed}, {there}" if replayed else there
+                given = _given(self.replayed) if self.kind is DivergenceKind.INPUT else ""
+                return given or (f"your code calls {replayed}, {there}" if replayed else there)
 
     def to_wire(self) -> dict[str, Any]:
         """Return all members, JSON-ready."""
@@ -423,6 +424,13 @@ def explanation(divergence: Divergence) -> tuple[tuple[str, str], ...]:
 
 def _what(side: Side | None) -> str:
     return _shown(side.detail or side.label) if side is not None else ""
+
+
+def _given(side: Side | None) -> str:
+    """Say which of its arguments or items a call is given differently; empty where the detail does not."""
+    given = side.shown.removeprefix(f"{side.label}, ") if side is not None else ""
+    is_said = side is not None and given != side.shown and "different" in given
+    return f"your code calls {side.label} with {given} than recorded" if side is not None and is_said else ""
 
 
 def quoted(name: str | None) -> str:

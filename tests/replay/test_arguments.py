@@ -75,6 +75,7 @@ def test_a_changed_argument() -> None:
     assert found.recorded.detail == 'step "charge", argument total'
     assert found.replayed.detail == 'step "charge", a different value of total'
     assert "compute the argument total in a step" in found.fix
+    assert found.sentence == 'your code calls step "charge" with a different value of total than recorded'
     (found,) = replayed(steps("a-1", total=10), steps("a-2", total=12))
     assert found.recorded is not None
     assert found.recorded.detail == 'step "charge", arguments order_id and total'
