@@ -341,6 +341,36 @@ def handler(order: dict, ctx: DurableContext) -> object:
         ),
         is_waiting=True,
     ),
+    Broken(
+        "retry_storm_in_map",
+        """
+@durable_step
+def book(step: StepContext, number: str) -> str:
+    raise GatewayDownError(f"the ledger refused the connection for {number} on all of its ports")
+
+
+@durable_execution
+async def handler(order: dict, ctx: DurableContext) -> object:
+    patient = StepConfig(retry_strategy=RetryPresets.fixed(timedelta(seconds=1)))
+    async def one(ctx: DurableContext, number: str) -> str:
+        return await ctx.step(book(number), config=patient)
+    booked = await ctx.map(order["invoices"], one, name="book_all")
+    booked.throw_if_error()
+    return await ctx.step(ship())
+""".strip(),
+        payload={"invoices": ["I-1", "I-2", "I-3"]},
+    ),
+    Broken(
+        "inserted_before_its_like",
+        _order(
+            'await ctx.step(reserve())\nawait ctx.step(charge())\nawait ctx.wait(timedelta(minutes=5), name="pause")'
+        ),
+        _order(
+            'await ctx.step(reserve())\nif "A1" not in order:\n    await ctx.step(audit())\nawait ctx.step(charge())\nawait ctx.wait(timedelta(minutes=5), name="pause")'
+        ),
+        is_continued=True,
+        is_waiting=True,
+    ),
 )
 """Executions in which the answer is in a helper, in a branch, or in the name that a call was given."""
 

@@ -141,12 +141,24 @@ WORDS: dict[str, tuple[str, ...]] = {
         "skipped_at_run_time.py:44 decides: `if order` is false, so line 45 does not run",
     ),
     "moved_up": (
+        "▌≠ + 1 step audit your code: different",
         "moved_up.py:43 was edited after the recording: `await ctx.step(audit())` moved here from line 45",
         "make the calls in the recorded order",
     ),
     "longer_timeout": (
         'your code calls callback "approval", timeout 172800 s, the recording has callback "approval", timeout 86400 s',
         "keeps its recorded timeout",
+    ),
+    "retry_storm_in_map": (
+        "gave up after 5 attempts (GatewayDownError",
+        "retry_storm_in_map.py:43 in book",
+        "correct retry_storm_in_map.py:43 or handle StepError where the step is called",
+        "this execution has ended, so start a new one",
+    ),
+    "inserted_before_its_like": (
+        'Diverged in invocation 2 at call 2: your code calls step "audit", the recording has step "charge"',
+        'inserted_before_its_like.py:44 decides: `if "A1" not in order` is true, so line 45 makes this call before "charge" on line 46',
+        'make the change only `if ctx.patched("audit"):`',
     ),
 }
 EXPLANATION = ("Recorded", "Replayed", "Likely", "Fix")

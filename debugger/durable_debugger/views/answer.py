@@ -28,19 +28,25 @@ MAX_VALUES = 3
 INPUT = 0
 """The line of a name that is the function's first argument."""
 MAX_MESSAGE = 2
+LEAST = ("called code", "tried", "since", "value")
+"""Lines of the answer that may follow its fix where a window has too few rows, the least important first."""
+
 STOPPED = "it was stopped from outside: its code did not fail"
 RESTARTED = "start a new execution, if it was stopped by mistake"
 NO_FUNCTION = frozenset({"ResourceNotFoundException", "ResourceNotFound"})
 """Errors of an invoke whose function does not exist."""
 
 
-def answer_lines(session: Session, cells: int, texts: SourceTexts | None = None) -> list[Line]:
+def answer_lines(
+    session: Session, cells: int, texts: SourceTexts | None = None, *, rows: int | None = None
+) -> list[Line]:
     """Return the answer, where the selected row is the one that explains how the execution stands.
 
     Args:
         session: The session.
         cells: Width.
         texts: Finds the source of a line; None shows places only.
+        rows: Lines that can be seen at once: what is least important comes after the fix if they are too few.
     """
     if session.is_travelling or session.cursor != session.headline.row or session.marks.root_count:
         return []
@@ -48,9 +54,9 @@ def answer_lines(session: Session, cells: int, texts: SourceTexts | None = None)
     if state is State.SUCCEEDED:
         return []
     answer = _Answer(session, max(cells - LABEL - 2, 20), texts)
-    if state.is_failure or state is State.CANCELLED:
-        return answer.ended()
-    return answer.open()
+    is_over = state.is_failure or state is State.CANCELLED
+    lines = answer.ended() if is_over else answer.open()
+    return lines if rows is None else answer.fitted(rows)
 
 
 class _Answer:
@@ -58,6 +64,13 @@ class _Answer:
         self.session, self.room, self.texts = session, room, texts
         self.operation = None if session.cursor == ROOT else session.operations[session.cursor]
         self.lines: list[Line] = []
+        self._labels: list[str] = []
+
+    def fitted(self, rows: int) -> list[Line]:
+        """The lines with the fix among the first `rows`: what is least important follows it, if it must."""
+        least = [at for word in LEAST for at, label in reversed(list(enumerate(self._labels))) if label == word]
+        moved = sorted(least[: max(len(self.lines) - rows, 0)])
+        return [*(line for at, line in enumerate(self.lines) if at not in moved), *(self.lines[at] for at in moved)]
 
     def ended(self) -> list[Line]:
         """An execution that failed, timed out or was stopped."""
@@ -286,6 +299,7 @@ class _Answer:
             self.lines.append([Part(f"{label.capitalize() if not number else '':<{LABEL}}", "key"), Part(piece, role)])
         if code:
             self.lines.append([Part(" " * LABEL, "key"), Part(cut(f"  {code}", self.room), "name")])
+        self._labels += [*([label] * len(pieces)), *([f"{label} code"] if code else [])]
 
 
 def _holds_back(operation: RecordedOperation) -> str:

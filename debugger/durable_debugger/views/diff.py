@@ -216,12 +216,15 @@ def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
         return payloads.summary(session.operations[row.row].result, 60, absent=""), "text"
     if row.divergence is not None and row.is_root:
         below = f", with {_calls(row.hidden)} in it" if row.hidden and row.replayed is None else ""
-        text = "new in your code" if row.recorded is None else note_of(row.divergence)
+        is_new = row.recorded is None and row.divergence.kind is not DivergenceKind.REORDERED
+        text = "new in your code" if is_new else note_of(row.divergence)
         return f"{text}{below}", "divergence"
     if row.is_follow_on:
         if row.divergence is not None and row.divergence.kind is DivergenceKind.RENAMED:
             return note_of(row.divergence), "follow_on"
         now = row.replayed.side.position if row.replayed else None
+        if row.recorded is None and row.divergence is not None and row.divergence.kind is DivergenceKind.INSERTED:
+            return "also new in your code", "follow_on"
         return (f"now called as {now}" if now is not None else "never called"), "follow_on"
     if row.recorded is None:
         return "after the recording ends", "dim"

@@ -23,16 +23,19 @@ MAX_STACK_LINES = 40
 MAX_ATTEMPTS = 12
 
 
-def inspector_lines(session: Session, cells: int, texts: SourceTexts | None = None) -> list[Line]:
+def inspector_lines(
+    session: Session, cells: int, texts: SourceTexts | None = None, *, rows: int | None = None
+) -> list[Line]:
     """Return facts about the selected row, wrapped to a width; first those that answer how the execution stands.
 
     Args:
         session: The session.
         cells: Width.
         texts: Finds the source of a line; None leaves the source out.
+        rows: Lines that can be seen at once; None for any number.
     """
     operation = session.shown(session.cursor) if session.cursor != ROOT else None
-    answer = answer_lines(session, cells, texts)
+    answer = answer_lines(session, cells, texts, rows=rows - 1 if rows is not None else None)
     lines = _execution(session, answer, cells) if operation is None else _operation(session, operation, answer, cells)
     return [[Part(" "), *each] for each in lines]
 

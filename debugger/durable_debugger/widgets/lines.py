@@ -234,6 +234,11 @@ class StaticLines(LineView):
         """Return the number of lines for a width."""
         return len(self._make(max(cells, MIN_CELLS))) if self._make is not None else len(self.lines)
 
+    @property
+    def given_rows(self) -> int | None:
+        """Number of lines that fit, where the height is set; None where the style sheet sets it."""
+        return None if self._rows is None else max(self._rows - self.gutter.height - self.HEADER, 0)
+
     def set_height(self, rows: int | None) -> None:
         """Set the height of the pane, or leave it to the style sheet. Only a new height lays out the screen."""
         if rows != self._rows:

@@ -140,7 +140,8 @@ class InspectorPane(StaticLines):
         key = (session.cursor, id(session.execution))
         self.explains = session.cursor == session.headline.row or session.is_root_difference(session.cursor)
         self.set_title(inspector_title(session))
-        self.show_made(lambda cells: inspector_lines(session, cells, self.texts), is_new=key != self._shown)
+        rows = self.given_rows
+        self.show_made(lambda cells: inspector_lines(session, cells, self.texts, rows=rows), is_new=key != self._shown)
         self._shown = key
 
 

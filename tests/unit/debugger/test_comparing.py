@@ -1,17 +1,20 @@
 """Differences as rows, and where their marks go."""
 
+from dataclasses import replace
+
 import pytest
 
 from durable_debugger.model import facts
+from durable_debugger.model.diff_rows import DiffRow
 from durable_debugger.model.differences import Differences, differences_of, of_report, remark_of
 from durable_debugger.model.marks import Marks
 from durable_debugger.model.session import Session
 from durable_debugger.text.segments import line_width, plain
 from durable_debugger.views.diff import DiffMode, diff_line, diff_rows, why_lines
 from durable_debugger.views.step import track_lines
-from durable_execution.comparison.call_tree import tree_of
+from durable_execution.comparison.call_tree import CallNode, tree_of
 from durable_execution.comparison.comparison import compare
-from durable_execution.divergence import DivergenceKind, Severity
+from durable_execution.divergence import DivergenceKind, Severity, Side
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.report import ReplayReport, Verdict
 from tests.tui.conftest import order_session
@@ -172,3 +175,14 @@ def test_the_track_ends_with_what_the_other_side_called() -> None:
     lines, columns = track_lines(session, 1200)
     assert plain(lines[0]).rstrip().endswith("replay  ✓ ✓ ✓ ✓ ≠ ≈ ≈ ≈")
     assert set(columns.values()) <= set(range(len(session.playback)))
+
+
+def test_a_call_that_is_added_several_times_is_new_each_time() -> None:
+    session = order_session()
+    added = next(each for each in compared(session).aligned if each.divergence is not None).divergence
+    assert added is not None
+    replayed = CallNode(Side("STEP", name="check", position=6))
+    again = replace(added, kind=DivergenceKind.INSERTED, recorded=None, replayed=replayed.side, is_root=False)
+    shown = plain(diff_line(session, DiffMode(), DiffRow(0, None, replayed, again), 80))
+    assert "also new in your code" in shown
+    assert "now called as" not in shown
