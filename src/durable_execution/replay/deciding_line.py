@@ -270,9 +270,9 @@ class _Reading:
         else:
             likely = f"{where} decides with `{code}`, {so}"
         if closure is not None:
-            name, function, line = closure
+            name, verb, function, line = closure
             likely += (
-                f"; `{name}` is set inside {function} (line {line}), which does not run when its result is recorded"
+                f"; `{name}` is {verb} inside {function} (line {line}), which does not run when its result is recorded"
             )
             return likely, f"return the value from {function}, and compute `{name}` from the recorded results"
         side = self.recorded if self.divergence.kind is Kind.SKIPPED else self.replayed
@@ -295,8 +295,8 @@ class _Reading:
                 return one, found
         return None
 
-    def _closure(self, header: Statement) -> tuple[str, str, int] | None:
-        """A name the condition reads that a nested function sets: the body of a map, a child context or a step."""
+    def _closure(self, header: Statement) -> tuple[str, str, str, int] | None:
+        """A name the condition reads that a nested function sets or changes: the body of a map, a child context or a step."""
         for one in self.source or ():
             function = one.function
             if function is None or function is header.function or isinstance(function, ast.Lambda):
@@ -304,10 +304,19 @@ class _Reading:
             shared = {
                 name for part in function.body for name in getattr(part, "names", ()) if isinstance(part, ast.Nonlocal)
             }
-            name = next(iter(sorted(shared & one.binds & header.reads)), None)
+            name, verb = min(shared & one.binds & header.reads, default=None), "set"
+            changed = (one.writes - one.binds) & header.reads - self._names_of(function)
+            if name is None and header.function is not None and function in ast.walk(header.function):
+                is_called = any(function.name in each.calls for each in self.source or ())
+                name, verb = None if is_called else min(changed, default=None), "changed"
             if name is not None:
-                return name, function.name, one.first
+                return name, verb, function.name, one.first
         return None
+
+    def _names_of(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+        """A function's own names: its parameters and what it assigns."""
+        arguments = [one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)]
+        return {*arguments, *(name for one in self.source or () if one.function is function for name in one.binds)}
 
     def _branch(self, statement: Statement, *, outside: Statement | None = None) -> _Branch | None:
         """The innermost `if`, loop or `match` around a statement; with `outside`, one that is not around that one's branch too."""

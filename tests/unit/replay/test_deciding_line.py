@@ -94,6 +94,35 @@ def test_a_condition_on_a_closure_names_the_function_that_does_not_run(tmp_path:
     assert explained.fix == "return the value from price, and compute `total` from the recorded results"
 
 
+CHANGED_INSIDE = """
+posted = []
+async def post(ctx, number):
+    posted.append(number)
+await ctx.map(event, post)
+if len(posted) == 3:
+    await ctx.step(audit)
+await ctx.step(ship)  # here
+"""
+
+
+def test_a_list_that_only_the_body_of_a_map_fills_is_empty_on_replay(tmp_path: Path) -> None:
+    explained = with_deciding_line(difference(tmp_path, CHANGED_INSIDE, "skipped", "audit", "ship"))
+    assert (explained.likely or "").endswith(
+        "`if len(posted) == 3` is false, so line 7 does not run; `posted` is changed inside post (line 4), which does not run "
+        "when its result is recorded"
+    )
+    assert explained.fix == "return the value from post, and compute `posted` from the recorded results"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("await ctx.map(event, post)", "await post(ctx, 1)"), ("    posted.append", "    posted = []\n    posted.append")],
+)
+def test_a_function_that_the_code_calls_itself_runs_on_replay(tmp_path: Path, before: str, after: str) -> None:
+    body = CHANGED_INSIDE.replace(before, after)
+    assert "inside" not in likely(difference(tmp_path, body, "skipped", "audit", "ship"))
+
+
 def test_a_call_that_the_file_does_not_contain_any_more_was_removed(tmp_path: Path) -> None:
     found = difference(tmp_path, "await ctx.step(ship)  # here", "skipped", "audit", "ship")
     assert likely(found).startswith('orders.py no longer makes this call: "audit" was removed')
