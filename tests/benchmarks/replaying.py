@@ -8,27 +8,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from durable_execution import DurableContext, durable_execution
+from durable_execution.clock import SystemClock
 from durable_execution.history.reading import read_history
 from durable_execution.local import CountingIds, LocalEngine
-from durable_execution.observers import (
-    AttemptEnded,
-    CallSite,
-    InvocationEnded,
-    InvocationStarted,
-    Observer,
-    OperationCall,
-    OperationCompleted,
-    OperationReplayed,
-    OperationStarted,
-)
-from durable_execution.protocol import InvocationStatus, Operation, OperationStatus, Wire, operation_id
+from durable_execution.observers import CallSite, InvocationEnded, InvocationStarted, Observer
+from durable_execution.protocol import InvocationStatus, OperationStatus, Wire, operation_id
 from durable_execution.replay import Handlers, Replayer, Source, WorkerOptions, check_in_workers
 from durable_execution.replay.supervisor import HandlerProcess
+from durable_execution.runtime.announcer import Announcer
+from durable_execution.runtime.call import Call
 from durable_execution.trace import DirectorySink, TraceRecorder
 from tests.benchmarks.measuring import KIB, measure, peak_bytes
 
@@ -92,38 +86,47 @@ def recording_cost(*, is_replayed: bool, count: int = 10_000) -> tuple[float, fl
     """Microseconds of processor time to record one operation in a directory: the best of several runs.
 
     Returns:
-        What the recorder takes, and what telling an observer of an operation takes before that.
+        What the recorder takes, and what announcing an operation takes without one.
     """
-    now = datetime.now(UTC)
-    site = CallSite(__file__, 1, "steps")
-    calls = [
-        OperationCall(operation_id(None, n), None, None, n, f"steps/s({n})", "STEP", "Step", "s", site)
+    clock, site = SystemClock(), CallSite(__file__, 1, "steps")
+    state = SimpleNamespace(updated_ids=frozenset())
+    scope: Any = SimpleNamespace(
+        parent_id=None, path="steps", ids=SimpleNamespace(prefix=None), owner=None, base=None, state=state
+    )
+    wires: list[Wire] = [
+        {"Id": operation_id(None, n), "Type": "STEP", "Status": "SUCCEEDED", "StepDetails": {"Result": f'{{"n":{n}}}'}}
         for n in range(1, count + 1)
     ]
-    wires = [
-        {"Id": call.id, "Type": "STEP", "Status": "SUCCEEDED", "StepDetails": {"Result": f'{{"n":{call.position}}}'}}
-        for call in calls
-    ]
+    now = clock.now()
     started = InvocationStarted("arn", "r", True, now, now, "m:steps", {}, (), None, None, None)
     ended = InvocationEnded(started, now, InvocationStatus.SUCCEEDED, None, None, None, {})
 
-    def run(recorder: Observer) -> None:
-        recorder.on_invocation_started(started)
-        for call, wire in zip(calls, wires, strict=True):
+    def run(*observers: Observer) -> None:
+        announcer = Announcer(observers, clock=clock, execution_arn="arn")
+        announcer.begin(started)
+        for position, wire in enumerate(wires, start=1):
+            call = Call(scope, wire["Id"], position, "STEP", "Step", "s", f"s({position})")
+            call.site, call.function = site, work
             if is_replayed:
-                recorder.on_operation_replayed(OperationReplayed(call, now, Operation(wire)))
+                announcer.replayed(call, wire)
                 continue
-            result = wire["StepDetails"]["Result"]  # type: ignore[index]  # an object, see above
-            recorder.on_operation_started(OperationStarted(call, now, False, OperationStatus.STARTED, None))
-            recorder.on_attempt_ended(AttemptEnded(call, 1, now, now, "SUCCEEDED"))
-            recorder.on_operation_completed(
-                OperationCompleted(call, now, now, OperationStatus.SUCCEEDED, result, attempt=1)
+            at = announcer.started(call)
+            began = announcer.attempt_started(call, 1, is_replayed=False)
+            announcer.attempt_ended(call, 1, began, "SUCCEEDED", is_replayed=False)
+            announcer.checkpoint_sent((), 0, 0.0)
+            announcer.completed(
+                call,
+                OperationStatus.SUCCEEDED,
+                started_at=at,
+                is_replayed=False,
+                result=wire["StepDetails"]["Result"],
+                attempt=1,
             )
-        recorder.on_invocation_ended(ended)
+        announcer.end(ended)
 
     with tempfile.TemporaryDirectory() as directory:
         recorded = [measure(lambda: run(TraceRecorder(DirectorySink(directory)))) for _ in range(9)]
-        told = [measure(lambda: run(Observer())) for _ in range(9)]
+        told = [measure(run) for _ in range(9)]
     telling, both = (min(sample.cpu_seconds for sample in samples) / count * 1e6 for samples in (told, recorded))
     return both - telling, telling
 
@@ -190,7 +193,7 @@ def main() -> None:
         return
     for is_replayed, what in ((True, "a replayed operation"), (False, "a new step (call, attempt, end)")):
         recording, telling = recording_cost(is_replayed=is_replayed)
-        print(f"recording {what}: {recording:.1f} µs of CPU, and {telling:.1f} µs to tell an observer of it")
+        print(f"recording {what}: {recording:.1f} µs of CPU, and {telling:.1f} µs to announce it")
     for count in arguments.histories:
         done, seconds = replays(count)
         cut = f" ({done:,} of them)" if done < count else ""

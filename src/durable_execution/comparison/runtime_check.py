@@ -18,7 +18,6 @@ from durable_execution.divergence import Divergence, DivergenceKind, Severity, S
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation, OperationType, Wire, operation_id
 from durable_execution.protocol.ids import Labels, child_path, kind_of, root_path
-from durable_execution.protocol.operation import MILLISECONDS_FROM
 from durable_execution.trace.arguments import changed_arguments, changed_items, key_for, listed
 
 LOOKAHEAD = 256
@@ -115,20 +114,8 @@ def configuration_mismatch(call: OperationCall, recorded: Operation, *, handler:
     return divergence_of(*found, left, side_of_call(call), context_path=context_path(call, handler), handler=handler)
 
 
-TOLERANCE_MILLISECONDS = 1_000
-
-
 def is_configured_as_recorded(configuration: Mapping[str, Any], recorded: Wire) -> bool:
     """Tell whether a call's configuration agrees with what the state of the operation reveals."""
-    details = recorded.get("WaitDetails")
-    if details is not None and len(configuration) == 1:
-        start: Any = recorded.get("StartTimestamp")
-        end: Any = details.get("ScheduledEndTimestamp")
-        wanted: Any = configuration.get("wait_seconds")
-        if start.__class__ is int and end.__class__ is int and wanted.__class__ is int and start >= MILLISECONDS_FROM:
-            passed = end - start - wanted * 1_000
-            if -TOLERANCE_MILLISECONDS <= passed <= TOLERANCE_MILLISECONDS:
-                return True  # the common case, thousands of times in an invocation
     return _configuration_difference(configuration, Operation(recorded)) is None
 
 

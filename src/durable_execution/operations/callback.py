@@ -114,7 +114,7 @@ async def create_callback(call: Call, config: CallbackConfig) -> Callback[Any]:
         recorded = state.operations.get(call.id)
     else:
         if state.announcer is not None:
-            await check_configuration(call, recorded)
+            check_configuration(call, recorded)
         if recorded["Status"] == "STARTED":
             announce_started(call, recorded)
         else:

@@ -51,7 +51,7 @@ async def run_invoke(call: Call, function_name: str, config: InvokeConfig) -> An
         recorded = state.operations.get(call.id)
     else:
         if state.announcer is not None:
-            await check_configuration(call, recorded)
+            check_configuration(call, recorded)
         if recorded["Status"] != "STARTED":
             announce_replayed(call, recorded)
             return _answer(call, recorded, config)

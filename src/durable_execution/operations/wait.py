@@ -48,7 +48,7 @@ async def run_wait(call: Call, seconds: int) -> None:
         is_replayed = False
     else:
         if state.announcer is not None:
-            await check_configuration(call, recorded)
+            check_configuration(call, recorded)
         if recorded["Status"] != "STARTED":
             announce_replayed(call, recorded)
             return

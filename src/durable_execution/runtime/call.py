@@ -9,7 +9,7 @@ import asyncio.events
 import os
 import sys
 from hashlib import blake2b
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.call_site import caller
@@ -89,14 +89,16 @@ class Call:
         return child_path(self.scope.path, self.label)
 
     @property
-    def code(self) -> CodeType | None:
-        """The code of the function of a step or a context."""
-        return code_of(self.function) if self.function is not None else None
-
-    @property
-    def function_name(self) -> str | None:
-        """The qualified name of the function of a step or a context. Functions with a decorator share its code."""
-        return qualified_name_of(self.function) if self.function is not None else None
+    def code_and_name(self) -> tuple[CodeType | None, str | None]:
+        """The code and the qualified name of the function of a step or a context. Functions with a decorator share its code."""
+        function = self.function
+        if function is None:
+            return None, None
+        if type(function) is not FunctionType or function.__dict__:
+            function = _unwrapped(function)
+            if type(function) is not FunctionType:
+                return code_of(function), qualified_name_of(function)
+        return function.__code__, function.__qualname__
 
     def info(self) -> OperationCall:
         """The description of this call that observers receive."""
@@ -117,7 +119,7 @@ class Call:
                 input=self.input,
                 is_virtual=self.is_virtual,
                 body=fingerprint_of_code(self.function) if self.function is not None else None,
-                function=self.function_name,
+                function=self.code_and_name[1],
                 bound=self.function,
                 items=self.items,
             )
@@ -135,26 +137,37 @@ class Call:
 
 def user_frame(frame: FrameType | None) -> FrameType | None:
     """The nearest frame of the user's code: not of the SDK, and not of the standard library, such as a thread pool."""
+    owners = _owners
     while frame is not None:
-        file = frame.f_code.co_filename
-        if file == LOOP_FILE:
-            return None
-        is_user = _user_files.get(file)
-        if is_user is None:
-            is_user = not str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX) and not _is_library(file)
-            if len(_user_files) >= MAX_KNOWN:
-                _user_files.clear()
-            _user_files[file] = is_user
-        if is_user:
-            return frame
+        owner = owners.get(frame.f_code.co_filename) or _owner_of(frame)
+        if owner is not SDK:
+            return frame if owner is USER else None
         frame = frame.f_back
     return None
+
+
+def _owner_of(frame: FrameType) -> str:
+    """Tell whose code a file is. What is above the loop's frame made the loop, and not the call."""
+    file = frame.f_code.co_filename
+    if file == LOOP_FILE:
+        owner = LOOP
+    else:
+        is_sdk = str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX)
+        owner = SDK if is_sdk or _is_library(file) else USER
+    if len(_owners) >= MAX_KNOWN:
+        _owners.clear()
+    _owners[file] = owner
+    return owner
 
 
 def call_site_of(frame: FrameType | None) -> CallSite | None:
     """The call site in the nearest frame of the user's code."""
     found = user_frame(frame)
-    return _site(found.f_code, found.f_lineno) if found is not None else None
+    if found is None:
+        return None
+    code, at = found.f_code, found.f_lasti
+    known = _sites.get((id(code), at))
+    return known[1] if known is not None and known[0] is code else _site(code, at, found.f_lineno)
 
 
 def current_call_site() -> CallSite | None:
@@ -163,19 +176,21 @@ def current_call_site() -> CallSite | None:
     if site is not None:
         return site
     waiting = caller.get()
-    return _site(*waiting[:2]) if waiting is not None else None
+    if waiting is None:
+        return None
+    code, line = waiting[:2]
+    known = _sites.get((id(code), -line))
+    return known[1] if known is not None and known[0] is code else _site(code, -line, line)
 
 
-def _site(code: CodeType, line: int) -> CallSite:
-    known = _sites.get((id(code), line))
-    if known is not None and known[0] is code:
-        return known[1]
+def _site(code: CodeType, at: int, line: int) -> CallSite:
+    """Remember a call site by its instruction: looking up the line of an instruction takes longer. Negative: by its line."""
     from durable_execution.call_site import CallSite
 
     if len(_sites) >= MAX_KNOWN:
         _sites.clear()
     site = CallSite(code.co_filename, line, code.co_qualname)
-    _sites[id(code), line] = code, site
+    _sites[id(code), at] = code, site
     return site
 
 
@@ -185,7 +200,8 @@ def _is_library(file: str) -> bool:
 
 MAX_KNOWN = 4096
 _known: dict[CodeType, str] = {}
-_user_files: dict[str, bool] = {}
+SDK, USER, LOOP = "SDK or standard library", "user", "event loop"
+_owners: dict[str, str] = {}
 _sites: dict[tuple[int, int], tuple[CodeType, CallSite]] = {}
 
 

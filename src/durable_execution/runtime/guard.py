@@ -13,6 +13,7 @@ from durable_execution.errors import NondeterminismError
 from durable_execution.protocol import Operation, Wire
 from durable_execution.protocol.enums import BATCHES
 from durable_execution.protocol.ids import branch_path
+from durable_execution.protocol.operation import MILLISECONDS_FROM
 from durable_execution.runtime.call import Call, call_site_of, current_call_site, user_frame
 from durable_execution.runtime.scope import FIRST_CALLS, ContextScope
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 logger = logging.getLogger("durable_execution")
+
+WAIT_TOLERANCE = 1_000
+"""Milliseconds: the service's timers have a resolution of one second."""
 
 BRANCHES_AHEAD = 64
 """How many branches after the last one are checked. Branches start in order, so the first ones are recorded."""
@@ -47,10 +51,10 @@ async def check_recorded(call: Call, recorded: Wire) -> None:
     await _diverge(state, call, divergence)
 
 
-async def check_configuration(call: Call, recorded: Wire) -> None:
+def check_configuration(call: Call, recorded: Wire) -> None:
     """Report, as a warning, a call whose configuration differs from the recorded one. Costs nothing without observers."""
     state = call.scope.state
-    if state.announcer is None or not call.configuration:
+    if state.announcer is None or not call.configuration or _lasts_as_recorded(call.configuration, recorded):
         return
     from durable_execution.comparison.runtime_check import configuration_mismatch, is_configured_as_recorded
 
@@ -59,6 +63,17 @@ async def check_configuration(call: Call, recorded: Wire) -> None:
     divergence = configuration_mismatch(call.info(), Operation(recorded), handler=call.scope.state.handler)
     if divergence is not None:
         state.announcer.diverged(call, divergence)
+
+
+def _lasts_as_recorded(configuration: dict[str, Any], recorded: Wire) -> bool:
+    """Tell whether a wait is as long as the recorded one. An invocation of a long execution asks that thousands of times."""
+    details, wanted = recorded.get("WaitDetails"), configuration.get("wait_seconds")
+    if details is None or wanted.__class__ is not int or len(configuration) != 1:
+        return False
+    start, end = recorded.get("StartTimestamp"), details.get("ScheduledEndTimestamp")
+    if start.__class__ is not int or end.__class__ is not int or start < MILLISECONDS_FROM:
+        return False
+    return bool(-WAIT_TOLERANCE <= end - start - wanted * 1_000 <= WAIT_TOLERANCE)
 
 
 async def check_finished(scope: ContextScope) -> None:

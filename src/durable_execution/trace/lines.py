@@ -8,7 +8,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from json import dumps
@@ -33,7 +33,7 @@ from durable_execution.trace.call_text import (
     run_text,
 )
 from durable_execution.trace.local_variables import locals_at
-from durable_execution.trace.repeats import CONTEXT, TAIL, Identities, Repeats, RuntimeCall
+from durable_execution.trace.repeats import BATCH, CONTEXT, TAIL, Identities, Repeats, RuntimeCall, source_of
 from durable_execution.trace.schema import SCHEMA, VERSION
 from durable_execution.trace.sinks import TraceWriter, in_one_line
 from durable_execution.trace.virtual_contexts import HeldContext, VirtualContexts
@@ -41,7 +41,7 @@ from durable_execution.trace.virtual_contexts import HeldContext, VirtualContext
 logger = logging.getLogger("durable_execution")
 SDK = "durable-execution-sdk"
 FLUSH_LINES = 32
-FLUSH_SECONDS = 0.25
+FLUSH_EVERY = timedelta(milliseconds=250)
 """At a checkpoint, lines go to the writer once there are this many, or once the last flush is this long ago."""
 
 MAX_STATICS = 4096
@@ -159,7 +159,7 @@ class TraceSession(CallNotes):
         if is_replayed:
             self._prove(call.context_id, call.position)
         if is_replayed and call.id not in self._updated and only_waits(call.type, status):
-            self._repeats.calls.append((call, None, at))
+            self._collect(call, None, at)
         else:
             self.call(call, at, PENDING, status)
 
@@ -170,11 +170,16 @@ class TraceSession(CallNotes):
             return
         if self._virtual.unproven:
             self._prove(call.context_id, call.position)
+        self._collect(call, recorded, at)
+
+    def _collect(self, call: AnyCall, recorded: Mapping[str, Any] | None, at: datetime) -> None:
         collected = self._repeats.calls
         collected.append((call, recorded, at))
-        if len(collected) >= MAX_COLLECTED:
-            self._write_repeats(at, tail=0)
-            self.flush(at)
+        if len(collected) >= BATCH:
+            self._repeats.condense()
+            if len(self._repeats) >= MAX_COLLECTED:
+                self._write_repeats(at, tail=0)
+                self.flush(at)
 
     def _answered(self, call: AnyCall, wire: Mapping[str, Any], at: datetime) -> None:
         """Write a call that was answered from the record."""
@@ -201,7 +206,7 @@ class TraceSession(CallNotes):
                 self._end_call(held.call, held.ended)
 
     def _write_repeats(self, at: datetime, *, tail: int, until: int | None = None) -> None:
-        if not self._repeats.calls:
+        if not self._repeats:
             return
         at = max(at, self._started_at)
         runs, last = self._repeats.take(tail=tail, until=until)
@@ -221,7 +226,7 @@ class TraceSession(CallNotes):
             self._write_held(self._virtual.release(call))
             if call.is_virtual and call.id in self._seqs:  # it was held
                 return self._seqs[call.id]
-        if self._repeats.calls:
+        if self._repeats.calls or self._repeats:
             tail, self._tail = self._tail, 0
             self._write_repeats(at, tail=tail)
         return self._write_call(call, at, happened, status, details)
@@ -328,7 +333,7 @@ class TraceSession(CallNotes):
 
     def note_checkpoint(self, at: datetime) -> None:
         """Flush if there are many lines, or if the last flush was long ago."""
-        if len(self._lines) >= FLUSH_LINES or (at - self._flushed).total_seconds() >= FLUSH_SECONDS:
+        if len(self._lines) >= FLUSH_LINES or at - self._flushed >= FLUSH_EVERY:
             self.flush(at)
 
     def flush(self, at: datetime) -> None:
@@ -356,7 +361,7 @@ class TraceSession(CallNotes):
         return self._seqs.get(call.id) or self.call(call, at, PENDING, OperationStatus.STARTED)
 
     def _text_of(self, line: CallLine) -> str:
-        call = line.call
+        call, ended, attempts = line.call, line.ended, line.attempts
         found = (
             f'{{"record":"call","seq":{line.seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position}'
             f',"at":{self._offset(line.at)}{self._static_of(call)}{line.given}'
@@ -371,14 +376,16 @@ class TraceSession(CallNotes):
             found += ',"is_virtual":true'
         if line.details is not None:
             found += self._answer(line.details)
-        if line.ended is not None:
-            found += f',"happened":"executed"{self._end_text(line.ended)}'
+        if ended is None:
+            found = f'{found},"happened":"{line.happened}","status":"{line.status}"'
         else:
-            found += f',"happened":"{line.happened}","status":"{line.status}"'
-        if line.attempts is not None:
-            attempts = ",".join([f"{{{self._attempt_text(made)}}}" for made in line.attempts])
-            return f'{found},"attempts":[{attempts}]}}\n'
-        return f"{found}}}\n"
+            found = f'{found},"happened":"executed"{self._end_text(ended)}'
+        if attempts is None:
+            return f"{found}}}\n"
+        if len(attempts) == 1:
+            return f'{found},"attempts":[{{{self._attempt_text(attempts[0])}}}]}}\n'
+        shown = ",".join([f"{{{self._attempt_text(made)}}}" for made in attempts])
+        return f'{found},"attempts":[{shown}]}}\n'
 
     def _end_text(self, ended: End) -> str:
         at, status, attempt, result, error = ended
@@ -401,22 +408,18 @@ class TraceSession(CallNotes):
     def _offset(self, at: datetime) -> str:
         if at is self._last_moment:
             return self._last_offset
-        passed = at - self._started_at
-        is_short = not passed.days
-        offset = f"{passed.seconds}.{passed.microseconds:06}" if is_short else f"{passed.total_seconds():.6f}"
-        self._last_moment, self._last_offset = at, offset
+        offset = self._last_offset = "%.6f" % (at - self._started_at).total_seconds()  # noqa: UP031  # faster
+        self._last_moment = at
         return offset
 
     def _static_of(self, call: AnyCall) -> str:
         """Return the members that every call from the same place shares."""
-        if isinstance(call, OperationCall):
-            return self._described(call)
-        site = call.site
-        code, name = (call.code, call.function_name) if call.function is not None else (None, None)
+        site, code, name = source_of(call)
         place = call.type, call.subtype, call.name, id(site), id(code), name
         known = self._statics.by_place.get(place)
         if known is None or known[0] is not site or known[1] is not code or known[2] != self._source_file:
-            known = self._statics.by_place[place] = site, code, self._source_file, self._described(call.info())
+            described = self._described(call if isinstance(call, OperationCall) else call.info())
+            known = self._statics.by_place[place] = site, code, self._source_file, described
         return known[3]
 
     def _described(self, call: OperationCall) -> str:

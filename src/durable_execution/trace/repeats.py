@@ -1,6 +1,6 @@
 """Collects the calls that an invocation repeats without a change, until they are written as runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -10,6 +10,9 @@ from durable_execution.trace.siblings import Origin, SiblingRuns, joined, origin
 
 TAIL = 2
 """This many calls before the first new one get lines of their own: that is where a reader looks first."""
+
+BATCH = 64
+"""Calls that are condensed at once."""
 
 MAX_KNOWN = 4096
 CONTEXT = "CONTEXT"
@@ -47,13 +50,8 @@ class RuntimeCall(Protocol):
         ...
 
     @property
-    def code(self) -> Any:
-        """The code of a step's function."""
-        ...
-
-    @property
-    def function_name(self) -> str | None:
-        """The qualified name of that function."""
+    def code_and_name(self) -> tuple[Any, str | None]:
+        """The code and the qualified name of the function of a step or a context."""
         ...
 
     def info(self) -> OperationCall:
@@ -64,6 +62,9 @@ class RuntimeCall(Protocol):
 Repeat = tuple[RuntimeCall | OperationCall, Mapping[str, Any] | None, datetime]
 """A call that was answered as before, the recorded operation that answered it (None while that has not ended), and when."""
 
+Condensed = tuple[str | None, bool, int, str]
+"""The same call: the prefix of its id, whether it has not ended, its position, and the key that a digest covers."""
+
 
 class Identities:
     """Digests of identities and configurations, kept across the invocations of a recorder."""
@@ -72,14 +73,14 @@ class Identities:
         self._of_code: dict[tuple[Any, ...], tuple[Any, CallSite | None, str]] = {}
         self._configurations: dict[tuple[Any, ...], str] = {}
 
-    def of(self, call: RuntimeCall) -> str:
+    def of(self, call: RuntimeCall | OperationCall) -> str:
         """Return the digest of a call's identity."""
-        code, name = (call.code, call.function_name) if call.function is not None else (None, None)
-        site = call.site
+        site, code, name = source_of(call)
         place = call.type, call.subtype, call.name, id(site), id(code), name
         known = self._of_code.get(place)
         if known is None or known[0] is not code or known[1] is not site:
-            known = code, site, identity_digest(identity_of(call.info()))
+            identity = identity_of(call if isinstance(call, OperationCall) else call.info())
+            known = code, site, identity_digest(identity)
             _bound(self._of_code)
             self._of_code[place] = known
         return known[2]
@@ -106,7 +107,7 @@ class Repeats:
 
     Attributes:
         taken: How many calls were removed.
-        calls: Append to it. What a digest covers of a call is looked at in `take`: that is cheaper for all calls at once.
+        calls: The latest ones. Append to it, and call `condense` when there are `BATCH` of them.
     """
 
     def __init__(self, identities: Identities, digest_of: Callable[[str], str]) -> None:
@@ -114,61 +115,90 @@ class Repeats:
         self._digest_of = digest_of
         self.calls: list[Repeat] = []
         self.taken = 0
+        self._condensed: list[Condensed] = []
         self._origins: dict[str, Origin | None] = {}
 
     @property
     def count(self) -> int:
         """How many calls were collected so far."""
-        return self.taken + len(self.calls)
+        return self.taken + len(self)
+
+    def __len__(self) -> int:
+        return len(self._condensed) + len(self.calls)
 
     def insert(self, index: int, repeat: Repeat) -> None:
         """Add a call at the place where `count` was `index`, or at the start if the calls before were taken since."""
-        self.calls.insert(max(index - self.taken, 0), repeat)
+        at, condensed = max(index - self.taken, 0), self._condensed
+        if at < len(condensed):
+            condensed[at:at] = self._condense([repeat])
+        else:
+            self.calls.insert(at - len(condensed), repeat)
+
+    def condense(self) -> None:
+        """Keep of the calls what a digest covers, except for the last ones, which may get lines of their own.
+
+        Otherwise thousands of calls would live until the end of the invocation, and the garbage collector would look at them
+        again and again.
+        """
+        self._condensed += self._condense(self.calls[:-TAIL])
+        del self.calls[:-TAIL]
 
     def take(self, *, tail: int, until: int | None = None) -> tuple[list[ReplayRun | SiblingRuns], list[Repeat]]:
         """Remove calls, and return them as runs and as the last calls, which get lines of their own.
 
         Args:
-            tail: The number of answered calls to keep out of the runs.
+            tail: The number of answered calls to keep out of the runs, at most `TAIL`.
             until: Leave the calls from the place where `count` was this; None takes all.
         """
-        stop = len(self.calls) if until is None else max(until - self.taken, 0)
-        calls, self.calls = self.calls[:stop], self.calls[stop:]
-        self.taken += len(calls)
+        stop = len(self) if until is None else min(max(until - self.taken, 0), len(self))
+        condensed, self._condensed = self._condensed[:stop], self._condensed[stop:]
+        calls = self.calls[: stop - len(condensed)]
+        del self.calls[: len(calls)]
+        self.taken += stop
         last: list[Repeat] = []
         while calls and len(last) < tail and calls[-1][1] is not None:
             last.append(calls.pop())
-        return list(self._runs(calls)), last[::-1]
-
-    def _runs(self, calls: list[Repeat]) -> Iterator[ReplayRun | SiblingRuns]:
+        condensed += self._condense(calls)
         groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {}
-        digest_of, configured = self._digest_of, self._identities.of_configuration
+        for context_id, is_open, position, key in condensed:
+            group = groups.get((context_id, is_open))
+            if group is None:
+                group = groups[context_id, is_open] = []
+            group.append((position, key))
+        return list(joined(groups, self._origins)), last[::-1]
+
+    def _condense(self, calls: list[Repeat]) -> list[Condensed]:
+        digest_of, configured, identified = self._digest_of, self._identities.of_configuration, self._identities.of
+        found: list[Condensed] = []
         for call, recorded, _ in calls:
             configuration, given = call.configuration, call.input
             if isinstance(call, OperationCall):
-                context_id, identity = call.context_id, identity_digest(identity_of(call))
+                context_id = call.context_id
                 if call.type == CONTEXT:
                     self._origins[call.id] = origin(call.id, context_id, call.position, of_tasks=False)
             else:
-                context_id, identity = call.scope.ids.prefix, self._identities.of(call)
+                context_id = call.scope.ids.prefix
             key = key_of(
                 call.id,
-                identity,
+                identified(call),
                 configured(configuration) if configuration else "",
                 digest_of(given) if given is not None else None,
             )
-            group = context_id, recorded is None
-            found = groups.get(group)
-            if found is None:
-                found = groups[group] = []
-                if context_id is not None and context_id not in self._origins:
-                    self._origins[context_id] = (
-                        task_origin(context_id, call.parent_id, call.path.rpartition("/")[0])
-                        if isinstance(call, OperationCall)
-                        else origin_of_scope(context_id, call.scope)
-                    )
-            found.append((call.position, key))
-        return joined(groups, self._origins)
+            if context_id is not None and context_id not in self._origins:
+                self._origins[context_id] = (
+                    task_origin(context_id, call.parent_id, call.path.rpartition("/")[0])
+                    if isinstance(call, OperationCall)
+                    else origin_of_scope(context_id, call.scope)
+                )
+            found.append((context_id, recorded is None, call.position, key))
+        return found
+
+
+def source_of(call: RuntimeCall | OperationCall) -> tuple[CallSite | None, Any, str | None]:
+    """Return where a call was made, and the code (or its fingerprint) and the name of its function."""
+    if isinstance(call, OperationCall):
+        return call.call_site, call.body, call.function
+    return call.site, *call.code_and_name
 
 
 def identity_of(call: OperationCall) -> Identity:

@@ -1,0 +1,76 @@
+"""Calls that an invocation repeats are condensed while they are collected; what is written does not depend on when."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from durable_execution.call_site import CallSite
+from durable_execution.observers import OperationCall
+from durable_execution.protocol import operation_id
+from durable_execution.trace.call_text import digest_of
+from durable_execution.trace.repeats import BATCH, TAIL, Identities, Repeat, Repeats
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SITE = CallSite("orders.py", 7, "process")
+
+
+def repeat(position: int, *, is_open: bool = False) -> Repeat:
+    call = OperationCall(
+        operation_id(None, position), None, None, position, f"process/s({position})", "STEP", "Step", "s", SITE
+    )
+    return call, None if is_open else {"Type": "STEP", "Status": "SUCCEEDED"}, NOW
+
+
+def collected(count: int) -> Repeats:
+    repeats = Repeats(Identities(), digest_of)
+    repeats.calls += [repeat(position) for position in range(1, count + 1)]
+    return repeats
+
+
+def test_only_the_calls_that_may_get_lines_are_kept() -> None:
+    repeats = collected(BATCH)
+    repeats.condense()
+    assert [call.position for call, _, _ in repeats.calls] == list(range(BATCH - TAIL + 1, BATCH + 1))
+    assert repeats.count == len(repeats) == BATCH
+    runs, last = repeats.take(tail=TAIL)
+    assert [(run.first, run.last) for run in runs] == [(1, BATCH - TAIL)]
+    assert [call.position for call, _, _ in last] == [BATCH - 1, BATCH]
+    assert (repeats.count, len(repeats)) == (BATCH, 0)
+
+
+@settings(max_examples=60)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["call", "open", "insert", "until"]), st.integers(0, 12)), min_size=1, max_size=20
+    ),
+    condensed_after=st.sets(st.integers(0, 20)),
+    tail=st.integers(0, TAIL),
+)
+def test_what_is_written_does_not_depend_on_when_calls_are_condensed(
+    steps: list[tuple[str, int]], condensed_after: set[int], tail: int
+) -> None:
+    plain, condensing = collected(3), collected(3)
+    for number, (step, index) in enumerate(steps):
+        written = []
+        for repeats in (plain, condensing):
+            if step == "insert":
+                repeats.insert(index, repeat(100 + number))
+            elif step == "until":
+                written.append(repeats.take(tail=0, until=index))
+            else:
+                repeats.calls.append(repeat(4 + number, is_open=step == "open"))
+        if number in condensed_after:
+            condensing.condense()
+        assert not written or written[0] == written[1]
+        assert (plain.count, len(plain)) == (condensing.count, len(condensing))
+    assert plain.take(tail=tail) == condensing.take(tail=tail)
+
+
+@pytest.mark.parametrize("until", [0, 2, 9])
+def test_calls_are_left_from_the_place_on_that_is_named(until: int) -> None:
+    repeats = collected(5)
+    repeats.condense()
+    repeats.take(tail=0, until=until)
+    assert (repeats.taken, len(repeats)) == (min(until, 5), 5 - min(until, 5))
