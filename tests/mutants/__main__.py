@@ -2,6 +2,7 @@
 
     python -m tests.mutants                         a sample of every group
     python -m tests.mutants local/rules --sample 0  every mutant of one group
+    python -m tests.mutants local/rules/batches.py --sample 0 --stages 1   every mutant of a file, with the quickest tests
 
 A mutant is killed when the tests of its group fail or run out of time. Survivors are printed as they are found, with their line; those
 that no test can notice are listed in `survivors.txt`, with the reason, and do not count. Not tried at all: how dataclasses are built
@@ -9,18 +10,23 @@ that no test can notice are listed in `survivors.txt`, with the reason, and do n
 """
 
 import argparse
+import importlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
 
+import pytest
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
@@ -30,6 +36,20 @@ PACKAGE = Path("src/durable_execution")
 KNOWN = Path(__file__).with_name("survivors.txt")
 TIMEOUT_S = 240
 PROGRESS_EVERY = 10
+POLL_S = 0.02
+QUIETLY = (
+    "-x",
+    "-q",
+    "-n",
+    "0",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:randomly",
+    "--no-cov",
+    "-W",
+    "ignore::pytest.PytestWarning",
+)
 
 GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
     "runtime": (
@@ -101,58 +121,118 @@ class Mutant:
         return f"{self.module} | {self.before} | {self.after}"
 
 
-def mutants_of(module: Path) -> Iterator[Mutant]:
-    """Every mutant of a module that changes a line of code."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One place of a module that an operator can change: cheap to find, before the mutant is made."""
+
+    module: Path
+    operator: str
+    occurrence: int
+
+    def mutant(self) -> Mutant:
+        """Make the mutant."""
+        source = (ROOT / self.module).read_text(encoding="utf-8")
+        code = mutate_code(source, get_operator(self.operator)(), self.occurrence) or source
+        lines, changed = source.splitlines(), code.splitlines()
+        line = next((n for n, (old, new) in enumerate(zip(lines, changed, strict=False)) if old != new), 0)
+        return Mutant(self.module.as_posix(), self.operator, line + 1, lines[line].strip(), changed[line].strip(), code)
+
+
+def changes_of(module: Path) -> Iterator[Change]:
+    """Every change of a module that a test could notice."""
     source = (ROOT / module).read_text(encoding="utf-8")
-    lines = source.splitlines()
+    lines, nodes = source.splitlines(), list(ast_nodes(get_ast(source)))
     for name in OPERATORS:
         operator = get_operator(name)()
-        count = sum(len(list(operator.mutation_positions(node))) for node in ast_nodes(get_ast(source)))
-        for occurrence in range(count):
-            code = mutate_code(source, operator, occurrence)
-            if code is None or code == source or _is_unnoticeable(_first_change(source, code)):
-                continue
-            changed = code.splitlines()
-            line = next((n for n, (old, new) in enumerate(zip(lines, changed, strict=False)) if old != new), 0)
-            yield Mutant(module.as_posix(), name, line + 1, lines[line].strip(), changed[line].strip(), code)
+        places = (start for node in nodes for start, _ in operator.mutation_positions(node))
+        for occurrence, (line, _) in enumerate(places):
+            if not _is_unnoticeable(lines[line - 1]):
+                yield Change(module, name, occurrence)
 
 
 def _is_unnoticeable(line: str) -> bool:
     return "TYPE_CHECKING" in line or line.lstrip().startswith("@dataclass(")
 
 
-def _first_change(source: str, code: str) -> str:
-    pairs = zip(source.splitlines(), code.splitlines(), strict=False)
-    return next((old for old, new in pairs if old != new), "")
-
-
 class Copies:
-    """Copies of the work tree, one for each job, so that mutants do not meet."""
+    """Copies of the work tree, one for each job, so that mutants do not meet.
+
+    Every run of tests is a fork of this process, which has imported what the tests import and never the project itself.
+    """
 
     def __init__(self, parent: Path, jobs: int) -> None:
-        self._free: SimpleQueue[Path] = SimpleQueue()
+        self.free = [parent / f"copy-{job}" for job in range(jobs)]
         tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
-        for job in range(jobs):
-            copy = parent / f"copy-{job}"
-            for file in filter(None, tracked.stdout.split("\0")):
-                if (ROOT / file).is_file():
-                    (copy / file).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(ROOT / file, copy / file)
-            self._free.put(copy)
+        for file in filter(None, tracked.stdout.split("\0")):
+            if (ROOT / file).is_file():
+                target = self.free[0] / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / file, target)
+        if (ROOT.parent / "shared").is_dir():
+            os.environ.setdefault("DURABLE_SHARED_DATA", str(ROOT.parent / "shared"))
 
-    def is_killed(self, mutant: Mutant | None, stages: tuple[tuple[str, ...], ...]) -> bool:
-        """Whether the tests notice the mutant; without a mutant, whether they fail as they are."""
-        copy = self._free.get()
-        target = copy / mutant.module if mutant else None
-        original = target.read_bytes() if target else b""
-        try:
-            if target and mutant:
-                _write(target, mutant.code.encode())
-            return any(_fails(copy, stage) for stage in stages)
-        finally:
-            if target:
-                _write(target, original)
-            self._free.put(copy)
+    def are_ready(self, stages: tuple[tuple[str, ...], ...]) -> bool:
+        """Import what the tests import, and compile; answers whether they all pass as they are."""
+        first, *others = self.free
+        with tempfile.TemporaryDirectory() as folder:
+            names = Path(folder, "names")
+            _wait(_fork(first, (*chain(*stages), "--collect-only"), names), TIMEOUT_S)
+            for name in names.read_text(encoding="utf-8").split() if names.exists() else ():
+                with warnings.catch_warnings(), suppress(Exception):
+                    warnings.simplefilter("ignore")
+                    importlib.import_module(name)
+        is_ready = not any(_wait(_fork(first, stage), TIMEOUT_S) for stage in stages)
+        for copy in others:
+            shutil.copytree(first, copy, dirs_exist_ok=True)
+        return is_ready
+
+    def tried(self, mutants: Sequence[Mutant], stages: tuple[tuple[str, ...], ...]) -> Iterator[tuple[Mutant, bool]]:
+        """Every mutant, with whether it is killed."""
+        waiting = list(reversed(mutants))
+        running: dict[int, Run] = {}
+        while waiting or running:
+            while waiting and self.free:
+                run = Run(waiting.pop(), self.free.pop(), list(stages))
+                run.original = (run.copy / run.mutant.module).read_bytes()
+                _write(run.copy / run.mutant.module, run.mutant.code.encode())
+                running[run.next_stage()] = run
+            for pid in [pid for pid, run in running.items() if run.is_late]:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                time.sleep(POLL_S)
+                continue
+            run = running.pop(pid)
+            if status == 0 and run.stages:
+                running[run.next_stage()] = run
+                continue
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # what a test that failed left running
+            _write(run.copy / run.mutant.module, run.original)
+            self.free.append(run.copy)
+            yield run.mutant, status != 0
+
+
+@dataclass(slots=True)
+class Run:
+    """One mutant in one copy, with the tests that are still to come."""
+
+    mutant: Mutant
+    copy: Path
+    stages: list[tuple[str, ...]]
+    original: bytes = b""
+    started: float = 0.0
+
+    def next_stage(self) -> int:
+        """Start the next tests; answers with their process."""
+        self.started = time.monotonic()
+        return _fork(self.copy, self.stages.pop(0))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the tests loop."""
+        return time.monotonic() - self.started > TIMEOUT_S
 
 
 def _write(module: Path, code: bytes) -> None:
@@ -162,37 +242,67 @@ def _write(module: Path, code: bytes) -> None:
         stale.unlink()
 
 
-def _fails(copy: Path, tests: tuple[str, ...]) -> bool:
-    paths = os.pathsep.join(str(copy / folder) for folder in ("src", "debugger"))
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly"]
+def _fork(copy: Path, arguments: tuple[str, ...], names: Path | None = None) -> int:
+    """Run tests in a fork, and let it write the names of the modules that it imported from elsewhere."""
+    if pid := os.fork():
+        return pid
+    code = 1
     try:
-        ended = subprocess.run(
-            [*command, *tests],
-            cwd=copy,
-            env={**environment, "PYTHONPATH": paths},
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return True
-    return ended.returncode != 0
+        os.setsid()
+        output = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(output, standard)
+        os.chdir(copy)
+        paths = [str(copy), *(str(copy / folder) for folder in ("src", "debugger"))]
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths[1:])
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        sys.dont_write_bytecode = False
+        sys.path[:] = [*paths, *(path for path in sys.path if path not in ("", str(ROOT), f"{ROOT}/src"))]
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+            del sys.modules[name]
+        code = int(pytest.main([*QUIETLY, *arguments]))
+        if names:
+            outside = (name for name, module in sys.modules.copy().items() if _is_installed(name, module))
+            names.write_text("\n".join(outside), encoding="utf-8")
+    finally:
+        os._exit(code)
+
+
+def _is_installed(name: str, module: object) -> bool:
+    folder = Path(sys.prefix)
+    return name not in {"__main__", "conftest"} and folder in Path(getattr(module, "__file__", None) or "/").parents
+
+
+def _wait(pid: int, seconds: float) -> int:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(POLL_S)
+    os.killpg(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
 
 
 def chosen(group: str, sample: int, seed: int) -> list[Mutant]:
     """The mutants of a group to try; `sample` 0 takes all."""
     path = ROOT / PACKAGE / group
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    found = [mutant for file in files for mutant in mutants_of(file.relative_to(ROOT))]
-    return found if sample == 0 or sample >= len(found) else random.Random(seed).sample(found, sample)
+    found = [change for file in files for change in changes_of(file.relative_to(ROOT))]
+    some = found if sample == 0 or sample >= len(found) else random.Random(seed).sample(found, sample)
+    return [change.mutant() for change in some]
 
 
 def group_name(text: str) -> str:
-    """Read the name of a group."""
-    if text not in GROUPS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no group; there are {', '.join(GROUPS)}")
+    """Read the name of a group, or of a file of one."""
+    if text not in GROUPS and not (stages_of(text) and (ROOT / PACKAGE / text).is_file()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no group, nor a file of one; there are {', '.join(GROUPS)}")
     return text
+
+
+def stages_of(group: str) -> tuple[tuple[str, ...], ...]:
+    """The tests for a group, or for a file of one."""
+    return GROUPS.get(group) or GROUPS.get(group.rpartition("/")[0]) or ()
 
 
 def main() -> int:
@@ -205,38 +315,37 @@ def main() -> int:
         nargs="*",
         type=group_name,
         metavar="GROUP",
-        help=f"groups to try: {', '.join(GROUPS)}; all by default",
+        help=f"groups, or files of groups, to try: {', '.join(GROUPS)}; all by default",
     )
     parser.add_argument("--sample", type=int, default=25, metavar="N", help="mutants a group; 0 takes all")
+    parser.add_argument(
+        "--stages", type=int, metavar="N", help="only the first N sets of tests, the quickest; all by default"
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="which sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="mutants at once")
     parser.add_argument("--at-least", type=float, default=90.0, metavar="PERCENT", help="share to be killed")
     arguments = parser.parse_args()
+    arguments.jobs = max(1, arguments.jobs)
     known = {line.rsplit(" | ", 1)[0] for line in KNOWN.read_text(encoding="utf-8").splitlines() if " | " in line}
     is_enough = True
     with tempfile.TemporaryDirectory() as folder:
         copies = Copies(Path(folder), arguments.jobs)
         for group in arguments.groups or GROUPS:
-            stages = GROUPS[group]
-            if copies.is_killed(None, stages):
+            stages = stages_of(group)[: arguments.stages]
+            if not copies.are_ready(stages):
                 print(f"{group}: the tests fail without a mutant; make them pass first")
                 return 2
             mutants = [m for m in chosen(group, arguments.sample, arguments.seed) if m.key not in known]
             survivors = []
-            with ThreadPoolExecutor(arguments.jobs) as pool:
-                tried = {pool.submit(copies.is_killed, mutant, stages): mutant for mutant in mutants}
-                for count, result in enumerate(as_completed(tried), 1):
-                    mutant = tried[result]
-                    if not result.result():
-                        survivors.append(mutant)
-                        print(
-                            f"  survived {mutant.module}:{mutant.line}\n    - {mutant.before}\n    + {mutant.after}",
-                            flush=True,
-                        )
-                    if count % PROGRESS_EVERY == 0:
-                        print(
-                            f"  {count} of {len(mutants)} tried, {len(survivors)} survived", file=sys.stderr, flush=True
-                        )
+            for count, (mutant, is_killed) in enumerate(copies.tried(mutants, stages), 1):
+                if not is_killed:
+                    survivors.append(mutant)
+                    print(
+                        f"  survived {mutant.module}:{mutant.line}\n    - {mutant.before}\n    + {mutant.after}",
+                        flush=True,
+                    )
+                if count % PROGRESS_EVERY == 0:
+                    print(f"  {count} of {len(mutants)} tried, {len(survivors)} survived", file=sys.stderr, flush=True)
             share = 100 * (1 - len(survivors) / len(mutants)) if mutants else 100.0
             print(f"{group}: {len(mutants) - len(survivors)} of {len(mutants)} killed, {share:.0f} %", flush=True)
             is_enough = is_enough and share >= arguments.at_least
