@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -35,6 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src/durable_execution")
 KNOWN = Path(__file__).with_name("survivors.txt")
 TIMEOUT_S = 240
+LEAST_S, SLOWER = 10, 4
+"""Tests that take this much longer than without a mutant loop."""
 PROGRESS_EVERY = 10
 POLL_S = 0.02
 QUIETLY = (
@@ -162,6 +164,7 @@ class Copies:
 
     def __init__(self, parent: Path, jobs: int) -> None:
         self.free = [parent / f"copy-{job}" for job in range(jobs)]
+        self.limits: dict[tuple[str, ...], float] = {}
         tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
         for file in filter(None, tracked.stdout.split("\0")):
             if (ROOT / file).is_file():
@@ -181,10 +184,14 @@ class Copies:
                 with warnings.catch_warnings(), suppress(Exception):
                     warnings.simplefilter("ignore")
                     importlib.import_module(name)
-        is_ready = not any(_wait(_fork(first, stage), TIMEOUT_S) for stage in stages)
+        for stage in stages:
+            started = time.monotonic()
+            if _wait(_fork(first, stage), TIMEOUT_S):
+                return False
+            self.limits[stage] = min(TIMEOUT_S, LEAST_S + SLOWER * (time.monotonic() - started))
         for copy in others:
             shutil.copytree(first, copy, dirs_exist_ok=True)
-        return is_ready
+        return True
 
     def tried(self, mutants: Sequence[Mutant], stages: tuple[tuple[str, ...], ...]) -> Iterator[tuple[Mutant, bool]]:
         """Every mutant, with whether it is killed."""
@@ -195,7 +202,7 @@ class Copies:
                 run = Run(waiting.pop(), self.free.pop(), list(stages))
                 run.original = (run.copy / run.mutant.module).read_bytes()
                 _write(run.copy / run.mutant.module, run.mutant.code.encode())
-                running[run.next_stage()] = run
+                running[run.next_stage(self.limits)] = run
             for pid in [pid for pid, run in running.items() if run.is_late]:
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
@@ -205,7 +212,7 @@ class Copies:
                 continue
             run = running.pop(pid)
             if status == 0 and run.stages:
-                running[run.next_stage()] = run
+                running[run.next_stage(self.limits)] = run
                 continue
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)  # what a test that failed left running
@@ -222,17 +229,18 @@ class Run:
     copy: Path
     stages: list[tuple[str, ...]]
     original: bytes = b""
-    started: float = 0.0
+    ends: float = 0.0
 
-    def next_stage(self) -> int:
+    def next_stage(self, limits: Mapping[tuple[str, ...], float]) -> int:
         """Start the next tests; answers with their process."""
-        self.started = time.monotonic()
-        return _fork(self.copy, self.stages.pop(0))
+        stage = self.stages.pop(0)
+        self.ends = time.monotonic() + limits[stage]
+        return _fork(self.copy, stage)
 
     @property
     def is_late(self) -> bool:
         """Whether the tests loop."""
-        return time.monotonic() - self.started > TIMEOUT_S
+        return time.monotonic() > self.ends
 
 
 def _write(module: Path, code: bytes) -> None:
