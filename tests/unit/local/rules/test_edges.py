@@ -8,9 +8,24 @@ import pytest
 
 from durable_execution.errors import ServiceError
 from durable_execution.local import EngineLimits, ExecutionResult, LocalEngine, SkippingClock
+from durable_execution.local.rules.callbacks import locate_callback, make_callback_id
+from durable_execution.local.rules.updates import read_updates
 from durable_execution.protocol import Wire
 from tests.unit.local.conftest import START
-from tests.unit.local.scripts import PENDING, Session, callback, done, invoke, kinds, register, step, wait
+from tests.unit.local.scripts import (
+    PENDING,
+    Session,
+    callback,
+    context,
+    details,
+    done,
+    history,
+    invoke,
+    kinds,
+    register,
+    step,
+    wait,
+)
 
 DAY = timedelta(days=1)
 
@@ -29,6 +44,12 @@ def waits(session: Session) -> Wire:
 def calls_back(session: Session) -> Wire:
     if session.status("c") is None:
         session.send(callback("c", timeout=60, heartbeat=60))
+    return done() if session.status("c") != "STARTED" else PENDING
+
+
+def beats(session: Session) -> Wire:
+    if session.status("c") is None:
+        session.send(callback("c", heartbeat=60))
     return done() if session.status("c") != "STARTED" else PENDING
 
 
@@ -305,3 +326,143 @@ def test_the_trace_of_an_invoke_may_have_8192_characters(engine: LocalEngine) ->
 
     register(engine, body)
     assert engine.run("flow").status == "SUCCEEDED"
+
+
+def test_an_error_may_have_32768_bytes_and_an_invoke_a_million(engine: LocalEngine) -> None:
+    largest = "x" * (32_768 - len('{"ErrorMessage":""}'))
+
+    def body(session: Session) -> Wire:
+        refused(lambda: session.send(step("s", "FAIL", Error={"ErrorMessage": largest + "x"})), "32768 bytes")
+        session.send(step("s", "FAIL", Error={"ErrorMessage": largest}))
+        for text in ("x" * 1_048_577, "é" * 524_289):
+            refused(lambda text=text: session.send(invoke("i", "child", text)), "at most 1048576 bytes")
+        session.send(invoke("i", "child", "é" * 524_288))
+        return done()
+
+    register(engine, body)
+    register(engine, lambda session: done(), "child")
+    assert engine.run("flow").status == "SUCCEEDED"
+
+
+def test_a_payload_of_four_bytes_a_character_is_measured_in_bytes() -> None:
+    update = {"Id": "a", "Type": "STEP", "Action": "SUCCEED"}
+    assert len(read_updates([{**update, "Payload": "😀" * 25}], 100)) == 1
+    refused(lambda: read_updates([{**update, "Payload": "😀" * 26}], 100), "at most 100 bytes")
+
+
+def test_a_retry_needs_its_delay(engine: LocalEngine) -> None:
+    def body(session: Session) -> Wire:
+        refused(lambda: session.send(step("s", "RETRY", StepOptions={})), "NextAttemptDelaySeconds")
+        return done()
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"
+
+
+def test_the_attempts_of_a_step_are_counted_from_one(engine: LocalEngine) -> None:
+    def body(session: Session) -> Wire:
+        session.send(step("s", "START"), step("f", "START"))
+        session.send(step("s", "SUCCEED"), step("f", "FAIL"))
+        session.send(step("r", "RETRY", StepOptions={"NextAttemptDelaySeconds": 7}))
+        attempts = {id_: session.operations[id_]["StepDetails"]["Attempt"] for id_ in "sfr"}
+        assert attempts == {"s": 1, "f": 1, "r": 1}
+        return done()
+
+    register(engine, body)
+    arn = engine.run("flow").arn
+    ends = [event for event in history(engine, arn) if event["EventType"] in ("StepSucceeded", "StepFailed")]
+    assert [details(event)["RetryDetails"]["CurrentAttempt"] for event in ends] == [1, 1, 1]
+    assert details(ends[2])["RetryDetails"]["NextAttemptDelaySeconds"] == 7
+    assert "NextAttemptDelaySeconds" not in details(ends[0])["RetryDetails"]
+
+
+@pytest.mark.parametrize(("replays", "kept"), [(True, True), (False, False), (None, None)])
+def test_a_context_keeps_whether_its_children_are_replayed(
+    engine: LocalEngine, replays: bool | None, kept: bool | None
+) -> None:
+    def body(session: Session) -> Wire:
+        options = {} if replays is None else {"ReplayChildren": replays}
+        session.send(context("c", "SUCCEED", ContextOptions=options))
+        assert session.operations["c"].get("ContextDetails", {}).get("ReplayChildren") is kept
+        return done()
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("member", ["TimeoutSeconds", "HeartbeatTimeoutSeconds"])
+def test_a_callback_may_wait_from_nothing_to_99999999_seconds(member: str) -> None:
+    update = {"Id": "c", "Type": "CALLBACK", "Action": "START"}
+    for seconds in (0, 99_999_999):
+        (read,) = read_updates([{**update, "CallbackOptions": {member: seconds}}], 100)
+        assert {read.timeout_seconds, read.heartbeat_seconds} == {seconds, None}
+    for seconds in (-1, 100_000_000):
+        refused(lambda s=seconds: read_updates([{**update, "CallbackOptions": {member: s}}], 100), "0 to 99999999")
+
+
+def test_a_callback_can_be_completed_until_the_moment_it_times_out(engine: LocalEngine) -> None:
+    register(engine, calls_back)
+    for milliseconds, is_open in ((59_999, True), (60_000, False)):
+        identity = engine.wait_for_callback_id(engine.start("flow"))
+        engine.clock.advance_to(engine.clock.now() + timedelta(milliseconds=milliseconds))
+        if is_open:
+            engine.client.send_durable_execution_callback_success(CallbackId=identity)
+        else:
+            refused(
+                lambda id_=identity: engine.client.send_durable_execution_callback_success(CallbackId=id_), "timed out"
+            )
+
+
+def test_a_heartbeat_gives_a_callback_its_whole_time_again(engine: LocalEngine) -> None:
+    register(engine, beats)
+    arn = engine.start("flow")
+    identity = engine.wait_for_callback_id(arn)
+    engine.clock.advance_to(engine.clock.now() + timedelta(seconds=40))
+    engine.client.send_durable_execution_callback_heartbeat(CallbackId=identity)
+    beat = engine.clock.now()
+    engine.wait(arn)
+    (lapsed,) = [event for event in history(engine, arn) if event["EventType"] == "CallbackTimedOut"]
+    assert lapsed["EventTimestamp"] - beat == timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (1, 0), (7, 3), (2**62 - 1, 2**62 - 1)])
+def test_a_callback_id_leads_to_its_operation(place: tuple[int, int]) -> None:
+    assert locate_callback(make_callback_id(*place, "a.nonce")) == place
+
+
+@pytest.mark.parametrize("place", [(-1, 1), (1, -1), (2**62, 1), (1, 2**62)])
+def test_a_callback_id_beyond_what_the_store_numbers_is_foreign(place: tuple[int, int]) -> None:
+    assert locate_callback(make_callback_id(*place, "nonce")) is None
+
+
+def test_a_paused_time_out_is_as_far_away_as_one_can_be(engine: LocalEngine) -> None:
+    """And after a long pause, an execution still ends 366 days after its start."""
+    register(engine, waits, execution_timeout=2 * DAY)
+    arn = engine.start("flow")
+    engine.run_until_idle(skips="nothing")
+    started = get(engine, arn)["StartTimestamp"]
+    furthest = timedelta(seconds=31_622_400)
+    engine.client.pause_durable_execution(DurableExecutionArn=arn)
+    assert get(engine, arn)["ExpectedExecutionTimeoutTimestamp"] - started == furthest
+    engine.advance(365 * DAY)
+    engine.client.resume_durable_execution(DurableExecutionArn=arn)
+    assert get(engine, arn)["ExpectedExecutionTimeoutTimestamp"] - started == furthest
+
+
+def test_times_of_the_engine_are_those_of_the_service() -> None:
+    limits = EngineLimits()
+    assert limits.execution_timeout == timedelta(seconds=31_622_400)
+    assert limits.retention == 14 * DAY
+    assert limits.function_timeout == limits.invoke_wait == timedelta(minutes=15)
+    assert limits.retry_delay == timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("days", [1, 3])
+def test_an_execution_is_kept_for_its_retention_to_the_millisecond(days: int) -> None:
+    with LocalEngine(None, clock=SkippingClock(START)) as engine:
+        register(engine, lambda session: done(), retention=days * DAY)
+        engine.run("flow")
+        engine.advance(days * DAY - timedelta(milliseconds=1))
+        assert engine._control.remove_expired() == 0
+        engine.advance(timedelta(milliseconds=1))
+        assert engine._control.remove_expired() == 1
