@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_execution.call_site import CallSite
@@ -85,7 +85,7 @@ def test_gaps_are_what_lies_between_matches() -> None:
 
 
 def call(
-    name: str, type_: str = "STEP", subtype: str = "Step", line: int | None = None, body: str | None = None
+    name: str | None, type_: str = "STEP", subtype: str = "Step", line: int | None = None, body: str | None = None
 ) -> CallNode:
     site = CallSite("flow.py", line, "flow") if line is not None else None
     return CallNode(Side(type_, subtype, name, call_site=site), body=body)
@@ -111,6 +111,73 @@ def call(
     ],
 )  # fmt: skip
 def test_the_calls_of_a_gap_are_paired_by_what_they_share(
+    left: list[CallNode], right: list[CallNode], paired: list[Pair]
+) -> None:
+    assert pair_gap(left, right, list(range(len(left))), list(range(len(right))), is_cut=False) == paired
+
+
+KINDS = (("STEP", "Step"), ("WAIT", "Wait"), ("CONTEXT", "Map"))
+calls = st.lists(
+    st.builds(
+        lambda name, kind, line, body: call(name, *kind, line=line, body=body),
+        st.sampled_from(["a", "b", None]),
+        st.sampled_from(KINDS),
+        st.sampled_from([None, 7, 8]),
+        st.sampled_from([None, "x", "y"]),
+    ),
+    max_size=3,
+)
+
+
+def cost_of(was: CallNode, made: CallNode) -> float:
+    """How unlikely it is that one call became the other. Two calls that have nothing to do with each other cost 4."""
+    if was.body and made.body and was.body != made.body and was.side.name != made.side.name:
+        return 5
+    if was.side.call_site is not None and was.side.call_site == made.side.call_site:
+        return 1
+    is_alike = (was.side.type, was.side.subtype) == (made.side.type, made.side.subtype)
+    return 2 if is_alike or (was.side.name == made.side.name is not None) else 3.8
+
+
+def least(left: list[CallNode], right: list[CallNode], *, is_cut: bool) -> float:
+    """The least cost of all pairings that keep the order."""
+    if not left or not right:
+        return 2 * len(right) + (0 if is_cut else 2 * len(left))
+    return min(
+        cost_of(left[0], right[0]) + least(left[1:], right[1:], is_cut=is_cut),
+        2 + least(left[1:], right, is_cut=is_cut),
+        2 + least(left, right[1:], is_cut=is_cut),
+    )
+
+
+@given(calls, calls, st.booleans())
+@settings(max_examples=100)
+def test_the_calls_of_a_gap_are_paired_at_the_least_cost(
+    left: list[CallNode], right: list[CallNode], is_cut: bool
+) -> None:
+    rows = pair_gap(left, right, list(range(len(left))), list(range(len(right))), is_cut=is_cut)
+    assert [row.recorded for row in rows if row.recorded is not None] == list(range(len(left)))
+    assert [row.replayed for row in rows if row.replayed is not None] == list(range(len(right)))
+    reached = max((at for at, row in enumerate(rows) if row.replayed is not None), default=-1)
+    paid = 0.0
+    for at, row in enumerate(rows):
+        if row.recorded is not None and row.replayed is not None:
+            paid += cost_of(left[row.recorded], right[row.replayed])
+        elif row.replayed is not None or not is_cut or at < reached:
+            paid += 2
+    assert paid == pytest.approx(least(left, right, is_cut=is_cut))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "paired"),
+    [
+        ([call("a", line=7), call("a", line=7)], [call("a", line=7)], [Pair(0, 0), Pair(1, None)]),
+        ([call("a", line=7)], [call("a", line=7), call("a", line=7)], [Pair(0, 0), Pair(None, 1)]),
+        ([call("a", body="x")], [call("b", body="y"), call("c", body="z")], [Pair(0, None), Pair(None, 0), Pair(None, 1)]),
+    ],
+    ids=["one fewer", "one more", "none of them"],
+)  # fmt: skip
+def test_of_equally_likely_pairings_the_earliest_is_chosen(
     left: list[CallNode], right: list[CallNode], paired: list[Pair]
 ) -> None:
     assert pair_gap(left, right, list(range(len(left))), list(range(len(right))), is_cut=False) == paired
