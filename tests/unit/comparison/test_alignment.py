@@ -119,7 +119,7 @@ def test_the_calls_of_a_gap_are_paired_by_what_they_share(
 KINDS = (("STEP", "Step"), ("WAIT", "Wait"), ("CONTEXT", "Map"))
 calls = st.lists(
     st.builds(
-        lambda name, kind, line, body: call(name, *kind, line=line, body=body),
+        lambda name, kind, line, body: call(name, kind[0], kind[1], line=line, body=body),
         st.sampled_from(["a", "b", None]),
         st.sampled_from(KINDS),
         st.sampled_from([None, 7, 8]),
