@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +49,28 @@ async def order(event: Any, ctx: DurableContext) -> str:
 async def steps(event: Any, ctx: DurableContext) -> None:
     for _ in range(event["count"]):
         await ctx.step(work, name="s")
+
+
+@durable_execution
+async def with_cause(event: Any, ctx: DurableContext) -> None:
+    """The last step's name differs in each process."""
+    for _ in range(event["count"]):
+        await ctx.step(work, name="s")
+    await ctx.step(work, name=next(iter({"alpha", "beta", "gamma", "delta"})))
+
+
+@durable_execution
+async def with_objects(event: Any, ctx: DurableContext) -> None:
+    """The same, and ten objects change between two calls."""
+    ledgers: list[list[Any]] = [[] for _ in range(5)]
+    totals: list[dict[int, Any]] = [{} for _ in range(5)]
+    for number in range(event["count"]):
+        for ledger in ledgers:
+            ledger.append({"id": number, "tags": [str(number)]})
+        for total in totals:
+            total[number % 50] = number
+        await ctx.step(work, name="s")
+    await ctx.step(work, name=next(iter({"alpha", "beta", "gamma", "delta"})))
 
 
 def history_of_order() -> list[Wire]:
@@ -170,6 +193,33 @@ def workers(count: int) -> Iterator[str]:
     yield f"{count:,} histories in 2 workers: {wall:.2f} s; reading and supervising take {own / count * 1e3:.1f} ms of CPU each"
 
 
+def causes(count: int = 1_000) -> Iterator[str]:
+    """Measure `durable-debug check` of a history that differs at its last call: with the search for the cause, and without."""
+    events = [*long_history(count), *list(long_history(count + 1))[-2:]]
+    for event in events[-2:]:
+        event["Name"] = "recorded"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "order.history.json"
+        path.write_text(json.dumps({"Events": events}), encoding="utf-8")
+        command = [
+            sys.executable,
+            "-c",
+            "import sys; from durable_debugger.cli import main; sys.exit(main())",
+            "check",
+            str(path),
+        ]
+        for handler in ("with_cause", "with_objects"):
+            for options in ([], ["--no-cause"]):
+                own, started = cpu_of_children(), time.perf_counter()
+                given = [*command, f"tests.benchmarks.replaying:{handler}", *options]
+                done = subprocess.run(given, capture_output=True, text=True, check=False)
+                wall, own = time.perf_counter() - started, cpu_of_children() - own
+                assert done.returncode == 1, done.stderr
+                assert bool(options) or "(reproduced)" in done.stdout, done.stdout
+                what = " ".join(["check", handler, *options])
+                yield f"{what}, {count:,} calls: {wall:.2f} s, of which {own:.2f} s of CPU are the command and its workers"
+
+
 def cpu_of_children() -> float:
     """Processor time of the processes that have ended, in seconds. Forks of a worker are not among them."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -182,7 +232,12 @@ def main() -> None:
     parser.add_argument("--histories", type=int, nargs="*", default=[1, 100, 10_000])
     parser.add_argument("--long", action="store_true", help="only the long history, in a process of its own")
     parser.add_argument("--workers", type=int, metavar="N", help="only replays in workers, of so many histories")
+    parser.add_argument("--causes", action="store_true", help="only reports with a cause")
     arguments = parser.parse_args()
+    if arguments.causes:
+        for line in causes():
+            print(line)
+        return
     if arguments.workers is not None:
         for line in workers(arguments.workers):
             print(line)

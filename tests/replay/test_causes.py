@@ -1,6 +1,9 @@
 """The cause of a difference is named with its line and its evidence, and none is invented."""
 
 import json
+import linecache
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,12 @@ from durable_execution.replay import (
     load_history,
     render,
 )
-from durable_execution.replay.cause_finder import CauseFinder
+from durable_execution.replay.cause_finder import CauseFinder, Replays
 from durable_execution.replay.dependence import Dependences
 from durable_execution.replay.evidence import CauseSearch
 from durable_execution.replay.line_recording import EventKind, LineEvent, LineRecording
 from durable_execution.replay.messages import Ready
-from durable_execution.replay.reproduction import Variant, variants_here
+from durable_execution.replay.reproduction import FIRST_CALLS, LAST_CALLS, Variant, blank_of, variants_here
 from durable_execution.replay.supervisor import WorkerOptions
 from durable_execution.replay.surroundings import Surroundings
 from tests.replay import cause_corpus, varying
@@ -206,6 +209,46 @@ def test_a_replay_that_ended_at_an_earlier_call_shows_nothing_about_a_later_one(
     assert root.cause is None, root.likely
 
 
+places = iter(range(10**6))
+
+
+@durable_execution
+async def places_in_a_loop(drawn: int, ctx: DurableContext) -> None:
+    seen: list[int] = []
+    chosen = next(places) if drawn < 0 else 0
+    for number in range(150):
+        seen.append(number)
+        if number == drawn:
+            chosen = next(places)  # the cause
+        await ctx.step(varying.body, name="round")
+    await ctx.step(varying.body, name=f"place {chosen}")
+
+
+@pytest.mark.parametrize(("drawn", "again"), [(-1, False), (149, False), (75, True)], ids=["first", "last", "middle"])
+def test_values_far_from_the_difference_are_recorded_only_if_they_are_asked_for(drawn: int, again: bool) -> None:
+    """A recording of a long execution with every value takes seconds."""
+    events, arn = history_of(places_in_a_loop, drawn)
+    execution = read_history(events, arn=arn)
+    divergences = Replayer(places_in_a_loop, cause=False).replay(execution).divergences
+    blank = blank_of(*variants_here(places_in_a_loop, execution, seconds=60, count=1, calls_only=True))
+    assert blank == (FIRST_CALLS, 150 - LAST_CALLS)
+    asked: list[str] = []
+
+    def whole(variants: Sequence[Variant]) -> list[Variant]:
+        asked.extend(one.name for one in variants)
+        return list(variants_here(places_in_a_loop, execution, seconds=60))
+
+    variants = list(variants_here(places_in_a_loop, execution, seconds=60, blank=blank))
+    middle = variants[0].lines.events[slice(*variants[0].lines.blank)]
+    assert len(middle) > 300
+    assert not any(event.changed or event.reads for event in middle)
+    (root, *_) = CauseSearch([variants], (), whole=whole).explain(divergences)
+    assert bool(asked) is again
+    assert root.cause is not None
+    assert root.cause.evidence is Evidence.REPRODUCED
+    assert "next(places)" in linecache.getline(root.cause.file, root.cause.line)
+
+
 rounds: list[int] = []
 
 
@@ -295,7 +338,8 @@ class Home:
         if not calls_only:
             self.asked.append(f"{count} in {name}")
         lines = LineRecording() if calls_only else LineRecording((), (LineEvent(EventKind.LINE, 0, 1),))
-        return [Variant(name, {"1": call}, None, None, False, "1", lines) for call in self.goes[:count]]
+        calls = enumerate(self.goes[:count], 1)
+        return [Variant(f"replay {n} in {name}", {"1": one}, None, None, False, "1", lines) for n, one in calls]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +361,8 @@ def test_lines_are_recorded_only_where_the_calls_differ(
     events, arn = history_of(varying.catching, {})
     execution = read_history(events, arn=arn)
     report = Replayer(varying.catching).replay(execution)
-    variants = [one for found in CauseFinder(WorkerOptions())._replays(report, execution, "m:h") for one in found]
+    with Replays(CauseFinder(WorkerOptions()), report, execution, "m:h", deadline=math.inf) as replays:
+        variants = [one for found in replays for one in found]
     assert sorted(asked) == recorded
-    assert len([one for one in variants if one.has_lines]) == sum(int(one[0]) for one in recorded)
-    assert {"a process at the recorded time", "a process 12 hours ahead"} <= {one.name for one in variants}
+    assert len({one.name for one in variants if one.has_lines}) == sum(int(one[0]) for one in recorded)
+    assert {"a process at the recorded time", "a process 12 hours ahead"} <= {one.place for one in variants}

@@ -7,10 +7,10 @@ a fork of a fresh import, and imports with a different hash seed, clock, time zo
 import os
 import threading
 import time
-from collections.abc import Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Self
 
 from durable_execution.divergence import Cause, Divergence
@@ -20,7 +20,7 @@ from durable_execution.replay.dependence import depends_on_kept_state
 from durable_execution.replay.evidence import CauseSearch, applied, recorded_sources
 from durable_execution.replay.recorded_state import contexts_to_open
 from durable_execution.replay.report import ReplayReport
-from durable_execution.replay.reproduction import Variant
+from durable_execution.replay.reproduction import Variant, blank_of
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
 from durable_execution.replay.surroundings import FRESH, WORN, Surroundings, surroundings_for
 
@@ -31,6 +31,7 @@ MAX_SEARCHES = 20
 """Most searches of one check. Recordings that differ in the same way share a cause."""
 
 Key = tuple[str, str, str, str]
+Blank = tuple[int, int] | None
 
 
 class CauseFinder:
@@ -39,13 +40,20 @@ class CauseFinder:
     Args:
         options: How processes are isolated.
         seconds: Most time for one cause.
+        home: Gives the process that has imported a handler, if one runs: a replay forked from it is one in a fresh process.
     """
 
-    def __init__(self, options: WorkerOptions, *, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        options: WorkerOptions,
+        *,
+        seconds: float = SECONDS,
+        home: Callable[[str], HandlerProcess | None] = lambda _: None,
+    ) -> None:
         self.options = options
+        self.home = home
         self._seconds = seconds
         self._known: dict[Key, Cause | None] = {}
-        self._variables: dict[str, tuple[str, ...]] = {}
 
     def explain(self, report: ReplayReport, reference: str) -> ReplayReport:
         """Return the report with the cause of its first difference, as far as one is found.
@@ -69,152 +77,185 @@ class CauseFinder:
         return replace(report, divergences=tuple(found))
 
     def _search(self, report: ReplayReport, execution: RecordedExecution, reference: str) -> list[Divergence]:
-        replays = self._replays(report, execution, reference)
-        try:
-            return CauseSearch(replays, report.suspects, recorded_sources(execution)).explain(report.divergences)
-        finally:
-            replays.close()
-
-    def _replays(
-        self, report: ReplayReport, execution: RecordedExecution, reference: str
-    ) -> Generator[list[Variant], None, None]:
-        """Replay in a fresh process, and in the other surroundings, as many at once as there are cores.
-
-        A replay is recorded by line only if its calls differ from those of the first. Yields the variants as they are there.
-        Those that show most come first; the rest is left out once the cause is found.
-        """
-        root, running, deadline = report.root, _Running(), time.monotonic() + self._seconds
-        opened = contexts_to_open(report.divergences, execution)
-        replays = partial(_Replays, self, execution, reference, deadline, opened)
-        pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
-        fresh: list[Variant] = []
-        try:
-            with replays(running, FRESH) as first:
-                calls = first.calls()
-                if calls and _differ(calls, calls[0]):
-                    fresh = first.lines(FRESH.replays)
-                    yield fresh
-                every = surroundings_for(execution, report.suspects, self._variables.get(reference, ()))
-                pending = {pool.submit(replays(running, one).unlike, calls[:1]) for one in every}
-                if not fresh:
-                    fresh = first.lines(1)
-                    yield fresh
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield [variant for one in done for variant in one.result()]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            running.end()
-        sides = [side for side in (root.recorded, root.replayed) if side is not None] if root is not None else []
-        if fresh and depends_on_kept_state(fresh[0].lines, [side.id for side in sides if side.id]):
-            yield replays(_Running(), WORN).unlike(fresh[:1])
-
-    def knows(self, reference: str, variables: tuple[str, ...]) -> None:
-        """Remember the environment variables that a handler's module reads."""
-        self._variables[reference] = variables
+        with Replays(self, report, execution, reference, time.monotonic() + self._seconds) as replays:
+            search = CauseSearch(replays, report.suspects, recorded_sources(execution), replays.whole)
+            return search.explain(report.divergences)
 
 
-def _differ(variants: Iterable[Variant], first: Variant) -> bool:
-    return any(not one.goes_like(first) for one in variants)
+class Replays:
+    """The replays of one search: in a fresh process, and in other surroundings, as many at once as there are cores.
 
+    A replay is recorded by line only if its calls differ from those of the first, and at first without the values between the
+    first calls and the last. Iterating yields the variants as they are there. Those that show most come first; the rest is left
+    out once the cause is found.
 
-class _Replays:
-    """Replays in a process of their own. One that fails gives no variant: what is changed may be what the handler needs."""
+    Args:
+        finder: How processes are isolated, and where there is one.
+        report: The difference.
+        execution: The recording.
+        reference: The handler, for the processes to import.
+        deadline: When the search is over.
+    """
 
     def __init__(
-        self,
-        finder: CauseFinder,
-        execution: RecordedExecution,
-        reference: str,
-        deadline: float,
-        opened: frozenset[str],
-        running: "_Running",
-        surroundings: Surroundings,
+        self, finder: CauseFinder, report: ReplayReport, execution: RecordedExecution, reference: str, deadline: float
     ) -> None:
-        self._finder = finder
-        self._execution = execution
-        self._reference = reference
-        self._deadline = deadline
-        self._opened = opened
-        self._running = running
-        self._surroundings = surroundings
-        self._home: HandlerProcess | None = None
+        self.options = finder.options
+        self.execution = execution
+        self.reference = reference
+        self.deadline = deadline
+        self.opened = contexts_to_open(report.divergences, execution)
+        self._report = report
+        self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
+        self._fresh = _Process(self, FRESH, finder.home(reference))
+        self._processes = [self._fresh]
+        self._first: Future[list[Variant]] = Future()
+        self._count = 1
+        self.is_over = False
 
     def __enter__(self) -> Self:
-        if self._running.is_over:
-            return self
-        try:
-            self._home = HandlerProcess(self._reference, self._finder.options, self._surroundings)
-        except (DurableError, OSError):
-            return self
-        self._finder.knows(self._reference, self._home.ready.variables)
-        self._running.add(self._home)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._home is not None:
-            self._home.close()
+        self.is_over = True
+        if not self._first.done():
+            self._first.set_result([])  # interrupted: threads wait for it
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for one in self._processes:
+            one.end()
 
-    def unlike(self, first: list[Variant]) -> list[Variant]:
+    def __iter__(self) -> Iterator[list[Variant]]:
+        self._fresh.start()
+        others = surroundings_for(self.execution, self._report.suspects, self._fresh.variables)
+        pending = {self._pool.submit(self._unlike, self._process(one)) for one in others}
+        calls = self._fresh.calls()
+        self._first.set_result(calls)
+        differ = [one for one in calls if not one.goes_like(calls[0])]
+        self._count = FRESH.replays if differ else 1
+        fresh = self._fresh.lines(self._count, blank_of(calls[0], *differ[:1]) if calls else None)
+        yield fresh
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for one in done:
+                yield self._beside(*one.result())
+        root = self._report.root
+        sides = [side for side in (root.recorded, root.replayed) if side is not None] if root is not None else []
+        if fresh and depends_on_kept_state(fresh[0].lines, [side.id for side in sides if side.id]):
+            yield self._beside(*self._unlike(self._process(WORN)))
+
+    def whole(self, variants: Sequence[Variant]) -> list[Variant]:
+        """Record replays again, with all values. One that fails keeps what it has."""
+        wanted = {one.place for one in variants if not one.is_whole}
+        again = [self._pool.submit(one.lines_again) for one in self._processes if one.name in wanted]
+        found = {variant.name: variant for one in again for variant in one.result()}
+        return [found.get(one.name, one) for one in variants]
+
+    def _process(self, surroundings: Surroundings) -> "_Process":
+        process = _Process(self, surroundings)
+        self._processes.append(process)
+        return process
+
+    def _unlike(self, process: "_Process") -> tuple[list[Variant], Blank]:
         """Replay, by line if the calls are not those of the first replay."""
-        with self:
-            calls = self.calls()
-            return self.lines(self._surroundings.replays) if not first or _differ(calls, first[0]) else calls
+        calls, first = process.calls(), self._first.result()
+        if not first:
+            return process.lines(process.count, None), None
+        different = next((one for one in calls if not one.goes_like(first[0])), None)
+        if different is None:
+            return calls, None
+        blank = blank_of(first[0], different)
+        return process.lines(process.count, blank), blank
+
+    def _beside(self, found: list[Variant], blank: Blank) -> list[Variant]:
+        """Add the first replay, with the same values, to replays that were recorded by line."""
+        return [*self._fresh.lines(self._count, blank), *found] if any(one.has_lines for one in found) else found
+
+
+class _Process:
+    """Replays in a process of their own. One that fails gives no variant: what is changed may be what the handler needs.
+
+    Args:
+        replays: The search.
+        surroundings: What the process is started with.
+        home: A process like that that is ended elsewhere.
+    """
+
+    def __init__(self, replays: Replays, surroundings: Surroundings, home: HandlerProcess | None = None) -> None:
+        self.name = surroundings.name
+        self.count = surroundings.replays
+        self._replays = replays
+        self._surroundings = surroundings
+        self._home = home
+        self._is_borrowed = home is not None
+        self._has_started = home is not None
+        self._lock = threading.RLock()
+        self._recorded: dict[tuple[int, Blank], list[Variant]] = {}
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that were read at import."""
+        return self._home.ready.variables if self._home is not None else ()
+
+    def start(self) -> HandlerProcess | None:
+        """Start the process, if it has not been."""
+        if not self._has_started:
+            self._has_started = True
+            with suppress(DurableError, OSError):
+                self._home = HandlerProcess(self._replays.reference, self._replays.options, self._surroundings)
+        return self._home
 
     def calls(self) -> list[Variant]:
         """Replay without recording lines."""
-        return self._replay(self._surroundings.replays, calls_only=True)
+        return self._replay(self.count, None, calls_only=True)
 
-    def lines(self, count: int) -> list[Variant]:
-        """Replay and record each line."""
-        return self._replay(count, calls_only=False)
+    def lines(self, count: int, blank: Blank) -> list[Variant]:
+        """Replay and record each line, without the values between two calls."""
+        if (count, blank) not in self._recorded:
+            self._recorded[count, blank] = self._replay(count, blank, calls_only=False)
+        return self._recorded[count, blank]
 
-    def _replay(self, count: int, *, calls_only: bool) -> list[Variant]:
-        if self._home is None:
+    def lines_again(self) -> list[Variant]:
+        """Replay and record each line with its values, as often as before."""
+        return self.lines(max(count for count, _ in self._recorded), None)
+
+    def end(self) -> None:
+        """End the process, from any thread. A thread that waits for it sees that, and closes what it holds."""
+        home = self._home
+        if home is None or self._is_borrowed:
+            return
+        home.kill()
+        if self._lock.acquire(blocking=False):
+            try:
+                home.close()
+                self._home = None
+            finally:
+                self._lock.release()
+
+    def _replay(self, count: int, blank: Blank, *, calls_only: bool) -> list[Variant]:
+        try:
+            with self._lock:
+                return self._answer(count, blank, calls_only) if not self._replays.is_over else []
+        finally:
+            if self._replays.is_over:
+                self.end()
+
+    def _answer(self, count: int, blank: Blank, calls_only: bool) -> list[Variant]:
+        home, replays = self.start(), self._replays
+        if home is None or replays.is_over:
             return []
         try:
-            process = self._home.fork()
+            process = home.fork()
             try:
-                left = max(0.1, self._deadline - time.monotonic())
                 return process.record_lines(
-                    self._execution,
-                    self._surroundings.name,
+                    replays.execution,
+                    self.name,
                     count=count,
-                    seconds=left,
-                    opened=self._opened,
+                    seconds=max(0.1, replays.deadline - time.monotonic()),
+                    opened=replays.opened,
                     calls_only=calls_only,
+                    blank=blank,
                 )
             finally:
                 process.end()
         except (DurableError, TimeoutError, OSError):
             return []
-
-
-class _Running:
-    """The processes of one search: those that the cause does not need any more are ended."""
-
-    def __init__(self) -> None:
-        self._homes: list[HandlerProcess] = []
-        self._lock = threading.Lock()
-        self._is_over = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the search is over, so that nothing new needs to start."""
-        return self._is_over
-
-    def add(self, home: HandlerProcess) -> None:
-        """Remember a process; end it at once if the search is over."""
-        with self._lock:
-            self._homes.append(home)
-            is_over = self._is_over
-        if is_over:
-            home.kill()
-
-    def end(self) -> None:
-        """End every process. The threads that wait for them see that, and close what they hold."""
-        with self._lock:
-            self._is_over = True
-            homes = list(self._homes)
-        for home in homes:
-            home.kill()

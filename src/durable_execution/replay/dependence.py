@@ -115,6 +115,7 @@ class Dependences:
         statement = side.statement(at)
         if statement is None:
             return
+        side.needs(at)
         frame = side.frames[side.events[at].frame]
         if decision is None and isinstance(statement.node, BRANCHES):
             decision = Decision(frame.file, statement.first, statement)

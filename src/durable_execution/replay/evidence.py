@@ -5,7 +5,7 @@ and `dependence` for what a call depends on.
 """
 
 import linecache
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from durable_execution.comparison.wording import fix_of_cause, fix_of_edit
@@ -14,8 +14,9 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.replay.dependence import Dependences, outlives_the_execution
 from durable_execution.replay.edits import cause_by_edit
+from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.origin import BY_SUSPECT, Source, cause_of, dependence_of, is_at
-from durable_execution.replay.reproduction import Variant, reproduced
+from durable_execution.replay.reproduction import Reproduction, Variant, reproduced
 from durable_execution.replay.slicing import Decision, Origin
 from durable_execution.replay.statements import read_again
 from durable_execution.replay.suspects import Suspect
@@ -37,6 +38,7 @@ class CauseSearch:
         replays: Replays of today's code, some at a time; the next are made only if those before show no cause.
         suspects: What was observed while the code ran.
         sources: The recorded source, by path; empty where no replay trace has them.
+        whole: Records replays again, with the values that they leave out.
         variants: The replays that were made and recorded by line.
         names: The names of all replays that were made.
     """
@@ -44,6 +46,7 @@ class CauseSearch:
     replays: Iterable[list[Variant]]
     suspects: Sequence[Suspect]
     sources: Mapping[str, RecordedSource] = field(default_factory=dict)
+    whole: Callable[[Sequence[Variant]], list[Variant]] = list
     variants: list[Variant] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
@@ -53,16 +56,32 @@ class CauseSearch:
         if not roots:
             return list(divergences)
         read_again()
-        found: tuple[Cause, bool] | None = None
+        found = Reproduction()
         for variants in self.replays:
-            self.variants += [one for one in variants if one.has_lines]
+            known = {one.name: one for one in (*self.variants, *variants) if one.has_lines}
+            self.variants = list(known.values())
             self.names += [one.name for one in variants]
-            found = reproduced(self.variants, self._target(roots), self._operation(roots), self.suspects)
-            if found is not None and found[1]:
+            found = self._reproduced(roots)
+            if found.is_clear:
                 break
         target = self._target(roots)
-        cause = found[0] if found is not None else self._in_one_replay(roots)
+        cause = found.cause or self._in_one_replay(roots)
         return [self._explained(one, cause if one is target else None, is_target=one is target) for one in divergences]
+
+    def _reproduced(self, roots: Sequence[Divergence]) -> Reproduction:
+        found = reproduced(self.variants, self._target(roots), self._operation(roots), self.suspects)
+        if found.is_short:
+            self.variants = self.whole(self.variants)
+            found = reproduced(self.variants, self._target(roots), self._operation(roots), self.suspects)
+        return found
+
+    def _followed(self, follow: Callable[[LineRecording], Dependences]) -> Dependences:
+        """Follow what one replay shows, in a recording with all values where those are needed."""
+        found = follow(self.variants[0].lines)
+        if found.side.is_short:
+            self.variants[:1] = self.whole(self.variants[:1])
+            found = follow(self.variants[0].lines)
+        return found
 
     def _explained(self, divergence: Divergence, cause: Cause | None, *, is_target: bool) -> Divergence:
         """Apply the cause that was found, or the one that the source suggests, unless the replays refute it."""
@@ -76,7 +95,7 @@ class CauseSearch:
         """Whether the call was followed back in a replay, so what it does not depend on cannot be the cause."""
         id_ = self._diverged()
         has_lines = id_ is not None and bool(self.variants)
-        return has_lines and bool(Dependences.of_call(self.variants[0].lines, id_ or "").origins)
+        return has_lines and bool(self._followed(lambda lines: Dependences.of_call(lines, id_ or "")).origins)
 
     def _diverged(self) -> str | None:
         return next((one.diverged for one in self.variants if one.diverged is not None), None)
@@ -105,29 +124,31 @@ class CauseSearch:
         if not self.variants:
             return None
         if operation_id is None:
-            return self._of_outcome(self.variants[0], self._target(roots))
-        return self._depends_on(self.variants[0], operation_id, self._target(roots))
+            return self._of_outcome(self._target(roots))
+        return self._depends_on(operation_id, self._target(roots))
 
-    def _of_outcome(self, variant: Variant, target: Divergence) -> Cause | None:
+    def _of_outcome(self, target: Divergence) -> Cause | None:
         """Return what the error depends on that the handler raised, or the last edited line that ran."""
         if target.kind is not DivergenceKind.OUTCOME:
             return None
-        found = Dependences.of_error(variant.lines).origins if variant.has_failed else ()
+        found = self._followed(Dependences.of_error).origins if self.variants[0].has_failed else ()
         skipped = _skipped(found)
         if skipped is not None or not self.sources:
             return skipped
         related = {(origin.file, origin.line) for origin, _ in found}
-        return cause_by_edit(target, variant.lines, self.sources, None, related)
+        return cause_by_edit(target, self.variants[0].lines, self.sources, None, related)
 
-    def _depends_on(self, variant: Variant, operation_id: str, target: Divergence) -> Cause | None:
+    def _depends_on(self, operation_id: str, target: Divergence) -> Cause | None:
         """Return the nearest source that the call depends on, or the nearest value that is older than the replay."""
-        found = Dependences.of_call(variant.lines, operation_id).origins
+        found = self._followed(lambda lines: Dependences.of_call(lines, operation_id)).origins
         for origin, decision in found:
             cause = self._observed(origin, decision)
             if cause is not None:
                 return cause
         related = {(origin.file, origin.line) for origin, _ in found}
-        edited = cause_by_edit(target, variant.lines, self.sources, operation_id, related) if self.sources else None
+        edited = (
+            cause_by_edit(target, self.variants[0].lines, self.sources, operation_id, related) if self.sources else None
+        )
         if edited is not None:
             return edited
         if any(origin.is_skipped for origin, _ in found):

@@ -29,6 +29,12 @@ class Side:
         self.frames = recording.frames
         self._lines: dict[int, list[int]] = {}
         self._statements: dict[tuple[str, int, int], Statement | None] = {}
+        self.is_short = False
+        """Whether something was asked that depends on values that the recording leaves out."""
+
+    def needs(self, at: int) -> None:
+        """Note that the values at an event are needed."""
+        self.is_short = self.is_short or self.recording.is_blank(at)
 
     @cached_property
     def children(self) -> dict[int, list[Frame]]:
@@ -231,6 +237,7 @@ class Side:
         end = self.end_of(frame.number)
         if end is None:
             return "open", None
+        self.needs(end)
         kind, text = self.events[end].kind, self.events[end].text
         if kind is EventKind.UNWIND:
             raised = (self.events[at] for at in reversed(self.recording.of_frame(frame.number)))

@@ -53,6 +53,7 @@ class LineRecorder:
         probes: Expressions to evaluate; their values are among the reads of a line, by expression.
         limit: Most events; the recording is cut there.
         longest: Longest text of a value; see `ValueText`.
+        blank: The first call after which no values are recorded, and the call after which they are again, counted from 0.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class LineRecorder:
         probes: Sequence[Probe] = (),
         limit: int = MAX_EVENTS,
         longest: int | None = None,
+        blank: tuple[int, int] | None = None,
     ) -> None:
         self._is_recorded = is_recorded or is_user_code
         self._text = ValueText(secrets, known, longest=longest)
@@ -72,6 +74,10 @@ class LineRecorder:
         self._probes = Probes(probes, self._text.of) if probes else None
         self._limit = limit
         self._is_cut = False
+        self._blank = blank or (0, 0)
+        self._calls = 0
+        self._is_blank = False
+        self._left_out = (0, 0)
         self._lock = threading.Lock()
         self._frames: list[Frame] = []
         self._events: list[LineEvent] = []
@@ -116,7 +122,10 @@ class LineRecorder:
         self._backend.close()
         self._running.clear()
         self._blocked.clear()
-        return LineRecording(self._frames, self._events, self._is_cut)
+        first, end = self._left_out
+        return LineRecording(
+            self._frames, self._events, self._is_cut, (first, len(self._events) if self._is_blank else end)
+        )
 
     # What the backends report.
 
@@ -181,7 +190,7 @@ class LineRecorder:
 
     def returned(self, running: RunningFrame, value: Any) -> None:
         """A frame returns."""
-        text = self._text.value(value)
+        text = self._text.value(value) if not self._is_blank else None
         self._add(running, EventKind.RETURN, running.frame.f_lineno, self._changes(running), text)
         self._running.pop(id(running.frame), None)
 
@@ -198,6 +207,7 @@ class LineRecorder:
 
     def reserved(self, frame: FrameType, call: Any) -> None:
         """The runtime reserved the id of an operation that user code calls."""
+        self._count_call()
         outer = frame.f_back
         while outer is not None:
             running = self._running.get(id(outer))
@@ -210,6 +220,17 @@ class LineRecorder:
                     self._add(running, EventKind.OPERATION, line, NOTHING, call.id)
                 return
             outer = outer.f_back
+
+    def _count_call(self) -> None:
+        with self._lock:
+            first, end = self._blank
+            is_blank = first <= self._calls < end
+            self._calls += 1
+            if is_blank and not self._is_blank:
+                self._left_out = (len(self._events), 0)
+            elif self._is_blank and not is_blank:
+                self._left_out = (self._left_out[0], len(self._events))
+            self._is_blank = is_blank
 
     def _nearest(self, frame: FrameType | None) -> RunningFrame | None:
         while frame is not None:
@@ -241,7 +262,7 @@ class LineRecorder:
             self._backend.close()
 
     def _changes(self, running: RunningFrame) -> Values:
-        if not running.code.has_locals or self._is_cut:
+        if not running.code.has_locals or self._is_cut or self._is_blank:
             return NOTHING
         values: Mapping[str, Any] = running.frame.f_locals
         if type(values) is not dict:
@@ -277,6 +298,8 @@ class LineRecorder:
         had one of them, every value that other code had.
         """
         names = names_at(running.code.file, running.line)
+        if running.blanks != self._left_out[1]:
+            running.blanks, names = self._left_out[1], None  # lines that were not looked at may have changed anything
         is_alone = self._latest is running and not running.is_stale
         running.is_stale = False
         if names is None or not names.isdisjoint(SHARING):
@@ -304,7 +327,7 @@ class LineRecorder:
         return {name for name in found if name in values}
 
     def _reads(self, running: RunningFrame, line: int) -> Values:
-        if self._paths is None or self._is_cut:
+        if self._paths is None or self._is_cut or self._is_blank:
             return NOTHING
         paths = [path for path in self._paths(running.code.file, line) if path not in running.known]
         if not paths:

@@ -19,6 +19,7 @@ standard library and installed packages are left out, and bodies of steps do not
 * An `OPERATION` event stands where user code calls a durable operation; `event.text` is the operation's id.
   `recording.operation(id)` finds it.
 * `is_cut` is set when the recording reached its limit of events; the rest of the replay ran unrecorded.
+* `is_blank(index)` says that the values of an event were left out, because a search for a cause hardly needs them.
 * Values are short texts (`durable_execution.replay.value_text`), bounded and redacted, never the user's `__repr__`.
 """
 
@@ -98,11 +99,13 @@ class LineRecording:
         frames: The frames in the order in which they started.
         events: The events in the order of execution.
         is_cut: Whether the limit of events was reached.
+        blank: The first event whose values were left out, and the first after those.
     """
 
     frames: Sequence[Frame] = ()
     events: Sequence[LineEvent] = ()
     is_cut: bool = False
+    blank: tuple[int, int] = (0, 0)
     _locals: dict[int, tuple[int, dict[str, str]]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -136,6 +139,10 @@ class LineRecording:
     def operation(self, operation_id: str) -> int | None:
         """Return the index of the event where user code calls an operation; None if it was not recorded."""
         return self._operations.get(operation_id)
+
+    def is_blank(self, index: int) -> bool:
+        """Whether the values of an event were left out."""
+        return self.blank[0] <= index < self.blank[1]
 
     def locals_at(self, index: int) -> dict[str, str]:
         """Return the locals of the frame that runs at an event, as they are before its line runs.
@@ -184,7 +191,7 @@ class LineRecording:
             [_KINDS.index(one.kind), one.frame, one.line, number(one.text), values(one.changed), values(one.reads)]
             for one in self.events
         ]
-        return {"frames": frames, "events": events, "texts": list(texts), "is_cut": self.is_cut}
+        return {"frames": frames, "events": events, "texts": list(texts), "is_cut": self.is_cut, "blank": self.blank}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> "LineRecording":
@@ -202,7 +209,7 @@ class LineRecording:
             LineEvent(_KINDS[kind], frame, line, values(changed), texts[text], values(reads))
             for kind, frame, line, text, changed, reads in wire["events"]
         ]
-        return cls(frames, events, bool(wire["is_cut"]))
+        return cls(frames, events, bool(wire["is_cut"]), (wire["blank"][0], wire["blank"][1]))
 
 
 _KINDS = tuple(EventKind)

@@ -157,6 +157,7 @@ class Job:
         lines: How many replays to record line by line, instead of a report.
         calls_only: Whether to record the calls of those replays only.
         explains: Whether the report names causes; otherwise the supervisor looks for them.
+        blank: The first call after which those replays record no values, and the call after which they do again; None for all.
         opened: Finished contexts that run again in those replays, by recorded id.
         order_seed: Seed of an order in which recorded operations complete, which is tried as well; None for none.
         stepping: How to record the lines for a debugger; None records them for the search for a cause.
@@ -171,6 +172,7 @@ class Job:
     lines: int = 0
     calls_only: bool = False
     explains: bool = True
+    blank: tuple[int, int] | None = None
     opened: frozenset[str] = frozenset()
     order_seed: int | None = None
     stepping: Stepping | None = None

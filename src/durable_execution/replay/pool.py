@@ -101,7 +101,7 @@ class ReplayPool:
 
     def __init__(self, options: WorkerOptions | None = None) -> None:
         self._options = options or WorkerOptions()
-        self._finder = CauseFinder(self._options) if self._options.finds_cause else None
+        self._finder = CauseFinder(self._options, home=self._running_home) if self._options.finds_cause else None
         self._perturber = Perturber(self._options, self._finder) if self._options.perturbs else None
         self._jobs = max(1, self._options.jobs or _cores())
         self._homes: dict[str, HandlerProcess | UnusableHandlerError] = {}
@@ -222,6 +222,10 @@ class ReplayPool:
         if isinstance(found, UnusableHandlerError):
             raise found
         return found
+
+    def _running_home(self, reference: str) -> HandlerProcess | None:
+        found = self._homes.get(reference)
+        return found if isinstance(found, HandlerProcess) else None
 
     def _make_room(self) -> None:
         at_work = {process.home for process in self._busy}

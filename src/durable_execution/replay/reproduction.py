@@ -37,12 +37,16 @@ LONGEST = 240
 """Longest text of a value. Texts are compared, and hardly shown; long ones would take most of the time between processes."""
 
 
+FIRST_CALLS, LAST_CALLS = 8, 24
+"""The calls whose lines are recorded with values at first. What makes a difference is mostly near the start or the parting call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One replay of today's code, recorded by line.
 
     Attributes:
-        name: Where it ran.
+        name: Which replay it is, and where it ran.
         calls: Path and type of each call, by id.
         outcome: Status that the handler answered.
         result: Its result or error, as text.
@@ -58,6 +62,16 @@ class Variant:
     has_failed: bool
     diverged: str | None
     lines: LineRecording
+
+    @property
+    def place(self) -> str:
+        """Where it ran."""
+        return self.name.partition(" in ")[2]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its lines have all their values."""
+        return self.lines.blank == (0, 0)
 
     @property
     def has_lines(self) -> bool:
@@ -108,6 +122,7 @@ def variants_here(
     name: str = "this process",
     opened: frozenset[str] = frozenset(),
     calls_only: bool = False,
+    blank: tuple[int, int] | None = None,
     stepping: Stepping | None = None,
 ) -> Iterator[Variant]:
     """Replay in this process and record each replay by line.
@@ -120,6 +135,7 @@ def variants_here(
         name: Where they run, in words.
         opened: Finished contexts that run again, by recorded id.
         calls_only: Whether to record the calls only, which takes a fraction of the time.
+        blank: The first call after which no values are recorded, and the call after which they are again; None for all.
         stepping: How to record the lines for a debugger; None records them for the search for a cause.
     """
     deadline = time.monotonic() + seconds
@@ -127,7 +143,7 @@ def variants_here(
         left = deadline - time.monotonic()
         if left <= 0:
             return
-        recorder = None if calls_only else _recorder(stepping, execution)
+        recorder = None if calls_only else _recorder(stepping, execution, blank)
         run = run_once(
             handler,
             RecordedState.of(execution, opened=None if stepping is not None and stepping.opens_contexts else opened),
@@ -141,9 +157,25 @@ def variants_here(
             yield _variant(f"replay {number} in {name}", run, lines)
 
 
-def _recorder(stepping: Stepping | None, execution: RecordedExecution) -> LineRecorder:
+def blank_of(first: Variant, other: Variant | None = None) -> tuple[int, int] | None:
+    """Return the calls between which values probably do not matter; None if there are few before those that matter.
+
+    Args:
+        first: A replay.
+        other: One that makes different calls; None for the call at which the first differs from the recording.
+    """
+    calls = list(first.calls.items())
+    if other is None:
+        parting = next((n for n, (id_, _) in enumerate(calls) if id_ == first.diverged), len(calls))
+    else:
+        pairs = enumerate(zip(calls, other.calls.items(), strict=False))
+        parting = next((n for n, (one, two) in pairs if one != two), min(len(calls), len(other.calls)))
+    return (FIRST_CALLS, parting - LAST_CALLS) if parting > 2 * (FIRST_CALLS + LAST_CALLS) else None
+
+
+def _recorder(stepping: Stepping | None, execution: RecordedExecution, blank: tuple[int, int] | None) -> LineRecorder:
     if stepping is None:
-        return LineRecorder(paths=outer_reads, longest=LONGEST)
+        return LineRecorder(paths=outer_reads, longest=LONGEST, blank=blank)
     if not stepping.hides_secrets:
         return LineRecorder(probes=stepping.probes)
     rules, known = Redaction(), set[str]()
@@ -170,21 +202,33 @@ def _label(call: OperationCall) -> str:
     return f"{call.path} {call.type} {call.subtype} {configuration} {call.input}"
 
 
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What replays show together.
+
+    Attributes:
+        cause: The cause; None when no two of them differ at the call.
+        is_clear: Whether it is known what its line depends on, and not only that it differs.
+        is_short: Whether the recordings leave out values that are needed to tell.
+    """
+
+    cause: Cause | None = None
+    is_clear: bool = False
+    is_short: bool = False
+
+
 def reproduced(
     variants: Sequence[Variant], divergence: Divergence, operation_id: str | None, suspects: Sequence[Suspect]
-) -> tuple[Cause, bool] | None:
-    """Return the cause that two of the variants show; None when no two of them differ at the call.
+) -> Reproduction:
+    """Return the cause that two of the variants show.
 
     Args:
         variants: Replays of today's code.
         divergence: The difference to explain.
         operation_id: Id of the call at which the first replay differs from the recording.
         suspects: What was observed while the code ran.
-
-    Returns:
-        The cause, and whether it is known what its line depends on, and not only that it differs.
     """
-    best: tuple[Cause, bool] | None = None
+    best = Reproduction()
     fails = bool(variants) and variants[0].has_failed and operation_id is None
     usable = [one for one in variants if fails or not one.has_failed or all(other.has_failed for other in variants)]
     for number, left in enumerate(usable):
@@ -193,10 +237,14 @@ def reproduced(
                 found: Slice | None = Slice.from_error(left.lines, right.lines)
             else:
                 found = _slice(left, right, divergence, operation_id)
+            if found is not None and found.is_short:
+                return Reproduction(is_short=True)
             for origin in found.origins if found is not None else ():
                 is_clear = is_known(origin, suspects)
-                if best is None or is_clear:
-                    best = cause_of(origin, found.decision if found else None, Evidence.REPRODUCED, suspects), is_clear
+                if best.cause is None or is_clear:
+                    best = Reproduction(
+                        cause_of(origin, found.decision if found else None, Evidence.REPRODUCED, suspects), is_clear
+                    )
                 if is_clear:
                     return best
     return best

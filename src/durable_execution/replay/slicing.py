@@ -113,6 +113,11 @@ class Slice:
         return found
 
     @property
+    def is_short(self) -> bool:
+        """Whether the slice came to values that a recording leaves out, so that it may be wrong."""
+        return self._left.is_short or self._right.is_short
+
+    @property
     def _left(self) -> Side:
         return self.alignment.left
 
@@ -200,6 +205,8 @@ class Slice:
         statement = self._left.statement(at)
         if statement is None or not self._is_new("statement", at):
             return False
+        self._left.needs(at)
+        self._right.needs(other)
         self._open.add(at)
         found = self._children(at, other, depth) or self._handed_over(statement, at, other, depth)
         self._open.discard(at)
@@ -290,6 +297,8 @@ class Slice:
         return self._control(at, depth)
 
     def _differing(self, path: str, at: int, other: int) -> tuple[str, str] | None:
+        self._left.needs(at)
+        self._right.needs(other)
         ours, theirs = self._read(self._left, path, at), self._read(self._right, path, other)
         return (ours or "", theirs or "") if ours != theirs else None
 
@@ -427,6 +436,7 @@ class Slice:
         statement = self._left.statement(at)
         if statement is None:
             return False
+        self._left.needs(at)
         self._note(self._origin(statement, at, depth, values=values))
         return True
 

@@ -154,6 +154,7 @@ class ReplayProcess:
         seconds: float,
         opened: frozenset[str] = frozenset(),
         calls_only: bool = False,
+        blank: tuple[int, int] | None = None,
         stepping: Stepping | None = None,
     ) -> list[Variant]:
         """Replay in this process and record each replay by line, or its calls only; see `variants_here`.
@@ -171,6 +172,7 @@ class ReplayProcess:
                 0,
                 lines=count,
                 calls_only=calls_only,
+                blank=blank,
                 opened=opened,
                 stepping=stepping,
             )

@@ -15,6 +15,7 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.suspects import Suspect
 
 DAY = 86_400
+NO_LOCALE = {"LC_ALL": "C", "LANG": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 HERE = 2
 """Replays in one process: the second one shows what the first one left behind."""
 
@@ -71,14 +72,7 @@ def surroundings_for(
         ),
         Surroundings(
             "a process 200 days ahead",
-            {
-                "PYTHONHASHSEED": "3",
-                "TZ": "Asia/Tokyo",
-                "LC_ALL": "C",
-                "LANG": "C",
-                "PYTHONCOERCECLOCALE": "0",
-                "PYTHONUTF8": "0",
-            },
+            {"PYTHONHASHSEED": "3", "TZ": "Asia/Tokyo", **NO_LOCALE},
             clock_offset=200 * DAY,
             random_seed=3,
         ),

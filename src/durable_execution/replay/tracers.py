@@ -43,7 +43,7 @@ class RecordedCode:
 class RunningFrame:
     """A frame that has not ended."""
 
-    __slots__ = ("code", "frame", "is_stale", "known", "last", "line", "linked", "number", "shared")
+    __slots__ = ("blanks", "code", "frame", "is_stale", "known", "last", "line", "linked", "number", "shared")
 
     def __init__(self, number: int, code: RecordedCode, frame: FrameType) -> None:
         self.number = number
@@ -51,6 +51,7 @@ class RunningFrame:
         self.frame = frame
         self.last = -1
         self.line = 0
+        self.blanks = 0
         self.is_stale = True
         self.known: dict[str, tuple[Any, str, bytes | None]] = {}
         self.shared = {*code.code.co_cellvars, *code.code.co_freevars}

@@ -228,6 +228,7 @@ def _outcome(job: Job, handler: Any, sandbox: Sandbox) -> Outcome:
             name=job.source,
             opened=job.opened,
             calls_only=job.calls_only,
+            blank=job.blank,
             stepping=job.stepping,
         )
         wires = tuple(one.to_wire() for one in variants)
