@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from queue import SimpleQueue
+from heapq import heappop, heappush
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -116,8 +116,8 @@ class Job:
             self._ended.acquire()
         self._settle()
 
-    def run(self, times: BodyTimes, idle: deque[None]) -> None:
-        """Call the function, and settle the future. Call this from the worker."""
+    def run(self, times: BodyTimes, when_ended: Callable[[], None]) -> None:
+        """Call the function, then `when_ended`, and settle the future. Call this from the worker."""
         began = time.perf_counter()
         try:
             self._result = self._context.run(self._function)
@@ -126,7 +126,7 @@ class Job:
         if self._code is not None:
             times.note(self._code, time.perf_counter() - began)
         del self._context, self._function
-        idle.append(None)
+        when_ended()
         if self._is_awaited and self._settler.acquire(blocking=False):
             self._ended.release()
             return
@@ -151,8 +151,39 @@ class Job:
             future.set_exception(error)
 
 
+class Worker:
+    """A thread that runs one job after the other.
+
+    Args:
+        number: Orders the workers of a pool.
+        job: Its first job.
+
+    Attributes:
+        job: The job to run next, while `has_job` is released.
+        has_job: Released to wake the thread.
+    """
+
+    __slots__ = ("has_job", "job", "number")
+
+    def __init__(self, number: int, job: Job) -> None:
+        self.number = number
+        self.job = job
+        self.has_job = threading.Lock()
+
+    def __lt__(self, other: Worker) -> bool:
+        return self.number < other.number
+
+    def give(self, job: Job) -> None:
+        """Give the idle thread a job."""
+        self.job = job
+        self.has_job.release()
+
+
 class Workers:
     """A small pool of daemon threads. They are started on demand and kept across invocations.
+
+    Of the idle threads, the oldest gets the next job. So functions that follow each other share one thread, and with it the
+    objects that are bound to a thread, also after many threads were needed.
 
     Args:
         limit: Largest number of threads.
@@ -169,9 +200,10 @@ class Workers:
 
     def _start(self) -> None:
         self._process = os.getpid()
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._lock = threading.Lock()  # guards the following three
         self._threads = 0
-        self._idle: deque[None] = deque()  # one entry for each thread without a job; its operations are atomic
+        self._idle: list[Worker] = []  # a heap
+        self._waiting: deque[Job] = deque()
         self.times = BodyTimes()
 
     def run(
@@ -189,21 +221,41 @@ class Workers:
             self._start()  # a fork has none of the threads of its parent
         is_brief = is_alone and self.times.may_be_short(code)
         job = Job(function, code, asyncio.get_running_loop(), is_awaited=is_brief)
-        self._jobs.put(job)
-        try:
-            self._idle.pop()
-        except IndexError:
-            if self._threads < self._limit:
-                self._threads += 1
-                threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+        self._assign(job)
         if is_brief:
             job.wait(BRIEF_SECONDS)
         return job.future
 
-    def _work(self) -> None:
+    def _assign(self, job: Job) -> None:
+        """Give a job to an idle thread or a new one, or let it wait for the next that ends its own."""
+        with self._lock:
+            if self._idle:
+                worker = heappop(self._idle)
+            elif self._threads == self._limit:
+                self._waiting.append(job)
+                return
+            else:
+                self._threads += 1
+                worker = Worker(self._threads, job)
+                name = f"{self._name}-{worker.number}"
+                threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
+                return
+        worker.give(job)
+
+    def _work(self, worker: Worker) -> None:
+        def take_next() -> None:
+            """Take a job that waits; without one, the thread is idle before the end of its job is known."""
+            with self._lock:
+                if self._waiting:
+                    worker.give(self._waiting.popleft())
+                else:
+                    heappush(self._idle, worker)
+
         while True:
-            job = self._jobs.get()
-            job.run(self.times, self._idle)
+            worker.has_job.acquire()
+            job = worker.job
+            del worker.job
+            job.run(self.times, take_next)
             del job
 
 

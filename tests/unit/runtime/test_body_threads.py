@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
+from durable_execution import BlockingContext, DurableContext, MapConfig, StepContext, durable_execution
 from durable_execution.runtime.body_threads import (
     LONG_SECONDS,
     MAX_KNOWN,
@@ -55,6 +56,50 @@ def test_threads_are_kept_across_loops() -> None:
         return await workers.run(threading.get_ident)
 
     assert run(main) == run(main)
+
+
+def test_an_object_bound_to_a_thread_serves_all_bodies_that_follow_each_other() -> None:
+    """Also when they are known to be short, when one is long, in a map, and when other threads are idle: see ADR 0012."""
+    shared_workers.cache_clear()
+    connections: list[sqlite3.Connection] = []
+    together = threading.Barrier(3, timeout=30)
+
+    def query(number: int) -> int:
+        if not connections:
+            connections.append(sqlite3.connect(":memory:"))
+        return int(connections[0].execute("select ?", (number,)).fetchone()[0])
+
+    def constant(number: int) -> Callable[[StepContext], int]:
+        return lambda _: query(number)
+
+    def longer(number: int) -> int:
+        threading.Event().wait(0.005)
+        return query(number)
+
+    async def item(ctx: DurableContext, number: int, _index: int) -> int:
+        return await ctx.step(lambda _: query(number))
+
+    async def handler(_event: Any, ctx: DurableContext) -> list[int]:
+        found = [await ctx.step(constant(n)) for n in range(5)]
+        await asyncio.gather(*(ctx.step(lambda _: together.wait()) for _ in range(3)))
+        found.append(await ctx.step(lambda _: longer(5)))
+        config = MapConfig(max_concurrency=1)
+        return found + (await ctx.map([6, 7], item, config=config)).get_results()
+
+    answer = invoke(durable_execution(handler), FakeService())
+    assert answer.get("Result") == "[0,1,2,3,4,5,6,7]", answer
+
+
+def test_a_body_may_run_an_event_loop_of_its_own() -> None:
+    async def later() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    async def handler(_event: Any, ctx: DurableContext) -> list[int]:
+        return [await ctx.step(lambda _: asyncio.run(later())) for _ in range(RUNS_TO_TRUST + 2)]
+
+    answer = invoke(durable_execution(handler), FakeService())
+    assert answer["Result"] == "[7,7,7,7,7]", answer
 
 
 def test_bodies_run_at_once_up_to_the_limit() -> None:
@@ -163,6 +208,12 @@ def test_threads_do_not_keep_the_process_alive() -> None:
 class TestAlone:
     """While nothing else can run, the loop's thread waits for a body that may end at once."""
 
+    @pytest.fixture
+    def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a busy machine, a thread may start late."""
+        monkeypatch.setattr("durable_execution.runtime.body_threads.BRIEF_SECONDS", 30)
+
+    @pytest.mark.usefixtures("patient")
     def test_a_quick_body_needs_no_turn_of_the_event_loop(self) -> None:
         async def main() -> tuple[bool, int, int]:
             running = Workers().run(threading.get_ident, is_alone=True)
@@ -172,6 +223,7 @@ class TestAlone:
         assert is_done
         assert worker != own
 
+    @pytest.mark.usefixtures("patient")
     @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), StopIteration("exhausted")], ids=repr)
     def test_what_it_raises_comes_back(self, error: BaseException) -> None:
         def fail() -> None:
