@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_MAX_ATTEMPTS": "3",
 }
+TIMER_SECONDS = 0.0002
 STATUS_AFTER = {"START": "STARTED", "SUCCEED": "SUCCEEDED", "FAIL": "FAILED", "RETRY": "PENDING"}
 
 
@@ -42,12 +43,14 @@ class Request:
 
     Attributes:
         headers: By lower-case name.
+        arrived_at: When its first line arrived, in seconds of `time.perf_counter`.
     """
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
+    arrived_at: float = 0
 
     @property
     def json(self) -> Wire:
@@ -65,7 +68,7 @@ class LoopbackService:
         script: Answers that are given first, each instead of a normal one; None closes the connection without an answer.
         secret: The secret key that requests must be signed with.
         is_recording: Whether `requests` is kept.
-        latency_seconds: How long an answer takes.
+        latency_seconds: How long after a request its answer is sent. What the server does meanwhile is part of it.
         region: The region that requests must be signed for.
         tls: Encrypts the connections.
     """
@@ -123,7 +126,10 @@ class LoopbackService:
                 answer = self._answer(request)
                 if answer is None:
                     break
-                connection.sendall(_encoded(*answer))
+                encoded = _encoded(*answer)
+                if self.latency_seconds:
+                    _sleep_until(request.arrived_at + self.latency_seconds)
+                connection.sendall(encoded)
         except OSError:
             pass
         finally:
@@ -138,8 +144,6 @@ class LoopbackService:
         refusal = self.wrong_signature(request)
         if refusal is not None:
             return error(403, "InvalidSignatureException", refusal)
-        if self.latency_seconds:
-            time.sleep(self.latency_seconds)
         if request.method == "GET":
             return 200, {}, b'{"Operations":[]}'
         return 200, {}, json.dumps(_checkpointed(request.json), separators=(",", ":")).encode()
@@ -200,12 +204,20 @@ def _signature(request: Request, signed: str, scope: tuple[str, str, str], secre
 def _requests(connection: socket.socket) -> Iterator[Request]:
     stream = connection.makefile("rb", 65536)
     while line := stream.readline():
+        arrived_at = time.perf_counter()
         method, target, _ = line.decode().split(" ", 2)
         headers: dict[str, str] = {}
         while (header := stream.readline().strip()) != b"":
             name, _, value = header.decode().partition(":")
             headers[name.lower()] = value.strip()
-        yield Request(method, target, headers, stream.read(int(headers.get("content-length", 0))))
+        yield Request(method, target, headers, stream.read(int(headers.get("content-length", 0))), arrived_at)
+
+
+def _sleep_until(deadline: float) -> None:
+    """Wait precisely: a timer is late by a part of what is measured, so the end of the time is waited for awake."""
+    while (left := deadline - time.perf_counter()) > 0:
+        if left > TIMER_SECONDS:
+            time.sleep(left - TIMER_SECONDS)
 
 
 def _encoded(status: int, headers: dict[str, str], body: bytes) -> bytes:
