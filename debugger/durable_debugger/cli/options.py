@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_debugger.cli.command_line import web_address
 from durable_debugger.cli.exits import CommandError, Exit
@@ -33,8 +33,10 @@ from durable_debugger.sources.places import AwsExecutions, Place, find
 from durable_debugger.sources.traces import stored_traces
 from durable_execution.counts import counted
 from durable_execution.errors import ServiceError
-from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.recorded import RecordedExecution
+
+if TYPE_CHECKING:  # looking at an execution runs no handler
+    from durable_execution.handler import DurableHandler
 
 WORTH_SAYING = 5_000
 DEFAULT_MEMORY_MB = 128
@@ -294,8 +296,10 @@ def read_text(text: str, option: str) -> str:
         raise CommandError(f"{option}: cannot read {text[1:]}: {error}") from error
 
 
-def handlers_beside(handler: DurableHandler[Any]) -> dict[str, Callable[..., Any]]:
+def handlers_beside(handler: "DurableHandler[Any]") -> dict[str, Callable[..., Any]]:
     """All handlers of a handler's module with their decorators, by the function names they are registered under."""
+    from durable_execution.handler import handler_in
+
     module = sys.modules.get(handler.function.__module__)
     found: dict[str, Callable[..., Any]] = {function_name(handler): handler}
     for value in vars(module).values() if module is not None else ():
@@ -305,7 +309,7 @@ def handlers_beside(handler: DurableHandler[Any]) -> dict[str, Callable[..., Any
     return found
 
 
-def function_name(handler: DurableHandler[Any]) -> str:
+def function_name(handler: "DurableHandler[Any]") -> str:
     """The Lambda function name for a handler: its own name without the characters that Lambda does not allow."""
     return _lambda_name(handler.function.__qualname__)
 

@@ -31,7 +31,6 @@ from durable_execution.divergence import (
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationType
 from durable_execution.protocol.ids import KINDS_BY_SUBTYPE, KINDS_BY_TYPE
-from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.trace.schema import InvocationTrace, TraceEntry
 
@@ -273,7 +272,11 @@ def _located(execution: RecordedExecution, divergences: Sequence[Divergence]) ->
 
 def _sharpened(divergence: Divergence) -> Divergence:
     """Return a difference with the line that decides it, where the code that ran is on this computer."""
-    return with_deciding_line(divergence) if divergence.is_root else divergence
+    if not divergence.is_root:
+        return divergence
+    from durable_execution.replay.deciding_line import with_deciding_line
+
+    return with_deciding_line(divergence)
 
 
 def divergence_of_error(execution: RecordedExecution) -> Divergence | None:

@@ -9,11 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
-
 from durable_debugger.sources.found import Loaded, NoEventsError, UnreadableError
 from durable_execution.errors import DurableError
 from durable_execution.history.documents import read_text
+from durable_execution.history.event_texts import LARGE_TEXT
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.trace import read_traces
 from durable_execution.trace.schema import InvocationTrace
@@ -66,7 +65,11 @@ def _without_collection() -> Iterator[None]:
 
 
 def parsed(text: str) -> Any:
-    """Parse JSON, by the faster parser where it accepts the text."""
+    """Parse JSON; a large text by the faster parser, where that accepts it. Loading it takes longer than a small text."""
+    if len(text) < LARGE_TEXT:
+        return json.loads(text)
+    from pydantic_core import from_json
+
     try:
         return from_json(text)
     except ValueError:  # the standard library accepts more, such as lone surrogates

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from durable_execution.history.recorded import ForkOrigin, RecordedAttempt, RecordedInvocation
@@ -44,6 +45,7 @@ STARTED_DETAILS = {
     "Duration": "duration_seconds",
 }
 MAX_NOTES = 50
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class OperationDraft:
     result: str | None = None
     error: ErrorObject | None = None
     attempts: list[RecordedAttempt] = field(default_factory=list)
-    executed_by: list[int] = field(default_factory=list)
+    executed_by: tuple[int, ...] | list[int] = ()
     ended_in: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
     events: list[int] = field(default_factory=list)
@@ -89,6 +91,7 @@ class Fold:
     has_invocation_events: bool = False
     forked_from: ForkOrigin | None = None
     words: dict[str, str] = field(default_factory=dict)
+    runs: dict[int, tuple[int]] = field(default_factory=dict)
 
     def note(self, line: str) -> None:
         """Keep a line about an irregularity, up to a limit."""
@@ -189,14 +192,26 @@ def _apply_operation(
         _open_invocation(fold, id_, type_, status, at)
     draft = _draft(fold, number, event, id_, type_, at)
     draft.events.append(number)
-    if is_clients and fold.current not in draft.executed_by[-1:]:
-        draft.executed_by.append(fold.current)
+    if is_clients:
+        _ran(draft, fold)
     if type_ is OperationType.STEP:
         _apply_attempt(fold, draft, event, at, status)
     elif status is OperationStatus.STARTED:
         _apply_started(fold, number, draft, details(event))
     else:
-        _finish(fold, draft, event, at, status)
+        _finish(fold, draft, details(event), at, status)
+
+
+def _ran(draft: OperationDraft, fold: Fold) -> None:
+    """Remember that the current invocation runs an operation. Most run in one, and share the tuple of its number."""
+    number, known = fold.current, draft.executed_by
+    if not known:
+        draft.executed_by = fold.runs.setdefault(number, (number,))
+    elif known[-1] != number:
+        if isinstance(known, tuple):
+            draft.executed_by = [*known, number]
+        else:
+            known.append(number)
 
 
 def _open_invocation(fold: Fold, id_: str, type_: OperationType, status: OperationStatus, at: datetime | None) -> None:
@@ -220,9 +235,12 @@ def _draft(fold: Fold, number: int, event: Wire, id_: str, type_: OperationType,
         draft = fold.drafts[id_] = OperationDraft(id_, type_, started_at=at)
     if draft.type is not type_:
         fold.note(f"event {number} gives operation {id_[:12]} the type {type_}; earlier events gave it {draft.type}")
-    draft.parent_id = draft.parent_id or _shared(fold, text(event.get("ParentId")))
-    draft.subtype = draft.subtype or _shared(fold, text(event.get("SubType")))
-    draft.name = draft.name or text(event.get("Name"))
+    if draft.parent_id is None:
+        draft.parent_id = _shared(fold, text(event.get("ParentId")))
+    if draft.subtype is None:
+        draft.subtype = _shared(fold, text(event.get("SubType")))
+    if draft.name is None:
+        draft.name = text(event.get("Name"))
     return draft
 
 
@@ -276,7 +294,7 @@ def _apply_attempt(
         )
     )
     if delay is None:
-        _finish(fold, draft, event, at, status)
+        _finish(fold, draft, found, at, status)
     else:
         draft.status, draft.result, draft.error = OperationStatus.PENDING, result, attempts[-1].error
 
@@ -285,8 +303,9 @@ def _ended(attempt: RecordedAttempt, at: datetime | None, outcome: str) -> Recor
     return RecordedAttempt(attempt.number, attempt.started_at, at, outcome, invocation=attempt.invocation)
 
 
-def _finish(fold: Fold, draft: OperationDraft, event: Wire, at: datetime | None, status: OperationStatus) -> None:
-    found = details(event)
+def _finish(
+    fold: Fold, draft: OperationDraft, found: Mapping[str, Any], at: datetime | None, status: OperationStatus
+) -> None:
     draft.status, draft.ended_at, draft.ended_in = status, at, fold.current
     draft.result, is_truncated = payload(found.get("Result"))
     draft.error = error_of(found.get("Error"))
@@ -332,7 +351,7 @@ def details(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """Return the value if it is an object, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if type(value) is dict or isinstance(value, Mapping) else NOTHING
 
 
 def text(value: Any) -> str | None:
@@ -351,6 +370,8 @@ def payload(value: Any) -> tuple[str | None, bool]:
 
 def error_of(value: Any) -> ErrorObject | None:
     """Return the error in `{Payload: {ErrorType, …}}`. Some SDKs write the inner object as JSON text."""
+    if value is None:
+        return None
     inner = mapping(value).get("Payload")
     if isinstance(inner, str):
         try:

@@ -69,28 +69,29 @@ class _Builder:
         for draft in fold.drafts.values():
             parent = draft.parent_id if draft.parent_id in fold.drafts and draft.parent_id != draft.id else None
             self.children.setdefault(parent, []).append(draft)
-        self.visited: set[str] = set()
+        self.no_details: dict[str, Any] = {}  # one for all
         self.sequences: dict[Sequence[int], Sequence[int]] = {}
         self.untraced = [one.number for one in fold.invocations if one.number not in seen.coverage.invocations]
 
     def walk(self, root: str) -> None:
-        self._walk_from(self.children.get(None, []), root)
-        for draft in self.fold.drafts.values():
-            if draft.id not in self.visited:  # reachable only from itself: its parents form a cycle
-                self.fold.note(f"operation {draft.id[:12]} is its own ancestor; it is shown at the root")
-                self._walk_from([draft], root)
+        """Build every operation. A draft is dropped as soon as its operation is built: a large history has many."""
+        self._walk_from(None, root)
+        while self.fold.drafts:  # reachable only from itself: its parents form a cycle
+            draft = next(iter(self.fold.drafts.values()))
+            self.fold.note(f"operation {draft.id[:12]} is its own ancestor; it is shown at the root")
+            self._walk_from(draft, root)
 
-    def _walk_from(self, roots: list[OperationDraft], path: str) -> None:
-        last = len(self.fold.invocations)
-        stack = list(reversed(self._labelled(roots, None, path, 0, last)))
+    def _walk_from(self, start: OperationDraft | None, path: str) -> None:
+        roots = [start] if start is not None else self.children.pop(None, [])
+        stack = self._labelled(roots, None, path, 0, len(self.fold.invocations))
+        del roots
+        stack.reverse()
         while stack:
             draft, path, depth, until = stack.pop()
-            if draft.id in self.visited:
+            if self.fold.drafts.pop(draft.id, None) is None:
                 continue
-            self.visited.add(draft.id)
             self.operations.append(self._operation(draft, path, depth, until))
-            del draft.attempts, draft.executed_by, draft.events  # a large history has many
-            children = self.children.get(draft.id)
+            children = self.children.pop(draft.id, None)
             if children:
                 until = until if draft.details.get("replay_children") else min(until, draft.ended_in or until)
                 stack.extend(reversed(self._labelled(children, draft, path, depth + 1, until)))
@@ -188,7 +189,7 @@ class _Builder:
             draft.details["given"] = self.seen.given[draft.id]
         if draft.id in self.seen.branches:
             draft.details["branches"] = self.seen.branches[draft.id]
-        return draft.details
+        return draft.details or self.no_details
 
     def _position(self, draft: OperationDraft) -> int | None:
         place = self.places.get(draft.id)
@@ -198,6 +199,8 @@ class _Builder:
 
     def _executed_by(self, draft: OperationDraft) -> Sequence[int]:
         coverage = self.seen.coverage
+        if not coverage.invocations:
+            return tuple(draft.executed_by)
         traced = coverage.executed_by(draft.id, self._trace_place(draft))
         if not traced:
             return tuple(draft.executed_by)
