@@ -15,6 +15,7 @@ KEPT_SMALL: dict[str, str] = {
     "src/durable_execution/telemetry/safe_meter.py": "a user's function; it needs neither a provider nor the other modules",
 }
 """Files of 60 lines or fewer with one importer, each with the reason why it is a file of its own."""
+MOST_SMALL = 20
 MOST_CYCLES = 2
 MOST_ONE_IMPORTER = 15
 KEPT_APART: dict[str, str] = {
@@ -101,6 +102,17 @@ def test_most_functions_and_files_are_short() -> None:
     assert median(functions) <= 9
     assert nine_in_ten <= 35
     assert 150 <= median(files) <= 220, "ADR 0012 has the reasons"
+
+
+def test_few_files_are_small() -> None:
+    """Files of packages say what is in a folder, so they do not count."""
+    small = [
+        module.place
+        for module in modules()
+        if module.lines <= SHORTEST_FILE and module.path.name not in {"__init__.py", "__main__.py"}
+    ]
+    print(f"\n{len(small)} files of {SHORTEST_FILE} lines or fewer")
+    assert len(small) <= MOST_SMALL, "fold one into the module that uses it: " + ", ".join(small)
 
 
 def test_a_small_file_has_two_importers_or_a_reason() -> None:

@@ -216,7 +216,8 @@ def test_metrics_that_are_not_delivered_cost_less_each_time_and_leave_the_root_a
             is_first = number == 1
             start = started(arn=f"{ARN}/metrics", is_first=is_first, updated=() if is_first else ("w",))
             received.status = 415 if number < 3 else 200
-            observers = assemble(provider_for(exporter), meters, Settings(top=PLAIN))
+            patient = Settings(top=PLAIN, flush_seconds=120)  # the third waits for a thirtieth of it
+            observers = assemble(provider_for(exporter), meters, patient)
             for observer in observers:
                 observer.on_invocation_started(start)
             for observer in observers:
