@@ -134,7 +134,7 @@ def recording_cost(*, is_replayed: bool, count: int = 10_000) -> tuple[float, fl
                 announcer.replayed(call, wire)
                 continue
             at = announcer.started(call)
-            began = announcer.attempt_started(call, 1, is_replayed=False)
+            began = announcer.attempt_started(call, 1, is_replayed=False, started_at=at)
             announcer.attempt_ended(call, 1, began, "SUCCEEDED", is_replayed=False)
             announcer.checkpoint_sent((), 0, 0.0)
             announcer.completed(

@@ -218,9 +218,11 @@ class Announcer:
                 OperationCompleted(call.info(), at, started_at, status, result, error, exception, attempt, is_replayed),
             )
 
-    def attempt_started(self, call: Call, attempt: int, *, is_replayed: bool) -> datetime:
-        """Announce that a body is about to run. Returns the time, for `attempt_ended`."""
-        at = self._clock.now()
+    def attempt_started(
+        self, call: Call, attempt: int, *, is_replayed: bool, started_at: datetime | None = None
+    ) -> datetime:
+        """Announce that a body is about to run. Returns the time, for `attempt_ended`: `started_at` if it starts with its call."""
+        at = started_at or self._clock.now()
         if self._listeners(ATTEMPT_STARTED):
             self.announce(ATTEMPT_STARTED, AttemptStarted(call.info(), attempt, at, is_replayed))
         return at

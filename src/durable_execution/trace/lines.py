@@ -284,7 +284,7 @@ class TraceSession(CallNotes):
             seq = self._seq_of(call, at)
             line = self._open.get(call.id)
             if line is None:
-                self._lines.append(f'{{"record":"attempt","seq":{seq},{self._attempt_text(made)}}}\n')
+                self._lines.append(f'{{"record":"attempt","seq":{seq},{self._attempt_text(made)[1:]}\n')
                 return
         if line.attempts is None:
             line.attempts = [made]
@@ -361,12 +361,12 @@ class TraceSession(CallNotes):
         return self._seqs.get(call.id) or self.call(call, at, PENDING, OperationStatus.STARTED)
 
     def _text_of(self, line: CallLine) -> str:
-        call, ended, attempts = line.call, line.ended, line.attempts
+        call, ended, attempts, context_id = line.call, line.ended, line.attempts, line.call.context_id
         found = (
             f'{{"record":"call","seq":{line.seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position}'
             f',"at":{self._offset(line.at)}{self._static_of(call)}{line.given}'
         )
-        if call.context_id is not None:
+        if context_id is not None:
             found += place_text(call)
         if call.configuration:
             found += f",{CONFIGURATION}{dumps(call.configuration, default=str)}"
@@ -376,16 +376,14 @@ class TraceSession(CallNotes):
             found += ',"is_virtual":true'
         if line.details is not None:
             found += self._answer(line.details)
-        if ended is None:
-            found = f'{found},"happened":"{line.happened}","status":"{line.status}"'
-        else:
-            found = f'{found},"happened":"executed"{self._end_text(ended)}'
-        if attempts is None:
-            return f"{found}}}\n"
-        if len(attempts) == 1:
-            return f'{found},"attempts":[{{{self._attempt_text(attempts[0])}}}]}}\n'
-        shown = ",".join([f"{{{self._attempt_text(made)}}}" for made in attempts])
-        return f'{found},"attempts":[{shown}]}}\n'
+        if attempts is not None:  # before the end, because an attempt often starts and ends at the moments of the call
+            made = self._attempt_text
+            found += (
+                f',"attempts":[{",".join([made(each) for each in attempts]) if attempts[1:] else made(attempts[0])}]'
+            )
+        if ended is not None:
+            return f'{found},"happened":"executed"{self._end_text(ended)}}}\n'
+        return f'{found},"happened":"{line.happened}","status":"{line.status}"}}\n'
 
     def _end_text(self, ended: End) -> str:
         at, status, attempt, result, error = ended
@@ -398,12 +396,10 @@ class TraceSession(CallNotes):
 
     def _attempt_text(self, made: Attempt) -> str:
         attempt, started_at, at, outcome, error, delay = made
-        found = (
-            f'"number":{attempt},"started":{self._offset(started_at)},"ended":{self._offset(at)},"outcome":"{outcome}"'
-        )
+        found = f'{{"number":{attempt},"started":{self._offset(started_at)},"ended":{self._offset(at)},"outcome":"{outcome}"'
         if error is not None:
             found += member_text("error_type", error.type)
-        return found if delay is None else f'{found},"next_attempt_delay_seconds":{int(delay)}'
+        return f"{found}}}" if delay is None else f'{found},"next_attempt_delay_seconds":{int(delay)}}}'
 
     def _offset(self, at: datetime) -> str:
         if at is self._last_moment:

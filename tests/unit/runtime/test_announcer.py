@@ -1,17 +1,21 @@
 """Observers: every one is told, and none can do harm."""
 
 import logging
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from durable_execution import DurableContext, Observer, durable_execution
+from durable_execution import DurableContext, Observer, StepConfig, StepSemantics, durable_execution
 from durable_execution.clock import SystemClock
 from durable_execution.observers import (
+    AttemptEnded,
+    AttemptStarted,
     InvocationEnded,
     InvocationStarted,
     OperationCall,
     OperationCompleted,
+    OperationStarted,
     Suspended,
 )
 from durable_execution.runtime.announcer import Announcer
@@ -81,6 +85,35 @@ def test_times_are_the_clocks() -> None:
     recording = Recording()
     invoke(steps, FakeService(), observers=[recording], clock=FixedClock())
     assert {notification.at for notification in recording.notifications} == {START}
+
+
+class TickingClock(FixedClock):
+    """A second later each time."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(seconds=1))
+        return self.at
+
+
+@pytest.mark.parametrize(
+    ("semantics", "starts_with_call"),
+    [(StepSemantics.AT_LEAST_ONCE_PER_RETRY, True), (StepSemantics.AT_MOST_ONCE_PER_RETRY, False)],
+)
+def test_a_first_attempt_starts_with_its_call_unless_its_start_is_stored_first(
+    semantics: StepSemantics, starts_with_call: bool
+) -> None:
+    @durable_execution
+    async def one_step(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda step: 1, "one", config=StepConfig(step_semantics=semantics))
+
+    recording = Recording()
+    invoke(one_step, FakeService(), observers=[recording], clock=TickingClock())
+    (call,) = [each for each in recording.notifications if isinstance(each, OperationStarted)]
+    (attempt,) = [each for each in recording.notifications if isinstance(each, AttemptStarted)]
+    (ended,) = [each for each in recording.notifications if isinstance(each, AttemptEnded)]
+    assert (attempt.at == call.at) == starts_with_call
+    assert attempt.at >= call.at
+    assert ended.started_at == attempt.at
 
 
 def test_an_observer_that_raises_changes_nothing_and_starves_nobody(caplog: pytest.LogCaptureFixture) -> None:
