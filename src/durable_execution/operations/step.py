@@ -292,12 +292,8 @@ class StepRun:
     async def _try(self) -> tuple[bool, Any]:
         call = self._call
         starts_with_call = self._attempt == 1 and self._recorded is None and not self._is_at_most_once
-        began = announce_attempt(
-            call,
-            self._attempt,
-            is_replayed=self._is_replayed,
-            started_at=self._started_at if starts_with_call else None,
-        )
+        at = self._started_at if starts_with_call else None
+        began = announce_attempt(call, self._attempt, is_replayed=self._is_replayed, started_at=at)
         try:
             value = await run_body(call, self._function, StepContext(call, self._attempt))
             if self._codec.is_blocking:

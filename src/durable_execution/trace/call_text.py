@@ -7,17 +7,43 @@ from json import dumps
 from json.encoder import encode_basestring_ascii as text
 from typing import Any
 
+from durable_execution.call_site import CallSite
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import ErrorObject, OperationStatus
 from durable_execution.trace.repeats import RuntimeCall
 from durable_execution.trace.runs import ReplayRun
 from durable_execution.trace.siblings import SiblingRuns
 
+MAX_STATICS = 4096
+StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None, str | None, str | None]
+"""Type, subtype, name, call site, fingerprint, function, and the handler's file: the same in every invocation of a warm
+environment."""
+
 START = blake2b(digest_size=8)
 """A copy of it takes less time than a new one."""
 
 Attempt = tuple[int, datetime, datetime, str, ErrorObject | None, int | None]
 End = tuple[datetime, str, int | None, str | None, ErrorObject | None]
+
+
+class Statics:
+    """Texts that calls from the same place share, kept across the invocations of a recorder.
+
+    Attributes:
+        texts: The texts.
+        by_place: The same, by the objects that a place consists of: they, the handler's file and the text.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[StaticKey, str] = {}
+        self.by_place: dict[tuple[Any, ...], tuple[CallSite | None, Any, str | None, str]] = {}
+
+    def add(self, key: StaticKey, members: str) -> None:
+        """Keep a text."""
+        if max(len(self.texts), len(self.by_place)) >= MAX_STATICS:
+            self.texts.clear()
+            self.by_place.clear()
+        self.texts[key] = members
 
 
 class CallLine:

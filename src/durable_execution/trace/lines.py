@@ -16,7 +16,6 @@ from json.encoder import encode_basestring_ascii as text
 from types import FunctionType
 from typing import Any
 
-from durable_execution.call_site import CallSite
 from durable_execution.observers import CallNotes, Diverged, InvocationEnded, InvocationStarted, OperationCall
 from durable_execution.protocol import ErrorObject, OperationStatus
 from durable_execution.protocol.operation import DETAILS_MEMBER
@@ -26,6 +25,8 @@ from durable_execution.trace.call_text import (
     Attempt,
     CallLine,
     End,
+    StaticKey,
+    Statics,
     digest_of,
     member_text,
     only_waits,
@@ -44,11 +45,6 @@ FLUSH_LINES = 32
 FLUSH_EVERY = timedelta(milliseconds=250)
 """At a checkpoint, lines go to the writer once there are this many, or once the last flush is this long ago."""
 
-MAX_STATICS = 4096
-StaticKey = tuple[str, str | None, str | None, CallSite | None, str | None, str | None, str | None]
-"""Type, subtype, name, call site, fingerprint, function, and the handler's file: the same in every invocation of a warm
-environment."""
-
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 MAX_COLLECTED = 1024
 """Repeated calls are written once there are this many, so that a crash during a long replay leaves its traces."""
@@ -63,26 +59,6 @@ DIGEST_CACHED_UP_TO = 64
 CONFIGURATION = '"configuration":'
 PENDING = "pending"
 AnyCall = RuntimeCall | OperationCall
-
-
-class Statics:
-    """Texts that calls from the same place share, kept across the invocations of a recorder.
-
-    Attributes:
-        texts: The texts.
-        by_place: The same, by the objects that a place consists of: they, the handler's file and the text.
-    """
-
-    def __init__(self) -> None:
-        self.texts: dict[StaticKey, str] = {}
-        self.by_place: dict[tuple[Any, ...], tuple[CallSite | None, Any, str | None, str]] = {}
-
-    def add(self, key: StaticKey, members: str) -> None:
-        """Keep a text."""
-        if max(len(self.texts), len(self.by_place)) >= MAX_STATICS:
-            self.texts.clear()
-            self.by_place.clear()
-        self.texts[key] = members
 
 
 class TraceSession(CallNotes):

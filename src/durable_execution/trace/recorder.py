@@ -24,7 +24,8 @@ from durable_execution.observers import (
 )
 from durable_execution.redaction import Redaction, secret_fields
 from durable_execution.serdes.annotations import annotation_of, annotations_of
-from durable_execution.trace.lines import Statics, TraceSession
+from durable_execution.trace.call_text import Statics
+from durable_execution.trace.lines import TraceSession
 from durable_execution.trace.repeats import Identities
 from durable_execution.trace.sinks import DirectorySink, S3Sink, TraceSink, TraceWriter, in_one_line
 
