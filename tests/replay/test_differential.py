@@ -1,4 +1,8 @@
-"""For random programs and edits, the report agrees with what the local engine does when the execution resumes."""
+"""For random programs and edits, the report agrees with what the local engine does when the execution resumes.
+
+A resumed execution may go on where the run-time check cannot be sure (see "What the run-time check sees" in
+`docs/determinism.md`), but then its calls, its result or its end differ from those of the unchanged code.
+"""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -241,6 +245,55 @@ def test_contexts_whose_number_another_call_takes_lose_their_open_wait(depth: in
     changed = run([*contexts, step], after, seconds=0)
     report = Replayer(handler_of({"body": after}), cause=False).replay(read_history(changed.events, arn=changed.arn))
     assert [(one.kind.value, one.path) for one in report.roots] == [("skipped", f"flow{'/context@1' * depth}/w")]
+
+
+def step(name: str) -> dict[str, Any]:
+    return {"op": "step", "value": 0, "name": name}
+
+
+def virtual(name: str, *body: dict[str, Any]) -> dict[str, Any]:
+    return {"op": "child", "name": name, "body": list(body), "virtual": True}
+
+
+def together(*bodies: Body) -> dict[str, Any]:
+    return {"op": "together", "calls": [{"op": "sequence", "body": body} for body in bodies]}
+
+
+WAIT = {"op": "wait", "seconds": 9, "name": "w"}
+LOST: dict[str, tuple[Body, Body]] = {
+    "a virtual context moves behind a step": (
+        [virtual("v", step("a"), WAIT)],
+        [step("s"), virtual("v", step("a"), WAIT)],
+    ),
+    "virtual contexts in one another move": (
+        [virtual("u", virtual("v", step("a"))), WAIT],
+        [step("s"), virtual("u", virtual("v", step("a"))), WAIT],
+    ),
+    "the last virtual context is removed": ([step("s"), virtual("v", step("a"), WAIT)], [step("s")]),
+    "a virtual context moves in a task": (
+        [together([virtual("v", step("a"))], [WAIT])],
+        [together([step("s"), virtual("v", step("a"))], [WAIT])],
+    ),
+    "a task loses its only call": ([together([step("a")], [WAIT])], [together([], [WAIT])]),
+    "a task in a task loses its only call": (
+        [together([together([step("a")], [])], [WAIT])],
+        [together([together([], [])], [WAIT])],
+    ),
+    "the last task is removed": ([together([step("a")], [step("b"), WAIT])], [together([step("a")])]),
+    "the last task is removed in a virtual context": (
+        [virtual("v", together([step("a")], [step("b")])), WAIT],
+        [virtual("v", together([step("a")])), WAIT],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_calls_that_leave_their_virtual_context_or_task_fail_the_resumed_execution(case: str) -> None:
+    before, after = LOST[case]
+    changed = run(before, after, seconds=0)
+    report = Replayer(handler_of({"body": after}), cause=False).replay(read_history(changed.events, arn=changed.arn))
+    assert changed.error_type == NONDETERMINISM
+    assert report.verdict is Verdict.DIVERGED
 
 
 @pytest.mark.timeout(THOROUGH_SECONDS)

@@ -12,10 +12,10 @@ from durable_execution.comparison.comparison import Comparison, compare
 from durable_execution.errors import ForkRefusedError
 from durable_execution.history.positions import MAIN
 from durable_execution.history.reading import read_history
-from durable_execution.history.recorded import COMBINATORS, RecordedExecution, RecordedOperation
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.local import CountingIds, LocalEngine
 from durable_execution.protocol import ErrorObject
-from durable_execution.protocol.enums import BATCHES
+from durable_execution.protocol.enums import BATCHES, COMBINATORS
 from durable_execution.replay.replayer import Replayer
 from tests.replay.corpus_cases import CORPUS
 from tests.replay.programs import handler_of

@@ -19,6 +19,7 @@ from durable_execution import (
 )
 from durable_execution.local import ExecutionResult
 from durable_execution.protocol import ExecutionStatus
+from durable_execution.serdes import JsonSerDes
 from tests.scenarios.bodies import gives
 from tests.scenarios.scenario import FUNCTION, Scenario
 
@@ -245,11 +246,52 @@ def in_task(*names: str) -> Any:
 
 @pytest.mark.parametrize("names", [("a", "x"), ("a",), ("b", "a"), ()], ids=["renamed", "fewer", "swapped", "none"])
 def test_in_a_task(async_scenario: Scenario, names: tuple[str, ...]) -> None:
-    replayed = replaced(async_scenario, in_task("a", "b"), in_task(*names))
-    if names == ():
-        assert replayed.result == "done"  # a task that makes no call at all leaves no place to look
-    else:
-        told(replayed)
+    told(replaced(async_scenario, in_task("a", "b"), in_task(*names)))
+
+
+class Slow(JsonSerDes):
+    """A serializer that reads in a worker thread."""
+
+    is_blocking = True
+
+
+async def quick_and_slow(_event: Any, ctx: DurableContext) -> str:
+    async def slow() -> None:
+        await ctx.step(gives("a"), "a", config=StepConfig(serdes=Slow()))
+        await ctx.wait(60 * MINUTE, "long")
+
+    async def contest() -> None:
+        await ctx.race(ctx.wait(MINUTE, "short"), slow())
+
+    await asyncio.gather(contest(), ctx.wait(MINUTE, "pause"))
+    return "done"
+
+
+async def group_that_fails(_event: Any, ctx: DurableContext) -> str:
+    async def inner() -> None:
+        await ctx.step(gives("a"), "a", config=StepConfig(serdes=Slow()))
+        await ctx.step(gives("b"), "b")
+
+    async def outer() -> None:
+        await asyncio.gather(inner(), inner())
+
+    async def failing() -> None:
+        await ctx.wait(MINUTE, "pause")
+        raise ValueError("failed")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(outer())
+            group.create_task(failing())
+    except* ValueError:
+        pass
+    return "done"
+
+
+@pytest.mark.parametrize("workflow", [quick_and_slow, group_that_fails])
+def test_a_task_that_is_cancelled_sooner_than_recorded_is_not_blamed(async_scenario: Scenario, workflow: Any) -> None:
+    """Its calls are answered from the record, so it may be cancelled before it makes them all again."""
+    assert replaced(async_scenario, workflow, workflow).result == "done"
 
 
 def test_of_a_large_context_that_is_rebuilt(scenario: Scenario) -> None:

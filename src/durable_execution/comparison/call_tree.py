@@ -8,9 +8,9 @@ from typing import Any
 
 from durable_execution.divergence import Side
 from durable_execution.history.positions import MAIN, ScopePath
-from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedExecution, RecordedOperation
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationSubType, OperationType
-from durable_execution.protocol.enums import BATCHES
+from durable_execution.protocol.enums import BATCHES, COMBINATORS, PATCH
 from durable_execution.protocol.ids import branch_path
 
 ANONYMOUS = "<lambda>"

@@ -11,7 +11,7 @@ from durable_execution.comparison.runtime_check import configuration_divergence,
 from durable_execution.comparison.wording import APPENDED, ENDED_DIFFERENTLY, effect_of, fix_of, likely_of, replaced
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.positions import MAIN, ScopePath
-from durable_execution.history.recorded import COMBINATORS
+from durable_execution.protocol.enums import COMBINATORS
 
 Kind = DivergenceKind
 

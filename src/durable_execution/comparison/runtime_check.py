@@ -70,15 +70,21 @@ def mismatch_at_call(
 
 
 def never_called(
-    context: str, recorded: Sequence[Operation], *, handler: str, first_position: int | None = None
+    context: str,
+    recorded: Sequence[Operation],
+    *,
+    handler: str,
+    first_position: int | None = None,
+    taker: OperationCall | None = None,
 ) -> Divergence:
-    """Describe a context that finished without making calls that are recorded in it.
+    """Describe a context that finished, or whose number a different call took, without making calls recorded in it.
 
     Args:
         context: Path of the context that finished.
         recorded: The operations that were not called, in recorded order; at least one.
         handler: `module:qualname` of the handler, or the path of its root.
         first_position: Call number of the first of them, where known.
+        taker: The call that has the number of their context now.
     """
     first = recorded[0]
     path = child_path(context, first.name or Labels().label(kind_of(first.type, first.subtype), None))
@@ -91,7 +97,7 @@ def never_called(
         context_path=context,
         position=first_position,
         recorded=side,
-        replayed=None,
+        replayed=side_of_call(taker) if taker is not None else None,
         likely=likely_of(DivergenceKind.SKIPPED, side, None),
         effect=effect_of(DivergenceKind.SKIPPED, side, None, shifted=len(recorded) - 1),
         fix=fix_of(DivergenceKind.SKIPPED, side, None),

@@ -14,11 +14,11 @@ for each virtual branch, virtual context, task, and awaitable of a combinator.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b, md5
 from typing import NamedTuple
 
-from durable_execution.protocol.ids import branch_id, operation_id, task_prefix
+from durable_execution.protocol.ids import branch_id, branch_path, child_path, operation_id, task_path, task_prefix
 
 SLACK = 16
 """How many missing positions in a row to skip: a call without a checkpoint still takes a number."""
@@ -31,6 +31,9 @@ MAX_SCOPE_DEPTH = 3
 NEAR = 2
 """How far past the last known one to look for a task or virtual context that has no calls of its own."""
 MAX_SCOPES = 20_000
+MAX_TRIES_EACH = 8
+MIN_TRIES = 1_500
+"""At run time, fewer task scopes are tried: these, and a few for each operation of the context."""
 
 
 class ScopeStep(NamedTuple):
@@ -92,6 +95,67 @@ def scope_prefix(prefix: str | None, scope: ScopePath, ids: Mapping[str, str] | 
     return prefix
 
 
+@dataclass(slots=True)
+class InnerScope:
+    """A task scope inside a context, with the calls that are recorded in it.
+
+    Attributes:
+        step: The step to it from the task scope around it.
+        outer: Prefix of the ids in the task scope around it.
+        calls: Ids of its own calls.
+        inner: Prefixes of the task scopes in it.
+    """
+
+    step: ScopeStep
+    outer: str | None
+    calls: list[str] = field(default_factory=list)
+    inner: list[str] = field(default_factory=list)
+
+
+def inner_scopes(
+    siblings: Collection[str], *, parent: str | None, is_batch: bool, combinators: Collection[str]
+) -> dict[str | None, InnerScope]:
+    """Find the task scopes of one context that have recorded calls, or contain one that has, by the prefix of their ids.
+
+    Takes time in proportion to the siblings: in a context with many foreign operations, it may miss some.
+    """
+    places = find_places(
+        siblings,
+        parent=parent,
+        parent_place=None,
+        arn=None,
+        is_batch=is_batch,
+        combinators=combinators,
+        max_scopes=MIN_TRIES + MAX_TRIES_EACH * len(siblings),
+    )
+    found: dict[str | None, InnerScope] = {}
+    prefixes: dict[ScopePath, str | None] = {MAIN: parent}
+    for id_, place in places.items():
+        for depth, step in enumerate(place.scope, start=1):
+            path, outer = place.scope[:depth], prefixes[place.scope[: depth - 1]]
+            if path in prefixes:
+                continue
+            prefix = prefixes[path] = scope_prefix(outer, (step,))
+            found[prefix] = InnerScope(step, outer)
+            if outer in found and prefix is not None:
+                found[outer].inner.append(prefix)
+        if place.scope:
+            found[prefixes[place.scope]].calls.append(id_)
+    return found
+
+
+def scope_path(path: str, scope: ScopePath, paths: Mapping[str, str]) -> str:
+    """Return the path of a task scope in the context at `path`. `paths` has the paths of operations with branches, by id."""
+    for step in scope:
+        if step.kind == "branch":
+            path = branch_path(paths.get(step.of or "", path), step.number)
+        elif step.kind == "task":
+            path = task_path(path, step.number)
+        else:
+            path = child_path(path, f"context@{step.number}")  # its name is not recorded
+    return path
+
+
 def find_places(
     siblings: Collection[str],
     *,
@@ -100,6 +164,7 @@ def find_places(
     arn: str | None,
     is_batch: bool,
     combinators: Collection[str] = (),
+    max_scopes: int = MAX_SCOPES,
 ) -> dict[str, Place]:
     """Find the positions of the operations of one context, by id.
 
@@ -110,6 +175,7 @@ def find_places(
         arn: The execution's ARN, where known.
         is_batch: Whether the context is a map or parallel, so that its children are branches.
         combinators: Ids of the siblings that are combinators, which run each awaitable in a task scope.
+        max_scopes: How many task scopes to try.
 
     Returns:
         The positions that were found, without foreign ids.
@@ -119,7 +185,8 @@ def find_places(
     if 64 in schemes:
         found |= _search(siblings, _python(parent, is_batch=is_batch))
         if len(found) < len(siblings):
-            found |= _ScopeSearch(siblings, found, parent, is_batch=is_batch, combinators=combinators).run()
+            search = _ScopeSearch(siblings, found, parent, is_batch=is_batch, combinators=combinators)
+            found |= search.run(max_scopes)
     if 16 in schemes:
         found |= _search(siblings, _javascript(parent, parent_place, is_batch=is_batch))
     if 32 in schemes and (parent or arn):
@@ -147,8 +214,8 @@ class _ScopeSearch:
         self.guesses: list[tuple[ScopePath, str | None, list[int]]] = []
         self.tried = 0
 
-    def run(self) -> dict[str, Place]:
-        while (self.scopes or self.guesses) and self.wanted and self.tried < MAX_SCOPES:
+    def run(self, max_scopes: int) -> dict[str, Place]:
+        while (self.scopes or self.guesses) and self.wanted and self.tried < max_scopes:
             scope, prefix, positions = (self.scopes or self.guesses).pop(0)
             if self.is_batch and scope == MAIN:
                 self._try_numbers(scope, prefix, "branch", 0, MAX_MISSING_SCOPES, of=self.parent)

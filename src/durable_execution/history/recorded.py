@@ -11,12 +11,6 @@ from durable_execution.call_site import CallSite
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType, Wire
 from durable_execution.protocol.enums import BATCHES
 
-PATCH = "Patch"
-"""Subtype of the markers that `ctx.patched` records. Their ids do not follow the numbering of calls."""
-
-COMBINATORS = frozenset({"All", "Any", "Race"})
-"""Subtypes of steps that run several awaitables and record which one decided."""
-
 OWN_ID_LENGTH = 64
 """Length of the ids of this SDK and of AWS's SDK for Python."""
 

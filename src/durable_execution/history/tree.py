@@ -1,16 +1,16 @@
 """Orders operations as a tree, with depth, position and path. Iterative, because a tree may have any depth."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from durable_execution.call_site import CallSite
 from durable_execution.history.event_fold import Fold, OperationDraft
-from durable_execution.history.positions import MAIN, Place, ScopePath, find_places
-from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedOperation
+from durable_execution.history.positions import MAIN, Place, ScopePath, find_places, scope_path
+from durable_execution.history.recorded import RecordedOperation
 from durable_execution.protocol import OperationSubType, OperationType
-from durable_execution.protocol.enums import BATCHES, BRANCHES
-from durable_execution.protocol.ids import Labels, branch_path, child_path, kind_of, root_path, task_path
+from durable_execution.protocol.enums import BATCHES, BRANCHES, COMBINATORS, PATCH
+from durable_execution.protocol.ids import Labels, branch_path, child_path, kind_of, root_path
 from durable_execution.trace.lazy_calls import Coverage, lines_of_calls
 
 DEFAULT_BRANCH_NAME = re.compile(r"(?:map-item|parallel-branch)-(\d{1,9})")
@@ -116,7 +116,7 @@ class _Builder:
             if scope and parent is not None and parent.subtype in BATCHES:
                 draft.details["flat_branch"] = scope[0].number
             label = labels.setdefault(scope, Labels()).label(kind_of(draft.type, draft.subtype), draft.name)
-            own = paths[draft.id] = child_path(_scope_path(path, scope, paths), label)
+            own = paths[draft.id] = child_path(scope_path(path, scope, paths), label)
             found.append((draft, own, depth, until))
         return found
 
@@ -223,15 +223,3 @@ class _Builder:
         """Return how a trace refers to an operation without a line of its own."""
         place = self.places.get(draft.id)
         return (draft.parent_id, place.position) if place is not None and not place.scope else None
-
-
-def _scope_path(path: str, scope: ScopePath, paths: Mapping[str, str]) -> str:
-    """Path of a task scope in the context at `path`. `paths` has the paths of operations with branches, by id."""
-    for step in scope:
-        if step.kind == "branch":
-            path = branch_path(paths.get(step.of or "", path), step.number)
-        elif step.kind == "task":
-            path = task_path(path, step.number)
-        else:
-            path = child_path(path, f"context@{step.number}")  # its name is not recorded
-    return path

@@ -11,9 +11,7 @@ from durable_execution.errors import ForkRefusedError
 from durable_execution.history.event_fold import error_of
 from durable_execution.history.positions import MAIN, scope_prefix
 from durable_execution.history.recorded import (
-    COMBINATORS,
     OWN_ID_LENGTH,
-    PATCH,
     RecordedExecution,
     RecordedOperation,
     is_rebuilt,
@@ -25,7 +23,7 @@ from durable_execution.local.store.rows import EventRow, OperationRow, compact
 from durable_execution.local.wire import DATA_MEMBERS
 from durable_execution.operations.replay_safe import PATCH_PREFIX, patch_id
 from durable_execution.protocol import OperationType, Wire, operation_id
-from durable_execution.protocol.enums import BATCHES
+from durable_execution.protocol.enums import BATCHES, COMBINATORS, PATCH
 from durable_execution.protocol.operation import to_datetime
 
 KEPT_EVENTS = "InvocationCompleted"

@@ -16,7 +16,7 @@ from durable_execution.errors import OperationError, SerializationError, error_o
 from durable_execution.protocol import ErrorObject, Wire
 from durable_execution.protocol.enums import LOOK_FROM_CHARACTERS, MAX_ERROR_BYTES
 from durable_execution.runtime.call import Call
-from durable_execution.runtime.guard import check_recorded
+from durable_execution.runtime.guard import check_recorded, check_unrecorded
 from durable_execution.serdes.error_texts import UnstorableError, advice
 from durable_execution.serdes.interface import Codec
 
@@ -88,7 +88,10 @@ async def recorded_state(call: Call) -> Wire | None:
         await state.park()
     recorded = state.operations.get(call.id)
     if recorded is not None:
+        call.scope.home.found += 1
         await check_recorded(call, recorded)
+    elif call.scope.may_miss_calls:
+        await check_unrecorded(call)
     return recorded
 
 

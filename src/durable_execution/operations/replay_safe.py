@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from durable_execution.errors import ConfigurationError
+from durable_execution.protocol.enums import PATCH
 from durable_execution.runtime.call import Call
 
 if TYPE_CHECKING:
     from durable_execution.operations.step import StepContext
     from durable_execution.runtime.scope import ContextScope
 
-PATCH_SUBTYPE = "Patch"
 PATCH_PREFIX = "patch-"
 
 
@@ -65,7 +65,7 @@ def _decide(scope: ContextScope, change_id: str) -> bool:
         return True
     if scope.is_replaying or scope.state.is_decided:
         return False
-    call = Call(scope, marker, 0, "STEP", PATCH_SUBTYPE, PATCH_PREFIX + change_id, PATCH_PREFIX + change_id)
+    call = Call(scope, marker, 0, "STEP", PATCH, PATCH_PREFIX + change_id, PATCH_PREFIX + change_id)
     scope.check_open(call)
     scope.state.batcher.add(call.update("START"))
     update = call.update("SUCCEED")

@@ -36,6 +36,12 @@ class OperationSubType(StrEnum):
 BATCHES = frozenset({OperationSubType.MAP, OperationSubType.PARALLEL})
 """Contexts that hold branches; a member equals its text on the wire, so that text can be looked up too."""
 
+PATCH = "Patch"
+"""Subtype of the markers that `ctx.patched` records. Their ids do not follow the numbering of calls."""
+
+COMBINATORS = frozenset({"All", "Any", "Race"})
+"""Subtypes of steps that run several awaitables and record which one decided."""
+
 BRANCHES = frozenset({OperationSubType.MAP_ITERATION, OperationSubType.PARALLEL_BRANCH})
 """Contexts of one item of a map, or of one branch of a parallel."""
 

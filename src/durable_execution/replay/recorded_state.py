@@ -13,7 +13,7 @@ from typing import Any
 from durable_execution.comparison.call_tree import FOREIGN_CONTEXT
 from durable_execution.divergence import Divergence, DivergenceKind, Severity
 from durable_execution.history.positions import MAIN, ScopePath, scope_prefix
-from durable_execution.history.recorded import PATCH, RecordedExecution, RecordedOperation, is_rebuilt
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation, is_rebuilt
 from durable_execution.operations.replay_safe import PATCH_PREFIX, patch_id
 from durable_execution.protocol import (
     ErrorObject,
@@ -22,7 +22,7 @@ from durable_execution.protocol import (
     Wire,
     operation_id,
 )
-from durable_execution.protocol.enums import BATCHES
+from durable_execution.protocol.enums import BATCHES, PATCH
 from durable_execution.protocol.operation import DETAILS_MEMBER, to_millis
 
 EXECUTION_ID = "recorded-execution"

@@ -14,10 +14,10 @@ from durable_execution.comparison.call_tree import completion_reason, side_of_re
 from durable_execution.comparison.runtime_check import context_path, side_of_call
 from durable_execution.comparison.wording import effect_of
 from durable_execution.divergence import Divergence, DivergenceKind, Severity
-from durable_execution.history.recorded import COMBINATORS, PATCH, RecordedExecution, RecordedOperation
+from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import OperationType
-from durable_execution.protocol.enums import BATCHES
+from durable_execution.protocol.enums import BATCHES, COMBINATORS, PATCH
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.run import ReplayRun, run_once
 

@@ -17,9 +17,10 @@ from durable_execution.comparison.runtime_check import side_of_call
 from durable_execution.divergence import DivergenceKind, Severity, Side, readable
 from durable_execution.errors import OperationError
 from durable_execution.history.positions import MAIN, Place, ScopePath, find_places
-from durable_execution.history.recorded import COMBINATORS, RecordedExecution
+from durable_execution.history.recorded import RecordedExecution
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType
+from durable_execution.protocol.enums import COMBINATORS
 from durable_execution.protocol.ids import root_path
 from durable_execution.replay.recorded_state import ContextKey, RecordedState
 from durable_execution.replay.run import ReplayRun

@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import NondeterminismError
 from durable_execution.protocol import Operation, Wire
-from durable_execution.protocol.enums import BATCHES
-from durable_execution.protocol.ids import branch_path
+from durable_execution.protocol.enums import BATCHES, COMBINATORS
 from durable_execution.protocol.operation import MILLISECONDS_FROM
 from durable_execution.runtime.call import Call, call_site_of, current_call_site, user_frame
-from durable_execution.runtime.scope import FIRST_CALLS, ContextScope
+from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
+
+    from durable_execution.history.positions import InnerScope
 
 logger = logging.getLogger("durable_execution")
 
 WAIT_TOLERANCE = 1_000
 """Milliseconds: the service's timers have a resolution of one second."""
-
-BRANCHES_AHEAD = 64
-"""How many branches after the last one are checked. Branches start in order, so the first ones are recorded."""
 
 
 async def check_recorded(call: Call, recorded: Wire) -> None:
@@ -49,6 +48,23 @@ async def check_recorded(call: Call, recorded: Wire) -> None:
         call.info(), Operation(recorded), handler=call.scope.state.handler, operations=OperationViews(state.operations)
     )
     await _diverge(state, call, divergence)
+
+
+async def check_unrecorded(call: Call) -> None:
+    """Report the recorded calls of a virtual context whose number a call of a different kind takes.
+
+    A virtual context has no record of its own, so its number looks unused. The awaitables of a combinator are numbered like
+    the contexts in a virtual context, so a combinator is blamed only for calls of the context itself.
+    """
+    scope = call.scope
+    if call.type == "CONTEXT":
+        return
+    recorded = scope.state.inner_scopes(scope.home.parent_id)
+    found = recorded.get(call.id)
+    if found is not None and (found.calls or call.subtype not in COMBINATORS):
+        if call.site is None:
+            call.locate(current_call_site() or _awaiting_site())
+        await _report_missing(scope, _first_calls(found, recorded), within=found, taker=call)
 
 
 def check_configuration(call: Call, recorded: Wire) -> None:
@@ -80,29 +96,75 @@ async def check_finished(scope: ContextScope) -> None:
     """Report recorded calls that the code has not made again. Call this after a context's body has ended.
 
     Ids are positional, so the calls that a context would have made next are looked up by their ids. Operations that other
-    contexts wrote into the execution are never reported. While tasks of the context still run, nothing is reported.
+    contexts wrote into the execution are never reported. While tasks of the context still run, nothing is reported but
+    branches that the code no longer has.
     """
-    missing = _never_called(scope)
-    if missing and not scope.has_running_tasks:
-        await _report_missing(scope, missing)
-    gone = _missing_virtual_branch(scope)
-    if gone is not None:
-        await _report_missing(*gone)
+    await _check_inside(scope, kind="branch")
+    if scope.has_running_tasks:
+        return
+    await _check_ended(scope)
     for task_scope, task in scope.task_scopes or ():
-        missing = _never_called(task_scope)
-        if missing and _ran_to_its_end(task) and not scope.has_running_tasks:
-            await _report_missing(task_scope, missing)
+        if _ran_to_its_end(task):
+            await _check_ended(task_scope)
 
 
-async def _report_missing(scope: ContextScope, missing: list[str]) -> None:
+async def _check_ended(scope: ContextScope) -> None:
+    """Report the recorded calls of a numbering after its last call, and those in its virtual contexts and tasks."""
+    missing = _never_called(scope)
+    if missing:
+        await _report_missing(scope, missing)
+    await _check_inside(scope, kind="context")
+    await _check_inside(scope, kind="task")
+
+
+async def _check_inside(scope: ContextScope, *, kind: str) -> None:
+    """Report recorded calls in the first branch, virtual context or task after the last one that code has come to."""
+    if not scope.may_miss_calls:
+        return
+    if kind == "branch" and (scope.owner is None or scope.owner.subtype not in BATCHES):
+        return
+    last = scope.created_tasks if kind == "task" else scope.ids.position
+    recorded = scope.state.inner_scopes(scope.home.parent_id)
+    later = [
+        one
+        for one in recorded.values()
+        if one.outer == scope.ids.prefix and one.step.kind == kind and one.step.number > last
+    ]
+    if later:
+        found = min(later, key=lambda one: one.step.number)
+        await _report_missing(scope, _first_calls(found, recorded), within=found)
+
+
+def _first_calls(scope: InnerScope, recorded: Mapping[str | None, InnerScope]) -> list[str]:
+    """The recorded calls of a task scope, or of the first one in it that has some."""
+    while not scope.calls:
+        scope = recorded[scope.inner[0]]
+    return scope.calls
+
+
+async def _report_missing(
+    scope: ContextScope, missing: list[str], *, within: InnerScope | None = None, taker: Call | None = None
+) -> None:
+    """Report recorded calls that are not made.
+
+    Args:
+        scope: The numbering that ended without them.
+        missing: Their ids.
+        within: The virtual context, branch or task that has them; None when they are the next calls of the scope.
+        taker: The call that has its number now.
+    """
     from durable_execution.comparison.runtime_check import never_called
+    from durable_execution.history.positions import scope_path
 
-    state = scope.state
+    state, path = scope.state, scope.path
+    if within is not None:
+        path = scope_path(path, (within.step,), {})
     divergence = never_called(
-        scope.path,
+        path,
         [Operation(state.operations[key]) for key in missing],
-        handler=scope.state.handler,
-        first_position=scope.ids.position + 1,
+        handler=state.handler,
+        first_position=scope.ids.position + 1 if within is None else 1,
+        taker=taker.info() if taker is not None else None,
     )
     await _diverge(state, None, divergence)
 
@@ -110,22 +172,6 @@ async def _report_missing(scope: ContextScope, missing: list[str]) -> None:
 def _ran_to_its_end(task: asyncio.Task[Any] | None) -> bool:
     """Whether a task ended by itself, so that it has made all its calls."""
     return task is None or (task.done() and not task.cancelled() and task.exception() is None)
-
-
-def _missing_virtual_branch(scope: ContextScope) -> tuple[ContextScope, list[str]] | None:
-    """A branch recorded after the last branch of a batch, found by its calls because virtual contexts have no record."""
-    state, owner = scope.state, scope.owner
-    if owner is None or owner.subtype not in BATCHES or not state.recorded_count:
-        return None
-    for step in range(1, min(state.recorded_children(owner.id), BRANCHES_AHEAD) + 1):
-        index = scope.ids.position + step
-        branch = ContextScope(
-            state, prefix=scope.ids.peek(step), parent_id=owner.id, path=branch_path(scope.path, index)
-        )
-        keys = [key for key in (branch.ids.peek(number) for number in FIRST_CALLS) if key in state.operations]
-        if keys:
-            return branch, keys
-    return None
 
 
 def _never_called(scope: ContextScope) -> list[str]:

@@ -33,6 +33,10 @@ class TaskOwner(Protocol):
         """The owner of the code of a new task."""
         ...
 
+    def belongs_to(self, task: asyncio.Task[Any]) -> None:
+        """Say that a new task's code has this owner."""
+        ...
+
 
 class StepScope:
     """Marks the code of a step's body, where durable operations cannot be called. Its tasks have no owner."""
@@ -43,6 +47,9 @@ class StepScope:
     def for_task(self) -> StepScope:
         """The same scope: tasks of a step belong to the step."""
         return self
+
+    def belongs_to(self, task: asyncio.Task[Any]) -> None:
+        """Ignore the task."""
 
 
 IN_STEP: Final = StepScope()
@@ -205,6 +212,9 @@ def _owning_task_factory(
         context.run(scope.set, owner.for_task())
     task: asyncio.Task[T] = asyncio.Task(coroutine, loop=loop, **options)
     owner.adopt(task)
+    inner = options["context"].get(scope)
+    if inner is not None and inner is not owner:
+        inner.belongs_to(task)
     return task
 
 

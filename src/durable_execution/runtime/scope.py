@@ -8,6 +8,7 @@ Operation ids in call order.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -37,18 +38,21 @@ class ContextScope:
         path: Readable path of the context.
         owner: The call that created this context; None at the root.
         patches: The answers `patched` has given in this context, by name.
+        found: How many recorded calls the code has made again; counted in the home context.
         tasks: Tasks that this context's code has created.
         may_replay: Whether there may be recorded calls ahead; `is_replaying` checks whether there are.
         is_rebuilding: Whether the body runs only to rebuild a result that was too large to store.
         is_closed: Whether the context's body has ended, so that its remaining tasks may not checkpoint.
         created_tasks: How many tasks the context's own code has created, without the tasks that its tasks created.
         base: The context, when this scope is only the numbering of one of its tasks; else None.
-        task_scopes: The scopes of tasks that have made calls, each with its task.
+        task_scopes: The scopes of tasks that make calls or made some before, each with its task.
     """
 
     __slots__ = (
+        "_home",
         "base",
         "created_tasks",
+        "found",
         "ids",
         "is_closed",
         "is_rebuilding",
@@ -79,6 +83,8 @@ class ContextScope:
         self.path = path
         self.owner = owner
         self.outer: ContextScope | None = owner.scope if owner is not None else None
+        self._home: ContextScope | None = owner.scope.home if owner is not None and owner.is_virtual else None
+        self.found = 0
         self.labels = Labels()
         self.is_closed = False
         self.patches: dict[str, bool] = {}
@@ -107,15 +113,33 @@ class ContextScope:
         self.created_tasks += 1
         return TaskScope(self, self, self.created_tasks)
 
+    def belongs_to(self, task: asyncio.Task[Any]) -> None:
+        """Ignore the task: `adopt` has registered it where it was created."""
+
     def numbered_as(self, prefix: str, path: str) -> ContextScope:
         """This context with separate numbering, for one of its tasks."""
         task_scope = ContextScope(self.state, prefix=prefix, parent_id=self.parent_id, path=path)
         task_scope.outer = task_scope.base = self
+        task_scope._home = self.home
         task_scope.is_rebuilding = self.is_rebuilding
+        return task_scope
+
+    def watch(self, task_scope: ContextScope, task: asyncio.Task[Any] | None) -> None:
+        """Check a task's recorded calls when this context ends."""
         if self.task_scopes is None:
             self.task_scopes = []
-        self.task_scopes.append((task_scope, asyncio.current_task(self.state.loop)))
-        return task_scope
+        self.task_scopes.append((task_scope, task))
+
+    @property
+    def home(self) -> ContextScope:
+        """The context whose record has the calls: this one, or the one around a virtual context or a task."""
+        return self._home or self
+
+    @property
+    def may_miss_calls(self) -> bool:
+        """Whether recorded calls have not been made again so far, here or elsewhere in the home context."""
+        state, home = self.state, self.home
+        return state.recorded_count > 0 and home.found < state.recorded_children(home.parent_id)
 
     @property
     def context(self) -> ContextScope:
@@ -282,13 +306,14 @@ class TaskScope:
         context: The context.
     """
 
-    __slots__ = ("_created_tasks", "_number", "_outer", "_scope", "context")
+    __slots__ = ("_created_tasks", "_number", "_outer", "_scope", "_task", "context")
 
     def __init__(self, context: ContextScope, outer: ContextScope | TaskScope, number: int) -> None:
         self.context = context
         self._outer = outer
         self._number = number
         self._scope: ContextScope | None = None
+        self._task: weakref.ref[asyncio.Task[Any]] | None = None
         self._created_tasks = 0
 
     @classmethod
@@ -305,17 +330,44 @@ class TaskScope:
     def for_task(self) -> TaskScope:
         """The scope for the next task that this task's code creates."""
         self._created_tasks += 1
+        if self._scope is not None:
+            self._scope.created_tasks = self._created_tasks
         return TaskScope(self.context, self, self._created_tasks)
+
+    def belongs_to(self, task: asyncio.Task[Any]) -> None:
+        """Say which task it is. A task with recorded calls is watched even if it makes none any more."""
+        if self._task is not None:
+            return
+        self._task = weakref.ref(task)
+        context = self.context
+        if self._scope is not None:
+            context.watch(self._scope, task)
+        elif context.may_miss_calls and self._is_recorded():
+            self._scope = self._numbered()
 
     @property
     def scope(self) -> ContextScope:
         """The context with the numbering of this task, created on first use."""
         if self._scope is None:
-            outer = self._outer.scope if isinstance(self._outer, TaskScope) else self._outer
-            self._scope = self.context.numbered_as(
-                task_prefix(outer.ids.prefix, self._number), task_path(outer.path, self._number)
-            )
+            self._scope = self._numbered()
         return self._scope
+
+    def _is_recorded(self) -> bool:
+        state, parent = self.context.state, self.context.home.parent_id
+        if not state.may_have_inner_scopes(parent):
+            return False
+        outer = self._outer.scope if isinstance(self._outer, TaskScope) else self._outer
+        prefix = task_prefix(outer.ids.prefix, self._number)
+        return operation_id(prefix, 1) in state.operations or prefix in state.inner_scopes(parent)
+
+    def _numbered(self) -> ContextScope:
+        outer = self._outer.scope if isinstance(self._outer, TaskScope) else self._outer
+        found = self.context.numbered_as(
+            task_prefix(outer.ids.prefix, self._number), task_path(outer.path, self._number)
+        )
+        found.created_tasks = self._created_tasks
+        self.context.watch(found, self._task() if self._task is not None else None)
+        return found
 
 
 class OperationIdGenerator:

@@ -14,12 +14,14 @@ from weakref import WeakSet
 
 from durable_execution.errors import ExecutionError, ServiceError
 from durable_execution.protocol import Operation, Wire
-from durable_execution.protocol.enums import TERMINAL_OPERATION_STATUSES
+from durable_execution.protocol.enums import BATCHES, COMBINATORS, PATCH, TERMINAL_OPERATION_STATUSES
+from durable_execution.protocol.ids import operation_id
 from durable_execution.runtime.answers import is_stale
 from durable_execution.runtime.batcher import CheckpointBatcher, as_service_error
 
 if TYPE_CHECKING:
     from durable_execution.clock import Clock
+    from durable_execution.history.positions import InnerScope
     from durable_execution.runtime.announcer import Announcer
     from durable_execution.runtime.body_threads import Workers
     from durable_execution.runtime.call import Call
@@ -32,6 +34,9 @@ RESUMING_STATUSES = TERMINAL_OPERATION_STATUSES | {"READY"}
 
 DUE_MARGIN_SECONDS = 0.2
 """How long after a timer is due the service is asked about it. Its clock and the local clock may differ slightly."""
+
+UNRECORDED_CALLS = 64
+"""How many numbers in a row have no record where a quick look at the calls of a context ends."""
 
 FOREIGN_WAIT_SECONDS = 10.0
 """How long a handler may wait for something that is not a durable operation before a warning is logged."""
@@ -178,7 +183,9 @@ class ExecutionState:
         self._waiters: dict[str, tuple[Call, list[asyncio.Future[None]]]] = {}
         self._due_timer: asyncio.TimerHandle | None = None
         self._foreign_timer: asyncio.TimerHandle | None = None
-        self._children: dict[str | None, int] | None = None
+        self._children: dict[str | None, list[str]] | None = None
+        self._may_have_inner: dict[str | None, bool] = {}
+        self._inner: dict[str | None, Mapping[str | None, InnerScope]] = {}
 
     @property
     def is_decided(self) -> bool:
@@ -278,14 +285,46 @@ class ExecutionState:
 
     def recorded_children(self, parent_id: str | None) -> int:
         """Number of operations with this parent that were recorded before this invocation."""
+        return len(self._children_of(parent_id))
+
+    def may_have_inner_scopes(self, parent_id: str | None) -> bool:
+        """Whether a context's own code did not make all of its recorded calls, as far as a quick look shows."""
+        known = self._may_have_inner.get(parent_id)
+        if known is None:
+            left, number, last = self.recorded_children(parent_id), 0, UNRECORDED_CALLS
+            while left and number < last:
+                if operation_id(parent_id, number) in self.operations:
+                    left, last = left - 1, number + UNRECORDED_CALLS
+                number += 1
+            known = self._may_have_inner[parent_id] = left > 0
+        return known
+
+    def inner_scopes(self, parent_id: str | None) -> Mapping[str | None, InnerScope]:
+        """The tasks and virtual contexts of a context that have recorded calls, by the prefix of their ids."""
+        known = self._inner.get(parent_id)
+        if known is None and not self.may_have_inner_scopes(parent_id):
+            known = self._inner[parent_id] = {}
+        if known is None:
+            from durable_execution.history.positions import inner_scopes
+
+            left = [key for key in self._children_of(parent_id) if key in self.operations]
+            subtypes = {key: self.operations[key].get("SubType") for key in left}
+            around = self.operations.get(parent_id or "", {}).get("SubType")
+            known = self._inner[parent_id] = inner_scopes(
+                subtypes,
+                parent=parent_id,
+                is_batch=around in BATCHES,
+                combinators=[key for key, subtype in subtypes.items() if subtype in COMBINATORS],
+            )
+        return known
+
+    def _children_of(self, parent_id: str | None) -> list[str]:
         if self._children is None:
-            counts: dict[str | None, int] = {}
-            for wire in self.operations.values():
-                parent = wire.get("ParentId")
-                counts[parent] = counts.get(parent, 0) + 1
-            counts[None] = counts.get(None, 1) - 1  # the EXECUTION operation
-            self._children = counts
-        return self._children.get(parent_id, 0)
+            self._children = {}
+            for key, wire in self.operations.items():
+                if wire["Type"] != "EXECUTION" and wire.get("SubType") != PATCH:
+                    self._children.setdefault(wire.get("ParentId"), []).append(key)
+        return self._children.get(parent_id, [])
 
     def on_idle(self, timeout: float | None) -> bool:
         """Send what is left, or suspend. The event loop calls this when it is about to sleep.
