@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from durable_execution.clock import Clock, SystemClock
@@ -227,6 +228,12 @@ def _policy(name: str) -> NondeterminismPolicy:
 
 def _check_signature(function: Callable[..., Any]) -> None:
     refuse_generator(function, "@durable_execution")
+    wrapped = inspect.unwrap(function)
+    if wrapped is not function and iscoroutinefunction(wrapped) and not iscoroutinefunction(function):
+        raise ConfigurationError(
+            f"a decorator below @durable_execution makes a plain function of `async def {function.__name__}`: it would end "
+            "before the workflow does. Put @durable_execution directly above `async def`, and the other decorators above it"
+        )
     parameters = list(parameters_of(function).values())
     positional = [parameter for parameter in parameters if parameter.kind in (0, 1, 2)]
     if len(positional) < 2 and not any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in positional):
@@ -301,7 +308,7 @@ def prepare(handler: DurableHandler[Any]) -> None:
 def _load(handler: DurableHandler[Any]) -> None:
     for module in (*MODULES, *_observing(handler)):
         import_module(module)
-    if not inspect.iscoroutinefunction(handler.function):
+    if not iscoroutinefunction(handler.function):
         import_module("durable_execution.context.blocking_context")
     if TRACE_VARIABLE in os.environ:
         with suppress(Exception):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli import main
-from durable_execution import DurableContext, StepContext, durable_execution, durable_step
-from durable_execution.errors import EngineError, NotDurableError
+from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution, durable_step
+from durable_execution.errors import ConfigurationError, EngineError, NotDurableError
 from durable_execution.handler import handler_in
 from durable_execution.local import LocalEngine, run
 from durable_execution.local.http.function_process import is_durable
@@ -133,3 +133,54 @@ def test_powertools_decorators_work() -> None:
 
     with LocalRunner(traced) as runner:
         assert runner.run({"id": "7"}).assert_succeeded() == "pay_7"
+
+
+def test_powertools_decorators_work_below_a_plain_handler_too() -> None:
+    powertools = pytest.importorskip("aws_lambda_powertools")
+    logger = powertools.Logger(service="orders")
+
+    @durable_execution
+    @logger.inject_lambda_context  # type: ignore[untyped-decorator,unused-ignore]
+    def traced(order: dict[str, str], ctx: BlockingContext) -> str:
+        assert logger.get_current_keys()["function_name"]
+        return ctx.step(lambda _: order["id"], name="one")
+
+    with LocalRunner(traced) as runner:
+        assert runner.run({"id": "7"}).assert_succeeded() == "7"
+
+
+def test_a_decorator_below_a_plain_handler_sees_lambdas_context() -> None:
+    seen: list[object] = []
+
+    def looking(handler: Any) -> Any:
+        @functools.wraps(handler)
+        def decorated(event: Any, context: Any) -> Any:
+            seen.extend((context.function_name, context.aws_request_id, context.get_remaining_time_in_millis() > 0))
+            assert not hasattr(context, "no_such_attribute")
+            return handler(event, context)
+
+        return decorated
+
+    @durable_execution
+    @looking
+    def flow(_event: Any, ctx: BlockingContext) -> str:
+        return str(ctx.lambda_context.aws_request_id)
+
+    with LocalRunner(flow) as runner:
+        request_id = runner.run({}).assert_succeeded()
+    assert seen == ["flow", request_id, True]
+
+
+def test_a_plain_decorator_below_an_async_handler_is_refused_with_the_right_order() -> None:
+    async def flow(_event: Any, ctx: DurableContext) -> None:
+        """A workflow."""
+
+    with pytest.raises(ConfigurationError, match="Put @durable_execution directly above `async def`"):
+        durable_execution(recorded("plain")(flow))
+
+    @functools.wraps(flow)
+    async def waiting(event: Any, context: Any) -> None:
+        await flow(event, context)
+
+    with LocalRunner(durable_execution(waiting)) as runner:
+        runner.run({}).assert_succeeded()

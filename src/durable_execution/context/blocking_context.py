@@ -41,6 +41,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 S = TypeVar("S")
 
+LAMBDA_ATTRIBUTES = frozenset(
+    {
+        "aws_request_id", "client_context", "function_name", "function_version", "get_remaining_time_in_millis", "identity",
+        "invoked_function_arn", "log_group_name", "log_stream_name", "memory_limit_in_mb", "tenant_id",
+    }
+)  # fmt: skip
+
 DEFAULT_BRANCH_THREADS = 100
 """Concurrent branches when `max_concurrency` is not set. Each branch needs a thread."""
 
@@ -72,6 +79,14 @@ class BlockingContext:
     def __init__(self, context: DurableContext, thread: BlockingThread) -> None:
         self._context = context
         self._thread = thread
+
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Read what decorators below `@durable_execution` expect of a context: the attributes of Lambda's own."""
+            if name in LAMBDA_ATTRIBUTES:
+                return getattr(self.lambda_context, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     @property
     def execution_arn(self) -> str:
