@@ -31,6 +31,8 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
+from tests.mutants.in_memory import InMemory
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src/durable_execution")
 KNOWN = Path(__file__).with_name("survivors.txt")
@@ -193,8 +195,27 @@ class Copies:
             shutil.copytree(first, copy, dirs_exist_ok=True)
         return True
 
+    def tried_in_memory(self, mutants: Sequence[Mutant], stage: tuple[str, ...]) -> tuple[list[Mutant], list[Mutant]]:
+        """The mutants that quick tests killed, and those that survived; what needs a new import is in neither."""
+        running: list[tuple[int, Path]] = []
+        found: dict[str, list[Mutant]] = {"killed": [], "survived": [], "left": []}
+        for job, copy in enumerate(self.free):
+            share = [(at, one.module, one.code) for at, one in enumerate(mutants) if at % len(self.free) == job]
+            results = copy.with_suffix(".results")
+            results.unlink(missing_ok=True)
+            running.append((_fork(copy, stage, plugin=InMemory(copy, share, results)), results))
+        for pid, results in running:
+            os.waitpid(pid, 0)
+            for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else ():
+                number, _, how = line.partition(" ")
+                found[how].append(mutants[int(number)])
+        return found["killed"], found["survived"]
+
     def tried(self, mutants: Sequence[Mutant], stages: tuple[tuple[str, ...], ...]) -> Iterator[tuple[Mutant, bool]]:
         """Every mutant, with whether it is killed."""
+        if not stages:
+            yield from ((mutant, False) for mutant in mutants)
+            return
         waiting = list(reversed(mutants))
         running: dict[int, Run] = {}
         while waiting or running:
@@ -250,7 +271,7 @@ def _write(module: Path, code: bytes) -> None:
         stale.unlink()
 
 
-def _fork(copy: Path, arguments: tuple[str, ...], names: Path | None = None) -> int:
+def _fork(copy: Path, arguments: tuple[str, ...], names: Path | None = None, plugin: object = None) -> int:
     """Run tests in a fork, and let it write the names of the modules that it imported from elsewhere."""
     if pid := os.fork():
         return pid
@@ -268,7 +289,7 @@ def _fork(copy: Path, arguments: tuple[str, ...], names: Path | None = None) -> 
         sys.path[:] = [*paths, *(path for path in sys.path if path not in ("", str(ROOT), f"{ROOT}/src"))]
         for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
             del sys.modules[name]
-        code = int(pytest.main([*QUIETLY, *arguments]))
+        code = int(pytest.main([*QUIETLY, *arguments], plugins=[plugin] if plugin else []))
         if names:
             outside = (name for name, module in sys.modules.copy().items() if _is_installed(name, module))
             names.write_text("\n".join(outside), encoding="utf-8")
@@ -345,7 +366,11 @@ def main() -> int:
                 return 2
             mutants = [m for m in chosen(group, arguments.sample, arguments.seed) if m.key not in known]
             survivors = []
-            for count, (mutant, is_killed) in enumerate(copies.tried(mutants, stages), 1):
+            killed, alive = copies.tried_in_memory(mutants, stages[0])
+            rest = [one for one in mutants if one not in killed and one not in alive]
+            print(f"  {len(killed)} of {len(mutants)} killed in memory, {len(rest)} need an import", file=sys.stderr)
+            results = chain(copies.tried(alive, stages[1:]), copies.tried(rest, stages))
+            for count, (mutant, is_killed) in enumerate(results, 1):
                 if not is_killed:
                     survivors.append(mutant)
                     print(
@@ -353,7 +378,11 @@ def main() -> int:
                         flush=True,
                     )
                 if count % PROGRESS_EVERY == 0:
-                    print(f"  {count} of {len(mutants)} tried, {len(survivors)} survived", file=sys.stderr, flush=True)
+                    print(
+                        f"  {count} of {len(alive) + len(rest)} tried again, {len(survivors)} survived",
+                        file=sys.stderr,
+                        flush=True,
+                    )
             share = 100 * (1 - len(survivors) / len(mutants)) if mutants else 100.0
             print(f"{group}: {len(mutants) - len(survivors)} of {len(mutants)} killed, {share:.0f} %", flush=True)
             is_enough = is_enough and share >= arguments.at_least

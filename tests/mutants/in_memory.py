@@ -1,0 +1,182 @@
+"""Tries mutants in forks of a process that has collected the tests: a mutant of a function costs no import and no collection.
+
+In each fork, the functions of the mutated module get the mutant's code, and the tests that call the changed function run until
+one fails. What a mutant changes outside functions, such as a constant or a default, needs a new import: it is left to others.
+"""
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from inspect import CO_OPTIMIZED
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import pytest
+
+Place = tuple[str, str]
+"""An outermost function: its file and qualified name."""
+
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
+
+LEAST_S, SLOWER = 5.0, 4.0
+POLL_S = 0.005
+
+
+class InMemory:
+    """A pytest plugin that runs the collected tests once for every mutant, each time in a fork.
+
+    Args:
+        copy: The copy of the work tree whose modules are mutated.
+        mutants: Module and code of each mutant.
+        results: The file that gets a line for each: its number, and `killed`, `survived` or `left`.
+    """
+
+    def __init__(self, copy: Path, mutants: Sequence[tuple[int, str, str]], results: Path) -> None:
+        self._copy, self._mutants, self._results = copy, mutants, results
+        self._callers: dict[Place, dict[str, float]] = defaultdict(dict)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try every mutant."""
+        if session.testsfailed or not self._observed(session):
+            return True
+        with self._results.open("w", encoding="utf-8") as results:
+            for number, module, code in self._mutants:
+                results.write(f"{number} {self._tried(session, self._copy / module, code)}\n")
+                results.flush()
+        return True
+
+    def _observed(self, session: pytest.Session) -> bool:
+        """Learn in a fork which functions each test calls, and how long it takes. False if one fails."""
+        readable, writable = os.pipe()
+        files = {str(self._copy / module) for _, module, _ in self._mutants}
+
+        def run() -> bool:
+            with os.fdopen(writable, "w", encoding="utf-8") as found:
+                for item in session.items:
+                    called: set[Place] = set()
+                    started = time.monotonic()
+                    with _profiled(files, called):
+                        _run(session, [item])
+                    took = time.monotonic() - started
+                    found.writelines(f"{took}\t{file}\t{name}\t{item.nodeid}\n" for file, name in called)
+            return not session.testsfailed
+
+        pid = _forked(run)
+        os.close(writable)
+        with os.fdopen(readable, encoding="utf-8") as found:
+            for row in found:
+                took, file, name, nodeid = row.rstrip("\n").split("\t")
+                self._callers[file, name][nodeid] = float(took)
+        return not os.waitpid(pid, 0)[1]
+
+    def _tried(self, session: pytest.Session, file: Path, code: str) -> str:
+        original = file.read_text(encoding="utf-8")
+        before, after = (compile(text, str(file), "exec", dont_inherit=True) for text in (original, code))
+        names = [old.co_qualname for old, new in zip(_functions(before), _functions(after), strict=True) if old != new]
+        callers = {nodeid: took for name in names for nodeid, took in self._callers[str(file), name].items()}
+        replaced = {(one.co_qualname, one.co_firstlineno): one for one in _inside(after)}
+        if (
+            not callers
+            or _without_functions(before) != _without_functions(after)
+            or len(replaced) < len([*_inside(after)])
+        ):
+            return "left"
+        items = sorted((one for one in session.items if one.nodeid in callers), key=lambda one: callers[one.nodeid])
+
+        def run() -> bool:
+            for function in [one for one in gc.get_objects() if type(one) is FunctionType]:
+                here = function.__code__
+                if here.co_filename == str(file) and (here.co_qualname, here.co_firstlineno) in replaced:
+                    function.__code__ = replaced[here.co_qualname, here.co_firstlineno]
+            _run(session, items)
+            return not session.testsfailed
+
+        file.write_text(code, encoding="utf-8")
+        try:
+            is_killed = _ended(_forked(run), LEAST_S + SLOWER * sum(callers.values()))
+            return "killed" if is_killed else "survived"
+        finally:
+            file.write_text(original, encoding="utf-8")
+
+
+def _functions(code: CodeType) -> Iterator[CodeType]:
+    """The outermost functions of a module."""
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from [one] if one.co_flags & CO_OPTIMIZED else _functions(one)
+
+
+def _inside(code: CodeType) -> Iterator[CodeType]:
+    """All functions of a module."""
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield one
+            yield from _inside(one)
+
+
+def _without_functions(code: CodeType) -> list[object]:
+    """What runs when a module is imported."""
+    found: list[object] = [code.co_code, code.co_names]
+    for one in code.co_consts:
+        if not isinstance(one, CodeType):
+            found.append((type(one), one))
+        elif not one.co_flags & CO_OPTIMIZED or one.co_name in COMPREHENSIONS:
+            found.append(_without_functions(one))
+    return found
+
+
+@contextmanager
+def _profiled(files: Collection[str], called: set[Place]) -> Iterator[None]:
+    def profile(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call" and frame.f_code.co_filename in files:
+            called.add((frame.f_code.co_filename, frame.f_code.co_qualname.partition(".<locals>")[0]))
+
+    threading.setprofile(profile)
+    sys.setprofile(profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> None:
+    """Run tests until one fails."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            return
+
+
+def _forked(run: Callable[[], bool]) -> int:
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        os.setsid()
+        code = not run()
+    finally:
+        os._exit(code)
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    """Whether a fork failed, or did not end in time."""
+    ends = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        is_late = time.monotonic() > ends
+        if ended or is_late:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            if not ended:
+                os.waitpid(pid, 0)
+            return is_late or bool(status)
+        time.sleep(POLL_S)
