@@ -7,11 +7,11 @@ import pytest
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode, completion_reason, is_same_json, tree_of
-from durable_execution.comparison.comparison import Comparison, compare
+from durable_execution.comparison.comparison import Comparison, compare, not_restated
 from durable_execution.comparison.relocation import _is_same
 from durable_execution.comparison.runtime_check import target_of
 from durable_execution.comparison.wording import likely_of
-from durable_execution.divergence import DivergenceKind, Side
+from durable_execution.divergence import Divergence, DivergenceKind, Side
 from durable_execution.history.reading import read_history
 from durable_execution.protocol import operation_id
 from tests.unit.history.events import Script
@@ -337,3 +337,152 @@ def failing(kind: str = "Failed", **error: Any) -> Script:
 def test_outcomes_are_compared_where_both_sides_are_recordings(left: Script, right: Script, is_same: bool) -> None:
     sides = [tree_of(read_history(one.events), with_outcomes=True) for one in (left, right)]
     assert (compared(*sides).divergences == ()) is is_same
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_context_of_one_side_shows_its_calls_below_it(is_recorded: bool) -> None:
+    there, gone = flow(context("c", 1, "x", "y")), flow()
+    found = compared(there, gone) if is_recorded else compared(gone, there)
+    assert [row.depth for row in found.rows] == [0, 1, 1]
+    assert all(
+        (row.recorded is not None, row.replayed is not None) == (is_recorded, not is_recorded) for row in found.rows
+    )
+    assert [one.path for one in found.divergences] == ["flow/c"], "the calls inside are not counted again"
+
+
+def test_subtypes_of_contexts_are_ignored_where_the_recording_has_none() -> None:
+    def side(subtype: str) -> CallNode:
+        return flow(CallNode(Side("CONTEXT", subtype, "m", position=1, path="flow/m")))
+
+    assert shown(compared(side("Context"), side("Map"))) == []
+    assert shown(compared(side("RunInChildContext"), side("Map"))) == [("changed_kind", "flow/m", True)]
+
+
+def two(left: Script, right: Script) -> Comparison:
+    return compare(*(tree_of(read_history(one.events), with_outcomes=True) for one in (left, right)), handler="flow")
+
+
+def inside(result: str, *, outer: str = "1", name: str = "a") -> Script:
+    id_ = operation_id(None, 1)
+    script = (
+        Script()
+        .add("ContextStarted", id_, name="c", subtype="RunInChildContext")
+        .step(1, name, parent=id_, result=result)
+    )
+    return script.add("ContextSucceeded", id_, name="c", subtype="RunInChildContext", Result={"Payload": outer})
+
+
+def test_a_context_that_ended_differently_because_of_a_call_inside_is_explained_by_it() -> None:
+    found = two(inside("1", outer="1"), inside("2", outer="2"))
+    assert shown(found) == [("result", "execution/c", False), ("result", "execution/c/a", True)]
+    assert shown(two(inside("1", outer="1"), inside("1", outer="2"))) == [("result", "execution/c", True)]
+
+
+def test_a_call_beside_a_context_does_not_explain_it() -> None:
+    found = two(inside("1", outer="1").step(2, "b", result="1"), inside("1", outer="2").step(2, "b", result="2"))
+    assert ("result", "execution/c", True) in shown(found)
+
+
+def test_a_call_that_never_ended_changed_nothing() -> None:
+    unfinished = Script().step(1, "a").add("StepStarted", operation_id(None, 2), name="b", subtype="Step")
+    (gone,) = two(unfinished.execution_ends(), Script().step(1, "a").execution_ends()).divergences
+    assert (gone.kind, gone.path.rpartition("/")[2], gone.is_root, gone.severity) == ("skipped", "b", False, "info")
+    (lost,) = two(
+        Script().step(1, "a").step(2, "b").execution_ends(), Script().step(1, "a").execution_ends()
+    ).divergences
+    assert (lost.kind, lost.is_root, lost.severity) == ("skipped", True, "error")
+
+
+def test_the_first_difference_is_the_one_that_ended_first() -> None:
+    """Not the one that was started first: what ended later may follow from it."""
+
+    def ends(*order: int, result: str) -> Script:
+        script = Script()
+        for position in (1, 2):
+            script.add("ContextStarted", operation_id(None, position), name=f"c{position}", subtype="RunInChildContext")
+        for position in order:
+            script.step(1, "s", parent=operation_id(None, position), result=result)
+        return script
+
+    for order in ((1, 2), (2, 1)):
+        found = two(ends(*order, result="1"), ends(*order, result="2"))
+        assert [one.path for one in found.roots] == ["execution/c1/s", "execution/c2/s"]
+        assert found.first is not None
+        assert found.first.path == f"execution/c{order[0]}/s"
+    assert two(ends(1, 2, result="1"), ends(1, 2, result="1")).first is None
+
+
+def test_a_new_call_comes_after_all_recorded_ones_in_time() -> None:
+    found = compared(tree("a"), tree("a", "b"))
+    assert found.first is not None
+    assert found.first.path == "flow/b"
+
+
+def branches(*names: str, numbered: bool = False) -> CallNode:
+    """A map of three items that each make some calls."""
+    each = CallNode(Side("CONTEXT", "Map", "m", position=1, path="flow/m"))
+    each.children = []
+    for index in range(3):
+        path = f"flow/m#{index}"
+        branch = CallNode(Side("CONTEXT", "MapIteration", None, position=index, path=path), branch=index)
+        branch.children = [
+            CallNode(Side("STEP", "Step", own, position=position, path=f"{path}/{own}"))
+            for position, name in enumerate(names, start=1)
+            for own in [f"{name}-{index}" if numbered else name]
+        ]
+        each.children.append(branch)
+    return flow(each)
+
+
+def test_the_same_difference_of_calls_that_are_named_after_their_item_is_one_root() -> None:
+    found = compared(branches("load", "save", numbered=True), branches("save", numbered=True))
+    assert [(path, is_root) for _, path, is_root in shown(found)] == [
+        ("flow/m#0/load-0", True),
+        ("flow/m#1/load-1", False),
+        ("flow/m#2/load-2", False),
+    ]
+    gone = compared(branches("load", "save", numbered=True), branches("load", numbered=True))
+    assert [is_root for *_, is_root in shown(gone)] == [True, False, False]
+
+
+def test_other_calls_of_other_items_have_roots_of_their_own() -> None:
+    replayed = branches("a", "b")
+    first, second, _ = (replayed.children or [])[0].children or []
+    first.children = (first.children or [])[:1]
+    second.children = (second.children or [])[1:]
+    second.children[0].side = replace(second.children[0].side, position=1)
+    roots = [one.path for one in compared(branches("a", "b"), replayed).roots]
+    assert roots == ["flow/m#0/b", "flow/m#1/a"]
+
+
+def counted_map(number: int, *inner: str) -> CallNode:
+    root = branches(*inner)
+    (each,) = root.children or []
+    each.known = {"branches": number}
+    return root
+
+
+def test_a_map_over_another_list_explains_what_its_items_do() -> None:
+    found = compared(counted_map(3, "a", "b"), counted_map(4, "b"))
+    assert [one.kind for one in found.roots] == ["branch_count"]
+    assert [one.path for one in found.roots] == ["flow/m"]
+
+
+def test_a_difference_after_a_map_over_another_list_is_not_inside_it() -> None:
+    left, right = counted_map(3, "a"), counted_map(4, "a")
+    for side, name in ((left, "x"), (right, "y")):
+        each = node(name, 2)
+        each.children = []
+        side.children = [*(side.children or []), each]
+    kinds = [(one.kind.value, one.is_root) for one in compared(left, right).divergences]
+    assert kinds == [("branch_count", True), ("renamed", False)]
+
+
+def test_a_reordered_map_is_not_told_again_for_each_of_its_items() -> None:
+    def one(kind: DivergenceKind, path: str) -> Divergence:
+        return replace(compared(tree("a"), tree("b")).divergences[0], kind=kind, path=path)
+
+    reordered, same = one(DivergenceKind.REORDERED, "flow/m"), one(DivergenceKind.INPUT, "flow/m")
+    other, renamed = one(DivergenceKind.INPUT, "flow/n"), one(DivergenceKind.RENAMED, "flow/m")
+    assert not_restated([reordered, same, other, renamed]) == [reordered, other, renamed]
+    assert not_restated([same, other]) == [same, other]
