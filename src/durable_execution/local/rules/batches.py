@@ -38,7 +38,7 @@ def require_batch(updates: Sequence[Update], lookup: Lookup) -> None:
         if earlier is not None and not _may_follow(earlier, update):
             raise invalid(f"Cannot checkpoint multiple operations with the same ID ({update.id}) in one request.")
         if update.parent_id is not None:
-            _require_parent(update, update.parent_id, contexts, seen, lookup)
+            _require_parent(update, update.parent_id, contexts, lookup)
         if update.type == "CONTEXT" and update.action == "START":
             contexts.add(update.id)
         seen[update.id] = update
@@ -78,13 +78,10 @@ def _may_follow(earlier: Update, update: Update) -> bool:
     return earlier.type in ("STEP", "CONTEXT") and earlier.action == "START" and update.action != "START"
 
 
-def _require_parent(
-    update: Update, parent_id: str, contexts: set[str], seen: dict[str, Update], lookup: Lookup
-) -> None:
+def _require_parent(update: Update, parent_id: str, contexts: set[str], lookup: Lookup) -> None:
     if parent_id in contexts:
         return
-    is_started_here = parent_id in seen and seen[parent_id].action == "START"
-    parent = None if is_started_here else lookup(parent_id)
+    parent = lookup(parent_id)
     if parent is None or parent.type != "CONTEXT":
         raise invalid(
             f"Invalid parent operation id {parent_id} of operation {update.id}: a parent must be a CONTEXT that "
