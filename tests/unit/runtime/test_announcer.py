@@ -1,8 +1,9 @@
 """Observers: every one is told, and none can do harm."""
 
 import logging
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,13 +12,17 @@ from durable_execution.clock import SystemClock
 from durable_execution.observers import (
     AttemptEnded,
     AttemptStarted,
+    CallNotes,
     InvocationEnded,
     InvocationStarted,
+    Noting,
     OperationCall,
     OperationCompleted,
     OperationStarted,
+    ReplayNotes,
     Suspended,
 )
+from durable_execution.protocol import Wire
 from durable_execution.runtime.announcer import Announcer
 from tests.unit.fake_clock import START, FixedClock
 from tests.unit.fake_service import FakeService, invoke
@@ -199,3 +204,212 @@ def test_what_nobody_listens_to_is_not_made() -> None:
     announcer = Announcer([Half(), Observer()], clock=SystemClock(), execution_arn="arn")
     assert announcer._listeners("on_checkpoint_sent") == ()
     assert [type(observer) for observer, _ in announcer._listeners("on_suspended")] == [Half]
+
+
+class Notes(CallNotes):
+    """Takes what the runtime has, and remembers it."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[Any, ...]] = []
+
+    def note_started(self, *facts: Any) -> None:
+        self.taken.append(("started", *facts))
+
+    def note_replayed(self, *facts: Any) -> None:
+        self.taken.append(("replayed", *facts))
+
+    def note_attempt_ended(self, *facts: Any) -> None:
+        self.taken.append(("attempt", *facts))
+
+    def note_completed(self, *facts: Any) -> None:
+        self.taken.append(("completed", *facts))
+
+    def note_checkpoint(self, *facts: Any) -> None:
+        self.taken.append(("checkpoint", *facts))
+
+
+class WithNotes(Recording, Noting):
+    """An observer that takes notes in place of notifications."""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        super().__init__()
+        self.own = Notes() if takes else None
+
+    def notes(self) -> CallNotes | None:
+        return self.own
+
+
+class WithReplayNotes(Recording, ReplayNotes):
+    def __init__(self) -> None:
+        super().__init__()
+        self.replays: list[Any] = []
+
+    def note_replayed(self, call: Any, recorded: Any, at: Any) -> None:
+        self.replays.append((call, recorded, at))
+
+
+class Made:
+    """A call, as far as an announcer looks at it."""
+
+    def __init__(self, *, updated: bool = False) -> None:
+        self.id = "a"
+        self.scope = SimpleNamespace(state=SimpleNamespace(updated_ids={"a"} if updated else set()))
+
+    def info(self) -> str:
+        return "described"
+
+
+RUNNING: Wire = {"Id": "a", "Type": "STEP", "Status": "PENDING", "StartTimestamp": 1_767_225_600_000}
+ENDED: Wire = {"Id": "a", "Type": "STEP", "Status": "SUCCEEDED", "StepDetails": {"Result": "1"}}
+
+
+def announcer_of(*observers: Observer) -> Announcer:
+    made = Announcer(observers, clock=FixedClock(), execution_arn="arn")
+    made.begin(cast("Any", None))
+    for one in observers:
+        if isinstance(one, Recording):
+            one.hooks.clear()
+            one.notifications.clear()
+    return made
+
+
+def test_who_takes_notes_gets_no_notification_of_the_same() -> None:
+    noting, plain = WithNotes(), Recording()
+    announcer, call = announcer_of(noting, plain), cast("Any", Made())
+    announcer.started(call)
+    announcer.replayed(call, ENDED)
+    announcer.attempt_ended(call, 1, START, "SUCCEEDED", is_replayed=False)
+    announcer.settled(call, ENDED, is_replayed=True)
+    announcer.checkpoint_sent([], 0, 0.0)
+    assert noting.own is not None
+    assert [what for what, *_ in noting.own.taken] == ["started", "replayed", "attempt", "completed", "checkpoint"]
+    assert noting.hooks == []
+    assert plain.hooks == [
+        "on_operation_started", "on_operation_replayed", "on_attempt_ended", "on_operation_completed",
+        "on_checkpoint_sent",
+    ]  # fmt: skip
+    announcer.attempt_started(call, 1, is_replayed=False)
+    assert noting.hooks == ["on_attempt_started"], "what there are no notes of is announced as usual"
+
+
+def test_notes_are_taken_until_the_end_of_the_invocation() -> None:
+    noting = WithNotes()
+    announcer = announcer_of(noting)
+    announcer.end(cast("Any", None))
+    announcer.started(cast("Any", Made()))
+    assert noting.own is not None
+    assert noting.own.taken == []
+
+
+def test_an_observer_may_have_no_notes_for_an_invocation() -> None:
+    noting, plain = WithNotes(takes=False), Recording()
+    announcer = announcer_of(noting, plain)
+    announcer.started(cast("Any", Made()))
+    assert noting.hooks == []
+    assert plain.hooks == ["on_operation_started"]
+
+
+def test_notes_of_replays_replace_that_one_notification_of_that_one_observer() -> None:
+    own, plain = WithReplayNotes(), Recording()
+    announcer, call = announcer_of(own, plain), cast("Any", Made())
+    announcer.started(call, RUNNING)
+    announcer.replayed(call, ENDED)
+    assert own.replays == [(call, ENDED, START)]
+    assert own.hooks == ["on_operation_started"]
+    assert plain.hooks == ["on_operation_started", "on_operation_replayed"]
+
+
+def test_a_recorded_start_is_replayed_at_its_own_time() -> None:
+    noting, plain = WithNotes(), Recording()
+    announcer, call = announcer_of(noting, plain), cast("Any", Made())
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    assert announcer.started(call) == START
+    assert announcer.started(call, RUNNING) == began
+    assert noting.own is not None
+    assert noting.own.taken == [("started", call, START, "STARTED", False), ("started", call, began, "PENDING", True)]
+    new, old = plain.notifications
+    assert (new.at, new.is_replayed, new.status, new.recorded) == (START, False, "STARTED", None)
+    assert (old.at, old.is_replayed, old.status) == (began, True, "PENDING")
+
+
+def test_a_call_that_ended_between_two_invocations_is_completed_in_the_second() -> None:
+    plain = Recording()
+    announcer = announcer_of(plain)
+    announcer.replayed(cast("Any", Made(updated=True)), ENDED)
+    announcer.replayed(cast("Any", Made()), ENDED)
+    assert plain.hooks == ["on_operation_completed", "on_operation_replayed"]
+    assert plain.notifications[0].is_replayed
+
+
+def test_notes_that_raise_are_logged_once_and_the_next_are_taken(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Notes):
+        def note_started(self, *facts: Any) -> None:
+            raise RuntimeError("no")
+
+    broken, following = WithNotes(), WithNotes()
+    broken.own = Broken()
+    announcer = announcer_of(broken, following)
+    for _ in range(2):
+        announcer.started(cast("Any", Made()))
+    assert following.own is not None
+    assert len(following.own.taken) == 2
+    assert len([one for one in caplog.records if one.levelno == logging.ERROR]) == 1
+
+
+def test_an_end_without_a_start_is_not_announced() -> None:
+    plain = Recording()
+    announcer, call = announcer_of(plain), cast("Any", Made())
+    announcer.attempt_ended(call, 1, None, "SUCCEEDED", is_replayed=False)
+    announcer.left(call, None, "SUCCEEDED", is_replaying_children=False)
+    assert plain.hooks == []
+    announcer.left(call, START, "SUCCEEDED", is_replaying_children=False)
+    assert plain.hooks == ["on_context_left"]
+
+
+def test_a_changed_operation_knows_whether_it_was_recorded_before() -> None:
+    plain = Recording()
+    announcer = announcer_of(plain)
+    announcer.note_recorded(["a"])
+    announcer.operations_changed([], {})
+    assert plain.hooks == [], "an answer without news is none"
+    announcer.operations_changed([ENDED, {**ENDED, "Id": "b"}], {})
+    (changed,) = plain.notifications
+    assert {id_: one.is_replayed for id_, one in changed.updated.items()} == {"a": True, "b": False}
+
+
+class OnlyStarts(Observer):
+    def __init__(self) -> None:
+        self.starts: list[Any] = []
+
+    def on_operation_started(self, notification: Any) -> None:
+        self.starts.append(notification)
+
+
+def test_an_observer_whose_hook_cannot_be_read_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    class Unreadable(Observer):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "on_operation_started":
+                raise RuntimeError("no")
+            return super().__getattribute__(name)
+
+    after = OnlyStarts()
+    announcer_of(Unreadable(), after).started(cast("Any", Made()))
+    assert len(after.starts) == 1
+    assert "observer Unreadable raised an exception in on_operation_started" in caplog.text
+
+
+def test_calls_are_described_only_for_those_who_listen() -> None:
+    class Dear(Made):
+        def info(self) -> str:
+            raise AssertionError("described for nobody")
+
+    announcer, call = announcer_of(OnlyStarts()), cast("Any", Dear())
+    announcer.replayed(call, ENDED)
+    announcer.settled(call, ENDED, is_replayed=False)
+    announcer.attempt_started(call, 1, is_replayed=False)
+    announcer.attempt_ended(call, 1, START, "SUCCEEDED", is_replayed=False)
+    announcer.entered(call, is_replaying_children=False)
+    announcer.left(call, START, "SUCCEEDED", is_replaying_children=False)
+    announcer.suspended([call])
+    announcer.checkpoint_sent([], 0, 0.0)
+    announcer.operations_changed([ENDED], {})

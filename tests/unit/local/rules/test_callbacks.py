@@ -208,6 +208,8 @@ FOREIGN = [
     "nonsense",
     "a/b",
     b64encode(b"1.1.x").decode(),
+    b64encode(b"1.9.x").decode(),
+    b64encode(b"9.1.x").decode(),
     b64encode(b"9.9.x").decode(),
     b64encode(b"-1.0.x").decode(),
     7,

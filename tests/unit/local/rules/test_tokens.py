@@ -1,5 +1,6 @@
 """Checkpoint tokens: each good once, in one invocation."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -82,19 +83,50 @@ def test_a_repeated_request_gets_the_same_answer(engine: LocalEngine) -> None:
     assert kinds(engine, engine.run("flow").arn).count("StepStarted") == 3
 
 
-def test_a_repeated_request_is_forgotten_after_a_while(engine: LocalEngine) -> None:
+@pytest.mark.parametrize(("seconds", "is_known"), [(899.5, True), (900.5, False)])
+def test_a_repeated_request_is_forgotten_after_a_quarter_of_an_hour(
+    engine: LocalEngine, seconds: float, is_known: bool
+) -> None:
     def body(session: Session) -> Wire:
         token = session.token or ""
         session.send(step("a", "START"), client_token="once")
-        engine.clock.advance_to(engine.clock.now() + engine._limits.client_token_window * 2)
-        with pytest.raises(ServiceError, match=STALE):
-            engine.client.checkpoint_durable_execution(
+        engine.clock.advance_to(engine.clock.now() + timedelta(seconds=seconds))
+
+        def repeat() -> Wire:
+            answer: Wire = engine.client.checkpoint_durable_execution(
                 DurableExecutionArn=session.arn, CheckpointToken=token, Updates=[], ClientToken="once"
             )
+            return answer
+
+        if is_known:
+            assert repeat() == session.answer
+        else:
+            with pytest.raises(ServiceError, match=STALE):
+                repeat()
         return done()
 
     register(engine, body)
     assert engine.run("flow").status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+@pytest.mark.parametrize(("seconds", "is_known"), [(899.5, True), (900.5, False)])
+def test_a_repeated_pause_is_forgotten_after_a_quarter_of_an_hour(
+    engine: LocalEngine, verb: str, seconds: float, is_known: bool
+) -> None:
+    register(engine, lambda session: (session.send(wait("w", 86_400)) and PENDING) or PENDING)
+    arn = engine.start("flow")
+    engine.run_until_idle(skips="nothing")
+    if verb == "resume":
+        engine.client.pause_durable_execution(DurableExecutionArn=arn)
+    request = getattr(engine.client, f"{verb}_durable_execution")
+    request(DurableExecutionArn=arn, ClientToken="once")
+    engine.clock.advance_to(engine.clock.now() + timedelta(seconds=seconds))
+    if is_known:
+        request(DurableExecutionArn=arn, ClientToken="once")
+    else:
+        with pytest.raises(ServiceError, match=f"Cannot {verb}"):
+            request(DurableExecutionArn=arn, ClientToken="once")
 
 
 def test_a_refused_request_is_not_remembered(engine: LocalEngine) -> None:
