@@ -212,20 +212,24 @@ class Notes(CallNotes):
     def __init__(self) -> None:
         self.taken: list[tuple[Any, ...]] = []
 
-    def note_started(self, *facts: Any) -> None:
-        self.taken.append(("started", *facts))
+    def note_started(self, call: Any, at: Any, status: Any, is_replayed: Any) -> None:
+        self.taken.append(("started", call, at, status, is_replayed))
 
-    def note_replayed(self, *facts: Any) -> None:
-        self.taken.append(("replayed", *facts))
+    def note_replayed(self, call: Any, recorded: Any, at: Any) -> None:
+        self.taken.append(("replayed", call, recorded, at))
 
-    def note_attempt_ended(self, *facts: Any) -> None:
-        self.taken.append(("attempt", *facts))
+    def note_attempt_ended(
+        self, call: Any, attempt: Any, started_at: Any, at: Any, outcome: Any, error: Any, delay: Any
+    ) -> None:
+        self.taken.append(("attempt", call, attempt, started_at, at, outcome, error, delay))
 
-    def note_completed(self, *facts: Any) -> None:
-        self.taken.append(("completed", *facts))
+    def note_completed(
+        self, call: Any, at: Any, status: Any, result: Any, error: Any, attempt: Any, is_replayed: Any
+    ) -> None:
+        self.taken.append(("completed", call, at, status, result, error, attempt, is_replayed))
 
-    def note_checkpoint(self, *facts: Any) -> None:
-        self.taken.append(("checkpoint", *facts))
+    def note_checkpoint(self, at: Any) -> None:
+        self.taken.append(("checkpoint", at))
 
 
 class WithNotes(Recording, Noting):
@@ -343,7 +347,7 @@ def test_a_call_that_ended_between_two_invocations_is_completed_in_the_second() 
 
 def test_notes_that_raise_are_logged_once_and_the_next_are_taken(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Notes):
-        def note_started(self, *facts: Any) -> None:
+        def note_started(self, call: Any, at: Any, status: Any, is_replayed: Any) -> None:
             raise RuntimeError("no")
 
     broken, following = WithNotes(), WithNotes()
