@@ -86,6 +86,9 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """For each folder or file of the SDK, the tests that should notice: the quick ones first, then the others."""
 
+IN_PROCESS = ("runtime", "local")
+"""Groups whose tests run the code in their own process. A replay runs in others, where a change in memory does not reach."""
+
 OPERATORS = (
     "core/NumberReplacer",
     "core/AddNot",
@@ -195,21 +198,21 @@ class Copies:
             shutil.copytree(first, copy, dirs_exist_ok=True)
         return True
 
-    def tried_in_memory(self, mutants: Sequence[Mutant], stage: tuple[str, ...]) -> tuple[list[Mutant], list[Mutant]]:
-        """The mutants that quick tests killed, and those that survived; what needs a new import is in neither."""
-        running: list[tuple[int, Path]] = []
-        found: dict[str, list[Mutant]] = {"killed": [], "survived": [], "left": []}
+    def tried_in_memory(self, mutants: Sequence[Mutant], stage: tuple[str, ...]) -> list[tuple[Mutant, str]]:
+        """Try mutants without a new import: `killed`, `survived`, `uncalled` by any test, or `left`."""
+        running: list[tuple[int, Path, Sequence[Mutant]]] = []
         for job, copy in enumerate(self.free):
-            share = [(at, one.module, one.code) for at, one in enumerate(mutants) if at % len(self.free) == job]
+            share = mutants[job :: len(self.free)]
             results = copy.with_suffix(".results")
-            results.unlink(missing_ok=True)
-            running.append((_fork(copy, stage, plugin=InMemory(copy, share, results)), results))
-        for pid, results in running:
+            results.write_text("", encoding="utf-8")
+            plugin = InMemory(copy, [(one.module, one.code) for one in share], results)
+            running.append((_fork(copy, stage, plugin=plugin), results, share))
+        tried: list[tuple[Mutant, str]] = []
+        for pid, results, share in running:
             os.waitpid(pid, 0)
-            for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else ():
-                number, _, how = line.partition(" ")
-                found[how].append(mutants[int(number)])
-        return found["killed"], found["survived"]
+            found = results.read_text(encoding="utf-8").split()
+            tried += zip(share, [*found, *["left"] * (len(share) - len(found))], strict=True)
+        return tried
 
     def tried(self, mutants: Sequence[Mutant], stages: tuple[tuple[str, ...], ...]) -> Iterator[tuple[Mutant, bool]]:
         """Every mutant, with whether it is killed."""
@@ -366,10 +369,15 @@ def main() -> int:
                 return 2
             mutants = [m for m in chosen(group, arguments.sample, arguments.seed) if m.key not in known]
             survivors = []
-            killed, alive = copies.tried_in_memory(mutants, stages[0])
-            rest = [one for one in mutants if one not in killed and one not in alive]
-            print(f"  {len(killed)} of {len(mutants)} killed in memory, {len(rest)} need an import", file=sys.stderr)
-            results = chain(copies.tried(alive, stages[1:]), copies.tried(rest, stages))
+            alive, rest = mutants, []
+            for stage in stages:
+                tried = copies.tried_in_memory(alive, stage)
+                alive = [one for one, how in tried if how in ("survived", "uncalled")]
+                rest += [one for one, how in tried if how == "left"]
+                print(f"  {len(alive)} of {len(mutants)} survived {' '.join(stage)}", file=sys.stderr, flush=True)
+            is_elsewhere = group.partition("/")[0] not in IN_PROCESS
+            again = copies.tried(alive, stages[1:]) if is_elsewhere else ((one, False) for one in alive)
+            results = chain(again, copies.tried(rest, stages))
             for count, (mutant, is_killed) in enumerate(results, 1):
                 if not is_killed:
                     survivors.append(mutant)

@@ -35,28 +35,28 @@ class InMemory:
     Args:
         copy: The copy of the work tree whose modules are mutated.
         mutants: Module and code of each mutant.
-        results: The file that gets a line for each: its number, and `killed`, `survived` or `left`.
+        results: The file that gets a line for each: `killed`, `survived`, `uncalled` or `left`.
     """
 
-    def __init__(self, copy: Path, mutants: Sequence[tuple[int, str, str]], results: Path) -> None:
+    def __init__(self, copy: Path, mutants: Sequence[tuple[str, str]], results: Path) -> None:
         self._copy, self._mutants, self._results = copy, mutants, results
         self._callers: dict[Place, dict[str, float]] = defaultdict(dict)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try every mutant."""
-        if session.testsfailed or not self._observed(session):
+        if not self._mutants or session.testsfailed or not self._observed(session):
             return True
         with self._results.open("w", encoding="utf-8") as results:
-            for number, module, code in self._mutants:
-                results.write(f"{number} {self._tried(session, self._copy / module, code)}\n")
+            for module, code in self._mutants:
+                results.write(f"{self._tried(session, self._copy / module, code)}\n")
                 results.flush()
         return True
 
     def _observed(self, session: pytest.Session) -> bool:
         """Learn in a fork which functions each test calls, and how long it takes. False if one fails."""
         readable, writable = os.pipe()
-        files = {str(self._copy / module) for _, module, _ in self._mutants}
+        files = {str(self._copy / module) for module, _ in self._mutants}
 
         def run() -> bool:
             with os.fdopen(writable, "w", encoding="utf-8") as found:
@@ -83,12 +83,10 @@ class InMemory:
         names = [old.co_qualname for old, new in zip(_functions(before), _functions(after), strict=True) if old != new]
         callers = {nodeid: took for name in names for nodeid, took in self._callers[str(file), name].items()}
         replaced = {(one.co_qualname, one.co_firstlineno): one for one in _inside(after)}
-        if (
-            not callers
-            or _without_functions(before) != _without_functions(after)
-            or len(replaced) < len([*_inside(after)])
-        ):
+        if _without_functions(before) != _without_functions(after) or len(replaced) < len([*_inside(after)]):
             return "left"
+        if not callers:
+            return "uncalled"
         items = sorted((one for one in session.items if one.nodeid in callers), key=lambda one: callers[one.nodeid])
 
         def run() -> bool:
