@@ -265,6 +265,18 @@ CASES = (
 )
 """All of them."""
 
+TOLD = """
+async def one(ctx: DurableContext) -> str:
+    return await ctx.step(notify("ann"), name="tell_ann")
+async def two(ctx: DurableContext) -> str:
+    return await ctx.step(notify("bob"), name="tell_bob")
+async def three(ctx: DurableContext) -> str:
+    await ctx.step(audit())
+    return await ctx.step(notify("cem"), name="tell_cem")
+await ctx.parallel([{}], name="tell_all")
+return await ctx.step(ship())
+"""
+
 FURTHER = (
     Broken(
         "exception_in_item",
@@ -360,6 +372,8 @@ async def handler(order: dict, ctx: DurableContext) -> object:
 """.strip(),
         payload={"invoices": ["I-1", "I-2", "I-3"]},
     ),
+    Broken("lost_branch", _order(TOLD.format("one, two, three")), _order(TOLD.format("one, two"))),
+    Broken("new_branch", _order(TOLD.format("one, two")), _order(TOLD.format("one, two, three"))),
     Broken(
         "inserted_before_its_like",
         _order(

@@ -149,6 +149,16 @@ WORDS: dict[str, tuple[str, ...]] = {
         'your code calls callback "approval", timeout 172800 s, the recording has callback "approval", timeout 86400 s',
         "keeps its recorded timeout",
     ),
+    "lost_branch": (
+        'your code runs "tell_all" with 2 branches, the recording has 3 branches',
+        "≈ − 2 ✓ branch parallel-branch-2 not in your code",
+        "lost_branch.py:50 was edited after the recording",
+    ),
+    "new_branch": (
+        'your code runs "tell_all" with 3 branches, the recording has 2 branches',
+        "≈ + 2 branch parallel-branch-2 new in your code",
+        'use the new list only `if ctx.patched("tell-all"):`',
+    ),
     "retry_storm_in_map": (
         "gave up after 5 attempts (GatewayDownError",
         "retry_storm_in_map.py:43 in book",

@@ -7,11 +7,16 @@ their differences are inserted here below the contexts they belong to.
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from durable_execution.comparison.call_tree import CallNode, node_of
+from durable_execution.comparison.call_tree import BRANCH_OF, CallNode, node_of
 from durable_execution.comparison.comparison import Comparison
-from durable_execution.divergence import Divergence, DivergenceKind
+from durable_execution.divergence import Divergence, DivergenceKind, Side
 from durable_execution.history.recorded import RecordedOperation
+from durable_execution.protocol import OperationSubType
+
+MAX_NEW = 100
+"""Branches of one call that only today's code has, at most: their number can be any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,12 @@ class DiffRow:
             self.divergence is None and self.is_shifted
         )
 
+    @property
+    def is_one_sided_branch(self) -> bool:
+        """Whether this is a branch or item of a call that only one side has."""
+        node = self.recorded or self.replayed
+        return node is not None and node.branch is not None and (self.recorded is None or self.replayed is None)
+
 
 def with_nested(
     aligned: Sequence[DiffRow],
@@ -66,7 +77,68 @@ def with_nested(
             found.append(DiffRow(0, None, None, divergence))
         else:
             _insert(found, divergence, anchor, operations)
+    return _with_branches(found, operations)
+
+
+def _with_branches(rows: Sequence[DiffRow], operations: Sequence[RecordedOperation]) -> list[DiffRow]:
+    """Return the rows with one for each branch or item that only one side of a call has."""
+    found = list(rows)
+    for parent in rows:
+        divergence = parent.divergence
+        if divergence is None or divergence.kind is not DivergenceKind.BRANCH_COUNT or parent.row is None:
+            continue
+        at = next(index for index, each in enumerate(found) if each is parent)
+        end = next((index for index in range(at + 1, len(found)) if found[index].depth <= parent.depth), len(found))
+        found[at:end] = _branches(parent, parent.row, found[at + 1 : end], operations)
     return found
+
+
+def _branches(
+    parent: DiffRow, row: int, below: list[DiffRow], operations: Sequence[RecordedOperation]
+) -> list[DiffRow]:
+    """Return the rows of a call whose number of branches differs: first itself, and at their places those that one side lacks."""
+    recorded, replayed = (side.configuration.get("branches") if side else None for side in _sides(parent))
+    if not isinstance(replayed, int) or not operations:
+        return [parent, *below]
+    end = next((at for at in range(row + 1, len(operations)) if operations[at].depth <= operations[row].depth), None)
+    inside = range(row + 1, len(operations) if end is None else end)
+    starts = [at for at in inside if operations[at].is_branch and operations[at].depth == operations[row].depth + 1]
+    shown = {each.row: each for each in below}
+    known = [-1 if each.row is None else each.row for each in _filled(below)]
+    rows = {each.row: each for each in below if each.row is not None}
+    lost: list[DiffRow] = []
+    for start, after in pairwise([*starts, inside.stop]):
+        if operations[start].details["branch_index"] < replayed:
+            continue
+        was = shown.get(start)
+        if was is None:
+            is_open = any(start < at < after for at in rows)
+            hidden = 0 if is_open else after - start - 1
+            was = DiffRow(parent.depth + 1, node_of(operations[start]), None, row=start, hidden=hidden)
+        lost.append(was if was.divergence is not None else replace(was, replayed=None, is_shifted=True))
+    kept = [(at, each) for at, each in zip(known, below, strict=True) if all(each.row != one.row for one in lost)]
+    kept += [(-1 if each.row is None else each.row, each) for each in lost]
+    new = [
+        _new_branch(parent, index)
+        for index in range(recorded if isinstance(recorded, int) else len(starts), replayed)[:MAX_NEW]
+        if not any(each.replayed is not None and each.replayed.branch == index for each in below)
+    ]
+    is_changed = bool(lost or new)
+    first = replace(parent, hidden=0) if is_changed else parent
+    return [first, *(each for _, each in sorted(kept, key=lambda pair: pair[0])), *new]
+
+
+def _sides(row: DiffRow) -> tuple[Side | None, Side | None]:
+    return (row.divergence.recorded, row.divergence.replayed) if row.divergence is not None else (None, None)
+
+
+def _new_branch(parent: DiffRow, index: int) -> DiffRow:
+    """A branch that only today's code has. What it calls is not known where the code has not reached it."""
+    _, side = _sides(parent)
+    subtype = BRANCH_OF.get((side.subtype or "") if side is not None else "")
+    stem = "map-item" if side is not None and side.subtype == OperationSubType.MAP else "parallel-branch"
+    node = CallNode(Side("CONTEXT", subtype=subtype, name=f"{stem}-{index}", position=index), branch=index)
+    return DiffRow(parent.depth + 1, None, node, is_shifted=True)
 
 
 def _anchor(divergence: Divergence, rows: Mapping[str, int], operations: Sequence[RecordedOperation]) -> int | None:

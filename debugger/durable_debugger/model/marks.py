@@ -78,8 +78,14 @@ def _following(rows: Sequence[DiffRow]) -> list[int | None]:
     return found[::-1]
 
 
+LOST = "not in your code"
+"""Remark on a branch or item that only the recording has."""
+
+
 def shift_note(row: DiffRow) -> str:
     """Say how a call moved because of an earlier difference."""
+    if row.is_one_sided_branch:
+        return f"follow-on: {LOST}"
     was = row.recorded.side.position if row.recorded else None
     now = row.replayed.side.position if row.replayed else None
     if was is None or now is None or was == now:

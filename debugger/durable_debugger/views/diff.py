@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from durable_debugger.model.diff_rows import DiffRow
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.facts import KINDS, SUBTYPE_KINDS, state_of
-from durable_debugger.model.marks import note_of
+from durable_debugger.model.marks import LOST, note_of
 from durable_debugger.model.session import Session
 from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import cut, pad, pad_left, safe, width, wrap
@@ -215,22 +215,32 @@ def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
     if mode.is_with_values and row.row is not None:
         return payloads.summary(session.operations[row.row].result, 60, absent=""), "text"
     if row.divergence is not None and row.is_root:
-        below = f", with {_calls(row.hidden)} in it" if row.hidden and row.replayed is None else ""
         is_new = row.recorded is None and row.divergence.kind is not DivergenceKind.REORDERED
         text = "new in your code" if is_new else note_of(row.divergence)
-        return f"{text}{below}", "divergence"
+        return f"{text}{_below(row)}", "divergence"
     if row.is_follow_on:
-        if row.divergence is not None and row.divergence.kind is DivergenceKind.RENAMED:
-            return note_of(row.divergence), "follow_on"
-        now = row.replayed.side.position if row.replayed else None
-        if row.recorded is None and row.divergence is not None and row.divergence.kind is DivergenceKind.INSERTED:
-            return "also new in your code", "follow_on"
-        return (f"now called as {now}" if now is not None else "never called"), "follow_on"
+        return _follow_on(row), "follow_on"
     if row.recorded is None:
         return "after the recording ends", "dim"
     if row.replayed is None:
         return "not reached", "dim"
     return (f"{_calls(row.hidden)} in it {plural(row.hidden, 'is', 'are')} the same" if row.hidden else ""), "dim"
+
+
+def _follow_on(row: DiffRow) -> str:
+    kind = row.divergence.kind if row.divergence is not None else None
+    if row.divergence is not None and kind is DivergenceKind.RENAMED:
+        return note_of(row.divergence)
+    if row.recorded is None and kind is DivergenceKind.INSERTED:
+        return "also new in your code"
+    if kind is None and row.is_one_sided_branch:
+        return "new in your code" if row.recorded is None else f"{LOST}{_below(row)}"
+    now = row.replayed.side.position if row.replayed else None
+    return f"now called as {now}" if now is not None else "never called"
+
+
+def _below(row: DiffRow) -> str:
+    return f", with {_calls(row.hidden)} in it" if row.hidden and row.replayed is None else ""
 
 
 def _calls(count: int) -> str:
