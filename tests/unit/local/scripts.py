@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from durable_execution.local import LocalEngine
 from durable_execution.protocol import Wire
 
@@ -52,9 +54,24 @@ class Session:
 Body = Callable[[Session], Any]
 
 
+FAILED: list[BaseException] = []
+"""Assertions that failed inside handlers of the running test."""
+
+
 def scripted(client: Any, body: Body) -> Callable[[Any, Any], Any]:
-    """A durable handler out of a function of a session."""
-    return lambda event, context: body(Session(client, event, context))
+    """A durable handler out of a function of a session.
+
+    The engine takes an assertion that fails in a handler for an error of the handler, and retries. So it is kept as well.
+    """
+
+    def handler(event: Any, context: Any) -> Any:
+        try:
+            return body(Session(client, event, context))
+        except (AssertionError, pytest.fail.Exception) as failed:
+            FAILED.append(failed)
+            raise
+
+    return handler
 
 
 def register(engine: LocalEngine, body: Body, name: str = "flow", **options: Any) -> None:

@@ -457,10 +457,11 @@ def test_times_of_the_engine_are_those_of_the_service() -> None:
     assert limits.retry_delay == timedelta(seconds=5)
 
 
-@pytest.mark.parametrize("days", [1, 3])
-def test_an_execution_is_kept_for_its_retention_to_the_millisecond(days: int) -> None:
+@pytest.mark.parametrize(("days", "retention"), [(1, DAY), (3, 3 * DAY), (1, timedelta(hours=1))])
+def test_an_execution_is_kept_for_its_retention_to_the_millisecond(days: int, retention: timedelta) -> None:
+    """Which the service counts in whole days, of which there is at least one."""
     with LocalEngine(None, clock=SkippingClock(START)) as engine:
-        register(engine, lambda session: done(), retention=days * DAY)
+        register(engine, lambda session: done(), retention=retention)
         engine.run("flow")
         engine.advance(days * DAY - timedelta(milliseconds=1))
         assert engine._control.remove_expired() == 0
