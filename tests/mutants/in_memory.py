@@ -45,16 +45,17 @@ class InMemory:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try every mutant."""
-        if not self._mutants or session.testsfailed or not self._observed(session):
+        if not self._mutants or session.testsfailed:
             return True
+        self._observe(session)
         with self._results.open("w", encoding="utf-8") as results:
             for module, code in self._mutants:
                 results.write(f"{self._tried(session, self._copy / module, code)}\n")
                 results.flush()
         return True
 
-    def _observed(self, session: pytest.Session) -> bool:
-        """Learn in a fork which functions each test calls, and how long it takes. False if one fails."""
+    def _observe(self, session: pytest.Session) -> None:
+        """Learn in a fork which functions each test calls, and how long it takes."""
         readable, writable = os.pipe()
         files = {str(self._copy / module) for module, _ in self._mutants}
 
@@ -66,8 +67,10 @@ class InMemory:
                     with _profiled(files, called):
                         _run(session, [item])
                     took = time.monotonic() - started
-                    found.writelines(f"{took}\t{file}\t{name}\t{item.nodeid}\n" for file, name in called)
-            return not session.testsfailed
+                    if not session.testsfailed:  # one that fails beside a profiler says nothing
+                        found.writelines(f"{took}\t{file}\t{name}\t{item.nodeid}\n" for file, name in called)
+                    session.testsfailed, session.shouldfail = 0, False
+            return True
 
         pid = _forked(run)
         os.close(writable)
@@ -75,7 +78,7 @@ class InMemory:
             for row in found:
                 took, file, name, nodeid = row.rstrip("\n").split("\t")
                 self._callers[file, name][nodeid] = float(took)
-        return not os.waitpid(pid, 0)[1]
+        os.waitpid(pid, 0)
 
     def _tried(self, session: pytest.Session, file: Path, code: str) -> str:
         original = file.read_text(encoding="utf-8")
