@@ -41,6 +41,7 @@ class Session:
         self.answer = self.client.checkpoint_durable_execution(
             DurableExecutionArn=self.arn, CheckpointToken=self.token, Updates=list(updates), **options
         )
+        assert "NewExecutionState" in self.answer
         self.token = self.answer.get("CheckpointToken")
         changed: list[Wire] = self.answer["NewExecutionState"]["Operations"]
         self.operations.update({found["Id"]: found for found in changed})

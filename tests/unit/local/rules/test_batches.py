@@ -213,3 +213,17 @@ def test_a_large_error_is_checkpointed_and_fails_the_execution(engine: LocalEngi
     assert result.status == "FAILED"
     assert result.error is not None
     assert result.error.to_wire() == ERROR
+
+
+@pytest.mark.parametrize("kind", ["STEP", "CONTEXT"])
+@pytest.mark.parametrize("error", [ERROR, None], ids=["error", "none"])
+def test_a_failed_operation_keeps_its_error(engine: LocalEngine, kind: str, error: Wire | None) -> None:
+    """Without one it has an error that says nothing, not none."""
+
+    def body(session: Session) -> None:
+        session.send(update("n", kind, "FAIL", **({} if error is None else {"Error": error})))
+        assert session.operations["n"][f"{kind.title()}Details"]["Error"] == (error or {})
+
+    arn = in_one_invocation(engine, body)
+    event = next(event for event in history(engine, arn) if event["Id"] == "n")
+    assert event[f"{kind.title()}FailedDetails"]["Error"]["Payload"] == (error or {})

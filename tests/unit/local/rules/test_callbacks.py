@@ -281,6 +281,19 @@ def test_a_callback_may_settle_while_its_handler_runs(engine: LocalEngine) -> No
     ]
 
 
+def test_what_ends_outside_is_delivered_once(engine: LocalEngine) -> None:
+    def body(session: Session) -> Wire:
+        session.send(callback("a"), callback("b"))
+        for identity in ("a", "b"):
+            succeed(engine, session.operations[identity]["CallbackDetails"]["CallbackId"])
+            assert [found["Id"] for found in session.send()] == [identity]
+        assert session.send() == []
+        return done()
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"
+
+
 def test_the_callback_in_a_wait_for_callback_is_found_by_its_name(engine: LocalEngine) -> None:
     def body(session: Session) -> Wire:
         if session.status("cb") is None:

@@ -298,13 +298,15 @@ def test_a_step_that_becomes_ready_during_a_checkpoint_can_be_started_in_it(engi
             )
             engine.clock.advance_to(engine.clock.now() + timedelta(seconds=1))
             session.send(step("s", "START"))
-            seen.append(session.status("w"))
+            seen.extend(session.status(id_) for id_ in "sw")
             session.send(step("s", "SUCCEED", Payload="1"))
         return done()
 
     register(engine, body)
-    assert engine.run("flow").status == "SUCCEEDED"
-    assert seen == ["SUCCEEDED"]
+    arn = engine.run("flow").arn
+    assert seen == ["STARTED", "SUCCEEDED"]
+    events = kinds(engine, arn)
+    assert events.index("StepStarted") < events.index("WaitSucceeded")
 
 
 def test_limits_are_those_of_the_service() -> None:

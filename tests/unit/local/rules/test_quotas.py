@@ -107,6 +107,7 @@ def test_a_new_execution_has_used_nothing_of_its_limits(small_engine: LocalEngin
     assert row.written_bytes == len("null"), "only its input"
     used = (row.operation_count, row.pending_count, row.invocation, row.token_sequence)
     assert (*used, row.failures, row.idle_answers) == (0,) * 6
+    assert (row.is_changed, row.pauses_timeout, row.is_held) == (False, False, False)
 
 
 @pytest.mark.parametrize(("answer", "times"), [("fails", 5), ("is idle", 3)])
@@ -124,3 +125,16 @@ def test_an_execution_fails_with_the_last_invocation_that_its_limit_allows(
     register(engine, body)
     assert engine.run("flow").status == "FAILED"
     assert len(invocations) == times
+
+
+def test_an_invocation_that_changes_something_is_not_idle(engine: LocalEngine) -> None:
+    """However often it answers that it waits."""
+
+    def body(session: Session) -> Wire:
+        number = sum(identity.startswith("s") for identity in session.operations)
+        session.send(step(f"s{number}", "SUCCEED"))
+        session.send()
+        return done() if number == 5 else PENDING
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"

@@ -35,6 +35,10 @@ def test_a_checkpoint_consumes_its_token_and_reading_does_not(engine: LocalEngin
         require_stale(session, first)
         require_stale(session, "bm9uc2Vuc2U=")
         require_stale(session, session.token or "", session.arn + "x")
+        with pytest.raises(ServiceError, match=STALE):
+            session.client.checkpoint_durable_execution(
+                DurableExecutionArn=session.arn + "x", CheckpointToken=session.token, ClientToken="once"
+            )
         session.send(step("a", "START"))
         return done()
 
