@@ -4,18 +4,23 @@ They stand in `unseen/GROUP*.txt`: `=== NAME OPTIONS`, then `--- MODULE` before 
 recorded program has, `#+` one that only the replayed program has, and `# cause` one that may be named as the cause. `varying`
 and `larger` programs differ by themselves between two processes, `edited` ones by their code, `silent` ones must not differ.
 
-    python -m tests.replay.unseen_programs [--perturb] [NAME …]    prints the figures
+    python -m tests.replay.unseen_programs [--perturb] [--group GROUP] [--sample N --seed S] [--seconds N] [NAME …]
+
+prints what it finds of each program as it goes, and the figures. It stops before the next program when the time is up.
 """
 
 import argparse
 import importlib
 import json
+import math
 import os
+import random
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from durable_execution.counts import counted
 from tests.warm_interpreters import warm
 
 PROGRAMS = Path(__file__).parent / "unseen"
@@ -158,20 +164,26 @@ def record(folder: str, names: list[str]) -> None:
 
 def run(mode: str, folder: Path, environ: Mapping[str, str], *arguments: str) -> str:
     """Run this module in a process with other surroundings, and return what it prints."""
+    return "\n".join(lines_of(mode, folder, environ, *arguments))
+
+
+def lines_of(mode: str, folder: Path, environ: Mapping[str, str], *arguments: str) -> Iterator[str]:
+    """Run this module in a process with other surroundings, and yield what it prints as it comes."""
     side = folder / {"--record": "recorded"}.get(mode, "replayed")
     place = os.pathsep.join([str(side), str(REPOSITORY)])
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.replay.unseen_programs", mode, str(folder), *arguments],
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": place, **environ},
-        cwd=side,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{mode}: {done.stdout[-1000:]} {done.stderr[-3000:]}")
-    lines = (line.removeprefix(MARK) for line in done.stdout.splitlines() if line.startswith(MARK))
-    return "\n".join(lines)
+    command = [sys.executable, "-m", "tests.replay.unseen_programs", mode, str(folder), *arguments]
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": place, **environ}
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, env=environ, cwd=side, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(MARK):
+                yield line.removeprefix(MARK).rstrip("\n")
+        if process.wait():
+            errors.seek(0)
+            raise RuntimeError(f"{mode}: {errors.read()[-3000:]}")
 
 
 def replay_all(folder: str, names: list[str]) -> None:
@@ -202,21 +214,22 @@ def replay_all(folder: str, names: list[str]) -> None:
         )
 
 
-def check_all(folder: str, names: list[str], *, perturbs: bool) -> None:
-    """Replay in worker processes; print one JSON line for each program."""
+def check_all(folder: str, names: list[str], *, perturbs: bool, seconds: float = math.inf) -> None:
+    """Replay in worker processes; print one JSON line for each program, until the time is up."""
     from durable_execution.replay import Handlers, Source, check_in_workers, load_history
     from durable_execution.replay.supervisor import WorkerOptions
 
+    until = time.monotonic() + seconds
     for program in programs():
-        if names and program.name not in names:
+        if (names and program.name not in names) or time.monotonic() > until:
             continue
         reference = f"{program.name}.handler:handler"
         history = Path(folder) / f"{program.name}.history.json"
-        started = time.perf_counter()
+        began = time.perf_counter()
         (report,) = check_in_workers(
             [Source(program.name, partial(load_history, history))], Handlers.parse([reference])
         )
-        seconds = time.perf_counter() - started
+        took = time.perf_counter() - began
         root = report.root
         findings: list[str] = []
         if perturbs:
@@ -237,7 +250,7 @@ def check_all(folder: str, names: list[str], *, perturbs: bool) -> None:
                     "fix": root.fix if root else None,
                     "error": report.error,
                     "effects": [str(one) for one in report.effects],
-                    "seconds": seconds,
+                    "seconds": took,
                     "findings": findings,
                 }
             ),
@@ -279,6 +292,10 @@ def main() -> None:
     parser.add_argument("--replay")
     parser.add_argument("--perturb", action="store_true")
     parser.add_argument("--warm", action="store_true", help="fork the processes that replay from warm interpreters")
+    parser.add_argument("--group", choices=GROUPS, action="append", help="only programs of this group")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N programs, drawn by chance")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--seconds", type=float, default=1_500.0, help="check no more programs after this time")
     parser.add_argument("names", nargs="*")
     given = parser.parse_args()
     if given.record:
@@ -289,27 +306,48 @@ def main() -> None:
         return
     if given.check:
         with warm() if given.warm else nullcontext():
-            check_all(given.check, given.names, perturbs=given.perturb)
+            check_all(given.check, given.names, perturbs=given.perturb, seconds=given.seconds)
         return
+    judge([program.name for program in _chosen(given)], given)
+
+
+def _chosen(given: argparse.Namespace) -> list[Program]:
+    found = [one for one in programs() if not given.names or one.name in given.names]
+    found = [one for one in found if not given.group or one.group in given.group]
+    if given.sample is None or given.sample >= len(found):
+        return found
+    return random.Random(given.seed).sample(found, given.sample)
+
+
+def judge(names: list[str], given: argparse.Namespace) -> None:
+    """Record and check programs, and print what is wrong with each report."""
     known = {program.name: program for program in programs()}
-    totals: dict[str, int] = {}
+    totals: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "programs"
         write(folder)
-        run("--record", folder, RECORDED_IN, *given.names)
+        run("--record", folder, RECORDED_IN, *names)
         environ = {**REPLAYED_IN, "UNSEEN_HOURS": str(HOURS_LATER)}
-        extra = ["--perturb"] if given.perturb else []
-        for line in run("--check", folder, environ, *extra, *given.names).splitlines():
+        options = [*(["--perturb"] if given.perturb else []), f"--seconds={given.seconds}"]
+        for line in lines_of("--check", folder, environ, *options, *names):
             found = json.loads(line)
             program = known[found["name"]]
             wrong = judged(program, found)
-            for one in wrong or ["right"]:
-                totals[f"{program.group} {one}"] = totals.get(f"{program.group} {one}", 0) + 1
-            print(" ".join(wrong) or "right", f"{found['seconds']:.1f} s", program.group, program.name, sep=" | ")
+            totals.setdefault(program.group, Counter()).update(wrong or ["right"])
+            print(
+                " ".join(wrong) or "right",
+                f"{found['seconds']:.1f} s",
+                program.group,
+                program.name,
+                sep=" | ",
+                flush=True,
+            )
             for key in ("verdict", "kind", "path", "likely", "fix", "error", "effects", "findings"):
                 if wrong and found[key]:
-                    print(f"      {key}: {found[key]}")
-    print(totals)
+                    print(f"      {key}: {found[key]}", flush=True)
+    for group, counts in totals.items():
+        print(f"{group}: {', '.join(f'{count} {what}' for what, count in counts.most_common())}")
+    print(f"{counted(sum(map(Counter.total, totals.values())), 'answer')} of {counted(len(names), 'program')}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Small programs whose calls vary for a known reason; the line that makes them vary is marked."""
 
 import asyncio
+import contextvars
 import functools
 import itertools
 import locale
@@ -256,6 +257,62 @@ def budget() -> str:
         return f"left {left}"
 
 
+class Ledger:
+    def __init__(self) -> None:
+        self.entries: list[tuple[float, int]] = []
+
+    def book(self, amount: int) -> None:
+        self.entries.append((time.perf_counter(), amount))
+
+    def balance(self) -> int:
+        return sum(amount for _, amount in self.entries)
+
+
+turns: list[int] = []
+
+
+def rendered(turn: int, ledger: Ledger) -> str:
+    head = "left" if turn % 2 else "right"
+    return f"{head}: {turn} {ledger.balance()}"
+
+
+def beside_a_clock() -> str:
+    ledger = Ledger()
+    ledger.book(3)
+    turns.append(1)  # CAUSE
+    return rendered(len(turns), ledger)
+
+
+class Turn:
+    def __init__(self) -> None:
+        self.turn = 0
+
+    def __get__(self, owner: object, kind: type | None = None) -> int:
+        self.turn += 1  # CAUSE
+        return self.turn
+
+
+class Desk:
+    place = Turn()
+
+    def __init__(self) -> None:
+        self.opened = time.perf_counter()
+
+
+def given_by_a_descriptor() -> str:
+    desk = Desk()
+    place = desk.place
+    return f"n{place}"
+
+
+request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
+
+
+def set_in_a_context_variable() -> str:
+    request.set(uuid.uuid4().hex)  # CAUSE
+    return f"n{request.get()}"
+
+
 SELF_VARYING: dict[str, Callable[[], str]] = {
     one.__name__: one
     for one in (
@@ -278,6 +335,9 @@ SELF_VARYING: dict[str, Callable[[], str]] = {
         weakly_kept,
         layered,
         budget,
+        beside_a_clock,
+        given_by_a_descriptor,
+        set_in_a_context_variable,
     )
 } | {"closure": closure}
 
@@ -439,6 +499,7 @@ def marked(name: str) -> int:
         "class_attribute": "class Registry",
         "called_by_a_library": "class Emitter",
         "kept_in_a_partial": "append =",
+        "given_by_a_descriptor": "class Turn",
     }
     starts = (heads[name],) if name in heads else (f"def {name}(", f"def _{name}(", f"async def {name}(")
     start = next(n for n, line in enumerate(lines) if line.lstrip().startswith(starts))

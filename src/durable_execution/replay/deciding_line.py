@@ -20,9 +20,10 @@ from durable_execution.comparison.wording import (
     place,
 )
 from durable_execution.divergence import Divergence, DivergenceKind, Side, readable
-from durable_execution.replay.origin import Dependence, Source, dependence_of, fix_of
+from durable_execution.replay.origin import fix_of
 from durable_execution.replay.statements import Source as SourceFile
 from durable_execution.replay.statements import Statement
+from durable_execution.replay.value_sources import Dependence, Source, dependence_of
 
 Kind = DivergenceKind
 MAX_CODE = 72

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 
-from durable_execution.replay.line_alignment import Side, is_closed_over, parameters_of
+from durable_execution.replay.line_alignment import Side
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
+from durable_execution.replay.shared_values import is_closed_over, parameters_of
 from durable_execution.replay.skipped_writes import changes, nested_functions
 from durable_execution.replay.slicing import Decision, Origin
 from durable_execution.replay.statements import Statement, source_of

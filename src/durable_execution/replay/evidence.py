@@ -15,11 +15,12 @@ from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.replay.dependence import Dependences, outlives_the_execution
 from durable_execution.replay.edits import cause_by_edit
 from durable_execution.replay.line_recording import LineRecording
-from durable_execution.replay.origin import BY_SUSPECT, Source, cause_of, dependence_of, is_at
+from durable_execution.replay.origin import BY_SUSPECT, cause_of, is_at
 from durable_execution.replay.reproduction import Reproduction, Variant, reproduced
 from durable_execution.replay.slicing import Decision, Origin
 from durable_execution.replay.statements import read_again
 from durable_execution.replay.suspects import Suspect
+from durable_execution.replay.value_sources import Source, dependence_of
 from durable_execution.trace.sources import RecordedSource, source_texts
 
 SECONDS = 10.0

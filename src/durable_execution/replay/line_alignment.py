@@ -2,13 +2,21 @@
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording, Values
+from durable_execution.replay.shared_values import (
+    Asked,
+    kept_in,
+    makes,
+    only_in_calls,
+    parameters_of,
+    writes_shared,
+    written_attributes,
+)
 from durable_execution.replay.statements import Statement, calls_of, imported, source_of
 
-CONSTRUCTORS = ("__init__", "__post_init__", "__new__")
 RESULTS = frozenset({"result", "exception", "get"})
 """Methods that give what a thread has computed."""
 
@@ -147,6 +155,17 @@ class Side:
         lines = self.lines(self.events[at].frame)
         position = index_of(lines, at)
         return lines[position - 1] if position else None
+
+    def loop_start(self, at: int) -> int:
+        """The LINE event at which the loop began whose header is at a LINE event: it called what the loop iterates over."""
+        lines = self.lines(self.events[at].frame)
+        header = self.events[at].line
+        for one in reversed(lines[: index_of(lines, at)]):
+            statement = self.statement(one)
+            if statement is None or header not in statement.loops:
+                break
+            at = one if self.events[one].line == header else at
+        return at
 
     def match_before(self, at: int) -> int | None:
         """The LINE event of the `match` that the `case` at a LINE event belongs to."""
@@ -323,20 +342,13 @@ class Side:
         own = self.statement(at)
         if own is not None and writes_shared(own, path):
             return frame.file, own
-        made: tuple[str, Statement] | None = None
+        files = dict.fromkeys([frame.file, *(one.file for one in self.frames)])
+        return kept_in(list(files), path, self._class_of(path, at))
+
+    def made(self, path: str, frame: Frame) -> tuple[str, Statement] | None:
+        """The statement that made a value when its module was imported, with its file."""
         origin, path = imported(frame.file, path)
-        for file in dict.fromkeys([origin, frame.file, *(one.file for one in self.frames)]):
-            for statement in source_of(file):
-                if statement.function is not None and writes_shared(statement, path):
-                    if isinstance(statement.node, ast.Delete):
-                        made = made or (file, statement)
-                        continue
-                    if getattr(statement.function, "name", "") not in CONSTRUCTORS or "." not in path:
-                        return file, statement
-                    made = made or (file, statement)
-                if made is None and statement.function is None and _makes(statement, path):
-                    made = file, statement
-        return made
+        return next(((origin, one) for one in source_of(origin) if one.function is None and makes(one, path)), None)
 
 
 def index_of(events: Sequence[int], at: int) -> int:
@@ -378,6 +390,26 @@ class Alignment:
             self._lines[number] = {} if other is None else self._match(number, other)
         return self._lines[number].get(at)
 
+    def settled(self, statement: Statement, at: int, asked: Mapping[str, Asked]) -> set[str]:
+        """The names that a statement only passes to functions whose results are the same on both sides.
+
+        Args:
+            statement: The statement.
+            at: Its event on the left.
+            asked: The functions of which some arguments matter nevertheless, by name.
+        """
+        ends: dict[str, bool] = {}
+        for frame in self.left.called_at(at):
+            name, outcome, number = (
+                frame.function.rpartition(".")[2],
+                self.left.outcome(frame),
+                self.frame(frame.number),
+            )
+            is_same = number is not None and outcome == self.right.outcome(self.right.frames[number])
+            ends[name] = ends.get(name, True) and is_same and outcome[1] is not None and "<" not in outcome[1]
+        same = {name for name, is_same in ends.items() if is_same} - asked.keys()
+        return only_in_calls(statement, same, asked) if same or asked else set()
+
     def _find(self, frame: Frame) -> int | None:
         if frame.parent is None or frame.caller is None:
             return self._roots.get(frame.number)
@@ -404,70 +436,3 @@ class Alignment:
             if others:
                 found[frame.number] = others.pop(0)
         return found
-
-
-def parameters_of(function: object) -> set[str]:
-    """Return the names of a function's parameters."""
-    arguments: ast.arguments = function.args  # type: ignore[attr-defined]
-    names = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-    return names | {one.arg for one in (arguments.vararg, arguments.kwarg) if one is not None}
-
-
-def defaults_of(function: object) -> set[str]:
-    """Parameters that have a default value."""
-    arguments: ast.arguments = function.args  # type: ignore[attr-defined]
-    positional = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
-    found = set(positional[len(positional) - len(arguments.defaults) :]) if arguments.defaults else set()
-    return found | {
-        one.arg for one, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value is not None
-    }
-
-
-def writes_shared(statement: Statement, path: str) -> bool:
-    """Whether a statement writes a name that outlives its function, or an attribute of this name."""
-    last = path.rpartition(".")[2]
-    if "." in path:
-        return bool(written_attributes(statement, path))
-    return last in statement.writes and not _is_local_to(statement.function, last)
-
-
-def written_attributes(statement: Statement, path: str) -> list[str]:
-    """The attributes that a statement writes and that have the name of the one that a path ends with."""
-    last = path.rpartition(".")[2]
-    return [one for one in statement.writes if "." in one and one.rpartition(".")[2] == last] if "." in path else []
-
-
-def _makes(statement: Statement, path: str) -> bool:
-    """Whether a statement outside functions gives a name or class attribute its first value."""
-    if isinstance(statement.node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return False
-    if isinstance(statement.node, ast.AnnAssign) and statement.node.value is None:
-        return False
-    return path.rpartition(".")[2] in statement.writes
-
-
-def is_closed_over(function: object, name: str) -> bool:
-    """Whether a function declares a name as one of the function around it."""
-    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return False
-    return any(isinstance(one, ast.Nonlocal) and name in one.names for one in ast.walk(function))
-
-
-@lru_cache(maxsize=4_096)
-def _is_local_to(function: object, name: str) -> bool:
-    """Whether a name that a function mentions is the function's own: assigned there, neither `global` nor `nonlocal`."""
-    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return False
-    stores = parameters_of(function)
-    pending: list[ast.AST] = list(function.body)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, (ast.Global, ast.Nonlocal)) and name in node.names:
-            return False
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            stores.add(node.name)
-            continue
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            stores.add(node.id)
-        pending.extend(ast.iter_child_nodes(node))
-    return name in stores

@@ -13,8 +13,18 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from durable_execution.replay.line_alignment import Alignment, Side, defaults_of, index_of, parameters_of
+from durable_execution.replay.line_alignment import Alignment, Side, index_of
 from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, LineRecording, Values
+from durable_execution.replay.shared_values import (
+    DESCRIPTORS,
+    Asked,
+    default_of,
+    defaults_of,
+    is_initial,
+    makes_or_changes,
+    parameters_of,
+    passes,
+)
 from durable_execution.replay.statements import Statement, source_of
 
 MAX_STEPS = 2_000
@@ -30,6 +40,7 @@ class Origin:
         statement: The statement.
         kept: The name whose value was kept from before the replay, if that is how it differs.
         is_default: Whether `kept` is a parameter whose default value was kept.
+        is_opaque: Whether `kept` is an object whose value is not shown, and may have nothing to do with it.
         is_skipped: Whether it writes `kept` in a function that the replay did not run again, such as the body of a step.
         depth: Steps from the parting call.
         values: The values that differ, of the first and the second replay.
@@ -45,6 +56,7 @@ class Origin:
     values: tuple[str, str] | None = None
     reads: Values = field(default_factory=lambda: NOTHING)
     is_skipped: bool = False
+    is_opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,7 @@ class Slice:
     _visited: set[tuple[str, int, str]] = field(default_factory=set)
     _open: set[int] = field(default_factory=set)
     _asked: set[int] = field(default_factory=set)
+    _arguments: dict[int, dict[str, Asked]] = field(default_factory=dict)
     _attributes: list[tuple[str, int, Frame]] = field(default_factory=list)
     _steps: int = 0
 
@@ -209,6 +222,8 @@ class Slice:
         self._right.needs(other)
         self._open.add(at)
         found = self._children(at, other, depth) or self._handed_over(statement, at, other, depth)
+        if not found and statement.is_loop:
+            found = self._children(self._left.loop_start(at), other, depth)
         self._open.discard(at)
         if not found or at in self._asked:
             found = self._reads(statement, at, other, depth)
@@ -229,9 +244,9 @@ class Slice:
 
     def _reads(self, statement: Statement, at: int, other: int, depth: int) -> bool:
         """Follow the values that a statement reads and that differ."""
-        found = False
+        found, settled = False, self.alignment.settled(statement, at, self._arguments.get(at, {}))
         for path in sorted({*statement.reads, *self._left.events[at].reads}):
-            values = self._differing(path, at, other)
+            values = self._differing(path, at, other) if path.partition(".")[0] not in settled else None
             if values is not None:
                 found = self._value(path, at, values, depth + 1) or found
         return found
@@ -336,7 +351,7 @@ class Slice:
     def _sorted(self) -> None:
         """Sort the origins; point at the statement that changes an attribute, not at one that makes its object or calls the method."""
         changes = [self._left.kept(*one) for one in self._attributes]
-        change = next((one for one in changes if one is not None and one[1].function is not None), None)
+        change = next((one for one in changes if one is not None and makes_or_changes(one[1])), None)
         for number, origin in enumerate(self.origins):
             if change is None or origin.kept is None:
                 continue
@@ -382,11 +397,15 @@ class Slice:
         return self._statement(written, other, depth)
 
     def _parameter(self, name: str, frame: Frame, function: object, values: tuple[str, str], depth: int) -> bool:
+        if frame.function.rpartition(".")[2] in DESCRIPTORS:
+            return False  # called with an attribute of a class, which no statement names
         caller = self._left.line_before(frame.caller) if frame.caller is not None else self._left.mention(frame)
         if caller is not None and not self._uses_default(name, caller, frame, function):
             other = self.alignment.line(caller)
             if other is None:
                 return self._control(caller, depth + 1)
+            asked = self._arguments.setdefault(caller, {})
+            asked.setdefault(frame.function.rpartition(".")[2], (function, set()))[1].add(name)
             if caller in self._open and not (name in defaults_of(function) and not self._has_differing(caller, other)):
                 self._asked.add(caller)
                 return True  # the statement is being followed: it goes on with what it reads
@@ -403,7 +422,7 @@ class Slice:
         if name not in defaults_of(function):
             return False
         statement = self._left.statement(caller)
-        return statement is None or not _passes(statement, frame.function.rpartition(".")[2], name, function)
+        return statement is None or not passes(statement, frame.function.rpartition(".")[2], name, function)
 
     def _shared(self, path: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
         """Follow a value that is not the frame's own: a closure's, a module's, an attribute."""
@@ -415,7 +434,10 @@ class Slice:
             return self._control(written, depth)
         statement = self._left.statement(written)
         if statement is not None and not self._statement(written, other, depth, is_terminal=False):
-            self._note(self._origin(statement, written, depth, kept=path, values=values))
+            if "set" in statement.calls and (made := self._left.made(path, frame)) is not None:
+                self._note(Origin(made[0], made[1].first, made[1], path, False, depth, values))
+            else:
+                self._note(self._origin(statement, written, depth, kept=path, values=values))
         return True
 
     def _kept(self, path: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
@@ -427,6 +449,8 @@ class Slice:
         if found is None:
             return False
         file, statement = found
+        if is_initial(statement) and statement.function is not None and ("value", at, owner) in self._visited:
+            return True  # set by the constructor of an object that is followed itself
         self._note(
             Origin(file, statement.first, statement, path, False, depth, values, self._left.values(statement, at))
         )
@@ -443,13 +467,21 @@ class Slice:
     def _add(self, statement: Statement, at: int, depth: int) -> None:
         other = self.alignment.line(at)
         values = (self._left.effect(at), self._right.effect(other)) if other is not None else None
+        for path, used_at, user in self._attributes:
+            kept = self._left.kept(path, used_at, user)
+            if kept is not None and default_of(*kept) in statement.calls:
+                self._note(Origin(kept[0], kept[1].first, kept[1], path, False, depth, values))
         self._note(self._origin(statement, at, depth, values=values))
         frame = self._left.frames[self._left.events[at].frame]
         for path, text in self._left.values(statement, at).items():
-            written = self._left.write_in(frame, path, at) if (text or "").startswith("<") else None
+            if not (text or "").startswith("<"):
+                continue
+            written = self._left.write_in(frame, path, at)
             made = self._left.statement(written) if written is not None else None
             if written is not None and made is not None and self._is_new("opaque", written, path):
                 self._add(made, written, depth + 1)  # an object that looks the same in both replays
+            elif written is None and (kept := self._left.kept(path, at, frame)) is not None:
+                self._note(Origin(kept[0], kept[1].first, kept[1], path, False, depth + 1, is_opaque=True))
 
     def _origin(
         self,
@@ -466,22 +498,3 @@ class Slice:
     def _note(self, origin: Origin) -> None:
         if all((one.file, one.line) != (origin.file, origin.line) for one in self.origins):
             self.origins.append(origin)
-
-
-def _passes(statement: Statement, called: str, name: str, function: object) -> bool:
-    """Whether a call of the function in a statement passes a parameter. True when it is unknown."""
-    arguments: ast.arguments = function.args  # type: ignore[attr-defined]
-    positional = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
-    for node in ast.walk(statement.node):
-        if not isinstance(node, ast.Call):
-            continue
-        own = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-        if own != called:
-            continue
-        if any(one.arg in (name, None) for one in node.keywords) or any(
-            isinstance(one, ast.Starred) for one in node.args
-        ):
-            return True
-        offset = 1 if positional[:1] in (["self"], ["cls"]) else 0
-        return name in positional and positional.index(name) - offset < len(node.args)
-    return True

@@ -24,7 +24,7 @@ MUTATORS = frozenset(
         "add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
         "reverse", "setdefault", "sort", "update", "subtract", "move_to_end", "rotate", "__setitem__", "__delitem__",
         "extendleft", "difference_update", "intersection_update", "symmetric_difference_update", "put", "put_nowait",
-        "get_nowait",
+        "get_nowait", "set",
     }
 )  # fmt: skip
 """Methods of the standard containers that change them."""
@@ -318,7 +318,8 @@ class _Names(ast.NodeVisitor):
             if function.attr in MUTATORS:
                 self.writes |= _targets(function.value)
             self.writes |= _changed_by(function.attr, node.args)
-            self.visit(function.value)
+            if function.attr != "set" or access_path(function.value) is None:
+                self.visit(function.value)  # `variable.set(value)` writes it without reading it
         else:
             self.visit(function)
         for argument in (*node.args, *node.keywords):
@@ -469,18 +470,18 @@ def _import_of(file: str, path: str) -> tuple[str, str] | None:
                 continue
             if isinstance(node, ast.ImportFrom):
                 base = "." * node.level + (node.module or "")
-                module = _module_file(file, f"{base}{'' if base.endswith('.') else '.'}{one.name}") if rest else None
+                module = module_file(file, f"{base}{'' if base.endswith('.') else '.'}{one.name}") if rest else None
                 if module is not None:
                     return module, rest
-                module = _module_file(file, base)
+                module = module_file(file, base)
                 return (module, f"{one.name}.{rest}" if rest else one.name) if module is not None else None
-            module = _module_file(file, one.name)
+            module = module_file(file, one.name)
             inner = rest if one.asname else path.removeprefix(f"{one.name}.")
             return (module, inner) if module is not None and inner and inner != path else None
     return None
 
 
-def _module_file(file: str, module: str) -> str | None:
+def module_file(file: str, module: str) -> str | None:
     """The file of a module that another file imports; None if it is not found beside it or on the path."""
     name = module.lstrip(".")
     level = len(module) - len(name)

@@ -1,6 +1,11 @@
 """Which branch a value decides, and which of several suspects is named."""
 
+import importlib
+import linecache
+import sys
+import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +14,16 @@ import pytest
 from durable_execution import DurableContext, durable_execution
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
+from durable_execution.history.reading import read_history
 from durable_execution.lint import LintFinding
+from durable_execution.replay import Replayer
 from durable_execution.replay.cause import Decision, decision_on, findings_for, with_suspects
-from durable_execution.replay.origin import Dependence, Source, fix_of
+from durable_execution.replay.evidence import CauseSearch
+from durable_execution.replay.origin import fix_of
+from durable_execution.replay.reproduction import variants_here
 from durable_execution.replay.suspects import Suspect, SuspectKind
+from durable_execution.replay.value_sources import Dependence, Source
+from tests.replay.recording import history_of
 
 
 @durable_execution
@@ -291,3 +302,153 @@ def test_the_lines_of_a_handler_that_no_replay_can_observe() -> None:
     found = findings_for(iterates_a_set)
     assert [(one.rule, one.function) for one in found] == [("DUR109", "iterates_a_set")]
     assert findings_for(len) == []
+
+
+IMPORTED = {
+    "an enum": (
+        """
+        import enum, os
+        FLAGS = os.environ.get("SHOP_FLAGS", "A B")  # CAUSE
+        Kind = enum.Enum("Kind", FLAGS)
+
+        def value():
+            return [one for one in Kind if one.value > 0][-1].name
+        """
+    ),
+    "a parser": (
+        """
+        import configparser, os
+
+        def loaded():
+            parser = configparser.ConfigParser({"place": os.getenv("SHOP_FLAGS", "A B")})  # CAUSE
+            parser.read_string("[shop]\\nregion = %(place)s")
+            return parser
+
+        CONFIG = loaded()
+
+        def value():
+            return CONFIG.get("shop", "region")
+        """
+    ),
+    "a logger": (
+        """
+        import logging, os
+        LOGGER = logging.Logger("imported")
+
+        def level():
+            name = os.environ.get("SHOP_FLAGS", "A B")  # CAUSE
+            return logging.DEBUG if name == "A B" else logging.ERROR
+
+        LOGGER.setLevel(level())
+
+        def value():
+            return "quiet" if LOGGER.isEnabledFor(logging.WARNING) else "silent"
+        """
+    ),
+    "a variable that is set and reset": (
+        """
+        import contextvars, uuid
+        ROOT = uuid.uuid4().hex  # CAUSE
+        TRACE = contextvars.ContextVar("trace", default=ROOT)
+
+        def value():
+            token = TRACE.set("inner")
+            TRACE.reset(token)
+            return TRACE.get()
+        """
+    ),
+    "the default of a class": (
+        """
+        import time
+        from dataclasses import dataclass
+
+        @dataclass
+        class Policy:
+            name: str
+            until: float = time.time()  # CAUSE
+
+        def value():
+            policy = Policy("standard")
+            return f"{policy.name} {policy.until}"
+        """
+    ),
+    "an attribute of a subclass": (
+        """
+        from .base import Post
+
+        def value():
+            carrier = Post()
+            return carrier.key
+        """
+    ),
+    "objects of a class": (
+        """
+        import time
+        from .base import Named
+        NAMED = [Named(f"n{time.time_ns()}")]  # CAUSE
+
+        def value():
+            found = {}
+            for one in NAMED:
+                found[one.name] = 1
+            return next(iter(found))
+        """
+    ),
+}
+BASE = """
+import random
+
+class Carrier:
+    def __init_subclass__(cls):
+        cls.key = f"k{random.random()}"  # CAUSE
+
+class Post(Carrier):
+    pass
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+"""
+HANDLER = """
+from durable_execution import durable_execution
+from .values import value
+
+@durable_execution
+async def handler(event, ctx):
+    await ctx.step(lambda step: 1, name="first")
+    await ctx.step(lambda step: 1, name=f"named {value()}")
+"""
+
+
+@pytest.mark.parametrize("kind", IMPORTED)
+def test_a_value_of_the_import_is_followed_to_what_the_import_read(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modules are not recorded: two imports of the same files are compared, and the source is followed."""
+    package = tmp_path / "imported_values"
+    package.mkdir()
+    texts = {"__init__": "", "base": BASE, "values": textwrap.dedent(IMPORTED[kind]), "handler": HANDLER}
+    for name, text in texts.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    execution = read_history(history_of(_imported(monkeypatch, "A"), {})[0])
+    handlers = [_imported(monkeypatch, flags) for flags in ("A B", "A")]
+    variants = [
+        replace(one, name=f"replay {number}")
+        for number, handler in enumerate(handlers)
+        for one in variants_here(handler, execution, seconds=30, count=1)
+    ]
+    divergences = Replayer(handlers[0], cause=False).replay(execution).divergences or ()
+    (root, *_) = CauseSearch([variants], ()).explain(divergences)
+    assert root.cause is not None
+    assert "# CAUSE" in linecache.getline(root.cause.file, root.cause.line), root.cause.text
+
+
+def _imported(monkeypatch: pytest.MonkeyPatch, flags: str) -> Any:
+    monkeypatch.setenv("SHOP_FLAGS", flags)
+    for name in [one for one in sys.modules if one.startswith("imported_values")]:
+        monkeypatch.delitem(sys.modules, name)
+    handler = importlib.import_module("imported_values.handler").handler
+    for name in [one for one in sys.modules if one.startswith("imported_values")]:
+        del sys.modules[name]
+    return handler

@@ -1,0 +1,328 @@
+"""What a value comes from besides the recording: the clock, a random number, the order of a set.
+
+`dependence_of` tells it of one statement, and `source_at_import` of the statements that made a value when its module was imported.
+"""
+
+import ast
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from durable_execution.replay.statements import Statement, access_path, calls_of, imported, source_of
+
+MAX_CODE_SHOWN = 60
+MAX_FOLLOWED = 200
+"""How many statements are looked at for a value that was made at import."""
+
+
+class Source(StrEnum):
+    """What a value comes from."""
+
+    CLOCK = "clock"
+    RANDOM = "random"
+    UUID = "uuid"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    NETWORK = "network"
+    PROCESS = "process"
+    LAMBDA = "lambda_context"
+    ZONE = "time zone"
+    LOCALE = "locale"
+    TRACEBACK = "traceback"
+    HASH = "hash"
+    IDENTITY = "identity"
+    ORDER = "order"
+    COMPLETION = "completion"
+    GENERATOR = "generator"
+    ADDRESS = "address"
+    SKIPPED = "skipped"
+    STATE = "state"
+    KEPT = "kept"
+    DEFAULT = "default"
+    IMPORT = "import"
+    OTHER = "other"
+
+
+CALLS: Mapping[str, Source] = {
+    **dict.fromkeys(("now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter",
+                     "perf_counter_ns", "gmtime", "ctime"), Source.CLOCK),
+    **dict.fromkeys(("random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss",
+                     "getrandbits", "randbytes", "urandom", "token_hex", "token_urlsafe", "token_bytes", "randbelow"),
+                    Source.RANDOM),
+    **dict.fromkeys(("uuid1", "uuid4", "uuid7"), Source.UUID),
+    **dict.fromkeys(("getenv",), Source.ENVIRONMENT),
+    **dict.fromkeys(("listdir", "scandir", "glob", "iglob", "rglob", "iterdir", "exists", "is_file", "is_dir", "isfile",
+                     "isdir", "read_text", "read_bytes", "open", "stat", "getmtime", "getsize", "walk"), Source.FILE),
+    **dict.fromkeys(("getpid", "getppid", "gethostname", "cpu_count", "get_ident", "getuser", "node"), Source.PROCESS),
+    **dict.fromkeys(("fromtimestamp", "localtime", "mktime", "astimezone", "tzset", "strftime"), Source.ZONE),
+    **dict.fromkeys(("getlocale", "setlocale", "getpreferredencoding", "getdefaultlocale", "localeconv", "nl_langinfo",
+                     "getencoding"), Source.LOCALE),
+    **dict.fromkeys(("format_exc", "format_exception", "format_tb", "format_stack", "extract_tb", "extract_stack",
+                     "print_exc", "walk_tb", "walk_stack", "TracebackException", "from_exception", "extract",
+                     "getframeinfo", "getsourcelines", "getsource", "findsource", "stack", "trace"), Source.TRACEBACK),
+    **dict.fromkeys(("as_completed", "wait"), Source.COMPLETION),
+}  # fmt: skip
+OWNERS: Mapping[Source, frozenset[str]] = {
+    Source.CLOCK: frozenset({"time", "datetime", "date", "dt", "timezone", "pendulum", "arrow"}),
+    Source.RANDOM: frozenset({"random", "secrets", "os", "numpy", "np"}),
+    Source.PROCESS: frozenset({"os", "socket", "threading", "multiprocessing", "getpass", "platform", "uuid"}),
+    Source.ENVIRONMENT: frozenset({"os"}),
+    Source.UUID: frozenset({"uuid"}),
+    Source.LOCALE: frozenset({"locale", "sys"}),
+    Source.TRACEBACK: frozenset({"traceback", "TracebackException", "StackSummary", "inspect"}),
+    Source.COMPLETION: frozenset({"asyncio", "futures", "concurrent"}),
+}
+"""Modules and classes that the functions belong to; methods of these names of other objects are something else."""
+
+BUILT_IN_CALLS: Mapping[str, Source] = {"hash": Source.HASH, "id": Source.IDENTITY, "next": Source.GENERATOR}
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """What a statement depends on.
+
+    Attributes:
+        source: Where the value comes from.
+        what: The call or name, for example `datetime.now()`.
+    """
+
+    source: Source
+    what: str
+
+
+def dependence_of(statement: Statement, reads: Mapping[str, str | None]) -> Dependence | None:
+    """Say what a statement depends on, from its syntax and from the values that it read.
+
+    Args:
+        statement: The statement.
+        reads: Values of names and paths when it ran, as texts; for what syntax does not tell.
+    """
+    found: Dependence | None = None
+    for node in calls_of(statement):
+        source = _source_of(node)
+        if source is not None and (found is None or found.source in (Source.GENERATOR, Source.COMPLETION)):
+            found = Dependence(source, f"{ast.unparse(node.func)}()")
+    if found is None:
+        found = _environment(statement) or _place_in_code(statement)
+    if found is not None and found.source is not Source.GENERATOR:
+        return found
+    unordered = _unordered(statement, reads)
+    return Dependence(Source.ORDER, unordered) if unordered is not None else found
+
+
+def _source_of(call: ast.Call) -> Source | None:
+    if isinstance(call.func, ast.Name):
+        name = call.func.id
+        source = BUILT_IN_CALLS.get(name) or CALLS.get(name)
+    elif isinstance(call.func, ast.Attribute):
+        name = call.func.attr
+        source = CALLS.get(name)
+        owner = ast.unparse(call.func.value).rpartition(".")[2]
+        if source is not None and owner not in OWNERS.get(source, {owner}):
+            return None
+    else:
+        return None
+    if source is Source.ZONE and _has_zone(call, name):
+        return None
+    return source
+
+
+def _environment(statement: Statement) -> Dependence | None:
+    for path in sorted(statement.reads):
+        if path.endswith("environ") or ".environ." in path:
+            return Dependence(Source.ENVIRONMENT, path)
+    return None
+
+
+PLACES_IN_CODE = frozenset({"f_lineno", "tb_lineno", "co_firstlineno", "co_filename", "f_lasti", "tb_lasti"})
+"""Attributes that say where in the code something is."""
+
+
+def _place_in_code(statement: Statement) -> Dependence | None:
+    found = sorted(path for path in statement.mentions if path in PLACES_IN_CODE)
+    return Dependence(Source.TRACEBACK, found[0]) if found else None
+
+
+def _has_zone(call: ast.Call, name: str) -> bool:
+    if name == "strftime":
+        return True  # a format, not a conversion
+    wanted = 1 if name == "astimezone" else 2 if name == "fromtimestamp" else 99
+    is_none = any(one.arg in ("tz", None) and not _is_none(one.value) for one in call.keywords)
+    return is_none or (len(call.args) >= wanted and not _is_none(call.args[wanted - 1]))
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+ORDERED_BY = frozenset({"sorted", "len", "any", "all", "sum", "set", "frozenset", "Counter", "isdisjoint"})
+"""Functions whose result does not depend on the order of a set."""
+
+
+def _unordered(statement: Statement, reads: Mapping[str, str | None]) -> str | None:
+    """Return the set whose order a statement uses; None if it uses none."""
+    for part in statement.parts:
+        for node, is_ordered in _with_order(part, False):
+            if not is_ordered and _is_set(node, reads) and _uses_order(node, statement):
+                return ast.unparse(node)[:MAX_CODE_SHOWN]
+    return None
+
+
+def _with_order(node: ast.AST, is_ordered: bool) -> Iterator[tuple[ast.AST, bool]]:
+    yield node, is_ordered
+    name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+    inside = is_ordered or name in ORDERED_BY or (name in ("min", "max") and not getattr(node, "keywords", ()))
+    inside = inside or isinstance(node, (ast.Compare, ast.SetComp))
+    for child in ast.iter_child_nodes(node):
+        yield from _with_order(child, inside)
+
+
+def _is_set(node: ast.AST, reads: Mapping[str, str | None]) -> bool:
+    match node:
+        case ast.Set() | ast.SetComp():
+            return True
+        case ast.Call(func=ast.Name(id="set" | "frozenset")):
+            return True
+        case ast.Name() | ast.Attribute():
+            return _looks_like_set(reads.get(ast.unparse(node)))
+        case ast.Await():
+            return _is_set(node.value, reads)
+        case ast.BinOp(op=ast.Sub() | ast.BitAnd() | ast.BitOr() | ast.BitXor()):
+            return any(_is_set(one, reads) or _is_keys(one) for one in (node.left, node.right))
+        case ast.Call(func=ast.Attribute(attr="union" | "difference" | "intersection" | "symmetric_difference")):
+            return True
+        case ast.Call():
+            return _looks_like_set(reads.get(ast.unparse(node)))
+        case _:
+            return False
+
+
+def _is_keys(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("keys", "items")
+
+
+def _looks_like_set(text: str | None) -> bool:
+    if text is None:
+        return False
+    if text.startswith(("set(", "frozenset(")):
+        return True
+    try:
+        return text.startswith("{") and isinstance(ast.parse(text, mode="eval").body, ast.Set)
+    except SyntaxError:
+        return text.startswith("{") and ": " not in text.partition(",")[0]
+
+
+def _uses_order(node: ast.AST, statement: Statement) -> bool:
+    """Whether a set is iterated, or one of its items is taken."""
+    parents = {child: one for part in statement.parts for one in ast.walk(part) for child in ast.iter_child_nodes(one)}
+    outer = parents.get(node)
+    if outer is None:
+        return statement.is_loop
+    if isinstance(outer, ast.comprehension):
+        return outer.iter is node
+    if isinstance(outer, ast.Call):
+        return node in outer.args
+    if isinstance(outer, ast.Attribute):
+        return outer.attr == "pop" and isinstance(parents.get(outer), ast.Call)
+    return isinstance(outer, (ast.Starred, ast.For, ast.AsyncFor))
+
+
+class ImportedFrom(NamedTuple):
+    """The statement that a value made at import comes from.
+
+    Attributes:
+        file: Its file.
+        statement: The statement.
+        dependence: What it depends on.
+    """
+
+    file: str
+    statement: Statement
+    dependence: Dependence
+
+
+Place = tuple[str, Statement]
+
+
+def source_at_import(file: str, statement: Statement, name: str) -> tuple[Place, ImportedFrom] | None:
+    """Follow a statement that makes a value at import, or one that changes an object that it makes, to its source.
+
+    Modules are not recorded, so the values are not known: the names that are read are followed in the source.
+
+    Args:
+        file: Its file.
+        statement: The statement.
+        name: The value.
+
+    Returns:
+        The statement that makes or changes the value, with its file, and where that comes from; None if no source is found.
+    """
+    for place in ((file, statement), *_changes(file, name)):
+        found = _followed(place)
+        if found is not None:
+            return place, found
+    return None
+
+
+def _changes(file: str, name: str) -> Iterator[Place]:
+    """Yield the statements that only call a method of an object: `logger.setLevel(level())`."""
+    for one in source_of(file):
+        match one.node:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=owner)))) if owner == name:
+                yield file, one
+            case _:
+                pass
+
+
+def _followed(place: Place) -> ImportedFrom | None:
+    pending, seen = deque([place]), {(place[0], place[1].first)}
+    for _ in range(MAX_FOLLOWED):
+        if not pending:
+            return None
+        file, statement = pending.popleft()
+        found = dependence_of(statement, _sets(file, statement))
+        if found is not None and found.source not in (Source.GENERATOR, Source.COMPLETION):
+            return ImportedFrom(file, statement, found)
+        for other in _read_by(file, statement):
+            if (other[0], other[1].first) not in seen:
+                seen.add((other[0], other[1].first))
+                pending.append(other)
+    return None
+
+
+def _read_by(file: str, statement: Statement) -> Iterator[Place]:
+    """Yield the statements that give the names that a statement reads, and the results of the functions that it calls."""
+    for path in sorted(statement.reads):
+        name = path.partition(".")[0]
+        own = [one for one in source_of(file) if one.function is statement.function and name in one.writes]
+        if statement.function is None or not own:
+            origin, at = imported(file, path)
+            module = source_of(origin)
+            own = [one for one in module if one.function is None and at.partition(".")[0] in one.binds]
+            yield from ((origin, one) for one in own if not isinstance(one.node, (ast.FunctionDef, ast.ClassDef)))
+        else:
+            yield from ((file, one) for one in own if one is not statement)
+    for call in calls_of(statement):
+        called = access_path(call.func)
+        if called is None:
+            continue
+        origin, at = imported(file, called)
+        last = at.rpartition(".")[2]
+        for one in source_of(origin):
+            if isinstance(one.node, ast.Return) and getattr(one.function, "name", "") == last:
+                yield origin, one
+
+
+def _sets(file: str, statement: Statement) -> dict[str, str | None]:
+    """The names in a statement that a module assigns a set: their texts, as far as the search for an order needs them."""
+    found: dict[str, str | None] = {}
+    for path in statement.reads:
+        origin, at = imported(file, path)
+        made = (
+            getattr(one.node, "value", None) for one in source_of(origin) if one.function is None and at in one.binds
+        )
+        if any(isinstance(value, (ast.Set, ast.SetComp)) for value in made):
+            found[path] = "set()"
+    return found
