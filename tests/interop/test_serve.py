@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 from botocore.exceptions import ClientError
 
@@ -250,8 +251,13 @@ def test_the_aws_cli_works_against_serve(tmp_path: Path, monkeypatch: pytest.Mon
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_DATA_PATH": str(Path(botocore.__file__).parent / "data"),  # teaches an older CLI the newest operations
     }
     with Serving(tmp_path, "--config", str(write(tmp_path))) as serving:
+        client = serving.client()
+
+        def status() -> str:
+            return str(client.get_durable_execution(DurableExecutionArn=arn)["Status"])
 
         def aws(*words: str) -> str:
             command = ["aws", "lambda", "--endpoint-url", serving.url, "--output", "text", *words]
@@ -264,9 +270,20 @@ def test_the_aws_cli_works_against_serve(tmp_path: Path, monkeypatch: pytest.Mon
         callback = serving.wait_for_callbacks(1, "orders")[0]
         history = ("get-durable-execution-history", "--durable-execution-arn", arn, "--page-size", "2")
         assert "CallbackStarted" in aws(*history, "--query", "Events[].EventType")
+        aws("pause-durable-execution", "--durable-execution-arn", arn, "--reason", "deploying")
+        while status() == "PAUSING":
+            pass
+        assert status() == "PAUSED"
         aws("send-durable-execution-callback-success", "--callback-id", callback)
+        assert status() == "PAUSED"
+        aws("resume-durable-execution", "--durable-execution-arn", arn)
+        while status() != "SUCCEEDED":
+            pass
+        aws("delete-durable-execution", "--durable-execution-arn", arn)
+        with pytest.raises(ClientError, match="Durable execution not found"):
+            status()
         aws("stop-durable-execution", "--durable-execution-arn", aws("invoke", *options, *event))
-        assert aws("get-function", "--function-name", "orders:live", "--query", "Configuration.Version") == "1"
+        client.close()
 
 
 @pytest.mark.parametrize(("words", "code", "said"), [
