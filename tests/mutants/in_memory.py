@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from inspect import CO_OPTIMIZED
@@ -83,10 +83,15 @@ class InMemory:
     def _tried(self, session: pytest.Session, file: Path, code: str) -> str:
         original = file.read_text(encoding="utf-8")
         before, after = (compile(text, str(file), "exec", dont_inherit=True) for text in (original, code))
-        names = [old.co_qualname for old, new in zip(_functions(before), _functions(after), strict=True) if old != new]
-        callers = {nodeid: took for name in names for nodeid, took in self._callers[str(file), name].items()}
-        replaced = {(one.co_qualname, one.co_firstlineno): one for one in _inside(after)}
-        if _without_functions(before) != _without_functions(after) or len(replaced) < len([*_inside(after)]):
+        changed = [new for old, new in zip(_functions(before), _functions(after), strict=True) if old != new]
+        callers = {id_: took for one in changed for id_, took in self._callers[str(file), one.co_qualname].items()}
+        places = Counter((one.co_qualname, one.co_firstlineno) for one in _inside(after))
+        replaced = {
+            place: one for one in _inside(after) if places[place := (one.co_qualname, one.co_firstlineno)] == 1
+        }  # two lambdas of one line cannot be told apart
+        if _without_functions(before) != _without_functions(after) or not replaced.keys() >= {
+            (one.co_qualname, one.co_firstlineno) for one in changed
+        }:
             return "left"
         if not callers:
             return "uncalled"
