@@ -1,0 +1,198 @@
+"""The calls of one context: which differences there are, which is the root, and what it does to the calls behind it."""
+
+import pytest
+
+from durable_execution.comparison.call_tree import CallNode
+from durable_execution.divergence import Divergence, Side
+from tests.unit.comparison.test_comparison import compared, context, flow, node, shown, tree
+
+RAISED = Side("EXECUTION", name="flow", detail="raised ValueError: no")
+
+
+def numbered(*calls: tuple[str, int]) -> CallNode:
+    """A handler whose calls have these numbers."""
+    return flow(*(node(name, position) for name, position in calls))
+
+
+def root_of(recorded: CallNode, replayed: CallNode) -> Divergence:
+    (root,) = compared(recorded, replayed).roots
+    return root
+
+
+@pytest.mark.parametrize(
+    ("recorded", "replayed", "effect", "follow_on"),
+    [
+        ("abcde", "acde", '"c" would take the recorded result of "b"; 3 later calls shift by 1', 3),
+        ("abcde", "ade", '"d" would take the recorded result of "b"; 2 later calls shift by 2', 3),
+        ("ade", "abcde", '"b" would take the recorded result of "d"; 2 later calls shift by 2', 3),
+        ("abc", "anbc", '"n" would take the recorded result of "b"; 2 later calls shift by 1', 2),
+        ("abcde", "ab", '"c" has already run, but its result is no longer used; the same for 2 later calls', 2),
+        ("abcdef", "acxyef", '"c" would take the recorded result of "b"; 2 later calls shift by 1', 3),
+        ("abcd", "acbd", '"c" would take the recorded result of "b"; 1 later call shifts by 1', 2),
+        ("abcd", "dabc", '"d" would take the recorded result of "a"; 3 later calls shift by 1', 4),
+        ("abcde", "axcye", '"x" would take the recorded result of "b"', 1),
+    ],
+)
+def test_the_root_says_what_becomes_of_later_calls(recorded: str, replayed: str, effect: str, follow_on: int) -> None:
+    root = root_of(tree(*recorded), tree(*replayed))
+    assert (root.effect, root.follow_on) == (effect, follow_on)
+
+
+def test_calls_that_shift_by_different_numbers_only_shift() -> None:
+    root = root_of(tree(*"abcdef"), tree(*"acdxyef"))
+    assert root.effect == '"c" would take the recorded result of "b"; 4 later calls shift'
+
+
+def test_a_warning_before_the_root_is_a_root_of_its_own() -> None:
+    recorded, replayed = (flow(*(node(name, at) for at, name in enumerate("ab", start=1))) for _ in range(2))
+    for side, result in ((recorded, "1"), (replayed, "2")):
+        side.children = [*(side.children or [])]
+        side.children[0] = node("a", 1, "CONTEXT", result=result)
+    (replayed.children or [])[1].side = node("x", 2).side
+    assert shown(compared(recorded, replayed)) == [("result", "flow/a", True), ("renamed", "flow/b", True)]
+
+
+@pytest.mark.parametrize(("names", "paths"), [("ab", ["flow/c", "flow/d"]), ("ax", ["flow/b", "flow/c", "flow/d"])])
+def test_code_that_raised_never_reached_what_is_recorded_behind(names: str, paths: list[str]) -> None:
+    replayed = tree(*names)
+    replayed.raised = RAISED
+    found = compared(tree(*"abcd"), replayed)
+    assert [one.path for one in found.divergences] == paths
+    behind = found.divergences[-1]
+    assert (behind.kind, behind.replayed, behind.severity) == ("unfinished", RAISED, "error")
+    assert behind.effect == 'the execution fails here and never reaches "d", which the recording made'
+    assert [one.is_root for one in found.divergences] == [True] + [False] * (len(paths) - 1)
+
+
+def test_a_call_that_is_gone_before_the_code_raised_was_skipped() -> None:
+    replayed = numbered(("a", 1), ("c", 2))
+    replayed.raised = RAISED
+    assert [one.kind for one in compared(tree(*"abc"), replayed).divergences] == ["skipped"]
+
+
+def test_code_that_waits_for_nothing_new_has_made_all_its_calls() -> None:
+    replayed = tree("a", is_ended=False)
+    assert shown(compared(tree("a", "b"), replayed)) == []
+    replayed.is_resting = True
+    assert shown(compared(tree("a", "b"), replayed)) == [("skipped", "flow/b", True)]
+
+
+def test_a_call_of_a_different_client_is_no_difference() -> None:
+    recorded = tree("a", "b")
+    (recorded.children or [])[1].is_foreign = True
+    found = compared(recorded, tree("a"))
+    assert found.divergences == ()
+    assert [row.recorded is not None and row.recorded.is_foreign for row in found.rows] == [False, True]
+
+
+def test_a_number_that_no_call_has_was_reserved_by_a_call_that_nobody_awaited() -> None:
+    assert shown(compared(tree(*"abc"), numbered(("a", 1), ("c", 3)))) == []
+    assert shown(compared(tree(*"abc"), numbered(("a", 1), ("c", 2)))) == [("skipped", "flow/b", True)]
+    skipped = compared(tree(*"abcd"), numbered(("c", 2), ("d", 3)))
+    assert shown(skipped) == [("skipped", "flow/b", True)], "the number of a is free, and that of b is taken"
+    assert shown(compared(tree(*"abc"), numbered(("a", 1), ("b", 2)))) == [("skipped", "flow/c", True)]
+
+
+def test_a_call_with_a_number_that_the_recording_left_free_is_new_work() -> None:
+    (added,) = compared(numbered(("a", 1), ("c", 3)), tree(*"abc")).divergences
+    assert (added.kind, added.severity, added.path) == ("inserted", "warning", "flow/b")
+    open_one = numbered(("a", 1), ("c", 3))
+    open_one.is_ended = False
+    assert shown(compared(open_one, tree(*"abc"))) == []
+
+
+@pytest.mark.parametrize("subtype", ["All", "Any", "Race"])
+def test_a_combinator_that_was_not_decided_has_no_record(subtype: str) -> None:
+    replayed = flow(node("a", 1), CallNode(Side("STEP", subtype, "r", position=2, path="flow/r")), node("c", 3))
+    assert shown(compared(numbered(("a", 1), ("c", 3)), replayed)) == []
+
+
+def test_a_renamed_call_that_pushes_the_ones_behind_it_was_added() -> None:
+    """The recorded call is created still, but not awaited: it lost to the new one."""
+    pushed = root_of(tree(*"abcd"), numbered(("a", 1), ("x", 2), ("c", 4), ("d", 5)))
+    assert (pushed.kind, pushed.path) == ("inserted", "flow/x")
+    assert root_of(tree(*"abcd"), tree(*"axcd")).kind == "renamed"
+
+
+def test_a_renamed_call_of_the_same_function_was_not_added() -> None:
+    recorded, replayed = tree(*"abcd"), numbered(("a", 1), ("x", 2), ("c", 4), ("d", 5))
+    for side in (recorded, replayed):
+        (side.children or [])[1].body = "same"
+    assert root_of(recorded, replayed).kind == "renamed"
+
+
+def test_a_call_of_a_different_function_and_name_is_a_replacement() -> None:
+    recorded, replayed = tree("a", "b"), tree("a", "x")
+    (recorded.children or [])[1].body, (replayed.children or [])[1].body = "bill", "refund"
+    found = compared(recorded, replayed)
+    assert [one.kind for one in found.divergences] == ["skipped", "inserted"]
+    assert (found.roots[0].likely or "").startswith('"x" took the place of "b" and runs a different function')
+    assert (found.roots[0].replayed and found.roots[0].replayed.name) == "x"
+
+
+def test_a_position_is_that_of_the_side_at_fault() -> None:
+    assert root_of(tree(*"abc"), tree(*"ac")).position == 2
+    assert root_of(tree(*"ac"), tree(*"abc")).position == 2
+    assert root_of(tree(*"abcd"), tree(*"adbc")).position == 2
+    late = root_of(numbered(("a", 1), ("b", 3)), numbered(("a", 1), ("x", 3)))
+    assert late.position == 3
+
+
+def test_rows_of_calls_that_have_a_different_number_are_shifted() -> None:
+    found = compared(tree(*"abc"), tree(*"ac"))
+    assert [row.is_shifted for row in found.rows] == [False, False, True]
+
+
+def batch(*branches: int, known: int | None = None, is_settled: bool = False, is_ended: bool = True) -> CallNode:
+    """A map whose recorded branches have these indexes."""
+    each = CallNode(Side("CONTEXT", "Map", "m", position=1, path="flow/m"), is_ended=is_ended, is_settled=is_settled)
+    each.known = {} if known is None else {"branches": known}
+    each.children = [
+        CallNode(Side("CONTEXT", "MapIteration", position=index, path=f"flow/m#{index}"), branch=index)
+        for index in branches
+    ]
+    return flow(each)
+
+
+def test_branches_are_paired_by_index_in_whatever_order_they_started() -> None:
+    found = compared(batch(2, 0, 1), batch(0, 1, 2))
+    assert found.divergences == ()
+    assert [row.recorded.branch for row in found.rows[1:] if row.recorded] == [0, 1, 2]
+
+
+def test_a_branch_that_an_open_map_had_not_come_to_is_no_difference_unless_it_would_have() -> None:
+    unsettled = batch(0, is_ended=False)
+    assert shown(compared(unsettled, batch(0, 1))) == []
+    settled = batch(0, is_ended=False, is_settled=True)
+    (gained,) = compared(settled, batch(0, 1, 2, known=3)).divergences
+    assert (gained.kind, gained.context_path, gained.path) == ("branch_count", "flow", "flow/m")
+    sides = [side and side.configuration for side in (gained.recorded, gained.replayed)]
+    assert sides == [{"branches": 1}, {"branches": 3}]
+    (counted,) = compared(settled, batch(0, 1)).divergences
+    assert counted.replayed is not None
+    assert counted.replayed.configuration == {"branches": 2}, "as many as were seen, where it is not known"
+
+
+def test_two_functions_of_one_name_that_changed_places_are_reordered() -> None:
+    def side(*bodies: str) -> CallNode:
+        return flow(*(node("same", at, body=body) for at, body in enumerate(bodies, start=1)))
+
+    found = compared(side("x", "y", "z"), side("y", "x", "z"))
+    assert [(one.kind, one.position) for one in found.divergences] == [("reordered", 1), ("reordered", 2)]
+    assert compared(side("x", "y"), side("x", "y")).divergences == ()
+    assert compared(side("x", "y"), side("x", "other")).divergences == (), "an edited body is no other order"
+
+
+def test_a_virtual_context_in_place_of_a_recorded_one_is_another_kind() -> None:
+    virtual = context("c", 1, "x")
+    virtual.is_virtual = True
+    (found,) = compared(flow(context("c", 1, "x")), flow(virtual)).roots
+    assert found.kind == "changed_kind"
+    assert found.replayed is not None
+    assert (found.replayed.detail or "").startswith("virtual branch")
+
+
+@pytest.mark.parametrize(("left", "right", "differs"), [("1", "1.0", False), ("1", "2", True), (None, "2", False)])
+def test_a_context_that_returns_something_else_is_a_warning(left: str | None, right: str, differs: bool) -> None:
+    found = compared(flow(node("c", 1, "CONTEXT", result=left)), flow(node("c", 1, "CONTEXT", result=right)))
+    assert [(one.kind, one.severity) for one in found.divergences] == [("result", "warning")] * differs
