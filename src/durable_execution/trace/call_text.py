@@ -89,8 +89,14 @@ def run_text(run: ReplayRun | SiblingRuns) -> str:
     if isinstance(run, ReplayRun):
         kind = "open" if run.is_open else "replayed"
         return f'{{"record":"{kind}"{member_text("context_id", run.context_id)}'
-    line = {"record": "siblings", "siblings": run.siblings, "is_open": run.is_open, "of_tasks": run.of_tasks}
-    start = dumps({name: value for name, value in line.items() if value is not False}, separators=(",", ":"))
+    line = {
+        "record": "siblings",
+        "siblings": run.siblings,
+        "is_open": run.is_open,
+        "of_tasks": run.of_tasks,
+        "inner": run.inner,
+    }
+    start = dumps({name: value for name, value in line.items() if value not in (False, ())}, separators=(",", ":"))
     return start[:-1] + member_text("context_id", run.context_id)
 
 

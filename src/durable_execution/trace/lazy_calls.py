@@ -36,7 +36,7 @@ MAX_TUPLE = 32
 Interval = tuple[int, int]
 Group = tuple[Any, ...]
 """Prefix of a context, and whether the calls are open: positions belong to it. Or: the prefix of the enclosing context, whether the
-calls are open, whether tasks made them, and a position: the numbers of contexts belong to it."""
+calls are open, whether tasks made them, a position, and where in each context it is: the numbers of contexts belong to it."""
 
 
 def kin(version: int, python: str | None) -> str | None:
@@ -116,12 +116,12 @@ class TraceIndex:
 
     def _changes_in_siblings(self, runs: SiblingRuns, before: int, python: str | None) -> Iterator[Segment]:
         for numbers, digest in runs.segments():
-            contexts = runs.context_id, runs.of_tasks, runs.first, runs.last, tuple(numbers), python
+            contexts = runs.context_id, runs.of_tasks, runs.inner, runs.first, runs.last, tuple(numbers), python
             seen = self._of_siblings.get(contexts)
             if seen == digest:
                 continue
             self._of_siblings[contexts] = digest
-            ids = [sibling_id(runs.context_id, number, of_tasks=runs.of_tasks) for number in numbers]
+            ids = [id_ for number in numbers for id_ in runs.contexts(number)]
             places = [(id_, position) for id_ in ids for position in range(runs.first, runs.last + 1)]
             if any((id_, runs.first // CUT) in self._changed for id_ in ids):
                 continue
@@ -405,8 +405,8 @@ class Coverage:
             if isinstance(part, ReplayRun):
                 found.setdefault((part.context_id, part.is_open), []).append((part.first, part.last))
             elif isinstance(part, SiblingRuns):
-                for position in range(part.first, part.last + 1):
-                    group = part.context_id, part.is_open, part.of_tasks, position
+                for place in part.places():
+                    group = part.context_id, part.is_open, part.of_tasks, *place
                     found.setdefault(group, []).extend(part.siblings)
             else:
                 self._take(part, trace.invocation, found)
@@ -439,8 +439,11 @@ def _place_in(group: Group, number: int) -> Place:
     """Return the place of a call by what belongs to its group."""
     if len(group) == len(("context", "is_open")):
         return group[0], number
-    context_id, _, of_tasks, position = group
-    return sibling_id(context_id, number, of_tasks=of_tasks), position
+    context_id, _, of_tasks, position, *inner = group
+    context_id = sibling_id(context_id, number, of_tasks=of_tasks)
+    for inside, is_task in inner:
+        context_id = sibling_id(context_id, inside, of_tasks=is_task)
+    return context_id, position
 
 
 def _joined(intervals: list[Interval]) -> list[Interval]:

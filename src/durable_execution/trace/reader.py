@@ -24,7 +24,7 @@ from durable_execution.trace.schema import (
     TraceEntry,
     UnreadableTraceError,
 )
-from durable_execution.trace.siblings import SiblingRuns
+from durable_execution.trace.siblings import MAX_LEVELS, SiblingRuns
 
 MAX_NOTES = 20
 
@@ -107,6 +107,7 @@ class SiblingsLine(Line):
     cuts: str = ""
     is_open: bool = False
     of_tasks: bool = False
+    inner: tuple[tuple[tuple[tuple[Position, Position], ...], bool], ...] = Field(default=(), max_length=MAX_LEVELS)
     at: Offset | None = None
 
 
@@ -431,7 +432,10 @@ def _entry(line: CallLine, source_file: str | None) -> TraceEntry:
 
 
 def _set(line: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in line.items() if value is not None and value != {} and value is not False}
+    empty: tuple[Any, ...] = ({}, ())
+    return {
+        key: value for key, value in line.items() if value is not None and value is not False and value not in empty
+    }
 
 
 def _iso(fields: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from durable_execution.observers import CallSite, OperationCall
 from durable_execution.trace.runs import Identity, ReplayRun, configuration_text, identity_digest, key_of
-from durable_execution.trace.siblings import Origin, SiblingRuns, joined, origin, origin_of_scope, task_origin
+from durable_execution.trace.siblings import Origin, SiblingRuns, around, joined, origin, origin_of_scope, task_origin
 
 TAIL = 2
 """This many calls before the first new one get lines of their own: that is where a reader looks first."""
@@ -167,6 +167,12 @@ class Repeats:
             group.append((position, key))
         return list(joined(groups, self._origins)), last[::-1]
 
+    def _note_origins(self, scope: Any) -> None:
+        """Note where the context of a call was created, and those around it."""
+        while scope is not None and (prefix := scope.ids.prefix) is not None and prefix not in self._origins:
+            self._origins[prefix] = origin_of_scope(prefix, scope)
+            scope = around(scope)
+
     def _condense(self, calls: list[Repeat]) -> list[Condensed]:
         digest_of, configured, identified = self._digest_of, self._identities.of_configuration, self._identities.of
         found: list[Condensed] = []
@@ -185,11 +191,11 @@ class Repeats:
                 digest_of(given) if given is not None else None,
             )
             if context_id is not None and context_id not in self._origins:
-                self._origins[context_id] = (
-                    task_origin(context_id, call.parent_id, call.path.rpartition("/")[0])
-                    if isinstance(call, OperationCall)
-                    else origin_of_scope(context_id, call.scope)
-                )
+                if isinstance(call, OperationCall):
+                    path = call.path.rpartition("/")[0]
+                    self._origins[context_id] = task_origin(context_id, call.parent_id, path)
+                else:
+                    self._note_origins(call.scope)
             found.append((context_id, recorded is None, call.position, key))
         return found
 

@@ -14,7 +14,7 @@ from durable_execution.divergence import Divergence
 from durable_execution.errors import DurableError
 
 SCHEMA = "durable-replay-trace"
-VERSION = 5
+VERSION = 6
 
 
 class UnreadableTraceError(DurableError, ValueError):

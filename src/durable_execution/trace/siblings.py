@@ -1,12 +1,12 @@
 """Runs at the same positions of sibling contexts, such as the items of a map, share a line of the trace.
 
-Otherwise the trace of a map with many open items would grow with the square of their number. The reader derives the ids of the
-contexts from their numbers, as the runtime does.
+Otherwise the trace of a map with many open items would grow with the square of their number. The same holds for what is inside
+the items: a map, or tasks. The reader derives the ids of the contexts from their numbers, as the runtime does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, product
 from typing import Any
 
 from durable_execution.protocol.ids import operation_id, task_prefix
@@ -15,10 +15,20 @@ from durable_execution.trace.runs import CUT, CUT_DIGITS, ReplayRun, consecutive
 MAX_WIDTH = CUT // 2
 """Longer runs have lines of their own: those of siblings save nothing."""
 
+MAX_LEVELS = 6
+"""Contexts within each other that a line joins: two maps without contexts within each other take three."""
+
 MAX_DIGITS = 8
 
 Origin = tuple[str | None, int, bool]
 """Where a context was created: the prefix of that context, the position there, or the number of a task, and whether it is one."""
+
+
+Level = tuple[tuple[tuple[int, int], ...], bool]
+"""First and last number of adjacent contexts, ascending, and whether they are tasks."""
+
+Group = tuple[int, list[str]]
+"""The number of a context, and the keys of the calls in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,8 @@ class SiblingRuns:
         last: Position of the last call in each context.
         cuts: Digests of the calls, without separators. Each covers as many contexts as have at most `CUT` calls.
         is_open: Whether the operations had not ended.
-        of_tasks: Whether tasks made the calls.
+        of_tasks: Whether the siblings are tasks.
+        inner: Where in each sibling the calls are, from the outside to the inside; empty if they are its own.
         at: Offset in seconds from the start of the invocation at which the runs were complete.
     """
 
@@ -43,12 +54,16 @@ class SiblingRuns:
     cuts: str = ""
     is_open: bool = False
     of_tasks: bool = False
+    inner: tuple[Level, ...] = ()
     at: float | None = None
 
     @property
     def width(self) -> int:
-        """The number of calls in each context."""
-        return self.last - self.first + 1
+        """The number of calls in each sibling."""
+        found = self.last - self.first + 1
+        for ranges, _ in self.inner:
+            found *= sum(last - first + 1 for first, last in ranges)
+        return found
 
     @property
     def count(self) -> int:
@@ -58,28 +73,55 @@ class SiblingRuns:
     @property
     def cut_count(self) -> int:
         """The number of digests that cover the calls; 0 if the positions or contexts are none."""
-        if not 0 <= self.first <= self.last or self.width > MAX_WIDTH:
+        if not 0 <= self.first <= self.last or not all(_are_ascending(ranges) for ranges, _ in self.inner):
+            return 0
+        if self.width > MAX_WIDTH or not _are_ascending(self.siblings):
             return 0
         count, before, cut = 0, -1, CUT // self.width
         for first, last in self.siblings:
-            if not before < first <= last:
-                return 0
             count += last // cut - first // cut + (first // cut != before // cut or before < 0)
             before = last
         return count
 
     def segments(self) -> Iterator[tuple[list[int], str]]:
-        """Yield the contexts and the digest of each cut."""
-        contexts = (number for first, last in self.siblings for number in range(first, last + 1))
-        for index, (_, numbers) in enumerate(groupby(contexts, key=lambda number: number // (CUT // self.width))):
+        """Yield the siblings and the digest of each cut."""
+        siblings = _numbers(self.siblings)
+        for index, (_, numbers) in enumerate(groupby(siblings, key=lambda number: number // (CUT // self.width))):
             yield list(numbers), self.cuts[index * CUT_DIGITS : (index + 1) * CUT_DIGITS]
+
+    def contexts(self, number: int) -> list[str]:
+        """Return the prefixes of the calls in a sibling, in the order of the digests."""
+        found = [sibling_id(self.context_id, number, of_tasks=self.of_tasks)]
+        for ranges, of_tasks in self.inner:
+            found = [sibling_id(each, inside, of_tasks=of_tasks) for each in found for inside in _numbers(ranges)]
+        return found
+
+    def places(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the place of each call in a sibling: the position, and the number and kind of each context in between."""
+        between = [[(number, of_tasks) for number in _numbers(ranges)] for ranges, of_tasks in self.inner]
+        for path in product(*between):
+            for position in range(self.first, self.last + 1):
+                yield position, *path
 
     def runs(self) -> Iterator[ReplayRun]:
         """Yield the run of each context, without digests."""
-        for first, last in self.siblings:
-            for number in range(first, last + 1):
-                context_id = sibling_id(self.context_id, number, of_tasks=self.of_tasks)
+        for number in _numbers(self.siblings):
+            for context_id in self.contexts(number):
                 yield ReplayRun(context_id, self.first, self.last, "", self.is_open, self.at)
+
+
+def _numbers(ranges: Sequence[tuple[int, int]]) -> Iterator[int]:
+    for first, last in ranges:
+        yield from range(first, last + 1)
+
+
+def _are_ascending(ranges: Sequence[tuple[int, int]]) -> bool:
+    before = -1
+    for first, last in ranges:
+        if not before < first <= last:
+            return False
+        before = last
+    return bool(ranges)
 
 
 def sibling_id(prefix: str | None, number: int, *, of_tasks: bool) -> str:
@@ -87,30 +129,45 @@ def sibling_id(prefix: str | None, number: int, *, of_tasks: bool) -> str:
     return task_prefix(prefix, number) if of_tasks else operation_id(prefix, number)
 
 
-def siblings_of(
-    context_id: str | None,
-    contexts: Sequence[tuple[int, Sequence[str]]],
-    first: int,
-    *,
-    is_open: bool,
-    of_tasks: bool,
-) -> SiblingRuns:
-    """Join the runs of sibling contexts.
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Calls below one context that are written together.
 
-    Args:
-        context_id: The context that created them.
-        contexts: The number of each context, ascending, and the keys of its calls: as many for each.
-        first: Position of the first call in each context.
+    Attributes:
+        place: Where its first call is among all.
+        context_id: A context around the calls.
+        inner: Where in that context they are.
+        first: Position of the first call in each innermost context.
+        last: Position of the last call.
         is_open: Whether the operations had not ended.
-        of_tasks: Whether tasks made the calls.
+        keys: The keys of the calls.
+        joined: What was joined last: the context, the siblings in it, whether they are tasks, and where in them the calls are.
+            None if the calls are those of one context.
+        own: The context of the calls, if it is one.
     """
-    width = len(contexts[0][1])
-    ranges = tuple((run[0][0], run[-1][0]) for run in consecutive(contexts))
-    cuts = "".join(
-        digest_of_keys(key for _, keys in cut for key in keys)
-        for _, cut in groupby(contexts, key=lambda context: context[0] // (CUT // width))
-    )
-    return SiblingRuns(context_id, ranges, first, first + width - 1, cuts, is_open, of_tasks)
+
+    place: int
+    context_id: str | None
+    inner: tuple[Level, ...]
+    first: int
+    last: int
+    is_open: bool
+    keys: list[str]
+    own: str | None
+    joined: tuple[str | None, list[Group], bool, tuple[Level, ...]] | None = None
+
+    def runs(self) -> Iterator[ReplayRun | SiblingRuns]:
+        """Yield what is written."""
+        if self.joined is None:
+            yield from runs_of(self.own, list(enumerate(self.keys, start=self.first)), is_open=self.is_open)
+            return
+        context_id, siblings, of_tasks, inner = self.joined
+        per_cut = CUT // len(siblings[0][1])
+        cuts = "".join(
+            digest_of_keys(key for _, keys in cut for key in keys)
+            for _, cut in groupby(siblings, key=lambda sibling: sibling[0] // per_cut)
+        )
+        yield SiblingRuns(context_id, _ranges(siblings), self.first, self.last, cuts, self.is_open, of_tasks, inner)
 
 
 def joined(
@@ -122,23 +179,47 @@ def joined(
         groups: Position and key of each call, by its context and by whether it is open.
         origins: Where the contexts were created.
     """
-    alike: dict[tuple[Any, ...], list[tuple[int, str | None, Sequence[tuple[int, str]]]]] = {}
+    blocks: list[_Block] = []
     for (context_id, is_open), found in groups.items():
-        created = origins.get(context_id) if context_id is not None else None
         for run in consecutive(sorted(found)):
-            first = run[0][0]
-            if created is None or len(run) > MAX_WIDTH:
-                alike[context_id, is_open, first] = [(0, context_id, run)]
+            keys = [key for _, key in run]
+            blocks.append(_Block(len(blocks), context_id, (), run[0][0], run[-1][0], is_open, keys, context_id))
+    done: list[_Block] = []
+    for _ in range(MAX_LEVELS):
+        alike: dict[tuple[Any, ...], list[tuple[int, _Block]]] = {}
+        for block in blocks:
+            created = origins.get(block.context_id) if block.context_id is not None else None
+            if created is None or len(block.keys) > MAX_WIDTH:
+                done.append(block)
             else:
                 parent, number, of_tasks = created
-                alike.setdefault((parent, is_open, first, len(run), of_tasks), []).append((number, context_id, run))
-    for shape, members in alike.items():
-        is_open, first = shape[1], shape[2]
-        if len(members) == 1:
-            yield from runs_of(members[0][1], members[0][2], is_open=is_open)
-        else:
-            contexts = sorted((number, [key for _, key in run]) for number, _, run in members)
-            yield siblings_of(shape[0], contexts, first, is_open=is_open, of_tasks=shape[4])
+                shape = parent, of_tasks, block.inner, block.first, block.last, block.is_open
+                alike.setdefault(shape, []).append((number, block))
+        blocks = [_around(parent, of_tasks, members) for (parent, of_tasks, *_), members in alike.items()]
+    for block in sorted([*done, *blocks], key=lambda block: block.place):
+        yield from block.runs()
+
+
+def _around(parent: str | None, of_tasks: bool, members: list[tuple[int, _Block]]) -> _Block:  # a shape's
+    """Return blocks of the same shape in siblings as one block of the context around them."""
+    members.sort(key=lambda member: member[0])
+    block = members[0][1]
+    siblings = [(number, each.keys) for number, each in members]
+    level = _ranges(siblings), of_tasks
+    if len(members) == 1:
+        return replace(block, context_id=parent, inner=(level, *block.inner))
+    return replace(
+        block,
+        place=min(each.place for _, each in members),
+        context_id=parent,
+        inner=(level, *block.inner),
+        keys=[key for _, keys in siblings for key in keys],
+        joined=(parent, siblings, of_tasks, block.inner),
+    )
+
+
+def _ranges(siblings: Sequence[Group]) -> tuple[tuple[int, int], ...]:
+    return tuple((run[0][0], run[-1][0]) for run in consecutive(siblings))
 
 
 def origin(context_id: str, parent: str | None, number: int, *, of_tasks: bool) -> Origin | None:
@@ -151,6 +232,11 @@ def origin_of_scope(context_id: str, scope: Any) -> Origin | None:
     if scope.owner is not None:
         return origin(context_id, scope.owner.scope.ids.prefix, scope.owner.position, of_tasks=False)
     return task_origin(context_id, scope.base.ids.prefix, scope.path) if scope.base is not None else None
+
+
+def around(scope: Any) -> Any:
+    """Return the scope that created the context of a running call, or the task that makes it; None at the root."""
+    return scope.owner.scope if scope.owner is not None else scope.base
 
 
 def task_origin(context_id: str, parent: str | None, path: str) -> Origin | None:

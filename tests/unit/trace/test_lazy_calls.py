@@ -23,14 +23,14 @@ from durable_execution import (
 )
 from durable_execution.history.reading import execution_of_traces
 from durable_execution.local import LocalEngine
-from durable_execution.protocol import operation_id
 from durable_execution.trace import MemorySink, read_traces, write_traces
 from durable_execution.trace.lazy_calls import Coverage, Numbers, TraceCalls
-from durable_execution.trace.runs import CUT, digest_of_keys, runs_of
+from durable_execution.trace.runs import CUT, CUT_DIGITS, digest_of_keys, runs_of
 from durable_execution.trace.schema import VERSION, InvocationTrace
-from durable_execution.trace.siblings import SiblingRuns, siblings_of
+from durable_execution.trace.siblings import Origin, SiblingRuns, joined, sibling_id
 
 HOUR = timedelta(hours=1)
+FLAT = MapConfig(nesting_type=NestingType.FLAT)
 
 
 @durable_step
@@ -53,10 +53,9 @@ async def two_branches(rounds: int, ctx: DurableContext) -> None:
             await inner.step(poll(number))
             await inner.wait(HOUR * (item + 1))
 
-    nesting = NestingType.FLAT
     await asyncio.gather(
         ctx.map([0, 1], branch, name="nested"),
-        ctx.map([0, 1], branch, name="flat", config=MapConfig(nesting_type=nesting)),
+        ctx.map([0, 1], branch, name="flat", config=FLAT),
     )
     await ctx.step(poll(0), name="last")
 
@@ -124,6 +123,27 @@ def blocking(rounds: int, ctx: BlockingContext) -> None:
         ctx.wait(HOUR)
 
 
+async def _resting(ctx: DurableContext, number: int) -> None:
+    await ctx.step(poll(number))
+    await ctx.wait(timedelta(hours=1, seconds=number))
+
+
+@durable_execution
+async def flat_in_flat(rounds: int, ctx: DurableContext) -> None:
+    async def group(inner: DurableContext, number: int) -> None:
+        await inner.map([4 * number, 4 * number + 1], _resting, name="inner", config=FLAT)
+
+    await ctx.map(range(rounds), group, name="outer", config=FLAT)
+
+
+@durable_execution
+async def tasks_in_flat_items(rounds: int, ctx: DurableContext) -> None:
+    async def group(inner: DurableContext, number: int) -> None:
+        await asyncio.gather(*(_resting(inner, 4 * number + task) for task in range(2)))
+
+    await ctx.map(range(rounds), group, name="outer", config=FLAT)
+
+
 SHAPES = [poller, rounds_in_child, open_map, open_branches, gathered, blocking]
 
 
@@ -139,7 +159,7 @@ def traces(text: str) -> tuple[InvocationTrace, ...]:
 
 @pytest.mark.parametrize("handler", SHAPES, ids=lambda handler: handler.__name__)
 def test_a_trace_grows_with_the_calls_and_not_with_their_square(handler: Any) -> None:
-    sizes = [len(text_of(handler, rounds)) for rounds in (20, 40, 80)]
+    sizes = [len(text_of(handler, rounds)) for rounds in (10, 20, 40)]
     assert sizes[1] < 2.2 * sizes[0]
     assert sizes[2] < 2.2 * sizes[1]
 
@@ -188,6 +208,10 @@ def test_a_change_in_siblings_is_found_and_placed() -> None:
         {"first": 3},
         {"last": 90_000_000},
         {"first": 1, "last": 40, "cuts": ""},
+        {"inner": [[[], False]]},
+        {"inner": [[[[2, 1]], False]]},
+        {"inner": [[[[0, 90_000_000]], False]]},
+        {"inner": [[[[0, 0]], False]] * 9},
     ],
 )
 def test_a_damaged_line_of_siblings_is_noted(damage: dict[str, Any]) -> None:
@@ -201,19 +225,64 @@ def test_a_damaged_line_of_siblings_is_noted(damage: dict[str, Any]) -> None:
     assert "cannot be read and is ignored" in bad.notes[0]
 
 
-@given(st.sets(st.integers(0, 200), min_size=1), st.integers(1, 32), st.booleans())
+@given(st.sets(st.integers(0, 200), min_size=2), st.integers(1, 32), st.booleans())
 def test_runs_of_siblings_cover_exactly_the_contexts_given(numbers: set[int], width: int, of_tasks: bool) -> None:
-    contexts = [(number, [f"key {number} {each}" for each in range(width)]) for number in sorted(numbers)]
-    runs = siblings_of("c", contexts, 5, is_open=False, of_tasks=of_tasks)
+    ids = {number: sibling_id("c", number, of_tasks=of_tasks) for number in sorted(numbers)}
+    keys = {number: [f"key {number} {each}" for each in range(width)] for number in ids}
+    groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {
+        (id_, False): list(enumerate(keys[number], start=5)) for number, id_ in ids.items()
+    }
+    (runs,) = joined(groups, {id_: ("c", number, of_tasks) for number, id_ in ids.items()})
+    assert isinstance(runs, SiblingRuns)
     segments = list(runs.segments())
     assert [number for inside, _ in segments for number in inside] == sorted(numbers)
     assert runs.cut_count == len(segments)
     assert (runs.count, runs.width) == (len(numbers) * width, width)
     for inside, digest in segments:
         assert len(inside) * width <= CUT
-        assert digest == digest_of_keys(f"key {number} {each}" for number in inside for each in range(width))
-    if not of_tasks:
-        assert [run.context_id for run in runs.runs()] == [operation_id("c", number) for number in sorted(numbers)]
+        assert digest == digest_of_keys(key for number in inside for key in keys[number])
+    assert [run.context_id for run in runs.runs()] == list(ids.values())
+
+
+@given(
+    st.dictionaries(st.integers(0, 9), st.sets(st.tuples(st.integers(1, 4), st.booleans())), min_size=1, max_size=6),
+    st.integers(1, 3),
+)
+def test_runs_in_contexts_of_siblings_are_the_runs_of_each_context(
+    items: dict[int, set[tuple[int, bool]]], width: int
+) -> None:
+    """Each item has a context at position 1, in which contexts and tasks make calls."""
+    origins: dict[str, Origin | None] = {}
+    groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {}
+    for item, inside in items.items():
+        around = sibling_id("map", item, of_tasks=False)
+        child = sibling_id(around, 1, of_tasks=False)
+        origins |= {around: ("map", item, False), child: (around, 1, False)}
+        for number, of_tasks in inside:
+            id_ = sibling_id(child, number, of_tasks=of_tasks)
+            origins[id_] = child, number, of_tasks
+            groups[id_, False] = [(position, f"{id_} {position}") for position in range(1, width + 1)]
+    found = list(joined(groups, origins))
+    each = [run for part in found for run in (part.runs() if isinstance(part, SiblingRuns) else [part])]
+    assert sorted(run.context_id or "" for run in each) == sorted(id_ or "" for id_, _ in groups)
+    assert {(run.first, run.last) for run in each} <= {(1, width)}
+    for part in found:
+        if not isinstance(part, SiblingRuns):
+            continue
+        assert part.cut_count == len(part.cuts) // CUT_DIGITS
+        for numbers, digest in part.segments():
+            ids = [id_ for number in numbers for id_ in part.contexts(number)]
+            assert digest == digest_of_keys(f"{id_} {position}" for id_ in ids for position in range(1, width + 1))
+
+
+@pytest.mark.parametrize("handler", [flat_in_flat, tasks_in_flat_items], ids=lambda handler: handler.__name__)
+def test_equal_items_share_a_line_whatever_is_in_them(handler: Any) -> None:
+    assert len(text_of(handler, 24)) < 2.2 * len(text_of(handler, 12))
+    traces = read_traces(text_of(handler, 6))
+    assert all(not trace.notes and not _changed(trace) for trace in traces)
+    assert read_traces("".join(write_traces(traces))) == traces
+    parts = [part for trace in traces if isinstance(trace.entries, TraceCalls) for part in trace.entries.parts]
+    assert {len(part.inner) for part in parts if isinstance(part, SiblingRuns)} >= {0, 1}
 
 
 def test_every_invocation_shows_all_its_calls(traces: tuple[InvocationTrace, ...]) -> None:
