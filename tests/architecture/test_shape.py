@@ -39,6 +39,7 @@ KEPT_APART: dict[str, str] = {
     "src/durable_execution/replay/worker.py": "the script of a process of its own",
     "src/durable_execution/replay/line_recorder.py": "records what the interpreter reports; the importer compares replays",
     "src/durable_execution/lint/program.py": "follows names across files; knows no rule",
+    "src/durable_execution/lint/logged.py": "follows values to logs; knows no rule",
     "src/durable_execution/local/http/function_process.py": "the script of a process of its own",
     "src/durable_execution/local/http/parsing.py": "checks requests without a server",
     "src/durable_execution/local/store/tables.py": "the schema of the store and its changes",

@@ -277,3 +277,67 @@ def test_the_order_of_a_set_is_found_where_it_is_used(body: str) -> None:
 def test_a_sorted_set_given_to_map_is_left_alone() -> None:
     assert codes("await ctx.map(sorted(set(event)), work, 'all')") == []
     assert codes("names = set(event)\nnames = sorted(names)\nawait ctx.map(names, work, 'all')") == []
+
+
+LOGS = """
+import logging
+log = logging.getLogger("shop")
+seen = {}
+
+def note(what, **fields):
+    seen[what] = seen.get(what, 0) + 1
+    log.info("%s %s", what, fields)
+
+def note_all(*values):
+    for_later = values
+    note("all", values=for_later)
+
+def stamped(value):
+    log.info("stamped")
+    return f"{value}"
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "note('at', when=datetime.now())",
+        "note_all(uuid.uuid4())",
+        "started = time.time()\nawait ctx.step(work())\nnote('took', seconds=time.time() - started)",
+        "names = [uuid.uuid4().hex]\nshown = names[0]\nprint(shown)",
+    ],
+)
+def test_values_that_are_only_logged_are_left_alone(body: str) -> None:
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    assert lint_sources({"flow.py": f"from logs import *\n{HEAD}{lines}", "logs.py": LOGS}) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        ("name = stamped(datetime.now())\nawait ctx.step(work(), name=name)", "DUR101"),
+        ("now = time.time()\nnote('at', now=now)\nif now > 3: await ctx.step(work())", "DUR101"),
+        ("now = time.time()\ndef body():\n    return now\nnote('at', now=now)\nawait ctx.step(work(body()))", "DUR101"),
+    ],
+    ids=["returned", "decides as well", "used in a nested function"],
+)
+def test_a_value_that_is_logged_and_used_is_found(body: str, rule: str) -> None:
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    found = lint_sources({"flow.py": f"from logs import *\n{HEAD}{lines}", "logs.py": LOGS})
+    assert [one.rule for one in found] == [rule]
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("longest = max(one.result() for one in as_completed(jobs))\nawait ctx.step(work(longest))", []),
+        ("first = [one.result() for one in as_completed(jobs)][0]\nawait ctx.step(work(first))", ["DUR110"]),
+        ("text = Path(__file__).with_name('rates.json').read_text()\nawait ctx.step(work(text))", []),
+        ("with open(__file__) as file: text = file.read()\nawait ctx.step(work(text))", []),
+        ("with open(__file__, 'a') as file: file.write('x')\nawait ctx.step(work())", ["DUR106"]),
+        ("text = Path('rates.json').read_text()\nawait ctx.step(work(text))", ["DUR106"]),
+    ],
+)
+def test_what_gives_the_same_in_any_order_or_comes_with_the_code_is_left_alone(body: str, found: list[str]) -> None:
+    head = f"from concurrent.futures import as_completed\nfrom pathlib import Path\n{HEAD}"
+    assert codes(body, head) == found

@@ -8,7 +8,7 @@ from durable_debugger.cli.command_line import nearest_of
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.output import Output
 from durable_execution.lint import RULES, lint_paths
-from durable_execution.lint.linter import LINT_FORMATS
+from durable_execution.lint.rules import LINT_FORMATS
 from durable_execution.private_files import write_private
 
 

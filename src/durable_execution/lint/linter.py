@@ -1,14 +1,10 @@
-"""Lints files: reads all of them, follows handlers across them, checks each function, and drops findings that a comment ignores.
-
-Lint findings as text, JSON, SARIF 2.1.0 or GitHub annotations.
-"""
+"""Lints files: reads all of them, follows handlers across them, checks each function, and drops findings that a comment ignores."""
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from durable_execution.counts import counted
+from durable_execution.lint.logged import only_logged
 from durable_execution.lint.program import (
     FunctionInfo,
     Module,
@@ -20,16 +16,10 @@ from durable_execution.lint.program import (
     read_module,
 )
 from durable_execution.lint.rules import (
-    RULES,
     LintFinding,
     is_environment,
-    is_logging,
-    relative,
     rule_for_call,
-    sarif_document,
-    sarif_uri,
 )
-from durable_execution.protocol.safe_text import json_text, printable
 
 MUTATORS = frozenset(
     {"append", "extend", "insert", "add", "update", "remove", "discard", "pop", "clear", "setdefault", "popitem"}
@@ -39,10 +29,10 @@ SWALLOWED = ("BaseException", "asyncio.CancelledError", "asyncio.exceptions.Canc
 SKIPPED_DIRECTORIES = frozenset({".git", ".venv", "venv", "node_modules", "__pycache__", "build", "dist", ".tox"})
 
 
-def check_orchestration(found: Orchestration) -> Iterator[LintFinding]:
+def check_orchestration(found: Orchestration, program: Program) -> Iterator[LintFinding]:
     """Check a function that runs again on every replay."""
     function = found.function
-    harmless = _logged(function) | _unordered(function)
+    harmless = only_logged(function, program) | _unordered(function)
     sets = _sets(function)
     for node in children(function.node):
         if id(node) in harmless:
@@ -100,6 +90,7 @@ def _call(found: Orchestration, node: ast.Call) -> Iterator[LintFinding]:
         (rule == "DUR107" and _is_zero(node))
         or (rule == "DUR111" and not _has_limit(node))
         or _is_in_memory(name, node)
+        or (rule == "DUR106" and _is_deployed(node))
     ):
         return
     if rule is not None:
@@ -216,16 +207,6 @@ def _has_name(node: ast.Call) -> bool:
     return is_given or (bool(node.args) and isinstance(node.args[0], ast.Call))
 
 
-def _logged(function: FunctionInfo) -> set[int]:
-    """Return the identities of nodes that are only logged."""
-    found: set[int] = set()
-    for node in children(function.node):
-        if isinstance(node, ast.Call) and is_logging(function.module.resolve(node.func)):
-            found |= {id(inner) for argument in node.args for inner in ast.walk(argument)}
-            found |= {id(inner) for keyword in node.keywords for inner in ast.walk(keyword.value)}
-    return found
-
-
 ANY_ORDER = frozenset({"any", "all", "sorted", "set", "frozenset", "len", "min", "max", "collections.Counter"})
 """Functions whose result is the same in any order of what they are given."""
 
@@ -239,11 +220,18 @@ def _unordered(function: FunctionInfo) -> set[int]:
                 name = function.module.resolve(node.func)
                 if name in ANY_ORDER or (name == "sum" and _counts(given.elt)):
                     found |= {id(clause) for clause in given.generators}
+                    found |= {id(clause.iter) for clause in given.generators if _takes_completed(function, clause.iter)}
             case ast.SetComp():
                 found |= {id(clause) for clause in node.generators}
             case _:
                 pass
     return found
+
+
+def _takes_completed(function: FunctionInfo, node: ast.expr) -> bool:
+    """Whether an expression gives tasks in the order in which they finish."""
+    name = function.module.resolve(node.func) if isinstance(node, ast.Call) else None
+    return rule_for_call(name, None) == "DUR110"
 
 
 def _counts(node: ast.expr) -> bool:
@@ -359,6 +347,13 @@ def _is_in_memory(name: str | None, node: ast.Call) -> bool:
     return name == "sqlite3.connect" and isinstance(place, ast.Constant) and place.value == ":memory:"
 
 
+def _is_deployed(node: ast.Call) -> bool:
+    """Whether a call reads a file that is deployed with the code: it changes only when the code does."""
+    is_read = isinstance(node.func, ast.Attribute) and node.func.attr in ("read_text", "read_bytes")
+    is_read = is_read or (ast.unparse(node.func) == "open" and len(node.args) == 1 and not node.keywords)
+    return is_read and any(isinstance(one, ast.Name) and one.id == "__file__" for one in ast.walk(node))
+
+
 def _shown(node: ast.expr) -> str:
     return ast.unparse(node)[:60]
 
@@ -405,7 +400,7 @@ def lint_sources(sources: Mapping[str, str]) -> list[LintFinding]:
         modules[module.name or file] = module
     program = Program.of(modules)
     for orchestration in program.orchestrations.values():
-        findings.update(check_orchestration(orchestration))
+        findings.update(check_orchestration(orchestration, program))
     for function, contexts in program.steps.values():
         findings.update(check_step(function, contexts))
     by_file = {module.file: module for module in modules.values()}
@@ -432,69 +427,3 @@ def _files(path: Path) -> Iterator[Path]:
     for file in sorted(path.rglob("*.py")):
         if not SKIPPED_DIRECTORIES & set(file.relative_to(path).parts[:-1]):
             yield file
-
-
-def to_text(findings: Sequence[LintFinding]) -> str:
-    """Write one line per finding, and the total."""
-    if not findings:
-        return "no findings\n"
-    total = counted(len(findings), "finding")
-    return printable("".join(f"{found}\n" for found in findings) + f"{total}\n")
-
-
-def to_json(findings: Sequence[LintFinding]) -> str:
-    """Write one object: the exit code of the command, and an object for each finding."""
-    document = {
-        "schema": "durable-lint-findings",
-        "version": 1,
-        "exit_code": int(bool(findings)),
-        "findings": [{**asdict(found), "message": found.message} for found in findings],
-    }
-    return json_text(document) + "\n"
-
-
-def to_github(findings: Sequence[LintFinding]) -> str:
-    """Write one workflow command per finding, which GitHub shows beside the source."""
-    return "".join(
-        f"::warning file={_property(relative(found.file))},line={found.line},col={found.column},title={found.rule}::"
-        f"{found.message.replace('%', '%25')}\n"
-        for found in findings
-    )
-
-
-def to_sarif(findings: Sequence[LintFinding]) -> str:
-    """Write one run with one result per finding."""
-    rules = [
-        {"id": rule.code, "name": rule.name, "shortDescription": {"text": rule.name}, "help": {"text": rule.fix}}
-        for rule in RULES.values()
-    ]
-    results = [
-        {
-            "ruleId": found.rule,
-            "level": "warning",
-            "message": {"text": found.message},
-            "locations": [
-                {
-                    "physicalLocation": {
-                        "artifactLocation": {"uri": sarif_uri(found.file)},
-                        "region": {"startLine": found.line, "startColumn": found.column},
-                    }
-                }
-            ],
-        }
-        for found in findings
-    ]
-    return json_text(sarif_document("durable-debug lint", rules, results)) + "\n"
-
-
-def _property(text: str) -> str:
-    return text.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
-
-
-LINT_FORMATS: dict[str, Callable[[Sequence[LintFinding]], str]] = {
-    "text": to_text,
-    "json": to_json,
-    "sarif": to_sarif,
-    "github": to_github,
-}
-"""The formats of `durable-debug lint --format`."""

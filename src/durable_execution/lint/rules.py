@@ -1,14 +1,17 @@
-"""The lint rules and their findings.
+"""The lint rules and their findings, also as text, JSON, SARIF 2.1.0 or GitHub annotations.
 
 Lists the calls whose value or effect differs on every replay.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from durable_execution.counts import counted
+from durable_execution.protocol.safe_text import json_text, printable
 
 EXACT: dict[str, str] = {
     **dict.fromkeys(
@@ -211,3 +214,69 @@ def sarif_document(driver: str, rules: Sequence[dict[str, Any]], results: Sequen
     tool = {"driver": {"name": driver, "version": found, "rules": list(rules)}}
     run = {"tool": tool, "columnKind": "unicodeCodePoints", "results": list(results)}
     return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+
+
+def to_text(findings: Sequence[LintFinding]) -> str:
+    """Write one line per finding, and the total."""
+    if not findings:
+        return "no findings\n"
+    total = counted(len(findings), "finding")
+    return printable("".join(f"{found}\n" for found in findings) + f"{total}\n")
+
+
+def to_json(findings: Sequence[LintFinding]) -> str:
+    """Write one object: the exit code of the command, and an object for each finding."""
+    document = {
+        "schema": "durable-lint-findings",
+        "version": 1,
+        "exit_code": int(bool(findings)),
+        "findings": [{**asdict(found), "message": found.message} for found in findings],
+    }
+    return json_text(document) + "\n"
+
+
+def to_github(findings: Sequence[LintFinding]) -> str:
+    """Write one workflow command per finding, which GitHub shows beside the source."""
+    return "".join(
+        f"::warning file={_property(relative(found.file))},line={found.line},col={found.column},title={found.rule}::"
+        f"{found.message.replace('%', '%25')}\n"
+        for found in findings
+    )
+
+
+def to_sarif(findings: Sequence[LintFinding]) -> str:
+    """Write one run with one result per finding."""
+    rules = [
+        {"id": rule.code, "name": rule.name, "shortDescription": {"text": rule.name}, "help": {"text": rule.fix}}
+        for rule in RULES.values()
+    ]
+    results = [
+        {
+            "ruleId": found.rule,
+            "level": "warning",
+            "message": {"text": found.message},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": sarif_uri(found.file)},
+                        "region": {"startLine": found.line, "startColumn": found.column},
+                    }
+                }
+            ],
+        }
+        for found in findings
+    ]
+    return json_text(sarif_document("durable-debug lint", rules, results)) + "\n"
+
+
+def _property(text: str) -> str:
+    return text.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+
+
+LINT_FORMATS: dict[str, Callable[[Sequence[LintFinding]], str]] = {
+    "text": to_text,
+    "json": to_json,
+    "sarif": to_sarif,
+    "github": to_github,
+}
+"""The formats of `durable-debug lint --format`."""
