@@ -1,5 +1,6 @@
 """Every state a recording went through, and recordings in other worlds."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.checks import cut_points, replay_every_prefix
 from durable_execution.replay.perturb import Perturbation, Perturber, environment_perturbations
 from durable_execution.replay.reorder import divergence_in_order
+from durable_execution.replay.substitutes import variables_read
 from durable_execution.replay.supervisor import WorkerOptions
 from tests.replay import other_worlds, workflows
 from tests.replay.recording import history_of
@@ -134,10 +136,12 @@ def test_variables_that_were_read_are_changed(monkeypatch: pytest.MonkeyPatch) -
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("F", raising=False)
-    found = [one.environ for one in environment_perturbations([*values, "F"], [("fast", "safe")])]
+    monkeypatch.delenv("G", raising=False)
+    variables = {**dict.fromkeys([*values, "F"]), "G": "safe"}
+    found = [one.environ for one in environment_perturbations(variables, [("fast", "safe")])]
     assert found == [
         {"A": "false"}, {"A": None}, {"B": "safe"}, {"B": None}, {"C": "DEBUG"}, {"C": None}, {"D": "0"}, {"D": None},
-        {"E": None}, {"F": "1"},
+        {"E": None}, {"F": "1"}, {"G": "fast"},
     ]  # fmt: skip
 
 
@@ -147,3 +151,14 @@ def test_a_handler_that_cannot_be_imported_there(tmp_path: Path) -> None:
     with Perturber(WorkerOptions()) as perturber:
         found = perturber.perturb(report, f"{tmp_path}/absent.py:flow")
     assert found.notes == ("the handler could not be replayed under perturbations",)
+
+
+def test_the_text_that_is_used_where_a_variable_is_not_set_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is plausible depends on it: another level, or another member of the enum."""
+    for name in "ABC":
+        monkeypatch.delenv(f"READ_{name}", raising=False)
+    with variables_read() as variables:
+        os.environ.get("READ_A", "safe")
+        os.getenv("READ_B", default="INFO")
+        os.environ.get("READ_C")
+    assert variables == {"READ_A": "safe", "READ_B": "INFO", "READ_C": None}

@@ -7,7 +7,7 @@ a fork of a fresh import, and imports with a different hash seed, clock, time zo
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -126,7 +126,7 @@ class Replays:
 
     def __iter__(self) -> Iterator[list[Variant]]:
         self._fresh.start()
-        others = surroundings_for(self.execution, self._report.suspects, self._fresh.variables)
+        others = surroundings_for(self.execution, self._report.suspects, self._fresh.variables, self._fresh.members)
         pending = {self._pool.submit(self._unlike, self._process(one)) for one in others}
         calls = self._fresh.calls()
         self._first.set_result(calls)
@@ -192,9 +192,14 @@ class _Process:
         self._recorded: dict[tuple[int, Blank], list[Variant]] = {}
 
     @property
-    def variables(self) -> tuple[str, ...]:
-        """The environment variables that were read at import."""
-        return self._home.ready.variables if self._home is not None else ()
+    def variables(self) -> Mapping[str, str | None]:
+        """The environment variables that were read at import; see `Ready.variables`."""
+        return self._home.ready.variables if self._home is not None else {}
+
+    @property
+    def members(self) -> tuple[tuple[str, ...], ...]:
+        """Values that stand beside each other; see `Ready.members`."""
+        return self._home.ready.members if self._home is not None else ()
 
     def start(self) -> HandlerProcess | None:
         """Start the process, if it has not been."""

@@ -50,7 +50,8 @@ class Ready:
         layers: The layers of isolation that are on.
         effects: What its module did when it was imported.
         gaps: What no layer sees, one line each.
-        variables: Names of the environment variables that user code read during the import.
+        variables: The environment variables that user code read during the import, with the text that it takes where one
+            is not set; None where there is none.
         members: The values of each enum of user code whose values are texts.
     """
 
@@ -59,7 +60,7 @@ class Ready:
     layers: tuple[str, ...]
     effects: tuple[Suspect, ...]
     gaps: tuple[str, ...]
-    variables: tuple[str, ...] = ()
+    variables: Mapping[str, str | None] = field(default_factory=dict)
     members: tuple[tuple[str, ...], ...] = ()
 
     def at_import(self) -> tuple[str, ...]:

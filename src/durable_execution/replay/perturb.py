@@ -75,16 +75,18 @@ BASE = Perturbation(
 )
 
 
-def environment_perturbations(names: Iterable[str], members: Sequence[Sequence[str]] = ()) -> list[Perturbation]:
+def environment_perturbations(
+    variables: Mapping[str, str | None], members: Sequence[Sequence[str]] = ()
+) -> list[Perturbation]:
     """Make perturbations for variables that the code reads: with other plausible values, and without each.
 
     Args:
-        names: The variables.
+        variables: The variables, with the text that is used where one is not set.
         members: Values that stand beside each other, such as those of an enum.
     """
     found: list[Perturbation] = []
-    for name in sorted(set(names)):
-        for value in plausible_values(os.environ.get(name), members):
+    for name in sorted(variables):
+        for value in plausible_values(os.environ.get(name), members, variables[name]):
             shown = "unset" if value is None else f"= {value!r:.40}"
             suspects = f"os.environ[{name!r}]"
             found.append(Perturbation(f"{name} {shown}", {name: value}, suspects=suspects, is_value=True))
@@ -160,7 +162,8 @@ class Perturber:
     def _environment(self, base: ReplayReport) -> list[Perturbation]:
         ready = self._homes[BASE.name].ready
         read = (one.what for one in base.suspects if one.kind == "environment" and one.what.startswith("os.environ["))
-        return environment_perturbations({*ready.variables, *(what[12:-2] for what in read)}, ready.members)
+        variables: dict[str, str | None] = {what[12:-2]: None for what in read}
+        return environment_perturbations({**variables, **ready.variables}, ready.members)
 
     def _replay(self, perturbation: Perturbation, execution: RecordedExecution) -> ReplayReport | None:
         """Replay in a process; None if the handler cannot be imported there, or does not answer."""

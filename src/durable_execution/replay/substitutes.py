@@ -402,16 +402,18 @@ def _noting_read(environ: Any, key: str) -> Any:
 
 
 @contextmanager
-def variables_read() -> Iterator[set[str]]:
-    """Collect the names of the environment variables that user code reads in this block."""
-    found: set[str] = set()
+def variables_read() -> Iterator[dict[str, str | None]]:
+    """Collect the environment variables that user code reads in this block, with the text it takes if one is not set."""
+    found: dict[str, str | None] = {}
 
     def noting(environ: Any, key: str) -> Any:
         outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
+        default: Any = None
         while outer is not None and _is_reader(outer.f_code.co_filename):
+            default = outer.f_locals.get("default", default)
             outer = outer.f_back
         if outer is not None and owner_of(outer.f_code.co_filename) is Owner.USER:
-            found.add(key)
+            found[key] = default if isinstance(default, str) else found.get(key)
         return _read_variable(environ, key)
 
     _environ.__getitem__ = noting

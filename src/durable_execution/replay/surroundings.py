@@ -52,14 +52,18 @@ WORN = Surroundings("a process that replays many times", replays=8)
 
 
 def surroundings_for(
-    execution: RecordedExecution, suspects: Iterable[Suspect] = (), variables: Iterable[str] = ()
+    execution: RecordedExecution,
+    suspects: Iterable[Suspect] = (),
+    variables: Mapping[str, str | None] | None = None,
+    members: Sequence[Sequence[str]] = (),
 ) -> list[Surroundings]:
     """Choose what to change: the recorded time, two in which everything differs, and the variables that were read.
 
     Args:
         execution: The recording.
         suspects: What was observed while the code ran.
-        variables: Environment variables that were read at import.
+        variables: Environment variables that were read at import, with the text that is used where one is not set.
+        members: Values that stand beside each other, such as those of an enum.
     """
     recorded = execution.started_at
     back = round((recorded - SystemClock().now()).total_seconds()) if recorded is not None else -7 * DAY
@@ -83,12 +87,17 @@ def surroundings_for(
             random_seed=2,
         ),
     ]
+    known = variables or {}
     names = sorted(
         {one.what[12:-2] for one in suspects if one.kind == "environment" and one.what.startswith("os.environ[")}
-        | set(variables)
+        | known.keys()
     )
+
+    def plausible(name: str) -> str | None:
+        return next(iter(plausible_values(os.environ.get(name), members, known.get(name))), os.environ.get(name))
+
     for value in VALUES if names else ():
-        changed = {name: value(os.environ.get(name)) for name in names}
+        changed = {name: plausible(name) if value is _flipped else value(os.environ.get(name)) for name in names}
         if any(changed[name] != os.environ.get(name) for name in names):
             found.append(Surroundings(f"a process with other values of {', '.join(names)}", changed))
     return found
@@ -109,17 +118,21 @@ LEVELS = (("DEBUG", "INFO", "WARNING", "ERROR"), ("debug", "info", "warning", "e
 """Values that often stand beside each other."""
 
 
-def plausible_values(value: str | None, members: Iterable[Sequence[str]] = ()) -> list[str | None]:
+def plausible_values(
+    value: str | None, members: Iterable[Sequence[str]] = (), default: str | None = None
+) -> list[str | None]:
     """Return values that a variable may have elsewhere: the opposite of a switch, another member of an enum, none.
 
     Args:
         value: Its value here; None where it is not set.
         members: Values that stand beside each other, such as those of an enum.
+        default: What the code uses where the variable is not set.
     """
-    beside = next((group for group in (*members, *LEVELS) if value in group), None)
-    others: list[str | None] = [*[one for one in beside or () if one != value][:1]] or [_flipped(value)]
-    if others == [value]:
-        others = [_different(value)] if value is not None and value.isdecimal() else []
+    used = value if value is not None else default
+    beside = next((group for group in (*members, *LEVELS) if used in group), None)
+    others: list[str | None] = [*[one for one in beside or () if one != used][:1]] or [_flipped(used)]
+    if others == [used]:
+        others = [_different(used)] if used is not None and used.isdecimal() else []
     return [*others, *([None] if value is not None else [])]
 
 

@@ -88,7 +88,7 @@ def main() -> None:
             sandbox.layers,
             sandbox.import_effects(),
             sandbox.gaps(),
-            tuple(sorted(variables)),
+            variables,
             _members(),
         )
     )
