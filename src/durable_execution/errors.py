@@ -353,7 +353,6 @@ def error_object(error: BaseException, *, stack_trace: tuple[str, ...] | None = 
 
 
 E = TypeVar("E", bound=OperationError)
-_classes: dict[tuple[type[OperationError], type[Exception]], type[OperationError]] = {}
 
 
 def make_failure(
@@ -394,14 +393,26 @@ def _class_for(base: type[OperationError], original: type[Exception] | None) -> 
         return base
     if issubclass(original, base):
         return original
-    found = _classes.get((base, original))
-    if found is None:
+    return _both[base, original]
+
+
+class _Both(dict[tuple[type[OperationError], type[Exception]], type[OperationError]]):
+    """Classes that are a failure of an operation and the user's error, by these two.
+
+    Shared by the whole process: the same two must always give the same class, also for code that compares classes.
+    """
+
+    def __missing__(self, pair: tuple[type[OperationError], type[Exception]]) -> type[OperationError]:
+        base = pair[0]
         try:
-            found = type(base.__name__, (base, original), {"__module__": base.__module__, "__doc__": base.__doc__})
+            found = type(base.__name__, pair, {"__module__": base.__module__, "__doc__": base.__doc__})
         except TypeError:  # the memory layouts of the two classes conflict
             found = base
-        _classes[base, original] = found
-    return found
+        self[pair] = found
+        return found
+
+
+_both = _Both()
 
 
 for _shown in (

@@ -23,7 +23,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import cache
 from pathlib import Path
@@ -342,9 +342,9 @@ def owner_of(filename: str) -> Owner:
     if filename.startswith("<frozen"):
         return Owner.STANDARD
     path = str(Path(filename).absolute())
-    if path.startswith((SDK_DIRECTORY, *_disowned)):
+    if path.startswith((SDK_DIRECTORY, *_process.disowned)):
         return Owner.SDK
-    if path.startswith(tuple(_claimed)):
+    if path.startswith(tuple(_process.claimed)):
         return Owner.USER
     if path.startswith(LIBRARY_DIRECTORIES) or f"{os.sep}site-packages{os.sep}" in path:
         return Owner.LIBRARY
@@ -365,23 +365,35 @@ def claim(function: Callable[..., Any]) -> None:
     path = Path(filename).absolute()
     depth = len(function.__module__.split(".")) - (path.name != "__init__.py")
     package = path.parents[depth - 1] if depth else path
-    _claimed.add(f"{package}{os.sep}" if depth else str(path))
+    _process.claimed.add(f"{package}{os.sep}" if depth else str(path))
     owner_of.cache_clear()
 
 
 def claimed_places() -> tuple[str, ...]:
     """Return where code is that counts as the user's although it is installed."""
-    return tuple(sorted(_claimed))
+    return tuple(sorted(_process.claimed))
 
 
 def disown(directory: str) -> None:
     """Treat the code in a directory as the SDK's: that of a debugger which is attached to the replay."""
-    _disowned.add(directory)
+    _process.disowned.add(directory)
     owner_of.cache_clear()
 
 
-_claimed: set[str] = set()
-_disowned: set[str] = set()
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose code is where, other than by its directory. It is that of the process: one process replays one handler.
+
+    Attributes:
+        claimed: Installed code that counts as the user's.
+        disowned: Code that counts as the SDK's.
+    """
+
+    claimed: set[str] = field(default_factory=set)
+    disowned: set[str] = field(default_factory=set)
+
+
+_process = Ownership()
 
 
 def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:

@@ -10,7 +10,7 @@ import os
 import sys
 from hashlib import blake2b
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from durable_execution.call_site import caller
 from durable_execution.protocol.ids import branch_path, child_path
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from durable_execution.observers import OperationCall
     from durable_execution.runtime.scope import ContextScope
 
+K = TypeVar("K")
+V = TypeVar("V")
 SDK_PREFIX = __name__.rpartition(".")[0].rpartition(".")[0] + "."
 STDLIB = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  # pathlib is not imported on a cold start
 SITE_PACKAGES = f"{STDLIB}site-packages{os.sep}"
@@ -154,10 +156,7 @@ def _owner_of(frame: FrameType) -> str:
     else:
         is_sdk = str(frame.f_globals.get("__name__", "")).startswith(SDK_PREFIX)
         owner = SDK if is_sdk or _is_library(file) else USER
-    if len(_owners) >= MAX_KNOWN:
-        _owners.clear()
-    _owners[file] = owner
-    return owner
+    return _owners.keep(file, owner)
 
 
 def call_site_of(frame: FrameType | None) -> CallSite | None:
@@ -187,22 +186,33 @@ def _site(code: CodeType, at: int, line: int) -> CallSite:
     """Remember a call site by its instruction: looking up the line of an instruction takes longer. Negative: by its line."""
     from durable_execution.call_site import CallSite
 
-    if len(_sites) >= MAX_KNOWN:
-        _sites.clear()
-    site = CallSite(code.co_filename, line, code.co_qualname)
-    _sites[id(code), at] = code, site
-    return site
+    return _sites.keep((id(code), at), (code, CallSite(code.co_filename, line, code.co_qualname)))[1]
 
 
 def _is_library(file: str) -> bool:
     return (file.startswith(STDLIB) and not file.startswith(SITE_PACKAGES)) or file.startswith("<frozen ")
 
 
-MAX_KNOWN = 4096
-_known: dict[CodeType, str] = {}
+class Memory(dict[K, V]):
+    """What has been found out about code, up to `MOST` entries: a process that makes code without end starts anew.
+
+    Shared by all invocations of a process: code does not change. A call reads it with `get`, without a Python frame.
+    """
+
+    MOST = 4096
+
+    def keep(self, key: K, value: V) -> V:
+        """Remember a value, and return it."""
+        if len(self) >= self.MOST:
+            self.clear()
+        self[key] = value
+        return value
+
+
 SDK, USER, LOOP = "SDK or standard library", "user", "event loop"
-_owners: dict[str, str] = {}
-_sites: dict[tuple[int, int], tuple[CodeType, CallSite]] = {}
+_owners: Memory[str, str] = Memory()
+_sites: Memory[tuple[int, int], tuple[CodeType, CallSite]] = Memory()
+_digests: Memory[CodeType, str] = Memory()
 
 
 def fingerprint_of_code(function: Any) -> str | None:
@@ -213,12 +223,8 @@ def fingerprint_of_code(function: Any) -> str | None:
     code = code_of(function)
     if code is None:
         return None
-    found = _known.get(code)
-    if found is None:
-        if len(_known) >= MAX_KNOWN:
-            _known.clear()
-        found = _known[code] = _digest(code)
-    return found
+    found = _digests.get(code)
+    return _digests.keep(code, _digest(code)) if found is None else found
 
 
 def code_of(function: Any) -> CodeType | None:

@@ -59,7 +59,7 @@ def test_two_hundred_places_are_remembered_and_those_are_still_updated() -> None
 
 @pytest.fixture
 def claims(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(suspects, "_claimed", set())
+    monkeypatch.setattr(suspects, "_process", suspects.Ownership())
     owner_of.cache_clear()
     yield
     owner_of.cache_clear()
