@@ -56,7 +56,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("bottom", "G", "Last", "Go to the last row.", SEARCHABLE, group=MOVE),
     Action("fold", "left,h", "Fold", "Fold the row, or go to its parent.", frozenset({"tree"}), group=MOVE),
     Action("unfold", "right,l", "Unfold", "Unfold the row, or go to its first call.", frozenset({"tree"}), group=MOVE),
-    Action("toggle_fold", "space", "Fold", "Fold or unfold the row.", TREES, group=MOVE),
+    Action("toggle_fold", "space", "Fold", "Fold or unfold the row, or a variable.", TREES, group=MOVE),
     Action(
         "unfold_chain", "asterisk", "Unfold chain", "Unfold the row and its only child, repeatedly.", TREES, group=MOVE
     ),

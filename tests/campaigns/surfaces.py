@@ -20,10 +20,11 @@ from durable_debugger.views.events import event_line, event_lines
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.outline import outline_line
 from durable_debugger.views.page import html_page, replay_page
-from durable_debugger.views.source import current_site, locals_lines, stack_lines
+from durable_debugger.views.source import current_site, stack_lines
 from durable_debugger.views.step import moment_lines, track_lines
 from durable_debugger.views.timeline import Chart, axis_line, timeline_legend, timeline_line
 from durable_debugger.views.value import value_lines
+from durable_debugger.views.variables import locals_lines
 from durable_execution.replay import FORMATS, Source, check, render
 from tests.campaigns.workflows import order
 

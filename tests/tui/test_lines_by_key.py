@@ -253,3 +253,32 @@ def test_variables_are_shown_whole_and_without_secrets(step: Callable[[str, Step
         assert "total" not in text.partition("input")[0], "nothing from the future"
 
     step(ASYNC, steps)
+
+
+def test_a_variable_is_expanded_in_place_and_stays_so(step: Callable[[str, Steps], None]) -> None:
+    def shown(go: Stepping) -> list[str]:
+        text = screen_text(go.app).partition("Locals")[2].splitlines()
+        return [" ".join(line.rpartition("│")[2].split()) for line in text]
+
+    async def steps(go: Stepping) -> None:
+        await go.press("n", "ctrl+o", "l", "o", "c", "enter")
+        assert any(line.startswith("▸* basket {'lines':") for line in shown(go)), shown(go)
+        await go.press("space")
+        assert any(line.startswith("▾* basket {'lines':") for line in shown(go)), shown(go)
+        assert any(line.startswith("▸ 'lines' [{'sku': 'A1'") for line in shown(go)), shown(go)
+        await go.press("down", "space", "down", "space")
+        assert "'sku' 'A1'" in shown(go)
+        assert "swordfish" not in screen_text(go.app)
+        await go.press("n")
+        assert "'sku' 'A1'" in shown(go), "it stays expanded at the next line"
+        await go.press("up", "space")
+        assert "'sku' 'A1'" not in shown(go), "the selection stays with its value, wherever that is listed"
+        await go.press("up", "up", "space")
+        assert "all of it is shown" in screen_text(go.app)
+        line = next(
+            y for y, text in enumerate(screen_text(go.app).splitlines()) if "▾ basket" in text.replace("  ", " ")
+        )
+        await go.pilot.click(offset=(85, line))
+        assert any(line.startswith("▸ basket {'lines':") for line in shown(go)), "a click folds it"
+
+    step(ASYNC, steps)

@@ -16,8 +16,8 @@ from durable_debugger.text import payloads
 from durable_debugger.text.segments import plain
 from durable_debugger.views.inspector import inspector_lines
 from durable_debugger.views.outline import outline_line
-from durable_debugger.views.source import locals_lines
 from durable_debugger.views.value import value_lines
+from durable_debugger.views.variables import locals_lines
 from tests.tui.broken import CASES, record
 from tests.tui.conftest import Drive, main_of, order_session, screen_text, settled
 

@@ -97,7 +97,7 @@ def test_a_variable_has_a_star_right_after_it_changed(order: Session, drive: Dri
         stars = []
         for _ in range(4):
             lines = ["".join(part.text for part in line) for line in app.screen.query_one(LocalsPane).lines]
-            stars.append([line.split()[1] for line in lines if line.startswith(" *")])
+            stars.append([line[2:].split()[0] for line in lines if line[1:2] == "*"])
             await pilot.press("n")
         assert stars == [[], ["stock"], ["paid"], []]
 

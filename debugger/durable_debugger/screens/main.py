@@ -128,7 +128,7 @@ class MainScreen(Screen[None]):
                 yield InspectorPane(self.session, self.texts, id="inspector", classes="pane")
             with Container(id="middle"):
                 yield SourcePane(self.session, self.texts, id="source", classes="pane")
-                yield LocalsPane(id="locals", classes="pane")
+                yield LocalsPane(self.session, id="locals", classes="pane")
             yield LegendPane(id="legend", classes="pane")
             yield MomentPane(id="moment", classes="pane")
             yield TrackPane(id="track")
@@ -380,6 +380,11 @@ class MainScreen(Screen[None]):
         elif rows:
             self.session.select(rows[0])
             self.show()
+
+    @on(LineView.Picked, "#locals")
+    def variable_picked(self, event: LineView.Picked) -> None:
+        """Expand or fold a variable."""
+        _ = self.query_one(LocalsPane).toggle(event.index)
 
     @on(LineView.Picked, "#diff")
     def difference_picked(self, event: LineView.Picked) -> None:

@@ -20,7 +20,7 @@ from durable_debugger.text.cells import safe
 from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
 from durable_debugger.widgets.panes import TimelinePane
-from durable_debugger.widgets.source_pane import SourcePane
+from durable_debugger.widgets.source_pane import LocalsPane, SourcePane
 from durable_execution.replay.probes import UnusableExpressionError, checked
 
 if TYPE_CHECKING:
@@ -105,7 +105,12 @@ def unfold(screen: "MainScreen") -> None:
 
 @handles("toggle_fold")
 def toggle_fold(screen: "MainScreen") -> None:
-    """Fold or unfold the selected row."""
+    """Fold or unfold the selected row; in the pane of variables, expand or fold the selected one."""
+    pane = screen.focused_pane
+    if isinstance(pane, LocalsPane):
+        if not pane.toggle():
+            screen.say("all of it is shown")
+        return
     screen.session.outline.toggle(screen.session.cursor)
     screen.show()
 

@@ -132,23 +132,23 @@ def expanded(text: str, cells: int, *, used: int = 0, depth: int = 16) -> list[s
         used: Width of what stands before it on its first line.
         depth: How deep members are expanded.
     """
-    parts = _members(text) if len(text) > cells - used and depth else None
+    parts = members(text) if len(text) > cells - used and depth else None
     if parts is None:
         return [text]
-    head, members, tail = parts
+    head, named, tail = parts
     lines = [head]
-    for number, (name, value) in enumerate(members, start=1):
+    for number, (name, value) in enumerate(named, start=1):
         first, *rest = expanded(value, cells - 2, used=len(name), depth=depth - 1)
         inner = [f"{name}{first}", *rest]
-        inner[-1] += "," if number < len(members) else ""
+        inner[-1] += "," if number < len(named) else ""
         lines += [f"  {line}" for line in inner]
     return [*lines, tail]
 
 
-def _members(text: str) -> tuple[str, list[tuple[str, str]], str] | None:
-    """The text up to the first bracket, the named members in it, and its end; None where there is nothing to expand."""
+def members(text: str) -> tuple[str, list[tuple[str, str]], str] | None:
+    """Return the text up to the first bracket, the named members in it, and its end; None where there is nothing to expand."""
     level, start, value_at = 0, 0, 0
-    head, members = "", []
+    head, found = "", []
     for match in STRUCTURE.finditer(text):
         sign = match[0]
         if sign in OPENING:
@@ -162,10 +162,10 @@ def _members(text: str) -> tuple[str, list[tuple[str, str]], str] | None:
             if level == 0:
                 if match.end() != len(text):
                     return None
-                members.append((text[start:value_at].lstrip(), text[value_at : match.start()].strip()))
-                return (head, members, sign) if any(value for _, value in members) else None
+                found.append((text[start:value_at].lstrip(), text[value_at : match.start()].strip()))
+                return (head, found, sign) if any(value for _, value in found) else None
         elif level == 1 and sign == ",":
-            members.append((text[start:value_at].lstrip(), text[value_at : match.start()].strip()))
+            found.append((text[start:value_at].lstrip(), text[value_at : match.start()].strip()))
             start = value_at = match.end()
         elif level == 1 and sign in (": ", "=") and value_at == start:
             value_at = match.end()

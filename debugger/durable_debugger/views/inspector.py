@@ -10,7 +10,7 @@ from durable_debugger.sources.code import SourceTexts
 from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import cut, safe, wrap
 from durable_debugger.text.segments import Line, Part, line
-from durable_debugger.text.source_path import site_words
+from durable_debugger.text.source_path import nearer, site_words
 from durable_debugger.views.answer import answer_lines
 from durable_debugger.views.diff import why_lines
 from durable_execution.counts import counted
@@ -112,7 +112,7 @@ def _stack(error: ErrorObject | None, room: int) -> list[Line]:
     if error.data:
         lines.append(_payload("data", error.data, room))
     if error.stack_trace:
-        frames = [safe(each) for text in error.stack_trace for each in str(text).splitlines()]
+        frames = [safe(nearer(each)) for text in error.stack_trace for each in str(text).splitlines()]
         lines += _block("stack", [cut(frame, room) for frame in frames[:MAX_STACK_LINES]], "dim")
     return lines
 

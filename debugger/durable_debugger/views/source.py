@@ -4,7 +4,7 @@ Syntax highlighting of Python source by Pygments, which Textual depends on.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import zip_longest
@@ -17,12 +17,10 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.sources.code import TAB
 from durable_debugger.text import glyphs, payloads
-from durable_debugger.text.cells import cut, safe, width
+from durable_debugger.text.cells import cut, safe
 from durable_debugger.text.segments import Line, Part, fit, flush, line_width
 from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
-from durable_execution.replay.line_recording import EventKind
-from durable_execution.trace.schema import TraceEntry
 
 NUMBER_WIDTH = 6
 NOTE_SHARE = 0.4
@@ -273,78 +271,6 @@ def source_title(site: CallSite | None, note: str = "") -> str:
     return " · ".join(part for part in (safe(name), safe(site.function), note) if part)
 
 
-def locals_lines(session: Session, cells: int) -> list[Line]:
-    """Return the local variables at the current call; a star marks changes since the previous call in the same function."""
-    if session.line_site() is not None:
-        return _line_locals(session, cells)
-    entry, before = _entries(session)
-    if entry is None or not entry.locals:
-        return _no_locals(session)
-    longest = min(max(map(width, entry.locals)), 20)
-    lines: list[Line] = []
-    for name, value in entry.locals.items():
-        is_changed = before is not None and before.locals.get(name) != value
-        sign = Part("* " if is_changed else "  ", "accent")
-        role = "dim" if value == glyphs.HIDDEN else "text"
-        text = f"{glyphs.HIDDEN} hidden" if value == glyphs.HIDDEN else safe(value[: cells * 4])
-        shown: Line = [Part(" "), sign, Part(f"{cut(safe(name), longest):<{longest}}  ", "key"), Part(text, role)]
-        was = before.locals.get(name) if before is not None and is_changed else None
-        if was is not None and was != glyphs.HIDDEN:
-            shown.append(Part(f"   was {safe(was[: cells * 4])}", "dim"))
-        lines.append(fit(shown, cells))
-    return lines
-
-
-def variables(session: Session) -> tuple[Mapping[str, str], frozenset[str]]:
-    """Return the variables at the current line or call, and the names of those that the step before changed."""
-    if session.lines is not None and session.line_site() is not None:
-        return session.lines.locals(), session.lines.changed()
-    entry, before = _entries(session)
-    if entry is None:
-        return {}, frozenset()
-    known = before.locals if before is not None else entry.locals
-    return entry.locals, frozenset(name for name, text in entry.locals.items() if known.get(name) != text)
-
-
-def _line_locals(session: Session, cells: int) -> list[Line]:
-    """Return the variables before the current line runs, those that the previous line changed first."""
-    if session.lines is None:
-        return []
-    values, changed = session.lines.locals(), session.lines.changed()
-    raised = session.lines.event.text if session.lines.event.kind is EventKind.EXCEPTION else None
-    lines: list[Line] = [fit([Part(" raised  ", "key"), Part(safe(raised), "fail")], cells)] if raised else []
-    longest = min(max(map(width, values), default=1), 20)
-    lines += _expressions(session.lines, cells)
-    for name in sorted(values, key=lambda name: name not in changed):
-        sign = Part("* " if name in changed else "  ", "accent")
-        shown = safe(values[name][: cells * 4])
-        lines.append(
-            fit([Part(" "), sign, Part(f"{cut(safe(name), longest):<{longest}}  ", "key"), Part(shown)], cells)
-        )
-    return lines or [[Part(" no variables yet", "dim")]]
-
-
-def _expressions(lines: LinePlayback, cells: int) -> list[Line]:
-    """Return what was evaluated here, and the watched expressions with their values at this line."""
-    shown: list[tuple[str, str, str | None]] = [(glyphs.WATCH, *each) for each in lines.watched()]
-    once = lines.evaluated()
-    shown = [(":", *once), *shown] if once is not None else shown
-    return [
-        fit(
-            [
-                Part(f" {sign} ", "accent"),
-                Part(f"{safe(expression)}  ", "key"),
-                Part(
-                    safe(value[: cells * 4]) if value is not None else "not known at this line",
-                    "text" if value else "dim",
-                ),
-            ],
-            cells,
-        )
-        for sign, expression, value in shown
-    ]
-
-
 def stack_lines(session: Session, cells: int) -> list[Line]:
     """Return the frames of the current task, the running one first, and the other tasks."""
     if session.lines is None:
@@ -382,47 +308,6 @@ def _task_lines(lines: LinePlayback, cells: int) -> list[Line]:
             )
         )
     return found
-
-
-def _entries(session: Session) -> tuple[TraceEntry | None, TraceEntry | None]:
-    """Return the trace entry of the current call, or of the call around it, and of the previous call in the same function."""
-    moment = session.moment
-    row = moment.row if moment is not None else session.cursor
-    if row == ROOT and moment is not None:
-        row = session.playback.last_called()
-    number = moment.invocation if moment is not None else None
-    while row >= 0:
-        entry, before = _entry_of(session, session.operations[row].id, number)
-        if entry is not None and entry.locals:
-            return entry, before
-        row = session.outline.parent(row)
-    return None, None
-
-
-def _entry_of(session: Session, wanted: str, number: int | None) -> tuple[TraceEntry | None, TraceEntry | None]:
-    """Return a call's latest trace entry up to an invocation, and the entry before it in the same function."""
-    for trace in reversed(session.execution.traces):
-        if number is not None and trace.invocation > number:
-            continue
-        before: dict[str, TraceEntry] = {}
-        for entry in trace.entries:
-            function = entry.call_site.function if entry.call_site else ""
-            if entry.id == wanted:
-                return entry, before.get(function)
-            before[function] = entry
-    return None, None
-
-
-def _no_locals(session: Session) -> list[Line]:
-    if not session.execution.traces:
-        return [
-            [Part(" no replay trace: source and locals are unknown;", "dim")],
-            [Part(" stepping by calls still works", "dim")],
-        ]
-    return [
-        [Part(" locals are not recorded", "dim")],
-        [Part(" to record them: DURABLE_REPLAY_TRACE_LOCALS=1", "dim")],
-    ]
 
 
 def highlighted(lines: Sequence[str]) -> list[Line]:

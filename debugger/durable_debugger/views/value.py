@@ -13,7 +13,7 @@ from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import safe
 from durable_debugger.text.payloads import expanded
 from durable_debugger.text.segments import Line, Part
-from durable_debugger.views.source import variables
+from durable_debugger.views.variables import variables
 from durable_execution.protocol import ErrorObject
 
 

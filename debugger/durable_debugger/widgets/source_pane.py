@@ -17,12 +17,12 @@ from durable_debugger.views.source import (
     divergent_lines,
     edited_lines,
     highlighted,
-    locals_lines,
     paired_lines,
     recorded_line,
     source_line,
     source_title,
 )
+from durable_debugger.views.variables import Path, VariableRow, locals_rows
 from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.call_site import CallSite
 from durable_execution.trace.sources import source_texts
@@ -234,10 +234,60 @@ class SourcePane(LineView):
 
 
 class LocalsPane(StaticLines):
-    """Local variables at the current call."""
+    """Local variables at the current call. What does not fit on its line is expanded in place."""
 
     TITLE = "Locals"
 
+    def __init__(self, session: Session, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.session = session
+        self.index = 0
+        self._opened: set[Path] = set()
+        self._rows_shown: list[VariableRow] = []
+
     def update(self, session: Session) -> None:
         """Show the variables of the current call."""
-        self.show_made(lambda cells: locals_lines(session, cells))
+        self.session = session
+        self.set_title("Locals · space expands" if self.has_focus else "Locals")
+        self.show_made(self._lines_for)
+
+    def _lines_for(self, cells: int) -> list[Line]:
+        has_selection = self.has_focus and self.index < len(self._rows_shown)
+        before = self._rows_shown[self.index].path if has_selection else ()
+        rows = self._rows_shown = locals_rows(self.session, cells, self._opened)
+        same = next((at for at, row in enumerate(rows) if row.path and row.path == before), self.index)
+        self.index = max(0, min(same, len(rows) - 1)) if self.has_focus else 0
+        return [row.line for row in rows]
+
+    def cursor_index(self) -> int | None:
+        """The selected variable, while the pane has the focus."""
+        return self.index if self.has_focus and self._rows_shown else None
+
+    def move(self, rows: int) -> None:
+        """Select a different variable."""
+        self.index = max(0, min(self.index + rows, len(self._rows_shown) - 1))
+        self.update(self.session)
+
+    def toggle(self, index: int | None = None) -> bool:
+        """Expand or fold a variable, or a member of one.
+
+        Args:
+            index: Its line; None for the selected one.
+
+        Returns:
+            Whether there was something to expand or fold.
+        """
+        self.index = self.index if index is None else index
+        row = self._rows_shown[self.index] if 0 <= self.index < len(self._rows_shown) else None
+        if row is not None and row.can_expand:
+            self._opened ^= {row.path}
+        self.update(self.session)
+        return row is not None and row.can_expand
+
+    def on_focus(self) -> None:
+        """Show which variable is selected."""
+        self.update(self.session)
+
+    def on_blur(self) -> None:
+        """Show no selection."""
+        self.update(self.session)

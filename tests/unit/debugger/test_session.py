@@ -161,12 +161,14 @@ def test_code_is_named_from_where_the_reader_is(tmp_path: Path, monkeypatch: pyt
     session = order_session()
     row = row_of(session, "charge_card")
     site = CallSite(str(tmp_path / "shop" / "flow.py"), 38, "process_order")
-    operations = [replace(each, call_site=site) for each in session.operations]
+    error = ErrorObject("no", "shop.Declined", None, (f"{site}: raise Declined()",))
+    operations = [replace(each, call_site=site, error=error) for each in session.operations]
     session = Session(replace(session.execution, operations=tuple(operations)), as_of=START)
     session.select(row)
     monkeypatch.chdir(tmp_path)
     told = "\n".join(plain(line) for line in inspector_lines(session, 100))
     assert "code      shop/flow.py:38 in process_order" in told
+    assert "stack     shop/flow.py:38 in process_order: raise Declined()" in told
 
 
 def test_events_know_their_rows_and_rows_their_events() -> None:
