@@ -84,12 +84,12 @@ def check_configuration(call: Call, recorded: Wire) -> None:
 def _lasts_as_recorded(configuration: dict[str, Any], recorded: Wire) -> bool:
     """Tell whether a wait is as long as the recorded one. An invocation of a long execution asks that thousands of times."""
     details, wanted = recorded.get("WaitDetails"), configuration.get("wait_seconds")
-    if details is None or wanted.__class__ is not int or len(configuration) != 1:
+    if details is None or not isinstance(wanted, int) or len(configuration) != 1:
         return False
     start, end = recorded.get("StartTimestamp"), details.get("ScheduledEndTimestamp")
-    if start.__class__ is not int or end.__class__ is not int or start < MILLISECONDS_FROM:
+    if not isinstance(start, int) or not isinstance(end, int) or start < MILLISECONDS_FROM:
         return False
-    return bool(-WAIT_TOLERANCE <= end - start - wanted * 1_000 <= WAIT_TOLERANCE)
+    return -WAIT_TOLERANCE <= end - start - wanted * 1_000 <= WAIT_TOLERANCE
 
 
 async def check_finished(scope: ContextScope) -> None:
