@@ -95,7 +95,9 @@ def make_client(*, has_operations: bool = True) -> Any:
         retries={"mode": "adaptive" if mode == "adaptive" else "standard"},
         user_agent_extra="durable-execution-sdk",
     )
-    return session.create_client(SERVICE, config=config)
+    client = session.create_client(SERVICE, config=config)
+    _load_everything(session)
+    return client
 
 
 def missing_boto3(error: ImportError) -> ConfigurationError:
@@ -175,6 +177,15 @@ def _session(*, has_operations: bool = True) -> Any:
     )
     session.register_component("data_loader", loader)
     return session
+
+
+def _load_everything(session: Any) -> None:
+    """Let the session's further clients read botocore's files: those of AWS STS and of IAM Identity Center, for credentials."""
+    if "load_data_with_path" in vars(session.get_component("data_loader")):  # set by `_session`
+        from botocore.loaders import create_loader
+
+        session.register_component("data_loader", create_loader(session.get_config_variable("data_path")))
+        session._register_endpoint_resolver()  # noqa: SLF001
 
 
 def _without_large_files(loader: Any, region: str | None, *, has_operations: bool) -> Callable[[str], Any]:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from durable_execution.errors import ServiceError
+from durable_execution.runtime import endpoint as endpoint_module
 from durable_execution.runtime.client import LambdaService
 from durable_execution.runtime.endpoint import make_client
 from tests.loopback_service import ENVIRONMENT, LoopbackService
 from tests.unit.fake_service import ARN
-from tests.unit.runtime.test_transport import UPDATE, environment, send, service, transport
+from tests.unit.runtime.test_transport import UPDATE, environment, new_session, send, service, transport
 
 __all__ = ["service"]
 
@@ -72,7 +73,8 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture
 def bare(service: LoopbackService, monkeypatch: pytest.MonkeyPatch) -> LoopbackService:
-    """The service, and an environment without credentials."""
+    """The service, and an environment without credentials. The session is the SDK's own: a credential needs further clients."""
+    monkeypatch.setattr(endpoint_module, "_session", new_session)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
     return service
