@@ -1,9 +1,14 @@
 """The calls of one context: which differences there are, which is the root, and what it does to the calls behind it."""
 
+from dataclasses import replace
+
 import pytest
 
 from durable_execution.comparison.call_tree import CallNode
+from durable_execution.comparison.context_comparison import _context_path, _is_taken, _may_have_lost, _paired_scopes
+from durable_execution.comparison.wording import ENDED_DIFFERENTLY
 from durable_execution.divergence import Divergence, Side
+from durable_execution.history.positions import MAIN, ScopePath, ScopeStep
 from tests.unit.comparison.test_comparison import compared, context, flow, node, shown, tree
 
 RAISED = Side("EXECUTION", name="flow", detail="raised ValueError: no")
@@ -196,3 +201,146 @@ def test_a_virtual_context_in_place_of_a_recorded_one_is_another_kind() -> None:
 def test_a_context_that_returns_something_else_is_a_warning(left: str | None, right: str, differs: bool) -> None:
     found = compared(flow(node("c", 1, "CONTEXT", result=left)), flow(node("c", 1, "CONTEXT", result=right)))
     assert [(one.kind, one.severity) for one in found.divergences] == [("result", "warning")] * differs
+
+
+Taken = dict[tuple[ScopePath, int | None], CallNode]
+
+TASK, OTHER_TASK = ScopeStep("task", 1), ScopeStep("task", 2)
+VIRTUAL, BRANCH = ScopeStep("context", 3), ScopeStep("branch", 0, "race")
+
+
+def test_scopes_are_paired_by_name_and_the_rest_in_order_of_their_kind() -> None:
+    """Their numbers shift with the calls before them."""
+    assert _paired_scopes([MAIN, (TASK,)], [MAIN, (TASK,)]) == [(MAIN, MAIN), ((TASK,), (TASK,))]
+    assert _paired_scopes([MAIN, (TASK,)], [MAIN, (OTHER_TASK,)]) == [(MAIN, MAIN), ((TASK,), (OTHER_TASK,))]
+    assert _paired_scopes([(TASK,)], [(VIRTUAL,)]) == [((TASK,), None), (None, (VIRTUAL,))]
+    nested: ScopePath = (VIRTUAL, TASK)
+    deep: ScopePath = (ScopeStep("context", 4), OTHER_TASK)
+    assert _paired_scopes([nested], [deep]) == [(nested, deep)], "the kind is that of the innermost step"
+    assert _paired_scopes([nested], [(TASK, VIRTUAL)]) == [(nested, None), (None, (TASK, VIRTUAL))]
+    several: list[ScopePath] = [(ScopeStep("task", number),) for number in (1, 2, 3)]
+    assert _paired_scopes(several[:2], several[1:]) == [(several[0], several[2]), (several[1], several[1])]
+
+
+@pytest.mark.parametrize(
+    ("scope", "may"),
+    [
+        (None, False),
+        (MAIN, False),
+        ((VIRTUAL,), False),
+        ((VIRTUAL, VIRTUAL), True),
+        ((TASK, VIRTUAL, VIRTUAL), True),
+        ((VIRTUAL, TASK), False),
+        ((VIRTUAL, VIRTUAL, TASK), False),
+    ],
+)
+def test_two_nested_contexts_may_be_an_awaitable_of_a_race(scope: ScopePath | None, may: bool) -> None:
+    assert _may_have_lost(scope) is may
+
+
+@pytest.mark.parametrize(
+    ("scope", "subtype", "is_taken"),
+    [
+        (MAIN, "Step", False),
+        ((VIRTUAL,), "Step", True),
+        ((VIRTUAL,), "Race", True),
+        ((VIRTUAL, TASK), "Step", True),
+        ((VIRTUAL, TASK), "Race", False),
+        ((ScopeStep("context", 4),), "Step", False),
+        ((ScopeStep("task", 3),), "Step", False),
+        ((TASK, VIRTUAL), "Step", False),
+    ],
+)
+def test_calls_of_a_virtual_context_whose_number_is_taken_are_gone(
+    scope: ScopePath, subtype: str, is_taken: bool
+) -> None:
+    """Unless a race has the number: its awaitables are numbered like contexts."""
+    taken: Taken = {(MAIN, 3): CallNode(Side("STEP", subtype, "a", position=3))}
+    assert _is_taken(scope, taken) is is_taken
+    inner: Taken = {((TASK,), 3): CallNode(Side("STEP", subtype, "a", position=3))}
+    assert _is_taken((TASK, VIRTUAL), inner)
+
+
+def test_the_path_of_a_scope_is_that_around_its_calls() -> None:
+    assert _context_path([node("a", 1), CallNode(Side("STEP", path="elsewhere/b"))], "x") == "flow"
+    assert _context_path([CallNode(Side("STEP", path="alone"))], "x") == "x"
+    assert _context_path([CallNode(Side("STEP"))], "x") == "x"
+    assert _context_path([], "x") == "x"
+
+
+def in_task(name: str, position: int, *, scope: ScopePath = (TASK,)) -> CallNode:
+    made = node(name, position)
+    made.side = replace(made.side, path=f"flow/task/{name}")
+    made.scope = scope
+    return made
+
+
+def test_the_calls_of_a_task_are_compared_with_those_of_the_same_task() -> None:
+    found = compared(flow(node("a", 1), in_task("t", 1)), flow(node("a", 1), in_task("u", 1)))
+    assert [(one.kind, one.path, one.context_path) for one in found.divergences] == [
+        ("renamed", "flow/task/t", "flow/task")
+    ]
+
+
+@pytest.mark.parametrize("side", ["recorded", "replayed"])
+def test_a_task_that_was_cancelled_need_not_make_its_calls(side: str) -> None:
+    recorded, replayed = flow(node("a", 1), in_task("t", 1), in_task("u", 2)), flow(node("a", 1), in_task("t", 1))
+    assert shown(compared(recorded, replayed)) == [("skipped", "flow/task/u", True)]
+    (recorded if side == "recorded" else replayed).cut_off.add((TASK,))
+    assert compared(recorded, replayed).divergences == ()
+
+
+def test_a_task_that_still_runs_may_make_its_calls_later() -> None:
+    recorded, replayed = flow(in_task("t", 1), in_task("u", 2)), flow(in_task("t", 1))
+    replayed.unfinished.add((TASK,))
+    assert compared(recorded, replayed).divergences == ()
+    replayed.is_resting = True
+    assert shown(compared(recorded, replayed)) == [("skipped", "flow/task/u", True)]
+
+
+def test_a_task_that_has_ended_made_all_its_calls_also_in_an_open_context() -> None:
+    recorded, replayed = flow(in_task("t", 1), in_task("u", 2)), flow(in_task("t", 1))
+    replayed.is_ended = False
+    assert compared(recorded, replayed).divergences == ()
+    replayed.finished.add((TASK,))
+    assert shown(compared(recorded, replayed)) == [("skipped", "flow/task/u", True)]
+
+
+def test_calls_without_numbers_are_compared_by_what_they_are() -> None:
+    def side(*names: str) -> CallNode:
+        return flow(*(CallNode(Side("STEP", "Step", name, path=f"flow/{name}")) for name in names))
+
+    assert compared(side("a", "b"), side("a", "b")).divergences == ()
+    assert [one.kind for one in compared(side("a", "b", "c"), side("a", "c")).divergences] == ["skipped"]
+    mixed = side("a", "b")
+    assert compared(mixed, tree("a", "b")).divergences == ()
+
+
+def test_a_call_with_a_recorded_outcome_that_differs_keeps_what_that_means() -> None:
+    recorded, replayed = tree("a", "b"), tree("a", "b")
+    for side, outcome in ((recorded, '["ended", "1"]'), (replayed, '["ended", "2"]')):
+        for call in side.children or ():
+            call.outcome, call.order = outcome, 1
+    (root,) = compared(recorded, replayed).roots
+    assert root.effect == ENDED_DIFFERENTLY.effect
+    assert root.follow_on == 1
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "is_same"),
+    [
+        ('["ended", "1"]', '["ended", "1.0"]', True),
+        ('["ended", null]', '["ended", "null"]', True),
+        ('["ended", "1"]', '["failed", "FAILED", "A", "no"]', False),
+        ('["failed", "FAILED", "A", "no"]', '["failed", "FAILED", "A", "no"]', True),
+        ('["failed", "FAILED", "A", "no"]', '["failed", "FAILED", "A", "yes"]', False),
+        ('["failed", "FAILED", "A", "no"]', '["failed", "TIMED_OUT", "A", "no"]', False),
+        ('["open"]', '["open"]', True),
+        ('["ended", "1"]', '["open"]', True),
+        ('["open"]', '["ended", "1"]', False),
+    ],
+)
+def test_outcomes_are_the_same_if_they_are_the_same_value_or_error(was: str, now: str, is_same: bool) -> None:
+    recorded, replayed = tree("a"), tree("a")
+    (recorded.children or [])[0].outcome, (replayed.children or [])[0].outcome = was, now
+    assert (compared(recorded, replayed).divergences == ()) is is_same

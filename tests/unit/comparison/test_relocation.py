@@ -59,17 +59,17 @@ def moved(body: str | None, other: str | None, *, name: str | None = "b") -> str
 
 
 def test_only_a_call_that_may_be_the_same_has_moved() -> None:
-    assert "moved from" in moved(None, None)
-    assert "moved from" in moved("x", "x")
-    assert "moved from" not in moved("x", "y"), "a different function under the name"
-    assert "moved from" not in moved(None, None, name=None), "calls without names cannot be told apart"
+    assert "moved from flow" in moved(None, None)
+    assert "moved from flow" in moved("x", "x")
+    assert "moved from flow" not in moved("x", "y"), "a different function under the name"
+    assert "moved from flow" not in moved(None, None, name=None), "calls without names cannot be told apart"
 
 
 def test_a_call_of_another_client_has_not_moved() -> None:
     recorded = flow(node("b", 1), node("z", 2))
     (recorded.children or [])[0].is_foreign = True
     found = compared(recorded, flow(context("c", 1, "b"), node("z", 2)))
-    assert all("moved from" not in (one.likely or "") for one in found.divergences)
+    assert all("moved from flow" not in (one.likely or "") for one in found.divergences)
 
 
 def test_unnamed_calls_of_one_line_are_a_loop_only_if_today_makes_several() -> None:
