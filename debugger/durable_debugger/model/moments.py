@@ -30,6 +30,7 @@ class MomentKind(Enum):
     REPLAYED = "replayed from the record"
     REPLAYED_RUN = "calls replayed from the record"
     RESUMED = "called again, still open"
+    DIVERGED = "met by a different call"
     ATTEMPT_STARTED = "attempt starts"
     ATTEMPT_ENDED = "attempt ends"
     ANSWERED = "finished"
@@ -41,7 +42,7 @@ class MomentKind(Enum):
 RUN_ABOVE, KEPT = 60, 20
 """An invocation that replays more calls than this lists the last of them; the others are one moment."""
 
-CALLS = frozenset({MomentKind.CALLED, MomentKind.REPLAYED, MomentKind.RESUMED})
+CALLS = frozenset({MomentKind.CALLED, MomentKind.REPLAYED, MomentKind.RESUMED, MomentKind.DIVERGED})
 """The moments at which the code calls an operation."""
 
 STOPS = CALLS | {MomentKind.INVOCATION_ENDED, MomentKind.EXECUTION_ENDED}
@@ -70,19 +71,22 @@ class Moment(NamedTuple):
     calls: int = 1
 
 
-def read_moments(execution: RecordedExecution, rows: Mapping[str, int]) -> list[Moment]:
+def read_moments(
+    execution: RecordedExecution, rows: Mapping[str, int], diverged: tuple[int, int] | None = None
+) -> list[Moment]:
     """Return all moments of a recording in order.
 
     Args:
         execution: The recording.
         rows: Row of each operation by id.
+        diverged: The invocation that met a difference, and the row of the recorded call there; None where none did.
     """
-    return list(_Reader(execution, rows).read())
+    return list(_Reader(execution, rows, diverged).read())
 
 
 class _Reader:
-    def __init__(self, execution: RecordedExecution, rows: Mapping[str, int]) -> None:
-        self.execution, self.rows = execution, rows
+    def __init__(self, execution: RecordedExecution, rows: Mapping[str, int], diverged: tuple[int, int] | None) -> None:
+        self.execution, self.rows, self.diverged = execution, rows, diverged
         self.by_id = execution.by_id()
         self.replays = _Replays(execution) if not all_traced(execution) else None
         self.status: dict[str, OperationStatus] = {}
@@ -137,7 +141,9 @@ class _Reader:
         operation = self.by_id[entry.id]
         at = _called_at(trace, entry)
         was = self.status.get(entry.id)
-        if entry.happened == "replayed" or (was is not None and was.is_terminal):  # completed between invocations
+        if entry.happened == "diverged":  # the code calls something different here: the record answers nothing
+            yield Moment(MomentKind.DIVERGED, row, trace.invocation, at, self._state(operation))
+        elif entry.happened == "replayed" or (was is not None and was.is_terminal):  # completed between invocations
             yield Moment(MomentKind.REPLAYED, row, trace.invocation, at, state_of(operation.status, operation.type))
         elif entry.id in self.status:
             yield Moment(MomentKind.RESUMED, row, trace.invocation, at, self._state(operation))
@@ -151,10 +157,14 @@ class _Reader:
         if number == 1 or self.replays is None:
             return
         replayed = self.replays.before(number)
+        met = self.diverged[1] if self.diverged is not None and self.diverged[0] == number else None
+        if met is not None:  # where it stopped
+            replayed = [row for row in replayed if row < met]
         run = len(replayed) - KEPT if len(replayed) > RUN_ABOVE else 0
         if run:
             yield self._run(number, replayed[run - 1], run)
         again = {*replayed[run:], *(self.rows[key] for key in self.open)}
+        again = again if met is None else {row for row in again if row < met}
         for row in sorted(again):
             operation = self.execution.operations[row]
             if self.status.get(operation.id, OperationStatus.STARTED).is_terminal:
@@ -162,6 +172,8 @@ class _Reader:
                 yield Moment(MomentKind.REPLAYED, row, number, None, state)
             else:
                 yield Moment(MomentKind.RESUMED, row, number, None, self._state(operation))
+        if met is not None:
+            yield Moment(MomentKind.DIVERGED, met, number, None, self._state(self.execution.operations[met]))
 
     def _run(self, number: int, row: int, count: int) -> Moment:
         return Moment(MomentKind.REPLAYED_RUN, row, number, None, State.SUCCEEDED, calls=count)

@@ -154,8 +154,13 @@ class Session:
         """The recording as moments, built on first use."""
         if self._playback is None:
             tasks = [operation.details.get("task_scope", ()) for operation in self.recorded]
-            self._playback = Playback(read_moments(self.execution, self.rows), self.outline, tasks)
+            self._playback = Playback(read_moments(self.execution, self.rows, self._diverged()), self.outline, tasks)
         return self._playback
+
+    def _diverged(self) -> tuple[int, int] | None:
+        """The invocation that met a difference, and the row of the recorded call there."""
+        number = self.differences.invocation if self.differences is not None else None
+        return (number, self.marks.roots[0]) if number is not None and self.marks.roots else None
 
     @property
     def moment(self) -> Moment | None:

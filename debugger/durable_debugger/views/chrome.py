@@ -109,6 +109,9 @@ def moment_words(session: Session) -> str:
         ends = f" ends: {_outcome(session, moment.invocation)}" if moment.kind is MomentKind.INVOCATION_ENDED else ""
         return f"invocation {moment.invocation}{ends or ' starts'}"
     operation = session.operations[moment.row]
+    mark = session.mark(moment.row)
+    if moment.kind is MomentKind.DIVERGED and mark is not None:
+        return f"{facts.kind(operation)} {facts.label(operation)}: {mark.note}"
     attempt = f" {moment.attempt}" if moment.attempt and moment.kind.value.startswith("attempt") else ""
     words = moment.kind.value.replace("attempt", f"attempt{attempt}", 1)
     if moment.kind in (MomentKind.ANSWERED, MomentKind.SETTLED):

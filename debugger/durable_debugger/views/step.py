@@ -167,9 +167,10 @@ def _replayed(session: Session) -> list[tuple[Part, int]]:
 def _call_part(session: Session, index: int, moment: Moment, *, is_current: bool) -> Part:
     mark = session.mark(moment.row)
     glyph, role = moment.state.glyph, moment.state.role
-    final = facts.state(session.operations[moment.row])
     if moment.kind is MomentKind.CALLED:
-        glyph, role = final.glyph, final.role
+        is_past = index <= session.playback.position
+        state = session.state(moment.row) if is_past else facts.state(session.operations[moment.row])
+        glyph, role = state.glyph, state.role
     if mark is not None and mark.invocation in (None, moment.invocation):
         glyph, role = (glyphs.ROOT, "divergence") if mark.is_root else (glyphs.FOLLOW_ON, "follow_on")
     if is_current:

@@ -31,6 +31,7 @@ class DiffPane(LineView):
         self.index = 0
         self._rows: Sequence[DiffRow] = ()
         self._chosen: int | None = None
+        self._left: tuple[DiffRow, DiffRow] | None = None
 
     def update(self, session: Session) -> None:
         """Show the comparison at the selected call."""
@@ -41,7 +42,10 @@ class DiffPane(LineView):
         selected = self.selected
         self._rows = rows
         if differences and is_new and selected is not None:
-            self.index = _place_of(selected, rows)
+            # a pair by position stands for two rows: the way back leads to the one that was left
+            way_back = self._left[0] if self._left is not None and self._left[1] is selected else selected
+            self.index = _place_of(way_back, rows)
+            self._left = (selected, rows[self.index]) if rows else None
         if differences and not self._is_at_cursor():
             self.index = self._index_of_cursor(differences)
         self.index = max(0, min(self.index, len(self._rows) - 1))
