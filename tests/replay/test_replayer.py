@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import logging
 import os
 import random
 import socket
@@ -311,6 +312,15 @@ def test_a_handler_that_never_ends_is_stopped(recording: RecordedExecution, kind
     assert (report.verdict, report.exit_code) == (Verdict.STUCK, 4)
     assert "did not finish within 0.3 s" in (report.error or "")
     assert f"in stuck.<locals>.{kind}" in (report.error or "")
+
+
+def test_a_replay_gives_logging_no_handler_to_forget(
+    recording: RecordedExecution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[logging.Handler] = []
+    monkeypatch.setattr(logging, "_addHandlerRef", made.append)
+    Replayer(workflows.plain).replay(recording)
+    assert made == []
 
 
 def test_a_handler_that_raises(recording: RecordedExecution) -> None:

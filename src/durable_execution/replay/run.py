@@ -291,9 +291,14 @@ def _progress(collector: Collector) -> tuple[int, str | None]:
     return len(collector.calls), last.call.path
 
 
+_SILENCE = logging.NullHandler()
+"""One for all replays: logging forgets a handler in a callback of its weak reference, and that would run in any thread, also
+in one in which a replay that does not finish is being stopped."""
+
+
 def _silent_logger() -> logging.Logger:
     logger = logging.Logger("durable_execution.replayed")  # noqa: LOG001  # a private logger that no configuration reaches
-    logger.addHandler(logging.NullHandler())
+    logger.addHandler(_SILENCE)
     logger.propagate = False
     return logger
 
