@@ -84,7 +84,9 @@ def test_an_object_bound_to_a_thread_serves_all_bodies_that_follow_each_other() 
         await asyncio.gather(*(ctx.step(lambda _: together.wait()) for _ in range(3)))
         found.append(await ctx.step(lambda _: longer(5)))
         config = MapConfig(max_concurrency=1)
-        return found + (await ctx.map([6, 7], item, config=config)).get_results()
+        found += (await ctx.map([6, 7], item, config=config)).get_results()
+        await ctx.step(lambda _: connections[0].close())
+        return found
 
     answer = invoke(durable_execution(handler), FakeService())
     assert answer.get("Result") == "[0,1,2,3,4,5,6,7]", answer
