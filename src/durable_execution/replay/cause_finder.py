@@ -111,6 +111,8 @@ class Replays:
         self._processes = [self._fresh]
         self._first: Future[list[Variant]] = Future()
         self._count = 1
+        self._may_start = threading.Event()
+        self._may_start.set()
         self.is_over = False
 
     def __enter__(self) -> Self:
@@ -118,6 +120,7 @@ class Replays:
 
     def __exit__(self, *error: object) -> None:
         self.is_over = True
+        self._may_start.set()
         if not self._first.done():
             self._first.set_result([])  # interrupted: threads wait for it
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -138,6 +141,7 @@ class Replays:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for one in done:
                 yield self._beside(*one.result())
+                self._may_start.set()
         root = self._report.root
         sides = [side for side in (root.recorded, root.replayed) if side is not None] if root is not None else []
         if fresh and depends_on_kept_state(fresh[0].lines, [side.id for side in sides if side.id]):
@@ -156,13 +160,15 @@ class Replays:
         return process
 
     def _unlike(self, process: "_Process") -> tuple[list[Variant], Blank]:
-        """Replay, by line if the calls are not those of the first replay."""
+        """Replay, by line if the calls are not those of the first replay; nothing else starts until those were compared."""
+        self._may_start.wait()
         calls, first = process.calls(), self._first.result()
         if not first:
             return process.lines(process.count, None), None
         different = next((one for one in calls if not one.goes_like(first[0])), None)
         if different is None:
             return calls, None
+        self._may_start.clear()
         blank = blank_of(first[0], different)
         return process.lines(process.count, blank), blank
 

@@ -6,6 +6,7 @@ environment of Lambda has, in a few milliseconds. See `durable_execution.replay.
 
 import faulthandler
 import gc
+import importlib
 import os
 import signal
 import socket
@@ -71,6 +72,7 @@ def main() -> None:
     shift_clock(start.clock_offset)
     if start.random_seed is not None:
         seed_random(start.random_seed)
+        importlib.import_module("durable_execution.replay.reproduction")  # once, and not in each of its forks
     sandbox.before_import()
     try:
         with variables_read() as variables:
