@@ -6,6 +6,7 @@ one fails. What a mutant changes outside functions, such as a constant or a defa
 
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
@@ -27,6 +28,8 @@ COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 
 LEAST_S, SLOWER = 5.0, 4.0
 POLL_S = 0.005
+MOST_BYTES = 2 << 30
+"""A mutant that loops and keeps what it makes is stopped before the machine runs out of memory."""
 
 
 class InMemory:
@@ -82,8 +85,11 @@ class InMemory:
 
     def _tried(self, session: pytest.Session, file: Path, code: str) -> str:
         original = file.read_text(encoding="utf-8")
-        before, after = (compile(text, str(file), "exec", dont_inherit=True) for text in (original, code))
-        changed = [new for old, new in zip(_functions(before), _functions(after), strict=True) if old != new]
+        try:
+            before, after = (compile(text, str(file), "exec", dont_inherit=True) for text in (original, code))
+        except SyntaxError:
+            return "killed"
+        changed = [new for old, new in zip(_functions(before), _functions(after), strict=False) if old != new]
         callers = {id_: took for one in changed for id_, took in self._callers[str(file), one.co_qualname].items()}
         places = Counter((one.co_qualname, one.co_firstlineno) for one in _inside(after))
         replaced = {
@@ -168,6 +174,7 @@ def _forked(run: Callable[[], bool]) -> int:
     code = 1
     try:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
         code = not run()
     finally:
         os._exit(code)
