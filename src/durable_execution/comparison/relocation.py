@@ -159,13 +159,20 @@ class _Finder:
 
     def _moved_inside(self, row: Row) -> tuple[CallNode, CallNode] | None:
         """A call moved into or out of the context that is new or gone."""
-        for inner in _inside(row.replayed):
+        for inner in self._alone_in(row.replayed):
             if (found := self._elsewhere(inner, self.missing)) is not None or _is_same(inner, row.recorded):
                 return found or row.recorded or inner, inner
-        for inner in _inside(row.recorded):
+        for inner in self._alone_in(row.recorded):
             if (found := self._elsewhere(inner, self.added)) is not None or _is_same(row.replayed, inner):
                 return inner, found or row.replayed or inner
         return None
+
+    def _alone_in(self, node: CallNode | None) -> Iterator[CallNode]:
+        """The calls inside a call that have no counterpart there."""
+        for inner in _inside(node):
+            row = self.rows[self.at[id(inner)]] if id(inner) in self.at else None
+            if row is None or row.recorded is None or row.replayed is None:
+                yield inner
 
     def _elsewhere(self, node: CallNode, candidates: dict[Hashable, list[CallNode]]) -> CallNode | None:
         if node.side.name is None:
