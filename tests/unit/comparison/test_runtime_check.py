@@ -352,3 +352,22 @@ def test_a_virtual_branch_says_so() -> None:
 )
 def test_the_kind_of_a_mismatch_is_what_the_two_calls_share(was: Operation, made: OperationCall, kind: str) -> None:
     assert mismatch_at_call(made, was, handler=HANDLER, operations={was.id: was}).kind == kind
+
+
+def test_a_call_is_looked_for_among_the_next_256() -> None:
+    """Each of them is a hash: a thousand would be felt by an execution of thousands of calls that varies."""
+    assert LOOKAHEAD == 256
+
+
+def test_a_random_delay_hides_no_other_difference() -> None:
+    asked = {"wait_seconds": 99, "has_jitter": True, "tenant_id": "b"}
+    assert difference(asked, {"wait_seconds": 5, "tenant_id": "a"}) == ("tenant_id", "b", "a")
+
+
+def test_a_difference_without_a_recorded_path_has_that_of_the_replay() -> None:
+    was, made = sides()
+    pairs = [(was, made), (replace(was, path=None), made), (replace(was, path=None), replace(made, path=None))]
+    paths = [divergence_of("tenant_id", "b", "a", *pair, context_path="f", handler="f").path for pair in pairs]
+    assert paths == ["f/bill", "f/bill", "f"]
+    named = divergence_of("tenant_id", "b", "a", was, replace(made, path="f/other"), context_path="f", handler="f")
+    assert named.path == "f/bill"
