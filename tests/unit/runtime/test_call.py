@@ -1,18 +1,23 @@
 """What is known of a call: whose code made it, and which function it runs."""
 
+import contextvars
 import functools
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import CodeType, FrameType, FunctionType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from durable_execution import durable_step
+from durable_execution.call_site import caller
 from durable_execution.runtime import call as module
 from durable_execution.runtime.call import (
+    Call,
     Memory,
     call_site_of,
     code_of,
+    current_call_site,
     fingerprint_of_code,
     qualified_name_of,
     user_frame,
@@ -121,3 +126,51 @@ def test_a_call_site_is_found_again_by_its_instruction() -> None:
     assert (first.file, first.function.rpartition(".")[2]) == (__file__, "here")
     assert first.line == here.__code__.co_firstlineno + 1
     assert call_site_of(None) is None
+
+
+def made(function: Any) -> Call:
+    found = Call(cast("Any", None), "id", 1, "STEP", "Step", "a", "a")
+    found.function = function
+    return found
+
+
+@functools.wraps(work)
+def wrapped(step: Any) -> int:
+    return work(step)
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "name"),
+    [
+        (None, None, None),
+        (work, work.__code__, "work"),
+        (functools.partial(work, 1), work.__code__, "work"),
+        (decorated, code_of(decorated), "decorated"),
+        (wrapped, code_of(wrapped), "work"),
+        (len, None, "len"),
+    ],
+    ids=["none", "function", "partial", "durable step", "wrapped", "built in"],
+)
+def test_a_call_knows_the_code_and_the_name_of_its_function(
+    function: Any, code: CodeType | None, name: str | None
+) -> None:
+    assert made(function).code_and_name == (code, name)
+    if function is not None:
+        assert made(function).code_and_name == (code_of(function), qualified_name_of(function))
+
+
+def test_a_call_from_a_pool_has_the_site_of_the_code_that_waits_for_it() -> None:
+    found: list[Any] = []
+
+    def look(given: tuple[CodeType, int, int] | None) -> None:
+        context = contextvars.Context()
+        context.run(caller.set, given)
+        pool.submit(context.run, current_call_site).add_done_callback(lambda done: found.append(done.result()))
+
+    with ThreadPoolExecutor(1) as pool:
+        look(None)
+        look((work.__code__, 7, 1))
+        look((work.__code__, 7, 1))
+    assert found[0] is None
+    assert (found[1].file, found[1].line, found[1].function) == (__file__, 7, "work")
+    assert found[2] is found[1]

@@ -1,0 +1,134 @@
+"""Limits and waiting times of the runtime, at their edges."""
+
+import asyncio
+import os
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from durable_execution.runtime import loop as loop_module
+from durable_execution.runtime.body_threads import BodyTimes
+from durable_execution.runtime.guard import _lasts_as_recorded
+from durable_execution.runtime.transport import Timeouts, Transport
+
+CODE = (lambda: 1).__code__
+START = 1_767_225_600_000
+
+
+def waited(milliseconds: int, **members: Any) -> dict[str, Any]:
+    wire = {"StartTimestamp": START, "WaitDetails": {"ScheduledEndTimestamp": START + milliseconds}}
+    return {**wire, **members}
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "is_same"), [(3_999, False), (4_000, True), (5_000, True), (6_000, True), (6_001, False)]
+)
+def test_a_wait_lasts_as_recorded_to_the_second(milliseconds: int, is_same: bool) -> None:
+    """Its start and its end are both rounded."""
+    assert _lasts_as_recorded({"wait_seconds": 5}, waited(milliseconds)) is is_same
+
+
+@pytest.mark.parametrize(
+    ("configuration", "wire"),
+    [
+        ({"wait_seconds": 5, "has_jitter": True}, waited(5_000)),
+        ({}, waited(5_000)),
+        ({"wait_seconds": "5"}, waited(5_000)),
+        ({"wait_seconds": 5}, {"StartTimestamp": START}),
+        ({"wait_seconds": 5}, waited(5_000, WaitDetails={})),
+        ({"wait_seconds": 5}, waited(5_000, StartTimestamp=None)),
+        ({"wait_seconds": 5}, {"StartTimestamp": 100, "WaitDetails": {"ScheduledEndTimestamp": 5_100}}),
+    ],
+    ids=["jitter", "nothing", "text", "no details", "no end", "no start", "seconds"],
+)
+def test_what_a_quick_look_does_not_tell_is_looked_at_again(
+    configuration: dict[str, Any], wire: dict[str, Any]
+) -> None:
+    assert not _lasts_as_recorded(configuration, wire)
+
+
+def test_a_body_is_short_after_three_short_runs_until_it_is_not() -> None:
+    times = BodyTimes()
+    for expected in (False, False, True):
+        times.note(CODE, 0.0009)
+        assert times.is_short(CODE) is expected
+    times.note(CODE, 0.001)
+    assert (times.is_short(CODE), times.may_be_short(CODE)) == (False, False)
+    times.note(CODE, 0.0009)
+    assert (times.is_short(CODE), times.may_be_short(CODE)) == (False, True)
+
+
+def test_a_body_is_long_after_a_quarter_of_a_second() -> None:
+    times = BodyTimes()
+    times.note(CODE, 0.2499)
+    assert not times.is_long(CODE)
+    times.note(CODE, 0.25)
+    assert times.is_long(CODE)
+    for expected in (False, False, True):
+        times.note(CODE, 0.0)
+        assert times.is_short(CODE) is expected, "a long run counts for nothing"
+        assert not times.is_long(CODE)
+
+
+def test_a_body_that_has_not_run_may_be_short_and_is_not_relied_on() -> None:
+    times = BodyTimes()
+    for code in (CODE, None):
+        assert (times.is_short(code), times.is_long(code), times.may_be_short(code)) == (False, False, True)
+
+
+def transport(**endpoint: Any) -> Transport:
+    made = Transport.__new__(Transport)
+    made._endpoint = cast("Any", SimpleNamespace(connect_timeout=5.0, read_timeout=10.0, **endpoint))
+    made._jitter = cast("Any", SimpleNamespace(random=lambda: 1.0))
+    return made
+
+
+def test_the_delay_before_an_attempt_doubles_up_to_twenty_seconds() -> None:
+    assert [transport()._backoff(attempt) for attempt in range(1, 8)] == [1, 2, 4, 8, 16, 20, 20]
+
+
+def test_a_delay_is_random_and_below_its_limit() -> None:
+    made = transport()
+    made._jitter = None
+    assert len({made._backoff(1) for _ in range(20)}) > 1
+    assert all(0 <= made._backoff(2) < 2 for _ in range(20))
+
+
+@pytest.mark.parametrize(
+    ("remaining", "timeouts"),
+    [
+        (None, Timeouts(5, 10)),
+        (100.0, Timeouts(5, 10)),
+        (15.05, Timeouts(5, 10)),
+        (12.05, Timeouts(5, 10, 12)),
+        (8.05, Timeouts(5, 8, 8)),
+        (1.05, Timeouts(1, 1, 1)),
+        (0.0, Timeouts(0.05, 0.05, 0.05)),
+    ],
+)
+def test_an_attempt_ends_with_the_invocation(remaining: float | None, timeouts: Timeouts) -> None:
+    """With a margin of 50 ms for what comes after it."""
+    found = transport()._timeouts(None if remaining is None else lambda: remaining)
+    assert found == pytest.approx(timeouts) if timeouts.total is not None else found == timeouts
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize("is_forked", [True, False])
+def test_only_the_process_that_made_a_loop_closes_it_and_only_at_rest(
+    is_running: bool, is_forked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+    loop = cast("Any", SimpleNamespace(is_running=lambda: is_running, close=lambda: closed.append(True)))
+    monkeypatch.setattr(loop_module, "_kept", loop_module._Kept())
+    loop_module._close_quietly(loop, os.getpid() + is_forked)
+    assert closed == [True] * (not is_running and not is_forked)
+    assert list(loop_module._kept.loops) == [loop] * is_forked
+
+
+def test_turns_are_known_of_the_loops_of_the_sdk_only() -> None:
+    other = asyncio.new_event_loop()
+    try:
+        assert loop_module.turns_of(other) is None
+    finally:
+        other.close()
