@@ -111,6 +111,12 @@ class _Reading:
         if self.replayed is None or not _says(here, self.replayed):
             return None
         branch = self._branch(here)
+        if (
+            branch is not None
+            and branch.is_body
+            and (branch.header.is_loop or isinstance(branch.header.node, ast.While))
+        ):
+            return self._added_or_repeated(here, branch.header)
         if branch is not None:
             return self._decides(branch, f"so line {here.first} makes this call")
         if not self._always_runs(here):
@@ -118,6 +124,22 @@ class _Reading:
         name, where = self.replayed.short_name, self._place(here.first)
         likely = f"{where} always makes this call: {name} was added to the code after the recording"
         return likely, f"make the new call only `if ctx.patched({change_id(self.replayed)}):`, {OLD}"
+
+    def _added_or_repeated(self, here: Statement, loop: Statement) -> Text:
+        """A call in a loop: it is new, or the loop goes around more often. The difference alone does not show which."""
+        likely = (
+            f"{self._place(here.first)} makes this call in each round of `{_code(loop)}`: it was added, or the loop runs more "
+            "often than recorded"
+        )
+        advice = "read what the loop runs over in a step"
+        found = self._varies(loop)
+        if found is not None:
+            likely += f"; that depends on `{found[1].what}`, called outside a step"
+            advice = fix_of(found[1], found[1].what)
+        return (
+            likely,
+            f"make the new call only `if ctx.patched({change_id(self.replayed)}):`, {OLD}; if it is not new, {advice}",
+        )
 
     def _skipped(self, here: Statement) -> Text | None:
         if self.recorded is None or self.recorded.name is None:

@@ -64,21 +64,23 @@ def cause_by_edit(
         operation_id: Id of the call at which the replay differs.
         related: File and first line of the statements that the call depends on.
     """
-    edits = [edit for file, source in sources.items() for edit in _with_moves(list(_edits(file, source, lines)))]
+    ran = {frame.file for frame in lines.frames}
+    is_elsewhere = ran.isdisjoint(sources)
+    files = {file: _today(file, lines, is_elsewhere=is_elsewhere) for file in sources}
+    edits = [edit for file, source in sources.items() for edit in _with_moves(list(_edits(file, files[file], source)))]
     if not edits:
         return None
-    ran = _executed(lines, operation_id)
+    when = _executed(lines, operation_id)
     chosen = (
         next((one for one in edits if _has_call(one, divergence)), None)
         or next((one for one in edits if any((one.file, line) in related for line in one.today)), None)
         or next((one for one in edits if _encloses(one, divergence)), None)
-        or max((one for one in edits if _when(one, ran) >= 0), key=lambda one: _when(one, ran), default=None)
+        or max((one for one in edits if _when(one, when) >= 0), key=lambda one: _when(one, when), default=None)
     )
     return _cause(chosen, divergence) if chosen is not None else None
 
 
-def _edits(recorded_file: str, source: RecordedSource, lines: LineRecording) -> Iterator[Edit]:
-    file = _today(recorded_file, lines)
+def _edits(recorded_file: str, file: str | None, source: RecordedSource) -> Iterator[Edit]:
     if file is None:
         return
     linecache.checkcache(file)
@@ -140,10 +142,16 @@ def _holds(lines: Mapping[int, str], part: Mapping[int, str]) -> bool:
     return bool(part) and set(part.values()) <= set(lines.values())
 
 
-def _today(file: str, lines: LineRecording) -> str | None:
-    """Today's path of a recorded file: the same, or the one that ran and whose path ends the same."""
+def _today(file: str, lines: LineRecording, *, is_elsewhere: bool) -> str | None:
+    """Today's path of a recorded file: the same, or the one that ran and whose path ends the same.
+
+    Args:
+        file: The recorded file.
+        lines: A replay of today's code.
+        is_elsewhere: Whether none of the recorded files ran: this is a different copy of the code, or a different computer.
+    """
     known = list(dict.fromkeys(frame.file for frame in lines.frames))
-    if file in known or linecache.getlines(file):
+    if file in known or (not is_elsewhere and linecache.getlines(file)):
         return file
     return max(
         (one for one in known if PurePath(one).name == PurePath(file.replace("\\", "/")).name),

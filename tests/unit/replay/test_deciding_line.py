@@ -154,6 +154,15 @@ def test_a_loop_that_orders_calls(tmp_path: Path) -> None:
     assert "sorted(" in explained.fix
 
 
+def test_a_new_call_in_a_loop_may_be_added_or_repeated(tmp_path: Path) -> None:
+    body = "for sku in event:\n    await ctx.step(audit)  # here\nawait ctx.step(ship)"
+    explained = with_deciding_line(difference(tmp_path, body, "inserted", "ship", "audit"))
+    assert explained.likely == (
+        "orders.py:3 makes this call in each round of `for sku in event`: it was added, or the loop runs more often than recorded"
+    )
+    assert explained.fix.startswith('make the new call only `if ctx.patched("audit"):`')
+
+
 def test_a_loop_whose_calls_have_names_of_their_own_orders_nothing(tmp_path: Path) -> None:
     body = "for sku in event:\n    await ctx.step(pick)  # here\nfor sku in event:\n    await ctx.step(pack)"
     assert "runs in a different order" not in likely(difference(tmp_path, body, "reordered", "pack", "pick"))

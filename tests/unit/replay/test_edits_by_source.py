@@ -135,6 +135,15 @@ def test_a_loop_that_an_edit_put_around_the_recorded_call_is_the_cause(project: 
     assert "sorted" not in root.fix, "the loop runs in the recorded order"
 
 
+def test_an_edit_is_found_in_a_copy_of_the_code_beside_the_recorded_one(project: Project, tmp_path: Path) -> None:
+    recording = recorded(project)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    root = Replayer(Project(copy).load(FLOW.replace('"charge"', '"pay"'))).replay(recording).root
+    assert root is not None
+    assert "edited_flow.py:15 was edited after the recording" in (root.likely or "")
+
+
 def test_a_second_edit_is_explained_with_its_own_lines(project: Project) -> None:
     sink = MemorySink()
     events, arn = history_of(project.load(LOOP), sink=sink)
