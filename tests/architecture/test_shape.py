@@ -102,7 +102,7 @@ def test_most_functions_and_files_are_short() -> None:
     )
     assert median(functions) <= 9
     assert nine_in_ten <= 35
-    assert 150 <= median(files) <= 220, "ADR 0012 has the reasons"
+    assert 150 <= median(files) <= 220, "ADR 0013 has the reasons"
 
 
 def test_few_files_are_small() -> None:
