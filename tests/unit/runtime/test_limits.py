@@ -7,9 +7,13 @@ from typing import Any, cast
 
 import pytest
 
+from durable_execution import StepConfig
+from durable_execution.errors import ConfigurationError
+from durable_execution.protocol import operation_id
 from durable_execution.runtime import loop as loop_module
 from durable_execution.runtime.body_threads import BodyTimes
 from durable_execution.runtime.guard import _lasts_as_recorded
+from durable_execution.runtime.scope import OperationIdGenerator, check_name, misplaced
 from durable_execution.runtime.transport import Timeouts, Transport
 
 CODE = (lambda: 1).__code__
@@ -132,3 +136,71 @@ def test_turns_are_known_of_the_loops_of_the_sdk_only() -> None:
         assert loop_module.turns_of(other) is None
     finally:
         other.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "called"),
+    [
+        ("step", None, "a step"),
+        ("invoke", None, "an invoke"),
+        ("operation", None, "an operation"),
+        ("race", None, "a race"),
+        ("step", "charge", "step 'charge'"),
+        ("invoke", "", "an invoke"),
+    ],
+)
+def test_a_call_is_spoken_of_by_its_name_or_with_an_article(kind: str, name: str | None, called: str) -> None:
+    assert str(misplaced(kind, name, None, cast("Any", None))).startswith(
+        f"{called} was called on the context of another"
+    )
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 256, " ", "~"])
+def test_a_name_has_1_to_256_printable_characters(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 257, "é", "a\x7f", "a\tb", 5, None, b"a"])
+def test_a_name_that_the_service_does_not_accept_is_refused(name: object) -> None:
+    with pytest.raises(ConfigurationError, match="must be 1 to 256 printable ASCII characters"):
+        check_name(name)
+
+
+def test_a_configuration_in_the_place_of_a_name_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"StepConfig\(\.\.\.\) is in the place of the operation's name"):
+        check_name(StepConfig())
+
+
+def test_ids_are_numbered_from_one_and_looked_at_without_being_reserved() -> None:
+    numbering = OperationIdGenerator("p")
+    ids = [operation_id("p", number) for number in range(4)]
+    assert (numbering.peek(), numbering.peek(2), numbering.position) == (ids[1], ids[2], 0)
+    assert [numbering.next_id(), numbering.next_id()] == ids[1:3]
+    assert (numbering.position, numbering.peek(0), numbering.peek()) == (2, ids[2], ids[3])
+
+
+def test_a_task_that_survives_its_cancellation_is_abandoned_after_five_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled: list[int] = []
+
+    class Stubborn:
+        _log_destroy_pending = True
+
+        def __init__(self, rounds: int | None) -> None:
+            self.rounds = rounds
+
+        def done(self) -> bool:
+            return self.rounds == 0
+
+        def cancel(self) -> None:
+            cancelled.append(1)
+            if self.rounds is not None:
+                self.rounds -= 1
+
+    monkeypatch.setattr(loop_module, "_kept", loop_module._Kept())
+    stubborn = Stubborn(None)
+    for task, left, rounds in ((Stubborn(0), 0, 0), (Stubborn(1), 0, 1), (Stubborn(4), 0, 4), (stubborn, 1, 5)):
+        cancelled.clear()
+        assert asyncio.run(loop_module.cancel_all(cast("Any", [task]))) == left
+        assert len(cancelled) == rounds
+    assert list(loop_module._kept.tasks) == [cast("Any", stubborn)]
+    assert not stubborn._log_destroy_pending, "asyncio would complain about it when it is collected"
