@@ -188,7 +188,8 @@ def test_the_first_screen_answers_at_80x24(
         for word in (*WORDS[name], *(EXPLANATION if session.marks.root_count else ())):
             assert word in flat, f"{word!r} is not on the first screen:\n{text}"
         assert session.cursor == session.headline.row
-        assert "▌" in text, f"no row is selected on the screen:\n{text}"
+        selected = "▌≠" if name in REPLAYED else "▌"
+        assert selected in text, f"the row that explains it is not selected on the screen:\n{text}"
 
     drive(session, look, view="diff" if name in REPLAYED else "tree")
 

@@ -301,7 +301,9 @@ def test_a_running_execution_is_gated_and_stopped(waiting: tuple[str, str], caps
     main(["list", "--json"])
     assert json.loads(capsys.readouterr().out)["executions"][0]["status"] == "STOPPED"
     assert main(["stop", execution[:8]]) == 0
-    assert "it is STOPPED" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "it is STOPPED" in said.err
+    assert not any(line.startswith("stopped") for line in (said.out + said.err).splitlines())
 
 
 @pytest.mark.parametrize("form", ["otlp", "json", "html", "perfetto", "bundle"])
