@@ -1,5 +1,6 @@
 """What the views say must be true together: of one difference, of one row, of files and words that are nearly alike."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,3 +129,14 @@ def test_the_suggestion_for_a_mistyped_search_is_whole_at_80_columns(typed: str,
         ).splitlines()[-2]
 
     drive(order_session(), script)
+
+
+def test_a_long_wait_has_the_same_words_beside_its_line_as_in_the_tree(tmp_path: Path, drive: Drive) -> None:
+    session = opened(recorded("changed_argument", tmp_path))
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        text = screen_text(app)
+        assert re.search(r"cooling_off +wait +05:00", text), text
+        assert re.search(r"ctx.wait\(.*→ 05:00", text), text
+
+    drive(session, script, size=(120, 40))

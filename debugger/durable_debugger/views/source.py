@@ -16,13 +16,14 @@ from durable_debugger.model.moments import MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.sources.code import TAB
-from durable_debugger.text import glyphs, payloads
+from durable_debugger.text import durations, glyphs, payloads
 from durable_debugger.text.cells import cut, safe
 from durable_debugger.text.segments import Line, Part, fit, flush, line_width
 from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
 
 NUMBER_WIDTH = 6
+MINUTE = 60
 NOTE_SHARE = 0.4
 TASKS = 6
 """Tasks shown around the current one."""
@@ -260,7 +261,9 @@ def _note(session: Session, rows: list[int], cells: int) -> Line:
 def _without_result(session: Session, row: int) -> str:
     operation = session.operations[row]
     seconds = facts.duration(operation)
-    return f"{seconds:.1f} s" if operation.type == "WAIT" and seconds is not None else State.SUCCEEDED.word
+    if operation.type != "WAIT" or seconds is None:
+        return State.SUCCEEDED.word
+    return f"{seconds:.1f} s" if seconds < MINUTE else durations.short(seconds)
 
 
 def source_title(site: CallSite | None, note: str = "") -> str:
