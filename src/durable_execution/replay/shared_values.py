@@ -99,6 +99,11 @@ def is_initial(statement: Statement) -> bool:
     return statement.function is None or getattr(statement.function, "name", "") in CONSTRUCTORS
 
 
+def may_show(text: str, name: str) -> bool:
+    """Whether the text of an object may show an attribute: not if the attribute is one of its class."""
+    return f"{name}=" in text or "(" not in text or "…" in text
+
+
 def makes_or_changes(statement: Statement) -> bool:
     """Whether a statement changes a value in a function, or makes it in a constructor that does not only take it over."""
     is_copy = isinstance(getattr(statement.node, "value", None), (ast.Name, ast.Attribute, ast.Constant))
@@ -113,9 +118,10 @@ def class_around(file: str, statement: Statement) -> str | None:
     return max(around, key=lambda one: one.lineno).name if around else None
 
 
-def _has_factory(value: object) -> bool:
-    """Whether a value in the body of a class is made for each object: `field(default_factory=list)`."""
-    return isinstance(value, ast.Call) and any(one.arg == "default_factory" for one in value.keywords)
+def _factory(value: object) -> ast.expr | None:
+    """What makes a value in the body of a class for each object: `list` in `field(default_factory=list)`."""
+    keywords = value.keywords if isinstance(value, ast.Call) else ()
+    return next((one.value for one in keywords if one.arg == "default_factory"), None)
 
 
 def _wanted(call: ast.Call, function: object, names: set[str]) -> list[ast.AST] | None:
@@ -133,12 +139,23 @@ def _wanted(call: ast.Call, function: object, names: set[str]) -> list[ast.AST] 
     return [given[name] for name in names] if names <= given.keys() else None
 
 
-def default_of(file: str, statement: Statement) -> str | None:
-    """The name of the class whose attribute a statement gives a value, in its body, for all objects that it makes."""
-    value = getattr(statement.node, "value", None)
-    if statement.function is not None or _has_factory(value):
-        return None
-    return class_around(file, statement)
+def default_for(file: str, statement: Statement, calls: frozenset[str]) -> bool | None:
+    """Whether a statement in the body of a class gives an attribute of new objects its value once, and not for each object.
+
+    Args:
+        file: Its file.
+        statement: The statement.
+        calls: What is called where an object is made.
+
+    Returns:
+        None if it does neither for that object.
+    """
+    factory = _factory(getattr(statement.node, "value", None))
+    owner = class_around(file, statement) if statement.function is None else None
+    if factory is not None and owner is not None:
+        classes = {one.node.name for one in source_of(file) if isinstance(one.node, ast.ClassDef)}
+        return None if ast.unparse(factory) in classes else False
+    return True if owner is not None and owner in calls else None
 
 
 def only_in_calls(statement: Statement, functions: set[str], asked: Mapping[str, Asked]) -> set[str]:

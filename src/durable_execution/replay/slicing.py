@@ -18,10 +18,11 @@ from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, L
 from durable_execution.replay.shared_values import (
     DESCRIPTORS,
     Asked,
-    default_of,
+    default_for,
     defaults_of,
     is_initial,
     makes_or_changes,
+    may_show,
     parameters_of,
     passes,
 )
@@ -119,8 +120,7 @@ class Slice:
     def from_error(cls, left: LineRecording, right: LineRecording) -> "Slice":
         """Slice back from the error that ends the first replay, and not the second."""
         found = cls(Alignment(Side(left), Side(right)))
-        at = found._left.raised_at()  # of this class
-        if at is not None:
+        if (at := found._left.raised_at()) is not None:  # of this class
             found._differs_or_control(at, 0)
         found._sorted()  # of this class
         return found
@@ -139,8 +139,7 @@ class Slice:
         return self.alignment.right
 
     def _call(self, here: int, there: int | None) -> None:
-        at = self._left.line_before(here)
-        if at is None:
+        if (at := self._left.line_before(here)) is None:
             return
         other = self._right.line_before(there) if there is not None else None
         if other is not None and self._same_place(at, other):
@@ -302,8 +301,7 @@ class Slice:
         return self._returned(frame, depth + 1)
 
     def _returned(self, frame: Frame, depth: int) -> bool:
-        at = self._left.decided_end(frame.number)
-        if at is None:
+        if (at := self._left.decided_end(frame.number)) is None:
             return False
         other = self.alignment.line(at)
         number = self.alignment.frame(frame.number)
@@ -344,9 +342,12 @@ class Slice:
         if any(self._attribute(".".join(parts[:length]), at, depth) for length in range(len(parts), 1, -1)):
             return True
         self._attributes.append((path, at, frame))
-        if is_local and outer is not None and self._value(base, at, outer, depth):
+        is_own = outer is not None and may_show(outer[0], parts[1])
+        if is_local and outer is not None and is_own and self._value(base, at, outer, depth):
             return True
-        return self._shared(path, at, frame, values, depth)
+        if self._shared(path, at, frame, values, depth):
+            return True
+        return is_local and outer is not None and self._value(base, at, outer, depth)
 
     def _sorted(self) -> None:
         """Sort the origins; point at the statement that changes an attribute, not at one that makes its object or calls the method."""
@@ -457,8 +458,7 @@ class Slice:
         return True
 
     def _terminal(self, at: int, depth: int, values: tuple[str, str] | None) -> bool:
-        statement = self._left.statement(at)
-        if statement is None:
+        if (statement := self._left.statement(at)) is None:
             return False
         self._left.needs(at)
         self._note(self._origin(statement, at, depth, values=values))
@@ -469,8 +469,8 @@ class Slice:
         values = (self._left.effect(at), self._right.effect(other)) if other is not None else None
         for path, used_at, user in self._attributes:
             kept = self._left.kept(path, used_at, user)
-            if kept is not None and default_of(*kept) in statement.calls:
-                self._note(Origin(kept[0], kept[1].first, kept[1], path, False, depth, values))
+            if kept is not None and (is_kept := default_for(*kept, statement.calls)) is not None:
+                self._note(Origin(kept[0], kept[1].first, kept[1], path if is_kept else None, False, depth, values))
         self._note(self._origin(statement, at, depth, values=values))
         frame = self._left.frames[self._left.events[at].frame]
         for path, text in self._left.values(statement, at).items():

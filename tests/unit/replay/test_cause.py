@@ -372,6 +372,24 @@ IMPORTED = {
             return f"{policy.name} {policy.until}"
         """
     ),
+    "an attribute of a class, beside a clock in its object": (
+        """
+        import os, time
+
+        class Gateway:
+            region = os.environ.get("SHOP_FLAGS", "A B").upper()  # CAUSE
+
+            def __init__(self):
+                self.since = time.time()
+
+            def route(self):
+                return f"{self.region}-1"
+
+        def value():
+            gateway = Gateway()
+            return gateway.route()
+        """
+    ),
     "an attribute of a subclass": (
         """
         from .base import Post
