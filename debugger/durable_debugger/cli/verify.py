@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 from durable_debugger.cli.command_line import positive, seconds, word_of
@@ -249,7 +250,7 @@ def replay_all(
     if getattr(arguments, "lines", False) and arguments.html is None:
         raise CommandError("--lines needs --html FILE, the page to step through the lines on")
     found: list[ReplayReport] = []
-    progress = _Progress(len(sources), output)
+    progress = Progress(len(sources), output)
     reports = check_in_workers(sources, handlers, worker_options(arguments))
     try:
         for report in reports:
@@ -370,20 +371,25 @@ def _lines_of(reports: Sequence[ReplayReport], arguments: Namespace, output: Out
     return found
 
 
-class _Progress:
+class Progress:
     """How far a check is, on a terminal: how many recordings are done, and how long the rest will take."""
 
     def __init__(self, total: int, output: Output) -> None:
         self._total, self._narration, self._clock = total, output.narration, SystemClock()
-        self._started = self._clock.monotonic()
+        self._first: tuple[int, float] | None = None
         self._is_shown = output.narration.isatty()
 
     def show(self, done: int) -> None:
-        """Show that so many recordings are done."""
+        """Show that so many recordings are done. The time left is measured from the first one: before it, workers start."""
         if not self._is_shown:
             return
-        left = (self._clock.monotonic() - self._started) / done * (self._total - done)
-        remaining = f", about {durations.short(left)} left" if 0 < done < self._total else ""
+        now = self._clock.monotonic()
+        self._first = self._first or (done, now)
+        seen, since = self._first
+        remaining = ""
+        if seen < done < self._total:
+            left = ceil((now - since) / (done - seen) * (self._total - done))
+            remaining = f", about {durations.short(left) if left >= durations.MINUTE else f'{left} s'} left"
         self._narration.write(f"\r\x1b[K{done} of {self._total} replayed{remaining}")
         self._narration.flush()
 

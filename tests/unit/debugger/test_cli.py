@@ -1,5 +1,6 @@
 """The command line: what goes to stdout and stderr, and exit codes, which are an interface."""
 
+import io
 import json
 import os
 import re
@@ -13,6 +14,8 @@ import pytest
 
 from durable_debugger.cli import main
 from durable_debugger.cli.entry import VERBS
+from durable_debugger.cli.output import Output
+from durable_debugger.cli.verify import Progress
 from durable_execution.replay import pool
 from tests.tui.recordings import order_recording
 
@@ -416,6 +419,30 @@ def test_code_is_replayed_in_other_worlds(here: Path, capsys: pytest.CaptureFixt
     document = json.loads(capsys.readouterr().out)
     assert document["exit_code"] == 0
     assert "behaves the same under 10 perturbations" in document["reports"][0]["notes"][-1]
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_time_left_is_measured_from_the_first_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([100.0, 101.0, 103.0, 700.0, 701.0])
+    monkeypatch.setattr("durable_execution.clock.SystemClock.monotonic", lambda _: next(times))
+    terminal = Terminal()
+    progress = Progress(10, Output(narration=terminal))
+    for done in (1, 2, 4, 5, 10):
+        progress.show(done)
+    shown = [line.removeprefix("\x1b[K") for line in terminal.getvalue().split("\r")[1:]]
+    assert shown == [
+        "1 of 10 replayed",
+        "2 of 10 replayed, about 8 s left",
+        "4 of 10 replayed, about 6 s left",
+        "5 of 10 replayed, about 12:30 left",
+        "10 of 10 replayed",
+    ]
 
 
 def test_an_interrupted_check_leaves_partial_results(
