@@ -1,6 +1,7 @@
 """A recording that is still open: what today's code no longer calls, adds or raises is found, and nothing else is."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -377,3 +378,17 @@ def test_calls_behind_a_refused_effect_are_compared(tmp_path: Path) -> None:
     assert not (tmp_path / "journal").exists()
     unchanged = Replayer(durable_execution(flow_of("a", "b", journal=True))).replay(recorded(flow_of("a", "b")))
     assert unchanged.verdict is Verdict.EFFECTS
+
+
+def test_an_effect_that_is_refused_and_then_skipped_is_reported_once() -> None:
+    def flow_of(*, sends: bool) -> Any:
+        def flow(_event: Any, ctx: BlockingContext) -> None:
+            ctx.step(one, "a")
+            if sends:
+                os.kill(os.getpid(), 0)
+            ctx.step(one, "b")
+
+        return flow
+
+    report = Replayer(durable_execution(flow_of(sends=True))).replay(recorded(flow_of(sends=False)))
+    assert [effect.what.partition("(")[0] for effect in report.effects] == ["os.kill"]

@@ -123,7 +123,8 @@ def _replacements() -> Iterator[tuple[Any, str, Any]]:
         for name in names:
             if hasattr(owner, name):
                 what = f"{owner.__name__}.{name}()"
-                yield owner, name, _pretending(getattr(owner, name), SuspectKind.FILE, what, lambda *_, **__: None)
+                kind = SuspectKind.PROCESS if name.startswith("kill") else SuspectKind.FILE
+                yield owner, name, _pretending(getattr(owner, name), kind, what, lambda *_, **__: None)
     for name in COPIES:
         what = f"shutil.{name}()"
         yield (
