@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,7 +119,26 @@ def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
         return True  # its code may have been edited
     if recorded.body is None or replayed.body is None:
         return None
-    return recorded.body == replayed.body
+    if recorded.body != replayed.body:
+        return False
+    is_named = left is not None and right is not None and ANONYMOUS not in left and ANONYMOUS not in right
+    return None if is_named and left != right else True  # two functions may do the same, such as return None
+
+
+def shared_functions(*roots: CallNode) -> frozenset[str]:
+    """Return the functions, and the bodies, that calls of different names run: they do not tell one call from another."""
+    found: set[str] = set()
+    for root in roots:
+        names: dict[str, set[str | None]] = defaultdict(set)
+        pending = [root]
+        while pending:
+            node = pending.pop()
+            pending.extend(node.children or ())
+            for identity in (node.function, node.body):
+                if identity is not None and identity != UNKNOWN_BLOCK and ANONYMOUS not in identity:
+                    names[identity].add(node.side.name)
+        found |= {identity for identity, called in names.items() if len(called) > 1}
+    return frozenset(found)
 
 
 def tree_of(execution: RecordedExecution, *, with_outcomes: bool = False) -> CallNode:

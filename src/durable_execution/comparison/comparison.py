@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from durable_execution.comparison.call_tree import LATEST, CallNode
-from durable_execution.comparison.context_comparison import Row, context_rows
+from durable_execution.comparison.call_tree import LATEST, CallNode, shared_functions
+from durable_execution.comparison.context_comparison import Comparing, Row, context_rows
 from durable_execution.comparison.relocation import with_relocations
 from durable_execution.comparison.wording import ENDED_DIFFERENTLY
 from durable_execution.divergence import Divergence, DivergenceKind, Severity
@@ -57,7 +57,8 @@ def compare(recorded: CallNode, replayed: CallNode, *, handler: str) -> Comparis
         handler: `module:qualname` of the handler, or another name of the workflow.
     """
     is_loose = any(child.side.subtype == "Context" for child in recorded.children or ())
-    first = context_rows(recorded, replayed, root_path(handler), 0, handler=handler, is_loose=is_loose)
+    whole = Comparing(handler, is_loose, shared_functions(recorded, replayed))
+    first = context_rows(recorded, replayed, root_path(handler), 0, whole)
     rows: list[Row] = []
     stack: list[Iterator[Row]] = [iter(first)]
     while stack:
@@ -66,14 +67,14 @@ def compare(recorded: CallNode, replayed: CallNode, *, handler: str) -> Comparis
             stack.pop()
             continue
         rows.append(row)
-        below = _below(row, handler, is_loose)
+        below = _below(row, whole)
         if below is not None:
             stack.append(below)
     rows = with_relocations(_grouped(_explained_inside(rows)))
     return Comparison(tuple(rows), tuple(row.divergence for row in rows if row.divergence is not None))
 
 
-def _below(row: Row, handler: str, is_loose: bool) -> Iterator[Row] | None:
+def _below(row: Row, whole: Comparing) -> Iterator[Row] | None:
     recorded, replayed = row.recorded, row.replayed
     if recorded is None or replayed is None:
         only = recorded or replayed
@@ -83,7 +84,7 @@ def _below(row: Row, handler: str, is_loose: bool) -> Iterator[Row] | None:
     if recorded.children is None or replayed.children is None or recorded.side.type != replayed.side.type:
         return None
     path = replayed.side.path or recorded.side.path or ""
-    return iter(context_rows(recorded, replayed, path, row.depth + 1, handler=handler, is_loose=is_loose))
+    return iter(context_rows(recorded, replayed, path, row.depth + 1, whole))
 
 
 def _one_sided(nodes: list[CallNode], depth: int, *, is_recorded: bool) -> list[Row]:
@@ -104,7 +105,7 @@ def _grouped(rows: list[Row]) -> list[Row]:
         is_covered = covered is not None
         if (
             not is_covered
-            and found.kind in COVERING
+            and (found.kind in COVERING or _is_exchange(row))
             and (found.is_root or row.recorded is None or not row.recorded.order)
         ):
             covered = row.depth
@@ -140,6 +141,12 @@ def _explained_inside(rows: list[Row]) -> list[Row]:
             if is_explained or row.recorded.branch is not None:  # branches end independently of each other
                 found[index] = replace(row, divergence=replace(divergence, is_root=not is_explained))
     return found
+
+
+def _is_exchange(row: Row) -> bool:
+    """Whether branches changed places, with everything in them."""
+    is_branch = row.recorded is not None and row.recorded.branch is not None
+    return is_branch and row.divergence is not None and row.divergence.kind is DivergenceKind.REORDERED
 
 
 def _ended_differently(row: Row) -> bool:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from durable_execution.comparison.alignment import Pair, align, pair_gap
 from durable_execution.comparison.call_tree import CallNode, is_same_function, is_same_json
 from durable_execution.comparison.runtime_check import configuration_divergence, divergence_of, given_divergence
-from durable_execution.comparison.wording import APPENDED, ENDED_DIFFERENTLY, effect_of, fix_of, likely_of, replaced
+from durable_execution.comparison.wording import (
+    APPENDED,
+    ENDED_DIFFERENTLY,
+    effect_of,
+    exchanged,
+    fix_of,
+    likely_of,
+    replaced,
+)
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.positions import MAIN, ScopePath
 from durable_execution.protocol.enums import COMBINATORS
@@ -35,9 +43,22 @@ class Row:
     is_shifted: bool = False
 
 
-def context_rows(
-    recorded: CallNode, replayed: CallNode, path: str, depth: int, *, handler: str, is_loose: bool
-) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """What holds for a whole comparison.
+
+    Attributes:
+        handler: Name of the workflow.
+        is_loose: Whether to ignore the subtypes of contexts.
+        shared: Functions that calls of different names run.
+    """
+
+    handler: str
+    is_loose: bool
+    shared: frozenset[str] = frozenset()
+
+
+def context_rows(recorded: CallNode, replayed: CallNode, path: str, depth: int, whole: Comparing) -> list[Row]:
     """Compare the calls of one context on both sides.
 
     Args:
@@ -45,8 +66,7 @@ def context_rows(
         replayed: The replayed context.
         path: Its path.
         depth: Depth of its calls.
-        handler: Name of the workflow.
-        is_loose: Whether to ignore the subtypes of contexts.
+        whole: What holds for the whole comparison.
     """
     left, right = _scopes(recorded), _scopes(replayed)
     rows: list[Row] = []
@@ -61,7 +81,7 @@ def context_rows(
         is_open = is_cut or (here in replayed.unfinished and not replayed.is_resting)
         is_ended = (replayed.is_ended or replayed.is_resting or here in replayed.finished) and not is_open
         is_ended = is_ended or is_gone
-        compared = _ComparedScope(recorded, replayed, ours, theirs, around, depth, handler, is_loose)
+        compared = _ComparedScope(recorded, replayed, ours, theirs, around, depth, whole)
         compared.is_cut, compared.is_ended = is_cut, is_ended
         rows += compared.rows()
     foreign = (node for node in recorded.children or () if node.is_foreign)
@@ -111,6 +131,13 @@ def _context_path(nodes: list[CallNode], path: str) -> str:
     return own.rpartition("/")[0] if own and "/" in own else path
 
 
+def _functions_of(row: Row) -> tuple[str | None, str | None]:
+    """The functions of a row's calls, without the functions around them; None where that is not known."""
+    sides = (row.recorded, row.replayed)
+    first, second = ((side.function or "").rpartition(".")[2] or None if side is not None else None for side in sides)
+    return (first, second) if first != second else (None, None)
+
+
 class _ComparedScope:
     """The calls of one task scope of a context, on both sides."""
 
@@ -122,12 +149,12 @@ class _ComparedScope:
         right: list[CallNode],
         path: str,
         depth: int,
-        handler: str,
-        is_loose: bool,
+        whole: Comparing,
     ) -> None:
         self.recorded, self.replayed = recorded, replayed
         self.left, self.right = left, right
-        self.path, self.depth, self.handler, self.is_loose = path, depth, handler, is_loose
+        self.path, self.depth = path, depth
+        self.handler, self.is_loose, self.shared = whole.handler, whole.is_loose, whole.shared
         self.is_cut = False
         self.is_ended = replayed.is_ended
         self.moved: dict[int, int] = {}
@@ -306,7 +333,11 @@ class _ComparedScope:
             for index, old, new in zip(indexes, before, after, strict=True):
                 if old != new:
                     row = rows[index]
-                    rows[index] = replace(row, divergence=self._alone(Kind.REORDERED, row.recorded, row.replayed))
+                    found = self._alone(Kind.REORDERED, row.recorded, row.replayed)
+                    if found.recorded is not None and row.recorded is not None and row.recorded.branch is not None:
+                        likely, fix = exchanged(row.recorded.branch, *_functions_of(row), found.recorded)
+                        found = replace(found, likely=likely, fix=fix)
+                    rows[index] = replace(row, divergence=found)
         return rows
 
     def _extra(self, replayed: CallNode, *, is_last: bool, is_free: bool) -> Divergence | None:
@@ -339,7 +370,8 @@ class _ComparedScope:
             left, right = recorded.side, replayed.side
             likely = f"the branches changed places: {right.short_name} is branch {recorded.branch} in place of {left.short_name}"
             return replace(found, likely=likely, fix=fix_of(Kind.REORDERED, left, right))
-        if not is_same_function(recorded, replayed):
+        is_shared = not {recorded.function, recorded.body, replayed.function, replayed.body}.isdisjoint(self.shared)
+        if is_shared or not is_same_function(recorded, replayed):
             return found
         return replace(
             found,

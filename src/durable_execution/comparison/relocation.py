@@ -132,7 +132,10 @@ class _Finder:
             for node in (row.recorded, row.replayed)
             if node is not None
         }
+        self.renamed: dict[Hashable, list[Row]] = defaultdict(list)
         for row in rows:
+            if row.divergence is not None and row.divergence.kind is Kind.RENAMED and row.recorded is not None:
+                self.renamed[_key(row.recorded)].append(row)
             if row.recorded is not None and row.replayed is None and not row.recorded.is_foreign:
                 self.missing[_key(row.recorded)].append(row.recorded)
             elif row.replayed is not None and row.recorded is None:
@@ -143,7 +146,7 @@ class _Finder:
         row = self.rows[index]
         if not _is_candidate(row.divergence):
             return None
-        move = self._moved(row) or self._moved_inside(row)
+        move = self._moved(row) or self._exchanged(row) or self._moved_inside(row)
         if move is None:
             return self._loop(index) or self._divided(index)
         self.counterparts[index] |= {self.at[id(node)] for node in move if id(node) in self.at}
@@ -155,6 +158,17 @@ class _Finder:
             return row.recorded, found
         if row.replayed is not None and (found := self._elsewhere(row.replayed, self.missing)) is not None:
             return found, row.replayed
+        return None
+
+    def _exchanged(self, row: Row) -> tuple[CallNode, CallNode] | None:
+        """The call changed places with one in a different context: what is recorded there is made here, and the reverse."""
+        if row.recorded is None or row.replayed is None or row.replayed.side.name is None:
+            return None
+        for other in self.renamed.get(_key(row.replayed), ()):
+            if other.recorded is None or other.replayed is None or _around(other.recorded) == _around(row.recorded):
+                continue
+            if _key(other.replayed) == _key(row.recorded):
+                return other.recorded, row.replayed
         return None
 
     def _moved_inside(self, row: Row) -> tuple[CallNode, CallNode] | None:

@@ -212,6 +212,19 @@ def replaced(recorded: Side, replayed: Side) -> tuple[str, str]:
     return likely, f"{fix}; if you did not change it, {READ_IN_STEP}"
 
 
+def exchanged(branch: int, before: str | None, after: str | None, side: Side) -> tuple[str, str]:
+    """Return the cause and the fix for branches that changed places.
+
+    Args:
+        branch: Index of the first one.
+        before: Its recorded function, where known.
+        after: Its function now, where known.
+        side: The recorded branch.
+    """
+    what = f": branch {branch} runs `{after}` in place of `{before}`" if before and after else ""
+    return f"the branches changed places{what}", FIXES[Kind.REORDERED].format(change=change_id(side))
+
+
 def fix_of_cause(kind: DivergenceKind, recorded: Side | None, replayed: Side | None) -> str:
     """Say what to change where the difference comes from a value read outside a step.
 

@@ -152,6 +152,38 @@ def test_a_renamed_call_of_the_same_function_is_told_from_one_of_another() -> No
     assert other.likely != expected
 
 
+def test_a_function_of_several_calls_does_not_tell_a_rename_from_a_replacement() -> None:
+    def side(name: str) -> CallNode:
+        return flow(node("a", 1, function="call_api"), node(name, 2, function="call_api"))
+
+    (root,) = compared(side("charge"), side("refund")).roots
+    assert root.likely == likely_of(DivergenceKind.RENAMED, root.recorded, root.replayed)
+    assert "if a different call took its place" in root.fix
+
+
+def parallel_of(*names: str, with_functions: bool) -> CallNode:
+    each = CallNode(Side("CONTEXT", "Parallel", "p", id="p", position=1, path="flow/p"))
+    each.children = []
+    for index, name in enumerate(names):
+        function, body = (f"flow.<locals>.{name}", name) if with_functions else (None, None)
+        side = Side("CONTEXT", "ParallelBranch", f"parallel-branch-{index}", position=index, path=f"flow/p#{index}")
+        branch = CallNode(side, branch=index, function=function, body=body)
+        branch.children = [CallNode(Side("STEP", "Step", name, position=1, path=f"flow/p#{index}/{name}"))]
+        each.children.append(branch)
+    return flow(each)
+
+
+@pytest.mark.parametrize("with_functions", [True, False], ids=["trace", "history"])
+def test_branches_that_changed_places_are_one_difference(with_functions: bool) -> None:
+    sides = [parallel_of(*names, with_functions=with_functions) for names in (("mail", "sms"), ("sms", "mail"))]
+    (root,) = compared(*sides).roots
+    assert "keep" not in root.fix
+    if with_functions:
+        assert root.likely == "the branches changed places: branch 0 runs `sms` in place of `mail`"
+    else:
+        assert root.likely == '"sms" moved from flow/p#1 to flow/p#0'
+
+
 def test_a_call_without_a_counterpart_moved_nowhere() -> None:
     assert not _is_same(None, node("a", 1))
     assert not _is_same(node("a", 1), None)
