@@ -1,7 +1,7 @@
 """For random programs and edits, the report agrees with what the local engine does when the execution resumes.
 
 A resumed execution may go on where the run-time check cannot be sure (see "What the run-time check sees" in
-`docs/determinism.md`), but then its calls, its result or its end differ from those of the unchanged code.
+`docs/determinism.md`), but then its calls, their order, its result or its end differ from those of the unchanged code.
 """
 
 from collections.abc import Callable, Iterator
@@ -129,6 +129,7 @@ class Run:
         error_type: Type of its error.
         result: Its result.
         calls: Paths of the calls that its code made after it was resumed, with their operation types.
+        order: Paths of the calls of its last invocation, in the order in which they were made.
     """
 
     events: list[Wire]
@@ -137,6 +138,7 @@ class Run:
     error_type: str | None
     result: str | None
     calls: frozenset[tuple[str, str]]
+    order: tuple[str, ...]
 
 
 def run(before: Body, after: Body, *, seconds: int) -> Run:
@@ -160,7 +162,8 @@ def run(before: Body, after: Body, *, seconds: int) -> Run:
     entries = [entry for trace in later for entry in trace.entries]
     calls = frozenset((entry.path, entry.type) for entry in entries)
     error = (found.get("Error") or {}).get("ErrorType")
-    return Run(events, arn, str(found["Status"]), error, found.get("Result"), calls)
+    order = tuple(entry.path for entry in later[-1].entries) if later else ()
+    return Run(events, arn, str(found["Status"]), error, found.get("Result"), calls, order)
 
 
 def answer_callback(engine: LocalEngine, arn: str) -> bool:
@@ -187,6 +190,10 @@ def is_kept(root: Divergence) -> bool:
     return root.kind is DivergenceKind.BRANCH_COUNT and is_finished and is_said
 
 
+def _end_of(run: Run) -> tuple[Any, ...]:
+    return run.status, run.result, run.calls, run.order
+
+
 def check(report: ReplayReport, resumed_unchanged: Callable[[], Run], changed: Run) -> None:
     """Compare a report with what happened."""
     has_broken = changed.error_type == NONDETERMINISM
@@ -196,11 +203,7 @@ def check(report: ReplayReport, resumed_unchanged: Callable[[], Run], changed: R
         unchanged = resumed_unchanged()
         note(f"unchanged: {unchanged.result}")
         assert unchanged.status == "SUCCEEDED", unchanged
-        is_different = (changed.status, changed.result, changed.calls) != (
-            unchanged.status,
-            unchanged.result,
-            unchanged.calls,
-        )
+        is_different = _end_of(changed) != _end_of(unchanged)
         assert is_different or all(map(is_kept, report.roots))
     if has_broken:
         assert report.verdict is Verdict.DIVERGED
@@ -278,6 +281,11 @@ LOST: dict[str, tuple[Body, Body]] = {
     "a task in a task loses its only call": (
         [together([together([step("a")], [])], [WAIT])],
         [together([together([], [])], [WAIT])],
+    ),
+    "tasks change their order": ([together([step("a")], [WAIT])], [together([WAIT], [step("a")])]),
+    "a call that is not a task's own changes places with a task": (
+        [{"op": "together", "calls": [step("a"), {"op": "sequence", "body": [WAIT]}]}],
+        [{"op": "together", "calls": [{"op": "sequence", "body": [WAIT]}, step("a")]}],
     ),
     "the last task is removed": ([together([step("a")], [step("b"), WAIT])], [together([step("a")])]),
     "the last task is removed in a virtual context": (

@@ -110,6 +110,21 @@ class CallNode:
         return side.type, subtype, None if is_unnamed else side.name
 
 
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """What holds for a whole comparison.
+
+    Attributes:
+        handler: Name of the workflow.
+        is_loose: Whether to ignore the subtypes of contexts.
+        shared: Functions that calls of different names run.
+    """
+
+    handler: str
+    is_loose: bool
+    shared: frozenset[str] = frozenset()
+
+
 def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
     """Whether two calls run the same function; None where a side does not know its function."""
     left, right = recorded.function, replayed.function
@@ -139,6 +154,14 @@ def shared_functions(*roots: CallNode) -> frozenset[str]:
                     names[identity].add(node.side.name)
         found |= {identity for identity, called in names.items() if len(called) > 1}
     return frozenset(found)
+
+
+def changed_functions(recorded: CallNode, replayed: CallNode | None) -> tuple[str | None, str | None]:
+    """Return the functions of two calls, without the functions around them; None where they are unknown or the same."""
+    before, after = (
+        (one.function or "").rpartition(".")[2] or None if one is not None else None for one in (recorded, replayed)
+    )
+    return (before, after) if before != after else (None, None)
 
 
 def tree_of(execution: RecordedExecution, *, with_outcomes: bool = False) -> CallNode:

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from durable_execution.comparison.call_tree import LATEST, CallNode, shared_functions
-from durable_execution.comparison.context_comparison import Comparing, Row, context_rows
+from durable_execution.comparison.call_tree import LATEST, CallNode, Comparing, shared_functions
+from durable_execution.comparison.context_comparison import Row, context_rows
 from durable_execution.comparison.relocation import with_relocations
 from durable_execution.comparison.wording import ENDED_DIFFERENTLY
 from durable_execution.divergence import Divergence, DivergenceKind, Severity

@@ -6,7 +6,13 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
 from durable_execution.comparison.alignment import Pair, align, pair_gap
-from durable_execution.comparison.call_tree import CallNode, is_same_function, is_same_json
+from durable_execution.comparison.call_tree import (
+    CallNode,
+    Comparing,
+    changed_functions,
+    is_same_function,
+    is_same_json,
+)
 from durable_execution.comparison.runtime_check import configuration_divergence, divergence_of, given_divergence
 from durable_execution.comparison.wording import (
     APPENDED,
@@ -18,7 +24,7 @@ from durable_execution.comparison.wording import (
     replaced,
 )
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
-from durable_execution.history.positions import MAIN, ScopePath
+from durable_execution.history.positions import MAIN, ScopePath, is_other_task, may_have_lost, paired_scopes
 from durable_execution.protocol.enums import COMBINATORS
 
 Kind = DivergenceKind
@@ -43,21 +49,6 @@ class Row:
     is_shifted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Comparing:
-    """What holds for a whole comparison.
-
-    Attributes:
-        handler: Name of the workflow.
-        is_loose: Whether to ignore the subtypes of contexts.
-        shared: Functions that calls of different names run.
-    """
-
-    handler: str
-    is_loose: bool
-    shared: frozenset[str] = frozenset()
-
-
 def context_rows(recorded: CallNode, replayed: CallNode, path: str, depth: int, whole: Comparing) -> list[Row]:
     """Compare the calls of one context on both sides.
 
@@ -70,27 +61,28 @@ def context_rows(recorded: CallNode, replayed: CallNode, path: str, depth: int, 
     """
     left, right = _scopes(recorded), _scopes(replayed)
     rows: list[Row] = []
+    moved: tuple[int, Divergence] | None = None
     taken = {(scope, node.side.position): node for scope, nodes in right.items() for node in nodes}
-    for here, there in _paired_scopes(list(left), list(right)):
+    for here, there in paired_scopes(list(left), list(right)):
         ours, theirs = left.get(here, []) if here is not None else [], right.get(there, []) if there is not None else []
         scope = here if here is not None else there
         around = path if not scope else _context_path(ours or theirs, path)
         is_gone = here is not None and _is_taken(here, taken)
-        may_have_lost = not theirs and not is_gone and _may_have_lost(here)
-        is_cut = here in recorded.cut_off or here in replayed.cut_off or may_have_lost
+        is_undecided = not theirs and not is_gone and may_have_lost(here)
+        is_cut = here in recorded.cut_off or here in replayed.cut_off or is_undecided
         is_open = is_cut or (here in replayed.unfinished and not replayed.is_resting)
         is_ended = (replayed.is_ended or replayed.is_resting or here in replayed.finished) and not is_open
         is_ended = is_ended or is_gone
         compared = _ComparedScope(recorded, replayed, ours, theirs, around, depth, whole)
         compared.is_cut, compared.is_ended = is_cut, is_ended
-        rows += compared.rows()
+        found = compared.rows()
+        if is_other_task(here, there) and found and found[0].recorded is not None and found[0].replayed is not None:
+            moved = moved or (len(rows), compared.other_task(found[0].recorded, found[0].replayed))
+        rows += found
+    if moved is not None and not any(_is_error(row) for row in rows):
+        rows[moved[0]] = replace(rows[moved[0]], divergence=moved[1])
     foreign = (node for node in recorded.children or () if node.is_foreign)
     return [*rows, *(Row(depth, node, None) for node in foreign)]
-
-
-def _may_have_lost(scope: ScopePath | None) -> bool:
-    """Whether two nested scopes may be an awaitable of an undecided race: its ids look like those of two contexts."""
-    return scope is not None and [step.kind for step in scope[-2:]] == ["context", "context"]
 
 
 def _is_taken(scope: ScopePath, taken: Mapping[tuple[ScopePath, int | None], CallNode]) -> bool:
@@ -113,29 +105,9 @@ def _scopes(context: CallNode) -> dict[ScopePath, list[CallNode]]:
     return found
 
 
-def _paired_scopes(left: list[ScopePath], right: list[ScopePath]) -> list[tuple[ScopePath | None, ScopePath | None]]:
-    """Pair equal scopes first, then the rest of each kind in order: their numbers shift with the calls before them."""
-    equal = [scope for scope in left if scope in right]
-    spare = [scope for scope in right if scope not in equal]
-    pairs: list[tuple[ScopePath | None, ScopePath | None]] = []
-    for scope in left:
-        partner = scope if scope in equal else next((one for one in spare if one[-1].kind == scope[-1].kind), None)
-        if partner is not None and partner in spare:
-            spare.remove(partner)
-        pairs.append((scope, partner))
-    return [*pairs, *((None, scope) for scope in spare)]
-
-
 def _context_path(nodes: list[CallNode], path: str) -> str:
     own = nodes[0].side.path if nodes else None
     return own.rpartition("/")[0] if own and "/" in own else path
-
-
-def _functions_of(row: Row) -> tuple[str | None, str | None]:
-    """The functions of a row's calls, without the functions around them; None where that is not known."""
-    sides = (row.recorded, row.replayed)
-    first, second = ((side.function or "").rpartition(".")[2] or None if side is not None else None for side in sides)
-    return (first, second) if first != second else (None, None)
 
 
 class _ComparedScope:
@@ -171,6 +143,10 @@ class _ComparedScope:
         aligned = align(keys, others)
         self.moved = _moved(aligned, keys, others)
         return self._with_root(self._with_bodies(self._rows_of(self._paired(aligned))))
+
+    def other_task(self, recorded: CallNode, replayed: CallNode) -> Divergence:
+        """Describe the first call of a task that has a different number: its calls do not find their recorded results."""
+        return self._alone(Kind.REORDERED, recorded, replayed)
 
     def _pair_branches(self) -> list[Pair]:
         left = {node.branch: index for index, node in enumerate(self.left)}
@@ -335,7 +311,9 @@ class _ComparedScope:
                     row = rows[index]
                     found = self._alone(Kind.REORDERED, row.recorded, row.replayed)
                     if found.recorded is not None and row.recorded is not None and row.recorded.branch is not None:
-                        likely, fix = exchanged(row.recorded.branch, *_functions_of(row), found.recorded)
+                        likely, fix = exchanged(
+                            row.recorded.branch, *changed_functions(row.recorded, row.replayed), found.recorded
+                        )
                         found = replace(found, likely=likely, fix=fix)
                     rows[index] = replace(row, divergence=found)
         return rows

@@ -144,6 +144,31 @@ def inner_scopes(
     return found
 
 
+def may_have_lost(scope: ScopePath | None) -> bool:
+    """Return whether two nested scopes may be an awaitable of an undecided race: its ids look like those of two contexts."""
+    return scope is not None and [step.kind for step in scope[-2:]] == ["context", "context"]
+
+
+def paired_scopes(left: list[ScopePath], right: list[ScopePath]) -> list[tuple[ScopePath | None, ScopePath | None]]:
+    """Pair equal scopes first, then the rest of each kind in order: their numbers shift with the calls before them."""
+    equal = [scope for scope in left if scope in right]
+    spare = [scope for scope in right if scope not in equal]
+    pairs: list[tuple[ScopePath | None, ScopePath | None]] = []
+    for scope in left:
+        partner = scope if scope in equal else next((one for one in spare if one[-1].kind == scope[-1].kind), None)
+        if partner is not None and partner in spare:
+            spare.remove(partner)
+        pairs.append((scope, partner))
+    return [*pairs, *((None, scope) for scope in spare)]
+
+
+def is_other_task(recorded: ScopePath | None, replayed: ScopePath | None) -> bool:
+    """Whether two task scopes are tasks with different numbers of the same scope."""
+    if not recorded or not replayed or recorded[:-1] != replayed[:-1]:
+        return False
+    return recorded[-1].kind == replayed[-1].kind == "task" and recorded[-1].number != replayed[-1].number
+
+
 def scope_path(path: str, scope: ScopePath, paths: Mapping[str, str]) -> str:
     """Return the path of a task scope in the context at `path`. `paths` has the paths of operations with branches, by id."""
     for step in scope:

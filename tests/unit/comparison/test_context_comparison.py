@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from durable_execution.comparison.call_tree import CallNode
-from durable_execution.comparison.context_comparison import _context_path, _is_taken, _may_have_lost, _paired_scopes
+from durable_execution.comparison.context_comparison import _context_path, _is_taken
 from durable_execution.comparison.wording import ENDED_DIFFERENTLY
 from durable_execution.divergence import Divergence, Side
-from durable_execution.history.positions import MAIN, ScopePath, ScopeStep
+from durable_execution.history.positions import MAIN, ScopePath, ScopeStep, may_have_lost, paired_scopes
 from tests.unit.comparison.test_comparison import compared, context, flow, node, shown, tree
 
 RAISED = Side("EXECUTION", name="flow", detail="raised ValueError: no")
@@ -211,15 +211,15 @@ VIRTUAL, BRANCH = ScopeStep("context", 3), ScopeStep("branch", 0, "race")
 
 def test_scopes_are_paired_by_name_and_the_rest_in_order_of_their_kind() -> None:
     """Their numbers shift with the calls before them."""
-    assert _paired_scopes([MAIN, (TASK,)], [MAIN, (TASK,)]) == [(MAIN, MAIN), ((TASK,), (TASK,))]
-    assert _paired_scopes([MAIN, (TASK,)], [MAIN, (OTHER_TASK,)]) == [(MAIN, MAIN), ((TASK,), (OTHER_TASK,))]
-    assert _paired_scopes([(TASK,)], [(VIRTUAL,)]) == [((TASK,), None), (None, (VIRTUAL,))]
+    assert paired_scopes([MAIN, (TASK,)], [MAIN, (TASK,)]) == [(MAIN, MAIN), ((TASK,), (TASK,))]
+    assert paired_scopes([MAIN, (TASK,)], [MAIN, (OTHER_TASK,)]) == [(MAIN, MAIN), ((TASK,), (OTHER_TASK,))]
+    assert paired_scopes([(TASK,)], [(VIRTUAL,)]) == [((TASK,), None), (None, (VIRTUAL,))]
     nested: ScopePath = (VIRTUAL, TASK)
     deep: ScopePath = (ScopeStep("context", 4), OTHER_TASK)
-    assert _paired_scopes([nested], [deep]) == [(nested, deep)], "the kind is that of the innermost step"
-    assert _paired_scopes([nested], [(TASK, VIRTUAL)]) == [(nested, None), (None, (TASK, VIRTUAL))]
+    assert paired_scopes([nested], [deep]) == [(nested, deep)], "the kind is that of the innermost step"
+    assert paired_scopes([nested], [(TASK, VIRTUAL)]) == [(nested, None), (None, (TASK, VIRTUAL))]
     several: list[ScopePath] = [(ScopeStep("task", number),) for number in (1, 2, 3)]
-    assert _paired_scopes(several[:2], several[1:]) == [(several[0], several[2]), (several[1], several[1])]
+    assert paired_scopes(several[:2], several[1:]) == [(several[0], several[2]), (several[1], several[1])]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_scopes_are_paired_by_name_and_the_rest_in_order_of_their_kind() -> None
     ],
 )
 def test_two_nested_contexts_may_be_an_awaitable_of_a_race(scope: ScopePath | None, may: bool) -> None:
-    assert _may_have_lost(scope) is may
+    assert may_have_lost(scope) is may
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,8 @@ def test_what_is_behind_a_map_is_not_one_of_its_items() -> None:
         found.children = [*(found.children or []), context("c", 2, name)]
         return found
 
-    roots = compared(beside("u", "w"), beside("w", "u")).roots
-    assert [one.kind for one in roots] == ["renamed", "renamed"]
+    (root,) = compared(beside("u", "w"), beside("w", "u")).roots
+    assert (root.kind, root.likely) == ("renamed", '"w" moved from flow/c to flow/m#0')
 
 
 def test_rows_without_a_root_stay_as_they_are() -> None:
