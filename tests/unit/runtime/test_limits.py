@@ -1,6 +1,7 @@
 """Limits and waiting times of the runtime, at their edges."""
 
 import asyncio
+import json
 import os
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,13 +9,13 @@ from typing import Any, cast
 import pytest
 
 from durable_execution import StepConfig
-from durable_execution.errors import ConfigurationError
+from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.protocol import operation_id
 from durable_execution.runtime import loop as loop_module
 from durable_execution.runtime.body_threads import BodyTimes
 from durable_execution.runtime.guard import _lasts_as_recorded
 from durable_execution.runtime.scope import OperationIdGenerator, check_name, misplaced
-from durable_execution.runtime.transport import Timeouts, Transport
+from durable_execution.runtime.transport import Reply, Timeouts, Transport, _read, _unanswered, check_time
 
 CODE = (lambda: 1).__code__
 START = 1_767_225_600_000
@@ -204,3 +205,56 @@ def test_a_task_that_survives_its_cancellation_is_abandoned_after_five_rounds(mo
         assert len(cancelled) == rounds
     assert list(loop_module._kept.tasks) == [cast("Any", stubborn)]
     assert not stubborn._log_destroy_pending, "asyncio would complain about it when it is collected"
+
+
+def reply(status: int, data: object, **headers: str) -> Reply:
+    return Reply(status, headers, data if isinstance(data, bytes) else json.dumps(data).encode())
+
+
+@pytest.mark.parametrize("member", ["message", "Message", "errorMessage"])
+def test_the_text_of_a_refusal_is_in_any_of_three_members(member: str) -> None:
+    answer, error = _read(reply(400, {member: "no", "__type": "com.amazon#InvalidParameterValueException:x"}))
+    assert answer == {}
+    assert error is not None
+    assert (error.code, error.message, error.status) == ("InvalidParameterValueException", "no", 400)
+
+
+def test_the_code_of_a_refusal_is_in_its_header_first() -> None:
+    header = {"x-amzn-errortype": "A:http://x"}
+    errors = [
+        _read(reply(400, {"__type": "B", "code": "C"}, **header))[1],
+        _read(reply(400, {"__type": "B", "code": "C"}))[1],
+        _read(reply(400, {"code": "C"}))[1],
+        _read(reply(400, {}))[1],
+        _read(reply(502, b""))[1],
+    ]
+    assert [(error.code, error.message) for error in errors if error] == [
+        ("A", ""), ("B", ""), ("C", ""), ("Http400", ""), ("Http502", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "shown"), [(200, None), (299, None), (300, 300), (502, 502)])
+def test_an_answer_that_is_no_object_is_shown_in_120_bytes(status: int, shown: int | None) -> None:
+    _, error = _read(reply(status, b"x" * 121))
+    assert error is not None
+    assert error.status == shown
+    assert f"Lambda API: {'x' * 120!r}." in error.message
+    assert _read(reply(299, {"a": 1})) == ({"a": 1}, None)
+
+
+@pytest.mark.parametrize(("seconds", "is_late"), [(0.05, True), (0.06, False), (None, False)])
+def test_no_call_is_started_in_the_last_50_milliseconds(seconds: float | None, is_late: bool) -> None:
+    remaining = None if seconds is None else lambda: seconds
+    if is_late:
+        with pytest.raises(ServiceError, match="it was not started"):
+            check_time(remaining)
+    else:
+        check_time(remaining)
+
+
+@pytest.mark.parametrize(("seconds", "is_late"), [(0.1, True), (0.11, False), (None, False)])
+def test_a_call_without_an_answer_at_the_end_came_too_late(seconds: float | None, is_late: bool) -> None:
+    remaining = None if seconds is None else lambda: seconds
+    error = _unanswered(OSError("gone"), "https://x", remaining)
+    assert ("it was not answered in time" in error.message) is is_late
+    assert is_late or (error.code, error.status) == ("HTTPClientError", None)
