@@ -79,7 +79,8 @@ def test_check_refuses_the_effects_of_an_installed_package(
     assert main(["check", history, install(act)]) == 1
     printed = capsys.readouterr().out
     assert "SIDE EFFECTS" in printed
-    assert f"writing {tmp_path}/written" in printed
+    assert "writing " in printed
+    assert f"{tmp_path}/written"[-60:] in printed  # a long path is shown from its end
     assert not (tmp_path / "written").exists()
     if sys.platform.startswith("linux"):
         assert printed.startswith("isolation: audit hook")

@@ -13,6 +13,7 @@ from durable_execution.history.recorded import RecordedExecution, RecordedOperat
 from durable_execution.protocol import OperationSubType, OperationType
 from durable_execution.protocol.enums import BATCHES, COMBINATORS, PATCH
 from durable_execution.protocol.ids import branch_path
+from durable_execution.trace.arguments import changed_arguments, key_for
 
 ANONYMOUS = "<lambda>"
 """Every lambda has this name, so the name does not identify it."""
@@ -117,12 +118,20 @@ class Comparing:
     Attributes:
         handler: Name of the workflow.
         is_loose: Whether to ignore the subtypes of contexts.
-        shared: Functions that calls of different names run.
+        shared: Functions that calls of different names run, alone and with the digests of their arguments.
     """
 
     handler: str
     is_loose: bool
-    shared: frozenset[str] = frozenset()
+    shared: frozenset[Hashable] = frozenset()
+
+    def runs_one_call(self, recorded: CallNode, replayed: CallNode) -> bool:
+        """Whether two calls of different names are one: the same function, which no other call runs with these arguments."""
+        if not is_same_function(recorded, replayed):
+            return False
+        if {recorded.function, recorded.body, replayed.function, replayed.body}.isdisjoint(self.shared):
+            return True
+        return has_same_arguments(recorded, replayed) and self.shared.isdisjoint(_with_arguments(recorded))
 
 
 def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
@@ -140,20 +149,46 @@ def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
     return None if is_named and left != right else True  # two functions may do the same, such as return None
 
 
-def shared_functions(*roots: CallNode) -> frozenset[str]:
-    """Return the functions, and the bodies, that calls of different names run: they do not tell one call from another."""
-    found: set[str] = set()
+def has_same_arguments(recorded: CallNode, replayed: CallNode) -> bool:
+    """Whether two calls are known to have the same arguments; False if they have none, or one of them is not known."""
+    left, right = recorded.given, replayed.given
+    if (
+        left is None
+        or right is None
+        or not left["arguments"]
+        or right.get("texts", {}).keys() != left["arguments"].keys()
+    ):
+        return False
+    texts = right["texts"]
+    return None not in texts.values() and not changed_arguments(left["arguments"], texts, key_for(left["of"]))
+
+
+def shared_functions(*roots: CallNode) -> frozenset[Hashable]:
+    """Return the functions, and the bodies, that calls of different names run: they do not tell one call from another.
+
+    So do functions with their arguments, as far as the digests of the arguments are known.
+    """
+    found: set[Hashable] = set()
     for root in roots:
-        names: dict[str, set[str | None]] = defaultdict(set)
+        names: dict[Hashable, set[str | None]] = defaultdict(set)
         pending = [root]
         while pending:
             node = pending.pop()
             pending.extend(node.children or ())
-            for identity in (node.function, node.body):
-                if identity is not None and identity != UNKNOWN_BLOCK and ANONYMOUS not in identity:
-                    names[identity].add(node.side.name)
+            for identity in (*_identities(node), *_with_arguments(node)):
+                names[identity].add(node.side.name)
         found |= {identity for identity, called in names.items() if len(called) > 1}
     return frozenset(found)
+
+
+def _identities(node: CallNode) -> list[str]:
+    known = (node.function, node.body)
+    return [each for each in known if each is not None and each != UNKNOWN_BLOCK and ANONYMOUS not in each]
+
+
+def _with_arguments(node: CallNode) -> list[Hashable]:
+    digests = (node.given or {}).get("arguments") or {}
+    return [(each, tuple(sorted(digests.items()))) for each in _identities(node)] if digests else []
 
 
 def changed_functions(recorded: CallNode, replayed: CallNode | None) -> tuple[str | None, str | None]:

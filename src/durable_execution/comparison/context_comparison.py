@@ -126,7 +126,7 @@ class _ComparedScope:
         self.recorded, self.replayed = recorded, replayed
         self.left, self.right = left, right
         self.path, self.depth = path, depth
-        self.handler, self.is_loose, self.shared = whole.handler, whole.is_loose, whole.shared
+        self.whole, self.handler, self.is_loose = whole, whole.handler, whole.is_loose
         self.is_cut = False
         self.is_ended = replayed.is_ended
         self.moved: dict[int, int] = {}
@@ -348,8 +348,7 @@ class _ComparedScope:
             left, right = recorded.side, replayed.side
             likely = f"the branches changed places: {right.short_name} is branch {recorded.branch} in place of {left.short_name}"
             return replace(found, likely=likely, fix=fix_of(Kind.REORDERED, left, right))
-        is_shared = not {recorded.function, recorded.body, replayed.function, replayed.body}.isdisjoint(self.shared)
-        if is_shared or not is_same_function(recorded, replayed):
+        if not self.whole.runs_one_call(recorded, replayed):
             return found
         return replace(
             found,

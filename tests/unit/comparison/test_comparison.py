@@ -14,6 +14,7 @@ from durable_execution.comparison.wording import likely_of
 from durable_execution.divergence import Divergence, DivergenceKind, Side
 from durable_execution.history.reading import read_history
 from durable_execution.protocol import operation_id
+from durable_execution.trace.arguments import digest_of, key_for
 from tests.unit.history.events import Script
 
 
@@ -159,6 +160,35 @@ def test_a_function_of_several_calls_does_not_tell_a_rename_from_a_replacement()
     (root,) = compared(side("charge"), side("refund")).roots
     assert root.likely == likely_of(DivergenceKind.RENAMED, root.recorded, root.replayed)
     assert "if a different call took its place" in root.fix
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "other", "is_rename"),
+    [
+        ({"to": "ann"}, {"to": "ann"}, {"to": "bob"}, True),
+        ({"to": "ann"}, {"to": "eve"}, {"to": "bob"}, False),
+        ({"to": "ann"}, {"to": "ann"}, {"to": "ann"}, False),  # also the arguments are those of a call of another name
+        ({"to": "ann"}, {"to": "ann", "cc": "eve"}, {"to": "bob"}, False),
+        ({"to": "ann"}, {"to": None}, {"to": "bob"}, False),  # not known
+        ({}, {}, {}, False),
+    ],
+)
+def test_a_function_of_several_calls_tells_a_rename_by_its_arguments(
+    before: dict[str, str], after: dict[str, str | None], other: dict[str, str], is_rename: bool
+) -> None:
+    def digests(values: dict[str, str]) -> dict[str, object]:
+        texts = {name: digest_of(value, key_for("arn")) for name, value in values.items()}
+        return {"of": "arn", "arguments": texts, "items": None}
+
+    recorded, replayed = (
+        flow(node("a", 1, function="notify"), node(name, 2, function="notify")) for name in ("email", "mail")
+    )
+    assert recorded.children
+    assert replayed.children
+    recorded.children[0].given, recorded.children[1].given = digests(other), digests(before)
+    replayed.children[0].given, replayed.children[1].given = {"texts": other}, {"texts": after}
+    root = next(root for root in compared(recorded, replayed).roots if root.kind is DivergenceKind.RENAMED)
+    assert ("if a different call took its place" not in root.fix) == is_rename
 
 
 def parallel_of(*names: str, with_functions: bool) -> CallNode:
