@@ -28,6 +28,9 @@ logger = logging.getLogger("durable_execution")
 WAIT_TOLERANCE = 1_000
 """Milliseconds: the service's timers have a resolution of one second."""
 
+TASK_CALLS_AHEAD = 64
+"""How many numbers after the last call of a task are looked up in the record."""
+
 
 async def check_recorded(call: Call, recorded: Wire) -> None:
     """Compare a call with the operation recorded at its id. Returns after a difference only if the policy is WARN."""
@@ -175,11 +178,17 @@ def _ran_to_its_end(task: asyncio.Task[Any] | None) -> bool:
 
 
 def _never_called(scope: ContextScope) -> list[str]:
+    """The recorded calls after the last one of a numbering, found by their ids.
+
+    A task is not searched as far ahead as a context: a gather has thousands of tasks, and few of its calls leave no record.
+    """
     state = scope.state
-    if not state.recorded_count:
+    if not scope.may_miss_calls:
         return []
     is_virtual = scope.owner is not None and scope.owner.is_virtual
     ahead = 1 if is_virtual else max(1, state.recorded_children(scope.parent_id) - scope.ids.position)
+    if scope.base is not None:
+        ahead = min(ahead, TASK_CALLS_AHEAD)
     keys = (scope.ids.peek(step) for step in range(1, ahead + 1))
     return [key for key in keys if key in state.operations]
 

@@ -12,6 +12,7 @@ from durable_execution import DurableContext, InvocationError, Observer, durable
 from durable_execution.observers import Diverged
 from durable_execution.protocol import Wire, operation_id
 from durable_execution.protocol.ids import task_prefix
+from durable_execution.runtime.scope import OperationIdGenerator
 from tests.unit.fake_service import FakeService, invoke, step_operation
 
 FIRST = operation_id(None, 1)
@@ -184,3 +185,31 @@ def test_a_wait_is_reported_if_it_is_not_as_long_as_the_recorded_one(at_start: A
     answer = invoke(durable_execution(waits), FakeService(), operations=[wait], observers=[Watching()])
     assert answer["Status"] == "SUCCEEDED"
     assert [each.divergence.kind for each in told] == (["configuration"] if not 4 <= seconds <= 6 else [])
+
+
+@pytest.mark.parametrize("is_foreign_there", [False, True])
+def test_the_ends_of_many_tasks_are_checked_without_looking_for_the_calls_of_all(
+    monkeypatch: pytest.MonkeyPatch, is_foreign_there: bool
+) -> None:
+    """Otherwise the end of a gather of thousands of calls would take seconds."""
+    peeks = 0
+    plain = OperationIdGenerator.peek
+
+    def peek(generator: OperationIdGenerator, ahead: int = 1) -> str:
+        nonlocal peeks
+        peeks += 1
+        return plain(generator, ahead)
+
+    async def gathers(_: Any, ctx: DurableContext) -> int:
+        async def one(number: int) -> int:
+            return await ctx.step(lambda step: number, "work")
+
+        return sum(await asyncio.gather(*map(one, range(200))))
+
+    ids = [operation_id(task_prefix(None, number), 1) for number in range(1, 201)]
+    wires = [step_operation(id_, 1, Name="work") for id_ in ids]
+    if is_foreign_there:
+        wires.append(step_operation("f" * 64, 1, Name="from elsewhere"))
+    monkeypatch.setattr(OperationIdGenerator, "peek", peek)
+    assert invoke(durable_execution(gathers), FakeService(), operations=wires)["Result"] == "200"
+    assert peeks <= (200 * 64 + 201 if is_foreign_there else 0)
