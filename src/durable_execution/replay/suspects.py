@@ -183,14 +183,17 @@ FILE_MAKERS = frozenset(
 )  # fmt: skip
 """Standard library modules that inspect files for a caller."""
 SEEDLESS = "random.Random() without a seed"
-CODES = {
-    id(uuid.uuid1.__code__): (SuspectKind.UUID, "uuid.uuid1()"),
-    id(uuid.uuid4.__code__): (SuspectKind.UUID, "uuid.uuid4()"),
-    id(asyncio.BaseEventLoop.time.__code__): (SuspectKind.CLOCK, "loop.time()"),
-    id(asyncio.sleep.__code__): (SuspectKind.SLEEP, "asyncio.sleep()"),
-    id(random.Random.seed.__code__): (SuspectKind.RANDOM, SEEDLESS),
+PYTHON_FUNCTIONS: dict[Any, tuple[SuspectKind, str]] = {
+    uuid.uuid1: (SuspectKind.UUID, "uuid.uuid1()"),
+    uuid.uuid4: (SuspectKind.UUID, "uuid.uuid4()"),
+    asyncio.BaseEventLoop.time: (SuspectKind.CLOCK, "loop.time()"),
+    asyncio.sleep: (SuspectKind.SLEEP, "asyncio.sleep()"),
+    random.Random.seed: (SuspectKind.RANDOM, SEEDLESS),
 }
+CODES = {id(function.__code__): found for function, found in PYTHON_FUNCTIONS.items()}
 """Python functions, by the identity of their code."""
+CODE_MODULES = frozenset(function.__module__ for function in PYTHON_FUNCTIONS)
+"""Their modules. Looking at the code of a frame, and at an identity, calls the audit hooks; at its globals does not."""
 WATCHED[time.sleep] = (SuspectKind.SLEEP, "time.sleep()")
 """Observed here only where an object holds its own reference; in modules it is replaced and skipped."""
 DATE_NAMES = frozenset({"now", "utcnow", "today"})
@@ -223,7 +226,7 @@ class Profiler:
 
     def _function(self) -> Callable[[FrameType, str, Any], None]:
         """Return the profile function. The interpreter calls it on every call and return, so it must be cheap."""
-        watched, names, codes = WATCHED.get, DATE_NAMES, CODES
+        watched, names, codes, modules = WATCHED.get, DATE_NAMES, CODES, CODE_MODULES
         on_c_call, on_call = self._on_c_call, self._on_call
 
         def profile(frame: FrameType, event: str, arg: Any) -> None:
@@ -231,8 +234,12 @@ class Profiler:
                 found = watched(arg)
                 if found is not None or arg.__name__ in names:
                     on_c_call(frame, arg, found)
-            elif event == "call" and id(frame.f_code) in codes:
-                on_call(frame, codes[id(frame.f_code)])
+            elif event == "call":
+                module = frame.f_globals.get("__name__")
+                if module.__class__ is str and module in modules:
+                    found = codes.get(id(frame.f_code))
+                    if found is not None:
+                        on_call(frame, found)
 
         return profile
 

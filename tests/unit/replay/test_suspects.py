@@ -5,15 +5,19 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, FunctionType
+from typing import Any, cast
 
 import pytest
 
 from durable_execution.call_site import CallSite
 from durable_execution.replay import suspects
 from durable_execution.replay.suspects import (
+    CODE_MODULES,
     LIBRARY_DIRECTORIES,
     MAX_SUSPECTS,
+    PYTHON_FUNCTIONS,
     Owner,
+    Profiler,
     SuspectKind,
     SuspectList,
     acting_stack,
@@ -120,3 +124,21 @@ def test_a_thread_without_the_users_code_is_responsible_itself(library_frame: Fr
     assert (
         responsible_stack(sys._getframe())[0].function == "test_a_thread_without_the_users_code_is_responsible_itself"
     )
+
+
+@pytest.mark.parametrize("module", ["orders", ["not", "hashable"], None])
+def test_the_code_of_a_frame_is_only_looked_at_in_modules_with_watched_functions(module: Any) -> None:
+    """Each look calls the audit hooks, tens of thousands of times in a long replay."""
+
+    class Frame:
+        @property
+        def f_globals(self) -> dict[str, Any]:
+            return {"__name__": module}
+
+        @property
+        def f_code(self) -> Any:
+            raise AssertionError("looked at")
+
+    watching = SuspectList(lambda: (1, None))
+    Profiler(watching)._function()(cast("FrameType", Frame()), "call", None)
+    assert {function.__module__ for function in PYTHON_FUNCTIONS} == CODE_MODULES
