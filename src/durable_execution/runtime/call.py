@@ -165,8 +165,7 @@ def call_site_of(frame: FrameType | None) -> CallSite | None:
     if found is None:
         return None
     code, at = found.f_code, found.f_lasti
-    known = _sites.get((id(code), at))
-    return known[1] if known is not None and known[0] is code else _site(code, at, found.f_lineno)
+    return _known_site(code, at) or _site(code, at, found.f_lineno)
 
 
 def current_call_site() -> CallSite | None:
@@ -178,8 +177,12 @@ def current_call_site() -> CallSite | None:
     if waiting is None:
         return None
     code, line = waiting[:2]
-    known = _sites.get((id(code), -line))
-    return known[1] if known is not None and known[0] is code else _site(code, -line, line)
+    return _known_site(code, -line) or _site(code, -line, line)
+
+
+def _known_site(code: CodeType, at: int) -> CallSite | None:
+    known = _sites.get((id(code), at))
+    return known[1] if known is not None and known[0] is code else None
 
 
 def _site(code: CodeType, at: int, line: int) -> CallSite:

@@ -15,7 +15,14 @@ from durable_execution.protocol.enums import BATCHES, COMBINATORS
 from durable_execution.protocol.operation import MILLISECONDS_FROM
 from durable_execution.runtime.call import Call, call_site_of, current_call_site, user_frame
 from durable_execution.runtime.scope import ContextScope
-from durable_execution.runtime.state import Ending, ExecutionState, NondeterminismPolicy, OperationViews, Outcome
+from durable_execution.runtime.state import (
+    UNRECORDED_CALLS,
+    Ending,
+    ExecutionState,
+    NondeterminismPolicy,
+    OperationViews,
+    Outcome,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +34,6 @@ logger = logging.getLogger("durable_execution")
 
 WAIT_TOLERANCE = 1_000
 """Milliseconds: the service's timers have a resolution of one second."""
-
-TASK_CALLS_AHEAD = 64
-"""How many numbers after the last call of a task are looked up in the record."""
 
 
 async def check_recorded(call: Call, recorded: Wire) -> None:
@@ -188,7 +192,7 @@ def _never_called(scope: ContextScope) -> list[str]:
     is_virtual = scope.owner is not None and scope.owner.is_virtual
     ahead = 1 if is_virtual else max(1, state.recorded_children(scope.parent_id) - scope.ids.position)
     if scope.base is not None:
-        ahead = min(ahead, TASK_CALLS_AHEAD)
+        ahead = min(ahead, UNRECORDED_CALLS)
     keys = (scope.ids.peek(step) for step in range(1, ahead + 1))
     return [key for key in keys if key in state.operations]
 

@@ -306,7 +306,7 @@ class TaskScope:
         context: The context.
     """
 
-    __slots__ = ("_created_tasks", "_number", "_outer", "_scope", "_task", "context")
+    __slots__ = ("_created_tasks", "_known_prefix", "_number", "_outer", "_scope", "_task", "context")
 
     def __init__(self, context: ContextScope, outer: ContextScope | TaskScope, number: int) -> None:
         self.context = context
@@ -314,6 +314,7 @@ class TaskScope:
         self._number = number
         self._scope: ContextScope | None = None
         self._task: weakref.ref[asyncio.Task[Any]] | None = None
+        self._known_prefix: str | None = None
         self._created_tasks = 0
 
     @classmethod
@@ -352,19 +353,26 @@ class TaskScope:
             self._scope = self._numbered()
         return self._scope
 
+    @property
+    def _around(self) -> ContextScope:
+        """The numbering of the code that created the task."""
+        return self._outer.scope if isinstance(self._outer, TaskScope) else self._outer
+
+    @property
+    def _prefix(self) -> str:
+        """Prefix of the ids of the task's calls."""
+        if self._known_prefix is None:
+            self._known_prefix = task_prefix(self._around.ids.prefix, self._number)
+        return self._known_prefix
+
     def _is_recorded(self) -> bool:
         state, parent = self.context.state, self.context.home.parent_id
         if not state.may_have_inner_scopes(parent):
             return False
-        outer = self._outer.scope if isinstance(self._outer, TaskScope) else self._outer
-        prefix = task_prefix(outer.ids.prefix, self._number)
-        return operation_id(prefix, 1) in state.operations or prefix in state.inner_scopes(parent)
+        return operation_id(self._prefix, 1) in state.operations or self._prefix in state.inner_scopes(parent)
 
     def _numbered(self) -> ContextScope:
-        outer = self._outer.scope if isinstance(self._outer, TaskScope) else self._outer
-        found = self.context.numbered_as(
-            task_prefix(outer.ids.prefix, self._number), task_path(outer.path, self._number)
-        )
+        found = self.context.numbered_as(self._prefix, task_path(self._around.path, self._number))
         found.created_tasks = self._created_tasks
         self.context.watch(found, self._task() if self._task is not None else None)
         return found

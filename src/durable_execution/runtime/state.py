@@ -36,7 +36,7 @@ DUE_MARGIN_SECONDS = 0.2
 """How long after a timer is due the service is asked about it. Its clock and the local clock may differ slightly."""
 
 UNRECORDED_CALLS = 64
-"""How many numbers in a row have no record where a quick look at the calls of a context ends."""
+"""How many numbers in a row have no record where a look for the calls of a context or task ends."""
 
 FOREIGN_WAIT_SECONDS = 10.0
 """How long a handler may wait for something that is not a durable operation before a warning is logged."""

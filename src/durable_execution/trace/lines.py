@@ -202,7 +202,7 @@ class TraceSession(CallNotes):
             self._write_held(self._virtual.release(call))
             if call.is_virtual and call.id in self._seqs:  # it was held
                 return self._seqs[call.id]
-        if self._repeats.calls or self._repeats:
+        if self._repeats:
             tail, self._tail = self._tail, 0
             self._write_repeats(at, tail=tail)
         return self._write_call(call, at, happened, status, details)
