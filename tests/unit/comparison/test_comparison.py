@@ -98,22 +98,7 @@ def test_a_number_that_nobody_has_was_reserved() -> None:
 
 
 def test_the_same_difference_in_many_branches_is_one_root() -> None:
-    def batch(*names: str) -> CallNode:
-        root = tree()
-        each = CallNode(Side("CONTEXT", "Map", "m", position=1, path="flow/m"))
-        each.children = []
-        for index in range(3):
-            path = f"flow/m#{index}"
-            branch = CallNode(Side("CONTEXT", "MapIteration", None, position=index, path=path), branch=index)
-            branch.children = [
-                CallNode(Side("STEP", "Step", name, position=position, path=f"{path}/{name}"))
-                for position, name in enumerate(names, start=1)
-            ]
-            each.children.append(branch)
-        root.children = [each]
-        return root
-
-    found = compared(batch("a", "b"), batch("b"))
+    found = compared(branches("a", "b"), branches("b"))
     assert shown(found) == [
         ("skipped", "flow/m#0/a", True),
         ("skipped", "flow/m#1/a", False),
