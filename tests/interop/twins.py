@@ -4,6 +4,7 @@
 # One serializer serves both SDKs, which name its second parameter differently and pass it by position.
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -538,11 +539,20 @@ def serialized_parallels(nesting: NestingType, *, is_whole: bool = False) -> Twi
     """The same for branches, one of which the operation does not wait for."""
     serdes = Joining() if is_whole else None
 
-    def waits(child: Any) -> Any:
-        return child.create_callback(name="nobody answers").result()
+    def branches() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+        """One that waits forever, and one that works once the other waits."""
+        exists = threading.Event()
 
-    def works(child: Any) -> Any:
-        return child.step(lambda _: "work", name="work")
+        def waits(child: Any) -> Any:
+            callback = child.create_callback(name="nobody answers")
+            exists.set()
+            return callback.result()
+
+        def work(_step: Any) -> str:
+            assert exists.wait(10)
+            return "work"
+
+        return waits, lambda child: child.step(work, name="work")
 
     def their(_event: Any, ctx: Any) -> Any:
         config: Any = theirs.ParallelConfig(
@@ -551,6 +561,7 @@ def serialized_parallels(nesting: NestingType, *, is_whole: bool = False) -> Twi
             nesting_type=theirs.NestingType[nesting.name],
             completion_config=theirs.CompletionConfig(min_successful=1),
         )
+        waits, works = branches()
         found = ctx.parallel([waits, aws.ParallelBranch(works, name="works")], name="both", config=config)
         ctx.wait(A_MINUTE, name="pause")
         ctx.wait(A_MINUTE, name="another pause")
@@ -563,6 +574,7 @@ def serialized_parallels(nesting: NestingType, *, is_whole: bool = False) -> Twi
             nesting_type=nesting,
             completion_config=CompletionConfig(min_successful=1),
         )
+        waits, works = branches()
         found = ctx.parallel([waits, ParallelBranch(works, name="works")], name="both", config=config)
         ctx.wait(MINUTE, name="pause")
         ctx.wait(MINUTE, name="another pause")
