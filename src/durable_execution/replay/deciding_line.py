@@ -8,7 +8,6 @@ import ast
 import linecache
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import (
@@ -22,7 +21,7 @@ from durable_execution.comparison.wording import (
 from durable_execution.divergence import Divergence, DivergenceKind, Side, readable
 from durable_execution.replay.origin import fix_of
 from durable_execution.replay.statements import Source as SourceFile
-from durable_execution.replay.statements import Statement
+from durable_execution.replay.statements import Statement, parsed
 from durable_execution.replay.value_sources import Dependence, Source, dependence_of
 
 Kind = DivergenceKind
@@ -57,12 +56,7 @@ def with_deciding_line(divergence: Divergence, sources: Callable[[str], SourceFi
 def fresh_source(file: str) -> SourceFile:
     """Return the statements of a file as it is on disk now."""
     linecache.checkcache(file)
-    return _source(file, "".join(linecache.getlines(file)))
-
-
-@lru_cache(maxsize=8)
-def _source(file: str, text: str) -> SourceFile:  # noqa: ARG001  # the text tells one version of the file from another
-    return SourceFile(file)
+    return parsed(file, "".join(linecache.getlines(file)))
 
 
 @dataclass(frozen=True, slots=True)

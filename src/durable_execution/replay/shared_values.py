@@ -239,9 +239,14 @@ def makes(statement: Statement, path: str) -> bool:
 
 def is_closed_over(function: object, name: str) -> bool:
     """Whether a function declares a name as one of the function around it."""
+    return name in _closed_over(function)
+
+
+@lru_cache(maxsize=1_024)
+def _closed_over(function: object) -> frozenset[str]:
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return False
-    return any(isinstance(one, ast.Nonlocal) and name in one.names for one in ast.walk(function))
+        return frozenset()
+    return frozenset(name for one in ast.walk(function) if isinstance(one, ast.Nonlocal) for name in one.names)
 
 
 @lru_cache(maxsize=4_096)

@@ -83,9 +83,9 @@ class Statement:
 class Source:
     """The statements of one file."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self.file = file
-        self._lines = linecache.getlines(file)
+        self._lines = text.split("\n")
         self._found: list[Statement] = []
         self.functions: list[Function] = []
         self.bodies: dict[int, Statement] = {}
@@ -93,11 +93,10 @@ class Source:
         self._parents: list[int] = []
         self._inner: dict[int, list[int]] = {}
         try:
-            tree: ast.Module | None = ast.parse("".join(self._lines))
+            body = ast.parse(text).body
         except (SyntaxError, ValueError, RecursionError):
-            tree = None
-        if tree is not None:
-            self._collect(tree.body, None)
+            body = []
+        self._collect(body, None)
         self._found.sort(key=lambda one: one.first)
         self._starts = [one.first for one in self._found]
 
@@ -400,10 +399,13 @@ def calls_of(statement: Statement) -> Iterator[ast.Call]:
         pending.extend(ast.iter_child_nodes(node))
 
 
+parsed = lru_cache(maxsize=256)(Source)  # each text of a file once
+
+
 @lru_cache(maxsize=256)
 def source_of(file: str) -> Source:
     """Return the statements of a file; none when it cannot be read or parsed."""
-    return Source(file)
+    return parsed(file, "".join(linecache.getlines(file)))
 
 
 @lru_cache(maxsize=20_000)

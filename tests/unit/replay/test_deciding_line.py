@@ -8,6 +8,7 @@ from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import effect_of, fix_of, likely_of
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity, Side
 from durable_execution.replay.deciding_line import fresh_source, with_deciding_line
+from durable_execution.replay.statements import read_again, source_of
 
 HEAD = "async def handler(event, ctx):\n"
 
@@ -218,4 +219,9 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     for text in ("a = 1\n", "a = 1\nb = 2\n", "a = 1\n"):
         file.write_text(text, encoding="utf-8")
         assert len(list(fresh_source(str(file)))) == text.count("\n")
-    assert fresh_source(str(file)) is fresh_source(str(file)), "and once for all differences in it"
+        read_again()
+        assert len(list(source_of(str(file)))) == text.count("\n")
+    known = fresh_source(str(file))
+    assert fresh_source(str(file)) is known, "and once for all differences in it"
+    read_again()
+    assert source_of(str(file)) is known, "parsing takes longer than all else about a difference"
