@@ -15,6 +15,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     bucket: "Bucket"
 
     def do_PUT(self) -> None:

@@ -390,6 +390,19 @@ def test_connections_are_bounded() -> None:
             last.close()
 
 
+def test_an_answer_is_sent_at_once(target: Target) -> None:
+    """Headers and body are sent one after the other: without the option, the body waits 40 ms for the client's acknowledgement."""
+    connection = http.client.HTTPConnection(target.address, timeout=20)
+    try:
+        connection.request("GET", path_of(target.arn))
+        assert connection.getresponse().status == 200
+        (accepted,) = target.server._server.server_state.connections
+        socket_of_it = accepted.transport.get_extra_info("socket")
+        assert socket_of_it.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        connection.close()
+
+
 @pytest.mark.parametrize("how", [socket.SHUT_WR, socket.SHUT_RDWR])
 def test_clients_that_close_their_side_leave_no_tracebacks(
     target: Target, how: int, caplog: pytest.LogCaptureFixture

@@ -308,7 +308,8 @@ def _bound(host: str, port: int, allow_remote: bool) -> socket.socket:
             "--allow-remote (allow_remote=True)."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, because asyncio sets TCP_NODELAY only then.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
