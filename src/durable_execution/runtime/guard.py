@@ -13,7 +13,7 @@ from durable_execution.errors import NondeterminismError
 from durable_execution.protocol import Operation, Wire
 from durable_execution.protocol.enums import BATCHES, COMBINATORS
 from durable_execution.protocol.operation import MILLISECONDS_FROM
-from durable_execution.runtime.call import Call, call_site_of, current_call_site, user_frame
+from durable_execution.runtime.call import Call, current_call_site
 from durable_execution.runtime.scope import ContextScope
 from durable_execution.runtime.state import (
     UNRECORDED_CALLS,
@@ -26,7 +26,6 @@ from durable_execution.runtime.state import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import FrameType
 
     from durable_execution.history.positions import InnerScope
 
@@ -50,7 +49,7 @@ async def check_recorded(call: Call, recorded: Wire) -> None:
 
     state = call.scope.state
     if call.site is None:
-        call.locate(current_call_site() or _awaiting_site())
+        call.locate(current_call_site())
     divergence = mismatch_at_call(
         call.info(), Operation(recorded), handler=call.scope.state.handler, operations=OperationViews(state.operations)
     )
@@ -70,7 +69,7 @@ async def check_unrecorded(call: Call) -> None:
     found = recorded.get(call.id)
     if found is not None and (found.calls or call.subtype not in COMBINATORS):
         if call.site is None:
-            call.locate(current_call_site() or _awaiting_site())
+            call.locate(current_call_site())
         await _report_missing(scope, _first_calls(found, recorded), within=found, taker=call)
 
 
@@ -209,19 +208,3 @@ async def _diverge(state: ExecutionState, call: Call | None, divergence: Any) ->
     logger.error("%s", text, extra={"executionArn": state.execution_arn})
     state.decide(Outcome(Ending.FAILED, error=NondeterminismError(text, divergence=divergence)))
     await state.park()
-
-
-def _awaiting_site() -> Any:
-    """The line that awaits the running coroutine, for a call that is no longer on the stack."""
-    task = asyncio.current_task()
-    if task is None:
-        return None
-    for frame in reversed(task.get_stack()):
-        site = _foreign(frame)
-        if site is not None:
-            return site
-    return None
-
-
-def _foreign(frame: FrameType) -> Any:
-    return call_site_of(frame) if user_frame(frame) is frame else None
