@@ -55,6 +55,11 @@ def test_a_context_that_only_rebuilds_its_result_replays() -> None:
     scope = scope_of()
     scope.is_rebuilding = True
     assert scope.is_replaying
+    scope = scope_of(*ids(1))
+    scope.is_rebuilding = True
+    for _ in range(3):
+        assert scope.is_replaying
+        scope.ids.next_id()
 
 
 @pytest.mark.parametrize(("number", "is_replaying"), [(0, False), (1, True), (2, True), (3, True), (4, False)])

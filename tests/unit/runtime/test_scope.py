@@ -1,15 +1,29 @@
 """Contexts as the runtime sees them: which calls may be made, under which name, and when."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from durable_execution import BlockingContext, DurableContext, MapConfig, ParallelBranch, StepContext, durable_execution
+from durable_execution import (
+    BlockingContext,
+    ChildConfig,
+    DurableContext,
+    MapConfig,
+    ParallelBranch,
+    StepContext,
+    durable_execution,
+)
+from durable_execution.errors import ConfigurationError, DurableError, ExecutionError, NestedOperationError
 from durable_execution.protocol import operation_id
 from durable_execution.protocol.ids import branch_id, task_prefix
+from durable_execution.runtime.loop import IN_STEP, TaskOwner
+from durable_execution.runtime.loop import scope as running_scope
+from durable_execution.runtime.scope import ContextScope
 from tests.unit.fake_service import FakeService, invoke, step_operation
 
 Call = Callable[[DurableContext, Any], Any]
@@ -223,3 +237,136 @@ def test_replaying_ends_with_the_first_new_call() -> None:
     seen.clear()
     invoke(handler, FakeService(), operations=[step_operation(operation_id(None, 1), 1)])
     assert seen == [True, False, False]
+
+
+@pytest.mark.parametrize("is_virtual", [True, False])
+def test_calls_are_stored_under_the_nearest_context_that_is_recorded(is_virtual: bool) -> None:
+    service = FakeService()
+
+    @durable_execution
+    async def handler(_: Any, ctx: DurableContext) -> None:
+        async def body(child: DurableContext) -> None:
+            await child.step(lambda step: 1, "inside")
+
+        async def outer(child: DurableContext) -> None:
+            await child.run_in_child_context(body, "inner", config=ChildConfig(is_virtual=is_virtual))
+
+        await ctx.run_in_child_context(outer, "outer")
+
+    invoke(handler, service)
+    parents = {update["Name"]: update.get("ParentId") for call in service.calls for update in call}
+    first = operation_id(None, 1)
+    inner = operation_id(first, 1)
+    recorded = {"outer": None, "inner": first, "inside": inner}
+    assert parents == ({"outer": None, "inside": first} if is_virtual else recorded)
+
+
+def context(*recorded: str, **members: Any) -> ContextScope:
+    """The root context of an execution with these recorded calls, used by this thread."""
+
+    def refuse(what: str) -> None:
+        raise ExecutionError(f"{what} cannot be called")
+
+    state: Any = SimpleNamespace(
+        operations=dict.fromkeys(recorded),
+        recorded_count=len(recorded),
+        recorded_children=lambda parent: len(recorded),
+        may_have_inner_scopes=lambda parent: True,
+        inner_scopes=lambda parent: {},
+        is_over=False,
+        thread=threading.get_ident(),
+        check_usable=refuse,
+        announcer=None,
+    )
+    vars(state).update(members)
+    return ContextScope(state, prefix=None, parent_id=None, path="flow")
+
+
+@pytest.mark.parametrize(
+    ("running", "is_over", "is_elsewhere", "error"),
+    [
+        (None, False, False, None),
+        ("itself", False, False, None),
+        ("its task", False, False, None),
+        ("another context", False, False, ConfigurationError),
+        ("a task of another context", False, False, ConfigurationError),
+        ("a step", False, False, NestedOperationError),
+        ("a step", False, True, NestedOperationError),
+        ("a step", True, True, ExecutionError),
+        ("a step", True, False, ExecutionError),
+        (None, True, False, ExecutionError),
+        ("itself", False, True, ExecutionError),
+    ],
+)
+def test_a_call_is_made_by_the_code_of_its_context_in_its_thread_and_in_its_time(
+    running: str | None, is_over: bool, is_elsewhere: bool, error: type[DurableError] | None
+) -> None:
+    scope = context(is_over=is_over)
+    if is_elsewhere:
+        scope.state.thread += 1
+    owners: dict[str | None, TaskOwner | None] = {
+        None: None,
+        "itself": scope,
+        "its task": scope.for_task(),
+        "another context": context(),
+        "a task of another context": context().for_task(),
+        "a step": IN_STEP,
+    }
+    token = running_scope.set(owners[running])
+    try:
+        if error is None:
+            assert scope.reserve("STEP", "Step", "a").name == "a"
+        else:
+            with pytest.raises(error) as raised:
+                scope.reserve("STEP", "Step", "a")
+            assert type(raised.value) is error
+    finally:
+        running_scope.reset(token)
+
+
+TASK = task_prefix(None, 1)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "members", "is_watched"),
+    [
+        ([operation_id(TASK, 1)], {}, True),
+        ([operation_id(TASK, 2)], {"inner_scopes": lambda parent: {TASK: None}}, True),
+        ([operation_id(TASK, 2)], {}, False),
+        ([operation_id(TASK, 0)], {}, False),
+        ([operation_id(None, 1)], {}, False),
+        ([operation_id(TASK, 1)], {"may_have_inner_scopes": lambda parent: False}, False),
+        ([operation_id(TASK, 1)], {"recorded_children": lambda parent: 0}, False),
+    ],
+)
+def test_a_task_with_recorded_calls_is_watched_even_if_it_makes_none(
+    recorded: list[str], members: dict[str, Any], is_watched: bool
+) -> None:
+    scope = context(*recorded, **members)
+    task, later = cast("Any", FakeTask()), cast("Any", FakeTask())
+    owner = scope.for_task()
+    owner.belongs_to(task)
+    owner.belongs_to(later)
+    assert [one for _, one in scope.task_scopes or ()] == ([task] if is_watched else [])
+
+
+def test_a_task_that_makes_calls_is_watched_once() -> None:
+    scope = context()
+    task = cast("Any", FakeTask())
+    owner = scope.for_task()
+    owner.belongs_to(task)
+    numbering = owner.scope
+    assert owner.scope is numbering
+    assert scope.task_scopes == [(numbering, task)]
+
+
+class FakeTask:
+    """In place of a task."""
+
+
+def test_the_tasks_of_a_task_are_numbered_on_however_late_its_calls_begin() -> None:
+    owner = context().for_task()
+    owner.for_task()
+    assert owner.scope.created_tasks == 1
+    owner.for_task()
+    assert owner.scope.created_tasks == 2
