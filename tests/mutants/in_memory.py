@@ -63,11 +63,11 @@ class InMemory:
         files = {str(self._copy / module) for module, _ in self._mutants}
 
         def run() -> bool:
+            calls = _Calls(files)
             with os.fdopen(writable, "w", encoding="utf-8") as found:
                 for item in session.items:
-                    called: set[Place] = set()
                     started = time.monotonic()
-                    with _profiled(files, called):
+                    with calls.observed() as called:
                         _run(session, [item])
                     took = time.monotonic() - started
                     if not session.testsfailed:  # one that fails beside a profiler says nothing
@@ -145,19 +145,32 @@ def _without_functions(code: CodeType) -> list[object]:
     return found
 
 
-@contextmanager
-def _profiled(files: Collection[str], called: set[Place]) -> Iterator[None]:
-    def profile(frame: FrameType, event: str, _argument: Any) -> None:
-        if event == "call" and frame.f_code.co_filename in files:
-            called.add((frame.f_code.co_filename, frame.f_code.co_qualname.partition(".<locals>")[0]))
+class _Calls:
+    """The functions that a test calls, also on threads that an earlier test has started: pools keep theirs.
 
-    threading.setprofile(profile)
-    sys.setprofile(profile)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
+    Args:
+        files: The files whose functions count.
+    """
+
+    def __init__(self, files: Collection[str]) -> None:
+        self._files = files
+        self._called: set[Place] = set()
+
+    @contextmanager
+    def observed(self) -> Iterator[set[Place]]:
+        """Collect the functions that are called until the block ends."""
+        called = self._called = set()
+        threading.setprofile(self._profile)
+        sys.setprofile(self._profile)
+        try:
+            yield called
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+
+    def _profile(self, frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call" and frame.f_code.co_filename in self._files:
+            self._called.add((frame.f_code.co_filename, frame.f_code.co_qualname.partition(".<locals>")[0]))
 
 
 def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> None:

@@ -1,15 +1,20 @@
 """Threads of blocking handlers: waiting does not keep an invocation alive, and the end of one unwinds its threads."""
 
+import asyncio
+import linecache
 import threading
 import time as real_time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
-from durable_execution.errors import ExecutionError
+from durable_execution.call_site import caller
+from durable_execution.errors import ExecutionError, SuspendExecution
 from durable_execution.runtime import blocking as blocking_module
+from durable_execution.runtime.blocking import BlockingThread
 from tests.unit.fake_service import FakeService, invoke
 
 HOUR = timedelta(hours=1)
@@ -166,6 +171,181 @@ def test_a_thread_that_comes_too_late_is_refused() -> None:
     invoke(handler, FakeService())
     with pytest.raises(ExecutionError, match="an invocation that has ended"):
         contexts[0].step(lambda step: 1)
+
+
+class TestThread:
+    """One thread of blocking code, by itself."""
+
+    @pytest.mark.parametrize("is_awaited", [True, False])
+    def test_the_invocation_is_busy_while_its_code_runs_and_not_while_it_waits(self, is_awaited: bool) -> None:
+        async def scenario() -> None:
+            state, busy = State(), list[int]()
+            thread = BlockingThread(cast("Any", state))
+            may_end, has_answered = threading.Event(), asyncio.Event()
+
+            async def operation() -> str:
+                busy.append(state.busy)
+                has_answered.set()
+                return "done"
+
+            def code() -> str:
+                found = thread.call(operation) if is_awaited else "done"
+                may_end.wait(30)
+                return found
+
+            running = asyncio.ensure_future(thread.run(code))
+            if is_awaited:
+                await has_answered.wait()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert state.busy == 1
+            assert len(state.threads) == 1
+            may_end.set()
+            assert await running == "done"
+            await asyncio.sleep(0)
+            assert busy == ([0] if is_awaited else [])
+            assert (state.busy, len(state.threads)) == (0, 0)
+
+        asyncio.run(scenario())
+
+    def test_what_a_thread_of_the_users_own_calls_leaves_the_invocation_busy(self) -> None:
+        """The code itself runs on: it waits for its thread, which the runtime cannot see."""
+
+        async def scenario() -> None:
+            state, busy = State(), list[int]()
+            thread = BlockingThread(cast("Any", state))
+
+            async def operation() -> int:
+                busy.append(state.busy)
+                return 7
+
+            def code() -> int:
+                found: list[int] = []
+                other = threading.Thread(target=lambda: found.append(thread.call(operation)))
+                other.start()
+                other.join()
+                return found[0]
+
+            assert await thread.run(code) == 7
+            assert busy == [1]
+            assert state.busy == 0
+
+        asyncio.run(scenario())
+
+    @pytest.mark.parametrize("is_own", [True, False])
+    def test_a_call_knows_the_line_of_the_users_code(self, is_own: bool) -> None:
+        async def scenario() -> None:
+            thread = BlockingThread(cast("Any", State()))
+
+            async def operation() -> Any:
+                return caller.get()
+
+            def calls() -> Any:
+                return thread.call(operation)
+
+            def code() -> Any:
+                if is_own:
+                    return threading.get_ident(), calls()
+                with ThreadPoolExecutor(1) as pool:  # only the pool is on the stack of the thread that calls
+                    return threading.get_ident(), pool.submit(thread.call, operation).result()
+
+            own, (made_by, line, at) = await thread.run(code)
+            assert made_by.co_name == ("calls" if is_own else "code")
+            assert "thread.call" in linecache.getline(made_by.co_filename, line)
+            assert at == own
+
+        asyncio.run(scenario())
+
+    @pytest.mark.parametrize("when", ["before", "during"])
+    def test_an_invocation_that_ends_unwinds_its_threads(self, when: str) -> None:
+        async def scenario() -> None:
+            state, ended = State(), threading.Event()
+            thread = BlockingThread(cast("Any", state))
+            is_waiting, may_call = asyncio.Event(), threading.Event()
+
+            async def operation() -> None:
+                is_waiting.set()
+                await asyncio.Event().wait()
+
+            def code() -> None:
+                if when == "before":
+                    may_call.wait(30)
+                try:
+                    thread.call(operation)
+                except SuspendExecution:
+                    ended.set()
+                    raise
+
+            running = asyncio.ensure_future(thread.run(code))
+            if when == "during":
+                await is_waiting.wait()
+            else:
+                await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            assert state.busy == 0
+            may_call.set()
+            assert ended.wait(30)
+
+        asyncio.run(scenario())
+
+    @pytest.mark.parametrize(
+        ("has_ended", "is_elsewhere", "is_forked", "is_told"),
+        [
+            (True, False, False, True),
+            (False, True, False, True),
+            (False, False, True, True),
+            (False, False, False, False),
+        ],
+    )
+    def test_cleaning_up_is_unwound_quietly_and_whoever_comes_later_is_told(
+        self, has_ended: bool, is_elsewhere: bool, is_forked: bool, is_told: bool
+    ) -> None:
+        async def scenario() -> None:
+            state = State()
+            state.is_forked = is_forked
+            thread = BlockingThread(cast("Any", state))
+            found: list[type[BaseException]] = []
+
+            async def operation() -> None: ...
+
+            def late() -> None:
+                try:
+                    thread.call(operation)
+                except BaseException as error:  # noqa: BLE001  # SuspendExecution is one
+                    found.append(type(error))
+
+            def code() -> None:
+                state.is_over = True
+                thread._unwind()
+                if is_elsewhere:
+                    other = threading.Thread(target=late)
+                    other.start()
+                    other.join()
+                elif not has_ended:
+                    late()
+
+            running = asyncio.ensure_future(thread.run(code))
+            await running
+            if has_ended:
+                late()
+            assert found == [ExecutionError if is_told else SuspendExecution]
+
+        asyncio.run(scenario())
+
+
+class State:
+    """What a thread asks of the invocation."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.busy = 0
+        self.threads: set[Any] = set()
+        self.watch = None
+        self.is_over = self.is_forked = False
+
+    def check_usable(self, what: str) -> None:
+        raise ExecutionError(f"{what} came too late")
 
 
 def test_nothing_here_takes_real_time() -> None:
