@@ -4,7 +4,7 @@ import contextvars
 import functools
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -174,3 +174,23 @@ def test_a_call_from_a_pool_has_the_site_of_the_code_that_waits_for_it() -> None
     assert found[0] is None
     assert (found[1].file, found[1].line, found[1].function) == (__file__, 7, "work")
     assert found[2] is found[1]
+
+
+def test_observers_are_told_the_function_and_its_code() -> None:
+    call = made(work)
+    call.scope = cast("Any", SimpleNamespace(parent_id="parent", path="flow", ids=SimpleNamespace(prefix="around")))
+    told = call.info()
+    assert (told.body, told.function, told.bound) == (fingerprint_of_code(work), "work", work)
+    assert (told.parent_id, told.context_id, told.path) == ("parent", "around", "flow/a")
+    assert len(told.body or "") == 16
+    call = made(None)
+    call.scope = cast("Any", SimpleNamespace(parent_id=None, path="flow", ids=SimpleNamespace(prefix=None)))
+    assert (call.info().body, call.info().function) == (None, None)
+
+
+@pytest.mark.parametrize("parent", ["parent", None])
+def test_an_update_names_the_context_that_is_recorded(parent: str | None) -> None:
+    call = made(work)
+    call.scope = cast("Any", SimpleNamespace(parent_id=parent))
+    wire = {"Id": "id", "Type": "STEP", "SubType": "Step", "Action": "START", "Name": "a"}
+    assert call.update("START") == (wire | {"ParentId": parent} if parent else wire)
