@@ -1,21 +1,18 @@
 """The Textual app: themes, command palette and first screen."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from durable_debugger.model.cost import CostTerms
-from durable_debugger.model.fleet_groups import Fleet
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import HIDDEN, Session
 from durable_debugger.screens.dialogs import Palette
-from durable_debugger.screens.fleet_screen import FleetScreen
 from durable_debugger.screens.loading import LoadingScreen, LoadSession
 from durable_debugger.screens.main import MainScreen
-from durable_debugger.screens.opener import OpenerScreen
 from durable_debugger.screens.reach import ActionProvider
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.sources.found import Loaded, NotFoundError
@@ -25,6 +22,12 @@ from durable_debugger.widgets.lines import LineView
 from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError
 from durable_execution.private_files import write_private
+
+if TYPE_CHECKING:  # an execution is on the screen sooner without the screens that it does not need
+    from durable_debugger.model.cost import CostTerms
+    from durable_debugger.model.fleet_groups import Fleet
+    from durable_debugger.screens.fleet_screen import FleetScreen
+    from durable_debugger.screens.opener import OpenerScreen
 
 
 class DebuggerApp(App[int]):
@@ -45,6 +48,7 @@ class DebuggerApp(App[int]):
         keymap: The user's keys by action id.
         texts: Finds source files.
         secrets: Redacts the execution chosen from the list.
+        painted: Called after the first paint.
     """
 
     TITLE = "durable-debug"
@@ -60,7 +64,7 @@ class DebuggerApp(App[int]):
         load: tuple[LoadSession, str] | None = None,
         library: Library | None = None,
         missing: NotFoundError | None = None,
-        fleet: tuple[Fleet, CostTerms] | None = None,
+        fleet: "tuple[Fleet, CostTerms] | None" = None,
         view: str = "tree",
         at: str | None = None,
         target: str | None = None,
@@ -69,6 +73,7 @@ class DebuggerApp(App[int]):
         keymap: dict[str, str] | None = None,
         texts: SourceTexts | None = None,
         secrets: Secrets | None = HIDDEN,
+        painted: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self.shown_keys = keymap or {}
@@ -76,6 +81,7 @@ class DebuggerApp(App[int]):
         self.failure: Exception | None = None
         self._library, self._missing = library or Library(()), missing
         self._target, self._fleet = target, fleet
+        self.painted = painted
         self._first_view, self._first_at, self._texts, self._secrets = view, at, texts, secrets
         self.register_theme(DURABLE_SAFE)
         self.register_theme(DURABLE_SAFE_LIGHT)
@@ -87,14 +93,18 @@ class DebuggerApp(App[int]):
         if self._load_session is not None:
             return LoadingScreen(*self._load_session)
         if self._fleet is not None:
+            from durable_debugger.screens.fleet_screen import FleetScreen
+
             return FleetScreen(*self._fleet)
         if self._session is None:
-            return OpenerScreen(self._library, self._missing)
+            return self._opener(self._missing)
         return self._main(self._session, self._loaded)
 
     def on_mount(self) -> None:
         """Apply the user's key map."""
         self.set_keymap(self.shown_keys)
+        if self.painted is not None:
+            self.call_after_refresh(self.painted)
 
     @on(LoadingScreen.Done)
     def read(self, event: LoadingScreen.Done) -> None:
@@ -106,13 +116,12 @@ class DebuggerApp(App[int]):
         """Offer other executions if there is none of that name; leave any other error to the command line."""
         if isinstance(event.error, NotFoundError):
             self._missing = event.error
-            _ = self.push_screen(OpenerScreen(self._library, event.error))
+            _ = self.push_screen(self._opener(event.error))
             return
         self.failure = event.error
         self.exit(1)
 
-    @on(OpenerScreen.Chosen)
-    def chosen(self, event: OpenerScreen.Chosen) -> None:
+    def on_opener_screen_chosen(self, event: "OpenerScreen.Chosen") -> None:
         """Read the chosen execution."""
         if any(isinstance(each, MainScreen) for each in self.screen_stack):
             _ = self.pop_screen()  # the list, over the execution that it was opened from
@@ -125,15 +134,14 @@ class DebuggerApp(App[int]):
             self.notify("opening the invoked execution …", timeout=2)
             self._load(event.arn)
         else:
-            _ = self.push_screen(OpenerScreen(self._library, is_over=True))
+            _ = self.push_screen(self._opener(is_over=True))
 
     def action_command_palette(self) -> None:
         """Open the command palette."""
         if not isinstance(self.screen, Palette):
             _ = self.push_screen(Palette(id="--command-palette"))
 
-    @on(FleetScreen.Chosen)
-    def chosen_of_fleet(self, event: FleetScreen.Chosen) -> None:
+    def on_fleet_screen_chosen(self, event: "FleetScreen.Chosen") -> None:
         """Read an execution of the fleet."""
         self._load(event.reference)
 
@@ -155,6 +163,11 @@ class DebuggerApp(App[int]):
 
     def _open(self, session: Session, loaded: Loaded | None) -> None:
         _ = self.push_screen(self._main(session, loaded))
+
+    def _opener(self, missing: NotFoundError | None = None, *, is_over: bool = False) -> "OpenerScreen":
+        from durable_debugger.screens.opener import OpenerScreen
+
+        return OpenerScreen(self._library, missing, is_over=is_over)
 
     def _main(self, session: Session, loaded: Loaded | None) -> MainScreen:
         return MainScreen(

@@ -46,6 +46,18 @@ def test_the_screen_opens_without_what_replays() -> None:
     assert loaded.isdisjoint(replaying), sorted(loaded.intersection(replaying))
 
 
+def test_the_first_paint_of_an_execution_waits_for_nothing_that_other_screens_need() -> None:
+    loaded = modules_after(
+        "import durable_debugger.app, durable_debugger.cli.look",
+        "from durable_debugger.screens.handlers import load_handlers",
+        "load_handlers()",
+    )
+    models = ("model.cost", "model.fleet_facts", "model.fleet_groups", "screens.fleet_screen", "screens.opener")
+    other = {*(f"durable_debugger.{name}" for name in models), "textual.widgets._text_area"}
+    watching = {"durable_execution.observers", "durable_execution.replay.suspects"}
+    assert loaded.isdisjoint(other | watching), sorted(loaded.intersection(other | watching))
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["list", "--help"], ["show", "--help"], ["run", "--help"]], ids=" ".join
 )

@@ -12,10 +12,13 @@ search = "slash,ctrl+f"
 ```
 """
 
+import gc
 import os
 import sys
 import tomllib
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -42,6 +45,26 @@ def add_screen_options(parser: ArgumentParser) -> None:
     add_secret_option(parser)
 
 
+@contextmanager
+def _quick_start() -> Iterator[Callable[[], None]]:
+    """Pause the garbage collector until the first paint: nearly everything made before it stays.
+
+    Yields:
+        Ends the pause.
+    """
+
+    def end() -> None:
+        gc.freeze()
+        gc.unfreeze()  # moves every object to the oldest generation without looking at it
+        gc.enable()
+
+    gc.disable()
+    try:
+        yield end
+    finally:
+        gc.enable()
+
+
 def launch(
     arguments: Namespace,
     session: Session | None = None,
@@ -58,31 +81,33 @@ def launch(
     Raises:
         CommandError: Textual is not installed, or the theme does not exist.
     """
-    try:
-        from durable_debugger.app import DebuggerApp
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
-            raise
-        raise CommandError(
-            "the debugger needs Textual: run `pip install 'durable-execution-sdk[debugger]'`", Exit.UNLOADABLE
-        ) from error
-    preferences = read_preferences()
-    app = DebuggerApp(
-        session,
-        loaded=loaded,
-        load=load,
-        library=library,
-        missing=missing,
-        fleet=fleet,
-        view=getattr(arguments, "view", "tree"),
-        at=getattr(arguments, "at", None),
-        target=target,
-        theme=_known_theme(arguments.theme or preferences.theme),
-        is_ascii=arguments.ascii or preferences.is_ascii or not is_unicode(sys.stdout),
-        keymap=preferences.keymap,
-        secrets=secrets_of(arguments),
-    )
-    result = app.run()
+    with _quick_start() as painted:
+        try:
+            from durable_debugger.app import DebuggerApp
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] not in ("textual", "rich"):
+                raise
+            raise CommandError(
+                "the debugger needs Textual: run `pip install 'durable-execution-sdk[debugger]'`", Exit.UNLOADABLE
+            ) from error
+        preferences = read_preferences()
+        app = DebuggerApp(
+            session,
+            loaded=loaded,
+            load=load,
+            library=library,
+            missing=missing,
+            fleet=fleet,
+            view=getattr(arguments, "view", "tree"),
+            at=getattr(arguments, "at", None),
+            target=target,
+            theme=_known_theme(arguments.theme or preferences.theme),
+            is_ascii=arguments.ascii or preferences.is_ascii or not is_unicode(sys.stdout),
+            keymap=preferences.keymap,
+            secrets=secrets_of(arguments),
+            painted=painted,
+        )
+        result = app.run()
     if app.failure is not None:
         raise app.failure
     return result or Exit.OK

@@ -27,7 +27,6 @@ from durable_debugger.cli.options import (
     session_of,
 )
 from durable_debugger.cli.output import Output
-from durable_debugger.model.cost import usage_of
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.facts import state_of
 from durable_debugger.model.report import execution_report
@@ -43,7 +42,6 @@ from durable_debugger.text.segments import Line, Part, fit
 from durable_debugger.views.chrome import headline_lines, status_line
 from durable_debugger.views.diff import DiffMode, diff_header, diff_line, why_lines
 from durable_debugger.views.events import event_line
-from durable_debugger.views.fleet_table import cost_lines
 from durable_debugger.views.outline import outline_line
 from durable_debugger.views.timeline import Chart, axis_line, timeline_legend, timeline_line
 from durable_execution.clock import SystemClock
@@ -227,6 +225,9 @@ def run_show(arguments: Namespace, output: Output) -> int:
 
 
 def _print_cost(execution: RecordedExecution, arguments: Namespace, output: Output) -> int:
+    from durable_debugger.model.cost import usage_of
+    from durable_debugger.views.fleet_table import cost_lines
+
     terms, usage = cost_terms(arguments), usage_of(execution)
     if arguments.json:
         return output.document(terms.report(usage), Exit.OK)

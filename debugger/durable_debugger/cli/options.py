@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from durable_debugger.cli.command_line import web_address
 from durable_debugger.cli.exits import CommandError, Exit
-from durable_debugger.model.cost import CostTerms, Prices, read_prices
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.secrets import Secrets
 from durable_debugger.model.session import Session
@@ -36,6 +35,7 @@ from durable_execution.errors import ServiceError
 from durable_execution.history.recorded import RecordedExecution
 
 if TYPE_CHECKING:  # looking at an execution runs no handler
+    from durable_debugger.model.cost import CostTerms
     from durable_execution.handler import DurableHandler
 
 WORTH_SAYING = 5_000
@@ -254,10 +254,12 @@ def add_cost_options(parser: ArgumentParser) -> None:
     group.add_argument("--prices", type=Path, metavar="FILE", help="a JSON object with your prices and their date")
 
 
-def cost_terms(arguments: Namespace) -> CostTerms:
+def cost_terms(arguments: Namespace) -> "CostTerms":
     """What the estimate assumes."""
     if arguments.memory <= 0 or arguments.retention < 0:
         raise CommandError("--memory must be more than 0 MB, and --retention 0 days or more")
+    from durable_debugger.model.cost import CostTerms, Prices, read_prices
+
     prices = read_prices(arguments.prices) if arguments.prices else Prices()
     return CostTerms(prices, arguments.memory, arguments.retention)
 

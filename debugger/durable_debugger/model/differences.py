@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from durable_debugger.model.diff_rows import DiffRow, with_nested
 from durable_execution.call_site import CallSite
@@ -33,9 +32,6 @@ from durable_execution.protocol import OperationType
 from durable_execution.protocol.ids import KINDS_BY_SUBTYPE, KINDS_BY_TYPE
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.trace.schema import InvocationTrace, TraceEntry
-
-if TYPE_CHECKING:
-    from durable_execution.replay.report import ReplayReport
 
 SEVERITIES = tuple(Severity)
 HEADLINE = re.compile(r"^Nondeterminism in (?P<context>.+?)(?: at call (?P<position>\d+))?: (?P<kind>\w+)$")
@@ -166,7 +162,7 @@ def _aligned(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
     return found
 
 
-def of_report(report: "ReplayReport") -> Comparison:
+def of_report(report: ReplayReport) -> Comparison:
     """Convert a replay report to a comparison: its rows, with the report's severity for each difference."""
     judged: dict[Hashable, list[Divergence]] = defaultdict(list)
     for each in report.divergences:

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, Static
 
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import handles
@@ -24,7 +24,9 @@ from durable_execution.errors import DurableError
 from durable_execution.history.documents import bundle_of
 from durable_execution.history.recorded import RecordedOperation
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # an editor takes long to load, and an execution is on the screen without one
+    from textual.widgets import TextArea
+
     from durable_debugger.screens.main import MainScreen
 
 STORE_WORDS = "local store "
@@ -82,15 +84,19 @@ class ForkScreen(ModalScreen[ForkRequest | None]):
         super().__init__()
         self._call, self._target = call, target
         self._recorded = _pretty(call.result)
+        self._editor: TextArea | None = None
 
     def compose(self) -> ComposeResult:
         """Create the editor and the two inputs."""
+        from textual.widgets import TextArea
+
+        self._editor = TextArea(self._recorded, id="result")
         window = Vertical()
         window.border_title = f"Fork at {safe(self._call.path)}"
         window.border_subtitle = "Ctrl+S Fork  Tab Next field  Esc Cancel"
         with window:
             yield Static("What would have happened if this call had returned", markup=False)
-            yield TextArea(self._recorded, id="result")
+            yield self._editor
             yield Static("or raised, as TYPE:MESSAGE", markup=False)
             yield Input(id="error", compact=True)
             yield Static("with the code of, as MODULE:HANDLER or FILE.py:HANDLER", markup=False)
@@ -99,7 +105,7 @@ class ForkScreen(ModalScreen[ForkRequest | None]):
 
     def action_fork(self) -> None:
         """Check the fields, and fork."""
-        text = self.query_one("#result", TextArea).text
+        text = self._editor.text if self._editor is not None else self._recorded
         error, target = (self.query_one(name, Input).value.strip() for name in ("#error", "#target"))
         problem = "name the handler whose code goes on" if not target else ""
         if not error and text != self._recorded:

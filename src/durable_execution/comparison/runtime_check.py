@@ -9,22 +9,24 @@ Compares the configuration of a call with the recorded one: wait lengths, target
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_execution.comparison.call_tree import CallNode, comparable_texts, is_same_function, is_same_json
 from durable_execution.comparison.wording import effect_of, fix_of, likely_of
 from durable_execution.counts import enumerated, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable_pair
-from durable_execution.observers import OperationCall
 from durable_execution.protocol import Operation, OperationType, Wire, operation_id
 from durable_execution.protocol.ids import Labels, child_path, kind_of, root_path
 from durable_execution.trace.arguments import changed_arguments, changed_items, key_for, listed
+
+if TYPE_CHECKING:  # what only compares two recordings loads nothing that observes
+    from durable_execution.observers import OperationCall
 
 LOOKAHEAD = 256
 """How many recorded calls ahead to search for the call that was made."""
 
 
-def matches(call: OperationCall, recorded: Operation) -> bool:
+def matches(call: "OperationCall", recorded: Operation) -> bool:
     """Whether a call matches the recorded operation in type, subtype (if recorded), name and parent."""
     return (
         recorded.type == call.type
@@ -35,7 +37,7 @@ def matches(call: OperationCall, recorded: Operation) -> bool:
 
 
 def mismatch_at_call(
-    call: OperationCall, recorded: Operation, *, handler: str, operations: Mapping[str, Operation]
+    call: "OperationCall", recorded: Operation, *, handler: str, operations: Mapping[str, Operation]
 ) -> Divergence:
     """Describe a call whose id belongs to a different recorded operation.
 
@@ -75,7 +77,7 @@ def never_called(
     *,
     handler: str,
     first_position: int | None = None,
-    taker: OperationCall | None = None,
+    taker: "OperationCall | None" = None,
 ) -> Divergence:
     """Describe a context that finished, or whose number a different call took, without making calls recorded in it.
 
@@ -105,7 +107,7 @@ def never_called(
     )
 
 
-def configuration_mismatch(call: OperationCall, recorded: Operation, *, handler: str) -> Divergence | None:
+def configuration_mismatch(call: "OperationCall", recorded: Operation, *, handler: str) -> Divergence | None:
     """Compare the configuration of a call with the execution's state. Returns None if no comparable member differs.
 
     Args:
@@ -141,7 +143,7 @@ def recorded_configuration(recorded: Operation) -> dict[str, Any]:
     return known
 
 
-def side_of_call(call: OperationCall) -> Side:
+def side_of_call(call: "OperationCall") -> Side:
     """Return a call as the replayed side of a difference."""
     return Side(
         type=call.type,
@@ -170,7 +172,7 @@ def side_of_operation(recorded: Operation, *, position: int | None = None, invoc
     )
 
 
-def context_path(call: OperationCall, handler: str) -> str:
+def context_path(call: "OperationCall", handler: str) -> str:
     """Return the path of the context in which a call was made."""
     path, slash, _ = call.path.rpartition("/")
     if slash and not call.path.endswith(f"#{call.position}"):
@@ -178,7 +180,7 @@ def context_path(call: OperationCall, handler: str) -> str:
     return call.path.rpartition("#")[0] or root_path(handler)
 
 
-def _kind(call: OperationCall, recorded: Operation, *, skipped: int | None) -> DivergenceKind:
+def _kind(call: "OperationCall", recorded: Operation, *, skipped: int | None) -> DivergenceKind:
     if call.is_virtual:
         return DivergenceKind.CHANGED_KIND
     if skipped is not None:
@@ -198,7 +200,7 @@ def _shifted(kind: DivergenceKind, later: Sequence[Operation], skipped: int | No
     return len(later) + 1 if kind is DivergenceKind.INSERTED else 0
 
 
-def _recorded_path(call: OperationCall, recorded: Operation, around: str, operations: Mapping[str, Operation]) -> str:
+def _recorded_path(call: "OperationCall", recorded: Operation, around: str, operations: Mapping[str, Operation]) -> str:
     """Path of the operation recorded at a call's position. Its label counts the calls recorded before it."""
     if call.path.endswith(f"#{call.position}"):
         return call.path
@@ -210,7 +212,7 @@ def _recorded_path(call: OperationCall, recorded: Operation, around: str, operat
     return child_path(around, labels.label(kind_of(recorded.type, recorded.subtype), recorded.name))
 
 
-def _later(call: OperationCall, operations: Mapping[str, Operation]) -> list[Operation]:
+def _later(call: "OperationCall", operations: Mapping[str, Operation]) -> list[Operation]:
     """The operations recorded after the call in its context."""
     found: list[Operation] = []
     for position in range(call.position + 1, call.position + 1 + LOOKAHEAD):

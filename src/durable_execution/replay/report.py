@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_execution.comparison.comparison import Row
 from durable_execution.divergence import Divergence, Severity, explanation
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay.suspects import Suspect
+
+if TYPE_CHECKING:  # what only shows reports loads nothing that watches a replay
+    from durable_execution.replay.suspects import Suspect
 
 SCHEMA = "durable-replay-report"
 VERSION = 1
@@ -111,8 +113,8 @@ class ReplayReport:
     verdict: Verdict
     divergences: tuple[Divergence, ...] = ()
     rows: tuple[Row, ...] = ()
-    suspects: tuple[Suspect, ...] = ()
-    effects: tuple[Suspect, ...] = ()
+    suspects: tuple["Suspect", ...] = ()
+    effects: tuple["Suspect", ...] = ()
     outcome: str | None = None
     error: str | None = None
     calls: int = 0
@@ -189,7 +191,7 @@ def _execution_wire(execution: RecordedExecution | None) -> Mapping[str, Any] | 
     }
 
 
-def _suspect_wire(suspect: Suspect) -> dict[str, Any]:
+def _suspect_wire(suspect: "Suspect") -> dict[str, Any]:
     return {
         "kind": suspect.kind.value,
         "what": suspect.what,

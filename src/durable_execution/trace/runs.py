@@ -12,7 +12,7 @@ from hashlib import blake2b
 from json import dumps
 from typing import Any, TypeVar
 
-from durable_execution.observers import CallSite
+from durable_execution.call_site import CallSite
 
 T = TypeVar("T")
 

@@ -1,13 +1,16 @@
 """Actions and the settings that change their keys."""
 
+import gc
+from argparse import Namespace
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from durable_debugger.actions import ACTIONS, ALL, BY_ID, actions_of, footer_of, key_text
-from durable_debugger.cli.exits import CommandError
-from durable_debugger.cli.launching import config_path, read_preferences
+from durable_debugger.app import DebuggerApp
+from durable_debugger.cli.exits import CommandError, Exit
+from durable_debugger.cli.launching import config_path, launch, read_preferences
 from durable_debugger.screens.dialogs import help_lines
 from durable_debugger.screens.handlers import HANDLERS, load_handlers
 from durable_debugger.text.segments import plain
@@ -66,3 +69,23 @@ def test_settings_that_mean_nothing_are_named(tmp_path: Path, text: str, said: s
     path.write_text(text)
     with pytest.raises(CommandError, match=said):
         read_preferences(path)
+
+
+def test_the_garbage_collector_rests_until_the_first_paint(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def run(app: DebuggerApp) -> None:
+        seen.append(gc.isenabled())
+        assert app.painted is not None
+        app.painted()
+        seen.append(gc.isenabled())
+
+    monkeypatch.setattr(DebuggerApp, "run", run)
+    assert launch(Namespace(theme=None, ascii=False, show_secrets=False)) == Exit.OK
+    assert seen == [False, True]
+
+
+def test_the_garbage_collector_works_again_after_a_start_that_failed() -> None:
+    with pytest.raises(CommandError, match="unknown theme"):
+        launch(Namespace(theme="no-such-theme", ascii=False, show_secrets=False))
+    assert gc.isenabled()
