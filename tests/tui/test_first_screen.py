@@ -210,7 +210,41 @@ def test_a_bigger_window_shows_the_code_below_the_whole_answer(
         assert "▌ ▸   44" in text, f"the line of the selected call is not shown:\n{text}"
         assert "not recorded to" not in flat, f"a pane only says that there are no variables:\n{text}"
         if size[0] == 160 and name == "inserted":
-            assert re.search(r" 44 +await ctx.step\(charge\(\)\) +│ +45", text), f"not side by side:\n{text}"
+            beside = r" 44 −     await ctx\.step\(charge\(\)\) +recorded call 2 │ +45 .*await ctx\.step\(charge\(\)\)"
+            assert re.search(beside, text), f"not side by side:\n{text}"
+            assert re.search(r"44 \+\*    await ctx\.step\(audit\(\)\) +your call 2", text), text
+
+    drive(session_of(case, is_replayed=name in REPLAYED), look, size=size, view="diff" if name in REPLAYED else "tree")
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded_code", "replayed_code"),
+    [
+        ("clock_branch", " 47 −", " 45 +"),
+        ("moved_out_of_loop", "ctx.step(audit(sku))", "ctx.step(reserve(sku))"),
+        ("reordered", "ctx.step(reserve())", "ctx.step(charge())"),
+        ("runtime_divergence", "ctx.wait(", "ctx.step(audit())"),
+    ],
+)
+@pytest.mark.parametrize("size", [(100, 40), (160, 48)], ids=["100x40", "160x48"])
+def test_the_code_is_marked_where_each_side_calls(
+    name: str,
+    recorded_code: str,
+    replayed_code: str,
+    size: tuple[int, int],
+    recorded: Callable[[str], Recorded],
+    drive: Drive,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = recorded(name)
+    monkeypatch.chdir(case.module.parent)
+
+    async def look(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        text = screen_text(app)
+        shown = [half for row in text.splitlines() for half in row.split("│")]
+        assert [half for half in shown if "recorded call" in half and recorded_code[:20] in half], text
+        assert [half for half in shown if "your call" in half and replayed_code[:20] in half], text
+        assert "both sides call here" not in text
 
     drive(session_of(case, is_replayed=name in REPLAYED), look, size=size, view="diff" if name in REPLAYED else "tree")
 

@@ -349,6 +349,8 @@ def test_recorded_and_todays_source_stand_side_by_side(
 
 
 def test_lines_are_paired_with_the_lines_they_became() -> None:
-    assert paired_lines(["a", "b", "c"], ["a", "x", "y", "c", "d"]) == [(0, 0), (1, 1), (None, 2), (2, 3), (None, 4)]
-    assert paired_lines(["a", "b", "c"], ["c"]) == [(0, None), (1, None), (2, 0)]
+    same, changed = False, True
+    found = paired_lines(["a", "b", "c"], ["a", "x", "y", "c", "d"])
+    assert found == [(0, 0, same), (1, 1, changed), (None, 2, changed), (2, 3, same), (None, 4, changed)]
+    assert paired_lines(["a", "b", "c"], ["c"]) == [(0, None, changed), (1, None, changed), (2, 0, same)]
     assert paired_lines([], []) == []

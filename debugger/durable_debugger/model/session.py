@@ -4,6 +4,7 @@ All views share one session, so a call selected in one view is selected in all o
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -211,14 +212,17 @@ class Session:
                 return CallSite(frame.file, event.line, frame.function)
         return self._sites.get(row) or self.recorded[row].call_site
 
-    def site_in(self, row: int, *, is_edited: bool) -> CallSite | None:
+    def site_today(self, row: int, moved: Mapping[int, int] | None) -> CallSite | None:
         """Where a file as it is on disk makes a call; None where that is not known.
 
         Args:
             row: Row of the call.
-            is_edited: Whether the file was edited since the recording, so that recorded lines are not its lines.
+            moved: Today's line for each recorded line of the file; None if it was not edited since the recording.
         """
-        return self._sites.get(row) if is_edited and self._sites else self.site(row)
+        found, recorded = self.site(row), self.recorded[row].call_site
+        if moved is None or found is None or found != recorded or row in self._sites:
+            return found
+        return found._replace(line=moved[found.line]) if found.line in moved else None
 
     def line_site(self) -> CallSite | None:
         """The line of the user's code that runs next; None where stepping goes from call to call."""

@@ -198,7 +198,7 @@ def edit(screen: "MainScreen") -> None:
     """Open the file at the line of the selected call."""
     chosen = screen.query_one(SourcePane).line_choice() if screen.view == "step" else None
     new_site = screen.query_one(DiffPane).new_site if screen.view == "diff" else None
-    site = new_site or current_site(screen.session)
+    site = new_site or screen.query_one(SourcePane).site or current_site(screen.session)
     if chosen is not None and site is not None:
         site = site._replace(file=chosen[0], line=chosen[1])
     if site is None:

@@ -4,10 +4,11 @@ Syntax highlighting of Python source by Pygments, which Textual depends on.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
+from typing import NamedTuple, TypeAlias
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
@@ -21,6 +22,7 @@ from durable_debugger.text.cells import cut, safe
 from durable_debugger.text.segments import Line, Part, fit, flush, line_width
 from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
+from durable_execution.divergence import Side
 
 NUMBER_WIDTH = 6
 MINUTE = 60
@@ -64,55 +66,68 @@ def current_site(session: Session) -> CallSite | None:
     return next((each.call_site for each in session.recorded if each.call_site is not None), None)
 
 
-def calls_by_line(session: Session, file: str, *, is_edited: bool = False) -> dict[int, list[int]]:
-    """Return the rows of the calls on each line of a file.
+Parting: TypeAlias = tuple[str, str, str]
+"""Glyph, role and remark of a line on which the two sides part."""
+
+
+class PartingLines(NamedTuple):
+    """The lines on which the two sides part, by number.
+
+    Attributes:
+        recorded: Of the recorded source: where it made the call that differs.
+        today: Of today's source: where it makes a different call, and where the recorded call is now.
+    """
+
+    recorded: Mapping[int, Parting]
+    today: Mapping[int, Parting]
+
+
+def calls_by_line(session: Session, file: str, moved: Mapping[int, int] | None = None) -> dict[int, list[int]]:
+    """Return the rows of the calls on each line of a file as it is today.
 
     Args:
         session: The session.
         file: The file.
-        is_edited: Whether it was edited since the recording: lines are then those that a replay saw.
+        moved: Today's line for each recorded one; None if the file was not edited since the recording.
     """
     found: dict[int, list[int]] = defaultdict(list)
     for row in range(len(session.recorded)):
-        site = session.site_in(row, is_edited=is_edited)
+        site = session.site_today(row, moved)
         if site is not None and site.file == file:
             found[site.line].append(row)
     return found
 
 
-def divergent_lines(session: Session, file: str, *, is_edited: bool = False) -> dict[int, tuple[str, str, str]]:
-    """Return glyph, role and remark of the lines on which the two sides diverge; see `calls_by_line`."""
+def parting_lines(session: Session, file: str, moved: Mapping[int, int] | None = None) -> PartingLines:
+    """Return the lines on which the two sides diverge; see `calls_by_line`."""
+    before: dict[int, Parting] = {}
+    today: dict[int, Parting] = {}
     differences = session.differences
-    if differences is None:
-        return {}
-    found: dict[int, tuple[str, str, str]] = {}
-    for index in differences.roots:
-        rows = differences.aligned[index:]
-        recorded = next(
-            (
-                replace(row.recorded.side, call_site=session.site_in(row.row, is_edited=is_edited))
-                if row.row is not None
-                else row.recorded.side
-                for row in rows
-                if row.recorded is not None
-            ),
-            None,
-        )
-        replayed = next((row.replayed.side for row in rows if row.replayed is not None), None)
-        for side, glyph, role, word in (
-            (recorded, glyphs.RECORDED, "recorded", "recorded"),
-            (replayed, glyphs.REPLAYED, "replayed", "your"),
-        ):
-            if side is not None and side.call_site is not None and side.call_site.file == file:
-                is_both = side.call_site.line in found
-                number = f" {side.position}" if side.position is not None else ""
-                text = "both sides call here" if is_both else f"{word} call{number}"
-                found[side.call_site.line] = (
-                    glyphs.ROOT if is_both else glyph,
-                    "divergence" if is_both else role,
-                    text,
-                )
-    return found
+    for index in differences.roots if differences is not None else ():
+        rows = differences.aligned[index:] if differences is not None else []
+        known = rows[0].divergence
+        recorded = (known and known.recorded) or next((row.recorded.side for row in rows if row.recorded), None)
+        replayed = (known and known.replayed) or next((row.replayed.side for row in rows if row.replayed), None)
+        was, now = _line_in(recorded, file), _line_in(replayed, file)
+        place = was if moved is None or was is None else moved.get(was)
+        is_shared = place is not None and place == now
+        if was is not None and recorded is not None:
+            words = _parting(glyphs.RECORDED, "recorded", "recorded", recorded)
+            before.setdefault(was, words)
+            if place is not None:
+                today.setdefault(place, (glyphs.ROOT, "divergence", "both sides call here") if is_shared else words)
+        if now is not None and replayed is not None and not is_shared:
+            today.setdefault(now, _parting(glyphs.REPLAYED, "replayed", "your", replayed))
+    return PartingLines(before, today)
+
+
+def _line_in(side: Side | None, file: str) -> int | None:
+    site = side.call_site if side is not None else None
+    return site.line if site is not None and site.file == file else None
+
+
+def _parting(glyph: str, role: str, word: str, side: Side) -> Parting:
+    return glyph, role, f"{word} call {side.position}" if side.position is not None else f"{word} call"
 
 
 def edited_lines(recorded: str, today: Sequence[str]) -> dict[int, str]:
@@ -137,21 +152,43 @@ def edited_lines(recorded: str, today: Sequence[str]) -> dict[int, str]:
     return found
 
 
-def paired_lines(recorded: Sequence[str], today: Sequence[str]) -> list[tuple[int | None, int | None]]:
-    """Return the rows of two sources side by side: the index of the recorded line and of today's; None for no line."""
-    found: list[tuple[int | None, int | None]] = []
-    for _, first, last, start, end in SequenceMatcher(None, recorded, today, autojunk=False).get_opcodes():
-        found += zip_longest(range(first, last), range(start, end))
+class LinePair(NamedTuple):
+    """A row of two sources side by side.
+
+    Attributes:
+        was: Index of the recorded line; None where only today's source has one.
+        now: Index of today's line; None where only the recorded source has one.
+        is_changed: Whether they differ.
+    """
+
+    was: int | None
+    now: int | None
+    is_changed: bool
+
+
+def paired_lines(recorded: Sequence[str], today: Sequence[str]) -> list[LinePair]:
+    """Return the rows of two sources side by side."""
+    found: list[LinePair] = []
+    for kind, first, last, start, end in SequenceMatcher(None, recorded, today, autojunk=False).get_opcodes():
+        pairs = zip_longest(range(first, last), range(start, end))
+        found += [LinePair(was, now, kind != "equal") for was, now in pairs]
     return found
 
 
-def recorded_line(recorded: Sequence[str], index: int | None, cells: int, *, is_changed: bool) -> Line:
-    """Draw a line of the recorded source, exactly as wide as its column."""
+def recorded_line(
+    recorded: Sequence[str], index: int | None, cells: int, *, is_changed: bool, parting: Parting | None = None
+) -> Line:
+    """Draw a line of the recorded source, exactly as wide as its column; with a remark where it made a call that differs."""
     if index is None:
         return [Part(" " * cells)]
-    mark, role = (glyphs.RECORDED, "recorded") if is_changed else (" ", "text")
+    mark, role = (glyphs.RECORDED, "recorded") if is_changed or parting else (" ", "text")
     number = Part(f" {index + 1:>{NUMBER_WIDTH - 1}} ", "dim")
-    return fit([number, Part(f"{mark} ", role), Part(safe(recorded[index]), role)], cells)
+    left: Line = [number, Part(f"{mark} ", role), Part(safe(recorded[index]), role if is_changed else "text")]
+    return fit(left, cells) if parting is None else _beside(left, [Part(f"{parting[2]} ", parting[1])], cells)
+
+
+def _beside(left: Line, note: Line, cells: int) -> Line:
+    return [*fit(left, max(cells - line_width(note) - 1, 0)), Part(" "), *note]
 
 
 def source_line(
@@ -162,7 +199,7 @@ def source_line(
     cells: int,
     *,
     current: int | None,
-    divergent: dict[int, tuple[str, str, str]] | None = None,
+    parting: Parting | None = None,
     edited: dict[int, str] | None = None,
     is_changed: bool = False,
 ) -> Line:
@@ -175,7 +212,7 @@ def source_line(
         index: The line, from 0.
         cells: Width.
         current: Number of the current line.
-        divergent: `divergent_lines` of the file.
+        parting: What `parting_lines` says of the line.
         edited: `edited_lines` of the file.
         is_changed: Whether the recorded line beside it is different.
     """
@@ -184,7 +221,6 @@ def source_line(
     is_current = number == current
     pointer = glyphs.POINTER if is_current else " "
     mark, mark_role = _mark(session, rows)
-    parting = (divergent or {}).get(number)
     if parting is not None:
         mark, mark_role, _ = parting
     stop = session.line_settings.breakpoints.get((listing.file, number))
@@ -206,8 +242,7 @@ def source_line(
     note = _logged(session, (listing.file, number), int(cells * NOTE_SHARE)) or note
     if not note:
         return left
-    room = cells - line_width(note) - 1
-    return [*fit(left, max(room, 0)), Part(" "), *note]
+    return _beside(left, note, cells)
 
 
 def _logged(session: Session, place: tuple[str, int], cells: int) -> Line:

@@ -11,13 +11,15 @@ from durable_debugger.text import glyphs
 from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Line, Part
 from durable_debugger.views.source import (
+    LinePair,
     Listing,
+    PartingLines,
     calls_by_line,
     current_site,
-    divergent_lines,
     edited_lines,
     highlighted,
     paired_lines,
+    parting_lines,
     recorded_line,
     source_line,
     source_title,
@@ -57,10 +59,10 @@ class SourcePane(LineView):
         self._text: SourceText | None = None
         self._remark = ""
         self._calls: dict[int, list[int]] = {}
-        self._divergent: dict[int, tuple[str, str, str]] = {}
+        self._partings = PartingLines({}, {})
         self._edited: dict[int, str] = {}
         self._recorded: Sequence[str] = ()
-        self._pairs: list[tuple[int | None, int | None]] = []
+        self._pairs: list[LinePair] = []
         self._colors: dict[SourceText, list[Line]] = {}
 
     def update(self, session: Session, new_site: CallSite | None = None) -> None:
@@ -92,10 +94,11 @@ class SourcePane(LineView):
         if known != self._known:  # found once for each file: a key must not cost what a file costs
             self._known = known
             self._remark = self._note(self.site.file)
-            is_edited = bool(self._remark)
-            self._calls = calls_by_line(session, self.site.file, is_edited=is_edited)
-            self._divergent = divergent_lines(session, self.site.file, is_edited=is_edited)
             self._compare(session, self.site.file, text)
+            moved = self._moved()
+            self._calls = calls_by_line(session, self.site.file, moved)
+            self._partings = parting_lines(session, self.site.file, moved)
+        self.site = new_site or self._site_today(self.site)
         self.set_title(source_title(self.site, self._remark))
         self.show(len(self._pairs) if self.is_side_by_side else len(text.lines))
 
@@ -114,7 +117,7 @@ class SourcePane(LineView):
         at = self._line_index()
         if at is None or not self.is_side_by_side:
             return at
-        return next((row for row, pair in enumerate(self._pairs) if pair[1] == at), None)
+        return next((row for row, pair in enumerate(self._pairs) if pair.now == at), None)
 
     def _line_index(self) -> int | None:
         if self.chosen is not None:
@@ -125,7 +128,7 @@ class SourcePane(LineView):
         """Return the line of today's code on a row; None where only the recorded code has one."""
         if not self.is_side_by_side:
             return row
-        return self._pairs[row][1] if 0 <= row < len(self._pairs) else None
+        return self._pairs[row].now if 0 <= row < len(self._pairs) else None
 
     def line(self, index: int, cells: int) -> Line:
         """Draw a line of code."""
@@ -135,16 +138,19 @@ class SourcePane(LineView):
             return self.listing.lines[index]
         if not self.is_side_by_side:
             return self._today(index, cells, self._edited)
-        was, now = self._pairs[index]
+        was, now, is_changed = self._pairs[index]
         room = (cells - 1) // 2
-        is_changed = was is None or now is None or (now + 1) in self._edited
-        left = recorded_line(self._recorded, was, room, is_changed=is_changed)
+        parting = self._partings.recorded.get(was + 1) if was is not None else None
+        left = recorded_line(self._recorded, was, room, is_changed=is_changed, parting=parting)
         right = self._today(now, cells - room - 1, {}, is_changed=is_changed) if now is not None else []
         return [*left, Part(glyphs.PIPE, "dim"), *right]
 
     def _today(self, index: int, cells: int, edited: dict[int, str], *, is_changed: bool = False) -> Line:
         if self.listing is None or self.site is None:
             return []
+        parting = self._partings.today.get(index + 1)
+        if self.is_side_by_side and parting is not None and parting[1] == "recorded":
+            parting = None  # it is beside the recorded line
         return source_line(
             self.session,
             self.listing,
@@ -152,7 +158,7 @@ class SourcePane(LineView):
             index,
             cells,
             current=self.site.line,
-            divergent=self._divergent,
+            parting=parting,
             edited=edited,
             is_changed=is_changed,
         )
@@ -214,6 +220,22 @@ class SourcePane(LineView):
         self._edited = edited_lines(recorded, today) if recorded is not None else {}
         self._recorded = [line.expandtabs(TAB) for line in recorded.splitlines()] if recorded is not None else []
         self._pairs = paired_lines(self._recorded, today) if self._edited else []
+
+    def _moved(self) -> dict[int, int] | None:
+        """Today's line for each recorded line; empty if the recorded source is not known, None if the file was not edited."""
+        if not self._pairs:
+            return {} if self._remark else None
+        return {pair.was + 1: pair.now + 1 for pair in self._pairs if pair.was is not None and pair.now is not None}
+
+    def _site_today(self, site: CallSite) -> CallSite:
+        """Where the selected call is today, or what is called in its place, if only its recorded line is known."""
+        row = self.session.cursor
+        if row < 0 or site != self.session.recorded[row].call_site:
+            return site
+        found = self.session.site_today(row, self._moved())
+        mark = self.session.mark(row)
+        replayed = mark.divergence.replayed if mark is not None and mark.divergence is not None else None
+        return found or (replayed.call_site if replayed is not None else None) or site
 
     def _show_missing(self, why: str) -> None:
         self.listing = Listing("", [[Part(f" {safe(why)}", "dim")]], "")
