@@ -156,8 +156,9 @@ class DurableContext(Combinators):
             refuse(function, "ctx.step")
         if type(function) is FunctionType:
             check_is_called(function)
-        config = checked_config(config, step.DEFAULT_CONFIG, "ctx.step")
-        name = name if name is not None else _name_of(function)
+        elif name is None and type(function) is BoundStep:
+            name = function.name  # other functions give no name, so that you can rename them at any time
+        config = step.DEFAULT_CONFIG if config is None else checked_config(config, step.DEFAULT_CONFIG, "ctx.step")
         call = self._scope.reserve(STEP, config.sub_type or OperationSubType.STEP.value, name)
         return step.run_step(call, function, config)
 
@@ -485,8 +486,3 @@ class DurableContext(Combinators):
             return value
 
         return body
-
-
-def _name_of(function: Any) -> str | None:
-    """Return the name of a `@durable_step` function. Others stay unnamed, so you can rename them at any time."""
-    return function.name if type(function) is BoundStep else None

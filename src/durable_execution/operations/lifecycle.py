@@ -16,7 +16,7 @@ from durable_execution.errors import OperationError, SerializationError, error_o
 from durable_execution.protocol import ErrorObject, Wire
 from durable_execution.protocol.enums import LOOK_FROM_CHARACTERS, MAX_ERROR_BYTES
 from durable_execution.runtime.call import Call
-from durable_execution.runtime.guard import check_recorded, check_unrecorded
+from durable_execution.runtime.guard import check_recorded, check_unrecorded, is_recorded_as
 from durable_execution.serdes.error_texts import UnstorableError, advice
 from durable_execution.serdes.interface import Codec
 
@@ -77,6 +77,23 @@ def fitted(error: ErrorObject) -> ErrorObject:
 
 def _size(error: ErrorObject) -> int:
     return len(json.dumps(error.to_wire()))
+
+
+def recorded_at_once(call: Call) -> Wire | None:
+    """Return the record of this call if the two are the same and the invocation goes on; otherwise ask `recorded_state`."""
+    scope = call.scope
+    state = scope.state
+    recorded = state.operations.get(call.id)
+    if (
+        recorded is None
+        or state.is_over
+        or state.thread != get_ident()
+        or state.outcome.done()
+        or not is_recorded_as(call, recorded)
+    ):
+        return None
+    scope.home.found += 1
+    return recorded
 
 
 async def recorded_state(call: Call) -> Wire | None:

@@ -34,6 +34,7 @@ from durable_execution.operations.lifecycle import (
     described,
     encode,
     failure,
+    recorded_at_once,
     recorded_state,
     restored,
     round_trip,
@@ -46,12 +47,11 @@ from durable_execution.runtime.call import Call
 from durable_execution.runtime.loop import IN_STEP, turns_of
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.state import EndedOutsideError
-from durable_execution.serdes.codec import codec_for, return_annotation
+from durable_execution.serdes.codec import codec_for, codec_for_return
 from durable_execution.serdes.interface import Codec
 
 if TYPE_CHECKING:
     from durable_execution.retry import RetryDecision, RetryStrategy
-    from durable_execution.runtime.call import Call
 
 logger = logging.getLogger("durable_execution")
 
@@ -201,20 +201,21 @@ class StepContext:
 async def run_step(call: Call, function: Callable[[StepContext], Any], config: StepConfig) -> Any:
     """Return a step's recorded result, or run its body and checkpoint the result."""
     call.function = function
-    recorded = await recorded_state(call)
-    annotation = (
-        config.result_type
-        if config.result_type is not None
-        else return_annotation(function.function if isinstance(function, BoundStep) else function)
-    )
-    codec = codec_for(config.serdes, annotation, operation_id=call.id, execution_arn=call.scope.state.execution_arn)
+    recorded = recorded_at_once(call) or await recorded_state(call)
+    if config.serdes is None and config.result_type is None:
+        codec = codec_for_return(function.function if type(function) is BoundStep else function)
+    else:
+        arn = call.scope.state.execution_arn
+        codec = codec_for(config.serdes, config.result_type, operation_id=call.id, execution_arn=arn)
     while True:
         if recorded is not None:
             status = recorded["Status"]
             if status == "SUCCEEDED":
                 announce_replayed(call, recorded)
                 result = recorded["StepDetails"].get("Result")
-                return await restored(call, codec, result) if result is not None else None
+                if result is None:
+                    return None
+                return await restored(call, codec, result) if codec.is_blocking else decode(call, codec, result)
             if status == "FAILED":
                 announce_replayed(call, recorded)
                 raise failure(call, _error_class(recorded), Operation(recorded).error)

@@ -134,13 +134,22 @@ class Labels:
             kind: Kind of the operation, from `kind_of`.
             name: Name of the operation; None if it has none.
         """
-        seen = self._seen
         if not name:
             key = (kind,)
-            count = seen[key] = seen.get(key, 0) + 1
+            count = self._seen[key] = self._seen.get(key, 0) + 1
             return f"{kind}({count})"
-        count = seen[name] = seen.get(name, 0) + 1
-        return name if count == 1 else f"{name}({count})"
+        again = self.again(name)
+        if again is None:
+            self._seen[name] = 1
+        return again or name
+
+    def again(self, name: str) -> str | None:
+        """Return the next call's label if there was a call of that name before; else None."""
+        count = self._seen.get(name)
+        if count is None:
+            return None
+        self._seen[name] = count = count + 1
+        return f"{name}({count})"
 
 
 def root_path(handler: str) -> str:

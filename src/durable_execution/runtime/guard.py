@@ -35,15 +35,20 @@ WAIT_TOLERANCE = 1_000
 """Milliseconds: the service's timers have a resolution of one second."""
 
 
-async def check_recorded(call: Call, recorded: Wire) -> None:
-    """Compare a call with the operation recorded at its id. Returns after a difference only if the policy is WARN."""
-    if (
+def is_recorded_as(call: Call, recorded: Wire) -> bool:
+    """Whether the operation recorded at the id of a call is that call."""
+    return (
         recorded["Type"] == call.type
         and (recorded.get("Name") or None) == call.name
         and (recorded.get("ParentId") or None) == call.scope.parent_id
         and (recorded.get("SubType") or call.subtype) == call.subtype
         and not call.is_virtual
-    ):
+    )
+
+
+async def check_recorded(call: Call, recorded: Wire) -> None:
+    """Compare a call with the operation recorded at its id. Returns after a difference only if the policy is WARN."""
+    if is_recorded_as(call, recorded):
         return
     from durable_execution.comparison.runtime_check import mismatch_at_call
 

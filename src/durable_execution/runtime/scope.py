@@ -180,10 +180,13 @@ class ContextScope:
         Raises:
             ConfigurationError: The service does not accept the name.
         """
-        if name is not None:
-            check_name(name)
+        labels = self.labels
+        label = labels.again(name) if isinstance(name, str) else None
+        if label is None:
+            if name is not None:
+                check_name(name)
+            label = labels.label(kind_of(type, subtype), name)
         operation_id = self.ids.next_id()
-        label = self.labels.label(kind_of(type, subtype), name)
         call = Call(self, operation_id, self.ids.position, type, subtype, name, label)
         if self.state.announcer is not None:
             call.site = current_call_site()

@@ -40,6 +40,19 @@ def codec_for(serdes: SerDes[Any] | None, annotation: Any, *, operation_id: str,
     return typed_codec(annotation)
 
 
+def codec_for_return(function: Any) -> Codec:
+    """The codec for what a function returns, where no serializer and no type are configured."""
+    if type(function) is types.FunctionType:
+        written = annotations_of(function).get("return")
+        try:
+            if written in PLAIN_TYPES:
+                return TAGGED
+        except TypeError:  # it cannot be hashed
+            return TAGGED
+    annotation = return_annotation(function)
+    return TAGGED if annotation is None else typed_codec(annotation)
+
+
 def typed_codec(annotation: Any) -> Codec:
     """The codec for an annotation: tagged JSON for plain types, pydantic for the others."""
     try:
