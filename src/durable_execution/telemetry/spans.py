@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ SCOPE = "durable_execution"
 """The name of the instrumentation scope."""
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.34.0"
 """The version of OpenTelemetry's conventions that the attributes follow."""
+EPOCH = datetime.fromtimestamp(0, UTC)
 DISTRIBUTION = "durable-execution-sdk"
 SPANS_PER_REQUEST = 512
 """Most spans that one request to a collector carries."""
@@ -155,8 +156,8 @@ class SpanRecord:
 
 def to_ns(moment: datetime) -> int:
     """Return nanoseconds since 1970, without a float's rounding."""
-    microsecond = moment.microsecond
-    return round(moment.timestamp() - microsecond / 1_000_000) * 1_000_000_000 + microsecond * 1_000
+    since = moment - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
 
 
 def _plain(value: AttributeValue) -> Any:
