@@ -19,6 +19,7 @@ import cProfile
 import ctypes
 import dbm.dumb
 import faulthandler
+import fcntl
 import fileinput
 import ftplib
 import gc
@@ -50,10 +51,12 @@ import smtplib
 import socket
 import sqlite3
 import ssl
+import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
+import termios
 import threading
 import urllib.request
 import warnings
@@ -72,6 +75,8 @@ VICTIM: int = PLACE["victim"]
 TCP: int = PLACE["tcp"]
 UDP: int = PLACE["udp"]
 UNIX: str = PLACE["unix"]
+TERMINAL: str = PLACE["terminal"]
+FIFO: str = PLACE["fifo"]
 SHARED: str = PLACE["shared"]
 SECONDS = 0.2
 
@@ -805,6 +810,64 @@ acts(
     process_pool=process_pool,
     thread_pool=thread_pool,
     held_pool=lambda place: HELD_POOL.submit(write, place).result(),
+)
+
+
+# without a descriptor that can be written to
+def flagged(place: Path) -> None:
+    descriptor = os.open(place / "there", os.O_RDONLY)
+    flags = struct.unpack("l", fcntl.ioctl(descriptor, GET_FLAGS, bytes(8)))[0]
+    fcntl.ioctl(descriptor, SET_FLAGS, struct.pack("l", flags ^ NO_DUMP))
+
+
+GET_FLAGS, SET_FLAGS, NO_DUMP = 0x80086601, 0x40086602, 0x40
+HELD_TERMINAL = os.open(TERMINAL, os.O_RDONLY | os.O_NOCTTY)
+
+
+def silenced(descriptor: int) -> None:
+    attributes = termios.tcgetattr(descriptor)
+    attributes[3] ^= termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+
+
+def resized(descriptor: int) -> None:
+    rows, *_ = struct.unpack("HHHH", fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8)))
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows + 1, 80, 0, 0))
+
+
+def unauthorized(place: Path) -> None:
+    database = sqlite3.connect(":memory:")
+    database.set_authorizer(None)
+    database.executescript(f"attach '{place}/made' as x; create table x.t (x)")
+
+
+def authorized_otherwise(place: Path) -> None:
+    database = sqlite3.connect(":memory:")
+    database.set_authorizer(lambda *_: 0)
+    database.executescript(f"attach '{place}/made' as x; create table x.t (x)")
+
+
+def slowed(place: Path) -> None:
+    unwrapped: Any = getattr(os.setpriority, "__wrapped__", os.setpriority)
+    unwrapped(os.PRIO_PROCESS, VICTIM, os.getpriority(os.PRIO_PROCESS, VICTIM) + 1)
+
+
+def attached(database: Any, place: Path) -> None:
+    database.executescript(f"attach '{place}/made' as x; create table x.t (x)")
+
+
+acts(
+    flags=flagged,
+    terminal=lambda place: silenced(os.open(TERMINAL, os.O_RDONLY | os.O_NOCTTY)),
+    terminal_size=lambda place: resized(os.open(TERMINAL, os.O_RDONLY | os.O_NOCTTY)),
+    held_terminal=lambda place: silenced(HELD_TERMINAL),
+    held_terminal_size=lambda place: resized(HELD_TERMINAL),
+    read_pipe=lambda place: os.read(os.open(FIFO, os.O_RDONLY | os.O_NONBLOCK), 1),
+    attach_to_class=lambda place: attached(sqlite3.Connection(":memory:"), place),
+    attach_to_base=lambda place: attached(importlib.import_module("_sqlite3").connect(":memory:"), place),
+    attach_unauthorized=unauthorized,
+    attach_authorized=authorized_otherwise,
+    unwrapped=slowed,
 )
 
 

@@ -1,7 +1,9 @@
 """What code can do outside of steps: with nothing on, each act has an effect; in a replay worker, none, and it is reported."""
 
+import fcntl
 import json
 import os
+import pty
 import resource
 import select
 import shutil
@@ -9,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -129,13 +132,23 @@ class Place:
         unix = str(self.top / "socket")
         self._server(socket.AF_UNIX, socket.SOCK_STREAM, unix)
         self._server(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + unix)
+        self.main, other = pty.openpty()
+        self.fifo = self._named_pipe()
+        for descriptor in (self.main, other, self.fifo):
+            self.stack.callback(os.close, descriptor)
         self.environment = {
             "ESCAPES": json.dumps({
                 "directory": str(self.top), "victim": self.victim.pid, "tcp": tcp, "udp": udp, "unix": unix,
-                "is_connected": True, "shared": self.shared,
+                "is_connected": True, "shared": self.shared, "terminal": os.ttyname(other), "fifo": str(self.top / "fifo"),
             }),
             "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
+
+    def _named_pipe(self) -> int:
+        os.mkfifo(self.top / "fifo")
+        descriptor = os.open(self.top / "fifo", os.O_RDWR | os.O_NONBLOCK)
+        os.write(descriptor, b"x" * 1000)
+        return descriptor
 
     def _server(self, family: int, kind: int, address: Any) -> Any:
         server = self.stack.enter_context(socket.socket(family, kind))
@@ -170,6 +183,8 @@ class Place:
         seen["victim"] = self.is_stopped()
         seen["limits"] = resource.prlimit(self.victim.pid, resource.RLIMIT_CORE)
         seen["priority"] = os.getpriority(os.PRIO_PROCESS, self.victim.pid)
+        seen["terminal"] = termios.tcgetattr(self.main), termios.tcgetwinsize(self.main)
+        seen["fifo"] = fcntl.ioctl(self.fifo, termios.FIONREAD, bytes(4))
         return seen
 
     def disconnect(self) -> None:

@@ -6,6 +6,8 @@ when a replay runs in the current context, so it does not affect other threads.
 
 import _thread
 import os
+import socket
+import stat
 import sys
 import threading
 import time
@@ -126,6 +128,8 @@ class Isolation:
             self.block(SuspectKind.CREDENTIALS, f"reading the AWS {base_name(name)} file", frame)
         if _is_writing(arguments) and name != os.devnull:
             self.block(SuspectKind.FILE, f"writing {_short(name)}", frame)
+        elif name != os.devnull and is_consumed(name):
+            self.block(SuspectKind.FILE, f"reading {_short(name)}, which takes away what it reads,", frame)
         elif name != os.devnull and not _is_quiet(frame):
             self.note(SuspectKind.FILE, f"reading {_short(name)}", frame)
 
@@ -146,6 +150,11 @@ class Isolation:
             frame,
         )
 
+    def on_socket(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """Refuse sockets that need no address to reach the kernel or other processes."""
+        if arguments[1] not in ADDRESSED:
+            self.block(SuspectKind.NETWORK, f"a socket of family {_shown(arguments[1:2])}", frame)
+
     def on_name(self, event: str, _arguments: tuple[Any, ...], frame: FrameType) -> None:
         """Record that the code reads the host's name."""
         self.note(SuspectKind.PROCESS, f"{event}()", frame)
@@ -163,9 +172,20 @@ class Isolation:
         if self._stack is acting_stack:
             self.block(SuspectKind.PROCESS, f"calling C code ({_shown(arguments[-1:])})", frame)
 
+    def on_control(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """Refuse requests to a device or file system, locks and leases, which need no descriptor that can be written to."""
+        request = arguments[1]
+        if event == "fcntl.ioctl":
+            is_effect = request & 0xFFFFFFFF not in READING_REQUESTS
+        else:
+            is_effect = request in OWNERSHIP if event == "fcntl.fcntl" else not request & UNLOCK
+        if is_effect:
+            self.block(SuspectKind.FILE, f"{event}({_shown(arguments[:2])})", frame)
+
     def on_database(self, _event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        """Refuse the opening of a database file."""
-        if arguments and arguments[0] != ":memory:":
+        """Refuse the opening of a database file, and in a replay worker of a connection that could attach one."""
+        is_unguarded = self._stack is acting_stack and frame.f_code.co_qualname != GUARDED
+        if arguments and (arguments[0] != ":memory:" or is_unguarded):
             self.block(SuspectKind.FILE, f"sqlite3.connect({_shown(arguments[:1])})", frame)
 
     def on_thread(self, _event: str, _arguments: tuple[Any, ...], frame: FrameType) -> None:
@@ -201,15 +221,40 @@ class Isolation:
 NEW_INTERPRETER = "cpython.PyInterpreterState_New"
 """A second interpreter in this process has no audit hook of Python code, so its code could do anything."""
 
+ADDRESSED = frozenset({-1, socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None)})
+"""Families of sockets whose connections are judged; -1 where a descriptor says which it is."""
+
+READING_REQUESTS = frozenset({
+    0x5401, 0x540F, 0x5413, 0x541B,  # of terminals: attributes, foreground group, size, what can be read
+    0x8910, 0x8912, 0x8913, 0x8915, 0x8917, 0x8919, 0x891B, 0x891D, 0x8921, 0x8927, 0x8933, 0x8942,  # of interfaces
+    0x80086601, 0x80087601, 0x80041272, 0x80081272, 0x1260,  # of files and disks: flags, version, size
+})  # fmt: skip
+"""Requests of `fcntl.ioctl` that only read, as Linux numbers them."""
+
+OWNERSHIP = frozenset({8, 10, 1024})
+"""`F_SETOWN`, `F_SETSIG` and `F_SETLEASE`, with which a descriptor acts on other processes."""
+
+UNLOCK = 8
+"""Of `fcntl.flock` and `fcntl.lockf`."""
+
+TERMINALS = frozenset({4, 5, *range(136, 144)})
+"""Major numbers of the devices that are terminals on Linux."""
+
+GUARDED = "_guard_databases.<locals>.GuardedConnection.__init__"
+"""What opens databases in a replay worker."""
+
 Handler = Callable[[Isolation, str, tuple[Any, ...], FrameType], None]
 
 EVENTS: dict[str, Handler] = {
     "open": Isolation.on_open,
     **dict.fromkeys(("_thread.start_new_thread", "_thread.start_joinable_thread"), Isolation.on_thread),
     "sqlite3.connect": Isolation.on_database,
+    **dict.fromkeys(("fcntl.ioctl", "fcntl.fcntl", "fcntl.flock", "fcntl.lockf"), Isolation.on_control),
     "socket.gethostname": Isolation.on_name,
+    "socket.__new__": Isolation.on_socket,
     UNAUDITED: Isolation.on_unaudited,
-    **dict.fromkeys(("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.call_function", C_CALL), Isolation.on_library),
+    **dict.fromkeys(("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.call_function", C_CALL,
+                     "sqlite3.load_extension"), Isolation.on_library),
     **dict.fromkeys(("os.listdir", "os.scandir"), Isolation.on_listing),
     **dict.fromkeys(
         ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "os.chown",
@@ -224,7 +269,7 @@ EVENTS: dict[str, Handler] = {
     ),
     **dict.fromkeys(
         ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "pty.spawn",
-         "os.startfile", "os.kill", "os.killpg", "signal.pthread_kill", "resource.prlimit", NEW_INTERPRETER),
+         "os.startfile", "sys.remote_exec", "os.kill", "os.killpg", "signal.pthread_kill", "resource.prlimit", NEW_INTERPRETER),
         Isolation.on_process,
     ),
 }  # fmt: skip
@@ -355,6 +400,15 @@ def _is_writing(arguments: tuple[Any, ...]) -> bool:
     """Whether a file is opened to be written."""
     _, mode, flags = (*arguments, None, None)[:3]
     return any(letter in str(mode or "") for letter in "wax+") or bool(int(flags or 0) & WRITE_FLAGS)
+
+
+def is_consumed(path: str) -> bool:
+    """Whether others miss what is read from a file: from a named pipe or a terminal."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # for every file that is opened
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(found.st_mode) or (stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) in TERMINALS)
 
 
 def _short(path: str) -> str:

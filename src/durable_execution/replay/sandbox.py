@@ -9,12 +9,13 @@ import _ctypes
 import atexit
 import ctypes
 import multiprocessing.util
+import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import wraps
+from functools import partial, update_wrapper
 from types import ModuleType
 from typing import Any
 
@@ -31,7 +32,14 @@ from durable_execution.replay.isolation import (
 )
 from durable_execution.replay.replay_thread import frames_by_thread
 from durable_execution.replay.suspects import Suspect, SuspectKind, SuspectList
-from durable_execution.replay.tripwires import SharedMapping, Tripwire, has_tripwires, set_tripwires, shared_mappings
+from durable_execution.replay.tripwires import (
+    EventCounter,
+    SharedMapping,
+    Tripwire,
+    has_tripwires,
+    set_tripwires,
+    shared_mappings,
+)
 
 AUDIT_HOOK = "audit hook"
 TRIPWIRES = "tripwires"
@@ -52,9 +60,14 @@ UNAUDITED_FUNCTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("_multiprocessing", ("sem_unlink",)),
     ("_gdbm", ("open",)),
     ("_dbm", ("open",)),
+    ("termios", ("tcsetattr", "tcsetwinsize", "tcsendbreak", "tcdrain", "tcflush", "tcflow")),
+    ("sys", ("activate_stack_trampoline",)),
     ("readline", ("write_history_file", "append_history_file")),
 )
 """Functions with an effect that CPython announces in no version, or not in all of them."""
+
+FACTORY_ARGUMENT = 5
+"""Where `sqlite3.connect` takes the class of a connection."""
 
 
 class _AtImport(Isolation):
@@ -99,7 +112,7 @@ class Sandbox:
         self._at_import = SuspectList(lambda: (0, None))
         self._stray = SuspectList(lambda: (0, None))
         self._behind = SuspectList(lambda: (0, None))
-        self._wires: list[Tripwire | SharedMapping] = []
+        self._wires: list[Tripwire | EventCounter | SharedMapping] = []
         self._callbacks = 0
         self.site = CallSite("<handler>", 0, "handler")
 
@@ -122,8 +135,11 @@ class Sandbox:
         Args:
             kept: Descriptors of this process that user code does not have.
         """
+        has_processes = any(one.kind is SuspectKind.PROCESS for one in self._at_import)
         with exempt():
-            self._wires = [*set_tripwires(kept), *(one for one in shared_mappings() if one.make_private())]
+            wires = set_tripwires(kept, watches_pairs=has_processes)
+            private = [one for one in shared_mappings() if one.make_private()]
+            self._wires = [*wires, *(one for one in private if one.is_file or has_processes)]
             if self._has_landlock:
                 if self._allows_network:
                     landlock.refuse_network()
@@ -157,7 +173,7 @@ class Sandbox:
     def gaps(self) -> tuple[str, ...]:
         """Return what a replay lacks because the import did it, one line each."""
         threads = (one.name for one in threading.enumerate() if one is not threading.main_thread())
-        mapped = sorted({one.name for one in shared_mappings()})
+        mapped = sorted({one.name for one in shared_mappings() if one.is_file})
         return (
             *(f"the thread {name!r}, started at import, does not run in replays" for name in threads),
             *(f"{name}, mapped as shared memory at import, is a private copy in replays" for name in mapped),
@@ -193,7 +209,7 @@ def _announce_effects() -> None:
     ctypes.pythonapi = ctypes.PyDLL(None)
     vars(importlib.import_module("_multiprocessing"))["SemLock"] = ThreadSemaphore
     with suppress(ImportError):
-        _announce_attached_files(importlib.import_module("sqlite3.dbapi2"))
+        _guard_databases(importlib.import_module("sqlite3.dbapi2"))
     for module_name, names in UNAUDITED_FUNCTIONS:
         module = sys.modules.get(module_name)
         if module is None:
@@ -201,6 +217,7 @@ def _announce_effects() -> None:
                 module = importlib.import_module(module_name)
         for name in names:
             _announce(module, name)
+    _announce(socket.socket, "listen")  # without an address the kernel chooses one, and nothing announces that
 
 
 class ThreadSemaphore:
@@ -282,20 +299,42 @@ def _announcing_c_functions() -> type[Any]:
     return AnnouncedFunction
 
 
-def _announce_attached_files(dbapi2: ModuleType) -> None:
+def _guard_databases(dbapi2: ModuleType) -> None:
+    base: Any = dbapi2.Connection
     connect = dbapi2.connect
 
-    @wraps(connect)
+    class GuardedConnection(base):  # type: ignore[misc]  # a class of sqlite3
+        """A connection that attaches no file, whichever other authorizer it gets."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            super().set_authorizer(authorize)
+
+        def set_authorizer(self, authorizer: Callable[..., int] | None) -> None:
+            """Ask another authorizer after this one."""
+            super().set_authorizer(partial(_authorize_first, authorizer) if authorizer is not None else authorize)
+
     def connected(*arguments: Any, **options: Any) -> Any:
-        connection = connect(*arguments, **options)
-        connection.set_authorizer(authorize)
-        return connection
+        if len(arguments) <= FACTORY_ARGUMENT:
+            options.setdefault("factory", GuardedConnection)
+        return connect(*arguments, **options)
 
     for module in (dbapi2, sys.modules["sqlite3"]):
-        vars(module)["connect"] = connected
+        vars(module).update(connect=_like(connect, connected), Connection=GuardedConnection)
 
 
-def _announce(module: ModuleType | None, name: str) -> None:
+def _authorize_first(then: Callable[..., int], *arguments: Any) -> int:
+    return authorize(*arguments) or then(*arguments)
+
+
+def _like(original: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a replacement the name of the original, and no way back to it."""
+    update_wrapper(function, original)
+    del function.__wrapped__  # type: ignore[attr-defined]  # set by `update_wrapper`
+    return function
+
+
+def _announce(module: ModuleType | type[Any] | None, name: str) -> None:
     original = getattr(module, name, None)
     if module is None or original is None or isinstance(original, type):
         return
@@ -303,9 +342,8 @@ def _announce(module: ModuleType | None, name: str) -> None:
 
 
 def _announcing(original: Callable[..., Any], what: str) -> Callable[..., Any]:
-    @wraps(original)
     def announced(*arguments: Any, **options: Any) -> Any:
         sys.audit(UNAUDITED, what, *arguments[:1])
         return original(*arguments, **options)
 
-    return announced
+    return _like(original, announced)
