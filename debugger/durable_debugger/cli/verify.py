@@ -22,7 +22,7 @@ from durable_debugger.cli.options import (
     secrets_of,
 )
 from durable_debugger.cli.output import Output
-from durable_debugger.sources.files import STDIN, load_file
+from durable_debugger.sources.files import STDIN
 from durable_debugger.sources.places import Place, find
 from durable_debugger.text import durations
 from durable_execution.clock import SystemClock
@@ -104,7 +104,23 @@ def run_check(arguments: Namespace, output: Output) -> int:
     sources = list(_sources(names, places(arguments)) if names else _stored(handlers, arguments, output))
     if not sources:
         raise CommandError(f"no .json files in {', '.join(names)}", Exit.UNLOADABLE)
-    return report_all(sources, handlers, arguments, output)
+    without_traces: list[tuple[str, str | None]] = []
+    if names and arguments.traces is not None:
+        sources = [Source(one.name, partial(_noting_traces, one, without_traces)) for one in sources]
+    code = report_all(sources, handlers, arguments, output)
+    if without_traces:
+        name, arn = without_traces[0]
+        more = f" and {len(without_traces) - 1} more" if len(without_traces) > 1 else ""
+        why = "" if arn else ": the file has no ARN, by which traces are found"
+        output.say(f"no replay traces in {arguments.traces} for {name}{more}{why}")
+    return code
+
+
+def _noting_traces(source: Source, without_traces: list[tuple[str, str | None]]) -> RecordedExecution:
+    execution = source.load()
+    if not execution.traces:
+        without_traces.append((source.name, execution.arn))
+    return execution
 
 
 def is_handler(word: str) -> bool:
@@ -148,13 +164,9 @@ def _sources(names: Sequence[str], where: Sequence[Place]) -> Iterator[Source]:
         path = Path(name)
         if name != STDIN and (path.is_dir() or path.is_file()):
             for file in history_files([path]):
-                yield Source(str(file), partial(_from_file, str(file)))
+                yield Source(str(file), partial(_from_anywhere, str(file), where))
         else:
             yield Source(name, partial(_from_anywhere, name, where))
-
-
-def _from_file(name: str) -> RecordedExecution:
-    return load_file(name).execution
 
 
 def _from_anywhere(name: str, where: Sequence[Place]) -> RecordedExecution:

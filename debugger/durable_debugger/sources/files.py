@@ -3,7 +3,7 @@
 import gc
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -76,12 +76,16 @@ def parsed(text: str) -> Any:
         return json.loads(text)
 
 
-def load_file(reference: str, *, trace: str | None = None) -> Loaded:
+StoredFor = Callable[[str], Sequence[InvocationTrace]]
+
+
+def load_file(reference: str, *, trace: str | None = None, stored: StoredFor | None = None) -> Loaded:
     """Read an execution from a file.
 
     Args:
         reference: Path of the file, or `-` for stdin.
         trace: Path of its replay trace; a trace with the same name beside the file is found automatically.
+        stored: Finds the replay traces of an ARN, for a history that has none beside it.
 
     Raises:
         UnreadableError: The file is missing or holds no execution.
@@ -91,6 +95,8 @@ def load_file(reference: str, *, trace: str | None = None) -> Loaded:
     try:
         with _without_collection():
             execution = read_execution(text, traces=_traces_beside(reference, trace))
+            if stored is not None and execution.arn and not execution.traces and (found := stored(execution.arn)):
+                execution = read_execution(text, traces=found)
     except DurableError as error:
         raise UnreadableError(f"{_shown(reference)} holds no execution: {error}") from error
     title = "stdin" if reference == STDIN else _stem(Path(reference).name)

@@ -21,7 +21,7 @@ from durable_debugger.sources.found import (
     matching,
     nearest,
 )
-from durable_debugger.sources.traces import is_trace_place, stored_traces
+from durable_debugger.sources.traces import StoredTraces, is_trace_place, stored_traces
 from durable_execution.clock import SystemClock
 from durable_execution.trace.schema import InvocationTrace
 
@@ -121,7 +121,8 @@ def find(reference: str, places: Sequence[Place], *, trace: str | None = None) -
         UnreachableError: The only place that can have it does not answer.
     """
     if is_file_reference(reference):
-        return load_file(reference, trace=trace)
+        stored = next((place.traces for place in places if isinstance(place, StoredTraces)), None)
+        return load_file(reference, trace=trace, stored=stored)
     if is_trace_place(reference):
         at = next((place.place for place in places if isinstance(place, AwsExecutions)), aws.AwsPlace())
         return stored_traces(reference, region=at.region, profile=at.profile).only(reference)

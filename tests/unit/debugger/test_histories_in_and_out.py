@@ -235,3 +235,21 @@ def test_a_result_saves_its_history(shop: Path) -> None:
     assert path == Path("histories/deep/other.history.json")
     assert load_history(path).arn == result.arn
     assert main(["check", str(path), f"{FILE}:other"]) == 0
+
+
+def test_histories_are_checked_with_the_traces_of_a_folder(
+    stored: str, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only a trace knows where the recorded call was made."""
+    assert main(["export", stored, "--to", "history", "-o", "first.history.json"]) == 0
+    without_arn = {"Events": json.loads(Path("first.history.json").read_text())["Events"]}
+    Path("nameless.history.json").write_text(json.dumps(without_arn))
+    Path(FILE).write_text(FLOW.replace('name="refund"', 'name="pay back"'))
+    traces = next(shop.rglob("*.trace.jsonl")).parent
+    capsys.readouterr()
+    main(["check", "first.history.json", f"{FILE}:process_order", "--traces", str(traces)])
+    said = capsys.readouterr()
+    assert "orders.py:15" in next(line for line in said.out.splitlines() if line.strip().startswith("recorded"))
+    assert "no replay traces" not in said.err
+    main(["check", "nameless.history.json", f"{FILE}:process_order", "--traces", str(traces)])
+    assert f"no replay traces in {traces} for nameless.history.json: the file has no ARN" in capsys.readouterr().err
