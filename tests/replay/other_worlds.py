@@ -51,6 +51,13 @@ async def many(event: Any, ctx: DurableContext) -> None:
 
 
 @durable_execution
+async def many_renamed(event: Any, ctx: DurableContext) -> None:
+    for number in range(8):
+        await ctx.step(work, name=f"{'first' if number == 0 else 's'}{number}")
+        await ctx.wait(timedelta(seconds=1), name=f"w{number}")
+
+
+@durable_execution
 async def concurrent(event: Any, ctx: DurableContext) -> None:
     async def worker(number: int) -> None:
         await ctx.wait(timedelta(seconds=5 - number), name=f"w{number}")

@@ -1,15 +1,18 @@
 """Every state a recording went through, and recordings in other worlds."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from durable_execution.divergence import Divergence
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import FORMATS, ReplayReport, Verdict, render
 from durable_execution.replay.cause_finder import CauseFinder
 from durable_execution.replay.checks import cut_points, replay_every_prefix
+from durable_execution.replay.evidence import CauseSearch
 from durable_execution.replay.perturb import Perturbation, Perturber, environment_perturbations
 from durable_execution.replay.reorder import divergence_in_order
 from durable_execution.replay.substitutes import variables_read
@@ -44,6 +47,22 @@ def test_code_that_breaks_only_when_suspended_at_one_spot() -> None:
     assert report.verdict is Verdict.DIVERGED
     assert [(one.kind, one.path) for one in report.roots] == [("renamed", "only_while_waiting_changed/patient")]
     assert "only when suspended after event" in (report.roots[0].likely or "")
+
+
+def test_the_cause_of_a_difference_that_all_states_show_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    explain = CauseSearch.explain
+
+    def counted(self: CauseSearch, divergences: Sequence[Divergence]) -> list[Divergence]:
+        searched.append(len(divergences))
+        return explain(self, divergences)
+
+    monkeypatch.setattr(CauseSearch, "explain", counted)
+    recording = recording_of("many")
+    report = replay_every_prefix(other_worlds.many_renamed, recording)
+    assert [one.kind for one in report.roots] == ["renamed"]
+    assert len(cut_points(recording, 10_000)) > 10
+    assert len(searched) == 1
 
 
 def test_a_sample_of_many_states_keeps_both_ends() -> None:

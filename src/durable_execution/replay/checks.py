@@ -332,7 +332,10 @@ def replay_every_prefix(
         if left <= 0:
             break
         replayed += 1
-        report = Replayer(handler, seconds=left, inside=False).replay(state_at(execution, cut), source=source)
+        state = state_at(execution, cut)
+        report = Replayer(handler, seconds=left, inside=False, cause=False).replay(state, source=source)
+        if any((one.kind, one.path) not in found for one in report.roots):  # a known one has its cause
+            report = Replayer(handler, seconds=left, inside=False).replay(state, source=source)
         for one in report.roots:
             if (one.kind, one.path) not in found:
                 found[one.kind, one.path] = one
