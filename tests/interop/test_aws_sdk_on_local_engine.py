@@ -308,6 +308,10 @@ def test_a_quota_stops_the_sdk_and_fails_the_execution() -> None:
 
 def test_a_pause_stops_the_sdk_and_resuming_finishes(engine: LocalEngine) -> None:
     import aws_durable_execution_sdk_python as aws
+    from aws_durable_execution_sdk_python.config import StepConfig, StepSemantics
+
+    # The start of other steps is recorded while they run: the pause may come first, and the step runs again and pauses again.
+    started_first = StepConfig(step_semantics=StepSemantics.AT_MOST_ONCE_PER_RETRY)
 
     def pausing(event: Any, ctx: Any) -> Any:
         arn = ctx.execution_context.durable_execution_arn
@@ -316,7 +320,7 @@ def test_a_pause_stops_the_sdk_and_resuming_finishes(engine: LocalEngine) -> Non
             engine.client.pause_durable_execution(DurableExecutionArn=arn)
             return "paused"
 
-        first = ctx.step(pause, name="pause")
+        first = ctx.step(pause, name="pause", config=started_first)
         return [first, ctx.step(lambda _: "went on", name="go on")]
 
     engine.register("pausing", aws.durable_execution(pausing, boto3_client=cast(Any, engine.client)), durable=True)
