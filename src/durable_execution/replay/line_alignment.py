@@ -4,10 +4,12 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording, Values
 from durable_execution.replay.shared_values import (
     Asked,
+    is_closed_over,
     kept_in,
     makes,
     only_in_calls,
@@ -113,6 +115,22 @@ class Side:
             if name in returned:
                 found[ast.unparse(call)] = returned[name]
         return found
+
+    def value(self, path: str, at: int) -> str | None:
+        """The value of a path at an event, or of the object that has it; None if neither is recorded."""
+        values = self.recording.locals_at(at)
+        while path:
+            found = self.events[at].reads.get(path, values.get(path))
+            if found is not None:
+                return found
+            path = path.rpartition(".")[0]
+        return None
+
+    def raises(self, at: int) -> bool:
+        """Whether the statement at a LINE event raised an error: the code may go on at the same line as without it."""
+        events = self.recording.of_frame(self.events[at].frame)
+        later = (self.events[one].kind for one in events[index_of(events, at) + 1 :])
+        return any(kind is EventKind.EXCEPTION for kind in takewhile(lambda kind: kind is not EventKind.LINE, later))
 
     def line_before(self, at: int) -> int | None:
         """The frame's last LINE event at or before an event."""
@@ -290,6 +308,14 @@ class Side:
             if name in event.changed and event.kind is not EventKind.CALL:
                 changed = True
         return None
+
+    def write_inside(self, at: int, name: str, before: int) -> int:
+        """The write of a function that was called in the statement at an event and changes a name of its caller, or `at`."""
+        statement, inside = self.statement(at), self.write_anywhere(name, before)
+        if inside is None or inside < at or statement is None or name in statement.writes:
+            return at
+        writer = self.statement(inside)
+        return inside if writer is not None and is_closed_over(writer.function, name) else at
 
     def enclosing(self, frame: Frame) -> Frame | None:
         """The frame of the function in which a frame's function is defined, whose variables it uses."""

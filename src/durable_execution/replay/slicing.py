@@ -10,11 +10,10 @@ call depends on.
 """
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from durable_execution.replay.line_alignment import Alignment, Side, index_of
-from durable_execution.replay.line_recording import NOTHING, EventKind, Frame, LineRecording, Values
+from durable_execution.replay.line_recording import NOTHING, Frame, LineRecording, Values
 from durable_execution.replay.shared_values import (
     DESCRIPTORS,
     Asked,
@@ -83,6 +82,7 @@ class Slice:
     origins: list[Origin] = field(default_factory=list)
     decision: Decision | None = None
     _visited: set[tuple[str, int, str]] = field(default_factory=set)
+    _followed: dict[int, bool] = field(default_factory=dict)
     _open: set[int] = field(default_factory=set)
     _asked: set[int] = field(default_factory=set)
     _arguments: dict[int, dict[str, Asked]] = field(default_factory=dict)
@@ -178,7 +178,9 @@ class Slice:
             other = self.alignment.line(before)
             if other is None:
                 continue
-            if self._left.successor(before) == self._right.successor(other) and not self._raised(before, other):
+            if self._left.successor(before) == self._right.successor(other) and self._left.raises(
+                before
+            ) == self._right.raises(other):
                 continue
             self._decide(before)
             return self._statement(before, other, depth + 1, is_branch=True)
@@ -195,28 +197,24 @@ class Slice:
             return True
         return self._control(at, depth)
 
-    def _raised(self, at: int, other: int) -> bool:
-        """Whether the statement raised in one replay only: both may go on at the same line."""
-        ours = any(self._left.events[one].kind is EventKind.EXCEPTION for one in self._during(self._left, at))
-        return ours != any(
-            self._right.events[one].kind is EventKind.EXCEPTION for one in self._during(self._right, other)
-        )
-
-    @staticmethod
-    def _during(side: Side, at: int) -> Iterator[int]:
-        events = side.recording.of_frame(side.events[at].frame)
-        for one in events[index_of(events, at) + 1 :]:
-            if side.events[one].kind is EventKind.LINE:
-                return
-            yield one
-
     # Values: why does a statement differ?
 
     def _statement(self, at: int, other: int, depth: int, *, is_branch: bool = False, is_terminal: bool = True) -> bool:
         """Follow what differs in a statement that ran in both replays. Returns whether something does."""
         statement = self._left.statement(at)
-        if statement is None or not self._is_new("statement", at):
+        if statement is None:
             return False
+        if self._is_new("statement", at):
+            self._followed[at] = self._follow(statement, at, other, depth)
+        if (found := self._followed.get(at)) is None:
+            return False  # it is being followed
+        if not found and (is_branch or is_terminal) and self._can_originate(statement, is_branch=is_branch):
+            self._add(statement, at, depth)
+            return True
+        return found
+
+    def _follow(self, statement: Statement, at: int, other: int, depth: int) -> bool:
+        """Follow the functions that a statement calls and the values that it reads, once. Returns whether something differs."""
         self._left.needs(at)
         self._right.needs(other)
         self._open.add(at)
@@ -229,11 +227,7 @@ class Slice:
             if not found and at in self._asked:
                 self._add(statement, at, depth)
                 return True
-        found = found or self._changed_inside(at, other, depth)
-        if not found and (is_branch or is_terminal) and self._can_originate(statement, is_branch=is_branch):
-            self._add(statement, at, depth)
-            return True
-        return found
+        return found or self._changed_inside(at, other, depth)
 
     def _has_differing(self, at: int, other: int) -> bool:
         """Whether something differs of what a statement reads."""
@@ -312,18 +306,8 @@ class Slice:
     def _differing(self, path: str, at: int, other: int) -> tuple[str, str] | None:
         self._left.needs(at)
         self._right.needs(other)
-        ours, theirs = self._read(self._left, path, at), self._read(self._right, path, other)
+        ours, theirs = self._left.value(path, at), self._right.value(path, other)
         return (ours or "", theirs or "") if ours != theirs else None
-
-    @staticmethod
-    def _read(side: Side, path: str, at: int) -> str | None:
-        values = side.recording.locals_at(at)
-        while path:
-            found = side.events[at].reads.get(path, values.get(path))
-            if found is not None:
-                return found
-            path = path.rpartition(".")[0]
-        return None
 
     def _value(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
         """Follow a value to the statement that wrote it."""
@@ -377,7 +361,7 @@ class Slice:
     def _local(self, name: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
         written = self._left.write_in(frame, name, at)
         if written is not None:
-            return self._written(written, name, values, depth)
+            return self._written(self._left.write_inside(written, name, at), name, values, depth)
         function = source_of(frame.file).function_at(frame.first_line, frame.function)
         if function is not None and name in parameters_of(function):
             return self._parameter(name, frame, function, values, depth)
