@@ -148,7 +148,7 @@ def _watched() -> dict[Any, tuple[SuspectKind, str]]:
         for name in names
     }
     shared: Any = getattr(random, "_inst", None)
-    numbers = {getattr(shared, name): (SuspectKind.RANDOM, "random") for name in ("random", "getrandbits")}
+    numbers = {getattr(shared, name): (SuspectKind.RANDOM, f"random.{name}()") for name in ("random", "getrandbits")}
     process = {
         getattr(os, name): (SuspectKind.PROCESS, f"os.{name}()")
         for name in ("getpid", "getppid", "getcwd", "cpu_count", "getloadavg", "times", "uname")
@@ -287,9 +287,7 @@ class Profiler:
             return
         if not _is_direct(outer):
             return
-        stack = user_stack(outer)
-        shown = maker or (f"random.{what}()" if what == "random" else what)
-        self._suspects.add(kind, shown, stack)
+        self._suspects.add(kind, maker or what, user_stack(outer))
 
 
 def _beyond(frame: FrameType | None, files: frozenset[str]) -> FrameType | None:
