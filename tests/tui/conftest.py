@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 
 from durable_debugger.app import DebuggerApp
@@ -70,6 +71,22 @@ def _in_our_words(comparison: Comparison) -> Comparison:
         replace(row, divergence=replace(row.divergence, **WORDS)) if row.divergence else row for row in comparison.rows
     ]
     return Comparison(tuple(rows), tuple(row.divergence for row in rows if row.divergence))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Every app parses the same style sheets: parse them in the first one only."""
+    parse, known = Stylesheet._parse_rules, dict[Any, Any]()
+
+    def parse_rules(self: Stylesheet, *arguments: Any, **options: Any) -> Any:
+        key = (arguments, *options.items(), *self._variables.items())
+        if key not in known:
+            known[key] = parse(self, *arguments, **options)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse_rules)
+        yield
 
 
 @pytest.fixture
