@@ -41,6 +41,8 @@ def plain(event, context):
         "trace": os.environ.get("_X_AMZN_TRACE_ID"),
         "handler": os.environ["_HANDLER"],
         "memory": context.memory_limit_in_mb,
+        "versions": [context.function_version, os.environ["AWS_LAMBDA_FUNCTION_VERSION"]],
+        "streams": [context.log_stream_name, os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]],
         "pid": os.getpid(),
     }
 
@@ -156,6 +158,19 @@ def test_tenants_are_required_and_do_not_share_a_process(served: Served) -> None
     assert found[0] == found[2] != found[1] == found[3]
     shown = served.client.get_function(FunctionName="tenants")["Configuration"]
     assert shown["TenancyConfig"] == {"TenantIsolationMode": "PER_TENANT"}
+
+
+def test_the_environment_of_a_published_version_has_its_number(served: Served) -> None:
+    version = served.client.publish_version(FunctionName="plain")["Version"]
+    served.client.create_alias(FunctionName="plain", Name="live", FunctionVersion=version)
+    targets = {"plain": "$LATEST", f"plain:{version}": version, "plain:live": version}
+    found = {target: payload(served.client.invoke(FunctionName=target)) for target in targets}
+    assert {target: one["versions"] for target, one in found.items()} == {
+        target: [expected, expected] for target, expected in targets.items()
+    }
+    assert found["plain:live"]["streams"] == [f"local/[{version}]"] * 2
+    assert found["plain"]["pid"] != found["plain:live"]["pid"] == found[f"plain:{version}"]["pid"]
+    assert payload(served.client.invoke(FunctionName="plain"))["pid"] == found["plain"]["pid"]
 
 
 def test_an_execution_times_out_as_configured(served: Served) -> None:
@@ -312,9 +327,9 @@ def test_a_broken_function_is_loaded_once_for_an_invocation(served: Served, monk
     loads: list[str] = []
     spawn = ProcessHost._spawn
 
-    def counting(host: ProcessHost) -> Any:
+    def counting(host: ProcessHost, version: str) -> Any:
         loads.append(host._spec)
-        return spawn(host)
+        return spawn(host, version)
 
     monkeypatch.setattr(ProcessHost, "_spawn", counting)
     served.client.invoke(FunctionName="broken")

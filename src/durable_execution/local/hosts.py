@@ -55,7 +55,7 @@ class LambdaContext:
     @property
     def log_stream_name(self) -> str:
         """Name of the log stream of this engine."""
-        return f"local/[{self.function_version}]"
+        return log_stream_of(self.function_version)
 
     def get_remaining_time_in_millis(self) -> int:
         """Time left until the invocation times out, in milliseconds."""
@@ -243,6 +243,11 @@ def host_of(name: str, target: Any) -> tuple[FunctionHost, bool]:
         f"{target!r:.100} cannot be registered as {name!r}: pass a handler decorated with @durable_execution, or any callable "
         "(event, lambda_context) -> result."
     )
+
+
+def log_stream_of(version: str) -> str:
+    """The name of the log stream of a version."""
+    return f"local/[{version}]"
 
 
 def guarded(call: Callable[[], Any]) -> Outcome:

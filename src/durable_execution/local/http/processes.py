@@ -20,7 +20,8 @@ from typing import IO, Any
 from weakref import WeakSet
 
 from durable_execution.errors import EngineError, ServiceError
-from durable_execution.local.hosts import Answer, Failure, Invocation, Outcome, exit_error
+from durable_execution.local.function_registry import LATEST
+from durable_execution.local.hosts import Answer, Failure, Invocation, Outcome, exit_error, log_stream_of
 from durable_execution.local.http.application import JsonLog
 from durable_execution.local.http.function_process import END_OF_LOG
 from durable_execution.module_files import place_of
@@ -31,6 +32,7 @@ WORKER = Path(__file__).with_name("function_process.py")
 START_SECONDS = 60.0
 """Maximum time to load a function."""
 
+VERSION_VARIABLE = "AWS_LAMBDA_FUNCTION_VERSION"
 TAIL_LINES = 200
 """How many of the last lines of an invocation are kept for `LogType=Tail`."""
 
@@ -80,7 +82,7 @@ class ProcessHost:
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._durable: bool | None = None
-        self._idle: list[tuple[str | None, _Worker]] = []
+        self._idle: list[tuple[str, str | None, _Worker]] = []
         self._all: set[_Worker] = set()
         self._is_closed = False
         self._lifeline = Lifeline()
@@ -102,16 +104,17 @@ class ProcessHost:
 
     def invoke(self, invocation: Invocation) -> Outcome:
         """Run it once."""
+        version = invocation.context.function_version
         tenant = invocation.context.tenant_id if self._is_tenant_isolated else None
         try:
-            worker = self._take(tenant)
+            worker = self._take(version, tenant)
         except EngineError as error:
             return Failure(ErrorObject(str(error), "Runtime.ImportModuleError"))
         allowed = self._timeout if invocation.timeout is None else invocation.timeout / timedelta(seconds=1)
         outcome = worker.run(invocation, min(self._timeout, allowed))
         with self._lock:
             if worker.is_alive and not self._is_closed:
-                self._idle.append((tenant, worker))
+                self._idle.append((version, tenant, worker))
                 return outcome
             self._all.discard(worker)
         worker.close()
@@ -127,23 +130,31 @@ class ProcessHost:
             worker.close()
         self._lifeline.close()
 
-    def _take(self, tenant: str | None) -> "_Worker":
+    def _take(self, version: str, tenant: str | None) -> "_Worker":
+        """A worker for a version, as its environment says: versions without code of their own share this host."""
         with self._lock:
-            found = next((pair for pair in reversed(self._idle) if pair[0] in (tenant, None)), None)
+            idle = reversed(self._idle)
+            found = next((one for one in idle if one[0] == version and one[1] in (tenant, None)), None)
             if found is not None:  # a worker without a tenant has not served anybody yet, or serves everybody
                 self._idle.remove(found)
-                return found[1]
-        return self._spawn()
+                return found[2]
+        return self._spawn(version)
 
     def _load(self) -> None:
-        worker = self._spawn()
+        version = self._environment.get(VERSION_VARIABLE, LATEST)
+        worker = self._spawn(version)
         with self._lock:
             self._durable = worker.is_durable
-            self._idle.append((None, worker))
+            self._idle.append((version, None, worker))
 
-    def _spawn(self) -> "_Worker":
+    def _spawn(self, version: str) -> "_Worker":
+        environment = {
+            **self._environment,
+            VERSION_VARIABLE: version,
+            "AWS_LAMBDA_LOG_STREAM_NAME": log_stream_of(version),
+        }
         try:
-            worker = _Worker(self._spec, self._log, self._environment, self._lifeline)
+            worker = _Worker(self._spec, self._log, environment, self._lifeline)
         except EngineError as error:
             self.problem = str(error)
             raise

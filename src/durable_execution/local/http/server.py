@@ -15,11 +15,11 @@ import uvicorn
 from durable_execution.errors import EngineError
 from durable_execution.local.engine import DEFAULT_STORE, LocalEngine
 from durable_execution.local.function_registry import LATEST, FunctionProfile
-from durable_execution.local.hosts import FunctionHost
+from durable_execution.local.hosts import FunctionHost, log_stream_of
 from durable_execution.local.http.application import BODY_SECONDS, JsonLog, LambdaApi
 from durable_execution.local.http.connections import HEAD_SECONDS, MAX_CONNECTIONS, impatient_protocol
 from durable_execution.local.http.manifest import URL_SCHEMES, FunctionSettings
-from durable_execution.local.http.processes import ProcessHost
+from durable_execution.local.http.processes import VERSION_VARIABLE, ProcessHost
 from durable_execution.local.http.remote import RemoteHost
 from durable_execution.local.id_source import RandomIds
 from durable_execution.local.versions import digest_of
@@ -248,7 +248,7 @@ def host_function(
             f"{target!r} does not name a handler: write {name}=module:handler, {name}=path/to/file.py:handler or "
             f"{name}=http://host:port."
         )
-    environment = worker_environment(name, target, url, store) | {"AWS_LAMBDA_FUNCTION_VERSION": version}
+    environment = worker_environment(name, target, url, store) | {VERSION_VARIABLE: version}
     if settings is None:
         return ProcessHost(target, log=log, environment=environment)
     environment |= {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory), **settings.environment}
@@ -266,10 +266,10 @@ def worker_environment(name: str, target: str, url: str, store: Path | None) -> 
     """The environment variables Lambda sets for a function, with the API at a URL."""
     environment = {
         "AWS_LAMBDA_FUNCTION_NAME": name,
-        "AWS_LAMBDA_FUNCTION_VERSION": LATEST,
+        VERSION_VARIABLE: LATEST,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[{LATEST}]",
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream_of(LATEST),
         "AWS_ENDPOINT_URL_LAMBDA": url,
         "AWS_REGION": LOCAL_REGION,
         "AWS_DEFAULT_REGION": LOCAL_REGION,
