@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from durable_debugger.sources.files import without_collection
 from durable_debugger.sources.found import Listed, Loaded
 from durable_execution.history.event_fold import text
 from durable_execution.history.reading import read_history
@@ -66,8 +67,9 @@ class ExecutionReader:
         described = self.client.get_durable_execution(DurableExecutionArn=self.arn)
         self.events += self._news()
         self._status = str(described.get("Status"))
-        traces = self.traces(self.arn) if self.traces else ()
-        execution = read_history(self.events, arn=self.arn, traces=traces, execution=described)
+        with without_collection():
+            traces = self.traces(self.arn) if self.traces else ()
+            execution = read_history(self.events, arn=self.arn, traces=traces, execution=described)
         is_over = self._status in TERMINAL
         as_of = (execution.ended_at if is_over else None) or self.now()
         return Loaded(

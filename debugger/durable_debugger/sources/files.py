@@ -53,7 +53,7 @@ def file_size(reference: str) -> int:
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Pause the garbage collector: a large recording is millions of objects that all stay."""
     is_enabled = gc.isenabled()
     gc.disable()
@@ -93,7 +93,7 @@ def load_file(reference: str, *, trace: str | None = None, stored: StoredFor | N
     """
     text = _text(reference)
     try:
-        with _without_collection():
+        with without_collection():
             execution = read_execution(text, traces=_traces_beside(reference, trace))
             if stored is not None and execution.arn and not execution.traces and (found := stored(execution.arn)):
                 execution = read_execution(text, traces=found)

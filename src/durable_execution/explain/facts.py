@@ -1,6 +1,7 @@
 """Facts of a recorded execution that the rules of an explanation read: open calls, failures, quotas, gaps."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -357,9 +358,9 @@ def _slow_resumes(execution: RecordedExecution) -> Iterator[Warning_]:
     for before, after in zip(execution.invocations, execution.invocations[1:], strict=False):
         if before.ended_at is None or after.started_at is None:
             continue
-        woken = [at for at in ends if before.ended_at <= at <= after.started_at]
-        if woken and after.started_at - woken[0] >= SLOW_RESUME:
-            seconds = (after.started_at - woken[0]).total_seconds()
+        first = bisect_left(ends, before.ended_at)
+        if first < len(ends) and after.started_at - ends[first] >= SLOW_RESUME:
+            seconds = (after.started_at - ends[first]).total_seconds()
             yield Warning_("slow_resume", f"invocation {after.number} started {duration(seconds)} after it could")
 
 

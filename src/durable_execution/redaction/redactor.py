@@ -125,6 +125,9 @@ KINDS: tuple[tuple[str, tuple[str, ...] | None, tuple[str, ...]], ...] = (
 )
 """Members that hold secrets in a JSON web key, a secret of Kubernetes and a parameter of Systems Manager: what tells it, and which."""
 
+TELLING_MEMBERS = frozenset({*KEY_MEMBERS, *(member for member, _, _ in KINDS)})
+"""Members without which no other one is told to be secret."""
+
 _LONG_KEY = 16
 
 
@@ -159,6 +162,8 @@ class Redaction:
 
     def hidden_members(self, value: Mapping[Any, Any]) -> list[str]:
         """Return the members that another member says are secret, as in `{"name": "token", "value": …}` and JSON web keys."""
+        if TELLING_MEMBERS.isdisjoint(value):
+            return []
         for member, kinds, members in KINDS:
             if (kind := value.get(member)) and isinstance(kind, str) and (kinds is None or kind in kinds):
                 return [member for member in members if _is_secret_value(value.get(member))]
