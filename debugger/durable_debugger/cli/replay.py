@@ -16,7 +16,7 @@ from durable_debugger.sources.places import Library
 from durable_execution.counts import counted
 from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.formats import extent
-from durable_execution.replay.pool import check_in_workers
+from durable_execution.replay.pool import ReplayPool
 from durable_execution.replay.report import ReplayReport, Verdict
 
 
@@ -67,10 +67,12 @@ def _in_debugger(arguments: Namespace) -> int:
 
 
 def _replayed(arguments: Namespace) -> tuple[Loaded, ReplayReport]:
-    loaded = find_execution(arguments)
     options = replace(worker_options(arguments), has_rows=True)
     handlers = Handlers.parse([arguments.target])
-    (report,) = check_in_workers([Source(loaded.origin, lambda: loaded.execution)], handlers, options)
+    with ReplayPool(options) as pool:
+        pool.prepare(handlers)
+        loaded = find_execution(arguments)
+        (report,) = pool.check([Source(loaded.origin, lambda: loaded.execution)], handlers)
     refuse_without_handler(report, arguments.target)
     return loaded, report
 

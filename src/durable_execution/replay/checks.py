@@ -94,6 +94,12 @@ class Handlers:
                 raise UnknownHandlerError(f"both {rules[key]} and {value} are given for {key!r}: keep one of them")
         return cls(rules)
 
+    @property
+    def only(self) -> str | None:
+        """The reference of the handler, if it is the same for every function."""
+        reference = self.rules.get("*")
+        return reference if reference is not None and len(self.rules) == 1 and PLACEHOLDER not in reference else None
+
     def choose(self, execution: RecordedExecution, source: str = "") -> "Choice":
         """Choose the handler for a recording.
 

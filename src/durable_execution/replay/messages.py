@@ -180,6 +180,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """Asks to replay the recording of the last job once more, where its first replay has left its traces in the process.
+
+    The answer has the calls side by side only if the replay is not the same: else the answer before it counts.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a job.
 

@@ -10,7 +10,6 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -105,6 +104,7 @@ class ReplayPool:
         self._perturber = Perturber(self._options, self._finder) if self._options.perturbs else None
         self._jobs = max(1, self._options.jobs or _cores())
         self._homes: dict[str, HandlerProcess | UnusableHandlerError] = {}
+        self._importing: set[str] = set()
         self._idle: list[ReplayProcess] = []
         self._busy: set[ReplayProcess] = set()
         self._selector = selectors.DefaultSelector()
@@ -137,6 +137,7 @@ class ReplayPool:
         """Read recordings and replay them; see `check_in_workers`."""
         if not hasattr(os, "fork"):
             return check(sources, handlers, seconds=self._options.seconds, cause=self._options.finds_cause)
+        self.prepare(handlers)
         reports = self.replay(_task(source, handlers) for source in sources)
         return (self._explained(report, handlers) for report in reports)
 
@@ -207,11 +208,20 @@ class ReplayPool:
 
     def _assign(self, process: ReplayProcess, task: Task) -> None:
         process.assign(task, self._options)
+        self._wait_for(process)
+
+    def _wait_for(self, process: ReplayProcess) -> None:
         self._busy.add(process)
         self._selector.register(process.channel, selectors.EVENT_READ, process)
 
     def _home(self, reference: str) -> HandlerProcess:
         found = self._homes.get(reference)
+        if reference in self._importing and isinstance(found, HandlerProcess):
+            self._importing.discard(reference)
+            try:
+                found.wait_until_ready()
+            except UnusableHandlerError as error:
+                self._homes[reference] = found = error
         if found is None:
             self._make_room()
             try:
@@ -222,6 +232,13 @@ class ReplayPool:
         if isinstance(found, UnusableHandlerError):
             raise found
         return found
+
+    def prepare(self, handlers: Handlers) -> None:
+        """Start to import the handler, if it is the same for every recording, while the recordings are read."""
+        reference = handlers.only
+        if reference is not None and reference not in self._homes and hasattr(os, "fork"):
+            self._homes[reference] = HandlerProcess(reference, self._options, waits=False)
+            self._importing.add(reference)
 
     def _running_home(self, reference: str) -> HandlerProcess | None:
         found = self._homes.get(reference)
@@ -288,23 +305,34 @@ class ReplayPool:
             verdict, text = _death(process.end(seconds=1), process.last_output)
             self._judge(task, self._report(task, verdict, text), process)
             return
-        report = self._complete(task, outcome, process)
-        if self._is_repeated(task, report, outcome, process):
-            process.home.repeats += 1
-            with suppress(ClosedChannelError):
-                self._assign(process, replace(task, first=report))
-                return
+        printed = process.printed()
+        if self._is_repeated(task, outcome, process) and self._repeat(task, process):  # the rest meanwhile
+            process.task = replace(task, first=_complete(task, outcome, process, printed))
+            return
+        report = _complete(task, outcome, process, printed)
         if outcome.is_worn or self._options.is_fresh or process.replays >= REPLAYS_PER_PROCESS:
             process.end()
         else:
             self._idle.append(process)
         self._judge(task, report, process)
 
-    def _is_repeated(self, task: Task, report: ReplayReport, outcome: Outcome, process: ReplayProcess) -> bool:
+    def _repeat(self, task: Task, process: ReplayProcess) -> bool:
+        """Let the process replay the recording again. Returns whether it is still there."""
+        try:
+            process.repeat(task, self._options)
+        except ClosedChannelError:
+            return False
+        process.home.repeats += 1
+        self._wait_for(process)
+        return True
+
+    def _is_repeated(self, task: Task, outcome: Outcome, process: ReplayProcess) -> bool:
         """Whether the process is to replay the recording again."""
         options = self._options
         is_first = task.first is None and task.before is None and process.home.repeats < REPEATS
-        return is_first and report.is_same and not (outcome.is_worn or options.is_fresh or options.is_every_prefix)
+        return (
+            is_first and outcome.report.is_same and not (outcome.is_worn or options.is_fresh or options.is_every_prefix)
+        )
 
     def _take_back(self, process: ReplayProcess) -> None:
         self._selector.unregister(process.channel)
@@ -320,18 +348,6 @@ class ReplayPool:
         else:
             self._start(replace(task, before=report), is_new=True)
 
-    def _complete(self, task: Task, outcome: Outcome, process: ReplayProcess) -> ReplayReport:
-        report = outcome.report
-        execution = rooted_at(task.execution, report.handler)
-        if outcome.paths:
-            operations = list(execution.operations)
-            for index, path in outcome.paths:
-                operations[index] = replace(operations[index], path=path)
-            execution = replace(execution, operations=tuple(operations))
-        notes = (*report.notes, *_output_note(process.printed()))
-        ready = process.home.ready
-        return replace(report, execution=execution, notes=notes, isolation=ready.layers, at_import=ready.at_import())
-
     def _report(self, task: Task, verdict: Verdict, error: str) -> ReplayReport:
         home = self._homes.get(task.reference)
         if not isinstance(home, HandlerProcess):
@@ -346,6 +362,19 @@ class ReplayPool:
             at_import=ready.at_import(),
             execution=rooted_at(task.execution, ready.handler),
         )
+
+
+def _complete(task: Task, outcome: Outcome, process: ReplayProcess, printed: str) -> ReplayReport:
+    report = outcome.report
+    execution = rooted_at(task.execution, report.handler)
+    if outcome.paths:
+        operations = list(execution.operations)
+        for index, path in outcome.paths:
+            operations[index] = replace(operations[index], path=path)
+        execution = replace(execution, operations=tuple(operations))
+    notes = (*report.notes, *_output_note(printed))
+    ready = process.home.ready
+    return replace(report, execution=execution, notes=notes, isolation=ready.layers, at_import=ready.at_import())
 
 
 def combined(used: ReplayReport, new: ReplayReport) -> ReplayReport:

@@ -27,6 +27,7 @@ from durable_execution.replay.channel import (
     ForgedMessageError,
 )
 from durable_execution.replay.messages import (
+    Again,
     Challenge,
     Fork,
     Forked,
@@ -127,9 +128,7 @@ class ReplayProcess:
         Raises:
             ClosedChannelError: The process has ended.
         """
-        seconds = options.seconds if not options.is_every_prefix else max(options.seconds, EVERY_PREFIX_SECONDS)
-        self.task, self.replays = task, self.replays + 1
-        self.deadline = time.monotonic() + seconds + options.grace
+        seconds = self._begin(task, options)
         # a replay needs the traces only to cut the recording: their facts are in the operations already
         execution = task.execution if options.is_every_prefix else replace(task.execution, traces=())
         self.channel.send(
@@ -144,6 +143,22 @@ class ReplayProcess:
                 order_seed=order_seed,
             )
         )
+
+    def repeat(self, task: Task, options: WorkerOptions) -> None:
+        """Ask to replay the recording of the last job once more.
+
+        Raises:
+            ClosedChannelError: The process has ended.
+        """
+        self._begin(task, options)
+        self.channel.send(Again())
+
+    def _begin(self, task: Task, options: WorkerOptions) -> float:
+        """Note what the process works on from now on. Returns the time limit in seconds."""
+        seconds = options.seconds if not options.is_every_prefix else max(options.seconds, EVERY_PREFIX_SECONDS)
+        self.task, self.replays = task, self.replays + 1
+        self.deadline = time.monotonic() + seconds + options.grace
+        return seconds
 
     def record_lines(
         self,
@@ -238,9 +253,23 @@ class ReplayProcess:
 
 
 class HandlerProcess:
-    """The process that has imported a handler, from which others are forked."""
+    """The process that has imported a handler, from which others are forked.
 
-    def __init__(self, reference: str, options: WorkerOptions, surroundings: Surroundings | None = None) -> None:
+    Args:
+        reference: The handler.
+        options: How to replay.
+        surroundings: What it finds around it.
+        waits: Whether to wait until it has imported the handler; else call `wait_until_ready` before anything else.
+
+    Raises:
+        UnusableHandlerError: The handler cannot be imported.
+    """
+
+    ready: Ready
+
+    def __init__(
+        self, reference: str, options: WorkerOptions, surroundings: Surroundings | None = None, *, waits: bool = True
+    ) -> None:
         self.reference = reference
         self.repeats = 0
         surroundings = surroundings or Surroundings("")
@@ -257,10 +286,7 @@ class HandlerProcess:
         except BaseException:
             self._output.close()
             raise
-        self.ready = self._import(options, surroundings)
-
-    def _import(self, options: WorkerOptions, surroundings: Surroundings) -> Ready:
-        try:
+        with suppress(ClosedChannelError):  # it has ended already, which the next message shows
             self._channel.send(
                 Start(
                     self.reference,
@@ -271,6 +297,16 @@ class HandlerProcess:
                     surroundings.random_seed,
                 )
             )
+        if waits:
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Wait until the handler is imported.
+
+        Raises:
+            UnusableHandlerError: It cannot be imported.
+        """
+        try:
             answer = self._channel.receive(seconds=IMPORT_SECONDS)
         except TimeoutError:
             self.close()
@@ -290,7 +326,7 @@ class HandlerProcess:
         if isinstance(answer, Unusable):
             self.close()
             raise (UnknownHandlerError if answer.is_unknown else UnusableHandlerError)(answer.message)
-        return answer  # type: ignore[no-any-return]  # a Ready: nothing else is left
+        self.ready = answer
 
     def fork(self) -> ReplayProcess:
         """Start a process that replays.

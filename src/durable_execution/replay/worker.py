@@ -31,6 +31,7 @@ from durable_execution.replay.loading import load_handler
 from durable_execution.replay.messages import (
     BROKEN,
     CUT_OFF,
+    Again,
     Challenge,
     Forked,
     Job,
@@ -175,6 +176,7 @@ def _work(key: bytes, descriptors: list[int], handler: Any, sandbox: Sandbox, st
     """Be a process that replays."""
     if start.random_seed is not None:
         seed_random(start.random_seed)  # Python seeds `random` again in every fork
+    job: Job | None = None
     try:
         with exempt():
             connection = hidden(descriptors[0])
@@ -185,8 +187,13 @@ def _work(key: bytes, descriptors: list[int], handler: Any, sandbox: Sandbox, st
         sandbox.enter([connection.fileno()])
         channel = Channel(connection, key, is_supervisor=False)
         while True:
-            job = channel.receive()
-            channel.send(_outcome(job, handler, sandbox))
+            request = channel.receive()
+            is_again = isinstance(request, Again)
+            job = job if is_again and job is not None else request
+            outcome = _outcome(job, handler, sandbox)
+            if is_again and outcome.report.is_same:
+                outcome = replace(outcome, report=replace(outcome.report, rows=()))
+            channel.send(outcome)
             challenge: Challenge = channel.receive()
             channel.send(challenge)
     except ClosedChannelError:
