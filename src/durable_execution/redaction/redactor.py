@@ -126,7 +126,7 @@ KINDS: tuple[tuple[str, tuple[str, ...] | None, tuple[str, ...]], ...] = (
 """Members that hold secrets in a JSON web key, a secret of Kubernetes and a parameter of Systems Manager: what tells it, and which."""
 
 TELLING_MEMBERS = frozenset({*KEY_MEMBERS, *(member for member, _, _ in KINDS)})
-"""Members without which no other one is told to be secret."""
+"""Members that say of another member whether it is secret; a mapping without any of them hides none."""
 
 _LONG_KEY = 16
 
