@@ -63,6 +63,16 @@ CHECKED = {
         "plain_thread_sums",
         "thread_pool_of_multiprocessing",
     ),
+    "in fields, attributes, members of enums and iterators": (
+        "pause_from_own_dice",
+        "ulid_in_the_payload",
+        "attributes_in_set_order",
+        "callback_until_cutoff",
+        "words_consumed_once",
+        "enum_numbered_from_set",
+        "resource_of_the_package",
+        "plan_by_weekday",
+    ),
     "in threads, closures and patterns": (
         "pooled_answers",
         "future_of_a_pool",

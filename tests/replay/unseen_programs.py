@@ -170,7 +170,7 @@ def run(mode: str, folder: Path, environ: Mapping[str, str], *arguments: str) ->
 def lines_of(mode: str, folder: Path, environ: Mapping[str, str], *arguments: str) -> Iterator[str]:
     """Run this module in a process with other surroundings, and yield what it prints as it comes."""
     side = folder / {"--record": "recorded"}.get(mode, "replayed")
-    place = os.pathsep.join([str(side), str(REPOSITORY)])
+    place = os.pathsep.join(map(str, (side, REPOSITORY, REPOSITORY / "src", REPOSITORY / "debugger")))
     command = [sys.executable, "-m", "tests.replay.unseen_programs", mode, str(folder), *arguments]
     environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": place, **environ}
     with (

@@ -16,13 +16,13 @@ from typing import Self
 from durable_execution.divergence import Cause, Divergence
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay.dependence import depends_on_kept_state
+from durable_execution.replay.dependence import depends_on_kept_state, depends_on_order
 from durable_execution.replay.evidence import CauseSearch, applied, recorded_sources
 from durable_execution.replay.recorded_state import contexts_to_open
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.reproduction import Variant, blank_of
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
-from durable_execution.replay.surroundings import FRESH, WORN, Surroundings, surroundings_for
+from durable_execution.replay.surroundings import FRESH, HASHED, WORN, Surroundings, surroundings_for
 
 SECONDS = 30.0
 """Most time that the search for one cause takes. It takes a few seconds, and longer only on a busy machine."""
@@ -144,8 +144,11 @@ class Replays:
                 self._may_start.set()
         root = self._report.root
         sides = [side for side in (root.recorded, root.replayed) if side is not None] if root is not None else []
-        if fresh and depends_on_kept_state(fresh[0].lines, [side.id for side in sides if side.id]):
+        ids = [side.id for side in sides if side.id]
+        if fresh and depends_on_kept_state(fresh[0].lines, ids):
             yield self._beside(*self._unlike(self._process(WORN)))
+        for surroundings in HASHED if fresh and depends_on_order(fresh[0].lines, ids) else ():
+            yield self._beside(*self._unlike(self._process(surroundings)))
 
     def whole(self, variants: Sequence[Variant]) -> list[Variant]:
         """Record replays again, with all values. One that fails keeps what it has."""

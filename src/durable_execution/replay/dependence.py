@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 
-from durable_execution.replay.line_alignment import Side
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
-from durable_execution.replay.shared_values import is_closed_over, parameters_of
+from durable_execution.replay.recorded_side import Side
+from durable_execution.replay.shared_values import is_closed_over, makes_iterator, parameters_of
 from durable_execution.replay.skipped_writes import changes, nested_functions
-from durable_execution.replay.slicing import Decision, Origin
+from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import Statement, source_of
+from durable_execution.replay.value_sources import Source, dependence_of, source_at_import
 
 MAX_STEPS = 4_000
 MAX_VISITS = 25
@@ -222,6 +223,7 @@ class Dependences:
         if written is not None:
             self._add(written, depth)
             return
+        path = self.side.shared_path(path, at)
         kept = self.side.kept(path, at, frame)
         if kept is not None:
             file, statement = kept
@@ -248,10 +250,24 @@ def depends_on_kept_state(recording: LineRecording, operation_ids: Iterable[str]
     return any(map(outlives_the_execution, found))
 
 
+def depends_on_order(recording: LineRecording, operation_ids: Iterable[str]) -> bool:
+    """Whether one of the calls depends on the order of a set, or on a hash, also by way of a value that was made at import."""
+    made = [one for one in operation_ids if recording.operation(one) is not None]
+    return any(map(_uses_order, (origin for one in made for origin, _ in Dependences.of_call(recording, one).origins)))
+
+
+def _uses_order(origin: Origin) -> bool:
+    found = dependence_of(origin.statement, origin.reads, origin.file)
+    if found is None and origin.kept is not None and origin.statement.function is None:
+        source = source_at_import(origin.file, origin.statement, origin.kept.rpartition(".")[2])
+        found = source[1].dependence if source is not None else None
+    return found is not None and found.source in (Source.ORDER, Source.HASH)
+
+
 def outlives_the_execution(origin: Origin) -> bool:
     """Whether a statement changes a value that was made before the replay: at import, or by an object that is older."""
     if origin.kept is None or origin.statement.function is None:
-        return False
+        return origin.kept is not None and makes_iterator(origin.statement)
     owner, _, name = origin.kept.rpartition(".")
     made = [one for one in source_of(origin.file) if name in one.binds or f"self.{name}" in one.writes]
     if owner:

@@ -17,7 +17,7 @@ from durable_execution.replay.edits import cause_by_edit
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.origin import BY_SUSPECT, cause_of, is_at
 from durable_execution.replay.reproduction import Reproduction, Variant, reproduced
-from durable_execution.replay.slicing import Decision, Origin
+from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import read_again
 from durable_execution.replay.suspects import Suspect
 from durable_execution.replay.value_sources import Source, dependence_of
@@ -163,7 +163,7 @@ class CauseSearch:
         seen = [one for one in self.suspects if is_at(one, origin.file, origin.statement) and one.kind in BY_SUSPECT]
         sources = {BY_SUSPECT[one.kind] for one in seen}
         if not sources:
-            found = dependence_of(origin.statement, origin.reads)
+            found = dependence_of(origin.statement, origin.reads, origin.file, differs=False)
             sources = {found.source} if found is not None else set()
         if not sources or sources <= NEVER_OBSERVED or (sources == {Source.CLOCK} and self._is_clock_refuted()):
             return None

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from durable_execution.divergence import Cause, Evidence
-from durable_execution.replay.slicing import Decision, Origin
+from durable_execution.replay.shared_values import ITERATORS, called_in, makes_iterator
+from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import Statement
 from durable_execution.replay.suspects import Suspect, SuspectKind, base_name
 from durable_execution.replay.value_sources import (
@@ -112,7 +113,7 @@ def _is_expression(text: str) -> bool:
 def is_known(origin: Origin, suspects: Sequence[Suspect]) -> bool:
     """Whether it is known what a statement depends on, and not only that it differs."""
     if origin.is_opaque:
-        return _at_import(origin) is not None
+        return _at_import(origin) is not None or makes_iterator(origin.statement)
     return _dependence(origin, suspects).source is not Source.OTHER
 
 
@@ -125,7 +126,7 @@ def _dependence(origin: Origin, suspects: Sequence[Suspect]) -> Dependence:
     seen = next((one for one in suspects if is_at(one, origin.file, statement) and one.kind in BY_SUSPECT), None)
     if seen is not None and not origin.kept:
         return Dependence(BY_SUSPECT[seen.kind], seen.what)
-    found = dependence_of(statement, origin.reads)
+    found = dependence_of(statement, origin.reads, origin.file)
     if origin.kept and (found is None or statement.function is None or found.source is Source.GENERATOR):
         if statement.function is not None:
             return Dependence(Source.STATE, origin.kept)
@@ -136,7 +137,7 @@ def _dependence(origin: Origin, suspects: Sequence[Suspect]) -> Dependence:
 
 
 HOLDERS = frozenset(
-    {"partial", "count", "cycle", "iter", "ContextVar", "list", "dict", "set", "deque", "defaultdict", "Counter",
+    {*ITERATORS, "partial", "ContextVar", "list", "dict", "set", "deque", "defaultdict", "Counter",
      "OrderedDict", "WeakValueDictionary", "WeakKeyDictionary", "WeakSet"}
 )  # fmt: skip
 """What makes an object that keeps what is put into it, or where it stands."""
@@ -145,10 +146,7 @@ HOLDERS = frozenset(
 def _holds_state(statement: Statement) -> bool:
     """Whether a statement makes an object that changes later: then its changes matter, not when it was made."""
     value = getattr(statement.node, "value", None)
-    if isinstance(value, ast.Call):
-        name = value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", "")
-        return name in HOLDERS
-    return isinstance(value, (ast.List, ast.Dict, ast.Set))
+    return called_in(value) in HOLDERS or isinstance(value, (ast.List, ast.Dict, ast.Set, ast.GeneratorExp))
 
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
+from durable_execution.replay.line_recording import Frame
 from durable_execution.replay.statements import Statement, imported, module_file, source_of
 from durable_execution.replay.suspects import Owner, owner_of
 
@@ -122,6 +123,46 @@ def _factory(value: object) -> ast.expr | None:
     """What makes a value in the body of a class for each object: `list` in `field(default_factory=list)`."""
     keywords = value.keywords if isinstance(value, ast.Call) else ()
     return next((one.value for one in keywords if one.arg == "default_factory"), None)
+
+
+ITERATORS = frozenset({"map", "zip", "filter", "iter", "enumerate", "reversed", "count", "cycle", "chain", "islice"})
+"""What makes an object that gives each of its values once, to the execution that asks next."""
+
+
+def makes_iterator(statement: Statement) -> bool:
+    """Whether a statement of a module makes an iterator, which goes on where the execution before stopped."""
+    value = getattr(statement.node, "value", None)
+    return statement.function is None and (isinstance(value, ast.GeneratorExp) or called_in(value) in ITERATORS)
+
+
+def called_in(value: object) -> str | None:
+    """The last name of what an expression calls: `count` for `itertools.count(1)`; None if it is not a call."""
+    if not isinstance(value, ast.Call):
+        return None
+    return value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", None)
+
+
+def field_made_by(frame: Frame, file: str, statement: Statement) -> tuple[str, str] | None:
+    """The class and the name of the field that a frame makes a value for, where a statement makes an object of this class.
+
+    Args:
+        frame: What a statement calls. No statement calls a factory of a field: the class does.
+        file: The file of the statement.
+        statement: The statement.
+    """
+    name = frame.function.rpartition(".")[2]
+    if name in statement.mentions:
+        return None
+    for origin in dict.fromkeys((frame.file, file, *(imported(file, one)[0] for one in sorted(statement.calls)))):
+        for one in source_of(origin):
+            factory = _factory(getattr(one.node, "value", None)) if one.function is None else None
+            owner = class_around(origin, one) if factory is not None else None
+            if factory is None or owner is None or owner not in statement.calls:
+                continue
+            is_own = isinstance(factory, ast.Lambda) and (origin, factory.lineno) == (frame.file, frame.first_line)
+            if is_own or ast.unparse(factory).rpartition(".")[2] == name:
+                return owner, min(one.binds)
+    return None
 
 
 def _wanted(call: ast.Call, function: object, names: set[str]) -> list[ast.AST] | None:

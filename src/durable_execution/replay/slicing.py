@@ -12,60 +12,26 @@ call depends on.
 import ast
 from dataclasses import dataclass, field, replace
 
-from durable_execution.replay.line_alignment import Alignment, Side, index_of
-from durable_execution.replay.line_recording import NOTHING, Frame, LineRecording, Values
+from durable_execution.replay.line_alignment import Alignment
+from durable_execution.replay.line_recording import Frame, LineRecording
+from durable_execution.replay.object_texts import differing
+from durable_execution.replay.recorded_side import Side, index_of
 from durable_execution.replay.shared_values import (
     DESCRIPTORS,
     Asked,
     default_for,
     defaults_of,
+    field_made_by,
     is_initial,
     makes_or_changes,
     may_show,
     parameters_of,
     passes,
 )
+from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import Statement, source_of
 
 MAX_STEPS = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A statement that makes the difference.
-
-    Attributes:
-        file: Its file.
-        line: Its first line.
-        statement: The statement.
-        kept: The name whose value was kept from before the replay, if that is how it differs.
-        is_default: Whether `kept` is a parameter whose default value was kept.
-        is_opaque: Whether `kept` is an object whose value is not shown, and may have nothing to do with it.
-        is_skipped: Whether it writes `kept` in a function that the replay did not run again, such as the body of a step.
-        depth: Steps from the parting call.
-        values: The values that differ, of the first and the second replay.
-        reads: The values that it read, as texts.
-    """
-
-    file: str
-    line: int
-    statement: Statement
-    kept: str | None = None
-    is_default: bool = False
-    depth: int = 0
-    values: tuple[str, str] | None = None
-    reads: Values = field(default_factory=lambda: NOTHING)
-    is_skipped: bool = False
-    is_opaque: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The branch, loop or call nearest to the parting call that went differently."""
-
-    file: str
-    line: int
-    statement: Statement
 
 
 @dataclass
@@ -252,9 +218,20 @@ class Slice:
         """Follow the functions that a statement calls and that end differently."""
         found = False
         for frame in self._left.called_at(at):
-            if not self._left.goes_on_after(frame, at):
+            if not self._left.goes_on_after(frame, at) and not self._makes_other_field(frame, at):
                 found = self._differs_at_end(frame, depth) or found
         return found
+
+    def _makes_other_field(self, frame: Frame, at: int) -> bool:
+        """Whether a frame only makes the value of a field of an object of which another field is followed."""
+        statement = self._left.statement(at)
+        file = self._left.frames[self._left.events[at].frame].file
+        made = field_made_by(frame, file, statement) if statement is not None else None
+        owners = (
+            (path.rpartition(".")[2], self._left.class_of(path, used_at)) for path, used_at, _ in self._attributes
+        )
+        wanted = {name for name, owner in owners if made is not None and owner == made[0]}
+        return made is not None and bool(wanted) and made[1] not in wanted
 
     def _changed_inside(self, at: int, other: int, depth: int) -> bool:
         """Follow the objects that functions called by a statement leave behind differently, such as one that they construct."""
@@ -271,7 +248,10 @@ class Slice:
             )
             for name in sorted(self._left.parameters(frame)):
                 values = self._differing(name, end, other_end)
-                if values is not None and self._differing(name, start, other_start) is None:
+                if values is not None and (
+                    self._differing(name, start, other_start) is None
+                    or self.alignment.is_changed_differently(name, (start, other_start), (end, other_end))
+                ):
                     found = self._value(name, end, values, depth + 1) or found
         return found
 
@@ -323,7 +303,7 @@ class Slice:
         other = self.alignment.line(at)
         outer = self._differing(base, at, other) if other is not None else None
         parts = path.split(".")
-        if any(self._attribute(".".join(parts[:length]), at, depth) for length in range(len(parts), 1, -1)):
+        if any(self._attribute(".".join(parts[:length]), at, values, depth) for length in range(len(parts), 1, -1)):
             return True
         self._attributes.append((path, at, frame))
         is_own = outer is not None and may_show(outer[0], parts[1])
@@ -348,15 +328,17 @@ class Slice:
                 )
         self.origins.sort(key=lambda one: one.depth)
 
-    def _attribute(self, path: str, at: int, depth: int) -> bool:
-        """Follow the last write of an attribute, if that statement differs itself."""
+    def _attribute(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
+        """Follow the last write of an attribute, if that statement differs itself or gives a different value."""
         written = self._left.write_anywhere(path, at)
         if written is None:
             return False
         other = self.alignment.line(written)
         if other is None:
             return self._control(written, depth)
-        return self._statement(written, other, depth, is_terminal=False)
+        if self._statement(written, other, depth, is_terminal=False):
+            return True
+        return self.alignment.gives_different(path, written, other) and self._terminal(written, depth, values)
 
     def _local(self, name: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
         written = self._left.write_in(frame, name, at)
@@ -376,7 +358,13 @@ class Slice:
             return self._control(written, depth) or self._terminal(written, depth, values)
         statement = self._left.statement(written)
         if statement is not None and name not in statement.binds:
-            before = self._differing(name, written, other)
+            before, end = self._differing(name, written, other), (self._left.after(written), self._right.after(other))
+            if (
+                before is not None
+                and self.alignment.is_changed_differently(name, (written, other), end)
+                and self._statement(written, other, depth, is_terminal=False)
+            ):
+                return True
             if before is not None and self._value(name, written, before, depth):
                 return True  # changed in place: it differed already
         return self._statement(written, other, depth)
@@ -427,6 +415,7 @@ class Slice:
 
     def _kept(self, path: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
         """The value is older than the replay: point at the statement that keeps it, or that made it at import."""
+        path = self._left.shared_path(path, at)
         found = self._left.kept(path, at, frame)
         owner = path.rpartition(".")[0]
         if found is None and owner and owner.partition(".")[0] not in self._left.recording.locals_at(at):
@@ -455,8 +444,12 @@ class Slice:
             kept = self._left.kept(path, used_at, user)
             if kept is not None and (is_kept := default_for(*kept, statement.calls)) is not None:
                 self._note(Origin(kept[0], kept[1].first, kept[1], path if is_kept else None, False, depth, values))
-        self._note(self._origin(statement, at, depth, values=values))
         frame = self._left.frames[self._left.events[at].frame]
+        for owner, name in differing(*values) if values is not None else ():
+            field = self._left.field(owner, name, frame)
+            if field is not None and default_for(*field, statement.calls) is False:
+                self._note(Origin(field[0], field[1].first, field[1], None, False, depth, values))
+        self._note(self._origin(statement, at, depth, values=values))
         for path, text in self._left.values(statement, at).items():
             if not (text or "").startswith("<"):
                 continue

@@ -1,11 +1,16 @@
 """Reads what objects store, without running user code: no property, descriptor or `__getattr__` is called."""
 
 import dataclasses
+import enum
 import types
 from typing import Any
 
 PYDANTIC_FIELDS, PYDANTIC_MORE = "__pydantic_fields_set__", ("__pydantic_extra__", "__pydantic_private__")
 """How a pydantic model notes which fields were set, and where it keeps values that are not fields."""
+
+
+ENUM_MEMBER = {"name": "_name_", "value": "_value_"}
+"""Where a member of an enum keeps what its attributes give."""
 
 
 def attributes_of(value: Any) -> dict[str, Any]:
@@ -45,6 +50,8 @@ def attribute(value: Any, name: str) -> Any:
         return _from(value.__dict__, name)
     if isinstance(value, type):
         return _plain(_from_classes(value, name))
+    if isinstance(value, enum.Enum) and name in ENUM_MEMBER:
+        return object.__getattribute__(value, ENUM_MEMBER[name])
     try:
         stored = object.__getattribute__(value, "__dict__")
     except AttributeError:

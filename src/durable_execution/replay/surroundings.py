@@ -51,6 +51,10 @@ WORN = Surroundings("a process that replays many times", replays=8)
 """What code keeps between executions may decide only when it is full, or at every third execution."""
 
 
+HASHED = tuple(Surroundings(f"a process with hash seed {seed}", {"PYTHONHASHSEED": str(seed)}) for seed in range(4, 9))
+"""The first item of a set may be the same for some seeds."""
+
+
 def surroundings_for(
     execution: RecordedExecution,
     suspects: Iterable[Suspect] = (),

@@ -92,15 +92,19 @@ class Dependence:
     what: str
 
 
-def dependence_of(statement: Statement, reads: Mapping[str, str | None]) -> Dependence | None:
+def dependence_of(
+    statement: Statement, reads: Mapping[str, str | None], file: str | None = None, *, differs: bool = True
+) -> Dependence | None:
     """Say what a statement depends on, from its syntax and from the values that it read.
 
     Args:
         statement: The statement.
         reads: Values of names and paths when it ran, as texts; for what syntax does not tell.
+        file: Its file, to tell the functions of the user; None if it does not matter.
+        differs: Whether it is known to give different values: then items of a set that a key finds equal make the difference.
     """
     found: Dependence | None = None
-    for node in calls_of(statement):
+    for node in (*calls_of(statement), *_made_later(statement)):
         source = _source_of(node)
         if source is not None and (found is None or found.source in (Source.GENERATOR, Source.COMPLETION)):
             found = Dependence(source, f"{ast.unparse(node.func)}()")
@@ -108,8 +112,15 @@ def dependence_of(statement: Statement, reads: Mapping[str, str | None]) -> Depe
         found = _environment(statement) or _place_in_code(statement)
     if found is not None and found.source is not Source.GENERATOR:
         return found
-    unordered = _unordered(statement, reads)
+    unordered = _unordered(statement, reads, file, differs)
     return Dependence(Source.ORDER, unordered) if unordered is not None else found
+
+
+def _made_later(statement: Statement) -> Iterator[ast.Call]:
+    """Yield what a class calls for each of its objects: `time()` for `field(default_factory=time)`."""
+    for call in calls_of(statement):
+        given = (one.value for one in call.keywords if one.arg == "default_factory")
+        yield from (ast.Call(one, [], []) for one in given if isinstance(one, (ast.Name, ast.Attribute)))
 
 
 def _source_of(call: ast.Call) -> Source | None:
@@ -157,26 +168,30 @@ def _is_none(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-ORDERED_BY = frozenset({"sorted", "len", "any", "all", "sum", "set", "frozenset", "Counter", "isdisjoint"})
+ORDERED_BY = frozenset({"len", "any", "all", "sum", "set", "frozenset", "Counter", "isdisjoint"})
 """Functions whose result does not depend on the order of a set."""
 
+SORTING = frozenset({"sorted", "min", "max"})
+"""Functions whose result depends on it only where a key finds two items equal."""
 
-def _unordered(statement: Statement, reads: Mapping[str, str | None]) -> str | None:
+
+def _unordered(statement: Statement, reads: Mapping[str, str | None], file: str | None, differs: bool) -> str | None:
     """Return the set whose order a statement uses; None if it uses none."""
     for part in statement.parts:
-        for node, is_ordered in _with_order(part, False):
-            if not is_ordered and _is_set(node, reads) and _uses_order(node, statement):
+        for node, is_ordered in _with_order(part, False, differs):
+            if not is_ordered and _is_set(node, reads) and _uses_order(node, statement, file):
                 return ast.unparse(node)[:MAX_CODE_SHOWN]
     return None
 
 
-def _with_order(node: ast.AST, is_ordered: bool) -> Iterator[tuple[ast.AST, bool]]:
+def _with_order(node: ast.AST, is_ordered: bool, differs: bool) -> Iterator[tuple[ast.AST, bool]]:
     yield node, is_ordered
     name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-    inside = is_ordered or name in ORDERED_BY or (name in ("min", "max") and not getattr(node, "keywords", ()))
+    may_tie = differs and any(one.arg == "key" for one in getattr(node, "keywords", ()))
+    inside = is_ordered or name in ORDERED_BY or (name in SORTING and not may_tie)
     inside = inside or isinstance(node, (ast.Compare, ast.SetComp))
     for child in ast.iter_child_nodes(node):
-        yield from _with_order(child, inside)
+        yield from _with_order(child, inside, differs)
 
 
 def _is_set(node: ast.AST, reads: Mapping[str, str | None]) -> bool:
@@ -214,8 +229,8 @@ def _looks_like_set(text: str | None) -> bool:
         return text.startswith("{") and ": " not in text.partition(",")[0]
 
 
-def _uses_order(node: ast.AST, statement: Statement) -> bool:
-    """Whether a set is iterated, or one of its items is taken."""
+def _uses_order(node: ast.AST, statement: Statement, file: str | None) -> bool:
+    """Whether a set is iterated, or one of its items is taken, and not only given to code of the user."""
     parents = {child: one for part in statement.parts for one in ast.walk(part) for child in ast.iter_child_nodes(one)}
     outer = parents.get(node)
     if outer is None:
@@ -223,10 +238,22 @@ def _uses_order(node: ast.AST, statement: Statement) -> bool:
     if isinstance(outer, ast.comprehension):
         return outer.iter is node
     if isinstance(outer, ast.Call):
-        return node in outer.args
+        return node in outer.args and not _is_own(outer.func, file)
     if isinstance(outer, ast.Attribute):
         return outer.attr == "pop" and isinstance(parents.get(outer), ast.Call)
     return isinstance(outer, (ast.Starred, ast.For, ast.AsyncFor))
+
+
+def _is_own(function: ast.expr, file: str | None) -> bool:
+    """Whether a function is the user's: its own lines tell what it does with what it is given."""
+    path = access_path(function)
+    if path is None or file is None:
+        return False
+    if path.partition(".")[0] in ("self", "cls"):
+        return True
+    origin, path = imported(file, path)
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(one.node, definitions) and path in one.binds for one in source_of(origin))
 
 
 class ImportedFrom(NamedTuple):
@@ -282,7 +309,7 @@ def _followed(place: Place) -> ImportedFrom | None:
         if not pending:
             return None
         file, statement = pending.popleft()
-        found = dependence_of(statement, _sets(file, statement))
+        found = dependence_of(statement, _sets(file, statement), file)
         if found is not None and found.source not in (Source.GENERATOR, Source.COMPLETION):
             return ImportedFrom(file, statement, found)
         for other in _read_by(file, statement):

@@ -332,7 +332,7 @@ class ValueText:
         if standard is not None:
             return standard(self, value, kind, depth, seen)
         package = kind.__module__.partition(".")[0]
-        if package == "durable_execution" or (package in OPAQUE and package != "types"):
+        if (package == "durable_execution" and not _is_option(kind)) or (package in OPAQUE and package != "types"):
             return f"<{kind.__name__}>"
         found = attributes_of(value)
         if not found:
@@ -458,6 +458,11 @@ def _is_plain_class(kind: Any) -> bool:
     members = [member for base in kind.__mro__ for member in base.__dict__.values()]
     has_slots = any(type(member) is types.MemberDescriptorType for member in members)
     return not has_slots and any("__dict__" in base.__dict__ for base in kind.__mro__)
+
+
+def _is_option(kind: type) -> bool:
+    """Whether a class of the SDK is one of options that code makes for a call."""
+    return kind.__module__.startswith("durable_execution.config.")
 
 
 def cut(text: str) -> str:

@@ -1,0 +1,44 @@
+"""What a slice finds: the statements that make a difference, and the branch through which they reach a call."""
+
+from dataclasses import dataclass, field
+
+from durable_execution.replay.line_recording import NOTHING, Values
+from durable_execution.replay.statements import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A statement that makes the difference.
+
+    Attributes:
+        file: Its file.
+        line: Its first line.
+        statement: The statement.
+        kept: The name whose value was kept from before the replay, if that is how it differs.
+        is_default: Whether `kept` is a parameter whose default value was kept.
+        is_opaque: Whether `kept` is an object whose value is not shown, and may have nothing to do with it.
+        is_skipped: Whether it writes `kept` in a function that the replay did not run again, such as the body of a step.
+        depth: Steps from the parting call.
+        values: The values that differ, of the first and the second replay.
+        reads: The values that it read, as texts.
+    """
+
+    file: str
+    line: int
+    statement: Statement
+    kept: str | None = None
+    is_default: bool = False
+    depth: int = 0
+    values: tuple[str, str] | None = None
+    reads: Values = field(default_factory=lambda: NOTHING)
+    is_skipped: bool = False
+    is_opaque: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The branch, loop or call nearest to the parting call that went differently."""
+
+    file: str
+    line: int
+    statement: Statement
