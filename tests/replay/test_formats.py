@@ -14,7 +14,7 @@ from durable_execution import DurableContext, durable_execution
 from durable_execution.divergence import Cause, Evidence
 from durable_execution.history.reading import read_history
 from durable_execution.replay import FORMATS, Replayer, ReplayReport, Verdict, render, worst
-from durable_execution.replay.formats import headline
+from durable_execution.replay.formats import headline, relative_in
 from tests.replay import workflows
 from tests.replay.recording import history_of
 
@@ -45,13 +45,24 @@ def test_text_has_the_five_lines_and_a_summary(reports: list[ReplayReport]) -> N
     assert "\x1b" not in text
 
 
-def test_text_names_files_as_they_are_called_from_here(
-    reports: list[ReplayReport], repository: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["text", "junit", "sarif", "github"])
+def test_files_are_named_as_they_are_called_from_here(
+    reports: list[ReplayReport], name: str, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
-    text = render(reports, "text")
-    assert " tests/replay/workflows.py:" in text
+    text = render(reports, name)
+    assert re.search(r"[ >]tests/replay/workflows\.py:", text)
     assert str(repository) not in text
+
+
+def test_only_whole_paths_below_the_working_folder_are_shortened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert relative_in(f"in {tmp_path}/shop/flow.py:3 and '{tmp_path}/a.py'") == "in shop/flow.py:3 and 'a.py'"
+    assert relative_in(f"/data{tmp_path}/flow.py {tmp_path}") == f"/data{tmp_path}/flow.py {tmp_path}"
+    monkeypatch.chdir("/")
+    assert relative_in("see https://example.org in /shop/flow.py") == "see https://example.org in /shop/flow.py"
 
 
 def test_other_suspects_are_listed_only_while_the_cause_is_not_known(reports: list[ReplayReport]) -> None:

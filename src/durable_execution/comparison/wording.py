@@ -304,7 +304,8 @@ def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: i
 
 def _change(kind: DivergenceKind, recorded: Side | None, replayed: Side | None) -> str:
     """The id of the change, quoted, as `ctx.patched` takes it."""
-    return change_id(recorded if kind is Kind.SKIPPED else replayed or recorded)
+    is_unnamed = kind is Kind.UNFINISHED and (replayed is None or not replayed.name)  # code that raises has no call
+    return change_id(recorded if kind is Kind.SKIPPED or is_unnamed else replayed or recorded)
 
 
 def change_id(side: Side | None) -> str:

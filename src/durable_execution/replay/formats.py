@@ -137,7 +137,7 @@ def _annotations(report: ReplayReport) -> Iterator[str]:
 
 def _command(word: str, title: str, text: str, site: CallSite | None) -> str:
     place = f"file={_property(relative(site.file))},line={max(1, site.line)}," if site is not None else ""
-    return f"::{word} {place}title={_property(title)}::{_data(text)}"
+    return f"::{word} {place}title={_property(title)}::{_data(relative_in(text))}"
 
 
 def _divergence(report: ReplayReport, divergence: Divergence) -> dict[str, Any]:
@@ -203,7 +203,10 @@ def _effect(report: ReplayReport, effect: Suspect) -> dict[str, Any]:
 
 def relative_in(text: str) -> str:
     """Shorten paths below the working directory to relative paths in a text."""
-    return text.replace(f"{Path.cwd()}{os.sep}", "")
+    folder = Path.cwd()
+    if folder == folder.parent:
+        return text  # each path is below it, and so is what follows `https:`
+    return re.sub(rf"(?<![\w./\\-]){re.escape(f'{folder}{os.sep}')}", "", text)
 
 
 FAILURE_RULE = "replay-failed"
@@ -213,7 +216,7 @@ def _result(rule: str, level: str, text: str, site: CallSite | None, report: Rep
     found: dict[str, Any] = {
         "ruleId": rule,
         "level": level,
-        "message": {"text": text},
+        "message": {"text": relative_in(text)},
         "properties": {"recording": report.source, "handler": report.handler},
     }
     place: dict[str, Any] = {"artifactLocation": {"uri": _artifact_of(report)}}
@@ -243,7 +246,9 @@ def _add_case(suite: "Element", report: ReplayReport) -> None:
     element = "failure" if report.exit_code is ExitCode.DIVERGED else "error"
     kind = report.root.kind.value if report.root else report.verdict.value
     message = report.root.headline if report.root else report.error or report.verdict.value
-    SubElement(case, element, type=_xml(kind), message=_xml(message)).text = _xml(details(report))
+    SubElement(case, element, type=_xml(kind), message=_xml(relative_in(message))).text = _xml(
+        relative_in(details(report))
+    )
 
 
 def _xml(text: str) -> str:

@@ -150,6 +150,7 @@ def test_an_error_where_the_recording_went_on_is_named_with_its_line() -> None:
     assert fix_of(kind, CHARGE, RAISED) == (
         f'accept at orders.py:12 what the recorded code accepted, or raise only `if ctx.patched("flow"):`, {OLD}'
     )
+    assert '`if ctx.patched("charge"):`' in fix_of(kind, CHARGE, replace(RAISED, name=None)), "the change has a name"
     nowhere = Side("EXECUTION", name="flow", detail="raised ValueError: no")
     assert likely_of(kind, CHARGE, nowhere).startswith("the code raises ValueError: no")
     for side in (None, BILL, Side("STEP", detail="was never called")):
