@@ -5,6 +5,7 @@ a hundredth of that, and runs the same `main` from its first line. Tests that ar
 `new_interpreter`; so is a process whose environment the interpreter reads before any code runs, up to `MOST` of them.
 """
 
+import gc
 import importlib
 import os
 import pickle
@@ -141,6 +142,8 @@ def serve(descriptor: int) -> None:
     from durable_execution.replay import worker
 
     worker.replay_something()
+    gc.collect()
+    gc.freeze()  # or each fork would look through all that was imported, and copy its memory
     connection = socket.socket(fileno=descriptor)
     while True:
         head, descriptors, _, _ = socket.recv_fds(connection, LENGTH.size, 2)
