@@ -104,6 +104,7 @@ class InMemory:
         items = sorted((one for one in session.items if one.nodeid in callers), key=lambda one: callers[one.nodeid])
 
         def run() -> bool:
+            gc.unfreeze()  # a test may have put functions beyond the collector, which would not list them
             for function in [one for one in gc.get_objects() if type(one) is FunctionType]:
                 here = function.__code__
                 if here.co_filename == str(file) and (here.co_qualname, here.co_firstlineno) in replaced:
