@@ -72,6 +72,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tests/replay/test_suspects.py", "tests/replay/test_formats.py"),
         ("tests/replay/test_causes.py",),
     ),
+    "replay/cause_finder.py": (("tests/unit/replay",), ("tests/replay/test_causes.py",)),
     "replay/suspects.py": (
         ("tests/unit/replay", "tests/replay/test_suspect_ranking.py"),
         ("tests/replay/test_suspects.py",),

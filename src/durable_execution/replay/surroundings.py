@@ -100,10 +100,11 @@ def surroundings_for(
     def plausible(name: str) -> str | None:
         return next(iter(plausible_values(os.environ.get(name), members, known.get(name))), os.environ.get(name))
 
-    for value in VALUES if names else ():
+    wanted = f"a process with other values of {', '.join(names)}"
+    for number, value in enumerate(VALUES if names else (), start=1):
         changed = {name: plausible(name) if value is _flipped else value(os.environ.get(name)) for name in names}
         if any(changed[name] != os.environ.get(name) for name in names):
-            found.append(Surroundings(f"a process with other values of {', '.join(names)}", changed))
+            found.append(Surroundings(wanted if number == 1 else f"{wanted}, number {number}", changed))
     return found
 
 
