@@ -44,6 +44,7 @@ class InMemory:
     def __init__(self, copy: Path, mutants: Sequence[tuple[str, str]], results: Path) -> None:
         self._copy, self._mutants, self._results = copy, mutants, results
         self._callers: dict[Place, dict[str, float]] = defaultdict(dict)
+        self._times: dict[str, float] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -71,6 +72,7 @@ class InMemory:
                         _run(session, [item])
                     took = time.monotonic() - started
                     if not session.testsfailed:  # one that fails beside a profiler says nothing
+                        found.write(f"{took}\t\t\t{item.nodeid}\n")
                         found.writelines(f"{took}\t{file}\t{name}\t{item.nodeid}\n" for file, name in called)
                     session.testsfailed, session.shouldfail = 0, False
             return True
@@ -80,7 +82,7 @@ class InMemory:
         with os.fdopen(readable, encoding="utf-8") as found:
             for row in found:
                 took, file, name, nodeid = row.rstrip("\n").split("\t")
-                self._callers[file, name][nodeid] = float(took)
+                (self._callers[file, name] if name else self._times)[nodeid] = float(took)
         os.waitpid(pid, 0)
 
     def _tried(self, session: pytest.Session, file: Path, code: str) -> str:
@@ -99,9 +101,10 @@ class InMemory:
             (one.co_qualname, one.co_firstlineno) for one in changed
         }:
             return "left"
-        if not callers:
-            return "uncalled"
-        items = sorted((one for one in session.items if one.nodeid in callers), key=lambda one: callers[one.nodeid])
+        times = (
+            callers or self._times
+        )  # what a profile function of the code calls is called by no test that can be seen
+        items = sorted((one for one in session.items if one.nodeid in times), key=lambda one: times[one.nodeid])
 
         def run() -> bool:
             gc.unfreeze()  # a test may have put functions beyond the collector, which would not list them
@@ -114,8 +117,8 @@ class InMemory:
 
         file.write_text(code, encoding="utf-8")
         try:
-            is_killed = _ended(_forked(run), LEAST_S + SLOWER * sum(callers.values()))
-            return "killed" if is_killed else "survived"
+            is_killed = _ended(_forked(run), LEAST_S + SLOWER * sum(times.values()))
+            return "killed" if is_killed else "survived" if callers else "uncalled"
         finally:
             file.write_text(original, encoding="utf-8")
 
