@@ -132,6 +132,7 @@ NOTICED: dict[str, tuple[Callable[[], Any], list[tuple[str, str, bool]]]] = {
     "a short sleep": (lambda: HELD_SLEEP(0), [("sleep", "time.sleep()", True)]),
     "a loop": (asking_a_loop, [("clock", "loop.time()", False)]),
     "a turn of the loop": (sleeping(0), []),
+    "a nap": (sleeping(0.5), [("sleep", "asyncio.sleep(0.5)", True)]),
     "a sleep": (sleeping(2.5), [("sleep", "asyncio.sleep(2.5)", True)]),
     "a log line": (lambda: logging.getLogger("silent").log(0, "quiet"), []),
     "a record": (lambda: logging.LogRecord("n", 20, "f", 1, "m", None, None), []),
