@@ -19,10 +19,10 @@ import pytest
 from durable_execution import BlockingContext, DurableContext, MapConfig, NestingType, durable_execution
 from durable_execution.history.reading import UnreadableHistoryError, read_history
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay import Replayer, SuspectKind, UnusableHandlerError, Verdict, state_at
+from durable_execution.replay import DivergenceKind, Replayer, SuspectKind, UnusableHandlerError, Verdict, state_at
 from durable_execution.trace import MemorySink, read_traces
 from tests.replay import workflows
-from tests.replay.recording import history_of
+from tests.replay.recording import history_of, recorded
 
 
 @pytest.fixture(scope="module")
@@ -532,3 +532,20 @@ def test_flat_branches_are_replayed_inside() -> None:
     events, _ = history_of(make("w"))
     assert Replayer(make("w")).replay(events).divergences == ()
     assert [(one.kind, one.path) for one in Replayer(make("v")).replay(events).roots] == [("renamed", "flow/m#0/w")]
+
+
+def test_an_error_before_recorded_calls_names_its_line_and_the_call_that_is_not_reached() -> None:
+    async def recorded_flow(_event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="reserve")
+        await ctx.step(lambda _: 1, name="charge")
+
+    @durable_execution
+    async def flow(_event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="reserve")
+        raise KeyError("gone")
+
+    (found,) = Replayer(flow).replay(recorded(recorded_flow)).divergences
+    assert found.kind is DivergenceKind.OUTCOME
+    line = flow.function.__code__.co_firstlineno + 3
+    assert found.likely == f"{Path(__file__).name}:{line} raises KeyError: 'gone', where the recording went on"
+    assert found.effect == 'the execution fails here and never reaches "charge", which the recording made'

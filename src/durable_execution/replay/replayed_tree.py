@@ -14,6 +14,7 @@ from typing import Any
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import BRANCH_OF, CallNode, comparable_texts, is_same_json
 from durable_execution.comparison.runtime_check import side_of_call
+from durable_execution.comparison.wording import effect_of, fix_of, likely_of
 from durable_execution.divergence import DivergenceKind, Severity, Side, readable
 from durable_execution.errors import OperationError
 from durable_execution.history.positions import MAIN, Place, ScopePath, find_places
@@ -260,6 +261,28 @@ def outcome_difference(
         shown = f"{outcome.lower()}: {error}" if error else outcome.lower()
         return DivergenceKind.OUTCOME, execution.status.lower(), shown, Severity.ERROR
     return _value_difference(execution, run)
+
+
+def outcome_sentences(
+    kind: DivergenceKind, left: Side, right: Side, execution: RecordedExecution, run: ReplayRun
+) -> dict[str, Any]:
+    """Return the likely cause, the effect and the fix of a different outcome.
+
+    An error of the handler's own code, before recorded calls, is worded as where a recording goes on.
+    """
+    error = run.collector.exception if run.has_failed else None
+    if kind is DivergenceKind.OUTCOME and error is not None and raising_context(run.collector) is None:
+        made = run.collector.calls
+        missed = next((one for one in execution.operations if one.parent_id is None and one.id not in made), None)
+        if missed is not None and raise_site(error) is not None:
+            kind = DivergenceKind.UNFINISHED
+            left = Side(missed.type.value, id=missed.id, name=missed.name, subtype=missed.subtype)
+            right = raised_side(error, path=right.path, name=right.name)
+    return {
+        "likely": likely_of(kind, left, right),
+        "effect": effect_of(kind, left, right),
+        "fix": fix_of(kind, left, right),
+    }
 
 
 def _value_difference(execution: RecordedExecution, run: ReplayRun) -> tuple[DivergenceKind, str, str, Severity] | None:

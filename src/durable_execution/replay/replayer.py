@@ -8,7 +8,7 @@ from typing import Any
 
 from durable_execution.comparison.call_tree import CallNode, is_same_json, tree_of
 from durable_execution.comparison.comparison import Comparison, compare, not_restated
-from durable_execution.comparison.wording import VARIED, effect_of, fix_of, likely_of
+from durable_execution.comparison.wording import VARIED
 from durable_execution.counts import counted, plural
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side, readable, readable_pair
 from durable_execution.errors import OperationError
@@ -25,6 +25,7 @@ from durable_execution.replay.replayed_tree import (
     last_name,
     outcome_difference,
     outcome_of,
+    outcome_sentences,
     raise_site,
     result_of,
     rooted_at,
@@ -396,9 +397,7 @@ class _Replay:
                 position=None,
                 recorded=left,
                 replayed=right,
-                likely=likely_of(kind, left, right),
-                effect=effect_of(kind, left, right),
-                fix=fix_of(kind, left, right),
+                **outcome_sentences(kind, left, right, self._execution, run),
             )
         ]
 
