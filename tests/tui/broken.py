@@ -372,6 +372,20 @@ async def handler(order: dict, ctx: DurableContext) -> object:
 """.strip(),
         payload={"invoices": ["I-1", "I-2", "I-3"]},
     ),
+    Broken(
+        "ten_attempts",
+        """
+@durable_step
+def book(step: StepContext) -> str:
+    raise GatewayDownError("no answer within 30 s from the first ledger, the second ledger and " + "the third ledger " * 8)
+
+
+@durable_execution
+async def handler(order: dict, ctx: DurableContext) -> object:
+    patient = StepConfig(retry_strategy=RetryPresets.critical())
+    return await ctx.step(book(), config=patient)
+""".strip(),
+    ),
     Broken("lost_branch", _order(TOLD.format("one, two, three")), _order(TOLD.format("one, two"))),
     Broken("new_branch", _order(TOLD.format("one, two")), _order(TOLD.format("one, two, three"))),
     Broken(

@@ -159,6 +159,11 @@ WORDS: dict[str, tuple[str, ...]] = {
         "≈ + 2 branch parallel-branch-2 new in your code",
         'use the new list only `if ctx.patched("tell-all"):`',
     ),
+    "ten_attempts": (
+        "Error ten_attempts.GatewayDownError: no answer within 30 s from the first ledger, the second ledger and the third ledger the third ledger th…",
+        "Tried 10 times",
+        "if the cause passes with time, allow more attempts; if not, correct ten_attempts.py:43",
+    ),
     "retry_storm_in_map": (
         "gave up after 5 attempts (GatewayDownError",
         "retry_storm_in_map.py:43 in book",

@@ -9,6 +9,8 @@ import unicodedata
 from functools import lru_cache
 
 ELLIPSIS = "…"
+PUNCTUATION = "=(,./"
+"""A word that is too wide for a line goes on after one of these."""
 DROPPED = frozenset("\u200d\u200c\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 """Joiners and modifiers. They only change how a neighbour looks, and terminals disagree about the resulting width."""
 
@@ -93,7 +95,7 @@ def pad_left(text: str, cells: int) -> str:
 
 
 def wrap(text: str, cells: int) -> list[str]:
-    """Wrap safe text into lines of at most that many cells, at blanks where possible."""
+    """Wrap safe text into lines of at most that many cells: at blanks where possible, else after punctuation."""
     cells = max(cells, 1)
     lines: list[str] = []
     line = ""
@@ -104,11 +106,24 @@ def wrap(text: str, cells: int) -> list[str]:
         else:
             line = f"{line} {word}" if line else word
         while width(line) > cells:
-            head = take(line, cells) or line[:1]
+            head = _head(line, cells)
             lines.append(head)
             line = line[len(head) :]
     lines.append(line)
     return lines
+
+
+def _head(word: str, cells: int) -> str:
+    """The beginning of a word that is wider than a line, up to punctuation in its second half if it has some there."""
+    head = take(word, cells) or word[:1]
+    at = max(map(head.rfind, PUNCTUATION)) + 1
+    return head[:at] if at > len(head) // 2 else head
+
+
+def wrap_most(text: str, cells: int, most: int) -> list[str]:
+    """Wrap safe text into that many lines at most; an ellipsis marks what does not fit."""
+    lines = wrap(text, cells)
+    return lines if len(lines) <= most else [*lines[: most - 1], cut(" ".join(lines[most - 1 :]), cells)]
 
 
 @lru_cache(maxsize=8192)

@@ -4,7 +4,7 @@ It stands at the top of the first screen's facts, so that someone who has never 
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from durable_debugger.model import facts
 from durable_debugger.model.facts import State
@@ -12,7 +12,7 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.text import durations, payloads
-from durable_debugger.text.cells import cut, safe, wrap
+from durable_debugger.text.cells import cut, safe, wrap_most
 from durable_debugger.text.segments import Line, Part
 from durable_debugger.text.source_path import near, site_words
 from durable_execution.call_site import CallSite
@@ -28,6 +28,8 @@ MAX_VALUES = 3
 INPUT = 0
 """The line of a name that is the function's first argument."""
 MAX_MESSAGE = 2
+CRITICAL, PATIENT = 10, "StepConfig(retry_strategy=RetryPresets.critical())"
+"""A strategy to suggest, and its number of attempts: it is no advice for a step that had as many."""
 LEAST = ("called code", "tried", "since", "value")
 """Lines of the answer that may follow its fix where a window has too few rows, the least important first."""
 
@@ -225,8 +227,9 @@ class _Answer:
                 return f"deploy {name}, or correct the name in the call; this execution has ended, so start a new one"
             return f"correct what {name} does, or handle InvokeError here"
         if operation.type is OperationType.STEP and len(operation.attempts) > 1:
+            more = "allow more attempts" if len(operation.attempts) >= CRITICAL else f"allow more: `{PATIENT}`"
             return (
-                "if the cause passes with time, allow more: `StepConfig(retry_strategy=RetryPresets.critical())`; if not, "
+                f"if the cause passes with time, {more}; if not, "
                 f"correct {where} or handle StepError where the step is called, and {again}"
             )
         return f"correct {where}, or handle the error where it is called; {again}"
@@ -294,7 +297,7 @@ class _Answer:
     def _add(self, label: str, text: str, role: str = "text", *, code: str = "", most: int = 8) -> None:
         if not text:
             return
-        pieces: Sequence[str] = wrap(text, self.room)[:most]
+        pieces = wrap_most(text, self.room, most)
         for number, piece in enumerate(pieces):
             self.lines.append([Part(f"{label.capitalize() if not number else '':<{LABEL}}", "key"), Part(piece, role)])
         if code:

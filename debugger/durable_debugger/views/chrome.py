@@ -7,7 +7,7 @@ from durable_debugger.model.moments import Moment, MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.text import durations, glyphs
-from durable_debugger.text.cells import cut, safe, wrap
+from durable_debugger.text.cells import cut, safe, wrap_most
 from durable_debugger.text.segments import Line, Part, flush
 from durable_execution.counts import counted
 
@@ -64,9 +64,7 @@ def position_remark(session: Session) -> str:
 def headline_lines(session: Session, cells: int) -> list[Line]:
     """Return the headline of the execution, wrapped to a width."""
     found = session.headline
-    lines = wrap(f"{found.glyph} {found.text}", max(cells - 2, 1))
-    if len(lines) > MAX_HEADLINE:
-        lines = [*lines[: MAX_HEADLINE - 1], cut(" ".join(lines[MAX_HEADLINE - 1 :]), max(cells - 2, 1))]
+    lines = wrap_most(f"{found.glyph} {found.text}", max(cells - 2, 1), MAX_HEADLINE)
     return [[Part(" "), Part(text, found.role)] for text in lines]
 
 

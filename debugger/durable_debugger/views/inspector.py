@@ -8,7 +8,7 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.sources.code import SourceTexts
 from durable_debugger.text import durations, payloads
-from durable_debugger.text.cells import cut, safe, wrap
+from durable_debugger.text.cells import cut, safe, wrap, wrap_most
 from durable_debugger.text.segments import Line, Part, line
 from durable_debugger.text.source_path import nearer, site_words
 from durable_debugger.views.answer import answer_lines
@@ -101,8 +101,7 @@ def _payload(
 def _error(error: ErrorObject | None, room: int) -> list[Line]:
     if error is None:
         return []
-    wrapped = wrap(safe(str(error)), room)[:MAX_ERROR_LINES]
-    return _block("error", wrapped, "fail")
+    return _block("error", wrap_most(safe(str(error)), room, MAX_ERROR_LINES), "fail")
 
 
 def _stack(error: ErrorObject | None, room: int) -> list[Line]:

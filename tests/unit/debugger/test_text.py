@@ -42,6 +42,20 @@ def test_wrapping_keeps_every_word_and_no_line_is_too_long(text: str, room: int)
     assert "".join(lines).replace(" ", "") == safe.replace(" ", "")
 
 
+def test_code_that_is_too_wide_for_a_line_goes_on_after_punctuation() -> None:
+    assert cells.wrap("use StepConfig(retry_strategy=RetryPresets.critical())", 46) == [
+        "use",
+        "StepConfig(retry_strategy=RetryPresets.",
+        "critical())",
+    ]
+    assert cells.wrap("a" * 12, 5) == ["aaaaa", "aaaaa", "aa"]
+
+
+def test_an_ellipsis_marks_what_has_no_room() -> None:
+    assert cells.wrap_most("one two three four", 9, 2) == ["one two", "three fo…"]
+    assert cells.wrap_most("one two three", 9, 2) == ["one two", "three"]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
