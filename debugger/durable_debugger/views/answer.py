@@ -29,7 +29,7 @@ INPUT = 0
 """The line of a name that is the function's first argument."""
 MAX_MESSAGE = 2
 CRITICAL, PATIENT = 10, "StepConfig(retry_strategy=RetryPresets.critical())"
-"""A strategy to suggest, and its number of attempts: it is no advice for a step that had as many."""
+"""A strategy to suggest, and its number of attempts: a step that had as many needs a different one."""
 LEAST = ("called code", "tried", "since", "value")
 """Lines of the answer that may follow its fix where a window has too few rows, the least important first."""
 
