@@ -22,7 +22,6 @@ from durable_execution.errors import ConfigurationError, NotDurableError
 from durable_execution.invocation import InvocationLoop, payload_annotation
 from durable_execution.operations.user_function import refuse_generator
 from durable_execution.protocol import InvocationInput, Wire
-from durable_execution.runtime.client import LambdaService, environment_service
 from durable_execution.runtime.service import LambdaApi, ServiceClient, given_service
 from durable_execution.runtime.state import NondeterminismPolicy
 from durable_execution.serdes.annotations import parameters_of
@@ -257,12 +256,12 @@ def _is_context(parameter: inspect.Parameter) -> bool:
 
 
 def _service_of(client: Any) -> ServiceClient:
-    if client is None:
-        return environment_service()
-    if hasattr(client, "checkpoint_durable_execution") or not hasattr(client, "checkpoint"):
-        return LambdaService(client)
-    service: ServiceClient = client
-    return service
+    if client is not None and hasattr(client, "checkpoint") and not hasattr(client, "checkpoint_durable_execution"):
+        service: ServiceClient = client
+        return service
+    from durable_execution.runtime.client import LambdaService, environment_service
+
+    return environment_service() if client is None else LambdaService(client)
 
 
 def _configured_observers() -> tuple[Observer, ...]:
