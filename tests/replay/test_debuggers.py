@@ -90,6 +90,7 @@ def test_an_ide_stops_at_the_first_divergence(style: str, tmp_path: Path, capsys
         ide.go_on()
         ide.event("terminated")
         code = replay.end()
+    assert "PYDEV DEBUGGER WARNING" not in replay.printed
     assert code == main(command(case, "--json")[3:]) == 1
     assert json.loads(capsys.readouterr().out)["verdict"] in replay.printed
 

@@ -55,6 +55,10 @@ class Front(Protocol):
         """Trace this thread from now on."""
         ...
 
+    def untrace(self) -> None:
+        """Trace this thread no longer."""
+        ...
+
     def stop(self, error: BaseException) -> None:
         """Stop as if at an exception that was raised at the end of its traceback."""
         ...
@@ -98,6 +102,11 @@ class DebugpyFront:
         with exempt():
             self._debugpy.debug_this_thread()
 
+    def untrace(self) -> None:
+        """Trace this thread no longer. debugpy warns of `sys.settrace`."""
+        with exempt():
+            self._debugpy.trace_this_thread(False)
+
     def stop(self, error: BaseException) -> None:
         """Stop at the innermost frame of the traceback."""
         self._debugpy.trigger_exception_handler(error, as_uncaught=False)
@@ -122,6 +131,10 @@ class PdbFront:
     def trace(self) -> None:
         """Trace this thread."""
         self._pdb.trace()
+
+    def untrace(self) -> None:
+        """Trace this thread no longer."""
+        sys.settrace(None)
 
     def stop(self, error: BaseException) -> None:
         """Show the error, and a prompt at the innermost frame of its traceback."""
@@ -156,7 +169,7 @@ class Stops(Observer):
         try:
             return function()
         finally:
-            sys.settrace(None)
+            self._front.untrace()
             sys.setprofile(None)
 
     def on_diverged(self, notification: Diverged) -> None:
