@@ -157,7 +157,7 @@ def fixed_text(program: unseen.Program, module: str, found: dict[str, Any]) -> s
 @pytest.mark.timeout(240)
 def test_the_fix_restores_the_recorded_path_of_programs_in_python(tmp_path: Path) -> None:
     edited = {program.name: program for program in unseen.programs() if program.group == "edited"}
-    later = {**unseen.REPLAYED_IN, "UNSEEN_HOURS": str(unseen.HOURS_LATER)}
+    later = unseen.REPLAYED_IN
     before, after = tmp_path / "before", tmp_path / "after"
     unseen.write(before)
     unseen.run("--record", before, unseen.RECORDED_IN, *edited)

@@ -8,7 +8,7 @@ import pytest
 from tests.replay import unseen_programs as unseen
 
 BY_NAME = {program.name: program for program in unseen.programs()}
-LATER = {**unseen.REPLAYED_IN, "UNSEEN_HOURS": str(unseen.HOURS_LATER)}
+LATER = unseen.REPLAYED_IN
 
 
 @pytest.fixture(scope="module")

@@ -43,15 +43,20 @@ EVENT = {
         for name, sku in (("Ada", "tea"), ("Grace", "pot"), ("Linus", "cup"), ("Ada", "jug"))
     ],
 }
+NOW = time.gmtime()
+RECORDED_HOURS = 12 - NOW.tm_hour - (NOW.tm_wday + 1) % 7 * 24
+"""From now to the noon of the last Sunday: two days later is a weekday, also if today is Monday."""
+REPLAYED_HOURS = RECORDED_HOURS + 51
 RECORDED_IN = {
     "PYTHONHASHSEED": "11", "TZ": "Europe/Paris", "SHOP_REGION": "us", "SHOP_LIMIT": "1000", "SHOP_FLAGS": "none",
     "SHOP_PORT": "80", "SHOP_MODE": "safe", "LC_ALL": "C.UTF-8", "UNSEEN_SEED": "3",
+    "UNSEEN_HOURS": str(RECORDED_HOURS),
 }  # fmt: skip
 REPLAYED_IN = {
     "PYTHONHASHSEED": "7", "TZ": "Pacific/Auckland", "SHOP_REGION": "eu", "SHOP_LIMIT": "100", "SHOP_FLAGS": "beta",
     "SHOP_PORT": "80", "SHOP_MODE": "fast", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "UNSEEN_SEED": "5",
+    "UNSEEN_HOURS": str(REPLAYED_HOURS),
 }  # fmt: skip
-HOURS_LATER = 51
 MARK = "found: "
 """Begins the lines that are not output of the programs."""
 
@@ -327,7 +332,7 @@ def judge(names: list[str], given: argparse.Namespace) -> None:
         folder = Path(name) / "programs"
         write(folder)
         run("--record", folder, RECORDED_IN, *names)
-        environ = {**REPLAYED_IN, "UNSEEN_HOURS": str(HOURS_LATER)}
+        environ = REPLAYED_IN
         options = [*(["--perturb"] if given.perturb else []), f"--seconds={given.seconds}"]
         for line in lines_of("--check", folder, environ, *options, *names):
             found = json.loads(line)
