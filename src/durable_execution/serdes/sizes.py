@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES, MAX_RESPONSE_BYTES
+from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES, MAX_PAYLOAD_BYTES, MAX_RESPONSE_BYTES
 from durable_execution.protocol.envelope import response_size, succeeded
 from durable_execution.serdes.wrappers import to_bytes
 
@@ -22,7 +22,7 @@ def size_in_bytes(text: str) -> int:
 
 
 def report_operation_size(text: str, *, operation: str, execution_arn: str, is_context: bool) -> None:
-    """Log a warning when the result of an operation approaches the 256 KiB that are stored inline.
+    """Log a warning when the result of an operation approaches its limit: 1 MiB, or the 256 KiB of a context.
 
     Args:
         text: The serialized result.
@@ -32,13 +32,15 @@ def report_operation_size(text: str, *, operation: str, execution_arn: str, is_c
             operations.
     """
     size = size_in_bytes(text)
-    if size < MAX_CONTEXT_RESULT_BYTES * NEAR:
+    limit = MAX_CONTEXT_RESULT_BYTES if is_context else MAX_PAYLOAD_BYTES
+    if size < limit * NEAR:
         return
     if is_context:
+        meaning = "that are stored for a context"
         above = "the code of the context runs again on every replay, to rebuild the result"
     else:
-        above = "the service may refuse it, and every later invocation must load it"
-    _warn(operation, size, MAX_CONTEXT_RESULT_BYTES, "that are stored inline", above, execution_arn)
+        meaning, above = "that the service stores for an operation", "the service refuses it"
+    _warn(operation, size, limit, meaning, above, execution_arn)
 
 
 def report_handler_size(text: str, *, handler: str, execution_arn: str) -> None:

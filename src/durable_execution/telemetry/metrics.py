@@ -17,7 +17,7 @@ from durable_execution.observers import (
     ReplayNotes,
 )
 from durable_execution.protocol import InvocationStatus, Operation, OperationSubType
-from durable_execution.protocol.enums import MAX_CONTEXT_RESULT_BYTES, MAX_EXECUTION_BYTES, MAX_OPERATIONS
+from durable_execution.protocol.enums import MAX_EXECUTION_BYTES, MAX_OPERATIONS, MAX_PAYLOAD_BYTES
 from durable_execution.telemetry import attributes
 from durable_execution.telemetry import vocabulary as names
 from durable_execution.telemetry.span_kinds import WAITED_FOR, ReplayTally
@@ -99,13 +99,13 @@ LIMIT_OPERATIONS = Metric(
     "replay.limit.operations", "histogram", "{operation}", "Operations in an execution; the limit is 3,000."
 )
 LIMIT_STORAGE = Metric(
-    "replay.limit.storage", "histogram", "By", "Payloads stored by an execution; the limit is 100 MB."
+    "replay.limit.storage", "histogram", "By", "Payloads stored by an execution; the limit is 100 MiB."
 )
 LIMIT_PAYLOAD = Metric(
     "replay.limit.payload",
     "histogram",
     "By",
-    "The execution's largest result; results above 256 KiB are not stored in one piece.",
+    "The execution's largest stored result; the limit of an operation is 1 MiB.",
 )
 LIMIT_WARNINGS = Metric(
     "replay.limit.warnings", "counter", "{warning}", "Executions at 80 % or more of a limit.", (LIMIT_LABEL,)
@@ -263,7 +263,7 @@ class Metrics(Observer, ReplayNotes):
         for metric, used, limit, what in (
             (LIMIT_OPERATIONS, usage.operations, MAX_OPERATIONS, "operations"),
             (LIMIT_STORAGE, usage.stored_bytes, MAX_EXECUTION_BYTES, "bytes of payload"),
-            (LIMIT_PAYLOAD, usage.largest_bytes, MAX_CONTEXT_RESULT_BYTES, "bytes in its largest result"),
+            (LIMIT_PAYLOAD, usage.largest_bytes, MAX_PAYLOAD_BYTES, "bytes in its largest result"),
         ):
             self._instruments.measure(metric, used)
             if used >= WARN_AT * limit:

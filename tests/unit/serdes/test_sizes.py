@@ -32,17 +32,18 @@ def run(step: int = 0, context: int = 0, result: int = 0) -> None:
 
 
 def test_ordinary_payloads_are_not_worth_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    run(step=209_000, context=30_000, result=4_000_000)
+    run(step=830_000, context=30_000, result=4_000_000)
     assert warnings_of(caplog) == []
 
 
 def test_a_step_near_the_limit_is_named_with_its_size(caplog: pytest.LogCaptureFixture) -> None:
-    run(step=215_038)
+    run(step=860_158)
     (text,) = warnings_of(caplog)
-    assert "the result of stores/bulky has 215,040 bytes, 82 % of the 262,144" in text
+    assert "the result of stores/bulky has 860,160 bytes, 82 % of the 1,048,576 that the service stores" in text
+    assert "Above that limit, the service refuses it." in text
     assert "OffloadedSerDes" in text
     (record,) = caplog.records
-    assert record.__dict__["payloadBytes"] == 215_040
+    assert record.__dict__["payloadBytes"] == 860_160
     assert record.__dict__["operationPath"] == "stores/bulky"
     assert record.__dict__["executionArn"].startswith("arn:aws:lambda:")
 

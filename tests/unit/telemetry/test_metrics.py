@@ -142,8 +142,8 @@ def test_usage_counts_what_is_kept() -> None:
     [
         (2_399, "1", set()),
         (2_400, "1", {LIMIT_OPERATIONS.name}),
-        (1, "x" * 209_715, set()),
-        (1, "x" * 209_716, {LIMIT_PAYLOAD.name}),
+        (1, "x" * 838_860, set()),
+        (1, "x" * 838_861, {LIMIT_PAYLOAD.name}),
         (402, "x" * 209_000, {LIMIT_STORAGE.name}),
     ],
 )
