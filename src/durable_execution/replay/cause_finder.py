@@ -147,8 +147,10 @@ class Replays:
         ids = [side.id for side in sides if side.id]
         if fresh and depends_on_kept_state(fresh[0].lines, ids):
             yield self._beside(*self._unlike(self._process(WORN)))
+            self._may_start.set()
         for surroundings in HASHED if fresh and depends_on_order(fresh[0].lines, ids) else ():
             yield self._beside(*self._unlike(self._process(surroundings)))
+            self._may_start.set()
 
     def whole(self, variants: Sequence[Variant]) -> list[Variant]:
         """Record replays again, with all values. One that fails keeps what it has."""
