@@ -16,7 +16,7 @@ from durable_execution.replay.line_recording import EventKind, LineEvent, LineRe
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.reproduction import Variant
 from durable_execution.replay.supervisor import WorkerOptions
-from durable_execution.replay.surroundings import FRESH, Surroundings
+from durable_execution.replay.surroundings import FRESH, HASHED, WORN, Surroundings
 
 EXECUTION = cast("Any", type("Recording", (), {"started_at": None, "operations": ()})())
 CAUSE = Cause(Evidence.REPRODUCED, "flow.py", 3, "flow.py:3 reads the clock", "read it in a step")
@@ -187,6 +187,20 @@ def test_the_first_replay_is_recorded_and_those_elsewhere_only_if_they_go_differ
     assert sorted(name for name, *_ in world.asked) == ["a fresh process", AHEAD]
     assert len(world.started) == len(set(world.started)), "each process starts once, and has a name of its own"
     assert "a process with other values of SHOP" in world.started, "it was read at import"
+
+
+def test_a_search_goes_on_after_each_replay_that_goes_differently(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay that goes differently holds back the next one until it was compared."""
+    later = [WORN, *HASHED]
+    for decides in ("depends_on_kept_state", "depends_on_order"):
+        monkeypatch.setattr(cause_finder, decides, lambda *_: True)
+    for one in later:
+        world.goes[one.name] = ["differently"]
+    with replays() as found:
+        places = [variants[-1].place for variants in found]
+    assert places[-len(later) :] == [one.name for one in later]
 
 
 def test_a_fresh_process_whose_second_replay_goes_differently_records_both(world: World) -> None:
