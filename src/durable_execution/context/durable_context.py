@@ -156,7 +156,7 @@ class DurableContext(Combinators):
             refuse(function, "ctx.step")
         if type(function) is FunctionType:
             check_is_called(function)
-        elif name is None and type(function) is BoundStep:
+        elif name is None and isinstance(function, BoundStep):
             name = function.name  # other functions give no name, so that you can rename them at any time
         config = step.DEFAULT_CONFIG if config is None else checked_config(config, step.DEFAULT_CONFIG, "ctx.step")
         call = self._scope.reserve(STEP, config.sub_type or OperationSubType.STEP.value, name)

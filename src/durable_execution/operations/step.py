@@ -203,7 +203,7 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
     call.function = function
     recorded = recorded_at_once(call) or await recorded_state(call)
     if config.serdes is None and config.result_type is None:
-        codec = codec_for_return(function.function if type(function) is BoundStep else function)
+        codec = codec_for_return(function.function if isinstance(function, BoundStep) else function)
     else:
         arn = call.scope.state.execution_arn
         codec = codec_for(config.serdes, config.result_type, operation_id=call.id, execution_arn=arn)

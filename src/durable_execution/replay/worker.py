@@ -176,7 +176,6 @@ def _work(key: bytes, descriptors: list[int], handler: Any, sandbox: Sandbox, st
     """Be a process that replays."""
     if start.random_seed is not None:
         seed_random(start.random_seed)  # Python seeds `random` again in every fork
-    job: Job | None = None
     try:
         with exempt():
             connection = hidden(descriptors[0])
@@ -186,16 +185,19 @@ def _work(key: bytes, descriptors: list[int], handler: Any, sandbox: Sandbox, st
             _limit(start.memory)
         sandbox.enter([connection.fileno()])
         channel = Channel(connection, key, is_supervisor=False)
+        job: Job = channel.receive()
+        is_again = False
         while True:
-            request = channel.receive()
-            is_again = isinstance(request, Again)
-            job = job if is_again and job is not None else request
             outcome = _outcome(job, handler, sandbox)
             if is_again and outcome.report.is_same:
                 outcome = replace(outcome, report=replace(outcome.report, rows=()))
             channel.send(outcome)
             challenge: Challenge = channel.receive()
             channel.send(challenge)
+            request: Job | Again = channel.receive()
+            is_again = isinstance(request, Again)
+            if not isinstance(request, Again):
+                job = request
     except ClosedChannelError:
         os._exit(CUT_OFF)
     except BaseException:  # noqa: BLE001  # the supervisor sees that the process ended, and reads why
