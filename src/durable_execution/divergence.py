@@ -189,6 +189,7 @@ class Cause:
         text: What the line does, with its place.
         fix: What to write instead.
         is_from_source: Whether the linter found it: no replay can refute it.
+        is_addition: Whether an edit added the call, and left the recorded call where it is, behind the new one.
     """
 
     evidence: Evidence
@@ -197,6 +198,7 @@ class Cause:
     text: str
     fix: str
     is_from_source: bool = False
+    is_addition: bool = False
 
     def __str__(self) -> str:
         return f"{self.text} ({self.evidence})"

@@ -220,7 +220,21 @@ def _cause(edit: Edit, divergence: Divergence) -> Cause:
     else:
         what = f"was edited after the recording: {gone} became {new}"
     text = f"{place(CallSite(edit.file, edit.line, ''))} {what}"
-    return Cause(Evidence.CHANGED, edit.file, edit.line, text, divergence.fix)
+    is_addition = _is_addition(edit, divergence)
+    return Cause(Evidence.CHANGED, edit.file, edit.line, text, divergence.fix, is_addition=is_addition)
+
+
+def _is_addition(edit: Edit, divergence: Divergence) -> bool:
+    """Whether the edit only added lines, the new call among them, and the recorded call's line still follows.
+
+    A replay cannot always show that: a new call has no result to give, so that the replay may end where it is used.
+    """
+    recorded, replayed = divergence.recorded, divergence.replayed
+    if edit.recorded or edit.moved is not None or recorded is None or replayed is None:
+        return False
+    site = recorded.call_site
+    is_new = _is_in(replayed.call_site, edit.file, edit.today)
+    return is_new and site is not None and site.file == edit.recorded_file and edit.kept.get(site.line, 0) > edit.line
 
 
 def _were(lines: Sequence[str], verb: str) -> str:

@@ -8,7 +8,7 @@ import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from durable_execution.comparison.wording import fix_of_cause, fix_of_edit
+from durable_execution.comparison.wording import fix_of, fix_of_cause, fix_of_edit
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.deciding_line import with_deciding_line
@@ -184,12 +184,20 @@ def _skipped(found: Sequence[tuple[Origin, Decision | None]]) -> Cause | None:
     return cause_of(*nearest, Evidence.OBSERVED) if nearest is not None else None
 
 
+def _as_addition(divergence: Divergence) -> Divergence:
+    """The difference with the fix of a call that was added: none may take the place of the recorded call."""
+    fix = fix_of(DivergenceKind.INSERTED, divergence.recorded, divergence.replayed)
+    return replace(divergence, kind=DivergenceKind.INSERTED, fix=fix)
+
+
 def applied(divergence: Divergence) -> Divergence:
     """Return the difference with its cause in the explanation: as what is likely, and in the fix that follows from it."""
     cause = divergence.cause
     if cause is None:
         return with_deciding_line(divergence)
-    if cause.evidence is Evidence.CHANGED:
+    if cause.evidence is Evidence.CHANGED and cause.is_addition:
+        fix = fix_of_edit(_as_addition(divergence), cause.line)
+    elif cause.evidence is Evidence.CHANGED:
         fix = fix_of_edit(divergence, cause.line, is_computed=_is_computed(divergence, cause))
     elif cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
         fix = cause.fix

@@ -135,6 +135,45 @@ def test_a_loop_that_an_edit_put_around_the_recorded_call_is_the_cause(project: 
     assert "sorted" not in root.fix, "the loop runs in the recorded order"
 
 
+CHARGE = '    ctx.step(one, name="charge")\n'
+PAUSE = '    ctx.wait(timedelta(days=3), name="pause")\n'
+PLAIN = (
+    FLOW.replace("import time\n", "import time\nfrom datetime import timedelta\n")
+    .replace("await ", "")
+    .replace("async ", "")
+)
+PLAIN = PLAIN.replace("def one(", "def assess(step):\n    return 100\n\ndef one(").replace(CHARGE, PAUSE + CHARGE)
+USED_AT_ONCE = """    score = ctx.step(assess, name="fraud")
+    if score > 700:
+        ctx.step(one, name="refuse")
+        return None
+"""
+
+
+@pytest.mark.parametrize("before", [PAUSE, CHARGE], ids=["wait", "step"])
+def test_a_call_that_was_only_added_leaves_the_recorded_call_where_it_is(project: Project, before: str) -> None:
+    """The replay ends where the new call's result is used. Only the source shows that the recorded call still follows."""
+    sink = MemorySink()
+    events, arn = history_of(project.load(PLAIN), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    added = Replayer(project.load(PLAIN.replace(before, USED_AT_ONCE + before))).replay(recording).root
+    assert added is not None
+    assert added.likely is not None
+    assert added.likely.endswith('`score = ctx.step(assess, name="fraud")` and 3 more lines were added (changed)')
+    assert added.fix == (
+        'make the new call only `if ctx.patched("fraud"):`, which returns False for executions that already went past this point'
+    )
+
+
+def test_a_call_that_took_the_place_of_another_leaves_that_to_old_executions(project: Project) -> None:
+    sink = MemorySink()
+    events, arn = history_of(project.load(PLAIN), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    root = Replayer(project.load(PLAIN.replace(PAUSE, USED_AT_ONCE))).replay(recording).root
+    assert root is not None
+    assert root.fix.endswith("and the recorded call in `else:`")
+
+
 def test_an_edit_is_found_in_a_copy_of_the_code_beside_the_recorded_one(project: Project, tmp_path: Path) -> None:
     recording = recorded(project)
     copy = tmp_path / "copy"
