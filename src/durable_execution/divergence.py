@@ -205,13 +205,7 @@ class Cause:
 
     def to_wire(self) -> dict[str, Any]:
         """Return every member as JSON values."""
-        return {
-            "evidence": self.evidence.value,
-            "file": self.file,
-            "line": self.line,
-            "text": self.text,
-            "fix": self.fix,
-        }
+        return {"evidence": self.evidence.value, "file": self.file, "line": self.line, "text": self.text, "fix": self.fix}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> "Cause":
