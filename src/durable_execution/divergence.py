@@ -204,8 +204,9 @@ class Cause:
         return f"{self.text} ({self.evidence})"
 
     def to_wire(self) -> dict[str, Any]:
-        """Return every member as JSON values."""
-        return {"evidence": self.evidence.value, "file": self.file, "line": self.line, "text": self.text, "fix": self.fix}
+        """Return what `from_wire` reads, as JSON values."""
+        shown = {name: getattr(self, name) for name in ("file", "line", "text", "fix")}
+        return {"evidence": self.evidence.value, **shown}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> "Cause":
