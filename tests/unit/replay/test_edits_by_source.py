@@ -137,12 +137,14 @@ def test_a_loop_that_an_edit_put_around_the_recorded_call_is_the_cause(project: 
 
 CHARGE = '    ctx.step(one, name="charge")\n'
 PAUSE = '    ctx.wait(timedelta(days=3), name="pause")\n'
+ASSESS = "def assess(step) -> int:\n    return 100\n\n"
 PLAIN = (
     FLOW.replace("import time\n", "import time\nfrom datetime import timedelta\n")
     .replace("await ", "")
     .replace("async ", "")
+    .replace("def one(", f"{ASSESS}def one(")
+    .replace(CHARGE, PAUSE + CHARGE)
 )
-PLAIN = PLAIN.replace("def one(", "def assess(step):\n    return 100\n\ndef one(").replace(CHARGE, PAUSE + CHARGE)
 USED_AT_ONCE = """    score = ctx.step(assess, name="fraud")
     if score > 700:
         ctx.step(one, name="refuse")
