@@ -215,11 +215,16 @@ class Slice:
         return is_branch or statement.is_loop or bool(statement.calls) or bool(statement.reads)
 
     def _children(self, at: int, other: int, depth: int) -> bool:
-        """Follow the functions that a statement calls and that end differently."""
+        """Follow the functions that a statement calls and that end differently.
+
+        One that only makes a field beside the field that is followed counts last: it can decide the order of objects.
+        """
         found = False
-        for frame in self._left.called_at(at):
-            if not self._left.goes_on_after(frame, at) and not self._makes_other_field(frame, at):
-                found = self._differs_at_end(frame, depth) or found
+        called = [frame for frame in self._left.called_at(at) if not self._left.goes_on_after(frame, at)]
+        for is_other in (False, True):
+            for frame in called if not found else ():
+                if self._makes_other_field(frame, at) is is_other:
+                    found = self._differs_at_end(frame, depth) or found
         return found
 
     def _makes_other_field(self, frame: Frame, at: int) -> bool:
@@ -303,9 +308,9 @@ class Slice:
         other = self.alignment.line(at)
         outer = self._differing(base, at, other) if other is not None else None
         parts = path.split(".")
+        self._attributes.append((path, at, frame))
         if any(self._attribute(".".join(parts[:length]), at, values, depth) for length in range(len(parts), 1, -1)):
             return True
-        self._attributes.append((path, at, frame))
         is_own = outer is not None and may_show(outer[0], parts[1])
         if is_local and outer is not None and is_own and self._value(base, at, outer, depth):
             return True
