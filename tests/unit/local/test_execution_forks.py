@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from durable_execution import DurableContext, StepContext, WaitForConditionConfig, durable_execution, poll_until
+from durable_execution import (
+    CallbackConfig,
+    DurableContext,
+    StepContext,
+    WaitForConditionConfig,
+    durable_execution,
+    poll_until,
+)
 from durable_execution.errors import EngineError, ForkRefusedError
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
@@ -124,6 +131,29 @@ def test_answers_can_be_given_with_the_fork(engine: LocalEngine) -> None:
     result = engine.wait(arn).result
     assert (result["payment"], result["bill"]) == ("p-9", {"booked": 1})
     assert RAN == []
+
+
+@durable_execution
+async def approved(event: dict[str, Any], ctx: DurableContext) -> Any:
+    fraud = await ctx.step(check_fraud, "check_fraud")
+    if fraud["score"] < 80:
+        return "approved"
+    callback = await ctx.create_callback("approve", config=CallbackConfig(timeout=timedelta(hours=1), result_type=int))
+    return await callback.result()
+
+
+def test_a_callback_with_a_time_out_takes_an_answer(engine: LocalEngine) -> None:
+    engine.register("approved", approved)
+    origin = engine.run("approved").arn
+    arn = engine.fork(origin, at="check_fraud", function="approved", result={"score": 99})
+    engine.run_until_idle(skips="work")
+    assert engine.fork_questions(arn) == ["approve"]
+    engine.answer(arn, "approve", 1)
+    assert engine.wait(arn).result == 1
+    later = engine.fork(
+        origin, at="check_fraud", function="approved", result={"score": 99}, answers={"approve": 2}, name="later"
+    )
+    assert engine.wait(later).result == 2
 
 
 def test_only_live_calls_run(engine: LocalEngine) -> None:

@@ -57,7 +57,7 @@ class RecordedOutcome:
     subtype: str | None
     name: str | None
     status: str
-    attempt: int = 0
+    attempt: int
     result: str | None = None
     error: str | None = None
     input: str | None = None
@@ -112,6 +112,16 @@ class Fork:
     def answer_for(self, operation: OperationRow) -> Wire | None:
         """The given outcome of a call; None without one."""
         return next((self.answers[name] for name in names_of(operation.name) if name in self.answers), None)
+
+    def takes_answer(self, operation: OperationRow) -> bool:
+        """Whether a call that has started ends only when it is given an outcome, or at its time-out."""
+        return (
+            operation.is_pending
+            and operation.type != "WAIT"
+            and not (operation.type == "STEP" and operation.due_ms is not None)
+            and not (operation.type == "CHAINED_INVOKE" and self.is_live(operation.name))
+            and self.outcome_of(operation) is None
+        )
 
 
 def names_of(name: str | None) -> Iterable[str]:
@@ -246,8 +256,7 @@ def end_next(book: ForkBook, clock: EngineClock, journal: Journal, fork: Fork) -
     journal.flush()
     waiting = [each for each in journal.store.operations.pending(journal.row.key) if each.is_pending]
     for operation in waiting:
-        given = fork.answer_for(operation) if operation.type != "WAIT" else None
-        if given is not None and fork.outcome_of(operation) is None and operation.due_ms is None:
+        if (given := fork.answer_for(operation)) is not None and fork.takes_answer(operation):
             end_as(journal, operation, given)
             return
     recorded = [(found, each) for each in waiting if (found := fork.outcome_of(each)) is not None]
@@ -263,7 +272,7 @@ def end_next(book: ForkBook, clock: EngineClock, journal: Journal, fork: Fork) -
         return  # a timer that is not recorded is due before
     clock.advance_to(moment(outcome.at_ms))
     journal.now_ms = max(journal.now_ms, millis(clock.now()))
-    _end(journal, journal.operation(operation.id) or operation, outcome)
+    _end(journal, operation, outcome)
 
 
 def _end(journal: Journal, operation: OperationRow, outcome: RecordedOutcome) -> None:
@@ -287,7 +296,7 @@ FAMILY = {"STEP": "Step", "CALLBACK": "Callback", "CHAINED_INVOKE": "ChainedInvo
 def end_as(journal: Journal, operation: OperationRow, given: Wire) -> None:
     """End a call with a given outcome: `{"result": text}` or `{"error": error object}`."""
     is_error = "error" in given
-    attempt = operation.attempt + 1 if operation.type == "STEP" else 0
+    attempt = operation.attempt + (operation.type == "STEP")
     ended = operation._replace(
         status="FAILED" if is_error else "SUCCEEDED",
         ended_ms=journal.now_ms,
@@ -304,17 +313,8 @@ def end_as(journal: Journal, operation: OperationRow, given: Wire) -> None:
 
 
 def open_questions(journal_operations: Iterable[OperationRow], fork: Fork) -> list[OperationRow]:
-    """The calls that a fork waits for and that have neither a recorded nor a given outcome, nor a timer."""
-    return [
-        operation
-        for operation in journal_operations
-        if operation.is_pending
-        and operation.type != "WAIT"
-        and not (operation.type == "STEP" and operation.due_ms is not None)
-        and not (operation.type == "CHAINED_INVOKE" and fork.is_live(operation.name))
-        and fork.outcome_of(operation) is None
-        and fork.answer_for(operation) is None
-    ]
+    """The calls of a fork that wait for an answer."""
+    return [each for each in journal_operations if fork.takes_answer(each) and fork.answer_for(each) is None]
 
 
 LONG = timedelta(days=36_500)

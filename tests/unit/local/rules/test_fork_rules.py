@@ -26,7 +26,7 @@ def operation(type_: str = "STEP", subtype: str = "Step", name: str | None = "a"
 
 
 def outcome(type_: str = "STEP", subtype: str = "Step", name: str | None = "a", **members: Any) -> RecordedOutcome:
-    return RecordedOutcome(1, 0, type_, subtype, name, "SUCCEEDED", **members)
+    return RecordedOutcome(1, 0, type_, subtype, name, "SUCCEEDED", 0, **members)
 
 
 def fork(
