@@ -1,11 +1,14 @@
 """Programs that no mechanism was tuned on: every difference is found at its call, and nothing else is reported."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.replay import unseen_programs as unseen
+from tests.replay.fixes_of_programs import MARKED, fixed_text
 
 BY_NAME = {program.name: program for program in unseen.programs()}
 LATER = unseen.REPLAYED_IN
@@ -20,11 +23,15 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def replays(recordings: Path) -> dict[str, dict[str, Any]]:
+    """What a replay of each in one process reports, without causes."""
+    lines = unseen.run("--replay", recordings, LATER).splitlines()
+    return {found["name"]: found for found in map(json.loads, lines)}
+
+
 @pytest.mark.timeout(180)
-def test_differences_are_found_at_their_calls_and_nothing_else_is(recordings: Path) -> None:
-    replays = {
-        found["name"]: found for found in map(json.loads, unseen.run("--replay", recordings, LATER).splitlines())
-    }
+def test_differences_are_found_at_their_calls_and_nothing_else_is(replays: dict[str, dict[str, Any]]) -> None:
     assert replays.keys() == BY_NAME.keys()
     wrong = {name: (unseen.judged(BY_NAME[name], found), found) for name, found in replays.items()}
     assert {name: found for name, found in wrong.items() if found[0]} == {}
@@ -95,3 +102,26 @@ def test_causes_are_named_wherever_they_are(recordings: Path) -> None:
 def test_code_with_a_guard_goes_as_recorded_in_any_order(recordings: Path) -> None:
     lines = unseen.run("--check", recordings, LATER, "--warm", "--perturb", "patched_change").splitlines()
     assert [unseen.judged(BY_NAME["patched_change"], found) for found in map(json.loads, lines)] == [[]], lines
+
+
+@pytest.mark.timeout(240)
+def test_the_fix_restores_the_recorded_path(
+    recordings: Path, replays: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    after = tmp_path / "after"
+    shutil.copytree(recordings, after)
+    written: list[str] = []
+    for name, program in BY_NAME.items():
+        if program.group != "edited" or not replays[name]["text"]:
+            continue
+        marked = [module for module, text in program.modules.items() if any(map(MARKED.search, text.splitlines()))]
+        texts = {module: fixed_text(program, module, replays[name]) for module in marked}
+        if not texts or None in texts.values():
+            continue
+        for module, text in texts.items():
+            (after / "replayed" / name / f"{module}.py").write_text(text or "", encoding="utf-8")
+        written.append(name)
+    assert len(written) > 40
+    lines = unseen.run("--replay", after, LATER, *written).splitlines()
+    wrong = [(one, replays[one["name"]]["text"]) for one in map(json.loads, lines) if one["verdict"] != "same"]
+    assert wrong == []
