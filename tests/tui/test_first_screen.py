@@ -16,6 +16,7 @@ from durable_debugger.model.session import Session
 from durable_debugger.sources.files import load_file
 from durable_execution.replay.loading import load_handler
 from durable_execution.replay.replayer import Replayer
+from durable_execution.replay.report import ReplayReport
 from tests.tui.broken import CASES, FURTHER, Recorded, record
 from tests.tui.conftest import Drive, main_of, screen_text
 
@@ -41,11 +42,17 @@ def session_of(case: Recorded, *, is_replayed: bool) -> Session:
     loaded = load_file(str(case.history))
     if not is_replayed:
         return Session(loaded.execution, as_of=loaded.as_of, title=loaded.title)
-    report = Replayer(load_handler(case.target)).replay(loaded.execution)
+    report = report_of(case.history, case.target)
     execution = report.execution or loaded.execution
     rows = {operation.id: row for row, operation in enumerate(execution.operations)}
     differences = Differences(of_report(report), rows, operations=execution.operations)
     return Session(execution, as_of=loaded.as_of, title=loaded.title, differences=differences)
+
+
+@cache
+def report_of(history: Path, target: str) -> ReplayReport:
+    """A replay with the search for causes; every test of a case shows the same report, which nothing changes."""
+    return Replayer(load_handler(target)).replay(load_file(str(history)).execution)
 
 
 WORDS: dict[str, tuple[str, ...]] = {
