@@ -97,7 +97,8 @@ class Call:
         if function is None:
             return None, None
         if type(function) is not FunctionType or function.__dict__:
-            function = _unwrapped(function)
+            inner = getattr(function, "function", None)  # of a durable step, as a rule
+            function = inner if type(inner) is FunctionType and not inner.__dict__ else _unwrapped(function)
             if type(function) is not FunctionType:
                 return code_of(function), qualified_name_of(function)
         return function.__code__, function.__qualname__
@@ -168,9 +169,24 @@ def call_site_of(frame: FrameType | None) -> CallSite | None:
     return _known_site(code, at) or _site(code, at, found.f_lineno)
 
 
-def current_call_site() -> CallSite | None:
-    """Where user code called into the SDK, on this thread or on the thread of blocking code that waits for this one."""
-    site = call_site_of(sys._getframe(1))  # noqa: SLF001  # the only way to look at a caller
+def current_call_site(depth: int = 1) -> CallSite | None:
+    """Where user code called into the SDK, on this thread or on the thread of blocking code that waits for this one.
+
+    Args:
+        depth: How many of the innermost frames are the SDK's: a frame that is skipped costs less than one that is looked at.
+    """
+    frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001  # the only way to look at a caller
+    owners = _owners
+    while frame is not None:  # what `call_site_of` does, without a call: each replayed call of an invocation comes here
+        code = frame.f_code
+        if (owners.get(code.co_filename) or _owner_of(frame)) is SDK:
+            frame = frame.f_back
+            continue
+        known = _sites.get((id(code), frame.f_lasti))
+        if known is not None and known[0] is code:
+            return known[1]
+        break
+    site = call_site_of(frame)
     if site is not None:
         return site
     waiting = caller.get()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from durable_execution.runtime.state import ExecutionState
 
 
+CALL_DEPTH = 4
+"""Frames up to the caller of the method that calls `ContextScope.reserve`, from the function that looks for the call site."""
+
 FIRST_CALLS = (1, 2, 3)
 """Calls that show that a branch or task is recorded. One call may leave no record, but three in a row hardly ever do."""
 
@@ -189,7 +192,7 @@ class ContextScope:
         operation_id = self.ids.next_id()
         call = Call(self, operation_id, self.ids.position, type, subtype, name, label)
         if self.state.announcer is not None:
-            call.site = current_call_site()
+            call.site = current_call_site(CALL_DEPTH)
         return call
 
     def _elsewhere(self, running: TaskOwner, type: str, subtype: str, name: str | None) -> ContextScope:  # noqa: A002
