@@ -447,8 +447,19 @@ class ReplayNotes(ABC):
         """
 
 
-class CallNotes(ReplayNotes):
+Replay = tuple[Any, Mapping[str, Any], datetime]
+"""The runtime's call, the recorded operation that answered it, in wire form, and when; see `ReplayNotes.note_replayed`."""
+
+
+class CallNotes(ABC):
     """Takes what happens to calls as the runtime has it, without a description and a notification each time."""
+
+    @abstractmethod
+    def note_replays(self, replays: Sequence[Replay]) -> None:
+        """Note calls that were answered from the record, in their order, in place of `on_operation_replayed`.
+
+        Several at a time: what happens after them is announced after them.
+        """
 
     @abstractmethod
     def note_started(self, call: Any, at: datetime, status: str, is_replayed: bool) -> None:  # each call

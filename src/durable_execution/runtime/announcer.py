@@ -29,6 +29,7 @@ from durable_execution.observers import (
     OperationReplayed,
     OperationsChanged,
     OperationStarted,
+    Replay,
     ReplayNotes,
     Suspended,
 )
@@ -50,12 +51,15 @@ LEFT = "on_context_left"
 SUSPENDED = "on_suspended"
 NOTED = {
     STARTED: CallNotes.note_started.__name__,
-    REPLAYED: CallNotes.note_replayed.__name__,
+    REPLAYED: CallNotes.note_replays.__name__,
     COMPLETED: CallNotes.note_completed.__name__,
     ATTEMPT_ENDED: CallNotes.note_attempt_ended.__name__,
     CHECKPOINT: CallNotes.note_checkpoint.__name__,
 }
 """The methods of `CallNotes`, by the hooks that they replace."""
+
+MAX_REPLAYS = 64
+"""Replayed calls that are passed on at once."""
 
 Listeners = tuple[tuple[Observer, Callable[[Any], object]], ...]
 Takers = tuple[tuple[Observer, Callable[..., object]], ...]
@@ -66,15 +70,16 @@ class Announcer:
 
     def __init__(self, observers: Sequence[Observer], *, clock: Clock, execution_arn: str) -> None:
         self._observers = tuple(observers)
-        self._clock = clock
+        self._clock, self._now = clock, clock.now
         self._arn = execution_arn
         self._recorded: frozenset[str] = frozenset()
         self._logged: set[int] = set()
         self._listening: dict[str, Listeners] = {}
         self._noting: dict[str, Takers] = dict.fromkeys(NOTED, ())
-        self._noting[REPLAYED] = tuple(
+        self._replay_noting: Takers = tuple(
             (each, each.note_replayed) for each in self._observers if isinstance(each, ReplayNotes)
         )
+        self._replays: list[Replay] = []
 
     def begin(self, notification: InvocationStarted) -> None:
         """Announce that the invocation has started."""
@@ -87,11 +92,14 @@ class Announcer:
 
     def end(self, notification: InvocationEnded) -> None:
         """Announce that the invocation has ended."""
-        self._noting = dict.fromkeys(NOTED, ())
+        self._pass_replays()
+        self._noting, self._replay_noting = dict.fromkeys(NOTED, ()), ()
         self.announce("on_invocation_ended", notification)
 
     def announce(self, hook: str, notification: Any) -> None:
         """Call the hook of every observer that has one."""
+        if self._replays:
+            self._pass_replays()
         for observer, listen in self._listeners(hook):
             try:
                 listen(notification)
@@ -100,11 +108,19 @@ class Announcer:
 
     def _note(self, hook: str, *facts: Any) -> None:
         """Pass what a hook is about to the observers that take it as it is."""
+        if self._replays:
+            self._pass_replays()
         for observer, take in self._noting[hook]:
             try:
                 take(*facts)
             except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, hook)
+
+    def _pass_replays(self) -> None:
+        """Pass the replayed calls since the last notification to the observers that take several at once."""
+        replays, self._replays = self._replays, []
+        if replays:
+            self._note(REPLAYED, replays)
 
     def _listeners(self, hook: str) -> Listeners:
         """The observers that override a hook. Calling the empty hooks would slow down every operation."""
@@ -159,13 +175,22 @@ class Announcer:
         if call.id in call.scope.state.updated_ids:
             self.settled(call, recorded, is_replayed=True)
             return
-        at = self._clock.now()
-        for observer, take in self._noting[REPLAYED]:  # what `_note` does, without a call: there are thousands of these
+        listeners = self._listeners(REPLAYED)
+        takers, takes_several = self._replay_noting, self._noting[REPLAYED]
+        if not (takers or takes_several or listeners):
+            return
+        at = self._now()
+        for observer, take in takers:  # what `_note` does, without a call: there are thousands of these
             try:
                 take(call, recorded, at)
             except Exception:  # noqa: BLE001  # an observer's error must not affect the execution
                 self._log_once(observer, REPLAYED)
-        if self._listeners(REPLAYED):
+        if takes_several:
+            replays = self._replays
+            replays.append((call, recorded, at))
+            if len(replays) >= MAX_REPLAYS:
+                self._pass_replays()
+        if listeners:
             self.announce(REPLAYED, OperationReplayed(call.info(), at, Operation(recorded)))
 
     def settled(self, call: Call, recorded: Wire, *, is_replayed: bool) -> None:

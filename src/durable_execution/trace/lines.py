@@ -7,7 +7,7 @@ line is flushed gets a single line.
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
@@ -16,7 +16,7 @@ from json.encoder import encode_basestring_ascii as text
 from types import FunctionType
 from typing import Any
 
-from durable_execution.observers import CallNotes, Diverged, InvocationEnded, InvocationStarted, OperationCall
+from durable_execution.observers import CallNotes, Diverged, InvocationEnded, InvocationStarted, OperationCall, Replay
 from durable_execution.protocol import ErrorObject, OperationStatus
 from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import Redaction
@@ -148,10 +148,21 @@ class TraceSession(CallNotes):
             self._prove(call.context_id, call.position)
         self._collect(call, recorded, at)
 
+    def note_replays(self, replays: Sequence[Replay]) -> None:
+        """Note calls that were answered from the record."""
+        if self._virtual.unproven or PATCH in [call.subtype for call, _, _ in replays]:
+            for call, recorded, at in replays:
+                self.note_replayed(call, recorded, at)
+        else:
+            self._repeats.calls += replays
+            self._condense(replays[-1][2])
+
     def _collect(self, call: AnyCall, recorded: Mapping[str, Any] | None, at: datetime) -> None:
-        collected = self._repeats.calls
-        collected.append((call, recorded, at))
-        if len(collected) >= BATCH:
+        self._repeats.calls.append((call, recorded, at))
+        self._condense(at)
+
+    def _condense(self, at: datetime) -> None:
+        if len(self._repeats.calls) >= BATCH:
             self._repeats.condense()
             if len(self._repeats) >= MAX_COLLECTED:
                 self._write_repeats(at, tail=0)

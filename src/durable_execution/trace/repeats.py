@@ -15,6 +15,9 @@ BATCH = 64
 """Calls that are condensed at once."""
 
 MAX_KNOWN = 4096
+MAX_INPUT = 256
+"""Characters of the input of a call that is kept across invocations."""
+
 CONTEXT = "CONTEXT"
 
 
@@ -72,6 +75,26 @@ class Identities:
     def __init__(self) -> None:
         self._of_code: dict[tuple[Any, ...], tuple[Any, CallSite | None, str]] = {}
         self._configurations: dict[tuple[Any, ...], str] = {}
+        self._condensed: dict[str, tuple[tuple[Any, ...], Condensed]] = {}
+
+    def condense(self, call: RuntimeCall, *, is_open: bool, digest_of: Callable[[str], str]) -> Condensed:
+        """Return what a digest covers of a call in the runtime.
+
+        Most calls are as they were in the previous invocation: to see that takes less time than to work it out again. An id stands
+        for a position in a context.
+        """
+        given = call.input
+        facts = (call.site, call.name, call.type, call.subtype, *call.code_and_name, call.configuration, given, is_open)
+        known = self._condensed.get(call.id)
+        if known is not None and known[0] == facts:
+            return known[1]
+        configuration = self.of_configuration(call.configuration) if call.configuration else ""
+        key = key_of(call.id, self.of(call), configuration, digest_of(given) if given is not None else None)
+        condensed = call.scope.ids.prefix, is_open, call.position, key
+        if given is None or len(given) <= MAX_INPUT:
+            _bound(self._condensed)
+            self._condensed[call.id] = facts, condensed
+        return condensed
 
     def of(self, call: RuntimeCall | OperationCall) -> str:
         """Return the digest of a call's identity."""
@@ -173,31 +196,30 @@ class Repeats:
             self._origins[prefix] = origin_of_scope(prefix, scope)
             scope = around(scope)
 
-    def _condense(self, calls: list[Repeat]) -> list[Condensed]:
-        digest_of, configured, identified = self._digest_of, self._identities.of_configuration, self._identities.of
+    def _condense(self, calls: Sequence[Repeat]) -> list[Condensed]:
+        condense, digest_of, origins = self._identities.condense, self._digest_of, self._origins
         found: list[Condensed] = []
         for call, recorded, _ in calls:
-            configuration, given = call.configuration, call.input
             if isinstance(call, OperationCall):
-                context_id = call.context_id
-                if call.type == CONTEXT:
-                    self._origins[call.id] = origin(call.id, context_id, call.position, of_tasks=False)
-            else:
-                context_id = call.scope.ids.prefix
-            key = key_of(
-                call.id,
-                identified(call),
-                configured(configuration) if configuration else "",
-                digest_of(given) if given is not None else None,
-            )
-            if context_id is not None and context_id not in self._origins:
-                if isinstance(call, OperationCall):
-                    path = call.path.rpartition("/")[0]
-                    self._origins[context_id] = task_origin(context_id, call.parent_id, path)
-                else:
-                    self._note_origins(call.scope)
-            found.append((context_id, recorded is None, call.position, key))
+                found.append(self._condensed_call(call, is_open=recorded is None))
+                continue
+            condensed = condense(call, is_open=recorded is None, digest_of=digest_of)
+            if condensed[0] is not None and condensed[0] not in origins:
+                self._note_origins(call.scope)
+            found.append(condensed)
         return found
+
+    def _condensed_call(self, call: OperationCall, *, is_open: bool) -> Condensed:
+        """Condense the description of a call."""
+        context_id, origins = call.context_id, self._origins
+        if call.type == CONTEXT:
+            origins[call.id] = origin(call.id, context_id, call.position, of_tasks=False)
+        if context_id is not None and context_id not in origins:
+            origins[context_id] = task_origin(context_id, call.parent_id, call.path.rpartition("/")[0])
+        identities, given = self._identities, call.input
+        configuration = identities.of_configuration(call.configuration) if call.configuration else ""
+        digest = self._digest_of(given) if given is not None else None
+        return context_id, is_open, call.position, key_of(call.id, identities.of(call), configuration, digest)
 
 
 def source_of(call: RuntimeCall | OperationCall) -> tuple[CallSite | None, Any, str | None]:

@@ -1,6 +1,7 @@
 """Observers: every one is told, and none can do harm."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,11 +20,12 @@ from durable_execution.observers import (
     OperationCall,
     OperationCompleted,
     OperationStarted,
+    Replay,
     ReplayNotes,
     Suspended,
 )
 from durable_execution.protocol import Wire
-from durable_execution.runtime.announcer import Announcer
+from durable_execution.runtime.announcer import MAX_REPLAYS, Announcer
 from tests.unit.fake_clock import START, FixedClock
 from tests.unit.fake_service import FakeService, invoke
 
@@ -215,8 +217,8 @@ class Notes(CallNotes):
     def note_started(self, call: Any, at: Any, status: Any, is_replayed: Any) -> None:
         self.taken.append(("started", call, at, status, is_replayed))
 
-    def note_replayed(self, call: Any, recorded: Any, at: Any) -> None:
-        self.taken.append(("replayed", call, recorded, at))
+    def note_replays(self, replays: Sequence[Replay]) -> None:
+        self.taken += (("replayed", *replay) for replay in replays)
 
     def note_attempt_ended(
         self, call: Any, attempt: Any, started_at: Any, at: Any, outcome: Any, error: Any, delay: Any
@@ -321,6 +323,26 @@ def test_notes_of_replays_replace_that_one_notification_of_that_one_observer() -
     assert own.replays == [(call, ENDED, START)]
     assert own.hooks == ["on_operation_started"]
     assert plain.hooks == ["on_operation_started", "on_operation_replayed"]
+
+
+def test_replayed_calls_are_taken_several_at_a_time_before_what_follows() -> None:
+    noting, recorded = WithNotes(), {**ENDED}
+    announcer, call = announcer_of(noting), cast("Any", Made())
+    assert noting.own is not None
+    for _ in range(MAX_REPLAYS - 1):
+        announcer.replayed(call, recorded)
+    assert noting.own.taken == []
+    announcer.replayed(call, recorded)
+    assert noting.own.taken == [("replayed", call, recorded, START)] * MAX_REPLAYS, "many do not wait for more"
+    noting.own.taken.clear()
+    announcer.replayed(call, recorded)
+    announcer.started(call)
+    announcer.replayed(call, recorded)
+    announcer.attempt_started(call, 1, is_replayed=False)
+    assert [what for what, *_ in noting.own.taken] == ["replayed", "started", "replayed"]
+    announcer.replayed(call, recorded)
+    announcer.end(cast("Any", None))
+    assert [what for what, *_ in noting.own.taken] == ["replayed", "started", "replayed", "replayed"]
 
 
 def test_a_recorded_start_is_replayed_at_its_own_time() -> None:

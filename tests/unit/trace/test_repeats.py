@@ -1,6 +1,8 @@
 """Calls that an invocation repeats are condensed while they are collected; what is written does not depend on when."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 from durable_execution.call_site import CallSite
 from durable_execution.observers import OperationCall
 from durable_execution.protocol import operation_id
+from durable_execution.runtime.call import Call
 from durable_execution.trace.call_text import digest_of
-from durable_execution.trace.repeats import BATCH, TAIL, Identities, Repeat, Repeats
+from durable_execution.trace.repeats import BATCH, MAX_INPUT, TAIL, Condensed, Identities, Repeat, Repeats
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SITE = CallSite("orders.py", 7, "process")
@@ -74,3 +77,65 @@ def test_calls_are_left_from_the_place_on_that_is_named(until: int) -> None:
     repeats.condense()
     repeats.take(tail=0, until=until)
     assert (repeats.taken, len(repeats)) == (min(until, 5), 5 - min(until, 5))
+
+
+def work(step: object) -> int:
+    return 1
+
+
+def other_work(step: object) -> int:
+    return 2
+
+
+def running(**changed: Any) -> Call:
+    """A call in the runtime, at the first position of the root."""
+    scope = SimpleNamespace(ids=SimpleNamespace(prefix=None), parent_id=None, path="process")
+    call = Call(cast("Any", scope), operation_id(None, 1), 1, "STEP", "Step", "s", "s")
+    call.function, call.site = work, SITE
+    for name, value in changed.items():
+        setattr(call, name, value)
+    call.locate(call.site)
+    return call
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "t"},
+        {"type": "WAIT"},
+        {"subtype": "Charge"},
+        {"site": CallSite("orders.py", 8, "process")},
+        {"site": None},
+        {"function": other_work},
+        {"function": None},
+        {"configuration": {"wait_seconds": 60}},
+        {"input": "1"},
+        {"input": "1" * (MAX_INPUT + 1)},
+    ],
+    ids=[
+        "name",
+        "type",
+        "subtype",
+        "line",
+        "no site",
+        "function",
+        "no function",
+        "configuration",
+        "input",
+        "long input",
+    ],
+)
+def test_a_call_that_changed_since_the_previous_invocation_is_condensed_anew(changed: dict[str, Any]) -> None:
+    def condense(identities: Identities, call: Call) -> Condensed:
+        return identities.condense(call, is_open=False, digest_of=digest_of)
+
+    kept = Identities()
+    before = condense(kept, running())
+    assert condense(kept, running()) is before, "a call that did not change is not worked out again"
+    after = condense(kept, running(**changed))
+    assert after == condense(Identities(), running(**changed))
+    assert after != before
+    assert condense(kept, running()) == before
+    assert kept.condense(running(), is_open=True, digest_of=digest_of)[1], (
+        "an operation that is open is not one that ended"
+    )
