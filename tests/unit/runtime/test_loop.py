@@ -45,14 +45,20 @@ class TestIdleness:
 
     def test_the_hook_is_told_of_the_next_timer(self, environment: EnvironmentLoop) -> None:
         asked: list[float | None] = []
+        future = environment.loop.create_future()
 
         def on_idle(timeout: float | None) -> bool:
             asked.append(timeout)
-            return False
+            future.set_result("woken")
+            return True
 
-        environment.run(asyncio.sleep(0.001), on_idle)
-        assert asked
-        assert all(timeout is not None and timeout > 0 for timeout in asked)
+        async def main() -> Any:
+            return await asyncio.wait_for(future, 3600)  # the timer; a short one could be due before the loop is idle
+
+        assert environment.run(main(), on_idle) == "woken"
+        assert len(asked) == 1
+        assert asked[0] is not None
+        assert 0 < asked[0] <= 3600
 
     def test_the_hook_is_not_called_while_something_can_run(self, environment: EnvironmentLoop) -> None:
         def on_idle(timeout: float | None) -> bool:
