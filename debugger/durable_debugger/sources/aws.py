@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from durable_debugger.sources.found import UnreachableError
 from durable_execution.protocol import ExecutionArn
-from durable_execution.protocol.ids import LOCAL_REGION
+from durable_execution.protocol.service_side import LOCAL_REGION
 from durable_execution.runtime.endpoint import is_unreadable_answer, unreadable_answer
 
 IAM_ACTIONS = {

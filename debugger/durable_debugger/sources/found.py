@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from durable_execution.counts import counted, plural
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
-from durable_execution.protocol.ids import PATTERN
+from durable_execution.protocol.service_side import PATTERN
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from durable_execution.errors import EngineError
 from durable_execution.local.hosts import FunctionHost
 from durable_execution.local.rules.api_errors import invalid
-from durable_execution.protocol.ids import LOCAL_ACCOUNT, LOCAL_REGION
+from durable_execution.protocol.service_side import LOCAL_ACCOUNT, LOCAL_REGION
 
 LATEST = "$LATEST"
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")

@@ -20,7 +20,7 @@ from durable_execution.local.rules.limits import EngineLimits
 from durable_execution.local.store.tables import Release
 from durable_execution.local.transaction import Backend
 from durable_execution.protocol import Wire
-from durable_execution.protocol.ids import LOCAL_ACCOUNT, LOCAL_REGION
+from durable_execution.protocol.service_side import LOCAL_ACCOUNT, LOCAL_REGION
 
 _ALIAS = re.compile(r"(?![0-9]+$)[a-zA-Z0-9_-]{1,128}")
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 from durable_execution.lazy_names import lazy_names
 from durable_execution.protocol.enums import (
-    ExecutionStatus,
     InvocationStatus,
-    OperationAction,
     OperationStatus,
     OperationSubType,
     OperationType,
@@ -21,9 +19,12 @@ from durable_execution.protocol.ids import branch_id, operation_id
 from durable_execution.protocol.operation import ErrorObject, Operation, Wire
 
 if TYPE_CHECKING:
-    from durable_execution.protocol.ids import ExecutionArn
-else:  # an invocation never parses an ARN
-    __getattr__ = lazy_names(__name__, {"ExecutionArn": "ids"})
+    from durable_execution.protocol.service_side import ExecutionArn, ExecutionStatus, OperationAction
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {"ExecutionArn": "service_side", "ExecutionStatus": "service_side", "OperationAction": "service_side"},
+    )
 
 __all__ = [
     "ErrorObject",

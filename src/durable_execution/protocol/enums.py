@@ -1,4 +1,4 @@
-"""The enumerations of the protocol (service model of botocore 1.44.5).
+"""The enumerations of the protocol that an invocation reads (service model of botocore 1.44.5).
 
 Sizes and ranges of the protocol, with the source of each.
 """
@@ -75,16 +75,6 @@ TERMINAL_OPERATION_STATUSES = frozenset(
 )
 
 
-class OperationAction(StrEnum):
-    """The action of a checkpoint update."""
-
-    START = "START"
-    SUCCEED = "SUCCEED"
-    FAIL = "FAIL"
-    RETRY = "RETRY"
-    CANCEL = "CANCEL"
-
-
 class InvocationStatus(StrEnum):
     """The status a handler returns. RETRY is never on the wire: it marks an invocation that raised, so Lambda retries it."""
 
@@ -94,27 +84,6 @@ class InvocationStatus(StrEnum):
     RETRY = "RETRY"
 
 
-class ExecutionStatus(StrEnum):
-    """The status of an execution."""
-
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    TIMED_OUT = "TIMED_OUT"
-    STOPPED = "STOPPED"
-    PAUSING = "PAUSING"
-    PAUSED = "PAUSED"
-    DELETING = "DELETING"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the execution has ended."""
-        return self in TERMINAL_EXECUTION_STATUSES
-
-
-TERMINAL_EXECUTION_STATUSES = frozenset(
-    {ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.STOPPED}
-)
 MIN_DELAY_SECONDS = 1
 MAX_DELAY_SECONDS = 31_622_400
 """Waits and retry delays: 1 second to 366 days (service model)."""

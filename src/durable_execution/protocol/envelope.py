@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from durable_execution.protocol.enums import InvocationStatus
 from durable_execution.protocol.operation import ErrorObject, Wire
@@ -14,7 +14,7 @@ FIRST_UTF8_RUNTIME = 12
 """The first minor version of Python whose managed runtime writes responses as UTF-8 instead of ASCII."""
 
 
-class InvocationInput(NamedTuple):
+class InvocationInput:
     """The envelope of one invocation.
 
     Attributes:
@@ -25,11 +25,21 @@ class InvocationInput(NamedTuple):
         updated_operation_ids: Operations that timers, callbacks and invoked functions changed since the last invocation.
     """
 
-    execution_arn: str
-    checkpoint_token: str
-    operations: list[Wire]
-    next_marker: str | None = None
-    updated_operation_ids: Sequence[str] = ()
+    __slots__ = ("checkpoint_token", "execution_arn", "next_marker", "operations", "updated_operation_ids")
+
+    def __init__(
+        self,
+        execution_arn: str,
+        checkpoint_token: str,
+        operations: list[Wire],
+        next_marker: str | None = None,
+        updated_operation_ids: Sequence[str] = (),
+    ) -> None:
+        self.execution_arn = execution_arn
+        self.checkpoint_token = checkpoint_token
+        self.operations = operations
+        self.next_marker = next_marker
+        self.updated_operation_ids = updated_operation_ids
 
     @classmethod
     def from_event(cls, event: Any) -> InvocationInput:

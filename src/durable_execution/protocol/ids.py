@@ -5,26 +5,16 @@ The derivation is the same as in AWS's SDK for Python, so that executions, tools
 
 A path identifies the same call in words: `process_order/notify#3/email(2)`. The runtime creates paths while the code runs, and a
 history reader creates them from the recorded events. Both use the rule here, so an operation has the same path on the recorded
-and the replayed side. ARNs name whole executions.
+and the replayed side.
 """
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
 
 from durable_execution.protocol.enums import OperationSubType, OperationType
 
-PATTERN = (
-    r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]*):(?P<account>\d{12}):function:(?P<function>[^:/\s]+):"
-    r"(?P<version>\$LATEST(?:\.PUBLISHED)?|\d+)/durable-execution/(?P<name>[^/\s]+)/(?P<id>[^/\s]+)"
-)
-"""The ARN of an execution. It is text, so that importing the SDK does not compile it."""
-
-LOCAL_REGION = "us-east-1"
-LOCAL_ACCOUNT = "123456789012"
 MAX_PATH_LENGTH = 4096
 """A longer path loses its middle: without a limit, a thousand nested contexts cost a megabyte each."""
 
@@ -66,48 +56,6 @@ def task_prefix(prefix: str | None, number: int) -> str:
 def branch_id(operation: str, index: int) -> str:
     """Return the id of branch `index` (from 0) of a map or parallel operation."""
     return blake2b(f"{operation}-{index}".encode()).hexdigest()[:64]
-
-
-class ExecutionArn(NamedTuple):
-    """A parsed `arn:aws:lambda:REGION:ACCOUNT:function:FUNCTION:VERSION/durable-execution/NAME/ID`.
-
-    Attributes:
-        function: Function name.
-        version: `$LATEST`, `$LATEST.PUBLISHED` or a number.
-        name: Execution name, set by the caller or by the service.
-        id: Execution id, set by the service.
-    """
-
-    function: str
-    name: str
-    id: str
-    version: str = "$LATEST"
-    region: str = LOCAL_REGION
-    account: str = LOCAL_ACCOUNT
-    partition: str = "aws"
-
-    @classmethod
-    def parse(cls, text: str) -> ExecutionArn:
-        """Parse an ARN.
-
-        Raises:
-            ValueError: The text is not the ARN of a durable execution.
-        """
-        match = re.fullmatch(PATTERN, text)
-        if match is None:
-            raise ValueError(
-                f"{text!r} is not the ARN of a durable execution: expected "
-                "arn:aws:lambda:REGION:ACCOUNT:function:FUNCTION:VERSION/durable-execution/NAME/ID"
-            )
-        return cls(**match.groupdict())
-
-    @property
-    def function_arn(self) -> str:
-        """The ARN of the function version that runs the execution."""
-        return f"arn:{self.partition}:lambda:{self.region}:{self.account}:function:{self.function}:{self.version}"
-
-    def __str__(self) -> str:
-        return f"{self.function_arn}/durable-execution/{self.name}/{self.id}"
 
 
 @lru_cache(maxsize=256)

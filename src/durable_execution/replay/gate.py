@@ -12,7 +12,7 @@ from typing import Any
 
 from durable_execution.divergence import Severity
 from durable_execution.protocol import Wire
-from durable_execution.protocol.ids import ExecutionArn
+from durable_execution.protocol.service_side import ExecutionArn
 from durable_execution.replay.checks import OPEN, Source, listed_executions, load_execution
 from durable_execution.replay.report import ReplayReport, Verdict
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from durable_execution.errors import ServiceError
 from durable_execution.protocol import Wire
@@ -44,12 +44,15 @@ The service's requirement is that the start of a step is recorded within a secon
 """
 
 
-class Queued(NamedTuple):
+class Queued:
     """An update, its estimated size, and the future that is done when it is stored; None if no code waits for that."""
 
-    update: Wire
-    size: int
-    stored: asyncio.Future[None] | None
+    __slots__ = ("size", "stored", "update")
+
+    def __init__(self, update: Wire, size: int, stored: asyncio.Future[None] | None) -> None:
+        self.update = update
+        self.size = size
+        self.stored = stored
 
 
 class CheckpointBatcher:

@@ -79,7 +79,7 @@ class ServiceClient(Protocol):
         ...
 
 
-class GivenService(NamedTuple):
+class GivenService:
     """The service that an engine in this process gives to the handlers it calls.
 
     A decorator around a handler calls it as Lambda does, with an event and a context. The handler then uses this service, so
@@ -91,9 +91,12 @@ class GivenService(NamedTuple):
         clock: Clock for the times that observers receive.
     """
 
-    client: ServiceClient
-    observers: Sequence[Observer]
-    clock: Clock
+    __slots__ = ("client", "clock", "observers")
+
+    def __init__(self, client: ServiceClient, observers: Sequence[Observer], clock: Clock) -> None:
+        self.client = client
+        self.observers = observers
+        self.clock = clock
 
 
 _given: ContextVar[GivenService | None] = ContextVar("durable_execution_given_service", default=None)

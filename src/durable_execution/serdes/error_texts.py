@@ -23,7 +23,8 @@ ENDLESS = "it contains itself, or is nested too deeply for JSON"
 MAX_SHOWN = 60
 MAX_READ = 4096
 MAX_PROBLEMS = 5
-_INPUT_VALUE = re.compile(r"input_value=.*?(?=, input_type=)", re.DOTALL)
+_INPUT_VALUE = r"(?s)input_value=.*?(?=, input_type=)"
+"""A pattern, as the ones below. Each is compiled with the first error that it describes: a cold start has none."""
 
 
 class UnstorableError(SerializationError):
@@ -69,17 +70,17 @@ CONFIGURATIONS = {
     "with_retry": "WithRetryConfig",
 }
 """The configuration of each operation that has one."""
-_UNKNOWN_OPTION = re.compile(r"(?:Durable|Blocking)Context\.(\w+)\(\) got an unexpected keyword argument '(\w+)'")
+_UNKNOWN_OPTION = r"(?:Durable|Blocking)Context\.(\w+)\(\) got an unexpected keyword argument '(\w+)'"
 
-_NEEDLESS_AWAIT = re.compile(r"^object \w+ can't be used in 'await' expression$|^'\w+' object can't be awaited$")
+_NEEDLESS_AWAIT = r"^object \w+ can't be used in 'await' expression$|^'\w+' object can't be awaited$"
 
 
 def advice(error: BaseException) -> str:
     """What to write, as a sentence to append, if an error was raised because an operation was called in a wrong way."""
-    unknown = _UNKNOWN_OPTION.search(str(error)) if isinstance(error, TypeError) else None
+    unknown = re.search(_UNKNOWN_OPTION, str(error)) if isinstance(error, TypeError) else None
     if unknown is not None and unknown[1] in CONFIGURATIONS:
         return f". Options go into the configuration: write config={CONFIGURATIONS[unknown[1]]}(...)"
-    if isinstance(error, TypeError) and _NEEDLESS_AWAIT.search(str(error)):
+    if isinstance(error, TypeError) and re.search(_NEEDLESS_AWAIT, str(error)):
         return ". The call returned its value already: leave out `await`"
     return _missing_await(error)
 
@@ -114,7 +115,7 @@ def reason(error: BaseException) -> str:
     """The message of an error, without secrets and without the input that pydantic quotes."""
     if isinstance(error, RecursionError) or "Circular reference" in str(error):
         return ENDLESS
-    return redacted(_INPUT_VALUE.sub(f"input_value={HIDDEN}", str(error)))
+    return redacted(re.sub(_INPUT_VALUE, f"input_value={HIDDEN}", str(error)))
 
 
 def validation_problems(error: "pydantic.ValidationError") -> str:

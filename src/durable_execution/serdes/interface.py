@@ -21,12 +21,17 @@ class SerDesContext(NamedTuple):
     execution_arn: str = ""
 
 
-class Codec(NamedTuple):
+class Codec:
     """A pair of functions, value to text and text to value, and whether they block, for example on a network."""
 
-    encode: Callable[[Any], str]
-    decode: Callable[[str], Any]
-    is_blocking: bool = False
+    __slots__ = ("decode", "encode", "is_blocking")
+
+    def __init__(
+        self, encode: Callable[[Any], str], decode: Callable[[str], Any], *, is_blocking: bool = False
+    ) -> None:
+        self.encode = encode
+        self.decode = decode
+        self.is_blocking = is_blocking
 
 
 class SerDes(Protocol[T]):

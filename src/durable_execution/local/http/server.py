@@ -23,7 +23,7 @@ from durable_execution.local.http.processes import VERSION_VARIABLE, ProcessHost
 from durable_execution.local.http.remote import RemoteHost
 from durable_execution.local.id_source import RandomIds
 from durable_execution.local.versions import digest_of
-from durable_execution.protocol.ids import LOCAL_REGION
+from durable_execution.protocol.service_side import LOCAL_REGION
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 9014
