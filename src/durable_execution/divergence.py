@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
@@ -189,7 +189,7 @@ class Cause:
         text: What the line does, with its place.
         fix: What to write instead.
         is_from_source: Whether the linter found it: no replay can refute it.
-        is_addition: Whether an edit added the call, and left the recorded call where it is, behind the new one.
+        edit: What an edit did: it added the call before the recorded one, moved the recorded one, or renamed it.
     """
 
     evidence: Evidence
@@ -198,7 +198,7 @@ class Cause:
     text: str
     fix: str
     is_from_source: bool = False
-    is_addition: bool = False
+    edit: Literal["added", "moved", "renamed"] | None = None
 
     def __str__(self) -> str:
         return f"{self.text} ({self.evidence})"

@@ -81,8 +81,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     ),
     "moved_out_of_loop": (
         'your code skips the recorded step "audit"',
-        "moved_out_of_loop.py:45 was edited after the recording: `await ctx.step(audit(sku))` became",
-        'Fix use the new loop only `if ctx.patched("audit"):`',
+        "moved_out_of_loop.py:45 was edited after the recording: `await ctx.step(audit(sku))` moved out of the loop `for sku in",
+        'Fix make the call where it was, or move it only `if ctx.patched("audit"):`',
     ),
     "reordered": (
         "in a different order",
@@ -123,7 +123,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     ),
     "runtime_divergence": (
         'Diverged in invocation 2 at call 3: your code calls step "audit"',
-        'runtime_divergence.py:45 always makes this call: "audit" was added to the code',
+        "runtime_divergence.py:45 was edited after the recording: `await ctx.step(audit())` was added",
         'make the new call only `if ctx.patched("audit"):`',
     ),
     "exception_in_item": (
@@ -145,7 +145,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "skipped_at_run_time": (
         'Diverged in invocation 2 at call 2: your code skips the recorded step "manual_review"',
         "SUCCEEDED skipped_at_run_time.py:45 in handler",
-        "skipped_at_run_time.py:44 decides: `if order` is false, so line 45 does not run",
+        "skipped_at_run_time.py:44 was edited after the recording: `if not order:` became `if order:`",
     ),
     "moved_up": (
         "▌≠ + 1 step audit your code: different",
@@ -179,8 +179,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     ),
     "inserted_before_its_like": (
         'Diverged in invocation 2 at call 2: your code calls step "audit", the recording has step "charge"',
-        'inserted_before_its_like.py:44 decides: `if "A1" not in order` is true, so line 45 makes this call before "charge" on line 46',
-        'make the change only `if ctx.patched("audit"):`',
+        'inserted_before_its_like.py:44 was edited after the recording: `if "A1" not in order:` and 1 more line were added',
+        'make the new call only `if ctx.patched("audit"):`',
     ),
 }
 EXPLANATION = ("Recorded", "Replayed", "Likely", "Fix")

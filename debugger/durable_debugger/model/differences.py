@@ -42,6 +42,9 @@ TYPES = {
     **{kind: (type_, None) for type_, kind in KINDS_BY_TYPE.items()},
 }
 """Type and subtype of a call by its kind in a text; the other kinds are types."""
+TAKES_PLACE = frozenset({DivergenceKind.RENAMED, DivergenceKind.CHANGED_KIND, DivergenceKind.INSERTED})
+"""Kinds of a different call where the recording has one."""
+
 SHORT_ID = re.compile(r"\bid (\w+)…")
 
 
@@ -174,14 +177,19 @@ def of_report(report: ReplayReport) -> Comparison:
             divergence = known.pop(0)
         elif divergence is not None and divergence.kind is DivergenceKind.INPUT:
             divergence = None  # the report does not blame the code for it
+        if divergence is not None and divergence.kind is DivergenceKind.INSERTED and row.recorded and row.replayed:
+            found += [Row(row.depth, None, row.replayed, divergence), Row(row.depth, row.recorded, None)]
+            continue
         found.append(Row(row.depth, row.recorded, row.replayed, divergence, row.is_shifted))
     placed = [row.divergence for row in found if row.divergence is not None]
     return Comparison(tuple(found), (*placed, *(each for rest in judged.values() for each in rest)))
 
 
 def _key(divergence: Divergence) -> Hashable:
+    """What a row and a report say of one difference. A report can know that a call is new, where a row has it as another one."""
     recorded = divergence.recorded.id if divergence.recorded else None
-    return divergence.kind, divergence.path, divergence.position, recorded, divergence.is_root
+    kind = None if divergence.kind in TAKES_PLACE else divergence.kind
+    return kind, divergence.path, divergence.position, recorded, divergence.is_root
 
 
 def _is_dull(source: Row, below: Sequence[Row]) -> bool:
@@ -242,14 +250,15 @@ def runtime_differences(execution: RecordedExecution, rows: Mapping[str, int]) -
     if trace is not None:
         name = f"invocation {trace.invocation}"
         found = _located(execution, trace.divergences)
-        comparison = _comparison(execution, _entries(trace), tuple(map(_sharpened, found)))
+        sharpened = tuple(_sharpened(each, execution) for each in found)
+        comparison = _comparison(execution, _entries(trace), sharpened)
         return Differences(comparison, rows, replayed_by=name, invocation=trace.invocation)
     divergence = divergence_of_error(execution)
     if divergence is None:
         return None
     number = execution.invocations[-1].number if execution.invocations else None
     name = f"invocation {number}" if number is not None else "its last invocation"
-    comparison = _comparison(execution, {}, (_sharpened(divergence),))
+    comparison = _comparison(execution, {}, (_sharpened(divergence, execution),))
     return Differences(comparison, rows, replayed_by=name, invocation=number)
 
 
@@ -266,13 +275,15 @@ def _located(execution: RecordedExecution, divergences: Sequence[Divergence]) ->
         yield replace(each, recorded=replace(each.recorded, call_site=site, invocation=invocation))
 
 
-def _sharpened(divergence: Divergence) -> Divergence:
-    """Return a difference with the line that decides it, where the code that ran is on this computer."""
+def _sharpened(divergence: Divergence, execution: RecordedExecution) -> Divergence:
+    """Return a difference with the edit or the line that decides it, where the code that ran is on this computer."""
     if not divergence.is_root:
         return divergence
-    from durable_execution.replay.deciding_line import with_deciding_line
+    from durable_execution.replay.edits import edit_at_call, recorded_sources
+    from durable_execution.replay.explained import applied
 
-    return with_deciding_line(divergence)
+    cause = edit_at_call(divergence, recorded_sources(execution)) if divergence.cause is None else None
+    return applied(replace(divergence, cause=cause or divergence.cause))
 
 
 def divergence_of_error(execution: RecordedExecution) -> Divergence | None:

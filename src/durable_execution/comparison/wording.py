@@ -285,6 +285,16 @@ def fix_of_edit(divergence: Divergence, line: int, *, is_computed: bool = False)
     return fix
 
 
+def fix_of_changed_call(divergence: Divergence, *, is_moved: bool) -> str:
+    """Say what to change where an edit moved the recorded call out of a loop or condition or into one, or only renamed it."""
+    recorded = divergence.recorded
+    if is_moved:
+        change = _change(Kind.SKIPPED, recorded, divergence.replayed)
+        return f"make the call where it was, or move it only `if ctx.patched({change}):`, {OLD}"
+    name = f"name={recorded.short_name}" if recorded is not None and recorded.name else "name=None"
+    return KEEP_NAME.format(name=name).partition(VARIES[-1])[0]
+
+
 def _misplaced(recorded: Side | None, replayed: Side | None, shifted: int, by: int | None) -> str:
     if replayed is None and recorded is not None:
         more = f"; the same for {counted(shifted, 'later call')}" if shifted else ""

@@ -17,7 +17,9 @@ from durable_execution.divergence import Cause, Divergence
 from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay.dependence import depends_on_kept_state, depends_on_order
-from durable_execution.replay.evidence import CauseSearch, applied, recorded_sources
+from durable_execution.replay.edits import recorded_sources
+from durable_execution.replay.evidence import CauseSearch
+from durable_execution.replay.explained import applied
 from durable_execution.replay.recorded_state import contexts_to_open
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.reproduction import Variant, blank_of

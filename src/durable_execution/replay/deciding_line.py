@@ -20,6 +20,7 @@ from durable_execution.comparison.wording import (
 )
 from durable_execution.divergence import Divergence, DivergenceKind, Side, readable
 from durable_execution.replay.origin import fix_of
+from durable_execution.replay.placement import says
 from durable_execution.replay.statements import Source as SourceFile
 from durable_execution.replay.statements import Statement, parsed
 from durable_execution.replay.value_sources import Dependence, Source, dependence_of
@@ -102,7 +103,7 @@ class _Reading:
                 return None
 
     def _inserted(self, here: Statement) -> Text | None:
-        if self.replayed is None or not _says(here, self.replayed):
+        if self.replayed is None or not says(here, self.replayed):
             return None
         branch = self._branch(here)
         if (
@@ -154,7 +155,7 @@ class _Reading:
         """A different call stands where the recorded one was made."""
         if self.replayed is None or self.recorded is None:
             return None
-        if not _says(here, self.replayed):
+        if not says(here, self.replayed):
             likely = f"{self._place(here.first)} computes which call this is: `{_code(here)}`"
             if self._is_same_function:
                 likely = f"{self.divergence.likely}; {self._place(here.first)} computes the name: `{_code(here)}`"
@@ -213,9 +214,7 @@ class _Reading:
         if self.divergence.is_permutation:
             return self._permuted(here)
         loop = self._loop(here)
-        is_same_call = _says(here, self.replayed) == _says(
-            here, self.recorded
-        )  # its name comes from what is looped over
+        is_same_call = says(here, self.replayed) == says(here, self.recorded)  # its name comes from what is looped over
         if loop is not None and is_same_call:
             likely = f"{self._place(loop.first)} runs in a different order: `{_code(loop)}`"
             return (
@@ -224,7 +223,7 @@ class _Reading:
             )
         others = [one for one in self._calls_of(self.recorded) if one.function is here.function and one is not here]
         is_moved = len(others) == 1 and others[0].first > here.first and others[0].parents == here.parents
-        if not is_moved or not _says(here, self.replayed) or not self._always_runs(here):
+        if not is_moved or not says(here, self.replayed) or not self._always_runs(here):
             return None
         likely = (
             f"{self._place(here.first)} makes this call before {self.recorded.short_name} on line {others[0].first}: the two "
@@ -376,11 +375,11 @@ class _Reading:
 
     def _calls_of(self, side: Side) -> list[Statement]:
         """The statements that may make a call: they await or start something, and say its name."""
-        return [one for one in self.source or () if _says(one, side) and one.function is not None and _is_call(one)]
+        return [one for one in self.source or () if says(one, side) and one.function is not None and _is_call(one)]
 
     def _says_anywhere(self, side: Side) -> bool:
         return any(
-            _says(one, side)
+            says(one, side)
             for one in self.source or ()
             if not isinstance(one.node, (ast.FunctionDef, ast.AsyncFunctionDef))
         )
@@ -411,23 +410,6 @@ def _lined(body: list[ast.AST]) -> Iterator[ast.AST]:
 
 def _is_call(statement: Statement) -> bool:
     return any(isinstance(one, (ast.Await, ast.Call)) for part in statement.parts for one in ast.walk(part))
-
-
-def _says(statement: Statement, side: Side) -> bool:
-    """Whether a statement has the name of a call in it, as a text or as the name of the function that it runs."""
-    name = side.name
-    if name is None:
-        return False
-    texts = {one.value for part in statement.parts for one in ast.walk(part) if isinstance(one, ast.Constant)}
-    named = [
-        one.value
-        for part in statement.parts
-        for one in ast.walk(part)
-        if isinstance(one, ast.keyword) and one.arg == "name"
-    ]
-    if named:
-        return any(isinstance(one, ast.Constant) and one.value == name for one in named)
-    return name in texts or name in statement.mentions or name in statement.calls
 
 
 def _arguments(statement: Statement) -> set[str]:

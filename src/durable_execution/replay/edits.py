@@ -7,15 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
+from typing import Literal
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import place
 from durable_execution.counts import counted
-from durable_execution.divergence import Cause, Divergence, Evidence, common_start
+from durable_execution.divergence import Cause, Divergence, Evidence, Side, common_start
+from durable_execution.history.recorded import RecordedExecution
 from durable_execution.redaction import HIDDEN, redacted_source
 from durable_execution.replay.line_recording import EventKind, LineRecording
-from durable_execution.replay.statements import source_of
-from durable_execution.trace.sources import RecordedSource, digest_of_source
+from durable_execution.replay.placement import is_only_renamed, line_of_call, moved, says
+from durable_execution.replay.statements import Source, parsed, source_of
+from durable_execution.trace.sources import RecordedSource, digest_of_source, source_texts
 
 MAX_CODE = 60
 CODE_BEFORE = 20
@@ -36,6 +39,7 @@ class Edit:
         moved: The recorded line that has the first new line's text and is gone, or today's line with the first gone line's text
             that is new; None where no other edit has it.
         kept: Today's line of each recorded line of the file that no edit touches.
+        was: The recorded text of the file.
     """
 
     file: str
@@ -46,6 +50,17 @@ class Edit:
     is_hidden: bool = False
     moved: int | None = None
     kept: Mapping[int, int] = field(default_factory=dict)
+    was: str = ""
+
+    @property
+    def is_indented(self) -> bool:
+        """Whether only the indentation of its lines changed."""
+        return list(self.recorded.values()) == list(self.today.values())
+
+    @property
+    def before(self) -> Source:
+        """The statements of the recorded file."""
+        return parsed(self.recorded_file, self.was)
 
 
 def cause_by_edit(
@@ -77,7 +92,56 @@ def cause_by_edit(
         or next((one for one in edits if _encloses(one, divergence)), None)
         or max((one for one in edits if _when(one, when) >= 0), key=lambda one: _when(one, when), default=None)
     )
-    return _cause(chosen, divergence) if chosen is not None else None
+    return _cause(chosen, divergence, edits) if chosen is not None else None
+
+
+def recorded_sources(execution: RecordedExecution) -> dict[str, RecordedSource]:
+    """Return the source that the replay traces of an execution hold, by path."""
+    return source_texts(line for trace in execution.traces for line in getattr(trace, "sources", ()))
+
+
+def is_unedited(divergence: Divergence, sources: Mapping[str, RecordedSource], lines: LineRecording) -> bool:
+    """Whether all code that a replay ran is the recorded code, the function that made the recorded call among it.
+
+    Args:
+        divergence: The difference.
+        sources: The recorded source, by path.
+        lines: A replay of today's code.
+    """
+    ran = {frame.file for frame in lines.frames}
+    site = divergence.recorded.call_site if divergence.recorded is not None else None
+    if site is None or site.function not in {frame.function for frame in lines.frames}:
+        return False  # a different function of the same file may be today's handler
+    is_elsewhere = ran.isdisjoint(sources)
+    today = {_today(file, lines, is_elsewhere=is_elsewhere): source for file, source in sources.items()}
+    return all(file in today and _is_recorded(file, today[file]) for file in ran)
+
+
+def _is_recorded(file: str, source: RecordedSource) -> bool:
+    linecache.checkcache(file)
+    return digest_of_source("".join(linecache.getlines(file))) == source.digest
+
+
+def edit_at_call(divergence: Divergence, sources: Mapping[str, RecordedSource]) -> Cause | None:
+    """Return the edit of the call itself, or around it, without a replay; None where the source does not show one.
+
+    Args:
+        divergence: A difference that an execution met at run time.
+        sources: The source of its first invocation, by path.
+    """
+    replayed = divergence.replayed
+    site = replayed.call_site if replayed is not None else None
+    if replayed is None or site is None or site.file not in sources:
+        return None
+    linecache.checkcache(site.file)
+    here = parsed(site.file, "".join(linecache.getlines(site.file))).at(site.line)
+    if here is None or not says(here, replayed):
+        return None  # the file is not the one that the invocation ran
+    edits = _with_moves(list(_edits(site.file, site.file, sources[site.file])))
+    chosen = next((one for one in edits if _has_call(one, divergence)), None) or next(
+        (one for one in edits if _encloses(one, divergence)), None
+    )
+    return _cause(chosen, divergence, edits) if chosen is not None else None
 
 
 def _edits(recorded_file: str, file: str | None, source: RecordedSource) -> Iterator[Edit]:
@@ -101,8 +165,11 @@ def _edits(recorded_file: str, file: str | None, source: RecordedSource) -> Iter
             continue
         gone = {number + 1: before[number].strip() for number in range(start, stop) if _is_code(before[number])}
         new = {number + 1: now[number].strip() for number in range(first, last) if _is_code(now[number])}
-        if (gone or new) and not _is_same(list(gone.values()), list(new.values())):
-            yield Edit(file, recorded_file, gone, new, min(new, default=first + 1), kept=kept)
+        if not gone and not new:
+            continue
+        found = Edit(file, recorded_file, gone, new, min(new, default=first + 1), kept=kept, was=source.text)
+        if not _is_same(list(gone.values()), list(new.values())) or _has_moved(found):
+            yield found
 
 
 @lru_cache(maxsize=32)
@@ -117,6 +184,14 @@ def _is_same(recorded: Sequence[str], today: Sequence[str]) -> bool:
         or (HIDDEN in left and re.fullmatch(".*".join(map(re.escape, left.split(HIDDEN))), right) is not None)
         for left, right in zip(recorded, today, strict=True)
     )
+
+
+def _has_moved(edit: Edit) -> bool:
+    """Whether lines whose text is the same stand in a different loop or condition."""
+    if not edit.is_indented:
+        return False
+    before, now = edit.before, parsed(edit.file, "".join(linecache.getlines(edit.file)))
+    return any(moved(before, old, now, new, edit.kept) for old, new in zip(edit.recorded, edit.today, strict=True))
 
 
 def _with_moves(edits: list[Edit]) -> list[Edit]:
@@ -205,33 +280,70 @@ def _encloses(edit: Edit, divergence: Divergence) -> bool:
     return statement is not None and not edit.today.keys().isdisjoint(statement.parents)
 
 
-def _cause(edit: Edit, divergence: Divergence) -> Cause:
+def _cause(edit: Edit, divergence: Divergence, edits: Sequence[Edit]) -> Cause:
     recorded, today = list(edit.recorded.values()), list(edit.today.values())
     same = common_start(recorded[0], today[0]) if recorded and today else 0
     gone, new = _code(recorded, same), _code(today, same)
-    if edit.is_hidden:
-        what = f"was edited after the recording: the hidden value in {_code(today)} changed"
+    line: int = edit.line
+    how: Literal["added", "moved", "renamed"] | None = _done_by(edit, divergence)
+    relocated = _relocated(edit, divergence, edits)
+    sides = divergence.recorded, divergence.replayed
+    if relocated is not None:
+        line, what, how = *relocated, "moved"
+    elif how == "renamed" and sides[0] is not None and sides[1] is not None:
+        what = f"the name {sides[0].short_name} became {sides[1].short_name}"
+    elif edit.is_hidden:
+        what = f"the hidden value in {_code(today)} changed"
     elif not edit.today:
-        verb = f"moved from here to line {edit.moved}" if edit.moved is not None else _were(recorded, "removed")
-        what = f"was edited after the recording: {gone} {verb}"
+        what = f"{gone} {f'moved from here to line {edit.moved}' if edit.moved is not None else _were(recorded, 'removed')}"
     elif not edit.recorded:
-        verb = f"moved here from line {edit.moved}" if edit.moved is not None else _were(today, "added")
-        what = f"was edited after the recording: {new} {verb}"
+        what = f"{new} {f'moved here from line {edit.moved}' if edit.moved is not None else _were(today, 'added')}"
     else:
-        what = f"was edited after the recording: {gone} became {new}"
-    text = f"{place(CallSite(edit.file, edit.line, ''))} {what}"
-    is_addition = _is_addition(edit, divergence)
-    return Cause(Evidence.CHANGED, edit.file, edit.line, text, divergence.fix, is_addition=is_addition)
+        what = f"{gone} became {new}"
+    text = f"{place(CallSite(edit.file, line, ''))} was edited after the recording: {what}"
+    return Cause(Evidence.CHANGED, edit.file, line, text, divergence.fix, edit=how)
 
 
-def _is_addition(edit: Edit, divergence: Divergence) -> bool:
+def _relocated(edit: Edit, divergence: Divergence, edits: Sequence[Edit]) -> tuple[int, str] | None:
+    """Return today's line of a recorded call that left a loop or condition, or went into one, and what happened to it."""
+    side = divergence.recorded
+    site = side.call_site if side is not None else None
+    if side is None or site is None or not _is_in(site, edit.recorded_file, edit.recorded):
+        return None
+    today = parsed(edit.file, "".join(linecache.getlines(edit.file)))
+    lines = (number for one in edits if one.file == edit.file for number in one.today)
+    old, line = edit.before.at(site.line), line_of_call(today, lines, side)
+    how = moved(edit.before, site.line, today, line, edit.kept) if line is not None else ""
+    new = today.at(line) if line is not None else None
+    if old is None or new is None or line is None or not how:
+        return None
+    before, now = old.text.strip(), new.text.strip()
+    same = common_start(before, now)
+    became = "" if before == now else f" and became {_code([now], same)}"
+    return line, f"{_code([before], same if became else 0)} {how}{became}"
+
+
+def _done_by(edit: Edit, divergence: Divergence) -> Literal["added", "renamed"] | None:
+    recorded, replayed = divergence.recorded, divergence.replayed
+    if recorded is None or replayed is None or edit.moved is not None:
+        return None
+    if not edit.recorded:
+        return "added" if _is_addition(edit, recorded, replayed) else None
+    is_here = _is_in(recorded.call_site, edit.recorded_file, edit.recorded) and _is_in(
+        replayed.call_site, edit.file, edit.today
+    )
+    if recorded.call_site is None or replayed.call_site is None or not is_here:
+        return None
+    today = parsed(edit.file, "".join(linecache.getlines(edit.file)))
+    old, new = edit.before.at(recorded.call_site.line), today.at(replayed.call_site.line)
+    return "renamed" if is_only_renamed(old, new, recorded, replayed) else None
+
+
+def _is_addition(edit: Edit, recorded: Side, replayed: Side) -> bool:
     """Whether the edit only added lines, the new call among them, and the recorded call's line still follows.
 
     A replay cannot always show that: a new call has no result to give, so that the replay may end where it is used.
     """
-    recorded, replayed = divergence.recorded, divergence.replayed
-    if edit.recorded or edit.moved is not None or recorded is None or replayed is None:
-        return False
     site = recorded.call_site
     is_new = _is_in(replayed.call_site, edit.file, edit.today)
     return is_new and site is not None and site.file == edit.recorded_file and edit.kept.get(site.line, 0) > edit.line

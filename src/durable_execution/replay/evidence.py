@@ -4,16 +4,13 @@ See `durable_execution.divergence.Evidence` for what each kind of evidence means
 and `dependence` for what a call depends on.
 """
 
-import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from durable_execution.comparison.wording import fix_of, fix_of_cause, fix_of_edit
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
-from durable_execution.history.recorded import RecordedExecution
-from durable_execution.replay.deciding_line import with_deciding_line
 from durable_execution.replay.dependence import Dependences, outlives_the_execution
-from durable_execution.replay.edits import cause_by_edit
+from durable_execution.replay.edits import cause_by_edit, is_unedited
+from durable_execution.replay.explained import applied, explained_as_unedited
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.origin import BY_SUSPECT, cause_of, is_at
 from durable_execution.replay.reproduction import Reproduction, Variant, reproduced
@@ -21,7 +18,7 @@ from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import read_again
 from durable_execution.replay.suspects import Suspect
 from durable_execution.replay.value_sources import Source, dependence_of
-from durable_execution.trace.sources import RecordedSource, source_texts
+from durable_execution.trace.sources import RecordedSource
 
 SECONDS = 10.0
 """Most time that the search for one cause takes."""
@@ -88,9 +85,11 @@ class CauseSearch:
         """Apply the cause that was found, or the one that the source suggests, unless the replays refute it."""
         guess = divergence.cause
         is_refuted = guess is not None and is_target and self._has_looked() and not guess.is_from_source
-        if cause is not None or is_refuted:
-            return applied(replace(divergence, cause=cause))
-        return applied(divergence)
+        found = replace(divergence, cause=cause) if cause is not None or is_refuted else divergence
+        if found.cause is None and is_target and self.variants:
+            is_same_code = is_unedited(found, self.sources, self.variants[0].lines)
+            return explained_as_unedited(found) if is_same_code else applied(found)
+        return applied(found)
 
     def _has_looked(self) -> bool:
         """Whether the call was followed back in a replay, so what it does not depend on cannot be the cause."""
@@ -182,38 +181,3 @@ def _ids(divergence: Divergence) -> list[str]:
 def _skipped(found: Sequence[tuple[Origin, Decision | None]]) -> Cause | None:
     nearest = next((one for one in found if one[0].is_skipped), None)
     return cause_of(*nearest, Evidence.OBSERVED) if nearest is not None else None
-
-
-def _as_addition(divergence: Divergence) -> Divergence:
-    """The difference with the fix of a call that was added: none may take the place of the recorded call."""
-    fix = fix_of(DivergenceKind.INSERTED, divergence.recorded, divergence.replayed)
-    return replace(divergence, kind=DivergenceKind.INSERTED, fix=fix)
-
-
-def applied(divergence: Divergence) -> Divergence:
-    """Return the difference with its cause in the explanation: as what is likely, and in the fix that follows from it."""
-    cause = divergence.cause
-    if cause is None:
-        return with_deciding_line(divergence)
-    if cause.evidence is Evidence.CHANGED and cause.is_addition:
-        fix = fix_of_edit(_as_addition(divergence), cause.line)
-    elif cause.evidence is Evidence.CHANGED:
-        fix = fix_of_edit(divergence, cause.line, is_computed=_is_computed(divergence, cause))
-    elif cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
-        fix = cause.fix
-    elif divergence.kind is DivergenceKind.OUTCOME or cause.fix == divergence.fix:
-        fix = divergence.fix
-    else:
-        fix = fix_of_cause(divergence.kind, divergence.recorded, divergence.replayed)
-    return replace(divergence, likely=str(cause), fix=fix)
-
-
-def _is_computed(divergence: Divergence, cause: Cause) -> bool:
-    """Whether the edited line computes the name of its call, so that the recorded name cannot be written there."""
-    name = divergence.replayed.name if divergence.replayed is not None else None
-    return name is not None and name not in linecache.getline(cause.file, cause.line)
-
-
-def recorded_sources(execution: RecordedExecution) -> dict[str, RecordedSource]:
-    """Return the source that the replay traces of an execution hold, by path."""
-    return source_texts(line for trace in execution.traces for line in getattr(trace, "sources", ()))

@@ -229,18 +229,20 @@ class _Replay:
     def _with_causes(self, divergences: list[Divergence], first: ReplayRun) -> list[Divergence]:
         """Explain the differences; what finds causes is loaded here, because most replays find no difference."""
         from durable_execution.replay.cause import findings_for, with_lost_class, with_suspects
-        from durable_execution.replay.evidence import SECONDS, CauseSearch, applied, recorded_sources
+        from durable_execution.replay.edits import recorded_sources
+        from durable_execution.replay.evidence import SECONDS, CauseSearch
+        from durable_execution.replay.explained import applied
         from durable_execution.replay.reproduction import variants_here
 
-        replayer = self._replayer
+        replayer, recording = self._replayer, self._execution
         suspects, findings = tuple(self._suspects), findings_for(replayer.handler.function)
         found = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
-        found = [with_lost_class(one, first, self._execution) if one.is_root else one for one in found]
+        found = [with_lost_class(one, first, recording) if one.is_root else one for one in found]
         seconds = min(SECONDS, self._deadline - time.monotonic())
         if replayer.cause and not first.is_timed_out and seconds > 0:
-            opened = contexts_to_open(found, self._execution)
-            replays = variants_here(replayer.handler, self._execution, seconds=seconds, opened=opened)
-            return CauseSearch([list(replays)], self._suspects, recorded_sources(self._execution)).explain(found)
+            opened = contexts_to_open(found, recording)
+            replays = list(variants_here(replayer.handler, recording, seconds=seconds, opened=opened))
+            return CauseSearch([replays], self._suspects, recorded_sources(recording)).explain(found)
         return [applied(one) for one in found] if replayer.explains or replayer.cause else found
 
     def _explore(self, opened: frozenset[str] | None) -> Exploration:

@@ -141,6 +141,30 @@ def test_a_report_of_a_replay_keeps_its_judgement_and_what_belongs_to_no_row() -
     assert line_width(diff_line(Session(recorded, as_of=None), DiffMode(), found.aligned[-1], 120)) <= 140
 
 
+def test_a_call_that_the_report_knows_to_be_new_has_a_row_beside_the_recorded_call() -> None:
+    """A row shows one call in the place of another; the source showed the report that the recorded one still follows."""
+    from dataclasses import replace
+
+    from durable_execution.replay.report import ReplayReport, Verdict
+
+    recorded = order_execution()
+    compared = compare(
+        tree_of(recorded), tree_of(renamed(order_execution(), {"ship_parcel": "send_parcel"})), handler="flow:f"
+    )
+    judged = [replace(each, kind=DivergenceKind.INSERTED) for each in compared.divergences]
+    report = ReplayReport(
+        "order", "flow", Verdict.DIVERGED, divergences=tuple(judged), rows=compared.rows, execution=recorded
+    )
+    found = differences_of(report, recorded)
+    at = found.roots[0]
+    new, old = found.aligned[at : at + 2]
+    assert (new.recorded, new.replayed.side.name if new.replayed else None) == (None, "send_parcel")
+    assert (old.recorded.side.name if old.recorded else None, old.replayed) == ("ship_parcel", None)
+    session = Session(recorded, as_of=None, differences=found)
+    assert "new in your code" in plain(diff_line(session, DiffMode(), new, 120))
+    assert "your code skips" not in plain(diff_line(session, DiffMode(), old, 120))
+
+
 @pytest.mark.parametrize("verdict", [one for one in Verdict if one is not Verdict.SAME])
 def test_a_replay_without_a_verdict_of_same_is_no_success_on_any_view(verdict: Verdict) -> None:
     execution = order_execution()

@@ -6,16 +6,18 @@ import itertools
 import sys
 import tracemalloc
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from durable_execution import DurableHandler, durable_execution
-from durable_execution.divergence import Evidence
+from durable_execution.divergence import Divergence, DivergenceKind, Evidence
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import FORMATS, Replayer, render
+from durable_execution.replay.edits import edit_at_call, recorded_sources
 from durable_execution.trace import MemorySink, Redaction, TraceRecorder, read_traces, write_traces
 from durable_execution.trace.sources import MAX_BYTES, MAX_FILES, RecordedSource, source_texts, without_secrets
 from tests.replay.recording import history_of
@@ -135,6 +137,86 @@ def test_a_loop_that_an_edit_put_around_the_recorded_call_is_the_cause(project: 
     assert "sorted" not in root.fix, "the loop runs in the recorded order"
 
 
+def edited_loop(project: Project, old: str, new: str, flow: str = LOOP) -> Divergence:
+    """The difference that an edit of a workflow makes."""
+    sink = MemorySink()
+    events, arn = history_of(project.load(flow), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    root = Replayer(project.load(flow.replace(old, new))).replay(recording).root
+    assert root is not None
+    return root
+
+
+PACK = '        await ctx.step(one, name="pack")\n'
+PACKED = LOOP.replace('name=f"pack_{sku}"', 'name="pack"')
+
+
+@pytest.mark.parametrize(
+    ("new", "became"),
+    [
+        (PACK.removeprefix("    "), ""),
+        (PACK.removeprefix("    ").replace("one", "one, None"), " and became `await ctx.step(one, None, name"),
+    ],
+    ids=["as it is", "changed"],
+)
+def test_a_call_that_left_a_loop_is_moved_even_where_its_line_changed(project: Project, new: str, became: str) -> None:
+    """Its text alone may be the same: only the indentation shows that it left the loop."""
+    new = new.replace("one, None, name", "(one), name")
+    root = edited_loop(project, PACK, new, PACKED)
+    likely = root.likely or ""
+    assert likely.startswith("edited_flow.py:11 was edited after the recording: `await ctx.step(one, name="), likely
+    assert 'moved out of the loop `for sku in ("A1", "B2")` on line 9' in likely
+    assert (" and became `" in likely) is bool(became)
+    assert root.fix.startswith('make the call where it was, or move it only `if ctx.patched("pack"):`, ')
+
+
+def test_a_call_that_went_into_a_new_condition_is_moved(project: Project) -> None:
+    root = edited_loop(project, '    await ctx.step(one, name="ship")', '    if event:\n        await ctx.step(one, name="ship")\n    await ctx.step(one, name="bill")')  # fmt: skip
+    assert "moved into the new `if event` on line 12" in (root.likely or ""), root.likely
+
+
+def test_an_execution_that_diverged_at_run_time_is_explained_by_the_edit(project: Project) -> None:
+    """Its file has the code that the diverged invocation ran: no replay is needed to see what was deployed."""
+    sink = MemorySink()
+    events, arn = history_of(project.load(LOOP), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    sources = recorded_sources(recording)
+    edited = LOOP.replace('    await ctx.step(one, name="ship")', '    await ctx.step(one, name="send")')
+    root = Replayer(project.load(edited)).replay(recording).root
+    assert root is not None
+    found = edit_at_call(replace(root, cause=None), sources)
+    assert found is not None
+    assert str(found) == 'edited_flow.py:12 was edited after the recording: the name "ship" became "send" (changed)'
+    assert edit_at_call(replace(root, replayed=None), sources) is None
+    project.load("# a later edit\n" + edited)
+    assert edit_at_call(root, sources) is None, "the file is not the one that ran"
+
+
+def test_lines_that_are_only_indented_are_no_edit(project: Project) -> None:
+    wide = LOOP.replace("        await", "            await")
+    root = edited_loop(project, 'name="ship"', 'name="send"', wide).likely
+    assert root == 'edited_flow.py:12 was edited after the recording: the name "ship" became "send" (changed)'
+
+
+def test_code_that_is_the_recorded_code_is_not_said_to_be_edited(project: Project) -> None:
+    """Two calls in the place of one look like a call that was split; the source says that it was not."""
+    flow = FLOW.replace("import time\n", "import time\nimport edited_prices\n").replace(
+        '    await ctx.step(one, name="charge")\n',
+        "    for name in edited_prices.names():\n        await ctx.step(one, name=name)\n",
+    )
+    helper = HELPER + "\nNAMES = ['charge']\n\ndef names():\n    return list(NAMES)\n"
+    sink = MemorySink()
+    events, arn = history_of(project.load(flow, helper), sink=sink)
+    recording = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    today = project.load(flow, helper)
+    sys.modules["edited_prices"].__dict__["NAMES"][:] = ["pay", "settle"]
+    root = Replayer(today).replay(recording).root
+    assert root is not None
+    assert "split" not in (root.likely or ""), root.likely
+    assert "after the recording" not in (root.likely or "")
+    assert "patched" not in root.fix
+
+
 CHARGE = '    ctx.step(one, name="charge")\n'
 PAUSE = '    ctx.wait(timedelta(days=3), name="pause")\n'
 ASSESS = "def assess(step) -> int:\n    return 100\n\n"
@@ -165,6 +247,7 @@ def test_a_call_that_was_only_added_leaves_the_recorded_call_where_it_is(project
     assert added.fix == (
         'make the new call only `if ctx.patched("fraud"):`, which returns False for executions that already went past this point'
     )
+    assert added.kind is DivergenceKind.INSERTED, "not a call in the place of another"
 
 
 def test_a_call_that_took_the_place_of_another_leaves_that_to_old_executions(project: Project) -> None:
