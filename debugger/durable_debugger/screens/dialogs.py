@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 
 from durable_debugger.actions import actions_of, key_text
-from durable_debugger.text.cells import pad
+from durable_debugger.text.cells import pad, wrap
 from durable_debugger.text.segments import Line, Part, plain
 from durable_debugger.widgets.lines import StaticLines
 
@@ -97,8 +97,10 @@ class DocumentScreen(ModalScreen[None]):
         self.notify("copied", timeout=2)
 
 
-KEY_WIDTH = 10
+KEY_WIDTH = 8
 LABEL_WIDTH = 20
+MIN_HELP = 24
+"""Cells of a description, below which it is cut and not wrapped further."""
 
 
 class HelpScreen(DocumentScreen):
@@ -110,24 +112,35 @@ class HelpScreen(DocumentScreen):
     """
 
     def __init__(self, view: str, keymap: dict[str, str] | None = None) -> None:
-        super().__init__(f"Keys of the {view} view", help_lines(view, keymap or {}))
+        self._view, self._keymap = view, keymap or {}
+        super().__init__(f"Keys of the {view} view", help_lines(view, self._keymap))
+
+    def on_resize(self) -> None:
+        """Wrap the descriptions to the width of the window."""
+        window = self.query_one(StaticLines)
+        cells = window.scrollable_content_region.width
+        window.show_lines(help_lines(self._view, self._keymap, cells=cells))
 
 
-def help_lines(view: str, keymap: dict[str, str]) -> list[Line]:
-    """Return a line per action, grouped."""
+def help_lines(view: str, keymap: dict[str, str], *, cells: int | None = None) -> list[Line]:
+    """Return the actions, grouped, each with its description.
+
+    Args:
+        view: The view.
+        keymap: The user's keys by action id.
+        cells: Width to wrap the descriptions to; None does not wrap them.
+    """
     lines: list[Line] = []
     actions = actions_of(view)
+    before = 2 + KEY_WIDTH + LABEL_WIDTH
+    room = max(cells - before - 1, MIN_HELP) if cells is not None else None
     for group in dict.fromkeys(action.group for action in actions):
         lines.append([Part(f" {group}", "title")])
         for action in actions:
             if action.group == group:
                 keys = key_text(keymap[action.id]) if action.id in keymap else action.shown_key or key_text(action.keys)
-                lines.append(
-                    [
-                        Part(f"   {pad(keys, KEY_WIDTH)}", "accent"),
-                        Part(pad(action.label, LABEL_WIDTH), "name"),
-                        Part(action.help, "dim"),
-                    ]
-                )
+                first, *rest = wrap(action.help, room) if room is not None else [action.help]
+                start = [Part(f"  {pad(keys, KEY_WIDTH)}", "accent"), Part(pad(action.label, LABEL_WIDTH), "name")]
+                lines += [[*start, Part(first, "dim")], *([Part(" " * before), Part(one, "dim")] for one in rest)]
         lines.append([])
     return lines

@@ -13,7 +13,7 @@ from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.launching import config_path, launch, read_preferences
 from durable_debugger.screens.dialogs import help_lines
 from durable_debugger.screens.handlers import HANDLERS, load_handlers
-from durable_debugger.text.segments import plain
+from durable_debugger.text.segments import line_width, plain
 
 
 @pytest.mark.parametrize("view", sorted(ALL))
@@ -31,9 +31,18 @@ def test_every_action_does_something_and_nothing_else_does() -> None:
 @pytest.mark.parametrize("view", sorted(ALL))
 def test_help_lists_exactly_the_actions_of_a_view(view: str) -> None:
     told = [plain(line) for line in help_lines(view, {})]
-    labels = [line[13:33].strip() for line in told if line.startswith("   ")]
+    labels = [line[10:30].strip() for line in told if line.startswith("  ")]
     assert sorted(labels) == sorted(action.label for action in actions_of(view))
     assert all(action in actions_of(view) for action in footer_of(view))
+
+
+@pytest.mark.parametrize("view", sorted(ALL))
+def test_help_is_whole_in_a_window_of_80_columns(view: str) -> None:
+    """A description goes on in the next line: it is not cut while there is room below."""
+    lines = help_lines(view, {}, cells=69)
+    assert max(map(line_width, lines)) <= 69
+    told = " ".join(plain(line).strip() for line in lines)
+    assert all(action.help in told for action in actions_of(view))
 
 
 def test_keys_are_written_as_on_a_keyboard() -> None:
