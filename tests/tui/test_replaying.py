@@ -91,8 +91,29 @@ def test_a_handler_that_cannot_be_imported_says_why(
         await until(pilot, lambda: not main_of(app).replays.is_running)
         await settled(app, pilot)
         assert "nowhere_to_be_found" in screen_text(app)
+        assert "no differences" not in screen_text(app)
+        await pilot.press("4")
+        await settled(app, pilot)
+        assert "both sides make the same calls" not in screen_text(app), "nothing was compared"
+        assert screen_text(app).count("nowhere_to_be_found") > 1
 
     drive(session, script, target=case.target, size=(160, 40))
+
+
+def test_what_is_typed_replaces_the_suggested_handler(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, session = opened("reordered", tmp_path)
+
+    async def script(app: DebuggerApp, pilot: Pilot[int]) -> None:
+        await ask(pilot, "d", "none")
+        await until(pilot, lambda: not main_of(app).replays.is_running)
+        await settled(app, pilot)
+        assert "handlernone" not in screen_text(app)
+        assert "none" in screen_text(app).splitlines()[2]
+
+    drive(session, script)
 
 
 async def ask(pilot: Pilot[int], key: str, text: str) -> None:

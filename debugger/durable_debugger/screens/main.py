@@ -213,7 +213,7 @@ class MainScreen(Screen[None]):
         if view == "diff":
             diff = self.query_one(DiffPane)
             diff.update(session)
-            self.query_one(WhyPane).update(*diff.why(), is_compared=session.differences is not None)
+            self.query_one(WhyPane).update(*diff.why(), session.differences)
         has_code = session.has_call_sites
         self.set_class(has_code, "-sourced")
         if has_code:

@@ -68,6 +68,11 @@ def diff_line(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_
     )
 
 
+def remark_lines(differences: Differences, cells: int) -> list[Line]:
+    """Return the result of a replay that failed before there was anything to compare."""
+    return [[Part(f" {piece}", "fail")] for piece in wrap(safe(differences.remark), max(cells - 2, 20))]
+
+
 def why_lines(divergence: Divergence | None, row: DiffRow | None, cells: int) -> list[Line]:
     """Return the explanation of a difference.
 

@@ -196,9 +196,9 @@ class Prompt(Horizontal):
         field = self.query_one(Input)
         field.placeholder = hint
         field.value = value
-        field.cursor_position = len(value)
         self.add_class("-open")
         field.focus()
+        field.select_all()  # so that typing replaces a suggestion
 
     def accept(self, text: str) -> None:
         """Close the prompt and submit its text; an empty text cancels."""

@@ -6,7 +6,7 @@ from durable_debugger.model.diff_rows import DiffRow
 from durable_debugger.model.differences import Differences
 from durable_debugger.model.session import Session
 from durable_debugger.text.segments import Line, Part
-from durable_debugger.views.diff import DiffMode, diff_header, diff_line, diff_rows, why_lines, why_title
+from durable_debugger.views.diff import DiffMode, diff_header, diff_line, diff_rows, remark_lines, why_lines, why_title
 from durable_debugger.widgets.lines import LineView, StaticLines
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence
@@ -150,19 +150,19 @@ def _place_of(row: DiffRow, rows: Sequence[DiffRow]) -> int:
 class WhyPane(StaticLines):
     """The explanation of a difference."""
 
-    def update(self, divergence: Divergence | None, row: DiffRow | None, *, is_compared: bool = True) -> None:
+    def update(self, divergence: Divergence | None, row: DiffRow | None, differences: Differences | None) -> None:
         """Show an explanation.
 
         Args:
             divergence: The difference; None for equal calls.
             row: The row to explain.
-            is_compared: Whether there is a second side.
+            differences: The comparison; None where there is no second side.
         """
-        if not is_compared:
-            self.explains = False
-            self.set_title("Why")
-            self.show_made(lambda _: [[Part(" nothing to compare with yet", "dim")]], is_new=True)
-            return
         self.explains = divergence is not None
-        self.set_title(why_title(divergence))
-        self.show_made(lambda cells: why_lines(divergence, row, cells), is_new=True)
+        self.set_title(why_title(divergence) if differences is not None else "Why")
+        if differences is None:
+            self.show_made(lambda _: [[Part(" nothing to compare with yet", "dim")]], is_new=True)
+        elif divergence is None and row is None and differences.is_failure:
+            self.show_made(lambda cells: remark_lines(differences, cells), is_new=True)
+        else:
+            self.show_made(lambda cells: why_lines(divergence, row, cells), is_new=True)
