@@ -71,6 +71,8 @@ def test_the_step_view_goes_through_lines_forwards_and_backwards(
         assert "total  2" in screen_text(app)
         await pilot.press("N", "N", "N")
         assert lines.position == lines.first()
+        await pilot.press("r")
+        assert "nothing in your code called this function" in screen_text(app), "it is not the end of the recording"
         await pilot.press("end")
         assert lines.position == lines.last()
         await pilot.press("b", "home", "c")
@@ -147,6 +149,7 @@ def test_expressions_are_watched_evaluated_and_decide_stops(
         await ask(pilot, "B", "total > 5")
         await until(pilot, lambda: "bool(total > 5)" in settings.values)
         assert "if total > 5" in running(app)
+        await until(pilot, lambda: "the condition is never true at line 49" in screen_text(app))
         await pilot.press("home", "c")
         lines = main_of(app).session.lines
         assert lines is not None

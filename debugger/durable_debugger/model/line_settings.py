@@ -6,8 +6,9 @@ They stay when the execution is replayed again. Their values come from a further
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from durable_execution.counts import counted
 from durable_execution.replay.line_recording import EventKind, LineRecording
-from durable_execution.replay.probes import Probe, is_true
+from durable_execution.replay.probes import RAISED, Probe, is_true
 
 Place = tuple[str, int]
 """A file and a line."""
@@ -112,6 +113,24 @@ class LineSettings:
         if found is None or found.log:
             return False
         return not found.condition or is_true(self.values.get(_condition(found.condition), {}).get(index))
+
+    def remark(self, place: Place) -> str:
+        """Say what came of the condition of a breakpoint: how often it stops, or why it never does; empty without a condition."""
+        found = self.breakpoints.get(place)
+        if found is None or not found.condition:
+            return ""
+        texts = list(self.values.get(_condition(found.condition), {}).values())
+        raised = next((text for text in texts if text.startswith(RAISED)), None)
+        stops = sum(map(is_true, texts))
+        if not texts:
+            return f"line {place[1]} does not run in this replay"
+        if raised is not None and not stops:
+            return f"never stops at line {place[1]}: the condition {raised}"
+        return (
+            f"stops at line {place[1]} in {stops} of {counted(len(texts), 'run')}"
+            if stops
+            else f"the condition is never true at line {place[1]}"
+        )
 
     def logged(self, place: Place, index: int) -> tuple[int, str] | None:
         """The number of values that a log expression had up to an event, and the last of them."""

@@ -208,12 +208,24 @@ def _register(
 
 
 END, START = "this is the end of the recording", "this is the start of the recording"
+OUTERMOST = "nothing in your code called this function: n goes on, N goes back"
 _register("step_over", lambda session: session.playback.over(1), END, lambda lines: lines.over(1))
 _register("step_into", lambda session: session.playback.into(1), END, lambda lines: lines.into(1))
-_register("step_out", lambda session: session.playback.out(1), END, lambda lines: lines.out(1))
 _register("back_over", lambda session: session.playback.over(-1), START, lambda lines: lines.over(-1))
 _register("back_into", lambda session: session.playback.into(-1), START, lambda lines: lines.into(-1))
-_register("back_out", lambda session: session.playback.out(-1), START, lambda lines: lines.out(-1))
+
+
+def _out(screen: "MainScreen", direction: int) -> None:
+    """Leave the function, forwards or backwards."""
+    lines = screen.session.lines if screen.session.is_travelling else None
+    is_outermost = lines is not None and lines.frame.parent is None and not lines.branch
+    edge = END if direction > 0 else START
+    at_end = OUTERMOST if is_outermost else edge
+    _travel(screen, lambda session: session.playback.out(direction), at_end, lambda lines: lines.out(direction))
+
+
+HANDLERS["step_out"] = lambda screen: _out(screen, 1)
+HANDLERS["back_out"] = lambda screen: _out(screen, -1)
 _register(
     "step_to_stop",
     lambda session: session.playback.to_next(1, session.is_stop),
@@ -295,7 +307,7 @@ def breakpoint_settings(screen: "MainScreen") -> None:
             return
         stop = Breakpoint("" if is_log else found, found if is_log else "")
         session.line_settings.breakpoints[chosen] = stop
-        screen.replays.evaluate()
+        screen.replays.evaluate(chosen)
         if not found:
             screen.say(f"line {chosen[1]} {stop.words}")
 

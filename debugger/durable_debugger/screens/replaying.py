@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual.worker import Worker, get_current_worker
 
 from durable_debugger.model.differences import differences_of
+from durable_debugger.model.line_settings import Place
 from durable_debugger.model.session import Session
 from durable_debugger.screens.handlers import handles
 from durable_debugger.text.source_path import nearer
@@ -172,8 +173,12 @@ class Replays:
         screen.show()
         self.evaluate()
 
-    def evaluate(self) -> None:
-        """Evaluate the watches, conditions and log expressions again, if there are any."""
+    def evaluate(self, place: Place | None = None) -> None:
+        """Evaluate the watches, conditions and log expressions again, if there are any.
+
+        Args:
+            place: The breakpoint that is new: what comes of its condition is said.
+        """
         session = self._screen.session
         settings, probes = session.line_settings, session.line_settings.probes()
         if not probes or session.lines is None:
@@ -183,7 +188,8 @@ class Replays:
 
         def take(recording: LineRecording) -> None:
             is_same = settings.take(recording, original, probes)
-            self._screen.say("" if is_same else OTHER_WAY)
+            remark = settings.remark(place) if place is not None else ""
+            self._screen.say(remark if is_same else OTHER_WAY)
             self._screen.show()
 
         self.probe(probes, take)

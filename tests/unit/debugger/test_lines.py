@@ -164,6 +164,24 @@ def test_a_condition_stops_only_where_it_is_true(lines: LinePlayback) -> None:
     assert at(lines, lines.to_stop(1)) == 14, "line 13 ran, but its condition was false"
 
 
+@pytest.mark.parametrize(
+    ("texts", "remark"),
+    [
+        ([], "line 12 does not run in this replay"),
+        (["True", "False", "True"], "stops at line 12 in 2 of 3 runs"),
+        (["False"], "the condition is never true at line 12"),
+        (["raises NameError: name 'sku' is not defined"], "never stops at line 12: the condition raises NameError: name 'sku' is not defined"),
+        (["raises KeyError: 1", "True"], "stops at line 12 in 1 of 2 runs"),
+    ],
+)  # fmt: skip
+def test_what_comes_of_a_condition_is_said(lines: LinePlayback, texts: list[str], remark: str) -> None:
+    """A name that is not defined on the line would otherwise look like a condition that is false."""
+    lines.settings.breakpoints["flow.py", 12] = Breakpoint("sku == 'A1'")
+    lines.settings.values["bool(sku == 'A1')"] = dict(enumerate(texts))
+    assert lines.settings.remark(("flow.py", 12)) == remark
+    assert lines.settings.remark(("flow.py", 13)) == ""
+
+
 def test_a_log_expression_shows_its_values_and_does_not_stop(lines: LinePlayback) -> None:
     lines.settings.breakpoints["flow.py", 3] = Breakpoint(log="cost * 2")
     probes = lines.settings.probes()
