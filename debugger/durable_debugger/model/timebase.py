@@ -19,6 +19,9 @@ IDLE_SHARE = 0.15
 FOLD_WIDTHS = ((2, 13), (4, 7), (40, 1))
 """Cells of a folded stretch, by the number of folded stretches."""
 MIN_SPAN = 0.001
+INSTANT = 0.0001
+"""Seconds that work takes which is recorded as taking none, where all of it is."""
+
 DIGITS = 6
 """Times are rounded to the microsecond."""
 
@@ -124,7 +127,11 @@ def _merged(busy: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _stretches(busy: Sequence[tuple[float, float]], end: float) -> list[Stretch]:
-    work = sum(stop - start for start, stop in busy) or MIN_SPAN
+    work = sum(stop - start for start, stop in busy)
+    if not work and len(busy) > 1:  # a clock that skips, or times in whole seconds
+        busy, work = [(start, start + INSTANT) for start, _ in busy], INSTANT * len(busy)
+        end = max(end, busy[-1][1])
+    work = work or MIN_SPAN
     stretches: list[Stretch] = []
     at = 0.0
     for start, stop in [*busy, (end, end)]:

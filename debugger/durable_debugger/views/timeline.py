@@ -18,6 +18,8 @@ LABEL_SHARE = 0.38
 MIN_TICK_CELLS = 9
 TICKS = (1, 2, 5)
 
+MAX_ZOOM = 256.0
+
 
 @dataclass(slots=True)
 class Chart:
@@ -52,6 +54,23 @@ class Chart:
             self._key = key
         self.pan = max(0, min(self.pan, self._base.cells - cells))
         return self._base
+
+    def zoom_by(self, session: Session, factor: float) -> None:
+        """Widen or narrow the axis. The selected call keeps its place, if it can be seen; else the middle does."""
+        zoom = max(1.0, min(self.zoom * factor, MAX_ZOOM))
+        if self._key is None:
+            self.zoom = zoom
+            return
+        cells = self._key[1]
+        base, middle = self.base(session, cells), self.pan + cells / 2
+        began = session.operations[session.cursor].started_at if session.cursor != ROOT else None
+        start = durations.between(session.execution.started_at, began)
+        column = base.column(start) if start is not None else -1.0
+        if start is None or not self.pan - 1 <= column < self.pan + cells:
+            start, column = base.seconds(middle), middle
+        self.zoom = zoom
+        self.pan, offset = 0, column - self.pan
+        self.pan = max(0, int(self.base(session, cells).column(start) - offset))
 
     def path(self, session: Session) -> tuple[int, ...]:
         """Return the critical path, cached until the execution changes."""

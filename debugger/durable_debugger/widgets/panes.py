@@ -88,11 +88,8 @@ class TimelinePane(LineView):
         return timeline_line(self.session, self.chart, row, cells, is_cursor=row == self.session.cursor)
 
     def zoom(self, factor: float) -> None:
-        """Widen or narrow the axis around the middle of the visible part."""
-        before = self.chart.zoom
-        self.chart.zoom = max(1.0, min(before * factor, 256.0))
-        middle = self.chart.pan + self.size.width / 4
-        self.chart.pan = round(middle * self.chart.zoom / before - self.size.width / 4)
+        """Widen or narrow the axis around the selected call."""
+        self.chart.zoom_by(self.session, factor)
 
     def pan(self, direction: int) -> None:
         """Move along the axis by a fourth of the pane."""

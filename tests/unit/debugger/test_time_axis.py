@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,37 @@ def test_a_day_of_waiting_takes_a_few_cells_and_the_work_the_rest() -> None:
     assert base.column(5) > 30
     assert base.column(86_400) - base.column(5) == 13
     assert base.idle == 86_395
+
+
+def test_waiting_is_folded_where_all_work_took_no_time() -> None:
+    """A clock that skips records invocations without a duration: seven days of waiting flattened everything before them."""
+    base = Timebase([(0, 0), (1, 1), (3, 3), (604_800, 604_800)], 604_800, 60)
+    columns = [base.column(at) for at in (0, 1, 3, 604_800)]
+    assert all(later - earlier > 3 for earlier, later in pairwise(columns)), columns
+    assert columns[-1] < 60
+    assert base.idle == pytest.approx(604_800, rel=1e-3)
+
+
+def test_zooming_keeps_the_selected_call_in_its_place() -> None:
+    session = order_session()
+    session.select(next(row for row, each in enumerate(session.operations) if each.name == "charge_card"))
+    chart, origin = Chart(), session.execution.started_at
+    axis_line(session, chart, 100)
+    assert origin is not None
+    began = session.operations[session.cursor].started_at
+    assert began is not None
+    start = (began - origin).total_seconds()
+
+    def place() -> float:
+        axis_line(session, chart, 100)
+        assert chart._key is not None
+        return chart.base(session, chart._key[1]).column(start) - chart.pan
+
+    before = place()
+    for factor in (2.0, 2.0, 2.0, 0.5, 0.5, 0.5):
+        chart.zoom_by(session, factor)
+        assert abs(place() - before) < 3, "it may move by a cell where its column is rounded"
+    assert (chart.zoom, chart.pan) == (1.0, 0)
 
 
 def test_short_pauses_are_not_folded() -> None:
