@@ -9,6 +9,7 @@ The critical path: the calls that determine how long an execution takes.
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from durable_debugger.text.durations import between
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
@@ -19,8 +20,8 @@ IDLE_SHARE = 0.15
 FOLD_WIDTHS = ((2, 13), (4, 7), (40, 1))
 """Cells of a folded stretch, by the number of folded stretches."""
 MIN_SPAN = 0.001
-INSTANT = 0.0001
-"""Seconds that work takes which is recorded as taking none, where all of it is."""
+OUTLIER = 10
+"""Where no work takes time, as on a clock that skips, waiting is folded that is this many times as long as all shorter waiting."""
 
 DIGITS = 6
 """Times are rounded to the microsecond."""
@@ -128,15 +129,16 @@ def _merged(busy: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _stretches(busy: Sequence[tuple[float, float]], end: float) -> list[Stretch]:
     work = sum(stop - start for start, stop in busy)
-    if not work and len(busy) > 1:  # a clock that skips, or times in whole seconds
-        busy, work = [(start, start + INSTANT) for start, _ in busy], INSTANT * len(busy)
-        end = max(end, busy[-1][1])
-    work = work or MIN_SPAN
+    least = (
+        work * IDLE_SHARE
+        if work
+        else _outlier([later - start for (start, _), (later, _) in pairwise([*busy, (end, end)])])
+    )
     stretches: list[Stretch] = []
     at = 0.0
     for start, stop in [*busy, (end, end)]:
         gap = start - at
-        if gap > work * IDLE_SHARE and gap > MIN_SPAN:
+        if gap > least and gap > MIN_SPAN:
             _append(stretches, Stretch(at, start, is_folded=True))
         elif gap > 0:
             _append(stretches, Stretch(at, start, is_folded=False))
@@ -145,6 +147,16 @@ def _stretches(busy: Sequence[tuple[float, float]], end: float) -> list[Stretch]
         at = max(at, stop)
     has_work = any(not stretch.is_folded for stretch in stretches)
     return stretches if has_work else [Stretch(0.0, end, is_folded=False)]
+
+
+def _outlier(gaps: Sequence[float]) -> float:
+    """Return the longest waiting that is drawn to scale, where nothing else takes time."""
+    shorter = 0.0
+    for gap in sorted(gaps):
+        if shorter and gap > shorter * OUTLIER:
+            return shorter
+        shorter += gap
+    return shorter
 
 
 def _append(stretches: list[Stretch], stretch: Stretch) -> None:

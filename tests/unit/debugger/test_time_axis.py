@@ -44,13 +44,15 @@ def test_a_day_of_waiting_takes_a_few_cells_and_the_work_the_rest() -> None:
     assert base.idle == 86_395
 
 
-def test_waiting_is_folded_where_all_work_took_no_time() -> None:
-    """A clock that skips records invocations without a duration: seven days of waiting flattened everything before them."""
-    base = Timebase([(0, 0), (1, 1), (3, 3), (604_800, 604_800)], 604_800, 60)
-    columns = [base.column(at) for at in (0, 1, 3, 604_800)]
+@pytest.mark.parametrize("last", [[604_800], [259_200, 604_800]])
+def test_long_waiting_is_folded_where_all_work_took_no_time(last: list[int]) -> None:
+    """A clock that skips records invocations without a duration: days of waiting flattened the seconds before them."""
+    times = [0, 1, 3, 6, *last]
+    base = Timebase([(at, at) for at in times], times[-1], 60)
+    columns = [base.column(at) for at in times]
     assert all(later - earlier > 3 for earlier, later in pairwise(columns)), columns
-    assert columns[-1] < 60
-    assert base.idle == pytest.approx(604_800, rel=1e-3)
+    assert base.idle == times[-1] - 6
+    assert Timebase([(at, at) for at in times[:4]], 6, 60).idle == 0, "seconds beside seconds are to scale"
 
 
 def test_zooming_keeps_the_selected_call_in_its_place() -> None:
