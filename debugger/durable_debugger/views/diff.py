@@ -10,7 +10,7 @@ from durable_debugger.model.marks import LOST, note_of
 from durable_debugger.model.session import Session
 from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import cut, pad, pad_left, safe, width, wrap
-from durable_debugger.text.segments import Line, Part, fit, line
+from durable_debugger.text.segments import Line, Part, fit, line, line_width
 from durable_debugger.text.source_path import nearer
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode
@@ -136,17 +136,20 @@ def _aligned(session: Session, mode: DiffMode, row: DiffRow, cells: int, *, is_c
     number = node.side.position
     glyph, state_role = _state(row.recorded)
     remark, remark_role = _remark(session, mode, row)
-    head: Line = [
+    before: Line = [
         Part(glyphs.CURSOR if is_cursor else " ", "accent"),
         Part(sign, role),
         Part(f" {side} ", "recorded" if side == glyphs.RECORDED else "replayed"),
         Part("  " * min(row.depth, 6) + f"{number if number is not None else '':>2}  ", "dim"),
         Part(f"{glyph} ", state_role),
         Part(f"{_kind(node):<9} ", "dim"),
-        Part(pad(_name(node), 18 if cells < NARROW else 26) + " ", "name"),
-        Part(remark, remark_role),
     ]
-    room = 14 if cells < NARROW else SITE_WIDTH
+    column, room = (18, 14) if cells < NARROW else (26, SITE_WIDTH)
+    name, site = _name(node), _site(_call_site(row), cells)
+    spare = max(cells - line_width(before) - column - 1 - width(remark) - room, 0)
+    more = min(max(width(name) - column, 0), spare)  # nothing is cut beside cells that are empty
+    room = min(max(room, width(site) + 2), room + spare - more)
+    head: Line = [*before, Part(pad(name, column + more) + " ", "name"), Part(remark, remark_role)]
     return [*fit(head, max(cells - room, 30)), Part(pad_left(_site(_call_site(row), room - 2), room - 1) + " ", "dim")]
 
 

@@ -115,6 +115,17 @@ def test_every_line_of_the_comparison_fits() -> None:
                 assert line_width(diff_line(session, mode, row, cells)) <= cells
 
 
+def test_nothing_is_cut_beside_cells_that_are_empty() -> None:
+    """A long name or file is shown as far as the remark of the row leaves room for it."""
+    execution = renamed(order_execution(), {"ship_parcel": "ship_parcel_to_the_customer"})
+    session = Session(execution, as_of=None, differences=differences(execution, execution))
+    row = next(each for each in compared(session).aligned if "customer" in label(session, each.row))
+    text = plain(diff_line(session, DiffMode(), row, 80))
+    assert "ship_parcel_to_the_customer" in text
+    assert "…" not in text
+    assert line_width(diff_line(session, DiffMode(), row, 80)) <= 80
+
+
 def test_the_explanation_is_whole_and_says_what_to_do_before_what_happens() -> None:
     divergence = next(iter(compared(order_session()).comparison.roots))
     lines = [plain(line) for line in why_lines(divergence, None, 60)]
