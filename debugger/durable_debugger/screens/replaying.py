@@ -177,7 +177,7 @@ class Replays:
         """Evaluate the watches, conditions and log expressions again, if there are any.
 
         Args:
-            place: The breakpoint that is new: what comes of its condition is said.
+            place: The breakpoint that is new, whose condition gets a remark.
         """
         session = self._screen.session
         settings, probes = session.line_settings, session.line_settings.probes()

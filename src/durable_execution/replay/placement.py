@@ -1,7 +1,7 @@
 """Where a statement stands in its function: the loops and conditions around it, on both sides of an edit.
 
-An edit can leave a call as it is and move it out of a loop, or into a condition. That is what a reader must be told, not that
-an argument on the same line changed.
+An edit can leave a call as it is and move it out of a loop, or into a condition. A report names that, not the argument that
+changed on the same line.
 """
 
 import ast

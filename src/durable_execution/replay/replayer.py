@@ -234,16 +234,15 @@ class _Replay:
         from durable_execution.replay.explained import applied
         from durable_execution.replay.reproduction import variants_here
 
-        replayer, recording = self._replayer, self._execution
-        suspects, findings = tuple(self._suspects), findings_for(replayer.handler.function)
-        found = [with_suspects(one, suspects, findings) if one.is_root else one for one in divergences]
+        handler, recording = self._replayer.handler, self._execution
+        seen = tuple(self._suspects), findings_for(handler.function)
+        found = [with_suspects(one, *seen) if one.is_root else one for one in divergences]
         found = [with_lost_class(one, first, recording) if one.is_root else one for one in found]
         seconds = min(SECONDS, self._deadline - time.monotonic())
-        if replayer.cause and not first.is_timed_out and seconds > 0:
-            opened = contexts_to_open(found, recording)
-            replays = list(variants_here(replayer.handler, recording, seconds=seconds, opened=opened))
-            return CauseSearch([replays], self._suspects, recorded_sources(recording)).explain(found)
-        return [applied(one) for one in found] if replayer.explains or replayer.cause else found
+        if self._replayer.cause and not first.is_timed_out and seconds > 0:
+            replays = variants_here(handler, recording, seconds=seconds, opened=contexts_to_open(found, recording))
+            return CauseSearch([list(replays)], self._suspects, recorded_sources(recording)).explain(found)
+        return [*map(applied, found)] if self._replayer.explains or self._replayer.cause else found
 
     def _explore(self, opened: frozenset[str] | None) -> Exploration:
         left = max(0.5, self._deadline - time.monotonic())
