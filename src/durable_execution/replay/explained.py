@@ -31,7 +31,7 @@ def applied(divergence: Divergence) -> Divergence:
         fix = fix_of_changed_call(divergence, is_moved=cause.edit == "moved")
     elif cause.evidence is Evidence.CHANGED:
         fix = fix_of_edit(divergence, cause.line, is_computed=_is_computed(divergence, cause))
-    elif cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED):
+    elif cause.evidence in (Evidence.REPRODUCED, Evidence.OBSERVED) or cause.is_from_source:
         fix = cause.fix
     elif divergence.kind is DivergenceKind.OUTCOME or cause.fix == divergence.fix:
         fix = divergence.fix

@@ -15,10 +15,11 @@ from durable_execution import DurableContext, durable_execution
 from durable_execution.call_site import CallSite
 from durable_execution.divergence import Divergence, DivergenceKind, Severity, Side
 from durable_execution.history.reading import read_history
-from durable_execution.lint import LintFinding
+from durable_execution.lint import RULES, LintFinding
 from durable_execution.replay import Replayer
 from durable_execution.replay.cause import Decision, decision_on, findings_for, with_suspects
 from durable_execution.replay.evidence import CauseSearch
+from durable_execution.replay.explained import applied
 from durable_execution.replay.origin import fix_of
 from durable_execution.replay.reproduction import variants_here
 from durable_execution.replay.suspects import Suspect, SuspectKind
@@ -284,6 +285,9 @@ def test_five_suspects_are_shown_and_a_line_of_the_source_is_one_of_them(file: s
     assert found.suspects == ("flow.py:9: names", *(f"flow.py:2: read{after}()" for after in (6, 5, 4, 3)))
     assert found.cause is not None
     assert (found.cause.line, found.cause.is_from_source) == (9, True)
+    assert applied(found).fix == RULES["DUR104"].fix, (
+        "the rule knows what to write; the kind of the difference does not"
+    )
 
 
 @pytest.mark.parametrize(
