@@ -25,7 +25,7 @@ def source(text: str) -> Source:
 def how(before: str, after: str, call: str) -> str:
     """How a call moved, by the lines that both texts have."""
     texts = [f"def flow(ctx, rooms):\n{textwrap.indent(one.strip(), '    ')}\n".split("\n") for one in (before, after)]
-    blocks = difflib.SequenceMatcher(None, *texts, autojunk=False).get_matching_blocks()
+    blocks = difflib.SequenceMatcher(None, texts[0], texts[1], autojunk=False).get_matching_blocks()
     kept = {a + at + 1: b + at + 1 for a, b, size in blocks for at in range(size)}
     old, new = source(before), source(after)
     lines = [line_of_call(one, range(1, 20), Side("STEP", name=call)) for one in (old, new)]
