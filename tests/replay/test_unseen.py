@@ -87,6 +87,13 @@ CHECKED = {
         "thread_of_asyncio",
         "group_by_environment",
     ),
+    "before a finally, in used up generators, partials and bodies of steps": (
+        "bay_by_hash_of_frozen_dataclass",
+        "most_wanted_of_a_counter",
+        "labels_after_a_limit",
+        "quota_in_a_partial",
+        "allergies_collected_in_a_step",
+    ),
 }
 """Programs that are checked in processes of their own, by where the causes of their differences are."""
 

@@ -31,7 +31,9 @@ from typing import Any
 from durable_execution.counts import counted
 from tests.warm_interpreters import warm
 
-PROGRAMS = Path(__file__).parent / "unseen"
+SHARED = Path(__file__).parent / "unseen"
+PROGRAMS = Path(os.environ.get("UNSEEN_PROGRAMS") or SHARED)
+"""Where the programs stand. `UNSEEN_PROGRAMS` names another folder: that of a fresh batch, measured before it is looked at."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 GROUPS = ("varying", "larger", "edited", "silent")
 VARYING = ("varying", "larger")
@@ -135,8 +137,8 @@ def write(folder: Path) -> None:
     for side, place in (("-", folder / "recorded"), ("+", folder / "replayed")):
         place.mkdir(parents=True)
         (place / "sitecustomize.py").write_text(CUSTOMIZE, encoding="utf-8")
-        for shared in ("shoplib", "shopflow"):
-            (place / f"{shared}.py").write_text((PROGRAMS / f"{shared}.txt").read_text("utf-8"), encoding="utf-8")
+        for shared in ("shoplib", "shopflow", "warehouse", "tickets", "media", "clinic"):
+            (place / f"{shared}.py").write_text((SHARED / f"{shared}.txt").read_text("utf-8"), encoding="utf-8")
         for program in programs():
             package = place / program.name
             package.mkdir()

@@ -15,8 +15,8 @@ from operator import itemgetter
 
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
 from durable_execution.replay.recorded_side import Side
-from durable_execution.replay.shared_values import is_closed_over, makes_iterator, parameters_of
-from durable_execution.replay.skipped_writes import changes, nested_functions
+from durable_execution.replay.shared_values import is_own, makes_iterator
+from durable_execution.replay.skipped_writes import changes, nested_functions, shared_changes
 from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import Statement, source_of
 from durable_execution.replay.value_sources import Source, dependence_of, source_at_import
@@ -50,6 +50,19 @@ class Dependences:
     @cached_property
     def _files(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(one.file for one in self.side.frames))
+
+    @cached_property
+    def _ran(self) -> set[tuple[str, int]]:
+        """The functions that ran, by file and first line."""
+        return {(one.file, one.first_line) for one in self.side.frames}
+
+    @cached_property
+    def _given(self) -> frozenset[str]:
+        """The names in the statements that make durable calls: functions among them are the bodies of steps and contexts."""
+        calls = (at for at, event in enumerate(self.side.events) if event.kind is EventKind.OPERATION)
+        lines = (self.side.line_before(at) for at in calls)
+        found = (self.side.statement(at) for at in lines if at is not None)
+        return frozenset().union(*(one.mentions for one in found if one is not None))
 
     @classmethod
     def of_call(cls, recording: LineRecording, operation_id: str) -> "Dependences":
@@ -180,11 +193,22 @@ class Dependences:
             self._add(self.side.write_in(frame, base, at), depth)
             for branch in self._ways_to_write(base, at, frame):
                 self._add(branch, depth)
-            if not rest and not self._is_closed_over(base, frame):
+            if not rest and (not self._is_closed_over(base, frame) or self._enclosed(base, at, frame, depth)):
                 return
         parts = [base, *rest]
         for length in range(len(parts), 1 if base in self.side.recording.locals_at(at) and rest else 0, -1):
             self._shared(".".join(parts[:length]), at, frame, depth)
+
+    def _enclosed(self, name: str, at: int, frame: Frame, depth: int) -> bool:
+        """Follow a variable of the function around that of a frame, if the replay ran it: it is not older than the replay."""
+        outer = self.side.enclosing(frame)
+        while outer is not None and self._is_closed_over(name, outer):
+            outer = self.side.enclosing(outer)
+        if outer is None:
+            return False
+        self._add(self.side.write_anywhere(name, at), depth)
+        self._add(self.side.write_in(outer, name, at), depth)
+        return True
 
     def _skipped(self, name: str, frame: Frame, depth: int) -> None:
         """Note the statements that write a local name in a nested function that the replay did not run again."""
@@ -193,14 +217,22 @@ class Dependences:
         if outer is None or (frame.file, outer.lineno, name) in self._looked:
             return
         self._looked.add((frame.file, outer.lineno, name))
-        ran = {(one.file, one.first_line) for one in self.side.frames}
         for inner in nested_functions(source, outer):
             lines = {inner.lineno, *(one.lineno for one in getattr(inner, "decorator_list", []))}
-            if any((frame.file, line) in ran for line in lines):
+            if any((frame.file, line) in self._ran for line in lines):
                 continue
             statement = next((one for one in source if one.function is inner and changes(one, name, self._files)), None)
             if statement is not None:
                 self._note(Origin(frame.file, statement.first, statement, name, depth=depth, is_skipped=True))
+
+    def _skipped_shared(self, path: str, at: int, frame: Frame, depth: int) -> None:
+        """Note the statements that change an attribute or a module's value in the body of a step or of a finished context."""
+        owner = self.side.class_of(path, at)
+        if (frame.file, 0, f"{owner} {path}") in self._looked:
+            return
+        self._looked.add((frame.file, 0, f"{owner} {path}"))
+        for file, statement in shared_changes(path, owner, self._files, self._given, self._ran):
+            self._note(Origin(file, statement.first, statement, path, depth=depth, is_skipped=True))
 
     def _ways_to_write(self, name: str, at: int, frame: Frame) -> Iterator[int]:
         """Branches that ran before `at` and in whose body a name is written: it may not have been, this time."""
@@ -223,6 +255,7 @@ class Dependences:
         if written is not None:
             self._add(written, depth)
             return
+        self._skipped_shared(path, at, frame, depth)
         path = self.side.shared_path(path, at)
         kept = self.side.kept(path, at, frame)
         if kept is not None:
@@ -234,13 +267,9 @@ class Dependences:
         self.origins.append((origin, self._decision))
 
     def _is_closed_over(self, name: str, frame: Frame) -> bool:
+        """Whether a name belongs to a function around that of a frame."""
         function = source_of(frame.file).function_at(frame.first_line, frame.function)
-        if function is None or is_closed_over(function, name):
-            return function is not None
-        return (
-            name not in parameters_of(function)
-            and self.side.write_in(frame, name, self.side.recording.of_frame(frame.number)[-1] + 1) is None
-        )
+        return function is not None and not is_own(frame.file, function, name)
 
 
 def depends_on_kept_state(recording: LineRecording, operation_ids: Iterable[str]) -> bool:
@@ -272,4 +301,4 @@ def outlives_the_execution(origin: Origin) -> bool:
     made = [one for one in source_of(origin.file) if name in one.binds or f"self.{name}" in one.writes]
     if owner:
         return any(getattr(one.function, "name", "") == "__init__" for one in made)
-    return is_closed_over(origin.statement.function, name) or any(one.function is None for one in made)
+    return not is_own(origin.file, origin.statement.function, name)

@@ -36,6 +36,24 @@ class Alignment:
             self._lines[number] = {} if other is None else self._match(number, other)
         return self._lines[number].get(at)
 
+    def same_place(self, at: int, other: int) -> bool:
+        """Whether two events of the sides are at the same line."""
+        ours, theirs = self.left.events[at], self.right.events[other]
+        return ours.line == theirs.line and self.left.frames[ours.frame].file == self.right.frames[theirs.frame].file
+
+    def differing(self, path: str, at: int, other: int) -> tuple[str, str] | None:
+        """The values of a path at two events of the sides; None if they are the same."""
+        self.left.needs(at)
+        self.right.needs(other)
+        ours, theirs = self.left.value(path, at), self.right.value(path, other)
+        return (ours or "", theirs or "") if ours != theirs else None
+
+    def reads_differ(self, at: int, other: int) -> bool:
+        """Whether something differs of what a statement reads."""
+        statement = self.left.statement(at)
+        paths = {*statement.reads, *self.left.events[at].reads} if statement is not None else ()
+        return any(self.differing(path, at, other) for path in paths)
+
     def settled(self, statement: Statement, at: int, asked: Mapping[str, Asked]) -> set[str]:
         """The names that a statement only passes to functions whose results are the same on both sides.
 

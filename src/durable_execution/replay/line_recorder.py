@@ -180,9 +180,10 @@ class LineRecorder:
         self._add(running, EventKind.LINE, line, self._changes(running), None, reads)
         running.line = line
 
-    def suspended(self, running: RunningFrame) -> None:
-        """A coroutine or generator gives up control."""
-        self._add(running, EventKind.SUSPEND, running.frame.f_lineno, self._changes(running))
+    def suspended(self, running: RunningFrame, value: Any) -> None:
+        """A coroutine gives up control, or a generator gives a value."""
+        text = self._text.value(value) if running.code.yields and not self._is_blank else None
+        self._add(running, EventKind.SUSPEND, running.frame.f_lineno, self._changes(running), text)
 
     def raised(self, running: RunningFrame, error: BaseException) -> None:
         """An exception is raised in a frame, or passes through it."""

@@ -56,7 +56,7 @@ class LineEvent(NamedTuple):
         frame: Number of the frame in `LineRecording.frames`.
         line: The line, 1-based.
         changed: Locals and closure variables that changed since the frame's previous event.
-        text: RETURN: the value; EXCEPTION: the exception; OPERATION: the operation's id.
+        text: RETURN, and SUSPEND of a generator: the value; EXCEPTION: the exception; OPERATION: the operation's id.
         reads: Further values that the statement reads, by access path (`RATES.eur`); only if the recorder was asked.
     """
 

@@ -127,6 +127,8 @@ def _dependence(origin: Origin, suspects: Sequence[Suspect]) -> Dependence:
     if seen is not None and not origin.kept:
         return Dependence(BY_SUSPECT[seen.kind], seen.what)
     found = dependence_of(statement, origin.reads, origin.file)
+    if origin.kept and statement.function is not None and any(map(_EMPTY.fullmatch, origin.values or ())):
+        return Dependence(Source.STATE, origin.kept)  # one replay found it empty: what is put into it matters less
     if origin.kept and (found is None or statement.function is None or found.source is Source.GENERATOR):
         if statement.function is not None:
             return Dependence(Source.STATE, origin.kept)
@@ -148,6 +150,9 @@ def _holds_state(statement: Statement) -> bool:
     value = getattr(statement.node, "value", None)
     return called_in(value) in HOLDERS or isinstance(value, (ast.List, ast.Dict, ast.Set, ast.GeneratorExp))
 
+
+_EMPTY = re.compile(r"\[\]|\{\}|set\(\)|\w+\((?:\[\]|\{\})?\)")
+"""The text of an empty container."""
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import takewhile
+from typing import NamedTuple
 
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording, Values
 from durable_execution.replay.object_texts import enum_of
@@ -27,6 +28,20 @@ _INSTANCE = re.compile(r"<?([A-Za-z_]\w*)[(>]")
 
 Place = tuple[int, tuple[int, ...], int]
 """A line, the iterations of the loops around it, and which visit of the line it is in that iteration."""
+
+
+class Yielded(NamedTuple):
+    """A value that a generator gave.
+
+    Attributes:
+        at: The LINE event of its `yield`.
+        frame: The generator's frame.
+        text: The value, as text.
+    """
+
+    at: int
+    frame: int
+    text: str | None
 
 
 class Side:
@@ -143,18 +158,36 @@ class Side:
         return events[-1] if events and self.events[events[-1]].kind in ENDS else None
 
     def decided_end(self, frame: int) -> int | None:
-        """The LINE event that decided how a frame ended: its `return`, even if a `with` or `finally` ran after it."""
+        """The LINE event that decided how a frame ended: its `return` or error, even if a `with` or `finally` ran after it."""
         end = self.end_of(frame)
         last = self.line_before(end) if end is not None else None
-        if end is None or last is None or self.events[end].kind is EventKind.UNWIND:
+        if end is None or last is None:
             return last
-        for at in reversed(self.lines(frame)):
-            statement = self.statement(at)
-            if statement is not None and isinstance(statement.node, ast.Return):
-                return at
-            if statement is None or not isinstance(statement.node, (ast.With, ast.AsyncWith, ast.Try)):
-                break
-        return last
+        if self.events[end].kind is EventKind.UNWIND:
+            raised = [at for at in self.recording.of_frame(frame) if self.events[at].kind is EventKind.EXCEPTION]
+            decided = self.line_before(raised[-1]) if raised else None
+        else:
+            returns = (at for at in reversed(self.lines(frame)) if self._is_return(at))
+            decided = next(returns, None)
+        return decided if decided is not None and self._only_leaves(decided, frame) else last
+
+    def _is_return(self, at: int) -> bool:
+        statement = self.statement(at)
+        return statement is not None and isinstance(statement.node, ast.Return)
+
+    def _only_leaves(self, at: int, frame: int) -> bool:
+        """Whether after a LINE event its frame only ran what a `with` or `finally` around it does on the way out."""
+        source, own = source_of(self.frames[frame].file), self.statement(at)
+        around = [source.at(line) for line in own.parents] if own is not None else []
+        final = [part for one in around if one is not None for part in getattr(one.node, "finalbody", ())]
+        lines = self.lines(frame)
+        for later in lines[index_of(lines, at) + 1 :]:
+            line, statement = self.events[later].line, self.statement(later)
+            is_header = statement is not None and isinstance(statement.node, (ast.With, ast.AsyncWith, ast.Try))
+            is_final = any(part.lineno <= line <= (part.end_lineno or line) for part in final)
+            if statement is not own and not is_header and not is_final:
+                return False
+        return True
 
     def raised_at(self) -> int | None:
         """The LINE event that raised the error with which the replay ended."""
@@ -165,7 +198,7 @@ class Side:
                 found = at
             elif kind is not EventKind.EXCEPTION and found is not None:
                 break
-        return self.line_before(found) if found is not None else None
+        return self.decided_end(self.events[found].frame) if found is not None else None
 
     def previous_line(self, at: int) -> int | None:
         """The LINE event before a LINE event of the same frame."""
@@ -208,25 +241,27 @@ class Side:
         end = self.after(at)
         return self.recording.locals_at(end).get(name) if end >= 0 else None
 
-    def yielded_at(self, at: int) -> int | None:
-        """The `yield` that gave the statement at a LINE event, such as a loop's header, its value."""
+    def yields_at(self, at: int) -> list[Yielded]:
+        """The values that generators gave to the statement at a LINE event: one to a loop's header, all of them to `list()`."""
         number = self.events[at].frame
-        for one in range(self._until_next_line(at) - 1, at, -1):
+        found: list[Yielded] = []
+        for one in range(at + 1, self._until_next_line(at)):
             event = self.events[one]
             if event.kind is EventKind.SUSPEND and event.frame != number and self.frames[event.frame].parent == number:
                 line = self.line_before(one)
                 statement = self.statement(line) if line is not None else None
-                if statement is not None and any(isinstance(node, ast.Yield) for node in ast.walk(statement.node)):
-                    return line
-        return None
+                nodes = ast.walk(statement.node) if statement is not None else ()
+                if line is not None and any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes):
+                    found.append(Yielded(line, event.frame, event.text))
+        return found
 
     def goes_on_after(self, frame: Frame, at: int) -> bool:
         """Whether a frame is a generator that gave a value to the statement at a LINE event, and ends after it."""
         end, until = self.end_of(frame.number), self._until_next_line(at)
         if end is not None and end < until:
             return False
-        given = self.yielded_at(at)
-        return given is not None and self.events[given].frame == frame.number
+        given = self.yields_at(at)
+        return bool(given) and given[-1].frame == frame.number
 
     def awaited_at(self, statement: Statement, at: int) -> Iterator[Frame]:
         """First frames of tasks or threads that a statement waits for: it reads what was made with their function."""

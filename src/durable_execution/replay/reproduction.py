@@ -264,17 +264,30 @@ def _slice(left: Variant, right: Variant, divergence: Divergence, operation_id: 
 def _candidates(left: Variant, right: Variant, divergence: Divergence, operation_id: str | None) -> Iterator[str]:
     """Yield the ids of calls that may show the difference: its own, and those of the same call in other items or rounds.
 
-    What code decides by chance for each item shows at a different item in each replay.
+    What code decides by chance for each item shows at a different item in each replay. It is the same call if it has the same
+    name, or is made by the same line, which may give each of its calls a name that varies.
     """
     if operation_id is None:
         return
     yield operation_id
+    lines = {_line_of(one, operation_id) for one in (left, right)} - {None}
     sides = [side for side in (divergence.replayed, divergence.recorded) if side is not None]
     wanted = tuple(_folded(f"{side.path or divergence.path} {side.type} ") for side in sides)
     for id_ in (left.diverged, right.diverged):
         label = left.calls.get(id_) or right.calls.get(id_) if id_ is not None else None
-        if id_ is not None and label is not None and _folded(label).startswith(wanted):
+        if id_ is None or label is None:
+            continue
+        if _folded(label).startswith(wanted) or not lines.isdisjoint(_line_of(one, id_) for one in (left, right)):
             yield id_
+
+
+def _line_of(variant: Variant, operation_id: str) -> tuple[str, int] | None:
+    """The file and line that make a call in a replay; None if it does not make it."""
+    at = variant.lines.operation(operation_id)
+    if at is None:
+        return None
+    event = variant.lines.events[at]
+    return variant.lines.frames[event.frame].file, event.line
 
 
 def _folded(label: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
 from durable_execution.replay.line_recording import Frame
-from durable_execution.replay.statements import Statement, imported, module_file, source_of
+from durable_execution.replay.statements import Function, Statement, imported, module_file, source_of
 from durable_execution.replay.suspects import Owner, owner_of
 
 CONSTRUCTORS = ("__init__", "__post_init__", "__new__")
@@ -35,7 +35,7 @@ def kept_in(files: Sequence[str], path: str, owner: str | None) -> tuple[str, St
 
 def _kept(files: Sequence[str], path: str, owner: str | None) -> tuple[str, Statement] | None:
     made: tuple[str, Statement] | None = None
-    kinds = _hierarchy(files, owner) if owner is not None else set[str]()
+    kinds = hierarchy(files, owner) if owner is not None else set[str | None]()
     for file in files:
         for statement in source_of(file):
             if owner is not None and class_around(file, statement) not in kinds:
@@ -78,7 +78,7 @@ def _imported_files(file: str) -> list[str]:
     return list(found)
 
 
-def _hierarchy(files: Sequence[str], name: str) -> set[str]:
+def hierarchy(files: Sequence[str], name: str) -> set[str | None]:
     """A class and those that it is derived from, by name."""
     bases = {
         one.node.name: [ast.unparse(base).rpartition(".")[2] for base in one.node.bases]
@@ -86,7 +86,7 @@ def _hierarchy(files: Sequence[str], name: str) -> set[str]:
         for one in source_of(file)
         if isinstance(one.node, ast.ClassDef)
     }
-    found, pending = set[str](), [name]
+    found, pending = set[str | None](), [name]
     while pending:
         name = pending.pop()
         if name not in found:
@@ -276,6 +276,16 @@ def makes(statement: Statement, path: str) -> bool:
     if isinstance(statement.node, ast.AnnAssign) and statement.node.value is None:
         return False
     return path.rpartition(".")[2] in statement.writes
+
+
+def is_own(file: str, function: Function, name: str) -> bool:
+    """Whether a name belongs to a function of a file: it is a parameter, or bound there, and not `global` or `nonlocal`."""
+    if name in parameters_of(function):
+        return True
+    if is_closed_over(function, name) or isinstance(function, ast.Lambda):
+        return False
+    declared = {each for one in ast.walk(function) if isinstance(one, ast.Global) for each in one.names}
+    return name not in declared and any(one.function is function and name in one.binds for one in source_of(file))
 
 
 def is_closed_over(function: object, name: str) -> bool:

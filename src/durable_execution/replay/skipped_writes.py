@@ -1,11 +1,13 @@
-"""Finds what a nested function would have changed, had it run: a replay does not run the bodies of steps and finished contexts.
+"""Finds what a function would have changed, had it run: a replay does not run the bodies of steps and finished contexts.
 
-Reads source only. The function around it uses a variable, and only the nested function changes it.
+Reads source only. Either a nested function changes a variable of the function around it, or a function that is given to a durable
+call changes an attribute or a value of a module.
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from durable_execution.replay.shared_values import class_around, hierarchy, is_initial, writes_shared
 from durable_execution.replay.statements import Function, Source, Statement, access_path, calls_of, source_of
 
 
@@ -38,6 +40,43 @@ def changes(statement: Statement, name: str, files: Sequence[str]) -> bool:
             if any(_changes_parameter(call.func.id, number, files) for number in given):
                 return True
     return False
+
+
+def shared_changes(
+    path: str, owner: str | None, files: Sequence[str], given: Iterable[str], ran: set[tuple[str, int]]
+) -> Iterator[tuple[str, Statement]]:
+    """Yield the statements, with their files, that change a shared value in functions that are given to durable calls.
+
+    Args:
+        path: The access path of the value: `chart.allergies`, `SEEN`.
+        owner: The class of the object whose attribute it is, if that is known.
+        files: The files that ran.
+        given: The names in the durable calls.
+        ran: The functions that ran, by file and first line: what they change was changed.
+    """
+    pending, names = list(given), set[str]()
+    kinds = hierarchy(files, owner) if owner is not None else set[str | None]()
+    while pending:
+        name = pending.pop()
+        if name in names:
+            continue
+        names.add(name)
+        for file in files:
+            for one in source_of(file):
+                if getattr(one.function, "name", "") != name or not _starts(one.function).isdisjoint(
+                    (line for at, line in ran if at == file)
+                ):
+                    continue
+                pending += one.calls
+                is_own = f"self.{path.rpartition('.')[2]}" in one.writes
+                is_other = is_own and bool(kinds) and class_around(file, one) not in kinds
+                if writes_shared(one, path) and not is_initial(one) and not is_other:
+                    yield file, one
+
+
+def _starts(function: Function | None) -> set[int]:
+    """The lines at which the code of a function may begin."""
+    return {one.lineno for one in (function, *getattr(function, "decorator_list", [])) if one is not None}
 
 
 def _binds(function: Function, name: str) -> bool:

@@ -10,20 +10,19 @@ call depends on.
 """
 
 import ast
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from durable_execution.replay.followed_attributes import FollowedAttributes
 from durable_execution.replay.line_alignment import Alignment
 from durable_execution.replay.line_recording import Frame, LineRecording
 from durable_execution.replay.object_texts import differing
-from durable_execution.replay.recorded_side import Side, index_of
+from durable_execution.replay.recorded_side import Side, Yielded, index_of
 from durable_execution.replay.shared_values import (
     DESCRIPTORS,
     Asked,
     default_for,
     defaults_of,
-    field_made_by,
     is_initial,
-    makes_or_changes,
     may_show,
     parameters_of,
     passes,
@@ -49,10 +48,12 @@ class Slice:
     decision: Decision | None = None
     _visited: set[tuple[str, int, str]] = field(default_factory=set)
     _followed: dict[int, bool] = field(default_factory=dict)
+    _values: dict[tuple[int, str], bool] = field(default_factory=dict)
+    _decided: dict[int, bool] = field(default_factory=dict)
     _open: set[int] = field(default_factory=set)
     _asked: set[int] = field(default_factory=set)
     _arguments: dict[int, dict[str, Asked]] = field(default_factory=dict)
-    _attributes: list[tuple[str, int, Frame]] = field(default_factory=list)
+    _attributes: FollowedAttributes = field(init=False)
     _steps: int = 0
 
     @classmethod
@@ -69,8 +70,7 @@ class Slice:
             if found.origins:
                 best = found
                 break
-        best._sorted()  # noqa: SLF001  # of this class
-        return best
+        return best._finished()  # noqa: SLF001  # of this class
 
     @classmethod
     def from_result(cls, left: LineRecording, right: LineRecording) -> "Slice":
@@ -79,8 +79,7 @@ class Slice:
         roots = [frame for frame in left.frames if frame.caller is None]
         if roots and found.alignment.frame(roots[0].number) is not None:
             found._returned(roots[0], 0)
-        found._sorted()  # of this class
-        return found
+        return found._finished()  # of this class
 
     @classmethod
     def from_error(cls, left: LineRecording, right: LineRecording) -> "Slice":
@@ -88,8 +87,14 @@ class Slice:
         found = cls(Alignment(Side(left), Side(right)))
         if (at := found._left.raised_at()) is not None:  # of this class
             found._differs_or_control(at, 0)
-        found._sorted()  # of this class
-        return found
+        return found._finished()  # of this class
+
+    def __post_init__(self) -> None:
+        self._attributes = FollowedAttributes(self._left)
+
+    def _finished(self) -> "Slice":
+        self.origins = self._attributes.pointed(self.origins)
+        return self
 
     @property
     def is_short(self) -> bool:
@@ -108,17 +113,13 @@ class Slice:
         if (at := self._left.line_before(here)) is None:
             return
         other = self._right.line_before(there) if there is not None else None
-        if other is not None and self._same_place(at, other):
+        if other is not None and self.alignment.same_place(at, other):
             if self._statement(at, other, 0):
                 self._decide(at)
                 return
         elif self.alignment.line(at) is not None:
             return  # both make this call, one of them after a call that the other does not make: that one decides
         self._control(at, 0)
-
-    def _same_place(self, at: int, other: int) -> bool:
-        ours, theirs = self._left.events[at], self._right.events[other]
-        return ours.line == theirs.line and self._left.frames[ours.frame].file == self._right.frames[theirs.frame].file
 
     def _decide(self, at: int) -> None:
         statement = self._left.statement(at)
@@ -136,9 +137,12 @@ class Slice:
     # Control: why did a statement run in one replay only?
 
     def _control(self, at: int, depth: int) -> bool:
-        """Follow the branch that decided that the statement at `at` runs. Returns whether one was found."""
-        if not self._is_new("control", at):
-            return False
+        """Follow the branch that decided that the statement at `at` runs, once. Returns whether one was found."""
+        if self._is_new("control", at):
+            self._decided[at] = self._branch(at, depth)
+        return self._decided.get(at, False)
+
+    def _branch(self, at: int, depth: int) -> bool:
         lines = self._left.lines(self._left.events[at].frame)
         for before in reversed(lines[: index_of(lines, at)]):
             other = self.alignment.line(before)
@@ -188,24 +192,28 @@ class Slice:
         if not found and statement.is_loop:
             found = self._children(self._left.loop_start(at), other, depth)
         self._open.discard(at)
-        if not found or at in self._asked:
-            found = self._reads(statement, at, other, depth)
-            if not found and at in self._asked:
-                self._add(statement, at, depth)
-                return True
-        return found or self._changed_inside(at, other, depth)
+        if at in self._asked:
+            return self._passes(statement, at, other, depth)
+        if found or self._reads(statement, at, other, depth):
+            return True
+        known = len(self.origins)
+        self._open.add(at)
+        found = self._changed_inside(at, other, depth)
+        self._open.discard(at)
+        is_passed = at in self._asked and len(self.origins) == known
+        return self._passes(statement, at, other, depth) if is_passed else found
 
-    def _has_differing(self, at: int, other: int) -> bool:
-        """Whether something differs of what a statement reads."""
-        statement = self._left.statement(at)
-        paths = {*statement.reads, *self._left.events[at].reads} if statement is not None else ()
-        return any(self._differing(path, at, other) for path in paths)
+    def _passes(self, statement: Statement, at: int, other: int, depth: int) -> bool:
+        """Follow what a statement passes to a function that it calls: a value that it reads, or one that it makes."""
+        if not self._reads(statement, at, other, depth):
+            self._add(statement, at, depth)
+        return True
 
     def _reads(self, statement: Statement, at: int, other: int, depth: int) -> bool:
         """Follow the values that a statement reads and that differ."""
         found, settled = False, self.alignment.settled(statement, at, self._arguments.get(at, {}))
         for path in sorted({*statement.reads, *self._left.events[at].reads}):
-            values = self._differing(path, at, other) if path.partition(".")[0] not in settled else None
+            values = self.alignment.differing(path, at, other) if path.partition(".")[0] not in settled else None
             if values is not None:
                 found = self._value(path, at, values, depth + 1) or found
         return found
@@ -219,24 +227,18 @@ class Slice:
 
         One that only makes a field beside the field that is followed counts last: it can decide the order of objects.
         """
-        found = False
-        called = [frame for frame in self._left.called_at(at) if not self._left.goes_on_after(frame, at)]
-        for is_other in (False, True):
-            for frame in called if not found else ():
-                if self._makes_other_field(frame, at) is is_other:
-                    found = self._differs_at_end(frame, depth) or found
-        return found
+        first: list[Frame] = []
+        last: list[Frame] = []
+        for frame in self._left.called_at(at):
+            if not self._left.goes_on_after(frame, at):
+                (last if self._attributes.makes_other_field(frame, at) else first).append(frame)
+        return self._any_ends(first, depth) or self._any_ends(last, depth)
 
-    def _makes_other_field(self, frame: Frame, at: int) -> bool:
-        """Whether a frame only makes the value of a field of an object of which another field is followed."""
-        statement = self._left.statement(at)
-        file = self._left.frames[self._left.events[at].frame].file
-        made = field_made_by(frame, file, statement) if statement is not None else None
-        owners = (
-            (path.rpartition(".")[2], self._left.class_of(path, used_at)) for path, used_at, _ in self._attributes
-        )
-        wanted = {name for name, owner in owners if made is not None and owner == made[0]}
-        return made is not None and bool(wanted) and made[1] not in wanted
+    def _any_ends(self, frames: list[Frame], depth: int) -> bool:
+        found = False
+        for frame in frames:
+            found = self._differs_at_end(frame, depth) or found
+        return found
 
     def _changed_inside(self, at: int, other: int, depth: int) -> bool:
         """Follow the objects that functions called by a statement leave behind differently, such as one that they construct."""
@@ -252,9 +254,9 @@ class Slice:
                 self._right.recording.of_frame(number)[0],
             )
             for name in sorted(self._left.parameters(frame)):
-                values = self._differing(name, end, other_end)
+                values = self.alignment.differing(name, end, other_end)
                 if values is not None and (
-                    self._differing(name, start, other_start) is None
+                    self.alignment.differing(name, start, other_start) is None
                     or self.alignment.is_changed_differently(name, (start, other_start), (end, other_end))
                 ):
                     found = self._value(name, end, values, depth + 1) or found
@@ -268,10 +270,19 @@ class Slice:
         if isinstance(statement.node, ast.match_case):
             before, there = self._left.match_before(at), self._right.match_before(other)
             return before is not None and there is not None and self._statement(before, there, depth + 1)
-        ours, theirs = self._left.yielded_at(at), self._right.yielded_at(other)
-        if ours is not None and theirs is not None:
-            return self._statement(ours, theirs, depth + 1) if self._same_place(ours, theirs) else False
+        ours, theirs = self._left.yields_at(at), self._right.yields_at(other)
+        if ours and theirs:
+            return self._yielded(ours, theirs, depth + 1)
         return any(self._differs_at_end(frame, depth) for frame in self._left.awaited_at(statement, at))
+
+    def _yielded(self, ours: list[Yielded], theirs: list[Yielded], depth: int) -> bool:
+        """Follow the first value that generators give differently; one that is asked for a single value gave that one."""
+        for one, other in zip(ours, theirs, strict=False):
+            if self.alignment.line(one.at) != other.at:
+                return self._control(one.at, depth)
+            if one.text != other.text or len(ours) == len(theirs) == 1:
+                return self._statement(one.at, other.at, depth)
+        return len(ours) > len(theirs) and self._control(ours[len(theirs)].at, depth)
 
     def _differs_at_end(self, frame: Frame, depth: int) -> bool:
         number = self.alignment.frame(frame.number)
@@ -288,16 +299,15 @@ class Slice:
             return self._statement(at, other, depth)
         return self._control(at, depth)
 
-    def _differing(self, path: str, at: int, other: int) -> tuple[str, str] | None:
-        self._left.needs(at)
-        self._right.needs(other)
-        ours, theirs = self._left.value(path, at), self._right.value(path, other)
-        return (ours or "", theirs or "") if ours != theirs else None
-
     def _value(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
-        """Follow a value to the statement that wrote it."""
-        if not self._is_new("value", at, path):
-            return False
+        """Follow a value to the statement that wrote it, once. Returns whether one was found."""
+        if self._is_new("value", at, path):
+            known = len(self.origins)
+            self._values[at, path] = self._source_of(path, at, values, depth)
+            self._attributes.lead_to(path, at, range(known, len(self.origins)))
+        return self._values.get((at, path), False)
+
+    def _source_of(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
         frame = self._left.frames[self._left.events[at].frame]
         base = path.partition(".")[0]
         is_local = base in self._left.recording.locals_at(at)
@@ -306,9 +316,9 @@ class Slice:
                 return self._local(path, at, frame, values, depth)
             return self._shared(path, at, frame, values, depth)
         other = self.alignment.line(at)
-        outer = self._differing(base, at, other) if other is not None else None
+        outer = self.alignment.differing(base, at, other) if other is not None else None
         parts = path.split(".")
-        self._attributes.append((path, at, frame))
+        self._attributes.uses.append((path, at, frame))
         if any(self._attribute(".".join(parts[:length]), at, values, depth) for length in range(len(parts), 1, -1)):
             return True
         is_own = outer is not None and may_show(outer[0], parts[1])
@@ -317,21 +327,6 @@ class Slice:
         if self._shared(path, at, frame, values, depth):
             return True
         return is_local and outer is not None and self._value(base, at, outer, depth)
-
-    def _sorted(self) -> None:
-        """Sort the origins; point at the statement that changes an attribute, not at one that makes its object or calls the method."""
-        changes = [self._left.kept(*one) for one in self._attributes]
-        change = next((one for one in changes if one is not None and makes_or_changes(one[1])), None)
-        for number, origin in enumerate(self.origins):
-            if change is None or origin.kept is None:
-                continue
-            file, statement = change
-            if origin.statement.function is None or getattr(statement.function, "name", "") in origin.statement.calls:
-                path = next(path for (path, *_), one in zip(self._attributes, changes, strict=True) if one is change)
-                self.origins[number] = replace(
-                    origin, file=file, line=statement.first, statement=statement, kept=path, is_default=False
-                )
-        self.origins.sort(key=lambda one: one.depth)
 
     def _attribute(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
         """Follow the last write of an attribute, if that statement differs itself or gives a different value."""
@@ -363,7 +358,10 @@ class Slice:
             return self._control(written, depth) or self._terminal(written, depth, values)
         statement = self._left.statement(written)
         if statement is not None and name not in statement.binds:
-            before, end = self._differing(name, written, other), (self._left.after(written), self._right.after(other))
+            before, end = (
+                self.alignment.differing(name, written, other),
+                (self._left.after(written), self._right.after(other)),
+            )
             if (
                 before is not None
                 and self.alignment.is_changed_differently(name, (written, other), end)
@@ -384,7 +382,9 @@ class Slice:
                 return self._control(caller, depth + 1)
             asked = self._arguments.setdefault(caller, {})
             asked.setdefault(frame.function.rpartition(".")[2], (function, set()))[1].add(name)
-            if caller in self._open and not (name in defaults_of(function) and not self._has_differing(caller, other)):
+            if caller in self._open and not (
+                name in defaults_of(function) and not self.alignment.reads_differ(caller, other)
+            ):
                 self._asked.add(caller)
                 return True  # the statement is being followed: it goes on with what it reads
             is_passed = name != "self" or self._left.names(caller, frame)
@@ -445,10 +445,9 @@ class Slice:
     def _add(self, statement: Statement, at: int, depth: int) -> None:
         other = self.alignment.line(at)
         values = (self._left.effect(at), self._right.effect(other)) if other is not None else None
-        for path, used_at, user in self._attributes:
-            kept = self._left.kept(path, used_at, user)
-            if kept is not None and (is_kept := default_for(*kept, statement.calls)) is not None:
-                self._note(Origin(kept[0], kept[1].first, kept[1], path if is_kept else None, False, depth, values))
+        for path, file, keeper in self._attributes.kept():
+            if (is_kept := default_for(file, keeper, statement.calls)) is not None:
+                self._note(Origin(file, keeper.first, keeper, path if is_kept else None, False, depth, values))
         frame = self._left.frames[self._left.events[at].frame]
         for owner, name in differing(*values) if values is not None else ():
             field = self._left.field(owner, name, frame)

@@ -30,13 +30,14 @@ BLOCKING_START = BlockingThread._start.__code__  # noqa: SLF001  # of this packa
 class RecordedCode:
     """One function of the user's: decided once, and kept alive so that its id stays its own."""
 
-    __slots__ = ("code", "file", "has_locals", "instructions", "resumes")
+    __slots__ = ("code", "file", "has_locals", "instructions", "resumes", "yields")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.file = code.co_filename
         self.has_locals = code.co_name != "<module>"
         self.instructions = code.co_code
+        self.yields = bool(code.co_flags & inspect.CO_GENERATOR)
         self.resumes = bool(code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
 
 
@@ -77,8 +78,8 @@ class LineSink(Protocol):
         """A line is about to run."""
         ...
 
-    def suspended(self, running: RunningFrame) -> None:
-        """A coroutine or generator gives up control."""
+    def suspended(self, running: RunningFrame, value: Any) -> None:
+        """A coroutine or generator gives up control, and a value."""
         ...
 
     def raised(self, running: RunningFrame, error: BaseException) -> None:
@@ -172,7 +173,7 @@ class Tracing(Tracer):
             if instruction in RETURNS:
                 recorder.returned(running, argument)
             elif instruction == SUSPENDS:
-                recorder.suspended(running)
+                recorder.suspended(running, argument)
             else:
                 recorder.unwound(running)
         elif event == "exception":
@@ -289,10 +290,10 @@ class Monitoring(Tracer):
         if running is not None:
             self._recorder.line(running, line)
 
-    def _on_yield(self, _code: CodeType, _offset: int, _value: Any) -> None:
+    def _on_yield(self, _code: CodeType, _offset: int, value: Any) -> None:
         running = self._found()
         if running is not None:
-            self._recorder.suspended(running)
+            self._recorder.suspended(running, value)
 
     def _on_return(self, code: CodeType, _offset: int, value: Any) -> None:
         if code is RESERVE:

@@ -55,7 +55,10 @@ CALLS: Mapping[str, Source] = {
     **dict.fromkeys(("getenv",), Source.ENVIRONMENT),
     **dict.fromkeys(("listdir", "scandir", "glob", "iglob", "rglob", "iterdir", "exists", "is_file", "is_dir", "isfile",
                      "isdir", "read_text", "read_bytes", "open", "stat", "getmtime", "getsize", "walk"), Source.FILE),
-    **dict.fromkeys(("getpid", "getppid", "gethostname", "cpu_count", "get_ident", "getuser", "node"), Source.PROCESS),
+    **dict.fromkeys(("getpid", "getppid", "gethostname", "cpu_count", "get_ident", "getuser", "node", "getcwd", "getlogin",
+                     "getfqdn", "get_native_id", "current_thread", "active_count", "current_process", "platform", "machine",
+                     "release", "uname", "python_version", "getrefcount", "getsizeof", "gettempdir", "mktemp", "mkdtemp",
+                     "mkstemp", "NamedTemporaryFile", "TemporaryDirectory"), Source.PROCESS),
     **dict.fromkeys(("fromtimestamp", "localtime", "mktime", "astimezone", "tzset", "strftime"), Source.ZONE),
     **dict.fromkeys(("getlocale", "setlocale", "getpreferredencoding", "getdefaultlocale", "localeconv", "nl_langinfo",
                      "getencoding"), Source.LOCALE),
@@ -67,7 +70,9 @@ CALLS: Mapping[str, Source] = {
 OWNERS: Mapping[Source, frozenset[str]] = {
     Source.CLOCK: frozenset({"time", "datetime", "date", "dt", "timezone", "pendulum", "arrow"}),
     Source.RANDOM: frozenset({"random", "secrets", "os", "numpy", "np"}),
-    Source.PROCESS: frozenset({"os", "socket", "threading", "multiprocessing", "getpass", "platform", "uuid"}),
+    Source.PROCESS: frozenset(
+        {"os", "socket", "threading", "multiprocessing", "getpass", "platform", "uuid", "sys", "tempfile", "mp"}
+    ),
     Source.ENVIRONMENT: frozenset({"os"}),
     Source.UUID: frozenset({"uuid"}),
     Source.LOCALE: frozenset({"locale", "sys"}),
@@ -135,6 +140,8 @@ def _source_of(call: ast.Call) -> Source | None:
             return None
     else:
         return None
+    if name in ("Random", "SystemRandom") and not call.args and not call.keywords:
+        return Source.RANDOM  # without a seed
     if source is Source.ZONE and _has_zone(call, name):
         return None
     return source
@@ -144,7 +151,16 @@ def _environment(statement: Statement) -> Dependence | None:
     for path in sorted(statement.reads):
         if path.endswith("environ") or ".environ." in path:
             return Dependence(Source.ENVIRONMENT, path)
+        if path.startswith(OF_THE_INTERPRETER) or path == "argv":
+            return Dependence(Source.PROCESS, path)
     return None
+
+
+OF_THE_INTERPRETER = tuple(
+    f"sys.{name}"
+    for name in ("argv", "orig_argv", "executable", "flags", "path", "platform", "prefix", "version", "hexversion")
+)
+"""What the command line, the machine and the installation give a process."""
 
 
 PLACES_IN_CODE = frozenset({"f_lineno", "tb_lineno", "co_firstlineno", "co_filename", "f_lasti", "tb_lasti"})
@@ -241,7 +257,7 @@ def _uses_order(node: ast.AST, statement: Statement, file: str | None) -> bool:
         return node in outer.args and not _is_own(outer.func, file)
     if isinstance(outer, ast.Attribute):
         return outer.attr == "pop" and isinstance(parents.get(outer), ast.Call)
-    return isinstance(outer, (ast.Starred, ast.For, ast.AsyncFor))
+    return isinstance(outer, (ast.Starred, ast.For, ast.AsyncFor, ast.YieldFrom))
 
 
 def _is_own(function: ast.expr, file: str | None) -> bool:

@@ -1,0 +1,74 @@
+"""The attributes that a slice follows: which statement changes each, and which origins they lead to."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from durable_execution.replay.line_recording import Frame
+from durable_execution.replay.recorded_side import Side
+from durable_execution.replay.shared_values import field_made_by, makes_or_changes
+from durable_execution.replay.sliced import Origin
+from durable_execution.replay.statements import Statement
+
+Use = tuple[str, int, Frame]
+"""An access path, the event that reads it, and its frame."""
+
+
+@dataclass
+class FollowedAttributes:
+    """The attributes that a slice follows on one side.
+
+    Attributes:
+        side: The side.
+        uses: Where they are read, in the order in which they are followed.
+    """
+
+    side: Side
+    uses: list[Use] = field(default_factory=list)
+    _led_to: dict[tuple[str, int], range] = field(default_factory=dict)
+
+    def lead_to(self, path: str, at: int, origins: range) -> None:
+        """Note the origins, by number, that were found while a path was followed."""
+        if origins:
+            self._led_to[path, at] = origins
+
+    def kept(self) -> Iterator[tuple[str, str, Statement]]:
+        """Yield each path with the file and the statement that keeps or makes its value."""
+        for use in self.uses:
+            found = self.side.kept(*use)
+            if found is not None:
+                yield use[0], *found
+
+    def makes_other_field(self, frame: Frame, at: int) -> bool:
+        """Whether a frame only makes the value of a field of an object of which another field is followed."""
+        statement = self.side.statement(at)
+        file = self.side.frames[self.side.events[at].frame].file
+        made = field_made_by(frame, file, statement) if statement is not None else None
+        if made is None:
+            return False
+        owners = ((path.rpartition(".")[2], self.side.class_of(path, used_at)) for path, used_at, _ in self.uses)
+        wanted = {name for name, owner in owners if owner == made[0]}
+        return bool(wanted) and made[1] not in wanted
+
+    def pointed(self, origins: Sequence[Origin]) -> list[Origin]:
+        """Sort the origins; point at the statement that changes an attribute, not at one that makes its object or calls the method."""
+        return sorted(map(self._pointed, origins, range(len(origins))), key=lambda one: one.depth)
+
+    def _pointed(self, origin: Origin, number: int) -> Origin:
+        change = self._change(number) if origin.kept is not None else None
+        if change is None:
+            return origin
+        path, file, statement = change
+        if (
+            origin.statement.function is not None
+            and getattr(statement.function, "name", "") not in origin.statement.calls
+        ):
+            return origin
+        return replace(origin, file=file, line=statement.first, statement=statement, kept=path, is_default=False)
+
+    def _change(self, number: int) -> tuple[str, str, Statement] | None:
+        """The first statement that changes an attribute, of those that lead to an origin."""
+        for path, at, frame in self.uses:
+            found = self.side.kept(path, at, frame) if number in self._led_to.get((path, at), (number,)) else None
+            if found is not None and makes_or_changes(found[1]):
+                return path, *found
+        return None
