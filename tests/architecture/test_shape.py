@@ -26,6 +26,7 @@ KEPT_APART: dict[str, str] = {
     "debugger/durable_debugger/screens/inspection.py": "actions, registered by name; loaded with the first screen",
     "debugger/durable_debugger/screens/replaying.py": "a replay in another process, while the screen goes on",
     "src/durable_execution/comparison/alignment.py": "aligns any two sequences; knows nothing of operations",
+    "src/durable_execution/replay/followed_attributes.py": "the attributes of a slice, without its steps",
     "src/durable_execution/comparison/relocation.py": "names moves among rows that are compared already",
     "src/durable_execution/context/combining_context.py": "the methods with many overloads, apart from the others",
     "src/durable_execution/explain/resting.py": "what an open execution waits for; the importer holds all other states",

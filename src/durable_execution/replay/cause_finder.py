@@ -24,7 +24,7 @@ from durable_execution.replay.recorded_state import contexts_to_open
 from durable_execution.replay.report import ReplayReport
 from durable_execution.replay.reproduction import Variant, blank_of
 from durable_execution.replay.supervisor import HandlerProcess, WorkerOptions
-from durable_execution.replay.surroundings import FRESH, HASHED, WORN, Surroundings, surroundings_for
+from durable_execution.replay.surroundings import FRESH, HASHED, STEADY, WORN, Surroundings, surroundings_for
 
 SECONDS = 30.0
 """Most time that the search for one cause takes. It takes a few seconds, and longer only on a busy machine."""
@@ -81,6 +81,7 @@ class CauseFinder:
     def _search(self, report: ReplayReport, execution: RecordedExecution, reference: str) -> list[Divergence]:
         with Replays(self, report, execution, reference, time.monotonic() + self._seconds) as replays:
             search = CauseSearch(replays, report.suspects, recorded_sources(execution), replays.whole)
+            search.is_steady = replays.is_steady
             return search.explain(report.divergences)
 
 
@@ -160,6 +161,12 @@ class Replays:
         again = [self._pool.submit(one.lines_again) for one in self._processes if one.name in wanted]
         found = {variant.name: variant for one in again for variant in one.result()}
         return [found.get(one.name, one) for one in variants]
+
+    def is_steady(self) -> bool:
+        """Whether the calls are the same in other surroundings, with the same clock and random numbers."""
+        here, *others = (self._pool.submit(self._process(one).calls) for one in STEADY)
+        (first, *_) = here.result() or (None,)
+        return first is None or not any(one.parts_from(first) for other in others for one in other.result())
 
     def _process(self, surroundings: Surroundings) -> "_Process":
         process = _Process(self, surroundings)

@@ -15,8 +15,8 @@ from operator import itemgetter
 
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
 from durable_execution.replay.recorded_side import Side
-from durable_execution.replay.shared_values import is_own, makes_iterator
-from durable_execution.replay.skipped_writes import changes, nested_functions, shared_changes
+from durable_execution.replay.shared_values import CONSTRUCTORS, is_of_the_class, is_own, makes_iterator, writes_shared
+from durable_execution.replay.skipped_writes import changes, is_of_an_outer_function, nested_functions, shared_changes
 from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import Statement, source_of
 from durable_execution.replay.value_sources import Source, dependence_of, source_at_import
@@ -228,10 +228,14 @@ class Dependences:
     def _skipped_shared(self, path: str, at: int, frame: Frame, depth: int) -> None:
         """Note the statements that change an attribute or a module's value in the body of a step or of a finished context."""
         owner = self.side.class_of(path, at)
+        files = self._files if owner is not None else (frame.file,)
+        is_of_module = any(one.function is None and path in one.binds for one in source_of(frame.file))
+        if owner is None and not is_of_module:
+            return  # which value it is does not show: others may have the same name
         if (frame.file, 0, f"{owner} {path}") in self._looked:
             return
         self._looked.add((frame.file, 0, f"{owner} {path}"))
-        for file, statement in shared_changes(path, owner, self._files, self._given, self._ran):
+        for file, statement in shared_changes(path, owner, files, self._given, self._ran):
             self._note(Origin(file, statement.first, statement, path, depth=depth, is_skipped=True))
 
     def _ways_to_write(self, name: str, at: int, frame: Frame) -> Iterator[int]:
@@ -260,6 +264,9 @@ class Dependences:
         kept = self.side.kept(path, at, frame)
         if kept is not None:
             file, statement = kept
+            is_plain = "." not in path and statement is not self.side.statement(at)
+            if is_plain and is_of_an_outer_function(file, statement.function, path):
+                return  # a variable of another function, or of another run of it
             reads = self.side.values(statement, at)
             self._note(Origin(file, statement.first, statement, path, depth=depth, reads=reads))
 
@@ -295,10 +302,18 @@ def _uses_order(origin: Origin) -> bool:
 
 def outlives_the_execution(origin: Origin) -> bool:
     """Whether a statement changes a value that was made before the replay: at import, or by an object that is older."""
-    if origin.kept is None or origin.statement.function is None:
-        return origin.kept is not None and makes_iterator(origin.statement)
+    if origin.kept is None:
+        return False
     owner, _, name = origin.kept.rpartition(".")
-    made = [one for one in source_of(origin.file) if name in one.binds or f"self.{name}" in one.writes]
+    if origin.statement.function is None:
+        is_of_class = owner not in ("", "self") and is_of_the_class(origin.file, origin.statement, origin.kept)
+        writers = (one for one in source_of(origin.file) if one.function is not None)
+        is_replaced = is_of_class and any(writes_shared(one, origin.kept) for one in writers)
+        return is_replaced or makes_iterator(origin.statement)
     if owner:
-        return any(getattr(one.function, "name", "") == "__init__" for one in made)
+        made = [one for one in source_of(origin.file) if name in {path.rpartition(".")[2] for path in one.writes}]
+        return any(
+            getattr(one.function, "name", "") in CONSTRUCTORS or is_of_the_class(origin.file, one, origin.kept)
+            for one in made
+        )
     return not is_own(origin.file, origin.statement.function, name)

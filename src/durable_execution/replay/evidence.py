@@ -6,6 +6,7 @@ and `dependence` for what a call depends on.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
 from durable_execution.replay.dependence import Dependences, outlives_the_execution
@@ -27,6 +28,12 @@ AT_RECORDED_TIME = "recorded time"
 NEVER_OBSERVED = frozenset({Source.GENERATOR, Source.STATE, Source.IMPORT, Source.DEFAULT, Source.OTHER})
 """Sources that one replay cannot show."""
 
+CHANCE = frozenset({Source.CLOCK, Source.RANDOM, Source.UUID})
+"""Sources that differ in every replay, even where they decide nothing."""
+
+OF_PROCESSES = frozenset({Source.ORDER, Source.HASH, Source.ZONE, Source.LOCALE})
+"""Sources that differ between processes, also at the same time."""
+
 
 @dataclass
 class CauseSearch:
@@ -37,6 +44,7 @@ class CauseSearch:
         suspects: What was observed while the code ran.
         sources: The recorded source, by path; empty where no replay trace has them.
         whole: Records replays again, with the values that they leave out.
+        is_steady: Whether the calls are the same everywhere with the same clock and random numbers.
         variants: The replays that were made and recorded by line.
         names: The names of all replays that were made.
     """
@@ -45,6 +53,7 @@ class CauseSearch:
     suspects: Sequence[Suspect]
     sources: Mapping[str, RecordedSource] = field(default_factory=dict)
     whole: Callable[[Sequence[Variant]], list[Variant]] = list
+    is_steady: Callable[[], bool] = lambda: True
     variants: list[Variant] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
@@ -63,7 +72,7 @@ class CauseSearch:
             if found.is_clear:
                 break
         target = self._target(roots)
-        cause = found.cause or self._in_one_replay(roots)
+        cause = self._apart_from_chance(found, roots) or found.cause or self._in_one_replay(roots)
         return [self._explained(one, cause if one is target else None, is_target=one is target) for one in divergences]
 
     def _reproduced(self, roots: Sequence[Divergence]) -> Reproduction:
@@ -72,6 +81,27 @@ class CauseSearch:
             self.variants = self.whole(self.variants)
             found = reproduced(self.variants, self._target(roots), self._operation(roots), self.suspects)
         return found
+
+    def _apart_from_chance(self, found: Reproduction, roots: Sequence[Divergence]) -> Cause | None:
+        """Return the cause that is left where replays differ with the same clock and random numbers, too.
+
+        An object that code only iterates over may hold a time of its own, which differs in every replay and decides nothing.
+        """
+        operation_id = self._operation(roots) if found.source in CHANCE else None
+        if operation_id is None or self._varies_in_one_place():
+            return None
+        origins = self._followed(lambda lines: Dependences.of_call(lines, operation_id)).origins
+        for origin, decision in origins:
+            known = dependence_of(origin.statement, origin.reads, origin.file, differs=False)
+            is_other = known is not None and known.source in OF_PROCESSES and origin.kept is None
+            if is_other and not self.is_steady():
+                return cause_of(origin, decision, Evidence.OBSERVED, ())
+        return None
+
+    def _varies_in_one_place(self) -> bool:
+        """Whether two replays in one process part: they have the same hash seed, zone and locale."""
+        pairs = combinations(self.variants, 2)
+        return any(one.place == other.place and one.parts_from(other) for one, other in pairs)
 
     def _followed(self, follow: Callable[[LineRecording], Dependences]) -> Dependences:
         """Follow what one replay shows, in a recording with all values where those are needed."""

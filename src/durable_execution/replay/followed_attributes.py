@@ -1,5 +1,6 @@
 """The attributes that a slice follows: which statement changes each, and which origins they lead to."""
 
+import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -58,10 +59,10 @@ class FollowedAttributes:
         if change is None:
             return origin
         path, file, statement = change
-        if (
-            origin.statement.function is not None
-            and getattr(statement.function, "name", "") not in origin.statement.calls
-        ):
+        own = origin.statement
+        calls_it = getattr(statement.function, "name", "") in own.calls
+        makes_object = own.function is None or isinstance(getattr(own.node, "value", None), ast.Call)
+        if not (calls_it or makes_object):
             return origin
         return replace(origin, file=file, line=statement.first, statement=statement, kept=path, is_default=False)
 

@@ -110,6 +110,11 @@ def _is_expression(text: str) -> bool:
     return True
 
 
+def source_of(origin: Origin, suspects: Sequence[Suspect]) -> Source:
+    """Return what a statement depends on."""
+    return _dependence(origin, suspects).source
+
+
 def is_known(origin: Origin, suspects: Sequence[Suspect]) -> bool:
     """Whether it is known what a statement depends on, and not only that it differs."""
     if origin.is_opaque:

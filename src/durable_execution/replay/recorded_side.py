@@ -120,10 +120,12 @@ class Side:
         return found
 
     def values(self, statement: Statement, at: int) -> Values:
-        """The values that the statement at an event reads, as far as they are recorded."""
+        """The values that the statement at an event reads, as far as they are recorded; those of properties too."""
         known: dict[str, str | None] = {**self.recording.locals_at(at), **self.events[at].reads}
         found = {path: known[path] for path in statement.reads if path in known}
         returned = {one.function.rpartition(".")[2]: self.outcome(one)[1] for one in self.called_at(at)}
+        computed = {path for path in statement.reads - found.keys() if "." in path} if returned else ()
+        found.update((path, returned[last]) for path in computed if (last := path.rpartition(".")[2]) in returned)
         for call in calls_of(statement) if returned else ():
             name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             if name in returned:

@@ -21,13 +21,14 @@ from durable_execution.redaction import Redaction
 from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.messages import Stepping
-from durable_execution.replay.origin import cause_of, is_known
+from durable_execution.replay.origin import cause_of, is_known, source_of
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.run import ReplayRun, run_once
 from durable_execution.replay.slicing import Slice
 from durable_execution.replay.statements import outer_reads
 from durable_execution.replay.surroundings import HERE
 from durable_execution.replay.suspects import Suspect
+from durable_execution.replay.value_sources import Source
 
 ROUND, NUMBER = re.compile(r"\(\d+\)"), re.compile(r"\d+")
 """What tells rounds and items apart in the path of a call: `lines#0/audit`, `lines#2/audit(4)`."""
@@ -82,6 +83,11 @@ class Variant:
         """Whether two replays make the same calls and end in the same way, so that they show no cause."""
         fields = ("calls", "outcome", "result", "has_failed", "diverged")
         return all(getattr(self, name) == getattr(other, name) for name in fields)
+
+    def parts_from(self, other: "Variant") -> bool:
+        """Whether two replays make different calls, without regard to what is given to them."""
+        ours, theirs = ({id_: label.partition(" ")[0] for id_, label in one.calls.items()} for one in (self, other))
+        return ours != theirs or self.diverged != other.diverged
 
     def reaches(self, operation_id: str) -> bool:
         """Whether the replay got as far as a call, and was not ended by a difference at an earlier one."""
@@ -210,11 +216,13 @@ class Reproduction:
         cause: The cause; None when no two of them differ at the call.
         is_clear: Whether it is known what its line depends on, and not only that it differs.
         is_short: Whether the recordings leave out values that are needed to tell.
+        source: What its line depends on.
     """
 
     cause: Cause | None = None
     is_clear: bool = False
     is_short: bool = False
+    source: Source | None = None
 
 
 def reproduced(
@@ -242,9 +250,9 @@ def reproduced(
             for origin in found.origins if found is not None else ():
                 is_clear = is_known(origin, suspects)
                 if best.cause is None or is_clear:
-                    best = Reproduction(
-                        cause_of(origin, found.decision if found else None, Evidence.REPRODUCED, suspects), is_clear
-                    )
+                    decision = found.decision if found is not None else None
+                    cause = cause_of(origin, decision, Evidence.REPRODUCED, suspects)
+                    best = Reproduction(cause, is_clear, source=source_of(origin, suspects))
                 if is_clear:
                     return best
     return best

@@ -100,6 +100,22 @@ def is_initial(statement: Statement) -> bool:
     return statement.function is None or getattr(statement.function, "name", "") in CONSTRUCTORS
 
 
+def is_of_the_class(file: str, statement: Statement, path: str) -> bool:
+    """Whether a statement in the body of a class makes a value that its objects share, and a path changes it there."""
+    if statement.function is not None or class_around(file, statement) is None or not makes(statement, path):
+        return False
+    if path.partition(".")[0] != "self":
+        return True
+    value, kind = getattr(statement.node, "value", None), getattr(statement.node, "annotation", None)
+    is_own = kind is not None and "ClassVar" not in ast.unparse(kind)  # a model copies it for each object
+    return not is_own and (isinstance(value, (ast.List, ast.Dict, ast.Set)) or called_in(value) in CONTAINERS)
+
+
+CONTAINERS = frozenset({"list", "dict", "set", "deque", "defaultdict", "Counter", "OrderedDict", "count", "cycle",
+                        "WeakValueDictionary", "WeakKeyDictionary", "WeakSet"})  # fmt: skip
+"""What makes an object whose contents change."""
+
+
 def may_show(text: str, name: str) -> bool:
     """Whether the text of an object may show an attribute: not if the attribute is one of its class."""
     return f"{name}=" in text or "(" not in text or "…" in text

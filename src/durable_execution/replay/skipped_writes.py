@@ -7,7 +7,7 @@ call changes an attribute or a value of a module.
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 
-from durable_execution.replay.shared_values import class_around, hierarchy, is_initial, writes_shared
+from durable_execution.replay.shared_values import class_around, hierarchy, is_initial, is_own, writes_shared
 from durable_execution.replay.statements import Function, Source, Statement, access_path, calls_of, source_of
 
 
@@ -70,8 +70,19 @@ def shared_changes(
                 pending += one.calls
                 is_own = f"self.{path.rpartition('.')[2]}" in one.writes
                 is_other = is_own and bool(kinds) and class_around(file, one) not in kinds
-                if writes_shared(one, path) and not is_initial(one) and not is_other:
+                is_local = "." not in path and is_of_an_outer_function(file, one.function, path)
+                if writes_shared(one, path) and not is_initial(one) and not is_other and not is_local:
                     yield file, one
+
+
+def is_of_an_outer_function(file: str, function: Function | None, name: str) -> bool:
+    """Whether a name in a function is a variable of a function around it."""
+    around = (
+        one
+        for one in source_of(file).functions
+        if function is not None and one.lineno < function.lineno <= (one.end_lineno or one.lineno)
+    )
+    return any(is_own(file, one, name) for one in around)
 
 
 def _starts(function: Function | None) -> set[int]:

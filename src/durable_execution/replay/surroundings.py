@@ -55,6 +55,17 @@ HASHED = tuple(Surroundings(f"a process with hash seed {seed}", {"PYTHONHASHSEED
 """The first item of a set may be the same for some seeds."""
 
 
+STEADY = tuple(
+    Surroundings(f"a process with the same clock and numbers, {what}", environ, random_seed=1)
+    for what, environ in (
+        ("as here", {}),
+        ("number 2", {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati", **NO_LOCALE}),
+        ("number 3", {"PYTHONHASHSEED": "3", "TZ": "America/Lima", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}),
+    )
+)
+"""If replays differ between these, neither the clock nor random numbers make the difference."""
+
+
 def surroundings_for(
     execution: RecordedExecution,
     suspects: Iterable[Suspect] = (),
@@ -202,3 +213,5 @@ def seed_random(seed: int) -> None:
     source = random.Random(seed)
     random.seed(seed)
     os.urandom = source.randbytes
+    shared: Any = random
+    shared._urandom = source.randbytes  # noqa: SLF001  # what `SystemRandom` draws from, and so `secrets`

@@ -37,6 +37,10 @@ def remember(step):
 def local(step):
     SEEN = []
     SEEN.append(2)
+
+def outer(SEEN):
+    def inner(step):
+        SEEN.append(3)
 """
 
 
@@ -65,7 +69,7 @@ def test_every_class_is_meant_if_that_of_the_object_is_not_known(file: str) -> N
 
 
 def test_a_value_of_the_module_is_changed_where_it_is_not_a_local_name(file: str) -> None:
-    assert found(file, "SEEN", None, "remember", "local") == ["SEEN.append(1)"]
+    assert found(file, "SEEN", None, "remember", "local", "inner") == ["SEEN.append(1)"]
 
 
 def test_what_no_durable_call_is_given_changes_nothing(file: str) -> None:
