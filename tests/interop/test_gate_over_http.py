@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from durable_debugger.cli.entry import main
 from durable_execution.local import EngineLimits, LocalEngine
@@ -118,7 +118,30 @@ def test_a_function_without_executions_may_be_deployed(deployed: Deployed, capsy
     reference = deployed.version("idle")
     deployed.engine.register("idle", load_handler(reference))
     assert deployed.gate(reference, function="idle") == 0
-    assert "no execution of idle is open" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "no execution of idle is open" in printed.err
+
+
+@pytest.mark.parametrize("options", [(), ("--release",)])
+def test_every_format_has_its_document_without_executions(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    reference = deployed.version("idle")
+    deployed.engine.register("idle", load_handler(reference))
+
+    def printed(format_: str) -> str:
+        assert deployed.gate(reference, "--format", format_, *options, function="idle") == 0
+        return capsys.readouterr().out
+
+    document = json.loads(printed("json"))
+    assert (document["exit_code"], document["reports"], document["gate"]["at_risk"]) == (0, [], [])
+    assert json.loads(printed("sarif"))["runs"][0]["results"] == []
+    assert 'tests="0"' in printed("junit")
+    assert "0 recordings: nothing to replay" in printed("github")
+    report = deployed.directory / "gate.txt"
+    assert deployed.gate(reference, "-o", str(report), *options, function="idle") == 0
+    assert "nothing to replay" in report.read_text(encoding="utf-8")
 
 
 def test_a_function_that_is_not_known_is_a_wrong_word(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,6 +264,72 @@ def test_what_cannot_be_paused_is_listed_and_the_rest_is(
     said = capsys.readouterr().err
     assert f"not held: {deployed.arns[3]}: InvalidParameterValueException: " in said
     assert [status for status in statuses(deployed) if status == "PAUSED"] == ["PAUSED"] * (len(ODD) - 1)
+
+
+def test_an_interrupted_hold_prints_what_it_has_done(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = deployed.version("renamed", odd="uneven")
+    paused: list[str] = []
+
+    def interrupted(client: Any, arn: str, reason: str) -> Any:
+        if paused:
+            raise KeyboardInterrupt
+        paused.append(arn)
+        return hold(client, arn, reason)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("durable_debugger.cli.gate.hold", interrupted)
+        assert deployed.gate(renamed, "--hold", "--yes", "--json") == 130
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert (document["exit_code"], document["is_partial"]) == (130, True)
+    assert [one["arn"] for one in document["gate"]["held"]] == paused
+    assert f"interrupted: {len(ODD) - 1} of {len(ODD)} executions are not held; run the command again" in printed.err
+    assert deployed.gate(renamed, "--hold", "--yes") == 0
+    assert statuses(deployed).count("PAUSED") == len(ODD)
+
+
+def test_a_service_that_is_gone_ends_a_hold_with_what_it_has_done(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: list[str] = []
+
+    def unreachable(client: Any, arn: str, reason: str) -> Any:
+        if paused:
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+        paused.append(arn)
+        return hold(client, arn, reason)
+
+    monkeypatch.setattr("durable_debugger.cli.gate.hold", unreachable)
+    assert deployed.gate(deployed.version("renamed", odd="uneven"), "--hold", "--yes", "--json") == 3
+    document = json.loads(capsys.readouterr().out)
+    assert (document["exit_code"], document["is_partial"]) == (3, True)
+    assert [one["arn"] for one in document["gate"]["held"]] == paused
+    assert document["gate"]["problem"].startswith("AWS did not answer: ")
+
+
+def test_a_release_without_a_handler_prints_one_document(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deployed.gate(deployed.version("renamed", odd="uneven"), "--hold", "--yes") == 0
+    capsys.readouterr()
+    get = LocalLambdaClient.get_durable_execution
+
+    def failing(self: LocalLambdaClient, *, DurableExecutionArn: str, **more: Any) -> Wire:  # noqa: N803  # as the API
+        if DurableExecutionArn == deployed.arns[3]:
+            raise invalid("not this one")
+        return get(self, DurableExecutionArn=DurableExecutionArn, **more)
+
+    monkeypatch.setattr(LocalLambdaClient, "get_durable_execution", failing)
+    assert main(["gate", "flow", "--release", "--json", "--endpoint-url", deployed.url]) == 3
+    document = json.loads(capsys.readouterr().out)
+    gate = document["gate"]
+    assert (document["exit_code"], gate["acted"]) == (3, False)
+    problems = {one["arn"]: one["problem"] for one in gate["released"]}
+    assert set(problems) == {deployed.arns[number] for number in ODD}
+    assert problems.pop(deployed.arns[3]).startswith("cannot read it: ")
+    assert set(problems.values()) == {None}
 
 
 class Denying:

@@ -24,7 +24,6 @@ from durable_debugger.sources.found import (
     Listed,
     LookedIn,
     NotFoundError,
-    UnreachableError,
     arn_in,
     matching,
     nearest,
@@ -33,7 +32,8 @@ from durable_debugger.text.durations import moment_in
 from durable_execution.clock import SystemClock
 from durable_execution.counts import counted, plural
 from durable_execution.protocol import ErrorObject
-from durable_execution.replay.gate import ABSENT, CONFLICT, DENIED, HELD_BY, MAX_REASON, error_code
+from durable_execution.replay.gate import HELD_BY, MAX_REASON
+from durable_execution.replay.refusals import ABSENT, CONFLICT, DENIED, error_code
 from durable_execution.runtime.answers import malformed
 
 SHOWN_EVERY = 100
@@ -400,7 +400,7 @@ def _act(run: Run, client: Any) -> None:
         except Exception as error:  # noqa: BLE001  # explained, or raised again unchanged
             code = error_code(error)
             if code is None or code in DENIED:
-                run.problem = _explained(error, run.verb)
+                run.problem = aws.explained(error, run.verb.operation)
                 return
             _judge_refusal(one, code, error, run.verb)
         else:
@@ -440,13 +440,6 @@ def _judge_refusal(one: Acted, code: str, error: Exception, verb: Verb) -> None:
         one.note = "it does not exist any more"
     else:
         one.outcome, one.note = "failed", f"{code}: {error}; run the command again"
-
-
-def _explained(error: Exception, verb: Verb) -> str:
-    try:
-        aws.explain(error, verb.operation)
-    except UnreachableError as explained:
-        return str(explained)
 
 
 def _say(run: Run, one: Acted) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from durable_debugger.sources.found import UnreachableError
+from durable_execution.errors import DurableError
 from durable_execution.protocol import ExecutionArn
 from durable_execution.protocol.service_side import LOCAL_REGION
 from durable_execution.runtime.endpoint import is_unreadable_answer, unreadable_answer
@@ -143,6 +144,14 @@ def explain(error: Exception, operation: str) -> NoReturn:
     if is_unreadable_answer(error):
         raise unreadable_answer(error) from error
     raise error
+
+
+def explained(error: Exception, operation: str = "") -> str:
+    """Return what to do about an error of boto3; raise any other error unchanged."""
+    try:
+        explain(error, operation)
+    except DurableError as found:
+        return str(found)
 
 
 def explain_s3(error: Exception, bucket: str, action: str) -> NoReturn:

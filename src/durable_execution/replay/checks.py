@@ -21,6 +21,7 @@ from durable_execution.history.recorded import RecordedExecution
 from durable_execution.paging import pages
 from durable_execution.protocol import Wire
 from durable_execution.replay.loading import load_handler
+from durable_execution.replay.refusals import reading_problem
 from durable_execution.replay.replayer import DEFAULT_SECONDS, Replayer, state_at
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
@@ -290,9 +291,8 @@ def load_execution(client: Any, arn: str) -> RecordedExecution:
     try:
         return fetch_history(client, arn)
     except Exception as error:
-        raise UnreadableHistoryError(
-            f"cannot read its history: grant lambda:GetDurableExecutionHistory, or the execution has expired ({error})"
-        ) from error
+        problem = reading_problem(error, "GetDurableExecutionHistory")
+        raise UnreadableHistoryError(f"cannot read its history: {problem}") from error
 
 
 def fetch_history(client: Any, arn: str) -> RecordedExecution:

@@ -75,7 +75,7 @@ def to_text(reports: Sequence[ReplayReport]) -> str:
 def summary(reports: Sequence[ReplayReport]) -> str:
     """Count the recordings by verdict, in one line."""
     numbers = [(verdict, sum(report.verdict is verdict for report in reports)) for verdict in Verdict]
-    parts = [f"{number} {COUNTED.get(verdict) or WORDS[verdict].lower()}" for verdict, number in numbers if number]
+    parts = [f"{number:,} {COUNTED.get(verdict) or WORDS[verdict].lower()}" for verdict, number in numbers if number]
     return f"{counted(len(reports), 'recording')}: {', '.join(parts) if parts else 'nothing to replay'}"
 
 

@@ -14,6 +14,7 @@ from durable_execution.divergence import Severity
 from durable_execution.protocol import Wire
 from durable_execution.protocol.service_side import ExecutionArn
 from durable_execution.replay.checks import OPEN, Source, listed_executions, load_execution
+from durable_execution.replay.refusals import ABSENT, CONFLICT, DENIED, error_code
 from durable_execution.replay.report import ReplayReport, Verdict
 
 LATEST = "$LATEST"
@@ -21,15 +22,6 @@ HELD_BY = "durable-debug gate: "
 """How the reason of a hold begins: `release` resumes only what was paused with such a reason."""
 
 MAX_REASON = 1024
-CONFLICT = "ResourceConflictException"
-ABSENT = "ResourceNotFoundException"
-DENIED = (
-    "AccessDeniedException",
-    "AccessDenied",
-    "ExpiredTokenException",
-    "UnauthorizedOperation",
-    "UnrecognizedClientException",
-)
 
 
 class Exposure(StrEnum):
@@ -137,12 +129,6 @@ def hold_reason(client: Any, execution: OpenExecution) -> str | None:
     found: Wire = client.get_durable_execution(DurableExecutionArn=execution.arn, IncludeExecutionData=True)
     reason = str((found.get("PauseDetails") or {}).get("Reason") or "")
     return reason if reason.startswith(HELD_BY) else None
-
-
-def error_code(error: Exception) -> str | None:
-    """Return the API's code of an error of boto3's client or of the local engine's; None for any other error."""
-    code = getattr(error, "code", None) or (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
-    return code if isinstance(code, str) else None
 
 
 def _open(execution: Wire) -> OpenExecution:
