@@ -311,7 +311,7 @@ def _load(handler: DurableHandler[Any]) -> None:
         import_module("durable_execution.context.blocking_context")
     if TRACE_VARIABLE in os.environ:
         with suppress(Exception):
-            _prepare_trace()
+            _prepare_trace(handler)
     with suppress(Exception):
         getattr(handler.service, "prepare", _nothing)()
     with suppress(Exception):
@@ -328,12 +328,13 @@ def _observing(handler: DurableHandler[Any]) -> tuple[str, ...]:
     return OBSERVING_MODULES if handler.observers else ()
 
 
-def _prepare_trace() -> None:
-    """Create the S3 client of the replay trace, if that is where it goes."""
+def _prepare_trace(handler: DurableHandler[Any]) -> None:
+    """Prepare the recorder of replay traces, if the environment asks for one."""
     from durable_execution.trace import environment_recorder
 
     recorder = environment_recorder()
-    getattr(getattr(recorder, "sink", None), "prepare", _nothing)()
+    if recorder is not None:
+        recorder.prepare(handler.function)
 
 
 def _prepare_payload(handler: DurableHandler[Any]) -> None:

@@ -1,5 +1,6 @@
 """The observer that writes the replay trace while an invocation runs, and the choice of its sink from the environment."""
 
+import inspect
 import logging
 import os
 import threading
@@ -69,12 +70,24 @@ class TraceRecorder(Observer, Noting):
         self._identities = Identities()
         self._thread = _ThreadSession()
 
+    def prepare(self, function: Any) -> None:
+        """Do what takes time in an invocation while the environment starts: make the sink's client, and pack the sources.
+
+        Args:
+            function: The handler's function. Not all of its module may be loaded yet.
+        """
+        getattr(self.sink, "prepare", _nothing)()
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        if self.sources and code is not None:
+            from durable_execution.trace.sources import pack
+
+            pack(code.co_filename, self._redaction_for(secrets_of(function)))
+
     def on_invocation_started(self, notification: InvocationStarted) -> None:
         """Write the header."""
         redaction = self.redaction
         if self.payloads or (self.sources and notification.is_first):
-            names = _secrets_of(notification.handler_function)
-            redaction = redaction.with_keys(names) if names else redaction
+            redaction = self._redaction_for(_known_secrets_of(notification.handler_function))
         session = TraceSession(
             self._open(notification),
             notification.at,
@@ -150,6 +163,9 @@ class TraceRecorder(Observer, Noting):
         if session is not None:
             session.end(notification)
 
+    def _redaction_for(self, names: frozenset[str]) -> Redaction:
+        return self.redaction.with_keys(names) if names else self.redaction
+
     def _open(self, notification: InvocationStarted) -> TraceWriter | None:
         moment = notification.at.strftime("%Y%m%dT%H%M%S.%fZ")
         try:
@@ -167,14 +183,21 @@ class _ThreadSession(threading.local):
     session: TraceSession | None = None
 
 
-@lru_cache(maxsize=64)
-def _secrets_of(function: Any) -> frozenset[str]:
+def _nothing() -> None:
+    """For a sink that needs no preparation."""
+
+
+def secrets_of(function: Any) -> frozenset[str]:
     """The names of the secret fields of a handler's parameters."""
     names: frozenset[str] = frozenset()
     for name in annotations_of(function):
         with suppress(Exception):  # a type that cannot be resolved at run time was never used to parse a value
             names |= secret_fields(annotation_of(function, name))
     return names
+
+
+_known_secrets_of = lru_cache(maxsize=64)(secrets_of)
+"""For functions whose module is loaded: until then, a type in the annotations may not exist."""
 
 
 VARIABLE = "DURABLE_REPLAY_TRACE"

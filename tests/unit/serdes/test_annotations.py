@@ -9,7 +9,7 @@ import pytest
 from durable_execution.local import run
 from durable_execution.serdes.annotations import annotation_of, annotations_of, parameters_of
 from durable_execution.serdes.codec import return_annotation
-from durable_execution.trace.recorder import _secrets_of
+from durable_execution.trace.recorder import secrets_of
 from tests.unit.serdes import annotated
 
 
@@ -47,4 +47,4 @@ def test_what_has_no_annotations_has_none() -> None:
 
 
 def test_secrets_are_known_by_their_type_though_annotations_are_text() -> None:
-    assert _secrets_of(inspect.unwrap(annotated.flow)) == {"phrase"}
+    assert secrets_of(inspect.unwrap(annotated.flow)) == {"phrase"}
