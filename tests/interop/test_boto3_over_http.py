@@ -86,7 +86,7 @@ def test_invoke_checkpoint_and_state(cloud: Cloud) -> None:
         )
         return done('"ü"')
 
-    cloud.register("flow", body)
+    cloud.register("flow", body, tenant_isolated=True)
     arn, payload = cloud.run("flow", '{"who": "ü"}'.encode(), DurableExecutionName="order-7", TenantId="acme")
 
     assert payload.decode() == '"ü"'

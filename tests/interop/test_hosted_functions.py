@@ -70,9 +70,9 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 def test_a_plain_function_runs_in_a_process_of_its_own_which_is_kept(cloud: Cloud) -> None:
     import os
 
-    cloud.host("plain")
+    cloud.host("plain", tenant_isolated=True)
     first = cloud.invoke("plain", [1], TenantId="acme")
-    second = cloud.invoke("plain", [2])
+    second = cloud.invoke("plain", [2], TenantId="acme")
     found = first["Payload"]
     assert found["event"] == [1]
     assert found["tenant"] == "acme"

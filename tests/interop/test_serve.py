@@ -3,8 +3,10 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,21 +141,34 @@ def test_the_trace_header_the_handler_and_the_memory_reach_the_function(served: 
     assert found["memory"] == 512
 
 
+REPORT = re.compile(
+    r"REPORT RequestId: \S+\tDuration: (?P<duration>[0-9.]+) ms\tBilled Duration: (?P<billed>[0-9]+) ms\t"
+    r"Memory Size: 512 MB\tMax Memory Used: (?P<used>[0-9]+) MB"
+)
+
+
 def test_the_tail_of_the_log_is_returned(served: Served) -> None:
     answer = served.client.invoke(FunctionName="plain", LogType="Tail")
     lines = base64.b64decode(answer["LogResult"]).decode().splitlines()
     assert [line.partition(" ")[0] for line in lines] == ["START", "said", "END", "REPORT"]
+    report = REPORT.fullmatch(lines[-1])
+    assert report is not None, lines[-1]
+    assert float(report["duration"]) <= int(report["billed"]) < float(report["duration"]) + 1
+    assert sys.platform != "linux" or 5 < int(report["used"]) < 512
     answer = served.client.invoke(FunctionName="slow", LogType="Tail")
     assert payload(answer)["errorType"] == "Sandbox.Timedout"
     tail = base64.b64decode(answer["LogResult"]).decode()
     assert "going to sleep\n" in tail
     assert "Task timed out after 1.00 seconds" in tail
+    assert tail.endswith(" MB\tStatus: timeout\n")
     assert "LogResult" not in served.client.invoke(FunctionName="plain")
 
 
 def test_tenants_are_required_and_do_not_share_a_process(served: Served) -> None:
-    with pytest.raises(ClientError, match="tenant-isolated"):
+    with pytest.raises(ClientError, match="is enabled with tenancy configuration"):
         served.client.invoke(FunctionName="tenants")
+    with pytest.raises(ClientError, match=r"InvalidParameterValueException.*not enabled with tenancy configuration"):
+        served.client.invoke(FunctionName="plain", TenantId="a")
     found = [payload(served.client.invoke(FunctionName="tenants", TenantId=tenant))["pid"] for tenant in "abab"]
     assert found[0] == found[2] != found[1] == found[3]
     shown = served.client.get_function(FunctionName="tenants")["Configuration"]

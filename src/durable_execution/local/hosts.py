@@ -97,10 +97,12 @@ class Answer:
     Attributes:
         value: The returned value, which can be serialized as JSON.
         log: The last lines that the invocation logged, if the host knows them.
+        peak_memory_mb: The most memory that the function's process has used, in MB, if the host knows it.
     """
 
     value: Any
     log: Sequence[str] = ()
+    peak_memory_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,12 @@ class Failure:
     Attributes:
         error: The error. Its type is `Runtime.ExitError` if the process died, and `Sandbox.Timedout` after a time-out.
         log: The last lines that the invocation logged, if the host knows them.
+        peak_memory_mb: The most memory that the function's process has used, in MB, if the host knows it.
     """
 
     error: ErrorObject
     log: Sequence[str] = ()
+    peak_memory_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,23 @@
 """Threads that run invocations, and the end of what each logged."""
 
+import math
 import queue
 import threading
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from durable_execution.clock import SystemClock
-from durable_execution.local.hosts import Failure, Missing, Outcome
+from durable_execution.local.hosts import Answer, Failure, Missing, Outcome
 from durable_execution.local.invocations import Assignment
 from durable_execution.protocol import ErrorObject
 
 GRACE_SECONDS = 10
 """How much later than at its time-out an invocation is given up whose host ends it at the time-out."""
+
+TIMED_OUT = "Sandbox.Timedout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Workers:
         for assignment in overdue:
             seconds = assignment.function.timeout / timedelta(seconds=1)
             message = f"{assignment.request_id} Task timed out after {seconds:.2f} seconds"
-            self._finish(assignment, Failure(ErrorObject(message, "Sandbox.Timedout")))
+            self._finish(assignment, Failure(ErrorObject(message, TIMED_OUT)))
 
     def close(self) -> None:
         """End idle threads."""
@@ -139,13 +142,12 @@ class LogTails:
         """Add what one invocation logged."""
         if isinstance(outcome, Missing):
             return
-        request, context = assignment.request_id, assignment.context
-        milliseconds = seconds * 1000
+        request = assignment.request_id
         lines = [
-            f"START RequestId: {request} Version: {context.function_version}",
+            f"START RequestId: {request} Version: {assignment.context.function_version}",
             *outcome.log,
             f"END RequestId: {request}",
-            f"REPORT RequestId: {request}\tDuration: {milliseconds:.2f} ms\tMemory Size: {context.memory_limit_in_mb} MB",
+            "\t".join(_report(assignment, outcome, seconds * 1000)),
         ]
         text = "".join(f"{line}\n" for line in lines).encode(errors="replace")
         with self._lock:
@@ -158,3 +160,19 @@ class LogTails:
         """The tail of an execution's log, in Base64."""
         with self._lock:
             return b64encode(self._tails.get(key, b"")).decode()
+
+
+def _report(assignment: Assignment, outcome: Answer | Failure, milliseconds: float) -> Iterator[str]:
+    """The members of Lambda's REPORT line. A host that does not know the used memory counts as using all of it."""
+    size = assignment.context.memory_limit_in_mb
+    yield f"REPORT RequestId: {assignment.request_id}"
+    yield f"Duration: {milliseconds:.2f} ms"
+    yield f"Billed Duration: {math.ceil(milliseconds)} ms"
+    yield f"Memory Size: {size} MB"
+    yield f"Max Memory Used: {size if outcome.peak_memory_mb is None else outcome.peak_memory_mb} MB"
+    kind = outcome.error.type if isinstance(outcome, Failure) else None
+    if kind == TIMED_OUT:
+        yield "Status: timeout"
+    elif kind is not None and kind.startswith("Runtime."):
+        yield "Status: error"
+        yield f"Error Type: {kind}"

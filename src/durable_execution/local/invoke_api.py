@@ -102,10 +102,15 @@ class Invoking:
         """Start an execution, or return the existing execution with the same name.
 
         Raises:
-            ServiceError: The name is not allowed.
+            ServiceError: The name is not allowed, or the function takes no tenant id.
         """
         if start.name is not None:
             _check_name(start.name)
+        if start.tenant_id is not None and not start.function.is_tenant_isolated:
+            raise invalid(
+                f"The invoked function is not enabled with tenancy configuration: {start.function.name} takes no TenantId. "
+                "Leave it out, or register the function with tenant isolation."
+            )
         self._scheduler.require_open()
         self._recovery.hold_lease()
         # If the function must be loaded to know whether it is durable, then here, and not in the transaction.

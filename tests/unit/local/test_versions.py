@@ -1,5 +1,6 @@
 """Versions and aliases of functions, through the client."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from durable_execution import durable_execution
 from durable_execution.errors import EngineError, ServiceError
 from durable_execution.local import CountingIds, LocalEngine
+from durable_execution.local.hosts import Failure, Invocation, Outcome
+from durable_execution.protocol import ErrorObject
 
 
 @durable_execution
@@ -135,13 +138,47 @@ def test_versions_and_aliases_are_checked(versions: dict[str, Any], aliases: dic
 
 
 def test_the_end_of_the_log_names_the_invocations() -> None:
-    import base64
-
     with engine() as made:
         made.register("plain", lambda event, _: event)
         answer = made.client.invoke(FunctionName="plain", Payload="1", LogType="Tail")
         lines = base64.b64decode(answer["LogResult"]).decode().splitlines()
         assert [line.partition(" ")[0] for line in lines] == ["START", "END", "REPORT"]
+        members = [member.partition(":")[0] for member in lines[-1].split("\t")]
+        assert members == ["REPORT RequestId", "Duration", "Billed Duration", "Memory Size", "Max Memory Used"]
         assert "LogResult" not in made.client.invoke(FunctionName="plain", Payload="1")
         with pytest.raises(ServiceError, match="LogType"):
             made.client.invoke(FunctionName="plain", LogType="All")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ErrorObject("no", "ValueError"), []),
+        (ErrorObject("late", "Sandbox.Timedout"), ["Status: timeout"]),
+        (ErrorObject("gone", "Runtime.ExitError"), ["Status: error", "Error Type: Runtime.ExitError"]),
+    ],
+)
+def test_the_report_says_how_an_invocation_failed(error: ErrorObject, status: list[str]) -> None:
+    class Failing:
+        """A host whose function fails, and that knows how much memory it used."""
+
+        def invoke(self, invocation: Invocation) -> Outcome:
+            return Failure(error, peak_memory_mb=77)
+
+        def close(self) -> None: ...
+
+    with engine() as made:
+        made.register("plain", Failing(), durable=False)
+        answer = made.client.invoke(FunctionName="plain", Payload="1", LogType="Tail")
+        report = base64.b64decode(answer["LogResult"]).decode().splitlines()[-1]
+        assert report.split("\t")[3:] == ["Memory Size: 128 MB", "Max Memory Used: 77 MB", *status]
+
+
+def test_a_function_without_tenant_isolation_takes_no_tenant() -> None:
+    with engine() as made:
+        made.register("plain", lambda event, _: event)
+        with pytest.raises(ServiceError, match="not enabled with tenancy configuration") as refused:
+            made.client.invoke(FunctionName="plain", Payload="1", TenantId="acme")
+        assert refused.value.code == "InvalidParameterValueException"
+        with pytest.raises(ServiceError, match="not enabled with tenancy configuration"):
+            made.start("plain", 1, tenant_id="acme")

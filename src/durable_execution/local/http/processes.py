@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -262,7 +263,9 @@ class _Worker:
         self._logged: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._listen(self._process.stdout, self._answers.put, "answers")
         self._listen(self._process.stderr, self._write_log, "log")
+        self._peak_memory_mb: int | None = None
         self.is_durable = self._await_ready(spec)
+        self._measure()
 
     @property
     def is_alive(self) -> bool:
@@ -279,17 +282,19 @@ class _Worker:
         try:
             line = self._ask(_request(invocation), timeout)
         except queue.Empty:
+            self._measure()
             self._kill()
             self._send_unsent(invocation)
             message = f"{request_id} Task timed out after {timeout:.2f} seconds"
             self._log.write({**self._about, "level": "ERROR", "message": message})
-            return Failure(ErrorObject(message, "Sandbox.Timedout"), (*self._lines, message))
+            return Failure(ErrorObject(message, "Sandbox.Timedout"), (*self._lines, message), self._peak_memory_mb)
         if line is None:
             self._process.wait()
             self._send_unsent(invocation)
             return self._crashed(request_id)
         self._await_log(f"{END_OF_LOG}{request_id}")
-        return replace(_outcome(json.loads(line)), log=tuple(self._lines))
+        self._measure()
+        return replace(_outcome(json.loads(line)), log=tuple(self._lines), peak_memory_mb=self._peak_memory_mb)
 
     def close(self) -> None:
         """End the process: an idle worker exits when its input ends, and a busy one is killed."""
@@ -329,7 +334,11 @@ class _Worker:
         how = f"exit status {code}" if code >= 0 else f"signal: {signal.Signals(-code).name}"
         message = f"RequestId: {request_id} Error: Runtime exited with error: {how}"
         self._log.write({**self._about, "level": "ERROR", "message": message, "errorType": "Runtime.ExitError"})
-        return Failure(exit_error(message), (*self._lines, message))
+        return Failure(exit_error(message), (*self._lines, message), self._peak_memory_mb)
+
+    def _measure(self) -> None:
+        """Note the memory that the process has used. What a process that died used last is not known."""
+        self._peak_memory_mb = peak_memory_mb(self._process.pid) or self._peak_memory_mb
 
     def _await_ready(self, spec: str) -> bool:
         try:
@@ -378,6 +387,16 @@ class _Worker:
             self._process.wait()
         with contextlib.suppress(OSError):  # nothing that the function started outlives it
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def peak_memory_mb(process_id: int) -> int | None:
+    """The most memory that a running process has used, in MB; None where the system does not say."""
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    return None if peak is None else math.ceil(int(peak) / 1024)
 
 
 async def _checkpoint(invocation: Invocation, execution_arn: str, token: str, updates: list[Wire]) -> None:

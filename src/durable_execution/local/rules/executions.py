@@ -79,7 +79,9 @@ def begin_execution(backend: Backend, transaction: Transaction, start: Start) ->
     """
     function = start.function
     if function.is_tenant_isolated and start.tenant_id is None:
-        raise invalid(f"The function {function.name} is tenant-isolated: every invocation of it needs a TenantId.")
+        raise invalid(
+            f"The invoked function is enabled with tenancy configuration: {function.name} needs a TenantId in every invocation."
+        )
     if start.name is not None and function.is_durable:
         existing = backend.store.executions.by_name(function.name, start.name)
         if existing is not None:
