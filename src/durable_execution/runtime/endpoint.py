@@ -111,17 +111,22 @@ def missing_boto3(error: ImportError) -> ConfigurationError:
 def as_service_error(error: Exception) -> ServiceError:
     """An error of botocore that is not an answer of the service.
 
-    Its status is 400 if a retry cannot fix it (parameters, credentials, region), and None if the network did not answer.
+    Its status is None if the network, or a source of credentials, did not answer, and 400 for all others: a retry fixes neither
+    parameters nor the configuration.
     """
     from botocore import exceptions
 
-    permanent = (
-        exceptions.ParamValidationError,
-        exceptions.NoCredentialsError,
-        exceptions.NoRegionError,
-        exceptions.PartialCredentialsError,
+    transient = (
+        exceptions.HTTPClientError,
+        exceptions.ConnectionError,
+        exceptions.IncompleteReadError,
+        exceptions.ChecksumError,
+        exceptions.CapacityNotAvailableError,
+        exceptions.CredentialRetrievalError,
+        exceptions.MetadataRetrievalError,
+        exceptions.TokenRetrievalError,
     )
-    return ServiceError(type(error).__name__, str(error), status=400 if isinstance(error, permanent) else None)
+    return ServiceError(type(error).__name__, str(error), status=None if isinstance(error, transient) else 400)
 
 
 def is_unreadable_answer(error: BaseException) -> bool:
@@ -278,9 +283,14 @@ def endpoint_of(client: Any) -> Endpoint | None:
 
     Returns:
         None if the calls must go through the client: adaptive retries, an unusual signature, or an unknown version of botocore.
+
+    Raises:
+        ConfigurationError: The configured certificates cannot be read.
     """
     try:
         return _endpoint_of(client)
+    except ConfigurationError:
+        raise
     except (AttributeError, TypeError, KeyError, ValueError):
         return None
 
@@ -366,7 +376,12 @@ def _trust(context: Any, bundle: str, *, is_amazons: bool) -> Callable[[], bool]
     """
     roots = _roots_of_amazon(bundle) if is_amazons else ""
     if not roots:
-        context.load_verify_locations(bundle)
+        try:
+            context.load_verify_locations(bundle)
+        except OSError as error:  # also ssl.SSLError, for a file that holds no certificate
+            raise ConfigurationError(
+                f"cannot read the certificates in {bundle}: {error}. Correct AWS_CA_BUNDLE, or `ca_bundle` of the profile"
+            ) from error
         return _nothing_more
     context.load_verify_locations(cadata=roots)
 

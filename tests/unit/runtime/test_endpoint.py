@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointVariantError
+from botocore.exceptions import (
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    EndpointVariantError,
+    MetadataRetrievalError,
+)
 from botocore.httpsession import get_cert_path
 from botocore.loaders import JSONFileLoader, create_loader
 from botocore.regions import EndpointResolver
 
-from durable_execution.errors import ServiceError
+from durable_execution.errors import ConfigurationError, ServiceError
 from durable_execution.runtime import endpoint as endpoint_module
 from durable_execution.runtime.client import LambdaService
 from durable_execution.runtime.endpoint import (
@@ -23,6 +28,7 @@ from durable_execution.runtime.endpoint import (
     Endpoint,
     _endpoints_in,
     _model_without_operations,
+    as_service_error,
     endpoint_of,
     make_client,
 )
@@ -242,3 +248,55 @@ def test_other_bundles_are_loaded_whole(
         monkeypatch.setenv(name, str(tmp_path / value))
     assert LambdaService().checkpoint_now(ARN, "dG9r", []).token == "dG9r"
     assert encrypted.connections == 1
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that lacks nothing."""
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    ("variable", "value", "code"),
+    [
+        ("AWS_PROFILE", "missing", "ProfileNotFound"),
+        ("AWS_DEFAULT_REGION", "not a region", "InvalidRegionError"),
+        ("AWS_MAX_ATTEMPTS", "0", "InvalidMaxRetryAttemptsError"),
+    ],
+)
+def test_a_configuration_that_botocore_refuses_is_an_error_that_no_retry_fixes(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, code: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ServiceError, match=code) as raised:
+        LambdaService().prepare()
+    assert not raised.value.is_retriable
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    bundle = tmp_path / "authorities.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    with pytest.raises(ConfigurationError, match=r"cannot read the certificates in \S+authorities\.pem"):
+        LambdaService().prepare()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MetadataRetrievalError(error_msg="timed out"),
+        CredentialRetrievalError(provider="custom-process", error_msg="exit 1"),
+        EndpointConnectionError(endpoint_url="https://sts.amazonaws.com"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_may_answer_later_is_worth_a_retry(error: Exception) -> None:
+    assert as_service_error(error).is_retriable
