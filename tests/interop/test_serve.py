@@ -241,7 +241,8 @@ def test_a_boto3_script_uses_everything_against_serve(tmp_path: Path, monkeypatc
         )
         arn = started["DurableExecutionArn"]
         assert started["ExecutedVersion"] == "1"
-        assert client.get_function(FunctionName="orders", Qualifier="live")["Configuration"]["Version"] == "1"
+        shown = client.get_function(FunctionName="orders", Qualifier="live")["Configuration"]
+        assert (shown["Version"], shown["Handler"]) == ("1", "releases/orders_1.orders")
         callback = serving.wait_for_callbacks(1, "orders")[0]
         client.pause_durable_execution(DurableExecutionArn=arn, Reason="deploying")
         while client.get_durable_execution(DurableExecutionArn=arn)["Status"] != "PAUSED":

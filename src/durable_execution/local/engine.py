@@ -184,7 +184,7 @@ class LocalEngine:
                 tenant_isolated,
                 {version: host_of(name, each)[0] for version, each in (versions or {}).items()},
                 aliases or {},
-                profile or profile_of(target),
+                profile or profile_of(target, versions),
             )
         )
 

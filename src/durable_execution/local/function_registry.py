@@ -28,12 +28,14 @@ class FunctionProfile:
         digest: Fingerprint of the code: Base64 of a SHA-256.
         memory_mb: Memory size, in MB.
         environment: Environment variables that were configured.
+        versions: What it says about versions with code of their own.
     """
 
     handler: str = "handler"
     digest: str = ""
     memory_mb: int = 128
     environment: Mapping[str, str] = field(default_factory=dict)
+    versions: "Mapping[str, FunctionProfile]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

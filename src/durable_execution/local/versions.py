@@ -8,6 +8,7 @@ import inspect
 import re
 import sys
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ class Versions:
         return {**kept, **function.aliases}
 
     def _configuration(self, function: Function, version: str, *, qualifier: str | None) -> Wire:
-        profile = function.profile
+        profile = function.profile.versions.get(version, function.profile)
         kept = {release.name: release for release in self._kept(function)}.get(version)
         changed = moment(kept.at_ms if kept is not None else self._backend.started_ms)
         wire: Wire = {
@@ -234,12 +235,21 @@ def digest_of(*parts: bytes) -> str:
     return b64encode(sha256(b"\0".join(parts)).digest()).decode()
 
 
-def profile_of(target: Any) -> FunctionProfile:
-    """What GetFunction says about a target in this process: its handler, and a fingerprint of its source."""
+def profile_of(target: Any, versions: Mapping[str, Any] | None = None) -> FunctionProfile:
+    """What GetFunction says about a target in this process: its handler, and a fingerprint of its source.
+
+    Args:
+        target: The target.
+        versions: Targets of versions with code of their own.
+    """
     function = inspect.unwrap(getattr(target, "function", target)) if callable(target) else target
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__name__)
     try:
         source = Path(inspect.getfile(function)).read_bytes()
     except (OSError, TypeError):  # it has no source file
         source = b""
-    return FunctionProfile(handler=f"{module}.{name}", digest=digest_of(f"{module}.{name}".encode(), source))
+    return FunctionProfile(
+        handler=f"{module}.{name}",
+        digest=digest_of(f"{module}.{name}".encode(), source),
+        versions={version: profile_of(each) for version, each in (versions or {}).items()},
+    )

@@ -182,3 +182,27 @@ def test_a_function_without_tenant_isolation_takes_no_tenant() -> None:
         assert refused.value.code == "InvalidParameterValueException"
         with pytest.raises(ServiceError, match="not enabled with tenancy configuration"):
             made.start("plain", 1, tenant_id="acme")
+
+
+def test_the_log_of_a_deleted_execution_is_not_that_of_the_next_one() -> None:
+    @durable_execution
+    async def nothing(event: Any, ctx: Any) -> None:
+        """Only a log."""
+
+    with engine() as made:
+        made.register("f", nothing)
+        for _ in range(2):
+            answer = made.client.invoke(FunctionName="f", Qualifier="$LATEST", Payload="1", LogType="Tail")
+            assert base64.b64decode(answer["LogResult"]).decode().count("START RequestId") == 1
+            made.client.delete_durable_execution(DurableExecutionArn=answer["DurableExecutionArn"])
+
+
+def test_a_version_with_code_of_its_own_is_described_by_that_code() -> None:
+    with engine() as made:
+        made.register("f", new, versions={"1": old}, aliases={"live": "1"})
+        shown = {
+            qualifier: made.client.get_function_configuration(FunctionName="f", Qualifier=qualifier)
+            for qualifier in ("$LATEST", "live", "1")
+        }
+        assert [each["Handler"].rpartition(".")[2] for each in shown.values()] == ["new", "old", "old"]
+        assert shown["live"]["CodeSha256"] == shown["1"]["CodeSha256"] != shown["$LATEST"]["CodeSha256"]

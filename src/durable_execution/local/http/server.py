@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -207,12 +208,19 @@ def register_function(engine: LocalEngine, name: str, settings: FunctionSettings
         tenant_isolated=settings.tenant_isolation,
         versions={version: host(handler, version) for version, handler in settings.versions.items()},
         aliases=settings.aliases,
-        profile=FunctionProfile(
-            handler=lambda_form(settings.handler),
-            digest=digest_of(settings.handler.encode(), _source(settings.handler)),
-            memory_mb=settings.memory,
-            environment=settings.environment,
+        profile=replace(
+            _profile(settings.handler, settings),
+            versions={version: _profile(handler, settings) for version, handler in settings.versions.items()},
         ),
+    )
+
+
+def _profile(target: str, settings: FunctionSettings) -> FunctionProfile:
+    return FunctionProfile(
+        handler=lambda_form(target),
+        digest=digest_of(target.encode(), _source(target)),
+        memory_mb=settings.memory,
+        environment=settings.environment,
     )
 
 

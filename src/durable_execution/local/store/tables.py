@@ -38,6 +38,7 @@ class Executions:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
+        self._last_key = 0
 
     def by_arn(self, arn: str) -> ExecutionRow | None:
         """The execution with an ARN; None if it does not exist."""
@@ -97,10 +98,14 @@ class Executions:
 
     def insert(self, row: ExecutionRow) -> int:
         """Add an execution, and return its new key."""
-        cursor = self._execute(
-            f"INSERT INTO executions ({EXECUTION_COLUMNS}) VALUES ({_marks(len(row))})", (None, *row[1:])
-        )
-        return cursor.lastrowid or 0
+        key = self._last_key = self._new_key()
+        self._execute(f"INSERT INTO executions ({EXECUTION_COLUMNS}) VALUES ({_marks(len(row))})", (key, *row[1:]))
+        return key
+
+    def _new_key(self) -> int:
+        """A key that no execution has had, not even a deleted one, which callers that wait, and the ends of logs, still name."""
+        highest: int | None = self._execute("SELECT max(key) FROM executions").fetchone()[0]
+        return max(self._last_key, whole("key", highest) or 0) + 1
 
     def update(self, before: ExecutionRow, row: ExecutionRow) -> None:
         """Write the changed columns of an execution.
