@@ -25,6 +25,7 @@ from durable_execution.runtime.endpoint import (
     is_expired,
     is_unreadable_answer,
     make_client,
+    missing_boto3,
     unreadable_answer,
 )
 from durable_execution.runtime.service import CheckpointAnswer, StatePage
@@ -153,7 +154,10 @@ def _environment_calls() -> Calls:
         endpoint = endpoint_of(make_client(has_operations=False))
         return Transport(endpoint) if endpoint is not None else ClientCalls(make_client())
 
-    return _made(resolve)
+    try:
+        return _made(resolve)
+    except ImportError as error:  # of botocore, or of what it needs
+        raise missing_boto3(error) from error
 
 
 def _made(call: Callable[[], T]) -> T:

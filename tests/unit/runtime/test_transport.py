@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -419,8 +420,12 @@ class TestConfiguration:
             LambdaService().prepare()
         assert not raised.value.is_retriable
 
-    def test_a_missing_botocore_is_a_configuration_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(__import__("sys").modules, "botocore.config", None)
+    @pytest.mark.parametrize(
+        "module", ["botocore.config", "botocore.exceptions", "botocore.session", "urllib3.connectionpool"]
+    )
+    def test_a_missing_botocore_is_a_configuration_error(self, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+        environment(monkeypatch)
+        monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(ConfigurationError, match="Add boto3 to the deployment package"):
             LambdaService().prepare()
 
