@@ -12,12 +12,16 @@ from durable_execution import (
     MapConfig,
     ParallelBranch,
     ParallelConfig,
+    RetryPresets,
+    StepConfig,
     StepContext,
     durable_execution,
     durable_step,
 )
 
 PRICES = {"tea": 4.20, "cup": 9.00, "pot": 24.50, "tin": 6.30}
+ONCE = StepConfig(retry_strategy=RetryPresets.none())
+"""An item without a price has none a minute later either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ async def price_basket(basket: Basket, ctx: DurableContext) -> dict[str, object]
     """Price a basket; items without a price are left out and listed."""
 
     async def price(item_ctx: DurableContext, item: str, _index: int) -> float:
-        return await item_ctx.step(look_up(item))
+        return await item_ctx.step(look_up(item), config=ONCE)
 
     prices = await ctx.map(
         basket.items,
