@@ -24,7 +24,7 @@ export NO_MKDOCS_2_WARNING := 1
 # Some images switch bytecode caches off; without caches, every worker and every test process compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# `make test TESTS=tests/unit/local OPTIONS=-x` selects tests.
+# `make test TESTS=tests/unit/local OPTIONS=-x` selects tests. Tests that are selected run, acceptance tests too.
 TESTS ?=
 WORKERS ?= auto
 OPTIONS ?=
@@ -41,17 +41,20 @@ BESIDE_ENVIRONMENT := RECEIVER_PORT=24318 OTEL_PYTHON_DISTRO=aws_distro OTEL_PYT
 	OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:24318/v1/traces \
 	OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none OTEL_AWS_APPLICATION_SIGNALS_ENABLED=false OTEL_TRACES_SAMPLER=always_on
 
-.PHONY: audit help demo test coverage mutants check lint types contracts docs prose commits format bench docs-site test-lowest test-beside layer package clean
+.PHONY: audit help demo test acceptance coverage mutants check lint types contracts docs prose commits format bench docs-site test-lowest test-beside layer package clean
 
 help: ## show this list
 	@echo "make <target>, where <target> is one of"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s%s\n", $$1, $$2 }' Makefile
 
 demo: $(READY_TO_RUN) ## run the order workflow in real time, then open it in the debugger
 	@$(BIN)/python examples/demo.py
 
-test: $(READY_TO_WORK) ## run every test, in parallel and in random order
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(OPTIONS) $(TESTS)
+test: $(READY_TO_WORK) ## run every test but the acceptance tests, in parallel and in random order
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(if $(TESTS),,-m "not acceptance") $(OPTIONS) $(TESTS)
+
+acceptance: $(READY_TO_WORK) ## run the tests of what users receive, beside other software, and of whole programs
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -m acceptance $(OPTIONS)
 
 coverage: $(READY_TO_WORK) ## run the tests of the parts and the scenarios, and print how much of the code they reach
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --cov --cov-report=term:skip-covered tests/unit tests/scenarios
@@ -59,7 +62,7 @@ coverage: $(READY_TO_WORK) ## run the tests of the parts and the scenarios, and 
 mutants: $(READY_TO_WORK) ## change the code in small ways and list the changes that no test notices
 	@$(BIN)/python -m tests.mutants $(OPTIONS)
 
-check: lint types contracts docs prose commits ## check without running: lint, format, types, layers, docs, words, commits
+check: lint types contracts docs prose commits acceptance ## lint, format, types, layers, docs, words, commits; then the acceptance tests
 
 lint: $(READY_TO_WORK)
 	@echo "· ruff: lint and format"

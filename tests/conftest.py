@@ -11,7 +11,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.warm_interpreters import WarmInterpreters, warm
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
+ACCEPTANCE_FOLDERS = {"campaigns", "interop", "typing"}
+"""Folders in which every test is an acceptance test; others are marked one by one."""
 
 # Machines differ in speed and CI machines are shared: an example is bounded by the test's timeout, not by a deadline.
 # The same examples in every run, so that a red build is about the change; HYPOTHESIS_PROFILE=thorough looks for new ones.
@@ -101,8 +104,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return 1 + (os.cpu_count() or 1)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of folders from which no test is run: that would be a fifth of the time that collection takes."""
+    is_left_out = config.getoption("markexpr") == "not acceptance" and collection_path.parent == TESTS
+    return True if is_left_out and collection_path.name in ACCEPTANCE_FOLDERS else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse test ids that hold an address: workers that run in parallel must collect the same ids."""
+    """Mark the tests of whole folders, and refuse ids that hold an address: parallel workers must collect the same ids."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in ACCEPTANCE_FOLDERS:
+            item.add_marker(pytest.mark.acceptance)
     bad = sorted({item.nodeid for item in items if " at 0x" in item.nodeid})
     if bad:
         raise pytest.UsageError("test ids differ from process to process, give them ids=:\n" + "\n".join(bad))

@@ -15,7 +15,7 @@ IMAGES = ROOT / "docs" / "images"
 NAMES = ("debugger.svg", "debugger-timeline.svg", "debugger-divergence.svg", "debugger-step.svg", "debugger-loop.svg")
 
 # The script shows the moment in which a replay has not ended yet: a fork of a warm interpreter is too quick for it.
-pytestmark = [pytest.mark.real_time, pytest.mark.new_interpreter]
+pytestmark = [pytest.mark.acceptance, pytest.mark.real_time, pytest.mark.new_interpreter]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tests.replay.debugged import AttachedReplay, Terminal, command, line_of, re
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="replays need fork")
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("style", ["async", "plain"])
 def test_an_ide_steps_through_the_code_and_not_through_the_sdk(style: str, tmp_path: Path) -> None:
     case = recorded(style, tmp_path)
@@ -42,6 +43,7 @@ def test_an_ide_steps_through_the_code_and_not_through_the_sdk(style: str, tmp_p
     assert "the replay in the debugger ended: SUCCEEDED, 4 calls" in replay.printed
 
 
+@pytest.mark.acceptance
 def test_an_ide_stops_in_the_items_of_a_map(tmp_path: Path) -> None:
     case = recorded("map", tmp_path)
     with AttachedReplay(case) as replay:
@@ -61,6 +63,7 @@ def test_an_ide_stops_in_the_items_of_a_map(tmp_path: Path) -> None:
         assert replay.end() == 0
 
 
+@pytest.mark.acceptance
 def test_stepping_over_gathered_calls_ends_on_the_next_line(tmp_path: Path) -> None:
     case = recorded("gather", tmp_path)
     with AttachedReplay(case) as replay:
@@ -75,6 +78,7 @@ def test_stepping_over_gathered_calls_ends_on_the_next_line(tmp_path: Path) -> N
         assert replay.end() == 0
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("style", ["async", "plain", "map", "gather"])
 def test_an_ide_stops_at_the_first_divergence(style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case = recorded(style, tmp_path, is_diverged=True)
@@ -123,6 +127,7 @@ PRETENDING = """
     open('written.txt', 'w')"""
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(
     ("effects", "said", "times"),
     [(CAUGHT, "refused: effects.py", len(REFUSED)), (PRETENDING, "refused: ", 1)],
@@ -143,6 +148,7 @@ def test_the_debugger_opens_no_hole_for_side_effects(effects: str, said: str, ti
     assert replay.printed.count(said) == times, replay.printed
 
 
+@pytest.mark.acceptance
 def test_what_is_evaluated_at_a_stop_has_no_side_effects(tmp_path: Path) -> None:
     case = recorded("async", tmp_path)
     with AttachedReplay(case) as replay:
@@ -158,6 +164,7 @@ def test_what_is_evaluated_at_a_stop_has_no_side_effects(tmp_path: Path) -> None
     assert "writing written.txt" in replay.printed
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("style", ["async", "plain"])
 def test_pdb_steps_over_calls_and_stops_at_the_divergence(style: str, tmp_path: Path) -> None:
     case = recorded(style, tmp_path, is_diverged=True)
@@ -180,6 +187,7 @@ def test_pdb_steps_over_calls_and_stops_at_the_divergence(style: str, tmp_path: 
     assert "differs at handler/pause" in terminal.printed
 
 
+@pytest.mark.acceptance
 def test_pdb_stays_in_a_map_item(tmp_path: Path) -> None:
     case = recorded("map", tmp_path)
     terminal = Terminal(command(case, "--pdb"), tmp_path)
@@ -198,6 +206,7 @@ def test_pdb_stays_in_a_map_item(tmp_path: Path) -> None:
     assert "left before its end" in terminal.printed
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("style", ["async", "plain"])
 def test_pdb_stops_where_the_handler_fails(style: str, tmp_path: Path) -> None:
     from tests.replay.debugged import STYLES
@@ -214,6 +223,7 @@ def test_pdb_stops_where_the_handler_fails(style: str, tmp_path: Path) -> None:
     assert terminal.end() == 4
 
 
+@pytest.mark.acceptance
 def test_code_that_returns_too_early_stops_at_its_last_line(tmp_path: Path) -> None:
     from tests.replay.debugged import ASYNC
     from tests.tui.broken import Broken, record

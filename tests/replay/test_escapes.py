@@ -42,6 +42,7 @@ GAPS_WITHOUT_LANDLOCK = GAPS | {"compiled_creat"}
 """What only the kernel stops: files that compiled code opens by itself."""
 
 pytestmark = [
+    pytest.mark.acceptance,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="acts are written for Linux"),
     pytest.mark.timeout(180),
 ]

@@ -38,7 +38,7 @@ ACTS = {
 }
 HELPER = "def write(place):\n    with open(place, 'w') as file:\n        file.write('x')\n"
 
-pytestmark = pytest.mark.new_interpreter
+pytestmark = [pytest.mark.acceptance, pytest.mark.new_interpreter]
 Install = Callable[[str], str]
 
 

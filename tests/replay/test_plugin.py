@@ -9,6 +9,8 @@ import pytest
 from tests.replay.recording import history_of
 from tests.replay.workflows import plain
 
+pytestmark = pytest.mark.acceptance
+
 PLUGIN = "durable_execution.testing.plugin_histories"
 FLOW = """
 from datetime import timedelta

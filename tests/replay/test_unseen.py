@@ -10,6 +10,8 @@ import pytest
 from tests.replay import unseen_programs as unseen
 from tests.replay.fixes_of_programs import MARKED, fixed_text
 
+pytestmark = pytest.mark.acceptance
+
 BY_NAME = {program.name: program for program in unseen.programs()}
 LATER = unseen.REPLAYED_IN
 

@@ -264,6 +264,7 @@ for report in pool.replay(Task(0, "x", recording, "{FILE}:flow") for _ in range(
     assert all_gone(pids)
 
 
+@pytest.mark.acceptance
 @pytest.mark.timeout(180)
 def test_workers_report_what_this_process_reports_for_the_whole_corpus() -> None:
     """No effect is seen where there is none, and no difference is lost on the way."""

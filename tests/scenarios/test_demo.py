@@ -11,6 +11,8 @@ import pytest
 
 from durable_execution.local import LocalEngine
 
+pytestmark = pytest.mark.acceptance
+
 RESULT = {
     "order_id": "A-17",
     "payment_id": "pay-A-17",

@@ -39,6 +39,7 @@ KEYS = [
 ]  # fmt: skip
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", ["order", "lines", "hostile"])
 def test_random_input_does_not_end_the_app(
@@ -83,6 +84,7 @@ MORE_KEYS = [
 ]
 
 
+@pytest.mark.acceptance
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", ["opener", "fleet", "fork", "live"])

@@ -122,6 +122,7 @@ def open_page(browser: Any, file: Path, **options: Any) -> tuple[Any, list[str]]
     return page, [url for url in requests if not url.startswith("file:")]
 
 
+@pytest.mark.acceptance
 @pytest.mark.interop
 def test_the_scrubber_steps_by_call_with_mouse_and_keys(pages: dict[str, Path], browser: Any) -> None:
     page, others = open_page(browser, pages["one"])
@@ -143,6 +144,7 @@ def test_the_scrubber_steps_by_call_with_mouse_and_keys(pages: dict[str, Path], 
     assert others == []
 
 
+@pytest.mark.acceptance
 @pytest.mark.interop
 def test_a_divergence_is_shown_with_its_five_lines_in_both_schemes_and_on_a_phone(
     pages: dict[str, Path], browser: Any
@@ -157,6 +159,7 @@ def test_a_divergence_is_shown_with_its_five_lines_in_both_schemes_and_on_a_phon
     assert len(colors) == 2
 
 
+@pytest.mark.acceptance
 @pytest.mark.interop
 def test_a_page_without_scripts_shows_everything(pages: dict[str, Path], browser: Any) -> None:
     page, _ = open_page(browser, pages["one"], java_script_enabled=False)
@@ -220,6 +223,7 @@ def test_lines_of_a_handler_that_does_not_exist_are_an_error(
     assert pages["one"].exists()
 
 
+@pytest.mark.acceptance
 @pytest.mark.interop
 def test_the_second_scrubber_steps_by_line(pages: dict[str, Path], browser: Any) -> None:
     folder = pages["one"].parent

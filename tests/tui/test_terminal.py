@@ -17,6 +17,7 @@ from durable_execution.trace import write_traces
 from tests.tui.recordings import order_recording, order_traces
 
 pytestmark = [
+    pytest.mark.acceptance,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux"),
     pytest.mark.real_time,
 ]

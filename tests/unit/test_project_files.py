@@ -94,6 +94,7 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.acceptance
 @pytest.mark.timeout(120)
 def test_the_script_passes_on_code_that_replays(shop: Path) -> None:
     done = check(shop)
@@ -136,6 +137,7 @@ def run_action(folder: Path, **inputs: str) -> dict[str, "subprocess.CompletedPr
     return done
 
 
+@pytest.mark.acceptance
 @pytest.mark.timeout(120)
 def test_the_steps_of_the_action_annotate_summarize_and_pass_on_the_exit_code(shop: Path) -> None:
     (shop / "shop.py").write_text(SHOP.format(name="changed"))
@@ -193,6 +195,7 @@ def test_the_site_s_check_finds_public_names_without_an_entry(tmp_path: Path) ->
     assert list(check_site.missing_names(tmp_path, names)) == ["api: shop.errors.Empty is not in the reference"]
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(
     "hook", yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()), ids=lambda hook: hook["id"]
 )

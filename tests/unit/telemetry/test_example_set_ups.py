@@ -65,6 +65,7 @@ def order(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Collect
         return received
 
 
+@pytest.mark.acceptance
 @pytest.mark.real_time
 def test_the_example_for_phoenix_sends_what_its_page_counts(repository: Path, tmp_path: Path) -> None:
     with collector() as received:
@@ -83,6 +84,7 @@ def test_the_example_for_phoenix_sends_what_its_page_counts(repository: Path, tm
     ]  # fmt: skip
 
 
+@pytest.mark.acceptance
 @pytest.mark.real_time
 def test_the_example_for_jaeger_sends_one_tree(order: Collector) -> None:
     assert {span.service_name for span in order.spans} == {"orders"}
@@ -94,6 +96,7 @@ def test_the_example_for_jaeger_sends_one_tree(order: Collector) -> None:
     assert [span.status for span in order.named("charge")] == ["OK"]
 
 
+@pytest.mark.acceptance
 @pytest.mark.real_time
 def test_the_picture_for_jaeger_shows_every_span(order: Collector, repository: Path) -> None:
     assert drawn(repository / JAEGER / "README.md") == {span.name for span in order.spans}
@@ -106,6 +109,7 @@ def test_jaeger_listens_where_spans_are_sent(repository: Path) -> None:
     assert re.fullmatch(r".+:\d+\.\d+\.\d+", jaeger["image"]), "a pinned version"
 
 
+@pytest.mark.acceptance
 def test_the_templates_are_valid_and_one_that_is_not_is_refused(repository: Path, tmp_path: Path) -> None:
     # All in one process: cfn-lint takes seconds to start.
     templates = [repository / folder / "template.yaml" for folder in (XRAY, f"{DEPLOY}/sam")]
