@@ -150,8 +150,7 @@ async def run_batch(call: Call, branches: Branches, config: MapConfig | Parallel
             annotation = branches.result_type(index)
         return codec_for(config.item_serdes, annotation, operation_id=branch_id(call.id, index), execution_arn=arn)
 
-    codec = batch_codec(item_codec)
-    codec = Codec(codec.encode, codec.decode, is_blocking=bool(getattr(config.item_serdes, "is_blocking", False)))
+    codec = batch_codec(item_codec, is_blocking=bool(getattr(config.item_serdes, "is_blocking", False)))
     if config.serdes is not None:
         codec = codec_for(config.serdes, None, operation_id=call.id, execution_arn=arn)
     recorded = call.scope.state.operations.get(call.id)

@@ -22,7 +22,7 @@ from durable_execution.serdes.error_texts import reason, stored
 from durable_execution.serdes.interface import Codec
 
 
-def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
+def batch_codec(item_codec: Callable[[int], Codec], *, is_blocking: bool = False) -> Codec:
     """Create the codec of a batch whose item i has codec `item_codec(i)`.
 
     A result that the tagged format restores exactly is stored as is, like in AWS's SDK for Python. Any other result is
@@ -30,6 +30,7 @@ def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
 
     Args:
         item_codec: Returns the codec of the item at an index.
+        is_blocking: Whether these codecs block.
     """
 
     def encode(batch: BatchResult[Any]) -> str:
@@ -49,7 +50,7 @@ def batch_codec(item_codec: Callable[[int], Codec]) -> Codec:
         items = [_decoded(item, item_codec(item.index)) for item in batch.all]
         return BatchResult(items, batch.completion_reason)
 
-    return Codec(encode, decode)
+    return Codec(encode, decode, is_blocking=is_blocking)
 
 
 def _from_plain(found: Any, item_codec: Callable[[int], Codec]) -> BatchResult[Any] | None:
