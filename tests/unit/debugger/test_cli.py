@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from durable_debugger import cli
 from durable_debugger.cli import main
 from durable_debugger.cli.entry import VERBS
 from durable_debugger.cli.output import Output
@@ -466,6 +468,21 @@ def test_an_interrupted_check_leaves_partial_results(
     assert [report["verdict"] for report in document["reports"]] == ["same", "interrupted"]
     assert (document["is_partial"], document["exit_code"]) == (True, 130)
     assert "interrupted: 1 of 2 recordings was replayed, so the results are partial" in printed.err
+
+
+def test_an_interruption_while_the_command_is_loaded_is_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting(MetaPathFinder):
+        def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+            if fullname == "durable_debugger.cli.entry":
+                raise KeyboardInterrupt
+
+    monkeypatch.delattr(cli, "entry")
+    monkeypatch.delitem(sys.modules, "durable_debugger.cli.entry")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert main(["--help"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_an_execution_is_explained(order_file: str, capsys: pytest.CaptureFixture[str]) -> None:
