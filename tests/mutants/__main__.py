@@ -80,7 +80,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "replay/slicing.py": (("tests/unit/replay",), ("tests/replay/test_causes.py",), ("tests/replay/test_unseen.py",)),
     "local/rules": (
-        ("tests/unit/local/rules", "tests/unit/local/test_execution_forks.py"),
+        ("tests/unit/local/rules", "tests/unit/local/test_execution_forks.py", "tests/unit/local/test_queries.py"),
         ("tests/unit/local",),
         ("tests/conformance/test_requirements.py", "tests/interop/test_boto3_over_http.py"),
     ),

@@ -114,7 +114,7 @@ def _step(update: Update, current: OperationRow | None) -> None:
     if update.action != "RETRY":
         _require_close_members(update)
         return
-    if not update.has_step_options or update.delay_seconds is None:
+    if update.delay_seconds is None:
         raise invalid("A RETRY of a STEP needs StepOptions.NextAttemptDelaySeconds.")
     if update.error is not None and update.payload is not None:
         raise invalid("Cannot provide both Error and Payload to RETRY a STEP.")

@@ -33,7 +33,6 @@ class Update(NamedTuple):
         payload: Serialized result, input or state.
         error: Error object, as JSON.
         delay_seconds: STEP RETRY.
-        has_step_options: Whether StepOptions are present.
         wait_seconds: WAIT START.
         timeout_seconds: CALLBACK START.
         heartbeat_seconds: CALLBACK START.
@@ -52,7 +51,6 @@ class Update(NamedTuple):
     payload: str | None
     error: str | None
     delay_seconds: int | None = None
-    has_step_options: bool = False
     wait_seconds: int | None = None
     timeout_seconds: int | None = None
     heartbeat_seconds: int | None = None
@@ -144,7 +142,7 @@ def _step_options(options: Mapping[str, Any]) -> dict[str, Any]:
     delay = _seconds(
         options, "StepOptions.NextAttemptDelaySeconds", "NextAttemptDelaySeconds", MIN_DELAY_SECONDS, MAX_DELAY_SECONDS
     )
-    return {"has_step_options": True, "delay_seconds": delay}
+    return {"delay_seconds": delay}
 
 
 def _wait_options(options: Mapping[str, Any]) -> dict[str, Any]:
