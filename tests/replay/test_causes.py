@@ -4,12 +4,13 @@ import json
 import linecache
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from durable_execution import DurableContext, durable_execution
+from durable_execution import DurableContext, StepContext, durable_execution, durable_step
 from durable_execution.divergence import DivergenceKind, Evidence, Severity
 from durable_execution.history.reading import read_history
 from durable_execution.replay import (
@@ -28,9 +29,11 @@ from durable_execution.replay.dependence import Dependences
 from durable_execution.replay.evidence import CauseSearch
 from durable_execution.replay.line_recording import EventKind, LineEvent, LineRecording
 from durable_execution.replay.messages import Ready
+from durable_execution.replay.recorded_state import contexts_to_open
 from durable_execution.replay.reproduction import FIRST_CALLS, LAST_CALLS, Variant, blank_of, variants_here
 from durable_execution.replay.supervisor import WorkerOptions
 from durable_execution.replay.surroundings import Surroundings
+from durable_execution.trace import MemorySink, read_traces
 from tests.replay import cause_corpus, varying
 from tests.replay.causes.hash_shard.handler import EVENT
 from tests.replay.causes.hash_shard.handler import handler as sharded
@@ -274,6 +277,54 @@ def test_what_is_decided_anew_in_each_round_shows_at_a_different_round_in_each_r
     assert root.cause.evidence is Evidence.REPRODUCED
     assert "test_causes.py" in root.cause.file
     assert "`rounds`" in root.cause.text
+
+
+turns: list[int] = []
+DOORS = ["north", "east", "south", "west"]
+
+
+@durable_step
+async def kept(step: StepContext, doors: list[str]) -> list[str]:
+    return doors
+
+
+@durable_execution
+async def doors_in_turn(event: Any, ctx: DurableContext) -> None:
+    turns.append(1)  # the cause
+    first = len(turns) % len(DOORS)
+
+    async def shut(ctx: DurableContext, door: str) -> None:
+        await ctx.step(varying.body, name=f"shut_{door}")
+
+    doors = DOORS[first:] + DOORS[:first]
+    await ctx.map(doors, shut, name="doors")
+    await ctx.step(kept(doors))
+
+
+def test_the_order_of_the_items_of_a_map_is_explained_by_the_calls_of_its_items() -> None:
+    """The map itself is called with the same number of items in every replay."""
+    turns[:] = [1]
+    sink = MemorySink()
+    events, arn = history_of(doors_in_turn, {}, sink=sink)
+    execution = read_history(events, arn=arn, traces=read_traces(sink.texts[arn]))
+    divergences = Replayer(doors_in_turn, cause=False).replay(execution).divergences
+    at_map, at_step, inner = divergences
+    assert (at_step.severity, inner.kind) == (Severity.WARNING, DivergenceKind.RENAMED)
+    moved = replace(
+        inner,
+        kind=DivergenceKind.REORDERED,
+        path=at_map.path,
+        context_path=at_map.context_path,
+        recorded=at_map.recorded,
+        replayed=at_map.replayed,
+    )  # as a comparison says it where several calls in items changed places
+    opened = contexts_to_open(divergences, execution)
+    variants = list(variants_here(doors_in_turn, execution, seconds=60, count=2, opened=opened))
+    beside, found = CauseSearch([variants], ()).explain([at_step, moved])
+    assert found.cause is not None
+    assert found.cause.evidence is Evidence.REPRODUCED
+    assert "`turns`" in found.cause.text
+    assert beside.cause is None
 
 
 def test_the_search_can_be_left_out() -> None:

@@ -153,7 +153,7 @@ def _batch(found: Orchestration, node: ast.Call, sets: frozenset[str]) -> Iterat
     """Find sets given to `ctx.map`: the items, and so their recorded results, have another order in another process."""
     items = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "items")]
     if operation_of(node, found.contexts) == "map" and items and _is_set(items[0], sets):
-        yield _finding(found, items[0], "DUR109", f"{_shown(items[0])} given to map")
+        yield _finding(found, items[0], "DUR109", f"map({_shown(items[0])}, …)")
     if isinstance(node.func, ast.Name) and node.func.id == "next" and node.args and _is_set(node.args[0], sets):
         yield _finding(found, node, "DUR109", _shown(node))
     if (

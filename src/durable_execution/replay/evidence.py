@@ -25,6 +25,9 @@ SECONDS = 10.0
 """Most time that the search for one cause takes."""
 
 AT_RECORDED_TIME = "recorded time"
+INNER_SIGNS = ("#", "/")
+"""What follows the path of a context in the path of a call in it."""
+
 NEVER_OBSERVED = frozenset({Source.GENERATOR, Source.STATE, Source.IMPORT, Source.DEFAULT, Source.OTHER})
 """Sources that one replay cannot show."""
 
@@ -60,6 +63,7 @@ class CauseSearch:
     def explain(self, divergences: Sequence[Divergence]) -> list[Divergence]:
         """Return the differences, with the cause of the first that breaks or changes the execution."""
         roots = [one for one in divergences if one.is_root and one.severity is not Severity.INFO]
+        roots.sort(key=lambda one: one.severity is not Severity.ERROR)
         if not roots:
             return list(divergences)
         read_again()
@@ -132,7 +136,18 @@ class CauseSearch:
 
     def _target(self, roots: Sequence[Divergence]) -> Divergence:
         id_ = self._diverged()
-        return next((one for one in roots if id_ is not None and id_ in _ids(one)), roots[0])
+        own = next((one for one in roots if id_ is not None and id_ in _ids(one)), None)
+        return own or next((one for one in roots if self._is_shown_inside(one)), roots[0])
+
+    def _is_shown_inside(self, divergence: Divergence) -> bool:
+        """Whether replays part at a call in the context that differs: items in a different order make different calls."""
+        diverged, ids = self._diverged(), _ids(divergence)
+        if diverged is None or not ids:
+            return False
+        inside = tuple(f"{divergence.path}{sign}" for sign in INNER_SIGNS)
+        is_inside = any(one.calls.get(diverged, "").startswith(inside) for one in self.variants)
+        first, *others = self.variants
+        return is_inside and all(one.calls.get(id_) == first.calls.get(id_) for one in others for id_ in ids)
 
     def _operation(self, roots: Sequence[Divergence]) -> str | None:
         """Return the id of the call to explain.
@@ -141,7 +156,7 @@ class CauseSearch:
         """
         target, diverged = self._target(roots), self._diverged()
         own = _ids(target)
-        if diverged in own:
+        if diverged in own or self._is_shown_inside(target):
             return diverged
         if target.kind is DivergenceKind.OUTCOME:
             return None
