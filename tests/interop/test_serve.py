@@ -275,6 +275,7 @@ def test_a_boto3_script_uses_everything_against_serve(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
+@pytest.mark.timeout(180)  # each command of the CLI starts a process of its own, a second each
 def test_the_aws_cli_works_against_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     environment = {
