@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence, Severity
+from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
 from durable_execution.replay.dependence import Dependences, outlives_the_execution
 from durable_execution.replay.edits import cause_by_edit, is_unedited
 from durable_execution.replay.explained import applied, explained_as_unedited
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.origin import BY_SUSPECT, cause_of, is_at
+from durable_execution.replay.report import roots_of
 from durable_execution.replay.reproduction import Reproduction, Variant, reproduced
 from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import read_again
@@ -62,8 +63,7 @@ class CauseSearch:
 
     def explain(self, divergences: Sequence[Divergence]) -> list[Divergence]:
         """Return the differences, with the cause of the first that breaks or changes the execution."""
-        roots = [one for one in divergences if one.is_root and one.severity is not Severity.INFO]
-        roots.sort(key=lambda one: one.severity is not Severity.ERROR)
+        roots = roots_of(divergences)
         if not roots:
             return list(divergences)
         read_again()

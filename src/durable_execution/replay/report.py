@@ -1,6 +1,6 @@
 """The result of a replay, as one value for the command line, pytest, CI formats and the debugger."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
@@ -128,8 +128,7 @@ class ReplayReport:
     @property
     def roots(self) -> tuple[Divergence, ...]:
         """Root differences that are errors or warnings, errors first."""
-        found = [one for one in self.divergences if one.is_root and one.severity is not Severity.INFO]
-        return tuple(sorted(found, key=lambda one: one.severity is not Severity.ERROR))
+        return roots_of(self.divergences)
 
     @property
     def root(self) -> Divergence | None:
@@ -201,3 +200,9 @@ def _suspect_wire(suspect: "Suspect") -> dict[str, Any]:
         "after": suspect.path,
         "is_blocked": suspect.is_blocked,
     }
+
+
+def roots_of(divergences: Iterable[Divergence]) -> tuple[Divergence, ...]:
+    """Return the root differences that are errors or warnings, errors first: a report and the search for its cause begin there."""
+    found = [one for one in divergences if one.is_root and one.severity is not Severity.INFO]
+    return tuple(sorted(found, key=lambda one: one.severity is not Severity.ERROR))
