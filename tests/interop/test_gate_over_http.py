@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -266,20 +266,25 @@ def test_what_cannot_be_paused_is_listed_and_the_rest_is(
     assert [status for status in statuses(deployed) if status == "PAUSED"] == ["PAUSED"] * (len(ODD) - 1)
 
 
+def held_once(paused: list[str], error: BaseException) -> Callable[[Any, str, str], Any]:
+    """Return a `hold` that notes the first execution it pauses, and raises an error at the second."""
+
+    def held(client: Any, arn: str, reason: str) -> Any:
+        if paused:
+            raise error
+        paused.append(arn)
+        return hold(client, arn, reason)
+
+    return held
+
+
 def test_an_interrupted_hold_prints_what_it_has_done(
     deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renamed = deployed.version("renamed", odd="uneven")
     paused: list[str] = []
-
-    def interrupted(client: Any, arn: str, reason: str) -> Any:
-        if paused:
-            raise KeyboardInterrupt
-        paused.append(arn)
-        return hold(client, arn, reason)
-
     with monkeypatch.context() as patched:
-        patched.setattr("durable_debugger.cli.gate.hold", interrupted)
+        patched.setattr("durable_debugger.cli.gate.hold", held_once(paused, KeyboardInterrupt()))
         assert deployed.gate(renamed, "--hold", "--yes", "--json") == 130
     printed = capsys.readouterr()
     document = json.loads(printed.out)
@@ -294,14 +299,8 @@ def test_a_service_that_is_gone_ends_a_hold_with_what_it_has_done(
     deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paused: list[str] = []
-
-    def unreachable(client: Any, arn: str, reason: str) -> Any:
-        if paused:
-            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
-        paused.append(arn)
-        return hold(client, arn, reason)
-
-    monkeypatch.setattr("durable_debugger.cli.gate.hold", unreachable)
+    gone = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+    monkeypatch.setattr("durable_debugger.cli.gate.hold", held_once(paused, gone))
     assert deployed.gate(deployed.version("renamed", odd="uneven"), "--hold", "--yes", "--json") == 3
     document = json.loads(capsys.readouterr().out)
     assert (document["exit_code"], document["is_partial"]) == (3, True)
