@@ -4,6 +4,7 @@ A store with 160 orders is recorded on the local engine, some of them with plant
 what the debugger shows of them.
 """
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -94,6 +95,7 @@ async def take(app: DebuggerApp, name: str, *keys: str) -> None:
 
 def main() -> None:
     """Make both pictures."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         os.chdir(directory)

@@ -4,6 +4,7 @@ The order workflow of the examples runs on the local engine, is edited, replayed
 images as SVG, and the edit-replay-fix loop as an asciinema cast and as an SVG that plays it. The results are committed.
 """
 
+import argparse
 import asyncio
 import contextlib
 import importlib.util
@@ -341,5 +342,8 @@ def make(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES)
-    print(f"wrote {len(list(IMAGES.glob('debugger*')))} files", file=sys.stderr)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", nargs="?", type=Path, default=IMAGES, help="where to write them")
+    target = parser.parse_args().directory
+    make(target)
+    print(f"wrote {len(list(target.glob('debugger*')))} files to {target}", file=sys.stderr)

@@ -9,6 +9,7 @@ FOLDER is then `node_modules/code-server/lib/vscode`. A changed order workflow i
 the entry that the command wrote. What stands in for Microsoft's Python extension only connects VS Code to debugpy.
 """
 
+import argparse
 import contextlib
 import json
 import shutil
@@ -104,9 +105,13 @@ def vscode(server: Path, data: Path) -> Iterator[str]:
 
 def main() -> None:
     """Take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where VS Code's server is")
+    server = parser.parse_args().folder.resolve()
+
     from playwright.sync_api import sync_playwright
 
-    server, browser = Path(sys.argv[1]).resolve(), shutil.which("chromium") or shutil.which("google-chrome")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.gettempdir(), "shop")  # its path is in the pictures
         folder.mkdir()

@@ -7,11 +7,24 @@ import pytest
 from tests.architecture.source_tree import REPOSITORY as ROOT
 
 
-def test_no_tracked_file_names_the_place_of_a_checkout() -> None:
+TOP_LEVEL_FOLDERS = {".ci", ".github", "debugger", "docs", "examples", "src", "tests"}
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[str]:
+    """The path of every committed file, from the root."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("this is not a git checkout")
+    return [name for name in listed.stdout.split("\0") if name]
+
+
+def test_no_tracked_file_names_the_place_of_a_checkout(tracked: list[str]) -> None:
     place = str(ROOT).encode()
-    files = [ROOT / name for name in listed.stdout.split("\0") if name]
-    found = [str(file.relative_to(ROOT)) for file in files if file.is_file() and place in file.read_bytes()]
+    found = [name for name in tracked if (ROOT / name).is_file() and place in (ROOT / name).read_bytes()]
     assert not found, "recorded with absolute paths: " + ", ".join(found)
+
+
+def test_nothing_is_committed_outside_the_known_folders(tracked: list[str]) -> None:
+    """A script's output that landed in a folder of its own is easily committed with `git add --all`."""
+    assert {name.split("/")[0] for name in tracked if "/" in name} == TOP_LEVEL_FOLDERS
