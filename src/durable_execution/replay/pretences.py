@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from durable_execution.replay.isolation import current
 from durable_execution.replay.substitutes import LOOP_FILES
-from durable_execution.replay.suspects import Owner, SuspectKind, owner_of
+from durable_execution.replay.suspects import SuspectKind, imported_by_name
 
 CHANGES: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (os, ("mkdir", "makedirs", "remove", "unlink", "rename", "replace", "rmdir", "removedirs", "symlink", "link", "truncate",
@@ -174,7 +174,7 @@ def pretended_effects() -> Iterator[None]:
                 inherited.append((owner, name))
             replaced.append((owner, name, original))
             setattr(owner, name, pretence)
-        for module, name, value in list(_bound(known)):
+        for module, name, value in list(imported_by_name(known)):
             replaced.append((module, name, value))
             setattr(module, name, known[id(value)])
         yield
@@ -184,13 +184,3 @@ def pretended_effects() -> Iterator[None]:
                 delattr(owner, name)
             else:
                 setattr(owner, name, original)
-
-
-def _bound(known: dict[int, Any]) -> Iterator[tuple[Any, str, Any]]:
-    """Find functions that user modules imported by name."""
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and owner_of(file) is Owner.USER:
-            for name, value in list(vars(module).items()):
-                if id(value) in known:
-                    yield module, name, value

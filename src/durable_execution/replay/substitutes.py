@@ -37,6 +37,7 @@ from durable_execution.replay.suspects import (
     SuspectList,
     base_name,
     begun_at,
+    imported_by_name,
     owner_of,
     user_stack,
     watched_by,
@@ -246,17 +247,11 @@ class ImportedNames:
 
 def _bound_in_modules() -> Iterator[Replacement]:
     """Find functions that user modules imported by name, such as `from time import sleep`."""
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or owner_of(file) is not Owner.USER:
-            continue
-        for name, value in list(vars(module).items()):
-            if value is _sleep:
-                yield module, name, value, _skipped_sleep
-            elif value is _sleep_async:
-                yield module, name, value, _skipped_async_sleep
-            elif value is _start_thread and sys.version_info < (3, 12):
-                yield module, name, value, _watched_start
+    replacements: dict[int, Any] = {id(_sleep): _skipped_sleep, id(_sleep_async): _skipped_async_sleep}
+    if sys.version_info < (3, 12):
+        replacements[id(_start_thread)] = _watched_start
+    for module, name, value in imported_by_name(replacements):
+        yield module, name, value, replacements[id(value)]
 
 
 SENDERS: tuple[tuple[Any, tuple[str, ...]], ...] = (

@@ -21,13 +21,13 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import cache
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import durable_execution
@@ -354,6 +354,24 @@ def owner_of(filename: str) -> Owner:
     if path.startswith(LIBRARY_DIRECTORIES) or f"{os.sep}site-packages{os.sep}" in path:
         return Owner.LIBRARY
     return Owner.STANDARD if path.startswith(STANDARD_DIRECTORIES) else Owner.USER
+
+
+def user_modules() -> list[ModuleType]:
+    """Return the loaded modules whose files are the user's own."""
+    files = [(one, getattr(one, "__dict__", {}).get("__file__")) for one in list(sys.modules.values())]
+    return [one for one, file in files if isinstance(file, str) and owner_of(file) is Owner.USER]
+
+
+def imported_by_name(functions: Container[int]) -> Iterator[tuple[ModuleType, str, Any]]:
+    """Find the names under which user modules have functions, such as after `from time import sleep`.
+
+    Args:
+        functions: Their ids.
+    """
+    for module in user_modules():
+        for name, value in list(vars(module).items()):
+            if id(value) in functions:
+                yield module, name, value
 
 
 def is_user_frame(frame: FrameType) -> bool:

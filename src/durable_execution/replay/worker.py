@@ -49,7 +49,7 @@ from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerErr
 from durable_execution.replay.sandbox import Sandbox
 from durable_execution.replay.substitutes import variables_read
 from durable_execution.replay.surroundings import seed_random, shift_clock
-from durable_execution.replay.suspects import Owner, Suspect, owner_of
+from durable_execution.replay.suspects import Suspect, user_modules
 
 DUMP_AT = 0.7
 """When a process writes down where every thread is: after this part of the time it has to stop by itself."""
@@ -105,12 +105,9 @@ def main() -> None:
 
 def _members() -> tuple[tuple[str, ...], ...]:
     """The values of each enum in user modules whose values are texts."""
-    modules = [
-        one for one in list(sys.modules.values()) if owner_of(getattr(one, "__file__", None) or "") is Owner.USER
-    ]
     found = {
         tuple(member.value for member in value)
-        for module in modules
+        for module in user_modules()
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Enum)
     }
