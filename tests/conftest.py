@@ -42,7 +42,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
-        gc.set_threshold(5_000)  # screens are many objects, and few of them are garbage
+        gc.set_threshold(20_000)  # screens are many objects, and few of them are garbage
         gc.enable()
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from tests.architecture.source_tree import REPOSITORY as ROOT
 
-
 TOP_LEVEL_FOLDERS = {".ci", ".github", "debugger", "docs", "examples", "src", "tests"}
 
 

@@ -24,6 +24,7 @@ from tests.properties import orders
 
 DOWN = failures(orders.GatewayError("down"))
 SMALL = st.integers(0, 9)
+pytestmark = pytest.mark.acceptance
 
 
 def refund_follows_payment(run: WorkflowRun) -> None:

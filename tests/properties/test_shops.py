@@ -30,6 +30,8 @@ from tests.properties import shops
 PLANS = 40 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 15
 """Plans that a sound workflow has to pass."""
 
+pytestmark = pytest.mark.acceptance
+
 SOLD_OUT = failures(shops.SoldOutError("none left"))
 
 

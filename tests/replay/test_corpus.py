@@ -10,6 +10,7 @@ from durable_execution.replay import Replayer, Verdict
 from tests.replay.programs import handler_of
 
 SILENT = sorted((Path(__file__).parent / "corpus" / "silent").glob("*.json"))
+pytestmark = pytest.mark.acceptance
 
 
 @pytest.mark.parametrize("path", SILENT, ids=lambda path: path.stem)

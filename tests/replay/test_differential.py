@@ -28,6 +28,8 @@ Body = list[dict[str, Any]]
 THOROUGH_SECONDS = 3_600
 """Time for a part of the thousands of examples of the thorough profile."""
 
+pytestmark = pytest.mark.acceptance
+
 PARTS = max(1, settings().max_examples // 250)
 """The thorough examples are split, so that workers share them and one contradiction does not hide those that follow."""
 

@@ -16,6 +16,7 @@ from tests.replay.programs import handler_of
 
 CASES = sorted((Path(__file__).parent / "corpus" / "divergent").glob("*.json"))
 WITHOUT_CODE = {DivergenceKind.RESULT, DivergenceKind.OUTCOME}
+pytestmark = pytest.mark.acceptance
 """Kinds whose fix is not code: a value has to be computed from recorded values, in a way that only its author knows."""
 
 

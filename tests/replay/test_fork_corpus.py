@@ -25,7 +25,7 @@ EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 9
 """One of how many calls is forked at; `HYPOTHESIS_PROFILE=thorough` forks at all of them."""
 
 CASES = sorted(CORPUS.glob("*/*.json"))
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.acceptance, pytest.mark.filterwarnings("ignore")]
 
 
 class Corpus:

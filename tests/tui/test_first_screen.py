@@ -23,6 +23,7 @@ from tests.tui.conftest import Drive, main_of, screen_text
 ALL = (*CASES, *FURTHER)
 NAMES = [case.name for case in ALL]
 REPLAYED = [case.name for case in ALL if case.today is not None and not case.is_continued]
+pytestmark = pytest.mark.acceptance
 
 
 @pytest.fixture(scope="module")
