@@ -1,11 +1,15 @@
 """Where the difference between two replays is made: programs with the line marked, each run twice with different reads."""
 
+import asyncio
 import itertools
 import re
 import sys
 import textwrap
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from inspect import iscoroutinefunction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +18,7 @@ import pytest
 
 from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.line_recording import LineRecording
+from durable_execution.replay.sliced import Origin
 from durable_execution.replay.slicing import Slice
 from durable_execution.replay.statements import outer_reads, read_again
 
@@ -67,12 +72,18 @@ class Runs:
                 module.update(read=world.read, call=world.call)
                 exec(compile(source, str(self.file), "exec"), module)
             module.update(read=world.read, call=world.call)
+            flow = module["flow"]
             with suppress(LookupError):
-                world.recorder.run(module["flow"])
+                world.recorder.run(partial(asyncio.run, flow()) if iscoroutinefunction(flow) else flow)
             self.sides.append(world.recorder.recording())
 
     def marked(self, mark: str) -> list[int]:
         return [number for number, line in enumerate(self.source.splitlines(), start=1) if mark in line]
+
+    def origins(self) -> dict[int, str]:
+        """The mark of each origin, by line."""
+        marks = (line.partition("# ORIGIN ")[2].partition("  #")[0] for line in self.source.splitlines())
+        return {number: mark for number, mark in enumerate(marks, start=1) if mark}
 
     @property
     def asked(self) -> Callable[[], Slice]:
@@ -89,10 +100,39 @@ class Runs:
 def test_the_marked_line_makes_the_difference(name: str, tmp_path: Path) -> None:
     runs = Runs(programs()[name], tmp_path)
     found = runs.asked()
-    assert [one.line for one in found.origins] == runs.marked("# ORIGIN"), found.origins
+    assert {one.line: mark_of(one) for one in found.origins} == runs.origins()
+    assert found.origins == sorted(found.origins, key=lambda one: one.depth), "the nearest first"
     decided = [found.decision.line] if found.decision is not None else []
     assert decided == runs.marked("# DECISION")
-    kept = [one.kept for one in found.origins if one.kept is not None]
-    assert kept == [line.partition("# ORIGIN kept ")[2] for line in runs.source.splitlines() if "# ORIGIN kept" in line]
     assert not found.is_short
     assert {one.file for one in found.origins} <= {str(runs.file)}
+
+
+def mark_of(origin: Origin) -> str:
+    how = "default" if origin.is_default else "opaque" if origin.is_opaque else "kept"
+    return f"{origin.depth} {how} {origin.kept}" if origin.kept is not None else str(origin.depth)
+
+
+def test_values_are_those_of_the_first_run_and_of_the_other(tmp_path: Path) -> None:
+    runs = Runs(programs()["the argument of a call"], tmp_path)
+    assert [one.values for one in runs.asked().origins] == [("'x'", "'y'")]
+
+
+@pytest.mark.parametrize("ask", [Slice.from_result, Slice.from_error, partial(Slice.from_call, operation_id="1")])
+def test_nothing_is_found_in_recordings_without_lines(ask: Callable[..., Slice]) -> None:
+    found = ask(LineRecording(), LineRecording())
+    assert (found.origins, found.decision, found.is_short) == ([], None, False)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(
+    ("line", "is_short"), [('call("a")', False), ("call(name)", True)], ids=["before the read", "at the call"]
+)
+def test_a_slice_that_needs_values_that_are_left_out_says_so(
+    line: str, is_short: bool, side: int, tmp_path: Path
+) -> None:
+    runs = Runs(programs()["the argument of a call"], tmp_path)
+    (number,) = runs.marked(line)
+    at = next(at for at, event in enumerate(runs.sides[side].events) if event.line == number)
+    runs.sides[side] = replace(runs.sides[side], blank=(at, at + 1))
+    assert runs.asked().is_short is is_short
