@@ -348,7 +348,11 @@ class Slice:
         if function is not None and name in parameters_of(function):
             return self._parameter(name, frame, function, values, depth)
         outer = self._left.enclosing(frame)
-        if outer is not None and self._left.write_anywhere(name, at) is None and self._is_new("closure", at, name):
+        if (
+            outer is not None
+            and self._left.write_anywhere(name, at) is None
+            and self._is_new("closure", outer.number, name)
+        ):
             return self._local(name, at, outer, values, depth)
         return self._shared(name, at, frame, values, depth)
 
