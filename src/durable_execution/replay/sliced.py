@@ -1,9 +1,33 @@
-"""What a slice finds: the statements that make a difference, and the branch through which they reach a call."""
+"""What a slice finds: the statements that make a difference, and the branch through which they reach a call.
 
+A slice follows values by recursion, and a value that a loop carries on is followed turn by turn. So its steps bound how deep it
+goes, and not Python's recursion limit.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 
 from durable_execution.replay.line_recording import NOTHING, Values
 from durable_execution.replay.statements import Statement
+
+MAX_STEPS = 2_000
+FRAMES_A_STEP = 8
+_raising = Lock()
+
+
+@contextmanager
+def deep_recursion() -> Iterator[None]:
+    """Allow recursion as deep as `MAX_STEPS` steps of a slice."""
+    with _raising:  # all threads have one limit
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + FRAMES_A_STEP * MAX_STEPS)
+        try:
+            yield
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 @dataclass(frozen=True, slots=True)

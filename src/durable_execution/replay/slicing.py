@@ -27,10 +27,8 @@ from durable_execution.replay.shared_values import (
     parameters_of,
     passes,
 )
-from durable_execution.replay.sliced import Decision, Origin
+from durable_execution.replay.sliced import MAX_STEPS, Decision, Origin, deep_recursion
 from durable_execution.replay.statements import Statement, source_of
-
-MAX_STEPS = 2_000
 
 
 @dataclass
@@ -57,6 +55,7 @@ class Slice:
     _steps: int = 0
 
     @classmethod
+    @deep_recursion()
     def from_call(cls, left: LineRecording, right: LineRecording, operation_id: str) -> "Slice":
         """Slice back from an operation whose call differs between two replays, or is made in one only."""
         ours, theirs = Side(left), Side(right)
@@ -73,6 +72,7 @@ class Slice:
         return best._finished()  # noqa: SLF001  # of this class
 
     @classmethod
+    @deep_recursion()
     def from_result(cls, left: LineRecording, right: LineRecording) -> "Slice":
         """Slice back from the value that the handler returns."""
         found = cls(Alignment(Side(left), Side(right)))
@@ -82,6 +82,7 @@ class Slice:
         return found._finished()  # of this class
 
     @classmethod
+    @deep_recursion()
     def from_error(cls, left: LineRecording, right: LineRecording) -> "Slice":
         """Slice back from the error that ends the first replay, and not the second."""
         found = cls(Alignment(Side(left), Side(right)))
@@ -481,5 +482,7 @@ class Slice:
         return Origin(file, statement.first, statement, kept, False, depth, values, self._left.values(statement, at))
 
     def _note(self, origin: Origin) -> None:
+        if self._steps > MAX_STEPS:
+            return  # what it depends on is not followed any more
         if all((one.file, one.line) != (origin.file, origin.line) for one in self.origins):
             self.origins.append(origin)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from durable_execution.replay import slicing
 from durable_execution.replay.line_recorder import LineRecorder
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.sliced import Origin
@@ -122,6 +123,16 @@ def test_values_are_those_of_the_first_run_and_of_the_other(tmp_path: Path) -> N
 def test_nothing_is_found_in_recordings_without_lines(ask: Callable[..., Slice]) -> None:
     found = ask(LineRecording(), LineRecording())
     assert (found.origins, found.decision, found.is_short) == ([], None, False)
+
+
+@pytest.mark.parametrize(("turns", "is_found"), [(20, True), (40, False)])
+def test_a_value_is_followed_for_a_number_of_steps_and_nothing_is_named_beyond(
+    turns: int, is_found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slicing, "MAX_STEPS", 60)
+    source = programs()["a value that a loop carries through 300 turns"].replace("300", str(turns))
+    runs = Runs(source, tmp_path)
+    assert [one.line for one in runs.asked().origins] == runs.marked("# ORIGIN") * is_found
 
 
 @pytest.mark.parametrize("side", [0, 1])
