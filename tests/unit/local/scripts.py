@@ -56,19 +56,20 @@ Body = Callable[[Session], Any]
 
 
 FAILED: list[BaseException] = []
-"""Assertions that failed inside handlers of the running test."""
+"""Assertions that failed inside handlers of the running test, and members of an answer that were missing there."""
 
 
 def scripted(client: Any, body: Body) -> Callable[[Any, Any], Any]:
     """A durable handler out of a function of a session.
 
-    The engine takes an assertion that fails in a handler for an error of the handler, and retries. So it is kept as well.
+    The engine takes an assertion that fails in a handler for an error of the handler, and retries. So it is kept as well, and
+    so is the error of an answer without a member.
     """
 
     def handler(event: Any, context: Any) -> Any:
         try:
             return body(Session(client, event, context))
-        except (AssertionError, pytest.fail.Exception) as failed:
+        except (AssertionError, KeyError, pytest.fail.Exception) as failed:
             FAILED.append(failed)
             raise
 

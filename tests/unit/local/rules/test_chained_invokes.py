@@ -1,13 +1,17 @@
 """Chained invokes: durable and plain targets, and every way they can end."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from threading import get_ident
 from typing import Any
 
 import pytest
 
 from durable_execution.errors import ServiceError
-from durable_execution.local import LocalEngine
+from durable_execution.local import Answer, Invocation, LocalEngine
+from durable_execution.local.transaction import Transaction
 from durable_execution.protocol import Wire
 from tests.unit.local.conftest import START
 from tests.unit.local.scripts import (
@@ -324,3 +328,66 @@ def test_stopping_a_parent_does_not_stop_its_children(engine: LocalEngine) -> No
     assert kinds(engine, arn)[-1] == "ExecutionStopped"
     (child,) = engine.client.list_durable_executions_by_function(FunctionName="child")["DurableExecutions"]
     assert child["Status"] == "SUCCEEDED"
+
+
+class LateHost:
+    """Loads its function when it is asked whether it is durable, which can take seconds.
+
+    Args:
+        is_in_transaction: Whether the thread that asks has a transaction open.
+    """
+
+    def __init__(self, is_in_transaction: Callable[[], bool]) -> None:
+        self._is_in_transaction = is_in_transaction
+        self.loaded: list[bool] = []
+
+    @property
+    def is_durable(self) -> bool:
+        self.loaded.append(self._is_in_transaction())
+        return False
+
+    def invoke(self, invocation: Invocation) -> Answer:
+        return Answer(invocation.event)
+
+    def close(self) -> None:
+        """Release nothing."""
+
+
+@pytest.mark.parametrize("name", ["late", "late:$LATEST", "arn:aws:lambda:us-east-1:123456789012:function:late"])
+def test_an_invoked_function_is_loaded_before_the_transaction_that_starts_it(
+    name: str, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other executions go on while a module is imported."""
+    within: list[int] = []
+    transaction = engine._backend.transaction
+
+    @contextmanager
+    def noted() -> Iterator[Transaction]:
+        with transaction() as made:
+            within.append(get_ident())
+            yield made
+            within.remove(get_ident())
+
+    monkeypatch.setattr(engine._backend, "transaction", noted)
+    host = LateHost(lambda: get_ident() in within)
+    register(engine, calling(invoke("i", name, "5")))
+    engine.register("late", host)
+    assert engine.run("flow").result == 5
+    assert host.loaded[:2] == [False, True], "loaded by the first question, and asked again when it starts"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(None, "ChainedInvokeOptions"), ({}, "ChainedInvokeOptions"), ({"FunctionName": "a b"}, "function name")],
+    ids=["no options", "no name", "a malformed name"],
+)
+def test_a_checkpoint_refuses_an_invoke_without_a_function_that_can_be_loaded(
+    options: Wire | None, message: str, engine: LocalEngine
+) -> None:
+    def body(session: Session) -> Wire:
+        with pytest.raises(ServiceError, match=message):
+            session.send({**invoke("i", "x"), "ChainedInvokeOptions": options})
+        return done()
+
+    register(engine, body)
+    assert engine.run("flow").status == "SUCCEEDED"
