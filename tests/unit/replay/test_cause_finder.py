@@ -1,8 +1,12 @@
 """Which processes a search for a cause starts, and what it asks of each, with processes that only say how their replays go."""
 
 import math
+import os
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -16,14 +20,17 @@ from durable_execution.replay.line_recording import EventKind, LineEvent, LineRe
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.reproduction import Variant
 from durable_execution.replay.supervisor import WorkerOptions
-from durable_execution.replay.surroundings import FRESH, HASHED, WORN, Surroundings
+from durable_execution.replay.surroundings import FRESH, HASHED, STEADY, WORN, Surroundings, surroundings_for
 
-EXECUTION = cast("Any", type("Recording", (), {"started_at": None, "operations": ()})())
+EXECUTION = cast("Any", type("Recording", (), {"started_at": None, "operations": (), "traces": ()})())
 CAUSE = Cause(Evidence.REPRODUCED, "flow.py", 3, "flow.py:3 reads the clock", "read it in a step")
 
 
-def difference(line: int = 5, *, is_root: bool = True) -> Divergence:
-    site = CallSite("flow.py", line, "flow")
+def side(line: int) -> Side:
+    return Side("STEP", "Step", "b", call_site=CallSite("flow.py", line, "flow"), id="1")
+
+
+def difference(line: int = 5, *, recorded_line: int | None = None, is_root: bool = True) -> Divergence:
     return Divergence(
         kind=DivergenceKind.INSERTED,
         severity=Severity.ERROR,
@@ -31,8 +38,8 @@ def difference(line: int = 5, *, is_root: bool = True) -> Divergence:
         path="flow/b",
         context_path="flow",
         position=2,
-        recorded=None,
-        replayed=Side("STEP", "Step", "b", call_site=site, id="1"),
+        recorded=side(recorded_line) if recorded_line is not None else None,
+        replayed=side(line),
         likely=None,
         effect="",
         fix="",
@@ -70,6 +77,13 @@ def test_differences_of_the_same_call_share_a_search() -> None:
     assert [reference for _, reference in finder.searched] == ["flow.py:flow", "flow.py:flow", "other.py:flow"]
 
 
+def test_recordings_of_different_versions_of_a_line_share_a_search() -> None:
+    finder = Searching()
+    for recorded_line in (3, 4):
+        finder.explain(report_of(difference(7, recorded_line=recorded_line)), "flow.py:flow")
+    assert len(finder.searched) == 1
+
+
 def test_a_cause_that_was_not_found_is_not_looked_for_again() -> None:
     finder = Searching(cause=None)
     for _ in range(3):
@@ -96,18 +110,31 @@ def test_without_a_difference_or_a_recording_there_is_nothing_to_search(report: 
     assert finder.searched == []
 
 
+Calls = Mapping[str, str]
+
+AS_RECORDED: Calls = {"1": "flow/a STEP Step {} None"}
+DIFFERENTLY: Calls = {"1": "flow/b STEP Step {} None"}
+WITH_A_DIFFERENT_ARGUMENT: Calls = {"1": "flow/a STEP Step {} 2"}
+
+
+def hundred(parting: int = 100) -> Calls:
+    """A hundred calls, which differ from a number on."""
+    return {str(n): f"flow/{'a' if n < parting else 'b'} STEP Step {{}} {n}" for n in range(100)}
+
+
 class World:
     """The processes that a search starts.
 
     Attributes:
-        goes: How the replays of a process go, by its name; like the first replay by default.
+        goes: How the replays of a process go, by its name: the calls of each. As recorded by default.
         fails: Names of processes that cannot be started.
         breaks: Names of processes whose replays fail.
+        hangs: What the replays of a process wait for, by its name.
         asked: What was recorded by line, with the calls without values.
     """
 
-    def __init__(self, goes: dict[str, list[str]] | None = None) -> None:
-        self.goes = goes or {}
+    def __init__(self) -> None:
+        self.goes: dict[str, list[Calls]] = {}
         self.fails: set[str] = set()
         self.breaks: set[str] = set()
         self.asked: list[tuple[str, int, Any]] = []
@@ -115,6 +142,8 @@ class World:
         self.started: list[str] = []
         self.killed: list[str] = []
         self.closed: list[str] = []
+        self.hangs: dict[str, Event] = {}
+        self.is_hanging = Event()
 
     def home(self, _reference: str, _options: Any, surroundings: Surroundings) -> Any:
         self.started.append(surroundings.name)
@@ -128,7 +157,7 @@ class Home:
 
     def __init__(self, world: World, surroundings: Surroundings) -> None:
         self.name, self.world = surroundings.name, world
-        self.goes = world.goes.get(self.name, ["as recorded"] * surroundings.replays)
+        self.goes = world.goes.get(self.name, [AS_RECORDED] * surroundings.replays)
         self.ready = cast("Any", type("Ready", (), {"variables": {"SHOP": None}, "members": ()})())
 
     def fork(self) -> "Home":
@@ -147,14 +176,18 @@ class Home:
         self, execution: Any, name: str, *, count: int, seconds: float, calls_only: bool, blank: Any, opened: Any
     ) -> list[Variant]:
         self.world.seconds.append(seconds)
+        if self.name in self.world.hangs:
+            self.world.is_hanging.set()
+            self.world.hangs[self.name].wait()
         if self.name in self.world.breaks:
             raise TimeoutError
         if not calls_only:
             self.world.asked.append((name, count, blank))
         events = () if calls_only else (LineEvent(EventKind.LINE, 0, 1),)
-        lines = LineRecording((), events, False, blank or (0, 0))
         return [
-            Variant(f"replay {n} in {name}", {"1": one}, None, None, False, "1", lines)
+            Variant(
+                f"replay {n} in {name}", one, None, None, False, "1", LineRecording((), events, False, blank or (0, 0))
+            )
             for n, one in enumerate(self.goes[:count], 1)
         ]
 
@@ -167,6 +200,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 AHEAD = "a process 200 days ahead"
+OTHERS = surroundings_for(EXECUTION, (), {"SHOP": None})
 
 
 def replays(deadline: float = math.inf, home: Any = None) -> Replays:
@@ -175,7 +209,7 @@ def replays(deadline: float = math.inf, home: Any = None) -> Replays:
 
 
 def test_the_first_replay_is_recorded_and_those_elsewhere_only_if_they_go_differently(world: World) -> None:
-    world.goes[AHEAD] = ["differently"]
+    world.goes[AHEAD] = [DIFFERENTLY]
     with replays() as found:
         (first, *others) = list(found)
     assert [one.name for one in first] == ["replay 1 in a fresh process"]
@@ -194,17 +228,26 @@ def test_a_search_goes_on_after_each_replay_that_goes_differently(
 ) -> None:
     """A replay that goes differently holds back the next one until it was compared."""
     later = [WORN, *HASHED]
+    asked: list[tuple[LineRecording, list[str]]] = []
+
+    def depends(lines: LineRecording, ids: list[str]) -> bool:
+        asked.append((lines, ids))
+        return True
+
     for decides in ("depends_on_kept_state", "depends_on_order"):
-        monkeypatch.setattr(cause_finder, decides, lambda *_: True)
+        monkeypatch.setattr(cause_finder, decides, depends)
     for one in later:
-        world.goes[one.name] = ["differently"]
+        world.goes[one.name] = [DIFFERENTLY]
+    world.goes[FRESH.name] = [AS_RECORDED, DIFFERENTLY]
     with replays() as found:
-        places = [variants[-1].place for variants in found]
-    assert places[-len(later) :] == [one.name for one in later]
+        (first, *others) = list(found)
+    assert [variants[-1].place for variants in others][-len(later) :] == [one.name for one in later]
+    assert [ids for _, ids in asked] == [["1"], ["1"]], "the call that differs"
+    assert all(lines is first[0].lines for lines, _ in asked)
 
 
 def test_a_fresh_process_whose_second_replay_goes_differently_records_both(world: World) -> None:
-    world.goes["a fresh process"] = ["as recorded", "differently"]
+    world.goes["a fresh process"] = [AS_RECORDED, DIFFERENTLY]
     with replays() as found:
         first = next(iter(found))
     assert [one.name for one in first] == ["replay 1 in a fresh process", "replay 2 in a fresh process"]
@@ -263,7 +306,7 @@ def test_each_process_has_the_time_that_is_left_and_a_moment_if_none_is(
 
 
 def test_replays_that_left_values_out_are_recorded_again_with_all_of_them(world: World) -> None:
-    world.goes[AHEAD] = ["differently"]
+    world.goes[AHEAD] = [DIFFERENTLY]
     with replays() as found:
         variants = [one for each in found for one in each if one.has_lines]
         world.asked.clear()
@@ -273,3 +316,80 @@ def test_replays_that_left_values_out_are_recorded_again_with_all_of_them(world:
     assert [one.name for one in whole] == [*(one.name for one in kept), *(one.name for one in short)]
     assert all(one.is_whole for one in whole)
     assert [name for name, *_ in world.asked] in ([AHEAD], []), "one that was recorded whole is known"
+
+
+@pytest.mark.parametrize(
+    ("second", "ahead", "left_out"),
+    [
+        (hundred(), hundred(), {FRESH.name: None}),
+        (hundred(90), hundred(), {FRESH.name: (8, 66)}),
+        (hundred(), hundred(80), {FRESH.name: (8, 56), AHEAD: (8, 56)}),
+        (hundred(90), hundred(90), {FRESH.name: (8, 66), AHEAD: (8, 66)}),
+    ],
+    ids=["nowhere", "in the same process", "in a different process", "in both"],
+)
+def test_values_far_from_where_a_replay_differs_from_the_first_are_left_out(
+    second: Calls, ahead: Calls, left_out: dict[str, Any], world: World
+) -> None:
+    """They take most of the time: those of 8 calls at the start are kept, and those of 24 before the one that differs."""
+    world.goes = {one.name: [hundred()] for one in OTHERS}
+    world.goes |= {FRESH.name: [hundred(), second], AHEAD: [ahead]}
+    with replays() as found:
+        list(found)
+    assert {name: blank for name, _, blank in world.asked} == left_out
+
+
+@pytest.mark.parametrize(
+    ("finder", "left"),
+    [(CauseFinder(WorkerOptions()), 30.0), (CauseFinder(WorkerOptions(), seconds=7.0), 7.0)],
+    ids=["default", "given"],
+)
+def test_a_search_has_its_time_from_when_it_starts(
+    finder: CauseFinder, left: float, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    finder.explain(report_of(difference()), "m:h")
+    assert set(world.seconds) == {left}
+
+
+@pytest.mark.parametrize(("cores", "at_once"), [(None, 2), (1, 2), (8, 8)])
+def test_replays_run_on_every_core(cores: int | None, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pools: list[int] = []
+
+    def pool(workers: int) -> ThreadPoolExecutor:
+        pools.append(workers)
+        return ThreadPoolExecutor(workers)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(cause_finder, "ThreadPoolExecutor", pool)
+    with replays():
+        assert pools == [at_once]
+
+
+def test_the_end_of_a_search_waits_for_no_replay(world: World) -> None:
+    world.hangs[AHEAD] = Event()
+    with replays() as found:
+        next(iter(found))
+        world.is_hanging.wait()
+    assert AHEAD in world.killed
+    assert AHEAD not in world.closed, "its thread does that"
+    world.hangs[AHEAD].set()
+
+
+@pytest.mark.parametrize(
+    ("here", "elsewhere", "is_steady"),
+    [
+        (AS_RECORDED, AS_RECORDED, True),
+        (AS_RECORDED, WITH_A_DIFFERENT_ARGUMENT, True),
+        (AS_RECORDED, DIFFERENTLY, False),
+        (None, DIFFERENTLY, True),
+    ],
+    ids=["the same", "different arguments", "different calls", "unknown"],
+)
+def test_calls_are_steady_if_they_are_the_same_in_other_surroundings(
+    here: Calls | None, elsewhere: Calls, is_steady: bool, world: World
+) -> None:
+    as_here, _, last = (one.name for one in STEADY)
+    world.goes = {as_here: [here] if here is not None else [], last: [elsewhere]}
+    with replays() as found:
+        assert found.is_steady() is is_steady
