@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any, Final, Protocol, TypeVar, cast
-from weakref import WeakKeyDictionary, WeakSet, finalize
+from weakref import WeakSet, finalize
 
 T = TypeVar("T")
 
@@ -75,7 +75,6 @@ class _Kept:
 
 _kept = _Kept()
 _thread_state = threading.local()
-_selectors: WeakKeyDictionary[asyncio.AbstractEventLoop, IdleSelector] = WeakKeyDictionary()
 
 
 class IdleSelector(selectors.DefaultSelector):
@@ -100,6 +99,34 @@ class IdleSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
+class CountingLoop(asyncio.SelectorEventLoop):
+    """An event loop that counts its turns and its tasks.
+
+    Attributes:
+        selector: Counts the turns, and tells when the loop is about to sleep.
+        created: How many tasks the loop has created.
+    """
+
+    def __init__(self) -> None:
+        self.selector = IdleSelector()
+        super().__init__(self.selector)
+        self.created = 0
+        self._counted_at = (-1, -1)
+        self._unfinished = 0
+        self.set_task_factory(cast("Any", _owning_task_factory))  # typeshed also wants generators
+
+    def unfinished_tasks(self) -> int:
+        """How many tasks have not ended, counted again in each turn and when the loop has created a task.
+
+        asyncio goes through all tasks of all loops to tell, and every step of a sequential workflow asks, all in one turn.
+        """
+        now = (self.selector.turns, self.created)
+        if now != self._counted_at:
+            self._counted_at = now
+            self._unfinished = len(asyncio.all_tasks(self))
+        return self._unfinished
+
+
 class EnvironmentLoop:
     """The event loop of one thread of an environment, kept across its invocations.
 
@@ -109,11 +136,9 @@ class EnvironmentLoop:
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.selector = IdleSelector()
-        self.loop = asyncio.SelectorEventLoop(self.selector)
-        _selectors[self.loop] = self.selector
+        self.loop = CountingLoop()
+        self.selector = self.loop.selector
         self.loop.set_exception_handler(_report)
-        self.loop.set_task_factory(cast("Any", _owning_task_factory))  # typeshed also wants generators
         finalize(self, _close_quietly, self.loop, self.process)
 
     def run(self, main: Coroutine[Any, Any, T], on_idle: Callable[[float | None], bool]) -> T:
@@ -159,8 +184,12 @@ def _close_quietly(loop: asyncio.AbstractEventLoop, process: int) -> None:
 
 def turns_of(loop: asyncio.AbstractEventLoop) -> int | None:
     """How many turns a loop has made; None if it is not the SDK's."""
-    selector = _selectors.get(loop)
-    return selector.turns if selector is not None else None
+    return loop.selector.turns if isinstance(loop, CountingLoop) else None
+
+
+def unfinished_tasks(loop: asyncio.AbstractEventLoop) -> int:
+    """How many tasks of a loop have not ended."""
+    return loop.unfinished_tasks() if isinstance(loop, CountingLoop) else len(asyncio.all_tasks(loop))
 
 
 def environment_loop() -> EnvironmentLoop:
@@ -201,9 +230,8 @@ def _run_in_thread(run: Callable[[EnvironmentLoop], T]) -> T:
         return pool.submit(in_thread).result()
 
 
-def _owning_task_factory(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
-) -> asyncio.Task[T]:
+def _owning_task_factory(loop: CountingLoop, coroutine: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
+    loop.created += 1
     owner = scope.get()
     if owner is None or owner is IN_STEP:
         return asyncio.Task(coroutine, loop=loop, **options)

@@ -18,6 +18,7 @@ from durable_execution.protocol.enums import BATCHES, COMBINATORS, PATCH, TERMIN
 from durable_execution.protocol.ids import operation_id
 from durable_execution.runtime.answers import is_stale
 from durable_execution.runtime.batcher import CheckpointBatcher, as_service_error
+from durable_execution.runtime.loop import unfinished_tasks
 
 if TYPE_CHECKING:
     from durable_execution.clock import Clock
@@ -212,14 +213,15 @@ class ExecutionState:
         loop's thread needs more: no body, no further thread and no background task may be waiting for the loop.
         """
         batcher = self.batcher
+        if batcher.is_sending or not (batcher.can_call_now or batcher.is_immediate):
+            return False
         others = len(self.threads)  # a blocking thread that waits for an operation has one task for it
-        if batcher.is_sending or len(self.tasks) > 1 + others:
+        tasks = len(self.tasks)
+        if tasks > 1 + others:
             return False
         if batcher.is_immediate:
             return not others
-        if not batcher.can_call_now or self.busy or others > 1:
-            return False
-        return len(asyncio.all_tasks(self.loop)) <= len(self.tasks) + SDK_TASKS
+        return not self.busy and others <= 1 and unfinished_tasks(self.loop) <= tasks + SDK_TASKS
 
     def decide(self, outcome: Outcome) -> None:
         """Decide how the invocation ends. Only the first decision counts."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
-from durable_execution.runtime.loop import EnvironmentLoop, environment_loop, run_in_environment
+from durable_execution.runtime.loop import EnvironmentLoop, environment_loop, run_in_environment, unfinished_tasks
 from tests.unit.fake_service import FakeService, invoke
 
 HOUR = timedelta(hours=1)
@@ -82,6 +82,53 @@ class TestIdleness:
         with pytest.raises(ValueError, match="no"):
             environment.run(fail(), never)
         assert environment.selector.on_idle is None
+
+
+class TestTasks:
+    """How many tasks have not ended: a step that calls on the loop's thread asks whether one would wait for the loop."""
+
+    def test_asyncio_is_asked_once_in_a_turn(
+        self, environment: EnvironmentLoop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+        all_tasks = asyncio.all_tasks
+
+        def counted(loop: Any) -> set[asyncio.Task[Any]]:
+            asked.append(loop)
+            return all_tasks(loop)
+
+        monkeypatch.setattr(asyncio, "all_tasks", counted)
+
+        async def main() -> tuple[int, int]:
+            first = [unfinished_tasks(environment.loop) for _ in range(3)]
+            await asyncio.sleep(0)
+            then = [unfinished_tasks(environment.loop) for _ in range(3)]
+            assert set(first + then) == {1}
+            return 2, len(asked)
+
+        expected, made = environment.run(main(), never)
+        assert made == expected
+
+    def test_a_task_counts_from_the_moment_it_is_created(self, environment: EnvironmentLoop) -> None:
+        async def main() -> list[int]:
+            counts = [unfinished_tasks(environment.loop)]
+            task = asyncio.create_task(asyncio.sleep(0))
+            counts.append(unfinished_tasks(environment.loop))
+            await task
+            return [*counts, unfinished_tasks(environment.loop)]
+
+        assert environment.run(main(), never) == [1, 2, 1]
+
+    def test_a_loop_of_other_code_is_asked_each_time(self) -> None:
+        async def main() -> list[int]:
+            loop = asyncio.get_running_loop()
+            counts = [unfinished_tasks(loop)]
+            task = asyncio.Task(asyncio.sleep(0), loop=loop)
+            counts.append(unfinished_tasks(loop))
+            await task
+            return counts
+
+        assert asyncio.run(main()) == [1, 2]
 
 
 class TestKeeping:
