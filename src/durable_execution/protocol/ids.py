@@ -10,13 +10,16 @@ and the replayed side.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 from durable_execution.protocol.enums import OperationSubType, OperationType
 
 MAX_PATH_LENGTH = 4096
 """A longer path loses its middle: without a limit, a thousand nested contexts cost a megabyte each."""
+
+REMEMBERED_IDS = 1024
+"""How many ids of the root context a process remembers: an eighth of a megabyte."""
 
 ELLIPSIS = "…"
 KINDS_BY_SUBTYPE = {
@@ -38,8 +41,19 @@ def operation_id(prefix: str | None, position: int) -> str:
     Returns:
         64 lower-case hexadecimal characters.
     """
-    source = f"{prefix}-{position}" if prefix else str(position)
+    if not prefix:
+        return _root_id(position) if position <= REMEMBERED_IDS else _hashed(str(position))
+    return _hashed(f"{prefix}-{position}")
+
+
+def _hashed(source: str) -> str:
     return blake2b(source.encode()).hexdigest()[:64]
+
+
+@cache
+def _root_id(position: int) -> str:
+    """The id of a call of the root context. It is the same in all executions, and every invocation asks for it."""
+    return _hashed(str(position))
 
 
 def task_prefix(prefix: str | None, number: int) -> str:
@@ -49,13 +63,12 @@ def task_prefix(prefix: str | None, number: int) -> str:
         prefix: Prefix of the context or task that created the task; None in the root context.
         number: 1 for the first task created there.
     """
-    source = f"{prefix}-task-{number}" if prefix else f"task-{number}"
-    return blake2b(source.encode()).hexdigest()[:64]
+    return _hashed(f"{prefix}-task-{number}" if prefix else f"task-{number}")
 
 
 def branch_id(operation: str, index: int) -> str:
     """Return the id of branch `index` (from 0) of a map or parallel operation."""
-    return blake2b(f"{operation}-{index}".encode()).hexdigest()[:64]
+    return _hashed(f"{operation}-{index}")
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_execution.protocol import branch_id, operation_id
-from durable_execution.protocol.ids import task_prefix
+from durable_execution.protocol.ids import REMEMBERED_IDS, task_prefix
 
 FIRST = "1ced8f5be2db23a6513eba4d819c73806424748a7bc6fa0d792cc1c7d1775a97"
 
@@ -15,11 +15,19 @@ FIRST = "1ced8f5be2db23a6513eba4d819c73806424748a7bc6fa0d792cc1c7d1775a97"
     [
         (None, 1, FIRST),
         (None, 2, "c5faca15ac2f93578b39ef4b6bbb871bdedce4ddd584fd31f0bb66fade3947e6"),
+        (None, 1_024, "62521e8131bf473d640150862798cf9957fd5e6ca4d6ee5aeaafcf9021c9c67d"),
+        (None, 1_025, "2f66a22368af3ce698ca61eb52523e264b501d38e998ba63e456348a4f30a816"),
         (FIRST, 1, "974bfc6321e227b0ff101342eaf19b336f002dc6cc99c18f0941a7755cc20fc4"),
     ],
 )
 def test_vectors(prefix: str | None, position: int, expected: str) -> None:
     assert operation_id(prefix, position) == expected
+
+
+def test_a_process_remembers_the_ids_of_the_root_context_up_to_a_limit() -> None:
+    """Every invocation asks for them again, in every execution."""
+    assert operation_id(None, REMEMBERED_IDS) is operation_id(None, REMEMBERED_IDS)
+    assert operation_id(None, REMEMBERED_IDS + 1) is not operation_id(None, REMEMBERED_IDS + 1)
 
 
 def test_vectors_of_tasks() -> None:
