@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context, copy_context
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from durable_execution.clock import Clock
@@ -115,9 +116,10 @@ class InvocationLoop:
         except InvocationError as error:
             self._announce_end(invocation, InvocationStatus.RETRY, described(error), error, None)
             raise
-        status = InvocationStatus(answer["Status"])
-        error_object = ErrorObject.from_wire(answer.get("Error"))
-        self._announce_end(invocation, status, error_object, outcome.error, answer.get("Result"))
+        if self._announcer is not None:
+            status = InvocationStatus(answer["Status"])
+            error_object = ErrorObject.from_wire(answer.get("Error"))
+            self._announce_end(invocation, status, error_object, outcome.error, answer.get("Result"))
         return answer
 
     async def _read_operations(self) -> BaseException | None:
@@ -356,8 +358,9 @@ def _started_at(execution: Operation | None) -> datetime | None:
     return execution.started_at if execution is not None else None
 
 
+@lru_cache(maxsize=64)
 def payload_annotation(function: Callable[..., Any]) -> Any:
-    """The resolved annotation of a handler's payload; None when it has none.
+    """The resolved annotation of a handler's payload; None when it has none. Every invocation asks.
 
     Raises:
         PayloadError: The annotation cannot be resolved.

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -142,6 +143,22 @@ class TestPayload:
 
         handler.__annotations__["payload"] = annotation
         assert answer_of(handler, {"any": ["thing"]})["Result"] == '{"any":["thing"]}'
+
+    def test_its_annotation_is_resolved_once_for_all_invocations(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        resolved: list[Any] = []
+        resolve = typing.get_type_hints
+
+        def counted(target: Any, **options: Any) -> dict[str, Any]:
+            resolved.append(target)
+            return resolve(target, **options)
+
+        monkeypatch.setattr(typing, "get_type_hints", counted)
+
+        async def handler(payload: dict[str, Any], ctx: DurableContext) -> None: ...
+
+        for _ in range(3):
+            answer_of(handler, {})
+        assert len(resolved) == 1
 
     def test_an_annotation_that_does_not_resolve_is_explained(self) -> None:
         async def handler(payload: "NoSuchType", ctx: DurableContext) -> None: ...  # type: ignore[name-defined]  # noqa: F821

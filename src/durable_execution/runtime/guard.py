@@ -111,6 +111,8 @@ async def check_finished(scope: ContextScope) -> None:
     contexts wrote into the execution are never reported. While tasks of the context still run, nothing is reported but
     branches that the code no longer has.
     """
+    if not scope.may_miss_calls:
+        return
     await _check_inside(scope, kind="branch")
     if scope.has_running_tasks:
         return
@@ -131,8 +133,6 @@ async def _check_ended(scope: ContextScope) -> None:
 
 async def _check_inside(scope: ContextScope, *, kind: str) -> None:
     """Report recorded calls in the first branch, virtual context or task after the last one that code has come to."""
-    if not scope.may_miss_calls:
-        return
     if kind == "branch" and (scope.owner is None or scope.owner.subtype not in BATCHES):
         return
     last = scope.created_tasks if kind == "task" else scope.ids.position
@@ -192,8 +192,6 @@ def _never_called(scope: ContextScope) -> list[str]:
     A task is not searched as far ahead as a context: a gather has thousands of tasks, and few of its calls leave no record.
     """
     state = scope.state
-    if not scope.may_miss_calls:
-        return []
     is_virtual = scope.owner is not None and scope.owner.is_virtual
     ahead = 1 if is_virtual else max(1, state.recorded_children(scope.parent_id) - scope.ids.position)
     if scope.base is not None:

@@ -11,6 +11,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,7 @@ if sys.version_info >= (3, 14):
         except TypeError:  # the object has no annotations
             return {}
 
+    @lru_cache(maxsize=64)
     def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
         """The parameters, by name. Their annotations are not resolved: see `annotation_of`."""
         return inspect.signature(function, annotation_format=Format.FORWARDREF).parameters
@@ -38,6 +40,7 @@ else:
         """The unresolved annotations by name. With `from __future__ import annotations` they are text."""
         return getattr(function, "__annotations__", None) or {}
 
+    @lru_cache(maxsize=64)
     def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
         """The parameters, by name. Their annotations are not resolved: see `annotation_of`."""
         return inspect.signature(function).parameters
