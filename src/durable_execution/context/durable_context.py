@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 STEP = OperationType.STEP.value
 CONTEXT = OperationType.CONTEXT.value
+PLAIN_STEP = OperationSubType.STEP.value
 
 
 class DurableContext(Combinators):
@@ -155,11 +156,12 @@ class DurableContext(Combinators):
         if not callable(function):
             refuse(function, "ctx.step")
         if type(function) is FunctionType:
-            check_is_called(function)
+            if function.__dict__:  # a decorator leaves marks there
+                check_is_called(function)
         elif name is None and isinstance(function, BoundStep):
             name = function.name  # other functions give no name, so that you can rename them at any time
         config = step.DEFAULT_CONFIG if config is None else checked_config(config, step.DEFAULT_CONFIG, "ctx.step")
-        call = self._scope.reserve(STEP, config.sub_type or OperationSubType.STEP.value, name)
+        call = self._scope.reserve(STEP, config.sub_type or PLAIN_STEP, name)
         return step.run_step(call, function, config)
 
     def wait(self, duration: timedelta, name: str | None = None) -> Pending[None]:

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 from durable_execution.config.step_options import StepConfig, StepSemantics
@@ -201,17 +201,19 @@ class StepContext:
 async def run_step(call: Call, function: Callable[[StepContext], Any], config: StepConfig) -> Any:
     """Return a step's recorded result, or run its body and checkpoint the result."""
     call.function = function
+    state = call.scope.state
     recorded = recorded_at_once(call) or await recorded_state(call)
     if config.serdes is None and config.result_type is None:
         codec = codec_for_return(function.function if isinstance(function, BoundStep) else function)
     else:
-        arn = call.scope.state.execution_arn
+        arn = state.execution_arn
         codec = codec_for(config.serdes, config.result_type, operation_id=call.id, execution_arn=arn)
     while True:
         if recorded is not None:
             status = recorded["Status"]
             if status == "SUCCEEDED":
-                announce_replayed(call, recorded)
+                if state.announcer is not None:
+                    announce_replayed(call, recorded)
                 result = recorded["StepDetails"].get("Result")
                 if result is None:
                     return None
@@ -224,11 +226,11 @@ async def run_step(call: Call, function: Callable[[StepContext], Any], config: S
         else:
             if type(function) is not BoundStep:
                 check_parameters(function, "ctx.step", "step")
-            started_at = announce_started(call)
+            started_at = announce_started(call) if state.announcer is not None else None
         try:
             return await StepRun(call, function, config, codec, recorded, started_at).finish()
         except EndedOutsideError:
-            recorded = call.scope.state.operations[call.id]
+            recorded = state.operations[call.id]
 
 
 run_step.__qualname__ = "ctx.step"  # Python's warning of a forgotten await names it
@@ -292,9 +294,8 @@ class StepRun:
 
     async def _try(self) -> tuple[bool, Any]:
         call = self._call
-        starts_with_call = self._attempt == 1 and self._recorded is None and not self._is_at_most_once
-        at = self._started_at if starts_with_call else None
-        began = announce_attempt(call, self._attempt, is_replayed=self._is_replayed, started_at=at)
+        announcer = call.scope.state.announcer
+        began = self._announce_attempt() if announcer is not None else None
         try:
             value = await run_body(call, self._function, StepContext(call, self._attempt))
             if self._codec.is_blocking:
@@ -308,18 +309,20 @@ class StepRun:
         except BaseException:
             self._announce_end(began, "INCOMPLETE")
             raise
-        self._announce_end(began, "SUCCEEDED")
+        if announcer is not None:
+            self._announce_end(began, "SUCCEEDED")
         update = call.update("SUCCEED")
         update["Payload"] = payload
         await store(call, update)
-        announce_completed(
-            call,
-            OperationStatus.SUCCEEDED,
-            started_at=self._started_at,
-            is_replayed=self._is_replayed,
-            result=payload,
-            attempt=self._attempt,
-        )
+        if announcer is not None:
+            announcer.completed(
+                call,
+                OperationStatus.SUCCEEDED,
+                started_at=self._started_at,
+                is_replayed=self._is_replayed,
+                result=payload,
+                attempt=self._attempt,
+            )
         return True, result
 
     async def _fail_attempt(self, error: Exception, began: Any) -> None:
@@ -327,7 +330,7 @@ class StepRun:
         call = self._call
         description = described(error)
         if isinstance(error, InvocationError):
-            self._announce_end(began, "FAILED", description, error)
+            self._announce_end(began, "FAILED", error=description, exception=error)
             await call.scope.state.fail(error)
         from durable_execution.retry import RetryDecision
 
@@ -336,7 +339,7 @@ class StepRun:
         except Exception as broken:  # noqa: BLE001  # a strategy is user code: a bug in it must not leave the step open
             decision, description = RetryDecision.stop(), _undecided(description, broken)
         delay = decision.delay_seconds if decision.should_retry else None
-        self._announce_end(began, "FAILED", description, error, delay)
+        self._announce_end(began, "FAILED", error=description, exception=error, delay=delay)
         update = call.update("RETRY" if decision.should_retry else "FAIL")
         update["Error"] = description.to_wire()
         if decision.should_retry:
@@ -346,26 +349,14 @@ class StepRun:
         await store(call, update)
         await self._raise_failure(error, description)
 
-    def _announce_end(
-        self,
-        began: Any,
-        outcome: str,
-        description: ErrorObject | None = None,
-        error: Exception | None = None,
-        delay: int | None = None,
-    ) -> None:
-        if began is None:
-            return
-        announce_attempt_ended(
-            self._call,
-            self._attempt,
-            began,
-            outcome,
-            is_replayed=self._is_replayed,
-            error=description,
-            exception=error,
-            delay=delay,
-        )
+    def _announce_attempt(self) -> Any:
+        starts_with_call = self._attempt == 1 and self._recorded is None and not self._is_at_most_once
+        at = self._started_at if starts_with_call else None
+        return announce_attempt(self._call, self._attempt, is_replayed=self._is_replayed, started_at=at)
+
+    def _announce_end(self, began: Any, outcome: str, **details: Any) -> None:
+        if began is not None:
+            announce_attempt_ended(self._call, self._attempt, began, outcome, is_replayed=self._is_replayed, **details)
 
     def _decide(self, error: Exception) -> RetryDecision:
         from durable_execution.retry import RetryDecision, checked_decision
@@ -411,14 +402,15 @@ def run_body(call: Call, function: Callable[..., Any], *arguments: Any) -> Await
 async def _run(call: Call, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     state = call.scope.state
     token = running_scope.set(IN_STEP)
-    is_alone = state.is_alone
+    in_thread = not is_async(function)
+    is_alone = in_thread and state.is_alone
     state.busy += 1
     try:
         code = _code_of(function)
         times = state.workers.times
         if times.is_long(code):
             await state.batcher.send_ahead()
-        if is_async(function):
+        if not in_thread:
             began, turns = time.perf_counter(), turns_of(state.loop)
             try:
                 return await function(*arguments)
@@ -464,7 +456,10 @@ def is_async(function: Any) -> bool:
     """Whether the function returns a coroutine."""
     code = getattr(function, "__code__", None)
     if code is not None:
-        return bool(code.co_flags & inspect.CO_COROUTINE) or inspect.iscoroutinefunction(function)
+        is_coroutine = bool(code.co_flags & inspect.CO_COROUTINE)
+        if type(function) is FunctionType and not function.__dict__:  # nothing can mark it as a coroutine function
+            return is_coroutine
+        return is_coroutine or inspect.iscoroutinefunction(function)
     if isinstance(function, (BoundStep, BoundContext)):
         return function.is_async
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004

@@ -61,6 +61,7 @@ class CheckpointBatcher:
     Attributes:
         is_sending: Whether a call is in flight.
         is_immediate: Whether the service is in this process, so that a call never waits.
+        can_call_now: Whether the client can make a call on the event loop's thread.
         context: The context variables that calls are made with.
         is_revoked: Whether the service has answered without a token, so that nothing more can be stored.
     """
@@ -83,6 +84,7 @@ class CheckpointBatcher:
         self._call_now: Callable[[str, str, list[Wire]], CheckpointAnswer] | None = getattr(
             client, "checkpoint_now", None
         )
+        self.can_call_now = self._call_now is not None
         self._note_unsent: Callable[[str, Wire], None] | None = getattr(client, "note_unsent", None)
         self._arn = execution_arn
         self._token = token
@@ -117,11 +119,6 @@ class CheckpointBatcher:
         self._queue.append(Queued(update, _size(update), stored))
         self.flush()
         return stored
-
-    @property
-    def can_call_now(self) -> bool:
-        """Whether the client can make a call on the event loop's thread."""
-        return self._call_now is not None
 
     async def store_at_once(self, update: Wire) -> None:
         """Store an update, and everything queued, without a turn of the event loop.
@@ -180,10 +177,12 @@ class CheckpointBatcher:
                 if not self._is_wanted:
                     self._wake = self._loop.create_future()
                     await self._wake
-                await self._let_bodies_end()
+                if self._expected:
+                    await self._let_bodies_end()
                 await self._send_batch()
                 self._settle()
-                await self._let_branches_join()
+                if self._served > 1:
+                    await self._let_branches_join()
         except Exception as error:  # noqa: BLE001  # the invocation ends with this error
             self.is_sending = False
             self._on_failure(error)
@@ -209,7 +208,7 @@ class CheckpointBatcher:
 
     async def _let_bodies_end(self) -> None:
         """Before a call, wait a moment for bodies in threads that usually end at once: their updates share the call."""
-        if not self._expected or len(self._queue) >= MAX_BATCH_UPDATES:
+        if len(self._queue) >= MAX_BATCH_UPDATES:
             return
         await asyncio.wait(tuple(self._expected), timeout=LINGER_SECONDS)
         for _ in range(TURNS_TO_QUEUE):
@@ -217,7 +216,7 @@ class CheckpointBatcher:
 
     async def _let_branches_join(self) -> None:
         """After a call that several branches waited for, give them the turns they need to queue their next updates."""
-        for _ in range(TURNS_TO_QUEUE if self._served > 1 else 0):
+        for _ in range(TURNS_TO_QUEUE):
             if len(self._queue) >= MAX_BATCH_UPDATES:
                 return
             await asyncio.sleep(0)

@@ -162,20 +162,28 @@ def _environment_calls() -> Calls:
 
 def _made(call: Callable[[], T]) -> T:
     """The result of a call; errors of botocore become `ServiceError`."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         return call()
-    except ClientError as error:
-        raise _refused(error) from error
-    except BotoCoreError as error:
-        raise as_service_error(error) from error
-    except Exception as error:
-        if is_unreadable_answer(error):
-            raise unreadable_answer(error) from error
-        if is_expired(error):
-            raise expired(error) from error
+    except ImportError:
         raise
+    except Exception as error:
+        found = _service_error_for(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _service_error_for(error: Exception) -> ServiceError | None:
+    """What an error of botocore means; None if it is an error of other code."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, ClientError):
+        return _refused(error)
+    if isinstance(error, BotoCoreError):
+        return as_service_error(error)
+    if is_unreadable_answer(error):
+        return unreadable_answer(error)
+    return expired(error) if is_expired(error) else None
 
 
 def unknown_operations() -> ConfigurationError:
