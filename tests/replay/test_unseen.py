@@ -96,6 +96,17 @@ CHECKED = {
         "quota_in_a_partial",
         "allergies_collected_in_a_step",
     ),
+    "beside clocks that decide nothing": (
+        "basket_checksum_of_repr",
+        "checksum_of_a_repr",
+        "queue_number_in_a_field",
+        "bound_counter_in_a_field",
+        "dice_after_a_ticket_on_one_line",
+        "lane_beside_a_clock",
+        "waits_between_polls",
+        "created_time_of_a_log_record",
+        "factory_bound_to_an_instance",
+    ),
 }
 """Programs that are checked in processes of their own, by where the causes of their differences are."""
 

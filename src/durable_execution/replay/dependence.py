@@ -48,10 +48,6 @@ class Dependences:
     _looked: set[tuple[str, int, str]] = field(default_factory=set)
 
     @cached_property
-    def _files(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(one.file for one in self.side.frames))
-
-    @cached_property
     def _ran(self) -> set[tuple[str, int]]:
         """The functions that ran, by file and first line."""
         return {(one.file, one.first_line) for one in self.side.frames}
@@ -221,14 +217,16 @@ class Dependences:
             lines = {inner.lineno, *(one.lineno for one in getattr(inner, "decorator_list", []))}
             if any((frame.file, line) in self._ran for line in lines):
                 continue
-            statement = next((one for one in source if one.function is inner and changes(one, name, self._files)), None)
+            statement = next(
+                (one for one in source if one.function is inner and changes(one, name, self.side.files)), None
+            )
             if statement is not None:
                 self._note(Origin(frame.file, statement.first, statement, name, depth=depth, is_skipped=True))
 
     def _skipped_shared(self, path: str, at: int, frame: Frame, depth: int) -> None:
         """Note the statements that change an attribute or a module's value in the body of a step or of a finished context."""
         owner = self.side.class_of(path, at)
-        files = self._files if owner is not None else (frame.file,)
+        files = self.side.files if owner is not None else (frame.file,)
         is_of_module = any(one.function is None and path in one.binds for one in source_of(frame.file))
         if owner is None and not is_of_module:
             return  # which value it is does not show: others may have the same name

@@ -8,6 +8,7 @@ from durable_execution.replay.line_recording import Frame
 from durable_execution.replay.recorded_side import Side
 from durable_execution.replay.shared_values import field_made_by, makes_or_changes
 from durable_execution.replay.sliced import Origin
+from durable_execution.replay.statement_parts import beside, only_in
 from durable_execution.replay.statements import Statement
 
 Use = tuple[str, int, Frame]
@@ -21,10 +22,12 @@ class FollowedAttributes:
     Attributes:
         side: The side.
         uses: Where they are read, in the order in which they are followed.
+        names: The local names that are followed to a statement that gives them their values, by its event.
     """
 
     side: Side
     uses: list[Use] = field(default_factory=list)
+    names: dict[int, set[str]] = field(default_factory=dict)
     _led_to: dict[tuple[str, int], range] = field(default_factory=dict)
 
     def lead_to(self, path: str, at: int, origins: range) -> None:
@@ -39,6 +42,17 @@ class FollowedAttributes:
             if found is not None:
                 yield use[0], *found
 
+    def only_beside(self, at: int) -> frozenset[str]:
+        """The names in the statement at an event that are only in parts of it that give other names and fields than those followed."""
+        statement = self.side.statement(at)
+        if statement is None:
+            return frozenset()
+        file = self.side.frames[self.side.events[at].frame].file
+        return only_in(statement, beside(statement, self.names.get(at, ()), self._fields, file))
+
+    def _fields(self, owner: str) -> set[str]:
+        return {path.rpartition(".")[2] for path, at, _ in self.uses if self.side.class_of(path, at) == owner}
+
     def makes_other_field(self, frame: Frame, at: int) -> bool:
         """Whether a frame only makes the value of a field of an object of which another field is followed."""
         statement = self.side.statement(at)
@@ -46,8 +60,7 @@ class FollowedAttributes:
         made = field_made_by(frame, file, statement) if statement is not None else None
         if made is None:
             return False
-        owners = ((path.rpartition(".")[2], self.side.class_of(path, used_at)) for path, used_at, _ in self.uses)
-        wanted = {name for name, owner in owners if owner == made[0]}
+        wanted = self._fields(made[0])
         return bool(wanted) and made[1] not in wanted
 
     def pointed(self, origins: Sequence[Origin]) -> list[Origin]:

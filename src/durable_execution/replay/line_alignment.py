@@ -1,5 +1,6 @@
 """Which frames and lines of the two recordings of a slice correspond, and which statements changed something differently."""
 
+import ast
 from collections.abc import Mapping
 
 from durable_execution.replay.line_recording import Frame
@@ -7,6 +8,13 @@ from durable_execution.replay.object_texts import attributes_in, changes
 from durable_execution.replay.recorded_side import Side
 from durable_execution.replay.shared_values import Asked, only_in_calls, written_attributes
 from durable_execution.replay.statements import Statement
+from durable_execution.replay.text_making import (
+    addressed,
+    differs_in_address,
+    is_rearranged,
+    made_into_text,
+    shows_order,
+)
 
 
 class Alignment:
@@ -55,7 +63,7 @@ class Alignment:
         return any(self.differing(path, at, other) for path in paths)
 
     def settled(self, statement: Statement, at: int, asked: Mapping[str, Asked]) -> set[str]:
-        """The names that a statement only passes to functions whose results are the same on both sides.
+        """The names that a statement only passes to functions whose results are the same on both sides, or shows the address of.
 
         Args:
             statement: The statement.
@@ -72,7 +80,25 @@ class Alignment:
             is_same = number is not None and outcome == self.right.outcome(self.right.frames[number])
             ends[name] = ends.get(name, True) and is_same and outcome[1] is not None and "<" not in outcome[1]
         same = {name for name, is_same in ends.items() if is_same} - asked.keys()
-        return only_in_calls(statement, same, asked) if same or asked else set()
+        found = only_in_calls(statement, same, asked) if same or asked else set[str]()
+        return found | addressed(statement, self.left.values(statement, at), self.left.files)
+
+    def shows_other_value(self, statement: Statement, at: int, other: int, values: tuple[str, str]) -> bool:
+        """Whether a statement shows only the addresses or the order of what it makes into text, and a value does not.
+
+        Args:
+            statement: The statement.
+            at: Its event on the left.
+            other: Its event on the right.
+            values: A value that it reads, of both sides.
+        """
+        effects = self.left.effect(at), self.right.effect(other)
+        if differs_in_address(*effects):
+            return not differs_in_address(*values)
+        if not is_rearranged(*effects) or is_rearranged(*values):
+            return False
+        reads = self.left.values(statement, at)
+        return any(shows_order(reads.get(ast.unparse(one))) for one in made_into_text(statement.parts))
 
     def _find(self, frame: Frame) -> int | None:
         if frame.parent is None or frame.caller is None:

@@ -138,7 +138,7 @@ def _dependence(origin: Origin, suspects: Sequence[Suspect]) -> Dependence:
         if statement.function is not None:
             return Dependence(Source.STATE, origin.kept)
         return Dependence(Source.KEPT if _holds_state(statement) else Source.IMPORT, origin.kept)
-    if found is None and origin.values is not None and all(map(_ADDRESS.search, origin.values)):
+    if found is None and (origin.shows_address or all(map(_ADDRESS.search, origin.values or ("",)))):
         return Dependence(Source.ADDRESS, "")
     return found or Dependence(Source.OTHER, "")
 

@@ -428,9 +428,14 @@ class Side:
         """The statement in the body of a class that makes an attribute of its objects, with its file."""
         return kept_in(self._files(frame), f"{owner}.{name}", owner)
 
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The files that ran."""
+        return tuple(dict.fromkeys(one.file for one in self.frames))
+
     def _files(self, frame: Frame) -> list[str]:
         """The files that ran, that of a frame first."""
-        return list(dict.fromkeys([frame.file, *(one.file for one in self.frames)]))
+        return list(dict.fromkeys([frame.file, *self.files]))
 
     def made(self, path: str, frame: Frame) -> tuple[str, Statement] | None:
         """The statement that made a value when its module was imported, with its file."""

@@ -8,7 +8,8 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from durable_execution.replay.shared_values import class_around, hierarchy, is_initial, is_own, writes_shared
-from durable_execution.replay.statements import Function, Source, Statement, access_path, calls_of, source_of
+from durable_execution.replay.statement_names import access_path
+from durable_execution.replay.statements import Function, Source, Statement, calls_of, source_of
 
 
 def nested_functions(source: Source, outer: Function) -> Iterator[Function]:

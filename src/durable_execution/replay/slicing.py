@@ -10,17 +10,17 @@ call depends on.
 """
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from durable_execution.replay.followed_attributes import FollowedAttributes
+from durable_execution.replay.found_origins import FoundOrigins
 from durable_execution.replay.line_alignment import Alignment
 from durable_execution.replay.line_recording import Frame, LineRecording
-from durable_execution.replay.object_texts import differing
 from durable_execution.replay.recorded_side import Side, Yielded, index_of
 from durable_execution.replay.shared_values import (
     DESCRIPTORS,
     Asked,
-    default_for,
     defaults_of,
     is_initial,
     may_show,
@@ -28,6 +28,7 @@ from durable_execution.replay.shared_values import (
     passes,
 )
 from durable_execution.replay.sliced import MAX_STEPS, Decision, Origin, deep_recursion
+from durable_execution.replay.statement_parts import called_name
 from durable_execution.replay.statements import Statement, source_of
 
 
@@ -52,6 +53,7 @@ class Slice:
     _asked: set[int] = field(default_factory=set)
     _arguments: dict[int, dict[str, Asked]] = field(default_factory=dict)
     _attributes: FollowedAttributes = field(init=False)
+    _found: FoundOrigins = field(init=False)
     _steps: int = 0
 
     @classmethod
@@ -92,6 +94,7 @@ class Slice:
 
     def __post_init__(self) -> None:
         self._attributes = FollowedAttributes(self._left)
+        self._found = FoundOrigins(self.alignment, self._attributes, self.origins)
 
     def _finished(self) -> "Slice":
         self.origins = self._attributes.pointed(self.origins)
@@ -130,7 +133,8 @@ class Slice:
     def _is_new(self, what: str, at: int, name: str = "") -> bool:
         key = (what, at, name)
         self._steps += 1
-        if key in self._visited or self._steps > MAX_STEPS:
+        self._found.is_full = self._steps > MAX_STEPS
+        if key in self._visited or self._found.is_full:
             return False
         self._visited.add(key)
         return True
@@ -180,7 +184,7 @@ class Slice:
         if (found := self._followed.get(at)) is None:
             return False  # it is being followed
         if not found and (is_branch or is_terminal) and self._can_originate(statement, is_branch=is_branch):
-            self._add(statement, at, depth)
+            self._found.add(statement, at, depth)
             return True
         return found
 
@@ -207,16 +211,26 @@ class Slice:
     def _passes(self, statement: Statement, at: int, other: int, depth: int) -> bool:
         """Follow what a statement passes to a function that it calls: a value that it reads, or one that it makes."""
         if not self._reads(statement, at, other, depth):
-            self._add(statement, at, depth)
+            self._found.add(statement, at, depth)
         return True
 
     def _reads(self, statement: Statement, at: int, other: int, depth: int) -> bool:
-        """Follow the values that a statement reads and that differ."""
-        found, settled = False, self.alignment.settled(statement, at, self._arguments.get(at, {}))
+        """Follow the values that a statement reads and that differ; those that it needs for something else count last."""
+        settled = self.alignment.settled(statement, at, self._arguments.get(at, {}))
+        beside = self._attributes.only_beside(at)
+        first: list[tuple[str, tuple[str, str]]] = []
+        last: list[tuple[str, tuple[str, str]]] = []
         for path in sorted({*statement.reads, *self._left.events[at].reads}):
-            values = self.alignment.differing(path, at, other) if path.partition(".")[0] not in settled else None
-            if values is not None:
-                found = self._value(path, at, values, depth + 1) or found
+            base = path.partition(".")[0]
+            values = self.alignment.differing(path, at, other) if base not in settled else None
+            if values is not None and not self.alignment.shows_other_value(statement, at, other, values):
+                (last if base in beside else first).append((path, values))
+        return self._any_value(first, at, depth) or self._any_value(last, at, depth)
+
+    def _any_value(self, differing: Sequence[tuple[str, tuple[str, str]]], at: int, depth: int) -> bool:
+        found = False
+        for path, values in differing:
+            found = self._value(path, at, values, depth + 1) or found
         return found
 
     @staticmethod
@@ -226,13 +240,15 @@ class Slice:
     def _children(self, at: int, other: int, depth: int) -> bool:
         """Follow the functions that a statement calls and that end differently.
 
-        One that only makes a field beside the field that is followed counts last: it can decide the order of objects.
+        One that only makes a name or field beside those that are followed counts last: it can decide the order of objects.
         """
+        beside = self._attributes.only_beside(at)
         first: list[Frame] = []
         last: list[Frame] = []
         for frame in self._left.called_at(at):
             if not self._left.goes_on_after(frame, at):
-                (last if self._attributes.makes_other_field(frame, at) else first).append(frame)
+                is_other = called_name(frame) in beside or self._attributes.makes_other_field(frame, at)
+                (last if is_other else first).append(frame)
         return self._any_ends(first, depth) or self._any_ends(last, depth)
 
     def _any_ends(self, frames: list[Frame], depth: int) -> bool:
@@ -362,6 +378,7 @@ class Slice:
         if other is None:
             return self._control(written, depth) or self._terminal(written, depth, values)
         statement = self._left.statement(written)
+        self._attributes.names.setdefault(written, set()).add(name)
         if statement is not None and name not in statement.binds:
             before, end = (
                 self.alignment.differing(name, written, other),
@@ -387,17 +404,16 @@ class Slice:
                 return self._control(caller, depth + 1)
             asked = self._arguments.setdefault(caller, {})
             asked.setdefault(frame.function.rpartition(".")[2], (function, set()))[1].add(name)
-            if caller in self._open and not (
-                name in defaults_of(function) and not self.alignment.reads_differ(caller, other)
-            ):
+            is_passed = name != "self" or self._left.names(caller, frame)
+            is_default = name in defaults_of(function) and not self.alignment.reads_differ(caller, other)
+            if caller in self._open and is_passed and not is_default:
                 self._asked.add(caller)
                 return True  # the statement is being followed: it goes on with what it reads
-            is_passed = name != "self" or self._left.names(caller, frame)
             if caller not in self._open and self._statement(caller, other, depth + 1, is_terminal=is_passed):
                 return True
         statement = source_of(frame.file).at(getattr(function, "lineno", frame.first_line))
         if statement is not None and name in defaults_of(function):
-            self._note(Origin(frame.file, statement.first, statement, name, True, depth, values))
+            self._found.note(Origin(frame.file, statement.first, statement, name, True, depth, values))
             return True
         return False
 
@@ -418,9 +434,9 @@ class Slice:
         statement = self._left.statement(written)
         if statement is not None and not self._statement(written, other, depth, is_terminal=False):
             if "set" in statement.calls and (made := self._left.made(path, frame)) is not None:
-                self._note(Origin(made[0], made[1].first, made[1], path, False, depth, values))
+                self._found.note(Origin(made[0], made[1].first, made[1], path, False, depth, values))
             else:
-                self._note(self._origin(statement, written, depth, kept=path, values=values))
+                self._found.note(self._found.of_statement(statement, written, depth, kept=path, values=values))
         return True
 
     def _kept(self, path: str, at: int, frame: Frame, values: tuple[str, str], depth: int) -> bool:
@@ -435,7 +451,7 @@ class Slice:
         file, statement = found
         if is_initial(statement) and statement.function is not None and ("value", at, owner) in self._visited:
             return True  # set by the constructor of an object that is followed itself
-        self._note(
+        self._found.note(
             Origin(file, statement.first, statement, path, False, depth, values, self._left.values(statement, at))
         )
         return True
@@ -444,45 +460,5 @@ class Slice:
         if (statement := self._left.statement(at)) is None:
             return False
         self._left.needs(at)
-        self._note(self._origin(statement, at, depth, values=values))
+        self._found.note(self._found.of_statement(statement, at, depth, values=values))
         return True
-
-    def _add(self, statement: Statement, at: int, depth: int) -> None:
-        other = self.alignment.line(at)
-        values = (self._left.effect(at), self._right.effect(other)) if other is not None else None
-        for path, file, keeper in self._attributes.kept():
-            if (is_kept := default_for(file, keeper, statement.calls)) is not None:
-                self._note(Origin(file, keeper.first, keeper, path if is_kept else None, False, depth, values))
-        frame = self._left.frames[self._left.events[at].frame]
-        for owner, name in differing(*values) if values is not None else ():
-            field = self._left.field(owner, name, frame)
-            if field is not None and default_for(*field, statement.calls) is False:
-                self._note(Origin(field[0], field[1].first, field[1], None, False, depth, values))
-        self._note(self._origin(statement, at, depth, values=values))
-        for path, text in self._left.values(statement, at).items():
-            if not (text or "").startswith("<"):
-                continue
-            written = self._left.write_in(frame, path, at)
-            made = self._left.statement(written) if written is not None else None
-            if written is not None and made is not None and self._is_new("opaque", written, path):
-                self._add(made, written, depth + 1)  # an object that looks the same in both replays
-            elif written is None and (kept := self._left.kept(path, at, frame)) is not None:
-                self._note(Origin(kept[0], kept[1].first, kept[1], path, False, depth + 1, is_opaque=True))
-
-    def _origin(
-        self,
-        statement: Statement,
-        at: int,
-        depth: int,
-        *,
-        kept: str | None = None,
-        values: tuple[str, str] | None = None,
-    ) -> Origin:
-        file = self._left.frames[self._left.events[at].frame].file
-        return Origin(file, statement.first, statement, kept, False, depth, values, self._left.values(statement, at))
-
-    def _note(self, origin: Origin) -> None:
-        if self._steps > MAX_STEPS:
-            return  # what it depends on is not followed any more
-        if all((one.file, one.line) != (origin.file, origin.line) for one in self.origins):
-            self.origins.append(origin)

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from durable_execution.replay.statements import Statement, access_path, calls_of, imported, source_of
+from durable_execution.replay.shared_values import called_in
+from durable_execution.replay.statement_names import access_path
+from durable_execution.replay.statements import Statement, calls_of, imported, source_of
+from durable_execution.replay.text_making import made_into_text, shows_order
 
 MAX_CODE_SHOWN = 60
 MAX_FOLLOWED = 200
@@ -47,7 +50,8 @@ class Source(StrEnum):
 
 CALLS: Mapping[str, Source] = {
     **dict.fromkeys(("now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter",
-                     "perf_counter_ns", "gmtime", "ctime"), Source.CLOCK),
+                     "perf_counter_ns", "process_time", "process_time_ns", "thread_time", "thread_time_ns",
+                     "clock_gettime", "clock_gettime_ns", "gmtime", "ctime"), Source.CLOCK),
     **dict.fromkeys(("random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss",
                      "getrandbits", "randbytes", "urandom", "token_hex", "token_urlsafe", "token_bytes", "randbelow"),
                     Source.RANDOM),
@@ -81,6 +85,18 @@ OWNERS: Mapping[Source, frozenset[str]] = {
 }
 """Modules and classes that the functions belong to; methods of these names of other objects are something else."""
 
+OF_MODULES: Mapping[tuple[str, str], Source] = {
+    ("logging", "LogRecord"): Source.CLOCK,
+    ("logging", "makeLogRecord"): Source.CLOCK,
+    ("utils", "formatdate"): Source.CLOCK,
+    ("utils", "localtime"): Source.ZONE,
+    ("utils", "make_msgid"): Source.RANDOM,
+    ("os", "times"): Source.PROCESS,
+    ("os", "getloadavg"): Source.PROCESS,
+    ("resource", "getrusage"): Source.PROCESS,
+}
+"""Functions whose names say little without that of their module."""
+
 BUILT_IN_CALLS: Mapping[str, Source] = {"hash": Source.HASH, "id": Source.IDENTITY, "next": Source.GENERATOR}
 
 
@@ -110,7 +126,7 @@ def dependence_of(
     """
     found: Dependence | None = None
     for node in (*calls_of(statement), *_made_later(statement)):
-        source = _source_of(node)
+        source = _source_of(node) or (Source.RANDOM if _draws(node, file) else None)
         if source is not None and (found is None or found.source in (Source.GENERATOR, Source.COMPLETION)):
             found = Dependence(source, f"{ast.unparse(node.func)}()")
     if found is None:
@@ -134,8 +150,10 @@ def _source_of(call: ast.Call) -> Source | None:
         source = BUILT_IN_CALLS.get(name) or CALLS.get(name)
     elif isinstance(call.func, ast.Attribute):
         name = call.func.attr
-        source = CALLS.get(name)
         owner = ast.unparse(call.func.value).rpartition(".")[2]
+        if name == "__next__" or (owner, name) in OF_MODULES:
+            return OF_MODULES.get((owner, name), Source.GENERATOR)
+        source = CALLS.get(name)
         if source is not None and owner not in OWNERS.get(source, {owner}):
             return None
     else:
@@ -145,6 +163,19 @@ def _source_of(call: ast.Call) -> Source | None:
     if source is Source.ZONE and _has_zone(call, name):
         return None
     return source
+
+
+def _draws(call: ast.Call, file: str | None) -> bool:
+    """Whether a call draws a number from an object that gives different ones to everybody: `SystemRandom`."""
+    if file is None or not isinstance(call.func, ast.Attribute) or CALLS.get(call.func.attr) is not Source.RANDOM:
+        return False
+    path = access_path(call.func.value)
+    if path is None:
+        return called_in(call.func.value) == "SystemRandom"
+    origin, path = imported(file, path)
+    name = path.rpartition(".")[2]
+    made = (one for one in source_of(origin) if name in {each.rpartition(".")[2] for each in one.writes})
+    return any(called_in(getattr(one.node, "value", None)) == "SystemRandom" for one in made)
 
 
 def _environment(statement: Statement) -> Dependence | None:
@@ -197,7 +228,8 @@ def _unordered(statement: Statement, reads: Mapping[str, str | None], file: str 
         for node, is_ordered in _with_order(part, False, differs):
             if not is_ordered and _is_set(node, reads) and _uses_order(node, statement, file):
                 return ast.unparse(node)[:MAX_CODE_SHOWN]
-    return None
+    texts = (ast.unparse(one) for one in made_into_text(statement.parts) if not _is_set(one, reads))
+    return next((one[:MAX_CODE_SHOWN] for one in texts if shows_order(reads.get(one))), None)
 
 
 def _with_order(node: ast.AST, is_ordered: bool, differs: bool) -> Iterator[tuple[ast.AST, bool]]:
@@ -257,7 +289,7 @@ def _uses_order(node: ast.AST, statement: Statement, file: str | None) -> bool:
         return node in outer.args and not _is_own(outer.func, file)
     if isinstance(outer, ast.Attribute):
         return outer.attr == "pop" and isinstance(parents.get(outer), ast.Call)
-    return isinstance(outer, (ast.Starred, ast.For, ast.AsyncFor, ast.YieldFrom))
+    return isinstance(outer, (ast.Starred, ast.For, ast.AsyncFor, ast.YieldFrom, ast.FormattedValue))
 
 
 def _is_own(function: ast.expr, file: str | None) -> bool:

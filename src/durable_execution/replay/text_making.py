@@ -1,0 +1,91 @@
+"""What the text of an object shows besides its value: its address, where its class has no text of its own, and the order of a set."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from durable_execution.replay.statement_names import access_path
+from durable_execution.replay.statements import Statement, source_of
+
+TEXT_OF = frozenset({"repr", "str", "ascii", "format", "pformat"})
+MAKERS = TEXT_OF | {"dumps"}
+"""Functions that make a text of what they are given. Not all of them ask it for its own."""
+
+TEXTS = frozenset({"__repr__", "__str__", "__format__"})
+_CLASS = re.compile(r"([A-Za-z_]\w*)\(")
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
+_WORD = re.compile(r"\w+")
+
+
+def made_into_text(parts: Sequence[ast.AST], makers: frozenset[str] = MAKERS) -> Iterator[ast.expr]:
+    """Yield the expressions that some syntax makes into text: `order` in `repr(order)` and in `f"{order}"`."""
+    for node in (one for part in parts for one in ast.walk(part)):
+        match node:
+            case ast.FormattedValue():
+                yield node.value
+            case ast.BinOp(left=ast.Constant(value=str()) | ast.JoinedStr(), op=ast.Mod()):
+                yield from node.right.elts if isinstance(node.right, ast.Tuple) else (node.right,)
+            case ast.Call(func=ast.Attribute(value=ast.Constant(value=str()), attr="format")):
+                yield from node.args
+                yield from (one.value for one in node.keywords)
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[first, *_]) if name in makers:
+                yield first
+            case _:
+                pass
+
+
+def shows_order(text: str | None) -> bool:
+    """Whether an object has a set of several items in it, whose order its own text shows."""
+    if text is None or "{" not in text:
+        return False
+    try:
+        nodes = ast.walk(ast.parse(text, mode="eval"))
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return any(isinstance(one, ast.Set) and len(one.elts) > 1 for one in nodes)
+
+
+def addressed(statement: Statement, reads: Mapping[str, str | None], files: Sequence[str]) -> set[str]:
+    """The names that a statement only makes into texts that show no value, but the address of an object.
+
+    Args:
+        statement: The statement.
+        reads: The values that it reads, as texts.
+        files: Where the classes are.
+    """
+    made = [one for one in made_into_text(statement.parts, TEXT_OF) if (access_path(one) or "") in reads]
+    shown = [one for one in made if _has_address(reads[access_path(one) or ""], files)]
+    inside = {id(node) for one in shown for node in ast.walk(one)}
+    names = {node.id for one in shown for node in ast.walk(one) if isinstance(node, ast.Name)}
+    others = (node for part in statement.parts for node in ast.walk(part) if id(node) not in inside)
+    return names - {node.id for node in others if isinstance(node, ast.Name)}
+
+
+def is_rearranged(ours: str, theirs: str) -> bool:
+    """Whether two different texts have the same words in a different order."""
+    return ours != theirs and sorted(_WORD.findall(ours)) == sorted(_WORD.findall(theirs))
+
+
+def differs_in_address(ours: str, theirs: str) -> bool:
+    """Whether two different texts are the same but for the addresses of objects."""
+    return ours != theirs and bool(_ADDRESS.search(ours)) and _ADDRESS.sub("", ours) == _ADDRESS.sub("", theirs)
+
+
+def _has_address(text: str | None, files: Sequence[str]) -> bool:
+    name = _CLASS.match(text or "")
+    return name is not None and not _has_own_text(name[1], tuple(files))
+
+
+@lru_cache(maxsize=1_024)
+def _has_own_text(name: str, files: tuple[str, ...]) -> bool:
+    """Whether a class, or one that it is derived from, says how its objects are shown. True when that is unknown."""
+    if name == "object":
+        return False
+    statements = (one for file in files for one in source_of(file))
+    found = next((one.node for one in statements if isinstance(one.node, ast.ClassDef) and one.node.name == name), None)
+    if found is None or found.decorator_list or found.keywords:
+        return True
+    methods = {getattr(one, "name", "") for one in found.body}
+    bases = (ast.unparse(one).rpartition(".")[2] for one in found.bases)
+    return bool(methods & TEXTS) or any(base == name or _has_own_text(base, files) for base in bases)
