@@ -103,6 +103,7 @@ CHECKED = {
         "bound_counter_in_a_field",
         "dice_after_a_ticket_on_one_line",
         "lane_beside_a_clock",
+        "ties_of_a_sorted_set",
         "waits_between_polls",
         "created_time_of_a_log_record",
         "factory_bound_to_an_instance",

@@ -60,6 +60,7 @@ class CauseSearch:
     is_steady: Callable[[], bool] = lambda: True
     variants: list[Variant] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    _reported: frozenset[str] = frozenset()
 
     def explain(self, divergences: Sequence[Divergence]) -> list[Divergence]:
         """Return the differences, with the cause of the first that breaks or changes the execution."""
@@ -67,6 +68,7 @@ class CauseSearch:
         if not roots:
             return list(divergences)
         read_again()
+        self._reported = frozenset(id_ for one in divergences for id_ in _ids(one))
         found = Reproduction()
         for variants in self.replays:
             known = {one.name: one for one in (*self.variants, *variants) if one.has_lines}
@@ -152,7 +154,8 @@ class CauseSearch:
     def _operation(self, roots: Sequence[Divergence]) -> str | None:
         """Return the id of the call to explain.
 
-        The replays show other differences, too: where they go as recorded at the first one, they end at a later one.
+        The replays show other differences, too: where they go as recorded at the first one, they end at a later one. Where calls
+        come in a different order, they end at one before the call that moved.
         """
         target, diverged = self._target(roots), self._diverged()
         own = _ids(target)
@@ -162,7 +165,8 @@ class CauseSearch:
             return None
         if not own:
             return diverged
-        return next((id_ for id_ in own if any(id_ in variant.calls for variant in self.variants)), None)
+        made = next((id_ for id_ in own if any(id_ in variant.calls for variant in self.variants)), None)
+        return made or (diverged if diverged in self._reported else None)
 
     def _in_one_replay(self, roots: Sequence[Divergence]) -> Cause | None:
         operation_id = self._operation(roots)
