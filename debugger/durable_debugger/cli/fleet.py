@@ -4,7 +4,9 @@ Reading a function on AWS needs lambda:ListDurableExecutionsByFunction and lambd
 """
 
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from durable_execution.counts import counted
 from durable_execution.local.store.database import SQLITE_MAGIC
 from durable_execution.replay.checks import Handlers, Source
 from durable_execution.replay.pool import check_in_workers
+from durable_execution.replay.read_ahead import loaded_ahead
 from durable_execution.replay.report import ReplayReport
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED", "PAUSED", "PAUSING")
@@ -172,14 +175,14 @@ def _replay(fleet: Fleet, source: FleetSource, arguments: Namespace, output: Out
     done: list[tuple[Facts, ReplayReport]] = []
     total = len(fleet.executions)
     options = replace(worker_options(arguments), has_rows=False)
-    sources = [Source(one.reference, lambda one=one: source.load(one.reference)) for one in fleet.executions]  # type: ignore[misc]
+    sources = [Source(one.reference, partial(source.load, one.reference)) for one in fleet.executions]
+    handlers = Handlers.parse([arguments.target])
     is_interrupted = False
     try:
-        for facts, report in zip(
-            fleet.executions, check_in_workers(sources, Handlers.parse([arguments.target]), options), strict=True
-        ):
-            done.append((facts, report))
-            output.show(f"{len(done):,} of {total:,} replayed")
+        with loaded_ahead(sources) if source.is_remote else nullcontext(sources) as recordings:
+            for facts, report in zip(fleet.executions, check_in_workers(recordings, handlers, options), strict=True):
+                done.append((facts, report))
+                output.show(f"{len(done):,} of {total:,} replayed")
     except KeyboardInterrupt:
         is_interrupted = True
     finally:

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from durable_debugger.cli.exits import CommandError, Exit
@@ -39,6 +40,7 @@ from durable_execution.replay.gate import (
     release,
     would_break,
 )
+from durable_execution.replay.read_ahead import ReadAhead
 from durable_execution.replay.refusals import reading_problem
 from durable_execution.replay.report import ReplayReport, Verdict, worst
 
@@ -152,7 +154,10 @@ def _replayed(
 ) -> list[ReplayReport]:
     """Replay executions; without any, the handler is not imported."""
     handlers = Handlers.parse([arguments.target])
-    return replay_all([one.source(client) for one in executions], handlers, arguments, output) if executions else []
+    if not executions:
+        return []
+    sources = [one.source(client) for one in executions]
+    return replay_all(sources, handlers, arguments, output, is_remote=True)
 
 
 def _carry_out(
@@ -209,16 +214,18 @@ def _code_of_hold(checked: Sequence[OpenExecution], reports: Sequence[ReplayRepo
 def _release(client: Any, found: Sequence[OpenExecution], arguments: Namespace, output: Output) -> int:
     reasons: dict[str, str] = {}
     acts = Acts("released")
-    for execution in found:
-        try:
-            reason = hold_reason(client, execution)
-        except Exception as error:  # noqa: BLE001  # one that cannot be read must not keep the others
-            problem = f"cannot read it: {reading_problem(error, 'GetDurableExecution')}"
-            acts.listed.append(Held(execution.arn, "", problem))
-            _say(acts.listed[-1], acts.word, output)
-            continue
-        if reason is not None:
-            reasons[execution.arn] = reason
+    at_rest = [one for one in found if one.status != "RUNNING"]
+    with ReadAhead([partial(hold_reason, client, one) for one in at_rest]) as ahead:
+        for execution, read_reason in zip(at_rest, ahead.results, strict=True):
+            try:
+                reason = read_reason()
+            except Exception as error:  # noqa: BLE001  # one that cannot be read must not keep the others
+                problem = f"cannot read it: {reading_problem(error, 'GetDurableExecution')}"
+                acts.listed.append(Held(execution.arn, "", problem))
+                _say(acts.listed[-1], acts.word, output)
+                continue
+            if reason is not None:
+                reasons[execution.arn] = reason
     ours = [one for one in found if one.arn in reasons]
     reports: list[ReplayReport] = []
     code = int(Exit.OK)

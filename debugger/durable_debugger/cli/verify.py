@@ -6,6 +6,7 @@ Prints replay reports in the formats that CI systems read.
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from math import ceil
@@ -37,6 +38,7 @@ from durable_execution.replay.formats import FORMATS, render
 from durable_execution.replay.line_recording import LineRecording
 from durable_execution.replay.loading import history_files
 from durable_execution.replay.pool import check_in_workers
+from durable_execution.replay.read_ahead import loaded_ahead
 from durable_execution.replay.replayer import DEFAULT_SECONDS
 from durable_execution.replay.report import ReplayReport, Verdict, worst
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
@@ -249,9 +251,16 @@ def report_all(sources: Sequence[Source], handlers: Handlers, arguments: Namespa
 
 
 def replay_all(
-    sources: Sequence[Source], handlers: Handlers, arguments: Namespace, output: Output
+    sources: Sequence[Source], handlers: Handlers, arguments: Namespace, output: Output, *, is_remote: bool = False
 ) -> list[ReplayReport]:
     """Replay recordings in workers and show the progress.
+
+    Args:
+        sources: The recordings.
+        handlers: Their handlers.
+        arguments: The options.
+        output: Where the progress is shown.
+        is_remote: Whether the recordings are read over a network, several at the same time.
 
     Returns:
         A report for each. When the user interrupts it, those without one are reported as not replayed.
@@ -263,13 +272,15 @@ def replay_all(
         raise CommandError("--lines needs --html FILE, the page to step through the lines on")
     found: list[ReplayReport] = []
     progress = Progress(len(sources), output)
-    reports = check_in_workers(sources, handlers, worker_options(arguments))
     try:
-        for report in reports:
-            found.append(report)
-            progress.show(len(found))
+        with (
+            loaded_ahead(sources) if is_remote else nullcontext(sources) as recordings,
+            closing(check_in_workers(recordings, handlers, worker_options(arguments))) as reports,
+        ):
+            for report in reports:
+                found.append(report)
+                progress.show(len(found))
     except KeyboardInterrupt:
-        reports.close()
         done = len(found)
         found += [_not_replayed(source, handlers) for source in sources[done:]]
         output.say(

@@ -9,7 +9,7 @@ from typing import Any
 from durable_debugger.model.cost import CostTerms, Usage
 from durable_debugger.model.fleet_facts import OPEN, Facts, folded_path
 from durable_execution.divergence import Divergence
-from durable_execution.replay.report import ReplayReport
+from durable_execution.replay.report import ReplayReport, Verdict
 
 QUANTILES = (0.5, 0.9, 0.99)
 KINDS = ("shapes", "failures", "waiting", "versions", "divergences")
@@ -123,7 +123,7 @@ def add_divergences(fleet: Fleet, reports: Iterable[tuple[Facts, ReplayReport]])
     found: dict[str, Group] = {}
     fleet.replayed = 0
     for facts, report in reports:
-        fleet.replayed += 1
+        fleet.replayed += report.verdict not in (Verdict.UNREADABLE, Verdict.NO_HANDLER)
         root = report.root
         if root is not None and not report.is_same:
             key = _divergence_text(root)

@@ -77,7 +77,8 @@ def lambda_client(place: AwsPlace) -> Any:
                 substitutes |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
         elif session.get_credentials() is None:
             raise UnreachableError(NO_CREDENTIALS)
-        retries = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=30)
+        # adaptive: many reads at the same time slow down when the service throttles them, instead of failing
+        retries = Config(retries={"max_attempts": 3, "mode": "adaptive"}, connect_timeout=5, read_timeout=30)
         return session.client("lambda", endpoint_url=place.endpoint_url, config=retries, **substitutes)
     except NoRegionError:
         raise UnreachableError(NO_REGION) from None

@@ -1,5 +1,6 @@
 """Reads the executions of a fleet: from AWS, from a folder of histories, or from a local store."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,16 +11,16 @@ from typing import Any, NamedTuple
 
 from durable_debugger.model.fleet_facts import FactReader, Facts
 from durable_debugger.sources import aws
-from durable_debugger.sources.api import ExecutionReader, list_from
+from durable_debugger.sources.api import list_from
 from durable_debugger.sources.fact_cache import FactCache, Kept
 from durable_debugger.sources.files import load_file, parsed
 from durable_debugger.sources.found import Listed, UnreachableError
 from durable_debugger.sources.local import LocalExecutions
-from durable_execution.clock import SystemClock
 from durable_execution.errors import DurableError
 from durable_execution.history.reading import events_in
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.paging import pages
+from durable_execution.replay.checks import load_execution
 from durable_execution.replay.loading import history_files
 
 READERS = 8
@@ -62,6 +63,7 @@ class FleetSource:
         load: Reads one execution as a whole, by its reference.
         unreadable: Executions that could not be read, with the reason.
         close: Closes the place, when nothing is loaded from it any more.
+        is_remote: Whether executions are loaded over a network, several at the same time.
     """
 
     words: str
@@ -69,6 +71,7 @@ class FleetSource:
     load: Callable[[str], RecordedExecution]
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     close: Callable[[], None] = lambda: None
+    is_remote: bool = False
 
 
 def folder_source(path: Path, wanted: Wanted, cache: FactCache = NOTHING_KEPT) -> FleetSource:
@@ -129,8 +132,10 @@ def aws_source(place: aws.AwsPlace, function: str, wanted: Wanted, cache: FactCa
     """The executions of a function on AWS, or on a server with the same API."""
     reader = FactReader()
 
+    client_of = functools.cache(lambda: aws.lambda_client(place))
+
     def read() -> Iterator[Facts]:
-        client = aws.lambda_client(place)
+        client = client_of()
         with ThreadPoolExecutor(READERS) as threads:
             listing = _explained(
                 lambda: list_from(client, function, place=place.words, **_filters(wanted)),
@@ -152,9 +157,9 @@ def aws_source(place: aws.AwsPlace, function: str, wanted: Wanted, cache: FactCa
     where = f"{place.endpoint_url or 'AWS'} {place.region or ''} {place.profile or ''}"
 
     def load(arn: str) -> RecordedExecution:
-        return ExecutionReader(aws.lambda_client(place), arn, place.words, SystemClock().now).read().execution
+        return load_execution(client_of(), arn)
 
-    source = FleetSource(f"function {function}, {place.words}", _limited(read, wanted), load)
+    source = FleetSource(f"function {function}, {place.words}", _limited(read, wanted), load, is_remote=True)
     return source
 
 
