@@ -166,6 +166,53 @@ def test_sarif_follows_its_schema(reports: list[ReplayReport], repository: Path)
     assert list(validator.iter_errors({"version": "2.1.0"})) != [], "the schema finds what is wrong"
 
 
+NAMES = [
+    "histories/a b.json",
+    "bücher/é.json",
+    r"C:\work\a b.json",
+    "/srv/histories/a.json",
+    "named-in-latin-1-\udcfc.json",
+    "no-file-has-this-name-\ud800.json",
+    "\x1b[31m\x00\n.json",
+    "-",
+    "arn:aws:lambda:eu-central-1:123456789012:function:flow:$LATEST/durable-execution/n/i",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_outcome_of_every_recording_can_be_written(name: str, repository: Path) -> None:
+    path = repository / "tests" / "replay" / "schemas" / "sarif-2.1.0-rtm.5.json"
+    validator = jsonschema.Draft4Validator(json.loads(path.read_text(encoding="utf-8")))
+    reports = [
+        ReplayReport(name, "shop:flow", one, error=None if one is Verdict.SAME else f"\x1b \ud800 in {name}")
+        for one in Verdict
+    ]
+    written = {form: render(reports, form).encode() for form in FORMATS}
+    assert list(validator.iter_errors(json.loads(written["sarif"]))) == []
+    suite = ET.fromstring(written["junit"]).find("testsuite")
+    assert suite is not None
+    cases = suite.findall("testcase")
+    for attribute, tag in (("tests", ""), ("failures", "failure"), ("errors", "error")):
+        found = sum(1 for case in cases if not tag or case.find(tag) is not None)
+        assert suite.get(attribute) == str(found)
+    assert suite.get("skipped") == "0"
+    assert len(json.loads(written["json"])["reports"]) == len(reports)
+
+
+def test_names_of_files_become_references_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def place(source: str) -> str:
+        run = json.loads(render([ReplayReport(source, "shop:flow", Verdict.UNREADABLE, error="cut")], "sarif"))["runs"][
+            0
+        ]
+        return str(run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"])
+
+    assert place("b\udcfcro/a b.json") == "b%FCro/a%20b.json"
+    assert place(f"{tmp_path}/a b.json") == "a%20b.json"
+    assert place("/srv/a b.json") == "file:///srv/a%20b.json"
+
+
 LONG = "x" * 300
 
 

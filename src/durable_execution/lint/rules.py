@@ -3,6 +3,7 @@
 Lists the calls whose value or effect differs on every replay.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -200,9 +201,12 @@ def relative(file: str) -> str:
 
 
 def sarif_uri(file: str) -> str:
-    """Return the relative or absolute URI of a file."""
+    """Return the relative or absolute URI of a file, also of one whose name is not UTF-8."""
     path = relative(file)
-    return f"file://{quote(path)}" if path.startswith("/") else quote(path)
+    try:
+        return Path(path).as_uri() if Path(path).is_absolute() else quote(os.fsencode(path))
+    except UnicodeEncodeError:  # a name that no file has
+        return quote(path, errors="replace")
 
 
 def sarif_document(driver: str, rules: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -237,10 +241,12 @@ def to_json(findings: Sequence[LintFinding]) -> str:
 
 def to_github(findings: Sequence[LintFinding]) -> str:
     """Write one workflow command per finding, which GitHub shows beside the source."""
-    return "".join(
-        f"::warning file={_property(relative(found.file))},line={found.line},col={found.column},title={found.rule}::"
-        f"{found.message.replace('%', '%25')}\n"
-        for found in findings
+    return printable(
+        "".join(
+            f"::warning file={annotation_property(relative(found.file))},line={found.line},col={found.column},"
+            f"title={found.rule}::{annotation_text(found.message)}\n"
+            for found in findings
+        )
     )
 
 
@@ -269,8 +275,14 @@ def to_sarif(findings: Sequence[LintFinding]) -> str:
     return json_text(sarif_document("durable-debug lint", rules, results)) + "\n"
 
 
-def _property(text: str) -> str:
-    return text.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+def annotation_property(text: str) -> str:
+    """Escape a property of a GitHub workflow command."""
+    return annotation_text(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def annotation_text(text: str) -> str:
+    """Escape the message of a GitHub workflow command."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 LINT_FORMATS: dict[str, Callable[[Sequence[LintFinding]], str]] = {

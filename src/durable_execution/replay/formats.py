@@ -18,13 +18,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.wording import fix_of
 from durable_execution.counts import counted
 from durable_execution.divergence import TITLES, Divergence, DivergenceKind, Severity, explain, readable
-from durable_execution.lint.rules import relative, sarif_document, sarif_uri
+from durable_execution.lint.rules import annotation_property, annotation_text, relative, sarif_document, sarif_uri
 from durable_execution.protocol.safe_text import json_text, printable
 from durable_execution.replay.report import ExitCode, ReplayReport, Verdict, worst
 from durable_execution.replay.suspects import Suspect
@@ -136,8 +135,8 @@ def _annotations(report: ReplayReport) -> Iterator[str]:
 
 
 def _command(word: str, title: str, text: str, site: CallSite | None) -> str:
-    place = f"file={_property(relative(site.file))},line={max(1, site.line)}," if site is not None else ""
-    return f"::{word} {place}title={_property(title)}::{_data(relative_in(text))}"
+    place = f"file={annotation_property(relative(site.file))},line={max(1, site.line)}," if site is not None else ""
+    return f"::{word} {place}title={annotation_property(title)}::{annotation_text(relative_in(text))}"
 
 
 def _divergence(report: ReplayReport, divergence: Divergence) -> dict[str, Any]:
@@ -188,14 +187,6 @@ def _rules() -> list[dict[str, Any]]:
 LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 
 
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
 def _effect(report: ReplayReport, effect: Suspect) -> dict[str, Any]:
     text = f"{effect.what} in {effect.site.function} is outside a step: it would happen on every replay"
     return _result(EFFECT_RULE, "error", text, effect.site, report)
@@ -234,7 +225,7 @@ def _artifact_of(report: ReplayReport) -> str:
     as_file = Path(*place.split(".")).with_suffix(".py") if place.replace(".", "").isidentifier() else None
     if as_file is not None and as_file.is_file():
         return sarif_uri(str(as_file))
-    return quote(report.source)
+    return sarif_uri(report.source)
 
 
 def _add_case(suite: "Element", report: ReplayReport) -> None:
@@ -276,7 +267,9 @@ def to_json(reports: Sequence[ReplayReport]) -> str:
 def to_github(reports: Sequence[ReplayReport]) -> str:
     """Write one annotation per root difference, side effect and failure, and a notice with the summary."""
     lines = [line for report in reports for line in _annotations(report)]
-    return printable("\n".join([*lines, f"::notice title=durable-debug check::{_data(summary(reports))}"]) + "\n")
+    return printable(
+        "\n".join([*lines, f"::notice title=durable-debug check::{annotation_text(summary(reports))}"]) + "\n"
+    )
 
 
 EFFECT_RULE = "side-effect-outside-step"
@@ -296,6 +289,7 @@ def to_junit(reports: Sequence[ReplayReport]) -> str:
         tests=str(len(reports)),
         failures=str(failures),
         errors=str(errors),
+        skipped="0",
     )
     for report in reports:
         _add_case(suite, report)
