@@ -136,9 +136,10 @@ def test_every_format_has_its_document_without_executions(
 
     document = json.loads(printed("json"))
     assert (document["exit_code"], document["reports"], document["gate"]["at_risk"]) == (0, [], [])
-    assert json.loads(printed("sarif"))["runs"][0]["results"] == []
-    assert 'tests="0"' in printed("junit")
-    assert "0 recordings: nothing to replay" in printed("github")
+    (run,) = json.loads(printed("sarif"))["runs"]
+    assert (run["tool"]["driver"]["name"], run["results"]) == ("durable-debug gate", [])
+    assert 'name="durable-debug gate" tests="0"' in printed("junit")
+    assert printed("github") == "::notice title=durable-debug gate::0 recordings: nothing to replay\n"
     report = deployed.directory / "gate.txt"
     assert deployed.gate(reference, "-o", str(report), *options, function="idle") == 0
     assert "nothing to replay" in report.read_text(encoding="utf-8")

@@ -213,6 +213,15 @@ def test_names_of_files_become_references_to_them(tmp_path: Path, monkeypatch: p
     assert place("/srv/a b.json") == "file:///srv/a%20b.json"
 
 
+@pytest.mark.parametrize("command", ["durable-debug check", "durable-debug gate"])
+def test_formats_name_the_command(reports: list[ReplayReport], command: str) -> None:
+    assert json.loads(render(reports, "sarif", command=command))["runs"][0]["tool"]["driver"]["name"] == command
+    suite = ET.fromstring(render(reports, "junit", command=command)).find("testsuite")
+    assert suite is not None
+    assert suite.get("name") == command
+    assert f"::notice title={command}::" in render(reports, "github", command=command)
+
+
 LONG = "x" * 300
 
 

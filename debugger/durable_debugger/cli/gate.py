@@ -257,7 +257,7 @@ def _print(
     arguments: Namespace,
     output: Output,
 ) -> None:
-    text = render(reports, arguments.format)
+    text = render(reports, arguments.format, command="durable-debug gate")
     if arguments.format == "json":
         document = json.loads(text)
         document["exit_code"] = code

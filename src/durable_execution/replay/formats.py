@@ -31,6 +31,7 @@ from durable_execution.replay.suspects import Suspect
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+COMMAND = "durable-debug check"
 MAX_SUSPECTS = 5
 LANDLOCK = "Landlock"
 WORDS = {
@@ -148,10 +149,10 @@ def _divergence(report: ReplayReport, divergence: Divergence) -> dict[str, Any]:
     return found
 
 
-def to_sarif(reports: Sequence[ReplayReport]) -> str:
+def to_sarif(reports: Sequence[ReplayReport], command: str = COMMAND) -> str:
     """Write one run with one result per root difference, side effect and failure."""
     results = [result for report in reports for result in _results(report)]
-    return json_text(sarif_document("durable-debug check", _rules(), results))
+    return json_text(sarif_document(command, _rules(), results))
 
 
 def _results(report: ReplayReport) -> Iterator[dict[str, Any]]:
@@ -264,18 +265,16 @@ def to_json(reports: Sequence[ReplayReport]) -> str:
     return json_text(document)
 
 
-def to_github(reports: Sequence[ReplayReport]) -> str:
+def to_github(reports: Sequence[ReplayReport], command: str = COMMAND) -> str:
     """Write one annotation per root difference, side effect and failure, and a notice with the summary."""
     lines = [line for report in reports for line in _annotations(report)]
-    return printable(
-        "\n".join([*lines, f"::notice title=durable-debug check::{annotation_text(summary(reports))}"]) + "\n"
-    )
+    return printable("\n".join([*lines, f"::notice title={command}::{annotation_text(summary(reports))}"]) + "\n")
 
 
 EFFECT_RULE = "side-effect-outside-step"
 
 
-def to_junit(reports: Sequence[ReplayReport]) -> str:
+def to_junit(reports: Sequence[ReplayReport], command: str = COMMAND) -> str:
     """Write a test suite with one test case per recording."""
     failures = sum(report.exit_code is ExitCode.DIVERGED for report in reports)
     errors = sum(report.exit_code not in (ExitCode.SAME, ExitCode.DIVERGED) for report in reports)
@@ -285,7 +284,7 @@ def to_junit(reports: Sequence[ReplayReport]) -> str:
     suite = ET.SubElement(
         suites,
         "testsuite",
-        name="durable-debug check",
+        name=command,
         tests=str(len(reports)),
         failures=str(failures),
         errors=str(errors),
@@ -318,15 +317,34 @@ FORMATS: dict[str, Callable[[Sequence[ReplayReport]], str]] = {
 """The formats of `durable-debug check --format`."""
 
 
-def render(reports: Sequence[ReplayReport], format: str) -> str:  # noqa: A002  # the option's name
+NAMING: dict[str, Callable[[Sequence[ReplayReport], str], str]] = {
+    "junit": to_junit,
+    "sarif": to_sarif,
+    "github": to_github,
+}
+"""The formats that name the command."""
+
+
+def render(
+    reports: Sequence[ReplayReport],
+    format: str,  # noqa: A002  # the option's name
+    *,
+    command: str = COMMAND,
+) -> str:
     """Render all reports in one format, with a final newline.
+
+    Args:
+        reports: The reports.
+        format: One of `FORMATS`.
+        command: The command that made them, for formats that name it.
 
     Raises:
         ValueError: The format is unknown.
     """
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}")
-    return FORMATS[format](reports).rstrip("\n") + "\n"
+    text = NAMING[format](reports, command) if format in NAMING else FORMATS[format](reports)
+    return text.rstrip("\n") + "\n"
 
 
 __all__ = ["FORMATS", "render", "to_github", "to_json", "to_junit", "to_sarif", "to_text"]
