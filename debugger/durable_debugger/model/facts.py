@@ -29,6 +29,9 @@ SUBTYPE_KINDS = {
     "WaitForCondition": "condition",
     "WaitForCallback": "callback",
     "RunInChildContext": "context",
+    "All": "all",
+    "Any": "any",
+    "Race": "race",
 }
 WELL_KNOWN = frozenset({"Step", "Wait", "Callback", "ChainedInvoke", "Context", *SUBTYPE_KINDS})
 

@@ -20,6 +20,7 @@ from durable_debugger.sources.found import Loaded
 from durable_debugger.sources.local import DEFAULT_STORE, LocalExecutions
 from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Line, Part
+from durable_debugger.text.stored_values import is_restored_untagged, untagged
 from durable_execution.errors import DurableError
 from durable_execution.history.documents import bundle_of
 from durable_execution.history.recorded import RecordedOperation
@@ -124,9 +125,12 @@ class ForkScreen(ModalScreen[ForkRequest | None]):
 
 
 def _pretty(result: str | None) -> str:
+    """Indent a result. Its type tags stay where plain JSON would restore a different value."""
     try:
-        return json.dumps(json.loads(result or "null"), indent=2, ensure_ascii=False)
-    except ValueError:
+        value = json.loads(result or "null")
+        shown = untagged(value) if is_restored_untagged(value) else value
+        return json.dumps(shown, indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
         return result or ""
 
 

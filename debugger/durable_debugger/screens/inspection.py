@@ -25,6 +25,7 @@ from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.screens.dialogs import Menu
 from durable_debugger.screens.handlers import HANDLERS, handles
+from durable_debugger.text import payloads
 from durable_debugger.text.payloads import size
 from durable_debugger.text.segments import plain
 from durable_debugger.views.chrome import VIEWS, hit_count, inspector_title
@@ -255,8 +256,8 @@ def copyables(session: Session, failure: str = "") -> list[Copyable]:
         ),
         Copyable("p", "path", operation.path if operation else ""),
         Copyable("n", "execution ARN", execution.arn or ""),
-        Copyable("r", "result", subject.result or ""),
-        Copyable("i", "input", subject.input or ""),
+        Copyable("r", "result", payloads.one_line(subject.result or "")),
+        Copyable("i", "input", payloads.one_line(subject.input or "")),
         Copyable("x", "error", str(subject.error) if subject.error else ""),
         Copyable("c", "callback id", str(operation.details.get("callback_id") or "") if operation else ""),
         Copyable("t", "drawing error report", failure),

@@ -2,36 +2,57 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
+from durable_debugger.text import stored_values
 from durable_debugger.text.cells import cut, safe
+from durable_debugger.text.stored_values import Batch, Remark
 from durable_execution.counts import counted
 
-PARSE_LIMIT = 200_000
-"""Payloads longer than this many characters are shown as text without parsing."""
+PARSE_LIMIT = 270_000
+"""Payloads longer than this many characters, which is more than a checkpoint holds, are shown as text without parsing."""
 
 SCAN_FACTOR = 4
 
-TAG = '"t":'
-"""What a payload with type tags contains: `{"t": "i", "v": 3}`. AWS's SDK for Python writes the same form."""
-
-TAGGED = frozenset({"t", "v"})
-
 
 def summary(payload: str | None, cells: int, *, absent: str = "not recorded") -> str:
-    """Format a payload on one line.
+    """Format a payload on one line, as a person thinks of its value.
 
     Args:
         payload: Serialized value; None when there is no value.
         cells: Available width.
         absent: Text to show when there is no value.
     """
-    if payload is None:
+    return _summary(one_line(payload) if payload else payload, cells, absent)
+
+
+def record_summary(payload: str, cells: int) -> str:
+    """Format a payload on one line as it is recorded, without type tags."""
+    is_short = len(payload) <= PARSE_LIMIT and ("\n" in payload or not stored_values.is_plain(payload))
+    value = parse(payload) if is_short else payload
+    return _summary(
+        json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else payload, cells, "not recorded"
+    )
+
+
+def one_line(payload: str) -> str:
+    """Return the value of a payload on one line: JSON, apart from remarks on items of a batch; or the text unchanged."""
+    if len(payload) > PARSE_LIMIT or ("\n" not in payload and stored_values.is_plain(payload)):
+        return payload
+    value = stored_values.read(payload)
+    try:
+        return stored_values.one_line(value) if isinstance(value, (dict, list, Batch, Remark)) else payload
+    except RecursionError:
+        return payload
+
+
+def _summary(text: str | None, cells: int, absent: str) -> str:
+    if text is None:
         return cut(absent, cells)
-    if payload == "":
+    if text == "":
         return cut("(empty)", cells)
-    whole = payload if len(payload) > PARSE_LIMIT else _compact(payload)
-    return cut(safe(whole[: cells * SCAN_FACTOR + 64]), cells)
+    return cut(safe(text[: cells * SCAN_FACTOR + 64]), cells)
 
 
 def pretty(payload: str, *, limit: int = PARSE_LIMIT) -> list[str]:
@@ -42,18 +63,18 @@ def pretty(payload: str, *, limit: int = PARSE_LIMIT) -> list[str]:
             *map(safe, shown),
             f"… {counted(len(payload) - limit, 'more character')}: export the execution to see them",
         ]
-    value = parse(payload)
-    if isinstance(value, (dict, list)) or (isinstance(value, str) and "\n" not in value):
-        text = json.dumps(value, indent=2, ensure_ascii=False)
-    else:
-        text = value if isinstance(value, str) else payload
+    value = stored_values.read(payload)
+    text = value if isinstance(value, str) else payload
+    if isinstance(value, (dict, list, Batch, Remark)) or (isinstance(value, str) and "\n" not in value):
+        with suppress(RecursionError):
+            text = stored_values.indented(value)
     return [safe(line) for line in text.splitlines()] or [""]
 
 
 def parse(payload: str) -> Any:
     """Return the JSON value of a payload without the SDK's type tags; the text itself when it is not JSON."""
     try:
-        return _untagged(json.loads(payload))
+        return stored_values.untagged(json.loads(payload))
     except (ValueError, RecursionError):
         return payload
 
@@ -63,25 +84,6 @@ def size(count: int) -> str:
     if count < 1024:
         return f"{count} B"
     return f"{count / 1024:.1f} KiB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f} MiB"
-
-
-def _compact(payload: str) -> str:
-    """Return one line: the JSON without indentation and type tags, or the text unchanged."""
-    if "\n" not in payload and TAG not in payload:
-        return payload
-    value = parse(payload)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else payload
-
-
-def _untagged(value: Any) -> Any:
-    """Return a value without type tags: what a person wants to read of it."""
-    if isinstance(value, list):
-        return [_untagged(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    if value.keys() == TAGGED and isinstance(value["t"], str) and len(value["t"]) <= 2:
-        return _untagged(value["v"])
-    return {key: _untagged(each) for key, each in value.items()}
 
 
 MAX_CHARACTERS = 60_000

@@ -15,6 +15,7 @@ from durable_debugger.text import durations, payloads
 from durable_debugger.text.cells import cut, safe, wrap_most
 from durable_debugger.text.segments import Line, Part
 from durable_debugger.text.source_path import near, site_words
+from durable_debugger.views.results import result_summary
 from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
 from durable_execution.explain import explain_execution
@@ -265,7 +266,7 @@ class _Answer:
         for name, line in assigned_at("\n".join(text.lines), site.line):
             operation = results.get(line)
             if operation is not None:
-                value = payloads.summary(operation.result, self.room // 2, absent="none")
+                value = result_summary(operation, self.room // 2, absent="none")
                 yield f"{safe(name)} = {value}, the result of {facts.label(operation)} on line {line}"
             elif line == INPUT and is_outermost and self.operation is None and self.session.execution.input is not None:
                 yield f"{safe(name)} = {payloads.summary(self.session.execution.input, self.room // 2)}, the input"

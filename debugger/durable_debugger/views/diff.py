@@ -8,10 +8,11 @@ from durable_debugger.model.differences import Differences
 from durable_debugger.model.facts import KINDS, SUBTYPE_KINDS, state_of
 from durable_debugger.model.marks import LOST, note_of
 from durable_debugger.model.session import Session
-from durable_debugger.text import glyphs, payloads
+from durable_debugger.text import glyphs
 from durable_debugger.text.cells import cut, pad, pad_left, safe, width, wrap
 from durable_debugger.text.segments import Line, Part, fit, line, line_width
 from durable_debugger.text.source_path import nearer
+from durable_debugger.views.results import result_summary
 from durable_execution.call_site import CallSite
 from durable_execution.comparison.call_tree import CallNode
 from durable_execution.counts import counted, plural
@@ -221,7 +222,7 @@ def _state(node: CallNode | None) -> tuple[str, str]:
 
 def _remark(session: Session, mode: DiffMode, row: DiffRow) -> tuple[str, str]:
     if mode.is_with_values and row.row is not None:
-        return payloads.summary(session.operations[row.row].result, 60, absent=""), "text"
+        return result_summary(session.operations[row.row], 60, absent=""), "text"
     if row.divergence is not None and row.is_root:
         is_new = row.recorded is None and row.divergence.kind is not DivergenceKind.REORDERED
         text = "new in your code" if is_new else note_of(row.divergence)

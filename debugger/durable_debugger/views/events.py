@@ -92,9 +92,9 @@ def _gist(event: Any, cells: int) -> str:
             payload = found["Payload"]
             if isinstance(payload, dict):
                 payload = f"{payload.get('ErrorType')}: {payload.get('ErrorMessage')}"
-            return payloads.summary(str(payload), cells)
+            return payloads.record_summary(str(payload), cells)
     shown = {key: value for key, value in details.items() if value not in ({}, None) and "Timestamp" not in key}
-    return payloads.summary(json.dumps(shown, default=str), cells) if shown else ""
+    return payloads.record_summary(json.dumps(shown, default=str), cells) if shown else ""
 
 
 def _unpacked(event: Any) -> Any:

@@ -13,6 +13,7 @@ from durable_debugger.text.segments import Line, Part, line
 from durable_debugger.text.source_path import nearer, site_words
 from durable_debugger.views.answer import answer_lines
 from durable_debugger.views.diff import why_lines
+from durable_debugger.views.results import early_end, result_words
 from durable_execution.counts import counted
 from durable_execution.history.recorded import RecordedAttempt, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
@@ -49,9 +50,7 @@ def _operation(session: Session, operation: RecordedOperation, answer: list[Line
     if operation.type is OperationType.CHAINED_INVOKE or operation.input is not None:
         lines.append(_payload("input", operation.input, room, operation.details.get("input_truncated")))
     if _has_result(operation):
-        lines.append(
-            _payload("result", operation.result, room, operation.details.get("result_truncated"), absent="none")
-        )
+        lines += _result(operation, room)
     lines += _fact("code", site_words(operation.call_site) if operation.call_site and not answer else "", room)
     lines += _who(operation, room)
     lines += _times(session, operation, room)
@@ -96,6 +95,14 @@ def _payload(
     size = f"  {payloads.size(len(payload))}" if payload is not None and len(payload) > room else ""
     text = payloads.summary(payload, room - len(size), absent=absent)
     return [*_label(name), Part(text, role), Part(size, "dim")]
+
+
+def _result(operation: RecordedOperation, room: int) -> list[Line]:
+    words = result_words(operation)
+    if words:
+        return _fact("result", words, room)
+    result = _payload("result", operation.result, room, operation.details.get("result_truncated"), absent="none")
+    return [result, *_fact("ended", early_end(operation) and f"early: {early_end(operation)}", room)]
 
 
 def _error(error: ErrorObject | None, room: int) -> list[Line]:

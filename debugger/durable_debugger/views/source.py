@@ -17,9 +17,10 @@ from durable_debugger.model.moments import MomentKind
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
 from durable_debugger.sources.code import TAB
-from durable_debugger.text import durations, glyphs, payloads
+from durable_debugger.text import durations, glyphs
 from durable_debugger.text.cells import cut, safe
 from durable_debugger.text.segments import Line, Part, fit, flush, line_width
+from durable_debugger.views.results import result_summary
 from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
 from durable_execution.divergence import Side
@@ -286,9 +287,7 @@ def _note(session: Session, rows: list[int], cells: int) -> Line:
         return [Part(cut(f"{glyphs.ARROW} {state.word}", cells), state.role)]
     tally = session.tally(row)
     text = (
-        tally.text
-        if tally is not None
-        else payloads.summary(operation.result, cells - 2, absent=_without_result(session, row))
+        tally.text if tally is not None else result_summary(operation, cells - 2, absent=_without_result(session, row))
     )
     return [Part(f"{glyphs.ARROW} {cut(text, cells - 2)}", "dim")]
 

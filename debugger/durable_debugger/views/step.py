@@ -11,6 +11,7 @@ from durable_debugger.text import durations, glyphs, payloads
 from durable_debugger.text.cells import safe
 from durable_debugger.text.segments import Line, Part, fit, flush, line_width
 from durable_debugger.views.chrome import moment_words, moment_words_of_run
+from durable_debugger.views.results import result_words
 
 NOWHERE = -1
 ANSWERS = frozenset({MomentKind.REPLAYED, MomentKind.ANSWERED, MomentKind.SETTLED, MomentKind.ATTEMPT_ENDED})
@@ -69,9 +70,11 @@ def _answer(session: Session, moment: Moment, cells: int) -> list[Line]:
         error, result = operation.error, operation.result
     if error is not None:
         return [fit([Part("       raised   ", "key"), Part(safe(str(error)), "fail")], cells)]
-    if result is None:
+    words = result_words(operation)
+    if result is None and not words:
         return []
-    return [fit([Part("       returned ", "key"), Part(payloads.summary(result, cells - 17))], cells)]
+    shown = words or payloads.summary(result, cells - 17)
+    return [fit([Part("       returned ", "key"), Part(shown)], cells)]
 
 
 def track_lines(session: Session, cells: int) -> tuple[list[Line], dict[int, int]]:

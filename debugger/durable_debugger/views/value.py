@@ -1,11 +1,6 @@
-"""The value window: the full values of a call.
-
-The previous value of a call: from its previous attempt, or from the previous call with the same name.
-"""
+"""The value window: the full values of a call."""
 
 from difflib import SequenceMatcher
-from itertools import takewhile
-from typing import NamedTuple
 
 from durable_debugger.model.outline import ROOT
 from durable_debugger.model.session import Session
@@ -13,6 +8,7 @@ from durable_debugger.text import glyphs, payloads
 from durable_debugger.text.cells import safe
 from durable_debugger.text.payloads import expanded
 from durable_debugger.text.segments import Line, Part
+from durable_debugger.views.results import Previous, previous_result, result_words
 from durable_debugger.views.variables import variables
 from durable_execution.protocol import ErrorObject
 
@@ -24,7 +20,7 @@ def value_lines(session: Session) -> list[Line]:
 
 def _recorded_values(session: Session) -> list[Line]:
     subject = session.shown_execution() if session.cursor == ROOT else session.shown(session.cursor)
-    lines = _section("input", subject.input) + _section("result", subject.result) + _error(subject.error)
+    lines = _section("input", subject.input) + _result(session) + _error(subject.error)
     if session.cursor != ROOT and subject.result is not None:
         lines += _changes(subject.result, previous_result(session, session.cursor))
     if session.cursor != ROOT:
@@ -32,6 +28,14 @@ def _recorded_values(session: Session) -> list[Line]:
             lines += _section(f"result of attempt {attempt.number}", attempt.result)
             lines += _error(attempt.error, f"error of attempt {attempt.number}")
     return lines
+
+
+def _result(session: Session) -> list[Line]:
+    if session.cursor == ROOT:
+        return _section("result", session.shown_execution().result)
+    operation = session.shown(session.cursor)
+    words = result_words(operation)
+    return _section("result", operation.result) if not words else [[Part(" result  ", "title"), Part(words)], []]
 
 
 WIDTH = 96
@@ -62,18 +66,6 @@ def _section(name: str, payload: str | None) -> list[Line]:
     return [head, *([Part(f"   {text}")] for text in payloads.pretty(payload)), []]
 
 
-class Previous(NamedTuple):
-    """An earlier value.
-
-    Attributes:
-        whose: Description of where the value comes from.
-        payload: The value, serialized.
-    """
-
-    whose: str
-    payload: str
-
-
 def _changes(payload: str, previous: Previous | None) -> list[Line]:
     """Return the differences from the previous value."""
     found = changes(payloads.pretty(previous.payload), payloads.pretty(payload)) if previous is not None else []
@@ -97,22 +89,6 @@ def _error(error: ErrorObject | None, name: str = "error") -> list[Line]:
 
 MAX_LINES = 2_000
 """Values longer than this are not compared line by line."""
-
-
-def previous_result(session: Session, row: int) -> Previous | None:
-    """The previous attempt's result, or that of the previous call with the same name in the same context."""
-    operation = session.operations[row]
-    for attempt in reversed(operation.attempts[:-1]):
-        if attempt.result is not None:
-            return Previous(f"attempt {attempt.number}", attempt.result)
-    if not operation.name:
-        return None
-    found: Previous | None = None
-    for other in takewhile(row.__gt__, session.outline.children(session.outline.parent(row))):
-        before = session.operations[other]
-        if before.name == operation.name and before.result is not None:
-            found = Previous(f"the {operation.name} before", before.result)
-    return found
 
 
 def changes(before: list[str], after: list[str]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from durable_execution.redaction.compressed import expanded, is_compressed
 from durable_execution.redaction.marker import HIDDEN
 from durable_execution.redaction.secret_names import DEFAULT_NAMES, SecretNames
 from durable_execution.redaction.secret_shapes import SHORTEST, compiled, replaced, without_shapes
@@ -220,13 +221,23 @@ class Redaction:
             return self._shapeless(bytes(value).decode("utf-8", "replace"))
         return HIDDEN if hasattr(value, "get_secret_value") else value
 
-    def _mapping(self, value: Mapping[Any, Any], depth: int, nested: int) -> dict[Any, Any]:
+    def _mapping(self, value: Mapping[Any, Any], depth: int, nested: int) -> Any:
+        if is_compressed(value):
+            return self._compressed(value, depth, nested)
         found = {
             self._key(key): HIDDEN if self._hides_item(str(key), item) else self._value(item, depth + 1, nested)
             for key, item in value.items()
         }
         found |= dict.fromkeys(self.hidden_members(value), HIDDEN)
         return found
+
+    def _compressed(self, value: Mapping[Any, Any], depth: int, nested: int) -> Any:
+        """Return a compressed value unchanged, or expanded where it holds secrets."""
+        stored = expanded(value)
+        if stored is None:
+            return HIDDEN
+        shown = self._value(stored, depth + 1, nested)
+        return value if shown == stored else shown
 
     def _key(self, key: Any) -> Any:
         return self._shapeless(key) if isinstance(key, str) and len(key) >= _LONG_KEY else key

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from durable_execution.redaction import HIDDEN, Redaction, secret_fields
+from durable_execution.serdes import CompressedSerDes, SerDesContext
 from tests.unit.redaction import secrets
 
 RULES = Redaction()
+CONTEXT = SerDesContext("operation", "arn")
 FORMS = ("{}={}", "{{'{}': '{}'}}", '{{"{}": "{}"}}', "{}: {}", "Call({}='{}')")
 
 
@@ -205,3 +207,19 @@ def test_the_secrets_that_names_in_a_payload_hide() -> None:
     assert not found & {"ada", "bob", "X-Auth-Token", "client secret"}
     assert Redaction().hidden_in("no JSON: password=x") == set()
     assert Redaction().hidden_in("{broken") == set()
+
+
+def test_secrets_in_compressed_values() -> None:
+    packed = CompressedSerDes(above_bytes=0).serialize(
+        {"token": "sk_live_4242424242424242", "rows": ["row"] * 99}, CONTEXT
+    )
+    harmless = CompressedSerDes(above_bytes=0).serialize({"rows": ["row"] * 99}, CONTEXT)
+    assert packed.startswith('{"durable:zlib":')
+    shown = Redaction().payload(packed)
+    assert "durable:zlib" not in shown
+    assert json.loads(shown)["v"]["token"] == HIDDEN
+    assert json.loads(shown)["v"]["rows"]["v"][0] == {"t": "s", "v": "row"}
+    assert Redaction().payload(harmless) == harmless
+    inside = Redaction().value({"results": [json.loads(packed)], "note": "n"})
+    assert inside["results"][0]["v"]["token"] == HIDDEN
+    assert Redaction().payload('{"durable:zlib":"AAAA"}') == f'"{HIDDEN}"', "damaged: nobody can tell what is in it"
