@@ -13,6 +13,15 @@ ENUM_MEMBER = {"name": "_name_", "value": "_value_"}
 """Where a member of an enum keeps what its attributes give."""
 
 
+VALUE_CLASSES = frozenset({"BatchItem", "CompletionStatus", "CompletionItem", "ErrorObject", "Settled"})
+"""Classes of the SDK, besides its options, that hold values of the application."""
+
+
+def is_value_class(kind: type) -> bool:
+    """Whether a class of the SDK holds values of the application, or options that it makes for a call."""
+    return kind.__name__ in VALUE_CLASSES or kind.__module__.startswith("durable_execution.config.")
+
+
 def attributes_of(value: Any) -> dict[str, Any]:
     """Return the stored attributes of an object: `__dict__`, then `__slots__`. Runs no user code."""
     found: dict[str, Any] = {}

@@ -28,8 +28,10 @@ from collections import ChainMap, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
+from durable_execution.batch_result import BatchItem, BatchResult
+from durable_execution.config.completion import BatchItemStatus
 from durable_execution.counts import counted
-from durable_execution.replay.stored_values import attributes_of
+from durable_execution.replay.stored_values import attributes_of, is_value_class
 
 MAX_DEPTH = 4
 MAX_ITEMS = 30
@@ -321,6 +323,16 @@ class ValueText:
         more = f", … {counted(len(value), 'item')}" if len(value) > MAX_ITEMS else ""
         return f"{kind.__name__}([{self._items(itertools.islice(value, MAX_ITEMS), depth, seen)}{more}])"
 
+    def _batch(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
+        more = f", … {counted(len(value.all), 'item')}" if len(value.all) > MAX_ITEMS else ""
+        shown = ", ".join(self._outcome(item, depth, seen) for item in value.all[:MAX_ITEMS])
+        return f"{kind.__name__}([{shown}{more}])"
+
+    def _outcome(self, item: BatchItem[Any], depth: int, seen: set[int]) -> str:
+        if item.status is BatchItemStatus.FAILED:
+            return f"failed({self._string(str(item.error))})"
+        return self._text(item.result, depth + 1, seen) if item.status is BatchItemStatus.SUCCEEDED else "unfinished"
+
     def _proxy(self, value: Any, kind: type, depth: int, seen: set[int]) -> str:
         return f"{kind.__name__}({self._text(dict(value), depth + 1, seen)})"
 
@@ -332,7 +344,7 @@ class ValueText:
         if standard is not None:
             return standard(self, value, kind, depth, seen)
         package = kind.__module__.partition(".")[0]
-        if (package == "durable_execution" and not _is_option(kind)) or (package in OPAQUE and package != "types"):
+        if (package == "durable_execution" and not is_value_class(kind)) or (package in OPAQUE and package != "types"):
             return f"<{kind.__name__}>"
         found = attributes_of(value)
         if not found:
@@ -354,11 +366,12 @@ _STANDARD: dict[type, Render] = {
     **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), ValueText._weak),  # noqa: SLF001
     **dict.fromkeys((queue.Queue, queue.LifoQueue, queue.PriorityQueue), ValueText._queue),  # noqa: SLF001
     **dict.fromkeys(map(type, ({}.keys(), {}.values(), {}.items())), ValueText._view),  # noqa: SLF001
+    BatchResult: ValueText._batch,  # noqa: SLF001
     types.MappingProxyType: ValueText._proxy,  # noqa: SLF001
     contextvars.ContextVar: ValueText._variable,  # noqa: SLF001
     ChainMap: ValueText._chain,  # noqa: SLF001
 }
-"""What the standard library keeps values in, besides the types above."""
+"""What the standard library and this SDK keep values in, besides the types above."""
 
 
 class _TooLargeError(Exception):
@@ -458,11 +471,6 @@ def _is_plain_class(kind: Any) -> bool:
     members = [member for base in kind.__mro__ for member in base.__dict__.values()]
     has_slots = any(type(member) is types.MemberDescriptorType for member in members)
     return not has_slots and any("__dict__" in base.__dict__ for base in kind.__mro__)
-
-
-def _is_option(kind: type) -> bool:
-    """Whether a class of the SDK is one of options that code makes for a call."""
-    return kind.__module__.startswith("durable_execution.config.")
 
 
 def cut(text: str) -> str:

@@ -10,6 +10,7 @@ import weakref
 from collections import ChainMap
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from durable_execution.batch_result import BatchItem, BatchResult, CompletionReason
+from durable_execution.config.completion import BatchItemStatus
+from durable_execution.operations.combinators import Settled
+from durable_execution.protocol import ErrorObject
 from durable_execution.redaction import Redaction
 from durable_execution.replay.stored_values import attribute
 from durable_execution.replay.value_text import MAX_TEXT, ValueText
@@ -278,3 +283,19 @@ def test_a_shape_runs_no_user_code_and_keeps_no_object() -> None:
     around.append(around)
     assert TEXT.shape(around) == TEXT.shape(around)
     assert ValueText(Redaction()).shape([1]) is None
+
+
+def test_results_of_a_batch_are_shown_with_what_failed_named() -> None:
+    items = [
+        BatchItem(0, BatchItemStatus.SUCCEEDED, {"total": Decimal("9.90")}),
+        BatchItem(1, BatchItemStatus.FAILED, None, ErrorObject("no stock of C3", "shop.NoStockError")),
+        BatchItem(2, BatchItemStatus.STARTED),
+    ]
+    batch = BatchResult(items, CompletionReason.MIN_SUCCESSFUL_REACHED)
+    assert (
+        TEXT.value(batch)
+        == "BatchResult([{'total': Decimal('9.90')}, failed('shop.NoStockError: no stock of C3'), unfinished])"
+    )
+    assert "… 40 items])" in TEXT.value(BatchResult([items[0]] * 40, CompletionReason.ALL_COMPLETED))
+    assert TEXT.value(Settled(3)) == "Settled(value=3, error=None)"
+    assert TEXT.value(items[1].error).startswith("ErrorObject(message='no stock of C3'")
