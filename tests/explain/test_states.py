@@ -202,7 +202,7 @@ def test_a_divergence_of_a_replay_comes_first() -> None:
     assert found.headline == f"It diverged at call 2: {root.sentence}."
     lines = found.text.splitlines()
     assert [line for line in lines[1:] if "also open" not in line] == [
-        "  because    l", "  effect     e", "  do         make it again",
+        "  at         orders.py:8 in flow", "  because    l", "  effect     e", "  do         make it again",
     ]  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
 from durable_execution.divergence import Divergence
 from durable_execution.explain import STUCK, StateKind, explain_execution
-from durable_execution.explain.facts import failure_chain, site_of_error
+from durable_execution.explain.facts import failure_chain
+from durable_execution.explain.user_code import own_files, site_of_error
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationType
 
@@ -146,7 +147,7 @@ def _failed(session: Subject) -> Headline:
     role = "off" if execution.status == "STOPPED" else "fail"
     row = failed_row(session)
     if row is None:
-        site = site_of_error(execution.error)
+        site = site_of_error(execution.error, own_files(execution))
         if execution.error is None:
             return Headline(
                 f"{word}{_summary(session).replace(' in ', ' after ', 1)}", role, _rested_at(session, site), site
@@ -160,7 +161,7 @@ def _failed(session: Subject) -> Headline:
             what = what.rstrip(".")
         return Headline(f"{word}: {what}{where}", role, rested, site)
     operation = session.operations[row]
-    site = site_of_error(operation.error) or operation.call_site
+    site = site_of_error(operation.error, own_files(execution)) or operation.call_site
     where = f" {_place(site)}" if site is not None else ""
     return Headline(f"{word}: {_gave_up(session, operation)}{where}", role, row, site)
 

@@ -6,6 +6,7 @@ All views share one session, so a call selected in one view is selected in all o
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from durable_debugger.model import facts
@@ -21,6 +22,7 @@ from durable_debugger.model.playback import Playback, ended_then, execution_then
 from durable_debugger.model.search import Query, matching_rows, text_of
 from durable_debugger.model.secrets import Secrets, ShownOperations
 from durable_execution.call_site import CallSite
+from durable_execution.explain.user_code import own_files
 from durable_execution.history.recorded import RecordedExecution, RecordedOperation
 from durable_execution.protocol import OperationType
 from durable_execution.replay.line_recording import LineRecording
@@ -89,6 +91,11 @@ class Session:
         self._has_locals: bool | None = None
         self._headline: tuple[datetime | None, Headline] | None = None
         self.outline.fold_rows([row for row in self.outline.crowded() if not self._hides_root(row)])
+
+    @cached_property
+    def own_files(self) -> frozenset[str]:
+        """The user's files, as far as replay traces name them."""
+        return own_files(self.execution)
 
     def grown(self, execution: RecordedExecution, as_of: datetime | None) -> "Session":
         """Return a session on a newer state of the same execution, with cursor, folds and search kept."""

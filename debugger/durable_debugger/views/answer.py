@@ -20,7 +20,7 @@ from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
 from durable_execution.explain import explain_execution
 from durable_execution.explain.explanation import Explanation
-from durable_execution.explain.facts import site_of_error, sites_of_error
+from durable_execution.explain.user_code import site_of_error, sites_of_error
 from durable_execution.history.recorded import RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationType
 
@@ -83,7 +83,7 @@ class _Answer:
         error = operation.error if operation is not None else self.session.execution.error
         if error is not None:
             self._add("error", safe(str(error)), "fail", most=MAX_MESSAGE)
-        site = site_of_error(error)
+        site = site_of_error(error, self.session.own_files)
         if site is not None:
             outside = "" if operation is not None else ", outside any step"
             self._add("raised", f"{site_words(site)}{outside}", code=self._code(site, error))
@@ -139,7 +139,7 @@ class _Answer:
         last = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
         if last is not None:
             self._add("error", safe(str(last)), "fail", most=MAX_MESSAGE)
-            site = site_of_error(last)
+            site = site_of_error(last, self.session.own_files)
             if site is not None:
                 self._add("raised", site_words(site), code=self._code(site, last))
             self._tried(operation)
@@ -177,7 +177,7 @@ class _Answer:
             return "nothing: it polls again by itself; if that goes on too long, look at what the polled system says"
         if facts.state(operation) is State.RETRYING:
             error = next((one.error for one in reversed(operation.attempts) if one.error is not None), None)
-            site = site_of_error(error)
+            site = site_of_error(error, self.session.own_files)
             where = f"{safe(near(site.file))}:{site.line}" if site is not None else "the step"
             return f"wait for the next attempt; if it fails in the same way, correct {where} and deploy it"
         return "nothing: it continues by itself" if operation.type is OperationType.WAIT else ""
@@ -247,13 +247,13 @@ class _Answer:
 
     def _from(self, error: ErrorObject | None) -> None:
         """The line of the handler or branch that called the function that raised."""
-        sites = sites_of_error(error)
+        sites = sites_of_error(error, self.session.own_files)
         if len(sites) > 1:
             self._add("from", site_words(sites[0]), code=self._code(sites[0], error))
 
     def _values(self, error: ErrorObject | None) -> None:
         """The recorded values that the failing line reads, or else the lines that called its function."""
-        sites = sites_of_error(error)
+        sites = sites_of_error(error, self.session.own_files)
         said = [text for site in reversed(sites) for text in self._values_at(site, is_outermost=site == sites[0])]
         for text in list(dict.fromkeys(said))[:MAX_VALUES]:
             self._add("value", text)

@@ -151,8 +151,10 @@ class Explanation:
 
     @property
     def text(self) -> str:
-        """One paragraph: the headline, the causes, the warnings and the advice."""
+        """One paragraph: the headline, the line, the causes, the warnings and the advice."""
         lines = [self.headline]
+        if self.place is not None and self.place.call_site is not None:
+            lines.append(f"  at         {self.place.call_site}")
         lines += [f"  because    {cause}" for cause in self.causes]
         if self.chained is not None:
             lines += [f"  there      {line}" for line in self.chained.explanation.text.splitlines()]

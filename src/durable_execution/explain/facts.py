@@ -5,9 +5,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from durable_execution.call_site import CallSite
 from durable_execution.counts import counted
 from durable_execution.explain.explanation import OpenCall, Place, Warning_
+from durable_execution.explain.user_code import site_of_error
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation, RecordedOperation
 from durable_execution.protocol import ErrorObject, OperationStatus, OperationType
 from durable_execution.protocol.enums import MAX_EXECUTION_BYTES, MAX_OPERATIONS
@@ -21,8 +21,6 @@ IDLE = timedelta(seconds=1)
 BACKOFF = re.compile(r"-backoff-(\d+)$")
 """What `ctx.with_retry` adds to its name for the wait after a failed attempt."""
 
-FRAME = re.compile(r"^(?P<file>.+?):(?P<line>\d+) in (?P<function>[^:]+)")
-PYTHON_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 KINDS = {
     OperationType.WAIT: "timer",
     OperationType.CALLBACK: "callback",
@@ -168,22 +166,6 @@ def _after(start: datetime | None, seconds: object) -> datetime | None:
 def place_of(operation: RecordedOperation) -> Place:
     """Return the place of an operation: its call site, or the line of its recorded error."""
     return Place(operation.path, operation.name, operation.id, operation.call_site or site_of_error(operation.error))
-
-
-def site_of_error(error: ErrorObject | None) -> CallSite | None:
-    """Return the innermost line of the user's code in a recorded stack trace; None without one."""
-    found = sites_of_error(error)
-    return found[-1] if found else None
-
-
-def sites_of_error(error: ErrorObject | None) -> list[CallSite]:
-    """Return the lines of the user's code in a recorded stack trace, outermost first."""
-    return [
-        CallSite(match["file"], int(match["line"]), match["function"].strip())
-        for text in ((error.stack_trace or ()) if error else ())
-        for match in (*FRAME.finditer(str(text)), *PYTHON_FRAME.finditer(str(text)))
-        if "site-packages" not in match["file"] and "durable_execution/" not in match["file"]
-    ]
 
 
 def failure_chain(execution: RecordedExecution) -> list[RecordedOperation]:

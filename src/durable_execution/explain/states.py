@@ -28,7 +28,6 @@ from durable_execution.explain.facts import (
     place_of,
     quota_warnings,
     short_error,
-    site_of_error,
     time_warnings,
 )
 from durable_execution.explain.resting import (
@@ -41,6 +40,7 @@ from durable_execution.explain.resting import (
     resting_place,
     retries_text,
 )
+from durable_execution.explain.user_code import own_files, site_of_error
 from durable_execution.history.recorded import RecordedExecution, RecordedInvocation
 from durable_execution.protocol import ErrorObject, OperationType
 
@@ -166,7 +166,7 @@ def _diverged(
     replay = Advice("replay it against the code to see both sides", command("replay", execution, "MODULE:HANDLER"))
     if root is None:
         message = (error.message if error else None) or "the code left the recorded path"
-        place = Place(execution.handler or "handler", call_site=site_of_error(error))
+        place = Place(execution.handler or "handler", call_site=site_of_error(error, own_files(execution)))
         headline = message.splitlines()[0].strip()
         return Explanation(
             StateKind.DIVERGED, headline, place=place, causes=tuple(_lines(message)[1:]), advice=(replay,)
@@ -229,7 +229,11 @@ def _failed(execution: RecordedExecution) -> Explanation:
             StateKind.RESULT_TOO_LARGE, f"It failed: its result is too large ({short_error(error)}).",
             since=execution.ended_at, advice=(advice,), place=Place(execution.handler or "handler"),
         )  # fmt: skip
-    place = place_of(chain[-1]) if chain else Place(execution.handler or "handler", call_site=site_of_error(error))
+    place = (
+        place_of(chain[-1])
+        if chain
+        else Place(execution.handler or "handler", call_site=site_of_error(error, own_files(execution)))
+    )
     where = f" at {place.path}" if chain else ""
     advice = Advice("replay it against the corrected code", command("replay", execution, "MODULE:HANDLER"))
     if error is not None and not chain and _is_one_of(error, TIMED_OUT):
@@ -314,7 +318,7 @@ def _failing(execution: RecordedExecution) -> Explanation | None:
     count = len(failing)
     times = "its last invocation" if count == 1 else f"its last {counted(count, 'invocation')}"
     since, reason = failing[0].started_at, short_error(error)
-    site = site_of_error(error)
+    site = site_of_error(error, own_files(execution))
     place = last_place(execution)
     if _is_one_of(error, TIMED_OUT):
         return Explanation(

@@ -82,7 +82,7 @@ def _beside(handler_file: str) -> list[str]:
         return []
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = {file for file in files if isinstance(file, str) and file.startswith(folder) and file.endswith(".py")}
-    installed = _installed_in(folder, Path(handler_file).name)
+    installed = installed_in(folder, Path(handler_file).name)
     return sorted(
         file
         for file in own
@@ -93,13 +93,13 @@ def _beside(handler_file: str) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def _installed_in(folder: str, handler_name: str) -> frozenset[str]:
-    """Files and folders that `pip install --target` put in a folder, except those of the handler's own distribution."""
+def installed_in(folder: str, own_name: str) -> frozenset[str]:
+    """Files and folders that `pip install --target` put in a folder, except those of the distribution that put `own_name` there."""
     found: set[str] = set()
     for record in Path(folder).glob("*.dist-info/RECORD"):
         lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
         names = {line.partition(",")[0].partition("/")[0] for line in lines}
-        if handler_name not in names:
+        if own_name not in names:
             found |= names
     return frozenset(found)
 
