@@ -82,7 +82,7 @@ def is_restored_untagged(value: Any) -> bool:
 
 
 def _is_tagged(value: Mapping[str, Any]) -> bool:
-    return value.keys() == TAGGED and isinstance(value["t"], str) and len(value["t"]) <= 2
+    return frozenset(value) == TAGGED and isinstance(value["t"], str) and len(value["t"]) <= 2
 
 
 @lru_cache(maxsize=32)
