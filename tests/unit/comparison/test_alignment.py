@@ -1,5 +1,7 @@
 """Alignment: shortest, in order, and quick for what happens in practice."""
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from durable_execution.divergence import Side
 keys = st.lists(st.integers(0, 4), max_size=9)
 
 
-def longest(a: list[int], b: list[int]) -> int:
+def longest(a: Sequence[Any], b: Sequence[Any]) -> int:
     table = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
     for i in range(len(a) - 1, -1, -1):
         for j in range(len(b) - 1, -1, -1):
@@ -40,14 +42,58 @@ def test_every_call_of_both_sides_is_there_once_and_in_order(a: list[int], b: li
     )
 
 
-@pytest.mark.parametrize("search", [_by_table, _by_differences])
-@given(keys, keys)
-def test_each_search_of_a_gap_is_exact(search: Any, a: list[int], b: list[int]) -> None:
-    found = search(a, b)
+def assert_exact(found: list[tuple[int, int]], a: Sequence[Any], b: Sequence[Any]) -> None:
     assert len(found) == longest(a, b)
     assert found == sorted(found)
     assert all(a[i] == b[j] for i, j in found)
     assert len({i for i, _ in found}) == len({j for _, j in found}) == len(found)
+
+
+@pytest.mark.parametrize("search", [_by_table, _by_differences])
+@given(keys, keys)
+def test_each_search_of_a_gap_is_exact(search: Any, a: list[int], b: list[int]) -> None:
+    assert_exact(search(a, b), a, b)
+
+
+@pytest.mark.parametrize("search", [_by_table, _by_differences])
+def test_each_search_is_exact_for_all_short_sequences_of_two_calls(search: Any) -> None:
+    short = [sequence for length in range(6) for sequence in product("st", repeat=length)]
+    for a, b in product(short, repeat=2):
+        assert_exact(search(a, b), a, b)
+
+
+@given(st.permutations(range(8)), st.permutations(range(8)))
+def test_calls_with_different_names_are_aligned_in_the_longest_common_order(a: list[int], b: list[int]) -> None:
+    assert_exact(matches_of(a, b), a, b)
+
+
+@given(st.permutations("abcdest"), st.permutations("abcdefs"), st.permutations("abcst"))
+def test_calls_with_different_names_anchor_those_that_repeat(a: list[str], b: list[str], c: list[str]) -> None:
+    ours, theirs = [*a, "s", *c, "x"], [*b, "s", "x", *c]
+    found = matches_of(ours, theirs)
+    assert found == sorted(found)
+    assert all(ours[i] == theirs[j] for i, j in found)
+    assert len({i for i, _ in found}) == len({j for _, j in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "matched"),
+    [
+        ("stAst", "tsAts", 3),
+        ("sAsBsC", "AsBsCs", 5),
+        ("sAtBuC", "tAuBsC", 3),
+        ("ABC", "CAB", 2),
+        ("ABCD", "DABC", 3),
+    ],
+    ids=["gaps on both sides", "an offset", "anchors alone", "the last one first", "the longest run"],
+)
+def test_the_calls_between_anchors_are_aligned_as_well(a: str, b: str, matched: int) -> None:
+    assert len(matches_of(a, b)) == matched
+
+
+def matches_of(a: Sequence[Any], b: Sequence[Any]) -> list[tuple[int, int]]:
+    rows = align(a, b)
+    return [(row.recorded, row.replayed) for row in rows if row.recorded is not None and row.replayed is not None]
 
 
 def test_calls_around_an_empty_gap_are_aligned_as_well() -> None:
@@ -85,7 +131,11 @@ def test_gaps_are_what_lies_between_matches() -> None:
 
 
 def call(
-    name: str | None, type_: str = "STEP", subtype: str = "Step", line: int | None = None, body: str | None = None
+    name: str | None,
+    type_: str = "STEP",
+    subtype: str | None = "Step",
+    line: int | None = None,
+    body: str | None = None,
 ) -> CallNode:
     site = CallSite("flow.py", line, "flow") if line is not None else None
     return CallNode(Side(type_, subtype, name, call_site=site), body=body)
@@ -102,12 +152,17 @@ def call(
         ([call("a", line=7)], [call("b"), call("c", line=7)], [Pair(None, 0), Pair(0, 1)]),
         ([call("a"), call("b", "WAIT", "Wait")], [call("c", "WAIT", "Wait")], [Pair(0, None), Pair(1, 0)]),
         ([call("a"), call("b", "WAIT", "Wait")], [call("a", "WAIT", "Wait")], [Pair(0, 0), Pair(1, None)]),
+        ([call("a", "CONTEXT", "Map")], [call("b", "CONTEXT", "Parallel"), call("c", "CONTEXT", "Map")],
+         [Pair(None, 0), Pair(0, 1)]),
+        ([call("a", "CONTEXT", None)], [call("b", "WAIT", "Wait"), call("c", "CONTEXT", "Map")],
+         [Pair(None, 0), Pair(0, 1)]),
+        ([call("a")], [call("b"), call("a", "WAIT", "Wait")], [Pair(0, 0), Pair(None, 1)]),
         ([], [call("a")], [Pair(None, 0)]),
         ([call("a")], [], [Pair(0, None)]),
     ],
     ids=[
         "another name", "another kind", "another function and name", "another function", "the same line", "its place",
-        "the same kind", "the same name", "new", "gone",
+        "the same kind", "the same name", "the same subtype", "an unknown subtype", "a kind or a name", "new", "gone",
     ],
 )  # fmt: skip
 def test_the_calls_of_a_gap_are_paired_by_what_they_share(
@@ -191,8 +246,10 @@ def test_calls_that_a_side_did_not_reach_cost_nothing() -> None:
 
 
 def test_a_gap_too_large_for_a_table_is_paired_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("durable_execution.comparison.alignment.MAX_PAIRING_TABLE", 5)
     left, right = [call("a"), call("b", line=7), call("c")], [call("x", line=7), call("y")]
+    monkeypatch.setattr("durable_execution.comparison.alignment.MAX_PAIRING_TABLE", 6)
+    assert pair_gap(left, right, [0, 1, 2], [0, 1], is_cut=False) == [Pair(0, None), Pair(1, 0), Pair(2, 1)]
+    monkeypatch.setattr("durable_execution.comparison.alignment.MAX_PAIRING_TABLE", 5)
     assert pair_gap(left, right, [0, 1, 2], [0, 1], is_cut=False) == [Pair(0, 0), Pair(1, 1), Pair(2, None)]
     assert pair_gap(left, right, [1], [0, 1], is_cut=False) == [Pair(1, 0), Pair(None, 1)]
 
