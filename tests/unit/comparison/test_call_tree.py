@@ -1,6 +1,7 @@
 """Recorded executions as trees of calls: what is known of each call, and which branches a batch had."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -126,6 +127,8 @@ def function(name: str | None, body: str | None) -> CallNode:
     [
         (function("f", "x"), function("f", "y"), True),
         (function("f", "x"), function("g", "x"), None),  # two functions may do the same
+        (function("f", "x"), function(None, "x"), True),
+        (function("<lambda>", "x"), function("g", "x"), True),
         (function("f", "x"), function("g", "y"), False),
         (function("<lambda>", "x"), function("<lambda>", "y"), False),
         (function("f.<locals>.<lambda>", "x"), function("f.<locals>.<lambda>", "x"), True),
@@ -239,6 +242,39 @@ def test_outcomes_and_their_order_are_there_only_in_a_comparison_of_recordings()
     assert waited.order < open_step.order < open_context.order == LATEST
     assert ended.is_ended
     assert not open_step.is_ended
+
+
+def test_a_call_that_failed_has_its_error_as_outcome_as_far_as_that_is_recorded() -> None:
+    error = {"Payload": {"ErrorType": "ValueError", "ErrorMessage": "no"}}
+    known, unknown = operation_id(None, 1), operation_id(None, 2)
+    script = Script()
+    for id_ in (known, unknown):
+        script.add("StepStarted", id_, name="s", subtype="Step")
+    script.add("StepFailed", known, name="s", subtype="Step", Error=error)
+    script.add("StepFailed", unknown, name="s", subtype="Step")
+    calls = tree_of(read_history(script.events), with_outcomes=True).children or []
+    assert [json.loads(node.outcome or "") for node in calls] == [
+        ["failed", "FAILED", "ValueError", "no"],
+        ["failed", "FAILED", None, None],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("handler", "function_name", "name", "shown"),
+    [
+        ("process_order", "orders", "order-7", "process_order"),
+        (None, "orders", "order-7", "orders"),
+        (None, None, "order-7", "order-7"),
+        (None, None, None, "execution"),
+    ],
+)
+def test_the_root_has_the_best_known_name(
+    handler: str | None, function_name: str | None, name: str | None, shown: str
+) -> None:
+    execution = replace(
+        read_history(Script().step(1, "a").events), handler=handler, function_name=function_name, name=name
+    )
+    assert tree_of(execution).side.name == shown
 
 
 @pytest.mark.parametrize(
