@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 SURELY_SMALL = MAX_RESPONSE_BYTES // 12
 """A character takes at most twelve bytes of the response: a result of this length fits without counting."""
 
+_write = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 TRACE_HEADER_VARIABLE = "_X_AMZN_TRACE_ID"
 
 
@@ -378,7 +380,7 @@ def payload_annotation(function: Callable[..., Any]) -> Any:
 def _write_result(value: Any, function: Callable[..., Any]) -> str:
     """The handler's result as JSON. The SDK never restores it, so any value with a JSON form is accepted."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return _write(value)
     except (TypeError, ValueError, RecursionError):
         pass  # not plain JSON: pydantic supports more types
     from durable_execution.serdes.typed import to_json
