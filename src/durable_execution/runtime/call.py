@@ -169,24 +169,9 @@ def call_site_of(frame: FrameType | None) -> CallSite | None:
     return _known_site(code, at) or _site(code, at, found.f_lineno)
 
 
-def current_call_site(depth: int = 1) -> CallSite | None:
-    """Where user code called into the SDK, on this thread or on the thread of blocking code that waits for this one.
-
-    Args:
-        depth: How many of the innermost frames are the SDK's: a frame that is skipped costs less than one that is looked at.
-    """
-    frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001  # the only way to look at a caller
-    owners = _owners
-    while frame is not None:  # what `call_site_of` does, without a call: each replayed call of an invocation comes here
-        code = frame.f_code
-        if (owners.get(code.co_filename) or _owner_of(frame)) is SDK:
-            frame = frame.f_back
-            continue
-        known = _sites.get((id(code), frame.f_lasti))
-        if known is not None and known[0] is code:
-            return known[1]
-        break
-    site = call_site_of(frame)
+def current_call_site() -> CallSite | None:
+    """Where user code called into the SDK, on this thread or on the thread of blocking code that waits for this one."""
+    site = call_site_of(sys._getframe(1))  # noqa: SLF001  # the only way to look at a caller
     if site is not None:
         return site
     waiting = caller.get()
@@ -197,7 +182,7 @@ def current_call_site(depth: int = 1) -> CallSite | None:
 
 
 def _known_site(code: CodeType, at: int) -> CallSite | None:
-    known = _sites.get((id(code), at))
+    known = known_sites.get((id(code), at))
     return known[1] if known is not None and known[0] is code else None
 
 
@@ -205,7 +190,7 @@ def _site(code: CodeType, at: int, line: int) -> CallSite:
     """Remember a call site by its instruction: looking up the line of an instruction takes longer. Negative: by its line."""
     from durable_execution.call_site import CallSite
 
-    return _sites.keep((id(code), at), (code, CallSite(code.co_filename, line, code.co_qualname)))[1]
+    return known_sites.keep((id(code), at), (code, CallSite(code.co_filename, line, code.co_qualname)))[1]
 
 
 def _is_library(file: str) -> bool:
@@ -230,7 +215,8 @@ class Memory(dict[K, V]):
 
 SDK, USER, LOOP = "SDK or standard library", "user", "event loop"
 _owners: Memory[str, str] = Memory()
-_sites: Memory[tuple[int, int], tuple[CodeType, CallSite]] = Memory()
+known_sites: Memory[tuple[int, int], tuple[CodeType, CallSite]] = Memory()
+"""Call sites in user code, by the id of the code and the instruction. An id is used again: compare the code."""
 _digests: Memory[CodeType, str] = Memory()
 
 

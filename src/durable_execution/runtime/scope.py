@@ -8,6 +8,7 @@ Operation ids in call order.
 from __future__ import annotations
 
 import asyncio
+import sys
 import weakref
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from weakref import WeakSet
 from durable_execution.errors import ConfigurationError, ExecutionError, NestedOperationError
 from durable_execution.protocol.enums import MAX_NAME_LENGTH
 from durable_execution.protocol.ids import Labels, branch_id, branch_path, kind_of, operation_id, task_path, task_prefix
-from durable_execution.runtime.call import Call, current_call_site
+from durable_execution.runtime.call import Call, current_call_site, known_sites
 from durable_execution.runtime.loop import IN_STEP, TaskOwner
 from durable_execution.runtime.loop import scope as running_scope
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from durable_execution.runtime.state import ExecutionState
 
 
-CALL_DEPTH = 4
-"""Frames up to the caller of the method that calls `ContextScope.reserve`, from the function that looks for the call site."""
+CALL_DEPTH = 3
+"""Frames up to the caller of the method that calls `ContextScope.reserve`: as a rule, user code."""
 
 FIRST_CALLS = (1, 2, 3)
 """Calls that show that a branch or task is recorded. One call may leave no record, but three in a row hardly ever do."""
@@ -192,7 +193,10 @@ class ContextScope:
         operation_id = self.ids.next_id()
         call = Call(self, operation_id, self.ids.position, type, subtype, name, label)
         if self.state.announcer is not None:
-            call.site = current_call_site(CALL_DEPTH)
+            frame = sys._getframe(CALL_DEPTH)  # noqa: SLF001  # the only way to look at a caller
+            code = frame.f_code
+            known = known_sites.get((id(code), frame.f_lasti))  # without a call: each replayed call comes here
+            call.site = known[1] if known is not None and known[0] is code else current_call_site()
         return call
 
     def _elsewhere(self, running: TaskOwner, type: str, subtype: str, name: str | None) -> ContextScope:  # noqa: A002

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from durable_execution.notes import ReplayNotes
 from durable_execution.observers import (
     AttemptEnded,
     AttemptStarted,
@@ -17,7 +18,6 @@ from durable_execution.observers import (
     OperationCompleted,
     OperationReplayed,
     OperationStarted,
-    ReplayNotes,
 )
 
 

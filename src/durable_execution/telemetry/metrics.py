@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from durable_execution.notes import ReplayNotes
 from durable_execution.observers import (
     AttemptEnded,
     CheckpointSent,
@@ -14,7 +15,6 @@ from durable_execution.observers import (
     Observer,
     OperationCall,
     OperationCompleted,
-    ReplayNotes,
 )
 from durable_execution.protocol import InvocationStatus, Operation, OperationSubType
 from durable_execution.protocol.enums import MAX_EXECUTION_BYTES, MAX_OPERATIONS, MAX_PAYLOAD_BYTES

@@ -16,7 +16,8 @@ from json.encoder import encode_basestring_ascii as text
 from types import FunctionType
 from typing import Any
 
-from durable_execution.observers import CallNotes, Diverged, InvocationEnded, InvocationStarted, OperationCall, Replay
+from durable_execution.notes import CallNotes, Replay
+from durable_execution.observers import Diverged, InvocationEnded, InvocationStarted, OperationCall
 from durable_execution.protocol import ErrorObject, OperationStatus
 from durable_execution.protocol.operation import DETAILS_MEMBER
 from durable_execution.redaction import Redaction
@@ -94,6 +95,7 @@ class TraceSession(CallNotes):
         self._digests: dict[str, str] = {}
         self._repeats = Repeats(identities, self._digest_of)
         self._tail = TAIL
+        self._replayed_at = started_at
         self._updated: frozenset[str] = frozenset()
         self._virtual = VirtualContexts(())
         self._source_file: str | None = None
@@ -146,19 +148,21 @@ class TraceSession(CallNotes):
             return
         if self._virtual.unproven:
             self._prove(call.context_id, call.position)
+        self._replayed_at = at
         self._collect(call, recorded, at)
 
-    def note_replays(self, replays: Sequence[Replay]) -> None:
+    def note_replays(self, replays: Sequence[Replay], at: datetime) -> None:
         """Note calls that were answered from the record."""
-        if self._virtual.unproven or PATCH in [call.subtype for call, _, _ in replays]:
-            for call, recorded, at in replays:
+        if self._virtual.unproven or PATCH in [call.subtype for call, _ in replays]:
+            for call, recorded in replays:
                 self.note_replayed(call, recorded, at)
         else:
+            self._replayed_at = at
             self._repeats.calls += replays
-            self._condense(replays[-1][2])
+            self._condense(at)
 
     def _collect(self, call: AnyCall, recorded: Mapping[str, Any] | None, at: datetime) -> None:
-        self._repeats.calls.append((call, recorded, at))
+        self._repeats.calls.append((call, recorded))
         self._condense(at)
 
     def _condense(self, at: datetime) -> None:
@@ -182,7 +186,8 @@ class TraceSession(CallNotes):
         for held in contexts:
             if held.ended is not None:
                 del self._virtual.held[held.call.id]
-                self._repeats.insert(held.index, (held.call, held.wire, held.ended[0]))
+                self._replayed_at = held.ended[0]
+                self._repeats.insert(held.index, (held.call, held.wire))
 
     def _write_held(self, contexts: Iterable[HeldContext]) -> None:
         """Write virtual contexts, each after the calls that were made before it."""
@@ -202,8 +207,8 @@ class TraceSession(CallNotes):
             self._lines.append(
                 f'{run_text(run)},"first":{run.first},"last":{run.last},"cuts":"{run.cuts}","at":{self._offset(at)}}}\n'
             )
-        for call, recorded, moment in last:
-            self._answered(call, recorded or {}, moment)
+        for call, recorded in last:
+            self._answered(call, recorded or {}, self._replayed_at)
 
     def call(
         self, call: AnyCall, at: datetime, happened: str, status: str, details: Mapping[str, Any] | None = None
@@ -305,7 +310,7 @@ class TraceSession(CallNotes):
         held, self._virtual.held = list(self._virtual.held.values()), {}
         for each in held:
             if each.was_entered:
-                self._repeats.insert(each.index, (each.call, None, each.at))
+                self._repeats.insert(each.index, (each.call, None))
         self._write_held(each for each in held if not each.was_entered)
 
     def _write_sources(self) -> None:

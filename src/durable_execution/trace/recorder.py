@@ -10,14 +10,13 @@ from functools import lru_cache
 from typing import Any
 
 from durable_execution.errors import ConfigurationError
+from durable_execution.notes import CallNotes, Noting
 from durable_execution.observers import (
     AttemptEnded,
-    CallNotes,
     CheckpointSent,
     Diverged,
     InvocationEnded,
     InvocationStarted,
-    Noting,
     Observer,
     OperationCompleted,
     OperationReplayed,

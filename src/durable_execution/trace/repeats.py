@@ -1,11 +1,17 @@
 """Collects the calls that an invocation repeats without a change, until they are written as runs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 from durable_execution.observers import CallSite, OperationCall
-from durable_execution.trace.runs import Identity, ReplayRun, configuration_text, identity_digest, key_of
+from durable_execution.trace.runs import (
+    Identity,
+    ReplayRun,
+    configuration_text,
+    digest_of_keys,
+    identity_digest,
+    key_of,
+)
 from durable_execution.trace.siblings import Origin, SiblingRuns, around, joined, origin, origin_of_scope, task_origin
 
 TAIL = 2
@@ -62,11 +68,24 @@ class RuntimeCall(Protocol):
         ...
 
 
-Repeat = tuple[RuntimeCall | OperationCall, Mapping[str, Any] | None, datetime]
-"""A call that was answered as before, the recorded operation that answered it (None while that has not ended), and when."""
+Repeat = tuple[RuntimeCall | OperationCall, Mapping[str, Any] | None]
+"""A call that was answered as before, and the recorded operation that answered it (None while that has not ended)."""
 
-Condensed = tuple[str | None, bool, int, str]
-"""The same call: the prefix of its id, whether it has not ended, its position, and the key that a digest covers."""
+
+class Condensed:
+    """Calls at consecutive positions of a context, without what only lines of their own show.
+
+    Attributes:
+        context_id: Prefix of their ids.
+        is_open: Whether they have not ended.
+        first: Position of the first call.
+        keys: What a digest covers of each call.
+    """
+
+    __slots__ = ("context_id", "first", "is_open", "keys")
+
+    def __init__(self, context_id: str | None, is_open: bool, first: int, keys: list[str]) -> None:
+        self.context_id, self.is_open, self.first, self.keys = context_id, is_open, first, keys
 
 
 class Identities:
@@ -75,26 +94,45 @@ class Identities:
     def __init__(self) -> None:
         self._of_code: dict[tuple[Any, ...], tuple[Any, CallSite | None, str]] = {}
         self._configurations: dict[tuple[Any, ...], str] = {}
-        self._condensed: dict[str, tuple[tuple[Any, ...], Condensed]] = {}
+        self._keys: dict[str, tuple[tuple[Any, ...], str]] = {}
+        self._digests: dict[tuple[str | None, int], tuple[Sequence[str], str]] = {}
 
-    def condense(self, call: RuntimeCall, *, is_open: bool, digest_of: Callable[[str], str]) -> Condensed:
-        """Return what a digest covers of a call in the runtime.
+    def keys_of(self, calls: Sequence[Repeat], digest_of: Callable[[str], str]) -> list[str]:
+        """Return what a digest covers of each call.
 
         Most calls are as they were in the previous invocation: to see that takes less time than to work it out again. An id stands
         for a position in a context.
         """
+        find, keys = self._keys.get, []
+        for call, _ in calls:
+            if isinstance(call, OperationCall):
+                keys.append(self._key_of(call, digest_of))
+                continue
+            code, function = call.code_and_name
+            facts = call.site, call.name, call.type, call.subtype, call.configuration, call.input, code, function
+            known = find(call.id)
+            if known is None or known[0] != facts:
+                known = facts, self._key_of(call, digest_of)
+                if call.input is None or len(call.input) <= MAX_INPUT:
+                    _bound(self._keys)
+                    self._keys[call.id] = known
+            keys.append(known[1])
+        return keys
+
+    def _key_of(self, call: RuntimeCall | OperationCall, digest_of: Callable[[str], str]) -> str:
         given = call.input
-        facts = (call.site, call.name, call.type, call.subtype, *call.code_and_name, call.configuration, given, is_open)
-        known = self._condensed.get(call.id)
-        if known is not None and known[0] == facts:
-            return known[1]
         configuration = self.of_configuration(call.configuration) if call.configuration else ""
-        key = key_of(call.id, self.of(call), configuration, digest_of(given) if given is not None else None)
-        condensed = call.scope.ids.prefix, is_open, call.position, key
-        if given is None or len(given) <= MAX_INPUT:
-            _bound(self._condensed)
-            self._condensed[call.id] = facts, condensed
-        return condensed
+        return key_of(call.id, self.of(call), configuration, digest_of(given) if given is not None else None)
+
+    def of_keys(self, context_id: str | None, first: int, keys: Sequence[str]) -> str:
+        """Return the digest of one cut: of calls in a context, from the position `first` on."""
+        known = self._digests.get((context_id, first))
+        if known is not None and known[0] == keys:
+            return known[1]
+        digest = digest_of_keys(keys)
+        _bound(self._digests)
+        self._digests[context_id, first] = keys, digest
+        return digest
 
     def of(self, call: RuntimeCall | OperationCall) -> str:
         """Return the digest of a call's identity."""
@@ -139,6 +177,7 @@ class Repeats:
         self.calls: list[Repeat] = []
         self.taken = 0
         self._condensed: list[Condensed] = []
+        self._condensed_count = 0
         self._origins: dict[str, Origin | None] = {}
 
     @property
@@ -147,15 +186,17 @@ class Repeats:
         return self.taken + len(self)
 
     def __len__(self) -> int:
-        return len(self._condensed) + len(self.calls)
+        return self._condensed_count + len(self.calls)
 
     def insert(self, index: int, repeat: Repeat) -> None:
         """Add a call at the place where `count` was `index`, or at the start if the calls before were taken since."""
-        at, condensed = max(index - self.taken, 0), self._condensed
-        if at < len(condensed):
-            condensed[at:at] = self._condense([repeat])
+        at = max(index - self.taken, 0)
+        if at < self._condensed_count:
+            place = self._place(at)
+            self._condensed[place:place] = self._condense([repeat], [])
+            self._condensed_count += 1
         else:
-            self.calls.insert(at - len(condensed), repeat)
+            self.calls.insert(at - self._condensed_count, repeat)
 
     def condense(self) -> None:
         """Keep of the calls what a digest covers, except for the last ones, which may get lines of their own.
@@ -163,8 +204,10 @@ class Repeats:
         Otherwise thousands of calls would live until the end of the invocation, and the garbage collector would look at them
         again and again.
         """
-        self._condensed += self._condense(self.calls[:-TAIL])
+        calls = self.calls[:-TAIL]
         del self.calls[:-TAIL]
+        self._condense(calls, self._condensed)
+        self._condensed_count += len(calls)
 
     def take(self, *, tail: int, until: int | None = None) -> tuple[list[ReplayRun | SiblingRuns], list[Repeat]]:
         """Remove calls, and return them as runs and as the last calls, which get lines of their own.
@@ -174,21 +217,61 @@ class Repeats:
             until: Leave the calls from the place where `count` was this; None takes all.
         """
         stop = len(self) if until is None else min(max(until - self.taken, 0), len(self))
-        condensed, self._condensed = self._condensed[:stop], self._condensed[stop:]
-        calls = self.calls[: stop - len(condensed)]
+        count = min(stop, self._condensed_count)
+        place = self._place(count)
+        condensed, self._condensed = self._condensed[:place], self._condensed[place:]
+        calls = self.calls[: stop - count]
         del self.calls[: len(calls)]
+        self._condensed_count -= count
         self.taken += stop
         last: list[Repeat] = []
         while calls and len(last) < tail and calls[-1][1] is not None:
             last.append(calls.pop())
-        condensed += self._condense(calls)
-        groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {}
-        for context_id, is_open, position, key in condensed:
-            group = groups.get((context_id, is_open))
-            if group is None:
-                group = groups[context_id, is_open] = []
-            group.append((position, key))
-        return list(joined(groups, self._origins)), last[::-1]
+        groups: dict[tuple[str | None, bool], list[tuple[int, list[str]]]] = {}
+        for each in self._condense(calls, condensed):
+            groups.setdefault((each.context_id, each.is_open), []).append((each.first, each.keys))
+        return list(joined(groups, self._origins, self._identities.of_keys)), last[::-1]
+
+    def _place(self, at: int) -> int:
+        """Return where in the list of condensed calls call `at` (from 0) starts, which takes splitting it as a rule."""
+        start = self._condensed_count
+        for place in range(len(self._condensed), 0, -1):
+            if start == at:
+                return place
+            each = self._condensed[place - 1]
+            start -= len(each.keys)
+            if start < at:
+                rest = Condensed(each.context_id, each.is_open, each.first + at - start, each.keys[at - start :])
+                each.keys = each.keys[: at - start]
+                self._condensed.insert(place, rest)
+                return place
+        return 0
+
+    def _condense(self, calls: Sequence[Repeat], into: list[Condensed]) -> list[Condensed]:
+        """Append calls to a list of condensed ones, and return the list."""
+        last = into[-1] if into else None
+        scope = None
+        for (call, recorded), key in zip(calls, self._identities.keys_of(calls, self._digest_of), strict=True):
+            if isinstance(call, OperationCall):
+                self._note_origin(call)
+                is_here = last is not None and call.context_id == last.context_id
+            else:
+                is_here = call.scope is scope
+                if not is_here:
+                    scope = call.scope
+                    self._note_origins(scope)
+                    is_here = last is not None and call.context_id == last.context_id
+            if (
+                is_here
+                and last is not None
+                and call.position == last.first + len(last.keys)
+                and (recorded is None) is last.is_open
+            ):
+                last.keys.append(key)
+            else:
+                last = Condensed(call.context_id, recorded is None, call.position, [key])
+                into.append(last)
+        return into
 
     def _note_origins(self, scope: Any) -> None:
         """Note where the context of a call was created, and those around it."""
@@ -196,30 +279,13 @@ class Repeats:
             self._origins[prefix] = origin_of_scope(prefix, scope)
             scope = around(scope)
 
-    def _condense(self, calls: Sequence[Repeat]) -> list[Condensed]:
-        condense, digest_of, origins = self._identities.condense, self._digest_of, self._origins
-        found: list[Condensed] = []
-        for call, recorded, _ in calls:
-            if isinstance(call, OperationCall):
-                found.append(self._condensed_call(call, is_open=recorded is None))
-                continue
-            condensed = condense(call, is_open=recorded is None, digest_of=digest_of)
-            if condensed[0] is not None and condensed[0] not in origins:
-                self._note_origins(call.scope)
-            found.append(condensed)
-        return found
-
-    def _condensed_call(self, call: OperationCall, *, is_open: bool) -> Condensed:
-        """Condense the description of a call."""
+    def _note_origin(self, call: OperationCall) -> None:
+        """Note the same for the description of a call."""
         context_id, origins = call.context_id, self._origins
         if call.type == CONTEXT:
             origins[call.id] = origin(call.id, context_id, call.position, of_tasks=False)
         if context_id is not None and context_id not in origins:
             origins[context_id] = task_origin(context_id, call.parent_id, call.path.rpartition("/")[0])
-        identities, given = self._identities, call.input
-        configuration = identities.of_configuration(call.configuration) if call.configuration else ""
-        digest = self._digest_of(given) if given is not None else None
-        return context_id, is_open, call.position, key_of(call.id, identities.of(call), configuration, digest)
 
 
 def source_of(call: RuntimeCall | OperationCall) -> tuple[CallSite | None, Any, str | None]:

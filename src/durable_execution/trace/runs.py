@@ -6,7 +6,7 @@ position, and a digest of what the calls were. The reader takes the calls themse
 the digests show whether the code still makes the same ones.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from json import dumps
@@ -21,6 +21,9 @@ CUT = 64
 
 CUT_DIGITS = 6
 """Hexadecimal digits of the digest of one cut."""
+
+Digest = Callable[[str | None, int, Sequence[str]], str]
+"""Returns the digest of one cut: of the calls in a context, from a position on, by their keys."""
 
 Identity = tuple[str, str | None, str | None, CallSite | None, str | None, str | None]
 """Type, subtype, name, call site, function and fingerprint of its code: shared by all calls from the same place."""
@@ -65,16 +68,26 @@ class ReplayRun:
             first = last + 1
 
 
-def runs_of(context_id: str | None, calls: Sequence[tuple[int, str]], *, is_open: bool) -> Iterator[ReplayRun]:
-    """Group calls into runs.
+def run_of(
+    context_id: str | None, first: int, keys: Sequence[str], *, is_open: bool, digest: Digest | None = None
+) -> ReplayRun:
+    """Return the run of consecutive calls.
 
     Args:
         context_id: The context of all calls.
-        calls: Position and key of each call, sorted by position, each position once.
+        first: Position of the first call.
+        keys: Key of each call.
         is_open: Whether the operations had not ended.
+        digest: Returns the digest of one cut; None works it out.
     """
-    for run in consecutive(calls):
-        yield ReplayRun(context_id, run[0][0], run[-1][0], "".join(_cuts(run)), is_open)
+    digests, start = [], 0
+    while start < len(keys):
+        position = first + start
+        stop = start + CUT - position % CUT
+        cut = keys[start:stop]
+        digests.append(digest(context_id, position, cut) if digest is not None else digest_of_keys(cut))
+        start = stop
+    return ReplayRun(context_id, first, first + len(keys) - 1, "".join(digests), is_open)
 
 
 def consecutive(numbered: Sequence[tuple[int, T]]) -> Iterator[Sequence[tuple[int, T]]]:
@@ -84,14 +97,6 @@ def consecutive(numbered: Sequence[tuple[int, T]]) -> Iterator[Sequence[tuple[in
         if index == len(numbered) or numbered[index][0] != numbered[index - 1][0] + 1:
             yield numbered[start:index]
             start = index
-
-
-def _cuts(calls: Sequence[tuple[int, str]]) -> Iterator[str]:
-    start = 0
-    while start < len(calls):
-        until = start + CUT - calls[start][0] % CUT
-        yield digest_of_keys(key for _, key in calls[start:until])
-        start = until
 
 
 def digest_of_keys(keys: Iterable[str]) -> str:

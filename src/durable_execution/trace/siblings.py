@@ -10,7 +10,7 @@ from itertools import groupby, product
 from typing import Any
 
 from durable_execution.protocol.ids import operation_id, task_prefix
-from durable_execution.trace.runs import CUT, CUT_DIGITS, ReplayRun, consecutive, digest_of_keys, runs_of
+from durable_execution.trace.runs import CUT, CUT_DIGITS, Digest, ReplayRun, consecutive, digest_of_keys, run_of
 
 MAX_WIDTH = CUT // 2
 """Longer runs have lines of their own: those of siblings save nothing."""
@@ -156,34 +156,36 @@ class _Block:
     own: str | None
     joined: tuple[str | None, list[Group], bool, tuple[Level, ...]] | None = None
 
-    def runs(self) -> Iterator[ReplayRun | SiblingRuns]:
-        """Yield what is written."""
+    def run(self, digest: Digest | None) -> ReplayRun | SiblingRuns:
+        """Return what is written."""
         if self.joined is None:
-            yield from runs_of(self.own, list(enumerate(self.keys, start=self.first)), is_open=self.is_open)
-            return
+            return run_of(self.own, self.first, self.keys, is_open=self.is_open, digest=digest)
         context_id, siblings, of_tasks, inner = self.joined
         per_cut = CUT // len(siblings[0][1])
         cuts = "".join(
             digest_of_keys(key for _, keys in cut for key in keys)
             for _, cut in groupby(siblings, key=lambda sibling: sibling[0] // per_cut)
         )
-        yield SiblingRuns(context_id, _ranges(siblings), self.first, self.last, cuts, self.is_open, of_tasks, inner)
+        return SiblingRuns(context_id, _ranges(siblings), self.first, self.last, cuts, self.is_open, of_tasks, inner)
 
 
 def joined(
-    groups: Mapping[tuple[str | None, bool], list[tuple[int, str]]], origins: Mapping[str, Origin | None]
+    groups: Mapping[tuple[str | None, bool], list[tuple[int, list[str]]]],
+    origins: Mapping[str, Origin | None],
+    digest: Digest | None = None,
 ) -> Iterator[ReplayRun | SiblingRuns]:
     """Yield the runs of repeated calls, those of siblings together, at the place of the first.
 
     Args:
-        groups: Position and key of each call, by its context and by whether it is open.
+        groups: First position and keys of consecutive calls, by their context and by whether they are open.
         origins: Where the contexts were created.
+        digest: Returns the digest of one cut of the calls of one context; None works it out.
     """
     blocks: list[_Block] = []
     for (context_id, is_open), found in groups.items():
-        for run in consecutive(sorted(found)):
-            keys = [key for _, key in run]
-            blocks.append(_Block(len(blocks), context_id, (), run[0][0], run[-1][0], is_open, keys, context_id))
+        for first, keys in _merged(found):
+            last = first + len(keys) - 1
+            blocks.append(_Block(len(blocks), context_id, (), first, last, is_open, keys, context_id))
     done: list[_Block] = []
     for _ in range(MAX_LEVELS):
         alike: dict[tuple[Any, ...], list[tuple[int, _Block]]] = {}
@@ -197,7 +199,21 @@ def joined(
                 alike.setdefault(shape, []).append((number, block))
         blocks = [_around(parent, of_tasks, members) for (parent, of_tasks, *_), members in alike.items()]
     for block in sorted([*done, *blocks], key=lambda block: block.place):
-        yield from block.runs()
+        yield block.run(digest)
+
+
+def _merged(parts: list[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the first position and the keys of calls, those that are consecutive together."""
+    first = 0
+    keys: list[str] = []
+    for start, more in sorted(parts):
+        if keys and start == first + len(keys):
+            keys += more
+        else:
+            if keys:
+                yield first, keys
+            first, keys = start, [*more]
+    yield first, keys
 
 
 def _around(parent: str | None, of_tasks: bool, members: list[tuple[int, _Block]]) -> _Block:  # a shape's

@@ -10,18 +10,15 @@ import pytest
 
 from durable_execution import DurableContext, Observer, StepConfig, StepSemantics, durable_execution
 from durable_execution.clock import SystemClock
+from durable_execution.notes import CallNotes, Noting, Replay, ReplayNotes
 from durable_execution.observers import (
     AttemptEnded,
     AttemptStarted,
-    CallNotes,
     InvocationEnded,
     InvocationStarted,
-    Noting,
     OperationCall,
     OperationCompleted,
     OperationStarted,
-    Replay,
-    ReplayNotes,
     Suspended,
 )
 from durable_execution.protocol import Wire
@@ -204,8 +201,8 @@ def test_what_nobody_listens_to_is_not_made() -> None:
         def on_suspended(self, notification: Suspended) -> None: ...
 
     announcer = Announcer([Half(), Observer()], clock=SystemClock(), execution_arn="arn")
-    assert announcer._listeners("on_checkpoint_sent") == ()
-    assert [type(observer) for observer, _ in announcer._listeners("on_suspended")] == [Half]
+    assert announcer._heard["on_checkpoint_sent"] == ()
+    assert [type(observer) for observer, _ in announcer._heard["on_suspended"]] == [Half]
 
 
 class Notes(CallNotes):
@@ -217,8 +214,8 @@ class Notes(CallNotes):
     def note_started(self, call: Any, at: Any, status: Any, is_replayed: Any) -> None:
         self.taken.append(("started", call, at, status, is_replayed))
 
-    def note_replays(self, replays: Sequence[Replay]) -> None:
-        self.taken += (("replayed", *replay) for replay in replays)
+    def note_replays(self, replays: Sequence[Replay], at: Any) -> None:
+        self.taken += (("replayed", *replay, at) for replay in replays)
 
     def note_attempt_ended(
         self, call: Any, attempt: Any, started_at: Any, at: Any, outcome: Any, error: Any, delay: Any
@@ -439,3 +436,26 @@ def test_calls_are_described_only_for_those_who_listen() -> None:
     announcer.suspended([call])
     announcer.checkpoint_sent([], 0, 0.0)
     announcer.operations_changed([ENDED], {})
+
+
+def test_replayed_calls_share_one_reading_of_the_clock() -> None:
+    class Ticking(FixedClock):
+        readings = 0
+
+        def now(self) -> datetime:
+            self.readings += 1
+            return super().now() + timedelta(seconds=self.readings)
+
+    noting, clock, call = WithNotes(), Ticking(), cast("Any", Made())
+    announcer = Announcer([noting], clock=clock, execution_arn="arn")
+    announcer.begin(cast("Any", None))
+    for _ in range(3):
+        announcer.replayed(call, ENDED)
+    assert clock.readings == 0
+    announcer.started(call)
+    assert noting.own is not None
+    assert clock.readings == 2
+    assert [at for *_, at in noting.own.taken[:3]] == [START + timedelta(seconds=1)] * 3, (
+        "not after the call that follows"
+    )
+    assert noting.own.taken[3][2] == START + timedelta(seconds=2)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from durable_execution.history.reading import execution_of_traces
 from durable_execution.local import LocalEngine
 from durable_execution.trace import MemorySink, read_traces, write_traces
 from durable_execution.trace.lazy_calls import Coverage, Numbers, TraceCalls
-from durable_execution.trace.runs import CUT, CUT_DIGITS, digest_of_keys, runs_of
+from durable_execution.trace.runs import CUT, CUT_DIGITS, ReplayRun, digest_of_keys
 from durable_execution.trace.schema import VERSION, InvocationTrace
 from durable_execution.trace.siblings import Origin, SiblingRuns, joined, sibling_id
 
@@ -229,8 +230,8 @@ def test_a_damaged_line_of_siblings_is_noted(damage: dict[str, Any]) -> None:
 def test_runs_of_siblings_cover_exactly_the_contexts_given(numbers: set[int], width: int, of_tasks: bool) -> None:
     ids = {number: sibling_id("c", number, of_tasks=of_tasks) for number in sorted(numbers)}
     keys = {number: [f"key {number} {each}" for each in range(width)] for number in ids}
-    groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {
-        (id_, False): list(enumerate(keys[number], start=5)) for number, id_ in ids.items()
+    groups: dict[tuple[str | None, bool], list[tuple[int, list[str]]]] = {
+        (id_, False): [(5, keys[number])] for number, id_ in ids.items()
     }
     (runs,) = joined(groups, {id_: ("c", number, of_tasks) for number, id_ in ids.items()})
     assert isinstance(runs, SiblingRuns)
@@ -253,7 +254,7 @@ def test_runs_in_contexts_of_siblings_are_the_runs_of_each_context(
 ) -> None:
     """Each item has a context at position 1, in which contexts and tasks make calls."""
     origins: dict[str, Origin | None] = {}
-    groups: dict[tuple[str | None, bool], list[tuple[int, str]]] = {}
+    groups: dict[tuple[str | None, bool], list[tuple[int, list[str]]]] = {}
     for item, inside in items.items():
         around = sibling_id("map", item, of_tasks=False)
         child = sibling_id(around, 1, of_tasks=False)
@@ -261,7 +262,7 @@ def test_runs_in_contexts_of_siblings_are_the_runs_of_each_context(
         for number, of_tasks in inside:
             id_ = sibling_id(child, number, of_tasks=of_tasks)
             origins[id_] = child, number, of_tasks
-            groups[id_, False] = [(position, f"{id_} {position}") for position in range(1, width + 1)]
+            groups[id_, False] = [(1, [f"{id_} {position}" for position in range(1, width + 1)])]
     found = list(joined(groups, origins))
     each = [run for part in found for run in (part.runs() if isinstance(part, SiblingRuns) else [part])]
     assert sorted(run.context_id or "" for run in each) == sorted(id_ or "" for id_, _ in groups)
@@ -444,10 +445,16 @@ def test_coverage_agrees_with_the_calls_one_by_one(shape: list[tuple[int, bool]]
         assert list(coverage.replayed_by(str(number), None)) == replayed
 
 
-@given(st.sets(st.integers(0, 200), min_size=1))
-def test_runs_cover_exactly_the_positions_given(positions: set[int]) -> None:
-    calls = [(position, f"key {position}") for position in sorted(positions)]
-    runs = list(runs_of("c", calls, is_open=False))
+@given(st.sets(st.integers(0, 200), min_size=1), st.randoms(use_true_random=False))
+def test_runs_cover_exactly_the_positions_given(positions: set[int], random: Random) -> None:
+    parts: list[tuple[int, list[str]]] = []
+    for position in sorted(positions):
+        if parts and parts[-1][0] + len(parts[-1][1]) == position and random.random() < 0.8:
+            parts[-1][1].append(f"key {position}")
+        else:
+            parts.append((position, [f"key {position}"]))
+    random.shuffle(parts)
+    runs = [run for run in joined({("c", False): parts}, {}) if isinstance(run, ReplayRun)]
     assert [p for run in runs for p in range(run.first, run.last + 1)] == sorted(positions)
     for run in runs:
         segments = list(run.segments())

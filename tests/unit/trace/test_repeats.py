@@ -1,6 +1,5 @@
 """Calls that an invocation repeats are condensed while they are collected; what is written does not depend on when."""
 
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,9 +12,8 @@ from durable_execution.observers import OperationCall
 from durable_execution.protocol import operation_id
 from durable_execution.runtime.call import Call
 from durable_execution.trace.call_text import digest_of
-from durable_execution.trace.repeats import BATCH, MAX_INPUT, TAIL, Condensed, Identities, Repeat, Repeats
+from durable_execution.trace.repeats import BATCH, MAX_INPUT, TAIL, Identities, Repeat, Repeats
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SITE = CallSite("orders.py", 7, "process")
 
 
@@ -23,7 +21,7 @@ def repeat(position: int, *, is_open: bool = False) -> Repeat:
     call = OperationCall(
         operation_id(None, position), None, None, position, f"process/s({position})", "STEP", "Step", "s", SITE
     )
-    return call, None if is_open else {"Type": "STEP", "Status": "SUCCEEDED"}, NOW
+    return call, None if is_open else {"Type": "STEP", "Status": "SUCCEEDED"}
 
 
 def collected(count: int) -> Repeats:
@@ -35,11 +33,11 @@ def collected(count: int) -> Repeats:
 def test_only_the_calls_that_may_get_lines_are_kept() -> None:
     repeats = collected(BATCH)
     repeats.condense()
-    assert [call.position for call, _, _ in repeats.calls] == list(range(BATCH - TAIL + 1, BATCH + 1))
+    assert [call.position for call, _ in repeats.calls] == list(range(BATCH - TAIL + 1, BATCH + 1))
     assert repeats.count == len(repeats) == BATCH
     runs, last = repeats.take(tail=TAIL)
     assert [(run.first, run.last) for run in runs] == [(1, BATCH - TAIL)]
-    assert [call.position for call, _, _ in last] == [BATCH - 1, BATCH]
+    assert [call.position for call, _ in last] == [BATCH - 1, BATCH]
     assert (repeats.count, len(repeats)) == (BATCH, 0)
 
 
@@ -126,16 +124,36 @@ def running(**changed: Any) -> Call:
     ],
 )
 def test_a_call_that_changed_since_the_previous_invocation_is_condensed_anew(changed: dict[str, Any]) -> None:
-    def condense(identities: Identities, call: Call) -> Condensed:
-        return identities.condense(call, is_open=False, digest_of=digest_of)
+    def key(identities: Identities, call: Call) -> str:
+        (found,) = identities.keys_of([(call, None)], digest_of)
+        return found
 
     kept = Identities()
-    before = condense(kept, running())
-    assert condense(kept, running()) is before, "a call that did not change is not worked out again"
-    after = condense(kept, running(**changed))
-    assert after == condense(Identities(), running(**changed))
+    before = key(kept, running())
+    assert key(kept, running()) is before, "a call that did not change is not worked out again"
+    after = key(kept, running(**changed))
+    assert after == key(Identities(), running(**changed))
     assert after != before
-    assert condense(kept, running()) == before
-    assert kept.condense(running(), is_open=True, digest_of=digest_of)[1], (
-        "an operation that is open is not one that ended"
-    )
+    assert key(kept, running()) == before
+
+
+def test_the_digest_of_calls_that_did_not_change_is_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    identities = Identities()
+    digests = {("c", 1): identities.of_keys("c", 1, ["one", "two"]), ("c", 3): identities.of_keys("c", 3, ["one"])}
+    assert digests["c", 1] != digests["c", 3]
+    with monkeypatch.context() as patch:
+        patch.setattr("durable_execution.trace.repeats.digest_of_keys", None)
+        assert identities.of_keys("c", 1, ["one", "two"]) == digests["c", 1]
+    assert identities.of_keys("c", 1, ["one", "three"]) == Identities().of_keys(None, 9, ["one", "three"])
+
+
+def test_the_calls_of_an_invocation_are_taken_with_the_digests_of_the_previous_one() -> None:
+    identities, taken = Identities(), []
+    for _ in range(2):
+        found = Repeats(identities, digest_of)
+        found.calls += [(running(id=operation_id(None, at), position=at), {}) for at in range(1, 3 * BATCH)]
+        found.condense()
+        taken.append(found.take(tail=TAIL))
+    assert taken[0][0] == taken[1][0]
+    (run,) = taken[0][0]
+    assert (run.first, run.last, run.cut_count) == (1, 3 * BATCH - 1 - TAIL, 3)
