@@ -1,7 +1,9 @@
 """The parts of a trace's lines, as text."""
 
+import inspect
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from json import dumps
 from json.encoder import encode_basestring_ascii as text
@@ -31,12 +33,12 @@ class Statics:
 
     Attributes:
         texts: The texts.
-        by_place: The same, by the objects that a place consists of: they, the handler's file and the text.
+        by_place: The same, with the rest of what they describe, by the call site's id and the name.
     """
 
     def __init__(self) -> None:
         self.texts: dict[StaticKey, str] = {}
-        self.by_place: dict[tuple[Any, ...], tuple[CallSite | None, Any, str | None, str]] = {}
+        self.by_place: dict[tuple[int, str | None], tuple[tuple[Any, ...], str]] = {}
 
     def add(self, key: StaticKey, members: str) -> None:
         """Keep a text."""
@@ -124,3 +126,16 @@ def place_text(call: RuntimeCall | OperationCall) -> str:
 def member_text(name: str, value: Any) -> str:
     """Return a member with a comma before it; nothing for None."""
     return "" if value is None else f',"{name}":{text(str(value))}'
+
+
+@lru_cache(maxsize=256)
+def fingerprint_of(function: Any) -> tuple[str | None, str | None]:
+    """Return the file and the digest of a function's source (of its bytecode if there is no source), or two Nones."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    if code is None:
+        return None, None
+    try:
+        material = inspect.getsource(function).encode()
+    except (OSError, TypeError):
+        material = code.co_code + repr(code.co_names).encode()
+    return code.co_filename, blake2b(material, digest_size=16).hexdigest()

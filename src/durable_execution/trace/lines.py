@@ -4,13 +4,10 @@ Lines are assembled as text: a JSON encoder would make recording several times a
 line is flushed gets a single line.
 """
 
-import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
-from hashlib import blake2b
 from json import dumps
 from json.encoder import encode_basestring_ascii as text
 from types import FunctionType
@@ -29,13 +26,14 @@ from durable_execution.trace.call_text import (
     StaticKey,
     Statics,
     digest_of,
+    fingerprint_of,
     member_text,
     only_waits,
     place_text,
     run_text,
 )
 from durable_execution.trace.local_variables import locals_at
-from durable_execution.trace.repeats import BATCH, CONTEXT, TAIL, Identities, Repeats, RuntimeCall, source_of
+from durable_execution.trace.repeats import BATCH, CONTEXT, TAIL, Identities, Repeats, RuntimeCall
 from durable_execution.trace.schema import SCHEMA, VERSION
 from durable_execution.trace.sinks import TraceWriter, in_one_line
 from durable_execution.trace.virtual_contexts import HeldContext, VirtualContexts
@@ -57,8 +55,10 @@ MAX_DIGESTS = 256
 DIGEST_CACHED_UP_TO = 64
 """Characters: short payloads such as `null` and `true` are common."""
 
+STEP = "STEP"
 CONFIGURATION = '"configuration":'
 PENDING = "pending"
+NO_DIGESTS = Digests(None, bool)
 AnyCall = RuntimeCall | OperationCall
 
 
@@ -99,7 +99,7 @@ class TraceSession(CallNotes):
         self._updated: frozenset[str] = frozenset()
         self._virtual = VirtualContexts(())
         self._source_file: str | None = None
-        self._given_digests = Digests(None, redaction.hides)
+        self._given_digests = NO_DIGESTS
 
     def header(self, notification: InvocationStarted) -> None:
         """Write the first line and flush it immediately."""
@@ -129,6 +129,10 @@ class TraceSession(CallNotes):
 
     def note_started(self, call: AnyCall, at: datetime, status: str, is_replayed: bool) -> None:
         """Write a call that has not ended; nothing changed since an earlier invocation started it if it only waits."""
+        repeats = self._repeats
+        if not (is_replayed or call.type == CONTEXT or self._virtual.held or repeats.calls or repeats.condensed_count):
+            self._write_call(call, at, PENDING, status)  # a new call after new ones, as a rule
+            return
         if call.is_virtual:
             self._repeat_contexts(self._virtual.enter(call, at, self._repeats.count))
             return
@@ -321,7 +325,7 @@ class TraceSession(CallNotes):
             for *_, site, _body, _function, file in self._statics.texts
             if site is not None and file == self._source_file
         }
-        self._lines += [dumps(line) + "\n" for line in source_lines(self._source_file, files, self._redaction)]
+        self._lines += source_lines(self._source_file, files, self._redaction)
 
     def note_checkpoint(self, at: datetime) -> None:
         """Flush if there are many lines, or if the last flush was long ago."""
@@ -354,6 +358,10 @@ class TraceSession(CallNotes):
 
     def _text_of(self, line: CallLine) -> str:
         call, ended, attempts, context_id = line.call, line.ended, line.attempts, line.call.context_id
+        if ended is not None and attempts is not None and call.type == STEP and not self._payloads:
+            found = self._finished_step(line, attempts, ended)
+            if found is not None:
+                return found
         found = (
             f'{{"record":"call","seq":{line.seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position}'
             f',"at":{self._offset(line.at)}{self._static_of(call)}{line.given}'
@@ -369,22 +377,34 @@ class TraceSession(CallNotes):
         if line.details is not None:
             found += self._answer(line.details)
         if attempts is not None:  # before the end, because an attempt often starts and ends at the moments of the call
-            made = self._attempt_text
-            found += (
-                f',"attempts":[{",".join([made(each) for each in attempts]) if attempts[1:] else made(attempts[0])}]'
-            )
+            found += f',"attempts":[{",".join(map(self._attempt_text, attempts))}]'
         if ended is not None:
             return f'{found},"happened":"executed"{self._end_text(ended)}}}\n'
         return f'{found},"happened":"{line.happened}","status":"{line.status}"}}\n'
 
+    def _finished_step(self, line: CallLine, attempts: Sequence[Attempt], ended: End) -> str | None:
+        """Return what `_text_of` does for most calls: new steps that succeeded at once. None for others."""
+        call, (at, status, attempt, result, error) = line.call, ended
+        number, started_at, stopped_at, outcome, failure, _ = attempts[0]
+        if attempts[1:] or failure is not None or error is not None or result is None or started_at is not line.at:
+            return None
+        start, place = self._started_at, place_text(call) if call.context_id is not None else ""
+        began = "%.6f" % (started_at - start).total_seconds()  # noqa: UP031  # faster
+        return (
+            f'{{"record":"call","seq":{line.seq},"id":"{call.id}","path":{text(call.path)},"position":{call.position},'
+            f'"at":{began}{self._static_of(call)}{line.given}{place},"attempts":[{{"number":{number},"started":{began},'
+            f'"ended":{"%.6f" % (stopped_at - start).total_seconds()},"outcome":"{outcome}"}}],'  # noqa: UP031
+            f'"happened":"executed","status":"{status}","ended":{"%.6f" % (at - start).total_seconds()},'  # noqa: UP031
+            f'"attempt":{attempt},"result_size":{len(result)},"result_digest":"{self._digest_of(result)}"}}\n'
+        )
+
     def _end_text(self, ended: End) -> str:
         at, status, attempt, result, error = ended
-        found = f',"status":"{status}","ended":{self._offset(at)}'
-        if attempt is not None:
-            found = f'{found},"attempt":{attempt}'
-        if result is not None:
-            found = f"{found}{self._payload('result', result)}"
-        return found if error is None else f"{found}{member_text('error_type', error.type)}"
+        number = f',"attempt":{attempt}' if attempt is not None else ""
+        answer = self._payload("result", result) if result is not None else ""
+        if error is not None:
+            answer += member_text("error_type", error.type)
+        return f',"status":"{status}","ended":{self._offset(at)}{number}{answer}'
 
     def _attempt_text(self, made: Attempt) -> str:
         attempt, started_at, at, outcome, error, delay = made
@@ -402,13 +422,14 @@ class TraceSession(CallNotes):
 
     def _static_of(self, call: AnyCall) -> str:
         """Return the members that every call from the same place shares."""
-        site, code, name = source_of(call)
-        place = call.type, call.subtype, call.name, id(site), id(code), name
+        if isinstance(call, OperationCall):
+            return self._described(call)
+        site, (code, function) = call.site, call.code_and_name
+        place, facts = (id(site), call.name), (site, code, function, call.type, call.subtype, self._source_file)
         known = self._statics.by_place.get(place)
-        if known is None or known[0] is not site or known[1] is not code or known[2] != self._source_file:
-            described = self._described(call if isinstance(call, OperationCall) else call.info())
-            known = self._statics.by_place[place] = site, code, self._source_file, described
-        return known[3]
+        if known is None or known[0] != facts:
+            known = self._statics.by_place[place] = facts, self._described(call.info())
+        return known[1]
 
     def _described(self, call: OperationCall) -> str:
         key = call.type, call.subtype, call.name, call.call_site, call.body, call.function, self._source_file
@@ -461,25 +482,12 @@ class TraceSession(CallNotes):
         return f"{described}{member_text(member, self._redaction.payload(payload))}" if self._payloads else described
 
     def _digest_of(self, payload: str) -> str:
-        if len(payload) > DIGEST_CACHED_UP_TO:
-            return digest_of(payload)
-        return self._digests.get(payload) or self._remember(payload)
-
-    def _remember(self, payload: str) -> str:
-        if len(self._digests) >= MAX_DIGESTS:
-            self._digests.clear()
-        digest = self._digests[payload] = digest_of(payload)
-        return digest
-
-
-@lru_cache(maxsize=256)
-def fingerprint_of(function: Any) -> tuple[str | None, str | None]:
-    """Return the file and the digest of a function's source (of its bytecode if there is no source), or two Nones."""
-    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
-    if code is None:
-        return None, None
-    try:
-        material = inspect.getsource(function).encode()
-    except (OSError, TypeError):
-        material = code.co_code + repr(code.co_names).encode()
-    return code.co_filename, blake2b(material, digest_size=16).hexdigest()
+        digests = self._digests
+        found = digests.get(payload)
+        if found is None:
+            found = digest_of(payload)
+            if len(payload) <= DIGEST_CACHED_UP_TO:
+                if len(digests) >= MAX_DIGESTS:
+                    digests.clear()
+                digests[payload] = found
+        return found

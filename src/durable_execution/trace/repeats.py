@@ -169,6 +169,7 @@ class Repeats:
     Attributes:
         taken: How many calls were removed.
         calls: The latest ones. Append to it, and call `condense` when there are `BATCH` of them.
+        condensed_count: How many others there are.
     """
 
     def __init__(self, identities: Identities, digest_of: Callable[[str], str]) -> None:
@@ -177,7 +178,7 @@ class Repeats:
         self.calls: list[Repeat] = []
         self.taken = 0
         self._condensed: list[Condensed] = []
-        self._condensed_count = 0
+        self.condensed_count = 0
         self._origins: dict[str, Origin | None] = {}
 
     @property
@@ -186,17 +187,17 @@ class Repeats:
         return self.taken + len(self)
 
     def __len__(self) -> int:
-        return self._condensed_count + len(self.calls)
+        return self.condensed_count + len(self.calls)
 
     def insert(self, index: int, repeat: Repeat) -> None:
         """Add a call at the place where `count` was `index`, or at the start if the calls before were taken since."""
         at = max(index - self.taken, 0)
-        if at < self._condensed_count:
+        if at < self.condensed_count:
             place = self._place(at)
             self._condensed[place:place] = self._condense([repeat], [])
-            self._condensed_count += 1
+            self.condensed_count += 1
         else:
-            self.calls.insert(at - self._condensed_count, repeat)
+            self.calls.insert(at - self.condensed_count, repeat)
 
     def condense(self) -> None:
         """Keep of the calls what a digest covers, except for the last ones, which may get lines of their own.
@@ -207,7 +208,7 @@ class Repeats:
         calls = self.calls[:-TAIL]
         del self.calls[:-TAIL]
         self._condense(calls, self._condensed)
-        self._condensed_count += len(calls)
+        self.condensed_count += len(calls)
 
     def take(self, *, tail: int, until: int | None = None) -> tuple[list[ReplayRun | SiblingRuns], list[Repeat]]:
         """Remove calls, and return them as runs and as the last calls, which get lines of their own.
@@ -217,12 +218,12 @@ class Repeats:
             until: Leave the calls from the place where `count` was this; None takes all.
         """
         stop = len(self) if until is None else min(max(until - self.taken, 0), len(self))
-        count = min(stop, self._condensed_count)
+        count = min(stop, self.condensed_count)
         place = self._place(count)
         condensed, self._condensed = self._condensed[:place], self._condensed[place:]
         calls = self.calls[: stop - count]
         del self.calls[: len(calls)]
-        self._condensed_count -= count
+        self.condensed_count -= count
         self.taken += stop
         last: list[Repeat] = []
         while calls and len(last) < tail and calls[-1][1] is not None:
@@ -234,7 +235,7 @@ class Repeats:
 
     def _place(self, at: int) -> int:
         """Return where in the list of condensed calls call `at` (from 0) starts, which takes splitting it as a rule."""
-        start = self._condensed_count
+        start = self.condensed_count
         for place in range(len(self._condensed), 0, -1):
             if start == at:
                 return place

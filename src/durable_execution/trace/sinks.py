@@ -1,9 +1,11 @@
 """Sinks: the places that replay traces are written to."""
 
 import hashlib
+import os
 import re
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -111,11 +113,13 @@ class DirectorySink:
 
     def open(self, execution_arn: str, invocation: str) -> TraceWriter:
         """Open the execution's file. If a crash left an unfinished line, end that line first."""
-        make_private_directory(self.directory)
         path = self.path_of(execution_arn)
-        is_cut = _ends_in_mid_line(path)
-        file = open_private(path, "ab", buffering=0)
-        if is_cut:
+        try:
+            file = open_private(path, "ab+", buffering=0)
+        except FileNotFoundError:
+            make_private_directory(self.directory)
+            file = open_private(path, "ab+", buffering=0)
+        if _ends_in_mid_line(file):
             file.write(b"\n")
         return _FileWriter(file)
 
@@ -231,6 +235,7 @@ class _ObjectWriter:
             self._sink.put(self._key, "".join(self._lines).encode())
 
 
+@lru_cache(maxsize=256)
 def trace_file_name(execution_arn: str) -> str:
     """Return the name of an execution's trace file: its name and id, made safe for any file system."""
     try:
@@ -245,13 +250,11 @@ def _safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:MAX_NAME] or "execution"
 
 
-def _ends_in_mid_line(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            file.seek(-1, 2)
-            return file.read(1) != b"\n"
-    except OSError:
+def _ends_in_mid_line(file: Any) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
         return False
+    file.seek(-1, os.SEEK_END)
+    return bool(file.read(1) != b"\n")
 
 
 def in_one_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The source text that a replay trace keeps, so that a difference can be traced to an edit after the code has changed."""
 
 import base64
+import json
 import linecache
 import os
 import sys
@@ -54,10 +55,8 @@ def pack(handler_file: str, rules: Redaction) -> None:
         _packed(file, rules)
 
 
-def source_lines(
-    handler_file: str | None, call_sites: Iterable[str], rules: Redaction | None = None
-) -> Iterator[dict[str, Any]]:
-    """Yield a trace line for each file of user code: those that call operations, and the modules beside the handler.
+def source_lines(handler_file: str | None, call_sites: Iterable[str], rules: Redaction | None = None) -> Iterator[str]:
+    """Yield a trace line, as text, for each file of user code: those that call operations, and the modules beside the handler.
 
     Secrets in the files are hidden, in place: the lines keep their numbers.
 
@@ -71,21 +70,27 @@ def source_lines(
     for file in list(files)[:MAX_FILES]:
         found = _packed(file, rules)
         if found is not None:
-            digest, text = found
-            yield {"record": "source", "file": file, "digest": digest, "zlib": text}
+            yield found
 
 
-def _beside(handler_file: str) -> list[str]:
+def _beside(handler_file: str) -> tuple[str, ...]:
     """Files of the loaded modules in the handler's folder and below, without the libraries that a deployment package holds there."""
+    modules = sys.modules
+    return _loaded_beside(handler_file, len(modules), next(reversed(modules), None))
+
+
+@lru_cache(maxsize=64)
+def _loaded_beside(handler_file: str, _count: int, _latest: str | None) -> tuple[str, ...]:
+    """Return the same. Looking at all modules takes longer than an invocation, so it is done again once others are loaded."""
     folder = f"{Path(handler_file).parent}{os.sep}"
     if any(part in folder for part in LIBRARIES):
-        return []
+        return ()
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     own = {file for file in files if isinstance(file, str) and file.startswith(folder) and file.endswith(".py")}
     installed = installed_in(folder, Path(handler_file).name)
-    return sorted(
+    return tuple(
         file
-        for file in own
+        for file in sorted(own)
         if not file.startswith(SDK)
         and not any(part in file for part in LIBRARIES)
         and file.removeprefix(folder).partition(os.sep)[0] not in installed
@@ -105,11 +110,12 @@ def installed_in(folder: str, own_name: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
-def _packed(file: str, rules: Redaction | None) -> tuple[str, str] | None:
+def _packed(file: str, rules: Redaction | None) -> str | None:
     text = "".join(linecache.getlines(file))
     if not text or len(text) > MAX_FILE:
         return None
-    return digest_of_source(text), _compressed(redacted_source(text, rules))
+    packed = _compressed(redacted_source(text, rules))
+    return json.dumps({"record": "source", "file": file, "digest": digest_of_source(text), "zlib": packed}) + "\n"
 
 
 def digest_of_source(text: str) -> str:

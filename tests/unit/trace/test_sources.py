@@ -1,5 +1,6 @@
 """The files that a replay trace keeps: those of the user, in a folder that may hold the libraries too, as on Lambda."""
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -40,7 +41,7 @@ def install(folder: Path, name: str, record: str) -> None:
 
 def kept(package: Path) -> list[str]:
     handler = package / "handler.py"
-    return [str(Path(line["file"]).relative_to(package)) for line in source_lines(str(handler), [])]
+    return [str(Path(line["file"]).relative_to(package)) for line in map(json.loads, source_lines(str(handler), []))]
 
 
 def test_libraries_beside_the_handler_are_left_out(package: Path) -> None:
@@ -66,7 +67,9 @@ def test_a_folder_whose_name_starts_as_the_handlers_does_is_a_different_one(
 
 def test_the_sdk_beside_the_handler_is_left_out() -> None:
     handler = Path(SDK).with_name("handler_that_is_not_there.py")
-    assert [line["file"] for line in source_lines(str(handler), []) if line["file"].startswith(SDK)] == []
+    assert [
+        line["file"] for line in map(json.loads, source_lines(str(handler), [])) if line["file"].startswith(SDK)
+    ] == []
 
 
 class Order(BaseModel):
@@ -97,4 +100,20 @@ def test_what_is_packed_in_init_hides_the_secrets_of_the_payload() -> None:
     before = sources_module._packed.cache_info().misses
     (line, *_) = source_lines(__file__, [], Redaction().with_keys({"api_key_of_shop"}))
     assert sources_module._packed.cache_info().misses == before
-    assert __file__ in source_texts([line])
+    assert __file__ in source_texts([json.loads(line)])
+
+
+def test_a_module_that_is_loaded_later_is_kept_too(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = kept(package)
+    (package / "later.py").write_text("name = 'later'\n")
+    module = ModuleType("later")
+    module.__file__ = str(package / "later.py")
+    monkeypatch.setitem(sys.modules, f"package_under_test_{len(sys.modules)}", module)
+    assert set(kept(package)) - set(before) == {"later.py"}
+
+
+def test_the_modules_of_a_process_are_looked_at_once(package: Path) -> None:
+    kept(package)
+    misses = sources_module._loaded_beside.cache_info().misses
+    kept(package)
+    assert sources_module._loaded_beside.cache_info().misses == misses
