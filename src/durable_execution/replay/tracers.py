@@ -44,7 +44,19 @@ class RecordedCode:
 class RunningFrame:
     """A frame that has not ended."""
 
-    __slots__ = ("blanks", "code", "frame", "is_stale", "known", "last", "line", "linked", "number", "shared")
+    __slots__ = (
+        "blanks",
+        "code",
+        "frame",
+        "is_raising",
+        "is_stale",
+        "known",
+        "last",
+        "line",
+        "linked",
+        "number",
+        "shared",
+    )
 
     def __init__(self, number: int, code: RecordedCode, frame: FrameType) -> None:
         self.number = number
@@ -54,6 +66,7 @@ class RunningFrame:
         self.line = 0
         self.blanks = 0
         self.is_stale = True
+        self.is_raising = False
         self.known: dict[str, tuple[Any, str, bytes | None]] = {}
         self.shared = {*code.code.co_cellvars, *code.code.co_freevars}
         self.linked: dict[str, set[str]] = {}
@@ -166,13 +179,14 @@ class Tracing(Tracer):
         running = recorder.running(frame)
         if running is None or self._is_closed:
             return None
+        is_raising, running.is_raising = running.is_raising, event == "exception"
         if event == "line":
             recorder.line(running, frame.f_lineno)
         elif event == "return":
             instruction = running.code.instructions[frame.f_lasti]
             if instruction in RETURNS:
                 recorder.returned(running, argument)
-            elif instruction == SUSPENDS:
+            elif instruction == SUSPENDS and not is_raising:
                 recorder.suspended(running, argument)
             else:
                 recorder.unwound(running)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -192,6 +192,33 @@ async def generates(event: Any, ctx: DurableContext) -> int:
 def counted(limit: int) -> Any:
     for number in range(limit):
         yield number + 0
+
+
+def counting() -> Generator[int, None, None]:
+    yield from (1, 2)
+
+
+def guarded() -> Generator[int, None, None]:
+    try:
+        yield 1
+    except GeneratorExit:
+        return
+    yield 2
+
+
+def first_of(numbers: Generator[int, None, None]) -> int:
+    found = next(numbers)
+    numbers.close()
+    return found
+
+
+def test_a_generator_that_is_closed_gives_no_further_value() -> None:
+    recorder = LineRecorder(is_recorded=lambda file: file == __file__)
+    recorder.run(lambda: first_of(counting()) + first_of(guarded()))
+    found = recorder.recording()
+    assert kinds(found, "counting") == ["call", "line", "suspend", "resume", "exception", "unwind"]
+    ends = ["suspend", "resume", "exception", "line", "line", "return"]
+    assert kinds(found, "guarded") == ["call", "line", "line", *ends]
 
 
 def test_a_generator_is_one_frame() -> None:
