@@ -13,6 +13,9 @@ ENUM_MEMBER = {"name": "_name_", "value": "_value_"}
 """Where a member of an enum keeps what its attributes give."""
 
 
+OF_ERRORS = frozenset({"args", "__cause__", "__context__"})
+"""Attributes of exceptions that are stored, and not computed."""
+
 VALUE_CLASSES = frozenset({"BatchItem", "CompletionStatus", "CompletionItem", "ErrorObject", "Settled"})
 """Classes of the SDK, besides its options, that hold values of the application."""
 
@@ -68,7 +71,9 @@ def attribute(value: Any, name: str) -> Any:
     if type(stored) is dict and name in stored:
         return stored[name]
     member = _from_classes(type(value), name)
-    if type(member) is types.MemberDescriptorType:
+    if type(member) is types.MemberDescriptorType or (
+        isinstance(value, BaseException) and name in OF_ERRORS and type(member) is types.GetSetDescriptorType
+    ):
         return member.__get__(value)
     return _plain(member)
 

@@ -153,6 +153,16 @@ def test_secrets() -> None:
     assert "eyJ" not in text.value("bearer eyJhbGciOi.eyJzdWIiOi.abc")
 
 
+def test_what_an_error_stores_is_read() -> None:
+    cause = KeyError("tea")
+    error = LookupError("no tea")
+    error.__cause__ = cause
+    assert attribute(error, "__cause__") is cause
+    assert attribute(error, "args") == ("no tea",)
+    with pytest.raises(AttributeError):
+        attribute(error, "__dict__")
+
+
 def test_attributes_are_read_without_running_code() -> None:
     loud = Loud()
     assert attribute(loud, "name") == "x"
