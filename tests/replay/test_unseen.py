@@ -107,6 +107,12 @@ CHECKED = {
         "waits_between_polls",
         "created_time_of_a_log_record",
         "factory_bound_to_an_instance",
+        "sorted_by_a_random_attribute",
+    ),
+    "behind the cause of an error and at import": (
+        "cause_behind_a_cause",
+        "carrier_classes_of_a_metaclass",
+        "shuffled_when_imported",
     ),
 }
 """Programs that are checked in processes of their own, by where the causes of their differences are."""

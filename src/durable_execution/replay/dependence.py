@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 
+from durable_execution.replay.import_sources import source_at_import
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
 from durable_execution.replay.recorded_side import Side
 from durable_execution.replay.shared_values import CONSTRUCTORS, is_of_the_class, is_own, makes_iterator, writes_shared
 from durable_execution.replay.skipped_writes import changes, is_of_an_outer_function, nested_functions, shared_changes
 from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import Statement, source_of
-from durable_execution.replay.value_sources import Source, dependence_of, source_at_import
+from durable_execution.replay.value_sources import Source, dependence_of
 
 MAX_STEPS = 4_000
 MAX_VISITS = 25

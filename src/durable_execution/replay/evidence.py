@@ -6,7 +6,7 @@ and `dependence` for what a call depends on.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, product
 
 from durable_execution.divergence import Cause, Divergence, DivergenceKind, Evidence
 from durable_execution.replay.dependence import Dependences, outlives_the_execution
@@ -97,10 +97,10 @@ class CauseSearch:
         if operation_id is None or self._varies_in_one_place():
             return None
         origins = self._followed(lambda lines: Dependences.of_call(lines, operation_id)).origins
-        for origin, decision in origins:
-            known = dependence_of(origin.statement, origin.reads, origin.file, differs=False)
-            is_other = known is not None and known.source in OF_PROCESSES and origin.kept is None
-            if is_other and not self.is_steady():
+        own = [one for one in origins if one[0].kept is None]
+        for differs, (origin, decision) in product((False, True), own):
+            known = dependence_of(origin.statement, origin.reads, origin.file, differs=differs)
+            if known is not None and known.source in OF_PROCESSES and not self.is_steady():
                 return cause_of(origin, decision, Evidence.OBSERVED, ())
         return None
 

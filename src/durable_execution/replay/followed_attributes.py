@@ -22,11 +22,13 @@ class FollowedAttributes:
     Attributes:
         side: The side.
         uses: Where they are read, in the order in which they are followed.
+        mentioned: The names in the statements that are followed.
         names: The local names that are followed to a statement that gives them their values, by its event.
     """
 
     side: Side
     uses: list[Use] = field(default_factory=list)
+    mentioned: set[str] = field(default_factory=set)
     names: dict[int, set[str]] = field(default_factory=dict)
     _led_to: dict[tuple[str, int], range] = field(default_factory=dict)
 
@@ -34,6 +36,11 @@ class FollowedAttributes:
         """Note the origins, by number, that were found while a path was followed."""
         if origins:
             self._led_to[path, at] = origins
+
+    def changes_mentioned(self, statement: Statement, name: str) -> bool:
+        """Whether a statement changes an attribute of an object that one of the statements that are followed names."""
+        changed = {path.rpartition(".")[2] for path in statement.writes if path.startswith(f"{name}.")}
+        return not changed.isdisjoint(self.mentioned)
 
     def kept(self) -> Iterator[tuple[str, str, Statement]]:
         """Yield each path with the file and the statement that keeps or makes its value."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from durable_execution.divergence import Cause, Evidence
+from durable_execution.replay.import_sources import ImportedFrom, Place, source_at_import
 from durable_execution.replay.shared_values import ITERATORS, called_in, makes_iterator
 from durable_execution.replay.sliced import Decision, Origin
 from durable_execution.replay.statements import Statement
@@ -12,11 +13,8 @@ from durable_execution.replay.suspects import Suspect, SuspectKind, base_name
 from durable_execution.replay.value_sources import (
     MAX_CODE_SHOWN,
     Dependence,
-    ImportedFrom,
-    Place,
     Source,
     dependence_of,
-    source_at_import,
 )
 
 FIXES: Mapping[Source, str] = {

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from durable_execution.replay.followed_attributes import FollowedAttributes
 from durable_execution.replay.found_origins import FoundOrigins
+from durable_execution.replay.import_sources import source_at_import
 from durable_execution.replay.line_alignment import Alignment
 from durable_execution.replay.line_recording import Frame, LineRecording
 from durable_execution.replay.recorded_side import Side, Yielded, index_of
@@ -192,6 +193,7 @@ class Slice:
         """Follow the functions that a statement calls and the values that it reads, once. Returns whether something differs."""
         self._left.needs(at)
         self._right.needs(other)
+        self._attributes.mentioned |= statement.mentions
         self._open.add(at)
         found = self._children(at, other, depth) or self._handed_over(statement, at, other, depth)
         if not found and statement.is_loop:
@@ -387,7 +389,12 @@ class Slice:
             if (
                 before is not None
                 and self.alignment.is_changed_differently(name, (written, other), end)
-                and self._statement(written, other, depth, is_terminal=False)
+                and self._statement(
+                    written,
+                    other,
+                    depth,
+                    is_terminal=self._attributes.changes_mentioned(statement, name),
+                )
             ):
                 return True
             if before is not None and self._value(name, written, before, depth):
@@ -448,13 +455,24 @@ class Slice:
             return self._kept(owner, at, frame, values, depth)
         if found is None:
             return False
-        file, statement = found
+        file, statement = self._filled_at_import(path, frame) or found if self._never_ran(*found) else found
         if is_initial(statement) and statement.function is not None and ("value", at, owner) in self._visited:
             return True  # set by the constructor of an object that is followed itself
         self._found.note(
             Origin(file, statement.first, statement, path, False, depth, values, self._left.values(statement, at))
         )
         return True
+
+    def _never_ran(self, file: str, statement: Statement) -> bool:
+        """Whether a statement is in a function that did not run: what it changes differs since the import at the latest."""
+        own = statement.function
+        lines = {own.lineno, *(one.lineno for one in getattr(own, "decorator_list", []))} if own is not None else set()
+        return bool(lines) and not any(one.file == file and one.first_line in lines for one in self._left.frames)
+
+    def _filled_at_import(self, path: str, frame: Frame) -> tuple[str, Statement] | None:
+        """The statement that made an object which functions fill when modules are imported, if their source is known."""
+        made = self._left.made(path, frame)
+        return made if made is not None and source_at_import(*made, path.rpartition(".")[2]) is not None else None
 
     def _terminal(self, at: int, depth: int, values: tuple[str, str] | None) -> bool:
         if (statement := self._left.statement(at)) is None:

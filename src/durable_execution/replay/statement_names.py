@@ -25,6 +25,10 @@ CHANGERS = frozenset(
 """Functions of the standard library that change the container that they are given first."""
 
 
+GETTERS = frozenset({"attrgetter", "methodcaller", "getattr"})
+"""Functions that are given the names of attributes."""
+
+
 class Names(NamedTuple):
     """The names of a statement; see `Statement`."""
 
@@ -107,6 +111,9 @@ class _Visitor(ast.NodeVisitor):
             self.visit(function)
         for argument in (*node.args, *node.keywords):
             self.visit(argument)
+        if (getattr(function, "id", None) or getattr(function, "attr", None)) in GETTERS:
+            texts = (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+            self.mentions.update(part for text in texts for part in text.split("."))
 
     def visit_MatchAs(self, node: ast.MatchAs) -> None:
         if node.name:

@@ -1,14 +1,12 @@
 """What a value comes from besides the recording: the clock, a random number, the order of a set.
 
-`dependence_of` tells it of one statement, and `source_at_import` of the statements that made a value when its module was imported.
+`dependence_of` tells it of one statement.
 """
 
 import ast
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 from durable_execution.replay.shared_values import called_in
 from durable_execution.replay.statement_names import access_path
@@ -16,8 +14,6 @@ from durable_execution.replay.statements import Statement, calls_of, imported, s
 from durable_execution.replay.text_making import made_into_text, shows_order
 
 MAX_CODE_SHOWN = 60
-MAX_FOLLOWED = 200
-"""How many statements are looked at for a value that was made at import."""
 
 
 class Source(StrEnum):
@@ -228,8 +224,11 @@ def _unordered(statement: Statement, reads: Mapping[str, str | None], file: str 
         for node, is_ordered in _with_order(part, False, differs):
             if not is_ordered and _is_set(node, reads) and _uses_order(node, statement, file):
                 return ast.unparse(node)[:MAX_CODE_SHOWN]
-    texts = (ast.unparse(one) for one in made_into_text(statement.parts) if not _is_set(one, reads))
-    return next((one[:MAX_CODE_SHOWN] for one in texts if shows_order(reads.get(one))), None)
+    if not differs:
+        return None  # a text, for example that of an error, may be made and not be used
+    texts = made_into_text(statement.parts)
+    shown = (ast.unparse(one) for one in texts if _is_set(one, reads) or shows_order(reads.get(ast.unparse(one))))
+    return next((one[:MAX_CODE_SHOWN] for one in shown), None)
 
 
 def _with_order(node: ast.AST, is_ordered: bool, differs: bool) -> Iterator[tuple[ast.AST, bool]]:
@@ -289,7 +288,7 @@ def _uses_order(node: ast.AST, statement: Statement, file: str | None) -> bool:
         return node in outer.args and not _is_own(outer.func, file)
     if isinstance(outer, ast.Attribute):
         return outer.attr == "pop" and isinstance(parents.get(outer), ast.Call)
-    return isinstance(outer, (ast.Starred, ast.For, ast.AsyncFor, ast.YieldFrom, ast.FormattedValue))
+    return isinstance(outer, (ast.Starred, ast.For, ast.AsyncFor, ast.YieldFrom))
 
 
 def _is_own(function: ast.expr, file: str | None) -> bool:
@@ -302,102 +301,3 @@ def _is_own(function: ast.expr, file: str | None) -> bool:
     origin, path = imported(file, path)
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return any(isinstance(one.node, definitions) and path in one.binds for one in source_of(origin))
-
-
-class ImportedFrom(NamedTuple):
-    """The statement that a value made at import comes from.
-
-    Attributes:
-        file: Its file.
-        statement: The statement.
-        dependence: What it depends on.
-    """
-
-    file: str
-    statement: Statement
-    dependence: Dependence
-
-
-Place = tuple[str, Statement]
-
-
-def source_at_import(file: str, statement: Statement, name: str) -> tuple[Place, ImportedFrom] | None:
-    """Follow a statement that makes a value at import, or one that changes an object that it makes, to its source.
-
-    Modules are not recorded, so the values are not known: the names that are read are followed in the source.
-
-    Args:
-        file: Its file.
-        statement: The statement.
-        name: The value.
-
-    Returns:
-        The statement that makes or changes the value, with its file, and where that comes from; None if no source is found.
-    """
-    for place in ((file, statement), *_changes(file, name)):
-        found = _followed(place)
-        if found is not None:
-            return place, found
-    return None
-
-
-def _changes(file: str, name: str) -> Iterator[Place]:
-    """Yield the statements that only call a method of an object: `logger.setLevel(level())`."""
-    for one in source_of(file):
-        match one.node:
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=owner)))) if owner == name:
-                yield file, one
-            case _:
-                pass
-
-
-def _followed(place: Place) -> ImportedFrom | None:
-    pending, seen = deque([place]), {(place[0], place[1].first)}
-    for _ in range(MAX_FOLLOWED):
-        if not pending:
-            return None
-        file, statement = pending.popleft()
-        found = dependence_of(statement, _sets(file, statement), file)
-        if found is not None and found.source not in (Source.GENERATOR, Source.COMPLETION):
-            return ImportedFrom(file, statement, found)
-        for other in _read_by(file, statement):
-            if (other[0], other[1].first) not in seen:
-                seen.add((other[0], other[1].first))
-                pending.append(other)
-    return None
-
-
-def _read_by(file: str, statement: Statement) -> Iterator[Place]:
-    """Yield the statements that give the names that a statement reads, and the results of the functions that it calls."""
-    for path in sorted(statement.reads):
-        name = path.partition(".")[0]
-        own = [one for one in source_of(file) if one.function is statement.function and name in one.writes]
-        if statement.function is None or not own:
-            origin, at = imported(file, path)
-            module = source_of(origin)
-            own = [one for one in module if one.function is None and at.partition(".")[0] in one.binds]
-            yield from ((origin, one) for one in own if not isinstance(one.node, (ast.FunctionDef, ast.ClassDef)))
-        else:
-            yield from ((file, one) for one in own if one is not statement)
-    for call in calls_of(statement):
-        called = access_path(call.func)
-        if called is None:
-            continue
-        origin, at = imported(file, called)
-        last = at.rpartition(".")[2]
-        for one in source_of(origin):
-            if isinstance(one.node, ast.Return) and getattr(one.function, "name", "") == last:
-                yield origin, one
-
-
-def _sets(file: str, statement: Statement) -> dict[str, str | None]:
-    """The names in a statement that a module assigns a set: their texts, as far as the search for an order needs them."""
-    found: dict[str, str | None] = {}
-    for path in statement.reads:
-        origin, at = imported(file, path)
-        made = (
-            getattr(one.node, "value", None) for one in source_of(origin) if one.function is None and at in one.binds
-        )
-        if any(isinstance(value, (ast.Set, ast.SetComp)) for value in made):
-            found[path] = "set()"
-    return found

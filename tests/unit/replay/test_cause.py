@@ -403,6 +403,66 @@ IMPORTED = {
             return carrier.key
         """
     ),
+    "a list that is shuffled": (
+        """
+        import random
+        DOORS = [f"door{number}" for number in range(500)]
+        random.shuffle(DOORS)  # CAUSE
+
+        def value():
+            return DOORS[3]
+        """
+    ),
+    "what a metaclass collects": (
+        """
+        import os
+        EU = os.environ.get("SHOP_FLAGS", "A B") == "A B"  # CAUSE
+
+        class Collected(type):
+            kinds = {}
+
+            def __new__(mcs, name, bases, members, enabled=True):
+                made = super().__new__(mcs, name, bases, members)
+                if enabled and bases:
+                    mcs.kinds[name] = made
+                return made
+
+        class Carrier(metaclass=Collected):
+            pass
+
+        class Ferry(Carrier, enabled=EU):
+            pass
+
+        class Truck(Carrier):
+            pass
+
+        def value():
+            return " ".join(Collected.kinds)
+        """
+    ),
+    "what decorators register": (
+        """
+        import os
+        BETA = os.environ.get("SHOP_FLAGS", "A B") == "A B"  # CAUSE
+        KINDS = {}
+
+        def register(function):
+            KINDS[function.__name__] = function
+            return function
+
+        @register
+        def truck():
+            return 1
+
+        if BETA:
+            @register
+            def ferry():
+                return 2
+
+        def value():
+            return " ".join(KINDS)
+        """
+    ),
     "objects of a class": (
         """
         import time
