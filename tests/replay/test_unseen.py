@@ -113,6 +113,12 @@ CHECKED = {
         "cause_behind_a_cause",
         "carrier_classes_of_a_metaclass",
         "shuffled_when_imported",
+        "drawn_in_a_class_decorator",
+    ),
+    "in properties, generators and hashes": (
+        "counter_in_a_property_setter",
+        "reads_a_flag_in_a_generator",
+        "identity_as_a_key_of_slots",
     ),
 }
 """Programs that are checked in processes of their own, by where the causes of their differences are."""

@@ -15,7 +15,7 @@ from operator import itemgetter
 
 from durable_execution.replay.import_sources import source_at_import
 from durable_execution.replay.line_recording import EventKind, Frame, LineRecording
-from durable_execution.replay.recorded_side import Side
+from durable_execution.replay.recorded_side import Side, Yielded
 from durable_execution.replay.shared_values import CONSTRUCTORS, is_of_the_class, is_own, makes_iterator, writes_shared
 from durable_execution.replay.skipped_writes import changes, is_of_an_outer_function, nested_functions, shared_changes
 from durable_execution.replay.sliced import Decision, Origin
@@ -135,9 +135,19 @@ class Dependences:
         self._note(Origin(frame.file, statement.first, statement, depth=depth, reads=side.values(statement, at)))
         for child in side.called_at(at):
             self._returned(child, depth + 1)
+        for one in side.yields_at(at):
+            self._yielded(one, depth + 1)
         for path in sorted(statement.reads):
             self._value(path, at, frame, depth + 1)
         self._control(at, statement, frame, depth + 1)
+
+    def _yielded(self, given: Yielded, depth: int) -> None:
+        """Follow the value that a generator gave, and the branches before it that might have given a different one."""
+        self._add(given.at, depth)
+        for at, branch in reversed(self._branches(given.frame)):
+            inner = ast.walk(branch.node)
+            if at < given.at and any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in inner):
+                self._add(at, depth)
 
     def _returned(self, frame: Frame, depth: int) -> None:
         """Follow what a function returned or raised. One that runs to its end without a value decides nothing."""

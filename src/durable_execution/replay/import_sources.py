@@ -61,7 +61,7 @@ def _changes(file: str, name: str) -> Iterator[Place]:
     """Yield the statements that change an object when modules are imported: `logger.setLevel(level())`, `shuffle(doors)`."""
     writers: list[Statement] = []
     for one in source_of(file):
-        if one.function is None and (name in one.writes or _is_method_of(one, name)):
+        if _is_method_of(one, name) or (one.function is None and name in one.writes):
             yield file, one
         elif one.function is not None and name in {path.rpartition(".")[2] for path in one.writes}:
             writers.append(one)

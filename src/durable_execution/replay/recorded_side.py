@@ -14,6 +14,7 @@ from durable_execution.replay.shared_values import (
     kept_in,
     makes,
     parameters_of,
+    passed_path,
     writes_shared,
     written_attributes,
 )
@@ -298,6 +299,14 @@ class Side:
             if event.kind is EventKind.LINE:
                 break
         return " ".join(found)
+
+    def passed(self, name: str, frame: Frame, at: int) -> str | None:
+        """The access path that the statement at an event passes as a parameter of the function of a frame, if it is one."""
+        statement = self.statement(at)
+        function = source_of(frame.file).function_at(frame.first_line, frame.function)
+        if statement is None or function is None or name not in parameters_of(function):
+            return None
+        return passed_path(statement, function, name)
 
     def names(self, at: int, frame: Frame) -> bool:
         """Whether the statement at an event names the function of a frame: it may also be called by a library."""

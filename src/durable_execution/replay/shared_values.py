@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
 from durable_execution.replay.line_recording import Frame
+from durable_execution.replay.statement_names import access_path
 from durable_execution.replay.statements import Function, Statement, imported, module_file, source_of
 from durable_execution.replay.suspects import Owner, owner_of
 
@@ -30,7 +31,20 @@ def kept_in(files: Sequence[str], path: str, owner: str | None) -> tuple[str, St
     found = _kept(list(dict.fromkeys([origin, *files])), path, None)
     if found is None and owner is not None:
         found = _kept(list(_reachable(files)), path, owner)  # a class in a module that no replay runs any more
+    if found is None and "." in path:
+        found = _only_writer(list(_reachable(files)), path)
     return found
+
+
+def _only_writer(files: Sequence[str], path: str) -> tuple[str, Statement] | None:
+    """The only statement that gives an object that it was passed an attribute, such as that of a decorator of a class."""
+    found = [
+        (file, one)
+        for file in files
+        for one in source_of(file)
+        if one.function is not None and class_around(file, one) is None and writes_shared(one, path)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _kept(files: Sequence[str], path: str, owner: str | None) -> tuple[str, Statement] | None:
@@ -194,6 +208,20 @@ def _wanted(call: ast.Call, function: object, names: set[str]) -> list[ast.AST] 
     if isinstance(call.func, ast.Attribute):
         given.update(self=call.func, cls=call.func)
     return [given[name] for name in names] if names <= given.keys() else None
+
+
+def passed_path(statement: Statement, function: Function, name: str) -> str | None:
+    """The access path that a statement passes as a parameter of a function, or whose property it uses; None if that is not clear."""
+    called = getattr(function, "name", "")
+    nodes = [one for part in statement.parts for one in ast.walk(part)]
+    calls = [one for one in nodes if isinstance(one, ast.Call) and called == called_in(one)]
+    if len(calls) == 1:
+        wanted = (_wanted(calls[0], function, {name}) or [calls[0]])[0]
+        if isinstance(wanted, ast.keyword) or (wanted is calls[0].func and isinstance(wanted, ast.Attribute)):
+            wanted = wanted.value
+        return access_path(wanted) if wanted is not calls[0] else None
+    uses = [one for one in nodes if isinstance(one, ast.Attribute) and one.attr == called]
+    return access_path(uses[0].value) if not calls and len(uses) == 1 and name == "self" else None
 
 
 def default_for(file: str, statement: Statement, calls: frozenset[str]) -> bool | None:

@@ -341,11 +341,21 @@ class Slice:
         if any(self._attribute(".".join(parts[:length]), at, values, depth) for length in range(len(parts), 1, -1)):
             return True
         is_own = outer is not None and may_show(outer[0], parts[1])
+        if is_local and self._passed(base, path.removeprefix(base), frame, values, depth):
+            return True
         if is_local and outer is not None and is_own and self._value(base, at, outer, depth):
             return True
         if self._shared(path, at, frame, values, depth):
             return True
         return is_local and outer is not None and self._value(base, at, outer, depth)
+
+    def _passed(self, name: str, rest: str, frame: Frame, values: tuple[str, str], depth: int) -> bool:
+        """Follow an attribute of a parameter to the same attribute of the module's object that the caller passed."""
+        caller = self._left.line_before(frame.caller) if frame.caller is not None else None
+        passed = self._left.passed(name, frame, caller) if caller is not None else None
+        if caller is None or passed is None or passed.partition(".")[0] in self._left.recording.locals_at(caller):
+            return False
+        return self._value(f"{passed}{rest}", caller, values, depth)
 
     def _attribute(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:
         """Follow the last write of an attribute, if that statement differs itself or gives a different value."""

@@ -403,6 +403,23 @@ IMPORTED = {
             return carrier.key
         """
     ),
+    "what a decorator gives a class": (
+        """
+        import uuid
+
+        def keyed(kind):
+            kind.key = uuid.uuid4().hex  # CAUSE
+            return kind
+
+        @keyed
+        class Express:
+            pass
+
+        def value():
+            kind = Express
+            return kind.key
+        """
+    ),
     "a list that is shuffled": (
         """
         import random
