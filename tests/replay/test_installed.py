@@ -86,6 +86,32 @@ def test_check_refuses_the_effects_of_an_installed_package(
         assert printed.startswith("isolation: audit hook")
 
 
+AT_IMPORT = {
+    "def": "def write():\n    open({place!r}, 'w').close()\n\nwrite()\n",
+    "dataclass": (
+        "import dataclasses\n\n@dataclasses.dataclass\nclass Log:\n    file: object = dataclasses.field("
+        "default_factory=lambda: open({place!r}, 'w'))\n\nLog()\n"
+    ),
+    "exec": "\n\n\n\n\nexec({call!r})\n",
+    "exec_elsewhere": "\n\n\n\n\nexec({call!r}, {{}})\n",
+}
+LINES = {"def": 2, "dataclass": 5, "exec": 6, "exec_elsewhere": 6}
+
+
+@pytest.mark.parametrize("kind", AT_IMPORT)
+def test_an_effect_at_import_is_listed_at_a_line_of_a_file(
+    install: Install, history: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(tmp_path / "written")
+    with_effect = AT_IMPORT[kind].format(place=place, call=f"open({place!r}, 'w').close()")
+    reference = install("reads_clock")
+    side = tmp_path / "lib" / "site-packages" / "rh_installed_reads_clock" / "side.py"
+    side.write_text(f"{with_effect}\ndef act():\n    pass\n", encoding="utf-8")
+    assert main(["check", history, reference]) == 0
+    printed = capsys.readouterr().out
+    assert f"  import       side.py:{LINES[kind]}: writing " in printed
+
+
 def test_an_installed_package_without_effects_is_the_same(
     install: Install, history: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

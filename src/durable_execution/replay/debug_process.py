@@ -33,7 +33,7 @@ from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import frames_by_thread
 from durable_execution.replay.run import ReplayRun, UnknownHandlerError, UnusableHandlerError, handler_parts, run_once
 from durable_execution.replay.sandbox import LANDLOCK, Sandbox
-from durable_execution.replay.suspects import SDK_DIRECTORY, SuspectList, claim, disown, is_user_frame
+from durable_execution.replay.suspects import SDK_DIRECTORY, THREAD_ENTRIES, SuspectList, claim, disown, is_user_frame
 from durable_execution.replay.worker import connection_key, end_with_parent, replay_something
 from durable_execution.runtime.call import user_frame
 
@@ -268,6 +268,9 @@ def main() -> None:
     run = run_once(handler, state, seconds=threading.TIMEOUT_MAX, watch=False, recorder=stops, observers=(stops,))
     channel.send(_ended(run, stops))
     _exit()
+
+
+THREAD_ENTRIES.add(id(main.__code__))  # the code that calls it is the command line's
 
 
 def _ended(run: ReplayRun, stops: Stops) -> DebugEnded:

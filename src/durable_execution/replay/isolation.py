@@ -29,7 +29,7 @@ from durable_execution.replay.suspects import (
     SuspectList,
     acting_stack,
     base_name,
-    owner_of,
+    owner_of_frame,
     responsible_stack,
     user_stack,
 )
@@ -195,7 +195,7 @@ class Isolation:
             return
         outer: FrameType | None = frame
         while outer is not None:
-            owner = owner_of(outer.f_code.co_filename)
+            owner = owner_of_frame(outer)
             if owner is Owner.SDK:
                 return
             if owner is Owner.USER:
@@ -388,9 +388,9 @@ def install_hook() -> None:
 
 def _is_quiet(frame: FrameType) -> bool:
     outer: FrameType | None = frame
-    while outer is not None and owner_of(outer.f_code.co_filename) is not Owner.USER:
+    while outer is not None and owner_of_frame(outer) is not Owner.USER:
         name = str(outer.f_globals.get("__name__", "")).partition(".")[0]
-        if name in QUIET_READERS or owner_of(outer.f_code.co_filename) is Owner.IMPORT:
+        if name in QUIET_READERS or owner_of_frame(outer) is Owner.IMPORT:
             return True
         outer = outer.f_back
     return False

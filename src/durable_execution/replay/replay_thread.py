@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from durable_execution.replay.suspects import Owner, owner_of, user_stack
+from durable_execution.replay.suspects import Owner, owner_of_frame, user_stack
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
 """Looked up when this module is imported: later, an isolated process refuses to look up C functions."""
@@ -77,7 +77,7 @@ class ReplayThread:
         """Find the user's current line: in this thread, in a thread it started, or in a suspended coroutine."""
         for frame in self._frames():
             current: FrameType | None = frame
-            while current is not None and owner_of(current.f_code.co_filename) is not Owner.USER:
+            while current is not None and owner_of_frame(current) is not Owner.USER:
                 current = current.f_back
             stack = user_stack(current)
             if stack:
@@ -98,7 +98,7 @@ class ReplayThread:
             found = None
             coroutine: Any = task.get_coro()
             while (frame := getattr(coroutine, "cr_frame", None)) is not None:
-                if owner_of(frame.f_code.co_filename) is Owner.USER:
+                if owner_of_frame(frame) is Owner.USER:
                     found = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
                 coroutine = coroutine.cr_await
             if found is not None:

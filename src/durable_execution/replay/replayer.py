@@ -34,7 +34,7 @@ from durable_execution.replay.replayed_tree import (
 )
 from durable_execution.replay.report import ReplayReport, Verdict
 from durable_execution.replay.run import ReplayRun, handler_parts
-from durable_execution.replay.suspects import VARYING, Owner, Suspect, SuspectKind, owner_of
+from durable_execution.replay.suspects import VARYING, Suspect, SuspectKind, is_user_frame
 from durable_execution.trace.schema import InvocationTrace
 
 DEFAULT_SECONDS = 30.0
@@ -486,9 +486,7 @@ def _failure(run: ReplayRun) -> Verdict:
 
 def _raised_at(error: BaseException) -> str:
     """Return where user code raised an error: ` at file:line`."""
-    frames = [
-        one for one in traceback.walk_tb(error.__traceback__) if owner_of(one[0].f_code.co_filename) is Owner.USER
-    ]
+    frames = [one for one in traceback.walk_tb(error.__traceback__) if is_user_frame(one[0])]
     return f" at {frames[-1][0].f_code.co_filename}:{frames[-1][1]}" if frames else ""
 
 

@@ -38,7 +38,7 @@ from durable_execution.replay.suspects import (
     base_name,
     begun_at,
     imported_by_name,
-    owner_of,
+    owner_of_frame,
     user_stack,
     watched_by,
 )
@@ -287,7 +287,7 @@ def _watched_start(*arguments: Any) -> Any:
 def _isolated_start(thread: threading.Thread) -> None:
     """Start a thread whose code is judged and watched as the code that starts it."""
     isolation = current.get(None)
-    if isolation is None or owner_of(sys._getframe(1).f_code.co_filename) is Owner.SDK:  # noqa: SLF001  # the caller's frame
+    if isolation is None or owner_of_frame(sys._getframe(1)) is Owner.SDK:  # noqa: SLF001  # the caller's frame
         _start(thread)
         return
     if not _is_submitting.get():
@@ -384,7 +384,7 @@ def _noting_read(environ: Any, key: str) -> Any:
         outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
         while outer is not None and _is_reader(outer.f_code.co_filename):
             outer = outer.f_back
-        if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
+        if outer is not None and owner_of_frame(outer) in (Owner.USER, Owner.LIBRARY):
             if key in CREDENTIAL_VARIABLES:
                 isolation.note_effect(SuspectKind.CREDENTIALS, f"os.environ[{key!r}]", outer)
             else:
@@ -407,7 +407,7 @@ def variables_read() -> Iterator[dict[str, str | None]]:
         while outer is not None and _is_reader(outer.f_code.co_filename):
             default = outer.f_locals.get("default", default)
             outer = outer.f_back
-        if outer is not None and owner_of(outer.f_code.co_filename) is Owner.USER:
+        if outer is not None and owner_of_frame(outer) is Owner.USER:
             found[key] = default if isinstance(default, str) else found.get(key)
         return _read_variable(environ, key)
 
@@ -424,7 +424,7 @@ def _noting_list(environ: Any) -> Any:
         outer: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the caller's frame
         while outer is not None and _is_reader(outer.f_code.co_filename):
             outer = outer.f_back
-        if outer is not None and owner_of(outer.f_code.co_filename) in (Owner.USER, Owner.LIBRARY):
+        if outer is not None and owner_of_frame(outer) in (Owner.USER, Owner.LIBRARY):
             isolation.note(SuspectKind.ENVIRONMENT, "os.environ", outer)
         if _credentials.are_shown:
             return iter([name for name in _list_variables(environ) if REPLACED.get(name, "") is not None])

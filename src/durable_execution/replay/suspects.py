@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -304,7 +304,7 @@ def stop_watching() -> None:
 
 def _is_direct(frame: FrameType | None) -> bool:
     """Whether a frame belongs to the user or a library, and not to machinery such as logging or asyncio."""
-    return frame is not None and owner_of(frame.f_code.co_filename) in (Owner.USER, Owner.LIBRARY)
+    return frame is not None and owner_of_frame(frame) in (Owner.USER, Owner.LIBRARY)
 
 
 def _is_seeded(frame: FrameType) -> bool:
@@ -374,6 +374,15 @@ def imported_by_name(functions: Container[int]) -> Iterator[tuple[ModuleType, st
                 yield module, name, value
 
 
+def owner_of_frame(frame: FrameType) -> Owner:
+    """Return the owner of the code that a frame runs. Code made by `exec`, as of a dataclass, is of the module it was made in."""
+    file = frame.f_code.co_filename
+    if file.startswith("<") and not file.startswith("<frozen"):
+        module_file = dict.get(frame.f_globals, "__file__")
+        return owner_of(module_file if isinstance(module_file, str) else file)
+    return owner_of(file)
+
+
 def is_user_frame(frame: FrameType) -> bool:
     """Whether a frame runs code of a file of the user's own."""
     file = frame.f_code.co_filename
@@ -425,23 +434,23 @@ def user_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
     Empty when the SDK or an import is closer to the call than the user's code, and inside a callback of the garbage
     collector, which interrupts unrelated code.
     """
-    found: list[CallSite] = []
+    found: list[FrameType] = []
     collecting = _collector_callbacks()
     for outer in _outwards(frame):
         if outer.f_code in collecting:
             return ()
-        owner = owner_of(outer.f_code.co_filename)
+        owner = owner_of_frame(outer)
         if owner is Owner.IMPORT or (owner is Owner.SDK and not found):
             return ()
         if owner is Owner.USER:
-            found.append(CallSite(outer.f_code.co_filename, outer.f_lineno, outer.f_code.co_qualname))
-    return (*found, *begun_at.get())
+            found.append(outer)
+    return (*_sites(found), *begun_at.get())
 
 
 def responsible_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
     """Return the user's frames, or the thread's name when it runs only library code. Empty for the SDK's own calls."""
     found = user_stack(frame)
-    owners = {owner_of(outer.f_code.co_filename) for outer in _outwards(frame)}
+    owners = {owner_of_frame(outer) for outer in _outwards(frame)}
     if found or Owner.SDK in owners or Owner.IMPORT in owners:
         return found
     return (CallSite("<thread>", 0, threading.current_thread().name),)
@@ -449,18 +458,22 @@ def responsible_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
 
 def acting_stack(frame: FrameType | None) -> tuple[CallSite, ...]:
     """Return the frames that act, innermost first: the user's, or a library's, or the thread. Never empty."""
-    frames = [(owner_of(outer.f_code.co_filename), outer) for outer in _outwards(frame)]
-    for wanted in (Owner.USER, Owner.LIBRARY):
-        found = [
-            CallSite(outer.f_code.co_filename, outer.f_lineno, outer.f_code.co_qualname)
-            for owner, outer in frames
-            if owner is wanted
-        ]
-        if wanted is Owner.USER:
-            found += begun_at.get()
-        if found:
-            return tuple(found)
+    frames = [(owner_of_frame(outer), outer) for outer in _outwards(frame)]
+    in_files = [(owner, outer) for owner, outer in frames if not outer.f_code.co_filename.startswith("<")]
+    for among in (in_files, frames):
+        for wanted in (Owner.USER, Owner.LIBRARY):
+            found = _sites([outer for owner, outer in among if owner is wanted])
+            if wanted is Owner.USER:
+                found += begun_at.get()
+            if found:
+                return found
     return (CallSite("<thread>", 0, threading.current_thread().name),)
+
+
+def _sites(frames: Sequence[FrameType]) -> tuple[CallSite, ...]:
+    """Return where frames are; those of code without a file only if there are no others: there is nothing to show of them."""
+    in_files = [one for one in frames if not one.f_code.co_filename.startswith("<")]
+    return tuple(CallSite(one.f_code.co_filename, one.f_lineno, one.f_code.co_qualname) for one in in_files or frames)
 
 
 def _collector_callbacks() -> set[CodeType | None]:

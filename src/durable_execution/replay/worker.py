@@ -49,7 +49,7 @@ from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerErr
 from durable_execution.replay.sandbox import Sandbox
 from durable_execution.replay.substitutes import variables_read
 from durable_execution.replay.surroundings import seed_random, shift_clock
-from durable_execution.replay.suspects import Suspect, user_modules
+from durable_execution.replay.suspects import THREAD_ENTRIES, Suspect, user_modules
 
 DUMP_AT = 0.7
 """When a process writes down where every thread is: after this part of the time it has to stop by itself."""
@@ -101,6 +101,9 @@ def main() -> None:
         _fork_on_request(channel, handler, sandbox, start)
     except ClosedChannelError:
         os._exit(0)
+
+
+THREAD_ENTRIES.add(id(main.__code__))  # the code that calls it is the command line's
 
 
 def _members() -> tuple[tuple[str, ...], ...]:
