@@ -58,6 +58,27 @@ class SideEffectBlockedError(OSError):
     """Orchestration code attempted a side effect during a replay."""
 
 
+SQLITE_AUTH = 23
+"""The code of SQLite's error when an authorizer refuses a statement, such as one that attaches a file."""
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether an error is a refused side effect, or was raised because of one: `urllib` wraps it, and so may the code."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, SideEffectBlockedError) or getattr(one, "sqlite_errorcode", None) == SQLITE_AUTH:
+            return True
+        seen.add(id(one))
+        waiting += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+    return False
+
+
 class Isolation:
     """Refuses side effects in one replay and records what the code attempted."""
 

@@ -136,7 +136,8 @@ class _Replay:
         self._replays = 0
         self._notes: list[str] = list(execution.notes)
         self._suspects: list[Suspect] = []
-        self._pretends = self._is_beyond = False
+        self._pretends = False
+        self._beyond: ReplayRun | None = None
 
     def report(self, source: str) -> ReplayReport:
         explored, compared, divergences = self._attempt()
@@ -170,7 +171,7 @@ class _Replay:
     def _attempt(self) -> tuple[Exploration, Comparison, list[Divergence]]:
         """Replay once, inside finished contexts too, and compare."""
         self._notes = list(self._execution.notes)
-        self._pretends = self._is_beyond = False
+        self._pretends, self._beyond = False, None
         explored = self._explore(frozenset())
         first = explored.first
         self._execution = with_names(self._execution, first)
@@ -200,7 +201,7 @@ class _Replay:
             return None
         self._pretends = True
         found = self._explore(frozenset())
-        self._is_beyond = not found.first.is_blocked
+        self._beyond = found.first
         if len(found.last.collector.calls) < len(first.collector.calls):
             return None
         return self._compare(found)
@@ -208,7 +209,7 @@ class _Replay:
     def _note_limits(self, run: ReplayRun) -> None:
         """Say what was not compared, or what the recording does not contain yet."""
         error = run.collector.exception
-        if self._is_beyond:
+        if self._beyond is not None and not self._beyond.is_blocked:
             self._notes.append("the calls after a refused side effect were compared as if it had succeeded")
         elif run.is_blocked:
             self._notes.append("the refused side effect ended the handler, so the calls after it were not compared")
@@ -358,7 +359,7 @@ class _Replay:
 
     def _outcome(self, explored: Exploration, found: list[Divergence]) -> list[Divergence]:
         run = explored.first
-        if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or run.is_blocked:
+        if any(one.severity is Severity.ERROR for one in found) or run.is_timed_out or run.is_refused(self._beyond):
             return []
         if run.collector.diverged is not None and not found and not self._is_uncertain(run):
             return [replace(run.collector.diverged.divergence, likely=VARIED.likely, fix=VARIED.fix)]

@@ -15,7 +15,7 @@ from durable_execution.errors import DurableError, SerializationError
 from durable_execution.invocation import InvocationLoop
 from durable_execution.observers import Observer
 from durable_execution.protocol import InvocationInput, Wire
-from durable_execution.replay.isolation import SideEffectBlockedError
+from durable_execution.replay.isolation import is_refusal
 from durable_execution.replay.recorded_state import RecordedState
 from durable_execution.replay.replay_thread import ReplayThread, ReplayTimeoutError, abandon
 from durable_execution.replay.stand_ins import Collector, ReplayLambdaContext, ReplayService, TaskTracker
@@ -88,8 +88,25 @@ class ReplayRun:
     @property
     def is_blocked(self) -> bool:
         """Whether the handler failed because a side effect was refused."""
+        is_failed = (self.answer or {}).get("Status") == "FAILED"
+        return is_failed and any(one.is_blocked for one in self.suspects) and is_refusal(self.collector.exception)
+
+    def is_refused(self, beyond: "ReplayRun | None") -> bool:
+        """Whether the handler failed only because a side effect was refused.
+
+        Args:
+            beyond: A replay in which refused side effects seem to succeed, if there was one: it shows whether the code fails
+                without the refusal.
+        """
+        if beyond is None or beyond.is_blocked:
+            return self.is_blocked
+        return self.is_blocked and self.failure != beyond.failure if beyond.has_failed else self.has_failed
+
+    @property
+    def failure(self) -> tuple[Any, Any]:
+        """Type and message of the error that the handler answers with."""
         error = (self.answer or {}).get("Error") or {}
-        return str(error.get("ErrorType", "")).endswith(SideEffectBlockedError.__name__)
+        return error.get("ErrorType"), error.get("ErrorMessage")
 
     @property
     def is_waiting(self) -> bool:

@@ -34,7 +34,7 @@ from durable_execution.observers import (
 from durable_execution.protocol import OperationType, Wire
 from durable_execution.protocol.ids import task_prefix
 from durable_execution.protocol.operation import DETAILS_MEMBER
-from durable_execution.replay.isolation import SideEffectBlockedError
+from durable_execution.replay.isolation import is_refusal
 from durable_execution.replay.suspects import SuspectKind, SuspectList, user_stack
 from durable_execution.runtime.loop import scope as running_scope
 from durable_execution.runtime.scope import ContextScope, TaskScope
@@ -206,7 +206,7 @@ class Collector(Observer):
     def on_context_left(self, notification: ContextLeft) -> None:
         """Remember that a context's body ended."""
         collected = self._note(notification.call, is_recorded=notification.is_replaying_children)
-        is_blocked = isinstance(notification.exception, SideEffectBlockedError)
+        is_blocked = is_refusal(notification.exception)
         collected.exception = notification.exception
         collected.has_left = notification.outcome != "INCOMPLETE" and not is_blocked
 
