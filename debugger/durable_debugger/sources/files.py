@@ -13,6 +13,7 @@ from durable_debugger.sources.found import Loaded, NoEventsError, UnreadableErro
 from durable_execution.errors import DurableError
 from durable_execution.history.documents import read_text
 from durable_execution.history.event_texts import LARGE_TEXT
+from durable_execution.history.reading import UnreadableHistoryError, text_in
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.trace import read_traces
 from durable_execution.trace.schema import InvocationTrace
@@ -140,12 +141,12 @@ def _traces_beside(reference: str, trace: str | None) -> Sequence[InvocationTrac
 
 def _text(reference: str) -> str:
     try:
-        return sys.stdin.read() if reference == STDIN else Path(reference).read_text(encoding="utf-8")
+        return sys.stdin.read() if reference == STDIN else text_in(Path(reference).read_bytes())
     except FileNotFoundError as error:
         raise UnreadableError(f"no file {reference}") from error
     except IsADirectoryError as error:
         raise UnreadableError(f"{reference} is a directory: name a file in it") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, UnreadableHistoryError) as error:
         raise UnreadableError(f"cannot read {_shown(reference)}: {error}") from error
 
 

@@ -17,7 +17,7 @@ from durable_debugger.sources.files import load_file, parsed
 from durable_debugger.sources.found import Listed, UnreachableError
 from durable_debugger.sources.local import LocalExecutions
 from durable_execution.errors import DurableError
-from durable_execution.history.reading import events_in
+from durable_execution.history.reading import events_in, text_in
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.paging import pages
 from durable_execution.replay.checks import load_execution
@@ -84,7 +84,7 @@ def folder_source(path: Path, wanted: Wanted, cache: FactCache = NOTHING_KEPT) -
         kept = cache.get("folder", name)
         if kept is not None and kept.stamp == stamp:
             return replace(kept.facts, reference=str(file))
-        document = parsed(file.read_text(encoding="utf-8"))
+        document = parsed(text_in(file.read_bytes()))
         arn = document.get("DurableExecutionArn") if isinstance(document, dict) else None
         if isinstance(document, dict) and "Events" not in document:
             execution = load_file(str(file)).execution

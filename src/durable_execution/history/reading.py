@@ -3,6 +3,7 @@
 Derives a history from replay traces, for executions without a recorded history.
 """
 
+import codecs
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -45,8 +46,25 @@ EXPECTED = (
 )
 
 
+GZIP_MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
 class UnreadableHistoryError(DurableError, ValueError):
     """The given document is not the history of an execution."""
+
+
+def text_in(data: bytes) -> str:
+    """Return the text of a file in UTF-8, or in the encoding of its byte order mark: PowerShell redirects output as UTF-16.
+
+    Raises:
+        UnicodeDecodeError: It is not text.
+        UnreadableHistoryError: It is compressed.
+    """
+    if data.startswith(GZIP_MAGIC):
+        raise UnreadableHistoryError("it is compressed with gzip; decompress it with `gunzip`")
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
+    return data.decode(encoding).replace("\r\n", "\n")
 
 
 def read_history(

@@ -12,7 +12,7 @@ from durable_execution import module_files
 from durable_execution.errors import DurableError
 from durable_execution.handler import DurableHandler, handler_in
 from durable_execution.history.documents import read_text
-from durable_execution.history.reading import UnreadableHistoryError
+from durable_execution.history.reading import UnreadableHistoryError, text_in
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.module_files import import_file
 from durable_execution.replay.run import UnknownHandlerError, UnusableHandlerError
@@ -64,7 +64,7 @@ def load_history(path: str | Path) -> RecordedExecution:
     """
     path = Path(path)
     try:
-        return read_text(path.read_text(encoding="utf-8"), traces=_traces_beside(path))
+        return read_text(text_in(path.read_bytes()), traces=_traces_beside(path))
     except OSError as error:
         raise UnreadableHistoryError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
@@ -79,7 +79,7 @@ def _traces_beside(path: Path) -> tuple[Any, ...]:
     stem = path.name.removesuffix(HISTORY_SUFFIX) if path.name.endswith(HISTORY_SUFFIX) else path.stem
     beside = path.with_name(stem + TRACE_SUFFIX)
     is_other = beside != path and beside.is_file()
-    return read_traces(beside.read_text(encoding="utf-8")) if is_other else ()
+    return read_traces(text_in(beside.read_bytes())) if is_other else ()
 
 
 def _module(place: str) -> ModuleType:

@@ -183,12 +183,13 @@ def failure_text(report: "ReplayReport") -> str:
 
 def update_history(path: Path, handlers: "Handlers") -> None:
     """Record a history again and write it to its file."""
+    from durable_execution.history.reading import text_in
     from durable_execution.protocol.safe_text import json_text
     from durable_execution.replay import load_history
 
     execution = load_history(path)
     events = record_again(handlers.find(execution, _shown_path(path)), execution)
-    text = json_text(rewritten(path.read_text(encoding="utf-8"), events), indent=1) + "\n"
+    text = json_text(rewritten(text_in(path.read_bytes()), events), indent=1) + "\n"
     beside = path.with_name(f"{path.name}.new")  # so that a crash leaves the old file
     write_private(beside, text)
     shutil.copymode(path, beside)

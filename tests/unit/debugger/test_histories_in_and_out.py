@@ -1,5 +1,6 @@
 """Every form in which an execution is exported is read back, by every reader, with the same verdict."""
 
+import gzip
 import json
 import stat
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from durable_debugger.cli import main
+from durable_execution.errors import DurableError
 from durable_execution.history.recorded import RecordedExecution
 from durable_execution.replay import Handlers
 from durable_execution.replay.loading import load_handler, load_history
@@ -117,6 +119,33 @@ def test_an_export_is_read_by_every_reader(
         told = ("kind", "path") if form == "history" else ("kind", "path", "likely", "fix")  # traces say more
         verdicts.append([[one[key] for key in told] for one in report["divergences"]])
     assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be-with-a-mark"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_files_that_windows_wrote_are_read(
+    encoding: str, ends: str, stored: str, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", stored, "--to", "history", "-o", "order.json"]) == 0
+    file = shop / "order.json"
+    text = file.read_text(encoding="utf-8").replace("\n", ends)
+    is_big = encoding.startswith("utf-16-be")
+    file.write_bytes(b"\xfe\xff" + text.encode("utf-16-be") if is_big else text.encode(encoding))
+    assert main(["show", "order.json"]) == 0
+    assert main(["check", "order.json", f"{FILE}:process_order", "--no-cause"]) == 0
+    assert main(["fleet", ".", "--headless", "--no-cache"]) == 0
+    assert load_history(file).arn is not None
+
+
+def test_a_compressed_history_is_named(stored: str, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", stored, "--to", "history", "-o", "order.json"]) == 0
+    (shop / "order.json").write_bytes(gzip.compress((shop / "order.json").read_bytes()))
+    for words in (["show", "order.json"], ["check", "order.json", f"{FILE}:process_order", "--no-cause"]):
+        assert main(words) == 3
+        printed = capsys.readouterr()
+        assert "it is compressed with gzip; decompress it with `gunzip`" in printed.out + printed.err
+    with pytest.raises(DurableError, match="compressed with gzip"):
+        load_history(shop / "order.json")
 
 
 def test_a_history_is_what_the_aws_cli_prints_with_the_arn(stored: str, capsys: pytest.CaptureFixture[str]) -> None:
