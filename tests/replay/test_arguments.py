@@ -298,3 +298,63 @@ def test_many_changed_items_are_counted_behind_the_first_ones() -> None:
     assert listed([3]) == "item 3"
     assert listed([0, 2, 4]) == "items 0, 2 and 4"
     assert listed(range(8)) == "items 0, 1, 2, 3, 4 and 3 more"
+
+
+def test_arguments_of_a_call_that_changed_places_follow_from_the_move() -> None:
+    async def before(_: Any, ctx: DurableContext) -> None:
+        price = await ctx.step(lambda _: 5, name="price")
+        await ctx.step(charge("7", price))
+        await ctx.step(lambda _: 1, name="ship")
+
+    async def swapped(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(charge("7", 0))
+        await ctx.step(lambda _: 5, name="price")
+        await ctx.step(lambda _: 1, name="ship")
+
+    async def elsewhere(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="ship")
+        price = await ctx.step(lambda _: 5, name="price")
+        await ctx.step(charge("8", price))
+
+    (root, *later) = [one for one in replayed(before, swapped) if one.kind is not DivergenceKind.CODE_CHANGED]
+    assert (root.kind, root.follow_on) == (DivergenceKind.REORDERED, 2)
+    assert DivergenceKind.INPUT in {one.kind for one in later}
+    assert not any(one.is_root for one in later)
+    roots = [one.kind for one in replayed(before, elsewhere) if one.is_root]
+    assert roots == [DivergenceKind.REORDERED], "ship went past both"
+
+
+def test_arguments_of_a_call_that_left_a_loop_follow_from_that() -> None:
+    async def before(_: Any, ctx: DurableContext) -> None:
+        for item in (1, 2, 3):
+            await ctx.step(charge("7", item))
+        await ctx.step(lambda _: 1, name="ship")
+
+    async def after(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(charge("7", [1, 2, 3]))
+        await ctx.step(lambda _: 1, name="ship")
+
+    (root,) = [one for one in replayed(before, after) if _counts(one)]
+    assert (root.kind, root.follow_on) == (DivergenceKind.SKIPPED, 3)
+    assert root.likely is not None
+    assert "into or out of a loop" in root.likely
+
+
+def test_the_result_of_a_context_that_a_call_left_follows_from_that() -> None:
+    async def paying(ctx: DurableContext) -> str:
+        return await ctx.step(charge("7", 5))
+
+    async def empty(ctx: DurableContext) -> str:
+        return ""
+
+    async def before(_: Any, ctx: DurableContext) -> None:
+        await ctx.run_in_child_context(paying, name="pay")
+        await ctx.step(lambda _: 1, name="ship")
+
+    async def after(_: Any, ctx: DurableContext) -> None:
+        await ctx.step(charge("7", 6))
+        await ctx.run_in_child_context(empty, name="pay")
+        await ctx.step(lambda _: 1, name="ship")
+
+    (root,) = [one for one in replayed(before, after) if _counts(one)]
+    assert root.kind is DivergenceKind.INSERTED

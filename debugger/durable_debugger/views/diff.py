@@ -245,6 +245,9 @@ def _follow_on(row: DiffRow) -> str:
     if kind is None and row.is_one_sided_branch:
         return "new in your code" if row.recorded is None else f"{LOST}{_below(row)}"
     now = row.replayed.side.position if row.replayed else None
+    was = row.recorded.side.position if row.recorded else None
+    if row.divergence is not None and now is not None and now == was:
+        return note_of(row.divergence)
     return f"now called as {now}" if now is not None else "never called"
 
 

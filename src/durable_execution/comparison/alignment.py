@@ -8,7 +8,7 @@ Pairs the calls between two matches: which recorded call became which replayed c
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -281,3 +281,16 @@ def _in_order(recorded: list[int], replayed: list[int]) -> list[Pair]:
     shared = min(len(recorded), len(replayed))
     pairs = [Pair(i, j) for i, j in zip(recorded, replayed, strict=False)]
     return [*pairs, *(Pair(i, None) for i in recorded[shared:]), *(Pair(None, j) for j in replayed[shared:])]
+
+
+def moved_pairs(aligned: list[Pair], keys: list[Hashable], others: list[Hashable]) -> dict[int, int]:
+    """Map unmatched recorded calls to unmatched replayed calls with the same key, by index."""
+    waiting: dict[Hashable, list[int]] = defaultdict(list)
+    for row in aligned:
+        if row.recorded is None and row.replayed is not None:
+            waiting[others[row.replayed]].append(row.replayed)
+    moved: dict[int, int] = {}
+    for row in aligned:
+        if row.replayed is None and row.recorded is not None and waiting.get(keys[row.recorded]):
+            moved[row.recorded] = waiting[keys[row.recorded]].pop(0)
+    return moved

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
-from durable_execution.comparison.alignment import Pair, align, pair_gap
+from durable_execution.comparison.alignment import Pair, align, moved_pairs, pair_gap
 from durable_execution.comparison.call_tree import (
     CallNode,
     Comparing,
@@ -130,6 +130,7 @@ class _ComparedScope:
         self.is_cut = False
         self.is_ended = replayed.is_ended
         self.moved: dict[int, int] = {}
+        self.crossed: set[int] = set()
         self.added: list[CallNode] = []
 
     def rows(self) -> list[Row]:
@@ -141,7 +142,7 @@ class _ComparedScope:
         if numbered is not None:
             return self._with_root(self._with_bodies(self._rows_of(numbered)))
         aligned = align(keys, others)
-        self.moved = _moved(aligned, keys, others)
+        self.moved = moved_pairs(aligned, keys, others)
         return self._with_root(self._with_bodies(self._rows_of(self._paired(aligned))))
 
     def other_task(self, recorded: CallNode, replayed: CallNode) -> Divergence:
@@ -202,6 +203,11 @@ class _ComparedScope:
             found: Divergence | None = None
             if recorded is not None and replayed is not None:
                 rows.append(self._both(recorded, replayed))
+                before, after = pair.recorded or 0, pair.replayed or 0
+                if rows[-1].divergence is not None and any(
+                    (here < before) != (there < after) for here, there in self.moved.items()
+                ):
+                    self.crossed.add(index)
                 continue
             if replayed is not None and pair.replayed in origins:
                 found = self._alone(Kind.REORDERED, self.left[origins[pair.replayed]], replayed)
@@ -424,6 +430,8 @@ class _ComparedScope:
             return rows
         if root.kind is Kind.RENAMED and self._is_pushed(rows[first], rows[first + 1 :]):
             root = self._alone(Kind.INSERTED, None, rows[first].replayed)
+        if root.kind is Kind.REORDERED:
+            self._join_crossed(rows)
         follow_on = sum(1 for row in rows[first + 1 :] if row.is_shifted or _is_error(row))
         shifted, by = self._shift(root, rows[first + 1 :])
         effect = (
@@ -437,6 +445,13 @@ class _ComparedScope:
             if found is not None and (found.severity is Severity.ERROR or found.kind is Kind.INSERTED):
                 rows[index] = replace(rows[index], divergence=replace(found, is_root=False))
         return rows
+
+    def _join_crossed(self, rows: list[Row]) -> None:
+        """Let different arguments of a call that changed places with a moved one follow from the move: one edit made both."""
+        for index in self.crossed:
+            found = rows[index].divergence
+            if found is not None and found.kind in (Kind.INPUT, Kind.CONFIGURATION):
+                rows[index] = replace(rows[index], divergence=replace(found, is_root=False))
 
     def _is_pushed(self, row: Row, later: list[Row]) -> bool:
         """Whether the calls after a renamed one have higher numbers than recorded: then it was added, and none has its new name.
@@ -467,19 +482,6 @@ class _ComparedScope:
 
 def _has_own_effect(root: Divergence) -> bool:
     return root.kind is Kind.UNFINISHED or root.fix == ENDED_DIFFERENTLY.fix
-
-
-def _moved(aligned: list[Pair], keys: list[Hashable], others: list[Hashable]) -> dict[int, int]:
-    """Map unmatched recorded calls to unmatched replayed calls with the same key, by index."""
-    waiting: dict[Hashable, list[int]] = defaultdict(list)
-    for row in aligned:
-        if row.recorded is None and row.replayed is not None:
-            waiting[others[row.replayed]].append(row.replayed)
-    moved: dict[int, int] = {}
-    for row in aligned:
-        if row.replayed is None and row.recorded is not None and waiting.get(keys[row.recorded]):
-            moved[row.recorded] = waiting[keys[row.recorded]].pop(0)
-    return moved
 
 
 def _flat_side(node: CallNode) -> Side:

@@ -19,6 +19,9 @@ from durable_execution.protocol.ids import kind_of
 
 Kind = DivergenceKind
 MOVABLE = (Kind.SKIPPED, Kind.INSERTED, Kind.CHANGED_KIND, Kind.RENAMED)
+CONTENT = (Kind.INPUT, Kind.CONFIGURATION, Kind.RESULT)
+"""Differences of a call that is made on both sides: the edit that moved a call often changes what it is given too."""
+
 MAX_LISTED = 3
 
 
@@ -149,8 +152,21 @@ class _Finder:
         move = self._moved(row) or self._exchanged(row) or self._moved_inside(row)
         if move is None:
             return self._loop(index) or self._divided(index)
-        self.counterparts[index] |= {self.at[id(node)] for node in move if id(node) in self.at}
+        places = {self.at[id(node)] for node in move if id(node) in self.at}
+        self.counterparts[index] |= places | {at for place in places for at in self._contexts_of(place)}
         return _move(*move)
+
+    def _contexts_of(self, index: int) -> Iterator[int]:
+        """The contexts around a row whose arguments or result differ: they did without the call, or with it."""
+        depth = self.rows[index].depth
+        for at in range(index - 1, -1, -1):
+            row = self.rows[at]
+            if row.depth < depth:
+                depth = row.depth
+                if row.divergence is not None and row.divergence.kind in CONTENT:
+                    yield at
+            if not depth:
+                return
 
     def _moved(self, row: Row) -> tuple[CallNode, CallNode] | None:
         """The call itself is in different contexts of the recording and the replay."""
@@ -211,6 +227,11 @@ class _Finder:
             return None
         if node.side.name is None and replayed < 2:  # unnamed calls are alike wherever they are made
             return None
+        self.counterparts[index] |= {
+            self.at[id(one.recorded)]
+            for one in alike
+            if one.divergence is not None and one.divergence.kind in CONTENT and one.recorded is not None
+        }
         return _in_loop(node, site, recorded, replayed)
 
     def _divided(self, index: int) -> tuple[str, str] | None:

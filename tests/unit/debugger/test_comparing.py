@@ -1,6 +1,7 @@
 """Differences as rows, and where their marks go."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,14 @@ from durable_debugger.model.session import Session
 from durable_debugger.text.segments import line_width, plain
 from durable_debugger.views.diff import DiffMode, diff_line, diff_rows, why_lines
 from durable_debugger.views.step import track_lines
+from durable_execution import DurableContext, StepContext, durable_execution, durable_step
 from durable_execution.comparison.call_tree import CallNode, tree_of
 from durable_execution.comparison.comparison import compare
 from durable_execution.divergence import DivergenceKind, Severity, Side
 from durable_execution.history.recorded import RecordedExecution
+from durable_execution.replay import Replayer
 from durable_execution.replay.report import ReplayReport, Verdict
+from tests.replay.recording import recorded
 from tests.tui.conftest import order_session
 from tests.tui.recordings import order_execution, renamed
 
@@ -221,3 +225,30 @@ def test_a_call_that_is_added_several_times_is_new_each_time() -> None:
     shown = plain(diff_line(session, DiffMode(), DiffRow(0, None, replayed, again), 80))
     assert "also new in your code" in shown
     assert "now called as" not in shown
+
+
+@durable_step
+def charge(step: StepContext, what: object) -> str:
+    return "charged"
+
+
+async def charged_in_a_loop(_: Any, ctx: DurableContext) -> None:
+    for item in (1, 2):
+        await ctx.step(charge(item))
+    await ctx.step(lambda _: 1, name="ship")
+
+
+async def charged_once(_: Any, ctx: DurableContext) -> None:
+    await ctx.step(charge([1, 2]))
+    await ctx.step(lambda _: 1, name="ship")
+
+
+def test_a_call_in_its_place_says_what_follows_from_the_difference() -> None:
+    execution = recorded(charged_in_a_loop, traces=True)
+    report = Replayer(durable_execution(charged_once), cause=False).replay(execution)
+    rows = {operation.id: row for row, operation in enumerate(execution.operations)}
+    found, session = Differences(of_report(report), rows), Session(execution, as_of=None)
+    shown = [plain(diff_line(session, DiffMode(), row, 80)) for row in found.aligned]
+    assert [line[:5].split()[0] for line in shown] == ["≈", "≠", "≈"]
+    assert "different arguments" in shown[0]
+    assert "now called as 2" in shown[2]
