@@ -24,6 +24,7 @@ KEPT_APART: dict[str, str] = {
     "debugger/durable_debugger/model/playback.py": "the moments of a recording, without cursor, folds and search",
     "debugger/durable_debugger/screens/dialogs.py": "screens of their own",
     "debugger/durable_debugger/screens/inspection.py": "actions, registered by name; loaded with the first screen",
+    "debugger/durable_debugger/screens/timing.py": "actions, registered by name; loaded with the first screen",
     "debugger/durable_debugger/screens/replaying.py": "a replay in another process, while the screen goes on",
     "src/durable_execution/comparison/alignment.py": "aligns any two sequences; knows nothing of operations",
     "src/durable_execution/replay/followed_attributes.py": "the attributes of a slice, without its steps",

@@ -30,4 +30,5 @@ def load_handlers() -> None:
         navigation,  # pyright: ignore[reportUnusedImport]
         reach,  # pyright: ignore[reportUnusedImport]
         replaying,  # pyright: ignore[reportUnusedImport]
+        timing,  # pyright: ignore[reportUnusedImport]
     )

@@ -1,8 +1,6 @@
 """Actions that move the cursor and fold the tree.
 
 Actions of the step view: travelling through the moments of a recording.
-
-Actions of the timeline.
 """
 
 import re
@@ -19,7 +17,7 @@ from durable_debugger.screens.handlers import HANDLERS, handles
 from durable_debugger.text.cells import safe
 from durable_debugger.widgets.diff_pane import DiffPane
 from durable_debugger.widgets.lines import LineView
-from durable_debugger.widgets.panes import TimelinePane
+from durable_debugger.widgets.panes import OutlinePane, TimelinePane
 from durable_debugger.widgets.source_pane import LocalsPane, SourcePane
 from durable_execution.replay.probes import UnusableExpressionError, checked
 
@@ -84,6 +82,9 @@ def fold(screen: "MainScreen") -> None:
     row = session.cursor
     if session.outline.has_children(row) and not session.outline.is_folded(row):
         session.outline.fold(row)
+    elif row == ROOT:
+        screen.say("it is folded: → unfolds it")
+        return
     else:
         session.select(session.outline.parent(row))
     screen.show()
@@ -94,7 +95,7 @@ def unfold(screen: "MainScreen") -> None:
     """Unfold a folded row; on an open row, go to its first call."""
     session = screen.session
     row = session.cursor
-    if not session.outline.has_children(row):
+    if _is_leaf(screen):
         return
     if session.outline.is_folded(row):
         session.outline.unfold(row)
@@ -111,13 +112,37 @@ def toggle_fold(screen: "MainScreen") -> None:
         if not pane.toggle():
             screen.say("all of it is shown")
         return
+    if _is_leaf(screen):
+        return
     screen.session.outline.toggle(screen.session.cursor)
     screen.show()
+
+
+def _is_hidden(screen: "MainScreen") -> bool:
+    """Whether there are no rows to fold on the screen, and say so."""
+    if any(isinstance(pane, (OutlinePane, TimelinePane)) for pane in screen.panes):
+        return False
+    screen.say("the tree is hidden: O shows it")
+    return True
+
+
+def _is_leaf(screen: "MainScreen") -> bool:
+    """Whether the selected call has nothing to fold, and say so."""
+    if _is_hidden(screen):
+        return True
+    session = screen.session
+    if session.outline.has_children(session.cursor):
+        return False
+    what = "the execution" if session.cursor == ROOT else facts.label(session.operations[session.cursor])
+    screen.say(f"{what} has no calls inside")
+    return True
 
 
 @handles("unfold_chain")
 def unfold_chain(screen: "MainScreen") -> None:
     """Unfold down a chain of only children."""
+    if _is_leaf(screen):
+        return
     screen.session.outline.unfold_chain(screen.session.cursor)
     screen.show()
 
@@ -125,17 +150,28 @@ def unfold_chain(screen: "MainScreen") -> None:
 @handles("fold_all")
 def fold_all(screen: "MainScreen") -> None:
     """Fold every context and move the cursor to a visible row."""
+    if _is_hidden(screen):
+        return
     session = screen.session
+    before = len(session.outline.visible)
     session.outline.fold_all()
     session.cursor = session.outline.visible[session.outline.index_of(session.cursor)]
     screen.show()
+    if len(session.outline.visible) == before:
+        screen.say("everything is folded")
 
 
 @handles("unfold_all")
 def unfold_all(screen: "MainScreen") -> None:
     """Unfold everything."""
-    screen.session.outline.unfold_all()
+    if _is_hidden(screen):
+        return
+    outline = screen.session.outline
+    before = len(outline.visible)
+    outline.unfold_all()
     screen.show()
+    if len(outline.visible) == before:
+        screen.say("everything is unfolded")
 
 
 def _sibling(screen: "MainScreen", direction: int) -> None:
@@ -362,6 +398,9 @@ def _ask_expression(screen: "MainScreen", label: str, hint: str, accept: "Callab
 @handles("tree_or_source")
 def tree_or_source(screen: "MainScreen") -> None:
     """Switch between tree and source in a narrow step view."""
+    if not screen.has_class("-narrow"):
+        screen.say("tree and source are both shown")
+        return
     screen.toggle_class("-show-tree")
     screen.call_after_refresh(screen.settle)
 
@@ -434,35 +473,3 @@ def target_of(session: Session, text: str) -> int | None:
         if moment.at is not None and (moment.at - started).total_seconds() <= seconds
     ]
     return before[-1] if before else None
-
-
-ZOOM = 1.5
-
-
-def _register_timing(action_id: str, change: Callable[[TimelinePane], None]) -> None:
-    def perform(screen: "MainScreen") -> None:
-        change(screen.query_one(TimelinePane))
-        screen.show()
-
-    HANDLERS[action_id] = perform
-
-
-def _fit(pane: TimelinePane) -> None:
-    pane.chart.zoom, pane.chart.pan = 1.0, 0
-
-
-def _fold_idle(pane: TimelinePane) -> None:
-    pane.chart.is_folding = not pane.chart.is_folding
-
-
-def _critical(pane: TimelinePane) -> None:
-    pane.chart.is_critical = not pane.chart.is_critical
-
-
-_register_timing("zoom_in", lambda pane: pane.zoom(ZOOM))
-_register_timing("zoom_out", lambda pane: pane.zoom(1 / ZOOM))
-_register_timing("zoom_fit", _fit)
-_register_timing("pan_left", lambda pane: pane.pan(-1))
-_register_timing("pan_right", lambda pane: pane.pan(1))
-_register_timing("fold_idle", _fold_idle)
-_register_timing("critical", _critical)

@@ -238,7 +238,7 @@ def diff_here(screen: "MainScreen") -> None:
     if screen.replays.target is not None:
         screen.open_view("diff")
         screen.replays.start()
-    elif is_replayed:
+    elif is_replayed and screen.view != "diff":
         screen.open_view("diff")
     else:
         screen.open_view("diff")

@@ -200,6 +200,7 @@ def source_line(
     cells: int,
     *,
     current: int | None,
+    chosen: int | None = None,
     parting: Parting | None = None,
     edited: dict[int, str] | None = None,
     is_changed: bool = False,
@@ -213,6 +214,7 @@ def source_line(
         index: The line, from 0.
         cells: Width.
         current: Number of the current line.
+        chosen: Number of the line that the user chose instead.
         parting: What `parting_lines` says of the line.
         edited: `edited_lines` of the file.
         is_changed: Whether the recorded line beside it is different.
@@ -228,7 +230,7 @@ def source_line(
     if stop is not None:
         mark, mark_role = glyphs.LOGGING if stop.log else glyphs.BREAKPOINT, "fail"
     left: Line = [
-        Part(f"{glyphs.CURSOR if is_current else ' '} {pointer}", "accent"),
+        Part(f"{glyphs.CURSOR if number == (chosen or current) else ' '} {pointer}", "accent"),
         Part(f"{number:>{NUMBER_WIDTH - 1}} ", "accent" if is_current else "dim"),
         Part(mark, mark_role),
         Part(glyphs.EDITED if is_changed or number in (edited or {}) else " ", "accent"),

@@ -72,6 +72,10 @@ class Chart:
         self.pan, offset = 0, column - self.pan
         self.pan = max(0, int(self.base(session, cells).column(start) - offset))
 
+    def folded(self, session: Session) -> float:
+        """Return the seconds of idle time that are folded."""
+        return self.base(session, self._key[1] if self._key is not None else MIN_TICK_CELLS).idle
+
     def path(self, session: Session) -> tuple[int, ...]:
         """Return the critical path, cached until the execution changes."""
         if self._path is None or self._path_of != id(session.execution):

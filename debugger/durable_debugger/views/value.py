@@ -15,7 +15,13 @@ from durable_execution.protocol import ErrorObject
 
 def value_lines(session: Session) -> list[Line]:
     """Return input, result, error and attempts of the selected row as indented JSON."""
-    return _recorded_values(session) or [[Part(" no values are recorded", "dim")]]
+    return _recorded_values(session) or [[Part(f" {_without_values(session)}", "dim")]]
+
+
+def _without_values(session: Session) -> str:
+    if session.cursor != ROOT and session.is_travelling and not session.shown(session.cursor).status.is_terminal:
+        return "no values yet: at this moment of the step view the call has not ended"
+    return "no values are recorded"
 
 
 def _recorded_values(session: Session) -> list[Line]:

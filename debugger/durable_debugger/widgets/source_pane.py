@@ -158,6 +158,7 @@ class SourcePane(LineView):
             index,
             cells,
             current=self.site.line,
+            chosen=self.chosen + 1 if self.chosen is not None else None,
             parting=parting,
             edited=edited,
             is_changed=is_changed,
