@@ -355,6 +355,10 @@ class Slice:
         passed = self._left.passed(name, frame, caller) if caller is not None else None
         if caller is None or passed is None or passed.partition(".")[0] in self._left.recording.locals_at(caller):
             return False
+        outer = self._left.frames[self._left.events[caller].frame]
+        kept = self._left.kept(f"{passed}{rest}", caller, outer)
+        if kept is not None and is_initial(kept[1]):
+            return False  # made with its object, which is followed as a whole
         return self._value(f"{passed}{rest}", caller, values, depth)
 
     def _attribute(self, path: str, at: int, values: tuple[str, str], depth: int) -> bool:

@@ -420,6 +420,44 @@ IMPORTED = {
             return kind.key
         """
     ),
+    "an attribute of an object of the module": (
+        """
+        import uuid
+
+        class Yard:
+            def __init__(self):
+                self.plates = [uuid.uuid4().hex for _ in range(9)]  # CAUSE
+
+            def next(self):
+                return min(self.plates)
+
+        yard = Yard()  # CAUSE
+
+        def value():
+            return yard.next()
+        """
+    ),
+    "an attribute of objects of an object of the module": (
+        """
+        import uuid
+
+        class Truck:
+            def __init__(self, name):
+                self.name, self.plate = name, uuid.uuid4().hex  # CAUSE
+
+        class Yard:
+            def __init__(self, names):
+                self.trucks = [Truck(name) for name in names]
+
+            def next(self):
+                return min(self.trucks, key=lambda truck: truck.plate)
+
+        yard = Yard([f"truck{number}" for number in range(400)])  # CAUSE
+
+        def value():
+            return yard.next().name
+        """
+    ),
     "a list that is shuffled": (
         """
         import random
