@@ -167,8 +167,18 @@ def test_code_without_a_handler_has_no_findings() -> None:
 
 
 def test_a_file_that_cannot_be_parsed_is_a_finding() -> None:
-    (found,) = lint_sources({"x.py": "def ("})
-    assert (found.rule, found.line) == ("DUR901", 1)
+    (found,) = lint_sources({"x.py": "def f(:"})
+    assert (found.rule, found.line, found.what) == ("DUR901", 1, "invalid syntax")
+
+
+def test_a_file_is_read_in_the_encoding_that_it_declares(tmp_path: Path) -> None:
+    text = f'{HEAD}    """Für Kunden."""\n    if time.time() > 5: await ctx.step(work())\n'
+    for name, declared in (("latin", "# -*- coding: latin-1 -*-\n"), ("undeclared", "")):
+        (tmp_path / f"{name}.py").write_bytes((declared + text).encode("latin-1"))
+    latin, undeclared = lint_paths([tmp_path])
+    assert (Path(latin.file).name, latin.rule) == ("latin.py", "DUR101")
+    assert (Path(undeclared.file).name, undeclared.rule) == ("undeclared.py", "DUR901")
+    assert "it declares no encoding and is not UTF-8" in undeclared.what
 
 
 def test_directories_without_what_others_installed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from durable_debugger.cli.command_line import nearest_of
 from durable_debugger.cli.exits import CommandError, Exit
 from durable_debugger.cli.output import Output
 from durable_execution.lint import RULES, lint_paths
+from durable_execution.lint.linter import python_files
 from durable_execution.lint.rules import LINT_FORMATS
 from durable_execution.private_files import write_private
 
@@ -41,8 +42,12 @@ def run_lint(arguments: Namespace, output: Output) -> int:
     for path in arguments.paths:
         if not path.exists():
             raise CommandError(f"{path} does not exist", Exit.UNLOADABLE)
+        if path.suffix == ".ipynb":
+            raise CommandError(f"{path} is a notebook; move the handler to a module, and lint that", Exit.UNLOADABLE)
         if path.is_file() and b"\0" in path.read_bytes():
             raise CommandError(f"{path} is not Python source", Exit.UNLOADABLE)
+    if not any(True for path in arguments.paths for _ in python_files(path)):
+        raise CommandError(f"no Python files in {', '.join(map(str, arguments.paths))}", Exit.UNLOADABLE)
     chosen = set(arguments.select or RULES) - set(arguments.ignore)
     try:
         findings = [found for found in lint_paths(arguments.paths) if found.rule in chosen]
@@ -63,11 +68,11 @@ def run_lint(arguments: Namespace, output: Output) -> int:
 def _rules(text: str) -> list[str]:
     """The rules that a list of codes, or of their beginnings, names."""
     found: list[str] = []
-    for code in re.split(r"[,\s]+", text.strip().upper()):
-        named = [rule for rule in RULES if rule.startswith(code)] if code else []
+    for code in re.split(r"[,\s]+", text.strip()):
+        named = [rule for rule in RULES if rule.startswith(code.upper())] if code else []
         if not named:
             raise ArgumentTypeError(
-                f"{code!r:.40} is not a rule{nearest_of(code, RULES)}; `durable-debug lint --rules` lists them"
+                f"{code!r:.40} is not a rule{nearest_of(code.upper(), RULES)}; `durable-debug lint --rules` lists them"
             )
         found += named
     return found

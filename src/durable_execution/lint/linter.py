@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import decode_source
 from pathlib import Path
 
 from durable_execution.lint.logged import only_logged
@@ -379,23 +380,19 @@ def lint_paths(paths: Iterable[str | Path]) -> list[LintFinding]:
     Raises:
         OSError: A file cannot be read.
     """
-    sources: dict[str, str] = {}
-    for path in map(Path, paths):
-        for file in _files(path):
-            sources[str(file)] = file.read_text(encoding="utf-8", errors="replace")
-    return lint_sources(sources)
+    return lint_sources({str(file): file.read_bytes() for path in map(Path, paths) for file in python_files(path)})
 
 
-def lint_sources(sources: Mapping[str, str]) -> list[LintFinding]:
-    """Lint source texts, by file name."""
+def lint_sources(sources: Mapping[str, str | bytes]) -> list[LintFinding]:
+    """Lint sources, by file name: texts, or bytes in the encoding that they declare, which is UTF-8 if they declare none."""
     modules: dict[str, Module] = {}
     findings: set[LintFinding] = set()
     for file, source in sources.items():
         try:
-            module = read_module(file, source)
+            module = read_module(file, source if isinstance(source, str) else decode_source(source))
         except (SyntaxError, ValueError, RecursionError) as error:
             line = getattr(error, "lineno", None) or 1
-            findings.add(LintFinding(file, line, 1, "DUR901", str(error), "the file"))
+            findings.add(LintFinding(file, line, 1, "DUR901", _unreadable(error), "the file"))
             continue
         modules[module.name or file] = module
     program = Program.of(modules)
@@ -405,6 +402,12 @@ def lint_sources(sources: Mapping[str, str]) -> list[LintFinding]:
         findings.update(check_step(function, contexts))
     by_file = {module.file: module for module in modules.values()}
     return sorted(found for found in _once(findings) if not _is_ignored(found, by_file))
+
+
+def _unreadable(error: SyntaxError | ValueError | RecursionError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"it declares no encoding and is not UTF-8 at byte {error.start}"
+    return error.msg if isinstance(error, SyntaxError) else str(error)
 
 
 def _once(findings: Iterable[LintFinding]) -> Iterator[LintFinding]:
@@ -420,7 +423,8 @@ def _is_ignored(found: LintFinding, modules: Mapping[str, Module]) -> bool:
     return module is not None and module.is_ignored(found.line, found.rule)
 
 
-def _files(path: Path) -> Iterator[Path]:
+def python_files(path: Path) -> Iterator[Path]:
+    """Yield a file, or the Python files below a directory, without those that tools put there."""
     if not path.is_dir():
         yield path
         return

@@ -97,6 +97,23 @@ def test_a_path_that_does_not_exist_is_said(capsys: pytest.CaptureFixture[str]) 
     assert "nowhere.py does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("empty", "no Python files in "), ("book.ipynb", "is a notebook; move the handler to a module")]
+)
+def test_a_path_without_python_is_no_clean_one(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "book.ipynb").write_text('{"cells": []}')
+    assert main(["lint", str(tmp_path / name)]) == 3
+    assert told in capsys.readouterr().err
+
+
+def test_a_rule_that_is_none_is_quoted_as_it_was_written(risky: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", str(risky), "--select", "clock"]) == 2
+    assert "'clock' is not a rule" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["greet", "greet=", "=a:b", "greet=module"])
 def test_a_function_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--function", text]) == 2
