@@ -115,13 +115,14 @@ class DirectorySink:
         """Open the execution's file. If a crash left an unfinished line, end that line first."""
         path = self.path_of(execution_arn)
         try:
-            file = open_private(path, "ab+", buffering=0)
+            opened = open_private(path, "ab+", buffering=0)
         except FileNotFoundError:
             make_private_directory(self.directory)
-            file = open_private(path, "ab+", buffering=0)
-        if _ends_in_mid_line(file):
-            file.write(b"\n")
-        return _FileWriter(file)
+            opened = open_private(path, "ab+", buffering=0)
+        with opened as file:
+            if _ends_in_mid_line(file):
+                file.write(b"\n")
+            return _FileWriter(os.dup(file.fileno()))
 
     def path_of(self, execution_arn: str) -> Path:
         """Return the path of an execution's trace file."""
@@ -129,18 +130,22 @@ class DirectorySink:
 
 
 class _FileWriter:
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    """Writes through a descriptor: the garbage collector may end a file object before its writer, and warns that it was open."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     def append(self, lines: str) -> None:
-        self._file.write(lines.encode())
+        os.write(self._descriptor, lines.encode())
 
     def close(self) -> None:
-        self._file.close()
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def __del__(self) -> None:
         """Close the file of an invocation that was abandoned, such as one whose thread never ended."""
-        self._file.close()
+        self.close()
 
 
 class MemorySink:

@@ -1,5 +1,6 @@
 """Where traces go."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,22 @@ def test_what_was_appended_is_there_before_the_end(tmp_path: Path) -> None:
     writer.append("line\n")
     assert sink.path_of(ARN).read_text(encoding="utf-8") == "line\n"
     writer.close()
+
+
+def test_an_abandoned_invocation_leaves_no_file_open(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an invocation has is garbage in a cycle, and Python ends the objects of a cycle in no particular order."""
+    told: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+    writer = DirectorySink(tmp_path).open(ARN, "1")
+    writer.append("line\n")
+    cycle: list[Any] = [writer]
+    cycle.append(cycle)
+    del writer, cycle
+    gc.collect()
+    assert told == []
+    assert [str(one.message) for one in recwarn] == []
 
 
 @pytest.mark.parametrize("arn", ["../../etc/passwd", "x" * 5_000, "a/b\\c:d", "", "\udc80"])
