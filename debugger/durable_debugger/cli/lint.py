@@ -37,17 +37,7 @@ def run_lint(arguments: Namespace, output: Output) -> int:
     """Lint files, or list the rules."""
     if arguments.rules:
         return _list_rules(arguments, output)
-    if not arguments.paths:
-        raise CommandError("no path given; add the files or directories to read, for example `durable-debug lint src`")
-    for path in arguments.paths:
-        if not path.exists():
-            raise CommandError(f"{path} does not exist", Exit.UNLOADABLE)
-        if path.suffix == ".ipynb":
-            raise CommandError(f"{path} is a notebook; move the handler to a module, and lint that", Exit.UNLOADABLE)
-        if path.is_file() and b"\0" in path.read_bytes():
-            raise CommandError(f"{path} is not Python source", Exit.UNLOADABLE)
-    if not any(True for path in arguments.paths for _ in python_files(path)):
-        raise CommandError(f"no Python files in {', '.join(map(str, arguments.paths))}", Exit.UNLOADABLE)
+    _check_paths(arguments.paths)
     chosen = set(arguments.select or RULES) - set(arguments.ignore)
     try:
         findings = [found for found in lint_paths(arguments.paths) if found.rule in chosen]
@@ -63,6 +53,21 @@ def run_lint(arguments: Namespace, output: Output) -> int:
             raise CommandError(f"cannot write {arguments.output}: {error.strerror or error}") from error
         output.say(f"wrote {arguments.output}")
     return Exit.DIVERGED if findings else Exit.OK
+
+
+def _check_paths(paths: list[Path]) -> None:
+    """Refuse what would be read as clean although there is nothing to read."""
+    if not paths:
+        raise CommandError("no path given; add the files or directories to read, for example `durable-debug lint src`")
+    for path in paths:
+        if not path.exists():
+            raise CommandError(f"{path} does not exist", Exit.UNLOADABLE)
+        if path.suffix == ".ipynb":
+            raise CommandError(f"{path} is a notebook; move the handler to a module, and lint that", Exit.UNLOADABLE)
+        if path.is_file() and b"\0" in path.read_bytes():
+            raise CommandError(f"{path} is not Python source", Exit.UNLOADABLE)
+    if not any(True for path in paths for _ in python_files(path)):
+        raise CommandError(f"no Python files in {', '.join(map(str, paths))}", Exit.UNLOADABLE)
 
 
 def _rules(text: str) -> list[str]:
