@@ -21,8 +21,6 @@ from durable_execution.serdes.error_texts import UnstorableError, advice
 from durable_execution.serdes.interface import Codec
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from durable_execution.runtime.announcer import Announcer
 
 P = ParamSpec("P")
@@ -147,34 +145,11 @@ def _announced(
     return announce
 
 
-def announce_started(call: Call, recorded: Wire | None = None) -> datetime | None:
-    """Announce that an operation is running. Returns when it started; None without observers."""
-    announcer = call.scope.state.announcer
-    return announcer.started(call, recorded) if announcer is not None else None
-
-
-def announce_attempt_ended(
-    call: Call,
-    attempt: int,
-    began: datetime | None,
-    outcome: str,
-    *,
-    is_replayed: bool,
-    error: ErrorObject | None = None,
-    exception: BaseException | None = None,
-    delay: int | None = None,
-) -> None:
-    """Announce that a step's body has ended, if its start was announced."""
-    announcer = call.scope.state.announcer
-    if announcer is not None:
-        announcer.attempt_ended(
-            call, attempt, began, outcome, is_replayed=is_replayed, error=error, exception=exception, delay=delay
-        )
-
-
+announce_started = _announced(lambda announcer: announcer.started)
 announce_settled = _announced(lambda announcer: announcer.settled)
 announce_completed = _announced(lambda announcer: announcer.completed)
 announce_attempt = _announced(lambda announcer: announcer.attempt_started)
+announce_attempt_ended = _announced(lambda announcer: announcer.attempt_ended)
 announce_entered = _announced(lambda announcer: announcer.entered)
 announce_left = _announced(lambda announcer: announcer.left)
 
