@@ -156,7 +156,7 @@ def _aligned(comparison: Comparison, rows: Mapping[str, int]) -> list[DiffRow]:
                 source.recorded,
                 source.replayed,
                 source.divergence,
-                source.is_shifted,
+                source.shift != 0,
                 rows.get(identifier) if identifier else None,
                 hidden,
             )
@@ -180,7 +180,7 @@ def of_report(report: ReplayReport) -> Comparison:
         if divergence is not None and divergence.kind is DivergenceKind.INSERTED and row.recorded and row.replayed:
             found += [Row(row.depth, None, row.replayed, divergence), Row(row.depth, row.recorded, None)]
             continue
-        found.append(Row(row.depth, row.recorded, row.replayed, divergence, row.is_shifted))
+        found.append(replace(row, divergence=divergence))
     placed = [row.divergence for row in found if row.divergence is not None]
     return Comparison(tuple(found), (*placed, *(each for rest in judged.values() for each in rest)))
 

@@ -1,9 +1,10 @@
 """Compares the calls of one context: aligns them, classifies each difference and marks the root."""
 
 import json
-from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from durable_execution.comparison.alignment import Pair, align, moved_pairs, pair_gap
 from durable_execution.comparison.call_tree import (
@@ -28,6 +29,7 @@ from durable_execution.history.positions import MAIN, ScopePath, is_other_task, 
 from durable_execution.protocol.enums import COMBINATORS
 
 Kind = DivergenceKind
+GIVEN = (Kind.INPUT, Kind.CONFIGURATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,19 @@ class Row:
         recorded: The recorded call; None when there is none.
         replayed: The replayed call; None when there is none.
         divergence: The difference, if any.
-        is_shifted: Whether both sides have the call, but at different positions.
     """
 
     depth: int
     recorded: CallNode | None
     replayed: CallNode | None
     divergence: Divergence | None = None
-    is_shifted: bool = False
+
+    @property
+    def shift(self) -> int:
+        """By how much the number of a call that both sides have differs."""
+        recorded = self.recorded.side.position if self.recorded is not None else None
+        replayed = self.replayed.side.position if self.replayed is not None else None
+        return replayed - recorded if recorded is not None and replayed is not None else 0
 
 
 def context_rows(recorded: CallNode, replayed: CallNode, path: str, depth: int, whole: Comparing) -> list[Row]:
@@ -61,26 +68,34 @@ def context_rows(recorded: CallNode, replayed: CallNode, path: str, depth: int, 
     """
     left, right = _scopes(recorded), _scopes(replayed)
     rows: list[Row] = []
-    moved: tuple[int, Divergence] | None = None
+    renumbered: list[tuple[int, _ComparedScope]] = []
     taken = {(scope, node.side.position): node for scope, nodes in right.items() for node in nodes}
     for here, there in paired_scopes(list(left), list(right)):
         ours, theirs = left.get(here, []) if here is not None else [], right.get(there, []) if there is not None else []
-        scope = here if here is not None else there
-        around = path if not scope else _context_path(ours or theirs, path)
-        is_gone = here is not None and _is_taken(here, taken)
+        is_gone = _is_taken(here or MAIN, taken)
         is_undecided = not theirs and not is_gone and may_have_lost(here)
         is_cut = here in recorded.cut_off or here in replayed.cut_off or is_undecided
         is_open = is_cut or (here in replayed.unfinished and not replayed.is_resting)
-        is_ended = (replayed.is_ended or replayed.is_resting or here in replayed.finished) and not is_open
-        is_ended = is_ended or is_gone
-        compared = _ComparedScope(recorded, replayed, ours, theirs, around, depth, whole)
-        compared.is_cut, compared.is_ended = is_cut, is_ended
+        is_finished = replayed.is_ended or replayed.is_resting or here in replayed.finished
+        compared = _ComparedScope(
+            recorded,
+            replayed,
+            left=ours,
+            right=theirs,
+            path=path if here == MAIN else _context_path(ours or theirs, path),
+            depth=depth,
+            whole=whole,
+            is_cut=is_cut,
+            is_ended=is_gone or (is_finished and not is_open),
+        )
         found = compared.rows()
-        if is_other_task(here, there) and found and found[0].recorded is not None and found[0].replayed is not None:
-            moved = moved or (len(rows), compared.other_task(found[0].recorded, found[0].replayed))
+        if is_other_task(here, there):
+            pairs = (index for index, row in enumerate(found, len(rows)) if row.recorded and row.replayed)
+            renumbered += ((index, compared) for index in pairs)
         rows += found
-    if moved is not None and not any(_is_error(row) for row in rows):
-        rows[moved[0]] = replace(rows[moved[0]], divergence=moved[1])
+    if renumbered and not any(map(_is_error, rows)):
+        index, compared = renumbered[0]
+        rows[index] = compared.in_other_task(rows[index])
     foreign = (node for node in recorded.children or () if node.is_foreign)
     return [*rows, *(Row(depth, node, None) for node in foreign)]
 
@@ -117,37 +132,42 @@ class _ComparedScope:
         self,
         recorded: CallNode,
         replayed: CallNode,
+        *,
         left: list[CallNode],
         right: list[CallNode],
         path: str,
         depth: int,
         whole: Comparing,
+        is_cut: bool,
+        is_ended: bool,
     ) -> None:
         self.recorded, self.replayed = recorded, replayed
         self.left, self.right = left, right
         self.path, self.depth = path, depth
         self.whole, self.handler, self.is_loose = whole, whole.handler, whole.is_loose
-        self.is_cut = False
-        self.is_ended = replayed.is_ended
+        self.is_cut, self.is_ended = is_cut, is_ended
         self.moved: dict[int, int] = {}
         self.crossed: set[int] = set()
         self.added: list[CallNode] = []
 
     def rows(self) -> list[Row]:
+        return self._with_root(self._with_bodies(self._rows_of(self._pairs())))
+
+    def in_other_task(self, row: Row) -> Row:
+        """Describe the first call of a task that has a different number: its calls do not find their recorded results."""
+        return replace(row, divergence=self._alone(Kind.REORDERED, row.recorded, row.replayed))
+
+    def _pairs(self) -> list[Pair]:
         if self.recorded.is_batch and self.replayed.is_batch:
-            return self._with_root(self._with_bodies(self._rows_of(self._pair_branches())))
+            return self._pair_branches()
         keys = [node.key(within=self.recorded, is_loose=self.is_loose) for node in self.left]
         others = [node.key(within=self.replayed, is_loose=self.is_loose) for node in self.right]
         numbered = self._by_number(keys, others)
         if numbered is not None:
-            return self._with_root(self._with_bodies(self._rows_of(numbered)))
+            return numbered
         aligned = align(keys, others)
         self.moved = moved_pairs(aligned, keys, others)
-        return self._with_root(self._with_bodies(self._rows_of(self._paired(aligned))))
-
-    def other_task(self, recorded: CallNode, replayed: CallNode) -> Divergence:
-        """Describe the first call of a task that has a different number: its calls do not find their recorded results."""
-        return self._alone(Kind.REORDERED, recorded, replayed)
+        return self._paired(aligned)
 
     def _pair_branches(self) -> list[Pair]:
         left = {node.branch: index for index, node in enumerate(self.left)}
@@ -157,14 +177,12 @@ class _ComparedScope:
 
     def _by_number(self, keys: list[Hashable], others: list[Hashable]) -> list[Pair] | None:
         """Pair calls by number, if every number that both sides use stands for the same call."""
-        left = {node.side.position: index for index, node in enumerate(self.left)}
-        right = {node.side.position: index for index, node in enumerate(self.right)}
-        if None in left or None in right or len(left) < len(self.left) or len(right) < len(self.right):
+        left, right = _by_position(self.left), _by_position(self.right)
+        if len(left) + len(right) < len(self.left) + len(self.right):
             return None
         if any(keys[left[number]] != others[right[number]] for number in left.keys() & right.keys()):
             return None
-        numbers = sorted(number for number in left.keys() | right.keys() if number is not None)
-        return [Pair(left.get(number), right.get(number)) for number in numbers]
+        return [Pair(left.get(number), right.get(number)) for number in sorted(left.keys() | right.keys())]
 
     def _paired(self, aligned: list[Pair]) -> list[Pair]:
         """Pair the calls that stand in the same gap on both sides."""
@@ -172,27 +190,23 @@ class _ComparedScope:
         left: list[int] = []
         right: list[int] = []
         targets = set(self.moved.values())
-        for row in [*aligned, None]:
-            if row is not None and not row.is_match:
-                if row.recorded is not None and row.recorded not in self.moved:
-                    left.append(row.recorded)
-                if row.replayed is not None and row.replayed not in targets:
-                    right.append(row.replayed)
-                if row.recorded in self.moved or row.replayed in targets:
-                    result.append(row)
-                continue
-            is_cut = row is None and not self.is_ended
-            result.extend(pair_gap(self.left, self.right, left, right, is_cut=is_cut))
-            left, right = [], []
-            if row is not None:
+        for row in aligned:
+            if row.is_match:
+                result += [*pair_gap(self.left, self.right, left, right, is_cut=False), row]
+                left, right = [], []
+            elif row.recorded in self.moved or row.replayed in targets:
                 result.append(row)
-        return result
+            elif row.recorded is not None:
+                left.append(row.recorded)
+            elif row.replayed is not None:
+                right.append(row.replayed)
+        return [*result, *pair_gap(self.left, self.right, left, right, is_cut=not self.is_ended)]
 
     def _rows_of(self, pairs: list[Pair]) -> list[Row]:
-        last_match = max((index for index, pair in enumerate(pairs) if pair.is_match), default=-1)
-        last_recorded = max((index for index, pair in enumerate(pairs) if pair.recorded is not None), default=-1)
+        behind_matches = _end_of(pairs, lambda pair: pair.is_match)
+        behind_recorded = _end_of(pairs, lambda pair: pair.recorded is not None)
         origins = {there: here for here, there in self.moved.items()}
-        unawaited, free = self._unawaited(pairs), self._free(pairs)
+        reserved = self._reserved(pairs)
         self.added = [
             self.right[pair.replayed] for pair in pairs if pair.recorded is None and pair.replayed is not None
         ]
@@ -202,35 +216,40 @@ class _ComparedScope:
             replayed = self.right[pair.replayed] if pair.replayed is not None else None
             found: Divergence | None = None
             if recorded is not None and replayed is not None:
-                rows.append(self._both(recorded, replayed))
-                before, after = pair.recorded or 0, pair.replayed or 0
-                if rows[-1].divergence is not None and any(
-                    (here < before) != (there < after) for here, there in self.moved.items()
-                ):
+                found = self._both(recorded, replayed)
+                if self._is_crossed(pair):
                     self.crossed.add(index)
-                continue
-            if replayed is not None and pair.replayed in origins:
+            elif pair.replayed in origins:
                 found = self._alone(Kind.REORDERED, self.left[origins[pair.replayed]], replayed)
-            elif recorded is not None and pair.recorded in self.moved:
+            elif pair.recorded in self.moved:
                 found = self._alone(Kind.REORDERED, recorded, self.right[self.moved[pair.recorded]])
             elif recorded is not None:
-                is_unknown = index > last_match and not self.is_ended
-                is_blameless = recorded.branch is not None or index in unawaited
-                if not is_unknown and not is_blameless:
-                    found = self._gone(recorded, is_behind=index > last_match)
+                is_behind = index >= behind_matches
+                is_blameless = recorded.branch is not None or index in reserved
+                if (self.is_ended or not is_behind) and not is_blameless:
+                    found = self._gone(recorded, is_behind=is_behind)
             elif replayed is not None:
-                found = self._extra(replayed, is_last=index > last_recorded, is_free=index in free)
+                found = self._extra(replayed, is_last=index >= behind_recorded, is_free=index in reserved)
             rows.append(Row(self.depth, recorded, replayed, found))
         return rows
 
-    def _unawaited(self, pairs: list[Pair]) -> set[int]:
-        """Rows of recorded calls that the replay numbered but never awaited.
+    def _is_crossed(self, pair: Pair) -> bool:
+        """Whether a moved call is on different sides of these two."""
+        before, after = pair.recorded, pair.replayed
+        return (
+            before is not None
+            and after is not None
+            and any((here < before) != (there < after) for here, there in self.moved.items())
+        )
+
+    def _reserved(self, pairs: list[Pair]) -> set[int]:
+        """Rows of one side whose number is free on the other side.
 
         A call that is not made leaves its number to the next call. A number that no call uses was reserved by a call
-        that the code created and dropped, such as a loser of a race that is already decided.
+        that the code created and did not await, or has not awaited yet, such as a loser of a race that is already decided.
         """
-        taken = {node.side.position for node in self.right}
-        last = max((position for position in taken if position is not None), default=0)
+        left, right = _by_position(self.left), _by_position(self.right)
+        last = max(right, default=0)
         found: set[int] = set()
         offset = 0
         for index, pair in enumerate(pairs):
@@ -238,37 +257,21 @@ class _ComparedScope:
             there = self.right[pair.replayed].side.position if pair.replayed is not None else None
             if here is not None and there is not None:
                 offset = there - here
-            elif here is not None and here + offset not in taken and here + offset < last:
+                continue
+            is_reserved = here is not None and here + offset not in right and here + offset < last
+            if is_reserved or (there is not None and there - offset not in left):
                 found.add(index)
         return found
 
-    def _free(self, pairs: list[Pair]) -> set[int]:
-        """Rows of replayed calls whose number is free in the recording: there, the call was created but not yet awaited."""
-        taken = {node.side.position for node in self.left}
-        found: set[int] = set()
-        offset = 0
-        for index, pair in enumerate(pairs):
-            here = self.left[pair.recorded].side.position if pair.recorded is not None else None
-            there = self.right[pair.replayed].side.position if pair.replayed is not None else None
-            if here is not None and there is not None:
-                offset = there - here
-            elif there is not None and there - offset not in taken:
-                found.add(index)
-        return found
-
-    def _both(self, recorded: CallNode, replayed: CallNode) -> Row:
+    def _both(self, recorded: CallNode, replayed: CallNode) -> Divergence | None:
         left, right = recorded.side, replayed.side
-        is_shifted = left.position is not None and right.position is not None and left.position != right.position
-        found: Divergence | None
         if recorded.is_virtual != replayed.is_virtual:
-            found = self._alone(Kind.CHANGED_KIND, recorded, replayed)
-        elif recorded.is_virtual or self._has_same_key(recorded, replayed):
-            found = self._in_content(recorded, replayed)
-        elif left.type == right.type and (left.subtype or right.subtype) == right.subtype:
-            found = self._renamed(recorded, replayed)
-        else:
-            found = self._alone(Kind.CHANGED_KIND, recorded, replayed)
-        return Row(self.depth, recorded, replayed, found, is_shifted)
+            return self._alone(Kind.CHANGED_KIND, recorded, replayed)
+        if recorded.is_virtual or self._has_same_key(recorded, replayed):
+            return self._in_content(recorded, replayed)
+        if left.type == right.type and (left.subtype or right.subtype) == right.subtype:
+            return self._renamed(recorded, replayed)
+        return self._alone(Kind.CHANGED_KIND, recorded, replayed)
 
     def _has_same_key(self, recorded: CallNode, replayed: CallNode) -> bool:
         ours = recorded.key(within=self.recorded, is_loose=self.is_loose)
@@ -277,19 +280,22 @@ class _ComparedScope:
     def _in_content(self, recorded: CallNode, replayed: CallNode) -> Divergence | None:
         found = configuration_divergence(recorded, replayed, context_path=self.path, handler=self.handler)
         found = found or given_divergence(recorded, replayed, context_path=self.path, handler=self.handler)
-        if found is None and recorded.outcome is not None and replayed.outcome is not None:
-            return self._in_outcome(recorded, replayed)
-        if found is not None or recorded.result is None or replayed.result is None:
+        if found is not None:
             return found
-        if recorded.is_batch or is_same_json(recorded.result, replayed.result):
+        if recorded.outcome is not None and replayed.outcome is not None:
+            return self._in_outcome(recorded, replayed, json.loads(recorded.outcome), json.loads(replayed.outcome))
+        if recorded.is_batch or recorded.result is None or replayed.result is None:
+            return None
+        if is_same_json(recorded.result, replayed.result):
             return None
         return self._alone(Kind.RESULT, recorded, replayed, severity=Severity.WARNING)
 
-    def _in_outcome(self, recorded: CallNode, replayed: CallNode) -> Divergence | None:
-        (how, *left), (other, *right) = json.loads(recorded.outcome or "[0]"), json.loads(replayed.outcome or "[0]")
-        if other == "open":
+    def _in_outcome(
+        self, recorded: CallNode, replayed: CallNode, before: list[str | None], after: list[str | None]
+    ) -> Divergence | None:
+        if after == ["open"]:
             return None  # the second execution has not come that far, or ended before
-        if how == other and (left == right or (how == "ended" and is_same_json(left[0] or "", right[0] or ""))):
+        if before == after or (before[0] == after[0] == "ended" and is_same_json(before[1], after[1])):
             return None
         found = self._alone(Kind.RESULT, recorded, replayed)
         words = ENDED_DIFFERENTLY
@@ -297,32 +303,26 @@ class _ComparedScope:
 
     def _with_bodies(self, rows: list[Row]) -> list[Row]:
         """Find calls with equal keys whose functions changed places."""
-        groups: dict[Hashable, list[int]] = defaultdict(list)
+        groups: dict[Hashable, list[tuple[int, CallNode, CallNode]]] = defaultdict(list)
         for index, row in enumerate(rows):
             recorded, replayed = row.recorded, row.replayed
-            if recorded is None or replayed is None or row.divergence is not None:
-                continue
-            if recorded.body is not None and replayed.body is not None:
+            if row.divergence is None and recorded and recorded.body and replayed and replayed.body:
                 is_branch = recorded.branch is not None  # its default name contains its index
                 key = None if is_branch else recorded.key(within=self.recorded, is_loose=self.is_loose)
-                groups[key].append(index)
-        for indexes in groups.values():
-            bodies = [(rows[index].recorded, rows[index].replayed) for index in indexes]
-            before = [recorded.body for recorded, _ in bodies if recorded is not None]
-            after = [replayed.body for _, replayed in bodies if replayed is not None]
-            if before == after or sorted(map(str, before)) != sorted(map(str, after)):
-                continue
-            for index, old, new in zip(indexes, before, after, strict=True):
-                if old != new:
-                    row = rows[index]
-                    found = self._alone(Kind.REORDERED, row.recorded, row.replayed)
-                    if found.recorded is not None and row.recorded is not None and row.recorded.branch is not None:
-                        likely, fix = exchanged(
-                            row.recorded.branch, *changed_functions(row.recorded, row.replayed), found.recorded
-                        )
-                        found = replace(found, likely=likely, fix=fix)
-                    rows[index] = replace(row, divergence=found)
+                groups[key].append((index, recorded, replayed))
+        for group in groups.values():
+            if Counter(recorded.body for _, recorded, _ in group) == Counter(replayed.body for *_, replayed in group):
+                for index, recorded, replayed in group:
+                    if recorded.body != replayed.body:
+                        rows[index] = replace(rows[index], divergence=self._exchanged(recorded, replayed))
         return rows
+
+    def _exchanged(self, recorded: CallNode, replayed: CallNode) -> Divergence:
+        found = self._alone(Kind.REORDERED, recorded, replayed)
+        if recorded.branch is None:
+            return found
+        likely, fix = exchanged(recorded.branch, *changed_functions(recorded, replayed), recorded.side)
+        return replace(found, likely=likely, fix=fix)
 
     def _extra(self, replayed: CallNode, *, is_last: bool, is_free: bool) -> Divergence | None:
         """Classify a call that the recording does not have. After the last recorded call, it may simply be new work."""
@@ -415,43 +415,35 @@ class _ComparedScope:
         right = replayed.side.position if replayed else None
         if kind is Kind.REORDERED and left is not None and right is not None:
             return min(left, right)
-        return right if kind is not Kind.SKIPPED and right is not None else left
+        return right if right is not None else left
 
     def _at(self, nodes: list[CallNode], position: int) -> CallNode | None:
         return next((node for node in nodes if node.side.position == position), None)
 
     def _with_root(self, rows: list[Row]) -> list[Row]:
         """Mark the first error as the root and count the differences that follow from it."""
-        first = next((i for i, row in enumerate(rows) if _is_error(row)), None)
-        if first is None:
+        errors = ((index, row.divergence) for index, row in enumerate(rows) if row.divergence and _is_error(row))
+        found = next(errors, None)
+        if found is None:
             return rows
-        root = rows[first].divergence
-        if root is None:
-            return rows
-        if root.kind is Kind.RENAMED and self._is_pushed(rows[first], rows[first + 1 :]):
+        first, root = found
+        later = rows[first + 1 :]
+        if root.kind is Kind.RENAMED and self._is_pushed(rows[first], later):
             root = self._alone(Kind.INSERTED, None, rows[first].replayed)
-        if root.kind is Kind.REORDERED:
-            self._join_crossed(rows)
-        follow_on = sum(1 for row in rows[first + 1 :] if row.is_shifted or _is_error(row))
-        shifted, by = self._shift(root, rows[first + 1 :])
-        effect = (
-            root.effect
-            if _has_own_effect(root)
-            else effect_of(root.kind, root.recorded, root.replayed, shifted=shifted, by=by)
-        )
+        follow_on = sum(1 for row in later if row.shift or _is_error(row))
+        effect = root.effect
+        if not _has_own_effect(root):
+            shifted, by = _shift(root, later)
+            effect = effect_of(root.kind, root.recorded, root.replayed, shifted=shifted, by=by)
         rows[first] = replace(rows[first], divergence=replace(root, follow_on=follow_on, effect=effect))
-        for index in range(first + 1, len(rows)):
-            found = rows[index].divergence
-            if found is not None and (found.severity is Severity.ERROR or found.kind is Kind.INSERTED):
-                rows[index] = replace(rows[index], divergence=replace(found, is_root=False))
+        for index, row in enumerate(later, first + 1):
+            if row.divergence and (_is_error(row) or row.divergence.kind is Kind.INSERTED):
+                rows[index] = replace(row, divergence=replace(row.divergence, is_root=False))
+        for index in self.crossed if root.kind is Kind.REORDERED else ():  # one edit made both
+            row = rows[index]
+            if row.divergence and row.divergence.kind in GIVEN:
+                rows[index] = replace(row, divergence=replace(row.divergence, is_root=False))
         return rows
-
-    def _join_crossed(self, rows: list[Row]) -> None:
-        """Let different arguments of a call that changed places with a moved one follow from the move: one edit made both."""
-        for index in self.crossed:
-            found = rows[index].divergence
-            if found is not None and found.kind in (Kind.INPUT, Kind.CONFIGURATION):
-                rows[index] = replace(rows[index], divergence=replace(found, is_root=False))
 
     def _is_pushed(self, row: Row, later: list[Row]) -> bool:
         """Whether the calls after a renamed one have higher numbers than recorded: then it was added, and none has its new name.
@@ -468,16 +460,23 @@ class _ComparedScope:
                 return left is not None and right is not None and right > left
         return False
 
-    def _shift(self, root: Divergence, later: list[Row]) -> tuple[int, int | None]:
-        """How many later calls get the recorded result of a different call, or lose theirs, and how far they shift."""
-        if root.replayed is None:
-            return sum(1 for row in later if row.recorded is not None and row.replayed is None and _is_error(row)), None
-        offsets = [
-            (row.replayed.side.position or 0) - (row.recorded.side.position or 0)
-            for row in later
-            if row.is_shifted and row.recorded is not None and row.replayed is not None
-        ]
-        return len(offsets), abs(offsets[0]) if len(set(offsets)) == 1 else None
+
+def _shift(root: Divergence, later: list[Row]) -> tuple[int, int | None]:
+    """How many later calls get the recorded result of a different call, or lose theirs, and how far they shift."""
+    if root.replayed is None:
+        return sum(1 for row in later if row.replayed is None), None
+    shifts = [row.shift for row in later if row.shift]
+    distances = set(shifts)
+    return len(shifts), abs(distances.pop()) if len(distances) == 1 else None
+
+
+def _by_position(nodes: list[CallNode]) -> dict[int, int]:
+    return {node.side.position: index for index, node in enumerate(nodes) if node.side.position is not None}
+
+
+def _end_of(pairs: list[Pair], is_one: Callable[[Pair], bool]) -> int:
+    """Index of the first row behind the last one of a sort."""
+    return len(pairs) - sum(1 for _ in takewhile(lambda pair: not is_one(pair), reversed(pairs)))
 
 
 def _has_own_effect(root: Divergence) -> bool:

@@ -80,6 +80,7 @@ def test_renamed_and_changed_kind_need_the_same_place() -> None:
 
 def test_a_side_that_stopped_is_not_blamed_for_what_it_did_not_reach() -> None:
     assert shown(compared(tree("a", "b", "c"), tree("a", is_ended=False))) == []
+    assert shown(compared(tree("a"), tree(is_ended=False))) == []
     assert shown(compared(tree("a", "b", "c"), tree("a", "x", is_ended=False))) == [("renamed", "flow/b", True)]
 
 
@@ -88,6 +89,7 @@ def test_calls_behind_the_end_of_a_recording() -> None:
     found = compared(tree("a"), tree("a", "b"))
     assert shown(found) == [("inserted", "flow/b", True)]
     assert found.roots[0].severity == "warning"
+    assert {one.severity for one in compared(tree(), tree("a", "b")).divergences} == {"warning"}
 
 
 def test_a_number_that_nobody_has_was_reserved() -> None:

@@ -57,7 +57,14 @@ def test_a_warning_before_the_root_is_a_root_of_its_own() -> None:
     assert shown(compared(recorded, replayed)) == [("result", "flow/a", True), ("renamed", "flow/b", True)]
 
 
-@pytest.mark.parametrize(("names", "paths"), [("ab", ["flow/c", "flow/d"]), ("ax", ["flow/b", "flow/c", "flow/d"])])
+@pytest.mark.parametrize(
+    ("names", "paths"),
+    [
+        ("ab", ["flow/c", "flow/d"]),
+        ("ax", ["flow/b", "flow/c", "flow/d"]),
+        ("", ["flow/a", "flow/b", "flow/c", "flow/d"]),
+    ],
+)
 def test_code_that_raised_never_reached_what_is_recorded_behind(names: str, paths: list[str]) -> None:
     replayed = tree(*names)
     replayed.raised = RAISED
@@ -73,6 +80,12 @@ def test_a_call_that_is_gone_before_the_code_raised_was_skipped() -> None:
     replayed = numbered(("a", 1), ("c", 2))
     replayed.raised = RAISED
     assert [one.kind for one in compared(tree(*"abc"), replayed).divergences] == ["skipped"]
+    assert [one.kind for one in compared(tree(*"abcde"), replayed).divergences] == ["skipped", *["unfinished"] * 2]
+
+
+def test_a_call_that_moved_is_not_taken_for_a_renamed_one() -> None:
+    found = compared(tree("m", "b", "c"), tree("x", "b", "c", "m"))
+    assert {one.kind for one in found.divergences} == {"reordered", "inserted"}
 
 
 def test_code_that_waits_for_nothing_new_has_made_all_its_calls() -> None:
@@ -96,6 +109,15 @@ def test_a_number_that_no_call_has_was_reserved_by_a_call_that_nobody_awaited() 
     skipped = compared(tree(*"abcd"), numbered(("c", 2), ("d", 3)))
     assert shown(skipped) == [("skipped", "flow/b", True)], "the number of a is free, and that of b is taken"
     assert shown(compared(tree(*"abc"), numbered(("a", 1), ("b", 2)))) == [("skipped", "flow/c", True)]
+    assert shown(compared(tree(*"aaa"), numbered(("a", 1), ("a", 3)))) == []
+
+
+def test_a_number_is_free_where_the_calls_before_it_have_shifted() -> None:
+    added = ("inserted", "flow/n", True)
+    assert shown(compared(tree(*"abcd"), numbered(("n", 1), ("a", 2), ("b", 3), ("d", 5)))) == [added]
+    assert shown(compared(tree(*"abc"), tree(*"nab"))) == [added, ("skipped", "flow/c", False)]
+    new = compared(numbered(("n", 1), ("a", 2), ("c", 4)), tree(*"axc")).divergences
+    assert [(one.path, one.severity) for one in new] == [("flow/n", "error"), ("flow/x", "warning")]
 
 
 def test_a_call_with_a_number_that_the_recording_left_free_is_new_work() -> None:
@@ -116,7 +138,9 @@ def test_a_renamed_call_that_pushes_the_ones_behind_it_was_added() -> None:
     """The recorded call is created still, but not awaited: it lost to the new one."""
     pushed = root_of(tree(*"abcd"), numbered(("a", 1), ("x", 2), ("c", 4), ("d", 5)))
     assert (pushed.kind, pushed.path) == ("inserted", "flow/x")
-    assert root_of(tree(*"abcd"), tree(*"axcd")).kind == "renamed"
+    renamed = root_of(tree(*"abcd"), tree(*"axcd"))
+    assert renamed.kind == "renamed"
+    assert "the same function" not in (renamed.likely or ""), "it is not known"
 
 
 def test_a_renamed_call_of_the_same_function_was_not_added() -> None:
@@ -135,17 +159,25 @@ def test_a_call_of_a_different_function_and_name_is_a_replacement() -> None:
     assert (found.roots[0].replayed and found.roots[0].replayed.name) == "x"
 
 
+def test_a_call_that_only_moved_up_replaces_nothing() -> None:
+    recorded, replayed = tree("a", "b", "c"), tree("a", "c")
+    for side in (recorded, replayed):
+        for call in side.children or ():
+            call.body = call.side.name
+    assert root_of(recorded, replayed).likely == root_of(tree("a", "b", "c"), tree("a", "c")).likely
+
+
 def test_a_position_is_that_of_the_side_at_fault() -> None:
     assert root_of(tree(*"abc"), tree(*"ac")).position == 2
     assert root_of(tree(*"ac"), tree(*"abc")).position == 2
     assert root_of(tree(*"abcd"), tree(*"adbc")).position == 2
-    late = root_of(numbered(("a", 1), ("b", 3)), numbered(("a", 1), ("x", 3)))
-    assert late.position == 3
+    _, late = compared(tree(*"abc"), tree(*"naxc")).divergences
+    assert (late.kind, late.path, late.position) == ("renamed", "flow/b", 3)
 
 
 def test_rows_of_calls_that_have_a_different_number_are_shifted() -> None:
     found = compared(tree(*"abc"), tree(*"ac"))
-    assert [row.is_shifted for row in found.rows] == [False, False, True]
+    assert [row.shift for row in found.rows] == [0, 0, -1]
 
 
 def batch(*branches: int, known: int | None = None, is_settled: bool = False, is_ended: bool = True) -> CallNode:
@@ -165,6 +197,30 @@ def test_branches_are_paired_by_index_in_whatever_order_they_started() -> None:
     assert [row.recorded.branch for row in found.rows[1:] if row.recorded] == [0, 1, 2]
 
 
+def test_calls_in_a_map_that_became_a_plain_context_are_all_shown() -> None:
+    found = compared(batch(0, 1), flow(context("m", 1, "x", "y")))
+    assert [one.kind for one in found.roots] == ["changed_kind"]
+    assert {row.replayed.side.name for row in found.rows[1:] if row.replayed} == {"x", "y"}
+
+
+def test_branches_that_changed_places_are_named() -> None:
+    def parallel(*names: str) -> CallNode:
+        each = CallNode(Side("CONTEXT", "Parallel", "p", position=1, path="flow/p"))
+        each.children = [
+            CallNode(Side("CONTEXT", "ParallelBranch", name, position=at, path=f"flow/p#{at}"), branch=at)
+            for at, name in enumerate(names)
+        ]
+        return flow(each)
+
+    changed = root_of(parallel("ship", "bill", "mail"), parallel("bill", "ship", "mail"))
+    assert changed.likely == 'the branches changed places: "bill" is branch 0 in place of "ship"'
+    for other in (
+        root_of(parallel("ship", "bill"), parallel("pack", "bill")),
+        root_of(tree(*"ab"), tree(*"bb")),
+    ):
+        assert (other.kind, "changed places" in (other.likely or "")) == ("renamed", False)
+
+
 def test_a_branch_that_an_open_map_had_not_come_to_is_no_difference_unless_it_would_have() -> None:
     unsettled = batch(0, is_ended=False)
     assert shown(compared(unsettled, batch(0, 1))) == []
@@ -179,13 +235,34 @@ def test_a_branch_that_an_open_map_had_not_come_to_is_no_difference_unless_it_wo
 
 
 def test_two_functions_of_one_name_that_changed_places_are_reordered() -> None:
-    def side(*bodies: str) -> CallNode:
+    def side(*bodies: str | None) -> CallNode:
         return flow(*(node("same", at, body=body) for at, body in enumerate(bodies, start=1)))
 
     found = compared(side("x", "y", "z"), side("y", "x", "z"))
     assert [(one.kind, one.position) for one in found.divergences] == [("reordered", 1), ("reordered", 2)]
     assert compared(side("x", "y"), side("x", "y")).divergences == ()
     assert compared(side("x", "y"), side("x", "other")).divergences == (), "an edited body is no other order"
+    assert compared(side("x", None), side(None, "x")).divergences == (), "what is unknown has not moved"
+
+
+def test_arguments_of_a_call_that_a_moved_one_passed_follow_from_the_move() -> None:
+    def waits(*seconds: int) -> list[CallNode]:
+        return [node(f"w{at}", at, "WAIT", known={"wait_seconds": each}) for at, each in enumerate(seconds)]
+
+    def side(*calls: CallNode) -> CallNode:
+        return flow(*(replaced(call, position) for position, call in enumerate(calls, start=1)))
+
+    def replaced(call: CallNode, position: int) -> CallNode:
+        call.side = replace(call.side, position=position)
+        return call
+
+    before, behind = waits(5, 5)
+    now_before, now_behind = waits(6, 7)
+    found = compared(
+        side(before, node("x", 0), behind, node("z", 0)), side(now_before, now_behind, node("z", 0), node("x", 0))
+    )
+    assert [(one.kind, one.path) for one in found.roots] == [("configuration", "flow/w0"), ("reordered", "flow/x")]
+    assert ("configuration", "flow/w1", False) in shown(found)
 
 
 def test_a_virtual_context_in_place_of_a_recorded_one_is_another_kind() -> None:
@@ -282,6 +359,33 @@ def test_the_calls_of_a_task_are_compared_with_those_of_the_same_task() -> None:
     ]
 
 
+def test_a_task_with_a_different_number_does_not_find_its_recorded_results() -> None:
+    def side(name: str, *tasks: int) -> CallNode:
+        scopes: list[ScopePath] = [(ScopeStep("task", number),) for number in tasks]
+        return flow(node(name, 1), *(in_task(call, at, scope=one) for one in scopes for at, call in enumerate("tu", 1)))
+
+    found = compared(side("a", 1, 2), side("a", 3, 4))
+    assert [(one.kind, one.path, one.context_path) for one in found.divergences] == [
+        ("reordered", "flow/task/t", "flow/task")
+    ]
+    assert [row.divergence is None for row in found.rows] == [True, False, True, True, True]
+    late = compared(flow(in_task("t", 1), in_task("u", 2)), flow(in_task("u", 2, scope=(OTHER_TASK,))))
+    assert shown(late) == [("reordered", "flow/task/u", True)]
+    assert compared(side("a", 1, 2), side("a", 1, 2)).divergences == ()
+    assert shown(compared(side("a", 1), side("b", 2))) == [("renamed", "flow/a", True)], "the cause comes before it"
+
+
+def test_a_call_of_a_task_that_the_recording_does_not_have_is_in_that_task() -> None:
+    (added,) = compared(flow(node("a", 1)), flow(node("a", 1), in_task("t", 1))).divergences
+    assert (added.kind, added.context_path) == ("inserted", "flow/task")
+
+
+def test_calls_of_a_virtual_context_are_gone_when_a_different_call_has_its_number() -> None:
+    recorded, replayed = flow(node("a", 1), in_task("t", 1, scope=(VIRTUAL,))), numbered(("a", 1), ("x", 3))
+    recorded.is_ended = replayed.is_ended = False
+    assert shown(compared(recorded, replayed)) == [("skipped", "flow/task/t", True)]
+
+
 @pytest.mark.parametrize("side", ["recorded", "replayed"])
 def test_a_task_that_was_cancelled_need_not_make_its_calls(side: str) -> None:
     recorded, replayed = flow(node("a", 1), in_task("t", 1), in_task("u", 2)), flow(node("a", 1), in_task("t", 1))
@@ -312,8 +416,13 @@ def test_calls_without_numbers_are_compared_by_what_they_are() -> None:
 
     assert compared(side("a", "b"), side("a", "b")).divergences == ()
     assert [one.kind for one in compared(side("a", "b", "c"), side("a", "c")).divergences] == ["skipped"]
+    for names, severity in (("ab", "warning"), ("ba", "error")):
+        (added,) = compared(side("a"), side(*names)).divergences
+        assert (added.kind, added.path, added.severity) == ("inserted", "flow/b", severity)
     mixed = side("a", "b")
     assert compared(mixed, tree("a", "b")).divergences == ()
+    assert compared(side("a"), tree("a")).divergences == ()
+    assert compared(tree("a"), side("a")).divergences == ()
 
 
 def test_a_call_with_a_recorded_outcome_that_differs_keeps_what_that_means() -> None:
