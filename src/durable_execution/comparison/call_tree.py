@@ -21,7 +21,7 @@ ANONYMOUS = "<lambda>"
 UNKNOWN_BLOCK = "DurableContext.with_retry.<locals>.block"
 """What traces before version 5 say of every function given to `with_retry`."""
 
-BRANCH_OF = {
+BRANCH_OF: Mapping[str | None, str] = {
     OperationSubType.MAP.value: OperationSubType.MAP_ITERATION.value,
     OperationSubType.PARALLEL.value: OperationSubType.PARALLEL_BRANCH.value,
 }
@@ -151,16 +151,11 @@ def is_same_function(recorded: CallNode, replayed: CallNode) -> bool | None:
 
 def has_same_arguments(recorded: CallNode, replayed: CallNode) -> bool:
     """Whether two calls are known to have the same arguments; False if they have none, or one of them is not known."""
-    left, right = recorded.given, replayed.given
-    if (
-        left is None
-        or right is None
-        or not left["arguments"]
-        or right.get("texts", {}).keys() != left["arguments"].keys()
-    ):
+    given = recorded.given or {}
+    digests, texts = given.get("arguments"), (replayed.given or {}).get("texts")
+    if not digests or not texts or texts.keys() != digests.keys() or None in texts.values():
         return False
-    texts = right["texts"]
-    return None not in texts.values() and not changed_arguments(left["arguments"], texts, key_for(left["of"]))
+    return not changed_arguments(digests, texts, key_for(given["of"]))
 
 
 def shared_functions(*roots: CallNode) -> frozenset[Hashable]:
@@ -210,7 +205,7 @@ def tree_of(execution: RecordedExecution, *, with_outcomes: bool = False) -> Cal
     root = CallNode(root_side(execution), is_ended=execution.status in ("SUCCEEDED", "FAILED"))
     foreign = execution.foreign()
     nodes: dict[str, CallNode] = {}
-    virtual: dict[tuple[str, int], CallNode] = {}
+    virtual: dict[tuple[CallNode, int], CallNode] = {}
     decided = _decided(execution)
     given_up: set[str] = set()
     for operation in execution.operations:
@@ -222,7 +217,7 @@ def tree_of(execution: RecordedExecution, *, with_outcomes: bool = False) -> Cal
         around = parent or root
         scope = operation.details.get("task_scope", ())
         if parent is not None and parent.is_batch and scope:
-            around = _flat_branch(virtual, parent, operation, scope[0].number)
+            around = _flat_branch(virtual, parent, scope[0].number)
             scope = scope[1:]
         node.scope = scope
         if around.children is not None:
@@ -294,12 +289,9 @@ def _decided(execution: RecordedExecution) -> dict[str, int]:
 
 def _is_given_up(operation: RecordedOperation, given_up: set[str], decided: Mapping[str, int]) -> bool:
     """Whether a call belongs to an awaitable that lost, so that a replay need not start it."""
-    for step in operation.details.get("task_scope", ()):
-        if step.kind != "branch" or step.of is None:
-            continue
-        if step.of in given_up or decided.get(step.of, step.number) != step.number:
-            return True
-    return False
+    scope: ScopePath = operation.details.get("task_scope", MAIN)
+    branches = [(step.of, step.number) for step in scope if step.of is not None]
+    return any(of in given_up or decided.get(of, number) != number for of, number in branches)
 
 
 def root_side(execution: RecordedExecution) -> Side:
@@ -411,31 +403,26 @@ def comparable_texts(left: str, right: str) -> tuple[str, str]:
     return (first, second) if first != second else (left, right)
 
 
-def _flat_branch(
-    virtual: dict[tuple[str, int], CallNode], batch: CallNode, operation: RecordedOperation, index: int
-) -> CallNode:
-    key = (operation.parent_id or "", index)
-    if key not in virtual:
-        subtype = BRANCH_OF.get(batch.side.subtype or "")
+def _flat_branch(virtual: dict[tuple[CallNode, int], CallNode], batch: CallNode, index: int) -> CallNode:
+    if (batch, index) not in virtual:
         path = branch_path(batch.side.path, index) if batch.side.path else None
-        side = Side(OperationType.CONTEXT.value, subtype, None, position=index, path=path)
-        virtual[key] = CallNode(side, is_ended=batch.is_ended, is_virtual=True, branch=index)
+        side = Side(OperationType.CONTEXT.value, BRANCH_OF.get(batch.side.subtype), None, position=index, path=path)
+        virtual[batch, index] = CallNode(side, is_virtual=True, branch=index)
         if batch.children is not None:
-            batch.children.append(virtual[key])
-    return virtual[key]
+            batch.children.append(virtual[batch, index])
+    return virtual[batch, index]
 
 
 def _count_branches(batch: CallNode) -> None:
     """Set the number of branches of a recorded batch: exact if all completed, otherwise a minimum."""
-    indexes = [child.branch for child in batch.children or () if child.branch is not None]
-    count = max(indexes, default=-1) + 1
+    recorded = [child.branch + 1 for child in batch.children or () if child.branch is not None]
     is_whole = batch.is_ended and completion_reason(batch.result) == "ALL_COMPLETED"
     flat = [child for child in batch.children or () if child.is_virtual]
     for child in flat:
         child.is_ended = is_whole  # a branch that was not awaited has no recorded end
     counted = count_of_branches(batch.result) if is_whole else None
-    count = max(count, counted or 0)  # a branch without calls leaves no other trace
-    batch.is_partial = not is_whole or (counted is None and (bool(flat) or not indexes))
+    count = max([counted or 0, *recorded])  # a branch without calls leaves no other trace
+    batch.is_partial = not is_whole or (counted is None and (bool(flat) or not recorded))
     if "branches" in batch.known:  # a replay trace knows the exact number
         batch.is_partial = False
     elif count or is_whole:

@@ -13,6 +13,7 @@ from durable_execution.comparison.call_tree import (
     CallNode,
     comparable_texts,
     count_of_branches,
+    has_same_arguments,
     is_same_function,
     is_same_json,
     known_configuration,
@@ -21,10 +22,12 @@ from durable_execution.comparison.call_tree import (
     tree_of,
 )
 from durable_execution.divergence import Side
+from durable_execution.history.positions import MAIN, ScopeStep
 from durable_execution.history.reading import read_history
 from durable_execution.history.recorded import RecordedOperation
 from durable_execution.protocol import OperationStatus, OperationType, operation_id
-from durable_execution.protocol.ids import branch_id
+from durable_execution.protocol.ids import branch_id, task_prefix
+from durable_execution.trace.arguments import digest_of, key_for, text_of
 from tests.unit.history.events import Script
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -116,6 +119,7 @@ def test_the_input_of_a_call_is_compared_and_not_shown() -> None:
     assert side_of_recorded(operation, known_configuration(operation)).configuration == {"function_name": "f"}
     assert node_of(operation).known == {"function_name": "f", "input": "1"}
     assert side_of_recorded(operation).invocation is None
+    assert side_of_recorded(replace(operation, executed_by=(2, 3))).invocation == 2, "the first that made the call"
 
 
 def function(name: str | None, body: str | None) -> CallNode:
@@ -204,6 +208,33 @@ def test_a_batch_that_gave_up_may_have_had_more_branches() -> None:
     found = map_of(batch(reason="FAILURE_TOLERANCE_EXCEEDED", totalCount=9))
     assert (found.known["branches"], found.is_partial) == (2, True)
     assert map_of(batch(ends=False)).is_partial
+    execution = read_history(batch(reason="FAILURE_TOLERANCE_EXCEEDED", totalCount=9).events)
+    first, *others = execution.operations
+    known = replace(execution, operations=(replace(first, details={"branches": 9}), *others))
+    (traced,) = tree_of(known).children or []
+    assert (traced.known["branches"], traced.is_partial) == (9, False), "a replay trace knows"
+
+
+def test_calls_of_branches_without_a_record_are_in_virtual_contexts() -> None:
+    script = Script()
+    for position in (1, 2):
+        map_ = operation_id(None, position)
+        script.add("ContextStarted", map_, name=f"m{position}", subtype="Map")
+        for index in (0, 1):
+            script.step(1, "s", parent=map_).events[-1]["Id"] = operation_id(branch_id(map_, index), 1)
+            script.events[-2]["Id"] = operation_id(branch_id(map_, index), 1)
+        script.add("StepStarted", operation_id(task_prefix(branch_id(map_, 1), 2), 1), parent=map_, subtype="Step")
+        result = {"Payload": '{"completionReason": "ALL_COMPLETED"}'}
+        script.add("ContextSucceeded", map_, name=f"m{position}", subtype="Map", Result=result)
+    for batch_ in tree_of(read_history(script.events)).children or ():
+        first, second = batch_.children or []
+        assert [(one.is_virtual, one.is_ended, one.side.subtype) for one in (first, second)] == [
+            (True, True, "MapIteration")
+        ] * 2
+        assert [one.side.path for one in (first, second)] == [f"{batch_.side.path}#{index}" for index in (0, 1)]
+        assert [call.scope for call in first.children or ()] == [MAIN]
+        assert [call.scope for call in second.children or ()] == [MAIN, (ScopeStep("task", 2),)]
+        assert batch_.is_partial, "a branch without calls would leave nothing"
 
 
 def test_an_empty_batch_is_known_to_be_empty_only_where_its_result_counts() -> None:
@@ -211,7 +242,7 @@ def test_an_empty_batch_is_known_to_be_empty_only_where_its_result_counts() -> N
         {"branches": 0},
         False,
     )
-    assert map_of(batch(branches=0)).is_partial
+    assert (map_of(batch(branches=0)).known, map_of(batch(branches=0)).is_partial) == ({"branches": 0}, True)
     assert map_of(batch(branches=0, ends=False)).known == {}
 
 
@@ -225,6 +256,9 @@ def test_a_batch_is_settled_when_an_invocation_suspended_in_it_and_nothing_follo
     went_on.add("StepStarted", inside, parent=operation_id(operation_id(None, 1), 0), subtype="Step")
     assert not map_of(went_on).is_settled
     assert map_of(went_on.invocation_ends()).is_settled
+    another = operation_id(operation_id(None, 1), 2)
+    went_on.add("ContextStarted", another, parent=operation_id(None, 1), subtype="MapIteration")
+    assert not map_of(went_on).is_settled, "a slot was free"
     beside = batch(ends=False).invocation_ends().step(2, "beside")
     assert map_of(beside).is_settled, "a call elsewhere says nothing about it"
 
@@ -328,3 +362,35 @@ def test_a_marker_of_a_change_is_no_call_of_the_handler() -> None:
     script = Script().add("StepStarted", operation_id(None, 1), name="change", subtype="Patch").step(2, "a")
     marker, step = tree_of(read_history(script.events)).children or []
     assert (marker.is_foreign, step.is_foreign) == (True, False)
+    alone = Script().add("StepStarted", operation_id(None, 1), name="change", subtype="Patch")
+    assert [call.is_foreign for call in tree_of(read_history(alone.events)).children or ()] == [True]
+
+
+def test_a_call_that_the_sdk_did_not_number_is_no_call_of_the_handler() -> None:
+    script = Script().step(1, "a").add("StepStarted", "another client's", name="b", subtype="Step")
+    assert [call.is_foreign for call in tree_of(read_history(script.events)).children or ()] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "is_same"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        ({"a": 1}, {"a": 2}, False),
+        ({"a": 1}, {"b": 1}, False),
+        ({"a": 1}, {"a": object()}, False),  # has no text
+        ({"a": 1}, None, False),
+        (None, {"a": 1}, False),
+        (None, None, False),
+        ({}, {}, False),
+    ],
+)
+def test_only_calls_whose_arguments_are_all_known_have_the_same(
+    left: dict[str, Any] | None, right: dict[str, Any] | None, is_same: bool
+) -> None:
+    one, other = function("f", "x"), function("f", "x")
+    if left is not None:
+        digests = {name: digest_of(text_of(value) or "", key_for("arn")) for name, value in left.items()}
+        one.given = {"of": "arn", "arguments": digests}
+    if right is not None:
+        other.given = {"texts": {name: text_of(value) for name, value in right.items()}}
+    assert has_same_arguments(one, other) is is_same
