@@ -96,7 +96,6 @@ class CheckpointBatcher:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Queued] = deque()
         self._is_wanted = False
-        self._served = 0
         self._wake: asyncio.Future[None] | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
         self._settled: asyncio.Future[None] | None = None
@@ -179,9 +178,9 @@ class CheckpointBatcher:
                     await self._wake
                 if self._expected:
                     await self._let_bodies_end()
-                await self._send_batch()
+                served = await self._send_batch()
                 self._settle()
-                if self._served > 1:
+                if served > 1:
                     await self._let_branches_join()
         except Exception as error:  # noqa: BLE001  # the invocation ends with this error
             self.is_sending = False
@@ -225,7 +224,8 @@ class CheckpointBatcher:
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
 
-    async def _send_batch(self, call_now: Callable[[str, str, list[Wire]], CheckpointAnswer] | None = None) -> None:
+    async def _send_batch(self, call_now: Callable[[str, str, list[Wire]], CheckpointAnswer] | None = None) -> int:
+        """Make one call; answers how many waited for it."""
         batch, size = self._take()
         updates = [queued.update for queued in batch]
         self.is_sending = True
@@ -250,12 +250,13 @@ class CheckpointBatcher:
         if self._announcer is not None:
             self._announcer.checkpoint_sent(updates, size, time.perf_counter() - began)
         self._merge(operations)
-        self._served = 0
+        served = 0
         for queued in batch:
             if queued.stored is not None and not queued.stored.done():
                 queued.stored.set_result(None)
-                self._served += 1
+                served += 1
         self._renew(answer.token, updates)
+        return served
 
     def _renew(self, token: str | None, updates: list[Wire]) -> None:
         if token:
@@ -276,7 +277,7 @@ class CheckpointBatcher:
             queued = queue.popleft()
             batch.append(queued)
             size += queued.size
-        self._is_wanted = bool(queue) and any(queued.stored is not None for queued in queue)
+        self._is_wanted = any(queued.stored is not None for queued in queue)
         return batch, size
 
     def _flush_on_timer(self) -> None:

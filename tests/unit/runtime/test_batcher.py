@@ -419,3 +419,88 @@ def test_a_call_does_not_wait_for_a_body_that_takes_longer(monkeypatch: pytest.M
         body.cancel()
 
     assert batched(scenario).service.actions == [["SUCCEED a"]]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Coroutine[Any, Any, None]]:
+    """Let the clock of the running loop go forward, and what is due then happen."""
+
+    async def go(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time() + seconds
+        monkeypatch.setattr(loop, "time", lambda: now)
+        await turns(20)
+
+    return go
+
+
+Later = Callable[[float], Coroutine[Any, Any, None]]
+
+
+def test_the_start_of_a_step_is_sent_within_a_second_and_not_on_its_own_before(later: Later) -> None:
+    async def scenario(harness: Harness) -> None:
+        harness.batcher.add(update("a", "START"))
+        harness.batcher.flush_later()
+        await later(0.2)
+        assert harness.service.calls == []
+        await later(0.7)
+        assert harness.service.actions == [["START a"]]
+
+    batched(scenario)
+
+
+def test_a_call_waits_for_a_body_for_some_milliseconds_only(later: Later) -> None:
+    async def scenario(harness: Harness) -> None:
+        body: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        harness.batcher.expect(body)
+        _ = harness.batcher.store(update("a"))
+        await later(0.0)
+        assert harness.service.calls == []
+        await later(0.01)
+        assert harness.service.actions == [["SUCCEED a"]]
+        body.cancel()
+
+    batched(scenario)
+
+
+def test_a_full_call_waits_for_no_body() -> None:
+    async def scenario(harness: Harness) -> None:
+        body: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        harness.batcher.expect(body)
+        for number in range(MAX_BATCH_UPDATES):
+            _ = harness.batcher.store(update(f"u{number}"))
+        await turns()
+        assert len(harness.service.calls) == 1
+        body.cancel()
+
+    batched(scenario)
+
+
+def test_what_a_full_call_leaves_is_sent_at_once_only_if_somebody_waits_for_it() -> None:
+    async def scenario(harness: Harness) -> None:
+        for number in range(MAX_BATCH_UPDATES + 1):
+            harness.batcher.add(update(f"u{number}", "START"))
+        harness.batcher.flush()
+        await turns(10)
+        assert [len(call) for call in harness.service.calls] == [MAX_BATCH_UPDATES]
+        await harness.batcher.drain()
+        assert [len(call) for call in harness.service.calls] == [MAX_BATCH_UPDATES, 1]
+
+    batched(scenario)
+
+
+def test_draining_ends_when_all_is_stored_or_nothing_more_can_be() -> None:
+    async def scenario(harness: Harness) -> None:
+        await harness.batcher.drain()
+        assert harness.service.calls == []
+        for number in range(2 * MAX_BATCH_UPDATES):
+            harness.batcher.add(update(f"u{number}"))
+        await harness.batcher.drain()
+        assert len(harness.merged) == 2
+        harness.service.on_checkpoint = lambda number: CheckpointAnswer(None, [])
+        for number in range(2 * MAX_BATCH_UPDATES):
+            harness.batcher.add(update(f"u{number}"))
+        await asyncio.wait_for(harness.batcher.drain(), timeout=5)
+        assert len(harness.service.calls) == 3
+
+    batched(scenario)
