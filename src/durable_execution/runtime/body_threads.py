@@ -38,7 +38,7 @@ class BodyTimes:
     """
 
     def __init__(self) -> None:
-        self._short_runs: dict[CodeType, int] = {}
+        self._short_runs: dict[CodeType | None, int] = {}
 
     def note(self, code: CodeType, seconds: float) -> None:
         """Add a run."""
@@ -51,15 +51,15 @@ class BodyTimes:
 
     def is_long(self, code: CodeType | None) -> bool:
         """Whether the next run is expected to take so long that its start should be sent before it."""
-        return code is not None and self._short_runs.get(code, 0) == LONG
+        return self._short_runs.get(code) == LONG
 
     def may_be_short(self, code: CodeType | None) -> bool:
         """Whether the next run may end at once: the last run did, or the body is not known."""
-        return code is None or self._short_runs.get(code, 1) > 0
+        return self._short_runs.get(code, 1) > 0
 
     def is_short(self, code: CodeType | None) -> bool:
         """Whether the next run is expected to end at once."""
-        return code is not None and self._short_runs.get(code, 0) >= RUNS_TO_TRUST
+        return self._short_runs.get(code, 0) >= RUNS_TO_TRUST
 
 
 class Job:
@@ -94,7 +94,7 @@ class Job:
         code: CodeType | None,
         loop: asyncio.AbstractEventLoop,
         *,
-        is_awaited: bool = False,
+        is_awaited: bool,
     ) -> None:
         self._context = contextvars.copy_context()
         self._function = function

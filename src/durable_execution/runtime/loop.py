@@ -104,15 +104,14 @@ class CountingLoop(asyncio.SelectorEventLoop):
 
     Attributes:
         selector: Counts the turns, and tells when the loop is about to sleep.
-        created: How many tasks the loop has created.
     """
+
+    _unfinished: int
 
     def __init__(self) -> None:
         self.selector = IdleSelector()
         super().__init__(self.selector)
-        self.created = 0
-        self._counted_at = (-1, -1)
-        self._unfinished = 0
+        self._counted_at: int | None = None
         self.set_task_factory(cast("Any", _owning_task_factory))  # typeshed also wants generators
 
     def unfinished_tasks(self) -> int:
@@ -120,11 +119,14 @@ class CountingLoop(asyncio.SelectorEventLoop):
 
         asyncio goes through all tasks of all loops to tell, and every step of a sequential workflow asks, all in one turn.
         """
-        now = (self.selector.turns, self.created)
-        if now != self._counted_at:
-            self._counted_at = now
+        if self._counted_at != self.selector.turns:
+            self._counted_at = self.selector.turns
             self._unfinished = len(asyncio.all_tasks(self))
         return self._unfinished
+
+    def count_again(self) -> None:
+        """Count the tasks anew at the next question: there is a new one."""
+        self._counted_at = None
 
 
 class EnvironmentLoop:
@@ -231,7 +233,7 @@ def _run_in_thread(run: Callable[[EnvironmentLoop], T]) -> T:
 
 
 def _owning_task_factory(loop: CountingLoop, coroutine: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
-    loop.created += 1
+    loop.count_again()
     owner = scope.get()
     if owner is None or owner is IN_STEP:
         return asyncio.Task(coroutine, loop=loop, **options)

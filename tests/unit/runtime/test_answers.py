@@ -1,6 +1,7 @@
 """Answers that are not what the service promises are errors, and what is known to have ended stays ended."""
 
 import asyncio
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -62,6 +63,18 @@ def test_operations_without_identity_are_an_error(operations: Any) -> None:
         state_page({"Operations": operations})
     with pytest.raises(ServiceError, match="not an answer of the Lambda API"):
         checkpoint_answer({"CheckpointToken": "t", "NewExecutionState": {"Operations": operations}})
+
+
+def test_an_object_of_any_kind_is_an_operation() -> None:
+    """A client may answer with its own kind of mapping."""
+    page = state_page(MappingProxyType({"Operations": [MappingProxyType(STEP)], "NextMarker": "m"}))
+    assert ([dict(one) for one in page.operations], page.next_marker) == ([STEP], "m")
+
+
+def test_the_error_for_an_answer_names_what_is_in_it() -> None:
+    for operation, named in ((dict.fromkeys("gfedcba"), "a, b, c, d, e, f"), ({}, "none")):
+        with pytest.raises(ServiceError, match=f"its members are {named}[^,]"):
+            state_page({"Operations": [operation]})
 
 
 def test_a_page_without_operations_is_an_error() -> None:

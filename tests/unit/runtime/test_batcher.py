@@ -476,7 +476,7 @@ def test_a_full_call_waits_for_no_body() -> None:
     batched(scenario)
 
 
-def test_what_a_full_call_leaves_is_sent_at_once_only_if_somebody_waits_for_it() -> None:
+def test_what_a_full_call_leaves_is_sent_at_once_only_if_code_waits_for_it() -> None:
     async def scenario(harness: Harness) -> None:
         for number in range(MAX_BATCH_UPDATES + 1):
             harness.batcher.add(update(f"u{number}", "START"))

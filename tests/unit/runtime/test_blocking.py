@@ -232,8 +232,8 @@ class TestThread:
 
         asyncio.run(scenario())
 
-    @pytest.mark.parametrize("is_own", [True, False])
-    def test_a_call_knows_the_line_of_the_users_code(self, is_own: bool) -> None:
+    @pytest.mark.parametrize("by", ["code", "thread", "pool"])
+    def test_a_call_knows_the_line_of_the_users_code(self, by: str) -> None:
         async def scenario() -> None:
             thread = BlockingThread(cast("Any", State()))
 
@@ -244,19 +244,25 @@ class TestThread:
                 return thread.call(operation)
 
             def code() -> Any:
-                if is_own:
+                if by == "code":
                     return threading.get_ident(), calls()
+                if by == "thread":
+                    made: list[Any] = []
+                    other = threading.Thread(target=lambda: made.append((threading.get_ident(), calls())))
+                    other.start()
+                    other.join()
+                    return made[0]
                 with ThreadPoolExecutor(1) as pool:  # only the pool is on the stack of the thread that calls
                     return threading.get_ident(), pool.submit(thread.call, operation).result()
 
             own, (made_by, line, at) = await thread.run(code)
-            assert made_by.co_name == ("calls" if is_own else "code")
+            assert made_by.co_name == ("code" if by == "pool" else "calls")
             assert "thread.call" in linecache.getline(made_by.co_filename, line)
             assert at == own
 
         asyncio.run(scenario())
 
-    @pytest.mark.parametrize("when", ["before", "during"])
+    @pytest.mark.parametrize("when", ["before", "during", "without a turn of the loop"])
     def test_an_invocation_that_ends_unwinds_its_threads(self, when: str) -> None:
         async def scenario() -> None:
             state, ended = State(), threading.Event()
@@ -277,10 +283,13 @@ class TestThread:
                     raise
 
             running = asyncio.ensure_future(thread.run(code))
-            if when == "during":
-                await is_waiting.wait()
-            else:
+            if when == "before":
                 await asyncio.sleep(0)
+            else:
+                await is_waiting.wait()
+            if when == "without a turn of the loop":
+                thread._unwind()
+                assert ended.wait(30)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             assert state.busy == 0
@@ -327,8 +336,8 @@ class TestThread:
 
             running = asyncio.ensure_future(thread.run(code))
             await running
-            if has_ended:
-                late()
+            if has_ended:  # on the same thread: one that ends is the first to be used again
+                await blocking_module._threads.run(late)
             assert found == [ExecutionError if is_told else SuspendExecution]
 
         asyncio.run(scenario())

@@ -72,6 +72,7 @@ def test_pages_are_as_large_as_the_service_allows(boto: Any, stub: Stubber) -> N
         ("InvalidParameterValueException", 400, "Invalid checkpoint token", True),
         ("InvalidParameterValueException", 400, "Inconsistent operation type.", False),
         ("KMSAccessDeniedException", 502, "no key", False),
+        ("UnrecognizedClientException", 403, "the key is not valid", False),
     ],
 )
 def test_what_the_service_says_is_kept(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,7 +11,13 @@ from typing import Any
 import pytest
 
 from durable_execution import BlockingContext, DurableContext, StepContext, durable_execution
-from durable_execution.runtime.loop import EnvironmentLoop, environment_loop, run_in_environment, unfinished_tasks
+from durable_execution.runtime.loop import (
+    EnvironmentLoop,
+    IdleSelector,
+    environment_loop,
+    run_in_environment,
+    unfinished_tasks,
+)
 from tests.unit.fake_service import FakeService, invoke
 
 HOUR = timedelta(hours=1)
@@ -59,6 +66,19 @@ class TestIdleness:
         assert len(asked) == 1
         assert asked[0] is not None
         assert 0 < asked[0] <= 3600
+
+    def test_the_hook_is_called_before_a_short_sleep_too(self) -> None:
+        asked: list[float | None] = []
+
+        def on_idle(timeout: float | None) -> bool:
+            asked.append(timeout)
+            return True
+
+        with IdleSelector() as selector:
+            selector.on_idle = on_idle
+            for timeout in (0, 0.5, None):
+                assert selector.select(timeout) == []
+        assert asked == [0.5, None]
 
     def test_the_hook_is_not_called_while_something_can_run(self, environment: EnvironmentLoop) -> None:
         def on_idle(timeout: float | None) -> bool:
@@ -129,6 +149,22 @@ class TestTasks:
             return counts
 
         assert asyncio.run(main()) == [1, 2]
+
+    def test_a_task_of_a_context_may_run_in_a_context_of_the_users_own(self) -> None:
+        """Which has no owner: such a task belongs to the invocation that made it."""
+
+        async def flow(_: Any, ctx: DurableContext) -> int:
+            own = asyncio.create_task(asyncio.sleep(0, 7), context=contextvars.Context())
+            return await own + await ctx.step(lambda _: 1, name="a")
+
+        assert invoke(durable_execution(flow), FakeService())["Result"] == "8"
+
+    def test_an_error_that_no_code_awaits_is_logged_and_an_exit_is_not(
+        self, environment: EnvironmentLoop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for error in (ValueError("lost"), SystemExit(3), KeyboardInterrupt()):
+            environment.loop.call_exception_handler({"message": f"{error!r} in a task", "exception": error})
+        assert [record.message.partition("\n")[0] for record in caplog.records] == ["ValueError('lost') in a task"]
 
 
 class TestKeeping:
